@@ -1,0 +1,131 @@
+"""The rules of the pool, without its state: who may run, who waits, who makes way, whose turn it is.
+
+Pure functions over values. A *place* is what a queue's ``size`` counts. An item usually holds a place of
+its own action's queue; one that displaced an item of another queue took over that item's place, so that
+displacing never makes more items wait than all sizes allow together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from overseer.messages import QueueConfig
+
+__all__ = [
+    "Decision",
+    "Displace",
+    "Enqueue",
+    "QueueState",
+    "Refuse",
+    "Run",
+    "admit",
+    "count_excess",
+    "has_room",
+    "pick_excess",
+    "turn",
+    "yields",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """What a decision needs to know of one action's queue."""
+
+    action: str
+    config: QueueConfig
+    taken: int
+    """Its places that are taken."""
+    oldest: int | None
+    """When its oldest item that was not forced arrived (smaller is earlier); None when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Start it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Let it wait in its action's queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Displace:
+    """Take the oldest item that was not forced out of the queue of ``action``, and let the new one wait."""
+
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Neither; ``reason`` is for a person."""
+
+    reason: str
+
+
+Decision: TypeAlias = Run | Enqueue | Displace | Refuse
+
+
+def has_room(limit: int, running: int) -> bool:
+    """Whether one more may run; ``limit`` 0 is none."""
+    return limit == 0 or running < limit
+
+
+def yields(displace: str, force: bool) -> bool:
+    """Whether a queue with this ``displace`` gives up an item (that was not forced) to a start."""
+    return displace == "true" or (force and displace != "prohibit")
+
+
+def admit(
+    room: bool, own: QueueState, others: Callable[[], Iterable[QueueState]], force: bool
+) -> Decision:
+    """What becomes of a start: ``room`` is whether both limits let it run, ``own`` the queue of its action.
+
+    ``others`` gives the remaining queues; it is called only when they matter.
+    """
+    if room:
+        return Run()
+    if not own.config.enabled:
+        return Refuse(f'pool is full and action "{own.action}" has no queue')
+    if own.config.size == 0 or own.taken < own.config.size:
+        return Enqueue()
+    if own.oldest is not None and yields(own.config.displace, force):
+        return Displace(own.action)
+    candidates = [
+        (other.oldest, other.action)
+        for other in others()
+        if other.oldest is not None and yields(other.config.displace, force)
+    ]
+    if candidates:
+        return Displace(min(candidates)[1])
+    return Refuse(f'pool is full and so is the queue of action "{own.action}" (size {own.config.size})')
+
+
+def turn(order: str, oldest: int, served: int) -> int:
+    """How a queue ranks among those whose action has room; the smallest has the next turn.
+
+    ``oldest`` is when its longest waiting item arrived, ``served`` when it had its last turn, on one scale.
+    For a first-in-first-out queue the item decides, so between such queues whoever waits longest goes
+    first. In a last-in-first-out queue the longest waiting item may lie at the bottom for ever; were it
+    alone to decide, that queue would always win, and were the newest to decide, it would always lose. So
+    such a queue waits since its last turn at most, and then every queue gets one.
+    """
+    return oldest if order != "last" else max(oldest, served)
+
+
+def count_excess(old_limit: int, new_limit: int, running: int, trimming: int) -> int:
+    """How many more to trim when a limit changes; ``trimming`` of the ``running`` are on their way out.
+
+    Only a lowered limit trims: what a reset started over an unchanged or raised one goes on.
+    """
+    lowered = new_limit != 0 and (old_limit == 0 or new_limit < old_limit)
+    return max(0, running - trimming - new_limit) if lowered else 0
+
+
+def pick_excess(started: Sequence[str], count: int, order: str) -> Sequence[str]:
+    """The ``count`` to trim of ``started`` (oldest first): the first of them, or the last, last first."""
+    if order == "last":
+        return started[: -count - 1 : -1]
+    return started[:count]

@@ -1,0 +1,186 @@
+"""The queues of the pool: which tasks wait, in which order, for how long.
+
+One queue per action; an action without a queue config follows the global one. Not thread-safe and without a
+clock: it belongs to :class:`overseer.pool.PoolManager` and is used under its lock.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from overseer.admission import QueueState, turn
+from overseer.messages import QueueConfig
+
+__all__ = ["Item", "Queues"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A task that waits."""
+
+    task_id: str
+    action: str
+    queued_at: datetime
+    since: float
+    """The same moment on the pool's clock."""
+    rank: int
+    """Order of arrival over all queues."""
+    forced: bool
+    place: str
+    """The action whose queue's size it counts against, see :mod:`overseer.admission`."""
+
+
+class _Queue:
+    """One action's queue, kept in order of arrival: everything that is looked for is at an end of it."""
+
+    __slots__ = ("config", "items", "served", "taken", "unforced")
+
+    def __init__(self, config: QueueConfig | None) -> None:
+        self.config = config  # None: the global one
+        self.items: OrderedDict[str, Item] = OrderedDict()
+        self.unforced: OrderedDict[str, Item] = OrderedDict()  # those of the items that may be displaced
+        self.taken = 0  # its places that are taken, by items of its own or by those that displaced some
+        self.served = 0  # the rank at which it had its last turn
+
+    @property
+    def oldest(self) -> Item:
+        return next(iter(self.items.values()))
+
+
+class Queues:
+    """All queues. ``default`` is the global config, ``configs`` has each action's own or None.
+
+    Methods that take an action raise KeyError for one that is not among ``configs``.
+    """
+
+    def __init__(self, default: QueueConfig | None, configs: Mapping[str, QueueConfig | None]) -> None:
+        self._default = default or QueueConfig()
+        self._queues = {action: _Queue(config) for action, config in configs.items()}
+        self._items: dict[str, Item] = {}
+        self._rank = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._items
+
+    def get(self, task_id: str) -> Item | None:
+        """The item of a task, None when it does not wait."""
+        return self._items.get(task_id)
+
+    def state(self, action: str) -> QueueState:
+        """What the rules need to know of one queue."""
+        queue = self._queues[action]
+        oldest = next(iter(queue.unforced.values()), None)
+        return QueueState(action, self._config(queue), queue.taken, None if oldest is None else oldest.rank)
+
+    def states_but(self, action: str) -> list[QueueState]:
+        """The same of every other queue with items."""
+        return [self.state(other) for other, queue in self._queues.items() if queue.items and other != action]
+
+    def add(
+        self, task_id: str, action: str, queued_at: datetime, since: float, forced: bool, place: str
+    ) -> int:
+        """Let a task wait in the queue of ``action``; returns its position there, from 1."""
+        queue = self._queues[action]
+        item = Item(task_id, action, queued_at, since, self._next_rank(), forced, place)
+        self._items[task_id] = queue.items[task_id] = item
+        if not forced:
+            queue.unforced[task_id] = item
+        self._queues[place].taken += 1
+        return 1 if self._config(queue).order == "last" else len(queue.items)
+
+    def remove(self, item: Item) -> None:
+        """Take an item out."""
+        queue = self._queues[item.action]
+        del self._items[item.task_id]
+        del queue.items[item.task_id]
+        queue.unforced.pop(item.task_id, None)
+        self._queues[item.place].taken -= 1
+
+    def displace(self, action: str) -> Item:
+        """Take the oldest item that was not forced out of the queue of ``action``, which has one."""
+        item = next(iter(self._queues[action].unforced.values()))
+        self.remove(item)
+        return item
+
+    def turns(self, actions: Iterable[str]) -> list[tuple[int, str]]:
+        """Those of ``actions`` that have items, each after its :func:`overseer.admission.turn`."""
+        return [
+            (self._turn(queue), action) for action in actions if (queue := self._queues[action]).items
+        ]
+
+    def take(self, action: str) -> Item:
+        """The queue of ``action``, which has items, gets its turn and gives one."""
+        queue = self._queues[action]
+        item = next(self._in_order(queue))
+        self.remove(item)
+        queue.served = self._next_rank()
+        return item
+
+    def waiting(self, action: str = "") -> list[Item]:
+        """The items of one queue, or of all, in the order they would start in if their actions had room."""
+        if action:
+            return list(self._in_order(self._queues[action]))
+        ranked = heapq.merge(*(self._ranked(queue) for queue in self._queues.values() if queue.items))
+        return [item for _, _, item in ranked]
+
+    def expire(self, now: float) -> list[Item]:
+        """Take out what has waited for its queue's ``max_age`` by ``now``."""
+        expired = []
+        for queue in self._queues.values():
+            while (due := self._due(queue)) is not None and due <= now:
+                item = queue.oldest
+                self.remove(item)
+                expired.append(item)
+        return expired
+
+    def next_expiry(self) -> float | None:
+        """The moment from which :meth:`expire` has something to take out, None when that never comes."""
+        dues = (self._due(queue) for queue in self._queues.values())
+        return min((due for due in dues if due is not None), default=None)
+
+    def resize(self, action: str, size: int) -> None:
+        """Set the size of one queue, or of the global config for ``""``; a positive one also turns it on."""
+        old = self._config(self._queues[action]) if action else self._default
+        new = replace(old, enabled=old.enabled or size > 0, size=size)
+        if action:
+            self._queues[action].config = new
+        else:
+            self._default = new
+
+    def _config(self, queue: _Queue) -> QueueConfig:
+        return queue.config or self._default
+
+    def _next_rank(self) -> int:
+        self._rank += 1
+        return self._rank
+
+    def _turn(self, queue: _Queue) -> int:
+        return turn(self._config(queue).order, queue.oldest.rank, queue.served)
+
+    def _due(self, queue: _Queue) -> float | None:
+        """When the oldest item expires; the rest of the queue came later."""
+        max_age = self._config(queue).max_age
+        return queue.oldest.since + max_age if queue.items and max_age else None
+
+    def _in_order(self, queue: _Queue) -> Iterator[Item]:
+        """The items as the queue gives them."""
+        items = queue.items.values()
+        return reversed(items) if self._config(queue).order == "last" else iter(items)
+
+    def _ranked(self, queue: _Queue) -> Iterator[tuple[int, int, Item]]:
+        """The items as the queue gives them, each after its turn by then (never the same twice)."""
+        if self._config(queue).order != "last":
+            for item in queue.items.values():
+                yield item.rank, 0, item
+            return
+        first = self._turn(queue)
+        for later, item in enumerate(reversed(queue.items.values())):
+            # Once it had a turn, such a queue comes after all that wait now, and alternates with its like.
+            yield (self._rank + later if later else first), first, item
