@@ -1,0 +1,40 @@
+"""What holds for every test: checked locks, and nothing left behind.
+
+The seed of the lock checker is in the header; ``OVERSEER_CHECK_LOCKS=SEED make test`` repeats its yields.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+
+# Before anything imports overseer: overseer.locks looks at it once, at import.
+os.environ.setdefault("OVERSEER_CHECK_LOCKS", str(random.SystemRandom().randrange(1, 1_000_000)))
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
+
+from tests.harness.leaks import Snapshot  # noqa: E402
+
+if getattr(sys.modules.get("overseer.locks"), "_seed", "set") == "":
+    raise RuntimeError("overseer.locks was imported before OVERSEER_CHECK_LOCKS was set")
+
+
+def pytest_report_header() -> str:
+    return f"overseer: checked locks, OVERSEER_CHECK_LOCKS={os.environ['OVERSEER_CHECK_LOCKS']}"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a thread, a child process or an fd behind (module fixtures come before it)."""
+    if request.node.get_closest_marker("allow_leaks"):
+        yield
+        return
+    before = Snapshot.take()
+    yield
+    if leaks := before.leaks(timeout=5.0):
+        pytest.fail("left behind:\n  " + "\n  ".join(leaks), pytrace=False)

@@ -1,0 +1,18 @@
+"""What tests with real servers and real children are made with."""
+
+from tests.harness.client import Closed, MessageClient, StdioClient, WsClient
+from tests.harness.daemon import ROOT, Daemon, marked_processes, shell
+from tests.harness.leaks import Snapshot, wait_for_exit
+
+__all__ = [
+    "ROOT",
+    "Closed",
+    "Daemon",
+    "MessageClient",
+    "Snapshot",
+    "StdioClient",
+    "WsClient",
+    "marked_processes",
+    "shell",
+    "wait_for_exit",
+]
