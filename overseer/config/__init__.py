@@ -1,0 +1,30 @@
+"""The configuration: a YAML file and a few environment variables, read into frozen dataclasses.
+
+Every error and warning names its file, line and key. Strings are what the file says, whatever YAML 1.1
+would make of them. The keys are declared once, in :mod:`~overseer.config.model` and
+:mod:`~overseer.config.sections`; docs/CONFIG.md is their reference.
+"""
+
+from overseer.config.listen import Listen, Network, parse_cidrs, parse_listen
+from overseer.config.load import load_config
+from overseer.config.model import ActionConfig, ClientsConfig, Config, HistoryConfig, LimitsConfig, MetaConfig
+from overseer.config.report import ConfigErrors
+from overseer.config.scalars import TextFloat, TextInt, config_text
+
+__all__ = [
+    "ActionConfig",
+    "ClientsConfig",
+    "Config",
+    "ConfigErrors",
+    "HistoryConfig",
+    "LimitsConfig",
+    "Listen",
+    "MetaConfig",
+    "Network",
+    "TextFloat",
+    "TextInt",
+    "config_text",
+    "load_config",
+    "parse_cidrs",
+    "parse_listen",
+]

@@ -1,0 +1,91 @@
+"""What is wrong with a configuration, collected, each item with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from overseer.errors import ConfigError
+
+__all__ = ["ConfigErrors", "Path", "Report", "Spot", "quoted"]
+
+Path = tuple[str | int, ...]
+
+_SHOWN = 20  # errors listed before the rest is only counted: a terminal's worth
+
+
+class ConfigErrors(ConfigError):
+    """Several errors at once; as a ConfigError it stands for the first, as text it is one line for each.
+
+    ``errors`` is a non-empty tuple of ConfigError. A driver may raise it as well.
+    """
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        first = errors[0]
+        super().__init__(first.message, path=first.path, file=first.file, line=first.line)
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        lines = [str(error) for error in self.errors[:_SHOWN]]
+        if len(self.errors) > _SHOWN:
+            lines.append(f"... and {len(self.errors) - _SHOWN} more")
+        return "\n".join(lines)
+
+
+@dataclass
+class Report:
+    """The errors and warnings found so far in ``file``; the one mutable thing while a config is read."""
+
+    file: str
+    errors: list[ConfigError] = field(default_factory=list)
+    warnings: list[ConfigError] = field(default_factory=list)
+
+    def raise_errors(self) -> None:
+        """Raise what was found, in the file's order; nothing found, nothing raised.
+
+        Raises:
+            ConfigError: the error, or a ConfigErrors when there are several.
+        """
+        if not self.errors:
+            return
+        ordered = sorted(self.errors, key=lambda error: error.line)
+        raise ordered[0] if len(ordered) == 1 else ConfigErrors(ordered)
+
+    def warning_texts(self) -> tuple[str, ...]:
+        """The warnings as plain lines, in the file's order."""
+        return tuple(str(warning) for warning in sorted(self.warnings, key=lambda warning: warning.line))
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A key's place: its path from the file's root and its line (from 1; 0 when it is in no file)."""
+
+    report: Report
+    path: Path = ()
+    line: int = 0
+
+    def child(self, step: str | int, line: int) -> Spot:
+        """The place of a key (or item number) inside this one."""
+        return Spot(self.report, (*self.path, step), line)
+
+    def error(self, message: str) -> None:
+        """Note that what is here cannot be used."""
+        self.report.errors.append(self._note(message))
+
+    def warn(self, message: str) -> None:
+        """Note that what is here is probably not meant so."""
+        self.report.warnings.append(self._note(message))
+
+    def _note(self, message: str) -> ConfigError:
+        # A key may hold anything, line ends included; what is reported stays one plain line.
+        path = tuple(
+            step if isinstance(step, int) or step.isprintable() else quoted(step) for step in self.path
+        )
+        return ConfigError(message, path=path, file=self.report.file if self.line else "", line=self.line)
+
+
+def quoted(text: str, limit: int = 60) -> str:
+    """``text`` in double quotes for a message: one line, printable, cut at ``limit`` characters."""
+    cut = text if len(text) <= limit else text[: limit - 3] + "..."
+    shown = cut.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + '"'

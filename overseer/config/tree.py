@@ -1,0 +1,327 @@
+"""YAML text to a small tree of texts, every node with its line: the only module that knows PyYAML.
+
+PyYAML scans and composes; what it would make of the values (YAML 1.1: ``off`` is false, ``12:30`` is 750)
+is never asked. Merge keys and aliases are resolved here, and whatever a hostile or broken file may hold
+(cycles, nesting, aliases that multiply) ends here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from yaml.composer import Composer, ComposerError
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner
+
+from overseer.config.report import Path, Report, Spot, quoted
+from overseer.config.scalars import CORE_SCHEMA, TextFloat, TextInt
+from overseer.errors import ConfigError
+
+__all__ = [
+    "Entry",
+    "ListNode",
+    "MapNode",
+    "Node",
+    "Scalar",
+    "describe_node",
+    "line_of",
+    "parse_yaml",
+    "to_value",
+]
+
+MAX_DEPTH = 64  # levels of nesting, aliases followed
+MAX_NODES = 1_000_000  # values in the whole tree, aliases and merge keys written out
+
+_STANDARD = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A text. ``tag`` is str, int, float, bool or null; ``plain`` unless it is quoted or a block."""
+
+    text: str
+    tag: str
+    plain: bool
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListNode:
+    items: tuple[Node, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value under a key; ``line`` is the key's."""
+
+    node: Node
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class MapNode:
+    """Keys as the file spells them, in its order, merge keys resolved."""
+
+    entries: dict[str, Entry]
+    line: int
+
+
+Node = Scalar | ListNode | MapNode
+
+
+def parse_yaml(text: str, report: Report) -> Node | None:
+    """The tree of the one document in ``text``; None when it is empty.
+
+    Errors that leave the rest readable (a key twice, an unknown tag) go into ``report``.
+
+    Raises:
+        ConfigError: it is not YAML, nests too deeply, refers to itself or grows without measure.
+    """
+    try:
+        root = _Loader(text).get_single_node()
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(
+            f"the character {error.character:#x} is not allowed in YAML", file=report.file, line=line
+        ) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise ConfigError(
+            _in_plain_words(error), file=report.file, line=mark.line + 1 if mark else 1
+        ) from None
+    if root is None:
+        return None
+    node = _Builder(report).build(root, Spot(report, (), 1))
+    return None if isinstance(node, Scalar) and node.tag == "null" else node
+
+
+def line_of(root: Node | None, path: Path) -> int:
+    """The line (from 1) of the key at ``path``, or of the deepest part of it that exists; 0 for no tree."""
+    line = 0 if root is None else root.line
+    node = root
+    for step in path:
+        if isinstance(node, MapNode) and str(step) in node.entries:
+            entry = node.entries[str(step)]
+            node, line = entry.node, entry.line
+        elif isinstance(node, ListNode) and isinstance(step, int) and 0 <= step < len(node.items):
+            node = node.items[step]
+            line = node.line
+        else:
+            break
+    return line
+
+
+def to_value(node: Node) -> Any:
+    """The node as dict, list, str, bool, None, TextInt and TextFloat: fresh objects all through."""
+    if isinstance(node, MapNode):
+        return {key: to_value(entry.node) for key, entry in node.entries.items()}
+    if isinstance(node, ListNode):
+        return [to_value(item) for item in node.items]
+    text = node.text
+    if node.tag == "null":
+        return None
+    if node.tag == "bool":
+        return text == "true"
+    if node.tag == "int" and len(text) < 1000:  # Python refuses to convert numbers of thousands of digits
+        return TextInt(int(text, 0 if text[:2] in ("0x", "0o") else 10), text)
+    if node.tag == "float":
+        return TextFloat(
+            float(text.replace(".inf", "inf").replace(".nan", "nan") if "n" in text.lower() else text), text
+        )
+    return text
+
+
+def describe_node(node: Node) -> str:
+    """What the file holds here, for an error's text."""
+    if isinstance(node, MapNode):
+        return "a mapping"
+    if isinstance(node, ListNode):
+        return "a list"
+    if node.tag == "null":
+        return "nothing"
+    kind = {"int": "the number ", "float": "the number ", "bool": "the boolean "}.get(node.tag)
+    return f"{kind}{node.text[:40]}" if kind else f"the text {quoted(node.text)}"
+
+
+class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
+    """PyYAML up to the node graph, with our tags, bounded depth, and the liberties that Go's YAML takes."""
+
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        BaseResolver.__init__(self)
+        self._depth = 0
+
+    def scan_to_next_token(self) -> None:
+        # PyYAML trips over tabs wherever they are; between and after tokens they are harmless.
+        super().scan_to_next_token()
+        while self.peek() == "\t" and (self.flow_level or not self.allow_simple_key):
+            self.forward()
+            super().scan_to_next_token()
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if not isinstance(event, yaml.AliasEvent) and event.anchor is not None:
+            self.anchors.pop(event.anchor, None)  # an anchor may be defined anew, PyYAML would refuse
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        if kind is yaml.ScalarNode and implicit[0]:
+            for name, pattern in CORE_SCHEMA.items():
+                if pattern.match(value):
+                    return _STANDARD + name
+        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+
+
+@dataclass
+class _Built:
+    node: Node
+    size: int  # nodes in it, aliases written out
+    depth: int
+
+
+@dataclass
+class _Builder:
+    """PyYAML's graph to ours. What an alias names stands earlier in the file: it is built, or a cycle."""
+
+    report: Report
+    _built: dict[int, _Built | None] = field(default_factory=dict)  # by id; None while being built
+    _merged: int = 0  # entries copied for merge keys, to bound the work
+
+    def build(self, source: yaml.Node, spot: Spot) -> Node:
+        return self._build(source, spot).node
+
+    def _build(self, source: yaml.Node, spot: Spot) -> _Built:
+        if id(source) in self._built:
+            known = self._built[id(source)]
+            if known is None:
+                raise self._fatal(spot, "the alias here refers to what it is part of")
+            return known
+        self._built[id(source)] = None
+        line = source.start_mark.line + 1
+        if isinstance(source, yaml.MappingNode):
+            built = self._mapping(source, spot, line)
+        elif isinstance(source, yaml.SequenceNode):
+            built = self._sequence(source, spot, line)
+        else:
+            assert isinstance(source, yaml.ScalarNode)
+            built = _Built(self._scalar(source, spot, line), 1, 1)
+        if built.size > MAX_NODES:
+            raise self._fatal(spot, f"more than {MAX_NODES:,} values once aliases are written out")
+        if built.depth > MAX_DEPTH:
+            raise self._fatal(spot, f"nested deeper than {MAX_DEPTH} levels once aliases are written out")
+        self._built[id(source)] = built
+        return built
+
+    def _scalar(self, source: yaml.ScalarNode, spot: Spot, line: int) -> Scalar:
+        tag = source.tag.removeprefix(_STANDARD)
+        if tag in CORE_SCHEMA:
+            if not CORE_SCHEMA[tag].match(source.value):
+                spot.error(f"{quoted(source.value)} is tagged !!{tag} and is none")
+        elif tag == "timestamp":
+            tag = "str"
+        elif tag != "str":
+            self._unknown_tag(source, spot)
+            tag = "str"
+        return Scalar(source.value, tag, source.style is None, line)
+
+    def _sequence(self, source: yaml.SequenceNode, spot: Spot, line: int) -> _Built:
+        if source.tag != _STANDARD + "seq":
+            self._unknown_tag(source, spot)
+        parts = [
+            self._build(item, spot.child(i, item.start_mark.line + 1)) for i, item in enumerate(source.value)
+        ]
+        return _Built(ListNode(tuple(part.node for part in parts), line), *_measure(parts))
+
+    def _mapping(self, source: yaml.MappingNode, spot: Spot, line: int) -> _Built:
+        if source.tag != _STANDARD + "map":
+            self._unknown_tag(source, spot)
+        own: dict[str, Entry] = {}
+        merged: dict[str, Entry] = {}
+        parts: list[_Built] = []
+        merge_line = 0
+        for key, value in source.value:
+            key_line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                spot.child("?", key_line).error(
+                    "a key must be text, found a list or a mapping (text that begins with { needs quotes)"
+                )
+                continue
+            name: str = key.value
+            here = spot.child(name, key_line)
+            part = self._build(value, here)
+            parts.append(part)
+            if name == "<<" and key.style is None:
+                if merge_line:
+                    here.error(f"the key is here already, on line {merge_line}")
+                merge_line = key_line
+                self._merge(merged, part.node, here)
+            elif name in own:
+                here.error(f"the key is here already, on line {own[name].line}")
+            else:
+                own[name] = Entry(part.node, key_line)
+        # Keys of the mapping itself win over merged ones, wherever the merge key stands.
+        return _Built(MapNode({**merged, **own}, line), *_measure(parts))
+
+    def _merge(self, into: dict[str, Entry], node: Node, spot: Spot) -> None:
+        """Add the entries of a ``<<`` value; of several mappings the first that has a key wins."""
+        sources = node.items if isinstance(node, ListNode) else (node,)
+        for each in sources:
+            if not isinstance(each, MapNode):
+                spot.error(f"expected a mapping, or a list of them, to merge; found {describe_node(each)}")
+                continue
+            self._merged += len(each.entries) + 1
+            if self._merged > MAX_NODES:
+                raise self._fatal(spot, f"more than {MAX_NODES:,} merged keys")
+            for key, entry in each.entries.items():
+                into.setdefault(key, entry)
+
+    def _unknown_tag(self, source: yaml.Node, spot: Spot) -> None:
+        spot.error(f"the YAML tag {source.tag.replace(_STANDARD, '!!')} means nothing here")
+
+    def _fatal(self, spot: Spot, message: str) -> ConfigError:
+        spot.error(message)
+        return self.report.errors.pop()
+
+
+def _measure(parts: list[_Built]) -> tuple[int, int]:
+    """Size and depth of a node around ``parts``."""
+    return 1 + sum(part.size for part in parts), 1 + max((part.depth for part in parts), default=0)
+
+
+# PyYAML's words for common slips, and what to say to somebody who does not know YAML's grammar by heart.
+_HINTS = (
+    ("found character '\\t'", "a tab where YAML allows only spaces"),
+    ("mapping values are not allowed here", "a key is not expected here: is the line above indented alike, "
+     "or does a value hold ': ' and need quotes?"),
+    ("found character '", "a value that begins with % @ or ` needs quotes"),
+    ("could not find expected ':'", "a key without ':' after it"),
+    ("expected <block end>", "this line fits neither the lines above it nor the value before it: look at its "
+     "indentation, and put values that begin with [ { * & ! or a quote into quotes as a whole"),
+    ("expected ',' or ']'", "a list in [ ] is not closed, or lacks a comma"),
+    ("expected ',' or '}'", "a mapping in { } is not closed, or lacks a comma"),
+    ("found unexpected end of stream", "the file ends inside a quoted text"),
+    ("but found another document", "a second document begins here ('---'): one file holds one"),
+)  # fmt: skip
+
+
+def _in_plain_words(error: yaml.MarkedYAMLError) -> str:
+    problem = str(error.problem)
+    words = next((hint for fragment, hint in _HINTS if fragment in problem), problem)
+    if error.context_mark is not None and error.problem_mark is not None and "document" not in problem:
+        opened = error.context_mark.line + 1
+        if opened != error.problem_mark.line + 1:
+            words += f" (it began on line {opened})"
+    return words
