@@ -1,0 +1,1 @@
+"""Clients' connections: sockets and stdio, HTTP and WebSocket, and the outboxes all output leaves through."""

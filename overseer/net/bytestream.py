@@ -1,0 +1,90 @@
+"""The bytes of one connection, below HTTP and WebSocket: the layer that encryption would be put into."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from overseer.locks import Rank, lock
+from overseer.net.outbox import Buffer
+
+__all__ = ["ByteStream", "SocketStream"]
+
+
+class ByteStream(Protocol):
+    """A connection as its reader and its one sender at a time see it.
+
+    ``receive`` is called by the connection's own thread only, ``send`` and ``finish`` by one thread at a
+    time, ``abort`` by any thread at any time, ``close`` last, when no other call is under way. Nothing here
+    sets a timeout on a socket: a timeout loses data that was half sent or half read.
+    """
+
+    def fileno(self) -> int:
+        """What to wait on until more can be sent."""
+
+    def receive(self, size: int, deadline: float | None = None) -> bytes:
+        """Wait for at most ``size`` bytes; ``b""`` at the end, TimeoutError at ``deadline`` (monotonic)."""
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        """Send what goes without waiting and return how many bytes that was; OSError when it is broken."""
+
+    def finish(self) -> None:
+        """Nothing more will be sent: tell the peer, but go on receiving."""
+
+    def abort(self) -> None:
+        """Cut the connection: wakes who waits in ``receive``. Never waits."""
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+
+
+class SocketStream:
+    """A :class:`ByteStream` over a connected stream socket in blocking mode."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        # Held over shutdown and close (neither waits), so that abort never hits a descriptor that was closed
+        # and its number given to another connection.
+        self._closing = lock(Rank.LEAF, "socket")
+        self._closed = False
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def receive(self, size: int, deadline: float | None = None) -> bytes:
+        if deadline is not None:
+            wait_readable(self._sock.fileno(), deadline)
+        return self._sock.recv(size)
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        try:
+            return self._sock.sendmsg(buffers, (), socket.MSG_DONTWAIT)
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def abort(self) -> None:
+        with self._closing:
+            if not self._closed:
+                with contextlib.suppress(OSError):
+                    self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with self._closing:
+            self._closed = True
+            self._sock.close()
+
+
+def wait_readable(fd: int, deadline: float) -> None:
+    """Wait until ``fd`` can be read; raises TimeoutError at ``deadline`` (monotonic)."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        raise TimeoutError

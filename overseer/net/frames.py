@@ -1,0 +1,217 @@
+"""WebSocket frames as far as a server needs them, without I/O.
+
+A server's frames are not masked, so one encoding serves every client: :class:`Encoded` is what travels from
+the hub to the outboxes. Messages from clients are parsed by wsproto; :class:`FrameScanner` only looks at
+their headers first, so that a frame is refused for the length it announces and not once it was buffered.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "PING",
+    "PONG",
+    "TEXT",
+    "Encoded",
+    "FrameScanner",
+    "close_frame",
+    "frame_end",
+    "ping_frame",
+    "split_frames",
+    "split_payloads",
+    "text_frame",
+    "text_frames",
+    "text_header",
+]
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+_MAX_CONTROL = 125  # bytes of payload that a control frame may carry
+
+
+def _header(opcode: int, length: int) -> bytes:
+    if length < 126:
+        return bytes((0x80 | opcode, length))
+    if length < 65536:
+        return struct.pack("!BBH", 0x80 | opcode, 126, length)
+    return struct.pack("!BBQ", 0x80 | opcode, 127, length)
+
+
+# The lengths of nearly every line; longer ones are packed when they come.
+_TEXT_HEADERS = tuple(_header(TEXT, length) for length in range(1024))
+
+
+def text_header(length: int) -> bytes:
+    """The header of an unfragmented text frame whose payload has ``length`` bytes."""
+    return _TEXT_HEADERS[length] if length < 1024 else _header(TEXT, length)
+
+
+def text_frame(payload: bytes) -> bytes:
+    """One text frame; ``payload`` is UTF-8."""
+    return text_header(len(payload)) + payload
+
+
+def text_frames(payloads: Sequence[bytes]) -> bytes:
+    """One text frame for each payload, joined."""
+    parts: list[bytes] = []
+    for payload in payloads:
+        parts.append(text_header(len(payload)))
+        parts.append(payload)
+    return b"".join(parts)
+
+
+def ping_frame(payload: bytes = b"") -> bytes:
+    return _header(PING, len(payload)) + payload
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """A close frame; ``reason`` is cut, at a character's end, to what fits into 123 bytes."""
+    text = reason.encode()[: _MAX_CONTROL - 2].decode(errors="ignore").encode()
+    return _header(CLOSE, 2 + len(text)) + struct.pack("!H", code) + text
+
+
+def _frame_bounds(frames: bytes, start: int) -> tuple[int, int]:
+    """Where the payload of the unmasked frame at ``start`` begins and ends."""
+    short = frames[start + 1] & 0x7F
+    if short < 126:
+        return start + 2, start + 2 + short
+    if short == 126:
+        return start + 4, start + 4 + int.from_bytes(frames[start + 2 : start + 4], "big")
+    return start + 10, start + 10 + int.from_bytes(frames[start + 2 : start + 10], "big")
+
+
+def frame_end(frames: bytes, offset: int) -> int:
+    """Where the frame ends that the byte before ``offset`` belongs to; ``frames`` are whole unmasked ones."""
+    end = 0
+    while end < offset:
+        _, end = _frame_bounds(frames, end)
+    return end
+
+
+def split_frames(frames: bytes) -> Iterator[tuple[int, bytes]]:
+    """(opcode, whole frame) for each of some unmasked frames."""
+    start = 0
+    while start < len(frames):
+        _, end = _frame_bounds(frames, start)
+        yield frames[start] & 0x0F, frames[start:end]
+        start = end
+
+
+def split_payloads(frames: bytes) -> Iterator[tuple[int, bytes]]:
+    """(opcode, payload) for each of some unmasked frames."""
+    end = 0
+    while end < len(frames):
+        opcode = frames[end] & 0x0F
+        begin, end = _frame_bounds(frames, end)
+        yield opcode, frames[begin:end]
+
+
+class Encoded:
+    """One message or a batch of them, encoded once for all clients; immutable.
+
+    Args:
+        payloads: the messages as JSON texts in UTF-8, in order; may be left out when ``websocket`` is given.
+        websocket: the same messages as joined text frames, when the caller has built them already.
+    """
+
+    __slots__ = ("_lines", "_payloads", "_websocket")
+
+    # Two threads may build one of these at the same time; the results are equal, so either may stay.
+    def __init__(self, payloads: Sequence[bytes] | None = None, websocket: bytes | None = None) -> None:
+        if payloads is None and websocket is None:
+            raise TypeError("payloads or websocket must be given")
+        self._payloads = payloads
+        self._websocket = websocket
+        self._lines: bytes | None = None
+
+    @property
+    def payloads(self) -> Sequence[bytes]:
+        """The messages as JSON texts."""
+        if self._payloads is None:
+            frames = self._websocket or b""
+            self._payloads = [payload for _, payload in split_payloads(frames)]
+        return self._payloads
+
+    @property
+    def websocket(self) -> bytes:
+        """The messages as text frames, joined."""
+        if self._websocket is None:
+            self._websocket = text_frames(self._payloads or ())
+        return self._websocket
+
+    @property
+    def lines(self) -> bytes:
+        """The messages as newline-delimited JSON."""
+        if self._lines is None:
+            self._lines = b"".join([payload + b"\n" for payload in self.payloads])
+        return self._lines
+
+    @property
+    def size(self) -> int:
+        """Bytes that a WebSocket client gets."""
+        return len(self.websocket)
+
+    def __repr__(self) -> str:
+        return f"<Encoded {self.size} bytes>"
+
+
+class FrameScanner:
+    """Follows the frame headers in a client's bytes; finds a message that is too long when it is announced.
+
+    Everything else that can be wrong with a frame is left to wsproto, which sees the same bytes after this.
+    """
+
+    def __init__(self, max_message: int) -> None:
+        self._max_message = max_message
+        self._head = b""  # the part of a header that has come so far
+        self._skip = 0  # payload bytes of the current frame still to come
+        self._message = 0  # payload bytes announced by the fragments of the current message
+
+    def scan(self, data: bytes) -> int:
+        """How many bytes of ``data`` may be used: all of them, or less when then a header follows that
+        announces too much (a header begun in an earlier call gives 0)."""
+        position, size = 0, len(data)
+        while position < size:
+            if self._skip:
+                step = min(self._skip, size - position)
+                self._skip -= step
+                position += step
+                continue
+            begun = len(self._head)
+            head = self._head + data[position : position + 14 - begun]
+            length = self._payload_length(head)
+            if length is None:
+                self._head = head
+                return size
+            header_size, payload, fits = length
+            if not fits:
+                return position
+            self._head = b""
+            position += header_size - begun
+            self._skip = payload
+        return size
+
+    def _payload_length(self, head: bytes) -> tuple[int, int, bool] | None:
+        """(header's size, payload's size, whether the message may be so long); None: more is needed."""
+        if len(head) < 2:
+            return None
+        short = head[1] & 0x7F
+        size = 2 if short < 126 else 4 if short == 126 else 10
+        if len(head) < size:
+            return None
+        payload = short if size == 2 else int.from_bytes(head[2:size], "big")
+        control = bool(head[0] & 0x08)
+        if payload > self._max_message and not control:
+            return size, payload, False
+        size += 4 if head[1] & 0x80 else 0
+        if len(head) < size:
+            return None
+        if control:  # may stand between the fragments of a message; wsproto sees to its length
+            return size, payload, True
+        total = self._message + payload
+        self._message = 0 if head[0] & 0x80 else total
+        return size, payload, total <= self._max_message

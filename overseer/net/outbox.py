@@ -1,0 +1,315 @@
+"""What waits to be sent to one client, bounded in bytes: the rules, without the sending.
+
+Everything a connection sends passes its outbox, in the order of the appends. The rules:
+
+- Output asks for room first (:meth:`Outbox.has_room`). The bound is soft: an empty outbox takes any batch,
+  for the longest line must fit. Once there was no room, there is none until half the bound is free again, so
+  that producers and client do not take turns by the byte.
+- Replies and lifecycle events never ask. More than four times the bound of them pending: closed with 1013.
+- Over half for ``stall_timeout``: closed with 1013. From a third of that time on there is no room for output,
+  so that a client which does read, only not fast, gets below half in time.
+- A close lets what is pending go out first (1013 drops it, as far as whole frames allow), then the close
+  frame; the connection is cut when that took longer than ``close_timeout``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from overseer.locks import Rank, assert_none_held, lock
+from overseer.net.frames import Encoded, close_frame, frame_end
+from overseer.timers import Timers
+
+__all__ = ["Buffer", "Framing", "Outbox"]
+
+_log = logging.getLogger(__name__)
+
+Buffer = bytes | memoryview
+Framing = Literal["websocket", "lines"]
+
+_TRY_AGAIN_LATER = 1013
+_REPLIES_FACTOR = 4
+
+
+class Outbox(ABC):
+    """The pending output of one client. Any thread may call any method; none waits but where it says so.
+
+    How bytes leave is the subclass's: it implements :meth:`flush` and :meth:`_abort`, takes from the front
+    with :meth:`_take_locked`, and says with :meth:`_sent_locked` what has left.
+
+    Args:
+        bound: bytes that may be pending (softly, see above).
+        stall_timeout: seconds that it may be over half.
+        close_timeout: seconds from a close to the end of the connection.
+    """
+
+    def __init__(
+        self, *, framing: Framing, bound: int, stall_timeout: float, close_timeout: float, timers: Timers
+    ) -> None:
+        self._framing = framing
+        self._bound = bound
+        self._half = bound // 2
+        self._stall_timeout = stall_timeout
+        self._close_timeout = close_timeout
+        self._timers = timers
+        # Guards all that follows. Notified when room returns, when something is there for a writer that
+        # waits, when it closes and when a send ends.
+        self._changed = threading.Condition(lock(Rank.LEAF, "outbox"))
+        self._chunks: deque[tuple[bytes, bool]] = deque()  # (bytes, whether it is output)
+        self._offset = 0  # bytes of the first chunk that have left
+        self._pending = 0  # bytes of all chunks that have not left
+        self._replies = 0  # bytes of the chunks that are not output
+        self._full = False  # there was no room, and half the bound is not free yet
+        self._over_since: float | None = None  # since when more than half is pending (monotonic)
+        self._stall_watched = False  # a timer will look at _over_since
+        self._sending = False  # a thread is sending what it took; only it may take
+        self._drop_then: bytes | None = None  # drop when that send has ended, then send these bytes
+        self._on_room: list[Callable[[], None]] = []
+        self._closing = False  # nothing is accepted any more
+        self._dead = False  # nothing leaves any more
+        self.close_code = 0  # what it was closed with; 0: not closed, or the connection broke
+        self.close_reason = ""
+
+    def __repr__(self) -> str:
+        state = "dead" if self._dead else f"closing {self.close_code}" if self._closing else "open"
+        return f"<{type(self).__name__} {state} pending={self._pending} chunks={len(self._chunks)}>"
+
+    # -- for the hub -----------------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> int:
+        """Bytes that have not left."""
+        return self._pending
+
+    @property
+    def closed(self) -> bool:
+        """Whether appends are ignored from now on."""
+        return self._closing
+
+    def append(self, message: Encoded, *, output: bool = False) -> None:
+        """Queue a message; :meth:`flush` sends it. Never waits; may be called with locks held.
+
+        ``output`` says that room was asked for; such bytes do not count against the limit for replies.
+        """
+        self._append(message.websocket if self._framing == "websocket" else message.lines, output)
+
+    def has_room(self, size: int) -> bool:
+        """Whether output of ``size`` bytes may be appended now; True once closed (it is ignored then)."""
+        with self._changed:
+            if self._closing or self._pending == 0:
+                return True
+            if self._full:
+                return False
+            lingers = (
+                self._over_since is not None
+                and time.monotonic() - self._over_since > self._stall_timeout / 3
+            )
+            self._full = lingers or self._pending + size > self._bound
+            return not self._full
+
+    def wait_for_room(self, timeout: float | None = None) -> bool:
+        """Wait until :meth:`has_room` is worth asking again or it closed; False: ``timeout`` (s) passed."""
+        assert_none_held("waiting for a client")
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._full or self._closing, timeout)
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """Call ``callback()`` once, with no locks held, when no more than half is pending or it closed.
+
+        May be called with locks held: if it is so already, the call comes from the timers' thread.
+        """
+        with self._changed:
+            if (self._full or self._pending > self._half) and not self._closing:
+                self._on_room.append(callback)
+                return
+        self._timers.schedule(0.0, callback)
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Send what goes now without waiting and see to the rest; called after appends, with no lock held.
+
+        A second thread that comes while one is sending leaves at once: the first one sends its bytes too.
+        """
+
+    def close(self, code: int, reason: str = "", *, drop: bool = False) -> None:
+        """Close the connection, with no lock held; only the first call counts.
+
+        What is pending still goes out, unless ``drop``, then the close frame, within the close timeout.
+        """
+        assert_none_held("closing a client")
+        if self._close(code, reason, None, drop):
+            self._start_closing()
+
+    # -- for the connection ----------------------------------------------------------------------------
+
+    def append_frame(self, frame: bytes) -> None:
+        """Queue a ready control frame, or the handshake's reply."""
+        self._append(frame, False)
+
+    def close_with(self, code: int, frame: bytes) -> None:
+        """Like :meth:`close`, with a ready close frame; an empty one: nothing more is said."""
+        if self._close(code, "", frame, False):
+            self._start_closing()
+
+    def wait_until_bounded(self) -> None:
+        """Wait until no more than the bound is pending, or it closed: from a client that does not read its
+        answers no requests are read."""
+        if self._pending <= self._bound:  # without the lock: a stale answer only lets one more request in
+            return
+        assert_none_held("waiting for a client")
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending <= self._bound or self._closing)
+
+    def fail(self) -> None:
+        """The connection is gone: drop everything, wake everybody. Idempotent."""
+        with self._changed:
+            self._dead = True
+            self._chunks.clear()
+            self._offset = self._pending = self._replies = 0
+            self._closing = True
+            callbacks = self._freed_locked()
+        self._call(callbacks)
+
+    # -- for subclasses --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _abort(self) -> None:
+        """Cut the connection at once; called with no lock held."""
+
+    def _take_locked(self, buffers: int) -> list[Buffer]:
+        """The first pending bytes, as at most so many buffers; they stay until :meth:`_sent`."""
+        chunks = self._chunks
+        taken: list[Buffer] = [chunks[index][0] for index in range(min(buffers, len(chunks)))]
+        if self._offset:
+            taken[0] = memoryview(taken[0])[self._offset :]
+        return taken
+
+    def _sent_locked(self, size: int) -> list[Callable[[], None]]:
+        """So many of the first bytes have left; returns what to hand to :meth:`_call` after the lock."""
+        if self._dead:  # it failed while they were leaving
+            return []
+        self._pending -= size
+        size += self._offset
+        while self._chunks and size >= len(self._chunks[0][0]):
+            chunk, output = self._chunks.popleft()
+            size -= len(chunk)
+            if not output:
+                self._replies -= len(chunk)
+        self._offset = size
+        if self._drop_then is not None:
+            last, self._drop_then = self._drop_then, None
+            self._drop_locked(last)
+        if self._pending <= self._half:
+            return self._freed_locked()
+        self._changed.notify_all()  # for wait_until_bounded
+        return []
+
+    def _call(self, callbacks: list[Callable[[], None]]) -> None:
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                _log.exception("a callback for room in an outbox failed")
+
+    def _watch_stall(self) -> None:
+        """See to it that somebody looks when the stall timeout ends; called by flush, with no lock held."""
+        if self._over_since is None or self._stall_watched:  # without the lock: the next flush looks again
+            return
+        with self._changed:
+            if self._over_since is None or self._stall_watched or self._closing:
+                return
+            self._stall_watched = True
+            delay = self._over_since + self._stall_timeout - time.monotonic()
+        self._timers.schedule(delay, self._check_stall)
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _append(self, data: bytes, output: bool) -> None:
+        if not data:
+            return
+        flooded = False
+        with self._changed:
+            if self._closing:
+                return
+            self._push_locked(data, output)
+            # One reply alone may be of any size.
+            flooded = not output and self._replies > _REPLIES_FACTOR * self._bound and len(self._chunks) > 1
+            if self._pending > self._half and self._over_since is None:
+                self._over_since = time.monotonic()
+        if flooded:
+            # The caller may hold locks, so the closing itself is left to another thread.
+            self._timers.schedule(0.0, self._close_flooded)
+
+    def _close_flooded(self) -> None:
+        self.close(_TRY_AGAIN_LATER, "too many messages are waiting to be read", drop=True)
+
+    def _freed_locked(self) -> list[Callable[[], None]]:
+        self._full = False
+        self._over_since = None
+        self._changed.notify_all()
+        callbacks, self._on_room = self._on_room, []
+        return callbacks
+
+    def _check_stall(self) -> None:
+        with self._changed:
+            self._stall_watched = False
+            since = self._over_since
+        if since is None:
+            return
+        if time.monotonic() - since < self._stall_timeout:
+            self._watch_stall()
+            return
+        self.close(_TRY_AGAIN_LATER, f"has not read for {self._stall_timeout:g} s", drop=True)
+
+    def _close(self, code: int, reason: str, frame: bytes | None, drop: bool) -> bool:
+        """Enter the closing state; False when it was closed before."""
+        last = b""
+        if self._framing == "websocket":
+            last = close_frame(code, reason) if frame is None else frame
+        with self._changed:
+            if self._closing:
+                return False
+            self._closing = True
+            self.close_code, self.close_reason = code, reason
+            if not drop:
+                self._push_locked(last, output=False)
+            elif self._sending:
+                self._drop_then = last
+            else:
+                self._drop_locked(last)
+            callbacks = self._freed_locked()
+        self._call(callbacks)
+        return True
+
+    def _push_locked(self, data: bytes, output: bool) -> None:
+        if data:
+            self._chunks.append((data, output))
+            self._pending += len(data)
+            if not output:
+                self._replies += len(data)
+
+    def _drop_locked(self, last: bytes) -> None:
+        """Forget what is pending but for the rest of a frame or line that has left in part; then ``last``."""
+        rest = b""
+        if self._offset:
+            chunk = self._chunks[0][0]
+            if self._framing == "websocket":
+                end = frame_end(chunk, self._offset)
+            else:
+                end = chunk.find(b"\n", self._offset - 1) + 1
+            rest = chunk[self._offset : end]
+        self._chunks.clear()
+        self._offset = self._pending = self._replies = 0
+        self._push_locked(rest, output=False)
+        self._push_locked(last, output=False)
+
+    def _start_closing(self) -> None:
+        # Not cancelled when the closing goes well: cutting what is closed does nothing.
+        self._timers.schedule(self._close_timeout, self._abort)
+        self.flush()

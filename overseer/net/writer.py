@@ -1,0 +1,197 @@
+"""Sending to sockets: at once by whoever flushes, the rest by one thread for all of them.
+
+The thread waits (epoll) for the sockets that took less than there was. It never blocks on one client and runs
+nothing but sends and the short callbacks of :meth:`Outbox.on_room`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable
+
+from overseer.locks import Rank, assert_none_held, lock
+from overseer.net.bytestream import ByteStream
+from overseer.net.outbox import Buffer, Outbox
+from overseer.timers import Timers
+
+__all__ = ["SocketOutbox", "Writer"]
+
+_log = logging.getLogger(__name__)
+
+_BUFFERS = 64  # handed to the kernel in one call
+_SENDS = 16  # calls in a row, before others get their turn
+
+
+class Writer:
+    """The thread that goes on sending where a socket was full; started with the first such socket."""
+
+    def __init__(self, name: str = "net-writer") -> None:
+        self._name = name
+        # Guards what follows, and is held over epoll_ctl (which does not wait): a descriptor is registered
+        # only while its outbox is known here, never after its number was given to another connection.
+        self._lock = lock(Rank.LEAF, "writer")
+        self._outboxes: dict[int, SocketOutbox] = {}
+        self._registered: set[int] = set()
+        self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def add(self, fd: int, outbox: SocketOutbox) -> None:
+        """Know the outbox of an open descriptor."""
+        with self._lock:
+            self._outboxes[fd] = outbox
+
+    def watch(self, fd: int, outbox: SocketOutbox) -> None:
+        """Call ``outbox.resume()`` once when ``fd`` takes bytes again or is broken."""
+        with self._lock:
+            if self._closed or self._outboxes.get(fd) is not outbox:
+                return
+            if fd in self._registered:
+                self._epoll.modify(fd, select.EPOLLOUT | select.EPOLLONESHOT)
+            else:
+                self._epoll.register(fd, select.EPOLLOUT | select.EPOLLONESHOT)
+                self._registered.add(fd)
+            if self._thread is None:
+                # A daemon: an embedding program that forgets close() must still be able to end.
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def forget(self, fd: int) -> None:
+        """The descriptor is about to be closed."""
+        with self._lock:
+            self._outboxes.pop(fd, None)
+            if fd in self._registered:
+                self._registered.discard(fd)
+                self._epoll.unregister(fd)
+
+    def close(self) -> None:
+        """End the thread; what is pending stays unsent. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            thread = self._thread
+        if thread is not None:
+            os.eventfd_write(self._wake, 1)
+            thread.join()
+        self._epoll.close()
+        os.close(self._wake)
+
+    def _run(self) -> None:
+        while True:
+            ready = self._epoll.poll()
+            with self._lock:
+                if self._closed:
+                    return
+                outboxes = [self._outboxes[fd] for fd, _ in ready if fd in self._outboxes]
+            for outbox in outboxes:
+                try:
+                    outbox.resume()
+                except Exception:
+                    _log.exception("sending to a client failed: %r", outbox)
+
+
+class SocketOutbox(Outbox):
+    """The outbox of a WebSocket client."""
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        writer: Writer,
+        *,
+        bound: int,
+        stall_timeout: float,
+        close_timeout: float,
+        timers: Timers,
+    ) -> None:
+        super().__init__(
+            framing="websocket",
+            bound=bound,
+            stall_timeout=stall_timeout,
+            close_timeout=close_timeout,
+            timers=timers,
+        )
+        self._stream = stream
+        self._writer = writer
+        self._fd = stream.fileno()
+        self._waiting = False  # the socket is full and the writer will resume
+        self._finished = False  # the peer was told that nothing follows
+        writer.add(self._fd, self)
+
+    def flush(self) -> None:
+        assert_none_held("sending to a client")
+        if not self._waiting:  # without the lock: whoever resumes looks at the chunks under it
+            self._send()
+        self._watch_stall()
+
+    def resume(self) -> None:
+        """The socket takes bytes again; called by the writer."""
+        with self._changed:
+            self._waiting = False
+        self._send()
+
+    def detach(self) -> None:
+        """Nothing may touch the stream any more; returns when nothing does. The connection's last call."""
+        self.fail()
+        with self._changed:
+            # Sends do not block, so this is short.
+            self._changed.wait_for(lambda: not self._sending)
+        self._writer.forget(self._fd)
+
+    def _abort(self) -> None:
+        self.fail()
+        self._stream.abort()
+
+    def _send(self) -> None:
+        callbacks: list[Callable[[], None]] = []
+        buffers = self._begin()
+        sends = 0
+        while buffers:
+            try:
+                sent = self._stream.send(buffers)
+            except OSError:
+                self._abort()
+                sent = 0
+            sends += 1
+            blocked = sends == _SENDS or sent < sum(map(len, buffers))
+            with self._changed:
+                callbacks += self._sent_locked(sent)
+                buffers = self._next_locked(blocked)
+                wait = self._waiting
+            if wait:
+                self._writer.watch(self._fd, self)
+        self._finish()
+        self._call(callbacks)
+
+    def _begin(self) -> list[Buffer]:
+        """Become the thread that sends; nothing when there is nothing to send or another one does."""
+        with self._changed:
+            if self._sending or self._waiting or not self._chunks:
+                return []
+            self._sending = True
+            return self._take_locked(_BUFFERS)
+
+    def _next_locked(self, blocked: bool) -> list[Buffer]:
+        """What to send next; nothing: this thread no longer sends."""
+        if self._chunks and not blocked:
+            return self._take_locked(_BUFFERS)
+        self._waiting = bool(self._chunks)
+        self._sending = False
+        self._changed.notify_all()
+        return []
+
+    def _finish(self) -> None:
+        """Once everything has left after a close, tell the peer that nothing follows."""
+        with self._changed:
+            if not self._closing or self._dead or self._chunks or self._sending or self._finished:
+                return
+            self._finished = self._sending = True
+        self._stream.finish()
+        with self._changed:
+            self._sending = False
+            self._changed.notify_all()
