@@ -1,0 +1,156 @@
+"""From a received message to a request, and from a message to its bytes."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from typing import Any
+
+from overseer.errors import RequestError
+from overseer.messages.declare import dump, read_fields, to_plain
+from overseer.messages.events import Event
+from overseer.messages.kinds import REQUEST_ID, TEXT, Kind, Unreadable, quoted
+from overseer.messages.limits import MessageLimits
+from overseer.messages.requests import REQUESTS, MetricsRequest, Request
+
+__all__ = ["encode", "parse_request"]
+
+_DEFAULT_LIMITS = MessageLimits()
+
+
+def encode(message: Event | Request) -> bytes:
+    """The message as compact JSON in UTF-8, its fields in their declared order.
+
+    Half surrogate pairs in any text become U+FFFD: no text makes this fail.
+    """
+    return dump(to_plain(message))
+
+
+def parse_request(data: str | bytes, limits: MessageLimits = _DEFAULT_LIMITS) -> Request:
+    """The request that one text or binary message holds.
+
+    Raises:
+        RequestError: whatever else the message is. Its text says what is wrong and what was expected, its
+            ``id`` is the request's where that can be told, else ``""``.
+    """
+    request_id = ""
+    try:
+        raw = _decode(data, limits)
+    except Unreadable as error:
+        raise RequestError(str(error), id=_salvaged_id(data, limits)) from None
+    try:
+        request_id = _required(raw, "id", REQUEST_ID, limits)
+        message_type = _required(raw, "type", TEXT, limits)
+        cls = REQUESTS.get(message_type)
+        if cls is None:
+            raise _unknown(message_type)
+        request = cls(**read_fields(cls, raw, f"{message_type}: ", limits))
+        if isinstance(request, MetricsRequest) and request.action and request.task_id:
+            raise Unreadable("metrics: give action or task_id, not both")
+    except Unreadable as error:
+        raise RequestError(str(error), id=request_id) from None
+    return request
+
+
+def _required(raw: dict[str, Any], name: str, kind: Kind, limits: MessageLimits) -> str:
+    value = raw.get(name)
+    if value is None or value == "":
+        raise Unreadable(f"{name} is required ({kind.expected})")
+    text: str = kind.read(value, name, limits)
+    return text
+
+
+def _unknown(message_type: str) -> Unreadable:
+    near = difflib.get_close_matches(message_type[:64].lower(), REQUESTS, n=1)
+    advice = f"did you mean {quoted(near[0])}?" if near else f"there are {', '.join(REQUESTS)}"
+    return Unreadable(f"unknown type {quoted(message_type)}; {advice}")
+
+
+def _decode(data: str | bytes, limits: MessageLimits) -> dict[str, Any]:
+    """The JSON object in a message; raises Unreadable."""
+    try:
+        text = data if isinstance(data, str) else str(data, "utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"the message is not UTF-8: byte {error.start + 1} cannot be part of it") from None
+    try:
+        raw = _strict.decode(text)
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"the message is not JSON: {error.msg} (at character {error.pos + 1})") from None
+    except RecursionError:
+        raise _too_deep(limits) from None
+    except ValueError as error:
+        # Python refuses numbers of thousands of digits, whose conversion takes quadratic time.
+        reason = str(error) if isinstance(error, _NotStrict) else "a number has too many digits"
+        raise Unreadable(f"the message is not usable JSON: {reason}") from None
+    if not isinstance(raw, dict):
+        raise Unreadable('the message must be a JSON object, such as {"type": "list", "id": "1"}')
+    # As many brackets as levels are needed to be too deep: most messages need no second look.
+    if text.count("{") + text.count("[") > limits.depth and _deeper_than(raw, limits.depth):
+        raise _too_deep(limits)
+    return raw
+
+
+def _too_deep(limits: MessageLimits) -> Unreadable:
+    return Unreadable(f"the message is nested too deeply; at most {limits.depth} levels are allowed")
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    """Whether objects and arrays are nested more than ``levels`` deep; not recursive."""
+    layer = [value]
+    for _ in range(levels):
+        inner: list[Any] = []
+        for item in layer:
+            inner.extend(item.values() if isinstance(item, dict) else item)
+        layer = [item for item in inner if isinstance(item, dict | list)]
+        if not layer:
+            return False
+    return True
+
+
+class _NotStrict(ValueError):
+    """Something that Python's decoder lets pass and others do not."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise _NotStrict(f"the key {quoted(twice)} is there twice")
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise _NotStrict(f"{name} is not a JSON value")
+
+
+_strict = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+class _Twice(dict[str, Any]):
+    """An object in which a key was given twice; ``ambiguous`` holds such keys."""
+
+    ambiguous: frozenset[str] = frozenset()
+
+
+def _forgiving_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = _Twice(pairs)
+    if len(result) != len(pairs):
+        times = Counter(key for key, _ in pairs)
+        result.ambiguous = frozenset(key for key, count in times.items() if count > 1)
+    return result
+
+
+# Numbers stay texts, since neither their size nor NaN matters when all that is wanted is the id.
+_forgiving = json.JSONDecoder(object_pairs_hook=_forgiving_pairs, parse_int=str.__len__, parse_float=len)
+
+
+def _salvaged_id(data: str | bytes, limits: MessageLimits) -> str:
+    """The id of a message that was refused before its id was looked at, or ``""``."""
+    try:
+        raw = _forgiving.decode(data if isinstance(data, str) else str(data, "utf-8"))
+        if not isinstance(raw, _Twice) or "id" in raw.ambiguous:
+            return ""
+        return REQUEST_ID.read(raw.get("id"), "id", limits)
+    except (ValueError, RecursionError, Unreadable):
+        return ""

@@ -1,0 +1,254 @@
+"""How a message is declared, and what follows from a declaration: reading and writing it.
+
+A message is a frozen dataclass whose fields are made by :func:`wire`; its docstring is its description.
+Reader, writer and every document derive from these fields, so they cannot disagree.
+
+A field with ``omit`` is left out of what is written when it holds nothing: when it is None where None is its
+default (so that an exit code of 0 is shown and an unknown one is not), else when it is empty, zero or false.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Any, ClassVar, Protocol
+
+from overseer.messages.kinds import Kind, Unreadable
+from overseer.messages.limits import MessageLimits
+
+__all__ = [
+    "Declared",
+    "Delivery",
+    "FieldSpec",
+    "MapOf",
+    "Object",
+    "Partial",
+    "description_of",
+    "dump",
+    "fields_of",
+    "read_fields",
+    "to_plain",
+    "wire",
+]
+
+
+class Delivery(StrEnum):
+    """Who is sent a message."""
+
+    DIRECT = "direct"
+    BROADCAST = "broadcast"
+    SUBSCRIBERS = "broadcast_subscribers"
+
+
+class Declared(Protocol):
+    """A dataclass whose fields were made by :func:`wire`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One field: its attribute, its name on the wire, and the rest of what was declared."""
+
+    attribute: str
+    name: str
+    alias: str
+    kind: Kind
+    description: str
+    hint: str
+    omit: bool
+    required: bool
+    default: Any
+
+
+def wire(
+    kind: Kind,
+    description: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    factory: Any = dataclasses.MISSING,
+    name: str = "",
+    alias: str = "",
+    omit: bool = False,
+    hint: str = "",
+    kw_only: bool = False,
+) -> Any:
+    """A dataclass field that goes over the wire; without ``default`` and ``factory`` it is required.
+
+    ``name`` differs from the attribute where Python would not allow it, ``alias`` is a second name that is
+    read when the first is absent, ``hint`` tells a form how to ask for it, ``kw_only`` allows a default in
+    the middle of the others.
+    """
+    metadata = {
+        "kind": kind,
+        "description": description,
+        "name": name,
+        "alias": alias,
+        "omit": omit,
+        "hint": hint,
+    }
+    return dataclasses.field(
+        default=default,
+        default_factory=factory,
+        kw_only=kw_only or dataclasses.MISSING,  # not False, which would overrule the class's own kw_only
+        metadata=metadata,
+    )
+
+
+@cache
+def fields_of(cls: type[Declared]) -> tuple[FieldSpec, ...]:
+    """The fields of a declared class, in the order they are written in."""
+    specs = []
+    for field in dataclasses.fields(cls):
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        default = None if required or field.default is dataclasses.MISSING else field.default
+        meta = field.metadata
+        specs.append(
+            FieldSpec(
+                attribute=field.name,
+                name=meta["name"] or field.name,
+                alias=meta["alias"],
+                kind=meta["kind"],
+                description=meta["description"],
+                hint=meta["hint"],
+                omit=meta["omit"],
+                required=required,
+                default=default,
+            )
+        )
+    return tuple(specs)
+
+
+def description_of(cls: type[Declared]) -> str:
+    """The docstring of a declared class in one line."""
+    return re.sub(r"\s+", " ", cls.__doc__ or "").strip()
+
+
+# -- reading
+
+
+def read_fields(
+    cls: type[Declared], raw: Mapping[str, Any], where: str, limits: MessageLimits
+) -> dict[str, Any]:
+    """The constructor's arguments for what ``raw`` (a decoded JSON object) gives; unknown keys are ignored.
+
+    ``where`` goes in front of a field's name in errors. Raises Unreadable.
+    """
+    given = {}
+    for spec in fields_of(cls):
+        name = spec.name
+        value = raw.get(name)
+        if value is None and spec.alias:
+            name = spec.alias
+            value = raw.get(name)
+        if value is None or (value == "" and spec.kind.is_text):
+            if spec.required:
+                raise Unreadable(f"{where}{spec.name} is required ({spec.kind.expected})")
+            continue
+        given[spec.attribute] = spec.kind.read(value, where + name, limits)
+    return given
+
+
+# -- writing
+
+
+@cache
+def _writer(cls: type[Declared]) -> Callable[[Any], dict[str, Any]]:
+    """A function from an instance to its JSON object, with everything that the class decides decided once."""
+    message_type = getattr(cls, "type", None)
+    head = {"type": message_type} if isinstance(message_type, str) else {}
+    plan = [
+        (s.attribute, s.name, s.kind.write if s.kind.converts else None, s.omit, s.default is None)
+        for s in fields_of(cls)
+    ]
+
+    def write(instance: Any) -> dict[str, Any]:
+        result: dict[str, Any] = head.copy()
+        for attribute, name, convert, omit, only_none in plan:
+            value = getattr(instance, attribute)
+            if omit and (value is None or (not only_none and not value)):
+                continue
+            result[name] = value if convert is None or value is None else convert(value)
+        return result
+
+    return write
+
+
+def to_plain(instance: Declared) -> dict[str, Any]:
+    """The JSON object of a declared value or message, as plain dicts, lists, texts and numbers."""
+    return _writer(type(instance))(instance)
+
+
+_to_text = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
+).encode
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def dump(plain: Any) -> bytes:
+    """Compact JSON in UTF-8. Half surrogate pairs, which UTF-8 cannot hold, become U+FFFD."""
+    text = _to_text(plain)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text).encode()
+
+
+# -- kinds made of declared classes
+
+
+class Object(Kind):
+    """An instance of a declared class."""
+
+    name = "object"
+    expected = "an object"
+    converts = True
+
+    def __init__(self, cls: type[Declared]) -> None:
+        self.cls = cls
+
+    def read(self, value: Any, where: str, limits: MessageLimits) -> Any:
+        if not isinstance(value, dict):
+            raise self.wrong(value, where)
+        return self.cls(**read_fields(self.cls, value, f"{where}.", limits))
+
+    def write(self, value: Any) -> dict[str, Any]:
+        return _writer(self.cls)(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"$ref": self.cls.__name__}
+
+
+class Partial(Object):
+    """Some fields of a declared class: attribute names to values, ready for :func:`dataclasses.replace`."""
+
+    def read(self, value: Any, where: str, limits: MessageLimits) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.wrong(value, where)
+        return read_fields(self.cls, value, f"{where}.", limits)
+
+    def write(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        whole = _writer(self.cls)(self.cls(**value))
+        return {spec.name: whole[spec.name] for spec in fields_of(self.cls) if spec.attribute in value}
+
+
+class MapOf(Kind):
+    """Names to instances of a declared class, or to null where ``is_null`` says so; only ever written."""
+
+    name = "object"
+    expected = "an object"
+    converts = True
+
+    def __init__(self, cls: type[Declared], is_null: Callable[[Any], bool]) -> None:
+        self.cls = cls
+        self.is_null = is_null
+
+    def write(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: None if self.is_null(item) else _writer(self.cls)(item) for name, item in value.items()}
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object", "values": {"$ref": self.cls.__name__}}

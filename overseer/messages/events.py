@@ -1,0 +1,330 @@
+"""What the server sends: answers, and news nobody asked for. Each class is one message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, TypeAlias
+
+from overseer.messages.declare import Delivery, Object, wire
+from overseer.messages.kinds import (
+    BOOLEAN,
+    DURATION,
+    JSON_OBJECT,
+    TASK_ID,
+    TEXT,
+    TIMESTAMP,
+    Choice,
+    Integer,
+    ListOf,
+)
+from overseer.messages.values import (
+    COUNT,
+    STREAM,
+    ActionInfo,
+    ActionMetrics,
+    GlobalMetrics,
+    PoolInfo,
+    TaskInfo,
+    TaskMetrics,
+)
+
+__all__ = [
+    "DEQUEUE_REASONS",
+    "EVENTS",
+    "Actions",
+    "Dequeued",
+    "Error",
+    "Errored",
+    "Event",
+    "Exited",
+    "Gap",
+    "ManifestReply",
+    "MetricsReply",
+    "Output",
+    "PoolInfoReply",
+    "PoolUpdated",
+    "Purged",
+    "Queued",
+    "Restarting",
+    "Started",
+    "Subscribed",
+    "Tasks",
+    "Unsubscribed",
+]
+
+DEQUEUE_REASONS = ("stopped", "purged", "displaced", "expired", "shutdown")
+
+_ID = "The request's"
+_TASK = "The task"
+_TS = "When it happened"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run of a task began; all output of the run follows."""
+
+    type: ClassVar[str] = "started"
+    delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
+    id: str = wire(TEXT, 'Of the start or reset that led to it; "" when a restart or the server did')
+    task_id: str = wire(TASK_ID, _TASK)
+    pid: int = wire(COUNT, "Its process, which leads a process group of its own; 0: it is not a process")
+    restart_of: int = wire(COUNT, "The pid of the run it follows", default=0, omit=True, kw_only=True)
+    ts: datetime = wire(TIMESTAMP, _TS)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A line of output."""
+
+    type: ClassVar[str] = "output"
+    delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
+    task_id: str = wire(TASK_ID, _TASK)
+    pid: int = wire(COUNT, "The process of its run")
+    stream: str = wire(STREAM, "Where it was written")
+    data: str = wire(TEXT, "The line without its end; bytes that are not UTF-8 are U+FFFD")
+    ts: datetime = wire(TIMESTAMP, "When it was read")
+    seq: int = wire(COUNT, "Counts the task's lines, from 1, over all its runs")
+    truncated: bool = wire(
+        BOOLEAN, "Whether the line was too long and its end is missing", default=False, omit=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A run of a task ended; none of its output follows."""
+
+    type: ClassVar[str] = "exited"
+    delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
+    task_id: str = wire(TASK_ID, _TASK)
+    pid: int = wire(COUNT, "The process of its run")
+    exit_code: int = wire(Integer(None), "-1 when a signal ended it")
+    intentional: bool = wire(BOOLEAN, "Whether somebody asked for it: a stop, a lowered limit, a shutdown")
+    ts: datetime = wire(TIMESTAMP, _TS)
+    signal: str = wire(TEXT, 'The signal that ended it, such as "SIGKILL"', default="", omit=True)
+    will_restart: bool = wire(BOOLEAN, "Whether the task goes on with another run", default=False, omit=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Restarting:
+    """A task is to be started again."""
+
+    type: ClassVar[str] = "restarting"
+    delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
+    task_id: str = wire(TASK_ID, _TASK)
+    pid: int = wire(COUNT, "The process of the run that ended; 0: it could not be started")
+    restart_delay: int = wire(DURATION, "In how long, jitter included")
+    attempt: int = wire(COUNT, "Which restart it will be, from 1")
+    ts: datetime = wire(TIMESTAMP, _TS)
+
+
+@dataclass(frozen=True, slots=True)
+class Errored:
+    """A task failed too often and stays down until a reset."""
+
+    type: ClassVar[str] = "errored"
+    delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
+    task_id: str = wire(TASK_ID, _TASK)
+    pid: int = wire(COUNT, "The process of the run that ended; 0: it could not be started")
+    exit_count: int = wire(COUNT, "How many exits counted")
+    ts: datetime = wire(TIMESTAMP, _TS)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A task waits for a place in its pool."""
+
+    type: ClassVar[str] = "queued"
+    delivery: ClassVar[Delivery] = Delivery.BROADCAST
+    id: str = wire(TEXT, 'Of the start that led to it; "" when the server put it there')
+    task_id: str = wire(TASK_ID, _TASK)
+    action: str = wire(TEXT, "Its action")
+    position: int = wire(COUNT, "Its place in the queue, from 1")
+    ts: datetime = wire(TIMESTAMP, _TS)
+
+
+@dataclass(frozen=True, slots=True)
+class Dequeued:
+    """A task that waited, for its first start or for a restart, will not start."""
+
+    type: ClassVar[str] = "dequeued"
+    delivery: ClassVar[Delivery] = Delivery.BROADCAST
+    task_id: str = wire(TASK_ID, _TASK)
+    reason: str = wire(Choice(*DEQUEUE_REASONS), "Why")
+    ts: datetime = wire(TIMESTAMP, _TS)
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """The tasks asked for."""
+
+    type: ClassVar[str] = "tasks"
+    delivery: ClassVar[Delivery] = Delivery.DIRECT
+    id: str = wire(TEXT, _ID)
+    tasks: tuple[TaskInfo, ...] = wire(ListOf(Object(TaskInfo)), "Never null")
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """The actions asked for."""
+
+    type: ClassVar[str] = "actions"
+    delivery: ClassVar[Delivery] = Delivery.DIRECT
+    id: str = wire(TEXT, _ID)
+    actions: tuple[ActionInfo, ...] = wire(ListOf(Object(ActionInfo)), "Never null")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolInfoReply:
+    """The pool asked for, or just changed."""
+
+    type: ClassVar[str] = "pool_info"
+    delivery: ClassVar[Delivery] = Delivery.DIRECT
+    id: str = wire(TEXT, _ID)
+    action: str = wire(TEXT, "Whose pool; absent: the global one", default="", omit=True, kw_only=True)
+    pool: PoolInfo = wire(Object(PoolInfo), "The pool as it is now")
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """A queue was emptied."""
+
+    type: ClassVar[str] = "purged"
+    delivery: ClassVar[Delivery] = Delivery.DIRECT
+    id: str = wire(TEXT, _ID)
+    action: str = wire(TEXT, "Whose queue; absent: every queue", default="", omit=True, kw_only=True)
+    count: int = wire(COUNT, "How many tasks were waiting")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUpdated:
+    """Somebody changed a pool."""
+
+    type: ClassVar[str] = "pool_updated"
+    delivery: ClassVar[Delivery] = Delivery.BROADCAST
+    action: str = wire(TEXT, "Whose pool; absent: the global one", default="", omit=True, kw_only=True)
+    pool: PoolInfo = wire(Object(PoolInfo), "The pool as it is now")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The task's events follow. The last three fields are there when the request had since_seq."""
+
+    type: ClassVar[str] = "subscribed"
+    delivery: ClassVar[Delivery] = Delivery.DIRECT
+    id: str = wire(TEXT, _ID)
+    task_id: str = wire(TASK_ID, _TASK)
+    last_seq: int | None = wire(COUNT, "The seq of its latest line; 0: none yet", default=None, omit=True)
+    oldest_seq: int | None = wire(
+        COUNT, "The seq of the oldest line stored; 0: none is", default=None, omit=True
+    )
+    created_at: datetime | None = wire(
+        TIMESTAMP, "When its start was accepted; another time is another task", default=None, omit=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """No more of the task's events follow."""
+
+    type: ClassVar[str] = "unsubscribed"
+    delivery: ClassVar[Delivery] = Delivery.DIRECT
+    id: str = wire(TEXT, _ID)
+    task_id: str = wire(TASK_ID, _TASK)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsReply:
+    """The counters asked for: one of the three, or none when there is no such action or task."""
+
+    type: ClassVar[str] = "metrics"
+    delivery: ClassVar[Delivery] = Delivery.DIRECT
+    id: str = wire(TEXT, _ID)
+    global_: GlobalMetrics | None = wire(
+        Object(GlobalMetrics), "Of the whole server", default=None, omit=True, name="global"
+    )
+    action: ActionMetrics | None = wire(Object(ActionMetrics), "Of the action", default=None, omit=True)
+    task: TaskMetrics | None = wire(Object(TaskMetrics), "Of the task", default=None, omit=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestReply:
+    """The description of this protocol for programs."""
+
+    type: ClassVar[str] = "manifest"
+    delivery: ClassVar[Delivery] = Delivery.DIRECT
+    id: str = wire(TEXT, _ID)
+    manifest: Mapping[str, Any] = wire(JSON_OBJECT, "The same document as GET /ws/manifest gives")
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """A request was refused; the connection stays open."""
+
+    type: ClassVar[str] = "error"
+    delivery: ClassVar[Delivery] = Delivery.DIRECT
+    id: str = wire(TEXT, 'The request\'s; "" when it had none that could be read')
+    message: str = wire(TEXT, "Why, for people")
+    existing_task_id: str = wire(
+        TASK_ID, "The task that a refused start would have doubled", default="", omit=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Output that this client missed because it read too slowly and had asked for on_lag drop."""
+
+    type: ClassVar[str] = "gap"
+    delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
+    task_id: str = wire(TASK_ID, _TASK)
+    from_seq: int = wire(COUNT, "The first line missed")
+    to_seq: int = wire(COUNT, "The last line missed")
+    ts: datetime = wire(TIMESTAMP, "When it was sent")
+
+
+Event: TypeAlias = (
+    Started
+    | Output
+    | Exited
+    | Restarting
+    | Errored
+    | Queued
+    | Dequeued
+    | Tasks
+    | Actions
+    | PoolInfoReply
+    | Purged
+    | PoolUpdated
+    | Subscribed
+    | Unsubscribed
+    | MetricsReply
+    | ManifestReply
+    | Error
+    | Gap
+)
+
+EVENTS: Mapping[str, type[Event]] = {
+    cls.type: cls
+    for cls in (
+        Started,
+        Output,
+        Exited,
+        Restarting,
+        Errored,
+        Queued,
+        Dequeued,
+        Tasks,
+        Actions,
+        PoolInfoReply,
+        Purged,
+        PoolUpdated,
+        Subscribed,
+        Unsubscribed,
+        MetricsReply,
+        ManifestReply,
+        Error,
+        Gap,
+    )
+}
+"""Every message by its ``type``, in the order the documents list them."""
