@@ -1,0 +1,88 @@
+# `make run` and `make test` work in a fresh clone on a machine with Python 3.11 and nothing else; see `make help`.
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+
+# Every file that ends up in the built program.
+SOURCES := $(shell find overseer playground onefile -type f ! -name '*.py[co]') \
+	setup.cfg pyproject.toml README.md LICENSE requirements.lock
+
+# A virtual environment whose Python has gone (an upgrade of the system) is made anew.
+$(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.run $(VENV)/.dev)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint build install clean distclean
+
+help:
+	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
+	@echo 'make test     run all tests           make test ARGS="tests/pool -x" for some'
+	@echo 'make lint     check the sources'
+	@echo 'make build    make dist/sticky-overseer, the whole program in one executable file'
+	@echo 'make install  build, and copy it to PREFIX/bin   (PREFIX=$(PREFIX), DESTDIR for packagers)'
+	@echo 'make clean    remove what build made; make distclean removes .venv and caches too'
+
+# exec: the server gets the signals itself, and its exit status is what make sees.
+run: $(VENV)/.run
+	@exec $(PY) sticky_overseer.py --config config.yaml
+
+test: $(VENV)/.dev
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	@$(PY) -m ruff check .
+
+build: dist/sticky-overseer
+
+install: build
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 dist/sticky-overseer '$(DESTDIR)$(PREFIX)/bin/sticky-overseer'
+	install -m 755 onefile/overseerctl '$(DESTDIR)$(PREFIX)/bin/overseerctl'
+
+clean:
+	rm -rf build dist
+
+distclean: clean
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the virtual environment; an existing one that works is taken over ---
+
+$(VENV)/.made:
+	@if ! $(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+			echo "This needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)." >&2; \
+			echo "Name another one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; \
+		$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+			echo "$(PYTHON) has no venv and ensurepip modules, which some systems ship apart." >&2; \
+			echo "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+		echo "making $(VENV)"; \
+		$(PYTHON) -m venv --clear $(VENV); \
+	fi
+	@touch $@
+
+# The project itself is installed as a link to this checkout, for its commands (.venv/bin/overseerctl).
+$(VENV)/.run: requirements.lock setup.cfg pyproject.toml | $(VENV)/.made
+	@echo 'installing what the server needs into $(VENV) (once)'
+	@$(PIP) install -r requirements.lock --constraint requirements-dev.lock setuptools
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@echo 'installing what the tests need into $(VENV) (once)'
+	@$(PIP) install -r requirements.lock -r requirements-dev.lock
+	@touch $@
+
+# --- the program in one file ---
+
+# Fetched once, so that later builds work offline.
+$(VENV)/wheels: requirements.lock | $(VENV)/.dev
+	@rm -rf $@.new && $(PIP) wheel --no-deps --wheel-dir $@.new -r requirements.lock
+	@rm -rf $@ && mv $@.new $@ && touch $@
+
+dist/sticky-overseer: $(SOURCES) $(VENV)/wheels | $(VENV)/.dev
+	@onefile/build.sh $(PY) $(VENV)/wheels $@
