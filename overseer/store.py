@@ -1,0 +1,47 @@
+"""Opening an SQLite database the way a driver wants it; the server itself keeps none."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from overseer.errors import OverseerError
+
+__all__ = ["open_db"]
+
+_BUSY_S = 5.0
+
+
+def open_db(path: str | Path) -> sqlite3.Connection:
+    """Open the SQLite database at ``path``, made if it is not there; ``":memory:"`` is one in memory.
+
+    It is in WAL mode, so that readers and the one writer do not wait for each other, and a statement that
+    meets another connection's lock waits up to 5 seconds before :class:`sqlite3.OperationalError`. No tables
+    are made.
+
+    The connection may be used from any thread, one statement at a time; SQLite sees to that. A transaction
+    belongs to the connection, not to a thread, so threads that need transactions of their own (or concurrent
+    reads) open a connection each, or hold a lock around each transaction. The caller closes it.
+
+    Raises:
+        OverseerError: there is no such directory, or the file cannot be opened or is no database.
+    """
+    name = str(path)
+    if name != ":memory:":
+        if not name:
+            raise OverseerError("cannot open a database: its path is empty")
+        directory = Path(name).parent
+        if not directory.is_dir():
+            raise OverseerError(f"cannot open database {name}: there is no directory {directory}")
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(name, timeout=_BUSY_S, check_same_thread=False)
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    except (sqlite3.Error, ValueError) as error:  # ValueError: a NUL in the path
+        if connection is not None:
+            connection.close()
+        raise OverseerError(f"cannot open database {name}: {error}") from error
+    if mode not in ("wal", "memory"):
+        connection.close()
+        raise OverseerError(f"cannot open database {name}: its file system does not allow WAL mode")
+    return connection

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from overseer.errors import OverseerError
+from overseer.store import open_db
+
+
+def test_a_new_file_is_made_in_wal_mode_with_five_seconds_of_patience(tmp_path: Path):
+    with closing(open_db(tmp_path / "a.db")) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("PRAGMA busy_timeout").fetchone() == (5000,)
+        assert db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    assert (tmp_path / "a.db").exists()
+
+
+def test_what_one_connection_commits_the_next_one_finds(tmp_path: Path):
+    path = str(tmp_path / "a.db")
+    with closing(open_db(path)) as db, db:
+        db.execute("CREATE TABLE t (x)")
+        db.execute("INSERT INTO t VALUES (7)")
+    with closing(open_db(path)) as db:
+        assert db.execute("SELECT x FROM t").fetchall() == [(7,)]
+
+
+def test_memory_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with closing(open_db(":memory:")) as db:
+        db.execute("CREATE TABLE t (x)")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_does_not_wait_for_an_open_write(tmp_path: Path):
+    with closing(open_db(tmp_path / "a.db")) as writer, closing(open_db(tmp_path / "a.db")) as reader:
+        writer.execute("CREATE TABLE t (x)")
+        writer.commit()
+        writer.execute("INSERT INTO t VALUES (1)")
+        began = time.monotonic()
+        assert reader.execute("SELECT x FROM t").fetchall() == []
+        assert time.monotonic() - began < 2
+        writer.rollback()
+
+
+def test_a_second_writer_waits_for_the_first(tmp_path: Path):
+    with closing(open_db(tmp_path / "a.db")) as first, closing(open_db(tmp_path / "a.db")) as second:
+        first.execute("CREATE TABLE t (x)")
+        first.execute("BEGIN IMMEDIATE")
+        done = threading.Event()
+
+        def write() -> None:  # on another thread than the one that opened it
+            second.execute("INSERT INTO t VALUES (2)")
+            second.commit()
+            done.set()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        assert not done.wait(0.2)
+        first.commit()
+        assert done.wait(5)
+        thread.join()
+
+
+def _directory(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def _missing_parent(tmp_path: Path) -> Path:
+    return tmp_path / "missing" / "a.db"
+
+
+def _not_a_database(tmp_path: Path) -> Path:
+    path = tmp_path / "text.db"
+    path.write_text("this is not a database, whatever its name says\n" * 100)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (_directory, "unable to open"),
+        (_missing_parent, "there is no directory"),
+        (_not_a_database, "not a database"),
+        (lambda _: "", "path is empty"),
+        (lambda tmp_path: f"{tmp_path}/a\0b", "null"),
+    ],
+)
+def test_what_cannot_be_opened_is_said_in_a_sentence(make, text, tmp_path: Path):
+    path = make(tmp_path)
+    with pytest.raises(OverseerError, match=text) as caught:
+        open_db(path)
+    assert str(path) in str(caught.value)
+    assert not isinstance(caught.value, sqlite3.Error)
