@@ -93,29 +93,28 @@ class TextList(Kind):
     def read(self, node: Node, spot: Spot) -> tuple[str, ...]:
         if isinstance(node, Scalar):
             texts = node.text.split(",") if self._commas else [node.text]
-            found: list[tuple[str, Spot]] = [(text.strip(), spot) for text in texts if text.strip()]
-        elif isinstance(node, ListNode):
-            found = []
-            for number, item in enumerate(node.items):
-                place = spot.child(number, item.line)
-                if isinstance(item, Scalar) and item.tag != "null" and item.text.strip():
-                    found.append((item.text, place))
-                else:
-                    shown = (
-                        "empty text"
-                        if isinstance(item, Scalar) and item.tag != "null"
-                        else describe_node(item)
-                    )
-                    place.error(f"expected text, found {shown}")
-        else:
+            return tuple(text for each in texts if (text := each.strip()) and self._passes(text, spot))
+        if not isinstance(node, ListNode):
             raise ValueError(f"expected {self.label}, found {describe_node(node)}")
-        for text, place in found:
-            try:
-                if self._check is not None:
-                    self._check(text)
-            except ValueError as error:
-                place.error(str(error))
-        return tuple(text for text, _ in found)
+        found: list[str] = []
+        for number, item in enumerate(node.items):
+            place = spot.child(number, item.line)
+            if not isinstance(item, Scalar) or item.tag == "null":
+                place.error(f"expected text, found {describe_node(item)}")
+            elif not item.text.strip():
+                place.error("expected text, found empty text")
+            elif self._passes(item.text, place):
+                found.append(item.text)
+        return tuple(found)
+
+    def _passes(self, text: str, spot: Spot) -> bool:
+        try:
+            if self._check is not None:
+                self._check(text)
+        except ValueError as error:
+            spot.error(str(error))
+            return False
+        return True
 
     def show(self, value: Any) -> str:
         return ""
@@ -175,7 +174,9 @@ class Whole(Kind):
     """A whole number, 0 or more, as far as ``at_least`` does not ask for more."""
 
     label = "number"
-    _FORM = re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o?[0-7_]+|0b[01_]+)(?:\.0*)?\Z")
+    _FORM = re.compile(
+        r"[-+]?(?:(?:0[0-9]*|[1-9][0-9]*(?:_[0-9]+)*)(?:\.0*)?|0x[0-9a-fA-F]+|0o[0-7]+|0b[01]+)\Z"
+    )
 
     def __init__(self, at_least: int = 0, at_most: int = 2**31 - 1) -> None:
         self._at_least = at_least

@@ -43,7 +43,10 @@ def load_config(path: str | Path, env: Mapping[str, str] = os.environ) -> Config
     config = replace(config, **_overrides(env, report))
     report.raise_errors()
     return replace(
-        config, file="" if data is None else report.file, tree=tree, warnings=report.warning_texts()
+        config,
+        file="" if data is None else report.file,
+        tree=None if data is None else tree,
+        warnings=report.warning_texts(),
     )
 
 

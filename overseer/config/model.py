@@ -211,4 +211,4 @@ def _config(read: Config, spot: Spot) -> Config:
     return replace(read, listen=read.listen or ":8080", trusted_cidrs=read.trusted_cidrs or None)
 
 
-ROOT = Section(Config, _config)
+ROOT = Section(Config, _config, stray=" (keys that begin with x- are yours, for anchors and notes)")

@@ -79,7 +79,8 @@ class Spot:
     def _note(self, message: str) -> ConfigError:
         # A key may hold anything, line ends included; what is reported stays one plain line.
         path = tuple(
-            step if isinstance(step, int) or step.isprintable() else quoted(step) for step in self.path
+            step if isinstance(step, int) or (step and step.isprintable()) else quoted(step)
+            for step in self.path
         )
         return ConfigError(message, path=path, file=self.report.file if self.line else "", line=self.line)
 

@@ -7,6 +7,7 @@ is never asked. Merge keys and aliases are resolved here, and whatever a hostile
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,8 @@ MAX_DEPTH = 64  # levels of nesting, aliases followed
 MAX_NODES = 1_000_000  # values in the whole tree, aliases and merge keys written out
 
 _STANDARD = "tag:yaml.org,2002:"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_CHARACTER = "half a surrogate pair (\\ud800 to \\udfff) is no character"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,10 @@ def parse_yaml(text: str, report: Report) -> Node | None:
     Raises:
         ConfigError: it is not YAML, nests too deeply, refers to itself or grows without measure.
     """
+    loader = None
     try:
-        root = _Loader(text).get_single_node()
+        loader = _Loader(text)
+        root = loader.get_single_node()
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(
@@ -94,6 +99,9 @@ def parse_yaml(text: str, report: Report) -> Node | None:
         raise ConfigError(
             _in_plain_words(error), file=report.file, line=mark.line + 1 if mark else 1
         ) from None
+    except (ValueError, OverflowError):  # PyYAML hands escapes such as "\\UFFFFFFFF" to chr() as they are
+        line = 1 if loader is None else loader.line + 1
+        raise ConfigError("an escape or number that is out of range", file=report.file, line=line) from None
     if root is None:
         return None
     node = _Builder(report).build(root, Spot(report, (), 1))
@@ -227,6 +235,8 @@ class _Builder:
 
     def _scalar(self, source: yaml.ScalarNode, spot: Spot, line: int) -> Scalar:
         tag = source.tag.removeprefix(_STANDARD)
+        if _SURROGATE.search(source.value):
+            spot.error(_NO_CHARACTER)
         if tag in CORE_SCHEMA:
             if not CORE_SCHEMA[tag].match(source.value):
                 spot.error(f"{quoted(source.value)} is tagged !!{tag} and is none")
@@ -261,6 +271,8 @@ class _Builder:
                 continue
             name: str = key.value
             here = spot.child(name, key_line)
+            if _SURROGATE.search(name):
+                here.error(_NO_CHARACTER)
             part = self._build(value, here)
             parts.append(part)
             if name == "<<" and key.style is None:
@@ -307,6 +319,8 @@ _HINTS = (
     ("mapping values are not allowed here", "a key is not expected here: is the line above indented alike, "
      "or does a value hold ': ' and need quotes?"),
     ("found character '", "a value that begins with % @ or ` needs quotes"),
+    ("found undefined alias", "a value that begins with * refers to an anchor (&name), and there is none "
+     "of this name above: does it need quotes?"),
     ("could not find expected ':'", "a key without ':' after it"),
     ("expected <block end>", "this line fits neither the lines above it nor the value before it: look at its "
      "indentation, and put values that begin with [ { * & ! or a quote into quotes as a whole"),
