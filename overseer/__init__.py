@@ -1,0 +1,1 @@
+"""Runs, watches and streams processes over one WebSocket."""

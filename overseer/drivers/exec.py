@@ -1,0 +1,240 @@
+"""The built-in driver: a task is an operating-system process. Also the one to copy from.
+
+Its ``config``::
+
+    entrypoint: convert                       # the program, a [[ ]] template
+    command: ["[[.source]]", "-resize", "[[.size]]"]
+    parameters:
+      source: {}                              # required
+      size: {default: "50%", validate: 'value.matches("^[0-9]+%$")'}
+      quality: 80                             # a plain value is a default
+    output:
+      stdout: {condition: "has(output.json.event)"}
+      stderr: {condition: "false"}
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from overseer.actions import ActionHandler, register_factory
+from overseer.cel import Condition, Program, compile_cel, compile_condition, eval_cel_bool
+from overseer.config import config_text
+from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError, ValidationError
+from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
+from overseer.templates import Template, compile_template
+from overseer.worker import OutputBatch, Worker, WorkerCallbacks, WorkerConfig, start_worker
+
+__all__ = ["ExecFactory", "ExecHandler"]
+
+Path = tuple[str | int, ...]
+
+_KEYS = ("entrypoint", "command", "parameters", "output", "stdout_condition", "stderr_condition")
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    spec: ParamSpec | None  # None: required, and any value will do
+    rule: Program | None
+
+
+class ExecHandler(ActionHandler):
+    """Runs one action's command line, with each argument rendered from the task's parameters."""
+
+    def __init__(
+        self,
+        info: ActionInfo,
+        entrypoint: Template,
+        arguments: tuple[Template, ...],
+        parameters: Mapping[str, _Parameter],
+        conditions: Mapping[str, Condition],
+    ) -> None:
+        self._info = info
+        self._entrypoint = entrypoint
+        self._arguments = arguments
+        self._parameters = parameters
+        self._conditions = conditions  # by stream; those that let everything through are not in it
+
+    def describe(self) -> ActionInfo:
+        return self._info
+
+    def validate(self, params: Mapping[str, str]) -> None:
+        resolved = self._resolve(params)
+        for name, parameter in self._parameters.items():
+            if name not in resolved:
+                raise ValidationError(f"missing required parameter {name!r}")
+            if parameter.rule is None:
+                continue
+            rule = parameter.spec.validate if parameter.spec else ""
+            try:
+                accepted = eval_cel_bool(parameter.rule, resolved[name])
+            except CelError as error:
+                raise ValidationError(f"parameter {name!r} does not meet {rule}: {error.message}") from None
+            if not accepted:
+                raise ValidationError(f"parameter {name!r} does not meet {rule}")
+
+    def start(self, task_id: str, params: Mapping[str, str], callbacks: WorkerCallbacks) -> Worker:
+        resolved = self._resolve(params)
+        config = WorkerConfig(
+            task_id,
+            self._entrypoint.render(resolved),
+            [argument.render(resolved) for argument in self._arguments],
+            include_stdout=self._wanted("stdout"),
+            include_stderr=self._wanted("stderr"),
+        )
+        if self._conditions:
+            callbacks = replace(callbacks, on_output=self._filtered(callbacks.on_output))
+        return start_worker(config, callbacks)
+
+    def _resolve(self, params: Mapping[str, str]) -> dict[str, str]:
+        defaults = {
+            name: parameter.spec.default
+            for name, parameter in self._parameters.items()
+            if parameter.spec is not None and parameter.spec.default is not None
+        }
+        return {**defaults, **params}
+
+    def _wanted(self, stream: str) -> bool:
+        condition = self._conditions.get(stream)
+        return condition is None or condition.constant is not False
+
+    def _filtered(self, pass_on: Any) -> Any:
+        def on_output(batch: OutputBatch) -> None:
+            condition = self._conditions.get(batch.stream)
+            if condition is not None:
+                lines = condition.filter(batch.stream, batch.lines)
+                if not lines:
+                    return
+                batch = replace(batch, lines=lines)
+            pass_on(batch)
+
+        return on_output
+
+
+class ExecFactory:
+    """Makes an :class:`ExecHandler` from an action's ``config``."""
+
+    type = "exec"
+
+    def create(
+        self,
+        config: Mapping[str, Any],
+        action_name: str,
+        retry: RetryPolicy,
+        pool: PoolConfig,
+        dedupe_key: tuple[str, ...],
+    ) -> ExecHandler:
+        _warn_unknown(config, _KEYS, ())
+        parameters = _parameters(config.get("parameters"))
+        for name in dedupe_key:
+            if name not in parameters:
+                message = f"dedupe_key names {name!r}, which is not among the parameters"
+                warnings.warn(ConfigWarning(message, path=("parameters",)), stacklevel=2)
+        info = ActionInfo(
+            action_name,
+            self.type,
+            params={name: parameter.spec for name, parameter in parameters.items()},
+            task_pool=pool,
+            retry=None if retry.empty else retry,
+            dedupe_key=dedupe_key,
+        )
+        entrypoint = _text(config.get("entrypoint"), ("entrypoint",))
+        if not entrypoint:
+            raise ConfigError("needs the program to run", path=("entrypoint",))
+        command = config.get("command")
+        if command is None:
+            command = []
+        if not isinstance(command, list | tuple):
+            raise ConfigError("needs a list of arguments", path=("command",))
+        return ExecHandler(
+            info,
+            _template(entrypoint, ("entrypoint",)),
+            tuple(
+                _template(_text(argument, ("command", place)), ("command", place))
+                for place, argument in enumerate(command)
+            ),
+            parameters,
+            _conditions(config),
+        )
+
+
+def _parameters(value: Any) -> dict[str, _Parameter]:
+    parameters: dict[str, _Parameter] = {}
+    for name, given in _mapping(value, ("parameters",)).items():
+        path: Path = ("parameters", name)
+        if given is None:
+            parameters[name] = _Parameter(None, None)
+        elif not isinstance(given, Mapping):
+            parameters[name] = _Parameter(ParamSpec(default=_text(given, path)), None)
+        else:
+            _warn_unknown(given, ("default", "validate"), path)
+            default = given.get("default")
+            expression = _text(given.get("validate"), (*path, "validate"))
+            spec = ParamSpec(None if default is None else _text(default, (*path, "default")), expression)
+            rule = _compiled(compile_cel, expression, (*path, "validate")) if expression else None
+            parameters[name] = _Parameter(None if spec == ParamSpec() else spec, rule)
+    return parameters
+
+
+def _conditions(config: Mapping[str, Any]) -> dict[str, Condition]:
+    output = _mapping(config.get("output"), ("output",))
+    _warn_unknown(output, ("stdout", "stderr"), ("output",))
+    conditions: dict[str, Condition] = {}
+    for stream in ("stdout", "stderr"):
+        given = _mapping(output.get(stream), ("output", stream))
+        _warn_unknown(given, ("condition",), ("output", stream))
+        path: Path = ("output", stream, "condition")
+        expression = _text(given.get("condition"), path)
+        if not expression:
+            path = (f"{stream}_condition",)
+            expression = _text(config.get(path[0]), path)
+        if expression:
+            condition = _compiled(compile_condition, expression, path)
+            if condition.constant is not True:
+                conditions[stream] = condition
+    return conditions
+
+
+def _compiled(compiler: Any, expression: str, path: Path) -> Any:
+    try:
+        return compiler(expression)
+    except CelError as error:
+        raise ConfigError(f"CEL: {error}", path=path) from None
+
+
+def _template(text: str, path: Path) -> Template:
+    try:
+        return compile_template(text)
+    except TemplateError as error:
+        raise ConfigError(f"template: {error}", path=path) from None
+
+
+def _text(value: Any, path: Path) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Mapping | list | tuple):
+        raise ConfigError("needs a text", path=path)
+    return config_text(value)
+
+
+def _mapping(value: Any, path: Path) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError("needs a mapping", path=path)
+    return value
+
+
+def _warn_unknown(mapping: Mapping[str, Any], known: tuple[str, ...], path: Path) -> None:
+    for key in mapping:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            warnings.warn(ConfigWarning(f"unknown key; {hint}", path=(*path, key)), stacklevel=2)
+
+
+register_factory(ExecFactory())

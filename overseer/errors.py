@@ -1,0 +1,111 @@
+"""Every error this library raises on purpose.
+
+They are flat, carry plain data, and are turned into a reply or a line on stderr in one place only
+(:mod:`overseer.dispatch` for the wire, :mod:`overseer.run` for the terminal).
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CelError",
+    "ConfigError",
+    "ConfigWarning",
+    "OverseerError",
+    "RequestError",
+    "SpawnError",
+    "SubmitError",
+    "TemplateError",
+    "ValidationError",
+]
+
+
+class OverseerError(Exception):
+    """Base of all errors raised on purpose; ``str(error)`` is one plain sentence for a person."""
+
+
+class ConfigError(OverseerError):
+    """Something in the configuration cannot be used.
+
+    ``path`` names the key as its steps from the place the raiser was given (a driver gives steps
+    relative to its own ``config`` mapping: ``("parameters", "branch", "validate")``); whoever knows
+    more puts ``file`` and ``line`` in front with :meth:`placed`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: tuple[str | int, ...] = (),
+        file: str = "",
+        line: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.file = file
+        self.line = line
+
+    def placed(self, *, path: tuple[str | int, ...], file: str, line: int) -> ConfigError:
+        """The same error with its place filled in: ``path`` from the file's root, ``line`` from 1."""
+        return ConfigError(self.message, path=path, file=file, line=line)
+
+    def __str__(self) -> str:
+        where = (
+            f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
+        )
+        key = ".".join(str(step) for step in self.path)
+        return f"{where}{key}: {self.message}" if key else f"{where}{self.message}"
+
+
+class ConfigWarning(UserWarning):
+    """Something in the configuration that is probably a mistake; given with :func:`warnings.warn`.
+
+    ``path`` as in :class:`ConfigError`.
+    """
+
+    def __init__(self, message: str, *, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+
+
+class ValidationError(OverseerError):
+    """Parameters that an action does not accept; the text goes to the client as it is."""
+
+
+class SubmitError(OverseerError):
+    """A task that a service driver submitted was refused; the text says why."""
+
+
+class SpawnError(OverseerError):
+    """A worker could not be started (no such program, not executable, no memory, NUL in an argument)."""
+
+
+class CelError(OverseerError):
+    """A CEL expression that cannot be compiled, with its place (both from 1, 0 when unknown)."""
+
+    def __init__(self, message: str, *, line: int = 0, column: int = 0) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}: {self.message}" if self.line else self.message
+
+
+class TemplateError(OverseerError):
+    """A ``[[ ]]`` template that cannot be compiled or, rarely, rendered."""
+
+
+class RequestError(OverseerError):
+    """A client's request that is answered with an ``error`` message.
+
+    ``id`` is the request's id as far as it could be read, else ``""``.
+    """
+
+    def __init__(self, message: str, *, id: str = "", existing_task_id: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.id = id
+        self.existing_task_id = existing_task_id

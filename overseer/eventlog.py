@@ -1,0 +1,129 @@
+"""The event log: every task event as one line of JSON, in the order clients see them.
+
+Events are appended to a queue under the task's lock; a thread of its own writes them, so that a slow or full
+disk never holds up a task. What does not fit is dropped and counted, with one warning until it works again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Protocol
+
+from overseer.locks import Rank, lock
+
+__all__ = ["EventLog"]
+
+_log = logging.getLogger(__name__)
+
+# Bytes waiting for the disk before events are dropped.
+_BUFFER = 32 * 1024 * 1024
+
+
+class _Lines(Protocol):
+    @property
+    def lines(self) -> bytes: ...
+
+
+class EventLog:
+    """Appends to the file ``path``; an empty path makes a log that is off."""
+
+    def __init__(self, path: str = "") -> None:
+        self.enabled = bool(path)
+        self._path = Path(path)
+        # Guards the fields below; notified when there is something to write, or the log is to be reopened or closed.
+        self._wanted = threading.Condition(lock(Rank.LEAF, "event log"))
+        self._queue: deque[bytes] = deque()
+        self._queued = 0  # bytes in the queue
+        self._dropped = 0  # events lost since the last successful write
+        self._reopen = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._file: int | None = None  # the writer thread's own, once it runs
+        self._failing = False  # the writer thread's own: a warning has been given
+
+    def start(self) -> None:
+        """Open the file and start the writer.
+
+        Raises:
+            OSError: the file cannot be opened for appending.
+        """
+        if not self.enabled:
+            return
+        self._file = self._open()
+        self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
+        self._thread.start()
+
+    def write(self, message: _Lines) -> None:
+        """Queue a message or a batch; never waits. Does nothing when the log is off."""
+        if not self.enabled:
+            return
+        data = message.lines
+        with self._wanted:
+            if self._closed or self._queued + len(data) > _BUFFER:
+                self._dropped += data.count(b"\n")
+                return
+            self._queue.append(data)
+            self._queued += len(data)
+            self._wanted.notify()
+
+    def reopen(self) -> None:
+        """Open the path anew before the next write, for log rotation."""
+        with self._wanted:
+            self._reopen = True
+            self._wanted.notify()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Write what is queued, for at most ``timeout`` seconds, and end the thread. Idempotent."""
+        with self._wanted:
+            self._closed = True
+            self._wanted.notify()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+    def _run(self) -> None:
+        while True:
+            with self._wanted:
+                self._wanted.wait_for(lambda: self._queue or self._reopen or self._closed)
+                data = b"".join(self._queue)
+                self._queue.clear()
+                self._queued = 0
+                reopen, self._reopen = self._reopen, False
+                closed = self._closed
+            if reopen and self._file is not None:
+                os.close(self._file)
+                self._file = None
+            if data:
+                self._write(data)
+            if closed:
+                if self._file is not None:
+                    os.close(self._file)
+                return
+
+    def _write(self, data: bytes) -> None:
+        try:
+            if self._file is None:
+                self._file = self._open()
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError as error:
+            with self._wanted:
+                self._dropped += data.count(b"\n")
+            if not self._failing:
+                self._failing = True
+                _log.warning(
+                    "event log %s: %s; events are dropped until it can be written", self._path, error
+                )
+            return
+        with self._wanted:
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _log.warning("event log %s: %d events were dropped", self._path, dropped)
+        self._failing = False

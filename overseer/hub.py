@@ -1,0 +1,349 @@
+"""The hub: every request of every client, and the tasks that service drivers submit, come together here.
+
+Lock order: the hub's, then the pool's, then one task's, then a worker's, then leaves (see ``overseer.locks``).
+The hub's lock guards the table of tasks, every change of a task's state, and who is subscribed to what; output
+never needs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from overseer.actions import ActionHandler, ServiceHandler
+from overseer.clients import Client, Clients, Mail
+from overseer.config import Config
+from overseer.errors import RequestError, SubmitError
+from overseer.eventlog import EventLog
+from overseer.locks import Rank, lock
+from overseer.messages import (
+    ActionInfo,
+    ActionMetrics,
+    GlobalMetrics,
+    PoolInfo,
+    RetryPolicy,
+    Subscribed,
+    TaskInfo,
+    TaskMetrics,
+    Unsubscribed,
+)
+from overseer.metrics import Metrics
+from overseer.pool import PoolManager
+from overseer.runs import Runs
+from overseer.scheduler import Scheduler
+from overseer.task import Phase, Requester
+from overseer.tasktable import TaskTable
+from overseer.timers import Timers
+
+__all__ = ["Hub"]
+
+_log = logging.getLogger(__name__)
+
+# Seconds that a service driver is given to return when it is told to.
+_SERVICE_GRACE = 1.0
+
+
+class Hub:
+    """Runs the tasks of a configuration for any number of clients; safe from any thread.
+
+    Args:
+        config: as loaded.
+        handlers: one for each action of the configuration, by name.
+        log: the event log, started by the caller.
+        rng: for restart jitter.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        handlers: Mapping[str, ActionHandler],
+        log: EventLog | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._config = config
+        self._handlers = handlers
+        self._log = log or EventLog()
+        self._lock = lock(Rank.HUB, "hub")
+        self._timers = Timers()
+        self._clients = Clients()
+        self._metrics = Metrics(handlers)
+        self._pool = PoolManager(
+            config.task_pool, {name: config.actions[name].task_pool for name in handlers}
+        )
+        self._table = TaskTable(config.history)
+        self._runs = Runs(
+            config,
+            self._lock,
+            self._table,
+            self._pool,
+            self._clients,
+            self._metrics,
+            self._timers,
+            rng or random.Random(),
+        )
+        self._scheduler = Scheduler(
+            config,
+            handlers,
+            self._lock,
+            self._table,
+            self._pool,
+            self._runs,
+            self._clients,
+            self._metrics,
+            self._timers,
+            self._log,
+        )
+        self._stop_services = threading.Event()
+        self._services: list[threading.Thread] = []
+
+    def __repr__(self) -> str:
+        return f"<Hub {len(self._table)} tasks, {self._table.in_use} in use, {len(self._clients)} clients>"
+
+    # Clients
+
+    def connect(self, client: Client) -> None:
+        """A client is there: it hears what is broadcast from now on."""
+        self._clients.add(client)
+
+    def disconnect(self, client: Client) -> None:
+        """A client is gone; its tasks go on."""
+        self._clients.remove(client)
+        with self._lock:
+            for task_id in client.task_ids:
+                self._table.unsubscribe(task_id, client)
+            client.task_ids.clear()
+
+    def subscribe(
+        self, client: Client, request_id: str, task_id: str, since_seq: int | None, on_lag: str
+    ) -> None:
+        """Send ``subscribed``, then what is stored after ``since_seq`` if given, then everything live.
+
+        Raises:
+            RequestError: too many subscriptions to unknown tasks.
+        """
+        with Mail() as mail, self._lock:
+            task = self._table.get(task_id)
+            if task is None:
+                self._table.subscribe_unknown(task_id, client, on_lag)
+                mail.send(client, Subscribed(id=request_id, task_id=task_id))
+                return
+            client.task_ids.add(task_id)
+            stream = task.stream
+            with task.lock:
+                stream.subscribe_locked(client, on_lag)
+                if since_seq is None:
+                    mail.send(client, Subscribed(id=request_id, task_id=task_id))
+                    return
+                mail.send(
+                    client,
+                    Subscribed(
+                        id=request_id,
+                        task_id=task_id,
+                        last_seq=stream.last_seq,
+                        oldest_seq=stream.ring.oldest_seq,
+                        created_at=task.created_at,
+                    ),
+                )
+                stream.replay_locked(mail, client, moment=None, seq=since_seq)
+
+    def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
+        """Nothing of the task follows ``unsubscribed``."""
+        with Mail() as mail, self._lock:
+            self._table.unsubscribe(task_id, client)
+            client.task_ids.discard(task_id)
+            mail.send(client, Unsubscribed(id=request_id, task_id=task_id))
+
+    def replay(self, client: Client, task_id: str, since: datetime | None, since_seq: int | None) -> None:
+        """Send the task's stored events to this client.
+
+        Raises:
+            RequestError: there is no such task.
+        """
+        with Mail() as mail, self._lock:
+            task = self._table.find(task_id)
+            with task.lock:
+                task.stream.replay_locked(mail, client, moment=since, seq=since_seq)
+
+    # Tasks
+
+    def start(
+        self,
+        action: str,
+        task_id: str = "",
+        params: Mapping[str, str] | None = None,
+        *,
+        retry_policy: RetryPolicy | None = None,
+        force: bool = False,
+        on_lag: str = "",
+        requester: Requester | None = None,
+    ) -> str:
+        """Start a task or queue it; the requester is told ``started`` or ``queued``. Returns the task's id.
+
+        Raises:
+            RequestError: it was refused: unknown action, bad parameters, id taken, duplicate, no room, or its
+                program could not be started.
+        """
+        return self._scheduler.start(
+            action, task_id, dict(params or {}), retry_policy, force, on_lag, requester or Requester()
+        )
+
+    def submit(self, action: str, task_id: str = "", params: Mapping[str, str] | None = None) -> str:
+        """Start or queue a task for a service driver; see :class:`overseer.TaskSubmitter`.
+
+        Raises:
+            SubmitError: it was refused.
+        """
+        try:
+            return self.start(action, task_id, params)
+        except RequestError as error:
+            raise SubmitError(error.message) from None
+
+    def stop(self, task_id: str) -> None:
+        """Stop a task, take it off its queue, or call off its restart; silent when it is over already.
+
+        Raises:
+            RequestError: there is no such task.
+        """
+        self._scheduler.stop(task_id)
+
+    def reset(self, task_id: str, requester: Requester | None = None) -> None:
+        """Start an errored task over, even over the pool's limit; the requester is told ``started``.
+
+        Raises:
+            RequestError: there is no such task, it is not errored, or it could not be started.
+        """
+        self._scheduler.reset(task_id, requester or Requester())
+
+    def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
+        """All tasks, oldest first; with ``since`` those started or ended since then, and all that are queued."""
+        with self._lock:
+            tasks = list(self._table)
+        infos = []
+        for task in tasks:
+            with task.lock:
+                queued = task.phase is Phase.QUEUED
+                if task.phase is not Phase.FORGOTTEN and (
+                    since is None or queued or task.touched_locked() >= since
+                ):
+                    infos.append(task.info_locked())
+        return infos
+
+    # Actions, pools, metrics
+
+    def actions(self, name: str = "") -> list[ActionInfo]:
+        """What each action's handler says of it, in the configuration's order; or just the action ``name``.
+
+        Raises:
+            RequestError: there is no action of that name.
+        """
+        self._refuse_unknown(name)
+        return [self._describe(each) for each in ([name] if name else self._handlers)]
+
+    def pool_info(self, action: str = "") -> PoolInfo:
+        """The state of an action's pool, or of all.
+
+        Raises:
+            RequestError: there is no such action.
+        """
+        self._refuse_unknown(action)
+        return self._pool.info(action)
+
+    def set_pool(
+        self,
+        action: str = "",
+        limit: int | None = None,
+        queue_size: int | None = None,
+        excess: Mapping[str, object] | None = None,
+    ) -> PoolInfo:
+        """Change an action's pool or, with ``""``, the global one; what is None stays.
+
+        A raised limit lets queued tasks in at once, a lowered one stops or requeues the excess.
+
+        Raises:
+            RequestError: there is no such action.
+        """
+        self._refuse_unknown(action)
+        return self._scheduler.set_pool(action, limit, queue_size, excess)
+
+    def purge(self, action: str = "") -> int:
+        """Take everything off an action's queue, or off all; returns how many there were.
+
+        Raises:
+            RequestError: there is no such action.
+        """
+        self._refuse_unknown(action)
+        return self._scheduler.purge(action)
+
+    def metrics(self) -> GlobalMetrics:
+        """All counters since start-up."""
+        return self._metrics.snapshot()
+
+    def action_metrics(self, action: str) -> ActionMetrics | None:
+        """One action's counters; None when there is no such action."""
+        return self._metrics.action_snapshot(action)
+
+    def task_metrics(self, task_id: str) -> TaskMetrics | None:
+        """One task's counters; None when there is no such task."""
+        with self._lock:
+            task = self._table.get(task_id)
+        if task is None:
+            return None
+        with task.lock:
+            return task.metrics_locked()
+
+    # Services and shutdown
+
+    def start_services(self) -> None:
+        """Start the thread of each handler that is a service."""
+        for name, handler in self._handlers.items():
+            if isinstance(handler, ServiceHandler):
+                # A daemon: one that ignores its stop event must not keep the process alive.
+                thread = threading.Thread(
+                    target=self._run_service, args=(name, handler), name=f"service-{name}", daemon=True
+                )
+                self._services.append(thread)
+                thread.start()
+
+    def shutdown(self) -> bool:
+        """Refuse new work, empty the queues, stop every task and wait for them; whether all were gone in time.
+
+        In order: services are told to stop; queued tasks and those awaiting restart end (``dequeued``,
+        ``shutdown``); workers are stopped, after their grace killed. Idempotent.
+        """
+        self._stop_services.set()
+        idle = self._scheduler.shutdown()
+        for thread in self._services:
+            thread.join(_SERVICE_GRACE)
+        return idle
+
+    def kill(self) -> None:
+        """During a shutdown: kill what has not ended yet."""
+        self._scheduler.kill()
+
+    def close(self) -> None:
+        """After the shutdown, when the last client is gone: end the timers' thread."""
+        self._timers.close()
+
+    def _run_service(self, name: str, handler: ServiceHandler) -> None:
+        try:
+            handler.run_service(self._stop_services, self)
+        except Exception:
+            _log.exception("action %s: its service failed", name)
+
+    def _refuse_unknown(self, action: str) -> None:
+        if action and action not in self._handlers:
+            raise RequestError(f"unknown action: {action}")
+
+    def _describe(self, name: str) -> ActionInfo:
+        """What the handler says, completed from the configuration where it says nothing."""
+        config = self._config.actions[name]
+        info = self._handlers[name].describe()
+        return replace(
+            info,
+            description=info.description or config.description,
+            dedupe_key=info.dedupe_key or config.dedupe_key,
+        )

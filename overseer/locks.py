@@ -1,0 +1,101 @@
+"""Locks with a rank, so that the one lock order is written down and can be checked.
+
+In a running server :func:`lock` gives a plain :class:`threading.Lock` and :func:`assert_none_held` does
+nothing. With ``OVERSEER_CHECK_LOCKS`` in the environment (the test suite sets it, before import) every lock
+checks, at each acquire, that the thread holds only locks of a lower rank, yields at random after each
+release to shake races loose (seed: the variable's value), and :func:`assert_none_held` raises when called
+with a lock held.
+
+The order, highest first; two locks of one rank are never held together::
+
+    HUB  >  POOL  >  TASK  >  WORKER  >  PROCESSES  >  LEAF
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from enum import IntEnum
+from typing import Any
+
+__all__ = ["LockOrderError", "Rank", "assert_none_held", "lock"]
+
+
+class Rank(IntEnum):
+    """A thread that holds a lock may only take locks of a greater number."""
+
+    HUB = 1
+    POOL = 2
+    TASK = 3
+    WORKER = 4
+    PROCESSES = 5
+    LEAF = 6  # outboxes, metrics, event log, timers: never take another lock
+
+
+class LockOrderError(AssertionError):
+    """A lock taken out of order, or something slow done under a lock."""
+
+
+_seed = os.environ.get("OVERSEER_CHECK_LOCKS", "")
+_random = random.Random(_seed)
+_held = threading.local()
+
+
+def _stack() -> list[_CheckedLock]:
+    try:
+        stack: list[_CheckedLock] = _held.stack
+    except AttributeError:
+        stack = _held.stack = []
+    return stack
+
+
+class _CheckedLock:
+    """A Lock that knows its rank; Condition accepts it as its lock."""
+
+    def __init__(self, rank: Rank, name: str) -> None:
+        self._inner = threading.Lock()
+        self._rank = rank
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<{self._name} {self._rank.name}{' held' if self._inner.locked() else ''}>"
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        stack = _stack()
+        if blocking and stack and stack[-1]._rank >= self._rank:
+            raise LockOrderError(f"{self!r} wanted while {stack!r} held")
+        taken = self._inner.acquire(blocking, timeout)
+        if taken:
+            stack.append(self)
+        return taken
+
+    def release(self) -> None:
+        _stack().remove(self)
+        self._inner.release()
+        if _random.random() < 0.1:
+            time.sleep(0)  # a yield, not a wait: lets another thread in where it hurts most
+
+    def locked(self) -> bool:
+        return self._inner.locked()
+
+    def _is_owned(self) -> bool:
+        return self in _stack()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *exc: Any) -> None:
+        self.release()
+
+
+def lock(rank: Rank, name: str) -> threading.Lock:
+    """A new lock of this rank; ``name`` is shown when the order is broken."""
+    return _CheckedLock(rank, name) if _seed else threading.Lock()  # type: ignore[return-value]
+
+
+def assert_none_held(what: str) -> None:
+    """Called before I/O, a spawn or an upcall; raises LockOrderError in checked runs when a lock is held."""
+    if _seed and _stack():
+        raise LockOrderError(f"{what} while {_stack()!r} held")

@@ -1,0 +1,388 @@
+"""The runs of tasks: starting them, hearing of their end, bringing them back.
+
+A run's life::
+
+    launch (no locks: the driver may take its time)
+      started    state, slot and message change together, under the hub's lock and the task's
+      output     straight to the task's stream, under the task's lock alone
+      exited     the retry policy decides: over, restart after a delay, or errored
+
+Whatever is decided under locks is done after them: sockets are flushed, workers stopped, and tasks that a freed
+slot let in are launched, each on a thread of its own, since a driver's ``start`` may block.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+
+from overseer.clients import Client, Clients, Mail
+from overseer.config import Config
+from overseer.errors import OverseerError
+from overseer.locks import assert_none_held
+from overseer.messages import Dequeued, Error, Errored, Event, Exited, Queued, Restarting, Started
+from overseer.metrics import Metrics
+from overseer.pool import PoolManager
+from overseer.retry import End, GiveUp, History, Restart, decide
+from overseer.task import Ending, Phase, Requester, Task
+from overseer.tasktable import TaskTable
+from overseer.timers import Timer, Timers
+from overseer.timestamps import now
+from overseer.worker import OutputBatch, RunContext, StopPolicy, Worker, WorkerCallbacks, run_context
+
+__all__ = ["Launch", "Runs"]
+
+_log = logging.getLogger(__name__)
+
+
+class Launch(Enum):
+    """Why a run is started, which decides what a failure to start it means."""
+
+    FIRST = 1  # at a client's request: the request is refused and the task never was
+    QUEUED = 2  # from the queue: it was accepted, so it fails like a run
+    RESTART = 3  # by its retry policy: it fails like a run
+    RESET = 4  # at a client's request: the request is refused and the task stays errored
+
+
+@dataclass
+class _Callbacks:
+    """What a driver is given for one run; holds back what comes before ``started`` has been sent."""
+
+    runs: Runs
+    task: Task
+    run: int
+
+    def __post_init__(self) -> None:
+        self._pid = 0
+        self._announced = threading.Event()
+        self._launcher = threading.get_ident()
+        self._early: list[Callable[[], None]] = []
+
+    def for_driver(self) -> WorkerCallbacks:
+        return WorkerCallbacks(self.on_output, self.log_event, self.on_exited)
+
+    def announced(self, pid: int) -> None:
+        """``started`` is on its way; let everything else follow. Called on the launching thread."""
+        self._pid = pid
+        self._announced.set()
+        for call in self._early:
+            call()
+        self._early.clear()
+
+    def _in_order(self, call: Callable[[], None]) -> None:
+        # A driver may call back from within start(), on the launching thread, which must not wait for itself.
+        if not self._announced.is_set() and threading.get_ident() == self._launcher:
+            self._early.append(call)
+            return
+        self._announced.wait()
+        call()
+
+    def on_output(self, batch: OutputBatch) -> None:
+        if self._announced.is_set():
+            self.task.stream.publish_output(batch, self._pid)
+        else:
+            self._in_order(lambda: self.task.stream.publish_output(batch, self._pid))
+
+    def log_event(self, text: str) -> None:
+        _log.info("task %s: %s", self.task.id, text)
+
+    def on_exited(self, worker: Worker, exit_code: int, intentional: bool, at: datetime) -> None:
+        self._in_order(lambda: self.runs.exited(self.task, self.run, worker, exit_code, intentional, at))
+
+
+class Runs:
+    """Starts and ends runs on behalf of a hub, whose lock, table and pools it shares."""
+
+    def __init__(
+        self,
+        config: Config,
+        lock: threading.Lock,
+        table: TaskTable,
+        pool: PoolManager,
+        clients: Clients,
+        metrics: Metrics,
+        timers: Timers,
+        rng: random.Random,
+    ) -> None:
+        self._config = config
+        self._lock = lock  # the hub's
+        # Notified when an id falls free, so that shutdown can wait for the last one.
+        self._freed = threading.Condition(lock)
+        self._table = table
+        self._pool = pool
+        self._clients = clients
+        self._metrics = metrics
+        self._timers = timers
+        self._rng = rng
+        self._pruning: Timer | None = None  # guarded by the hub's lock
+        self.closing = False  # nothing is restarted any more; guarded by the hub's lock
+
+    def wait_until_idle(self, timeout: float) -> bool:
+        """Wait until no id is in use; False when ``timeout`` seconds were not enough."""
+        with self._lock:
+            return self._freed.wait_for(lambda: self._table.in_use == 0, timeout)
+
+    def begin_locked(self, task: Task) -> int:
+        """The task is about to start a run (its phase is STARTING); returns the run's number. Hub's lock held."""
+        task.runs += 1
+        task.ending = Ending.NONE
+        return task.runs
+
+    def launch_later(self, task_ids: Iterable[str]) -> None:
+        """Launch tasks that were let in from a queue, each on its own thread; no locks held."""
+        for task_id in task_ids:
+            with self._lock:
+                task = self._table.get(task_id)
+                if task is None or task.phase is not Phase.STARTING:
+                    continue
+            self._on_thread(f"start-{task_id}", lambda task=task: self.launch(task, Launch.QUEUED))  # type: ignore[misc]
+
+    def admit_locked(self, task_ids: Iterable[str]) -> None:
+        """Tasks leave the queue for slots that are theirs already; :meth:`launch_later` must follow."""
+        for task_id in task_ids:
+            task = self._table.find(task_id)
+            with task.lock:
+                task.move_locked(Phase.STARTING)
+            self.begin_locked(task)
+            self._metrics.count("dequeued", task.action)
+
+    def launch(self, task: Task, why: Launch) -> str:
+        """Have the driver start the run begun last; returns "" or, when it failed, what went wrong."""
+        assert_none_held("launch")
+        callbacks = _Callbacks(self, task, task.runs)
+        action = self._config.actions[task.action]
+        context = RunContext(
+            task.id,
+            uuid.uuid4().hex,
+            StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
+            self._config.limits.max_line,
+        )
+        try:
+            with run_context(context):
+                worker = task.handler.start(task.id, dict(task.params), callbacks.for_driver())
+        except Exception as error:
+            if not isinstance(error, OverseerError):
+                _log.exception("action %s: the driver failed to start task %s", task.action, task.id)
+            message = str(error) or type(error).__name__
+            self._not_started(task, why, message)
+            return message
+        if self._started(task, why, worker):
+            worker.stop()
+        callbacks.announced(worker.pid)
+        return ""
+
+    def _started(self, task: Task, why: Launch, worker: Worker) -> bool:
+        """Record and announce a run; returns whether its stop was asked for meanwhile."""
+        with Mail() as mail, self._lock, task.lock:
+            if task.last_started_at is None:
+                self._metrics.count("tasks_started", task.action)
+            if why is Launch.RESTART:
+                task.restart_count += 1
+            before = task.begin_run_locked(worker)
+            requester, task.requester = task.requester, Requester()
+            event = Started(id="", task_id=task.id, pid=worker.pid, restart_of=before, ts=worker.started_at)
+            if requester.client is not None:
+                mail.send(requester.client, replace(event, id=requester.request_id))
+            task.stream.publish_locked(mail, event, besides=requester.client)
+            return task.ending is not Ending.NONE
+
+    def _not_started(self, task: Task, why: Launch, message: str) -> None:
+        """A run could not be started: take the task back, or treat it as a run that failed at once."""
+        with Mail() as mail, self._lock:
+            if why is Launch.FIRST:
+                self._table.forget(task.id)
+                admitted = self._release_locked(task)
+            else:
+                with task.lock:
+                    task.error_message = message
+                    requester, task.requester = task.requester, Requester()
+                    if requester.client is not None and why is Launch.QUEUED:
+                        mail.send(requester.client, Error(id=requester.request_id, message=message))
+                    if why is Launch.RESET:
+                        task.move_locked(Phase.ERRORED)
+                        events: list[Event] = []
+                    else:
+                        events = self._decide_locked(task, None, exit_code=-1, ran_for=0.0)
+                admitted = self._conclude_locked(mail, task, events)
+        self.launch_later(admitted)
+
+    def exited(
+        self, task: Task, run: int, worker: Worker, exit_code: int, intentional: bool, at: datetime
+    ) -> None:
+        """A run's worker is gone, with all its output delivered."""
+        with Mail() as mail, self._lock:
+            with task.lock:
+                if run != task.runs or task.phase is not Phase.RUNNING:
+                    return  # a driver that reports an exit twice
+                ran_for = task.end_run_locked(exit_code, at)
+                self._metrics.count("tasks_completed", task.action)
+                event = Exited(
+                    task_id=task.id,
+                    pid=worker.pid,
+                    exit_code=exit_code,
+                    intentional=intentional or task.ending is not Ending.NONE,
+                    ts=at,
+                    signal=worker.signal if exit_code == -1 else "",
+                )
+                events = self._decide_locked(task, event, exit_code=exit_code, ran_for=ran_for)
+            admitted = self._conclude_locked(mail, task, events)
+        self.launch_later(admitted)
+
+    def _decide_locked(
+        self, task: Task, exited: Exited | None, *, exit_code: int, ran_for: float
+    ) -> list[Event]:
+        """Move the task to what follows a run, or a failure to start one (no ``exited``); returns what to announce.
+
+        The announcing is :meth:`_conclude_locked`'s: a message is true when it is sent, so the slot is freed first.
+        """
+        events: list[Event] = [exited] if exited is not None else []
+        if task.ending is not Ending.NONE or self.closing or (exited is not None and exited.intentional):
+            requeue = task.ending is Ending.REQUEUE and not self.closing
+            task.move_locked(Phase.QUEUED if requeue else Phase.STOPPED)
+            if exited is None and not requeue:
+                events.append(Dequeued(task_id=task.id, reason="stopped", ts=now()))
+            return events
+        decision, task.history = decide(
+            task.policy,
+            task.history,
+            now_s=time.monotonic(),
+            exit_code=exit_code,
+            ran_for_s=ran_for,
+            rng=self._rng,
+        )
+        if isinstance(decision, Restart):
+            task.move_locked(Phase.WAITING)
+            self._metrics.count("tasks_restarted", task.action)
+            self._schedule_restart_locked(task, decision.delay_ns / 1e9)
+            events = [replace(exited, will_restart=True)] if exited is not None else []
+            return [
+                *events,
+                Restarting(
+                    task_id=task.id,
+                    pid=task.last_pid(),
+                    restart_delay=decision.delay_ns,
+                    attempt=decision.attempt,
+                    ts=now(),
+                ),
+            ]
+        if isinstance(decision, End) and exited is not None:
+            task.move_locked(Phase.ENDED)
+            return events
+        task.move_locked(Phase.ERRORED)
+        self._metrics.count("tasks_errored", task.action)
+        count = decision.exit_count if isinstance(decision, GiveUp) else task.history.total
+        if not task.error_message:
+            task.error_message = f"gave up after {count} exits, the last with exit code {exit_code}"
+        return [*events, Errored(task_id=task.id, pid=task.last_pid(), exit_count=count, ts=now())]
+
+    def _conclude_locked(self, mail: Mail, task: Task, events: list[Event]) -> tuple[str, ...]:
+        """Free the slot of a task that keeps none, then announce; returns who was let in. Not under the task's lock."""
+        admitted: tuple[str, ...] = ()
+        if task.phase is Phase.QUEUED:
+            at = now()
+            requeued = self._pool.requeue(task.id, at)
+            admitted = requeued.admitted
+            task.queued_at = at
+            self._metrics.count("enqueued", task.action)
+            events = [
+                *events,
+                Queued(id="", task_id=task.id, action=task.action, position=requeued.position, ts=at),
+            ]
+        elif not task.phase.in_use:
+            self._table.finish(task)
+            self.prune_locked()
+            admitted = self._release_locked(task)
+        with task.lock:
+            for event in events:
+                if isinstance(event, Queued | Dequeued):
+                    self.broadcast_locked(mail, task, event)
+                else:
+                    task.stream.publish_locked(mail, event)
+        self.admit_locked(admitted)
+        return admitted
+
+    def _release_locked(self, task: Task) -> tuple[str, ...]:
+        self.freed_locked()
+        return self._pool.release(task.id)
+
+    def prune_locked(self) -> None:
+        """Forget what is to be forgotten, now and again when the next finished task grows too old."""
+        wait = self._table.prune()
+        if wait is not None and (self._pruning is None or not self._pruning.pending):
+            self._pruning = self._timers.schedule(wait, self._prune)
+
+    def _prune(self) -> None:
+        with self._lock:
+            self.prune_locked()
+
+    def freed_locked(self) -> None:
+        """An id may have fallen free: whoever waits for the last one looks again. Hub's lock held."""
+        self._freed.notify_all()
+
+    def broadcast_locked(
+        self, mail: Mail, task: Task, event: Queued | Dequeued, *, besides: Client | None = None
+    ) -> None:
+        """Tell every client, ``besides`` one that gets its own, and the event log. Locks: the hub's and the task's."""
+        task.log.write(mail.encode(event))
+        mail.send_all([client for client in self._clients if client is not besides], event)
+
+    def _schedule_restart_locked(self, task: Task, delay: float) -> None:
+        run = task.runs
+        task.timer = self._timers.schedule(
+            delay, lambda: self._on_thread(f"restart-{task.id}", lambda: self._restart(task, run))
+        )
+
+    def _restart(self, task: Task, run: int) -> None:
+        """The delay is over."""
+        with self._lock:
+            if self.closing or task.phase is not Phase.WAITING or task.runs != run:
+                return
+            with task.lock:
+                task.timer = None
+                task.move_locked(Phase.STARTING)
+            self.begin_locked(task)
+        self.launch(task, Launch.RESTART)
+
+    def end_waiting_locked(self, mail: Mail, task: Task, ending: Ending, reason: str) -> tuple[str, ...]:
+        """End a task that awaits its restart: there is no run to stop. Hub's lock held; returns who was let in."""
+        with task.lock:
+            if task.timer is not None:
+                task.timer.cancel()
+                task.timer = None
+            events: list[Event] = []
+            if ending is Ending.REQUEUE:
+                task.move_locked(Phase.QUEUED)
+            else:
+                task.move_locked(Phase.STOPPED)
+                events.append(Dequeued(task_id=task.id, reason=reason, ts=now()))
+        return self._conclude_locked(mail, task, events)
+
+    def reset_locked(self, task: Task) -> None:
+        """An errored task starts over: its history is cleared and it runs whatever the pool says."""
+        with task.lock:
+            task.move_locked(Phase.STARTING)
+            task.history = History()
+        self._pool.admit_over(task.id, task.action)
+        self._table.take(task)
+        self.begin_locked(task)
+
+    def _on_thread(self, name: str, call: Callable[[], object]) -> None:
+        def run() -> None:
+            try:
+                call()
+            except Exception:
+                _log.exception("%s failed", name)
+
+        try:
+            # A daemon: shutdown waits for tasks, not for threads, and a driver may block in start() for ever.
+            threading.Thread(target=run, name=name, daemon=True).start()
+        except RuntimeError:
+            # No more threads to be had; late is better than never.
+            run()

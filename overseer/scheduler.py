@@ -1,0 +1,290 @@
+"""What may run and when: starts, stops, resets, queues and pools.
+
+Each operation decides under the hub's lock, where the table of tasks, the pools and the messages change
+together, and acts after it: launching, stopping workers, flushing sockets.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from overseer.actions import ActionHandler
+from overseer.clients import Clients, Mail
+from overseer.config import Config
+from overseer.errors import OverseerError, RequestError
+from overseer.eventlog import EventLog
+from overseer.messages import Dequeued, PoolInfo, PoolUpdated, Queued, RetryPolicy
+from overseer.metrics import Metrics
+from overseer.pool import Outcome, PoolManager
+from overseer.retry import effective_policy
+from overseer.runs import Launch, Runs
+from overseer.task import Ending, Phase, Requester, Task
+from overseer.tasktable import TaskTable
+from overseer.timers import Timer, Timers
+from overseer.timestamps import now
+from overseer.worker import Worker
+
+__all__ = ["Scheduler"]
+
+_log = logging.getLogger(__name__)
+
+# Seconds beyond the longest stop_grace that a shutdown waits for its tasks.
+_SHUTDOWN_MARGIN = 1.0
+
+
+class Scheduler:
+    """Admits, queues, stops and resets tasks; shares the hub's lock, table and pools."""
+
+    def __init__(
+        self,
+        config: Config,
+        handlers: Mapping[str, ActionHandler],
+        lock: threading.Lock,
+        table: TaskTable,
+        pool: PoolManager,
+        runs: Runs,
+        clients: Clients,
+        metrics: Metrics,
+        timers: Timers,
+        log: EventLog,
+    ) -> None:
+        self._config = config
+        self._handlers = handlers
+        self._lock = lock  # the hub's
+        self._table = table
+        self._pool = pool
+        self._runs = runs
+        self._clients = clients
+        self._metrics = metrics
+        self._timers = timers
+        self._log = log
+        self._expiry: Timer | None = None  # for the queued item that grows too old next; hub's lock
+
+    def handler(self, action: str) -> ActionHandler:
+        """The handler of an action.
+
+        Raises:
+            RequestError: there is no such action.
+        """
+        handler = self._handlers.get(action)
+        if handler is None:
+            raise RequestError(f"unknown action: {action}")
+        return handler
+
+    def start(
+        self,
+        action: str,
+        task_id: str,
+        params: Mapping[str, str],
+        retry_policy: RetryPolicy | None,
+        force: bool,
+        on_lag: str,
+        requester: Requester,
+    ) -> str:
+        """See :meth:`overseer.hub.Hub.start`."""
+        handler = self.handler(action)
+        try:
+            handler.validate(params)
+        except OverseerError as error:
+            raise RequestError(str(error)) from None
+        task = Task(
+            task_id or str(uuid.uuid4()),
+            action,
+            handler,
+            params,
+            effective_policy(retry_policy, self._config.retry_for(action)),
+            self._dedupe(action, handler, params),
+            self._metrics,
+            self._log,
+            requester,
+        )
+        with Mail() as mail, self._lock:
+            outcome = self._admit_locked(mail, task, force, on_lag)
+        if outcome is Outcome.RUNNING:
+            problem = self._runs.launch(task, Launch.FIRST)
+            if problem:
+                raise RequestError(problem)
+        return task.id
+
+    def stop(self, task_id: str) -> None:
+        """See :meth:`overseer.hub.Hub.stop`."""
+        with Mail() as mail, self._lock:
+            task = self._table.find(task_id)
+            worker, admitted = self._stop_locked(mail, task, Ending.STOP, "stopped")
+        if worker is not None:
+            worker.stop()
+        self._runs.launch_later(admitted)
+
+    def reset(self, task_id: str, requester: Requester) -> None:
+        """See :meth:`overseer.hub.Hub.reset`."""
+        with self._lock:
+            task = self._table.find(task_id)
+            self._refuse_closing_locked()
+            if task.phase is not Phase.ERRORED:
+                raise RequestError("task is not errored")
+            self._table.refuse_taken(task.id, task.dedupe)
+            task.requester = requester
+            self._runs.reset_locked(task)
+        problem = self._runs.launch(task, Launch.RESET)
+        if problem:
+            raise RequestError(problem)
+
+    def set_pool(
+        self, action: str, limit: int | None, queue_size: int | None, excess: Mapping[str, object] | None
+    ) -> PoolInfo:
+        """See :meth:`overseer.hub.Hub.set_pool`."""
+        stops: list[tuple[Worker, float]] = []
+        with Mail() as mail, self._lock:
+            resized = self._pool.resize(action, limit, queue_size, excess)
+            self._runs.admit_locked(resized.admitted)
+            admitted = list(resized.admitted)
+            for trim in resized.trimmed:
+                task = self._table.find(trim.task_id)
+                ending = Ending.REQUEUE if trim.requeue else Ending.STOP
+                worker, let_in = self._stop_locked(mail, task, ending, "stopped")
+                admitted += let_in
+                if worker is not None:
+                    stops.append((worker, trim.grace))
+            self._watch_queues_locked()
+            info = self._pool.info(action)
+            mail.send_all(self._clients, PoolUpdated(action=action, pool=info))
+        for worker, grace in stops:
+            worker.stop(grace)
+        self._runs.launch_later(admitted)
+        return info
+
+    def purge(self, action: str) -> int:
+        """See :meth:`overseer.hub.Hub.purge`."""
+        with Mail() as mail, self._lock:
+            purged = self._pool.purge(action)
+            self._dequeue_locked(mail, purged, "purged")
+        return len(purged)
+
+    def shutdown(self) -> bool:
+        """Empty the queues, stop every task, wait for them; whether all were gone in time. Idempotent."""
+        workers: list[Worker] = []
+        with Mail() as mail, self._lock:
+            self._runs.closing = True
+            self._dequeue_locked(mail, self._pool.drain(), "shutdown")
+            for task in list(self._table):
+                worker, _ = self._stop_locked(mail, task, Ending.STOP, "shutdown")
+                if worker is not None:
+                    workers.append(worker)
+        for worker in workers:
+            worker.stop()
+        longest = max((action.stop_grace for action in self._config.actions.values()), default=0.0)
+        return self._runs.wait_until_idle(longest + _SHUTDOWN_MARGIN)
+
+    def kill(self) -> None:
+        """Kill every running task at once, whatever its grace."""
+        with self._lock:
+            workers = [task.worker for task in self._table if task.phase is Phase.RUNNING]
+        for worker in workers:
+            if worker is not None:
+                worker.stop(0.0)
+
+    def _refuse_closing_locked(self) -> None:
+        if self._runs.closing:
+            raise RequestError("the overseer is shutting down")
+
+    def _dedupe(
+        self, action: str, handler: ActionHandler, params: Mapping[str, str]
+    ) -> tuple[str, ...] | None:
+        """What makes the task the same as another: its action and the values of the action's dedupe_key."""
+        info = handler.describe()
+        names = self._config.actions[action].dedupe_key or info.dedupe_key
+        if not names:
+            return None
+        defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
+        return action, *(params.get(name) or defaults.get(name) or "" for name in names)
+
+    def _admit_locked(self, mail: Mail, task: Task, force: bool, on_lag: str) -> Outcome:
+        """Take the task in, running or queued, and subscribe its starter.
+
+        Raises:
+            RequestError: it is refused; nothing has changed.
+        """
+        self._refuse_closing_locked()
+        self._table.refuse_taken(task.id, task.dedupe)
+        at = now()
+        admission = self._pool.acquire(task.id, task.action, force, at)
+        if admission.outcome is Outcome.REFUSED:
+            raise RequestError(admission.reason)
+        self._dequeue_locked(mail, admission.displaced, "displaced")
+        self._table.add(task)
+        requester = task.requester
+        if requester.client is not None:
+            requester.client.task_ids.add(task.id)
+            with task.lock:
+                task.stream.subscribe_locked(requester.client, on_lag)
+        if admission.outcome is Outcome.RUNNING:
+            self._runs.begin_locked(task)
+            return admission.outcome
+        task.phase = Phase.QUEUED
+        task.queued_at = at
+        self._metrics.count("enqueued", task.action)
+        queued = Queued(id="", task_id=task.id, action=task.action, position=admission.position, ts=at)
+        with task.lock:
+            if requester.client is not None:
+                mail.send(requester.client, replace(queued, id=requester.request_id))
+            self._runs.broadcast_locked(mail, task, queued, besides=requester.client)
+        self._watch_queues_locked()
+        return admission.outcome
+
+    def _stop_locked(
+        self, mail: Mail, task: Task, ending: Ending, reason: str
+    ) -> tuple[Worker | None, tuple[str, ...]]:
+        """End a task as its phase allows; returns the worker to stop after the lock, and who was let in."""
+        if task.phase is Phase.QUEUED:
+            if ending is Ending.STOP:
+                self._pool.cancel(task.id)
+                self._dequeue_locked(mail, (task.id,), reason)
+            return None, ()
+        if task.phase is Phase.WAITING:
+            return None, self._runs.end_waiting_locked(mail, task, ending, reason)
+        if task.phase in (Phase.STARTING, Phase.RUNNING):
+            # A stop that was asked for outlasts a requeue: who said stop does not want it back.
+            if task.ending is not Ending.STOP:
+                task.ending = ending
+            # A run that is being started is stopped by whoever starts it.
+            return (task.worker if task.phase is Phase.RUNNING else None), ()
+        return None, ()
+
+    def _dequeue_locked(self, mail: Mail, task_ids: Iterable[str], reason: str) -> None:
+        """Tasks have left the queue, and will not run: say so. Those that never ran are forgotten."""
+        for task_id in task_ids:
+            task = self._table.find(task_id)
+            self._metrics.count("dequeued", task.action)
+            if reason in ("displaced", "expired"):
+                self._metrics.count(reason, task.action)
+            with task.lock:
+                ran = task.last_started_at is not None
+                if ran:
+                    task.move_locked(Phase.STOPPED)
+                event = Dequeued(task_id=task_id, reason=reason, ts=now())
+                self._runs.broadcast_locked(mail, task, event)
+            if ran:
+                self._table.finish(task)
+                self._runs.prune_locked()
+            else:
+                self._table.forget(task_id)
+        self._runs.freed_locked()
+
+    def _watch_queues_locked(self) -> None:
+        """See to it that queued items are expired when they grow too old."""
+        at = self._pool.next_expiry()
+        if at is None or (self._expiry is not None and self._expiry.pending and self._expiry.when <= at):
+            return
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry = self._timers.schedule_at(at, self._expire)
+
+    def _expire(self) -> None:
+        with Mail() as mail, self._lock:
+            self._expiry = None
+            self._dequeue_locked(mail, self._pool.expire(), "expired")
+            self._watch_queues_locked()

@@ -1,0 +1,166 @@
+"""The hot path's second half: from a batch of lines to the outboxes of whoever listens.
+
+A :class:`Stream` is the part of a task that clients listen to: its subscribers, the seq of its lines and
+the ring of its last events. All of it is guarded by the task's lock, which is handed in, because what is
+said of a task and what the task is must change together. A batch's way::
+
+    worker's reader thread -> Stream.publish_output:  with the lock: room? number, keep, encode once, append
+                              then, without it:       flush each outbox (a send that never waits)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from datetime import datetime
+
+from overseer.clients import Client, Mail
+from overseer.encode import EncodedOutput, output_size
+from overseer.eventlog import EventLog
+from overseer.messages import Event, Exited, Gap
+from overseer.metrics import Metrics
+from overseer.ring import Ring, StoredOutput
+from overseer.timestamps import format_timestamp, now
+from overseer.worker import OutputBatch
+
+__all__ = ["Stream", "Subscription"]
+
+
+class Subscription:
+    """One client's wish to hear of one task id; it outlives the tasks that bear the id."""
+
+    __slots__ = ("client", "gap_from", "gap_to", "lossless")
+
+    def __init__(self, client: Client, on_lag: str) -> None:
+        self.client = client
+        self.lossless = (on_lag or client.on_lag) != "drop"
+        self.gap_from = 0  # the first line skipped since the client fell behind; 0: it keeps up
+        self.gap_to = 0
+
+
+class Stream:
+    """Numbers a task's lines, keeps the last ones, and hands everything to the subscribers in one order."""
+
+    def __init__(
+        self, task_id: str, action: str, lock: threading.Lock, metrics: Metrics, log: EventLog
+    ) -> None:
+        self._task_id = task_id
+        self._action = action
+        self._lock = lock  # the task's
+        self._metrics = metrics
+        self._log = log
+        self.subscribers: dict[Client, Subscription] = {}
+        self.ring = Ring()
+        self.last_seq = 0
+
+    def publish_output(self, batch: OutputBatch, pid: int) -> None:
+        """Number, keep and send a batch; waits (without the lock) while a lossless subscriber has no room."""
+        lines = batch.lines
+        if not lines:
+            return
+        ts = format_timestamp(batch.ts)
+        while True:
+            with self._lock:
+                subscribers = list(self.subscribers.values())
+                size = output_size(lines, self._task_id) if subscribers else 0
+                full = self._first_full_locked(subscribers, size)
+                if full is None:
+                    first_seq = self.last_seq + 1
+                    self.last_seq += len(lines)
+                    self.ring.add_output(
+                        StoredOutput(first_seq, batch.ts, pid, batch.stream, lines, batch.truncated)
+                    )
+                    self._metrics.count_output(self._action, len(lines))
+                    if subscribers or self._log.enabled:
+                        encoded = EncodedOutput(
+                            self._task_id, pid, batch.stream, lines, first_seq, ts, batch.truncated
+                        )
+                        self._log.write(encoded)
+                        self._append_output_locked(subscribers, encoded, size)
+                    break
+            full.client.outbox.wait_for_room()
+        for subscription in subscribers:
+            subscription.client.outbox.flush()
+
+    def publish_locked(self, mail: Mail, event: Event, *, besides: Client | None = None) -> None:
+        """Send a lifecycle event to every subscriber, ``besides`` one that gets its own; keep an ``exited``."""
+        if isinstance(event, Exited):
+            self.ring.add_exit(event, self.last_seq)
+        self._log.write(mail.encode(event))
+        mail.send_all([client for client in self.subscribers if client is not besides], event)
+
+    def subscribe_locked(self, client: Client, on_lag: str) -> None:
+        """Add a subscriber, or change what happens when it lags (``""``: leave it)."""
+        known = self.subscribers.get(client)
+        if known is None:
+            self.subscribers[client] = Subscription(client, on_lag)
+        elif on_lag:
+            known.lossless = on_lag != "drop"
+
+    def unsubscribe_locked(self, client: Client) -> None:
+        """Remove a subscriber, if it is one; nothing is sent to it for this stream from now on."""
+        subscription = self.subscribers.pop(client, None)
+        if subscription is not None:
+            subscription.gap_from = 0
+
+    def adopt_locked(self, subscription: Subscription) -> None:
+        """Go on with a subscription from before this stream."""
+        self.subscribers[subscription.client] = subscription
+
+    def give_up_locked(self) -> list[Subscription]:
+        """Let go of all subscriptions and return them renewed, for the next stream of this id."""
+        subscribers, self.subscribers = self.subscribers, {}
+        for subscription in subscribers.values():
+            subscription.gap_from = 0  # what was missed here does not count there
+        # New ones, so that the note of a gap still to come for this stream cannot touch the next one's.
+        return [
+            Subscription(client, "block" if old.lossless else "drop") for client, old in subscribers.items()
+        ]
+
+    def replay_locked(self, mail: Mail, client: Client, *, moment: datetime | None, seq: int | None) -> None:
+        """Send what the ring holds to one client."""
+        for stored in self.ring.since(moment, seq):
+            if isinstance(stored, StoredOutput):
+                mail.send_encoded(
+                    client,
+                    EncodedOutput(
+                        self._task_id,
+                        stored.pid,
+                        stored.stream,
+                        stored.lines,
+                        stored.first_seq,
+                        format_timestamp(stored.ts),
+                        stored.truncated,
+                    ),
+                )
+            else:
+                mail.send(client, stored)
+
+    def _first_full_locked(self, subscribers: Iterable[Subscription], size: int) -> Subscription | None:
+        for subscription in subscribers:
+            if subscription.lossless and not subscription.client.outbox.has_room(size):
+                return subscription
+        return None
+
+    def _append_output_locked(
+        self, subscribers: list[Subscription], encoded: EncodedOutput, size: int
+    ) -> None:
+        for subscription in subscribers:
+            outbox = subscription.client.outbox
+            if subscription.lossless or (not subscription.gap_from and outbox.has_room(size)):
+                outbox.append(encoded, output=True)
+                continue
+            subscription.gap_to = self.last_seq
+            if not subscription.gap_from:
+                subscription.gap_from = self.last_seq - encoded.count + 1
+                outbox.on_room(lambda behind=subscription: self._end_gap(behind))  # type: ignore[misc]
+
+    def _end_gap(self, subscription: Subscription) -> None:
+        """The client takes data again: tell it what it missed, and go on with the next batch."""
+        with Mail() as mail, self._lock:
+            if not subscription.gap_from:
+                return
+            mail.send(
+                subscription.client, Gap(self._task_id, subscription.gap_from, subscription.gap_to, now())
+            )
+            subscription.gap_from = subscription.gap_to = 0

@@ -1,0 +1,187 @@
+"""One task: what it is, where it stands, and what may come next.
+
+A task's state changes only while the hub's lock *and* the task's are held, so holding either is enough to
+read it. The stream (its output and its subscribers) is guarded by the task's lock alone: output never takes
+the hub's. Everything here is memory; the hub acts on what is decided.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from overseer.actions import ActionHandler
+from overseer.clients import Client
+from overseer.eventlog import EventLog
+from overseer.locks import Rank, lock
+from overseer.messages import RetryPolicy, TaskInfo, TaskMetrics
+from overseer.metrics import Metrics
+from overseer.retry import History
+from overseer.stream import Stream
+from overseer.timers import Timer
+from overseer.timestamps import now
+from overseer.worker import Worker
+
+__all__ = ["Phase", "Requester", "Task"]
+
+
+class Phase(Enum):
+    """Where a task stands; the value is the ``state`` that clients see."""
+
+    QUEUED = "queued", 0
+    STARTING = "active", 1  # its driver is starting a run
+    RUNNING = "active", 2
+    WAITING = "active", 3  # for its restart
+    ENDED = "active", 4  # by itself, and nothing follows
+    STOPPED = "stopped", 5  # on purpose
+    ERRORED = "errored", 6  # given up
+    FORGOTTEN = "", 7  # replaced by a new task of that id, or never started
+
+    @property
+    def state(self) -> str:
+        return str(self.value[0])
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the task's id is taken."""
+        return self in (Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.WAITING)
+
+
+# Every legal step. A requeued task goes back to QUEUED when its run is over, or from WAITING at once.
+_NEXT: dict[Phase, frozenset[Phase]] = {
+    Phase.QUEUED: frozenset({Phase.STARTING, Phase.STOPPED, Phase.FORGOTTEN}),
+    Phase.STARTING: frozenset({Phase.RUNNING, Phase.WAITING, Phase.STOPPED, Phase.ERRORED, Phase.FORGOTTEN}),
+    Phase.RUNNING: frozenset({Phase.WAITING, Phase.ENDED, Phase.STOPPED, Phase.ERRORED, Phase.QUEUED}),
+    Phase.WAITING: frozenset({Phase.STARTING, Phase.STOPPED, Phase.QUEUED}),
+    Phase.ENDED: frozenset({Phase.FORGOTTEN}),
+    Phase.STOPPED: frozenset({Phase.FORGOTTEN}),
+    Phase.ERRORED: frozenset({Phase.STARTING, Phase.FORGOTTEN}),
+    Phase.FORGOTTEN: frozenset(),
+}
+
+
+class Ending(Enum):
+    """What was asked of a run that is to end."""
+
+    NONE = 0
+    STOP = 1
+    REQUEUE = 2  # trimmed by a pool whose excess is requeued
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who is told, with its request's id, when the task starts."""
+
+    client: Client | None = None
+    request_id: str = ""
+
+
+@dataclass(eq=False)
+class Task:
+    """The state of one task; see the module for what guards it."""
+
+    id: str
+    action: str
+    handler: ActionHandler
+    params: Mapping[str, str]
+    policy: RetryPolicy | None  # what brings it back; None: nothing does
+    dedupe: tuple[str, ...] | None  # what makes it the same as another, None: nothing does
+    metrics: Metrics
+    log: EventLog
+    requester: Requester = field(default_factory=Requester)
+    phase: Phase = Phase.STARTING
+    created_at: datetime = field(default_factory=now)
+    queued_at: datetime | None = None
+    worker: Worker | None = None
+    ending: Ending = Ending.NONE
+    runs: int = 0  # runs begun; the number of the latest is the generation that callbacks are checked against
+    restart_count: int = 0
+    history: History = field(default_factory=History)
+    timer: Timer | None = None  # of the restart awaited
+    last_started_at: datetime | None = None
+    last_exited_at: datetime | None = None
+    last_exit_code: int | None = None
+    error_message: str = ""
+    began: float = 0.0  # monotonic start of the current run
+    ran_for: float = 0.0  # seconds, over all finished runs
+
+    def __post_init__(self) -> None:
+        self.lock: threading.Lock = lock(Rank.TASK, f"task {self.id}")
+        self.stream = Stream(self.id, self.action, self.lock, self.metrics, self.log)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
+
+    def move_locked(self, phase: Phase) -> None:
+        """Step to another phase.
+
+        Raises:
+            RuntimeError: there is no such step; a bug.
+        """
+        if phase not in _NEXT[self.phase]:
+            raise RuntimeError(f"{self!r} cannot become {phase.name}")
+        self.phase = phase
+
+    def last_pid(self) -> int:
+        return self.worker.pid if self.worker is not None else 0
+
+    def begin_run_locked(self, worker: Worker) -> int:
+        """Record that ``worker`` runs it now; returns the pid of the run before, 0 when this is the first."""
+        before = self.last_pid()
+        self.worker = worker
+        self.last_started_at = worker.started_at
+        self.began = time.monotonic()
+        self.error_message = ""
+        self.move_locked(Phase.RUNNING)
+        return before
+
+    def end_run_locked(self, exit_code: int, at: datetime) -> float:
+        """Record that the run is over; returns how long it ran, in seconds."""
+        ran_for = time.monotonic() - self.began
+        self.ran_for += ran_for
+        self.last_exited_at = at
+        self.last_exit_code = exit_code
+        return ran_for
+
+    def info_locked(self) -> TaskInfo:
+        """What ``list`` says of it."""
+        running = self.phase is Phase.RUNNING
+        return TaskInfo(
+            task_id=self.id,
+            action=self.action,
+            params=self.params,
+            queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
+            state=self.phase.state,
+            retry_policy=self.policy,
+            current_pid=self.last_pid() if running else 0,
+            worker_state="running" if running else "exited" if self.last_exited_at else "",
+            restart_count=self.restart_count,
+            created_at=self.created_at,
+            last_started_at=self.last_started_at,
+            last_exited_at=self.last_exited_at,
+            last_exit_code=self.last_exit_code,
+            error_message=self.error_message,
+        )
+
+    def touched_locked(self) -> datetime:
+        """The later of last start and last exit, the creation when there was neither."""
+        return max(
+            (moment for moment in (self.last_started_at, self.last_exited_at) if moment),
+            default=self.created_at,
+        )
+
+    def metrics_locked(self) -> TaskMetrics:
+        """What ``metrics`` says of it; a run that is going on counts."""
+        seconds = self.ran_for
+        if self.phase is Phase.RUNNING:
+            seconds += time.monotonic() - self.began
+        return TaskMetrics(
+            output_lines=self.stream.last_seq,
+            restart_count=self.restart_count,
+            runtime_ms=int(seconds * 1000),
+            last_exit_code=self.last_exit_code,
+        )

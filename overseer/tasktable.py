@@ -1,0 +1,169 @@
+"""All tasks by id: which ids are taken, which tasks are duplicates, which finished ones are remembered.
+
+Everything here is guarded by the hub's lock, which the caller holds; the tasks' own locks are taken briefly,
+one at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from overseer.clients import Client
+from overseer.config import HistoryConfig
+from overseer.errors import RequestError
+from overseer.stream import Subscription
+from overseer.task import Phase, Task
+
+__all__ = ["TaskTable"]
+
+# No finished task is forgotten sooner (seconds), however many there are: somebody is about to ask for it.
+_YOUNGEST = 60.0
+# Errored tasks wait for a reset this long (seconds), whatever the configured age.
+_ERRORED_AGE = 24 * 3600.0
+# How many ids without a task one client may be subscribed to; what comes above that is not kept.
+_MAX_UNKNOWN = 1000
+
+
+class TaskTable:
+    """The tasks of a hub; every method expects the hub's lock to be held."""
+
+    def __init__(self, history: HistoryConfig) -> None:
+        self._history = history
+        self._tasks: dict[str, Task] = {}
+        self._in_use: set[str] = set()
+        self._duplicates: dict[tuple[str, ...], str] = {}  # dedupe key to the id in use that has it
+        # Finished tasks and when they finished (monotonic), oldest first.
+        self._finished: dict[str, float] = {}
+        self._errored: dict[str, float] = {}
+        # Subscriptions to ids that no task has.
+        self._unknown: dict[str, dict[Client, Subscription]] = {}
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self._tasks.values())
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def in_use(self) -> int:
+        """How many ids are taken: queued, starting, running or awaiting restart."""
+        return len(self._in_use)
+
+    def get(self, task_id: str) -> Task | None:
+        return self._tasks.get(task_id)
+
+    def find(self, task_id: str) -> Task:
+        """The task of that id.
+
+        Raises:
+            RequestError: there is none.
+        """
+        task = self._tasks.get(task_id)
+        if task is None:
+            raise RequestError("task not found")
+        return task
+
+    def refuse_taken(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:
+        """Check that a task may be added.
+
+        Raises:
+            RequestError: its id is taken, or a task that is the same is in use.
+        """
+        if task_id in self._in_use:
+            raise RequestError("task already running or starting")
+        if dedupe is not None and dedupe in self._duplicates:
+            other = self._duplicates[dedupe]
+            raise RequestError(f"duplicate task: already running as {other}", existing_task_id=other)
+
+    def add(self, task: Task) -> None:
+        """Add a new task, in place of a finished one of that id; subscribers of the id go on with it."""
+        self.forget(task.id)
+        with task.lock:
+            for client, subscription in self._unknown.pop(task.id, {}).items():
+                client.waiting.discard(task.id)
+                task.stream.adopt_locked(subscription)
+        self._tasks[task.id] = task
+        self.take(task)
+
+    def take(self, task: Task) -> None:
+        """The task's id is in use (again)."""
+        self._in_use.add(task.id)
+        self._finished.pop(task.id, None)
+        self._errored.pop(task.id, None)
+        if task.dedupe is not None:
+            self._duplicates[task.dedupe] = task.id
+
+    def finish(self, task: Task) -> None:
+        """The task is over, for now at least: its id is free, and it is remembered for a while."""
+        self._in_use.discard(task.id)
+        if task.dedupe is not None and self._duplicates.get(task.dedupe) == task.id:
+            del self._duplicates[task.dedupe]
+        finished = self._errored if task.phase is Phase.ERRORED else self._finished
+        finished[task.id] = time.monotonic()
+
+    def forget(self, task_id: str) -> None:
+        """Drop the task of that id if there is one; its subscribers wait for the next of it."""
+        task = self._tasks.get(task_id)
+        if task is None:
+            return
+        self.finish(task)
+        with task.lock:
+            task.move_locked(Phase.FORGOTTEN)
+            orphans = task.stream.give_up_locked()
+        del self._tasks[task_id]
+        self._finished.pop(task_id, None)
+        self._errored.pop(task_id, None)
+        for subscription in orphans:
+            self._wait(task_id, subscription)
+
+    def prune(self) -> float | None:
+        """Forget finished tasks that are too many or too old; returns the seconds until the next is due."""
+        now = time.monotonic()
+        due = [
+            self._prune(self._finished, self._history.age, self._history.tasks, now),
+            self._prune(self._errored, max(self._history.age, _ERRORED_AGE), None, now),
+        ]
+        return min((wait for wait in due if wait is not None), default=None)
+
+    def _prune(self, finished: dict[str, float], age: float, keep: int | None, now: float) -> float | None:
+        while finished:
+            task_id, at = next(iter(finished.items()))
+            limit = _YOUNGEST if keep is not None and len(finished) > keep else max(age, _YOUNGEST)
+            if now - at < limit:
+                return limit - (now - at)
+            self.forget(task_id)
+        return None
+
+    def subscribe_unknown(self, task_id: str, client: Client, on_lag: str) -> None:
+        """Subscribe to an id that has no task yet.
+
+        Raises:
+            RequestError: the client waits for too many of them.
+        """
+        if not self._wait(task_id, Subscription(client, on_lag)):
+            raise RequestError(f"too many subscriptions to unknown tasks; the limit is {_MAX_UNKNOWN}")
+
+    def unsubscribe(self, task_id: str, client: Client) -> None:
+        """End a client's subscription to an id, if it has one."""
+        task = self._tasks.get(task_id)
+        if task is not None:
+            with task.lock:
+                task.stream.unsubscribe_locked(client)
+        elif task_id in client.waiting:
+            client.waiting.discard(task_id)
+            waiting = self._unknown[task_id]
+            del waiting[client]
+            if not waiting:
+                del self._unknown[task_id]
+
+    def _wait(self, task_id: str, subscription: Subscription) -> bool:
+        """Keep a subscription until the id has a task; False when its client waits for too many already."""
+        client = subscription.client
+        if task_id not in client.waiting and len(client.waiting) >= _MAX_UNKNOWN:
+            client.task_ids.discard(task_id)
+            return False
+        client.task_ids.add(task_id)
+        client.waiting.add(task_id)
+        self._unknown.setdefault(task_id, {})[client] = subscription
+        return True

@@ -1,0 +1,46 @@
+"""Wall-clock times as they go over the wire: RFC 3339, UTC, ``Z``, microseconds.
+
+Wall time is only ever shown or compared with what a client says (``since``); whatever decides
+something (delays, windows, deadlines) uses :func:`time.monotonic`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+__all__ = ["format_timestamp", "now", "parse_timestamp"]
+
+# RFC 3339 section 5.6; a lower-case t or z is allowed there, a space is too common to refuse.
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,18}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+
+
+def now() -> datetime:
+    """The current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def format_timestamp(moment: datetime) -> str:
+    """``2024-05-06T07:08:09.123456Z`` for an aware ``moment``."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def parse_timestamp(text: str) -> datetime:
+    """The moment an RFC 3339 text names, in UTC; digits past microseconds are cut off.
+
+    Raises:
+        ValueError: the text is not RFC 3339 or names no such day or hour.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not an RFC 3339 time: {text!r}")
+    year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = match.groups()
+    offset = f"{sign}{off_hour}:{off_minute}" if sign else "+00:00"
+    micros = ((fraction or "") + "000000")[:6]
+    try:
+        moment = datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}:{second}.{micros}{offset}")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"not an RFC 3339 time: {text!r} ({error})") from None

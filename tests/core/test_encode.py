@@ -1,0 +1,83 @@
+"""The quick encoder of output against the one that encodes every message."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overseer.encode import EncodedOutput, output_size
+from overseer.messages import Output, encode
+from overseer.net.frames import TEXT, split_frames
+from overseer.timestamps import format_timestamp
+
+_TS = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+_LINES = st.lists(
+    st.one_of(st.text('ab"\\\t\x00\x1f\x7f/é€😀', max_size=40), st.text("abc ", max_size=300), _TEXTS),
+    min_size=1,
+)
+
+
+def _payloads(frames: bytes) -> list[bytes]:
+    """What text frames carry; their headers have 2, 4 or 10 bytes."""
+    payloads = []
+    for opcode, frame in split_frames(frames):
+        assert opcode == TEXT
+        payloads.append(frame[{126: 4, 127: 10}.get(frame[1], 2) :])
+    return payloads
+
+
+def _encoded(
+    lines: list[str], first: int = 1, task_id: str = "task", truncated: bool = False
+) -> EncodedOutput:
+    return EncodedOutput(task_id, 123, "stdout", lines, first, format_timestamp(_TS), truncated)
+
+
+def _expected(
+    lines: list[str], first: int = 1, task_id: str = "task", truncated: bool = False
+) -> list[bytes]:
+    return [
+        encode(Output(task_id, 123, "stdout", line, _TS, seq, truncated))
+        for seq, line in enumerate(lines, first)
+    ]
+
+
+@given(
+    lines=_LINES,
+    first=st.sampled_from([1, 8, 9, 10, 95, 99, 100, 99_995, 10**12]),
+    task_id=_TEXTS,
+    cut=st.booleans(),
+)
+def test_it_gives_what_the_declaration_gives(lines: list[str], first: int, task_id: str, cut: bool) -> None:
+    encoded = _encoded(lines, first, task_id, cut)
+    expected = _expected(lines, first, task_id, cut)
+    assert [json.loads(payload) for payload in encoded.payloads] == [json.loads(text) for text in expected]
+    assert _payloads(encoded.websocket) == encoded.payloads
+    assert encoded.lines == b"".join(payload + b"\n" for payload in encoded.payloads)
+
+
+@pytest.mark.parametrize("length", [0, 1, 10, 120, 65_000, 65_400, 65_536, 70_000, 200_000])
+def test_plain_lines_get_the_right_frame_header_at_every_length(length: int) -> None:
+    lines = ["x" * length, "y", "z" * length]
+    assert _payloads(_encoded(lines, 9).websocket) == _expected(lines, 9)
+
+
+def test_a_line_end_inside_a_line_is_escaped() -> None:
+    # Workers split lines, but a driver may pass on what it likes.
+    payloads = _payloads(_encoded(["a\nb", "c"]).websocket)
+    assert [json.loads(payload)["data"] for payload in payloads] == ["a\nb", "c"]
+
+
+def test_a_lone_surrogate_does_not_stop_the_others() -> None:
+    payloads = _payloads(_encoded(["a", "\udcff", "b"]).websocket)
+    assert [json.loads(payload)["data"] for payload in payloads] == ["a", "?", "b"]
+
+
+@pytest.mark.parametrize("lines", [["a"] * 1000, ["x" * 500] * 10])
+def test_the_size_estimate_is_near_for_plain_lines(lines: list[str]) -> None:
+    actual = len(_encoded(lines).websocket)
+    assert 0.8 * actual < output_size(lines, "task") < 1.25 * actual
