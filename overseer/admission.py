@@ -1,4 +1,4 @@
-"""The rules of the pool, without its state: who may run, who waits, who makes way, whose turn it is.
+"""The rules of the pool, without its state: who may run, who waits, who makes way, who goes.
 
 Pure functions over values. A *place* is what a queue's ``size`` counts. An item usually holds a place of
 its own action's queue; one that displaced an item of another queue took over that item's place, so that
@@ -24,7 +24,6 @@ __all__ = [
     "count_excess",
     "has_room",
     "pick_excess",
-    "turn",
     "yields",
 ]
 
@@ -101,18 +100,6 @@ def admit(
     if candidates:
         return Displace(min(candidates)[1])
     return Refuse(f'pool is full and so is the queue of action "{own.action}" (size {own.config.size})')
-
-
-def turn(order: str, oldest: int, served: int) -> int:
-    """How a queue ranks among those whose action has room; the smallest has the next turn.
-
-    ``oldest`` is when its longest waiting item arrived, ``served`` when it had its last turn, on one scale.
-    For a first-in-first-out queue the item decides, so between such queues whoever waits longest goes
-    first. In a last-in-first-out queue the longest waiting item may lie at the bottom for ever; were it
-    alone to decide, that queue would always win, and were the newest to decide, it would always lose. So
-    such a queue waits since its last turn at most, and then every queue gets one.
-    """
-    return oldest if order != "last" else max(oldest, served)
 
 
 def count_excess(old_limit: int, new_limit: int, running: int, trimming: int) -> int:

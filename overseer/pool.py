@@ -311,10 +311,10 @@ class PoolManager:
         return slot
 
     def _admit_waiting_locked(self) -> tuple[str, ...]:
-        """Start what waits and has room, each time from the queue whose turn it is."""
+        """Start what waits and has room, each time the queue's with the earliest turn."""
         if not self._queues or not self._all.has_room:
             return ()
-        # Starting one changes no other queue's turn, so this heap stays right throughout.
+        # Starting one changes no other queue's turns, so this heap stays right throughout.
         ready = self._queues.turns(action for action, scope in self._scopes.items() if scope.has_room)
         heapq.heapify(ready)
         admitted = []

@@ -1,5 +1,10 @@
 """The queues of the pool: which tasks wait, in which order, for how long.
 
+Each task that comes brings its queue a *turn*. Between queues turns go in the order in which they came, so
+whoever waits longest is next and no queue is starved by another. Which task of a queue uses its turn is up
+to the queue's order: in a last-in-first-out one it is the newest, and the task whose turn that was has the
+newest's instead.
+
 One queue per action; an action without a queue config follows the global one. Not thread-safe and without a
 clock: it belongs to :class:`overseer.pool.PoolManager` and is used under its lock.
 """
@@ -12,13 +17,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from overseer.admission import QueueState, turn
+from overseer.admission import QueueState
 from overseer.messages import QueueConfig
 
 __all__ = ["Item", "Queues"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Item:
     """A task that waits."""
 
@@ -32,19 +37,21 @@ class Item:
     forced: bool
     place: str
     """The action whose queue's size it counts against, see :mod:`overseer.admission`."""
+    turn: int
+    """The rank of the arrival whose turn it has; its own unless its queue is last-in-first-out."""
 
 
 class _Queue:
     """One action's queue, kept in order of arrival: everything that is looked for is at an end of it."""
 
-    __slots__ = ("config", "items", "served", "taken", "unforced")
+    __slots__ = ("config", "items", "taken", "turns", "unforced")
 
     def __init__(self, config: QueueConfig | None) -> None:
         self.config = config  # None: the global one
         self.items: OrderedDict[str, Item] = OrderedDict()
         self.unforced: OrderedDict[str, Item] = OrderedDict()  # those of the items that may be displaced
+        self.turns: OrderedDict[int, Item] = OrderedDict()  # earliest first, each with the task that has it
         self.taken = 0  # its places that are taken, by items of its own or by those that displaced some
-        self.served = 0  # the rank at which it had its last turn
 
     @property
     def oldest(self) -> Item:
@@ -88,8 +95,9 @@ class Queues:
     ) -> int:
         """Let a task wait in the queue of ``action``; returns its position there, from 1."""
         queue = self._queues[action]
-        item = Item(task_id, action, queued_at, since, self._next_rank(), forced, place)
-        self._items[task_id] = queue.items[task_id] = item
+        self._rank += 1
+        item = Item(task_id, action, queued_at, since, self._rank, forced, place, turn=self._rank)
+        self._items[task_id] = queue.items[task_id] = queue.turns[item.turn] = item
         if not forced:
             queue.unforced[task_id] = item
         self._queues[place].taken += 1
@@ -100,6 +108,7 @@ class Queues:
         queue = self._queues[item.action]
         del self._items[item.task_id]
         del queue.items[item.task_id]
+        del queue.turns[item.turn]
         queue.unforced.pop(item.task_id, None)
         self._queues[item.place].taken -= 1
 
@@ -110,25 +119,25 @@ class Queues:
         return item
 
     def turns(self, actions: Iterable[str]) -> list[tuple[int, str]]:
-        """Those of ``actions`` that have items, each after its :func:`overseer.admission.turn`."""
-        return [
-            (self._turn(queue), action) for action in actions if (queue := self._queues[action]).items
-        ]
+        """Those of ``actions`` that have items, each after its next turn (a rank: the smallest is next)."""
+        return [(next(iter(turns)), action) for action in actions if (turns := self._queues[action].turns)]
 
     def take(self, action: str) -> Item:
-        """The queue of ``action``, which has items, gets its turn and gives one."""
+        """The queue of ``action``, which has items, uses its next turn and gives the item to start."""
         queue = self._queues[action]
         item = next(self._in_order(queue))
+        owner = next(iter(queue.turns.values()))
+        item.turn, owner.turn = owner.turn, item.turn
+        queue.turns[owner.turn] = owner
         self.remove(item)
-        queue.served = self._next_rank()
         return item
 
     def waiting(self, action: str = "") -> list[Item]:
         """The items of one queue, or of all, in the order they would start in if their actions had room."""
         if action:
             return list(self._in_order(self._queues[action]))
-        ranked = heapq.merge(*(self._ranked(queue) for queue in self._queues.values() if queue.items))
-        return [item for _, _, item in ranked]
+        by_turn = (zip(queue.turns, self._in_order(queue), strict=True) for queue in self._queues.values())
+        return [item for _, item in heapq.merge(*by_turn)]
 
     def expire(self, now: float) -> list[Item]:
         """Take out what has waited for its queue's ``max_age`` by ``now``."""
@@ -157,13 +166,6 @@ class Queues:
     def _config(self, queue: _Queue) -> QueueConfig:
         return queue.config or self._default
 
-    def _next_rank(self) -> int:
-        self._rank += 1
-        return self._rank
-
-    def _turn(self, queue: _Queue) -> int:
-        return turn(self._config(queue).order, queue.oldest.rank, queue.served)
-
     def _due(self, queue: _Queue) -> float | None:
         """When the oldest item expires; the rest of the queue came later."""
         max_age = self._config(queue).max_age
@@ -173,14 +175,3 @@ class Queues:
         """The items as the queue gives them."""
         items = queue.items.values()
         return reversed(items) if self._config(queue).order == "last" else iter(items)
-
-    def _ranked(self, queue: _Queue) -> Iterator[tuple[int, int, Item]]:
-        """The items as the queue gives them, each after its turn by then (never the same twice)."""
-        if self._config(queue).order != "last":
-            for item in queue.items.values():
-                yield item.rank, 0, item
-            return
-        first = self._turn(queue)
-        for later, item in enumerate(reversed(queue.items.values())):
-            # Once it had a turn, such a queue comes after all that wait now, and alternates with its like.
-            yield (self._rank + later if later else first), first, item
