@@ -74,11 +74,14 @@ def _term(match: re.Match[str], text: str) -> int:
 
 def _fraction(digits: str, nanos: int) -> int:
     """What ``0.digits`` of a unit is, cut to nanoseconds in the same double arithmetic as Go's."""
+    zeros = len(digits) - len(digits.lstrip("0"))
+    if zeros > 30:
+        return 0
     numerator, scale = 0, 1.0
-    for digit in digits[:20]:  # later digits are below any nanosecond
+    for digit in digits[: zeros + 20]:
         following = numerator * 10 + int(digit)
         if numerator > MAX_DURATION // 10 or following > 2**63:
-            break
+            break  # Go ignores the digits that do not fit in 64 bits
         numerator = following
         scale *= 10
     return int(numerator * (nanos / scale))

@@ -80,7 +80,7 @@ def wire(
     """A dataclass field that goes over the wire; without ``default`` and ``factory`` it is required.
 
     ``name`` differs from the attribute where Python would not allow it, ``alias`` is a second name that is
-    read when the first is absent, ``hint`` tells a form how to ask for it, ``kw_only`` allows a default in
+    read when the first is absent, ``hint`` tells a form which input to show, ``kw_only`` allows a default in
     the middle of the others.
     """
     metadata = {
@@ -99,9 +99,13 @@ def wire(
     )
 
 
-@cache
 def fields_of(cls: type[Declared]) -> tuple[FieldSpec, ...]:
     """The fields of a declared class, in the order they are written in."""
+    return _fields_of(cls)
+
+
+@cache
+def _fields_of(cls: type[Declared]) -> tuple[FieldSpec, ...]:
     specs = []
     for field in dataclasses.fields(cls):
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -220,7 +224,7 @@ class Object(Kind):
         return _writer(self.cls)(value)
 
     def schema(self) -> dict[str, Any]:
-        return {"$ref": self.cls.__name__}
+        return {"$ref": f"#/types/{self.cls.__name__}"}
 
 
 class Partial(Object):
@@ -251,4 +255,4 @@ class MapOf(Kind):
         return {name: None if self.is_null(item) else _writer(self.cls)(item) for name, item in value.items()}
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "object", "values": {"$ref": self.cls.__name__}}
+        return {"type": "map", "value_type": {"$ref": f"#/types/{self.cls.__name__}"}}

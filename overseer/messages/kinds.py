@@ -63,7 +63,7 @@ def found(value: object) -> str:
 class Kind:
     """Base of all kinds.
 
-    ``name`` is the type in the documents, ``expected`` how an error describes it, ``is_text`` that JSON holds
+    ``name`` is the type in forms, ``expected`` how an error describes it, ``is_text`` that JSON holds
     a string (then ``""`` counts as absent in an optional field), ``converts`` that ``write`` does something.
     """
 
@@ -143,7 +143,7 @@ class Choice(Kind):
         return value
 
     def schema(self) -> dict[str, Any]:
-        return {"$ref": self.ref} if self.ref else {"type": "string", "enum": list(self.words)}
+        return {"$ref": f"#/types/{self.ref}"} if self.ref else {"type": "enum", "values": list(self.words)}
 
 
 class Integer(Kind):
@@ -167,9 +167,9 @@ class Integer(Kind):
 
 
 class Seconds(Kind):
-    """A number of seconds, zero or more, fractions allowed."""
+    """A number of seconds, zero or more. The documents know no fractions, the wire allows them."""
 
-    name = "number"
+    name = "integer"
     expected = "a number of seconds, zero or more"
     converts = True
 
@@ -265,6 +265,9 @@ class TextMap(Kind):
 
     def write(self, value: Mapping[str, str]) -> dict[str, str]:
         return dict(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "map", "value_type": TEXT.schema()}
 
 
 class ListOf(Kind):

@@ -41,16 +41,17 @@ class Start:
 
     type: ClassVar[str] = "start"
     id: str = wire(REQUEST_ID, _ID)
-    action: str = wire(_ACTION, "The action to start", hint="action")
+    action: str = wire(_ACTION, "The action to start")
     task_id: str = wire(TASK_ID, "A name for the task; a UUID is made up when absent", default="", omit=True)
     params: Mapping[str, str] = wire(
-        TEXT_MAP, "The action's parameters, names to strings", factory=dict, omit=True, hint="params"
+        TEXT_MAP, "The action's parameters, names to strings", factory=dict, omit=True, hint="json-editor"
     )
     retry_policy: RetryPolicy | None = wire(
         Object(RetryPolicy),
         "In place of the action's own; {} restarts at once, without limit",
         default=None,
         omit=True,
+        hint="json-editor",
     )
     force: bool = wire(
         BOOLEAN,
@@ -67,7 +68,7 @@ class Stop:
 
     type: ClassVar[str] = "stop"
     id: str = wire(REQUEST_ID, _ID)
-    task_id: str = wire(TASK_ID, "The task", hint="task")
+    task_id: str = wire(TASK_ID, "The task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Reset:
 
     type: ClassVar[str] = "reset"
     id: str = wire(REQUEST_ID, _ID)
-    task_id: str = wire(TASK_ID, "The task", hint="task")
+    task_id: str = wire(TASK_ID, "The task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Replay:
 
     type: ClassVar[str] = "replay"
     id: str = wire(REQUEST_ID, _ID)
-    task_id: str = wire(TASK_ID, "The task", hint="task")
+    task_id: str = wire(TASK_ID, "The task")
     since: datetime | None = wire(TIMESTAMP, "Only events of then or later", default=None, omit=True)
     since_seq: int | None = wire(COUNT, "Only events after the output with this seq", default=None, omit=True)
 
@@ -110,7 +111,7 @@ class Subscribe:
 
     type: ClassVar[str] = "subscribe"
     id: str = wire(REQUEST_ID, _ID)
-    task_id: str = wire(TASK_ID, "The task", hint="task")
+    task_id: str = wire(TASK_ID, "The task")
     since_seq: int | None = wire(
         COUNT,
         "First send the stored events after the output with this seq; 0: all of them",
@@ -126,7 +127,7 @@ class Unsubscribe:
 
     type: ClassVar[str] = "unsubscribe"
     id: str = wire(REQUEST_ID, _ID)
-    task_id: str = wire(TASK_ID, "The task", hint="task")
+    task_id: str = wire(TASK_ID, "The task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Describe:
 
     type: ClassVar[str] = "describe"
     id: str = wire(REQUEST_ID, _ID)
-    action: str = wire(_ACTION, "Only this one", default="", omit=True, hint="action")
+    action: str = wire(_ACTION, "Only this one", default="", omit=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +145,7 @@ class PoolInfoRequest:
 
     type: ClassVar[str] = "pool_info"
     id: str = wire(REQUEST_ID, _ID)
-    action: str = wire(
-        _ACTION, "This action's pool; absent: the global one", default="", omit=True, hint="action"
-    )
+    action: str = wire(_ACTION, "This action's pool; absent: the global one", default="", omit=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +154,7 @@ class SetPool:
 
     type: ClassVar[str] = "set_pool"
     id: str = wire(REQUEST_ID, _ID)
-    action: str = wire(
-        _ACTION, "This action's pool; absent: the global one", default="", omit=True, hint="action"
-    )
+    action: str = wire(_ACTION, "This action's pool; absent: the global one", default="", omit=True)
     limit: int | None = wire(
         COUNT,
         "How many may run at once; 0: any number (size means the same)",
@@ -172,7 +169,11 @@ class SetPool:
         omit=True,
     )
     excess: Mapping[str, Any] | None = wire(
-        Partial(ExcessConfig), "What happens to those that run above a lowered limit", default=None, omit=True
+        Partial(ExcessConfig),
+        "What becomes of those that run above a lowered limit; any of its fields",
+        default=None,
+        omit=True,
+        hint="json-editor",
     )
 
 
@@ -182,9 +183,7 @@ class Purge:
 
     type: ClassVar[str] = "purge"
     id: str = wire(REQUEST_ID, _ID)
-    action: str = wire(
-        _ACTION, "This action's queue; absent: every queue", default="", omit=True, hint="action"
-    )
+    action: str = wire(_ACTION, "This action's queue; absent: every queue", default="", omit=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +192,8 @@ class MetricsRequest:
 
     type: ClassVar[str] = "metrics"
     id: str = wire(REQUEST_ID, _ID)
-    action: str = wire(_ACTION, "This action's", default="", omit=True, hint="action")
-    task_id: str = wire(TASK_ID, "This task's (not together with action)", default="", omit=True, hint="task")
+    action: str = wire(_ACTION, "This action's", default="", omit=True)
+    task_id: str = wire(TASK_ID, "This task's (not together with action)", default="", omit=True)
 
 
 @dataclass(frozen=True, slots=True)
