@@ -1,0 +1,310 @@
+"""Go's ``fmt``: ``print``, ``println`` and the verbs of ``printf``, with Go's text for what is amiss."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from overseer.templates.values import ValueProblem, go_bytes, go_float, go_print, go_type
+
+__all__ = ["quote", "sprint", "sprintf", "sprintln"]
+
+_TOO_LARGE = 1_000_000  # Go refuses widths and precisions beyond this too
+
+_INDEX = r"(?:\[(?P<{}>[^\]]*)\])?"
+_DIRECTIVE = re.compile(
+    r"%(?P<flags>[#0+\- ]*)"
+    + _INDEX.format("index1")
+    + r"(?P<width>\*|[0-9]+)?(?:(?P<dot>\.)"
+    + _INDEX.format("index2")
+    + r"(?P<precision>\*|[0-9]+)?)?"
+    + _INDEX.format("index3")
+    + r"(?P<verb>.)?",
+    re.DOTALL,
+)
+
+
+def sprint(*values: Any) -> str:
+    """The values side by side, with a space between two of which neither is a string."""
+    parts: list[str] = []
+    for number, value in enumerate(values):
+        if number and not isinstance(value, str) and not isinstance(values[number - 1], str):
+            parts.append(" ")
+        parts.append(go_print(value))
+    return "".join(parts)
+
+
+def sprintln(*values: Any) -> str:
+    """The values with a space between any two, and a newline."""
+    return " ".join(map(go_print, values)) + "\n"
+
+
+def sprintf(template: Any, *values: Any) -> str:
+    """Go's ``fmt.Sprintf``. Mistakes show in the text (``%!d(string=x)``), as they do in Go."""
+    if not isinstance(template, str):
+        raise ValueProblem(f"wrong type for value; expected string; got {go_type(template)}")
+    return _Formatter(values).run(template)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spec:
+    """Flags, width and precision of one directive; ``sharp_v`` is that of ``%#v``."""
+
+    plus: bool = False
+    minus: bool = False
+    sharp: bool = False
+    space: bool = False
+    zero: bool = False
+    sharp_v: bool = False
+    width: int | None = None
+    precision: int | None = None
+
+    def pad(self, text: str) -> str:
+        """``text`` brought to the width, counted in characters."""
+        if self.width is None or len(text) >= self.width:
+            return text
+        if self.minus:
+            return text.ljust(self.width)
+        return text.rjust(self.width, "0" if self.zero else " ")
+
+
+class _Formatter:
+    """One call of printf: the values and which of them comes next."""
+
+    def __init__(self, values: tuple[Any, ...]) -> None:
+        self._values = values
+        self._next = 0
+        self._reordered = False
+        self._good_index = True
+        self._out: list[str] = []
+
+    def run(self, template: str) -> str:
+        position = 0
+        for match in _DIRECTIVE.finditer(template):
+            self._out.append(template[position : match.start()])
+            position = match.end()
+            self._directive(match)
+        self._out.append(template[position:])
+        if not self._reordered and self._next < len(self._values):
+            extra = self._values[self._next :]
+            shown = ("<nil>" if value is None else f"{go_type(value)}={go_print(value)}" for value in extra)
+            self._out.append("%!(EXTRA " + ", ".join(shown) + ")")
+        return "".join(self._out)
+
+    def _directive(self, match: re.Match[str]) -> None:
+        flags = match["flags"]
+        self._good_index = True
+        self._select(match["index1"])
+        minus = "-" in flags
+        width = self._size(match["width"], "%!(BADWIDTH)")
+        if width is not None and width < 0:
+            width, minus = -width, True
+        if match["index1"] is not None and match["width"] not in (None, "*"):
+            self._good_index = False  # "%[3]2d"
+        precision = None
+        if match["dot"]:
+            if match["index1"] is not None and match["width"] is None:
+                self._good_index = False  # "%[3].2d"
+            self._select(match["index2"])
+            precision = self._size(match["precision"] or "0", "%!(BADPREC)")
+            if precision is not None and precision < 0:
+                precision = None
+        self._select(match["index3"])
+        verb = match["verb"]
+        if verb is None:
+            self._out.append("%!(NOVERB)")
+        elif verb == "%":
+            self._out.append("%")
+        elif not self._good_index:
+            self._out.append(f"%!{verb}(BADINDEX)")
+        elif self._next >= len(self._values):
+            self._out.append(f"%!{verb}(MISSING)")
+        else:
+            spec = _Spec(
+                plus="+" in flags and verb != "v",
+                minus=minus,
+                sharp="#" in flags and verb != "v",
+                space=" " in flags,
+                zero="0" in flags and not minus,
+                sharp_v="#" in flags and verb == "v",
+                width=width,
+                precision=precision,
+            )
+            self._out.append(_format(self._values[self._next], verb, spec))
+            self._next += 1
+
+    def _select(self, index: str | None) -> None:
+        """Obey an explicit argument index, ``[n]`` counted from 1."""
+        if index is None:
+            return
+        self._reordered = True
+        if index.isdecimal() and 1 <= int(index) <= len(self._values):
+            self._next = int(index) - 1
+        else:
+            self._good_index = False
+
+    def _size(self, text: str | None, complaint: str) -> int | None:
+        """A width or precision, given as digits or as ``*``: the next value."""
+        if text is None:
+            return None
+        if text != "*":
+            return int(text) if len(text) < 8 and int(text) <= _TOO_LARGE else None
+        value = self._values[self._next] if self._next < len(self._values) else None
+        self._next += self._next < len(self._values)
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _TOO_LARGE:
+            return value
+        self._out.append(complaint)
+        return None
+
+
+def _format(value: Any, verb: str, spec: _Spec) -> str:
+    """One value under one verb."""
+    if verb == "T":
+        return _string(go_type(value), "s", spec) or ""
+    text: str | None
+    match value:
+        case None:
+            text = spec.pad("<nil>") if verb == "v" else None
+        case bool():
+            text = spec.pad(go_print(value)) if verb in "tv" else None
+        case int():
+            text = _integer(value, verb, spec)
+        case float():
+            text = _float(value, verb, spec)
+        case Mapping():
+            items = [f"{_format(key, verb, spec)}:{_format(value[key], verb, spec)}" for key in sorted(value)]
+            return _composite(value, items, "map[", "]", spec)
+        case list() | tuple():
+            return _composite(value, [_format(item, verb, spec) for item in value], "[", "]", spec)
+        case _:
+            text = _string(go_print(value), verb, spec)
+    if text is not None:
+        return text
+    if value is None:
+        return f"%!{verb}(<nil>)"
+    return f"%!{verb}({go_type(value)}={_format(value, 'v', spec)})"
+
+
+def _composite(value: Any, items: list[str], start: str, end: str, spec: _Spec) -> str:
+    if spec.sharp_v:
+        return go_type(value) + "{" + ", ".join(items) + "}"
+    return start + " ".join(items) + end
+
+
+def _integer(value: int, verb: str, spec: _Spec) -> str | None:
+    bases = {"d": "d", "v": "d", "b": "b", "o": "o", "O": "o", "x": "x", "X": "X"}
+    if verb in bases:
+        return _digits(value, format(abs(value), bases[verb]), verb, spec)
+    code = value if 0 <= value < 0x110000 and not 0xD800 <= value < 0xE000 else 0xFFFD
+    if verb == "c":
+        return spec.pad(chr(code))
+    if verb == "q":
+        return spec.pad(quote(chr(code), "'", ascii_only=spec.plus))
+    if verb == "U":
+        shown = f" '{chr(value)}'" if spec.sharp and code == value and chr(value).isprintable() else ""
+        return replace(spec, zero=False).pad(f"U+{value:0{max(4, spec.precision or 0)}X}{shown}")
+    return None
+
+
+def _digits(value: int, digits: str, verb: str, spec: _Spec) -> str:
+    """An integer's digits with sign, prefix and zeros where Go puts them."""
+    sign = "-" if value < 0 else "+" if spec.plus else " " if spec.space else ""
+    if spec.precision is not None:
+        if spec.precision == 0 and value == 0:
+            return " " * (spec.width or 0)
+        digits = digits.zfill(spec.precision)
+    elif spec.zero and spec.width is not None:
+        digits = digits.zfill(spec.width - len(sign))
+    if verb == "O":
+        digits = "0o" + digits
+    elif spec.sharp and verb == "o":
+        digits = digits if digits.startswith("0") else "0" + digits
+    elif spec.sharp and verb in "bxX":
+        digits = "0" + verb + digits
+    return replace(spec, zero=False).pad(sign + digits)
+
+
+def _float(value: float, verb: str, spec: _Spec) -> str | None:
+    if verb not in "vgGeEfF":
+        return None
+    style = {"v": "g", "F": "f"}.get(verb, verb)
+    if style in "gG" and spec.precision is None and not spec.sharp:
+        text = go_float(value) if style == "g" else go_float(value).upper()
+    else:
+        precision = 6 if spec.precision is None else spec.precision
+        text = format(value, f"{'#' if spec.sharp else ''}.{precision}{style}")
+    negative = text.startswith("-")
+    number = text.lstrip("+-")
+    sign = "-" if negative else "+" if spec.plus or number == "Inf" else " " if spec.space else ""
+    if spec.zero and spec.width is not None and number[0].isdigit():
+        return sign + number.rjust(spec.width - len(sign), "0")
+    return replace(spec, zero=False).pad(sign + number)
+
+
+def _string(value: str, verb: str, spec: _Spec) -> str | None:
+    if spec.sharp_v:
+        return spec.pad(quote(value))
+    if verb in "xX":
+        return spec.pad(_hexadecimal(go_bytes(value), verb, spec))
+    if verb not in "svq":
+        return None
+    if spec.precision is not None:
+        value = value[: spec.precision]
+    if verb != "q":
+        return spec.pad(value)
+    if spec.sharp and _fits_backquotes(value):
+        return spec.pad(f"`{value}`")
+    return spec.pad(quote(value, ascii_only=spec.plus))
+
+
+def _hexadecimal(data: bytes, verb: str, spec: _Spec) -> str:
+    if spec.precision is not None:
+        data = data[: spec.precision]
+    prefix = "0" + verb if spec.sharp and data else ""
+    digits = data.hex(" ") if spec.space else data.hex()
+    digits = digits.upper() if verb == "X" else digits
+    return prefix + (digits.replace(" ", " " + prefix) if spec.space else digits)
+
+
+_NOT_IN_BACKQUOTES = re.compile("[\0-\x08\n-\x1f`\x7f\ud800-\udfff\ufeff]")
+
+
+def _fits_backquotes(value: str) -> bool:
+    return _NOT_IN_BACKQUOTES.search(value) is None
+
+
+_SHORT = {
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+    "\\": "\\\\",
+}
+
+
+def quote(value: str, mark: str = '"', *, ascii_only: bool = False) -> str:
+    """A string as a Go literal (``strconv.Quote``): what cannot be printed is escaped."""
+    shown: Callable[[str], bool] = str.isascii if ascii_only else lambda _: True
+    parts = [mark]
+    for char in value:
+        code = ord(char)
+        if char == mark:
+            parts.append("\\" + mark)
+        elif char in _SHORT:
+            parts.append(_SHORT[char])
+        elif char.isprintable() and shown(char):
+            parts.append(char)
+        elif 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8
+            parts.append(f"\\x{code - 0xDC00:02x}")
+        elif code < 0x20 or code == 0x7F:
+            parts.append(f"\\x{code:02x}")
+        elif code < 0x10000:
+            parts.append(f"\\u{code:04x}")
+        else:
+            parts.append(f"\\U{code:08x}")
+    return "".join([*parts, mark])

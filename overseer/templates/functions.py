@@ -1,0 +1,175 @@
+"""The functions of Go's templates, and ``shquote``.
+
+``and``, ``or`` and ``not`` are not here: Jinja's own do the same for the values there are.
+Each raises ValueProblem, in Go's words, for values it cannot take.
+"""
+
+from __future__ import annotations
+
+import html as python_html
+import shlex
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+from urllib.parse import quote_plus
+
+from overseer.templates.formatting import sprint, sprintf, sprintln
+from overseer.templates.values import MISSING, Byte, Missing, ValueProblem, go_bytes, go_string, go_type
+
+__all__ = ["FUNCTIONS", "field", "shquote"]
+
+
+def field(value: Any, name: str) -> Any:
+    """``.name`` of a value: of the params, or of a mapping that an expression made."""
+    if isinstance(value, Mapping):
+        return value.get(name, MISSING)
+    if value is None or isinstance(value, Missing):
+        return MISSING
+    raise ValueProblem(f"can't evaluate field {name} in type {go_type(value)}")
+
+
+def shquote(*values: Any) -> str:
+    """The printed values as one word for a POSIX shell."""
+    return shlex.quote(sprint(*values))
+
+
+def _html(*values: Any) -> str:
+    escaped = python_html.escape(sprint(*values), quote=False)
+    return escaped.replace('"', "&#34;").replace("'", "&#39;").replace("\0", "\ufffd")
+
+
+_JS = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D"}
+
+
+def _js(*values: Any) -> str:
+    def escaped(char: str) -> str:
+        if char in _JS:
+            return _JS[char]
+        return f"\\u{ord(char):04X}" if char < " " or (char > "\x7f" and not char.isprintable()) else char
+
+    return "".join(map(escaped, sprint(*values)))
+
+
+def _urlquery(*values: Any) -> str:
+    return quote_plus(go_bytes(sprint(*values)))
+
+
+def _len(value: Any) -> int:
+    if isinstance(value, str):
+        return len(go_bytes(value))
+    if isinstance(value, (Mapping, list, tuple)):
+        return len(value)
+    raise ValueProblem("len of nil pointer" if value is None else f"len of type {go_type(value)}")
+
+
+def _position(value: Any, end: int) -> int:
+    """A value as an index from 0 to ``end``, both included."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueProblem(f"cannot index slice/array with {_of_type(value)}")
+    if not 0 <= value <= end:
+        raise ValueProblem(f"index out of range: {value}")
+    return value
+
+
+def _of_type(value: Any) -> str:
+    return "nil" if value is None else f"type {go_type(value)}"
+
+
+def _index(value: Any, *keys: Any) -> Any:
+    for key in keys:
+        if isinstance(value, Mapping):
+            if not isinstance(key, str):
+                raise ValueProblem(f"value has {_of_type(key)}; should be string")
+            value = value.get(key, MISSING)
+        elif isinstance(value, str):
+            data = go_bytes(value)
+            value = Byte(data[_position(key, len(data) - 1)])
+        elif isinstance(value, (list, tuple)):
+            value = value[_position(key, len(value) - 1)]
+        else:
+            raise ValueProblem(f"can't index item of {_of_type(value)}")
+    return value
+
+
+def _slice(value: Any, *bounds: Any) -> Any:
+    items: bytes | list[Any]
+    if isinstance(value, str):
+        if len(bounds) == 3:
+            raise ValueProblem("cannot 3-index slice a string")
+        items = go_bytes(value)
+    elif isinstance(value, (list, tuple)):
+        items = list(value)
+    else:
+        raise ValueProblem(f"can't slice item of {_of_type(value)}")
+    marks = [_position(bound, len(items)) for bound in bounds]
+    for low, high in pairwise(marks):
+        if low > high:
+            raise ValueProblem(f"invalid slice index: {low} > {high}")
+    part = items[marks[0] if marks else 0 : marks[1] if len(marks) > 1 else len(items)]
+    return go_string(part) if isinstance(part, bytes) else part
+
+
+_MIXED = "incompatible types for comparison"
+
+
+def _kind(value: Any) -> str:
+    """Values of one kind can be compared; every whole number is of one."""
+    name = go_type(value)
+    return "int" if name == "uint8" else name
+
+
+def _eq(first: Any, *others: Any) -> bool:
+    for other in others:
+        if _kind(first) != _kind(other):
+            if first is not None and other is not None:
+                raise ValueProblem(_MIXED)
+        elif isinstance(first, (Mapping, list, tuple)):
+            raise ValueProblem(f"non-comparable type {go_type(first)}")
+        elif first == other:
+            return True
+    return False
+
+
+def _lt(first: Any, second: Any) -> bool:
+    if any(_kind(value) not in ("int", "float64", "string") for value in (first, second)):
+        raise ValueProblem("invalid type for comparison")
+    if _kind(first) != _kind(second):
+        raise ValueProblem(_MIXED)
+    return bool(first < second)
+
+
+def _ne(first: Any, second: Any) -> bool:
+    return not _eq(first, second)
+
+
+def _le(first: Any, second: Any) -> bool:
+    return _lt(first, second) or _eq(first, second)
+
+
+def _gt(first: Any, second: Any) -> bool:
+    return not _le(first, second)
+
+
+def _ge(first: Any, second: Any) -> bool:
+    return not _lt(first, second)
+
+
+FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, int | None]] = {
+    "eq": (_eq, 2, None),
+    "ge": (_ge, 2, 2),
+    "gt": (_gt, 2, 2),
+    "html": (_html, 0, None),
+    "index": (_index, 1, None),
+    "js": (_js, 0, None),
+    "le": (_le, 2, 2),
+    "len": (_len, 1, 1),
+    "lt": (_lt, 2, 2),
+    "ne": (_ne, 2, 2),
+    "print": (sprint, 0, None),
+    "printf": (sprintf, 1, None),
+    "println": (sprintln, 0, None),
+    "shquote": (shquote, 0, None),
+    "slice": (_slice, 1, 4),
+    "urlquery": (_urlquery, 0, None),
+}
+"""Name to the function and the least and most number of its arguments (None: any)."""

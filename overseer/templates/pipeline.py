@@ -1,0 +1,243 @@
+"""Go's pipelines, read straight into expressions of Jinja's.
+
+``.a``, ``$x`` and the functions become filters that only generated code can name; ``and``, ``or``
+and ``not`` become Jinja's own, which judge their operands and hand them on as Go's do. What Go
+notices only when it runs, but then at every run, is an error here at once.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from jinja2 import nodes
+
+from overseer.templates.environment import ENVIRONMENT, GO
+from overseer.templates.functions import FUNCTIONS
+from overseer.templates.runtime import FRAME, ROOT
+from overseer.templates.scan import Problem
+from overseer.templates.scope import Scope
+from overseer.templates.tokens import Token, character_value, number_value, string_value
+
+__all__ = ["KEYWORDS", "GoReader", "Targets", "go_call", "load"]
+
+KEYWORDS = frozenset(
+    ("block", "break", "continue", "define", "else", "end", "if", "range", "template", "with")
+)
+_LOGIC = {"and": nodes.And, "or": nodes.Or}
+_END = ("end", "close")
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The variables before ``:=`` or ``=``, if any; they come to be when the value has been read,
+    so that the ``$x`` on the right of ``$x := $x`` is the older one."""
+
+    variables: tuple[Token, ...] = ()
+    declared: bool = False
+
+    def slots(self, scope: Scope) -> tuple[int, ...]:
+        """Where to put the value."""
+        if self.declared:
+            return tuple(scope.declare(variable.text) for variable in self.variables)
+        return tuple(_slot(variable, scope) for variable in self.variables)
+
+
+def _slot(variable: Token, scope: Scope) -> int:
+    if variable.text not in scope.variables:
+        raise Problem(f"undefined variable {variable.text}", variable.offset)
+    return scope.variables[variable.text]
+
+
+def go_call(name: str, first: nodes.Expr, *args: nodes.Expr) -> nodes.Expr:
+    """A call of one of Go's functions, or of one that :mod:`overseer.templates.runtime` has for them."""
+    return nodes.Filter(first, GO + name, list(args), [], None, None)
+
+
+def load(name: str) -> nodes.Expr:
+    """The value of one of the internal names."""
+    return nodes.Name(name, "load")
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    """One word of a command. ``kind``: value, literal, nil or function (which has no value yet)."""
+
+    kind: str
+    token: Token
+    value: nodes.Expr
+
+
+class GoReader:
+    """Reads the tokens of one action from first to last. Every method may raise Problem."""
+
+    def __init__(self, tokens: list[Token], end: int, scope: Scope) -> None:
+        self._tokens = tokens
+        self._position = 0
+        self._end = Token("end", "the end", end)
+        self._scope = scope
+        self.names: set[str] = set()
+        """Params that the expression may look up."""
+        self.quoted = False
+        """Whether shquote is among its functions."""
+
+    def read(self, context: str) -> tuple[nodes.Expr, tuple[int, ...]]:
+        """The value of the whole action and the slots of the variables it is for. ``context`` is
+        the action's kind, for messages."""
+        result = self._pipeline(context)
+        if self._peek().kind != "end":
+            raise self._unexpected(context)
+        return result
+
+    def targets(self, context: str) -> Targets:
+        """Take what is in front of the value; nothing is taken if that is the value itself."""
+        start = self._position
+        variables: list[Token] = []
+        while self._skip_space().kind == "variable":
+            variables.append(self._take())
+            if self._skip_space().kind != "comma":
+                break
+            self._take()
+        mark = self._skip_space().kind
+        if not variables or mark not in ("declare", "assign"):
+            self._position = start
+            return Targets()
+        if len(variables) > (2 if context == "range" else 1):
+            raise Problem(f"too many declarations in {context}", variables[0].offset)
+        self._take()
+        return Targets(tuple(variables), mark == "declare")
+
+    @property
+    def offset(self) -> int:
+        """Where in the text the next token stands."""
+        return self._peek().offset
+
+    def _pipeline(self, context: str) -> tuple[nodes.Expr, tuple[int, ...]]:
+        targets = self.targets(context)
+        value = self._command(context, None)
+        while self._skip_space().kind == "pipe":
+            self._take()
+            value = self._command(context, value)
+        return value, targets.slots(self._scope)
+
+    def _command(self, context: str, piped: nodes.Expr | None) -> nodes.Expr:
+        """One command; ``piped`` is the value of the one before it, which becomes its last argument."""
+        if self._skip_space().kind in _END:
+            raise Problem(f"missing value for {context}", self.offset)
+        first = self._operand(context)
+        args = []
+        while self._peek().kind == "space" and self._skip_space().kind not in (*_END, "pipe"):
+            operand = self._operand(context)
+            args.append(self._call(operand.token, []) if operand.kind == "function" else operand.value)
+        if self._peek().kind not in (*_END, "pipe"):
+            raise self._unexpected(context)
+        if piped is not None:
+            args.append(piped)
+        if first.kind == "function":
+            return self._call(first.token, args)
+        if args:
+            raise Problem(f"can't give argument to non-function {first.token.text}", first.token.offset)
+        if first.kind == "nil":
+            raise Problem("nil is not a command", first.token.offset)
+        return first.value
+
+    def _operand(self, context: str) -> _Operand:
+        """A term and the fields that hang on it."""
+        operand = self._term(context)
+        while self._peek().kind == "field":
+            if operand.kind != "value" or operand.token.kind == "dot":
+                raise Problem(f"unexpected . after term {operand.token.text}", self.offset)
+            operand = _Operand("value", operand.token, self._field(operand.value))
+        return operand
+
+    def _term(self, context: str) -> _Operand:
+        token = self._peek()
+        value: nodes.Expr = nodes.Const(None)
+        kind = "value"
+        match token.kind:
+            case "word":
+                return self._word(context)
+            case "field":
+                return _Operand(kind, token, self._field(load(self._scope.dot)))
+            case "dot":
+                value = load(self._scope.dot)
+            case "variable":
+                value = self._variable(token)
+            case "string" | "character" | "number":
+                kind = "literal"
+                value = nodes.Const(_VALUES[token.kind](token))
+            case "open":
+                self._take()
+                value, slots = self._pipeline("parenthesized pipeline")
+                for slot in slots:
+                    value = go_call("assign", value, nodes.Const(slot), load(FRAME))
+                if self._peek().kind != "close":
+                    raise Problem("unclosed left paren", token.offset)
+            case _:
+                raise self._unexpected(context)
+        self._take()
+        return _Operand(kind, token, value)
+
+    def _word(self, context: str) -> _Operand:
+        token = self._peek()
+        if token.text in KEYWORDS:
+            raise self._unexpected(context)
+        self._take()
+        if token.text in ("true", "false"):
+            return _Operand("literal", token, nodes.Const(token.text == "true"))
+        if token.text == "nil":
+            return _Operand("nil", token, nodes.Const(None))
+        if token.text in FUNCTIONS or token.text in _LOGIC or token.text == "not":
+            return _Operand("function", token, nodes.Const(None))
+        message = f'function "{token.text}" not defined'
+        if token.text in ENVIRONMENT.filters:
+            message += " (Jinja's filters take names without the dot: [[ name | " + token.text + " ]])"
+        raise Problem(message, token.offset)
+
+    def _field(self, of: nodes.Expr) -> nodes.Expr:
+        name = self._take().text[1:]
+        self.names.add(name)
+        return go_call("field", of, nodes.Const(name))
+
+    def _variable(self, token: Token) -> nodes.Expr:
+        if token.text == "$" and "$" not in self._scope.variables:
+            return load(ROOT)
+        return go_call("recall", nodes.Const(_slot(token, self._scope)), load(FRAME))
+
+    def _call(self, function: Token, args: list[nodes.Expr]) -> nodes.Expr:
+        name = function.text
+        _, least, most = FUNCTIONS.get(name, (None, 1, 1 if name == "not" else None))
+        if len(args) < least or (most is not None and len(args) > most):
+            want = (
+                f"at least {least}" if most is None else f"{least}" if least == most else f"{least} to {most}"
+            )
+            raise Problem(f"wrong number of args for {name}: want {want} got {len(args)}", function.offset)
+        if name in _LOGIC:
+            return functools.reduce(_LOGIC[name], args)
+        if name == "not":
+            return nodes.Not(args[0])
+        if name == "index" and isinstance(args[0], nodes.Name) and len(args) > 1:
+            key = args[1]
+            if isinstance(key, nodes.Const) and isinstance(key.value, str):
+                self.names.add(key.value)
+        self.quoted |= name == "shquote"
+        return go_call(name, *args) if args else nodes.Const(FUNCTIONS[name][0]())
+
+    def _unexpected(self, context: str) -> Problem:
+        return Problem(f"unexpected {self._peek().text} in {context}", self.offset)
+
+    def _peek(self) -> Token:
+        return self._tokens[self._position] if self._position < len(self._tokens) else self._end
+
+    def _take(self) -> Token:
+        token = self._peek()
+        self._position += 1
+        return token
+
+    def _skip_space(self) -> Token:
+        while self._peek().kind == "space":
+            self._position += 1
+        return self._peek()
+
+
+_VALUES = {"string": string_value, "character": character_value, "number": number_value}

@@ -1,0 +1,108 @@
+"""What a template does while it renders: variables, ranges, templates that call templates, and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import jinja2
+from jinja2 import Undefined
+
+from overseer.templates.limits import MAX_DEPTH, MAX_SIZE, MAX_STEPS
+from overseer.templates.values import Missing, ValueProblem, go_print
+
+__all__ = ["FRAME", "ROOT", "Frame", "Render", "assign", "call_template", "items", "recall"]
+
+ROOT, FRAME = "0dot", "0frame"
+"""Jinja's names for the dot that a template was called with and for its variables. A name that
+begins with a digit is fine for Jinja's compiler, while no expression can spell it: no param and no
+expression can meet these."""
+
+
+class Render:
+    """One rendering: the params, the templates by name, and what is left of the bounds."""
+
+    __slots__ = ("_depth", "_names", "_steps", "_templates")
+
+    def __init__(
+        self,
+        params: Mapping[str, str],
+        templates: Mapping[str | None, jinja2.Template],
+        names: Mapping[str, Any],
+    ) -> None:
+        self._names = {**names, **params}
+        self._templates = templates
+        self._steps = MAX_STEPS
+        self._depth = 0
+
+    def step(self) -> None:
+        """Count one iteration or call."""
+        self._steps -= 1
+        if self._steps < 0:
+            raise ValueProblem(f"more than {MAX_STEPS} iterations")
+
+    def run(self, name: str | None, dot: Any) -> str:
+        """The text of the template ``name`` for ``dot``."""
+        self.step()
+        if self._depth == MAX_DEPTH:
+            raise ValueProblem(f"exceeded maximum template depth ({MAX_DEPTH})")
+        self._depth += 1
+        template = self._templates[name]
+        context = template.new_context({**self._names, ROOT: dot, FRAME: Frame(self)}, shared=True)
+        parts: list[str] = []
+        size = 0
+        for part in template.root_render_func(context):
+            parts.append(part)
+            size += len(part)
+            if size > MAX_SIZE:
+                raise ValueProblem(f"the text grew beyond {MAX_SIZE} characters")
+        self._depth -= 1
+        return "".join(parts)
+
+
+class Frame:
+    """The variables of one call of one template; each declaration in its text has a slot."""
+
+    __slots__ = ("render", "values")
+
+    def __init__(self, render: Render) -> None:
+        self.render = render
+        self.values: dict[int, Any] = {}
+
+
+def assign(value: Any, slot: int, frame: Frame) -> Any:
+    """Put a value into a variable; gives the value back, as a pipeline that declares one does."""
+    frame.values[slot] = value
+    return value
+
+
+def recall(slot: int, frame: Frame) -> Any:
+    """The value of a variable."""
+    return frame.values.get(slot)
+
+
+def call_template(dot: Any, name: str, frame: Frame) -> str:
+    """What the template of that name says of ``dot``."""
+    return frame.render.run(name, dot)
+
+
+def items(value: Any, frame: Frame, pairs: bool) -> Iterator[tuple[Any, Any]]:
+    """What ``range`` goes through, as (index or key, element): a mapping by its sorted keys, the
+    numbers below an int, or whatever a Jinja expression made. Nothing and nil are empty."""
+    entries: Iterable[tuple[Any, Any]]
+    match value:
+        case None | Missing() | Undefined():
+            entries = ()
+        case Mapping():
+            entries = ((key, value[key]) for key in sorted(value))
+        case int() if not isinstance(value, bool):
+            if pairs:
+                raise ValueProblem(f"can't use {value} to iterate over more than one variable")
+            entries = enumerate(range(value))
+        case Iterable() if not isinstance(value, str):
+            entries = enumerate(value)
+        case _:
+            raise ValueProblem(f"range can't iterate over {go_print(value)}")
+    for entry in entries:
+        frame.render.step()
+        yield entry

@@ -1,0 +1,251 @@
+"""A whole text: its actions nested as they open and close, as statements of Jinja's.
+
+``if``, ``range``, ``break`` and ``continue`` are Jinja's statements; every ``define`` becomes a
+template of its own. The line number of each node is its offset in the text plus one, so that an
+error while rendering can be traced to its place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from jinja2 import nodes
+
+from overseer.templates.environment import ENVIRONMENT
+from overseer.templates.expressions import Pipeline, read_pipeline
+from overseer.templates.pipeline import KEYWORDS, go_call, load
+from overseer.templates.runtime import FRAME
+from overseer.templates.scan import Action, Problem, scan
+from overseer.templates.scope import Scope
+from overseer.templates.tokens import string_value, tokenize
+
+__all__ = ["Structure", "read_structure"]
+
+_KEYWORD = re.compile(rf"\s*({'|'.join(sorted(KEYWORDS))})(?![^ \t\r\n.,|:()])")
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What a text came to.
+
+    ``templates``: by name, the text itself under None. ``plain``: the text's pieces when it is
+    nothing but text and params, each with whether it is a param's name; else None.
+    """
+
+    templates: dict[str | None, nodes.Template]
+    plain: list[tuple[str, bool]] | None
+    names: frozenset[str]
+    unquoted: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """A keyword and what follows it; ``start`` is where it stands, ``offset`` where the rest does."""
+
+    word: str
+    rest: str
+    start: int
+    offset: int
+
+
+def read_structure(text: str) -> Structure:
+    """Read a text. Raises Problem."""
+    return _Reader(text).read()
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self._pieces = scan(text)
+        self._length = len(text)
+        self._position = 0
+        self._defined: dict[str, list[nodes.Node]] = {}
+        self._called: list[tuple[str, int]] = []
+        self._plain: list[tuple[str, bool]] | None = []
+        self._names: set[str] = set()
+        self._unquoted: set[str] = set()
+
+    def read(self) -> Structure:
+        body: list[nodes.Node] = []
+        scope = Scope()
+        while (clause := self._statements(scope, body)) is not None:
+            if clause.word != "define":
+                raise Problem(f"unexpected {clause.word}", clause.start)
+            name, rest, offset = self._template_name(clause)
+            if rest.strip():
+                raise Problem("unexpected text in define clause", offset)
+            self._define(name, self._closed_body(clause, Scope()), clause)
+        for name, offset in self._called:
+            if name not in self._defined:
+                raise Problem(f'template "{name}" not defined', offset)
+        bodies: dict[str | None, list[nodes.Node]] = {None: body}
+        bodies.update(self._defined)
+        templates = {name: nodes.Template(statements) for name, statements in bodies.items()}
+        for template in templates.values():
+            template.set_environment(ENVIRONMENT)
+        return Structure(templates, self._plain, frozenset(self._names), frozenset(self._unquoted))
+
+    def _statements(self, scope: Scope, body: list[nodes.Node]) -> _Clause | None:
+        """Read into ``body`` up to an end, an else, a define (given back) or the text's end (None)."""
+        while self._position < len(self._pieces):
+            piece = self._pieces[self._position]
+            self._position += 1
+            if isinstance(piece, str):
+                if self._plain is not None:
+                    self._plain.append((piece, False))
+                body.append(nodes.Output([nodes.TemplateData(piece)]))
+                continue
+            clause = _clause(piece)
+            if clause is None:
+                body.append(self._action(piece, scope))
+                continue
+            self._plain = None
+            match clause.word:
+                case "end" | "else" | "define":
+                    return clause
+                case "if" | "with":
+                    body += self._branch(clause, scope)
+                case "range":
+                    body.append(self._range(clause, scope))
+                case "template" | "block":
+                    body.append(self._call(clause, scope))
+                case _:
+                    body.append(_jump(clause, scope))
+        return None
+
+    def _action(self, action: Action, scope: Scope) -> nodes.Node:
+        pipeline = self._pipeline(action.text, action.offset, scope, "command")
+        if pipeline.slots:
+            self._plain = None
+            return nodes.ExprStmt(pipeline.assigned, lineno=action.offset + 1)
+        if self._plain is not None:
+            if pipeline.param is None:
+                self._plain = None
+            else:
+                self._plain.append((pipeline.param, True))
+        shown = pipeline.shown.set_lineno(action.offset + 1, override=True)
+        return nodes.Output([shown], lineno=action.offset + 1)
+
+    def _branch(self, clause: _Clause, outer: Scope) -> list[nodes.Node]:
+        """An ``if`` or a ``with``, up to and including its end."""
+        scope = outer.inner()
+        pipeline = self._pipeline(clause.rest, clause.offset, scope, clause.word)
+        line = clause.start + 1
+        if clause.word == "if":
+            body, otherwise = self._bodies(clause, scope.inner(), scope)
+            return [nodes.If(pipeline.assigned, body, [], otherwise, lineno=line)]
+        within = scope.inner().with_dot()
+        body, otherwise = self._bodies(clause, within, scope)
+        dot = nodes.Assign(nodes.Name(within.dot, "store"), pipeline.assigned, lineno=line)
+        return [dot, nodes.If(load(within.dot), body, [], otherwise, lineno=line)]
+
+    def _range(self, clause: _Clause, outer: Scope) -> nodes.Node:
+        scope = outer.inner()
+        pipeline = self._pipeline(clause.rest, clause.offset, scope, "range")
+        within = scope.inner(in_range=True).with_dot()
+        key, dot = f"{within.dot}key", within.dot
+        body: list[nodes.Node] = [
+            nodes.ExprStmt(go_call("assign", load(name), nodes.Const(slot), load(FRAME)))
+            for name, slot in zip((key, dot)[-len(pipeline.slots) :], pipeline.slots, strict=False)
+        ]
+        inner, otherwise = self._bodies(clause, within, scope)
+        items = go_call("items", pipeline.value, load(FRAME), nodes.Const(len(pipeline.slots) == 2))
+        target = nodes.Tuple([nodes.Name(key, "store"), nodes.Name(dot, "store")], "store")
+        return nodes.For(target, items, body + inner, otherwise, None, False, lineno=clause.start + 1)
+
+    def _bodies(
+        self, clause: _Clause, within: Scope, scope: Scope
+    ) -> tuple[list[nodes.Node], list[nodes.Node]]:
+        """The statements up to the clause's end, and those of its else, which sees the outer dot."""
+        body: list[nodes.Node] = []
+        closing = self._closing(clause, self._statements(within, body))
+        if closing.word == "end":
+            return body, []
+        if closing.rest.strip():
+            nested = _clause(Action(closing.rest, closing.offset))
+            if nested is None or nested.word != clause.word or clause.word == "range":
+                raise Problem(f"unexpected text in else of {clause.word}", closing.offset)
+            return body, self._branch(nested, scope)
+        return body, self._closed_body(clause, scope.inner())
+
+    def _closed_body(self, clause: _Clause, scope: Scope) -> list[nodes.Node]:
+        """The statements up to an end."""
+        body: list[nodes.Node] = []
+        closing = self._closing(clause, self._statements(scope, body))
+        if closing.word != "end":
+            raise Problem(f"expected end; found {closing.word}", closing.start)
+        return body
+
+    def _closing(self, clause: _Clause, closing: _Clause | None) -> _Clause:
+        if closing is None:
+            raise Problem(f"{clause.word} without end", clause.start)
+        if closing.word == "define":
+            raise Problem(f"unexpected define in {clause.word}", closing.start)
+        if closing.word == "end" and closing.rest.strip():
+            raise Problem("unexpected text in end", closing.offset)
+        return closing
+
+    def _call(self, clause: _Clause, scope: Scope) -> nodes.Node:
+        """A ``template``, or a ``block``, which is a define and a template in one."""
+        name, rest, offset = self._template_name(clause)
+        value: nodes.Expr = nodes.Const(None)
+        if rest.strip() or clause.word == "block":
+            value = self._pipeline(rest, offset, scope, f"{clause.word} clause").assigned
+        if clause.word == "block":
+            self._define(name, self._closed_body(clause, Scope()), clause)
+        self._called.append((name, clause.start))
+        text = go_call("template", value, nodes.Const(name), load(FRAME))
+        text.set_lineno(clause.start + 1, override=True)
+        return nodes.Output([text], lineno=clause.start + 1)
+
+    def _template_name(self, clause: _Clause) -> tuple[str, str, int]:
+        """The name behind the keyword, and the rest with its offset."""
+        tokens, _ = tokenize(clause.rest, clause.offset)
+        words = [token for token in tokens if token.kind != "space"]
+        if not words or words[0].kind != "string":
+            raise Problem(f"{clause.word} needs a name in quotes", clause.offset)
+        offset = words[0].offset + len(words[0].text)
+        return string_value(words[0]), clause.rest[offset - clause.offset :], offset
+
+    def _define(self, name: str, body: list[nodes.Node], clause: _Clause) -> None:
+        """As in Go, a definition may only replace, or be dropped for, one of nothing but space."""
+        known = self._defined.get(name)
+        if known is None or _is_space(known):
+            self._defined[name] = body
+        elif not _is_space(body):
+            raise Problem(f'multiple definition of template "{name}"', clause.start)
+
+    def _pipeline(self, text: str, offset: int, scope: Scope, context: str) -> Pipeline:
+        pipeline = read_pipeline(text, offset, scope, context)
+        self._names |= pipeline.names
+        if context != "if" and not pipeline.quoted:
+            self._unquoted |= pipeline.names
+        return pipeline
+
+
+def _clause(action: Action) -> _Clause | None:
+    """The action as a keyword and its rest, if it begins with one."""
+    match = _KEYWORD.match(action.text)
+    if match is None:
+        return None
+    return _Clause(
+        match[1], action.text[match.end() :], action.offset + match.start(1), action.offset + match.end()
+    )
+
+
+def _jump(clause: _Clause, scope: Scope) -> nodes.Node:
+    """A ``break`` or ``continue``."""
+    if clause.rest.strip():
+        raise Problem(f"unexpected text in {clause.word}", clause.offset)
+    if not scope.in_range:
+        raise Problem(f"{clause.word} outside range", clause.start)
+    return nodes.Break() if clause.word == "break" else nodes.Continue()
+
+
+def _is_space(body: list[nodes.Node]) -> bool:
+    """Whether a body is nothing but white space."""
+    return all(
+        isinstance(part, nodes.TemplateData) and not part.data.strip()
+        for node in body
+        for part in (node.nodes if isinstance(node, nodes.Output) else [node])
+    )

@@ -1,0 +1,111 @@
+"""The values that Go's side of a template knows, and how Go names and prints them.
+
+Params are strings; literals and functions add int, float, bool and None (Go's nil), and a Jinja
+expression may add lists and mappings. ``bool`` is never taken for an int, as Go does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from jinja2 import Undefined
+
+__all__ = [
+    "MISSING",
+    "Byte",
+    "Missing",
+    "ValueProblem",
+    "go_bytes",
+    "go_float",
+    "go_print",
+    "go_string",
+    "go_type",
+]
+
+
+class ValueProblem(Exception):
+    """A value that an expression cannot work with; the text says why, in Go's words."""
+
+
+class Byte(int):
+    """One byte of a string (``index .name 0``): Go's uint8."""
+
+
+class Missing(str):
+    """What a name without a value gives: an empty string everywhere, except that a range over it
+    and a field of it are empty too, not errors."""
+
+    __slots__ = ()
+
+
+MISSING: Final = Missing()
+
+
+def go_bytes(text: str) -> bytes:
+    """A string as Go holds it. Lone surrogates stand for bytes that are no UTF-8."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueProblem(f"text that cannot be encoded: {error.reason}") from None
+
+
+def go_string(data: bytes) -> str:
+    """The inverse of :func:`go_bytes`."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def go_type(value: Any) -> str:
+    """The name of a value's type as ``%T`` prints it."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "bool"
+        case Byte():
+            return "uint8"
+        case int():
+            return "int"
+        case float():
+            return "float64"
+        case str() | Undefined():
+            return "string"
+        case Mapping():
+            return "map[string]string"
+        case list() | tuple():
+            return "[]interface {}"
+    return type(value).__name__
+
+
+def go_float(number: float) -> str:
+    """A float with the fewest digits that tell it apart: ``1.5``, ``100000``, ``1e+06``, ``1e-05``."""
+    if number != number:
+        return "NaN"
+    if number in (float("inf"), float("-inf")):
+        return "+Inf" if number > 0 else "-Inf"
+    sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()
+    assert isinstance(exponent, int)  # it is a letter only for infinities and NaN
+    power = len(digits) - 1 + exponent
+    if -4 <= power < 6:
+        return f"{number:.{max(0, -exponent)}f}"
+    mantissa = f"{digits[0]}" + ("." + "".join(map(str, digits[1:])) if len(digits) > 1 else "")
+    return f"{'-' * sign}{mantissa}e{power:+03d}"
+
+
+def go_print(value: Any) -> str:
+    """A value as an action prints it, which is what ``%v`` gives."""
+    match value:
+        case str():
+            return value
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return go_float(value)
+        case Mapping():
+            return "map[" + " ".join(f"{go_print(key)}:{go_print(value[key])}" for key in sorted(value)) + "]"
+        case Sequence():
+            return "[" + " ".join(map(go_print, value)) + "]"
+    return str(value)
