@@ -1,7 +1,7 @@
 """How a message is declared, and what follows from a declaration: reading and writing it.
 
-A message is a frozen dataclass whose fields are made by :func:`wire`; its docstring is its description.
-Reader, writer and every document derive from these fields, so they cannot disagree.
+A message is a frozen dataclass whose fields are annotated with :class:`Wire`; its docstring is its
+description. Reader, writer and every document derive from these fields, so they cannot disagree.
 
 A field with ``omit`` is left out of what is written when it holds nothing: when it is None where None is its
 default (so that an exit code of 0 is shown and an unknown one is not), else when it is empty, zero or false.
@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, get_type_hints
 
 from overseer.messages.kinds import Kind, Unreadable
 from overseer.messages.limits import MessageLimits
@@ -27,12 +27,12 @@ __all__ = [
     "MapOf",
     "Object",
     "Partial",
+    "Wire",
     "description_of",
     "dump",
     "fields_of",
     "read_fields",
     "to_plain",
-    "wire",
 ]
 
 
@@ -45,14 +45,31 @@ class Delivery(StrEnum):
 
 
 class Declared(Protocol):
-    """A dataclass whose fields were made by :func:`wire`."""
+    """A dataclass whose fields are all annotated with :class:`Wire`."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Wire:
+    """What a field's annotation says about it: ``Annotated[int, Wire(COUNT, "How many")]``.
+
+    ``name`` differs from the attribute where Python would not allow it, ``alias`` is a second name that is
+    read when the first is absent, ``hint`` tells a form which input to show, ``omit`` is told of above.
+    Whether the field is required is for the dataclass to say: it is when it has no default.
+    """
+
+    kind: Kind
+    description: str
+    name: str = ""
+    alias: str = ""
+    omit: bool = False
+    hint: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """One field: its attribute, its name on the wire, and the rest of what was declared."""
+    """One field of a declared class, with what its annotation and its default say put together."""
 
     attribute: str
     name: str
@@ -65,40 +82,6 @@ class FieldSpec:
     default: Any
 
 
-def wire(
-    kind: Kind,
-    description: str,
-    *,
-    default: Any = dataclasses.MISSING,
-    factory: Any = dataclasses.MISSING,
-    name: str = "",
-    alias: str = "",
-    omit: bool = False,
-    hint: str = "",
-    kw_only: bool = False,
-) -> Any:
-    """A dataclass field that goes over the wire; without ``default`` and ``factory`` it is required.
-
-    ``name`` differs from the attribute where Python would not allow it, ``alias`` is a second name that is
-    read when the first is absent, ``hint`` tells a form which input to show, ``kw_only`` allows a default in
-    the middle of the others.
-    """
-    metadata = {
-        "kind": kind,
-        "description": description,
-        "name": name,
-        "alias": alias,
-        "omit": omit,
-        "hint": hint,
-    }
-    return dataclasses.field(
-        default=default,
-        default_factory=factory,
-        kw_only=kw_only or dataclasses.MISSING,  # not False, which would overrule the class's own kw_only
-        metadata=metadata,
-    )
-
-
 def fields_of(cls: type[Declared]) -> tuple[FieldSpec, ...]:
     """The fields of a declared class, in the order they are written in."""
     return _fields_of(cls)
@@ -107,21 +90,21 @@ def fields_of(cls: type[Declared]) -> tuple[FieldSpec, ...]:
 @cache
 def _fields_of(cls: type[Declared]) -> tuple[FieldSpec, ...]:
     specs = []
+    hints = get_type_hints(cls, include_extras=True)
     for field in dataclasses.fields(cls):
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        default = None if required or field.default is dataclasses.MISSING else field.default
-        meta = field.metadata
+        (wire,) = hints[field.name].__metadata__
+        no_default = field.default is dataclasses.MISSING
         specs.append(
             FieldSpec(
                 attribute=field.name,
-                name=meta["name"] or field.name,
-                alias=meta["alias"],
-                kind=meta["kind"],
-                description=meta["description"],
-                hint=meta["hint"],
-                omit=meta["omit"],
-                required=required,
-                default=default,
+                name=wire.name or field.name,
+                alias=wire.alias,
+                kind=wire.kind,
+                description=wire.description,
+                hint=wire.hint,
+                omit=wire.omit,
+                required=no_default and field.default_factory is dataclasses.MISSING,
+                default=None if no_default else field.default,
             )
         )
     return tuple(specs)
@@ -129,7 +112,7 @@ def _fields_of(cls: type[Declared]) -> tuple[FieldSpec, ...]:
 
 def description_of(cls: type[Declared]) -> str:
     """The docstring of a declared class in one line."""
-    return re.sub(r"\s+", " ", cls.__doc__ or "").strip()
+    return " ".join((cls.__doc__ or "").split())
 
 
 # -- reading

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
-from overseer.messages.declare import Delivery, Object, wire
+from overseer.messages.declare import Delivery, Object, Wire
 from overseer.messages.kinds import (
     BOOLEAN,
     DURATION,
@@ -67,11 +67,17 @@ class Started:
 
     type: ClassVar[str] = "started"
     delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
-    id: str = wire(TEXT, 'Of the start or reset that led to it; "" when a restart or the server did')
-    task_id: str = wire(TASK_ID, _TASK)
-    pid: int = wire(COUNT, "Its process, which leads a process group of its own; 0: it is not a process")
-    restart_of: int = wire(COUNT, "The pid of the run it follows", default=0, omit=True, kw_only=True)
-    ts: datetime = wire(TIMESTAMP, _TS)
+    id: Annotated[
+        str, Wire(TEXT, 'Of the start or reset that led to it; "" when a restart or the server did')
+    ]
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
+    pid: Annotated[
+        int, Wire(COUNT, "Its process, which leads a process group of its own; 0: it is not a process")
+    ]
+    restart_of: Annotated[int, Wire(COUNT, "The pid of the run it follows", omit=True)] = field(
+        default=0, kw_only=True
+    )
+    ts: Annotated[datetime, Wire(TIMESTAMP, _TS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +86,15 @@ class Output:
 
     type: ClassVar[str] = "output"
     delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
-    task_id: str = wire(TASK_ID, _TASK)
-    pid: int = wire(COUNT, "The process of its run")
-    stream: str = wire(STREAM, "Where it was written")
-    data: str = wire(TEXT, "The line without its end; bytes that are not UTF-8 are U+FFFD")
-    ts: datetime = wire(TIMESTAMP, "When it was read")
-    seq: int = wire(COUNT, "Counts the task's lines, from 1, over all its runs")
-    truncated: bool = wire(
-        BOOLEAN, "Whether the line was too long and its end is missing", default=False, omit=True
-    )
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
+    pid: Annotated[int, Wire(COUNT, "The process of its run")]
+    stream: Annotated[str, Wire(STREAM, "Where it was written")]
+    data: Annotated[str, Wire(TEXT, "The line without its end; bytes that are not UTF-8 are U+FFFD")]
+    ts: Annotated[datetime, Wire(TIMESTAMP, "When it was read")]
+    seq: Annotated[int, Wire(COUNT, "Counts the task's lines, from 1, over all its runs")]
+    truncated: Annotated[
+        bool, Wire(BOOLEAN, "Whether the line was too long and its end is missing", omit=True)
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +103,17 @@ class Exited:
 
     type: ClassVar[str] = "exited"
     delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
-    task_id: str = wire(TASK_ID, _TASK)
-    pid: int = wire(COUNT, "The process of its run")
-    exit_code: int = wire(Integer(None), "-1 when a signal ended it")
-    intentional: bool = wire(BOOLEAN, "Whether somebody asked for it: a stop, a lowered limit, a shutdown")
-    ts: datetime = wire(TIMESTAMP, _TS)
-    signal: str = wire(TEXT, 'The signal that ended it, such as "SIGKILL"', default="", omit=True)
-    will_restart: bool = wire(BOOLEAN, "Whether the task goes on with another run", default=False, omit=True)
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
+    pid: Annotated[int, Wire(COUNT, "The process of its run")]
+    exit_code: Annotated[int, Wire(Integer(None), "-1 when a signal ended it")]
+    intentional: Annotated[
+        bool, Wire(BOOLEAN, "Whether somebody asked for it: a stop, a lowered limit, a shutdown")
+    ]
+    ts: Annotated[datetime, Wire(TIMESTAMP, _TS)]
+    signal: Annotated[str, Wire(TEXT, 'The signal that ended it, such as "SIGKILL"', omit=True)] = ""
+    will_restart: Annotated[bool, Wire(BOOLEAN, "Whether the task goes on with another run", omit=True)] = (
+        False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +122,11 @@ class Restarting:
 
     type: ClassVar[str] = "restarting"
     delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
-    task_id: str = wire(TASK_ID, _TASK)
-    pid: int = wire(COUNT, "The process of the run that ended; 0: it could not be started")
-    restart_delay: int = wire(DURATION, "In how long, jitter included")
-    attempt: int = wire(COUNT, "Which restart it will be, from 1")
-    ts: datetime = wire(TIMESTAMP, _TS)
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
+    pid: Annotated[int, Wire(COUNT, "The process of the run that ended; 0: it could not be started")]
+    restart_delay: Annotated[int, Wire(DURATION, "In how long, jitter included")]
+    attempt: Annotated[int, Wire(COUNT, "Which restart it will be, from 1")]
+    ts: Annotated[datetime, Wire(TIMESTAMP, _TS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +135,10 @@ class Errored:
 
     type: ClassVar[str] = "errored"
     delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
-    task_id: str = wire(TASK_ID, _TASK)
-    pid: int = wire(COUNT, "The process of the run that ended; 0: it could not be started")
-    exit_count: int = wire(COUNT, "How many exits counted")
-    ts: datetime = wire(TIMESTAMP, _TS)
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
+    pid: Annotated[int, Wire(COUNT, "The process of the run that ended; 0: it could not be started")]
+    exit_count: Annotated[int, Wire(COUNT, "How many exits counted")]
+    ts: Annotated[datetime, Wire(TIMESTAMP, _TS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +147,11 @@ class Queued:
 
     type: ClassVar[str] = "queued"
     delivery: ClassVar[Delivery] = Delivery.BROADCAST
-    id: str = wire(TEXT, 'Of the start that led to it; "" when the server put it there')
-    task_id: str = wire(TASK_ID, _TASK)
-    action: str = wire(TEXT, "Its action")
-    position: int = wire(COUNT, "Its place in the queue, from 1")
-    ts: datetime = wire(TIMESTAMP, _TS)
+    id: Annotated[str, Wire(TEXT, 'Of the start that led to it; "" when the server put it there')]
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
+    action: Annotated[str, Wire(TEXT, "Its action")]
+    position: Annotated[int, Wire(COUNT, "Its place in the queue, from 1")]
+    ts: Annotated[datetime, Wire(TIMESTAMP, _TS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +160,9 @@ class Dequeued:
 
     type: ClassVar[str] = "dequeued"
     delivery: ClassVar[Delivery] = Delivery.BROADCAST
-    task_id: str = wire(TASK_ID, _TASK)
-    reason: str = wire(Choice(*DEQUEUE_REASONS), "Why")
-    ts: datetime = wire(TIMESTAMP, _TS)
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
+    reason: Annotated[str, Wire(Choice(*DEQUEUE_REASONS), "Why")]
+    ts: Annotated[datetime, Wire(TIMESTAMP, _TS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +171,8 @@ class Tasks:
 
     type: ClassVar[str] = "tasks"
     delivery: ClassVar[Delivery] = Delivery.DIRECT
-    id: str = wire(TEXT, _ID)
-    tasks: tuple[TaskInfo, ...] = wire(ListOf(Object(TaskInfo)), "Never null")
+    id: Annotated[str, Wire(TEXT, _ID)]
+    tasks: Annotated[tuple[TaskInfo, ...], Wire(ListOf(Object(TaskInfo)), "Never null")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +181,8 @@ class Actions:
 
     type: ClassVar[str] = "actions"
     delivery: ClassVar[Delivery] = Delivery.DIRECT
-    id: str = wire(TEXT, _ID)
-    actions: tuple[ActionInfo, ...] = wire(ListOf(Object(ActionInfo)), "Never null")
+    id: Annotated[str, Wire(TEXT, _ID)]
+    actions: Annotated[tuple[ActionInfo, ...], Wire(ListOf(Object(ActionInfo)), "Never null")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +191,11 @@ class PoolInfoReply:
 
     type: ClassVar[str] = "pool_info"
     delivery: ClassVar[Delivery] = Delivery.DIRECT
-    id: str = wire(TEXT, _ID)
-    action: str = wire(TEXT, "Whose pool; absent: the global one", default="", omit=True, kw_only=True)
-    pool: PoolInfo = wire(Object(PoolInfo), "The pool as it is now")
+    id: Annotated[str, Wire(TEXT, _ID)]
+    action: Annotated[str, Wire(TEXT, "Whose pool; absent: the global one", omit=True)] = field(
+        default="", kw_only=True
+    )
+    pool: Annotated[PoolInfo, Wire(Object(PoolInfo), "The pool as it is now")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +204,11 @@ class Purged:
 
     type: ClassVar[str] = "purged"
     delivery: ClassVar[Delivery] = Delivery.DIRECT
-    id: str = wire(TEXT, _ID)
-    action: str = wire(TEXT, "Whose queue; absent: every queue", default="", omit=True, kw_only=True)
-    count: int = wire(COUNT, "How many tasks were waiting")
+    id: Annotated[str, Wire(TEXT, _ID)]
+    action: Annotated[str, Wire(TEXT, "Whose queue; absent: every queue", omit=True)] = field(
+        default="", kw_only=True
+    )
+    count: Annotated[int, Wire(COUNT, "How many tasks were waiting")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +217,10 @@ class PoolUpdated:
 
     type: ClassVar[str] = "pool_updated"
     delivery: ClassVar[Delivery] = Delivery.BROADCAST
-    action: str = wire(TEXT, "Whose pool; absent: the global one", default="", omit=True, kw_only=True)
-    pool: PoolInfo = wire(Object(PoolInfo), "The pool as it is now")
+    action: Annotated[str, Wire(TEXT, "Whose pool; absent: the global one", omit=True)] = field(
+        default="", kw_only=True
+    )
+    pool: Annotated[PoolInfo, Wire(Object(PoolInfo), "The pool as it is now")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,15 +229,16 @@ class Subscribed:
 
     type: ClassVar[str] = "subscribed"
     delivery: ClassVar[Delivery] = Delivery.DIRECT
-    id: str = wire(TEXT, _ID)
-    task_id: str = wire(TASK_ID, _TASK)
-    last_seq: int | None = wire(COUNT, "The seq of its latest line; 0: none yet", default=None, omit=True)
-    oldest_seq: int | None = wire(
-        COUNT, "The seq of the oldest line stored; 0: none is", default=None, omit=True
-    )
-    created_at: datetime | None = wire(
-        TIMESTAMP, "When its start was accepted; another time is another task", default=None, omit=True
-    )
+    id: Annotated[str, Wire(TEXT, _ID)]
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
+    last_seq: Annotated[int | None, Wire(COUNT, "The seq of its latest line; 0: none yet", omit=True)] = None
+    oldest_seq: Annotated[
+        int | None, Wire(COUNT, "The seq of the oldest line stored; 0: none is", omit=True)
+    ] = None
+    created_at: Annotated[
+        datetime | None,
+        Wire(TIMESTAMP, "When its start was accepted; another time is another task", omit=True),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +247,8 @@ class Unsubscribed:
 
     type: ClassVar[str] = "unsubscribed"
     delivery: ClassVar[Delivery] = Delivery.DIRECT
-    id: str = wire(TEXT, _ID)
-    task_id: str = wire(TASK_ID, _TASK)
+    id: Annotated[str, Wire(TEXT, _ID)]
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +257,12 @@ class MetricsReply:
 
     type: ClassVar[str] = "metrics"
     delivery: ClassVar[Delivery] = Delivery.DIRECT
-    id: str = wire(TEXT, _ID)
-    global_: GlobalMetrics | None = wire(
-        Object(GlobalMetrics), "Of the whole server", default=None, omit=True, name="global"
-    )
-    action: ActionMetrics | None = wire(Object(ActionMetrics), "Of the action", default=None, omit=True)
-    task: TaskMetrics | None = wire(Object(TaskMetrics), "Of the task", default=None, omit=True)
+    id: Annotated[str, Wire(TEXT, _ID)]
+    global_: Annotated[
+        GlobalMetrics | None, Wire(Object(GlobalMetrics), "Of the whole server", name="global", omit=True)
+    ] = None
+    action: Annotated[ActionMetrics | None, Wire(Object(ActionMetrics), "Of the action", omit=True)] = None
+    task: Annotated[TaskMetrics | None, Wire(Object(TaskMetrics), "Of the task", omit=True)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,8 +271,8 @@ class ManifestReply:
 
     type: ClassVar[str] = "manifest"
     delivery: ClassVar[Delivery] = Delivery.DIRECT
-    id: str = wire(TEXT, _ID)
-    manifest: Mapping[str, Any] = wire(JSON_OBJECT, "The same document as GET /ws/manifest gives")
+    id: Annotated[str, Wire(TEXT, _ID)]
+    manifest: Annotated[Mapping[str, Any], Wire(JSON_OBJECT, "The same document as GET /ws/manifest gives")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,11 +281,11 @@ class Error:
 
     type: ClassVar[str] = "error"
     delivery: ClassVar[Delivery] = Delivery.DIRECT
-    id: str = wire(TEXT, 'The request\'s; "" when it had none that could be read')
-    message: str = wire(TEXT, "Why, for people")
-    existing_task_id: str = wire(
-        TASK_ID, "The task that a refused start would have doubled", default="", omit=True
-    )
+    id: Annotated[str, Wire(TEXT, 'The request\'s; "" when it had none that could be read')]
+    message: Annotated[str, Wire(TEXT, "Why, for people")]
+    existing_task_id: Annotated[
+        str, Wire(TASK_ID, "The task that a refused start would have doubled", omit=True)
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,10 +294,10 @@ class Gap:
 
     type: ClassVar[str] = "gap"
     delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
-    task_id: str = wire(TASK_ID, _TASK)
-    from_seq: int = wire(COUNT, "The first line missed")
-    to_seq: int = wire(COUNT, "The last line missed")
-    ts: datetime = wire(TIMESTAMP, "When it was sent")
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
+    from_seq: Annotated[int, Wire(COUNT, "The first line missed")]
+    to_seq: Annotated[int, Wire(COUNT, "The last line missed")]
+    ts: Annotated[datetime, Wire(TIMESTAMP, "When it was sent")]
 
 
 Event: TypeAlias = (

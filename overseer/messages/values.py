@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 
-from overseer.messages.declare import MapOf, Object, wire
+from overseer.messages.declare import MapOf, Object, Wire
 from overseer.messages.kinds import (
     BOOLEAN,
     DURATION,
@@ -76,20 +77,18 @@ class RetryPolicy:
     """When and how a task is started again after an exit that nobody asked for."""
 
     # Durations are whole nanoseconds here.
-    restart_delay: int = wire(DURATION, "How long to wait before a restart", default=0, omit=True)
-    restart_jitter: int = wire(
-        DURATION, "Up to this much is added to the delay, at random", default=0, omit=True
-    )
-    error_window: int = wire(DURATION, "Only exits this recent count; 0 counts all", default=0, omit=True)
-    error_threshold: int = wire(
-        COUNT, "As many counted exits make the task errored; 0: never", default=0, omit=True
-    )
-    restart_on: str = wire(
-        _RESTART_ON,
-        "any: every unasked exit; failure: only one with a code other than 0",
-        default="",
-        omit=True,
-    )
+    restart_delay: Annotated[int, Wire(DURATION, "How long to wait before a restart", omit=True)] = 0
+    restart_jitter: Annotated[
+        int, Wire(DURATION, "Up to this much is added to the delay, at random", omit=True)
+    ] = 0
+    error_window: Annotated[int, Wire(DURATION, "Only exits this recent count; 0 counts all", omit=True)] = 0
+    error_threshold: Annotated[
+        int, Wire(COUNT, "As many counted exits make the task errored; 0: never", omit=True)
+    ] = 0
+    restart_on: Annotated[
+        str,
+        Wire(_RESTART_ON, "any: every unasked exit; failure: only one with a code other than 0", omit=True),
+    ] = ""
 
     @property
     def empty(self) -> bool:
@@ -114,64 +113,68 @@ _NO_RETRY = RetryPolicy()
 class QueueConfig:
     """How tasks wait when a pool is full."""
 
-    enabled: bool = wire(BOOLEAN, "Whether tasks may wait at all", default=False)
-    size: int = wire(COUNT, "How many may wait; 0: any number", default=0)
-    order: str = wire(_QUEUE_ORDER, "Who starts next", default="first")
-    max_age: float = wire(SECONDS, "Seconds a task may wait; 0: for ever", default=0)
-    displace: str = wire(_DISPLACE, "Whether a waiting task may lose its place to a new one", default="false")
+    enabled: Annotated[bool, Wire(BOOLEAN, "Whether tasks may wait at all")] = False
+    size: Annotated[int, Wire(COUNT, "How many may wait; 0: any number")] = 0
+    order: Annotated[str, Wire(_QUEUE_ORDER, "Who starts next")] = "first"
+    max_age: Annotated[float, Wire(SECONDS, "Seconds a task may wait; 0: for ever")] = 0
+    displace: Annotated[str, Wire(_DISPLACE, "Whether a waiting task may lose its place to a new one")] = (
+        "false"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ExcessConfig:
     """What becomes of running tasks when a limit is lowered below their number."""
 
-    action: str = wire(_EXCESS_ACTION, "Stop them, or stop and queue them again", default="stop")
-    order: str = wire(_KILL_ORDER, "Which of them go first", default="first")
-    grace: float = wire(SECONDS, "Seconds between SIGTERM and SIGKILL", default=5)
+    action: Annotated[str, Wire(_EXCESS_ACTION, "Stop them, or stop and queue them again")] = "stop"
+    order: Annotated[str, Wire(_KILL_ORDER, "Which of them go first")] = "first"
+    grace: Annotated[float, Wire(SECONDS, "Seconds between SIGTERM and SIGKILL")] = 5
 
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
     """How many tasks may run at once and what becomes of the others."""
 
-    limit: int = wire(COUNT, "How many may run at once; 0: any number", default=0)
-    queue: QueueConfig | None = wire(
-        Object(QueueConfig), "How others wait; absent: as the global pool says", default=None, omit=True
-    )
-    excess: ExcessConfig = wire(
-        Object(ExcessConfig), "What a lowered limit does to those that run", factory=ExcessConfig
-    )
+    limit: Annotated[int, Wire(COUNT, "How many may run at once; 0: any number")] = 0
+    queue: Annotated[
+        QueueConfig | None,
+        Wire(Object(QueueConfig), "How others wait; absent: as the global pool says", omit=True),
+    ] = None
+    excess: Annotated[
+        ExcessConfig, Wire(Object(ExcessConfig), "What a lowered limit does to those that run")
+    ] = field(default_factory=ExcessConfig)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueItem:
     """A task that waits."""
 
-    task_id: str = wire(TASK_ID, "The task")
-    action: str = wire(TEXT, "Its action")
-    queued_at: datetime = wire(TIMESTAMP, "Since when it waits")
-    position: int = wire(COUNT, "Its place in the queue, from 0")
-    forced: bool = wire(BOOLEAN, "Whether it was started with force", default=False)
+    task_id: Annotated[str, Wire(TASK_ID, "The task")]
+    action: Annotated[str, Wire(TEXT, "Its action")]
+    queued_at: Annotated[datetime, Wire(TIMESTAMP, "Since when it waits")]
+    position: Annotated[int, Wire(COUNT, "Its place in the queue, from 0")]
+    forced: Annotated[bool, Wire(BOOLEAN, "Whether it was started with force")] = False
 
 
 @dataclass(frozen=True, slots=True)
 class PoolInfo:
     """A pool as it is now."""
 
-    limit: int = wire(COUNT, "How many may run at once; 0: any number")
-    running: int = wire(COUNT, "How many count as running, those that await a restart included")
-    queue_depth: int = wire(COUNT, "How many wait")
-    queue_items: tuple[QueueItem, ...] = wire(
-        ListOf(Object(QueueItem)), "Those that wait, the next one first", default=(), omit=True
-    )
+    limit: Annotated[int, Wire(COUNT, "How many may run at once; 0: any number")]
+    running: Annotated[int, Wire(COUNT, "How many count as running, those that await a restart included")]
+    queue_depth: Annotated[int, Wire(COUNT, "How many wait")]
+    queue_items: Annotated[
+        tuple[QueueItem, ...],
+        Wire(ListOf(Object(QueueItem)), "Those that wait, the next one first", omit=True),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ParamSpec:
     """What an action's parameter may be; null on the wire, or without ``default``, it must be given."""
 
-    default: str | None = wire(TEXT, "What it is when not given", default=None, omit=True)
-    validate: str = wire(TEXT, "A CEL condition on value, which must hold", default="", omit=True)
+    default: Annotated[str | None, Wire(TEXT, "What it is when not given", omit=True)] = None
+    validate: Annotated[str, Wire(TEXT, "A CEL condition on value, which must hold", omit=True)] = ""
 
 
 def _is_bare(spec: ParamSpec | None) -> bool:
@@ -182,79 +185,90 @@ def _is_bare(spec: ParamSpec | None) -> bool:
 class ActionInfo:
     """An action as ``describe`` shows it."""
 
-    name: str = wire(TEXT, "What start calls it")
-    type: str = wire(TEXT, "The driver behind it")
-    description: str = wire(TEXT, "What it does, for people", default="", omit=True)
-    params: Mapping[str, ParamSpec | None] = wire(
-        MapOf(ParamSpec, _is_bare), "Its parameters by name; null: required", factory=dict, omit=True
+    name: Annotated[str, Wire(TEXT, "What start calls it")]
+    type: Annotated[str, Wire(TEXT, "The driver behind it")]
+    description: Annotated[str, Wire(TEXT, "What it does, for people", omit=True)] = ""
+    params: Annotated[
+        Mapping[str, ParamSpec | None],
+        Wire(MapOf(ParamSpec, _is_bare), "Its parameters by name; null: required", omit=True),
+    ] = field(default_factory=dict)
+    task_pool: Annotated[PoolConfig, Wire(Object(PoolConfig), "Its own pool")] = field(
+        default_factory=PoolConfig
     )
-    task_pool: PoolConfig = wire(Object(PoolConfig), "Its own pool", factory=PoolConfig)
-    retry: RetryPolicy | None = wire(
-        Object(RetryPolicy), "The policy of runs whose start gives none", default=None, omit=True
-    )
-    dedupe_key: tuple[str, ...] = wire(
-        ListOf(TEXT), "Two tasks with these parameters equal are not run at once", default=(), omit=True
-    )
+    retry: Annotated[
+        RetryPolicy | None, Wire(Object(RetryPolicy), "The policy of runs whose start gives none", omit=True)
+    ] = None
+    dedupe_key: Annotated[
+        tuple[str, ...],
+        Wire(ListOf(TEXT), "Two tasks with these parameters equal are not run at once", omit=True),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
     """A task as ``list`` shows it."""
 
-    task_id: str = wire(TASK_ID, "The task")
-    action: str = wire(TEXT, "Its action")
-    params: Mapping[str, str] = wire(TEXT_MAP, "The parameters of its start", factory=dict, omit=True)
-    queued_at: datetime | None = wire(TIMESTAMP, "Since when it waits in a queue", default=None, omit=True)
-    state: str = wire(_TASK_STATE, "Where in its life it is")
-    retry_policy: RetryPolicy | None = wire(
-        Object(RetryPolicy), "The policy it follows", default=None, omit=True
+    task_id: Annotated[str, Wire(TASK_ID, "The task")]
+    action: Annotated[str, Wire(TEXT, "Its action")]
+    params: Annotated[Mapping[str, str], Wire(TEXT_MAP, "The parameters of its start", omit=True)] = field(
+        default_factory=dict
     )
-    current_pid: int = wire(COUNT, "Its process while one runs", default=0, omit=True)
-    worker_state: str = wire(_WORKER_STATE, "Absent until its first start", default="", omit=True)
-    restart_count: int = wire(COUNT, "Restarts attempted so far", default=0)
-    created_at: datetime = wire(TIMESTAMP, "When its start was accepted")
-    last_started_at: datetime | None = wire(TIMESTAMP, "When its latest run began", default=None, omit=True)
-    last_exited_at: datetime | None = wire(TIMESTAMP, "When its latest exit was", default=None, omit=True)
-    last_exit_code: int | None = wire(
-        Integer(None), "Of its latest exit; -1: ended by a signal; absent: none yet", default=None, omit=True
+    queued_at: Annotated[datetime | None, Wire(TIMESTAMP, "Since when it waits in a queue", omit=True)] = None
+    state: Annotated[str, Wire(_TASK_STATE, "Where in its life it is")]
+    retry_policy: Annotated[
+        RetryPolicy | None, Wire(Object(RetryPolicy), "The policy it follows", omit=True)
+    ] = None
+    current_pid: Annotated[int, Wire(COUNT, "Its process while one runs", omit=True)] = 0
+    worker_state: Annotated[str, Wire(_WORKER_STATE, "Absent until its first start", omit=True)] = ""
+    restart_count: Annotated[int, Wire(COUNT, "Restarts attempted so far")] = 0
+    created_at: Annotated[datetime, Wire(TIMESTAMP, "When its start was accepted")]
+    last_started_at: Annotated[datetime | None, Wire(TIMESTAMP, "When its latest run began", omit=True)] = (
+        None
     )
-    error_message: str = wire(TEXT, "Why it could not be started, when it could not", default="", omit=True)
+    last_exited_at: Annotated[datetime | None, Wire(TIMESTAMP, "When its latest exit was", omit=True)] = None
+    last_exit_code: Annotated[
+        int | None,
+        Wire(Integer(None), "Of its latest exit; -1: ended by a signal; absent: none yet", omit=True),
+    ] = None
+    error_message: Annotated[str, Wire(TEXT, "Why it could not be started, when it could not", omit=True)] = (
+        ""
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalMetrics:
     """Counters since the server started, over all actions."""
 
-    tasks_started: int = wire(COUNT, "First starts", default=0)
-    tasks_completed: int = wire(COUNT, "Exits of runs, whatever their code", default=0)
-    tasks_errored: int = wire(COUNT, "Tasks that became errored", default=0)
-    tasks_restarted: int = wire(COUNT, "Restarts scheduled", default=0)
-    total_output_lines: int = wire(COUNT, "Lines of output that passed the filters", default=0)
-    enqueued: int = wire(COUNT, "Tasks that had to wait", default=0)
-    dequeued: int = wire(COUNT, "Tasks that left a queue, to start or otherwise", default=0)
-    displaced: int = wire(COUNT, "Waiting tasks that lost their place to another", default=0)
-    expired: int = wire(COUNT, "Waiting tasks that waited too long", default=0)
+    tasks_started: Annotated[int, Wire(COUNT, "First starts")] = 0
+    tasks_completed: Annotated[int, Wire(COUNT, "Exits of runs, whatever their code")] = 0
+    tasks_errored: Annotated[int, Wire(COUNT, "Tasks that became errored")] = 0
+    tasks_restarted: Annotated[int, Wire(COUNT, "Restarts scheduled")] = 0
+    total_output_lines: Annotated[int, Wire(COUNT, "Lines of output that passed the filters")] = 0
+    enqueued: Annotated[int, Wire(COUNT, "Tasks that had to wait")] = 0
+    dequeued: Annotated[int, Wire(COUNT, "Tasks that left a queue, to start or otherwise")] = 0
+    displaced: Annotated[int, Wire(COUNT, "Waiting tasks that lost their place to another")] = 0
+    expired: Annotated[int, Wire(COUNT, "Waiting tasks that waited too long")] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ActionMetrics:
     """Counters since the server started, of one action."""
 
-    tasks_started: int = wire(COUNT, "First starts", default=0)
-    tasks_completed: int = wire(COUNT, "Exits of runs, whatever their code", default=0)
-    tasks_errored: int = wire(COUNT, "Tasks that became errored", default=0)
-    tasks_restarted: int = wire(COUNT, "Restarts scheduled", default=0)
-    total_output_lines: int = wire(COUNT, "Lines of output that passed the filters", default=0)
+    tasks_started: Annotated[int, Wire(COUNT, "First starts")] = 0
+    tasks_completed: Annotated[int, Wire(COUNT, "Exits of runs, whatever their code")] = 0
+    tasks_errored: Annotated[int, Wire(COUNT, "Tasks that became errored")] = 0
+    tasks_restarted: Annotated[int, Wire(COUNT, "Restarts scheduled")] = 0
+    total_output_lines: Annotated[int, Wire(COUNT, "Lines of output that passed the filters")] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TaskMetrics:
     """Counters of one task."""
 
-    output_lines: int = wire(COUNT, "Lines of output that passed the filters", default=0)
-    restart_count: int = wire(COUNT, "Restarts attempted so far", default=0)
-    runtime_ms: int = wire(COUNT, "Milliseconds its processes have run, all runs together", default=0)
-    last_exit_code: int | None = wire(Integer(None), "Of its latest exit; null: none yet", default=None)
+    output_lines: Annotated[int, Wire(COUNT, "Lines of output that passed the filters")] = 0
+    restart_count: Annotated[int, Wire(COUNT, "Restarts attempted so far")] = 0
+    runtime_ms: Annotated[int, Wire(COUNT, "Milliseconds its processes have run, all runs together")] = 0
+    last_exit_code: Annotated[int | None, Wire(Integer(None), "Of its latest exit; null: none yet")] = None
 
 
 VALUES = (
