@@ -32,6 +32,9 @@ class ByteStream(Protocol):
     def send(self, buffers: Sequence[Buffer]) -> int:
         """Send what goes without waiting and return how many bytes that was; OSError when it is broken."""
 
+    def send_all(self, data: bytes, deadline: float) -> None:
+        """Send all of it, waiting where that takes time; TimeoutError at ``deadline`` (monotonic)."""
+
     def finish(self) -> None:
         """Nothing more will be sent: tell the peer, but go on receiving."""
 
@@ -57,7 +60,7 @@ class SocketStream:
 
     def receive(self, size: int, deadline: float | None = None) -> bytes:
         if deadline is not None:
-            wait_readable(self._sock.fileno(), deadline)
+            _wait(self._sock.fileno(), select.POLLIN, deadline)
         return self._sock.recv(size)
 
     def send(self, buffers: Sequence[Buffer]) -> int:
@@ -65,6 +68,12 @@ class SocketStream:
             return self._sock.sendmsg(buffers, (), socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return 0
+
+    def send_all(self, data: bytes, deadline: float) -> None:
+        rest = memoryview(data)
+        while rest:
+            _wait(self._sock.fileno(), select.POLLOUT, deadline)
+            rest = rest[self.send([rest]) :]
 
     def finish(self) -> None:
         with contextlib.suppress(OSError):
@@ -82,9 +91,9 @@ class SocketStream:
             self._sock.close()
 
 
-def wait_readable(fd: int, deadline: float) -> None:
-    """Wait until ``fd`` can be read; raises TimeoutError at ``deadline`` (monotonic)."""
+def _wait(fd: int, event: int, deadline: float) -> None:
+    """Wait for a poll event; raises TimeoutError at ``deadline`` (monotonic)."""
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
+    poll.register(fd, event)
     if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-        raise TimeoutError
+        raise TimeoutError("the peer is too slow")

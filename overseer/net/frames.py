@@ -22,7 +22,6 @@ __all__ = [
     "frame_end",
     "ping_frame",
     "split_frames",
-    "split_payloads",
     "text_frame",
     "text_frames",
     "text_header",
@@ -74,21 +73,20 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return _header(CLOSE, 2 + len(text)) + struct.pack("!H", code) + text
 
 
-def _frame_bounds(frames: bytes, start: int) -> tuple[int, int]:
-    """Where the payload of the unmasked frame at ``start`` begins and ends."""
-    short = frames[start + 1] & 0x7F
+def _next_frame(frames: bytes, start: int) -> int:
+    """Where the unmasked frame at ``start`` ends."""
+    short = frames[start + 1]
     if short < 126:
-        return start + 2, start + 2 + short
-    if short == 126:
-        return start + 4, start + 4 + int.from_bytes(frames[start + 2 : start + 4], "big")
-    return start + 10, start + 10 + int.from_bytes(frames[start + 2 : start + 10], "big")
+        return start + 2 + short
+    size = 2 if short == 126 else 8
+    return start + 2 + size + int.from_bytes(frames[start + 2 : start + 2 + size], "big")
 
 
 def frame_end(frames: bytes, offset: int) -> int:
     """Where the frame ends that the byte before ``offset`` belongs to; ``frames`` are whole unmasked ones."""
     end = 0
     while end < offset:
-        _, end = _frame_bounds(frames, end)
+        end = _next_frame(frames, end)
     return end
 
 
@@ -96,51 +94,32 @@ def split_frames(frames: bytes) -> Iterator[tuple[int, bytes]]:
     """(opcode, whole frame) for each of some unmasked frames."""
     start = 0
     while start < len(frames):
-        _, end = _frame_bounds(frames, start)
+        end = _next_frame(frames, start)
         yield frames[start] & 0x0F, frames[start:end]
         start = end
 
 
-def split_payloads(frames: bytes) -> Iterator[tuple[int, bytes]]:
-    """(opcode, payload) for each of some unmasked frames."""
-    end = 0
-    while end < len(frames):
-        opcode = frames[end] & 0x0F
-        begin, end = _frame_bounds(frames, end)
-        yield opcode, frames[begin:end]
-
-
 class Encoded:
-    """One message or a batch of them, encoded once for all clients; immutable.
+    """Messages encoded once for all clients; immutable.
 
     Args:
-        payloads: the messages as JSON texts in UTF-8, in order; may be left out when ``websocket`` is given.
+        payloads: the messages as JSON texts in UTF-8, in order.
         websocket: the same messages as joined text frames, when the caller has built them already.
     """
 
-    __slots__ = ("_lines", "_payloads", "_websocket")
+    __slots__ = ("_lines", "_websocket", "payloads")
 
-    # Two threads may build one of these at the same time; the results are equal, so either may stay.
-    def __init__(self, payloads: Sequence[bytes] | None = None, websocket: bytes | None = None) -> None:
-        if payloads is None and websocket is None:
-            raise TypeError("payloads or websocket must be given")
-        self._payloads = payloads
+    def __init__(self, payloads: Sequence[bytes], websocket: bytes | None = None) -> None:
+        self.payloads = payloads
+        # Two threads may build one of these at the same time; the results are equal, so either may stay.
         self._websocket = websocket
         self._lines: bytes | None = None
-
-    @property
-    def payloads(self) -> Sequence[bytes]:
-        """The messages as JSON texts."""
-        if self._payloads is None:
-            frames = self._websocket or b""
-            self._payloads = [payload for _, payload in split_payloads(frames)]
-        return self._payloads
 
     @property
     def websocket(self) -> bytes:
         """The messages as text frames, joined."""
         if self._websocket is None:
-            self._websocket = text_frames(self._payloads or ())
+            self._websocket = text_frames(self.payloads)
         return self._websocket
 
     @property
@@ -156,7 +135,7 @@ class Encoded:
         return len(self.websocket)
 
     def __repr__(self) -> str:
-        return f"<Encoded {self.size} bytes>"
+        return f"<Encoded {len(self.payloads)} messages>"
 
 
 class FrameScanner:

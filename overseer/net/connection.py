@@ -1,0 +1,256 @@
+"""One accepted socket, from its first byte to its last, on one thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from overseer.locks import Rank, lock
+from overseer.net.bytestream import ByteStream
+from overseer.net.http import (
+    BadRequest,
+    Request,
+    Response,
+    Route,
+    check_upgrade,
+    error_response,
+    read_request,
+    respond,
+    route,
+)
+from overseer.net.keepalive import Keepalive
+from overseer.net.session import ConnectionLimits, OpenSession, Peer, Session
+from overseer.net.websocket import run_websocket
+from overseer.net.writer import SocketOutbox, Writer
+from overseer.timers import Timers
+
+__all__ = ["Connection", "Service"]
+
+_log = logging.getLogger(__name__)
+
+_ENDPOINT = "/ws"
+_DRAIN = 64 * 1024
+
+
+class Service:
+    """What all connections of a server share.
+
+    Args:
+        routes: path to what answers it; the WebSocket's own path needs none.
+        trusted: whether an IP address may open a WebSocket.
+        authorize: asked for every request but a plain one to the WebSocket's path; a response refuses it.
+    """
+
+    def __init__(
+        self,
+        open_session: OpenSession,
+        routes: Mapping[str, Route],
+        *,
+        trusted: Callable[[str], bool],
+        authorize: Callable[[Request], Response | None] | None,
+        limits: ConnectionLimits,
+        writer: Writer,
+        timers: Timers,
+    ) -> None:
+        self.open_session = open_session
+        self.routes = {**routes, _ENDPOINT: _plain_request}
+        self.trusted = trusted
+        self.authorize = authorize
+        self.limits = limits
+        self.writer = writer
+        self.timers = timers
+        self._counting = lock(Rank.LEAF, "websockets")
+        self._websockets = 0
+
+    def enter(self) -> bool:
+        """Count one more WebSocket, if there may be one."""
+        with self._counting:
+            if self._websockets >= self.limits.max_connections:
+                return False
+            self._websockets += 1
+            return True
+
+    def leave(self) -> None:
+        with self._counting:
+            self._websockets -= 1
+
+
+class Connection:
+    """The thread of one socket: a request, then its response, or a WebSocket until that is closed.
+
+    Args:
+        ended: called last, on the connection's thread.
+    """
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        peer: Peer,
+        service: Service,
+        number: int,
+        ended: Callable[[Connection], None],
+    ) -> None:
+        self._stream = stream
+        self._peer = peer
+        self._service = service
+        self._ended = ended
+        # Guards the two below, so that a stop and an upgrade at the same time do not miss each other.
+        self._state = lock(Rank.LEAF, "connection")
+        self._outbox: SocketOutbox | None = None
+        self._stopped: tuple[int, str] | None = None
+        # A daemon: the server joins it, but not for ever.
+        self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
+
+    def __repr__(self) -> str:
+        return f"<Connection {self._thread.name} {self._peer} {self._outbox or 'http'}>"
+
+    def start(self) -> None:
+        """Start the thread; RuntimeError when there can be no more threads."""
+        self._thread.start()
+
+    def stop(self, code: int, reason: str) -> None:
+        """Close it: a WebSocket with this code after its pending output, else at once. Does not wait."""
+        with self._state:
+            self._stopped = (code, reason)
+            outbox = self._outbox
+        if outbox is None:
+            self._stream.abort()
+        else:
+            outbox.close(code, reason)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread's end; False when it did not come in ``timeout`` seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except OSError as error:
+            _log.debug("%s: %s", self._peer, error)
+        except Exception:
+            _log.exception("a connection failed: %r", self)
+        finally:
+            self._stream.close()
+            self._ended(self)
+
+    def _serve(self) -> None:
+        limits = self._service.limits
+        try:
+            request = read_request(self._stream, self._peer, time.monotonic() + limits.handshake_timeout)
+        except BadRequest as error:
+            self._respond(error.response, head_only=False)
+            return
+        if request is None:
+            return
+        response = self._answer(request)
+        if response is not None:
+            self._respond(response, head_only=request.method == "HEAD")
+            return
+        try:
+            self._websocket(request)
+        finally:
+            self._service.leave()
+
+    def _respond(self, response: Response, *, head_only: bool) -> None:
+        limits = self._service.limits
+        respond(
+            self._stream,
+            response,
+            timeout=limits.handshake_timeout,
+            linger=limits.close_timeout,
+            head_only=head_only,
+        )
+
+    def _answer(self, request: Request) -> Response | None:
+        """The response, or None when a WebSocket is to be opened (and was counted)."""
+        service = self._service
+        upgrade = request.path == _ENDPOINT and request.is_upgrade
+        if upgrade and self._peer.kind == "tcp" and not service.trusted(self._peer.address):
+            _log.warning("refused %s: not in trusted_cidrs", self._peer.address)
+            return error_response(403, "this address is not trusted (trusted_cidrs)")
+        if service.authorize is not None and (upgrade or request.path != _ENDPOINT):
+            refusal = service.authorize(request)
+            if refusal is not None:
+                return refusal
+        if not upgrade:
+            return route(request, service.routes)
+        wrong = check_upgrade(request)
+        if wrong is not None:
+            return wrong
+        if not service.enter():
+            _log.warning("refused %s: too many clients are connected", self._peer.address)
+            return error_response(503, "too many clients are connected (limits.max_connections)")
+        return None
+
+    def _websocket(self, request: Request) -> None:
+        service, limits = self._service, self._service.limits
+        outbox = SocketOutbox(
+            self._stream,
+            service.writer,
+            bound=limits.buffer,
+            stall_timeout=limits.stall_timeout,
+            close_timeout=limits.close_timeout,
+            timers=service.timers,
+        )
+        keepalive = Keepalive(outbox, limits, service.timers)
+        try:
+            with self._state:
+                self._outbox = outbox
+                stopped = self._stopped
+            if stopped is not None:
+                return
+            self._talk(request, outbox, keepalive)
+            self._drain()
+        finally:
+            keepalive.stop()
+            outbox.detach()
+
+    def _talk(self, request: Request, outbox: SocketOutbox, keepalive: Keepalive) -> None:
+        session: Session | None = None
+
+        def opened() -> Callable[[str | bytes], None]:
+            nonlocal session
+            session = self._service.open_session(outbox, self._peer)
+            return receive
+
+        def receive(data: str | bytes) -> None:
+            assert session is not None
+            try:
+                session.receive(data)
+            except Exception:
+                _log.exception("a message could not be handled: %r", self)
+                outbox.close(1011, "internal error")
+
+        try:
+            run_websocket(
+                request,
+                self._stream,
+                outbox,
+                max_message=self._service.limits.max_message,
+                keepalive=keepalive,
+                opened=opened,
+            )
+        except Exception:
+            _log.exception("a session failed: %r", self)
+            outbox.close(1011, "internal error")
+        finally:
+            if session is not None:
+                session.closed()
+
+    def _drain(self) -> None:
+        """Read to the peer's end: closing a socket with bytes unread would cut off what it has not read yet.
+
+        Bounded: the outbox cuts the connection when its close timeout is over.
+        """
+        while self._stream.receive(_DRAIN):
+            pass
+
+
+def _plain_request(request: Request) -> Response:
+    """What the WebSocket's path answers to a request that asks for no WebSocket."""
+    if request.method == "HEAD":
+        return Response(200)
+    return error_response(400, "this is a WebSocket endpoint: an upgrade is required")

@@ -1,0 +1,211 @@
+"""Just enough HTTP/1.1 in front of the WebSocket: one request on a connection, bounded in size and time.
+
+h11 does the parsing; this reads from a :class:`~overseer.net.bytestream.ByteStream` under one deadline, picks
+the route and writes the response. A connection carries one request: the response says ``Connection: close``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import h11
+
+from overseer.net.bytestream import ByteStream
+from overseer.net.session import Peer
+
+__all__ = [
+    "BadRequest",
+    "Request",
+    "Response",
+    "Route",
+    "check_upgrade",
+    "error_response",
+    "json_response",
+    "read_request",
+    "respond",
+    "route",
+]
+
+_log = logging.getLogger(__name__)
+
+_MAX_HEAD = 16 * 1024  # bytes of request line and headers
+_RECEIVE = 8192
+_METHODS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request without a body.
+
+    ``path`` is decoded and without the query, ``headers`` has names in lower case, repeated ones joined
+    with commas, ``rest`` is what the client sent after the head (its first frames, if it did not wait).
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    peer: Peer
+    rest: bytes = b""
+
+    @property
+    def is_upgrade(self) -> bool:
+        """Whether it asks for a WebSocket, correctly or not."""
+        return self.method == "GET" and "websocket" in _tokens(self.headers.get("upgrade", ""))
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response; ``headers`` are those besides length, type, date and connection."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Iterable[tuple[str, str]] = field(default=())
+
+
+Route = Callable[[Request], Response]
+
+
+class BadRequest(Exception):
+    """What came is no request that can be answered otherwise; carries the answer."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.body.decode().strip())
+        self.response = response
+
+
+def error_response(status: int, text: str, *headers: tuple[str, str]) -> Response:
+    """A response of one plain line."""
+    return Response(status, f"{text}\n".encode(), headers=headers)
+
+
+def json_response(document: Any) -> Response:
+    """A document as indented JSON."""
+    body = json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+    return Response(200, body, "application/json")
+
+
+def read_request(stream: ByteStream, peer: Peer, deadline: float) -> Request | None:
+    """The request's head; None when the peer went away before it sent anything.
+
+    Args:
+        deadline: monotonic time by which it must be complete, however it trickles in.
+
+    Raises:
+        BadRequest: too slow (408), too large (431), or no HTTP (400).
+        OSError: the connection broke.
+    """
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
+    received = False
+    while True:
+        try:
+            event = parser.next_event()
+        except h11.RemoteProtocolError as error:
+            status = error.error_status_hint or 400
+            raise BadRequest(error_response(status, f"bad request: {error}")) from None
+        if isinstance(event, h11.Request):
+            return _request(event, peer, parser.trailing_data[0])
+        if isinstance(event, h11.ConnectionClosed):
+            if received:
+                raise BadRequest(error_response(400, "bad request: it is not complete"))
+            return None
+        try:
+            data = stream.receive(_RECEIVE, deadline)
+        except TimeoutError:
+            raise BadRequest(error_response(408, "the request took too long")) from None
+        received = received or bool(data)
+        try:
+            parser.receive_data(data)
+        except h11.RemoteProtocolError as error:
+            raise BadRequest(error_response(400, f"bad request: {error}")) from None
+
+
+def route(request: Request, routes: Mapping[str, Route]) -> Response:
+    """What the request's route answers: 404 where there is none, 405 for other methods than GET and HEAD.
+
+    HEAD answers 200 for any path, which is what health checks of old expect.
+    """
+    if request.method not in _METHODS:
+        return error_response(405, "only GET and HEAD are answered", ("Allow", ", ".join(_METHODS)))
+    answer = routes.get(request.path)
+    if answer is None:
+        return Response(200) if request.method == "HEAD" else error_response(404, "not found")
+    try:
+        return answer(request)
+    except Exception:
+        _log.exception("answering %s %s failed", request.method, request.path)
+        return error_response(500, "internal error")
+
+
+def check_upgrade(request: Request) -> Response | None:
+    """What is wrong with the opening of a WebSocket, as a response, or None."""
+    if "upgrade" not in _tokens(request.headers.get("connection", "")):
+        return error_response(400, "bad WebSocket handshake: Connection: Upgrade is missing")
+    version = request.headers.get("sec-websocket-version", "").strip()
+    if version != "13":
+        return error_response(426, "only WebSocket version 13 is known", ("Sec-WebSocket-Version", "13"))
+    key = request.headers.get("sec-websocket-key", "").strip()
+    try:
+        valid = len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        valid = False
+    return None if valid else error_response(400, "bad WebSocket handshake: Sec-WebSocket-Key is no 16 bytes")
+
+
+def respond(
+    stream: ByteStream, response: Response, *, timeout: float, linger: float, head_only: bool = False
+) -> None:
+    """Send a response within ``timeout`` seconds, then wait up to ``linger`` seconds for the peer's end.
+
+    Raises:
+        OSError: the connection broke, or time ran out.
+    """
+    reason = HTTPStatus(response.status).phrase
+    headers = [
+        ("Date", formatdate(usegmt=True)),
+        ("Content-Type", response.content_type),
+        ("Content-Length", str(len(response.body))),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cache-Control", "no-cache"),
+        ("Connection", "close"),
+        *response.headers,
+    ]
+    lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
+    head = "\r\n".join(lines).encode("latin-1")
+    stream.send_all(head if head_only else head + response.body, time.monotonic() + timeout)
+    stream.finish()
+    deadline = time.monotonic() + linger
+    # To close with bytes unread would reset the connection, and the peer might lose the response.
+    while stream.receive(_RECEIVE, deadline):
+        pass
+
+
+def _request(event: h11.Request, peer: Peer, rest: bytes) -> Request:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in event.headers:
+        name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    target = event.target.decode("ascii")
+    if not target.startswith("/"):  # an absolute URL, as proxies send it
+        try:
+            parts = urlsplit(target)
+        except ValueError:
+            raise BadRequest(error_response(400, "bad request: no such path")) from None
+        target = f"{parts.path or '/'}?{parts.query}"
+    path, _, query = target.partition("?")
+    return Request(event.method.decode("ascii"), unquote(path), query, headers, peer, rest)
+
+
+def _tokens(value: str) -> list[str]:
+    return [token.strip().lower() for token in value.split(",")]

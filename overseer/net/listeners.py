@@ -1,0 +1,231 @@
+"""Opening the sockets that clients connect to; what is wrong is said in one plain line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import stat
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from overseer.config.listen import Listen
+from overseer.errors import OverseerError
+from overseer.net.session import Peer
+from overseer.net.trust import plain_address
+
+__all__ = ["Listener", "open_listener"]
+
+_BACKLOG = 512
+_LOCK_TIMEOUT = 2.0  # seconds to wait for another server that is taking its place in the same directory
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
+
+
+class Listener:
+    """One or several listening sockets that belong together.
+
+    ``address`` is (host, port) or the Unix socket's path: what a client on this machine connects to.
+    """
+
+    def __init__(self, sockets: list[socket.socket], address: tuple[str, int] | str) -> None:
+        self.sockets = sockets
+        self.address = address
+        self._path = Path(address).absolute() if isinstance(address, str) else None
+        self._identity = _identity(self._path) if self._path else None
+
+    def accept(self, ready: socket.socket) -> tuple[socket.socket, Peer]:
+        """A connection of one of the sockets; BlockingIOError: there is none; other OSErrors as they come."""
+        connected, address = ready.accept()
+        connected.setblocking(True)
+        if self._path is not None:
+            credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            _, uid, _ = struct.unpack("3i", credentials)
+            return connected, Peer("unix", str(self._path), uid)
+        # A lone message must not wait for the acknowledgement of the one before.
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connected, Peer("tcp", plain_address(address[0]))
+
+    def close(self) -> None:
+        """Stop listening; a Unix socket's file goes too, if it is still the one made here. Idempotent."""
+        for sock in self.sockets:
+            sock.close()
+        if self._path is not None and self._identity is not None and _identity(self._path) == self._identity:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        self._identity = None
+
+
+def open_listener(listen: Listen) -> Listener:
+    """Listen on TCP or a Unix socket.
+
+    Raises:
+        OverseerError: it cannot be done; the text says why.
+    """
+    if listen.kind == "unix":
+        return _open_unix(listen.path)
+    return _open_tcp(listen.host, listen.port, str(listen))
+
+
+# -- TCP -------------------------------------------------------------------------------------------------
+
+
+def _open_tcp(host: str, port: int, text: str) -> Listener:
+    if host in ("", "::"):
+        return _open_everywhere(port, text)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise OverseerError(f"cannot listen on {text}: {host} is no known host") from None
+    sockets: list[socket.socket] = []
+    failure: OSError | None = None
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            # One name, one port: where the kernel picks it, it is picked once.
+            chosen = sockets[0].getsockname()[1] if sockets else port
+            try:
+                sockets.append(_bind(family, (address[0], chosen, *address[2:]), dual=False))
+            except OSError as error:
+                if error.errno not in _NO_IPV6:
+                    raise
+                failure = error  # a name may have an address that this machine lacks
+    except OSError as error:
+        _close_all(sockets)
+        raise OverseerError(f"cannot listen on {text}: {_reason(error, port)}") from None
+    if not sockets:
+        assert failure is not None
+        raise OverseerError(f"cannot listen on {text}: {_reason(failure, port)}")
+    name = sockets[0].getsockname()
+    return Listener(sockets, (name[0], name[1]))
+
+
+def _open_everywhere(port: int, text: str) -> Listener:
+    """Every interface: one socket for IPv6 and IPv4, or IPv4 alone where there is no IPv6."""
+    try:
+        try:
+            sock = _bind(socket.AF_INET6, ("::", port), dual=True)
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
+            sock = _bind(socket.AF_INET, ("", port), dual=False)
+    except OSError as error:
+        raise OverseerError(f"cannot listen on {text}: {_reason(error, port)}") from None
+    return Listener([sock], ("127.0.0.1", sock.getsockname()[1]))
+
+
+def _bind(family: int, address: tuple[object, ...], *, dual: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # A restart must not wait for connections in TIME_WAIT; a port in use is refused all the same.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _reason(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use by another program"
+    if error.errno == errno.EACCES and 0 < port < 1024:
+        return f"port {port} needs root or CAP_NET_BIND_SERVICE"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address"
+    return (error.strerror or str(error)).lower()
+
+
+def _close_all(sockets: list[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
+
+
+# -- Unix sockets ----------------------------------------------------------------------------------------
+
+
+def _open_unix(text: str) -> Listener:
+    path = Path(text)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Linux gives the file the mode of the descriptor: only this user may connect.
+        os.fchmod(sock.fileno(), 0o600)
+        with _alone_in(path.parent):
+            _make_place(path)
+            sock.bind(text)
+            sock.listen(_BACKLOG)
+        sock.setblocking(False)
+        return Listener([sock], text)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.ENOENT:
+            reason = f"there is no directory {path.parent}"
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            reason = f"no permission to write in {path.parent}"
+        else:
+            reason = (error.strerror or str(error)).lower()
+        raise OverseerError(f"cannot listen on {path}: {reason}") from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _make_place(path: Path) -> None:
+    """Remove the socket that a server which is gone left at ``path``; whatever else is there stays."""
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise OverseerError(f"cannot listen on {path}: it exists and is not a socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a live server with a full backlog says EAGAIN
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()  # nobody listens
+            return
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            raise OverseerError(f"cannot listen on {path}: the socket belongs to another user") from None
+        except OSError:
+            pass
+    raise OverseerError(f"cannot listen on {path}: another server listens there")
+
+
+@contextlib.contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Keep other servers from taking over a socket in this directory meanwhile.
+
+    To look whether a socket is stale and to replace it is not one step: two servers that start at the same
+    time could both find it stale, and the second would remove the first one's.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + _LOCK_TIMEOUT
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise OverseerError(f"cannot listen in {directory}: it is locked") from None
+                time.sleep(0.01)  # there is no way to wait for a lock with a deadline
+        yield
+    finally:
+        os.close(fd)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

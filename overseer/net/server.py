@@ -1,0 +1,188 @@
+"""The server: its listening sockets, the thread that accepts, and every connection there is."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from overseer.config.listen import Listen
+from overseer.locks import Rank, lock
+from overseer.net.bytestream import SocketStream
+from overseer.net.connection import Connection, Service
+from overseer.net.http import Request, Response, Route
+from overseer.net.listeners import Listener, open_listener
+from overseer.net.session import ConnectionLimits, OpenSession, Peer
+from overseer.net.writer import Writer
+from overseer.timers import Timers
+
+__all__ = ["Server"]
+
+_log = logging.getLogger(__name__)
+
+_HEADROOM = 64  # connections beyond max_connections: requests that are no WebSocket, and refusals
+_RETRY = 1.0  # seconds until accepting is tried again when descriptors ran out and none was given back
+_OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Server:
+    """Serves one listening address, TCP or a Unix socket.
+
+    Args:
+        open_session: called for each WebSocket, on its own thread.
+        routes: path to what answers a GET there.
+        trusted: whether an IP address may open a WebSocket; not asked about a Unix socket's peers.
+        authorize: if given, asked about each request; a response refuses it.
+
+    Raises:
+        OverseerError: it cannot listen there.
+    """
+
+    def __init__(
+        self,
+        listen: Listen,
+        open_session: OpenSession,
+        *,
+        routes: Mapping[str, Route],
+        trusted: Callable[[str], bool],
+        timers: Timers,
+        limits: ConnectionLimits | None = None,
+        authorize: Callable[[Request], Response | None] | None = None,
+    ) -> None:
+        self._limits = limits or ConnectionLimits()
+        self._listener: Listener = open_listener(listen)
+        self._writer = Writer()
+        self._service = Service(
+            open_session,
+            routes,
+            trusted=trusted,
+            authorize=authorize,
+            limits=self._limits,
+            writer=self._writer,
+            timers=timers,
+        )
+        # Guards what follows; notified when a connection ends (a descriptor is free again) and at shutdown.
+        self._changed = threading.Condition(lock(Rank.LEAF, "server"))
+        self._connections: set[Connection] = set()
+        self._numbers = 0
+        self._accepting = True
+        # A daemon, but joined by stop_accepting.
+        self._acceptor = threading.Thread(target=self._accept_all, name="net-accept", daemon=True)
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def __repr__(self) -> str:
+        return f"<Server {self._listener.address} connections={len(self._connections)}>"
+
+    @property
+    def address(self) -> tuple[str, int] | str:
+        """(host, port), with the port that was chosen for 0, or the Unix socket's path."""
+        return self._listener.address
+
+    def start(self) -> None:
+        """Begin to accept; the address is taken since construction."""
+        self._acceptor.start()
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets; connections go on. Idempotent."""
+        with self._changed:
+            if not self._accepting:
+                return
+            self._accepting = False
+            self._changed.notify_all()
+        if self._acceptor.is_alive():
+            os.eventfd_write(self._wake, 1)
+            self._acceptor.join()
+        self._listener.close()
+        os.close(self._wake)
+
+    def shutdown(self, code: int = 1001, reason: str = "the server is shutting down") -> None:
+        """Stop accepting, close every client after its pending output, and join their threads.
+
+        Takes a little over ``close_timeout`` seconds at most. Idempotent.
+        """
+        self.stop_accepting()
+        deadline = time.monotonic() + self._limits.close_timeout + 0.5
+        with self._changed:
+            connections = list(self._connections)
+        for connection in connections:
+            connection.stop(code, reason)
+        for connection in connections:
+            if not connection.join(deadline - time.monotonic()):
+                _log.warning("a client's thread is still busy: %r", connection)
+        self._writer.close()
+
+    def _accept_all(self) -> None:
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        sockets = {sock.fileno(): sock for sock in self._listener.sockets}
+        for fd in sockets:
+            poll.register(fd, select.POLLIN)
+        while True:
+            ready = poll.poll()
+            if not self._accepting:
+                return
+            for fd, _ in ready:
+                if fd not in sockets:
+                    continue
+                try:
+                    self._accept(sockets[fd])
+                except Exception:
+                    _log.exception("accepting a connection failed")
+
+    def _accept(self, ready: socket.socket) -> None:
+        try:
+            sock, peer = self._listener.accept(ready)
+        except (BlockingIOError, ConnectionError):
+            return  # it is gone already
+        except OSError as error:
+            if error.errno not in _OUT_OF:
+                raise
+            # The connection stays where it is, and would be reported again at once: wait for a descriptor.
+            _log.warning("cannot accept connections: %s", error.strerror)
+            with self._changed:
+                self._changed.wait(_RETRY)
+            return
+        try:
+            self._serve(sock, peer)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _serve(self, sock: socket.socket, peer: Peer) -> None:
+        with self._changed:
+            full = len(self._connections) >= self._limits.max_connections + _HEADROOM
+            if not full:
+                self._numbers += 1
+                connection = Connection(SocketStream(sock), peer, self._service, self._numbers, self._ended)
+                self._connections.add(connection)
+        if full:
+            _refuse(sock)
+            return
+        try:
+            connection.start()
+        except RuntimeError:  # no more threads
+            self._ended(connection)
+            _log.warning("cannot serve a connection: no more threads can be started")
+            _refuse(sock)
+
+    def _ended(self, connection: Connection) -> None:
+        with self._changed:
+            self._connections.discard(connection)
+            self._changed.notify_all()
+
+
+def _refuse(sock: socket.socket) -> None:
+    """Say 503, if the socket takes it, and close."""
+    with sock:
+        try:
+            sock.send(_BUSY, socket.MSG_DONTWAIT)
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(1 << 16, socket.MSG_DONTWAIT)  # unread bytes would cut off what was sent
+        except OSError:
+            pass

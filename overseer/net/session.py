@@ -1,0 +1,56 @@
+"""What connections and the hub know of each other, and the figures that bound a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from overseer.net.outbox import Outbox
+
+__all__ = ["ConnectionLimits", "OpenSession", "Peer", "Session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end.
+
+    ``address`` is an IP address without port (an IPv4 one also when it came in over IPv6), for a Unix socket
+    the socket's path, for stdio ``""``. ``uid`` is the user at the other end of a Unix socket.
+    """
+
+    kind: Literal["tcp", "unix", "stdio"]
+    address: str
+    uid: int | None = None
+
+
+class Session(Protocol):
+    """A client as the hub sees it; called on the connection's own thread, with no lock held."""
+
+    def receive(self, data: str | bytes) -> None:
+        """One message, text or binary, of at most ``max_message`` bytes (over stdio one more: too long)."""
+
+    def closed(self) -> None:
+        """Called exactly once, last; appends to the outbox are ignored by now."""
+
+
+OpenSession = Callable[[Outbox, Peer], Session]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Bounds of every connection; sizes in bytes, times in seconds.
+
+    ``close_timeout`` bounds what is left to do after a close from either side: pending output, close frames,
+    the peer's end. A client from which nothing came for ``ping_interval`` is pinged, and closed when
+    nothing comes for another ``ping_timeout``.
+    """
+
+    buffer: int = 8 * 2**20
+    stall_timeout: float = 30.0
+    max_message: int = 2**20
+    max_connections: int = 500
+    handshake_timeout: float = 10.0
+    close_timeout: float = 1.0
+    ping_interval: float = 30.0
+    ping_timeout: float = 60.0

@@ -1,0 +1,166 @@
+"""One WebSocket: simple-websocket's server, made to run on one thread and to send through the outbox.
+
+simple-websocket would read on a thread of its own into an unbounded list, write from any thread, and hang on
+a frame that announces more than ever comes. So it is given, all through its documented hooks,
+
+- a socket (``werkzeug.socket``) that is a :class:`_Pipe`: what is sent goes into the outbox, and what is
+  received was looked at before and is read only while the client reads its answers;
+- a ``thread_class`` that starts nothing: the connection's own thread runs the loop;
+- an ``event_class`` whose ``set()``, called for each complete message, hands the message on at once.
+
+What the hub sends does not come this way at all: it is framed by :mod:`overseer.net.frames`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import simple_websocket  # type: ignore[import-untyped]
+
+from overseer.net.bytestream import ByteStream
+from overseer.net.frames import CLOSE, FrameScanner, split_frames
+from overseer.net.http import Request
+from overseer.net.keepalive import Keepalive
+from overseer.net.outbox import Outbox
+
+__all__ = ["run_websocket"]
+
+_RECEIVE = 16 * 1024  # bytes asked for at once
+_GOING_ON = {"upgrade": "websocket", "connection": "Upgrade", "host": "localhost"}
+
+
+def run_websocket(
+    request: Request,
+    stream: ByteStream,
+    outbox: Outbox,
+    *,
+    max_message: int,
+    keepalive: Keepalive,
+    opened: Callable[[], Callable[[str | bytes], None]],
+) -> None:
+    """Answer a checked upgrade and take messages until the connection closes, from either side.
+
+    Args:
+        max_message: bytes, of all its fragments; a longer one closes the connection with 1009.
+        opened: called when the answer is in the outbox; returns what is called with each message.
+    """
+    pipe = _Pipe(request.rest, stream, outbox, max_message, keepalive)
+    inbox = _Inbox(outbox)
+    loop = _Loop()
+    # Only what is needed, so no extension (compression) is ever agreed on; the values were checked.
+    headers = {name: request.headers[name] for name in ("sec-websocket-key", "sec-websocket-version")}
+    environ: dict[str, Any] = {"werkzeug.socket": pipe}
+    for name, value in {**headers, **_GOING_ON}.items():
+        environ["HTTP_" + name.upper().replace("-", "_")] = value
+    inbox.server = simple_websocket.Server.accept(
+        environ,
+        receive_bytes=_RECEIVE,
+        thread_class=loop.prepare,
+        event_class=lambda: inbox,
+    )
+    pipe.framed = True
+    inbox.handle = opened()
+    loop.run()
+    # Where the loop ended without a close frame, the connection broke.
+    outbox.close_with(1006, b"")
+
+
+class _Loop:
+    """Stands in for a thread: keeps what it should run until the connection's own thread runs it."""
+
+    def __init__(self) -> None:
+        self.name = "websocket"  # simple-websocket edits its thread's name
+        self._target: Callable[[], None] | None = None
+
+    def prepare(self, target: Callable[[], None]) -> _Loop:
+        self._target = target
+        return self
+
+    def start(self) -> None:
+        """Too early: the hub does not know of the connection yet."""
+
+    def run(self) -> None:
+        assert self._target is not None
+        self._target()
+
+
+class _Inbox:
+    """Stands in for an event: instead of waking a reader it is the reader."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self.server: Any = None
+        self.handle: Callable[[str | bytes], None] = lambda data: None
+
+    def set(self) -> None:
+        """A message is complete, or the connection has ended."""
+        while self.server is not None:
+            self._outbox.wait_until_bounded()
+            try:
+                message = self.server.receive(timeout=0)
+            except simple_websocket.ConnectionClosed:
+                return
+            if message is None:
+                return
+            if not self._outbox.closed:
+                self.handle(message)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Asked by ``receive`` when it has nothing: then nothing comes before the next ``set``."""
+        return False
+
+    def clear(self) -> None:
+        """Nothing is kept."""
+
+
+class _Pipe:
+    """Stands in for a socket."""
+
+    def __init__(
+        self, rest: bytes, stream: ByteStream, outbox: Outbox, max_message: int, keepalive: Keepalive
+    ) -> None:
+        self._rest = rest  # came with the request
+        self._stream = stream
+        self._outbox = outbox
+        self._scanner = FrameScanner(max_message)
+        self._max_message = max_message
+        self._too_long = False
+        self._keepalive = keepalive
+        self.framed = False  # the handshake is over, what is sent are frames
+
+    def recv(self, size: int) -> bytes:
+        if self._too_long:  # what came before it has been dealt with
+            self._outbox.close(1009, f"a message may be {self._max_message} bytes long")
+        self._outbox.wait_until_bounded()
+        data, self._rest = self._rest, b""
+        if not data and not self._outbox.closed:
+            with self._keepalive:
+                data = self._stream.receive(size)
+        if self._outbox.closed:  # the end of the loop; what still comes is of no interest
+            return b""
+        good = self._scanner.scan(data)
+        if good < len(data):
+            self._too_long = True
+            data = data[:good]
+            if not data:
+                return self.recv(size)
+        return data
+
+    def send(self, data: bytes) -> int:
+        if not self.framed:
+            self._outbox.append_frame(bytes(data))
+        else:
+            for opcode, frame in split_frames(bytes(data)):
+                if opcode == CLOSE:
+                    self._outbox.close_with(int.from_bytes(frame[2:4], "big") or 1005, frame)
+                else:
+                    self._outbox.append_frame(frame)
+        self._outbox.flush()
+        return len(data)
+
+    def close(self) -> None:
+        """The connection sees to that."""
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
