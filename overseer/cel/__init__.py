@@ -1,0 +1,89 @@
+"""CEL: the expressions of ``validate`` and of output conditions, compiled to closures.
+
+``compile_cel`` and ``compile_condition`` parse, check and compile; what is not understood or can never
+work is refused there, with its place. The grammar is cel-python's, the behaviour that of cel-go in its
+default environment; docs/design.md says where and why they differ.
+
+Importing this package is cheap: the parser and all that goes with it are loaded when the first
+expression is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..errors import CelError
+from .statictypes import (
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DURATION,
+    DYN,
+    INT,
+    NULL,
+    STRING,
+    TIMESTAMP,
+    UINT,
+    CelType,
+    list_of,
+    map_of,
+)
+
+if TYPE_CHECKING:
+    from .program import Condition, Program
+
+__all__ = [
+    "BOOL",
+    "BYTES",
+    "DOUBLE",
+    "DURATION",
+    "DYN",
+    "INT",
+    "NULL",
+    "STRING",
+    "TIMESTAMP",
+    "UINT",
+    "CelError",
+    "CelType",
+    "compile_cel",
+    "compile_condition",
+    "eval_cel_bool",
+    "list_of",
+    "map_of",
+]
+
+
+def compile_cel(expression: str, *, variables: Mapping[str, CelType] | None = None) -> Program:
+    """Compile a condition over ``variables``, by default the string ``value``.
+
+    Raises:
+        CelError: it is not understood, can never work or gives no bool; with line and column.
+    """
+    from .program import build_program
+
+    return build_program(expression, {"value": STRING} if variables is None else variables, result=BOOL)
+
+
+def eval_cel_bool(program: Program, value: object) -> bool:
+    """What ``program`` says of ``value``: of its one variable or, given a mapping, of all of them by name.
+
+    Raises:
+        CelError: the evaluation ends in an error or gives no bool.
+    """
+    by_name = value if isinstance(value, Mapping) and len(program.variables) != 1 else None
+    result = program.evaluate(by_name if by_name is not None else dict.fromkeys(program.variables, value))
+    if result is True or result is False:
+        return result
+    raise CelError("the expression gave no bool")
+
+
+def compile_condition(expression: str) -> Condition:
+    """Compile a filter over lines of output, which sees ``output.stream``, ``output.data`` and ``output.json``.
+
+    Raises:
+        CelError: it is not understood, can never work or gives no bool; with line and column.
+    """
+    from .program import build_condition
+
+    return build_condition(expression)

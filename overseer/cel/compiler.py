@@ -1,0 +1,237 @@
+"""A checked expression to one closure.
+
+A closure takes the frame, a list made for one evaluation (or for one batch of lines), whose slots hold
+variables; it returns a plain value or raises EvaluationError. Closures keep nothing between calls, so a
+compiled expression may run on any number of threads at once. What is constant is computed here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, Protocol
+
+from ..errors import CelError
+from . import special
+from .checker import Checked
+from .code import Code, Run, constant
+from .functions import FUNCTIONS
+from .statictypes import BOOL, CelType
+from .syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
+from .values import EvaluationError, UInt, iterate, map_key, no_overload, type_name
+
+__all__ = ["Variables", "compile_tree"]
+
+
+class Variables(Protocol):
+    """Where the values of variables are found."""
+
+    #: The slots of a frame that are taken by variables, before those of macros.
+    slots: int
+
+    def load(self, name: str) -> Code:
+        """The code that gives the variable ``name``."""
+
+    def load_field(self, name: str, field: str) -> Code | None:
+        """A shorter way to ``name.field``, if there is one."""
+
+
+def compile_tree(root: Node, checked: Checked, variables: Variables) -> tuple[Code, int]:
+    """The code of an expression and the number of slots that its frame has.
+
+    Raises:
+        CelError: a constant in it cannot be used (a bad regular expression).
+    """
+    compiler = _Compiler(checked, variables)
+    return compiler.compile(root), compiler.slots
+
+
+class _Compiler:
+    def __init__(self, checked: Checked, variables: Variables) -> None:
+        self._checked = checked
+        self._variables = variables
+        self._scopes: list[tuple[str, int, CelType]] = []  # of macros: name, slot, type; the innermost last
+        self.slots = variables.slots
+
+    def compile(self, node: Node) -> Code:
+        match node:
+            case Literal():
+                return constant(node.value, self._checked.types[node])
+            case Ident():
+                return self._ident(node)
+            case Select():
+                return self._select(node)
+            case Has():
+                return self._has(node)
+            case Call():
+                return self._call(node)
+            case ListLiteral():
+                return self._list(node)
+            case MapLiteral():
+                return self._map(node)
+            case Macro():
+                return self._macro(node)
+        raise CelError("not understood", line=node.line, column=node.column)
+
+    def _ident(self, node: Ident) -> Code:
+        if node in self._checked.type_names:
+            return constant(self._checked.type_names[node], self._checked.types[node])
+        for name, slot, kind in reversed(self._scopes):
+            if name == node.name:
+                return Code(itemgetter(slot), kind)
+        return self._variables.load(node.name.removeprefix("."))
+
+    def _field_of_variable(self, node: Select | Has) -> Code | None:
+        operand = node.operand
+        if not isinstance(operand, Ident) or any(name == operand.name for name, _, _ in self._scopes):
+            return None
+        return self._variables.load_field(operand.name.removeprefix("."), node.field)
+
+    def _select(self, node: Select) -> Code:
+        if node in self._checked.type_names:
+            return constant(self._checked.type_names[node], self._checked.types[node])
+        shortcut = self._field_of_variable(node)
+        if shortcut is not None:
+            return shortcut
+        return self._applied(special.select(node.field), [self.compile(node.operand)], self._checked.types[node])
+
+    def _has(self, node: Has) -> Code:
+        if self._field_of_variable(node) is not None:
+            return constant(True, BOOL)
+        return self._applied(special.has(node.field), [self.compile(node.operand)], BOOL)
+
+    def _call(self, node: Call) -> Code:
+        args = [self.compile(operand) for operand in node.operands]
+        kind = self._checked.types[node]
+        match node.function:
+            case "_&&_":
+                return special.all_of(args)
+            case "_||_":
+                return special.any_of(args)
+            case "_?_:_":
+                return special.choice(*args, kind=kind)
+        run = FUNCTIONS[node.function].run
+        assert run is not None
+        try:
+            specialised = special.specialised(node.function, args)
+        except EvaluationError as error:
+            where = node.args[-1]
+            raise CelError(str(error), line=where.line, column=where.column) from None
+        if specialised is not None and not all(arg.is_constant for arg in args):
+            return Code(specialised, kind)
+        return self._applied(run, args, kind)
+
+    def _applied(self, function: Callable[..., object], args: Sequence[Code], kind: CelType) -> Code:
+        """``function`` over the values of ``args``, now if they are all constant."""
+        if all(arg.is_constant for arg in args):
+            try:
+                return constant(function(*(arg.value for arg in args)), kind)
+            except EvaluationError:
+                pass  # it stays an error of the evaluation, where && or || may absorb it
+        return Code(_apply(function, [arg.run for arg in args]), kind)
+
+    def _list(self, node: ListLiteral) -> Code:
+        items = [self.compile(item) for item in node.items]
+        return self._applied(lambda *values: list(values), items, self._checked.types[node])
+
+    def _map(self, node: MapLiteral) -> Code:
+        flat = [self.compile(each) for entry in node.entries for each in entry]
+        return self._applied(_make_map, flat, self._checked.types[node])
+
+    def _macro(self, node: Macro) -> Code:
+        within = self.compile(node.range)
+        element = self._checked.types[node.range]
+        slot = max([self._variables.slots, *(used + 1 for _, used, _ in self._scopes)])
+        self.slots = max(self.slots, slot + 1)
+        variable = element.params[0] if element.params else element
+        self._scopes.append((node.variable, slot, variable))
+        predicate = special.bool_run(self.compile(node.predicate)) if node.predicate is not None else None
+        transform = self.compile(node.transform).run if node.transform is not None else None
+        self._scopes.pop()
+        return Code(_loop(node.kind, within.run, slot, predicate, transform), self._checked.types[node])
+
+
+def _apply(function: Callable[..., Any], args: Sequence[Run]) -> Run:
+    if len(args) == 1:
+        (only,) = args
+        return lambda frame: function(only(frame))
+    if len(args) == 2:
+        left, right = args
+        return lambda frame: function(left(frame), right(frame))
+    return lambda frame: function(*[arg(frame) for arg in args])
+
+
+def _make_map(*flat: Any) -> dict[object, object]:
+    made: dict[object, object] = {}
+    for key, value in zip(flat[::2], flat[1::2], strict=True):
+        if key.__class__ not in _KEYS:
+            raise EvaluationError(f"a map's key cannot be of type {type_name(key)}")
+        made[map_key(key)] = value
+    return made
+
+
+_KEYS = frozenset({bool, int, UInt, str})
+
+
+def _loop(kind: str, within: Run, slot: int, predicate: Run | None, transform: Run | None) -> Run:
+    if transform is not None:
+        return _map_loop(within, slot, predicate, transform)
+    assert predicate is not None
+    return _LOOPS[kind](within, slot, predicate)
+
+
+def _quantifier(decisive: bool) -> Callable[[Run, int, Run], Run]:
+    """all() is decided by a false, exists() by a true; an error counts only when nothing decides."""
+
+    def make(within: Run, slot: int, predicate: Run) -> Run:
+        def run(frame: list[Any]) -> bool:
+            failed: EvaluationError | None = None
+            for frame[slot] in iterate(within(frame)):
+                try:
+                    if predicate(frame) is decisive:
+                        return decisive
+                except EvaluationError as error:
+                    failed = failed or error
+            if failed is not None:
+                raise failed
+            return not decisive
+
+        return run
+
+    return make
+
+
+def _exists_one(within: Run, slot: int, predicate: Run) -> Run:
+    def run(frame: list[Any]) -> bool:
+        count = 0
+        for frame[slot] in iterate(within(frame)):
+            count += predicate(frame)
+        return count == 1
+
+    return run
+
+
+def _filter(within: Run, slot: int, predicate: Run) -> Run:
+    def run(frame: list[Any]) -> list[object]:
+        return [frame[slot] for frame[slot] in iterate(within(frame)) if predicate(frame)]
+
+    return run
+
+
+def _map_loop(within: Run, slot: int, predicate: Run | None, transform: Run) -> Run:
+    def run(frame: list[Any]) -> list[object]:
+        return [
+            transform(frame)
+            for frame[slot] in iterate(within(frame))
+            if predicate is None or predicate(frame)
+        ]
+
+    return run
+
+
+_LOOPS: dict[str, Callable[[Run, int, Run], Run]] = {
+    "all": _quantifier(False),
+    "exists": _quantifier(True),
+    "exists_one": _exists_one,
+    "filter": _filter,
+}

@@ -1,0 +1,131 @@
+"""The standard functions and operators: what they take and give, and what carries them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from . import conversions, operators, texts, times
+from .statictypes import (
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DURATION,
+    DYN,
+    INT,
+    STRING,
+    TIMESTAMP,
+    UINT,
+    CelType,
+    list_of,
+    map_of,
+    parameter,
+    type_of,
+)
+
+__all__ = ["FUNCTIONS", "Function", "Overload"]
+
+
+@dataclass(frozen=True, slots=True)
+class Overload:
+    params: tuple[CelType, ...]
+    result: CelType
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One name. ``overloads`` are for ``f(x)``, ``methods`` for ``x.f()``, whose target counts as first parameter.
+
+    ``run`` takes plain values of any type and raises EvaluationError for those no overload takes; it is
+    None for what does not evaluate all its arguments, which the compiler knows by name.
+    """
+
+    run: Callable[..., object] | None
+    overloads: tuple[Overload, ...] = ()
+    methods: tuple[Overload, ...] = ()
+
+
+_A, _B = parameter("A"), parameter("B")
+_LIST, _MAP = list_of(_A), map_of(_A, _B)
+_ORDERED = (BOOL, INT, UINT, DOUBLE, STRING, BYTES, TIMESTAMP, DURATION)
+
+
+def _same(result: CelType | None, *types: CelType) -> tuple[Overload, ...]:
+    """A binary overload for each of ``types``; without a ``result`` it gives the type it takes."""
+    return tuple(Overload((each, each), result or each) for each in types)
+
+
+def _from(result: CelType, *types: CelType) -> tuple[Overload, ...]:
+    """A unary overload for each of ``types``."""
+    return tuple(Overload((each,), result) for each in types)
+
+
+def _accessor(name: str, *, of_duration: bool = False) -> Function:
+    methods = (Overload((TIMESTAMP,), INT), Overload((TIMESTAMP, STRING), INT))
+    return Function(times.ACCESSORS[name], methods=methods + (_from(INT, DURATION) if of_duration else ()))
+
+
+_SIZES = _from(INT, STRING, BYTES, _LIST, _MAP)
+_TEXT_TEST = (Overload((STRING, STRING), BOOL),)
+
+FUNCTIONS: Mapping[str, Function] = {
+    "_?_:_": Function(None, (Overload((BOOL, _A, _A), _A),)),
+    "_&&_": Function(None, (Overload((BOOL, BOOL), BOOL),)),
+    "_||_": Function(None, (Overload((BOOL, BOOL), BOOL),)),
+    "!_": Function(operators.negate_bool, _from(BOOL, BOOL)),
+    "-_": Function(operators.negate, (*_from(INT, INT), *_from(DOUBLE, DOUBLE))),
+    "_==_": Function(operators.equal, (Overload((_A, _A), BOOL),)),
+    "_!=_": Function(operators.not_equal, (Overload((_A, _A), BOOL),)),
+    "_<_": Function(operators.less, _same(BOOL, *_ORDERED)),
+    "_<=_": Function(operators.less_equal, _same(BOOL, *_ORDERED)),
+    "_>_": Function(operators.greater, _same(BOOL, *_ORDERED)),
+    "_>=_": Function(operators.greater_equal, _same(BOOL, *_ORDERED)),
+    "@in": Function(operators.contained, (Overload((_A, _LIST), BOOL), Overload((_A, _MAP), BOOL))),
+    "_[_]": Function(operators.index, (Overload((_LIST, INT), _A), Overload((_MAP, _A), _B))),
+    "_+_": Function(
+        operators.add,
+        (
+            *_same(None, INT, UINT, DOUBLE, STRING, BYTES, _LIST, DURATION),
+            Overload((TIMESTAMP, DURATION), TIMESTAMP),
+            Overload((DURATION, TIMESTAMP), TIMESTAMP),
+        ),
+    ),
+    "_-_": Function(
+        operators.subtract,
+        (
+            *_same(None, INT, UINT, DOUBLE, DURATION),
+            Overload((TIMESTAMP, DURATION), TIMESTAMP),
+            Overload((TIMESTAMP, TIMESTAMP), DURATION),
+        ),
+    ),
+    "_*_": Function(operators.multiply, _same(None, INT, UINT, DOUBLE)),
+    "_/_": Function(operators.divide, _same(None, INT, UINT, DOUBLE)),
+    "_%_": Function(operators.modulo, _same(None, INT, UINT)),
+    "size": Function(operators.size, _SIZES, _SIZES),
+    "contains": Function(texts.contains, methods=_TEXT_TEST),
+    "startsWith": Function(texts.starts_with, methods=_TEXT_TEST),
+    "endsWith": Function(texts.ends_with, methods=_TEXT_TEST),
+    "matches": Function(texts.matches, _TEXT_TEST, _TEXT_TEST),
+    "type": Function(conversions.type_of_value, (Overload((_A,), type_of(_A)),)),
+    "dyn": Function(lambda value: value, (Overload((_A,), DYN),)),
+    "bool": Function(conversions.to_bool, _from(BOOL, BOOL, STRING)),
+    "bytes": Function(conversions.to_bytes, _from(BYTES, BYTES, STRING)),
+    "double": Function(conversions.to_double, _from(DOUBLE, DOUBLE, INT, UINT, STRING)),
+    "int": Function(conversions.to_int, _from(INT, INT, UINT, DOUBLE, STRING, TIMESTAMP, DURATION)),
+    "uint": Function(conversions.to_uint, _from(UINT, UINT, INT, DOUBLE, STRING)),
+    "string": Function(
+        conversions.to_string, _from(STRING, STRING, BOOL, INT, UINT, DOUBLE, BYTES, TIMESTAMP, DURATION)
+    ),
+    "duration": Function(conversions.to_duration, _from(DURATION, DURATION, STRING, INT)),
+    "timestamp": Function(conversions.to_timestamp, _from(TIMESTAMP, TIMESTAMP, STRING, INT)),
+    "getFullYear": _accessor("getFullYear"),
+    "getMonth": _accessor("getMonth"),
+    "getDate": _accessor("getDate"),
+    "getDayOfMonth": _accessor("getDayOfMonth"),
+    "getDayOfWeek": _accessor("getDayOfWeek"),
+    "getDayOfYear": _accessor("getDayOfYear"),
+    "getHours": _accessor("getHours", of_duration=True),
+    "getMinutes": _accessor("getMinutes", of_duration=True),
+    "getSeconds": _accessor("getSeconds", of_duration=True),
+    "getMilliseconds": _accessor("getMilliseconds", of_duration=True),
+}

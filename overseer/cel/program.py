@@ -1,0 +1,187 @@
+"""Compiled expressions as the rest of the program uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Final
+
+from ..errors import CelError
+from .checker import Checked, check
+from .code import Code, Run, constant
+from .compiler import compile_tree
+from .jsonlines import json_object
+from .parser import parse
+from .statictypes import BOOL, DYN, STRING, CelType, map_of, record_of
+from .syntax import Node
+from .values import EvaluationError, as_value
+
+__all__ = ["Condition", "Program", "build_condition", "build_program"]
+
+
+class _Slots:
+    """Variables that each have a slot of the frame."""
+
+    def __init__(self, variables: Mapping[str, CelType]) -> None:
+        self._variables = dict(variables)
+        self.slots = len(self._variables)
+
+    def load(self, name: str) -> Code:
+        return Code(itemgetter(list(self._variables).index(name)), self._variables[name])
+
+    def load_field(self, name: str, field: str) -> Code | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled expression. Immutable, may be used by any number of threads at once."""
+
+    expression: str
+    variables: tuple[str, ...]
+    #: What it gives when that needs no variable.
+    constant: bool | None
+    _run: Run
+    _slots: int
+
+    def evaluate(self, values: Mapping[str, object]) -> Any:
+        """The expression's value, ``values`` having every variable.
+
+        Raises:
+            CelError: the evaluation ends in an error, or a value has no counterpart in the language.
+        """
+        try:
+            frame = [as_value(values[name]) for name in self.variables]
+            frame += [None] * (self._slots - len(frame))
+            return self._run(frame)
+        except EvaluationError as error:
+            raise CelError(str(error)) from None
+        except RecursionError:
+            raise CelError("a value is nested too deeply") from None
+
+
+def build_program(expression: str, variables: Mapping[str, CelType], *, result: CelType | None) -> Program:
+    """Parse, check and compile ``expression``; ``result`` is the type it must have, if any."""
+    root, checked = _checked(expression, variables, result)
+    code, slots = compile_tree(root, checked, _Slots(variables))
+    known = code.value if code.is_constant and code.value.__class__ is bool else None
+    return Program(expression, tuple(variables), known, code.run, slots)
+
+
+def _checked(expression: str, variables: Mapping[str, CelType], result: CelType | None) -> tuple[Node, Checked]:
+    try:
+        root = parse(expression)
+        checked = check(root, variables)
+    except RecursionError:  # only when called from deep down a stack
+        raise CelError("the expression is nested too deeply") from None
+    if result is not None:
+        found = checked.types[root]
+        if found not in (result, DYN):
+            raise CelError(f"the result must be a {result}, not {found}", line=root.line, column=root.column)
+    return root, checked
+
+
+# The frame of a condition: the line, and its JSON once it was asked for. Macros' variables follow.
+_DATA: Final = 0
+_JSON: Final = 1
+_STREAM: Final = 2
+_OUTPUT: Final = record_of({"stream": STRING, "data": STRING, "json": map_of(STRING, DYN)})
+
+
+def _load_json(frame: list[Any]) -> dict[str, Any]:
+    """``output.json``, parsed the first time it is looked at."""
+    found: dict[str, Any] | None = frame[_JSON]
+    if found is None:
+        found = frame[_JSON] = json_object(frame[_DATA])
+    return found
+
+
+class _OutputSlots:
+    """The variable ``output``; with a ``stream`` its stream is constant."""
+
+    slots = 3
+
+    def __init__(self, stream: str | None) -> None:
+        self._fields = {
+            "stream": Code(itemgetter(_STREAM), STRING) if stream is None else constant(stream, STRING),
+            "data": Code(itemgetter(_DATA), STRING),
+            "json": Code(_load_json, map_of(STRING, DYN)),
+        }
+
+    def load(self, name: str) -> Code:
+        """``output`` as a whole, for ``output["data"]``: a map made when it is looked at."""
+        return Code(
+            lambda frame: {"stream": frame[_STREAM], "data": frame[_DATA], "json": _load_json(frame)}, _OUTPUT
+        )
+
+    def load_field(self, name: str, field: str) -> Code | None:
+        return self._fields.get(field)
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """A condition for one stream."""
+
+    run: Run
+    slots: int
+    constant: bool | None
+
+
+class Condition:
+    """A compiled filter over lines of output. Immutable, may be used by any number of threads at once."""
+
+    __slots__ = ("_other", "_variants", "expression")
+
+    def __init__(self, expression: str, variants: Mapping[str, _Variant], other: _Variant) -> None:
+        self.expression = expression
+        self._variants = variants  # for the streams that processes have
+        self._other = other
+
+    def __repr__(self) -> str:
+        return f"Condition({self.expression!r})"
+
+    @property
+    def constant(self) -> bool | None:
+        """What it says of every line of every stream, if that needs no line: False switches output off."""
+        return self._other.constant
+
+    def constant_for(self, stream: str) -> bool | None:
+        """What it says of every line of ``stream``, if that needs no line."""
+        return self._variants.get(stream, self._other).constant
+
+    def passes(self, stream: str, line: str) -> bool:
+        """Whether ``line`` passes; an error of the evaluation means that it does not."""
+        return bool(self.filter(stream, [line]))
+
+    def filter(self, stream: str, lines: list[str]) -> list[str]:
+        """The lines that pass, in order; ``lines`` itself when all do without a look at them."""
+        variant = self._variants.get(stream, self._other)
+        if variant.constant is not None:
+            return lines if variant.constant else []
+        run = variant.run
+        # One frame for the batch: it is this call's own, so other threads cannot see it.
+        frame: list[Any] = [None] * variant.slots
+        frame[_STREAM] = stream
+        passed: list[str] = []
+        for line in lines:
+            frame[_DATA] = line
+            frame[_JSON] = None
+            try:
+                if run(frame) is True:
+                    passed.append(line)
+            except (EvaluationError, RecursionError):
+                pass  # by design: what cannot be decided is dropped
+        return passed
+
+
+def build_condition(expression: str) -> Condition:
+    """Parse, check and compile a condition over ``output``."""
+    root, checked = _checked(expression, {"output": _OUTPUT}, BOOL)
+
+    def variant(stream: str | None) -> _Variant:
+        code, slots = compile_tree(root, checked, _OutputSlots(stream))
+        known = (code.value is True) if code.is_constant else None
+        return _Variant(code.run, slots, known)
+
+    return Condition(expression, {stream: variant(stream) for stream in ("stdout", "stderr")}, variant(None))

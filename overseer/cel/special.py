@@ -1,0 +1,251 @@
+"""Closures made to measure: logic that absorbs errors, fields, and the operators whose right side is constant.
+
+A condition over output lines runs for every line, and nearly always it is a few tests of the line, or of
+a field, against constants; these run without a look at what the constant is.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .code import Code, Run, constant
+from .functions import FUNCTIONS
+from .statictypes import BOOL, CelType
+from .texts import compile_pattern
+from .values import EvaluationError, UInt, no_overload, type_name
+
+__all__ = ["all_of", "any_of", "bool_run", "choice", "has", "select", "specialised"]
+
+_MISSING = object()
+_SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "null_type"})
+
+
+def bool_run(code: Code) -> Run:
+    """The run of ``code``, made to raise when it gives no bool."""
+    if code.type == BOOL:
+        return code.run
+    run = code.run
+
+    def checked(frame: list[Any]) -> bool:
+        value = run(frame)
+        if value is True or value is False:
+            return value
+        raise EvaluationError(f"a bool is needed, not a value of type {type_name(value)}")
+
+    return checked
+
+
+def any_of(args: Sequence[Code]) -> Code:
+    """``a || b || ...``: true if one is, whatever errors the others have."""
+    return _logic(args, decisive=True)
+
+
+def all_of(args: Sequence[Code]) -> Code:
+    """``a && b && ...``: false if one is, whatever errors the others have."""
+    return _logic(args, decisive=False)
+
+
+def _logic(args: Sequence[Code], *, decisive: bool) -> Code:
+    if any(arg.is_constant and arg.value is decisive for arg in args):
+        return constant(decisive, BOOL)
+    left = [bool_run(arg) for arg in args if not (arg.is_constant and arg.value is (not decisive))]
+    if not left:
+        return constant(not decisive, BOOL)
+    if len(left) == 1:
+        return Code(left[0], BOOL)
+    if len(left) == 2:
+        return Code((_either if decisive else _both)(*left), BOOL)
+    return Code(_chain(left, decisive), BOOL)
+
+
+def _either(left: Run, right: Run) -> Run:
+    def run(frame: list[Any]) -> bool:
+        try:
+            if left(frame):
+                return True
+        except EvaluationError:
+            if right(frame):
+                return True
+            raise
+        return right(frame)  # type: ignore[no-any-return]
+
+    return run
+
+
+def _both(left: Run, right: Run) -> Run:
+    def run(frame: list[Any]) -> bool:
+        try:
+            if not left(frame):
+                return False
+        except EvaluationError:
+            if not right(frame):
+                return False
+            raise
+        return right(frame)  # type: ignore[no-any-return]
+
+    return run
+
+
+def _chain(parts: Sequence[Run], decisive: bool) -> Run:
+    def run(frame: list[Any]) -> bool:
+        failed: EvaluationError | None = None
+        for part in parts:
+            try:
+                if part(frame) is decisive:
+                    return decisive
+            except EvaluationError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return not decisive
+
+    return run
+
+
+def choice(condition: Code, then: Code, other: Code, *, kind: CelType) -> Code:
+    """``condition ? then : other``"""
+    if condition.is_constant and condition.value.__class__ is bool:
+        return then if condition.value else other
+    test, yes, no = bool_run(condition), then.run, other.run
+    return Code(lambda frame: yes(frame) if test(frame) else no(frame), kind)
+
+
+def select(field: str) -> Callable[[Any], object]:
+    """``operand.field`` as a function of the operand."""
+
+    def run(operand: Any) -> object:
+        if operand.__class__ is dict:
+            found = operand.get(field, _MISSING)
+            if found is not _MISSING:
+                return found
+        raise EvaluationError(f"no such key: {field}")
+
+    return run
+
+
+def has(field: str) -> Callable[[Any], bool]:
+    """``has(operand.field)`` as a function of the operand: what has no fields has not this one."""
+
+    def run(operand: Any) -> bool:
+        if operand.__class__ is list:
+            raise EvaluationError("a list's index must be an int")
+        return operand.__class__ is dict and field in operand
+
+    return run
+
+
+def specialised(function: str, args: Sequence[Code]) -> Run | None:
+    """A faster closure for this call, if there is one.
+
+    Raises:
+        EvaluationError: the constant on its right can never be used (a bad regular expression).
+    """
+    if len(args) != 2:
+        return None
+    left, right = args
+    if function in _TEXT_TESTS and right.is_constant and right.value.__class__ is str:
+        return _TEXT_TESTS[function](left, right.value)
+    if function in ("_==_", "_!=_"):
+        return _equality(left, right, function == "_==_")
+    if function in _ORDERINGS and right.is_constant and right.value.__class__ in (int, float, UInt):
+        return _number_test(function, left.run, right.value)
+    if function == "@in" and right.is_constant and right.value.__class__ is list:
+        return _one_of_strings(left.run, right.value)
+    return None
+
+
+def _text_test(name: str, make: Callable[[str], Callable[[Any], bool]]) -> Callable[[Code, str], Run]:
+    """For ``text.name(constant)``; ``make`` gives the test for one constant."""
+
+    def made(left: Code, value: str) -> Run:
+        test, load = make(value), left.run
+        if left.type.name == "string":
+            return lambda frame: test(load(frame))
+
+        def run(frame: list[Any]) -> bool:
+            text = load(frame)
+            if text.__class__ is str:
+                return test(text)
+            raise no_overload(name, text, value)
+
+        return run
+
+    return made
+
+
+def _contains(left: Code, value: str) -> Run:
+    load = left.run
+    if left.type.name == "string":
+        return lambda frame: value in load(frame)
+    return _text_test("contains", lambda part: lambda text: part in text)(left, value)
+
+
+_TEXT_TESTS: dict[str, Callable[[Code, str], Run]] = {
+    "contains": _contains,
+    "startsWith": _text_test("startsWith", lambda part: lambda text: text.startswith(part)),
+    "endsWith": _text_test("endsWith", lambda part: lambda text: text.endswith(part)),
+    "matches": _text_test("matches", compile_pattern),
+}
+
+
+def _equality(left: Code, right: Code, wanted: bool) -> Run | None:
+    """``==`` or ``!=`` where Python's own says the same: see :func:`overseer.cel.values.equal` for the rest."""
+    if left.is_constant:
+        left, right = right, left
+    load = left.run
+    if right.is_constant:
+        value = right.value
+        kind = value.__class__
+        if kind is str:  # only a str equals a str
+            return (lambda frame: load(frame) == value) if wanted else (lambda frame: load(frame) != value)
+        if kind is bool or value is None:
+            return (lambda frame: load(frame) is value) if wanted else (lambda frame: load(frame) is not value)
+        if kind is int or kind is float or kind is UInt:
+
+            def run(frame: list[Any]) -> bool:
+                found = load(frame)
+                return (found == value and found.__class__ is not bool) is wanted
+
+            return run
+    if left.type == right.type and left.type.name in _SCALARS:
+        other = right.run
+        return (lambda frame: load(frame) == other(frame)) if wanted else (lambda frame: load(frame) != other(frame))
+    return None
+
+
+_ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
+    "_<_": operator.lt,
+    "_<=_": operator.le,
+    "_>_": operator.gt,
+    "_>=_": operator.ge,
+}
+
+
+def _number_test(function: str, load: Run, value: float) -> Run | None:
+    if value != value:
+        return None
+    compare, general = _ORDERINGS[function], FUNCTIONS[function].run
+    assert general is not None
+
+    def run(frame: list[Any]) -> object:
+        found = load(frame)
+        kind = found.__class__
+        if kind is int or (kind is float and found == found):
+            return compare(found, value)
+        return general(found, value)
+
+    return run
+
+
+def _one_of_strings(load: Run, values: list[object]) -> Run | None:
+    if not all(value.__class__ is str for value in values):
+        return None
+    strings = frozenset(values)
+
+    def run(frame: list[Any]) -> bool:
+        found = load(frame)
+        return found.__class__ is str and found in strings
+
+    return run
