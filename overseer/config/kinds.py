@@ -287,14 +287,14 @@ class Signal(Kind):
     label = "signal"
 
     def read(self, node: Node, spot: Spot) -> str:
-        text = self._scalar(node, "the name of a signal").text.upper()
+        name = self._scalar(node, "the name of a signal").text.upper().removeprefix("SIG")
         try:
-            if text.isascii() and text.isdigit():
-                return signal.Signals(int(text[:5])).name
-            return signal.Signals["SIG" + text.removeprefix("SIG")].name
+            if name.isascii() and name.isdigit():
+                return signal.Signals(int(name[:5])).name
+            return signal.Signals[f"SIG{name}"].name
         except (KeyError, ValueError):
-            guess = near("SIG" + text.removeprefix("SIG"), [each.name for each in signal.Signals])
-            hint = f"; did you mean {guess}?" if guess else ", such as SIGTERM"
+            guess = near(name, [each.name.removeprefix("SIG") for each in signal.Signals])
+            hint = f"; did you mean SIG{guess}?" if guess else ", such as SIGTERM"
             raise ValueError(f"expected the name of a signal, found {describe_node(node)}{hint}") from None
 
 

@@ -32,7 +32,9 @@ class Listen:
     def __str__(self) -> str:
         if self.kind == "tcp":
             return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-        return self.path if self.kind == "unix" else "stdio"
+        if self.kind == "unix":
+            return self.path if self.path.startswith(("/", "./")) else f"unix:{self.path}"
+        return "stdio"
 
 
 def parse_listen(text: str) -> Listen:
@@ -53,7 +55,7 @@ def parse_listen(text: str) -> Listen:
     if text.isascii() and text.isdigit():
         return Listen("tcp", port=_port(text))
     host, colon, port = text.rpartition(":")
-    if not colon:
+    if not colon or text.endswith("]"):
         raise ValueError(f"no port in it: {_FORMS}")
     return Listen("tcp", host=_host(host), port=_port(port))
 

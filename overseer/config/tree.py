@@ -138,9 +138,7 @@ def to_value(node: Node) -> Any:
     if node.tag == "int" and len(text) < 1000:  # Python refuses to convert numbers of thousands of digits
         return TextInt(int(text, 0 if text[:2] in ("0x", "0o") else 10), text)
     if node.tag == "float":
-        return TextFloat(
-            float(text.replace(".inf", "inf").replace(".nan", "nan") if "n" in text.lower() else text), text
-        )
+        return TextFloat(float(text.lower().replace(".inf", "inf").replace(".nan", "nan")), text)
     return text
 
 
