@@ -1,0 +1,5 @@
+import sys
+
+from overseer.ctl.command import main
+
+sys.exit(main())
