@@ -1,0 +1,29 @@
+"""OS processes: starting them, finding a run's whole tree, ending it, reaping, and the guardian."""
+
+from __future__ import annotations
+
+from overseer.processes.ending import Ending
+from overseer.processes.guardian import Guardian, guardian
+from overseer.processes.policy import StopPolicy
+from overseer.processes.registry import Entry, adopt_orphans, reap_orphans, registry
+from overseer.processes.spawn import SECRETS, Child, raise_file_limit, spawn
+from overseer.processes.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree
+
+__all__ = [
+    "RUN_VARIABLE",
+    "SECRETS",
+    "SERVER_VARIABLE",
+    "Child",
+    "Ending",
+    "Entry",
+    "Guardian",
+    "Process",
+    "StopPolicy",
+    "Tree",
+    "adopt_orphans",
+    "guardian",
+    "raise_file_limit",
+    "reap_orphans",
+    "registry",
+    "spawn",
+]

@@ -1,0 +1,266 @@
+"""The server's side of the guardian: a small process that ends every run when the server is killed outright.
+
+It is told of each run over a pipe: before the spawn, with the leader's pid, and when nothing of it is left. When the
+pipe ends or the server's pidfd says that it is dead, it ends what it was told of (see :mod:`guardian_main`). One
+thread here waits for the guardian to die and replaces it, giving the new one the whole list.
+
+What a run's threads say goes straight into the pipe, which never blocks; only when it is full, or while a guardian
+is being replaced, it is kept in memory and passed on by that thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+
+from overseer.locks import Rank, assert_none_held, lock
+from overseer.processes.registry import Entry, registry
+
+__all__ = ["Guardian", "guardian"]
+
+_log = logging.getLogger(__name__)
+
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); import guardian_main; guardian_main.main(sys.argv[2:])"
+_KEPT = 20_000  # lines kept for a guardian that does not read; then it is taken for stuck and replaced
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 60.0
+_EXIT_S = 5.0
+
+
+class Guardian:
+    """At most one for each server process. :meth:`start` and :meth:`stop` on one thread."""
+
+    def __init__(self) -> None:
+        # Guards what follows. A write to the pipe, which is non-blocking, is allowed under it: were the fd used
+        # outside, it could be closed and mean another file by then.
+        self._lock = lock(Rank.LEAF, "guardian")
+        self._pipe = -1
+        self._direct = False  # lines go straight into the pipe; else they are kept
+        self._kept: list[bytes] = []
+        self._stopping = False
+        self._wake = -1  # eventfd: there are lines kept, or it is time to stop
+        self._pid = 0
+        self._pidfd = -1  # the keeper's own
+        self._keeper: threading.Thread | None = None
+        self._restarts = 0
+
+    @property
+    def pid(self) -> int:
+        """The guardian process, 0 when there is none."""
+        return self._pid
+
+    @property
+    def restarts(self) -> int:
+        """How often it died and was replaced."""
+        return self._restarts
+
+    def start(self) -> bool:
+        """Start it; False, with a warning in the log, when it cannot be started. Not started twice."""
+        assert_none_held("start of the guardian")
+        if self._keeper is not None:
+            return True
+        try:
+            self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._launch()
+        except OSError as error:
+            _log.warning("no guardian, so tasks will outlive a server that is killed outright: %s", error)
+            if self._wake >= 0:
+                os.close(self._wake)
+                self._wake = -1
+            return False
+        self._stopping = False
+        # A daemon: a program that forgets stop() must still be able to end. Its guardian then ends its tasks.
+        self._keeper = threading.Thread(target=self._run, name="guardian", daemon=True)
+        self._keeper.start()
+        return True
+
+    def stop(self) -> None:
+        """Have it exit and leave everything alone; waits for that. Idempotent."""
+        keeper = self._keeper
+        if keeper is None:
+            return
+        with self._lock:
+            self._stopping = True
+            os.eventfd_write(self._wake, 1)  # it never blocks
+        keeper.join()
+        self._keeper = None
+        os.close(self._wake)
+        self._wake = -1
+
+    def entered(self, entry: Entry) -> None:
+        """A run is about to be spawned."""
+        self._tell(_entered(entry.run, entry.mode, entry.signal))
+
+    def spawned(self, entry: Entry) -> None:
+        """It has a leader."""
+        self._tell(_spawned(entry.run, entry.pid))
+
+    def left(self, entry: Entry) -> None:
+        """Nothing of it is left to end."""
+        self._tell(f"- {entry.run}\n".encode())
+
+    def _tell(self, line: bytes) -> None:
+        with self._lock:
+            if self._keeper is None:
+                return
+            if self._direct:
+                try:
+                    os.write(self._pipe, line)  # short, so all of it or nothing
+                    return
+                except OSError:  # full, or it is dead; either is the keeper's to deal with
+                    self._direct = False
+                    os.eventfd_write(self._wake, 1)
+            self._kept.append(line)
+            if len(self._kept) == _KEPT:
+                os.eventfd_write(self._wake, 1)
+
+    # The keeper's thread
+
+    def _run(self) -> None:
+        pause = 0.0
+        try:
+            while not self._watch():
+                with self._lock:
+                    self._restarts += 1
+                pause = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, pause * 2))
+                _log.warning("the guardian died; starting another")
+                while True:
+                    try:
+                        self._launch()
+                        break
+                    except OSError as error:
+                        _log.error("cannot start a guardian, trying again in %g s: %s", pause, error)
+                        if self._sleep(pause):
+                            return
+        except BaseException:
+            _log.exception("the guardian is not watched any more")
+
+    def _sleep(self, seconds: float) -> bool:
+        """True when it is time to stop."""
+        select.select([self._wake], [], [], seconds)
+        with self._lock:
+            return self._stopping
+
+    def _launch(self) -> None:
+        """A new process, told of all there is. Raises OSError."""
+        if not sys.executable or getattr(sys, "frozen", False):
+            raise OSError("no Python interpreter to run it with")
+        theirs, ours = os.pipe2(os.O_CLOEXEC)
+        try:
+            os.set_blocking(ours, False)
+            program = subprocess.Popen(
+                [
+                    *(sys.executable, "-I", "-S", "-c", _PROGRAM, os.path.dirname(__file__)),  # noqa: PTH120
+                    *(str(os.getpid()), registry.server_id, str(os.getsid(0)), str(registry.since)),
+                ],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+                start_new_session=True,
+            )
+            program.returncode = 0  # reaped here, not behind our back
+            registry.add_child(program.pid)
+            self._pidfd = os.pidfd_open(program.pid)
+        except OSError:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        with self._lock:
+            self._pid, self._pipe, self._direct, self._kept = program.pid, ours, False, []
+        # From here on changes are kept, and come after the list they may be part of already.
+        lines = []
+        for run, mode, number, pid in registry.entries():
+            lines.append(_entered(run, mode, number))
+            if pid:
+                lines.append(_spawned(run, pid))
+        with self._lock:
+            self._kept = lines + self._kept
+
+    def _watch(self) -> bool:
+        """Pass on what is kept until the guardian is dead (False) or has been stopped (True)."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        poll.register(self._pipe, select.POLLOUT)
+        unsent = b""
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if self._wake in ready:
+                os.eventfd_read(self._wake)
+            with self._lock:
+                stopping, kept = self._stopping, len(self._kept)
+            if stopping:
+                self._dismiss(unsent)
+                return True
+            if kept >= _KEPT:
+                _log.warning("the guardian does not take what it is told")
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            elif self._pidfd not in ready:
+                unsent = self._pass_on(unsent)
+                poll.modify(self._pipe, select.POLLOUT if unsent else 0)
+                continue
+            self._bury()
+            return False
+
+    def _pass_on(self, unsent: bytes) -> bytes:
+        """Write what the pipe takes of what is kept; returns what is left of it."""
+        while True:
+            with self._lock:
+                if not unsent:
+                    unsent, self._kept = b"".join(self._kept), []
+                    if not unsent:
+                        self._direct = True
+                        return b""
+            try:
+                unsent = unsent[os.write(self._pipe, unsent) :]
+            except BlockingIOError:
+                return unsent
+            except OSError:
+                return b""  # it is dead; its pidfd says so next
+
+    def _dismiss(self, unsent: bytes) -> None:
+        """Have it exit; with a line cut off before it, "exit" would not be understood, so kill it then."""
+        with self._lock:
+            kept, self._kept, self._direct = b"".join(self._kept), [], False
+        try:
+            message = unsent + kept + b"exit\n"
+            told = os.write(self._pipe, message) == len(message)
+        except OSError:
+            told = False
+        if not told or not select.select([self._pidfd], [], [], _EXIT_S)[0]:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._bury()
+
+    def _bury(self) -> None:
+        """It is dead or dying: reap it."""
+        try:
+            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+        except ChildProcessError:
+            pass
+        with self._lock:
+            pid, self._pid = self._pid, 0
+            self._direct = False
+            os.close(self._pipe)
+            self._pipe = -1
+        os.close(self._pidfd)
+        self._pidfd = -1
+        registry.discard_child(pid)
+
+
+def _entered(run: str, mode: str, number: int) -> bytes:
+    return f"+ {run} {mode} {number:d}\n".encode()
+
+
+def _spawned(run: str, pid: int) -> bytes:
+    return f"= {run} {pid}\n".encode()
+
+
+guardian = Guardian()

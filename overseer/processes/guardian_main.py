@@ -1,0 +1,116 @@
+"""The guardian process: see :mod:`overseer.processes.guardian`.
+
+It runs in an interpreter of its own that has nothing but this directory and the standard library on its path, and
+imports as little as it can, to stay small. Lines on stdin::
+
+    + RUN MODE SIGNAL   a run is about to be spawned
+    = RUN PID           its leader, and its group's number
+    - RUN               nothing of it is left
+    exit                the server shuts down in an orderly way: exit too
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from overseer.processes.tree import Process
+
+if __package__:
+    from overseer.processes.ending import Ending
+    from overseer.processes.tree import Tree, scan
+else:
+    from ending import Ending  # type: ignore[import-not-found,no-redef]
+    from tree import Tree, scan  # type: ignore[import-not-found,no-redef]
+
+__all__ = ["main"]
+
+_GRACE_S = 5.0
+
+_IGNORED = (
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGTSTP),
+    *(signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1, signal.SIGUSR2),
+)
+
+
+def main(arguments: list[str]) -> None:
+    """``arguments``: the server's pid, id, session and start (clock ticks since boot)."""
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    server, home, since = int(arguments[0]), int(arguments[2]), int(arguments[3])
+    try:
+        with open("/proc/self/comm", "w") as comm:  # noqa: PTH123
+            comm.write("overseer-guard")
+    except OSError:
+        pass
+    runs = _listen(server)
+    if runs:
+        _end(runs, arguments[1], home, since)
+
+
+def _listen(server: int) -> dict[str, list[str]]:
+    """Read until the server is gone; of each run that lives then: mode, signal, pid ("0": not known)."""
+    os.set_blocking(0, False)
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    try:
+        # A process that the server forked may hold the pipe open, so the pipe's end alone is not enough.
+        poll.register(os.pidfd_open(server), select.POLLIN)
+    except ProcessLookupError:
+        pass
+    runs: dict[str, list[str]] = {}
+    rest = b""
+    gone = os.getppid() != server
+    while True:
+        ready = [] if gone else [fd for fd, _ in poll.poll()]
+        gone = gone or any(ready)
+        while True:
+            try:
+                data = os.read(0, 65536)
+            except BlockingIOError:
+                break
+            if not data:
+                return runs
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                what, *words = line.decode().split()
+                if what == "exit":
+                    return {}
+                if what == "+":
+                    runs[words[0]] = [words[1], words[2], "0"]
+                elif what == "-":
+                    runs.pop(words[0], None)
+                elif words[0] in runs:
+                    runs[words[0]][2] = words[1]
+        if gone:
+            return runs
+
+
+def _end(runs: dict[str, list[str]], server_id: str, home: int, since: int) -> None:
+    """End all of them, as a stop would."""
+    trees = [(Tree(run, int(pid), mode, home), int(number)) for run, (mode, number, pid) in runs.items()]
+    starts: dict[str, int] = {}  # of the leaders that were there at the first look
+    spared = {os.getpid()}
+
+    def find() -> list[tuple[Process, int]]:
+        snapshot = scan(server_id, since)
+        found: dict[int, tuple[Process, int]] = {}
+        for tree, number in trees:
+            leader = snapshot.processes.get(tree.group)
+            if leader is None or starts.setdefault(tree.run, leader.start) != leader.start:
+                tree.group_over = True  # it is nobody's child here, so its number may be given away any time
+            for process in tree.find(snapshot, spared):
+                found.setdefault(process.pid, (process, number))
+        return list(found.values())
+
+    deadline = time.monotonic() + _GRACE_S
+    Ending(find, deadline=lambda: deadline).run(look_first=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

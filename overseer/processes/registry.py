@@ -1,0 +1,252 @@
+"""What this server runs: its own children, looks at /proc that concurrent stops share, and adopted orphans.
+
+Every leader is entered here before it is spawned and leaves when nothing of its run is left to end, so that the
+guardian can be told, orphans can be told from leaders, and a new guardian can be given the whole list.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+
+from overseer.locks import Rank, assert_none_held, lock
+from overseer.processes.tree import Process, Snapshot, Tree, read_process, scan
+
+__all__ = [
+    "Entry",
+    "Orphans",
+    "Registry",
+    "adopt_orphans",
+    "reap_orphans",
+    "registry",
+]
+
+_log = logging.getLogger(__name__)
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(slots=True)
+class Entry:
+    """One run that is being spawned or lives; what a guardian must know of it."""
+
+    run: str
+    mode: str  # tree, group or leader
+    signal: int
+    pid: int = 0  # 0 until it is spawned
+
+
+class Registry:
+    """All runs of this process."""
+
+    def __init__(self) -> None:
+        self.server_id = uuid.uuid4().hex
+        me = read_process(os.getpid())
+        self.since = me.start if me is not None else 0  # what is older than the server is none of its runs'
+        # Guards all below; notified when a look at /proc is over.
+        self._looked = threading.Condition(lock(Rank.PROCESSES, "processes"))
+        self._entries: dict[str, Entry] = {}
+        self._children: set[int] = set()  # pids that somebody here waits for: leaders and the guardian
+        self._looking = False
+        self._looks_begun = 0
+        self._look_done = 0  # number of the look that _last came from
+        self._last = Snapshot(())
+
+    def enter(self, entry: Entry) -> None:
+        """Before the spawn."""
+        with self._looked:
+            self._entries[entry.run] = entry
+
+    def spawned(self, entry: Entry, pid: int) -> None:
+        """The leader is there."""
+        with self._looked:
+            entry.pid = pid
+            self._children.add(pid)
+
+    def leave(self, entry: Entry) -> None:
+        """Nothing of the run is left to end, and its leader is reaped; or the spawn failed."""
+        with self._looked:
+            self._entries.pop(entry.run, None)
+            self._children.discard(entry.pid)
+
+    def entries(self) -> list[tuple[str, str, int, int]]:
+        """Of each run: id, mode, signal and leader's pid (0 when there is none yet)."""
+        with self._looked:
+            return [(entry.run, entry.mode, entry.signal, entry.pid) for entry in self._entries.values()]
+
+    def add_child(self, pid: int) -> None:
+        """A child of another kind (the guardian), to be left alone."""
+        with self._looked:
+            self._children.add(pid)
+
+    def discard_child(self, pid: int) -> None:
+        """It was reaped."""
+        with self._looked:
+            self._children.discard(pid)
+
+    def children(self) -> set[int]:
+        """The pids that somebody here waits for."""
+        with self._looked:
+            return set(self._children)
+
+    def look(self) -> Snapshot:
+        """All processes that can be a run's, from a pass over /proc that began after this call.
+
+        Callers that come together share one pass.
+
+        Raises:
+            OSError: /proc cannot be read, for lack of file descriptors most likely.
+        """
+        assert_none_held("a look at /proc")
+        with self._looked:
+            wanted = self._looks_begun + 1
+            while self._look_done < wanted:
+                if not self._looking:
+                    self._looking = True
+                    self._looks_begun += 1
+                    number = self._looks_begun
+                    break
+                self._looked.wait()
+            else:
+                return self._last
+        snapshot = None
+        try:
+            snapshot = scan(self.server_id, self.since)
+        finally:
+            with self._looked:
+                self._looking = False
+                if snapshot is not None:
+                    self._last, self._look_done = snapshot, number
+                self._looked.notify_all()
+        return snapshot
+
+    def find(self, tree: Tree, leader: int, pipes: Container[str]) -> list[Process]:
+        """The live processes of a run but its leader; ``pipes`` are links as in /proc/PID/fd.
+
+        Raises:
+            OSError: as :meth:`look`.
+        """
+        snapshot = self.look()
+        spared = self.children()
+        spared.discard(leader)
+        spared.add(os.getpid())
+
+        def adopted(snapshot: Snapshot) -> Iterator[Process]:
+            # An orphan with an empty environment and a session of its own; what it writes still comes to us.
+            for process in snapshot.children.get(os.getpid(), ()):
+                if not process.run and not process.zombie and process.pid not in spared:
+                    for number in (1, 2):
+                        try:
+                            if os.readlink(f"/proc/{process.pid}/fd/{number}") in pipes:  # noqa: PTH115
+                                yield process
+                        except OSError:
+                            pass
+
+        return [process for process in tree.find(snapshot, spared, adopted) if process.pid != leader]
+
+
+class Orphans:
+    """Reaps adopted orphans, and nothing else: no leader, and no child that other code here waits for.
+
+    The kernel does not tell an orphan from a child that some driver started with :mod:`subprocess`. So children in
+    this process's own group are left alone, and of the others a zombie is taken only when nobody has for a while.
+    """
+
+    UNCLAIMED_S = 5.0
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._seen: dict[int, float] = {}  # zombies of unknown origin, and when each was first seen
+        self._next_look: float | None = None
+        self._pause = 1.0  # between looks; longer while they find nothing
+
+    def reap(self) -> float | None:
+        """Reap what there is to reap; call it on SIGCHLD, always on one thread.
+
+        Returns:
+            None, or in how many seconds it should be called again even without SIGCHLD.
+        """
+        while True:
+            try:
+                first = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                first = None
+            if first is None:
+                self._seen.clear()
+                self._next_look, self._pause = None, 1.0
+                return None
+            # It is the eldest of them; what it is decides whether those behind it can be seen so cheaply.
+            if not self._is_orphan(first.si_pid, time.monotonic()):
+                break
+            _reap(first.si_pid)
+        return self._look_behind()
+
+    def _look_behind(self) -> float:
+        """A zombie that is not ours to reap hides the others: find them in /proc, but not too often."""
+        now = time.monotonic()
+        if self._next_look is None:  # most likely a leader that its worker is about to reap
+            self._next_look = now + self._pause
+        if now < self._next_look:
+            return self._next_look - now
+        try:
+            snapshot = self._registry.look()
+        except OSError:
+            return self._pause
+        zombies = [process.pid for process in snapshot.children.get(os.getpid(), ()) if process.zombie]
+        ripe = [pid for pid in zombies if self._is_orphan(pid, now)]
+        for pid in ripe:
+            _reap(pid)
+        self._seen = {pid: since for pid, since in self._seen.items() if pid in zombies and pid not in ripe}
+        self._pause = min(60.0, self._pause * 2) if not ripe else 1.0
+        pause = min([self._pause, *(since + self.UNCLAIMED_S - now for since in self._seen.values())])
+        self._next_look = now + max(pause, 0.1)
+        return self._next_look - now
+
+    def _is_orphan(self, pid: int, now: float) -> bool:
+        """Whether this zombie is to be reaped here, now."""
+        if pid in self._registry.children():
+            return False
+        process = read_process(pid)
+        if process is None or process.group == os.getpgrp():
+            return False
+        return now - self._seen.setdefault(pid, now) >= self.UNCLAIMED_S
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        pass
+
+
+registry = Registry()
+_orphans = Orphans(registry)
+
+
+def adopt_orphans() -> bool:
+    """Become the process that orphaned descendants are handed to, so that stops find them.
+
+    From then on the main thread must call :func:`reap_orphans` on each SIGCHLD. Returns False, with a warning in
+    the log, where the system does not offer it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
+        return True
+    error = os.strerror(ctypes.get_errno())
+    _log.warning("cannot adopt orphans (%s): a stop will not find every process that left its group", error)
+    return False
+
+
+def reap_orphans() -> float | None:
+    """Reap adopted orphans that have ended; on the main thread, on SIGCHLD.
+
+    Returns:
+        None, or in how many seconds to call it again even if no SIGCHLD comes.
+    """
+    return _orphans.reap()

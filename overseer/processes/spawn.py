@@ -1,0 +1,155 @@
+"""Starting an OS process: pipes, environment, errors in plain words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from overseer.errors import SpawnError
+from overseer.locks import assert_none_held
+
+__all__ = ["SECRETS", "Child", "raise_file_limit", "spawn"]
+
+SECRETS: set[str] = {"OVERSEER_TOKEN"}
+"""Names of variables in the server's environment that no child gets."""
+
+_file_limit: tuple[int, int] | None = None
+
+
+@dataclass(slots=True)
+class Child:
+    """A process just started, leader of its own group. Whoever has it must reap it and close the fds."""
+
+    pid: int
+    pidfd: int
+    pipes: dict[str, int]  # stream to our end of its pipe, non-blocking
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many open files as it may; its children keep the limit it had before.
+
+    A task takes three fds, a client one, and the usual soft limit is 1024.
+    """
+    global _file_limit
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard and _file_limit is None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        _file_limit = (soft, hard)
+
+
+def spawn(
+    command: str,
+    args: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str | None,
+    streams: Sequence[str],
+) -> Child:
+    """Start ``command``, found through PATH unless it has a slash.
+
+    Args:
+        env: added to this process's own environment, or replacing what is there.
+        streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null, as stdin comes from there.
+
+    Raises:
+        SpawnError: it cannot be started, with one sentence that says why.
+    """
+    assert_none_held("spawn")
+    ours: dict[str, int] = {}
+    theirs: dict[str, int] = {}
+    try:
+        for stream in streams:
+            ours[stream], theirs[stream] = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(ours[stream], False)
+        popen = subprocess.Popen(
+            [command, *args],
+            stdin=subprocess.DEVNULL,
+            stdout=theirs.get("stdout", subprocess.DEVNULL),
+            stderr=theirs.get("stderr", subprocess.DEVNULL),
+            env=_environment(env),
+            cwd=cwd,
+            process_group=0,
+            restore_signals=True,
+            close_fds=True,
+        )
+    except (OSError, ValueError, TypeError) as error:
+        for fd in ours.values():
+            os.close(fd)
+        raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
+    finally:
+        for fd in theirs.values():
+            os.close(fd)
+    # From here on reaping is the worker's. A Popen that believes it is over never reaps behind its back, neither
+    # when it is dropped nor when the next one is made.
+    popen.returncode = 0
+    if _file_limit is not None:
+        try:
+            resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, _file_limit)
+        except OSError:
+            pass  # it is gone already, or runs as somebody else
+    try:
+        pidfd = os.pidfd_open(popen.pid)
+    except OSError as error:
+        os.killpg(popen.pid, 9)
+        os.waitpid(popen.pid, 0)
+        for fd in ours.values():
+            os.close(fd)
+        raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
+    return Child(popen.pid, pidfd, ours)
+
+
+def _environment(extra: Mapping[str, str]) -> dict[bytes, bytes]:
+    environment = {}
+    for name in list(os.environb):
+        value = os.environb.get(name)  # another thread may have taken it away
+        if value is not None:
+            environment[name] = value
+    for secret in SECRETS:
+        environment.pop(os.fsencode(secret), None)
+    for key, text in extra.items():
+        environment[os.fsencode(key)] = os.fsencode(text)
+    return environment
+
+
+_REASONS = {
+    errno.EACCES: "permission denied; is it executable?",
+    errno.EPERM: "the system does not permit it",
+    errno.ENOEXEC: "it is neither a program for this machine nor a script with a #! line",
+    errno.E2BIG: "its arguments and environment are too long",
+    errno.EMFILE: "the server has too many open files",
+    errno.ENFILE: "the system has too many open files",
+    errno.EAGAIN: "the system allows no further process",
+    errno.ENOMEM: "out of memory",
+    errno.ETXTBSY: "its file is being written to",
+    errno.ELOOP: "too many symbolic links",
+    errno.ENAMETOOLONG: "its name is too long",
+}
+
+
+def _reason(error: Exception, command: str, args: Sequence[str], cwd: str | None) -> str:
+    """What went wrong, to follow "cannot start 'program': "."""
+    if not isinstance(error, OSError):
+        if not all(isinstance(text, str) for text in (command, *args)):
+            return "its arguments must be strings"
+        if any("\0" in text for text in (command, *args)):
+            return "an argument has a NUL character in it"
+        if cwd is not None and "\0" in cwd:
+            return "its directory has a NUL character in it"
+        if isinstance(error, UnicodeError):
+            return "an argument has a character in it that is no text"
+        return str(error)
+    if cwd is not None and error.filename == cwd and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+        return f"no such directory to run it in: {cwd!r}" if error.errno != errno.EACCES else (
+            f"permission denied to run it in {cwd!r}"
+        )
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if not command:
+            return "its name is empty"
+        if "/" not in command:
+            return "no such program in PATH"
+        return "its interpreter is missing" if os.path.exists(command) else "no such file"  # noqa: PTH110
+    return _REASONS.get(error.errno or 0) or os.strerror(error.errno or 0)

@@ -1,0 +1,198 @@
+"""Which processes belong to a run, read from /proc.
+
+A process belongs to a run when it
+
+- carries the server's and the run's id in its environment, or
+- is in the group of the run's leader, or
+- was found before and is still alive, or
+- descends from one that belongs, or shares a session that was opened within the run.
+
+Each of these misses something the others find: an emptied environment, a setsid, a double fork. Self-contained,
+for the guardian loads this file without the package: nothing here may import from it.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable
+
+__all__ = ["RUN_VARIABLE", "SERVER_VARIABLE", "Process", "Snapshot", "Tree", "read_process", "scan"]
+
+SERVER_VARIABLE = "OVERSEER_SERVER_ID"
+RUN_VARIABLE = "OVERSEER_RUN_ID"
+
+_SERVER = b"\0" + SERVER_VARIABLE.encode() + b"="
+_RUN = b"\0" + RUN_VARIABLE.encode() + b"="
+
+
+class Process:
+    """One process as it was when it was looked at; ``pid`` and ``start`` together name it for good."""
+
+    __slots__ = ("group", "parent", "pid", "run", "session", "start", "zombie")
+
+    def __init__(
+        self, pid: int, parent: int, group: int, session: int, start: int, zombie: bool, run: str = ""
+    ) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.group = group
+        self.session = session
+        self.start = start  # clock ticks since boot
+        self.zombie = zombie
+        self.run = run  # the run's id in its environment, "" when it is not one of this server's
+
+    def __repr__(self) -> str:
+        return f"<Process {self.pid} of {self.parent}, group {self.group}, session {self.session}>"
+
+
+class Snapshot:
+    """Every process that could be a run's, from one pass over /proc."""
+
+    def __init__(self, processes: Iterable[Process]) -> None:
+        self.processes: dict[int, Process] = {}
+        self.children: dict[int, list[Process]] = {}
+        self.groups: dict[int, list[Process]] = {}
+        self.sessions: dict[int, list[Process]] = {}
+        self.runs: dict[str, list[Process]] = {}
+        for process in processes:
+            self.processes[process.pid] = process
+            self.children.setdefault(process.parent, []).append(process)
+            self.groups.setdefault(process.group, []).append(process)
+            self.sessions.setdefault(process.session, []).append(process)
+            if process.run:
+                self.runs.setdefault(process.run, []).append(process)
+
+
+class Tree:
+    """What one run's processes are recognised by."""
+
+    def __init__(self, run: str, group: int, mode: str, home: int) -> None:
+        """``group``: the leader's pid, 0 when not known yet; ``mode``: tree, group or leader; ``home``: the
+        server's own session, in which strangers may be."""
+        self.run = run
+        self.group = group
+        self.mode = mode
+        self.home = home
+        self.group_over = False  # the leader was reaped, so another process may get its number
+        self._known: dict[int, int] = {}  # pid to start of those found before
+
+    def find(
+        self,
+        snapshot: Snapshot,
+        spared: Container[int] = (),
+        adopted: Callable[[Snapshot], Iterable[Process]] | None = None,
+    ) -> list[Process]:
+        """The live members besides the leader's zombie; ``spared`` pids are never among them.
+
+        ``adopted`` may name further processes that are known to be the run's.
+        """
+        if not self.group:
+            marked = snapshot.runs.get(self.run, ())
+            self.group = next((process.pid for process in marked if process.pid == process.group), 0)
+        seeds: list[Process] = []
+        # While the leader is not reaped its number is its own. Later it can only have been given to another
+        # process when the group had become empty.
+        if self.group and not (self.group_over and self.group in snapshot.processes):
+            seeds += snapshot.groups.get(self.group, ())
+        if self.mode == "leader":
+            seeds = [process for process in seeds if process.pid == self.group]
+        elif self.mode == "tree":
+            seeds += snapshot.runs.get(self.run, ())
+            if adopted is not None:
+                seeds += adopted(snapshot)
+            for pid, start in self._known.items():
+                process = snapshot.processes.get(pid)
+                if process is not None and process.start == start:
+                    seeds.append(process)
+            seeds = self._spread(snapshot, seeds, spared)
+            self._known = {process.pid: process.start for process in seeds}
+        return [process for process in seeds if not process.zombie and process.pid not in spared]
+
+    def _spread(self, snapshot: Snapshot, seeds: list[Process], spared: Container[int]) -> list[Process]:
+        """The seeds, their descendants, and all of every session opened among them."""
+        found: dict[int, Process] = {}
+        sessions = {0, self.home}
+        todo = seeds
+        while todo:
+            process = todo.pop()
+            if process.pid in found or process.pid in spared:
+                continue
+            found[process.pid] = process
+            todo += snapshot.children.get(process.pid, ())
+            if process.session not in sessions:
+                sessions.add(process.session)
+                todo += snapshot.sessions.get(process.session, ())
+        return list(found.values())
+
+
+def scan(server: str, since: int) -> Snapshot:
+    """Look at every process that is not older than ``since`` (clock ticks; the server's own start).
+
+    Raises:
+        OSError: /proc cannot be read, for lack of file descriptors most likely.
+    """
+    marker = _SERVER + server.encode() + b"\0"
+    buffer = bytearray(1 << 17)
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208 (pathlib costs the guardian memory)
+        if not name.isdecimal():
+            continue
+        process = read_process(int(name))
+        if process is not None and process.start >= since:
+            if not process.zombie:
+                process.run = _read_run(process.pid, marker, buffer)
+            found.append(process)
+    return Snapshot(found)
+
+
+def read_process(pid: int) -> Process | None:
+    """The process with this pid, without its run; None when there is none.
+
+    Raises:
+        OSError: out of file descriptors or memory.
+    """
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    try:
+        text = os.read(fd, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(fd)
+    # The name in parentheses may hold anything, parentheses and spaces too.
+    fields = text[text.rindex(b")") + 2 :].split()
+    return Process(
+        pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X")
+    )
+
+
+def _read_run(pid: int, marker: bytes, buffer: bytearray) -> str:
+    """The run's id in the process's environment, if it is one of the server's with this marker."""
+    try:
+        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return ""
+    try:
+        # The first byte stays NUL, so that every variable has one before it.
+        size = 1 + os.readv(fd, [memoryview(buffer)[1:]])
+        environ: bytes | bytearray = buffer
+        if size == len(buffer):
+            environ = bytes(buffer)
+            while more := os.read(fd, 1 << 17):
+                environ += more
+            size = len(environ)
+    except (ProcessLookupError, PermissionError):
+        return ""
+    finally:
+        os.close(fd)
+    at = environ.find(_RUN, 0, size)
+    if at < 0 or environ.find(marker, 0, size) < 0:
+        return ""
+    at += len(_RUN)
+    end = environ.find(b"\0", at, size)
+    return environ[at : end if end >= 0 else size].decode("ascii", "replace")

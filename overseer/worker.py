@@ -1,0 +1,410 @@
+"""A worker that is an OS process, the leader of a process group.
+
+One thread reads each pipe. Both also watch the leader's pidfd, so they learn of its exit though others may hold the
+pipe open: from then on they read what there is, for a bounded time. The last of them finishes the run::
+
+    the leader is dead, not reaped: its pid and its group's number are still its own
+      TERM to what is left of the group
+    reap; does the group have members still?  (hardly ever)  wait, KILL
+    on_exited
+
+A stop runs on a thread of its own, beside all this, so that a callback that blocks cannot hold it up. Nothing is
+reaped while it is under way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import select
+import signal
+import struct
+import termios
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from overseer.errors import SpawnError
+from overseer.lines import Lines, LineSplitter
+from overseer.processes import (
+    RUN_VARIABLE,
+    SERVER_VARIABLE,
+    Child,
+    Ending,
+    Entry,
+    Process,
+    StopPolicy,
+    Tree,
+    guardian,
+    registry,
+    spawn,
+)
+from overseer.timestamps import now
+from overseer.worker_base import OutputBatch, RunContext, Worker, WorkerCallbacks, current_run, run_context
+
+__all__ = [
+    "OSWorker",
+    "OutputBatch",
+    "RunContext",
+    "StopPolicy",
+    "Worker",
+    "WorkerCallbacks",
+    "WorkerConfig",
+    "run_context",
+    "start_worker",
+]
+
+_log = logging.getLogger(__name__)
+
+DRAIN_IDLE_S = 2.0
+DRAIN_MAX_S = 10.0
+_READ = 65536  # what a pipe holds
+_READS_A_CHECK = 32  # a flood from a survivor must not hide the leader's exit
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """An OS process to run.
+
+    Attributes:
+        command: found through PATH unless it has a slash; no shell is involved.
+        args: not including the command itself.
+        include_stdout, include_stderr: a stream that is not included goes nowhere, and the child never waits for it.
+        env: added to the server's environment.
+        cwd: None for the server's.
+        stop: None for the run's own (:class:`RunContext`).
+    """
+
+    task_id: str
+    command: str
+    args: Sequence[str] = ()
+    include_stdout: bool = True
+    include_stderr: bool = True
+    env: Mapping[str, str] | None = None
+    cwd: str | None = None
+    stop: StopPolicy | None = None
+
+
+def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
+    """Start an OS process; its output may be reported before this returns.
+
+    Raises:
+        SpawnError: it cannot be started, with one sentence that says why.
+    """
+    run = current_run(config.task_id)
+    policy = config.stop if config.stop is not None else run.stop
+    streams = [
+        stream
+        for stream, included in (("stdout", config.include_stdout), ("stderr", config.include_stderr))
+        if included
+    ]
+    markers = {"OVERSEER_TASK_ID": config.task_id, RUN_VARIABLE: run.run_id, SERVER_VARIABLE: registry.server_id}
+    entry = Entry(run.run_id, policy.kill_mode, policy.signal_number)
+    registry.enter(entry)
+    guardian.entered(entry)
+    try:
+        child = spawn(
+            config.command, config.args, env={**(config.env or {}), **markers}, cwd=config.cwd, streams=streams
+        )
+    except SpawnError:
+        registry.leave(entry)
+        guardian.left(entry)
+        raise
+    registry.spawned(entry, child.pid)
+    guardian.spawned(entry)
+    worker = OSWorker(config.task_id, child, entry, policy, run.max_line, callbacks)
+    worker.begin()
+    return worker
+
+
+class _Stop:
+    """A stop under way; guarded by the worker's lock."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.done = threading.Event()
+        self.wake = -1  # an eventfd, while somebody waits on it
+
+
+class OSWorker(Worker):
+    """See the module. Made by :func:`start_worker`."""
+
+    def __init__(
+        self,
+        task_id: str,
+        child: Child,
+        entry: Entry,
+        policy: StopPolicy,
+        max_line: int,
+        callbacks: WorkerCallbacks,
+    ) -> None:
+        super().__init__(task_id, child.pid, callbacks)
+        self._pidfd = child.pidfd  # closed by whoever finishes the run
+        self._pipes = child.pipes
+        self._links = {f"pipe:[{os.fstat(fd).st_ino}]" for fd in child.pipes.values()}
+        self._entry = entry
+        self._policy = policy
+        self._max_line = max_line
+        self._readers = max(1, len(child.pipes))  # threads that have not ended
+        self._reaped = False
+        self._stop: _Stop | None = None  # the last one begun
+        # Used by one ending at a time: the stop, or, when there is none, the reader that finishes.
+        self._tree = Tree(entry.run, child.pid, policy.kill_mode, os.getsid(0))
+
+    # Reading
+
+    def begin(self) -> None:
+        """Start the threads that read.
+
+        Raises:
+            SpawnError: the system allows no more threads; the process has been killed.
+        """
+        jobs = [
+            (f"{stream}-{self.task_id}", partial(self._read, stream, fd)) for stream, fd in self._pipes.items()
+        ] or [(f"wait-{self.task_id}", self._reader_done)]
+        for number, (name, job) in enumerate(jobs):
+            try:
+                # Daemons: a run must not keep an embedding program from ending.
+                threading.Thread(target=job, name=name, daemon=True).start()
+            except RuntimeError as error:
+                self._disown(jobs=len(jobs), started=number)
+                raise SpawnError(f"cannot start a task: {error}") from error
+
+    def _disown(self, jobs: int, started: int) -> None:
+        """Nobody gets to know of this worker: kill it, silently."""
+        self._callbacks = WorkerCallbacks(lambda _: None, lambda _: None, lambda *_: None)
+        self._strike(signal.SIGKILL)
+        for fd in list(self._pipes.values())[started:]:
+            os.close(fd)
+        with self._lock:
+            self._readers -= jobs - started
+            alone = self._readers == 0
+        if alone:
+            self._finish()
+
+    def _read(self, stream: str, pipe: int) -> None:
+        try:
+            splitter = LineSplitter(self._max_line)
+            if not self._read_while_leader_lives(stream, pipe, splitter):
+                self._drain(stream, pipe, splitter)
+            self._deliver(stream, splitter.close())
+        except BaseException:
+            _log.exception("task %s: reading %s failed", self.task_id, stream)
+        finally:
+            os.close(pipe)
+            self._reader_done()
+
+    def _read_while_leader_lives(self, stream: str, pipe: int, splitter: LineSplitter) -> bool:
+        """Read to the pipe's end (True) or until the leader is dead (False)."""
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        poll.register(self._pidfd, select.POLLIN)
+        timeout: int | None = None
+        while True:
+            if any(fd == self._pidfd for fd, _ in poll.poll(timeout)):
+                return False
+            timeout = 0
+            for _ in range(_READS_A_CHECK):
+                try:
+                    data = os.read(pipe, _READ)
+                except BlockingIOError:
+                    timeout = None
+                    break
+                if not data:
+                    return True
+                self._deliver(stream, splitter.feed(data))
+
+    def _drain(self, stream: str, pipe: int, splitter: LineSplitter) -> None:
+        """The leader is dead: read to the pipe's end, or as long as somebody writes who may hold it, but not for ever."""
+        owed = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0]  # may be the leader's own
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        end = time.monotonic() + DRAIN_MAX_S
+        while True:
+            try:
+                data = os.read(pipe, _READ)
+            except BlockingIOError:
+                patience = min(DRAIN_IDLE_S, end - time.monotonic())
+                if patience <= 0 or not poll.poll(patience * 1000):
+                    return
+                continue
+            if not data:
+                return
+            owed -= len(data)
+            self._deliver(stream, splitter.feed(data))
+            if owed <= 0 and time.monotonic() >= end:
+                return
+
+    def _deliver(self, stream: str, groups: list[Lines]) -> None:
+        if groups:
+            at = now()
+            for lines, cut in groups:
+                self._output(OutputBatch(stream, at, lines, cut))
+
+    def _reader_done(self) -> None:
+        with self._lock:
+            self._readers -= 1
+            last = self._readers == 0
+        if last:
+            try:
+                self._finish()
+            except BaseException:
+                _log.exception("task %s: the end of its process failed", self.task_id)
+
+    # The end
+
+    def _finish(self) -> None:
+        """All output is delivered; the leader may still live, with its pipes closed."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        poll.poll()
+        self._wait_for_stop()
+        code, name, survivors = self._reap()
+        if survivors:
+            self._end_survivors()
+        while True:
+            self._wait_for_stop()
+            with self._lock:
+                if self._stop is None or self._stop.done.is_set():
+                    end, intentional = self._exited_locked(code, name), self._intentional
+                    break
+        os.close(self._pidfd)
+        registry.leave(self._entry)
+        guardian.left(self._entry)
+        self._announce(end, intentional)
+
+    def _wait_for_stop(self) -> None:
+        with self._lock:
+            stop = self._stop
+        if stop is not None:
+            stop.done.wait()
+
+    def _reap(self) -> tuple[int, str, bool]:
+        """Exit code, signal, and whether processes are left in the group that must be ended."""
+        with self._lock:
+            ends_group = self._policy.kill_mode != "leader"
+            if ends_group and self._stop is None:
+                _send_to_group(self.pid, self._policy.signal_number)
+            try:
+                status = os.waitid(os.P_PID, self.pid, os.WEXITED)
+            except ChildProcessError:
+                status = None
+            self._reaped = self._tree.group_over = True
+            # Asked at once: the number is free for others only when no member is left.
+            survivors = ends_group and _send_to_group(self.pid, 0)
+        if status is None:
+            self._event(f"task {self.task_id}: its exit status is lost, something else in this program took it")
+            return -1, "", survivors
+        if status.si_code == os.CLD_EXITED:
+            return status.si_status, "", survivors
+        return -1, _signal_name(status.si_status), survivors
+
+    def _end_survivors(self) -> None:
+        """The leader ended by itself and left others in its group, who have been asked to end."""
+        deadline = time.monotonic() + self._policy.grace
+        tree = Tree(self._entry.run, self.pid, "group", self._tree.home)
+        tree.group_over = True
+        ending = Ending(partial(self._find, tree), deadline=lambda: deadline)
+        self._report(ending.run(look_first=True), ending)
+
+    # Stopping
+
+    def stop(self, grace: float | None = None) -> None:
+        deadline = time.monotonic() + max(0.0, self._policy.grace if grace is None else grace)
+        with self._lock:
+            if self._exit is not None:
+                return
+            self._intentional = True
+            if self._stop is not None and not self._stop.done.is_set():
+                if deadline < self._stop.deadline:
+                    self._stop.deadline = deadline
+                    if self._stop.wake >= 0:
+                        os.eventfd_write(self._stop.wake, 1)  # it never blocks
+                return
+            stop = self._stop = _Stop(deadline)
+        try:
+            threading.Thread(target=self._run_stop, args=(stop,), name=f"stop-{self.task_id}", daemon=True).start()
+        except RuntimeError:
+            _log.warning("task %s: no thread to stop it on; its stop is waited for", self.task_id)
+            self._run_stop(stop)
+
+    def _run_stop(self, stop: _Stop) -> None:
+        try:
+            wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        except OSError:  # no file descriptor left: this stop cannot be hurried
+            wake = -1
+        try:
+            with self._lock:
+                stop.wake = wake
+            ending = Ending(
+                partial(self._find, self._tree),
+                strike=self._strike,
+                leader=self._pidfd,
+                deadline=lambda: stop.deadline,
+                wake=wake,
+            )
+            self._report(ending.run(look_first=self._policy.kill_mode == "tree"), ending)
+        except BaseException:
+            _log.exception("task %s: its stop failed", self.task_id)
+        finally:
+            with self._lock:
+                stop.wake = -1
+                stop.done.set()
+            if wake >= 0:
+                os.close(wake)
+
+    def _find(self, tree: Tree) -> list[tuple[Process, int]]:
+        if tree.mode == "leader":
+            return []
+        gentle = self._policy.signal_number
+        return [(process, gentle) for process in registry.find(tree, self.pid, self._links)]
+
+    def _strike(self, number: int | None) -> set[int]:
+        """Signal the leader and, unless the mode says otherwise, its group; returns the group that was reached."""
+        numbers = (number,) if number is not None else (self._policy.signal_number, signal.SIGCONT)
+        with self._lock:
+            if self._reaped:
+                return set()
+            if self._policy.kill_mode == "leader":
+                for one in numbers:
+                    self._send_to_leader(one)
+                return set()
+            for one in numbers:
+                _send_to_group(self.pid, one)
+            if number is not None:
+                self._send_to_leader(number)  # should it have left its own group
+            return {self.pid}
+
+    def _send_to_leader(self, number: int) -> None:
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except PermissionError:
+            pass  # it runs as somebody else now; reported when the stop gives up
+
+    def _report(self, ended: bool, ending: Ending) -> None:
+        if not ended:
+            pids = ", ".join(map(str, ending.left)) or str(self.pid)
+            text = f"task {self.task_id}: processes that SIGKILL does not end are left: {pids}"
+            _log.warning("%s", text)
+            self._event(text)
+
+
+def _send_to_group(group: int, number: int) -> bool:
+    """Whether the group has a member, zombies too."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"

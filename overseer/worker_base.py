@@ -1,0 +1,210 @@
+"""What all workers have in common: a run's values, its callbacks, its end.
+
+A worker runs an OS process (:mod:`overseer.worker`) or a Python function (:mod:`overseer.virtual`). Either way it
+calls ``on_output`` for what is written and, once, as the very last thing, ``on_exited``; on threads of its own, with
+no lock held.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from overseer.locks import Rank, assert_none_held, lock
+from overseer.processes import StopPolicy
+from overseer.timestamps import now
+
+__all__ = [
+    "OutputBatch",
+    "RunContext",
+    "StopPolicy",
+    "Worker",
+    "WorkerCallbacks",
+    "current_run",
+    "run_context",
+]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputBatch:
+    """Lines that came together, in order, without their line ends.
+
+    Attributes:
+        stream: "stdout" or "stderr".
+        ts: when they came; aware, UTC.
+        truncated: the one line in it was cut at the limit for lines.
+    """
+
+    stream: str
+    ts: datetime
+    lines: list[str]
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCallbacks:
+    """What a worker calls, always on threads of its own; a driver may wrap them.
+
+    Attributes:
+        on_output: gets the batches of one stream one after another; it may block, and the child then waits.
+        log_event: gets a sentence for people about something unusual.
+        on_exited: gets the worker, its exit code (-1 when a signal ended it), whether a stop had been asked for,
+            and when; exactly once, after the last ``on_output`` has returned.
+    """
+
+    on_output: Callable[[OutputBatch], None]
+    log_event: Callable[[str], None]
+    on_exited: Callable[[Worker, int, bool, datetime], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What the hub knows of a run that its driver need not: taken for what :class:`WorkerConfig` leaves open.
+
+    Attributes:
+        run_id: unique, of letters, digits, ``-``, ``_`` and ``.``; it is in the environment of the run's processes.
+        max_line: bytes a line may have before it is cut.
+    """
+
+    task_id: str
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    stop: StopPolicy = StopPolicy()  # noqa: RUF009 (frozen)
+    max_line: int = 10 << 20
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", self.run_id):
+            raise ValueError(f"not a run id: {self.run_id!r}")
+        if self.max_line < 1:
+            raise ValueError("max_line must be at least 1")
+
+
+_context: ContextVar[RunContext | None] = ContextVar("overseer_run", default=None)
+
+
+@contextmanager
+def run_context(context: RunContext) -> Iterator[None]:
+    """Within it, workers started on this thread belong to that run. One worker a run."""
+    token = _context.set(context)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def current_run(task_id: str) -> RunContext:
+    """The run that a worker started now belongs to; a fresh one outside of :func:`run_context`."""
+    return _context.get() or RunContext(task_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exit:
+    code: int
+    signal: str
+    at: datetime
+
+
+class Worker(ABC):
+    """A run, from its start to its exit.
+
+    Attributes:
+        task_id: whose run it is.
+        pid: of the leader; 0 for a virtual worker.
+        started_at: aware, UTC.
+    """
+
+    def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
+        self.task_id = task_id
+        self.pid = pid
+        self.started_at = now()
+        self._callbacks = callbacks
+        # Guards what the subclasses add, and the three below. kill and waitid are the only calls under it.
+        self._lock = lock(Rank.WORKER, f"worker {task_id}")
+        self._intentional = False
+        self._exit: _Exit | None = None
+        self._complained = False  # about a callback that raised; once is enough
+        self._over = threading.Event()  # set when on_exited has returned
+
+    def __repr__(self) -> str:
+        end = self._exit
+        if end is None:
+            what = "stopping" if self._intentional else "running"
+        else:
+            what = f"exited {end.signal or end.code}"
+        return f"<{type(self).__name__} {self.task_id!r} pid {self.pid} {what}>"
+
+    @property
+    def state(self) -> str:
+        """"running", or "exited" from just before ``on_exited`` is called."""
+        return "running" if self._exit is None else "exited"
+
+    @property
+    def exited_at(self) -> datetime | None:
+        """Aware, UTC; None while it runs."""
+        return self._exit.at if self._exit is not None else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; -1 when a signal ended it."""
+        return self._exit.code if self._exit is not None else None
+
+    @property
+    def signal(self) -> str:
+        """The signal that ended it ("SIGKILL"), or ""."""
+        return self._exit.signal if self._exit is not None else ""
+
+    @property
+    def intentional(self) -> bool:
+        """Whether a stop was asked for before it ended."""
+        return self._intentional
+
+    @abstractmethod
+    def stop(self, grace: float | None = None) -> None:
+        """Ask it to end, and see to it that it does when ``grace`` seconds are over (None: its policy's).
+
+        Returns at once; ``on_exited`` tells when it is done. Again, with a shorter grace, it hurries; else calling
+        it again changes nothing, nor does calling it after the exit. From any thread, with no worker's lock held.
+        """
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has exited and ``on_exited`` has returned; False when ``timeout`` seconds were too few."""
+        assert_none_held("wait for a worker")
+        return self._over.wait(timeout)
+
+    def _output(self, batch: OutputBatch) -> None:
+        assert_none_held("on_output")
+        try:
+            self._callbacks.on_output(batch)
+        except BaseException:  # whatever a driver raises, reading must go on, or the child would hang
+            if not self._complained:
+                self._complained = True
+                _log.exception("task %s: on_output failed; further failures are not logged", self.task_id)
+
+    def _event(self, text: str) -> None:
+        try:
+            self._callbacks.log_event(text)
+        except BaseException:
+            _log.exception("task %s: log_event failed", self.task_id)
+
+    def _exited_locked(self, code: int, signal_name: str) -> _Exit:
+        """Record the end; :meth:`_announce` must follow, without the lock."""
+        self._exit = _Exit(code, signal_name, now())
+        return self._exit
+
+    def _announce(self, end: _Exit, intentional: bool) -> None:
+        assert_none_held("on_exited")
+        try:
+            self._callbacks.on_exited(self, end.code, intentional, end.at)
+        except BaseException:
+            _log.exception("task %s: on_exited failed", self.task_id)
+        finally:
+            self._over.set()

@@ -1,0 +1,168 @@
+"""The splitter, held against a slow and plain model of the same rules."""
+
+from __future__ import annotations
+
+import random
+import time
+import tracemalloc
+from itertools import product
+
+import pytest
+
+from overseer.lines import LineSplitter, decode
+
+EDGES = (0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF)  # where the ranges of a second byte begin and end
+
+
+def split(data: bytes, sizes: list[int], max_line: int = 1000) -> list[tuple[str, bool]]:
+    """Feed ``data`` in pieces of the given sizes (the last one repeats); each line with its flag."""
+    splitter = LineSplitter(max_line)
+    groups = []
+    at = turn = 0
+    while at < len(data):
+        size = sizes[min(turn, len(sizes) - 1)]
+        groups += splitter.feed(data[at : at + size])
+        at, turn = at + size, turn + 1
+    groups += splitter.close()
+    assert all(len(lines) == 1 for lines, cut in groups if cut), "a cut line must come alone"
+    assert all(lines for lines, _ in groups), "no empty group"
+    return [(line, cut) for lines, cut in groups for line in lines]
+
+
+def model(data: bytes, max_line: int) -> list[tuple[str, bool]]:
+    """The same by the definition, one line at a time."""
+    lines = data.split(b"\n")
+    last = lines.pop()
+    lines = [line.removesuffix(b"\r") for line in lines]
+    if last:
+        lines.append(last)
+    return [(go_text(line[: boundary(line, max_line)]), len(line) > max_line) for line in lines]
+
+
+def boundary(line: bytes, size: int) -> int:
+    """Where to cut: at ``size``, or before a character that has begun there and is not whole."""
+    if len(line) <= size:
+        return len(line)
+    for start in range(max(size - 3, 0), size):
+        begun = line[start:size]
+        for more in range(1, 4):
+            if any(valid(begun + bytes(tail), len(begun) + more) for tail in product(EDGES, repeat=more)):
+                return start
+    return size
+
+
+def valid(data: bytes, length: int) -> bool:
+    try:
+        return len(data) == length and len(data.decode()) == 1
+    except UnicodeDecodeError:
+        return False
+
+
+def go_text(data: bytes) -> str:
+    """As Go turns bytes into text: the next whole character, or else U+FFFD for one byte."""
+    text, at = "", 0
+    while at < len(data):
+        for length in (1, 2, 3, 4):
+            if valid(data[at : at + length], length):
+                text += data[at : at + length].decode()
+                at += length
+                break
+        else:
+            text += "\ufffd"
+            at += 1
+    return text
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"a", ["a"]),
+        (b"a\n", ["a"]),
+        (b"a\nb", ["a", "b"]),
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"a\r\r\n", ["a\r"]),
+        (b"a\rb\n", ["a\rb"]),
+        (b"a\r", ["a\r"]),
+        (b"\r\n\r\n", ["", ""]),
+        (b"\n\n\n", ["", "", ""]),
+        (b"a\x0bb\x0cc\x1cd\xc2\x85e\xe2\x80\xa8f\n", ["a\x0bb\x0cc\x1cd\x85e\u2028f"]),
+        (b"nul\0 and tab\t\n", ["nul\0 and tab\t"]),
+        ("smörgåsbord 日本 🎉\n".encode(), ["smörgåsbord 日本 🎉"]),
+        (b"\xff\xfe\n", ["\ufffd\ufffd"]),
+        (b"\xe2\x82A\n", ["\ufffd\ufffdA"]),  # a broken sequence of two bytes gives two
+        (b"\xf0\x9f\x8e\n", ["\ufffd\ufffd\ufffd"]),
+        (b"\xed\xa0\x80\n", ["\ufffd\ufffd\ufffd"]),  # a surrogate
+        (b"\xc0\x80\n", ["\ufffd\ufffd"]),  # overlong
+        (b"\xef\xbb\xbfbom\n", ["\ufeffbom"]),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 64])
+def test_lines_end_at_lf_and_keep_everything_else(data: bytes, expected: list[str], size: int) -> None:
+    assert split(data, [size]) == [(line, False) for line in expected]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"1234\n", [("1234", False)]),
+        (b"1234\r\n", [("1234", False)]),
+        (b"12345\n", [("1234", True)]),
+        (b"1234\r", [("1234", True)]),
+        (b"1234\rx\n", [("1234", True)]),
+        (b"12345678901234567890\nab\n", [("1234", True), ("ab", False)]),
+        (b"ab\n12345\ncd\nef\n", [("ab", False), ("1234", True), ("cd", False), ("ef", False)]),
+        (b"12345", [("1234", True)]),
+        (b"123\xc3\xa4\n", [("123", True)]),  # a character is not cut in two
+        (b"12\xc3\xa4\n", [("12ä", False)]),
+        (b"1\xf0\x9f\x8e\x89\n", [("1", True)]),
+        (b"\x80\x80\x80\x80\x80\x80\n", [("\ufffd\ufffd\ufffd\ufffd", True)]),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 64])
+def test_a_line_over_the_limit_is_cut_and_the_rest_skipped(
+    data: bytes, expected: list[tuple[str, bool]], size: int
+) -> None:
+    assert split(data, [size], max_line=4) == expected
+
+
+def test_random_bytes_in_random_pieces_agree_with_the_definition() -> None:
+    rng = random.Random(7)
+    alphabet = [b"\n", b"\n", b"\r\n", b"\r", b"a", b"bc", b"\xff", b"\x80"]
+    alphabet += [text.encode() for text in "ä€🎉"] + [b"\xe2\x82", b"\xf0\x9f\x8e"]
+    for _ in range(1500):
+        data = b"".join(rng.choices(alphabet, k=rng.randrange(60)))
+        max_line = rng.choice([1, 2, 3, 5, 8, 40])
+        sizes = [rng.randrange(1, 12) for _ in range(40)]
+        assert split(data, sizes, max_line) == model(data, max_line), (data, max_line, sizes)
+
+
+def test_a_long_line_in_pieces_is_not_quadratic_and_memory_stays_bounded() -> None:
+    limit, piece = 10 << 20, b"x" * 65536
+    splitter = LineSplitter(limit)
+    started = time.perf_counter()
+    groups = []
+    tracemalloc.start()
+    for _ in range(640):  # 40 MiB in one line
+        groups += splitter.feed(piece)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    groups += splitter.feed(b"end\nnext\n")
+    assert [(len(lines[0]), cut) for lines, cut in groups] == [(limit, True), (4, False)]
+    assert peak < 4 * limit
+    assert time.perf_counter() - started < 5
+
+
+def test_a_read_gives_one_group_even_when_it_begins_within_a_line() -> None:
+    splitter = LineSplitter(1000)
+    assert splitter.feed(b"one\ntw") == [(["one"], False)]
+    assert splitter.feed(b"o\nthree\nfo") == [(["two", "three"], False)]
+    assert splitter.close() == [(["fo"], False)]
+
+
+@pytest.mark.parametrize(
+    "data", list(map(bytes, product((0x41, 0xC3, 0xE2, 0xED, 0xF4), (0x82, 0xA0), (0x41, 0xAC))))
+)
+def test_bad_utf8_gives_one_replacement_for_each_byte(data: bytes) -> None:
+    assert decode(data) == go_text(data)
