@@ -166,11 +166,21 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         self._depth = 0
 
     def scan_to_next_token(self) -> None:
-        # PyYAML trips over tabs wherever they are; between and after tokens they are harmless.
+        # PyYAML trips over tabs wherever they are; only in an indentation do they do harm.
         super().scan_to_next_token()
         while self.peek() == "\t" and (self.flow_level or not self.allow_simple_key):
             self.forward()
             super().scan_to_next_token()
+
+    def scan_plain_spaces(self, indent: Any, start_mark: Any) -> Any:
+        length = 0
+        while self.peek(length) in " \t":
+            length += 1
+        spaces = self.prefix(length)
+        if "\t" in spaces and self.peek(length) not in "\0\r\n\x85\u2028\u2029":
+            self.forward(length)
+            return [spaces]  # inside a text: part of it
+        return super().scan_plain_spaces(indent, start_mark)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]

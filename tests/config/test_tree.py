@@ -142,6 +142,21 @@ def test_tabs_between_and_after_values_are_harmless(load: Load) -> None:
     assert (config.name, config.history.tasks, config.warnings) == ("x", 5, ())
 
 
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("a\tb", "a\tb"),
+        ("a \t b\t# c", "a \t b"),
+        ("a\t", "a"),
+        ("'a\tb'", "a\tb"),
+        ("a\t#b", "a"),
+        ("a\n  b\tc", "a b\tc"),
+    ],
+)
+def test_tabs_inside_a_text_are_part_of_it(load: Load, written: str, text: str) -> None:
+    assert load(f"name: {written}\nversion\t: 1\n").name == text
+
+
 @pytest.mark.parametrize("ending", ["\r\n", "\r"])
 def test_other_line_ends_count_as_lines(fails: Fails, ending: str) -> None:
     assert fails(ending.join(["name: x", "history:", "  tasks: y", ""]))[0].startswith("c:3: history.tasks: ")
