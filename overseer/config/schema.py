@@ -26,12 +26,11 @@ class Key:
 
     name: str
     kind: Kind
+    default: Any
     doc: str  # its meaning, in Markdown, a sentence or two
     env: str  # the environment variable that beats the file when it is not empty
     required: str  # what to say when it is missing; "" when it may be
     default_text: str  # the default in words, where its value would not tell
-
-    default: Any
 
 
 def key(
