@@ -92,8 +92,8 @@ def _fields(cls: type[Request | Event], *, sent: bool) -> dict[str, Any]:
 
 def _field(spec: FieldSpec, *, required: bool) -> dict[str, Any]:
     field = spec.kind.schema() | {"required": required}
-    if spec.default not in (None, "", ()):
-        field["default"] = spec.kind.write(spec.default) if spec.kind.converts else spec.default
+    if spec.plain_default is not None:
+        field["default"] = spec.plain_default
     if spec.hint:
         field["ui_hint"] = spec.hint
     field["description"] = spec.description

@@ -101,8 +101,8 @@ def _parameter(spec: FieldSpec) -> dict[str, Any]:
         "required": spec.required and spec.name != "id",
         "hidden": False,
     }
-    if spec.default not in (None, ""):
-        described["default"] = spec.default
+    if spec.plain_default is not None:
+        described["default"] = spec.plain_default
     return described
 
 

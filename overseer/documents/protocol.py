@@ -1,8 +1,8 @@
 """The generated parts of docs/PROTOCOL.md.
 
-``python -m overseer.documents.protocol`` rewrites them in place, in the file named by the first argument or else
-in ``docs/PROTOCOL.md`` below the current directory. What stands between two markers is generated; the prose around
-them is written by hand.
+``python -m overseer.documents.protocol`` rewrites them in place, in the file named by the first argument or
+else in ``docs/PROTOCOL.md`` below the current directory. What stands between two markers is generated; the
+prose around them is written by hand.
 """
 
 from __future__ import annotations
@@ -93,9 +93,10 @@ def _values() -> str:
 
 
 def _section(cls: type[Request | Event], table: str, remark: str) -> str:
-    side = "request" if cls.type in REQUESTS and cls is REQUESTS[cls.type] else "message"
+    side = "request" if cls in REQUESTS.values() else "message"
     example = next(to_plain(example) for example in EXAMPLES if type(example) is cls)
-    return f"### {side} `{cls.type}`\n\n{description_of(cls)} {remark}\n\n{table}\n```json\n{_shown(example)}\n```\n"
+    head = f"### {side} `{cls.type}`\n\n{description_of(cls)} {remark}\n\n"
+    return f"{head}{table}\n```json\n{_shown(example)}\n```\n"
 
 
 def _shown(example: dict[str, Any]) -> str:

@@ -81,6 +81,13 @@ class FieldSpec:
     required: bool
     default: Any
 
+    @property
+    def plain_default(self) -> Any:
+        """The default as it would be written, None when there is none or it is empty."""
+        if self.default in (None, "", (), {}):
+            return None
+        return self.kind.write(self.default) if self.kind.converts else self.default
+
 
 def fields_of(cls: type[Declared]) -> tuple[FieldSpec, ...]:
     """The fields of a declared class, in the order they are written in."""
@@ -93,7 +100,10 @@ def _fields_of(cls: type[Declared]) -> tuple[FieldSpec, ...]:
     hints = get_type_hints(cls, include_extras=True)
     for field in dataclasses.fields(cls):
         (wire,) = hints[field.name].__metadata__
-        no_default = field.default is dataclasses.MISSING
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        required = default is dataclasses.MISSING
         specs.append(
             FieldSpec(
                 attribute=field.name,
@@ -103,8 +113,8 @@ def _fields_of(cls: type[Declared]) -> tuple[FieldSpec, ...]:
                 description=wire.description,
                 hint=wire.hint,
                 omit=wire.omit,
-                required=no_default and field.default_factory is dataclasses.MISSING,
-                default=None if no_default else field.default,
+                required=required,
+                default=None if required else default,
             )
         )
     return tuple(specs)

@@ -67,9 +67,7 @@ class Started:
 
     type: ClassVar[str] = "started"
     delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
-    id: Annotated[
-        str, Wire(TEXT, 'Of the start or reset that led to it; "" when a restart or the server did')
-    ]
+    id: Annotated[str, Wire(TEXT, 'Of your start or reset that led to it; "" when it was not one of yours')]
     task_id: Annotated[str, Wire(TASK_ID, _TASK)]
     pid: Annotated[
         int, Wire(COUNT, "Its process, which leads a process group of its own; 0: it is not a process")
@@ -147,7 +145,7 @@ class Queued:
 
     type: ClassVar[str] = "queued"
     delivery: ClassVar[Delivery] = Delivery.BROADCAST
-    id: Annotated[str, Wire(TEXT, 'Of the start that led to it; "" when the server put it there')]
+    id: Annotated[str, Wire(TEXT, 'Of your start that led to it; "" when it was not one of yours')]
     task_id: Annotated[str, Wire(TASK_ID, _TASK)]
     action: Annotated[str, Wire(TEXT, "Its action")]
     position: Annotated[int, Wire(COUNT, "Its place in the queue, from 1")]
