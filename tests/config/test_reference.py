@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from overseer.actions import build_action_handlers
 from overseer.config.reference import refresh, sections, table
 from tests.config.conftest import Load
 
@@ -46,8 +47,10 @@ def test_a_table_has_a_row_for_each_key() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_every_example_loads_without_a_warning(load: Load, example: str) -> None:
-    assert load(example).warnings == ()
+def test_every_example_loads_without_a_warning_and_its_actions_can_be_built(load: Load, example: str) -> None:
+    config = load(example)
+    assert config.warnings == ()
+    assert set(build_action_handlers(config)) == set(config.actions)
 
 
 def test_the_two_spellings_shown_are_one(load: Load) -> None:
