@@ -1,1 +1,88 @@
-"""Runs, watches and streams processes over one WebSocket."""
+"""Runs, watches and streams processes over one WebSocket.
+
+The daemon is ``overseer.run_cli``. A program with drivers of its own imports this package, then its drivers,
+which register themselves, and calls it::
+
+    import overseer
+    import my_drivers.converter  # calls overseer.register_factory(...)
+
+    raise SystemExit(overseer.run_cli("1.2.0", "abc123"))
+
+What a driver needs is here as well; ``docs/DRIVERS.md`` shows how it goes together.
+"""
+
+from __future__ import annotations
+
+from overseer.actions import (
+    ActionHandler,
+    ActionHandlerFactory,
+    ServiceHandler,
+    TaskSubmitter,
+    build_action_handlers,
+    list_handlers,
+    register_factory,
+)
+from overseer.cel import compile_cel, eval_cel_bool
+from overseer.config import Config, load_config
+from overseer.errors import (
+    CelError,
+    ConfigError,
+    ConfigWarning,
+    OverseerError,
+    RequestError,
+    SpawnError,
+    SubmitError,
+    TemplateError,
+    ValidationError,
+)
+from overseer.hub import Hub
+from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
+from overseer.metrics import Metrics
+from overseer.pool import PoolManager
+from overseer.run import run_cli
+from overseer.store import open_db
+from overseer.virtual import VirtualContext, start_virtual_worker
+from overseer.worker import OutputBatch, StopPolicy, Worker, WorkerCallbacks, WorkerConfig, start_worker
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActionHandler",
+    "ActionHandlerFactory",
+    "ActionInfo",
+    "CelError",
+    "Config",
+    "ConfigError",
+    "ConfigWarning",
+    "Hub",
+    "Metrics",
+    "OutputBatch",
+    "OverseerError",
+    "ParamSpec",
+    "PoolConfig",
+    "PoolManager",
+    "RequestError",
+    "RetryPolicy",
+    "ServiceHandler",
+    "SpawnError",
+    "StopPolicy",
+    "SubmitError",
+    "TaskSubmitter",
+    "TemplateError",
+    "ValidationError",
+    "VirtualContext",
+    "Worker",
+    "WorkerCallbacks",
+    "WorkerConfig",
+    "__version__",
+    "build_action_handlers",
+    "compile_cel",
+    "eval_cel_bool",
+    "list_handlers",
+    "load_config",
+    "open_db",
+    "register_factory",
+    "run_cli",
+    "start_virtual_worker",
+    "start_worker",
+]

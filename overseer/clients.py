@@ -12,7 +12,7 @@ from types import TracebackType
 
 from overseer.locks import Rank, assert_none_held, lock
 from overseer.messages import Event, encode
-from overseer.net.frames import Encoded
+from overseer.net.frames import Encoded, Message
 from overseer.net.outbox import Outbox
 
 __all__ = ["Client", "Clients", "Mail"]
@@ -27,7 +27,7 @@ class Client:
     def __init__(self, outbox: Outbox, on_lag: str = "block") -> None:
         self.outbox = outbox
         self.on_lag = on_lag
-        # Guarded by the hub's lock: what it is subscribed to, and which of that has no task (yet, or any more).
+        # Guarded by the hub's lock: what it is subscribed to, and which of that has no task.
         self.task_ids: set[str] = set()
         self.waiting: set[str] = set()
 
@@ -92,7 +92,7 @@ class Mail:
         for client in clients:
             self.send_encoded(client, self.encode(event))
 
-    def send_encoded(self, client: Client, message: Encoded) -> None:
+    def send_encoded(self, client: Client, message: Message) -> None:
         """Append what is encoded already to one client's outbox."""
         client.outbox.append(message)
         self._touched[client.outbox] = None

@@ -16,12 +16,12 @@ from overseer.net.frames import text_frames, text_header
 
 __all__ = ["EncodedOutput", "output_size"]
 
-# What JSON wants escaped; a batch without any of it, and without what takes more than a byte, takes the short way.
+# What JSON wants escaped. A batch with none of it and nothing beyond ASCII takes the short way.
 _ESCAPED = re.compile(r'["\\\x00-\x1f]')
 
 
 def output_size(lines: list[str], task_id: str) -> int:
-    """About how many bytes the messages of these lines take; for asking an outbox for room before encoding."""
+    """About how many bytes the messages of these lines take, for asking for room before encoding."""
     return sum(map(len, lines)) + len(lines) * (140 + len(task_id))
 
 
@@ -45,7 +45,7 @@ class EncodedOutput:
         truncated: bool = False,
     ) -> None:
         self._lines = lines
-        self._first_seq = first_seq
+        self.first_seq = first_seq
         self._head = (
             f'{{"type":"output","task_id":{encode_basestring(task_id)},"pid":{pid},'
             f'"stream":{encode_basestring(stream)},"data":'
@@ -61,7 +61,7 @@ class EncodedOutput:
         tail = self._tail.encode()
         return [
             b"%b%b%b%d%b" % (head, encode_basestring(line).encode("utf-8", "replace"), middle, seq, tail)
-            for seq, line in enumerate(self._lines, self._first_seq)
+            for seq, line in enumerate(self._lines, self.first_seq)
         ]
 
     @cached_property
@@ -80,9 +80,9 @@ class EncodedOutput:
     def _plain_frames(self) -> bytes:
         """The frames of lines that are ASCII with nothing to escape: a character is a byte of the payload."""
         frames: list[str] = []
-        lines, seq = self._lines, self._first_seq
+        lines, seq = self._lines, self.first_seq
         while lines:
-            # Seqs of one number of digits at a time, so that a line's length alone decides its frame's header.
+            # Seqs with as many digits at a time, so that a line's length alone decides its frame's header.
             digits = len(str(seq))
             count = min(len(lines), 10**digits - seq)
             same, lines = lines[:count], lines[count:]

@@ -11,9 +11,9 @@ import os
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Protocol
 
 from overseer.locks import Rank, lock
+from overseer.net.frames import Message
 
 __all__ = ["EventLog"]
 
@@ -23,18 +23,13 @@ _log = logging.getLogger(__name__)
 _BUFFER = 32 * 1024 * 1024
 
 
-class _Lines(Protocol):
-    @property
-    def lines(self) -> bytes: ...
-
-
 class EventLog:
     """Appends to the file ``path``; an empty path makes a log that is off."""
 
     def __init__(self, path: str = "") -> None:
         self.enabled = bool(path)
         self._path = Path(path)
-        # Guards the fields below; notified when there is something to write, or the log is to be reopened or closed.
+        # Guards the fields below; notified when there is something to write, to reopen or to close.
         self._wanted = threading.Condition(lock(Rank.LEAF, "event log"))
         self._queue: deque[bytes] = deque()
         self._queued = 0  # bytes in the queue
@@ -57,7 +52,7 @@ class EventLog:
         self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
         self._thread.start()
 
-    def write(self, message: _Lines) -> None:
+    def write(self, message: Message) -> None:
         """Queue a message or a batch; never waits. Does nothing when the log is off."""
         if not self.enabled:
             return

@@ -1,8 +1,8 @@
 """The hub: every request of every client, and the tasks that service drivers submit, come together here.
 
-Lock order: the hub's, then the pool's, then one task's, then a worker's, then leaves (see ``overseer.locks``).
-The hub's lock guards the table of tasks, every change of a task's state, and who is subscribed to what; output
-never needs it.
+Lock order: the hub's, then the pool's, then one task's, then a worker's, then leaves (``overseer.locks``).
+The hub's lock guards the table of tasks, every change of a task's state, and who is subscribed to what;
+output never needs it.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ class Hub:
         self._scheduler.reset(task_id, requester or Requester())
 
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
-        """All tasks, oldest first; with ``since`` those started or ended since then, and all that are queued."""
+        """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
         with self._lock:
             tasks = list(self._table)
         infos = []
@@ -309,7 +309,7 @@ class Hub:
                 thread.start()
 
     def shutdown(self) -> bool:
-        """Refuse new work, empty the queues, stop every task and wait for them; whether all were gone in time.
+        """Refuse new work, empty the queues, stop every task; whether all were gone in time.
 
         In order: services are told to stop; queued tasks and those awaiting restart end (``dequeued``,
         ``shutdown``); workers are stopped, after their grace killed. Idempotent.
@@ -319,6 +319,10 @@ class Hub:
         for thread in self._services:
             thread.join(_SERVICE_GRACE)
         return idle
+
+    def wait_until_idle(self, timeout: float | None = None) -> bool:
+        """Wait until no task is queued, running or awaiting restart; False when time ran out."""
+        return self._runs.wait_until_idle(timeout)
 
     def kill(self) -> None:
         """During a shutdown: kill what has not ended yet."""

@@ -7,8 +7,8 @@ A run's life::
       output     straight to the task's stream, under the task's lock alone
       exited     the retry policy decides: over, restart after a delay, or errored
 
-Whatever is decided under locks is done after them: sockets are flushed, workers stopped, and tasks that a freed
-slot let in are launched, each on a thread of its own, since a driver's ``start`` may block.
+Whatever is decided under locks is done after them: sockets are flushed, workers stopped, and tasks that a
+freed slot let in are launched, each on a thread of its own, since a driver's ``start`` may block.
 """
 
 from __future__ import annotations
@@ -124,13 +124,13 @@ class Runs:
         self._pruning: Timer | None = None  # guarded by the hub's lock
         self.closing = False  # nothing is restarted any more; guarded by the hub's lock
 
-    def wait_until_idle(self, timeout: float) -> bool:
+    def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until no id is in use; False when ``timeout`` seconds were not enough."""
         with self._lock:
             return self._freed.wait_for(lambda: self._table.in_use == 0, timeout)
 
     def begin_locked(self, task: Task) -> int:
-        """The task is about to start a run (its phase is STARTING); returns the run's number. Hub's lock held."""
+        """The task, now STARTING, is about to start a run; returns the run's number. Hub's lock held."""
         task.runs += 1
         task.ending = Ending.NONE
         return task.runs
@@ -238,9 +238,10 @@ class Runs:
     def _decide_locked(
         self, task: Task, exited: Exited | None, *, exit_code: int, ran_for: float
     ) -> list[Event]:
-        """Move the task to what follows a run, or a failure to start one (no ``exited``); returns what to announce.
+        """Move the task to what follows a run, or a failure to start one (no ``exited``).
 
-        The announcing is :meth:`_conclude_locked`'s: a message is true when it is sent, so the slot is freed first.
+        Returns what :meth:`_conclude_locked` is to announce: a message is true when it is sent, so the slot
+        is freed first.
         """
         events: list[Event] = [exited] if exited is not None else []
         if task.ending is not Ending.NONE or self.closing or (exited is not None and exited.intentional):
@@ -283,7 +284,10 @@ class Runs:
         return [*events, Errored(task_id=task.id, pid=task.last_pid(), exit_count=count, ts=now())]
 
     def _conclude_locked(self, mail: Mail, task: Task, events: list[Event]) -> tuple[str, ...]:
-        """Free the slot of a task that keeps none, then announce; returns who was let in. Not under the task's lock."""
+        """Free the slot of a task that keeps none, then announce; returns who was let in.
+
+        The hub's lock is held, the task's is not.
+        """
         admitted: tuple[str, ...] = ()
         if task.phase is Phase.QUEUED:
             at = now()
@@ -329,7 +333,7 @@ class Runs:
     def broadcast_locked(
         self, mail: Mail, task: Task, event: Queued | Dequeued, *, besides: Client | None = None
     ) -> None:
-        """Tell every client, ``besides`` one that gets its own, and the event log. Locks: the hub's and the task's."""
+        """Tell every client, ``besides`` one that gets its own, and the event log. Both locks are held."""
         task.log.write(mail.encode(event))
         mail.send_all([client for client in self._clients if client is not besides], event)
 
@@ -351,7 +355,7 @@ class Runs:
         self.launch(task, Launch.RESTART)
 
     def end_waiting_locked(self, mail: Mail, task: Task, ending: Ending, reason: str) -> tuple[str, ...]:
-        """End a task that awaits its restart: there is no run to stop. Hub's lock held; returns who was let in."""
+        """End a task that awaits its restart, so has no run to stop; returns who was let in."""
         with task.lock:
             if task.timer is not None:
                 task.timer.cancel()

@@ -83,7 +83,7 @@ class Stream:
             subscription.client.outbox.flush()
 
     def publish_locked(self, mail: Mail, event: Event, *, besides: Client | None = None) -> None:
-        """Send a lifecycle event to every subscriber, ``besides`` one that gets its own; keep an ``exited``."""
+        """Send a lifecycle event to every subscriber, ``besides`` one; an ``exited`` is kept."""
         if isinstance(event, Exited):
             self.ring.add_exit(event, self.last_seq)
         self._log.write(mail.encode(event))
@@ -152,7 +152,7 @@ class Stream:
                 continue
             subscription.gap_to = self.last_seq
             if not subscription.gap_from:
-                subscription.gap_from = self.last_seq - encoded.count + 1
+                subscription.gap_from = encoded.first_seq
                 outbox.on_room(lambda behind=subscription: self._end_gap(behind))  # type: ignore[misc]
 
     def _end_gap(self, subscription: Subscription) -> None:

@@ -19,15 +19,18 @@ import difflib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from overseer.actions import ActionHandler, register_factory
-from overseer.cel import Condition, Program, compile_cel, compile_condition, eval_cel_bool
+from overseer.cel import compile_cel, compile_condition, eval_cel_bool
 from overseer.config import config_text
 from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError, ValidationError
 from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.templates import Template, compile_template
 from overseer.worker import OutputBatch, Worker, WorkerCallbacks, WorkerConfig, start_worker
+
+if TYPE_CHECKING:
+    from overseer.cel.program import Condition, Program  # not loaded until an expression is compiled
 
 __all__ = ["ExecFactory", "ExecHandler"]
 

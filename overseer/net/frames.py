@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 __all__ = [
     "BINARY",
@@ -18,6 +19,7 @@ __all__ = [
     "TEXT",
     "Encoded",
     "FrameScanner",
+    "Message",
     "close_frame",
     "frame_end",
     "ping_frame",
@@ -97,6 +99,18 @@ def split_frames(frames: bytes) -> Iterator[tuple[int, bytes]]:
         end = _next_frame(frames, start)
         yield frames[start] & 0x0F, frames[start:end]
         start = end
+
+
+class Message(Protocol):
+    """One message or many, in the form that a client's framing asks for."""
+
+    @property
+    def websocket(self) -> bytes:
+        """As text frames, joined."""
+
+    @property
+    def lines(self) -> bytes:
+        """As newline-delimited JSON."""
 
 
 class Encoded:

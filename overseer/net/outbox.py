@@ -172,14 +172,16 @@ class Outbox(ABC):
         if self._close(code, "", frame, False):
             self._start_closing()
 
-    def wait_until_bounded(self) -> None:
-        """Wait until no more than the bound is pending, or it closed: from a client that does not read its
-        answers no requests are read."""
-        if self._pending <= self._bound:  # without the lock: a stale answer only lets one more request in
-            return
-        assert_none_held("waiting for a client")
-        with self._changed:
-            self._changed.wait_for(lambda: self._pending <= self._bound or self._closing)
+    def wait_until_bounded(self) -> bool:
+        """Wait until no more than the bound is pending; False when it is closed.
+
+        Called before requests are read: none are from a client that does not read its answers.
+        """
+        if self._pending > self._bound:  # without the lock: a stale answer only lets one more request in
+            assert_none_held("waiting for a client")
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending <= self._bound or self._closing)
+        return not self._closing
 
     def fail(self) -> None:
         """The connection is gone: drop everything, wake everybody. Idempotent."""

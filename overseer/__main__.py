@@ -1,0 +1,7 @@
+"""``python -m overseer``."""
+
+import sys
+
+from overseer.run import main
+
+sys.exit(main())

@@ -1,0 +1,238 @@
+"""The command line, and the composition root: the ordered start and the ordered end of a server."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.resources
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from overseer import processes
+from overseer.actions import ActionHandler, build_action_handlers, list_handlers, load_drivers
+from overseer.config import Config, load_config, parse_cidrs, parse_listen
+from overseer.dispatch import Session
+from overseer.documents import build_manifest, build_openapi
+from overseer.errors import OverseerError
+from overseer.eventlog import EventLog
+from overseer.hub import Hub
+from overseer.net.http import Request, Response, Route, json_response
+from overseer.net.outbox import Outbox
+from overseer.net.server import Server
+from overseer.net.session import ConnectionLimits, Peer
+from overseer.net.static import static_routes
+from overseer.net.stdio import StdioServer, take_over_stdio
+from overseer.net.trust import AutomaticTrust, is_trusted
+from overseer.signals import SignalLoop
+from overseer.timers import Timers
+
+__all__ = ["main", "run_cli"]
+
+_log = logging.getLogger(__name__)
+
+_DEFAULT_CONFIG = "./config.yaml"
+
+
+def main() -> int:
+    """The console script ``sticky-overseer``."""
+    from overseer import __version__
+
+    return run_cli(__version__, "")
+
+
+def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int:
+    """The whole daemon: parse the command line, serve until told to stop. To be called on the main thread.
+
+    Args:
+        version, commit: what ``--version`` prints; a program with drivers of its own gives its own.
+        argv: the arguments after the program's name; None: those of the process.
+
+    Returns:
+        The exit status: 0 after an orderly end, 1 when the configuration or the address cannot be used, 2 for
+        wrong arguments.
+    """
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    if options.version:
+        print(f"sticky-overseer {version}" + (f" ({commit})" if commit else ""))
+        return 0
+    logging.addLevelName(logging.WARNING, "warning")
+    logging.addLevelName(logging.ERROR, "error")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s: %(message)s")
+    load_drivers()
+    if options.list_handlers:
+        print("\n".join(list_handlers()))
+        return 0
+    try:
+        config = load_config(os.environ.get("OVERSEER_CONFIG") or options.config)
+        for warning in config.warnings:
+            _log.warning("%s", warning)
+        handlers = build_action_handlers(config)
+        if options.check:
+            print(f"{config.file or 'no file'}: fine, {len(handlers)} actions")
+            return 0
+        return _Daemon(config, handlers, version).run()
+    except OverseerError as error:
+        print(f"sticky-overseer: {error}", file=sys.stderr)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"sticky-overseer: {place}{error.strerror or error}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sticky-overseer",
+        description="Runs, watches and streams processes over one WebSocket.",
+        epilog="Environment: OVERSEER_CONFIG beats --config; OVERSEER_LISTEN, OVERSEER_DB, "
+        "OVERSEER_LOG_FILE and OVERSEER_TRUSTED_CIDRS beat what the file says.",
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument(
+        "--config", "-config", metavar="PATH", default=_DEFAULT_CONFIG, help="the file (default: %(default)s)"
+    )
+    for name, text in (
+        ("check", "load everything, say what is wrong and where, and exit"),
+        ("list-handlers", "print the driver types that actions can have, and exit"),
+        ("version", "print the version and exit"),
+    ):
+        parser.add_argument(f"--{name}", f"-{name}", action="store_true", help=text)
+    parser.add_argument("--help", "-help", "-h", action="help", help="print this and exit")
+    return parser
+
+
+class _Daemon:
+    """One server from start to end.
+
+    Start: event log, listener, guardian, services. End, when a signal asks for it or a stdio client is gone
+    and its tasks are over: tasks, clients, timers, event log, guardian. The main thread waits for signals.
+    """
+
+    def __init__(self, config: Config, handlers: Mapping[str, ActionHandler], version: str) -> None:
+        self._config = config
+        self._version = version
+        self._log = EventLog(config.log_file)
+        self._hub = Hub(config, handlers, self._log)
+        self._timers = Timers(
+            "net-timers"
+        )  # apart from the hub's, whose restarts may have to wait for a driver
+        self._server = self._listen()
+        self._signals = SignalLoop(
+            end=self._end, hurry=self._hub.kill, reopen=self._log.reopen, reap=processes.reap_orphans
+        )
+
+    def run(self) -> int:
+        """Serve until told to stop; returns the exit status."""
+        processes.raise_file_limit()
+        self._log.start()
+        self._server.start()
+        with self._signals:
+            processes.adopt_orphans()
+            processes.guardian.start()
+            _log.info("listening on %s", _written(self._server.address))
+            self._hub.start_services()
+            self._signals.run()
+        return 0
+
+    def _end(self) -> None:
+        """The ordered end; on a thread of its own, so that the main thread can hear a second signal."""
+        _log.info("shutting down")
+        if not self._hub.shutdown():
+            _log.warning("some tasks could not be ended: %r", self._hub)
+        self._server.shutdown()
+        self._hub.close()
+        self._timers.close()
+        self._log.close()
+        processes.guardian.stop()
+
+    def _listen(self) -> Server | StdioServer:
+        config = self._config
+        listen = parse_listen(config.listen)
+        limits = ConnectionLimits(
+            buffer=config.clients.buffer,
+            stall_timeout=config.clients.stall_timeout,
+            max_message=config.limits.max_message,
+            max_connections=config.limits.max_connections,
+            handshake_timeout=config.limits.handshake_timeout,
+        )
+        if listen.kind == "stdio":
+            return StdioServer(
+                *take_over_stdio(),
+                self._open_session,
+                timers=self._timers,
+                ended=self._client_gone,
+                limits=limits,
+            )
+        return Server(
+            listen,
+            self._open_session,
+            routes=self._routes(),
+            trusted=self._trust(),
+            timers=self._timers,
+            limits=limits,
+        )
+
+    def _trust(self) -> Callable[[str], bool]:
+        if self._config.trusted_cidrs is None:
+            return AutomaticTrust()
+        networks = parse_cidrs(self._config.trusted_cidrs)
+        return lambda address: is_trusted(address, networks)
+
+    def _open_session(self, outbox: Outbox, peer: Peer) -> Session:
+        return Session(
+            self._hub,
+            outbox,
+            self._config.limits.message_limits(),
+            self._config.clients.on_lag,
+            self._manifest,
+        )
+
+    def _client_gone(self) -> None:
+        """The one client over stdio is gone: end when its tasks are over."""
+
+        def wait() -> None:
+            self._hub.wait_until_idle()
+            self._signals.request_end()
+
+        # A daemon: a signal may end the server first.
+        threading.Thread(target=wait, name="stdio-end", daemon=True).start()
+
+    def _routes(self) -> dict[str, Route]:
+        def healthz(request: Request) -> Response:
+            return Response(200, b"ok\n")
+
+        return {
+            **static_routes(importlib.resources.files("overseer") / "playground"),
+            "/openapi.json": lambda request: json_response(self._openapi()),
+            "/ws/manifest": lambda request: json_response(self._manifest()),
+            "/healthz": healthz,
+        }
+
+    def _manifest(self) -> dict[str, Any]:
+        return build_manifest(
+            name=self._config.name,
+            version=self._version,
+            description=self._config.description,
+            actions=self._hub.actions(),
+        )
+
+    def _openapi(self) -> dict[str, Any]:
+        return build_openapi(
+            title=self._config.name,
+            version=self._config.version or self._version,
+            description=self._config.description,
+            actions=self._hub.actions(),
+        )
+
+
+def _written(address: tuple[str, int] | str) -> str:
+    if isinstance(address, str):
+        return address if address == "stdio" else f"unix:{address}"
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,116 @@
+"""The main thread of a daemon: it waits for signals, and acts on them one at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+__all__ = ["SignalLoop"]
+
+_log = logging.getLogger(__name__)
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NUDGE = b"\0"  # written to the pipe for other news than signals, none of which has this number
+
+
+class SignalLoop:
+    """Signals become bytes in a pipe (``signal.set_wakeup_fd``), which the loop reads.
+
+    SIGINT, SIGTERM and SIGHUP begin the end; another one of them hurries it. SIGUSR1 reopens log files.
+    SIGCHLD means that a process has ended, perhaps an adopted orphan. To be used on the main thread, as a
+    context manager, which puts the former handlers back.
+
+    Args:
+        end: what to do when the end is asked for; called once, on a thread of its own. The loop ends with it.
+        hurry: what to do when it is asked for again.
+        reopen: called on SIGUSR1.
+        reap: called on SIGCHLD; returns in how many seconds to call it again anyway, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        end: Callable[[], None],
+        hurry: Callable[[], None],
+        reopen: Callable[[], None],
+        reap: Callable[[], float | None],
+    ) -> None:
+        self._end = end
+        self._hurry = hurry
+        self._reopen = reopen
+        self._reap = reap
+        self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # Set by other threads, each followed by a nudge.
+        self._end_requested = False
+        self._ended = False
+        self._ending: threading.Thread | None = None
+        self._before: dict[signal.Signals, Any] = {}
+        self._wakeup_before = -1
+
+    def __enter__(self) -> SignalLoop:
+        self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in (*_ENDING, signal.SIGUSR1, signal.SIGCHLD):
+            self._before[number] = signal.signal(number, lambda *_: None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._read)
+        os.close(self._write)
+
+    def request_end(self) -> None:
+        """Begin the end as a signal would; from any thread."""
+        self._end_requested = True
+        self._nudge()
+
+    def run(self) -> None:
+        """Act on signals until the end is complete."""
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
+        again: float | None = None
+        while not self._ended:
+            ready = poll.poll(None if again is None else again * 1000)
+            said = os.read(self._read, 4096) if ready else b""
+            for number in said:
+                if number in _ENDING:
+                    self._ask_to_end()
+                elif number == signal.SIGUSR1:
+                    self._reopen()
+            if self._end_requested and self._ending is None:
+                self._ask_to_end()
+            if signal.SIGCHLD in said or not ready:
+                again = self._reap()
+        if self._ending is not None:
+            self._ending.join()
+
+    def _ask_to_end(self) -> None:
+        if self._ending is None:
+            self._ending = threading.Thread(target=self._run_end, name="shutdown")
+            self._ending.start()
+        else:
+            self._hurry()
+
+    def _run_end(self) -> None:
+        try:
+            self._end()
+        except Exception:
+            _log.exception("the shutdown failed")
+        finally:
+            self._ended = True
+            self._nudge()
+
+    def _nudge(self) -> None:
+        # A pipe that is full of signals wakes the loop anyway.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, _NUDGE)
