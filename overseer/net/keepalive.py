@@ -56,7 +56,7 @@ class Keepalive:
                 self._pinged = since
                 self._outbox.append_frame(ping_frame())
                 self._outbox.flush()
-            self._again(interval + patience - silent)
+            self._again(min(interval, interval + patience - silent))
         else:
             self._again(interval - silent)
 

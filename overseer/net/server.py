@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import select
 import socket
 import threading
@@ -18,6 +17,7 @@ from overseer.net.connection import Connection, Service
 from overseer.net.http import Request, Response, Route
 from overseer.net.listeners import Listener, open_listener
 from overseer.net.session import ConnectionLimits, OpenSession, Peer
+from overseer.net.wakeup import Wakeup
 from overseer.net.writer import Writer
 from overseer.timers import Timers
 
@@ -74,7 +74,7 @@ class Server:
         self._accepting = True
         # A daemon, but joined by stop_accepting.
         self._acceptor = threading.Thread(target=self._accept_all, name="net-accept", daemon=True)
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wake = Wakeup()
 
     def __repr__(self) -> str:
         return f"<Server {self._listener.address} connections={len(self._connections)}>"
@@ -96,10 +96,10 @@ class Server:
             self._accepting = False
             self._changed.notify_all()
         if self._acceptor.is_alive():
-            os.eventfd_write(self._wake, 1)
+            self._wake.set()
             self._acceptor.join()
         self._listener.close()
-        os.close(self._wake)
+        self._wake.close()
 
     def shutdown(self, code: int = 1001, reason: str = "the server is shutting down") -> None:
         """Stop accepting, close every client after its pending output, and join their threads.

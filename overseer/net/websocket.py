@@ -96,14 +96,14 @@ class _Inbox:
     def set(self) -> None:
         """A message is complete, or the connection has ended."""
         while self.server is not None:
-            self._outbox.wait_until_bounded()
+            is_open = self._outbox.wait_until_bounded()
             try:
                 message = self.server.receive(timeout=0)
             except simple_websocket.ConnectionClosed:
                 return
             if message is None:
                 return
-            if not self._outbox.closed:
+            if is_open:
                 self.handle(message)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -132,9 +132,9 @@ class _Pipe:
     def recv(self, size: int) -> bytes:
         if self._too_long:  # what came before it has been dealt with
             self._outbox.close(1009, f"a message may be {self._max_message} bytes long")
-        self._outbox.wait_until_bounded()
+        is_open = self._outbox.wait_until_bounded()
         data, self._rest = self._rest, b""
-        if not data and not self._outbox.closed:
+        if is_open and not data:
             with self._keepalive:
                 data = self._stream.receive(size)
         if self._outbox.closed:  # the end of the loop; what still comes is of no interest

@@ -7,7 +7,6 @@ nothing but sends and the short callbacks of :meth:`Outbox.on_room`.
 from __future__ import annotations
 
 import logging
-import os
 import select
 import threading
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from overseer.locks import Rank, assert_none_held, lock
 from overseer.net.bytestream import ByteStream
 from overseer.net.outbox import Buffer, Outbox
+from overseer.net.wakeup import Wakeup
 from overseer.timers import Timers
 
 __all__ = ["SocketOutbox", "Writer"]
@@ -36,7 +36,7 @@ class Writer:
         self._outboxes: dict[int, SocketOutbox] = {}
         self._registered: set[int] = set()
         self._epoll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wake = Wakeup()
         self._epoll.register(self._wake, select.EPOLLIN)
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -77,10 +77,10 @@ class Writer:
             self._closed = True
             thread = self._thread
         if thread is not None:
-            os.eventfd_write(self._wake, 1)
+            self._wake.set()
             thread.join()
         self._epoll.close()
-        os.close(self._wake)
+        self._wake.close()
 
     def _run(self) -> None:
         while True:

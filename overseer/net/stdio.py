@@ -1,0 +1,224 @@
+"""One client over stdin and stdout: newline-delimited JSON, instead of a listening socket."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from overseer.locks import assert_none_held
+from overseer.net.outbox import Buffer, Outbox
+from overseer.net.session import ConnectionLimits, OpenSession, Peer, Session
+from overseer.net.wakeup import Wakeup
+from overseer.timers import Timers
+
+__all__ = ["StdioServer", "take_over_stdio"]
+
+_log = logging.getLogger(__name__)
+
+_RECEIVE = 64 * 1024
+_BUFFERS = 64  # handed to the kernel in one call
+
+
+def take_over_stdio() -> tuple[int, int]:
+    """Descriptors for stdin and stdout of one's own; nobody else gets at the protocol from now on.
+
+    What is printed goes to stderr, and stdin is at its end, for this program and for its children.
+    """
+    requests, replies = os.dup(0), os.dup(1)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+class StdioServer:
+    """Serves one client over two descriptors of any kind, which it closes; the counterpart of ``Server``.
+
+    When the requests end, replies still go out, for tasks may be running: the session is closed by
+    ``shutdown``, or when nobody reads the replies any more.
+
+    Args:
+        ended: called once, when the requests have ended or nobody reads the replies.
+    """
+
+    address = "stdio"
+
+    def __init__(
+        self,
+        requests: int,
+        replies: int,
+        open_session: OpenSession,
+        *,
+        timers: Timers,
+        ended: Callable[[], None],
+        limits: ConnectionLimits | None = None,
+    ) -> None:
+        self._limits = limits or ConnectionLimits()
+        self._requests = requests
+        self._open_session = open_session
+        self._ended = ended
+        self._wake = Wakeup()
+        self._outbox = _PipeOutbox(replies, self._limits, timers, self._wake.set)
+        # Daemons, but joined by shutdown.
+        self._reader = threading.Thread(target=self._read, name="stdio-reader", daemon=True)
+        self._writer = threading.Thread(target=self._outbox.run, name="stdio-writer", daemon=True)
+
+    def start(self) -> None:
+        """Open the session and begin to read."""
+        self._writer.start()
+        self._reader.start()
+
+    def stop_accepting(self) -> None:
+        """There is but one client; it has come."""
+
+    def shutdown(self, code: int = 1001, reason: str = "the server is shutting down") -> None:
+        """Stop reading, let pending replies go out for up to ``close_timeout`` seconds, end. Idempotent."""
+        self._outbox.close(code, reason)
+        self._wake.set()
+        for thread in (self._writer, self._reader):
+            if thread.is_alive():
+                thread.join(self._limits.close_timeout + 0.5)
+        if not self._reader.is_alive():
+            self._wake.close()
+
+    def _read(self) -> None:
+        try:
+            session = self._open_session(self._outbox, Peer("stdio", ""))
+            try:
+                self._receive_all(session)
+                self._ended()
+                self._outbox.wait_until_closed()
+            finally:
+                self._outbox.close(1011, "internal error")  # closed already, unless something failed
+                session.closed()
+        except Exception:
+            _log.exception("the session over stdio failed")
+        finally:
+            os.close(self._requests)
+
+    def _receive_all(self, session: Session) -> None:
+        """Hand on lines until the requests end or the outbox is closed."""
+        lines = _LineBuffer(self._limits.max_message)
+        poll = select.poll()
+        poll.register(self._requests, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        while True:
+            poll.poll()
+            if not self._outbox.wait_until_bounded():
+                return
+            try:
+                data = os.read(self._requests, _RECEIVE)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                _log.warning("cannot read requests: %s", error.strerror)
+                data = b""
+            for line in lines.feed(data) if data else lines.end():
+                if not self._outbox.wait_until_bounded():
+                    return
+                session.receive(line)
+            if not data:
+                return
+
+
+class _LineBuffer:
+    """Bytes to lines, without their ends and without empty ones; of a line too long, one byte too many."""
+
+    def __init__(self, max_line: int) -> None:
+        self._max_line = max_line
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[: self._max_line + 1]
+        return [line[: self._max_line + 1] for line in lines if line.strip()]
+
+    def end(self) -> list[bytes]:
+        """The last line, if it had no end."""
+        rest, self._rest = self._rest, b""
+        return [rest] if rest.strip() else []
+
+
+class _PipeOutbox(Outbox):
+    """The outbox over a descriptor of any kind, with a thread of its own.
+
+    Non-blocking mode is out of the question, for it would be switched on for whoever else has the terminal or
+    the pipe; so the thread waits until a page can be written and writes no more than that.
+    """
+
+    def __init__(self, fd: int, limits: ConnectionLimits, timers: Timers, broken: Callable[[], None]) -> None:
+        super().__init__(
+            framing="lines",
+            bound=limits.buffer,
+            stall_timeout=limits.stall_timeout,
+            close_timeout=limits.close_timeout,
+            timers=timers,
+        )
+        self._fd = fd
+        self._broken = broken
+        self._wake = Wakeup()
+
+    def flush(self) -> None:
+        assert_none_held("sending to a client")
+        with self._changed:
+            self._changed.notify_all()
+        self._watch_stall()
+
+    def wait_until_closed(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing)
+
+    def run(self) -> None:
+        """Write until it is closed and empty, or broken: the body of the writing thread."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        poll.register(self._wake, select.POLLIN)
+        try:
+            while buffers := self._next():
+                poll.poll()
+                self._write(buffers)
+        except OSError as error:
+            _log.warning("cannot write replies: %s", error.strerror)
+        except Exception:
+            _log.exception("writing replies failed")
+        finally:
+            self._abort()
+            os.close(self._fd)
+            self._wake.close()
+
+    def _abort(self) -> None:
+        self.fail()
+        self._wake.set()
+        self._broken()
+
+    def _next(self) -> list[Buffer]:
+        """Wait for something to write; nothing: there will be no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._chunks or self._closing)
+            self._sending = bool(self._chunks)
+            return _first_bytes(self._take_locked(_BUFFERS), select.PIPE_BUF)
+
+    def _write(self, buffers: list[Buffer]) -> None:
+        try:
+            written = 0 if self._dead else os.writev(self._fd, buffers)
+        except BlockingIOError:  # the descriptor came in non-blocking mode
+            written = 0
+        with self._changed:
+            self._sending = False
+            callbacks = self._sent_locked(written)
+        self._call(callbacks)
+
+
+def _first_bytes(buffers: list[Buffer], size: int) -> list[Buffer]:
+    """The buffers, cut to ``size`` bytes in all."""
+    first: list[Buffer] = []
+    for buffer in buffers:
+        if size <= 0:
+            break
+        first.append(memoryview(buffer)[:size])
+        size -= len(buffer)
+    return first
