@@ -104,6 +104,11 @@ def _bounded(name: str, jinja_filter: Callable[..., Any]) -> Callable[..., Any]:
     return bounded
 
 
+def _show(value: Any) -> str:
+    """What an action prints; nil is nothing, as a missing param is (Go says ``<no value>``)."""
+    return "" if value is None else go_print(value)
+
+
 def _make() -> _Environment:
     environment = _Environment(
         variable_start_string="[[", variable_end_string="]]", undefined=_Absent, autoescape=False
@@ -116,7 +121,7 @@ def _make() -> _Environment:
         GO + "field": field,
         GO + "items": items,
         GO + "recall": recall,
-        GO + "show": go_print,
+        GO + "show": _show,
         GO + "template": call_template,
     }
     environment.filters = filters

@@ -1,7 +1,8 @@
 """What stands between the delimiters, in either dialect, as one of Jinja's expressions.
 
-The rule: what can be read as a pipeline of Go's is one; all else is an expression of Jinja's. Of
-two refusals the one is told that belongs to the dialect which the action looks like.
+The rule: what Go can read is Go's. Of the rest, what has something that only Go has is a mistake
+(``[[ shqoute .name ]]``, which to Jinja would be an attribute of something undefined), and all else
+is an expression of Jinja's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.parser import Parser
 
-from overseer.templates.environment import ENVIRONMENT
+from overseer.templates.environment import ENVIRONMENT, GO
 from overseer.templates.functions import FUNCTIONS
 from overseer.templates.pipeline import GoReader, go_call, load
 from overseer.templates.runtime import FRAME, ROOT
@@ -54,7 +55,7 @@ class Pipeline:
         value = self.value
         if isinstance(value, nodes.Name) and not self.is_go:
             return value.name if value.name in self.names else None
-        if isinstance(value, nodes.Filter) and value.name == "go:field" and value.node == load(ROOT):
+        if isinstance(value, nodes.Filter) and value.name == GO + "field" and value.node == load(ROOT):
             return next(iter(self.names))
         return None
 
@@ -77,15 +78,19 @@ def read_pipeline(text: str, offset: int, scope: Scope, context: str) -> Pipelin
         problem = refusal
     scope.variables.clear()
     scope.variables.update(outside)
-    try:
-        return _read_jinja(GoReader(tokens, end, scope), text, offset, scope, context)
-    except Problem as refusal:
-        raise (problem if _looks_like_go(tokens) else refusal) from None
+    head = GoReader(tokens, end, scope)
+    targets = head.targets(context)
+    start = head.offset
+    source = text[start - offset :]
+    if not source.strip() or _only_go([token for token in tokens if token.offset >= start]):
+        raise problem
+    value, names, quoted = _read_jinja(source, start, scope)
+    return Pipeline(value, targets.slots(scope), names, quoted, is_go=False)
 
 
-def _looks_like_go(tokens: list[Token]) -> bool:
-    """Whether an action that is in neither dialect was meant for Go: it has a field, a variable or a
-    raw string, or it begins with a function or with two words that only Go would put side by side."""
+def _only_go(tokens: list[Token]) -> bool:
+    """Whether there is something in an expression that Jinja has not: a field, a variable, a raw
+    string, or a function in front, alone or with its first argument."""
     before = "open"
     for token in tokens:
         if token.kind in ("variable", "declare") or token.text.startswith("`"):
@@ -95,29 +100,30 @@ def _looks_like_go(tokens: list[Token]) -> bool:
         before = token.kind
     words = [token for token in tokens if token.kind != "space"]
     if not words or words[0].kind != "word":
-        return not words
-    if len(words) == 1 or words[0].text in FUNCTIONS:
-        return words[0].text in FUNCTIONS
-    return words[1].kind in ("string", "number", "character")
+        return False
+    following = words[1].kind if len(words) > 1 else "nothing"
+    if words[0].text in FUNCTIONS or words[0].text == "nil":
+        return following == "nothing" or (following in _OPERANDS and words[1].text not in _OPERATORS)
+    return following in ("string", "number", "character")
 
 
-def _read_jinja(head: GoReader, text: str, offset: int, scope: Scope, context: str) -> Pipeline:
-    """An expression of Jinja's, perhaps behind Go's ``$x :=``."""
-    targets = head.targets(context)
-    start = head.offset
-    source = text[start - offset :]
-    if not source.strip():
-        raise Problem(f"missing value for {context}", start)
+_OPERANDS = frozenset({"string", "number", "character", "word"})
+_OPERATORS = frozenset({"and", "or", "not", "in", "is", "if", "else"})
+
+
+def _read_jinja(source: str, offset: int, scope: Scope) -> tuple[nodes.Expr, frozenset[str], bool]:
+    """An expression of Jinja's, the names it looks up, and whether it quotes."""
     try:
         parser = Parser(ENVIRONMENT, source, state="variable")
         value = parser.parse_expression()
         if not parser.stream.eos:
-            raise Problem(f"unexpected {parser.stream.current.value!r} behind the expression", start)
+            raise Problem(f"unexpected {parser.stream.current.value!r} after the expression", offset)
     except TemplateSyntaxError as error:
-        raise Problem(error.message or "not an expression", start) from None
-    names, quoted = _check(value, start, scope)
-    value.set_lineno(start + 1, override=True)
-    return Pipeline(value, targets.slots(scope), names, quoted, is_go=False)
+        message = (error.message or "not an expression").replace("end of template", "end")
+        raise Problem(message, offset) from None
+    names, quoted = _check(value, offset, scope)
+    value.set_lineno(offset + 1, override=True)
+    return value, names, quoted
 
 
 def _check(value: nodes.Expr, offset: int, scope: Scope) -> tuple[frozenset[str], bool]:
@@ -142,6 +148,8 @@ def _check(value: nodes.Expr, offset: int, scope: Scope) -> tuple[frozenset[str]
                 quoted |= name == "shquote"
             case nodes.Getattr(attr=name) if name.startswith("_"):
                 raise Problem(f'there is no attribute "{name}" here', offset)
+            case nodes.Name(name="self"):
+                raise Problem("self is taken by Jinja; the param is [[.self]]", offset)
             case nodes.Name(name=name):
                 names.add(name)
     return frozenset(names - called - ({"loop"} if scope.in_range else set())), quoted

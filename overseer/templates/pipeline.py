@@ -196,7 +196,8 @@ class GoReader:
 
     def _field(self, of: nodes.Expr) -> nodes.Expr:
         name = self._take().text[1:]
-        self.names.add(name)
+        if not (isinstance(of, nodes.Filter) and of.name == GO + "field"):
+            self.names.add(name)
         return go_call("field", of, nodes.Const(name))
 
     def _variable(self, token: Token) -> nodes.Expr:

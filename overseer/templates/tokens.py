@@ -44,19 +44,20 @@ class Token:
 
 
 def tokenize(text: str, offset: int) -> tuple[list[Token], Problem | None]:
-    """The tokens of an action up to its end or to the first thing that is none of Go's.
+    """The tokens of an action up to its end, or up to and with the first thing that is none of Go's.
 
-    The tokens before a problem are given too: they tell which dialect was meant.
+    The tokens before a problem are of use too: they tell which dialect was meant.
     """
     tokens: list[Token] = []
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "other"
         token = Token(kind, match.group(), offset + match.start())
+        tokens.append(token)
         if kind == "other":
             return tokens, Problem(f"unexpected {token.text!r}", token.offset)
-        tokens.append(token)
         following = text[match.end() : match.end() + 1]
         if kind in _NAMES and following and following not in _TERMINATORS:
+            tokens.append(Token("other", following, offset + match.end()))
             return tokens, Problem(f"bad character {following!r}", offset + match.end())
     return tokens, None
 

@@ -1,0 +1,182 @@
+"""printf's verbs, flags and complaints, as Go's fmt package has them."""
+
+from __future__ import annotations
+
+import pytest
+
+from overseer.templates import compile_template
+
+PARAMS = {"name": "bob", "n": "3", "uni": "é€", "byte": "\udcff"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("`plain`", "plain"),
+        ("`100%%`", "100%"),
+        # strings
+        ("`%s` .name", "bob"),
+        ("`%v` .name", "bob"),
+        ("`%q` .name", '"bob"'),
+        ("`%#q` .name", "`bob`"),
+        ('`%#q` "a`b"', '"a`b"'),
+        ("`%x` .name", "626f62"),
+        ("`%X` `hello`", "68656C6C6F"),
+        ("`% x` .name", "62 6f 62"),
+        ("`%#x` .name", "0x626f62"),
+        ("`%# x` .name", "0x62 0x6f 0x62"),
+        ("`%10s|` .name", "       bob|"),
+        ("`%-10s|` .name", "bob       |"),
+        ("`%.2s` .name", "bo"),
+        ("`%5.1s|` .name", "    b|"),
+        ("`%.1s` .uni", "é"),
+        ("`%4s` .uni", "  é€"),
+        ("`%s` .absent", ""),
+        ("`[%5s]` .absent", "[     ]"),
+        ("`%q` .absent", '""'),
+        ('`%q` "tab\\t nl\\n q\\" b\\\\"', r'"tab\t nl\n q\" b\\"'),
+        ("`%q` .uni", '"é€"'),
+        ("`%+q` .uni", r'"\u00e9\u20ac"'),
+        ('`%+q` "\\U0001F600"', r'"\U0001f600"'),
+        ('`%q` "\\x00\\x7f\\u200b"', r'"\x00\x7f\u200b"'),
+        ("`%q` .byte", r'"\xff"'),
+        ("`%#v` .name", '"bob"'),
+        ("`%+v` .name", "bob"),
+        ("`%T` .name", "string"),
+        ("`%d` .name", "%!d(string=bob)"),
+        ("`%d` .n", "%!d(string=3)"),
+        ("`%5d` .n", "%!d(string=    3)"),
+        ("`%d` .absent", "%!d(string=)"),
+        ("`%t` .name", "%!t(string=bob)"),
+        ("`%f` .name", "%!f(string=bob)"),
+        ("`%c` .name", "%!c(string=bob)"),
+        ("`%p` .name", "%!p(string=bob)"),
+        ("`%z` .name", "%!z(string=bob)"),
+        # ints
+        ("`%d` 42", "42"),
+        ("`%v` 42", "42"),
+        ("`%5d|` 42", "   42|"),
+        ("`%-5d|` 42", "42   |"),
+        ("`%05d` 42", "00042"),
+        ("`%05d` -42", "-0042"),
+        ("`%-05d|` 42", "42   |"),
+        ("`%+d` 42", "+42"),
+        ("`%+05d` 42", "+0042"),
+        ("`% d` 42", " 42"),
+        ("`%.5d` 42", "00042"),
+        ("`%8.5d` 42", "   00042"),
+        ("`%.0d|` 0", "|"),
+        ("`%3.0d|` 0", "   |"),
+        ("`%x` 255", "ff"),
+        ("`%X` 255", "FF"),
+        ("`%#x` 255", "0xff"),
+        ("`%#X` 255", "0XFF"),
+        ("`%04x` 127", "007f"),
+        ("`%x` -255", "-ff"),
+        ("`%o` 8", "10"),
+        ("`%#o` 8", "010"),
+        ("`%O` 8", "0o10"),
+        ("`%b` 5", "101"),
+        ("`%08b` 5", "00000101"),
+        ("`%#b` 5", "0b101"),
+        ("`%c` 97", "a"),
+        ("`%c` 8364", "€"),
+        ("`%c` -1", "\ufffd"),
+        ("`%3c|` 'x'", "  x|"),
+        ("`%q` 97", "'a'"),
+        ("`%q` 39", r"'\''"),
+        ("`%q` 10", r"'\n'"),
+        ("`%U` 65", "U+0041"),
+        ("`%#U` 65", "U+0041 'A'"),
+        ("`%U` 128512", "U+1F600"),
+        ("`%T` 1", "int"),
+        ("`%T` 'a'", "int"),
+        ("`%T` (index .name 0)", "uint8"),
+        ("`%s` 42", "%!s(int=42)"),
+        ("`%t` 1", "%!t(int=1)"),
+        ("`%s` (index .name 0)", "%!s(uint8=98)"),
+        ("`%f` 42", "%!f(int=42)"),
+        ("`%.2f` (len .name)", "%!f(int=03)"),
+        # floats
+        ("`%f` 3.14159", "3.141590"),
+        ("`%5.2f|` 3.14159", " 3.14|"),
+        ("`%-8.2f|` 3.14159", "3.14    |"),
+        ("`%08.3f` 3.14159", "0003.142"),
+        ("`%08.3f` -3.14159", "-003.142"),
+        ("`%+.1f` 3.14159", "+3.1"),
+        ("`% .1f` 3.14159", " 3.1"),
+        ("`%.0f` 2.5", "2"),
+        ("`%F` 1.5", "1.500000"),
+        ("`%e` 1234.5678", "1.234568e+03"),
+        ("`%E` 1234.5678", "1.234568E+03"),
+        ("`%.2e` 0.00012", "1.20e-04"),
+        ("`%g` 3.5", "3.5"),
+        ("`%g` 100000.0", "100000"),
+        ("`%g` 1000000.0", "1e+06"),
+        ("`%G` 1e-10", "1E-10"),
+        ("`%.3g` 3.14159", "3.14"),
+        ("`%.3g` 1234.5", "1.23e+03"),
+        ("`%v` 1e20", "1e+20"),
+        ("`%6v|` 1.5", "   1.5|"),
+        ("`%06v|` -1.5", "-001.5|"),
+        ("`%T` 1.5", "float64"),
+        ("`%d` 1.5", "%!d(float64=1.5)"),
+        ("`%s` 1.5", "%!s(float64=1.5)"),
+        # booleans, nil, the params as a whole
+        ("`%t` true", "true"),
+        ("`%v` false", "false"),
+        ("`%6t|` true", "  true|"),
+        ("`%q` true", "%!q(bool=true)"),
+        ("`%d` true", "%!d(bool=true)"),
+        ("`%T` true", "bool"),
+        ("`%v` nil", "<nil>"),
+        ("`%s` nil", "%!s(<nil>)"),
+        ("`%d` nil", "%!d(<nil>)"),
+        ("`%T` nil", "<nil>"),
+        ("`%T` .", "map[string]string"),
+        # stars, indexes and what is amiss
+        ("`%*d|` 5 42", "   42|"),
+        ("`%-*d|` 5 42", "42   |"),
+        ("`%*d|` -5 42", "42   |"),
+        ("`%.*f` 2 3.14159", "3.14"),
+        ("`%*s` `x` .name", "%!(BADWIDTH)bob"),
+        ("`%.*s` `x` .name", "%!(BADPREC)bob"),
+        ("`%[2]s %[1]s` .name .n", "3 bob"),
+        ("`%[2]*[1]d|` 42 5", "   42|"),
+        ("`%[1]s %[1]q` .name", 'bob "bob"'),
+        ("`%[3]s` .name", "%!s(BADINDEX)"),
+        ("`%[x]s` .name", "%!s(BADINDEX)"),
+        ("`%s`", "%!s(MISSING)"),
+        ("`%s %s` .name", "bob %!s(MISSING)"),
+        ("`%s` .name .n", "bob%!(EXTRA string=3)"),
+        ("`x` 1 nil true", "x%!(EXTRA int=1, <nil>, bool=true)"),
+        ("`%s%` .name", "bob%!(NOVERB)"),
+        ("`%`", "%!(NOVERB)"),
+        ("`%d%%` 50", "50%"),
+        ("`%s\n%s` .name .n", "bob\n3"),
+    ],
+)
+def test_printf(arguments: str, expected: str) -> None:
+    template = compile_template(f"[[printf {arguments}]]")
+    assert template.render(PARAMS) == expected
+
+
+@pytest.mark.parametrize(
+    ("verb", "expected"),
+    [
+        ("%v", "map[a:1 b:x y]"),
+        ("%s", "map[a:1 b:x y]"),
+        ("%q", 'map["a":"1" "b":"x y"]'),
+        ("%d", "map[%!d(string=a):%!d(string=1) %!d(string=b):%!d(string=x y)]"),
+        ("%#v", 'map[string]string{"a":"1", "b":"x y"}'),
+        ("%x", "map[61:31 62:782079]"),
+    ],
+)
+def test_the_params_as_a_whole(verb: str, expected: str) -> None:
+    assert compile_template(f"[[printf `{verb}` .]]").render({"b": "x y", "a": "1"}) == expected
+
+
+def test_widths_are_bounded_as_in_go() -> None:
+    assert compile_template("[[printf `%2000000d` 1]]").render({}) == "1"
+    assert compile_template("[[printf `%*d` 2000000 1]]").render({}) == "%!(BADWIDTH)1"
+    assert len(compile_template("[[printf `%900000d` 1]]").render({})) == 900_000
