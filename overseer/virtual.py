@@ -1,7 +1,7 @@
 """A worker that is a Python function on a thread.
 
-A function that does not return when it is stopped cannot be killed: after the grace its worker is declared exited,
-what it still sends is dropped, and its thread is abandoned and counted.
+A function that does not return when it is stopped cannot be killed: after the grace its worker is declared
+exited (exit code -1), what it still sends is dropped, and its thread is abandoned and counted.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def start_virtual_worker(
 ) -> Worker:
     """Run ``fn(context, send)`` on a thread of its own; what it returns is the exit code, None counts as 0.
 
-    An exception is exit code 1 and its text a line on stderr. A line that has newlines in it is sent as several.
+    An exception is exit code 1 and its text a line on stderr. A line with newlines in it is sent as several.
 
     Raises:
         SpawnError: the system allows no more threads.
@@ -196,7 +196,7 @@ class VirtualWorker(Worker):
 
     def _batches(self, stream: str, text: str) -> list[OutputBatch]:
         """The text's lines by the rules of a pipe; a line that is too long comes alone."""
-        data = text.encode("utf-8", "surrogatepass")  # a lone surrogate is three bad bytes, as it is in a pipe
+        data = text.encode("utf-8", "surrogatepass")  # a lone surrogate becomes bad bytes, as in a pipe
         splitter = LineSplitter(self._max_line)
         groups = splitter.feed(data if data.endswith(b"\n") else data + b"\n")
         at = now()

@@ -1,29 +1,27 @@
 """A worker that is an OS process, the leader of a process group.
 
-One thread reads each pipe. Both also watch the leader's pidfd, so they learn of its exit though others may hold the
-pipe open: from then on they read what there is, for a bounded time. The last of them finishes the run::
+One thread reads each pipe (:mod:`overseer.reader`). Each learns of the leader's exit itself and soon ends. The
+last of them finishes the run::
 
     the leader is dead, not reaped: its pid and its group's number are still its own
       TERM to what is left of the group
     reap; does the group have members still?  (hardly ever)  wait, KILL
     on_exited
 
-A stop runs on a thread of its own, beside all this, so that a callback that blocks cannot hold it up. Nothing is
-reaped while it is under way.
+A stop runs on a thread of its own, beside all this, so that a callback that blocks cannot hold it up. The run
+is over only when that thread is done too.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import select
 import signal
-import struct
-import termios
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -42,6 +40,7 @@ from overseer.processes import (
     registry,
     spawn,
 )
+from overseer.reader import PipeReader
 from overseer.timestamps import now
 from overseer.worker_base import OutputBatch, RunContext, Worker, WorkerCallbacks, current_run, run_context
 
@@ -59,11 +58,6 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-DRAIN_IDLE_S = 2.0
-DRAIN_MAX_S = 10.0
-_READ = 65536  # what a pipe holds
-_READS_A_CHECK = 32  # a flood from a survivor must not hide the leader's exit
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
@@ -72,7 +66,7 @@ class WorkerConfig:
     Attributes:
         command: found through PATH unless it has a slash; no shell is involved.
         args: not including the command itself.
-        include_stdout, include_stderr: a stream that is not included goes nowhere, and the child never waits for it.
+        include_stdout, include_stderr: a stream that is not included goes to /dev/null.
         env: added to the server's environment.
         cwd: None for the server's.
         stop: None for the run's own (:class:`RunContext`).
@@ -101,14 +95,17 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         for stream, included in (("stdout", config.include_stdout), ("stderr", config.include_stderr))
         if included
     ]
-    markers = {"OVERSEER_TASK_ID": config.task_id, RUN_VARIABLE: run.run_id, SERVER_VARIABLE: registry.server_id}
+    markers = {
+        "OVERSEER_TASK_ID": config.task_id,
+        RUN_VARIABLE: run.run_id,
+        SERVER_VARIABLE: registry.server_id,
+    }
+    environment = {**(config.env or {}), **markers}
     entry = Entry(run.run_id, policy.kill_mode, policy.signal_number)
     registry.enter(entry)
     guardian.entered(entry)
     try:
-        child = spawn(
-            config.command, config.args, env={**(config.env or {}), **markers}, cwd=config.cwd, streams=streams
-        )
+        child = spawn(config.command, config.args, env=environment, cwd=config.cwd, streams=streams)
     except SpawnError:
         registry.leave(entry)
         guardian.left(entry)
@@ -162,25 +159,25 @@ class OSWorker(Worker):
         Raises:
             SpawnError: the system allows no more threads; the process has been killed.
         """
-        jobs = [
-            (f"{stream}-{self.task_id}", partial(self._read, stream, fd)) for stream, fd in self._pipes.items()
-        ] or [(f"wait-{self.task_id}", self._reader_done)]
-        for number, (name, job) in enumerate(jobs):
+        jobs: list[tuple[str, Callable[[], None]]] = [
+            (stream, partial(self._read, stream, fd)) for stream, fd in self._pipes.items()
+        ]
+        for number, (name, job) in enumerate(jobs or [("wait", self._reader_done)]):
             try:
                 # Daemons: a run must not keep an embedding program from ending.
-                threading.Thread(target=job, name=name, daemon=True).start()
+                threading.Thread(target=job, name=f"{name}-{self.task_id}", daemon=True).start()
             except RuntimeError as error:
-                self._disown(jobs=len(jobs), started=number)
+                self._disown(started=number)
                 raise SpawnError(f"cannot start a task: {error}") from error
 
-    def _disown(self, jobs: int, started: int) -> None:
+    def _disown(self, started: int) -> None:
         """Nobody gets to know of this worker: kill it, silently."""
         self._callbacks = WorkerCallbacks(lambda _: None, lambda _: None, lambda *_: None)
         self._strike(signal.SIGKILL)
         for fd in list(self._pipes.values())[started:]:
             os.close(fd)
         with self._lock:
-            self._readers -= jobs - started
+            self._readers = self._readers - max(1, len(self._pipes)) + started
             alone = self._readers == 0
         if alone:
             self._finish()
@@ -188,61 +185,17 @@ class OSWorker(Worker):
     def _read(self, stream: str, pipe: int) -> None:
         try:
             splitter = LineSplitter(self._max_line)
-            if not self._read_while_leader_lives(stream, pipe, splitter):
-                self._drain(stream, pipe, splitter)
-            self._deliver(stream, splitter.close())
+            PipeReader(pipe, self._pidfd, splitter, partial(self._deliver, stream)).run()
         except BaseException:
             _log.exception("task %s: reading %s failed", self.task_id, stream)
         finally:
             os.close(pipe)
             self._reader_done()
 
-    def _read_while_leader_lives(self, stream: str, pipe: int, splitter: LineSplitter) -> bool:
-        """Read to the pipe's end (True) or until the leader is dead (False)."""
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
-        poll.register(self._pidfd, select.POLLIN)
-        timeout: int | None = None
-        while True:
-            if any(fd == self._pidfd for fd, _ in poll.poll(timeout)):
-                return False
-            timeout = 0
-            for _ in range(_READS_A_CHECK):
-                try:
-                    data = os.read(pipe, _READ)
-                except BlockingIOError:
-                    timeout = None
-                    break
-                if not data:
-                    return True
-                self._deliver(stream, splitter.feed(data))
-
-    def _drain(self, stream: str, pipe: int, splitter: LineSplitter) -> None:
-        """The leader is dead: read to the pipe's end, or as long as somebody writes who may hold it, but not for ever."""
-        owed = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0]  # may be the leader's own
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
-        end = time.monotonic() + DRAIN_MAX_S
-        while True:
-            try:
-                data = os.read(pipe, _READ)
-            except BlockingIOError:
-                patience = min(DRAIN_IDLE_S, end - time.monotonic())
-                if patience <= 0 or not poll.poll(patience * 1000):
-                    return
-                continue
-            if not data:
-                return
-            owed -= len(data)
-            self._deliver(stream, splitter.feed(data))
-            if owed <= 0 and time.monotonic() >= end:
-                return
-
     def _deliver(self, stream: str, groups: list[Lines]) -> None:
-        if groups:
-            at = now()
-            for lines, cut in groups:
-                self._output(OutputBatch(stream, at, lines, cut))
+        at = now()
+        for lines, cut in groups:
+            self._output(OutputBatch(stream, at, lines, cut))
 
     def _reader_done(self) -> None:
         with self._lock:
@@ -296,7 +249,7 @@ class OSWorker(Worker):
             # Asked at once: the number is free for others only when no member is left.
             survivors = ends_group and _send_to_group(self.pid, 0)
         if status is None:
-            self._event(f"task {self.task_id}: its exit status is lost, something else in this program took it")
+            self._event(f"task {self.task_id}: its exit status is lost: other code in this program took it")
             return -1, "", survivors
         if status.si_code == os.CLD_EXITED:
             return status.si_status, "", survivors
@@ -325,8 +278,9 @@ class OSWorker(Worker):
                         os.eventfd_write(self._stop.wake, 1)  # it never blocks
                 return
             stop = self._stop = _Stop(deadline)
+        name = f"stop-{self.task_id}"
         try:
-            threading.Thread(target=self._run_stop, args=(stop,), name=f"stop-{self.task_id}", daemon=True).start()
+            threading.Thread(target=self._run_stop, args=(stop,), name=name, daemon=True).start()
         except RuntimeError:
             _log.warning("task %s: no thread to stop it on; its stop is waited for", self.task_id)
             self._run_stop(stop)
@@ -363,7 +317,7 @@ class OSWorker(Worker):
         return [(process, gentle) for process in registry.find(tree, self.pid, self._links)]
 
     def _strike(self, number: int | None) -> set[int]:
-        """Signal the leader and, unless the mode says otherwise, its group; returns the group that was reached."""
+        """Signal the leader and, unless the mode says otherwise, its group; returns the groups reached."""
         numbers = (number,) if number is not None else (self._policy.signal_number, signal.SIGCONT)
         with self._lock:
             if self._reaped:
@@ -379,10 +333,8 @@ class OSWorker(Worker):
             return {self.pid}
 
     def _send_to_leader(self, number: int) -> None:
-        try:
+        with suppress(PermissionError):  # it runs as somebody else now; reported when the stop gives up
             signal.pidfd_send_signal(self._pidfd, number)
-        except PermissionError:
-            pass  # it runs as somebody else now; reported when the stop gives up
 
     def _report(self, ended: bool, ending: Ending) -> None:
         if not ended:

@@ -1,8 +1,8 @@
 """What all workers have in common: a run's values, its callbacks, its end.
 
-A worker runs an OS process (:mod:`overseer.worker`) or a Python function (:mod:`overseer.virtual`). Either way it
-calls ``on_output`` for what is written and, once, as the very last thing, ``on_exited``; on threads of its own, with
-no lock held.
+A worker runs an OS process (:mod:`overseer.worker`) or a Python function (:mod:`overseer.virtual`). Either
+way it calls ``on_output`` for what is written and, once, as the very last thing, ``on_exited``; on threads of
+its own, with no lock held.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class WorkerCallbacks:
     Attributes:
         on_output: gets the batches of one stream one after another; it may block, and the child then waits.
         log_event: gets a sentence for people about something unusual.
-        on_exited: gets the worker, its exit code (-1 when a signal ended it), whether a stop had been asked for,
-            and when; exactly once, after the last ``on_output`` has returned.
+        on_exited: gets the worker, its exit code (-1 when a signal ended it), whether a stop had been asked
+            for, and when; exactly once, after the last ``on_output`` has returned.
     """
 
     on_output: Callable[[OutputBatch], None]
@@ -72,7 +72,7 @@ class RunContext:
     """What the hub knows of a run that its driver need not: taken for what :class:`WorkerConfig` leaves open.
 
     Attributes:
-        run_id: unique, of letters, digits, ``-``, ``_`` and ``.``; it is in the environment of the run's processes.
+        run_id: unique, of letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
         max_line: bytes a line may have before it is cut.
     """
 
@@ -171,12 +171,12 @@ class Worker(ABC):
     def stop(self, grace: float | None = None) -> None:
         """Ask it to end, and see to it that it does when ``grace`` seconds are over (None: its policy's).
 
-        Returns at once; ``on_exited`` tells when it is done. Again, with a shorter grace, it hurries; else calling
-        it again changes nothing, nor does calling it after the exit. From any thread, with no worker's lock held.
+        Returns at once; ``on_exited`` tells when it is done. Called again with a shorter grace it hurries;
+        otherwise calling it again changes nothing, nor does calling it after the exit.
         """
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has exited and ``on_exited`` has returned; False when ``timeout`` seconds were too few."""
+        """Wait until ``on_exited`` has returned; False when ``timeout`` seconds were too few."""
         assert_none_held("wait for a worker")
         return self._over.wait(timeout)
 

@@ -26,7 +26,7 @@ __all__ = ["Ending"]
 
 _HELD = 64  # pidfds held at once; of more processes the rest is found again when these are dead
 _KILL_ROUNDS = 100  # of at most a second: each new look finds what was forked during the one before
-_STUCK_ROUNDS = 2  # SIGKILL does not end a process in uninterruptible sleep; then there is no point in waiting
+_STUCK_ROUNDS = 2  # SIGKILL does not end a process in uninterruptible sleep; no point in waiting then
 
 
 class Ending:
@@ -43,7 +43,7 @@ class Ending:
     ) -> None:
         """
         Args:
-            find: what is alive now, each with the signal that asks it to end; OSError when that cannot be told.
+            find: what is alive now, each with the signal that asks it to end; OSError when it cannot tell.
             strike: sends a signal (None: each its own) at once to what can be reached without looking, and
                 returns the process groups that this reached.
             leader: a pidfd that must be ready as well before all is over; not closed here.
@@ -63,7 +63,7 @@ class Ending:
     def run(self, *, look_first: bool) -> bool:
         """End them; True when none is left.
 
-        ``look_first``: find everything before the first signal, since what a signal orphans is harder to find.
+        ``look_first``: find everything before the first signal, for what it orphans is harder to find.
         """
         for fd in (self._leader, self._wake):
             if fd >= 0:
@@ -156,30 +156,26 @@ class Ending:
     def _wait(self, timeout: float) -> bool:
         """Wait for all that is held, the leader included, to die; False when time ran out or a wake came."""
         end = time.monotonic() + timeout
-        while True:
-            leader_dead = self._leader < 0
-            for fd, _ in self._poll.poll(max(0.0, end - time.monotonic()) * 1000 + 1 if timeout else 0):
-                if fd == self._leader:
-                    leader_dead = True
-                elif fd == self._wake:
+        while self._leader >= 0 or self._held:
+            for fd, _ in self._poll.poll(max(0.0, end - time.monotonic()) * 1000):
+                if fd == self._wake:
                     os.eventfd_read(fd)
                     return False
+                if fd == self._leader:
+                    # Not reaped here; and always ready from now on, which would turn the wait into a spin.
+                    self._poll.unregister(fd)
+                    self._leader = -1
                 else:
                     self._bury(fd)
-            if leader_dead and not self._held:
-                return True
-            if time.monotonic() >= end:
+            if (self._leader >= 0 or self._held) and time.monotonic() >= end:
                 return False
-            if leader_dead and self._leader >= 0:
-                # Always ready from now on; it would turn the wait into a spin.
-                self._poll.unregister(self._leader)
-                self._leader = -1
+        return True
 
     def _bury(self, fd: int) -> None:
         """It is dead. If it was an orphan that this process adopted, nobody else would reap it."""
         self._poll.unregister(fd)
         del self._held[fd]
-        try:
+        try:  # noqa: SIM105 (contextlib costs the guardian memory)
             os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)
         except OSError:
             pass  # somebody else's child

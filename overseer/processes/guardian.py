@@ -1,11 +1,12 @@
 """The server's side of the guardian: a small process that ends every run when the server is killed outright.
 
-It is told of each run over a pipe: before the spawn, with the leader's pid, and when nothing of it is left. When the
-pipe ends or the server's pidfd says that it is dead, it ends what it was told of (see :mod:`guardian_main`). One
-thread here waits for the guardian to die and replaces it, giving the new one the whole list.
+It is told of each run over a pipe: before the spawn, with the leader's pid, and when nothing of it is left.
+When the pipe ends or the server's pidfd says that it is dead, it ends what it was told of (its own side is
+:mod:`overseer.processes.guardian_main`). One thread here waits for the guardian to die and replaces it; the
+new one is given the whole list.
 
-What a run's threads say goes straight into the pipe, which never blocks; only when it is full, or while a guardian
-is being replaced, it is kept in memory and passed on by that thread.
+What a run's threads say goes straight into the pipe, which never blocks; only when it is full, or while a
+guardian is being replaced, it is kept in memory and passed on by that thread.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 
 from overseer.locks import Rank, assert_none_held, lock
 from overseer.processes.registry import Entry, registry
@@ -25,7 +28,12 @@ __all__ = ["Guardian", "guardian"]
 
 _log = logging.getLogger(__name__)
 
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); import guardian_main; guardian_main.main(sys.argv[2:])"
+_PROGRAM = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import guardian_main
+guardian_main.main(sys.argv[2:])
+"""
 _KEPT = 20_000  # lines kept for a guardian that does not read; then it is taken for stuck and replaced
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 60.0
@@ -36,8 +44,8 @@ class Guardian:
     """At most one for each server process. :meth:`start` and :meth:`stop` on one thread."""
 
     def __init__(self) -> None:
-        # Guards what follows. A write to the pipe, which is non-blocking, is allowed under it: were the fd used
-        # outside, it could be closed and mean another file by then.
+        # Guards what follows. A write to the pipe, which is non-blocking, is allowed under it: were the fd
+        # used outside, it could be closed and mean another file by then.
         self._lock = lock(Rank.LEAF, "guardian")
         self._pipe = -1
         self._direct = False  # lines go straight into the pipe; else they are kept
@@ -106,8 +114,8 @@ class Guardian:
 
     def _tell(self, line: bytes) -> None:
         with self._lock:
-            if self._keeper is None:
-                return
+            if self._pipe < 0:
+                return  # the next one will find it in the list it is given
             if self._direct:
                 try:
                     os.write(self._pipe, line)  # short, so all of it or nothing
@@ -123,26 +131,31 @@ class Guardian:
 
     def _run(self) -> None:
         pause = 0.0
+        started = time.monotonic()
         try:
             while not self._watch():
                 with self._lock:
                     self._restarts += 1
-                pause = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, pause * 2))
                 _log.warning("the guardian died; starting another")
+                if time.monotonic() - started > _LONGEST_PAUSE_S:
+                    pause = 0.0
                 while True:
+                    if self._sleep(pause):
+                        return
+                    pause = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, pause * 2))
                     try:
                         self._launch()
                         break
                     except OSError as error:
                         _log.error("cannot start a guardian, trying again in %g s: %s", pause, error)
-                        if self._sleep(pause):
-                            return
+                started = time.monotonic()
         except BaseException:
             _log.exception("the guardian is not watched any more")
 
     def _sleep(self, seconds: float) -> bool:
         """True when it is time to stop."""
-        select.select([self._wake], [], [], seconds)
+        if select.select([self._wake], [], [], seconds)[0]:
+            os.eventfd_read(self._wake)
         with self._lock:
             return self._stopping
 
@@ -167,12 +180,18 @@ class Guardian:
             )
             program.returncode = 0  # reaped here, not behind our back
             registry.add_child(program.pid)
-            self._pidfd = os.pidfd_open(program.pid)
         except OSError:
             os.close(ours)
             raise
         finally:
             os.close(theirs)
+        try:
+            self._pidfd = os.pidfd_open(program.pid)
+        except OSError:
+            os.close(ours)  # it knows of no run, so it just exits
+            os.waitpid(program.pid, 0)
+            registry.discard_child(program.pid)
+            raise
         with self._lock:
             self._pid, self._pipe, self._direct, self._kept = program.pid, ours, False, []
         # From here on changes are kept, and come after the list they may be part of already.
@@ -241,10 +260,8 @@ class Guardian:
 
     def _bury(self) -> None:
         """It is dead or dying: reap it."""
-        try:
+        with suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
-        except ChildProcessError:
-            pass
         with self._lock:
             pid, self._pid = self._pid, 0
             self._direct = False

@@ -1,7 +1,7 @@
 """The guardian process: see :mod:`overseer.processes.guardian`.
 
-It runs in an interpreter of its own that has nothing but this directory and the standard library on its path, and
-imports as little as it can, to stay small. Lines on stdin::
+It runs in an interpreter of its own that has nothing but this directory and the standard library on its path,
+and imports as little as it can, to stay small. Lines on stdin::
 
     + RUN MODE SIGNAL   a run is about to be spawned
     = RUN PID           its leader, and its group's number
@@ -58,7 +58,7 @@ def _listen(server: int) -> dict[str, list[str]]:
     os.set_blocking(0, False)
     poll = select.poll()
     poll.register(0, select.POLLIN)
-    try:
+    try:  # noqa: SIM105 (contextlib costs memory)
         # A process that the server forked may hold the pipe open, so the pipe's end alone is not enough.
         poll.register(os.pidfd_open(server), select.POLLIN)
     except ProcessLookupError:

@@ -1,7 +1,7 @@
 """What this server runs: its own children, looks at /proc that concurrent stops share, and adopted orphans.
 
-Every leader is entered here before it is spawned and leaves when nothing of its run is left to end, so that the
-guardian can be told, orphans can be told from leaders, and a new guardian can be given the whole list.
+Every leader is entered here before it is spawned and leaves when nothing of its run is left to end, so that
+orphans can be told from leaders and a new guardian can be given the whole list.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from overseer.locks import Rank, assert_none_held, lock
@@ -154,8 +155,9 @@ class Registry:
 class Orphans:
     """Reaps adopted orphans, and nothing else: no leader, and no child that other code here waits for.
 
-    The kernel does not tell an orphan from a child that some driver started with :mod:`subprocess`. So children in
-    this process's own group are left alone, and of the others a zombie is taken only when nobody has for a while.
+    The kernel does not tell an orphan from a child that a driver started with :mod:`subprocess`. So children
+    in this process's own group are left alone, and of the others a zombie is taken only when nobody has, for
+    some seconds.
     """
 
     UNCLAIMED_S = 5.0
@@ -219,10 +221,8 @@ class Orphans:
 
 
 def _reap(pid: int) -> None:
-    try:
+    with suppress(ChildProcessError):
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
-    except ChildProcessError:
-        pass
 
 
 registry = Registry()
@@ -232,8 +232,8 @@ _orphans = Orphans(registry)
 def adopt_orphans() -> bool:
     """Become the process that orphaned descendants are handed to, so that stops find them.
 
-    From then on the main thread must call :func:`reap_orphans` on each SIGCHLD. Returns False, with a warning in
-    the log, where the system does not offer it.
+    From then on the main thread must call :func:`reap_orphans` on each SIGCHLD. Returns False, with a warning
+    in the log, where the system does not offer it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:

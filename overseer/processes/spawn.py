@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from overseer.errors import SpawnError
@@ -53,7 +54,7 @@ def spawn(
 
     Args:
         env: added to this process's own environment, or replacing what is there.
-        streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null, as stdin comes from there.
+        streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null. So does stdin.
 
     Raises:
         SpawnError: it cannot be started, with one sentence that says why.
@@ -83,14 +84,12 @@ def spawn(
     finally:
         for fd in theirs.values():
             os.close(fd)
-    # From here on reaping is the worker's. A Popen that believes it is over never reaps behind its back, neither
-    # when it is dropped nor when the next one is made.
+    # From here on reaping is the worker's. A Popen that believes it is over never reaps behind its back,
+    # neither when it is dropped nor when the next one is made.
     popen.returncode = 0
     if _file_limit is not None:
-        try:
+        with suppress(OSError):  # it is gone already, or runs as somebody else
             resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, _file_limit)
-        except OSError:
-            pass  # it is gone already, or runs as somebody else
     try:
         pidfd = os.pidfd_open(popen.pid)
     except OSError as error:
@@ -142,13 +141,13 @@ def _reason(error: Exception, command: str, args: Sequence[str], cwd: str | None
         if isinstance(error, UnicodeError):
             return "an argument has a character in it that is no text"
         return str(error)
-    if cwd is not None and error.filename == cwd and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-        return f"no such directory to run it in: {cwd!r}" if error.errno != errno.EACCES else (
-            f"permission denied to run it in {cwd!r}"
-        )
+    if cwd is not None and error.filename == cwd and error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"no such directory to run it in: {cwd!r}"
+    if cwd is not None and error.filename == cwd and error.errno == errno.EACCES:
+        return f"permission denied to run it in {cwd!r}"
+    if not command:
+        return "its name is empty"
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if not command:
-            return "its name is empty"
         if "/" not in command:
             return "no such program in PATH"
         return "its interpreter is missing" if os.path.exists(command) else "no such file"  # noqa: PTH110

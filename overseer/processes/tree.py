@@ -7,8 +7,8 @@ A process belongs to a run when it
 - was found before and is still alive, or
 - descends from one that belongs, or shares a session that was opened within the run.
 
-Each of these misses something the others find: an emptied environment, a setsid, a double fork. Self-contained,
-for the guardian loads this file without the package: nothing here may import from it.
+Each of these misses something the others find: an emptied environment, a setsid, a double fork.
+Self-contained, for the guardian loads this file without the package: nothing here may import from it.
 """
 
 from __future__ import annotations
