@@ -14,7 +14,13 @@ os.environ.setdefault("OVERSEER_CHECK_LOCKS", str(random.SystemRandom().randrang
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# The same examples on every run of CI, so that a change is judged by what it changes; new ones on a desk.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 
