@@ -13,7 +13,7 @@ SOURCES := $(shell find overseer playground onefile -type f ! -name '*.py[co]') 
 	setup.cfg pyproject.toml README.md LICENSE requirements.lock
 
 # A virtual environment whose Python has gone (an upgrade of the system) is made anew.
-$(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.run $(VENV)/.dev)
+$(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint build install clean distclean
@@ -65,24 +65,26 @@ $(VENV)/.made:
 	fi
 	@touch $@
 
+# Wheels are fetched first and kept: `make build` needs them too, and neither needs a network again.
+$(VENV)/.wheels: requirements.lock | $(VENV)/.made
+	@echo 'fetching what the server needs into $(VENV) (once)'
+	@rm -rf $(VENV)/wheels
+	@$(PIP) wheel --wheel-dir $(VENV)/wheels -r requirements.lock --constraint requirements-dev.lock setuptools
+	@touch $@
+
 # The project itself is installed as a link to this checkout, for its commands (.venv/bin/overseerctl).
-$(VENV)/.run: requirements.lock setup.cfg pyproject.toml | $(VENV)/.made
-	@echo 'installing what the server needs into $(VENV) (once)'
-	@$(PIP) install -r requirements.lock --constraint requirements-dev.lock setuptools
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+$(VENV)/.run: $(VENV)/.wheels setup.cfg pyproject.toml
+	@$(PIP) install --no-index --find-links $(VENV)/wheels \
+		-r requirements.lock --constraint requirements-dev.lock setuptools
+	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
-	@echo 'installing what the tests need into $(VENV) (once)'
+	@echo 'fetching what the tests need into $(VENV) (once)'
 	@$(PIP) install -r requirements.lock -r requirements-dev.lock
 	@touch $@
 
 # --- the program in one file ---
 
-# Fetched once, so that later builds work offline.
-$(VENV)/wheels: requirements.lock | $(VENV)/.dev
-	@rm -rf $@.new && $(PIP) wheel --no-deps --wheel-dir $@.new -r requirements.lock
-	@rm -rf $@ && mv $@.new $@ && touch $@
-
-dist/sticky-overseer: $(SOURCES) $(VENV)/wheels | $(VENV)/.dev
+dist/sticky-overseer: $(SOURCES) $(VENV)/.wheels | $(VENV)/.dev
 	@onefile/build.sh $(PY) $(VENV)/wheels $@

@@ -58,6 +58,7 @@ class Link:
         self._messages: deque[dict[str, Any]] = deque()
         self._parts: list[bytes] = []  # of a message that is not complete yet
         self._asked = False  # a ping is out and nothing has come since
+        self._lost: LinkLostError | None = None  # raised once the messages that came before are taken
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -84,9 +85,14 @@ class Link:
     def receive(self) -> dict[str, Any] | None:
         """The next message, or None after :meth:`wake`. Raises LinkLostError."""
         while not self._messages:
+            if self._lost is not None:
+                raise self._lost
             if not self._wait_for_data():
                 return None
-            self._receive_more()
+            try:
+                self._receive_more()
+            except LinkLostError as error:
+                self._lost = error
         return self._messages.popleft()
 
     def wake(self) -> None:

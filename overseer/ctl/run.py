@@ -38,8 +38,7 @@ def run(link: Link, action: str, params: Mapping[str, str], task_id: str, force:
             link.send(request)
             return follower.follow()
         except LinkLostError as error:
-            follower.say(f"{error}. Task {task_id} may still be running; overseerctl list shows it.")
-            return EXIT_LOST
+            return follower.lost(str(error))
 
 
 class _Follower:
@@ -51,6 +50,7 @@ class _Follower:
         self._stops_wanted = 0  # counted up by signals, acted upon by the loop
         self._stop_sent = False
         self._last_exit: Message | None = None
+        self._ending = False  # it has exited, and the server is asked whether that was the end
         streams = {"stdout": sys.stdout, "stderr": sys.stderr}
         self._outs = {name: stream.buffer for name, stream in streams.items() if stream is not None}
         self._written = ""  # the stream written last, whose buffer goes out before the other one is written
@@ -71,7 +71,15 @@ class _Follower:
             if status is not None:
                 return status
 
-    def say(self, text: str) -> None:
+    def lost(self, why: str) -> int:
+        """The connection is gone; the exit status."""
+        if self._ending:  # a server that shuts down ends the task, and does not answer any more
+            self._flush()
+            return self._exit_status()
+        self._say(f"{why}. Task {self._task_id} may still be running; overseerctl list shows it.")
+        return EXIT_LOST
+
+    def _say(self, text: str) -> None:
         """A remark, after the output that came before it."""
         self._flush()
         say(text)
@@ -80,11 +88,11 @@ class _Follower:
         if not self._stop_sent:
             self._stop_sent = True
             self._link.send({"type": "stop", "id": "stop", "task_id": self._task_id})
-            self.say("stopping the task (Ctrl-C leaves without waiting for it)")
+            self._say("stopping the task (Ctrl-C leaves without waiting for it)")
             return None
         if self._stops_wanted == 1:
             return None
-        self.say(f"left while task {self._task_id} is being stopped; overseerctl list shows how it ends")
+        self._say(f"left while task {self._task_id} is being stopped; overseerctl list shows how it ends")
         return EXIT_INTERRUPTED
 
     def _handle(self, message: Message) -> int | None:
@@ -92,7 +100,7 @@ class _Follower:
         kind, id = message.get("type"), message.get("id")
         if kind == "error" and id in ("start", "stop"):
             return self._refused(message)
-        if kind == "tasks" and id == "ended":
+        if id == "ended":
             return self._ended(message)
         if message.get("task_id") == self._task_id:
             match kind:
@@ -102,11 +110,11 @@ class _Follower:
                     self._exited(message)
                 case "restarting":
                     delay = message.get("restart_delay", "0s")
-                    self.say(f"{self._exit_words()}; restart {message.get('attempt')} in {delay}")
+                    self._say(f"{self._exit_words()}; restart {message.get('attempt')} in {delay}")
                 case "queued":
-                    self.say(f"queued at position {message.get('position')} as task {self._task_id}")
+                    self._say(f"queued at position {message.get('position')} as task {self._task_id}")
                 case "gap":
-                    self.say("output was skipped here, because it came faster than it could be shown")
+                    self._say("output was skipped here, because it came faster than it could be shown")
                 case "dequeued":
                     return self._dequeued(message)
                 case "errored" if self._last_exit is None:
@@ -116,17 +124,20 @@ class _Follower:
     def _refused(self, message: Message) -> int:
         text = str(message.get("message", "refused"))
         existing = message.get("existing_task_id", "")
-        self.say(text if existing in text else f"{text} (task {existing})")
+        self._say(text if existing in text else f"{text} (task {existing})")
         return EXIT_REFUSED
 
     def _exited(self, message: Message) -> None:
         self._last_exit = message
         if not message.get("will_restart"):
             # It may have been put back into its queue, or given up. The list knows, and is true by now.
+            self._ending = True
             self._link.send({"type": "list", "id": "ended", "since": message["ts"]})
 
     def _ended(self, reply: Message) -> int | None:
-        task = next((task for task in reply["tasks"] if task["task_id"] == self._task_id), None)
+        self._ending = False
+        tasks = reply.get("tasks", ())  # an error instead: the server is shutting down
+        task = next((task for task in tasks if task["task_id"] == self._task_id), None)
         if task is not None and (task["state"] == "queued" or task.get("worker_state") == "running"):
             return None
         if task is not None and task["state"] == "errored":
@@ -135,12 +146,12 @@ class _Follower:
 
     def _dequeued(self, message: Message) -> int:
         if not self._stop_sent:
-            self.say(f"taken out of the queue: {message.get('reason')}")
+            self._say(f"taken out of the queue: {message.get('reason')}")
             return EXIT_REFUSED
         return EXIT_INTERRUPTED if self._last_exit is None else self._exit_status()
 
     def _gave_up(self, why: str) -> int:
-        self.say(f"{self._exit_words()}; given up after too many failures{': ' if why else ''}{why}")
+        self._say(f"{self._exit_words()}; given up after too many failures{': ' if why else ''}{why}")
         return self._exit_status() or 1
 
     def _exit_words(self) -> str:
