@@ -86,7 +86,7 @@ def upgrade_request(
     headers: Iterable[tuple[str, str]] = (),
     without: Iterable[str] = (),
 ) -> bytes:
-    """The bytes of a correct upgrade, plus ``headers``, minus those named in ``without`` (any case)."""
+    """The bytes of a correct upgrade, minus its headers named in ``without``, plus ``headers``."""
     dropped = {name.lower() for name in without}
     usual = [
         ("Host", host),
@@ -96,7 +96,8 @@ def upgrade_request(
         ("Sec-WebSocket-Version", "13"),
     ]
     lines = [f"GET {path} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in [*usual, *headers] if name.lower() not in dropped]
+    kept = [(name, value) for name, value in usual if name.lower() not in dropped]
+    lines += [f"{name}: {value}" for name, value in [*kept, *headers]]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 

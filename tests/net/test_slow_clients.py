@@ -68,6 +68,7 @@ def test_a_client_that_reads_late_still_finds_the_close_frame(serve: Serve, tmp_
     client, session = serve(listen, buffer=100_000, stall_timeout=0.2, close_timeout=3.0).pair()
     with client:
         fill(session, 100_001)
+        assert not session.outbox.has_room(1)
         assert session.outbox.wait_for_room(timeout=5)
         assert client.close_code() == 1013
     assert session.is_closed.wait(5)
@@ -102,7 +103,7 @@ def test_a_client_that_reads_slowly_but_steadily_stays(serve: Serve, tmp_path: P
     with client:
         begun = time.monotonic()
         while time.monotonic() - begun < 1.2:  # more than twice the stall timeout
-            client.sock.recv(20_000)
+            client.buffer += client.sock.recv(20_000)
             stop.wait(0.005)
         assert not session.outbox.closed
         stop.set()

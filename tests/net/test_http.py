@@ -1,0 +1,275 @@
+"""Plain HTTP requests to a real server: routes, refusals, half and broken handshakes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from overseer.net.http import Request, Response, error_response
+from overseer.net.static import static_routes
+from tests.net.conftest import Harness
+from tests.net.rawclient import (
+    Closed,
+    HttpReply,
+    RawSocket,
+    http_request,
+    upgrade_request,
+)
+
+Serve = Callable[..., Harness]
+
+
+def answer_to(harness: Harness, data: bytes) -> HttpReply:
+    with RawSocket(harness.address) as connection:
+        connection.send_raw(data)
+        return connection.read_reply()
+
+
+# -- routes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/ws", 400),
+        ("GET", "/ws?x=1", 400),
+        ("HEAD", "/ws", 200),
+        ("HEAD", "/doc", 200),
+        ("HEAD", "/", 200),
+        ("HEAD", "/nothing", 200),
+        ("GET", "/doc", 200),
+        ("GET", "/d%6Fc", 200),
+        ("GET", "http://elsewhere/doc", 200),
+        ("GET", "/nothing", 404),
+        ("GET", "/doc/", 404),
+        ("GET", "//doc", 404),
+        ("GET", "/../doc", 404),
+        ("GET", "/fails", 500),
+        ("POST", "/doc", 405),
+        ("PUT", "/ws", 405),
+        ("DELETE", "/nothing", 405),
+        ("OPTIONS", "*", 405),
+    ],
+)
+def test_each_request_gets_its_status(serve: Serve, method: str, path: str, status: int) -> None:
+    reply = http_request(serve().address, path, method=method)
+    assert reply.status == status
+    assert reply.headers["connection"] == "close"
+    assert bool(reply.body) == (method != "HEAD")
+
+
+def test_a_route_sees_path_and_query_and_its_body_arrives(serve: Serve) -> None:
+    reply = http_request(serve().address, "/doc?a=b%20c")
+    assert reply.json() == {"path": "/doc", "query": "a=b%20c"}
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+def test_head_has_the_length_of_the_body_that_get_has(serve: Serve) -> None:
+    address = serve().address
+    head, get = http_request(address, "/doc", method="HEAD"), http_request(address, "/doc")
+    assert (head.headers["content-length"], head.body) == (str(len(get.body)), b"")
+
+
+def test_405_says_what_is_allowed(serve: Serve) -> None:
+    assert http_request(serve().address, "/doc", method="POST").headers["allow"] == "GET, HEAD"
+
+
+# -- broken and slow requests --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 50 + b"\r\n\r\n", 400),
+        (b"GET /doc HTTP/1.1\r\n\r\n", 400),
+        (b"GET /doc HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET /doc HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400),
+        (b"GET /doc HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400),
+        (b"GET http://[::1/doc HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /doc HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000, 431),
+        (b"GET /" + b"x" * 20_000, 431),
+        (b"GET /doc HTTP/1.0\r\n\r\n", 200),
+        (b"GET /doc HTTP/1.1\nHost: a\n\n", 200),
+    ],
+    ids=lambda value: repr(value[:40]) if isinstance(value, bytes) else str(value),
+)
+def test_broken_requests_get_one_plain_line(serve: Serve, data: bytes, status: int) -> None:
+    reply = answer_to(serve(), data)
+    assert reply.status == status
+    assert status == 200 or reply.body.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", b"GET /ws HTTP/1.1\r\nHost: a\r\nUpg"])
+def test_half_a_request_ends_in_time_with_408(serve: Serve, sent: bytes) -> None:
+    with RawSocket(serve(handshake_timeout=0.1).address) as connection:
+        connection.send_raw(sent)
+        assert connection.read_reply().status == 408
+        assert connection.at_end()
+
+
+def test_a_request_that_trickles_in_has_one_deadline_for_all_of_it(serve: Serve) -> None:
+    with RawSocket(serve(handshake_timeout=0.2).address) as connection:
+        begun = time.monotonic()
+        for byte in b"GET /ws HTTP/1.1\r\nX: " + b"x" * 1000:
+            try:
+                connection.send_raw(bytes([byte]))
+            except ConnectionError:
+                break
+            if time.monotonic() - begun > 3:
+                break
+            connection.sock.settimeout(0.02)
+            try:
+                connection.buffer += connection.sock.recv(4096)
+            except TimeoutError:
+                continue
+            break
+        assert time.monotonic() - begun < 2
+        assert connection.buffer.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /doc HTTP/1.1\r\n", upgrade_request()])
+def test_who_goes_away_during_the_request_leaves_nothing(serve: Serve, sent: bytes) -> None:
+    harness = serve(handshake_timeout=30.0)
+    for reset in (False, True):
+        connection = RawSocket(harness.address)
+        connection.send_raw(sent)
+        if reset:
+            connection.reset()
+        connection.drop()
+    # Shutting down would take its full time if a thread still waited for them; it also counts the threads.
+    assert http_request(harness.address, "/doc").status == 200
+
+
+# -- upgrades ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("without", "headers", "status"),
+    [
+        (["Connection"], [], 400),
+        (["Connection"], [("Connection", "keep-alive")], 400),
+        (["Connection"], [("Connection", "keep-alive, Upgrade")], 101),
+        (["Connection"], [("Connection", "keep-alive"), ("Connection", "upgrade")], 101),
+        (["Upgrade"], [], 400),
+        (["Upgrade"], [("Upgrade", "h2c")], 400),
+        (["Upgrade"], [("Upgrade", "WebSocket")], 101),
+        (["Sec-WebSocket-Version"], [], 426),
+        (["Sec-WebSocket-Version"], [("Sec-WebSocket-Version", "8")], 426),
+        (["Sec-WebSocket-Key"], [], 400),
+        (["Sec-WebSocket-Key"], [("Sec-WebSocket-Key", "short")], 400),
+        (["Sec-WebSocket-Key"], [("Sec-WebSocket-Key", "é" * 22)], 400),
+        (["Host"], [], 400),
+        (["Host"], [("Host", "exämple..")], 101),
+        ([], [("Sec-WebSocket-Protocol", "chat, superchat")], 101),
+        ([], [("Cookie", "é=\x80")], 101),
+    ],
+)
+def test_an_upgrade_is_checked(
+    serve: Serve, without: list[str], headers: list[tuple[str, str]], status: int
+) -> None:
+    reply = answer_to(serve(), upgrade_request(without=without, headers=headers))
+    assert reply.status == status
+    if status == 426:
+        assert reply.headers["sec-websocket-version"] == "13"
+
+
+def test_an_upgrade_elsewhere_is_not_found(serve: Serve) -> None:
+    assert answer_to(serve(), upgrade_request("/socket")).status == 404
+
+
+def test_the_key_is_answered_as_the_protocol_says(serve: Serve) -> None:
+    key = [("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]
+    reply = answer_to(serve(), upgrade_request(without=["Sec-WebSocket-Key"], headers=key))
+    assert reply.headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+def test_an_untrusted_peer_gets_403_for_its_upgrade_and_is_answered_otherwise(serve: Serve) -> None:
+    asked: list[str] = []
+
+    def trusted(address: str) -> bool:
+        asked.append(address)
+        return False
+
+    harness = serve(trusted=trusted)
+    with pytest.raises(Closed, match="403"):
+        harness.client()
+    assert asked == ["127.0.0.1"]
+    assert http_request(harness.address, "/ws").status == 400
+    assert http_request(harness.address, "/doc").status == 200
+
+
+def test_authorize_is_asked_about_all_but_a_plain_request_to_the_websockets_path(serve: Serve) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def authorize(request: Request) -> Response | None:
+        asked.append((request.path, request.is_upgrade))
+        if request.headers.get("authorization") == "Bearer right":
+            return None
+        return error_response(401, "a token is needed", ("WWW-Authenticate", "Bearer"))
+
+    harness = serve(authorize=authorize)
+    assert http_request(harness.address, "/ws").status == 400
+    refusal = http_request(harness.address, "/doc")
+    assert (refusal.status, refusal.headers["www-authenticate"]) == (401, "Bearer")
+    with pytest.raises(Closed, match="401"):
+        harness.client()
+    assert http_request(harness.address, "/doc", headers=[("Authorization", "Bearer right")]).status == 200
+    with harness.client(headers=[("Authorization", "Bearer right")]) as client:
+        client.send_text("in")
+        assert client.receive() == "in"
+    assert asked == [("/doc", False), ("/ws", True), ("/doc", False), ("/ws", True)]
+
+
+def test_over_max_connections_the_next_one_gets_503_until_one_goes(serve: Serve) -> None:
+    harness = serve(max_connections=2)
+    (first, session), (second, _) = harness.pair(), harness.pair()
+    with first, second:
+        with pytest.raises(Closed, match="503"):
+            harness.client()
+        assert http_request(harness.address, "/doc").status == 200
+        first.close()
+        assert session.is_closed.wait(5)
+        deadline = time.monotonic() + 5
+        while True:  # the place is free a moment after the session was closed
+            try:
+                harness.client().drop()
+                break
+            except Closed:
+                assert time.monotonic() < deadline
+
+
+# -- files ---------------------------------------------------------------------------------------------
+
+
+def test_files_are_served_with_their_types_and_nothing_beside_them(tmp_path: Path) -> None:
+    root = tmp_path / "playground"
+    (root / "js" / ".hidden").mkdir(parents=True)
+    (tmp_path / "secret").write_text("no")
+    (root / ".env").write_text("no")
+    (root / "js" / ".hidden" / "x.js").write_text("no")
+    files = {
+        "index.html": "text/html; charset=utf-8",
+        "style.css": "text/css; charset=utf-8",
+        "js/app.js": "text/javascript; charset=utf-8",
+        "logo.svg": "image/svg+xml; charset=utf-8",
+        "logo.png": "image/png",
+        "LICENSE": "application/octet-stream",
+    }
+    for name in files:
+        (root / name).write_bytes(name.encode())
+    routes = static_routes(root)
+    assert set(routes) == {"/", *(f"/{name}" for name in files)}
+    request = Request("GET", "/", "", {}, None)  # type: ignore[arg-type]
+    for name, content_type in files.items():
+        response = routes[f"/{name}"](request)
+        assert (response.body, response.content_type) == (name.encode(), content_type)
+    assert routes["/"](request).body == b"index.html"
+
+
+def test_no_directory_gives_no_routes(tmp_path: Path) -> None:
+    assert static_routes(tmp_path / "missing") == {}
