@@ -20,13 +20,13 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal
 
 from overseer.locks import Rank, assert_none_held, lock
-from overseer.net.frames import close_frame, frame_end
+from overseer.net.frames import Message, close_frame, frame_end
 from overseer.timers import Timers
 
-__all__ = ["Buffer", "Framing", "Message", "Outbox"]
+__all__ = ["Buffer", "Framing", "Outbox"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,21 +35,6 @@ Framing = Literal["websocket", "lines"]
 
 _TRY_AGAIN_LATER = 1013
 _REPLIES_FACTOR = 4
-
-
-class Message(Protocol):
-    """One message or several, in the form that each kind of client gets.
-
-    :class:`~overseer.net.frames.Encoded` is one, and so is whatever builds its bytes itself.
-    """
-
-    @property
-    def websocket(self) -> bytes:
-        """The messages as unmasked text frames, joined."""
-
-    @property
-    def lines(self) -> bytes:
-        """The messages as newline-delimited JSON."""
 
 
 class Outbox(ABC):

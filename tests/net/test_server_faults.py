@@ -1,0 +1,100 @@
+"""What the machine runs out of: descriptors and threads."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from overseer.net.connection import Connection
+from tests.net.conftest import Harness
+from tests.net.rawclient import Closed, http_request
+
+Serve = Callable[..., Harness]
+
+REQUEST = b"GET /doc HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@contextmanager
+def descriptors_to_spare(count: int) -> Iterator[None]:
+    """No more than ``count`` new descriptors can be opened in here."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    filler: list[int] = []
+    top = max(int(name) for name in os.listdir("/proc/self/fd")) + 1  # noqa: PTH208 - as few fds as can be
+    resource.setrlimit(resource.RLIMIT_NOFILE, (top + count, before[1]))
+    try:
+        while True:
+            try:
+                filler.append(os.dup(0))
+            except OSError:
+                break
+        for fd in filler[len(filler) - count :]:
+            os.close(fd)
+        del filler[len(filler) - count :]
+        yield
+    finally:
+        for fd in filler:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_without_descriptors_clients_wait_and_are_served_when_there_are_some(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness = serve(handshake_timeout=30.0)
+    clients = [socket.socket() for _ in range(3)]
+    for client in clients:
+        client.settimeout(5)
+    with descriptors_to_spare(1):
+        for client in clients:
+            client.connect(harness.address)
+        busy = time.process_time()
+        time.sleep(0.3)  # nothing can happen; is anything spinning?
+        assert time.process_time() - busy < 0.1
+        clients[0].sendall(REQUEST)
+        assert clients[0].recv(1000).startswith(b"HTTP/1.1 200 ")
+        clients[0].shutdown(socket.SHUT_RDWR)
+        # The first one's descriptor is free now, so the second one's turn comes, and so on.
+        for client in clients[1:]:
+            client.sendall(REQUEST)
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+            client.shutdown(socket.SHUT_RDWR)
+    for client in clients:
+        client.close()
+    assert "cannot accept connections" in caplog.text
+    assert http_request(harness.address, "/doc").status == 200
+
+
+def test_without_threads_a_client_is_refused_and_the_next_one_served(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(connection: Connection) -> None:
+        raise RuntimeError("can't start new thread")
+
+    harness = serve()
+    monkeypatch.setattr(Connection, "start", fail)
+    with pytest.raises(Closed):
+        harness.client()
+    monkeypatch.undo()
+    client, _ = harness.pair()
+    with client:
+        client.send_text("served")
+        assert client.receive() == "served"
+    assert "no more threads" in caplog.text
+
+
+def test_a_session_that_cannot_be_opened_closes_its_client(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*args: object) -> None:
+        raise ValueError("no session today")
+
+    with serve(open_session=refuse).client() as client:
+        assert client.close_code() == 1011
+        assert client.at_end()
+    assert "a session failed" in caplog.text
