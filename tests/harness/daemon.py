@@ -56,7 +56,7 @@ class Daemon:
     ) -> None:
         # JSON is YAML, and says exactly what was meant.
         self._config = config if config is not None else json.dumps({"listen": listen, **top_level}, indent=1)
-        self._stdio = listen == "stdio"
+        self._stdio = listen.lower() == "stdio"
         self._arguments = arguments
         self._marker = uuid.uuid4().hex
         self._environment = {

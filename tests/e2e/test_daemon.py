@@ -1,0 +1,217 @@
+"""The daemon as a program: flags, bad configurations, its ends, its other transports, its event log."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.harness import ROOT, Daemon, shell
+
+
+def _run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "sticky_overseer.py"), *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("dashes", ["-", "--"])
+def test_flags_with_one_dash_or_two(tmp_path: Path, dashes: str) -> None:
+    assert _run(f"{dashes}version", cwd=tmp_path).stdout.startswith("sticky-overseer ")
+    assert _run(f"{dashes}list-handlers", cwd=tmp_path).stdout == "exec\n"
+    assert "-config" in _run(f"{dashes}help", cwd=tmp_path).stdout
+    (tmp_path / "ok.yaml").write_text("listen: stdio\n")
+    checked = _run(f"{dashes}config", "ok.yaml", f"{dashes}check", cwd=tmp_path)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert _run(f"{dashes}nonsense", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("actions: [", "config.yaml:1"),
+        ("actions:\n  a:\n    type: nope\n", "config.yaml:3: actions.a.type: "),
+        ("task_pool: {limit: -1}\n", "config.yaml:1: task_pool.limit: "),
+        ("retry: {restart_delay: soon}\n", "config.yaml:1: retry.restart_delay: "),
+        (
+            "actions:\n  a:\n    type: exec\n    config:\n      entrypoint: x\n      command:\n"
+            "        - '[[ .x'\n",
+            "config.yaml:7: actions.a.config.command.0: ",
+        ),
+        (
+            "actions:\n  a:\n    type: exec\n    config:\n      entrypoint: x\n      parameters:\n"
+            "        p:\n          validate: nope == 1\n",
+            "config.yaml:8: actions.a.config.parameters.p.validate: ",
+        ),
+    ],
+)
+def test_a_broken_config_is_a_plain_line_with_its_place_and_exit_status_1(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    for arguments in ((), ("--check",)):
+        ended = _run(*arguments, cwd=tmp_path)
+        assert ended.returncode == 1
+        assert said in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert len(ended.stderr.splitlines()) <= 3
+
+
+def test_an_unknown_key_is_warned_of_with_the_nearest_known_one(tmp_path: Path) -> None:
+    action = shell("true", config={"parametres": {}})
+    (tmp_path / "config.yaml").write_text(json.dumps({"lisen": ":1", "actions": {"a": action}}))
+    ended = _run("--check", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "lisen" in ended.stderr
+    assert "listen" in ended.stderr.replace("lisen", "")
+    assert "'parameters'" in ended.stderr
+
+
+def test_the_environment_beats_the_file_and_the_flag(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("listen: 127.0.0.1:0\n")
+    with Daemon(
+        "listen: stdio\n",
+        environment={
+            "OVERSEER_CONFIG": str(tmp_path / "other.yaml"),
+            "OVERSEER_TRUSTED_CIDRS": "10.9.9.0/24",
+        },
+    ) as daemon:
+        host, _, port = daemon.address.partition(":")
+        with socket.create_connection((host, int(port))) as sock:
+            sock.sendall(
+                b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            assert sock.recv(100).startswith(b"HTTP/1.1 403")
+
+
+def test_a_missing_config_means_defaults_with_a_warning(tmp_path: Path) -> None:
+    ended = _run("--check", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "config.yaml" in ended.stderr
+
+
+def _get(daemon: Daemon, path: str, method: str = "GET") -> tuple[int, bytes]:
+    request = urllib.request.Request(f"http://{daemon.address}{path}", method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_http_paths() -> None:
+    with Daemon(name="mine", actions={"one": shell("echo hi")}) as daemon, daemon.connect() as client:
+        assert _get(daemon, "/ws")[0] == 400
+        assert _get(daemon, "/ws", "HEAD")[0] == 200
+        assert _get(daemon, "/healthz") == (200, b"ok\n")
+        assert _get(daemon, "/nope")[0] == 404
+        status, body = _get(daemon, "/openapi.json")
+        assert (status, json.loads(body)["info"]["title"]) == (200, "mine")
+        assert "start-one" in [
+            command["operationId"] for command in json.loads(body)["paths"]["/ws"]["ws"]["commands"]
+        ]
+        manifest = client.request("manifest")
+        assert json.loads(_get(daemon, "/ws/manifest")[1]) == manifest["manifest"]
+        status, body = _get(daemon, "/")
+        assert status == 200
+        assert b"<html" in body
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_everything_in_order_and_exit_status_is_0(number: signal.Signals) -> None:
+    actions = {
+        "sleep": shell("echo ready; exec sleep 60"),
+        "queued": {**shell("true"), "task_pool": {"limit": 1, "queue": {"enabled": True}}},
+        "fails": shell("exit 1"),
+    }
+    with Daemon(actions=actions, task_pool={"limit": 2, "queue": {"enabled": True}}) as daemon:
+        with daemon.connect() as client:
+            client.request("start", action="sleep", task_id="running")
+            client.expect("output", data="ready")
+            client.send("start", action="fails", task_id="waiting", retry_policy={"restart_delay": "1h"})
+            client.expect("restarting", task_id="waiting")
+            client.request("start", action="queued", task_id="queued")
+            daemon.process.send_signal(number)
+            client.expect("exited", task_id="running", intentional=True)
+            assert client.expect("dequeued", task_id="queued")["reason"] == "shutdown"
+            assert client.expect("dequeued", task_id="waiting")["reason"] == "shutdown"
+            assert client.wait_closed()[0] == 1001
+        daemon.wait()
+
+
+def test_a_second_signal_hurries() -> None:
+    stubborn = shell('trap "" TERM; echo ready; while :; do sleep 1; done', stop_grace="30s")
+    with Daemon(actions={"stubborn": stubborn}) as daemon:
+        with daemon.connect() as client:
+            client.request("start", action="stubborn", task_id="t")
+            client.expect("output", data="ready")
+            daemon.process.send_signal(signal.SIGTERM)
+            daemon.wait_stderr("shutting down")
+            daemon.process.send_signal(signal.SIGTERM)
+            assert client.expect("exited", task_id="t", timeout=5)["signal"] == "SIGKILL"
+        daemon.wait(5)
+
+
+def test_stdio_serves_one_client_and_ends_when_it_and_its_tasks_are_done() -> None:
+    with Daemon(listen="STDIO", actions={"slow": shell("echo one; sleep 0.3; echo two")}) as daemon:
+        client = daemon.stdio()
+        client.request("start", action="slow", task_id="t")
+        client.end()
+        assert client.expect("exited", task_id="t")["exit_code"] == 0
+        assert [output["data"] for output in client.outputs("t")] == ["one", "two"]
+        daemon.wait()
+
+
+def test_a_unix_socket_serves_and_is_removed_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "overseer.sock"
+    with (
+        Daemon(listen=f"unix:{path}", actions={"echo": shell("echo hi")}) as daemon,
+        daemon.connect() as client,
+    ):
+        _, (output,), _ = client.run("echo")
+        assert output["data"] == "hi"
+    assert not path.exists()
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    with Daemon() as daemon:
+        (tmp_path / "config.yaml").write_text(f"listen: {daemon.address}\n")
+        ended = _run(cwd=tmp_path)
+        assert ended.returncode == 1
+        assert daemon.address in ended.stderr
+        assert len(ended.stderr.splitlines()) == 1
+
+
+def test_the_event_log_has_every_task_event_as_clients_see_them(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    actions = {"fails": shell("echo bye; exit 1")}
+    with Daemon(log_file=str(log), actions=actions) as daemon, daemon.connect() as client:
+        client.send("start", action="fails", task_id="t", retry_policy={"error_threshold": 2})
+        events = client.collect("errored")
+    logged = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [{**event, "id": ""} if "id" in event else event for event in events] == logged
+
+
+def test_a_log_file_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("listen: 127.0.0.1:0\nlog_file: /no/such/directory/log\n")
+    ended = _run(cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "/no/such/directory/log" in ended.stderr
+    assert "Traceback" not in ended.stderr
