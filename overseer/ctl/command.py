@@ -12,6 +12,7 @@ from overseer.ctl.listing import fetch_tasks, show_tasks
 from overseer.ctl.run import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, run
 from overseer.ctl.terminal import print_text, say
 from overseer.errors import OverseerError
+from overseer.timestamps import now
 
 __all__ = ["main"]
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_REFUSED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    if text := show_tasks(tasks, as_json=options.json):
+    if text := show_tasks(tasks, now(), as_json=options.json):
         print_text(text)
     else:
         say("no tasks")

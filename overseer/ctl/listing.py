@@ -9,7 +9,7 @@ from typing import Any
 
 from overseer.ctl.link import Link
 from overseer.errors import OverseerError
-from overseer.timestamps import now, parse_timestamp
+from overseer.timestamps import parse_timestamp
 
 __all__ = ["fetch_tasks", "show_tasks"]
 
@@ -30,13 +30,12 @@ def fetch_tasks(link: Link) -> list[Task]:
         return tasks
 
 
-def show_tasks(tasks: Sequence[Task], *, as_json: bool) -> str:
-    """The text to print, with its last newline; "" for a table without tasks."""
+def show_tasks(tasks: Sequence[Task], moment: datetime, *, as_json: bool) -> str:
+    """The text to print, with its last newline; "" for a table without tasks. ``moment`` is now."""
     if as_json:
         return json.dumps(tasks, indent=2, ensure_ascii=False) + "\n"
     if not tasks:
         return ""
-    moment = now()
     return _table([_HEADINGS, *(_row(task, moment) for task in tasks)])
 
 

@@ -9,9 +9,11 @@ import pytest
 from overseer.ctl.listing import show_tasks
 from overseer.timestamps import format_timestamp, now
 
+NOW = now()
+
 
 def task(**fields: Any) -> dict[str, Any]:
-    created = format_timestamp(now() - timedelta(days=3))
+    created = format_timestamp(NOW - timedelta(days=3))
     return {
         "task_id": "t",
         "action": "a",
@@ -23,11 +25,11 @@ def task(**fields: Any) -> dict[str, Any]:
 
 
 def ago(seconds: float) -> str:
-    return format_timestamp(now() - timedelta(seconds=seconds))
+    return format_timestamp(NOW - timedelta(seconds=seconds))
 
 
 def rows(*tasks: dict[str, Any]) -> list[list[str]]:
-    heading, *lines = show_tasks(tasks, as_json=False).splitlines()
+    heading, *lines = show_tasks(tasks, NOW, as_json=False).splitlines()
     starts = [heading.index(word) for word in ("TASK", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE")]
     return [
         [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
@@ -71,14 +73,14 @@ def test_columns_line_up_whatever_the_ids():
 
 
 def test_an_id_that_would_upset_the_table_is_quoted():
-    assert '"two words\\u001b[2J"' in show_tasks([task(task_id="two words\x1b[2J")], as_json=False)
+    assert '"two words\\u001b[2J"' in show_tasks([task(task_id="two words\x1b[2J")], NOW, as_json=False)
 
 
 def test_json_is_what_the_server_said():
     tasks = [task(params={"name": "Zoë"}), task(state="queued")]
-    assert json.loads(show_tasks(tasks, as_json=True)) == tasks
-    assert show_tasks([], as_json=True) == "[]\n"
+    assert json.loads(show_tasks(tasks, NOW, as_json=True)) == tasks
+    assert show_tasks([], NOW, as_json=True) == "[]\n"
 
 
 def test_no_tasks_are_no_table():
-    assert show_tasks([], as_json=False) == ""
+    assert show_tasks([], NOW, as_json=False) == ""
