@@ -1,7 +1,7 @@
 """A worker that is an OS process, the leader of a process group.
 
-One thread reads each pipe (:mod:`overseer.reader`). Each learns of the leader's exit itself and soon ends. The
-last of them finishes the run::
+One thread reads each pipe (:mod:`overseer.reader`). Each learns of the leader's exit itself and soon ends.
+The last of them finishes the run::
 
     the leader is dead, not reaped: its pid and its group's number are still its own
       TERM to what is left of the group

@@ -25,7 +25,7 @@ else:
 __all__ = ["Ending"]
 
 _HELD = 64  # pidfds held at once; of more processes the rest is found again when these are dead
-_KILL_ROUNDS = 100  # of at most a second: each new look finds what was forked during the one before
+_KILL_S = 10.0  # for catching what forks while it is being killed
 _STUCK_ROUNDS = 2  # SIGKILL does not end a process in uninterruptible sleep; no point in waiting then
 
 
@@ -93,8 +93,9 @@ class Ending:
 
     def _kill(self) -> bool:
         """SIGKILL to whatever there is, again and again: what is being killed may be forking."""
-        stuck, before = 0, None
-        for _ in range(_KILL_ROUNDS):
+        end = time.monotonic() + _KILL_S
+        stuck, before, seen = 0, None, set[tuple[int, int]]()
+        while time.monotonic() < end:
             reached = self._strike(signal.SIGKILL) if self._strike is not None else set()
             found = self._look()
             if found is not None:
@@ -104,9 +105,11 @@ class Ending:
                 self._send(found, reached, signal.SIGKILL)
                 self.left = [process.pid for process, _ in found]
                 stuck = stuck + 1 if now == before else 0
-                before = now
                 if stuck >= _STUCK_ROUNDS:
                     return False
+                before, fresh, seen = now, now - seen, seen | now
+                if fresh:
+                    continue  # they breed: waiting for their deaths would only give the others time
             self._wait(0.02 if found is None else 1.0)
         return False
 
@@ -117,16 +120,13 @@ class Ending:
             return None
 
     def _send(self, found: list[tuple[Process, int]], reached: set[int], number: int | None) -> None:
-        """Signal each once (SIGKILL: again and again) and hold a pidfd of it, as long as there is room."""
+        """Signal each, unless its group was, or it was asked already; hold its pidfd while there is room."""
         for process, gentle in found:
             key = (process.pid, process.start)
+            # A stopped process acts on a signal only once it is continued.
+            wanted: tuple[int, ...] = (number,) if number is not None else (gentle, signal.SIGCONT)
             if number is None and key in self._asked:
-                wanted: tuple[int, ...] = ()
-            elif process.group in reached:
                 wanted = ()
-            else:
-                # A stopped process acts on a signal only once it is continued.
-                wanted = (number,) if number is not None else (gentle, signal.SIGCONT)
             self._asked.add(key)
             held = key in self._held.values()
             if not wanted and (held or len(self._held) >= _HELD):
@@ -136,13 +136,17 @@ class Ending:
             except ProcessLookupError:
                 continue
             except OSError:
-                _send_by_pid(process, wanted)
+                self._send_by_pid(process, wanted)
                 continue
             try:
-                if not _is_same(process):
+                # Only now it is certain who is behind the pid, and whether the group's signal has reached it:
+                # it may have left since it was found.
+                current = _now(process)
+                if current is None:
                     continue
-                for one in wanted:
-                    signal.pidfd_send_signal(fd, one)
+                if current.group not in reached:
+                    for one in wanted:
+                        signal.pidfd_send_signal(fd, one)
                 if not held and len(self._held) < _HELD:
                     self._held[fd] = key
                     self._poll.register(fd, select.POLLIN)
@@ -152,6 +156,14 @@ class Ending:
             finally:
                 if fd >= 0:
                     os.close(fd)
+
+    def _send_by_pid(self, process: Process, numbers: tuple[int, ...]) -> None:
+        """For want of a file descriptor: as exact as it gets without one."""
+        try:
+            for number in numbers if _now(process) is not None else ():
+                os.kill(process.pid, number)
+        except OSError:
+            pass
 
     def _wait(self, timeout: float) -> bool:
         """Wait for all that is held, the leader included, to die; False when time ran out or a wake came."""
@@ -182,20 +194,10 @@ class Ending:
         os.close(fd)
 
 
-def _is_same(process: Process) -> bool:
-    """Whether the pid still is the process that was found."""
+def _now(process: Process) -> Process | None:
+    """The process as it is now; None when it is gone, or nothing can be read."""
     try:
         current = read_process(process.pid)
     except OSError:
-        return False
-    return current is not None and current.start == process.start
-
-
-def _send_by_pid(process: Process, numbers: tuple[int, ...]) -> None:
-    """For want of a file descriptor: as exact as it gets without one."""
-    if _is_same(process):
-        for number in numbers:
-            try:
-                os.kill(process.pid, number)
-            except OSError:
-                return
+        return None
+    return current if current is not None and current.start == process.start else None

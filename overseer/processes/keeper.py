@@ -22,7 +22,7 @@ import time
 from contextlib import suppress
 
 from overseer.locks import Rank, assert_none_held, lock
-from overseer.processes.registry import Entry, registry
+from overseer.processes.children import Entry, registry
 
 __all__ = ["Guardian", "guardian"]
 
