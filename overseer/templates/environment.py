@@ -93,7 +93,7 @@ def _checked(result: Any) -> Any:
 
 
 def _bounded(name: str, jinja_filter: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter of Jinja's that looks at its numbers and at its result's size."""
+    """A filter, or a function of Go's, that looks at its result's size and perhaps at its numbers."""
 
     @functools.wraps(jinja_filter)  # keeps the mark that says whether it wants the context
     def bounded(*args: Any, **kwargs: Any) -> Any:
@@ -115,7 +115,7 @@ def _make() -> _Environment:
     )
     filters = {name: _bounded(name, jinja_filter) for name, jinja_filter in environment.filters.items()}
     filters["shquote"] = shquote
-    filters |= {GO + name: function for name, (function, _, _) in FUNCTIONS.items()}
+    filters |= {GO + name: _bounded(GO + name, function) for name, (function, _, _) in FUNCTIONS.items()}
     filters |= {
         GO + "assign": assign,
         GO + "field": field,

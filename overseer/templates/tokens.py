@@ -108,11 +108,18 @@ def string_value(token: Token) -> str:
     value = bytearray()
     position = 0
     for match in _ESCAPE.finditer(inner):
-        value += inner[position : match.start()].encode()
+        value += _encoded(inner[position : match.start()], token)
         value += _escaped(match, token, quote='"')
         position = match.end()
-    value += inner[position:].encode()
+    value += _encoded(inner[position:], token)
     return value.decode("utf-8", "surrogateescape")
+
+
+def _encoded(text: str, token: Token) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise Problem(f"text that is not UTF-8: {token.text!a}", token.offset) from None
 
 
 def character_value(token: Token) -> int:

@@ -33,6 +33,8 @@ PARAMS = {"name": "bob", "big": "x" * 1_000_000, "number": "999999999"}
         "[[.big]][[.big]]",
         "[[range 100]][[.]][[$.big]][[end]]",
         "[[range 1000000000]][[end]]",
+        "[[$x := `ab`]][[range 100]][[$x = print $x $x]][[end]]",
+        "[[$x := `ab`]][[range 100]][[$x = html (printf `%s&%[1]s` $x)]][[end]]",
         "[[range 1000]][[range 1000]][[end]][[end]]",
         "[[range 9223372036854775807]]x[[end]]",
         "[[define `t`]][[template `t`]][[end]][[template `t`]]",
@@ -84,6 +86,12 @@ def test_nothing_leads_into_pythons_insides(text: str) -> None:
 def test_whatever_goes_wrong_while_rendering_is_a_template_error(text: str) -> None:
     with pytest.raises(TemplateError, match=r"^1:3: |^1:4: "):
         compile_template(text).render(PARAMS)
+
+
+def test_templates_that_call_themselves_for_ever_are_named_as_such() -> None:
+    template = compile_template("[[define `t`]]\n[[template `t`]][[end]][[template `t`]]")
+    with pytest.raises(TemplateError, match=r"^2:3: exceeded maximum template depth \(100\)$"):
+        template.render({})
 
 
 def test_a_result_at_the_bound_is_fine() -> None:

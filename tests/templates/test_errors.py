@@ -114,6 +114,7 @@ from overseer.templates import compile_template
         (r'[[print .a "\400"]]', r'1:12: invalid escape \400 in "\400"'),
         (r'[[print .a "\ud800"]]', r'1:12: invalid escape \ud800 in "\ud800"'),
         (r'[[print .a "\'"]]', "1:12: invalid escape \\' in \"\\'\""),
+        ('[[print .a "\ud800"]]', "1:12: text that is not UTF-8: '\"\\ud800\"'"),
         # Jinja's
         ("[[ name | nosuch ]]", '1:3: no filter named "nosuch"'),
         ("[[ 'x' if name else (name|nosuch) ]]", '1:3: no filter named "nosuch"'),

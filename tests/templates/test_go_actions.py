@@ -99,6 +99,7 @@ def test_text_outside_of_actions_is_verbatim(text: str, action: str) -> None:
         ("[[.name -]]  [[- .name]]", "bobbob"),
         ("a\u00a0[[- .name]]", "a\u00a0bob"),
         ("a [[- name -]] b", "abobb"),
+        ("[[.name -]] \u00a0b", "bob\u00a0b"),
         ("[[if .name -]] x [[- end]]", "x"),
         ("a[[/* comment */]]b", "ab"),
         ("a [[- /* comment */ -]] b", "ab"),
@@ -257,7 +258,8 @@ def test_variables(text: str, expected: str) -> None:
         ("[[define `t`]][[$x := .]][[$x]][[end]][[$x := 1]][[template `t` 2]][[$x]]", "21"),
         ("[[define `\\n`]]r[[end]][[template `\\n`]]", "r"),
         (
-            "[[template `t` .name]][[define `t`]][[if .]][[slice . 0 1]][[template `t` slice . 1]][[end]][[end]]",
+            "[[define `t`]][[if .]][[slice . 0 1]][[template `t` slice . 1]][[end]][[end]]"
+            "[[template `t` .name]]",
             "bob",
         ),
         ("[[range 2]][[template `t` .]][[end]][[define `t`]]([[.]])[[end]]", "(0)(1)"),

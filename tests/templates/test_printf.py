@@ -42,6 +42,8 @@ PARAMS = {"name": "bob", "n": "3", "uni": "é€", "byte": "\udcff"}
         ("`%q` .byte", r'"\xff"'),
         ("`%#v` .name", '"bob"'),
         ("`%+v` .name", "bob"),
+        ("`%+v %#v` 42 42", "42 42"),
+        ("`%#v %#v` 1.5 true", "1.5 true"),
         ("`%T` .name", "string"),
         ("`%d` .name", "%!d(string=bob)"),
         ("`%d` .n", "%!d(string=3)"),
