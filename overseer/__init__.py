@@ -23,7 +23,7 @@ from overseer.actions import (
     register_factory,
 )
 from overseer.cel import compile_cel, eval_cel_bool
-from overseer.config import Config, load_config
+from overseer.config import Config, ConfigErrors, config_text, load_config
 from overseer.errors import (
     CelError,
     ConfigError,
@@ -53,6 +53,7 @@ __all__ = [
     "CelError",
     "Config",
     "ConfigError",
+    "ConfigErrors",
     "ConfigWarning",
     "Hub",
     "Metrics",
@@ -77,6 +78,7 @@ __all__ = [
     "__version__",
     "build_action_handlers",
     "compile_cel",
+    "config_text",
     "eval_cel_bool",
     "list_handlers",
     "load_config",

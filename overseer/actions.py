@@ -13,18 +13,22 @@ configuration the factory makes a handler, and the handler starts one worker for
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import threading
+import traceback
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from overseer.config import Config, ConfigErrors
-from overseer.errors import ConfigError, ConfigWarning
-from overseer.messages import ActionInfo, PoolConfig, RetryPolicy
+from overseer.errors import ConfigError, ConfigWarning, OverseerError
+from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.worker import Worker, WorkerCallbacks
 
 __all__ = [
@@ -33,6 +37,8 @@ __all__ = [
     "ServiceHandler",
     "TaskSubmitter",
     "build_action_handlers",
+    "describe_action",
+    "driver_failure",
     "list_handlers",
     "load_drivers",
     "register_factory",
@@ -48,11 +54,15 @@ class ActionHandler(ABC):
 
     @abstractmethod
     def describe(self) -> ActionInfo:
-        """What clients are told of the action."""
+        """What clients are told of the action.
+
+        Only the driver knows the parameters. The rest is filled in from the configuration, whose
+        ``description`` and ``dedupe_key`` win when it has them.
+        """
 
     @abstractmethod
     def validate(self, params: Mapping[str, str]) -> None:
-        """Check a start's parameters before it is admitted.
+        """Check a start's parameters, as the client gave them, before it is admitted.
 
         Raises:
             ValidationError: they cannot be accepted; its text goes to the client.
@@ -62,7 +72,8 @@ class ActionHandler(ABC):
     def start(self, task_id: str, params: Mapping[str, str], callbacks: WorkerCallbacks) -> Worker:
         """Start one run of a task and return its worker, whose life is reported through ``callbacks``.
 
-        Called for the first run and again for each restart.
+        Called for the first run and again for each restart. Callbacks on other threads wait until it has
+        returned, since ``started`` comes first.
 
         Raises:
             OverseerError: it cannot be started; the text goes to the client.
@@ -110,13 +121,14 @@ class ActionHandlerFactory(Protocol):
         """Make the handler of one action.
 
         Args:
-            config: the action's ``config`` mapping as the file has it.
+            config: the action's ``config`` mapping as the file has it; empty when it has none.
             retry: the action's policy merged over the top-level one.
             pool: the action's pool.
             dedupe_key: names of the parameters that make two tasks the same.
 
         Raises:
-            ConfigError: ``config`` cannot be used; its ``path`` is relative to ``config``.
+            ConfigError: ``config`` cannot be used; its ``path`` is relative to ``config``. A ConfigErrors
+                tells of several problems at once.
         """
 
 
@@ -128,11 +140,13 @@ def register_factory(factory: ActionHandlerFactory) -> None:
     """Make a driver type known; called by a driver's module when it is imported.
 
     Raises:
-        ValueError: the type is empty, or another factory has it.
+        ValueError: it is no factory, its type is empty, or another factory has it.
     """
-    name = factory.type
-    if not name:
-        raise ValueError(f"a factory needs a type: {factory!r}")
+    name = getattr(factory, "type", None)
+    if not isinstance(name, str) or not name or not callable(getattr(factory, "create", None)):
+        raise ValueError(f"a factory needs a type, a text, and a method create: {factory!r}")
+    if isinstance(factory, type) and inspect.isfunction(factory.create):
+        raise ValueError(f"register an instance of {factory!r}, not the class")
     other = _registry.get(name)
     if other is not None and other is not factory:
         raise ValueError(f"driver type {name!r} is registered already: by {other!r}, and now by {factory!r}")
@@ -140,7 +154,8 @@ def register_factory(factory: ActionHandlerFactory) -> None:
 
 
 def list_handlers() -> tuple[str, ...]:
-    """The registered driver types, sorted."""
+    """The driver types that actions can have, sorted: built-in, installed or registered."""
+    load_drivers()
     return tuple(sorted(_registry))
 
 
@@ -158,10 +173,11 @@ def load_drivers() -> None:
     for entry in entry_points(group=_ENTRY_POINTS):
         try:
             loaded = entry.load()
-            if isinstance(loaded, ActionHandlerFactory):
+            if not inspect.ismodule(loaded):
                 register_factory(loaded)
-        except Exception as error:
-            _log.warning("driver %s (%s) cannot be loaded: %s", entry.name, entry.value, error)
+        except (Exception, SystemExit) as error:
+            what = driver_failure(error)
+            _log.warning("driver %s (%s) cannot be loaded: %s", entry.name, entry.value, what)
 
 
 def build_action_handlers(config: Config) -> Mapping[str, ActionHandler]:
@@ -176,27 +192,82 @@ def build_action_handlers(config: Config) -> Mapping[str, ActionHandler]:
     for name, action in config.actions.items():
         factory = _registry.get(action.type)
         if factory is None:
-            known = ", ".join(list_handlers())
-            path: tuple[str | int, ...] = ("actions", name, "type")
-            problem = ConfigError(f"unknown type {action.type!r}; known types: {known}", path=path)
-            errors.append(problem.placed(path=path, file=config.file, line=config.line_of(path)))
+            problem = ConfigError(f"unknown type {action.type!r}; known types: {', '.join(list_handlers())}")
+            errors.append(config.placed(problem, "actions", name, "type"))
             continue
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConfigWarning)
             try:
-                handlers[name] = factory.create(
-                    action.config, name, config.retry_for(name), config.pool_for(name), action.dedupe_key
-                )
+                handlers[name] = _create(factory, config, name)
             except ConfigError as error:
-                path = ("actions", name, "config", *error.path)
-                errors.append(error.placed(path=path, file=config.file, line=config.line_of(path)))
+                placed = config.placed(error, "actions", name, "config")
+                errors += placed.errors if isinstance(placed, ConfigErrors) else [placed]
         for warning in caught:
             if isinstance(warning.message, ConfigWarning):
-                path = ("actions", name, "config", *warning.message.path)
-                place = ConfigError(
-                    warning.message.message, path=path, file=config.file, line=config.line_of(path)
-                )
-                _log.warning("%s", place)
+                about = ConfigError(warning.message.message, path=warning.message.path)
+                _log.warning("%s", config.placed(about, "actions", name, "config"))
+            else:
+                warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
     if errors:
         raise ConfigErrors(errors)
     return MappingProxyType(handlers)
+
+
+def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionHandler:
+    """Have the factory make the handler of an action; whatever it raises becomes a ConfigError."""
+    action = config.actions[name]
+    try:
+        handler: object = factory.create(
+            action.config, name, config.retry_for(name), config.pool_for(name), action.dedupe_key
+        )
+    except ConfigError:
+        raise
+    except OverseerError as error:
+        raise ConfigError(str(error)) from error
+    except Exception as error:
+        raise ConfigError(f"the driver {action.type!r} failed: {driver_failure(error)}") from error
+    if not isinstance(handler, ActionHandler):
+        raise ConfigError(f"the driver {action.type!r} made {handler!r}, which is no ActionHandler")
+    return handler
+
+
+def describe_action(config: Config, name: str, handler: ActionHandler) -> ActionInfo:
+    """What clients are told of an action: what its driver says, and what holds whatever the driver says.
+
+    A driver that fails is logged; then there is what the configuration knows.
+    """
+    action = config.actions[name]
+    info = ActionInfo(name, action.type)
+    try:
+        info = _checked(handler.describe())
+    except Exception:
+        _log.exception("action %s: the driver failed to describe it", name)
+    retry = config.retry_for(name)
+    return replace(
+        info,
+        name=name,
+        type=action.type,
+        description=action.description or info.description,
+        task_pool=config.pool_for(name),
+        retry=None if retry.empty else retry,
+        dedupe_key=action.dedupe_key or tuple(info.dedupe_key),
+    )
+
+
+def _checked(info: object) -> ActionInfo:
+    if not isinstance(info, ActionInfo):
+        raise TypeError(f"describe() returned {info!r}, which is no ActionInfo")
+    for name, spec in info.params.items():
+        if not isinstance(spec, ParamSpec | None):
+            raise TypeError(f"describe() says {spec!r} of the parameter {name!r}: neither ParamSpec nor None")
+    return info
+
+
+def driver_failure(error: BaseException) -> str:
+    """What went wrong in a driver, in one line: the text of an error raised on purpose, else also its kind
+    and place."""
+    if isinstance(error, OverseerError):
+        return str(error)
+    text = ": ".join(filter(None, [type(error).__name__, " ".join(str(error).split())]))
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else text

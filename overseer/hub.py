@@ -11,10 +11,9 @@ import logging
 import random
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
-from overseer.actions import ActionHandler, ServiceHandler
+from overseer.actions import ActionHandler, ServiceHandler, describe_action
 from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
 from overseer.errors import RequestError, SubmitError
@@ -31,6 +30,7 @@ from overseer.messages import (
     TaskMetrics,
     Unsubscribed,
 )
+from overseer.messages.kinds import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.metrics import Metrics
 from overseer.pool import PoolManager
 from overseer.runs import Runs
@@ -198,9 +198,23 @@ class Hub:
             SubmitError: it was refused.
         """
         try:
-            return self.start(action, task_id, params)
+            return self.start(action, *self._checked(task_id, params))
         except RequestError as error:
             raise SubmitError(error.message) from None
+
+    def _checked(self, task_id: str, params: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
+        """A driver's task is held to what holds for a client's; else no client could be told of it."""
+        limits = self._config.limits.message_limits()
+        given = dict(params or {})
+        try:
+            for name in given:
+                TEXT.read(name, "the name of a parameter", limits)
+            return (
+                TASK_ID.read(task_id, "task_id", limits) if task_id else "",
+                TEXT_MAP.read(given, "params", limits),
+            )
+        except Unreadable as error:
+            raise RequestError(str(error)) from None
 
     def stop(self, task_id: str) -> None:
         """Stop a task, take it off its queue, or call off its restart; silent when it is over already.
@@ -241,7 +255,8 @@ class Hub:
             RequestError: there is no action of that name.
         """
         self._refuse_unknown(name)
-        return [self._describe(each) for each in ([name] if name else self._handlers)]
+        names = [name] if name else self._handlers
+        return [describe_action(self._config, each, self._handlers[each]) for each in names]
 
     def pool_info(self, action: str = "") -> PoolInfo:
         """The state of an action's pool, or of all.
@@ -335,19 +350,9 @@ class Hub:
     def _run_service(self, name: str, handler: ServiceHandler) -> None:
         try:
             handler.run_service(self._stop_services, self)
-        except Exception:
+        except BaseException:
             _log.exception("action %s: its service failed", name)
 
     def _refuse_unknown(self, action: str) -> None:
         if action and action not in self._handlers:
             raise RequestError(f"unknown action: {action}")
-
-    def _describe(self, name: str) -> ActionInfo:
-        """What the handler says, completed from the configuration where it says nothing."""
-        config = self._config.actions[name]
-        info = self._handlers[name].describe()
-        return replace(
-            info,
-            description=info.description or config.description,
-            dedupe_key=info.dedupe_key or config.dedupe_key,
-        )

@@ -14,6 +14,7 @@ freed slot let in are launched, each on a thread of its own, since a driver's ``
 from __future__ import annotations
 
 import logging
+import operator
 import random
 import threading
 import time
@@ -23,6 +24,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
+from overseer.actions import driver_failure
 from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
 from overseer.errors import OverseerError
@@ -61,7 +63,8 @@ class _Callbacks:
 
     def __post_init__(self) -> None:
         self._pid = 0
-        self._announced = threading.Event()
+        self._settled = threading.Event()  # start() is over, for better or worse
+        self._failed = False
         self._launcher = threading.get_ident()
         self._early: list[Callable[[], None]] = []
 
@@ -71,30 +74,35 @@ class _Callbacks:
     def announced(self, pid: int) -> None:
         """``started`` is on its way; let everything else follow. Called on the launching thread."""
         self._pid = pid
-        self._announced.set()
-        for call in self._early:
+        for call in self._early:  # before what other threads say, which wait
             call()
         self._early.clear()
+        self._settled.set()
+
+    def failed(self) -> None:
+        """There was no start: what a worker says that was started nevertheless is dropped."""
+        self._failed = True
+        self._settled.set()
 
     def _in_order(self, call: Callable[[], None]) -> None:
         # A driver may call back from within start(), on the launching thread, which must not wait for itself.
-        if not self._announced.is_set() and threading.get_ident() == self._launcher:
-            self._early.append(call)
-            return
-        self._announced.wait()
-        call()
+        if not self._settled.is_set():
+            if threading.get_ident() == self._launcher:
+                self._early.append(call)
+                return
+            self._settled.wait()
+        if not self._failed:
+            call()
 
     def on_output(self, batch: OutputBatch) -> None:
-        if self._announced.is_set():
-            self.task.stream.publish_output(batch, self._pid)
-        else:
-            self._in_order(lambda: self.task.stream.publish_output(batch, self._pid))
+        self._in_order(lambda: self.task.stream.publish_output(batch, self._pid))
 
     def log_event(self, text: str) -> None:
         _log.info("task %s: %s", self.task.id, text)
 
     def on_exited(self, worker: Worker, exit_code: int, intentional: bool, at: datetime) -> None:
-        self._in_order(lambda: self.runs.exited(self.task, self.run, worker, exit_code, intentional, at))
+        code = int(operator.index(exit_code))  # here, where a driver's mistake is still the driver's
+        self._in_order(lambda: self.runs.exited(self.task, self.run, code, intentional, at))
 
 
 class Runs:
@@ -163,14 +171,20 @@ class Runs:
             uuid.uuid4().hex,
             StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
             self._config.limits.max_line,
+            callbacks.on_exited,
         )
         try:
             with run_context(context):
                 worker = task.handler.start(task.id, dict(task.params), callbacks.for_driver())
+            given: object = worker
+            if not isinstance(given, Worker):
+                raise TypeError(f"start() returned {given!r}, which is no Worker")
         except Exception as error:
+            message = driver_failure(error)
             if not isinstance(error, OverseerError):
                 _log.exception("action %s: the driver failed to start task %s", task.action, task.id)
-            message = str(error) or type(error).__name__
+                message = f"the driver failed: {message}"
+            callbacks.failed()
             self._not_started(task, why, message)
             return message
         if self._started(task, why, worker):
@@ -213,13 +227,12 @@ class Runs:
                 admitted = self._conclude_locked(mail, task, events)
         self.launch_later(admitted)
 
-    def exited(
-        self, task: Task, run: int, worker: Worker, exit_code: int, intentional: bool, at: datetime
-    ) -> None:
+    def exited(self, task: Task, run: int, exit_code: int, intentional: bool, at: datetime) -> None:
         """A run's worker is gone, with all its output delivered."""
         with Mail() as mail, self._lock:
             with task.lock:
-                if run != task.runs or task.phase is not Phase.RUNNING:
+                worker = task.worker
+                if run != task.runs or task.phase is not Phase.RUNNING or worker is None:
                     return  # a driver that reports an exit twice
                 ran_for = task.end_run_locked(exit_code, at)
                 self._metrics.count("tasks_completed", task.action)

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from overseer.actions import ActionHandler
+from overseer.actions import ActionHandler, describe_action, driver_failure
 from overseer.clients import Clients, Mail
 from overseer.config import Config
 from overseer.errors import OverseerError, RequestError
@@ -88,9 +88,12 @@ class Scheduler:
         """See :meth:`overseer.hub.Hub.start`."""
         handler = self.handler(action)
         try:
-            handler.validate(params)
+            handler.validate(dict(params))
         except OverseerError as error:
             raise RequestError(str(error)) from None
+        except Exception as error:
+            _log.exception("action %s: the driver failed to validate parameters", action)
+            raise RequestError(f"the driver failed: {driver_failure(error)}") from None
         task = Task(
             task_id or str(uuid.uuid4()),
             action,
@@ -195,12 +198,11 @@ class Scheduler:
         self, action: str, handler: ActionHandler, params: Mapping[str, str]
     ) -> tuple[str, ...] | None:
         """What makes the task the same as another: its action and the values of the action's dedupe_key."""
-        info = handler.describe()
-        names = self._config.actions[action].dedupe_key or info.dedupe_key
-        if not names:
+        info = describe_action(self._config, action, handler)
+        if not info.dedupe_key:
             return None
         defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
-        return action, *(params.get(name) or defaults.get(name) or "" for name in names)
+        return action, *(params.get(name) or defaults.get(name) or "" for name in info.dedupe_key)
 
     def _admit_locked(self, mail: Mail, task: Task, force: bool, on_lag: str) -> Outcome:
         """Take the task in, running or queued, and subscribe its starter.

@@ -139,7 +139,7 @@ class VirtualWorker(Worker):
     def _call(self) -> int:
         try:
             code = self._fn(self.context, self._send)
-            return 0 if code is None else operator.index(code)
+            return 0 if code is None else int(operator.index(code))
         except BaseException as error:  # SystemExit too: a thread's end must not go unnoticed
             _log.info("task %s: its function failed", self.task_id, exc_info=True)
             self._send("stderr", str(error) or type(error).__name__)

@@ -74,12 +74,14 @@ class RunContext:
     Attributes:
         run_id: unique, of letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
         max_line: bytes a line may have before it is cut.
+        exited: called like ``on_exited``, after it, should that fail: the end must become known.
     """
 
     task_id: str
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     stop: StopPolicy = StopPolicy()  # noqa: RUF009 (frozen)
     max_line: int = 10 << 20
+    exited: Callable[[Worker, int, bool, datetime], None] | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", self.run_id):
@@ -127,6 +129,8 @@ class Worker(ABC):
         self.pid = pid
         self.started_at = now()
         self._callbacks = callbacks
+        run = _context.get()
+        self._if_on_exited_fails = run.exited if run is not None else None
         # Guards what the subclasses add, and the three below. kill and waitid are the only calls under it.
         self._lock = lock(Rank.WORKER, f"worker {task_id}")
         self._intentional = False
@@ -206,5 +210,7 @@ class Worker(ABC):
             self._callbacks.on_exited(self, end.code, intentional, end.at)
         except BaseException:
             _log.exception("task %s: on_exited failed", self.task_id)
+            if self._if_on_exited_fails is not None:
+                self._if_on_exited_fails(self, end.code, intentional, end.at)
         finally:
             self._over.set()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.actions import ActionHandler, register_factory
 from overseer.cel import compile_cel, compile_condition, eval_cel_bool
-from overseer.config import config_text
+from overseer.config import ConfigErrors, config_text
 from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError, ValidationError
 from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.templates import Template, compile_template
@@ -131,8 +131,14 @@ class ExecFactory:
         pool: PoolConfig,
         dedupe_key: tuple[str, ...],
     ) -> ExecHandler:
+        problems = _Problems()
         _warn_unknown(config, _KEYS, ())
-        parameters = _parameters(config.get("parameters"))
+        with problems:
+            entrypoint = _entrypoint(config.get("entrypoint"))
+        arguments = _arguments(config.get("command"), problems)
+        parameters = _parameters(config.get("parameters"), problems)
+        conditions = _conditions(config, problems)
+        problems.raise_them()
         for name in dedupe_key:
             if name not in parameters:
                 message = f"dedupe_key names {name!r}, which is not among the parameters"
@@ -145,61 +151,95 @@ class ExecFactory:
             retry=None if retry.empty else retry,
             dedupe_key=dedupe_key,
         )
-        entrypoint = _text(config.get("entrypoint"), ("entrypoint",))
-        if not entrypoint:
-            raise ConfigError("needs the program to run", path=("entrypoint",))
-        command = config.get("command")
-        if command is None:
-            command = []
-        if not isinstance(command, list | tuple):
+        return ExecHandler(info, entrypoint, arguments, parameters, conditions)
+
+
+class _Problems:
+    """``with problems:`` keeps a ConfigError for later, so that one mistake does not hide the next."""
+
+    def __init__(self) -> None:
+        self._errors: list[ConfigError] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, ConfigError):
+            return False
+        self._errors.append(error)
+        return True
+
+    def raise_them(self) -> None:
+        if self._errors:
+            raise ConfigErrors(self._errors)
+
+
+def _entrypoint(value: Any) -> Template:
+    text = _text(value, ("entrypoint",))
+    if not text:
+        raise ConfigError("needs the program to run", path=("entrypoint",))
+    return _template(text, ("entrypoint",))
+
+
+def _arguments(value: Any, problems: _Problems) -> tuple[Template, ...]:
+    arguments = []
+    with problems:
+        if not isinstance(value, list | tuple | None):
             raise ConfigError("needs a list of arguments", path=("command",))
-        return ExecHandler(
-            info,
-            _template(entrypoint, ("entrypoint",)),
-            tuple(
-                _template(_text(argument, ("command", place)), ("command", place))
-                for place, argument in enumerate(command)
-            ),
-            parameters,
-            _conditions(config),
-        )
+        for place, argument in enumerate(value or ()):
+            with problems:
+                arguments.append(_template(_text(argument, ("command", place)), ("command", place)))
+    return tuple(arguments)
 
 
-def _parameters(value: Any) -> dict[str, _Parameter]:
+def _parameters(value: Any, problems: _Problems) -> dict[str, _Parameter]:
     parameters: dict[str, _Parameter] = {}
-    for name, given in _mapping(value, ("parameters",)).items():
-        path: Path = ("parameters", name)
-        if given is None:
-            parameters[name] = _Parameter(None, None)
-        elif not isinstance(given, Mapping):
-            parameters[name] = _Parameter(ParamSpec(default=_text(given, path)), None)
-        else:
-            _warn_unknown(given, ("default", "validate"), path)
-            default = given.get("default")
-            expression = _text(given.get("validate"), (*path, "validate"))
-            spec = ParamSpec(None if default is None else _text(default, (*path, "default")), expression)
-            rule = _compiled(compile_cel, expression, (*path, "validate")) if expression else None
-            parameters[name] = _Parameter(None if spec == ParamSpec() else spec, rule)
+    with problems:
+        for name, given in _mapping(value, ("parameters",)).items():
+            with problems:
+                parameters[name] = _parameter(given, ("parameters", name))
     return parameters
 
 
-def _conditions(config: Mapping[str, Any]) -> dict[str, Condition]:
-    output = _mapping(config.get("output"), ("output",))
-    _warn_unknown(output, ("stdout", "stderr"), ("output",))
+def _parameter(given: Any, path: Path) -> _Parameter:
+    if given is None:
+        return _Parameter(None, None)
+    if not isinstance(given, Mapping):
+        return _Parameter(ParamSpec(default=_text(given, path)), None)
+    _warn_unknown(given, ("default", "validate"), path)
+    default = given.get("default")
+    expression = _text(given.get("validate"), (*path, "validate"))
+    spec = ParamSpec(None if default is None else _text(default, (*path, "default")), expression)
+    rule = _compiled(compile_cel, expression, (*path, "validate")) if expression else None
+    return _Parameter(None if spec == ParamSpec() else spec, rule)
+
+
+def _conditions(config: Mapping[str, Any], problems: _Problems) -> dict[str, Condition]:
     conditions: dict[str, Condition] = {}
-    for stream in ("stdout", "stderr"):
-        given = _mapping(output.get(stream), ("output", stream))
-        _warn_unknown(given, ("condition",), ("output", stream))
-        path: Path = ("output", stream, "condition")
-        expression = _text(given.get("condition"), path)
-        if not expression:
-            path = (f"{stream}_condition",)
-            expression = _text(config.get(path[0]), path)
-        if expression:
-            condition = _compiled(compile_condition, expression, path)
-            if condition.constant is not True:
-                conditions[stream] = condition
+    with problems:
+        output = _mapping(config.get("output"), ("output",))
+        _warn_unknown(output, ("stdout", "stderr"), ("output",))
+        for stream in ("stdout", "stderr"):
+            with problems:
+                condition = _condition(config, output, stream)
+                if condition is not None:
+                    conditions[stream] = condition
     return conditions
+
+
+def _condition(config: Mapping[str, Any], output: Mapping[str, Any], stream: str) -> Condition | None:
+    """The condition of a stream; None when it lets everything through."""
+    given = _mapping(output.get(stream), ("output", stream))
+    _warn_unknown(given, ("condition",), ("output", stream))
+    path: Path = ("output", stream, "condition")
+    expression = _text(given.get("condition"), path)
+    if not expression:
+        path = (f"{stream}_condition",)
+        expression = _text(config.get(path[0]), path)
+    if not expression:
+        return None
+    condition: Condition = _compiled(compile_condition, expression, path)
+    return None if condition.constant is True else condition
 
 
 def _compiled(compiler: Any, expression: str, path: Path) -> Any:
