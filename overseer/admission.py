@@ -102,13 +102,13 @@ def admit(
     return Refuse(f'pool is full and so is the queue of action "{own.action}" (size {own.config.size})')
 
 
-def count_excess(old_limit: int, new_limit: int, running: int, trimming: int) -> int:
-    """How many more to trim when a limit changes; ``trimming`` of the ``running`` are on their way out.
+def count_excess(old_limit: int, new_limit: int, running: int, leaving: int) -> int:
+    """How many more to trim when a limit changes; ``leaving`` of the ``running`` are on their way out.
 
     Only a lowered limit trims: what a reset started over an unchanged or raised one goes on.
     """
     lowered = new_limit != 0 and (old_limit == 0 or new_limit < old_limit)
-    return max(0, running - trimming - new_limit) if lowered else 0
+    return max(0, running - leaving - new_limit) if lowered else 0
 
 
 def pick_excess(started: Sequence[str], count: int, order: str) -> Sequence[str]:

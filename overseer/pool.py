@@ -80,7 +80,7 @@ class _Slot:
 
     action: str
     forced: bool  # as its start was, for the day it is requeued
-    trimming: bool = False  # already told to go
+    leaving: bool = False  # already told to go
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class _Scope:
     limit: int
     excess: ExcessConfig
     running: int = 0
-    trimming: int = 0  # of those running
+    leaving: int = 0  # of those running
 
     @property
     def has_room(self) -> bool:
@@ -174,6 +174,14 @@ class PoolManager:
                 raise KeyError(action)
             self._check_new_locked(task_id)
             self._start_locked(task_id, action, False)
+
+    def leaving(self, task_id: str) -> None:
+        """The task has been told to stop, so a lowered limit need not trim another in its place.
+
+        Its slot stays taken until :meth:`release`. No error for a task without one.
+        """
+        with self._lock:
+            self._mark_leaving_locked(task_id)
 
     def release(self, task_id: str) -> tuple[str, ...]:
         """Give a slot back once the task's worker is gone; returns the ids that are admitted now, in order.
@@ -307,8 +315,15 @@ class PoolManager:
         if slot is not None:
             for scope in (self._all, self._scopes[slot.action]):
                 scope.running -= 1
-                scope.trimming -= slot.trimming
+                scope.leaving -= slot.leaving
         return slot
+
+    def _mark_leaving_locked(self, task_id: str) -> None:
+        slot = self._slots.get(task_id)
+        if slot is not None and not slot.leaving:
+            slot.leaving = True
+            for scope in (self._all, self._scopes[slot.action]):
+                scope.leaving += 1
 
     def _admit_waiting_locked(self) -> tuple[str, ...]:
         """Start what waits and has room, each time the queue's with the earliest turn."""
@@ -336,19 +351,16 @@ class PoolManager:
         return tuple(item.task_id for item in items)
 
     def _trim_locked(self, action: str, scope: _Scope, old_limit: int) -> tuple[Trim, ...]:
-        count = count_excess(old_limit, scope.limit, scope.running, scope.trimming)
+        count = count_excess(old_limit, scope.limit, scope.running, scope.leaving)
         if not count:
             return ()
         started = [
             task_id
             for task_id, slot in self._slots.items()
-            if not slot.trimming and action in ("", slot.action)
+            if not slot.leaving and action in ("", slot.action)
         ]
         how = scope.excess
         picked = pick_excess(started, count, how.order)
         for task_id in picked:
-            slot = self._slots[task_id]
-            slot.trimming = True
-            for counted in (self._all, self._scopes[slot.action]):
-                counted.trimming += 1
+            self._mark_leaving_locked(task_id)
         return tuple(Trim(task_id, how.action == "requeue", float(how.grace)) for task_id in picked)

@@ -89,8 +89,16 @@ def test_a_queue_with_a_place_left_is_used_before_anyone_is_displaced(
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("mine", list(itertools.product(POLICIES, [None, 5])), ids=repr)
 @pytest.mark.parametrize("theirs", list(itertools.product(POLICIES, [None, 3])), ids=repr)
-@pytest.mark.parametrize("third", list(itertools.product(POLICIES, [None, 4, 2])), ids=repr)
 def test_a_full_queue_displaces_the_oldest_its_own_first_as_each_policy_allows(
+    force: bool,
+    mine: tuple[str, int | None],
+    theirs: tuple[str, int | None],
+) -> None:
+    for third in itertools.product(POLICIES, [None, 4, 2]):
+        check_displacement(force, mine, theirs, third)
+
+
+def check_displacement(
     force: bool,
     mine: tuple[str, int | None],
     theirs: tuple[str, int | None],
@@ -120,19 +128,16 @@ def test_a_full_queue_displaces_the_oldest_its_own_first_as_each_policy_allows(
         assert 'queue of action "own"' in decision.reason
 
 
-@pytest.mark.parametrize("running", range(6))
 @pytest.mark.parametrize("old", range(5))
 @pytest.mark.parametrize("new", range(5))
-def test_only_a_lowered_limit_trims_and_only_beyond_those_on_their_way_out(
-    running: int, old: int, new: int
-) -> None:
-    for trimming in range(running + 1):
-        count = count_excess(old, new, running, trimming)
+def test_only_a_lowered_limit_trims_and_only_beyond_those_on_their_way_out(old: int, new: int) -> None:
+    for running, leaving in [(running, leaving) for running in range(6) for leaving in range(running + 1)]:
+        count = count_excess(old, new, running, leaving)
         if new == old or new == 0 or (old != 0 and new > old):
             assert count == 0
         else:
-            assert count == max(0, running - trimming - new)
-            assert count <= running - trimming
+            assert count == max(0, running - leaving - new)
+            assert count <= running - leaving
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Task:
     name: str
     action: str
     forced: bool
-    trimming: bool = False
+    leaving: bool = False
     since: float = 0.0
     arrival: int = 0
     turn: int = 0
@@ -82,7 +82,7 @@ class Model:
     def wait(self, task: Task, now: float, place: str) -> int:
         self.arrivals += 1
         task.arrival = task.turn = self.arrivals
-        task.since, task.place, task.trimming = now, place, False
+        task.since, task.place, task.leaving = now, place, False
         self.waiting.append(task)
         return 1 if self.queue(task.action).order == "last" else len(self.queued(task.action))
 
@@ -207,6 +207,13 @@ class PoolMachine(RuleBasedStateMachine):
             expected = Requeued(position, self.model.settle())
         assert self.pool.requeue(task.name, MOMENT) == expected
 
+    @precondition(lambda self: self.model.running)
+    @rule(data=st.data())
+    def is_told_to_stop(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.model.running))
+        task.leaving = True
+        self.pool.leaving(task.name)
+
     @precondition(lambda self: self.model.waiting)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
@@ -251,13 +258,13 @@ class PoolMachine(RuleBasedStateMachine):
         gone: list[Task] = []
         if limit is not None:
             old, model.limits[action] = model.limits[action], limit
-            staying = [task for task in model.at(action) if not task.trimming]
+            staying = [task for task in model.at(action) if not task.leaving]
             if how.order == "last":
                 staying.reverse()
             if limit and (not old or limit < old):
                 gone = staying[: max(0, len(staying) - limit)]
         for task in gone:
-            task.trimming = True
+            task.leaving = True
         resize = self.pool.resize(action, limit, queue_size, excess)
         assert resize.trimmed == tuple(
             Trim(task.name, how.action == "requeue", float(how.grace)) for task in gone
@@ -288,5 +295,5 @@ class PoolMachine(RuleBasedStateMachine):
         assert self.model.next() is None
 
 
-PoolMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 TestPoolManagerDoesWhatTheModelDoes = PoolMachine.TestCase

@@ -466,6 +466,16 @@ class TestLoweredLimits:
         assert ids(pool.resize(limit=2).trimmed) == []
         assert ids(pool.resize(limit=1).trimmed) == ["b4"]
 
+    def test_tasks_that_a_client_stopped_count_as_trimmed_and_still_hold_their_slots(self) -> None:
+        pool = Pool(3, queue())
+        pool.fill("a1", "a2", "a3", "a4")
+        for task_id in ("a3", "a3", "a4", "nobody"):  # twice, one that waits, one that is not there
+            pool.leaving(task_id)
+        assert pool.resize(limit=2) == Resize()
+        assert ids(pool.resize(limit=1).trimmed) == ["a1"]
+        assert [pool.release(task_id) for task_id in ("a3", "a1", "a2")] == [(), (), ("a4",)]
+        assert pool.resize(limit=2) == pool.resize(limit=1) == Resize()  # a4 starts afresh
+
     def test_a_raised_limit_calls_none_of_them_back_and_they_hold_their_slots_until_released(self) -> None:
         pool = Pool(3, queue())
         pool.fill("a1", "a2", "a3", "a4", "a5")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 
+from overseer import pool as pool_module
+from overseer import waiting as waiting_module
 from overseer.messages import ExcessConfig, PoolConfig
 from overseer.pool import Outcome, PoolManager
 from tests.pool.pools import MOMENT, queue
@@ -16,7 +22,22 @@ from tests.pool.pools import MOMENT, queue
 ACTIONS = ("a", "b", "c")
 LIMITS = {"": 5, "a": 2, "b": 3, "c": 0}
 THREADS = 8
-STEPS = 3000
+STEPS = 500
+
+
+def yields_at_random(seed: int) -> Callable[[FrameType, str, Any], Any]:
+    """A trace function that lets other threads in between any two lines of the pool, locks or none."""
+    chance = random.Random(seed)
+    files = {pool_module.__file__, waiting_module.__file__}
+
+    def trace(frame: FrameType, event: str, arg: Any) -> Any:
+        if frame.f_code.co_filename not in files:
+            return None
+        if chance.random() < 0.03:
+            time.sleep(0)
+        return trace
+
+    return trace
 
 
 class Gauge:
@@ -81,7 +102,7 @@ class Worker:
             self.note_admitted(self.pool.requeue(task_id, MOMENT).admitted)
 
     def cancel(self) -> None:
-        if self.asked and self.pool.cancel(task_id := self.random.choice(self.asked)):
+        if self.asked and self.pool.cancel(task_id := self.random.choice(self.asked[-5:])):
             self.left[task_id] += 1
 
     def look(self) -> None:
@@ -135,6 +156,7 @@ def test_eight_threads_of_random_operations_overrun_no_limit_and_lose_no_task(re
     def work(worker: Worker) -> None:
         try:
             together.wait(30)
+            sys.settrace(yields_at_random(worker.number))
             worker.run()
         except BaseException as error:
             failures.append(error)
