@@ -252,6 +252,7 @@ class Scheduler:
             # A stop that was asked for outlasts a requeue: who said stop does not want it back.
             if task.ending is not Ending.STOP:
                 task.ending = ending
+            self._pool.leaving(task.id)
             # A run that is being started is stopped by whoever starts it.
             return (task.worker if task.phase is Phase.RUNNING else None), ()
         return None, ()

@@ -131,7 +131,7 @@ def check_displacement(
 @pytest.mark.parametrize("old", range(5))
 @pytest.mark.parametrize("new", range(5))
 def test_only_a_lowered_limit_trims_and_only_beyond_those_on_their_way_out(old: int, new: int) -> None:
-    for running, leaving in [(running, leaving) for running in range(6) for leaving in range(running + 1)]:
+    for running, leaving in [(every, gone) for every in range(6) for gone in range(every + 1)]:
         count = count_excess(old, new, running, leaving)
         if new == old or new == 0 or (old != 0 and new > old):
             assert count == 0
