@@ -79,7 +79,7 @@ def eval_cel_bool(program: Program, value: object) -> bool:
 
 
 def compile_condition(expression: str) -> Condition:
-    """Compile a filter over lines of output, which sees ``output.stream``, ``output.data`` and ``output.json``.
+    """Compile a filter over lines, which sees ``output.stream``, ``output.data`` and ``output.json``.
 
     Raises:
         CelError: it is not understood, can never work or gives no bool; with line and column.

@@ -67,7 +67,8 @@ def check(root: Node, variables: Mapping[str, CelType]) -> Checked:
     checker = _Checker(variables)
     checker.check(root)
     apply = checker.substitution.apply
-    return Checked({node: apply(found, free=DYN) for node, found in checker.types.items()}, checker.type_names)
+    types = {node: apply(found, free=DYN) for node, found in checker.types.items()}
+    return Checked(types, checker.type_names)
 
 
 def _error(node: Node, message: str) -> CelError:

@@ -18,7 +18,7 @@ from .code import Code, Run, constant
 from .functions import FUNCTIONS
 from .statictypes import BOOL, CelType
 from .syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
-from .values import EvaluationError, UInt, iterate, map_key, no_overload, type_name
+from .values import EvaluationError, UInt, iterate, map_key, type_name
 
 __all__ = ["Variables", "compile_tree"]
 
@@ -93,7 +93,8 @@ class _Compiler:
         shortcut = self._field_of_variable(node)
         if shortcut is not None:
             return shortcut
-        return self._applied(special.select(node.field), [self.compile(node.operand)], self._checked.types[node])
+        operand = self.compile(node.operand)
+        return self._applied(special.select(node.field), [operand], self._checked.types[node])
 
     def _has(self, node: Has) -> Code:
         if self._field_of_variable(node) is not None:
@@ -184,16 +185,17 @@ def _quantifier(decisive: bool) -> Callable[[Run, int, Run], Run]:
     """all() is decided by a false, exists() by a true; an error counts only when nothing decides."""
 
     def make(within: Run, slot: int, predicate: Run) -> Run:
-        def run(frame: list[Any]) -> bool:
-            failed: EvaluationError | None = None
-            for frame[slot] in iterate(within(frame)):
+        def run(frame: list[Any]) -> object:
+            failed = ""
+            for item in iterate(within(frame)):
+                frame[slot] = item
                 try:
                     if predicate(frame) is decisive:
                         return decisive
                 except EvaluationError as error:
-                    failed = failed or error
-            if failed is not None:
-                raise failed
+                    failed = failed or str(error)
+            if failed:
+                raise EvaluationError(failed)  # not the first one again: it would hold on to this frame
             return not decisive
 
         return run
@@ -204,7 +206,8 @@ def _quantifier(decisive: bool) -> Callable[[Run, int, Run], Run]:
 def _exists_one(within: Run, slot: int, predicate: Run) -> Run:
     def run(frame: list[Any]) -> bool:
         count = 0
-        for frame[slot] in iterate(within(frame)):
+        for item in iterate(within(frame)):
+            frame[slot] = item
             count += predicate(frame)
         return count == 1
 
@@ -213,18 +216,24 @@ def _exists_one(within: Run, slot: int, predicate: Run) -> Run:
 
 def _filter(within: Run, slot: int, predicate: Run) -> Run:
     def run(frame: list[Any]) -> list[object]:
-        return [frame[slot] for frame[slot] in iterate(within(frame)) if predicate(frame)]
+        kept = []
+        for item in iterate(within(frame)):
+            frame[slot] = item
+            if predicate(frame):
+                kept.append(item)
+        return kept
 
     return run
 
 
 def _map_loop(within: Run, slot: int, predicate: Run | None, transform: Run) -> Run:
     def run(frame: list[Any]) -> list[object]:
-        return [
-            transform(frame)
-            for frame[slot] in iterate(within(frame))
-            if predicate is None or predicate(frame)
-        ]
+        made = []
+        for item in iterate(within(frame)):
+            frame[slot] = item
+            if predicate is None or predicate(frame):
+                made.append(transform(frame))
+        return made
 
     return run
 

@@ -34,7 +34,7 @@ class Overload:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One name. ``overloads`` are for ``f(x)``, ``methods`` for ``x.f()``, whose target counts as first parameter.
+    """One name: ``overloads`` for ``f(x)``, ``methods`` for ``x.f()`` whose target is the first parameter.
 
     ``run`` takes plain values of any type and raises EvaluationError for those no overload takes; it is
     None for what does not evaluate all its arguments, which the compiler knows by name.

@@ -34,8 +34,8 @@ _AMENDED = {
     "UINT_LIT.4": "/(?:0x[0-9a-fA-F]+|[0-9]+)[uU]/",
     # "1." is no number.
     "FLOAT_LIT.4": r"/(?:[0-9]+\.[0-9]+|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+/",
-    # A backslash always starts an escape, except in raw strings. In the original the alternatives overlap:
-    # an unclosed string full of escapes takes exponential time. The group keeps the b of bytes to all of them.
+    # A backslash always starts an escape, except in raw strings. In the original the alternatives overlap, so
+    # that an unclosed string full of escapes takes exponential time. The group is for the b of bytes.
     "STRING_LIT.4": (
         r"""/(?:[rR]"[^"\r\n]*"|[rR]'[^'\r\n]*'|"(?:[^"\\\r\n]|\\[^\r\n])*"|'(?:[^'\\\r\n]|\\[^\r\n])*')/"""
     ),
@@ -44,9 +44,9 @@ _AMENDED = {
         r"|\"\"\"(?:[^\\]|\\[\s\S])*?\"\"\"|'''(?:[^\\]|\\[\s\S])*?''')/"
     ),
     "BYTES_LIT.6": "/[bB]/ (MLSTRING_LIT | STRING_LIT)",
-    # A comma may follow the last element.
-    "list_lit": '"[" "]" | "[" _items [","] "]"\n_items: expr | _items "," expr',
-    "map_lit": '"{" "}" | "{" _entries [","] "}"\n_entries: expr ":" expr | _entries "," expr ":" expr',
+    # A comma may follow the last element, or stand for none.
+    "list_lit": '"[" [","] "]" | "[" _items [","] "]"\n_items: expr | _items "," expr',
+    "map_lit": '"{" [","] "}" | "{" _entries [","] "}"\n_entries: expr ":" expr | _entries "," expr ":" expr',
     "mapinits": "",
 }
 
@@ -107,7 +107,8 @@ def _translated(error: UnexpectedInput, expression: str) -> CelError:
         char = expression[error.pos_in_stream or 0]
         what = "a string that is not closed" if char in "\"'" else f"unexpected {char!r}"
         return CelError(f"syntax error: {what}", line=line, column=column)
-    if isinstance(error, UnexpectedEOF) or (isinstance(error, UnexpectedToken) and error.token.type == "$END"):
+    token = error.token if isinstance(error, UnexpectedToken) else None
+    if isinstance(error, UnexpectedEOF) or (token is not None and token.type == "$END"):
         if not expression.strip():
             return CelError("the expression is empty", line=1, column=1)
         last = expression.rstrip()
@@ -116,7 +117,6 @@ def _translated(error: UnexpectedInput, expression: str) -> CelError:
             line=last.count("\n") + 1,
             column=len(last) - last.rfind("\n"),
         )
-    found = str(error.token) if isinstance(error, UnexpectedToken) else "?"
     wanted = sorted(_EXPECTED[name] for name in getattr(error, "expected", ()) if name in _EXPECTED)
     hint = f", expected {wanted[0]}" if len(wanted) == 1 else ""
-    return CelError(f"syntax error: unexpected {found!r}{hint}", line=line, column=column)
+    return CelError(f"syntax error: unexpected {str(token)!r}{hint}", line=line, column=column)

@@ -29,9 +29,10 @@ _decode = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constan
 
 
 def json_object(line: str) -> dict[str, Any]:
-    """The object that ``line`` is, or ``{}`` when it is none. Numbers are doubles; of a key given twice the last wins.
+    """The object that ``line`` is, or ``{}`` when it is none.
 
-    A line nested deeper than the interpreter's stack allows (some 900 levels) counts as none.
+    Numbers are doubles; of a key given twice the last wins. A line nested deeper than the interpreter's
+    stack allows (some 900 levels) counts as none.
     """
     if line[:1] != "{" and line.lstrip(" \t\r\n")[:1] != "{":
         return {}

@@ -25,7 +25,10 @@ MAX_DEPTH: Final = 200
 
 # Words that cannot be a name; the last four not even a field's.
 _RESERVED = frozenset(
-    "as break const continue else for function if import let loop package namespace return var void while".split()
+    {
+        *("as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop"),
+        *("package", "namespace", "return", "var", "void", "while"),
+    }
 )
 _WORDS = frozenset({"true", "false", "null", "in"})
 _CONSTANTS: dict[str, object] = {"true": True, "false": False, "null": None}
@@ -47,7 +50,15 @@ _OPERATORS = {
     "addition_add": "_+_", "addition_sub": "_-_",
     "multiplication_mul": "_*_", "multiplication_div": "_/_", "multiplication_mod": "_%_",
 }  # fmt: skip
-_MACRO_ARGUMENTS = {"all": (2,), "exists": (2,), "exists_one": (2,), "filter": (2,), "map": (2, 3)}
+_MACRO_ARGUMENTS = {
+    "all": (2,),
+    "exists": (2,),
+    "exists_one": (2,),
+    "existsOne": (2,),
+    "filter": (2,),
+    "map": (2, 3),
+}
+_SPELLINGS = {"existsOne": "exists_one"}
 
 
 def parse(expression: str) -> Node:
@@ -121,7 +132,8 @@ def _select(line: int, column: int, parts: list[Node], tokens: list[Token]) -> N
 
 def _refuse_word(name: Token) -> None:
     if name in _WORDS:
-        raise CelError(f"syntax error: unexpected {str(name)!r}", line=name.line or 0, column=name.column or 0)
+        message = f"syntax error: unexpected {str(name)!r}"
+        raise CelError(message, line=name.line or 0, column=name.column or 0)
 
 
 def _method(line: int, column: int, parts: list[Any], tokens: list[Token]) -> Node:
@@ -137,13 +149,12 @@ def _method(line: int, column: int, parts: list[Any], tokens: list[Token]) -> No
 def _macro(line: int, column: int, kind: str, target: Node, args: list[Node]) -> Node:
     variable, *rest = args
     if not isinstance(variable, Ident) or variable.name[0] == ".":
-        raise CelError(
-            f"the first argument of {kind}() must be a simple name", line=variable.line, column=variable.column
-        )
+        message = f"the first argument of {kind}() must be a simple name"
+        raise CelError(message, line=variable.line, column=variable.column)
     if kind == "map":
         predicate = rest[0] if len(rest) == 2 else None
         return Macro(line, column, kind, target, variable.name, predicate, rest[-1])
-    return Macro(line, column, kind, target, variable.name, rest[0], None)
+    return Macro(line, column, _SPELLINGS.get(kind, kind), target, variable.name, rest[0], None)
 
 
 def _function(line: int, column: int, parts: list[Any], tokens: list[Token]) -> Node:

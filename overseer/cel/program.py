@@ -69,7 +69,9 @@ def build_program(expression: str, variables: Mapping[str, CelType], *, result: 
     return Program(expression, tuple(variables), known, code.run, slots)
 
 
-def _checked(expression: str, variables: Mapping[str, CelType], result: CelType | None) -> tuple[Node, Checked]:
+def _checked(
+    expression: str, variables: Mapping[str, CelType], result: CelType | None
+) -> tuple[Node, Checked]:
     try:
         root = parse(expression)
         checked = check(root, variables)

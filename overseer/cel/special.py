@@ -1,4 +1,4 @@
-"""Closures made to measure: logic that absorbs errors, fields, and the operators whose right side is constant.
+"""Closures made to measure: logic that absorbs errors, fields, and operators whose right side is constant.
 
 A condition over output lines runs for every line, and nearly always it is a few tests of the line, or of
 a field, against constants; these run without a look at what the constant is.
@@ -61,7 +61,7 @@ def _logic(args: Sequence[Code], *, decisive: bool) -> Code:
 
 
 def _either(left: Run, right: Run) -> Run:
-    def run(frame: list[Any]) -> bool:
+    def run(frame: list[Any]) -> Any:
         try:
             if left(frame):
                 return True
@@ -69,13 +69,13 @@ def _either(left: Run, right: Run) -> Run:
             if right(frame):
                 return True
             raise
-        return right(frame)  # type: ignore[no-any-return]
+        return right(frame)
 
     return run
 
 
 def _both(left: Run, right: Run) -> Run:
-    def run(frame: list[Any]) -> bool:
+    def run(frame: list[Any]) -> Any:
         try:
             if not left(frame):
                 return False
@@ -83,22 +83,22 @@ def _both(left: Run, right: Run) -> Run:
             if not right(frame):
                 return False
             raise
-        return right(frame)  # type: ignore[no-any-return]
+        return right(frame)
 
     return run
 
 
 def _chain(parts: Sequence[Run], decisive: bool) -> Run:
-    def run(frame: list[Any]) -> bool:
-        failed: EvaluationError | None = None
+    def run(frame: list[Any]) -> object:
+        failed = ""
         for part in parts:
             try:
                 if part(frame) is decisive:
                     return decisive
             except EvaluationError as error:
-                failed = failed or error
-        if failed is not None:
-            raise failed
+                failed = failed or str(error)
+        if failed:
+            raise EvaluationError(failed)  # not the first one again: it would hold on to this frame
         return not decisive
 
     return run
@@ -191,7 +191,7 @@ _TEXT_TESTS: dict[str, Callable[[Code, str], Run]] = {
 
 
 def _equality(left: Code, right: Code, wanted: bool) -> Run | None:
-    """``==`` or ``!=`` where Python's own says the same: see :func:`overseer.cel.values.equal` for the rest."""
+    """``==`` or ``!=`` where Python's own says the same as :func:`overseer.cel.values.equal`."""
     if left.is_constant:
         left, right = right, left
     load = left.run
@@ -199,9 +199,11 @@ def _equality(left: Code, right: Code, wanted: bool) -> Run | None:
         value = right.value
         kind = value.__class__
         if kind is str:  # only a str equals a str
-            return (lambda frame: load(frame) == value) if wanted else (lambda frame: load(frame) != value)
+            if wanted:
+                return lambda frame: load(frame) == value
+            return lambda frame: load(frame) != value
         if kind is bool or value is None:
-            return (lambda frame: load(frame) is value) if wanted else (lambda frame: load(frame) is not value)
+            return lambda frame: (load(frame) is value) is wanted
         if kind is int or kind is float or kind is UInt:
 
             def run(frame: list[Any]) -> bool:
@@ -211,7 +213,7 @@ def _equality(left: Code, right: Code, wanted: bool) -> Run | None:
             return run
     if left.type == right.type and left.type.name in _SCALARS:
         other = right.run
-        return (lambda frame: load(frame) == other(frame)) if wanted else (lambda frame: load(frame) != other(frame))
+        return lambda frame: (load(frame) == other(frame)) is wanted
     return None
 
 
@@ -239,7 +241,7 @@ def _number_test(function: str, load: Run, value: float) -> Run | None:
     return run
 
 
-def _one_of_strings(load: Run, values: list[object]) -> Run | None:
+def _one_of_strings(load: Run, values: list[Any]) -> Run | None:
     if not all(value.__class__ is str for value in values):
         return None
     strings = frozenset(values)

@@ -33,9 +33,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CelType:
-    """A type: ``name`` and what it is made of (``list(int)``). Use the constants and functions of this module.
+    """A type: ``name`` and what it is made of (``list(int)``). This module has the constants and functions.
 
-    ``fields`` are those of a record, a ``map(string, dyn)`` some of whose keys are always there and of known type.
+    ``fields`` are those of a record, a ``map(string, dyn)`` with keys that are always there.
     """
 
     name: str
@@ -142,6 +142,9 @@ class Substitution:
         if bound is not None:
             if target == bound:
                 return True, True
+            if bound == NULL and target in (TIMESTAMP, DURATION):  # as well as the other way round
+                self._bound[param.name] = target
+                return True, True
             if self._assign(target, bound):
                 wider = self.wider(target, bound)
                 if not self._occurs(param, wider):
@@ -166,13 +169,13 @@ class Substitution:
         return a if _is_wider_or_equal(a, b) else b
 
     def join(self, a: CelType | None, b: CelType) -> CelType:
-        """The type of a collection's elements once one of type ``b`` is added: dyn when they do not go together."""
+        """What a collection of ``a`` becomes with a ``b`` in it: dyn when they do not go together."""
         if a is None:
             return b
         return self.wider(a, b) if self.assign(a, b) else DYN
 
     def apply(self, to: CelType, *, free: CelType | None = None) -> CelType:
-        """``to`` with its parameters replaced by what they stand for, and unbound ones by ``free`` if given."""
+        """``to`` with what its parameters stand for, and with ``free``, if given, for unbound ones."""
         if _is_parameter(to):
             bound = self._bound.get(to.name)
             if bound is not None:

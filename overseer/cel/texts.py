@@ -1,4 +1,4 @@
-"""Functions over strings, and regular expressions, which are always RE2's: linear in the text, whatever the pattern."""
+"""Functions over strings. Regular expressions are always RE2's: linear in the text, whatever the pattern."""
 
 from __future__ import annotations
 

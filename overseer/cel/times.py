@@ -21,18 +21,29 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND}
-_DURATION_PART = re.compile(r"(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_UNITS = {
+    "ns": 1,
+    "us": 10**3,
+    "\u00b5s": 10**3,  # the micro sign
+    "\u03bcs": 10**3,  # the Greek letter
+    "ms": 10**6,
+    "s": _SECOND,
+    "m": 60 * _SECOND,
+    "h": 3600 * _SECOND,
+}
+_DURATION_PART = re.compile(r"(\d*)(?:\.(\d*))?(ns|[u\u00b5\u03bc]s|ms|s|m|h)", re.ASCII)
 
 
 def parse_timestamp(text: str) -> Timestamp:
-    """RFC 3339; the offset is kept, as in cel-go, and decides what getHours() says. Digits past ns are cut."""
+    """RFC 3339. The offset is kept, as in cel-go, and rules what getHours() says; digits past ns are cut."""
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
         raise EvaluationError("not a timestamp")
     year, month, day, hour, minute, second = map(int, match.groups()[:6])
     fraction, sign, offset_hours, offset_minutes = match.groups()[6:]
-    if hour > 23 or minute > 59 or second > 59 or int(offset_hours or 0) > 24 or int(offset_minutes or 0) > 59:
+    if hour > 23 or minute > 59 or second > 59:
+        raise EvaluationError("not a timestamp")
+    if sign and (int(offset_hours) > 24 or int(offset_minutes) > 59):
         raise EvaluationError("not a timestamp")
     try:
         days = date(year, month, day).toordinal() - _EPOCH_DAY
