@@ -35,6 +35,7 @@ test: $(VENV)/.dev
 
 lint: $(VENV)/.dev
 	@$(PY) -m ruff check .
+	@$(PY) -m mypy
 
 build: dist/sticky-overseer
 
