@@ -101,7 +101,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         SERVER_VARIABLE: registry.server_id,
     }
     environment = {**(config.env or {}), **markers}
-    entry = Entry(run.run_id, policy.kill_mode, policy.signal_number)
+    entry = Entry(run.run_id, policy)
     registry.enter(entry)
     guardian.entered(entry)
     try:
@@ -112,7 +112,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         raise
     registry.spawned(entry, child.pid)
     guardian.spawned(entry)
-    worker = OSWorker(config.task_id, child, entry, policy, run.max_line, callbacks)
+    worker = OSWorker(config.task_id, child, entry, run.max_line, callbacks)
     worker.begin()
     return worker
 
@@ -134,7 +134,6 @@ class OSWorker(Worker):
         task_id: str,
         child: Child,
         entry: Entry,
-        policy: StopPolicy,
         max_line: int,
         callbacks: WorkerCallbacks,
     ) -> None:
@@ -143,13 +142,13 @@ class OSWorker(Worker):
         self._pipes = child.pipes
         self._links = {f"pipe:[{os.fstat(fd).st_ino}]" for fd in child.pipes.values()}
         self._entry = entry
-        self._policy = policy
+        self._policy = entry.policy
         self._max_line = max_line
         self._readers = max(1, len(child.pipes))  # threads that have not ended
         self._reaped = False
         self._stop: _Stop | None = None  # the last one begun
         # Used by one ending at a time: the stop, or, when there is none, the reader that finishes.
-        self._tree = Tree(entry.run, child.pid, policy.kill_mode, os.getsid(0))
+        self._tree = Tree(entry.run, child.pid, self._policy.kill_mode, os.getsid(0))
 
     # Reading
 

@@ -14,9 +14,10 @@ import time
 import uuid
 from collections.abc import Container, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from overseer.locks import Rank, assert_none_held, lock
+from overseer.processes.policy import StopPolicy
 from overseer.processes.tree import Process, Snapshot, Tree, read_process, scan
 
 __all__ = [
@@ -38,8 +39,7 @@ class Entry:
     """One run that is being spawned or lives; what a guardian must know of it."""
 
     run: str
-    mode: str  # tree, group or leader
-    signal: int
+    policy: StopPolicy
     pid: int = 0  # 0 until it is spawned
 
 
@@ -76,10 +76,10 @@ class Registry:
             self._entries.pop(entry.run, None)
             self._children.discard(entry.pid)
 
-    def entries(self) -> list[tuple[str, str, int, int]]:
-        """Of each run: id, mode, signal and leader's pid (0 when there is none yet)."""
+    def entries(self) -> list[Entry]:
+        """All runs, as they are now."""
         with self._looked:
-            return [(entry.run, entry.mode, entry.signal, entry.pid) for entry in self._entries.values()]
+            return [replace(entry) for entry in self._entries.values()]
 
     def add_child(self, pid: int) -> None:
         """A child of another kind (the guardian), to be left alone."""

@@ -3,17 +3,16 @@
 It runs in an interpreter of its own that has nothing but this directory and the standard library on its path,
 and imports as little as it can, to stay small. Lines on stdin::
 
-    + RUN MODE SIGNAL   a run is about to be spawned
-    = RUN PID           its leader, and its group's number
-    - RUN               nothing of it is left
-    exit                the server shuts down in an orderly way: exit too
+    + RUN MODE SIGNAL GRACE   a run is about to be spawned
+    = RUN PID                 its leader, and its group's number
+    - RUN                     nothing of it is left
+    exit                      the server shuts down in an orderly way: exit too
 """
 
 from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import time
 
@@ -30,18 +29,11 @@ else:
 
 __all__ = ["main"]
 
-_GRACE_S = 5.0
-
-_IGNORED = (
-    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGTSTP),
-    *(signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1, signal.SIGUSR2),
-)
+_LONGEST_GRACE_S = 10.0  # whoever starts the server again should not have to wait longer for its ports
 
 
 def main(arguments: list[str]) -> None:
     """``arguments``: the server's pid, id, session and start (clock ticks since boot)."""
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
     server, home, since = int(arguments[0]), int(arguments[2]), int(arguments[3])
     try:
         with open("/proc/self/comm", "w") as comm:  # noqa: PTH123
@@ -54,7 +46,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _listen(server: int) -> dict[str, list[str]]:
-    """Read until the server is gone; of each run that lives then: mode, signal, pid ("0": not known)."""
+    """Read until the server is gone. Of each run that lives then: mode, signal, grace, pid ("0": unknown)."""
     os.set_blocking(0, False)
     poll = select.poll()
     poll.register(0, select.POLLIN)
@@ -82,18 +74,18 @@ def _listen(server: int) -> dict[str, list[str]]:
                 if what == "exit":
                     return {}
                 if what == "+":
-                    runs[words[0]] = [words[1], words[2], "0"]
+                    runs[words[0]] = [*words[1:], "0"]
                 elif what == "-":
                     runs.pop(words[0], None)
                 elif words[0] in runs:
-                    runs[words[0]][2] = words[1]
+                    runs[words[0]][-1] = words[1]
         if gone:
             return runs
 
 
 def _end(runs: dict[str, list[str]], server_id: str, home: int, since: int) -> None:
     """End all of them, as a stop would."""
-    trees = [(Tree(run, int(pid), mode, home), int(number)) for run, (mode, number, pid) in runs.items()]
+    trees = [(Tree(run, int(pid), mode, home), int(number)) for run, (mode, number, _, pid) in runs.items()]
     starts: dict[str, int] = {}  # of the leaders that were there at the first look
     spared = {os.getpid()}
 
@@ -108,7 +100,7 @@ def _end(runs: dict[str, list[str]], server_id: str, home: int, since: int) -> N
                 found.setdefault(process.pid, (process, number))
         return list(found.values())
 
-    deadline = time.monotonic() + _GRACE_S
+    deadline = time.monotonic() + min(_LONGEST_GRACE_S, max(float(grace) for _, _, grace, _ in runs.values()))
     Ending(find, deadline=lambda: deadline).run(look_first=True)
 
 

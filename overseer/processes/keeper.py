@@ -38,6 +38,11 @@ _KEPT = 20_000  # lines kept for a guardian that does not read; then it is taken
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 60.0
 _EXIT_S = 5.0
+# What a terminal, a service manager or a stop of everything in sight may send.
+_BLOCKED = {
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1),
+    *(signal.SIGUSR2, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGALRM),
+}
 
 
 class Guardian:
@@ -102,11 +107,11 @@ class Guardian:
 
     def entered(self, entry: Entry) -> None:
         """A run is about to be spawned."""
-        self._tell(_entered(entry.run, entry.mode, entry.signal))
+        self._tell(_entered(entry))
 
     def spawned(self, entry: Entry) -> None:
         """It has a leader."""
-        self._tell(_spawned(entry.run, entry.pid))
+        self._tell(_spawned(entry))
 
     def left(self, entry: Entry) -> None:
         """Nothing of it is left to end."""
@@ -164,6 +169,8 @@ class Guardian:
         if not sys.executable or getattr(sys, "frozen", False):
             raise OSError("no Python interpreter to run it with")
         theirs, ours = os.pipe2(os.O_CLOEXEC)
+        # It inherits this thread's mask and keeps it: no moment at which a stray signal could end it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
         try:
             os.set_blocking(ours, False)
             program = subprocess.Popen(
@@ -184,6 +191,7 @@ class Guardian:
             os.close(ours)
             raise
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(theirs)
         try:
             self._pidfd = os.pidfd_open(program.pid)
@@ -196,10 +204,10 @@ class Guardian:
             self._pid, self._pipe, self._direct, self._kept = program.pid, ours, False, []
         # From here on changes are kept, and come after the list they may be part of already.
         lines = []
-        for run, mode, number, pid in registry.entries():
-            lines.append(_entered(run, mode, number))
-            if pid:
-                lines.append(_spawned(run, pid))
+        for entry in registry.entries():
+            lines.append(_entered(entry))
+            if entry.pid:
+                lines.append(_spawned(entry))
         with self._lock:
             self._kept = lines + self._kept
 
@@ -272,12 +280,13 @@ class Guardian:
         registry.discard_child(pid)
 
 
-def _entered(run: str, mode: str, number: int) -> bytes:
-    return f"+ {run} {mode} {number:d}\n".encode()
+def _entered(entry: Entry) -> bytes:
+    policy = entry.policy
+    return f"+ {entry.run} {policy.kill_mode} {policy.signal_number:d} {policy.grace:.3f}\n".encode()
 
 
-def _spawned(run: str, pid: int) -> bytes:
-    return f"= {run} {pid}\n".encode()
+def _spawned(entry: Entry) -> bytes:
+    return f"= {entry.run} {entry.pid}\n".encode()
 
 
 guardian = Guardian()

@@ -1,0 +1,57 @@
+"""A small server, to be killed: ``python -m tests.worker.server MODE SCRIPT...``; speaks JSON on stdout.
+
+It starts the guardian and one worker for each script, tells of what they print, and does what stdin says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from overseer import processes
+from overseer.worker import RunContext, StopPolicy, WorkerCallbacks, WorkerConfig, run_context, start_worker
+
+
+def say(**words: object) -> None:
+    os.write(1, json.dumps(words).encode() + b"\n")
+
+
+def main() -> None:
+    mode, *scripts = sys.argv[1:]
+    processes.adopt_orphans()
+    processes.guardian.start()
+    say(guardian=processes.guardian.pid)
+    workers = []
+    for number, script in enumerate(scripts):
+        with run_context(RunContext(f"t{number}", stop=StopPolicy(mode, grace=1.0))):
+            workers.append(
+                start_worker(
+                    WorkerConfig(f"t{number}", "sh", ["-c", script]),
+                    WorkerCallbacks(lambda batch: say(lines=batch.lines), print, lambda *_: None),
+                )
+            )
+    for line in sys.stdin:
+        match line.strip():
+            case "guardian":
+                while not processes.guardian.pid or processes.guardian.restarts == 0:
+                    time.sleep(0.01)
+                say(guardian=processes.guardian.pid, restarts=processes.guardian.restarts)
+            case "stop guardian":
+                processes.guardian.stop()
+                say(guardian=processes.guardian.pid)
+            case "stop":
+                for worker in workers:
+                    worker.stop()
+                say(stopped=all(worker.wait(10) for worker in workers))
+            case "fork":
+                pid = os.fork()
+                if pid == 0:  # it has a copy of the guardian's pipe, as a driver's multiprocessing may
+                    time.sleep(60)
+                    os._exit(0)
+                say(forked=pid)
+
+
+if __name__ == "__main__":
+    main()

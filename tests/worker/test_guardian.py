@@ -1,0 +1,167 @@
+"""The guardian: when the server is killed outright, nothing of its tasks outlives it for long."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.worker.support import alive, gone
+
+
+class Server:
+    """tests.worker.server in a process of its own."""
+
+    def __init__(self, mode: str, *scripts: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.worker.server", mode, *scripts],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONWARNINGS": "error"},
+        )
+        self.guardian: int = self.hear()["guardian"]
+
+    def hear(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def tell(self, text: str) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+        return self.hear()
+
+    def words(self, count: int) -> list[str]:
+        words: list[str] = []
+        while len(words) < count:
+            words += " ".join(self.hear()["lines"]).split()
+        return words
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Server]]:
+    made: list[Server] = []
+    yield made
+    for server in made:
+        for pipe in (server.process.stdin, server.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        server.kill()
+        assert gone(server.guardian, timeout=15)
+
+
+# A leader and a member of its group; and a process that left it, by two ways.
+TREE = (
+    "(setsid sh -c 'echo $$; exec sleep 60' &);"
+    "env -i setsid sh -c 'echo $$; exec sleep 60' &"
+    "sleep 60 & sleep 0.2; echo $! $$; exec sleep 60"
+)
+
+
+def test_a_killed_server_s_tasks_are_ended(servers: list[Server]) -> None:
+    server = Server("tree", TREE, TREE)
+    servers.append(server)
+    pids = server.words(8)
+    server.kill()
+    assert gone(*pids, timeout=3)
+    assert gone(server.guardian, timeout=3)
+
+
+def test_what_ignores_the_signal_is_killed(servers: list[Server]) -> None:
+    server = Server("tree", "trap '' TERM; echo $$; while :; do sleep 0.05; done")
+    servers.append(server)
+    pids = server.words(1)
+    server.kill()
+    assert gone(*pids, timeout=10)
+
+
+@pytest.mark.parametrize(("mode", "left"), [("group", 2), ("leader", 3)])
+def test_the_mode_holds_for_the_guardian_too(servers: list[Server], mode: str, left: int) -> None:
+    server = Server(mode, TREE)
+    servers.append(server)
+    pids = server.words(4)
+    server.kill()
+    assert gone(server.guardian, timeout=5)
+    living = [pid for pid in pids if alive(pid)]
+    for pid in living:
+        os.kill(int(pid), signal.SIGKILL)
+    assert len(living) == left
+
+
+def test_a_forked_copy_of_the_pipe_does_not_deceive_it(servers: list[Server]) -> None:
+    server = Server("tree", "echo $$; exec sleep 60")
+    servers.append(server)
+    pids = server.words(1)
+    copy = server.tell("fork")["forked"]
+    server.kill()
+    assert gone(*pids, timeout=3)
+    os.kill(copy, signal.SIGKILL)
+
+
+def test_it_has_a_session_of_its_own_and_ignores_what_ends_others(servers: list[Server]) -> None:
+    server = Server("tree", "echo $$; exec sleep 60")
+    servers.append(server)
+    pids = server.words(1)
+    assert os.getsid(server.guardian) == server.guardian
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        os.kill(server.guardian, number)
+    assert {path.name for path in Path(f"/proc/{server.guardian}/fd").iterdir()} <= {"0", "1", "2", "3"}
+    server.kill()
+    assert gone(*pids, timeout=3)
+
+
+def test_a_killed_guardian_is_replaced_by_one_that_knows_the_tasks(servers: list[Server]) -> None:
+    server = Server("tree", TREE)
+    servers.append(server)
+    pids = server.words(4)
+    os.kill(server.guardian, signal.SIGKILL)
+    answer = server.tell("guardian")
+    assert answer["restarts"] == 1
+    assert answer["guardian"] != server.guardian
+    assert all(alive(pid) for pid in pids)
+    server.guardian = answer["guardian"]
+    server.kill()
+    assert gone(*pids, timeout=3)
+
+
+def test_told_to_exit_it_leaves_everything_alone(servers: list[Server]) -> None:
+    server = Server("tree", "echo $$; exec sleep 60")
+    servers.append(server)
+    [pid] = server.words(1)
+    assert server.tell("stop guardian") == {"guardian": 0}
+    assert not alive(server.guardian)
+    server.kill()
+    assert alive(pid)
+    os.kill(int(pid), signal.SIGKILL)
+
+
+def test_what_was_stopped_before_is_none_of_its_business(servers: list[Server]) -> None:
+    script = "setsid sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' & sleep 0.1; echo $$; exec sleep 60"
+    server = Server("group", script)
+    servers.append(server)
+    daemon, _ = server.words(2)
+    assert server.tell("stop") == {"stopped": True}
+    server.kill()
+    assert gone(server.guardian, timeout=3)
+    assert alive(daemon)
+    os.kill(int(daemon), signal.SIGKILL)
+
+
+def test_it_is_small(servers: list[Server]) -> None:
+    server = Server("tree", "echo $$; exec sleep 60")
+    servers.append(server)
+    server.words(1)
+    status = Path(f"/proc/{server.guardian}/status").read_text()
+    assert int(status.partition("VmRSS:")[2].split()[0]) < 11_000, "kB"

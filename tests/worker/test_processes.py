@@ -1,0 +1,287 @@
+"""Starting, finding and reaping processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from overseer import processes, worker
+from overseer.errors import SpawnError
+from overseer.processes import StopPolicy, registry
+from overseer.processes.tree import Process, Snapshot, Tree, read_process, scan
+from tests.worker.support import run
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "reason"),
+    [
+        ("no-such-program", [], "no such program in PATH"),
+        ("/no/such/program", [], "no such file"),
+        ("/etc/hostname/x", [], "no such file"),
+        ("", [], "its name is empty"),
+        ("/etc/passwd", [], "permission denied; is it executable?"),
+        ("/tmp", [], "permission denied; is it executable?"),
+        ("echo", ["a\0b"], "an argument has a NUL character in it"),
+        ("ec\0ho", [], "an argument has a NUL character in it"),
+        ("echo", ["\ud800"], "an argument has a character in it that is no text"),
+        ("echo", [5], "its arguments must be strings"),
+        ("echo", ["x" * 3_000_000], "its arguments and environment are too long"),
+        ("x" * 5000, [], "its name is too long"),
+    ],
+)
+def test_what_cannot_be_started_says_why_in_a_sentence(command: str, args: list[str], reason: str) -> None:
+    before = registry.entries()
+    with pytest.raises(SpawnError) as caught:
+        run(command, *args)
+    assert str(caught.value) == f"cannot start {command!r}: {reason}"
+    assert registry.entries() == before
+
+
+def test_a_file_that_is_no_program_says_so(tmp_path: Path) -> None:
+    for name, content, reason in (
+        ("binary", b"\x00\x01garbage", "neither a program for this machine nor a script with a #! line"),
+        ("script", b"#!/no/such/interpreter\n", "its interpreter is missing"),
+    ):
+        path = tmp_path / name
+        path.write_bytes(content)
+        path.chmod(0o755)
+        with pytest.raises(SpawnError, match=reason):
+            run(str(path))
+
+
+@pytest.mark.parametrize("cwd", ["/no/such/directory", "/etc/passwd"])
+def test_a_directory_that_is_none_says_so(cwd: str) -> None:
+    with pytest.raises(SpawnError, match=f"no such directory to run it in: '{cwd}'"):
+        run("true", cwd=cwd)
+
+
+def test_running_out_of_file_descriptors_is_an_error_like_any_other() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    for spare in range(12):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + spare, hard))
+        try:
+            started, _ = run("sleep", "60", policy=StopPolicy(grace=0.3))
+        except SpawnError as error:
+            assert "too many open files" in str(error)  # noqa: PT017
+            continue
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + spare, hard))
+        try:  # it must be possible to stop it, even with nothing left to look into /proc with
+            started.stop()
+            assert started.wait(5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_running_out_of_threads_kills_what_was_just_started(
+    allowed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    start = threading.Thread.start
+
+    def limited(self: threading.Thread) -> None:
+        if self.name.endswith("-t"):
+            calls.append(self.name)
+            if len(calls) > allowed:
+                raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(SpawnError, match="can't start new thread"):
+        run("sleep", "60")
+
+
+def test_an_error_of_fork_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    with pytest.raises(SpawnError, match="cannot start 'true': the system allows no further process"):
+        run("true")
+
+
+# The tree: `server` is this process, 100 the leader; a process is (pid, parent, group, session, run).
+ME, HOME = 10, 1
+
+
+def snapshot(*rows: tuple[int, int, int, int, str]) -> Snapshot:
+    return Snapshot(Process(*row[:4], start=row[0], zombie=False, run=row[4]) for row in rows)
+
+
+LEADER = (100, ME, 100, HOME, "r")
+
+
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ([], [100]),
+        ([(101, 100, 100, HOME, "r")], [100, 101]),
+        ([(101, 100, 101, 101, "r")], [100, 101]),  # setsid
+        ([(101, ME, 101, 101, "r")], [100, 101]),  # a double fork
+        ([(101, 100, 101, 101, "")], [100, 101]),  # an emptied environment
+        ([(101, ME, 101, 101, "r"), (102, ME, 102, 101, "")], [100, 101, 102]),  # its session is known
+        ([(101, ME, 101, 101, "")], [100]),  # nothing is known of it
+        ([(101, ME, 101, HOME, "other"), (102, 101, 101, HOME, "other")], [100]),  # another run
+        ([(101, 100, 101, 101, ""), (102, 101, 102, 102, ""), (103, 102, 102, 102, "")], [*range(100, 104)]),
+        ([(ME, 1, ME, HOME, "r"), (101, ME, ME, HOME, "")], [100]),  # never the server itself
+    ],
+)
+def test_a_run_s_tree(others: list[tuple[int, int, int, int, str]], found: list[int]) -> None:
+    tree = Tree("r", 100, "tree", HOME)
+    assert sorted(process.pid for process in tree.find(snapshot(LEADER, *others), {ME})) == found
+
+
+def test_one_that_was_found_stays_known_when_nothing_else_tells() -> None:
+    tree = Tree("r", 100, "tree", HOME)
+    assert len(tree.find(snapshot(LEADER, (101, 100, 101, 101, "")))) == 2
+    orphaned = (101, 1, 101, 101, "")
+    assert [process.pid for process in tree.find(snapshot(orphaned))] == [101]
+    reused = Snapshot([Process(101, 1, 101, 101, 999, False)])
+    assert tree.find(reused) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "found"), [("tree", [100, 101, 102]), ("group", [100, 101]), ("leader", [100])]
+)
+def test_the_mode_decides_what_belongs(mode: str, found: list[int]) -> None:
+    tree = Tree("r", 100, mode, HOME)
+    now = snapshot(LEADER, (101, 100, 100, HOME, "r"), (102, 100, 102, 102, "r"))
+    assert sorted(process.pid for process in tree.find(now)) == found
+
+
+def test_once_the_leader_is_reaped_its_number_may_be_another_s() -> None:
+    tree = Tree("r", 100, "group", HOME)
+    tree.group_over = True
+    assert [process.pid for process in tree.find(snapshot((101, 1, 100, HOME, "r")))] == [101]
+    assert tree.find(snapshot((100, 1, 100, HOME, ""), (101, 1, 100, HOME, ""))) == []
+
+
+def test_an_unannounced_leader_is_recognised_by_its_run() -> None:
+    tree = Tree("r", 0, "group", HOME)
+    now = snapshot(LEADER, (101, 100, 100, HOME, ""), (102, 100, 102, 102, "r"))
+    assert sorted(process.pid for process in tree.find(now)) == [100, 101]
+
+
+def test_a_look_finds_this_process_and_nothing_older() -> None:
+    me = read_process(os.getpid())
+    assert me is not None
+    assert (me.parent, me.group, me.session) == (os.getppid(), os.getpgrp(), os.getsid(0))
+    found = scan("x", me.start).processes
+    assert os.getpid() in found
+    assert all(process.start >= me.start for process in found.values())
+
+
+def test_a_name_full_of_parentheses_and_an_environment_of_any_size() -> None:
+    worker, recorder = run(
+        "sh",
+        "-c",
+        "echo ') S 1 (x' > /proc/$$/comm; echo up; env | wc -c; read x < /dev/zero",
+        env={f"BIG{number}": "x" * 100_000 for number in range(3)},
+    )
+    recorder.words(2)
+    entry = next(entry for entry in registry.entries() if entry.pid == worker.pid)
+    [process] = [process for process in registry.look().runs[entry.run] if process.pid == worker.pid]
+    assert (process.parent, process.group) == (os.getpid(), worker.pid)
+    worker.stop(0)
+    assert worker.wait(10)
+
+
+def in_process(program: str) -> str:
+    """Run a program of its own; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> None:
+    # Orphaned and with an emptied environment, all that is left to tell it by is where it writes.
+    answer = in_process(
+        """
+        import os, signal, subprocess, sys, time
+        from overseer import processes
+        from overseer.processes import StopPolicy, children
+        from overseer.worker import *
+
+        children._orphans.UNCLAIMED_S = 0.3
+        assert processes.adopt_orphans()
+        lines = []
+        callbacks = WorkerCallbacks(lambda batch: lines.extend(batch.lines), print, lambda *_: None)
+        script = "(env -i setsid sh -c 'echo $$; exec sleep 60' &); sleep 60"
+        worker = start_worker(WorkerConfig("t", "sh", ["-c", script]), callbacks)
+        while not lines: time.sleep(0.01)
+        time.sleep(0.1)
+        worker.stop()
+        assert worker.wait(10)
+        print("escaped", os.path.exists(f"/proc/{lines[0]}"))
+
+        # A child of other code, another in a group of its own, and an orphan that nobody waits for.
+        plain = subprocess.Popen(["sh", "-c", "exit 5"])
+        grouped = subprocess.Popen(["sh", "-c", "exit 6"], process_group=0)
+        lines.clear()
+        policy = StopPolicy("leader")
+        script = "setsid sh -c 'echo $$; sleep 0.05; exit 3' >&2 &"
+        worker = start_worker(WorkerConfig("t", "sh", ["-c", script], stop=policy), callbacks)
+        assert worker.wait(10)
+        deadline = time.monotonic() + 10
+        while (again := processes.reap_orphans()) is not None and time.monotonic() < deadline:
+            if grouped is not None:
+                print("grouped", grouped.wait())
+                grouped = None
+            if not os.path.exists(f"/proc/{lines[0]}"): break
+            time.sleep(min(again, 0.1))
+        print("orphan", os.path.exists(f"/proc/{lines[0]}"))
+        print("plain", plain.wait(), processes.reap_orphans())
+        """
+    )
+    assert answer.splitlines() == ["escaped False", "grouped 6", "orphan False", "plain 5 None"]
+
+
+def test_a_raised_file_limit_is_not_the_children_s() -> None:
+    answer = in_process(
+        """
+        import resource
+        from overseer import processes
+        from overseer.worker import *
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (123, hard))
+        processes.raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+        callbacks = WorkerCallbacks(lambda batch: print(batch.lines), print, lambda *_: None)
+        worker = start_worker(WorkerConfig("t", "sh", ["-c", "sleep 0.1; ulimit -n"]), callbacks)
+        assert worker.wait(10)
+        """
+    )
+    assert answer == "['123']\n"
+
+
+@pytest.mark.parametrize("wrong", [{"kill_mode": "all"}, {"signal": "SIGNOPE"}])
+def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong.values()))):
+        StopPolicy(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_run_id_must_fit_into_an_environment() -> None:
+    with pytest.raises(ValueError, match="not a run id"):
+        worker.RunContext("t", "a b")
+
+
+def test_the_package_says_what_it_offers() -> None:
+    assert all(hasattr(processes, name) for name in processes.__all__)
