@@ -58,7 +58,7 @@ def test_it_says_what_is_wrong_and_where(expression: str, place: tuple[int, int]
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
-        ("output.dat.contains('x')", "undeclared reference to field 'dat', there are only stream, data, json"),
+        ("output.dat.contains('x')", "undeclared reference to field 'dat', there are only stream, data"),
         ("output.data > 5", "applied to (string, int)"),
         ("output.data", "the result must be a bool, not string"),
         ("output.json", "the result must be a bool, not map(string, dyn)"),
