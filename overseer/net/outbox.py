@@ -241,7 +241,7 @@ class Outbox(ABC):
                 return
             self._push_locked(data, output)
             # One reply alone may be of any size.
-            flooded = not output and self._replies > _REPLIES_FACTOR * self._bound and len(self._chunks) > 1
+            flooded = self._replies > _REPLIES_FACTOR * self._bound and len(self._chunks) > 1
             if self._pending > self._half and self._over_since is None:
                 self._over_since = time.monotonic()
         if flooded:

@@ -52,6 +52,7 @@ class Harness:
         self.timers = Timers("test-timers")
         routes: dict[str, Route] = {
             "/doc": lambda request: json_response({"path": request.path, "query": request.query}),
+            "/big": lambda request: Response(200, b"x" * 1_000_000),
             "/fails": self._fail,
         }
         options.setdefault("trusted", lambda address: True)

@@ -104,6 +104,24 @@ def test_broken_requests_get_one_plain_line(serve: Serve, data: bytes, status: i
     assert status == 200 or reply.body.count(b"\n") == 1
 
 
+def test_a_refusal_arrives_although_there_was_more_to_read(serve: Serve) -> None:
+    head = b"POST /doc HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n"
+    assert answer_to(serve(), head + b"x" * 300_000).status == 405
+
+
+def test_a_big_response_arrives_whole_although_there_was_more_to_read(serve: Serve) -> None:
+    with RawSocket(serve(close_timeout=5.0).address, receive_buffer=30_000) as connection:
+        connection.send_raw(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n" + b"x" * 50_000)
+        assert len(connection.read_reply().body) == 1_000_000
+
+
+def test_the_stream_ends_with_the_response(serve: Serve) -> None:
+    with RawSocket(serve(close_timeout=30.0).address) as connection:
+        connection.send_raw(b"GET /doc HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.read_reply().status == 200
+        assert connection.at_end(timeout=3)
+
+
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET /ws HTTP/1.1\r\nHost: a\r\nUpg"])
 def test_half_a_request_ends_in_time_with_408(serve: Serve, sent: bytes) -> None:
     with RawSocket(serve(handshake_timeout=0.1).address) as connection:

@@ -219,9 +219,18 @@ def test_a_socket_that_another_server_put_in_its_place_is_left_alone(serve: Serv
     assert path.exists()
 
 
-def test_of_many_that_find_a_stale_socket_exactly_one_gets_it(tmp_path: Path) -> None:
+def test_of_many_that_find_a_stale_socket_exactly_one_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "socket"
     leave_stale(path)
+    unlink = Path.unlink
+
+    def slow_unlink(path: Path) -> None:
+        threading.Event().wait(0.05)  # gives the others time to find it stale as well
+        unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", slow_unlink)
     barrier = threading.Barrier(8)
     won: list[listeners.Listener] = []
 

@@ -212,6 +212,28 @@ def test_the_clients_close_is_answered_with_its_code(serve: Serve, code: int) ->
     assert session.closes == 1
 
 
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_the_stream_ends_with_the_close_frame(serve: Serve, side: str) -> None:
+    client, session = serve(close_timeout=30.0).pair()
+    with client:
+        if side == "client":
+            client.send_close(1000)
+        else:
+            session.outbox.close(1000, "")
+        assert client.close_code() == 1000
+        assert client.at_end(timeout=3)
+    assert session.is_closed.wait(5)
+
+
+def test_a_close_frame_arrives_although_there_was_more_to_read(serve: Serve) -> None:
+    client, session = serve(max_message=1000, close_timeout=5.0).pair(receive_buffer=30_000)
+    with client:
+        session.outbox.append(Encoded([b"x" * 1_000_000]))
+        client.send_raw(frame(TEXT, announce=50_000) + b"x" * 50_000)
+        assert len(client.receive()) == 1_000_000
+        assert client.close_code() == 1009
+
+
 def test_a_close_without_a_code_is_answered_without_one(serve: Serve) -> None:
     client, _ = serve().pair()
     with client:

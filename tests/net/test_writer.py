@@ -1,0 +1,135 @@
+"""The shared writing thread, and that nothing touches a descriptor after it was given back."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from overseer.net.bytestream import SocketStream
+from overseer.net.frames import Encoded
+from overseer.net.outbox import Buffer
+from overseer.net.writer import SocketOutbox, Writer
+from overseer.timers import Timers
+
+MESSAGE = Encoded([b"x" * 100_000])
+
+
+@pytest.fixture
+def timers() -> Iterator[Timers]:
+    timers = Timers("writer-timers")
+    yield timers
+    timers.close()
+
+
+@pytest.fixture
+def writer() -> Iterator[Writer]:
+    writer = Writer()
+    yield writer
+    writer.close()
+    writer.close()
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    with (pair := socket.socketpair())[0], pair[1]:
+        yield pair
+
+
+def new_outbox(stream: SocketStream, writer: Writer, timers: Timers) -> SocketOutbox:
+    return SocketOutbox(stream, writer, bound=10**6, stall_timeout=60.0, close_timeout=60.0, timers=timers)
+
+
+class GatedStream(SocketStream):
+    """Stays in ``send`` until it is let go."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.entered = threading.Event()
+        self.go_on = threading.Event()
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        self.entered.set()
+        assert self.go_on.wait(5)
+        return super().send(buffers)
+
+
+def test_a_descriptor_is_not_given_back_while_a_send_is_under_way(
+    writer: Writer, timers: Timers, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    stream = GatedStream(ends[0])
+    outbox = new_outbox(stream, writer, timers)
+    outbox.append(MESSAGE)
+    sender = threading.Thread(target=outbox.flush)
+    sender.start()
+    assert stream.entered.wait(5)
+    detached = threading.Event()
+    detacher = threading.Thread(target=lambda: (outbox.detach(), detached.set()))
+    detacher.start()
+    assert not detached.wait(0.05)
+    stream.go_on.set()
+    assert detached.wait(5)
+    for thread in (sender, detacher):
+        thread.join(5)
+
+
+def test_who_flushes_while_another_sends_leaves_and_its_bytes_are_sent_all_the_same(
+    writer: Writer, timers: Timers, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    stream = GatedStream(ends[0])
+    outbox = new_outbox(stream, writer, timers)
+    outbox.append(Encoded([b"first"]))
+    sender = threading.Thread(target=outbox.flush)
+    sender.start()
+    assert stream.entered.wait(5)
+    outbox.append(Encoded([b"second"]))
+    outbox.flush()
+    stream.go_on.set()
+    sender.join(5)
+    assert ends[1].recv(100) == b"\x81\x05first\x81\x06second"
+    outbox.detach()
+
+
+def test_after_a_detach_a_late_flush_does_not_reach_who_has_the_number_now(
+    writer: Writer, timers: Timers, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    stream = SocketStream(ends[0])
+    outbox = new_outbox(stream, writer, timers)
+    while outbox.pending == 0:  # until the socket is full and the writer waits for it
+        outbox.append(MESSAGE)
+        outbox.flush()
+    number = stream.fileno()
+    outbox.detach()
+    stream.close()
+    os.dup2(ends[1].fileno(), number)  # somebody else gets the number
+    try:
+        writer.watch(number, outbox)  # as a sender would that was held up in between
+        outbox.append(MESSAGE)
+        outbox.flush()
+        outbox.resume()
+        assert writer._registered == set()
+    finally:
+        os.close(number)
+
+
+def test_several_full_sockets_are_served_by_one_thread(writer: Writer, timers: Timers) -> None:
+    pairs = [socket.socketpair() for _ in range(5)]
+    outboxes = [new_outbox(SocketStream(near), writer, timers) for near, _ in pairs]
+    for outbox in outboxes:
+        for _ in range(20):
+            outbox.append(MESSAGE)
+            outbox.flush()
+        assert outbox.pending > 0
+    assert [thread.name for thread in threading.enumerate()].count("net-writer") == 1
+    for _, far in pairs:
+        far.settimeout(5)
+        left = 20 * MESSAGE.size
+        while left:
+            left -= len(far.recv(left))
+    for outbox, (near, far) in zip(outboxes, pairs, strict=True):
+        outbox.detach()
+        near.close()
+        far.close()
