@@ -2,7 +2,11 @@
 
 ``compile_cel`` and ``compile_condition`` parse, check and compile; what is not understood or can never
 work is refused there, with its place. The grammar is cel-python's, the behaviour that of cel-go in its
-default environment; docs/design.md says where and why they differ.
+default environment; tests/cel/test_answers.py has a table of it.
+
+The length and depth of an expression are bounded, regular expressions are linear in the text. Macros within
+macros multiply, as they must: what they may cost is up to who writes the expression, never to who sends a
+value.
 
 Importing this package is cheap: the parser and all that goes with it are loaded when the first
 expression is compiled.

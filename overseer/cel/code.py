@@ -16,7 +16,10 @@ Run = Callable[[list[Any]], Any]
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """``run`` and what is known of what it gives: its type, and its value if that is constant."""
+    """``run`` and what is known for certain of what it gives: its type, and its value if that is constant.
+
+    The type is dyn where the check's word is not enough: ``[1] + dyn([true])`` is a list(int) to it.
+    """
 
     run: Run
     type: CelType

@@ -16,7 +16,7 @@ from . import special
 from .checker import Checked
 from .code import Code, Run, constant
 from .functions import FUNCTIONS
-from .statictypes import BOOL, CelType
+from .statictypes import BOOL, DYN, CelType
 from .syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
 from .values import EvaluationError, UInt, iterate, map_key, type_name
 
@@ -50,7 +50,7 @@ class _Compiler:
     def __init__(self, checked: Checked, variables: Variables) -> None:
         self._checked = checked
         self._variables = variables
-        self._scopes: list[tuple[str, int, CelType]] = []  # of macros: name, slot, type; the innermost last
+        self._scopes: list[tuple[str, int]] = []  # of macros: name and slot, the innermost last
         self.slots = variables.slots
 
     def compile(self, node: Node) -> Code:
@@ -76,14 +76,14 @@ class _Compiler:
     def _ident(self, node: Ident) -> Code:
         if node in self._checked.type_names:
             return constant(self._checked.type_names[node], self._checked.types[node])
-        for name, slot, kind in reversed(self._scopes):
+        for name, slot in reversed(self._scopes):
             if name == node.name:
-                return Code(itemgetter(slot), kind)
+                return Code(itemgetter(slot), DYN)
         return self._variables.load(node.name.removeprefix("."))
 
     def _field_of_variable(self, node: Select | Has) -> Code | None:
         operand = node.operand
-        if not isinstance(operand, Ident) or any(name == operand.name for name, _, _ in self._scopes):
+        if not isinstance(operand, Ident) or any(name == operand.name for name, _ in self._scopes):
             return None
         return self._variables.load_field(operand.name.removeprefix("."), node.field)
 
@@ -94,7 +94,7 @@ class _Compiler:
         if shortcut is not None:
             return shortcut
         operand = self.compile(node.operand)
-        return self._applied(special.select(node.field), [operand], self._checked.types[node])
+        return self._applied(special.select(node.field), [operand], DYN)
 
     def _has(self, node: Has) -> Code:
         if self._field_of_variable(node) is not None:
@@ -103,15 +103,15 @@ class _Compiler:
 
     def _call(self, node: Call) -> Code:
         args = [self.compile(operand) for operand in node.operands]
-        kind = self._checked.types[node]
         match node.function:
             case "_&&_":
                 return special.all_of(args)
             case "_||_":
                 return special.any_of(args)
             case "_?_:_":
-                return special.choice(*args, kind=kind)
+                return special.choice(*args)
         run = FUNCTIONS[node.function].run
+        kind = DYN if node.function == "_[_]" else self._checked.types[node]
         assert run is not None
         try:
             specialised = special.specialised(node.function, args)
@@ -141,11 +141,9 @@ class _Compiler:
 
     def _macro(self, node: Macro) -> Code:
         within = self.compile(node.range)
-        element = self._checked.types[node.range]
-        slot = max([self._variables.slots, *(used + 1 for _, used, _ in self._scopes)])
+        slot = self._variables.slots + len(self._scopes)
         self.slots = max(self.slots, slot + 1)
-        variable = element.params[0] if element.params else element
-        self._scopes.append((node.variable, slot, variable))
+        self._scopes.append((node.variable, slot))
         predicate = special.bool_run(self.compile(node.predicate)) if node.predicate is not None else None
         transform = self.compile(node.transform).run if node.transform is not None else None
         self._scopes.pop()

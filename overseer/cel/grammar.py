@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import threading
 from pathlib import Path
 
 from lark import Lark, Tree
@@ -16,6 +15,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput
 from lark.lexer import Token
 
 from ..errors import CelError
+from ..locks import Rank, lock
 
 __all__ = ["ParseTree", "parse_tree"]
 
@@ -55,27 +55,24 @@ _EXPECTED = {
     "COLON": "':'", "COMMA": "','", "DOT": "'.'", "QMARK": "'?'", "$END": "the end",
 }  # fmt: skip
 
-# Guards the making of the parser, which takes tens of milliseconds; parsing itself needs no lock.
-_making = threading.Lock()
+# Guards _parser, and parsing itself, for a lexer of lark's is completed when it is first used.
+_lock = lock(Rank.LEAF, "cel.grammar")
 _parser: Lark | None = None
 
 
 def parse_tree(expression: str) -> ParseTree:
     """The parse tree of ``expression``. Raises :class:`CelError` at a syntax error."""
-    try:
-        return _get_parser().parse(expression)
-    except UnexpectedInput as error:
-        raise _translated(error, expression) from None
-
-
-def _get_parser() -> Lark:
     global _parser
-    with _making:
+    grammar = _grammar() if _parser is None else ""
+    with _lock:
         if _parser is None:
             _parser = Lark(
-                _grammar(), parser="lalr", start="expr", propagate_positions=True, maybe_placeholders=False
+                grammar, parser="lalr", start="expr", propagate_positions=True, maybe_placeholders=False
             )
-        return _parser
+        try:
+            return _parser.parse(expression)
+        except UnexpectedInput as error:
+            raise _translated(error, expression) from None
 
 
 def _grammar() -> str:

@@ -20,10 +20,10 @@ __all__ = ["MAX_DEPTH", "MAX_LENGTH", "parse"]
 
 #: Characters in an expression (cel-go's limit).
 MAX_LENGTH: Final = 100_000
-#: Levels of nesting. Checker and evaluation recurse over them, two frames a level at the most.
+#: Levels of nesting. Checker and compiler recurse over them, with three frames a level at the most.
 MAX_DEPTH: Final = 200
 
-# Words that cannot be a name; the last four not even a field's.
+# Words that cannot be a name, and those that cannot be a field either.
 _RESERVED = frozenset(
     {
         *("as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Final
 
 from ..errors import CelError
@@ -15,7 +16,7 @@ from .jsonlines import json_object
 from .parser import parse
 from .statictypes import BOOL, DYN, STRING, CelType, map_of, record_of
 from .syntax import Node
-from .values import EvaluationError, as_value
+from .values import EvaluationError, as_value, type_name
 
 __all__ = ["Condition", "Program", "build_condition", "build_program"]
 
@@ -39,7 +40,7 @@ class Program:
     """A compiled expression. Immutable, may be used by any number of threads at once."""
 
     expression: str
-    variables: tuple[str, ...]
+    variables: Mapping[str, CelType]
     #: What it gives when that needs no variable.
     constant: bool | None
     _run: Run
@@ -52,7 +53,7 @@ class Program:
             CelError: the evaluation ends in an error, or a value has no counterpart in the language.
         """
         try:
-            frame = [as_value(values[name]) for name in self.variables]
+            frame = [_as_declared(name, kind, values) for name, kind in self.variables.items()]
             frame += [None] * (self._slots - len(frame))
             return self._run(frame)
         except EvaluationError as error:
@@ -66,7 +67,16 @@ def build_program(expression: str, variables: Mapping[str, CelType], *, result: 
     root, checked = _checked(expression, variables, result)
     code, slots = compile_tree(root, checked, _Slots(variables))
     known = code.value if code.is_constant and code.value.__class__ is bool else None
-    return Program(expression, tuple(variables), known, code.run, slots)
+    return Program(expression, MappingProxyType(dict(variables)), known, code.run, slots)
+
+
+def _as_declared(name: str, kind: CelType, values: Mapping[str, object]) -> object:
+    if name not in values:
+        raise EvaluationError(f"no value for {name}")
+    value = as_value(values[name])
+    if kind.name not in ("dyn", type_name(value)):
+        raise EvaluationError(f"{name} must be a {kind.name}, not a {type_name(value)}")
+    return value
 
 
 def _checked(

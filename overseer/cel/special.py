@@ -12,7 +12,7 @@ from typing import Any
 
 from .code import Code, Run, constant
 from .functions import FUNCTIONS
-from .statictypes import BOOL, CelType
+from .statictypes import BOOL, DYN
 from .texts import compile_pattern
 from .values import EvaluationError, UInt, no_overload, type_name
 
@@ -104,11 +104,12 @@ def _chain(parts: Sequence[Run], decisive: bool) -> Run:
     return run
 
 
-def choice(condition: Code, then: Code, other: Code, *, kind: CelType) -> Code:
+def choice(condition: Code, then: Code, other: Code) -> Code:
     """``condition ? then : other``"""
     if condition.is_constant and condition.value.__class__ is bool:
         return then if condition.value else other
     test, yes, no = bool_run(condition), then.run, other.run
+    kind = then.type if then.type == other.type else DYN
     return Code(lambda frame: yes(frame) if test(frame) else no(frame), kind)
 
 

@@ -21,6 +21,7 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
+_OFFSET = re.compile(r"([+-]?\d{1,3}):(\d{1,3})", re.ASCII)
 _UNITS = {
     "ns": 1,
     "us": 10**3,
@@ -116,13 +117,13 @@ def _local(value: Timestamp, zone: str | None) -> int:
 
 
 def _offset(value: Timestamp, zone: str) -> int:
-    hours, colon, minutes = zone.partition(":")
+    numbers = _OFFSET.fullmatch(zone)
+    if numbers is not None:
+        minutes = int(numbers[2])
+        return (int(numbers[1]) * 60 + (-minutes if zone[0] == "-" else minutes)) * 60
+    if zone in ("", "UTC"):
+        return 0
     try:
-        if colon:
-            shift = int(minutes)
-            return (int(hours) * 60 + (-shift if zone[0] == "-" else shift)) * 60
-        if zone in ("", "UTC"):
-            return 0
         # Far ends are asked a day further in, lest the local time be out of datetime's range.
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value.ns // _SECOND)
         moment = min(max(moment, datetime(1, 1, 2, tzinfo=UTC)), datetime(9999, 12, 30, tzinfo=UTC))

@@ -52,6 +52,9 @@ _TEMPLATES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
         ("has(m.zz)", ()),
         ("(has(m.a) && {})", ("dyn",)),
         ("bool({})", ("string",)),
+        ("([true] + {})[1]", ("dyn",)),  # a bool to the check, whatever to the evaluation
+        ("(['a'] + {})[1].contains('a')", ("dyn",)),
+        ("(['a'] + {}).exists(s, s.matches('a'))", ("dyn",)),
         ("(type({}) == type({}))", ("dyn", "dyn")),
     ],
     "int": [
@@ -63,6 +66,7 @@ _TEMPLATES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
         ("int({})", ("double",)),
         ("int({})", ("uint",)),
         ("int({})", ("string",)),
+        ("({} + {})[1]", ("list", "dyn")),
     ],
     "uint": [
         *[(f"({{}} {operator} {{}})", ("uint", "uint")) for operator in "+-*/%"],

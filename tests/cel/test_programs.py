@@ -58,6 +58,7 @@ def test_a_value_is_judged(expression: str, value: str, expected: bool) -> None:
         ("9223372036854775807 + size(value) > 0", "int overflow"),
         ("value.matches(value + '(')", "bad regular expression"),
         ("dyn(value)", "the expression gave no bool"),
+        ("timestamp(0).getHours(value) == 0", "unknown time zone 'abc'"),
     ],
 )
 def test_an_error_of_the_evaluation_is_a_cel_error(expression: str, words: str) -> None:
@@ -99,6 +100,17 @@ def test_values_of_other_types_come_from_python() -> None:
 def test_a_value_that_the_language_lacks_is_refused(value: object) -> None:
     with pytest.raises(CelError):
         eval_cel_bool(compile_cel("v == 1", variables={"v": DYN}), value)
+
+
+@pytest.mark.parametrize("value", [5, None, b"x", ["x"]])
+def test_a_value_of_another_type_than_declared_is_refused(value: object) -> None:
+    with pytest.raises(CelError, match="value must be a string, not a"):
+        eval_cel_bool(compile_cel("value.contains('x')"), value)
+
+
+def test_a_missing_value_is_refused() -> None:
+    with pytest.raises(CelError, match="no value for b"):
+        eval_cel_bool(compile_cel("a || b", variables={"a": BOOL, "b": BOOL}), {"a": True})
 
 
 def test_a_bool_key_is_not_the_number_one() -> None:
