@@ -6,7 +6,7 @@ from overseer.cel.values import Duration, Timestamp, TypeValue
 
 from .oracle import ERROR, REFUSED
 
-__all__ = ["SYNTAX", "TIMES", "VARIABLES"]
+__all__ = ["DYN_IN_DISGUISE", "SYNTAX", "TIMES", "VARIABLES"]
 
 TIMES: dict[str, object] = {
     "timestamp('2009-02-13T23:31:30Z')": Timestamp(1234567890000000000),
@@ -304,4 +304,21 @@ VARIABLES: dict[str, object] = {
     'null == 1': REFUSED,
     '[,1]': REFUSED,
     '[{}, {1:2}].exists(x, x == {1:2})': True,
+}
+
+# To the check these are lists of one type, but what was added by way of dyn is another.
+DYN_IN_DISGUISE: dict[str, object] = {
+    "(['a'] + dyn([1]))[1].contains('x')": ERROR,
+    "([true] + dyn([1]))[1] && true": ERROR,
+    "([true] + dyn([1]))[1] && false": False,
+    "([true] + dyn([1]))[1] || true": True,
+    "([1] + dyn([true]))[1] == 1": False,
+    "([1.0] + dyn(['a']))[1] == 1.0": False,
+    "([1] + dyn(['a']))[1] > 0": ERROR,
+    "(['a'] + dyn([1])).all(s, s.startsWith('a'))": ERROR,
+    "(['a'] + dyn([1])).exists(s, s.startsWith('a'))": True,
+    "(['a'] + dyn([1])).map(s, s.matches('a'))": ERROR,
+    "([true] + dyn([1])).filter(s, s)": ERROR,
+    "(b ? (['a'] + dyn([1]))[1] : 'a').contains('a')": ERROR,
+    "{'k': (['a'] + dyn([1]))[1]}.k.size() == 1": ERROR,
 }

@@ -72,6 +72,12 @@ def test_a_condition_knows_its_fields(expression: str, words: str) -> None:
     assert words in caught.value.message
 
 
+def test_a_bad_pattern_writes_nothing_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CelError):
+        compile_cel("value.matches('[')")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_is_dyn_is_left_to_the_evaluation() -> None:
     compile_condition("output.json.anything.at.all > 1 && output.json.ok")
     compile_condition("output['data'] > 5")
@@ -92,7 +98,7 @@ def test_other_variables_may_be_declared() -> None:
         "[" * 5000 + "]" * 5000,
         "'a'" + " + 'a'" * 5000 + " == ''",
         "value" + ".a" * 5000,
-        "true ? " * 5000 + "true" + " : true" * 5000,
+        "true ? true : " * 5000 + "true",
         "[1]" + ".map(x, [x]" * 500 + ")" * 500,
     ],
     ids=lambda expression: expression[:12],
@@ -102,7 +108,7 @@ def test_depth_is_bounded(expression: str) -> None:
     if expression[0] == "(":
         compile_cel(expression)
         return
-    with pytest.raises(CelError):
+    with pytest.raises(CelError, match=f"nested more than {MAX_DEPTH} levels deep"):
         compile_cel(expression)
 
 

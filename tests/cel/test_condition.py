@@ -54,6 +54,9 @@ def test_the_lines_that_pass_come_out_in_order() -> None:
         ("output.json.n == 5", OBJECT, True),
         ("output.json.n >= 5 && output.json.n < 6u", OBJECT, True),
         ("output.json.n == true", '{"n": 1}', False),
+        ("output.json.n == 1", '{"n": true}', False),
+        ("output.json.n != 1.0", '{"n": true}', True),
+        ("0 == output.json.n", '{"n": false}', False),
         ("output.json.n > 'a'", OBJECT, False),
         ("output.json.ok", OBJECT, True),
         ("output.json.n", OBJECT, False),  # not a bool: dropped
