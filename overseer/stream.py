@@ -121,7 +121,7 @@ class Stream:
         """Send what the ring holds to one client."""
         for stored in self.ring.since(moment, seq):
             if isinstance(stored, StoredOutput):
-                mail.send_encoded(
+                mail.send_output(
                     client,
                     EncodedOutput(
                         self._task_id,
