@@ -37,9 +37,9 @@ class Daemon:
     """``with Daemon(actions={"echo": shell("echo hi")}) as daemon, daemon.connect() as client: ...``
 
     ``config`` is the whole file as text; or ``actions`` and other top-level keys are given one by one. It
-    listens on a free port of 127.0.0.1 unless ``listen`` says otherwise (``stdio``, ``unix:PATH``). At the
-    end it is sent SIGTERM and must exit 0 in ten seconds, with no traceback or resource warning on stderr,
-    and leave no process. A test that ends it in another way calls ``wait`` or ``kill`` itself.
+    listens on a free port of 127.0.0.1 unless ``listen`` says otherwise (``stdio``, ``unix:PATH``).
+    ``program`` is what runs instead of sticky_overseer.py. At the end it is sent SIGTERM and must exit 0 in
+    ten seconds, with no traceback or resource warning on stderr, and leave no process. A test that ends it in another way calls ``wait`` or ``kill`` itself.
 
     Attributes while it runs: ``address`` (``HOST:PORT`` or ``unix:PATH``), ``url``, ``pid``, ``directory``
     (its working directory, with config.yaml; removed at the end), ``process``.
@@ -52,12 +52,14 @@ class Daemon:
         listen: str = "127.0.0.1:0",
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        program: Path = ROOT / "sticky_overseer.py",
         **top_level: Any,
     ) -> None:
         # JSON is YAML, and says exactly what was meant.
         self._config = config if config is not None else json.dumps({"listen": listen, **top_level}, indent=1)
         self._stdio = listen.lower() == "stdio"
         self._arguments = arguments
+        self._program = program
         self._marker = uuid.uuid4().hex
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("OVERSEER_")},
@@ -118,7 +120,7 @@ class Daemon:
         (self.directory / "config.yaml").write_text(self._config)
         # Our own pipes' ends are closed in __exit__; a group of its own keeps a terminal's Ctrl-C from it.
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "sticky_overseer.py"), "--config", "config.yaml", *self._arguments],
+            [sys.executable, str(self._program), "--config", "config.yaml", *self._arguments],
             stdin=subprocess.PIPE if self._stdio else subprocess.DEVNULL,
             stdout=subprocess.PIPE if self._stdio else subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -1,0 +1,107 @@
+"""Drivers with bugs: the server says so, loses nothing and goes on."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.harness import Daemon, WsClient
+
+
+@pytest.fixture(autouse=True)
+def _still_well(faulty: WsClient) -> Any:
+    yield
+    _, (output,), exited = faulty.run("good", params={"script": "echo well"})
+    assert (output["data"], exited["exit_code"]) == ("well", 0)
+
+
+def info(client: WsClient, task_id: str) -> dict[str, Any]:
+    (found,) = [task for task in client.request("list")["tasks"] if task["task_id"] == task_id]
+    return found
+
+
+@pytest.mark.parametrize("action", ["describe", "describe nothing", "describe nonsense"])
+def test_a_describe_that_fails_leaves_what_the_configuration_knows(
+    faulty: WsClient, faulty_daemon: Daemon, action: str
+) -> None:
+    (described,) = faulty.request("describe", action=action)["actions"]
+    assert described == {
+        "name": action,
+        "type": "acme-broken",
+        "description": "as configured",
+        "task_pool": {"limit": 0, "excess": {"action": "stop", "order": "first", "grace": 5}},
+    }
+    assert len(faulty.request("describe")["actions"]) > 10
+    assert faulty.request("manifest")["type"] == "manifest"
+    with urllib.request.urlopen(f"http://{faulty_daemon.address}/openapi.json", timeout=10) as answer:
+        assert json.load(answer)["swagger"] == "2.0"
+    faulty_daemon.wait_stderr(f"action {action}: the driver failed to describe it")
+    assert faulty.run(action)[1][0]["data"] == "orphan"
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        ("validate", "the driver failed: KeyError: 'validate of acme' (broken.py, line "),
+        ("start", "the driver failed: KeyError: 'start of acme' (broken.py, line "),
+        ("start on purpose", "the tape drive is on fire"),
+        ("start nothing", "the driver failed: TypeError: start() returned None, which is no Worker"),
+    ],
+)
+def test_a_validate_or_start_that_fails_refuses_the_start(
+    faulty: WsClient, action: str, message: str
+) -> None:
+    error = faulty.request("start", action=action, task_id="refused")
+    assert error["type"] == "error"
+    assert error["message"].startswith(message)
+    assert "refused" not in [task["task_id"] for task in faulty.request("list")["tasks"]]
+    assert faulty.request("pool_info", action=action)["pool"]["running"] == 0
+    _, (output,), _ = faulty.run("service submits", params={"submit": json.dumps([action])})
+    assert output["data"].startswith(f"refused: {message}")
+
+
+def test_a_start_that_fails_with_its_worker_started_leaves_no_thread_waiting(
+    faulty: WsClient, faulty_daemon: Daemon
+) -> None:
+    error = faulty.request("start", action="start too much", task_id="half")
+    assert "after the worker was started" in error["message"]
+    assert "half" not in [task["task_id"] for task in faulty.request("list")["tasks"]]
+    assert not faulty.settle()
+
+
+def test_a_bug_in_start_says_where_in_the_log(faulty: WsClient, faulty_daemon: Daemon) -> None:
+    faulty.request("start", action="start")
+    faulty_daemon.wait_stderr("action start: the driver failed to start task")
+    faulty_daemon.wait_stderr("KeyError: 'start of acme'")
+
+
+def test_an_on_output_that_raises_loses_its_lines_but_never_blocks_the_child(
+    faulty: WsClient, faulty_daemon: Daemon
+) -> None:
+    _, outputs, exited = faulty.run("raising_output", params={"script": "seq 100000; exit 5"})
+    assert (outputs, exited["exit_code"]) == ([], 5)
+    faulty_daemon.wait_stderr("on_output of acme")
+
+
+@pytest.mark.parametrize(
+    ("action", "words"), [("raising_exited", "on_exited of acme"), ("wrong_code", "'str' object")]
+)
+def test_an_on_exited_that_raises_ends_its_task_with_the_workers_own_code(
+    faulty: WsClient, faulty_daemon: Daemon, action: str, words: str
+) -> None:
+    _, _, exited = faulty.run(action, task_id="raises", params={"script": "exit 5"})
+    assert (exited["exit_code"], exited["intentional"]) == (5, False)
+    faulty_daemon.wait_stderr(words)
+    assert info(faulty, "raises")["worker_state"] == "exited"
+    assert faulty.request("pool_info", action=action)["pool"]["running"] == 0
+
+
+@pytest.mark.parametrize("action", ["service", "service leaves"])
+def test_a_service_that_fails_is_logged_and_its_action_still_runs(
+    faulty: WsClient, faulty_daemon: Daemon, action: str
+) -> None:
+    faulty_daemon.wait_stderr(f"action {action}: its service failed")
+    assert faulty.run(action)[1][0]["data"] == "orphan"

@@ -1,0 +1,219 @@
+"""The library without a daemon: every public function of use to a driver's author."""
+
+from __future__ import annotations
+
+import ast
+import sqlite3
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import overseer
+from tests.drivers.conftest import PLUGIN, run_python
+
+
+class Heard:
+    """Callbacks that remember."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self.events: list[str] = []
+        self.ends: list[tuple] = []
+        self.callbacks = overseer.WorkerCallbacks(self._output, self.events.append, self._exited)
+
+    def _output(self, batch: overseer.OutputBatch) -> None:
+        assert batch.ts.tzinfo is not None
+        self.lines += [(batch.stream, line) for line in batch.lines]
+
+    def _exited(self, worker: overseer.Worker, code: int, intentional: bool, at: datetime) -> None:
+        self.ends.append((worker, code, intentional, at))
+
+
+def test_a_process_on_its_own() -> None:
+    heard = Heard()
+    before = datetime.now(UTC)
+    script = "echo out; echo err >&2; echo $X; exit 3"
+    config = overseer.WorkerConfig("own", "sh", ["-c", script], env={"X": "x"})
+    worker = overseer.start_worker(config, heard.callbacks)
+    assert (worker.task_id, worker.pid > 1) == ("own", True)
+    assert worker.wait(10)
+    assert sorted(heard.lines) == [("stderr", "err"), ("stdout", "out"), ("stdout", "x")]
+    assert heard.ends == [(worker, 3, False, worker.exited_at)]
+    assert (worker.state, worker.exit_code) == ("exited", 3)
+    assert worker.exited_at is not None
+    assert before <= worker.started_at <= worker.exited_at <= datetime.now(UTC)
+
+
+def test_stop_returns_at_once_may_be_repeated_and_wait_has_a_timeout() -> None:
+    heard = Heard()
+    worker = overseer.start_worker(
+        overseer.WorkerConfig("own", "sleep", ["60"], False, False, stop=overseer.StopPolicy(grace=5.0)),
+        heard.callbacks,
+    )
+    assert not worker.wait(0.05)
+    assert (worker.state, worker.exit_code, worker.exited_at) == ("running", None, None)
+    for _ in range(3):
+        worker.stop()
+    assert worker.wait(10)
+    worker.stop()
+    assert heard.ends == [(worker, -1, True, worker.exited_at)]
+
+
+def test_a_process_that_cannot_be_started_is_a_spawn_error() -> None:
+    heard = Heard()
+    for config in (
+        overseer.WorkerConfig("own", "/no/such/program"),
+        overseer.WorkerConfig("own", "true", cwd="/no/such/directory"),
+        overseer.WorkerConfig("own", "echo", ["a\0b"]),
+        overseer.WorkerConfig("own", ""),
+    ):
+        with pytest.raises(overseer.SpawnError):
+            overseer.start_worker(config, heard.callbacks)
+    assert (heard.lines, heard.ends) == ([], [])
+
+
+def test_a_function_on_its_own() -> None:
+    heard = Heard()
+
+    def run(context: overseer.VirtualContext, send) -> int:
+        send("stdout", context.task_id)
+        context.wait(60)
+        assert context.stopped.is_set()
+        return 4
+
+    worker = overseer.start_virtual_worker("own", run, heard.callbacks)
+    assert (worker.pid, worker.task_id, worker.state) == (0, "own", "running")
+    worker.stop()
+    assert worker.wait(10)
+    assert heard.lines == [("stdout", "own")]
+    assert heard.ends == [(worker, 4, True, worker.exited_at)]
+
+
+def test_callbacks_come_on_threads_of_the_worker() -> None:
+    names = []
+    callbacks = overseer.WorkerCallbacks(
+        lambda batch: names.append(threading.current_thread()),
+        lambda text: None,
+        lambda *end: names.append(threading.current_thread()),
+    )
+    worker = overseer.start_worker(overseer.WorkerConfig("own", "echo", ["a"]), callbacks)
+    assert worker.wait(10)
+    assert len(names) == 2
+    assert threading.current_thread() not in names
+
+
+def test_expressions() -> None:
+    program = overseer.compile_cel('value.matches("^[a-z]+$")')
+    assert overseer.eval_cel_bool(program, "abc") is True
+    assert overseer.eval_cel_bool(program, "ABC") is False
+    with pytest.raises(overseer.CelError):
+        overseer.compile_cel("value +")
+    with pytest.raises(overseer.CelError):
+        overseer.eval_cel_bool(overseer.compile_cel("int(value) > 3"), "many")
+
+
+def test_a_database(tmp_path: Path) -> None:
+    connection = overseer.open_db(tmp_path / "driver.db")
+    assert isinstance(connection, sqlite3.Connection)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    overseer.open_db(":memory:").close()
+
+
+def test_a_configuration_and_its_handlers(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "retry: {error_threshold: 2}\n"
+        "actions:\n  hello:\n    type: exec\n    dedupe_key: [name]\n"
+        "    config: {entrypoint: echo, command: ['[[.name]]'], parameters: {name: null}}\n"
+    )
+    config = overseer.load_config(path)
+    assert isinstance(config, overseer.Config)
+    handlers = overseer.build_action_handlers(config)
+    assert list(handlers) == ["hello"]
+    info = handlers["hello"].describe()
+    assert isinstance(info, overseer.ActionInfo)
+    assert (info.retry, info.dedupe_key) == (overseer.RetryPolicy(error_threshold=2), ("name",))
+    with pytest.raises(overseer.ValidationError):
+        handlers["hello"].validate({})
+    heard = Heard()
+    worker = handlers["hello"].start("own", {"name": "you"}, heard.callbacks)
+    assert worker.wait(10)
+    assert heard.lines == [("stdout", "you")]
+    with pytest.raises(TypeError):
+        handlers["more"] = handlers["hello"]  # type: ignore[index]
+
+
+def test_a_config_that_cannot_be_used_raises_all_of_its_problems(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("actions:\n  a: {type: exec}\n  b: {type: nope}\n")
+    with pytest.raises(overseer.ConfigErrors) as caught:
+        overseer.build_action_handlers(overseer.load_config(path))
+    assert [(error.line, error.path) for error in caught.value.errors] == [
+        (2, ("actions", "a", "config", "entrypoint")),
+        (3, ("actions", "b", "type")),
+    ]
+    path.write_text("listen: [")
+    with pytest.raises(overseer.ConfigError):
+        overseer.load_config(path)
+
+
+def test_list_handlers_knows_the_built_in_driver_without_being_told(tmp_path: Path) -> None:
+    status, out, _ = run_python("-c", "import overseer; print(overseer.list_handlers())", cwd=tmp_path)
+    assert (status, "'exec'" in out) == (0, True)
+
+
+def test_a_hub_of_ones_own_runs_tasks_without_any_client(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("actions: {say: {type: exec, config: {entrypoint: touch, command: ['[[.file]]']}}}")
+    config = overseer.load_config(path)
+    hub = overseer.Hub(config, overseer.build_action_handlers(config))
+    try:
+        assert hub.submit("say", "one", {"file": str(tmp_path / "touched")}) == "one"
+        assert hub.wait_until_idle(10)
+        with pytest.raises(overseer.SubmitError):
+            hub.submit("shout")
+    finally:
+        hub.shutdown()
+        hub.close()
+    assert (tmp_path / "touched").exists()
+
+
+def test_a_program_that_uses_workers_ends_by_itself_and_leaves_nothing(tmp_path: Path) -> None:
+    program = """
+import overseer
+quiet = overseer.WorkerCallbacks(lambda batch: print(batch.lines), print, lambda *end: print(end[1:3]))
+worker = overseer.start_worker(overseer.WorkerConfig("own", "echo", ["hello"]), quiet)
+print(worker.wait(10), worker)
+"""
+    status, out, err = run_python("-c", program, cwd=tmp_path)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:2] == ["['hello']", "(0, False)"]
+    assert lines[2].startswith("True <OSWorker 'own' pid")
+
+
+def test_every_public_name_is_there() -> None:
+    assert isinstance(overseer.__version__, str)
+    for name in overseer.__all__:
+        assert getattr(overseer, name) is not None
+    names = (
+        "register_factory build_action_handlers list_handlers ActionHandler ServiceHandler ActionInfo "
+        "ActionHandlerFactory TaskSubmitter ValidationError ConfigError SubmitError RetryPolicy WorkerConfig "
+        "start_worker start_virtual_worker WorkerCallbacks Worker run_cli load_config compile_cel "
+        "eval_cel_bool open_db __version__ Hub PoolManager"
+    ).split(" ")
+    assert set(names) <= set(overseer.__all__)
+
+
+@pytest.mark.parametrize("path", sorted(PLUGIN.rglob("*.py")), ids=lambda path: path.name)
+def test_the_drivers_of_these_tests_need_nothing_private(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert not (node.module or "").startswith("overseer")
+        if isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("overseer.") for alias in node.names)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "overseer":
+            assert node.attr in overseer.__all__
