@@ -84,8 +84,8 @@ class ExecHandler(ActionHandler):
         resolved = self._resolve(params)
         config = WorkerConfig(
             task_id,
-            self._entrypoint.render(resolved),
-            [argument.render(resolved) for argument in self._arguments],
+            _rendered("entrypoint", self._entrypoint, resolved),
+            [_rendered(f"command.{n}", argument, resolved) for n, argument in enumerate(self._arguments)],
             include_stdout=self._wanted("stdout"),
             include_stderr=self._wanted("stderr"),
         )
@@ -116,6 +116,13 @@ class ExecHandler(ActionHandler):
             pass_on(batch)
 
         return on_output
+
+
+def _rendered(key: str, template: Template, params: Mapping[str, str]) -> str:
+    try:
+        return template.render(params)
+    except TemplateError as error:
+        raise TemplateError(f"{key}: template: {error}") from None
 
 
 class ExecFactory:

@@ -22,6 +22,14 @@ _ACTIONS = {
         "type": "exec",
         "config": {"entrypoint": "[[.path]]", "parameters": {"path": {"default": ""}}},
     },
+    "fifth": {
+        "type": "exec",
+        "config": {
+            "entrypoint": "/bin/echo",
+            "command": ["ok", "[[slice .text 4]]"],
+            "parameters": {"text": {}},
+        },
+    },
     "number": shell("exit 0", config={"parameters": {"n": {"validate": "int(value) > 3"}}}),
 }
 # The least that each request needs, but for its id.
@@ -224,6 +232,7 @@ def test_every_field_of_a_wrong_type_is_an_error_that_names_it(
         ("start", {"action": "argument"}, "missing required parameter 'text'"),
         ("start", {"action": "argument", "params": {"text": "a\0b"}}, "NUL"),
         ("start", {"action": "argument", "params": {"text": "x" * 131_072}}, "too long"),
+        ("start", {"action": "fifth", "params": {"text": "abc"}}, "command.1: template: 1:3: "),
         ("start", {"action": "program"}, "empty"),
         ("start", {"action": "program", "params": {"path": "/no/such"}}, "/no/such"),
         ("start", {"action": "program", "params": {"path": "no-such-program"}}, "no-such-program"),
