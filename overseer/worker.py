@@ -3,9 +3,10 @@
 One thread reads each pipe (:mod:`overseer.reader`). Each learns of the leader's exit itself and soon ends.
 The last of them finishes the run::
 
-    the leader is dead, not reaped: its pid and its group's number are still its own
-      TERM to what is left of the group
-    reap; does the group have members still?  (hardly ever)  wait, KILL
+    wait for the leader's death
+    wait for a stop that is under way: it signals the group by its number, which is the group's own as long as
+      the leader is not reaped
+    reap; does the group have members still?  (hardly ever)  find and end them
     on_exited
 
 A stop runs on a thread of its own, beside all this, so that a callback that blocks cannot hold it up. The run
@@ -237,16 +238,13 @@ class OSWorker(Worker):
     def _reap(self) -> tuple[int, str, bool]:
         """Exit code, signal, and whether processes are left in the group that must be ended."""
         with self._lock:
-            ends_group = self._policy.kill_mode != "leader"
-            if ends_group and self._stop is None:
-                _send_to_group(self.pid, self._policy.signal_number)
             try:
                 status = os.waitid(os.P_PID, self.pid, os.WEXITED)
             except ChildProcessError:
                 status = None
             self._reaped = self._tree.group_over = True
             # Asked at once: the number is free for others only when no member is left.
-            survivors = ends_group and _send_to_group(self.pid, 0)
+            survivors = self._policy.kill_mode != "leader" and _send_to_group(self.pid, 0)
         if status is None:
             self._event(f"task {self.task_id}: its exit status is lost: other code in this program took it")
             return -1, "", survivors
@@ -255,7 +253,7 @@ class OSWorker(Worker):
         return -1, _signal_name(status.si_status), survivors
 
     def _end_survivors(self) -> None:
-        """The leader ended by itself and left others in its group, who have been asked to end."""
+        """The leader ended by itself and left others in its group."""
         deadline = time.monotonic() + self._policy.grace
         tree = Tree(self._entry.run, self.pid, "group", self._tree.home)
         tree.group_over = True

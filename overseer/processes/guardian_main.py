@@ -50,17 +50,18 @@ def _listen(server: int) -> dict[str, list[str]]:
     os.set_blocking(0, False)
     poll = select.poll()
     poll.register(0, select.POLLIN)
-    try:  # noqa: SIM105 (contextlib costs memory)
-        # A process that the server forked may hold the pipe open, so the pipe's end alone is not enough.
-        poll.register(os.pidfd_open(server), select.POLLIN)
+    # A process that the server forked may hold the pipe open, so the pipe's end alone is not enough.
+    pidfd = -1
+    try:
+        pidfd = os.pidfd_open(server)
+        poll.register(pidfd, select.POLLIN)
     except ProcessLookupError:
         pass
     runs: dict[str, list[str]] = {}
     rest = b""
     gone = os.getppid() != server
     while True:
-        ready = [] if gone else [fd for fd, _ in poll.poll()]
-        gone = gone or any(ready)
+        gone = gone or pidfd in [fd for fd, _ in poll.poll()]
         while True:
             try:
                 data = os.read(0, 65536)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ class Server:
             env={**os.environ, "PYTHONWARNINGS": "error"},
         )
         self.guardian: int = self.hear()["guardian"]
+        comm = Path(f"/proc/{self.guardian}/comm")
+        while comm.read_text() != "overseer-guard\n":  # else some tests would be of its start-up only
+            time.sleep(0.005)
 
     def hear(self) -> Any:
         assert self.process.stdout is not None
@@ -145,6 +149,17 @@ def test_told_to_exit_it_leaves_everything_alone(servers: list[Server]) -> None:
     server.kill()
     assert alive(pid)
     os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_server_killed_before_the_guardian_is_up_is_noticed_all_the_same() -> None:
+    command = [sys.executable, "-m", "tests.worker.server", "tree", "echo $$; exec sleep 60"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process, process.stdout:
+        guardian = json.loads(process.stdout.readline())["guardian"]
+        [pid] = json.loads(process.stdout.readline())["lines"]
+        process.kill()
+        assert gone(pid, guardian, timeout=5)
 
 
 def test_what_was_stopped_before_is_none_of_its_business(servers: list[Server]) -> None:

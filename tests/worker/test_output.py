@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ from datetime import UTC
 import pytest
 
 from overseer import reader
+from overseer.lines import LineSplitter
 from overseer.processes import SECRETS
 from overseer.worker import OutputBatch, StopPolicy, WorkerCallbacks, WorkerConfig, start_worker
 from tests.worker.support import Recorder, alive, gone, run
@@ -72,14 +75,12 @@ def test_what_is_in_the_pipe_at_the_exit_arrives_however_slow_the_listener_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reader, "DRAIN_IDLE_S", 0.01)
-    monkeypatch.setattr(reader, "DRAIN_MAX_S", 0.02)
     recorder = Recorder()
     go = threading.Event()
 
     def slow(batch: OutputBatch) -> None:
         go.wait(PATIENCE)
         recorder.callbacks.on_output(batch)
-        time.sleep(0.05)  # longer than the whole drain may take
 
     callbacks = WorkerCallbacks(slow, recorder.callbacks.log_event, recorder.callbacks.on_exited)
     # A survivor holds the pipe, so that there is no end to be seen; and 65,536 bytes fit into it.
@@ -92,9 +93,27 @@ def test_what_is_in_the_pipe_at_the_exit_arrives_however_slow_the_listener_is(
     assert recorder.lines() == [str(number) for number in range(10000, 11000)] + ["x" * 50000, "last"]
 
 
+def test_a_pipe_that_the_child_made_larger_is_emptied_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "DRAIN_IDLE_S", 0.01)
+    monkeypatch.setattr(reader, "DRAIN_MAX_S", 0.0)  # as if the listener had taken that long
+    ours, theirs = os.pipe()
+    fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 1 << 20)
+    os.write(theirs, b"line\n" * 100_000)
+    os.set_blocking(ours, False)
+    child = subprocess.Popen(["true"])
+    pidfd = os.pidfd_open(child.pid)
+    child.wait()
+    got: list[str] = []
+    splitter = LineSplitter(1000)
+    reader.PipeReader(ours, pidfd, splitter, lambda groups: got.extend(*(lines for lines, _ in groups))).run()
+    for fd in (ours, theirs, pidfd):
+        os.close(fd)
+    assert got == ["line"] * 100_000
+
+
 def test_a_survivor_s_output_is_read_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "DRAIN_IDLE_S", 0.5)
-    script = "(for n in 1 2 3 4 5 6; do sleep 0.15; echo $n; done; sleep 60) & echo leader"
+    monkeypatch.setattr(reader, "DRAIN_IDLE_S", 0.2)
+    script = "(for n in 1 2 3 4 5 6; do sleep 0.05; echo $n; done; sleep 60) & echo leader"
     worker, recorder = run("sh", "-c", script)
     assert worker.wait(PATIENCE)
     assert recorder.lines() == ["leader", "1", "2", "3", "4", "5", "6"]
@@ -103,12 +122,19 @@ def test_a_survivor_s_output_is_read_while_it_comes(monkeypatch: pytest.MonkeyPa
 def test_a_flooding_survivor_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "DRAIN_MAX_S", 0.3)
     started = time.monotonic()
-    worker, recorder = run("sh", "-c", "yes & echo leader $!")
-    assert worker.wait(PATIENCE)
+    recorder = Recorder()
+
+    def slow(batch: OutputBatch) -> None:
+        time.sleep(0.002)  # so that the pipe is never seen empty
+        if batch.lines[0] != "y":
+            recorder.callbacks.on_output(batch)
+
+    callbacks = WorkerCallbacks(slow, print, recorder.callbacks.on_exited)
+    worker = start_worker(WorkerConfig("t", "sh", ["-c", "echo $$; yes & echo $! >&2"]), callbacks)
+    assert worker.wait(5)
     assert time.monotonic() - started < 5
     assert recorder.exits[0][1] == 0
-    pid = next(line.split()[1] for line in recorder.lines() if line.startswith("leader"))
-    assert gone(pid)
+    assert gone(recorder.lines("stderr")[0])
 
 
 def test_a_grandchild_that_holds_the_pipe_hardly_delays_the_exit(monkeypatch: pytest.MonkeyPatch) -> None:

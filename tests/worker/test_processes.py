@@ -231,9 +231,14 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
         assert worker.wait(10)
         print("escaped", os.path.exists(f"/proc/{lines[0]}"))
 
-        # A child of other code, another in a group of its own, and an orphan that nobody waits for.
-        plain = subprocess.Popen(["sh", "-c", "exit 5"])
+        # A child that other code started in a group of its own: left to it for a while.
         grouped = subprocess.Popen(["sh", "-c", "exit 6"], process_group=0)
+        time.sleep(0.1)
+        assert 0 < processes.reap_orphans() <= 1.0
+        print("grouped", grouped.wait())
+
+        # Another in this process's group, and, behind it, an orphan that nobody waits for.
+        plain = subprocess.Popen(["sh", "-c", "exit 5"])
         lines.clear()
         policy = StopPolicy("leader")
         script = "setsid sh -c 'echo $$; sleep 0.05; exit 3' >&2 &"
@@ -241,9 +246,6 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
         assert worker.wait(10)
         deadline = time.monotonic() + 10
         while (again := processes.reap_orphans()) is not None and time.monotonic() < deadline:
-            if grouped is not None:
-                print("grouped", grouped.wait())
-                grouped = None
             if not os.path.exists(f"/proc/{lines[0]}"): break
             time.sleep(min(again, 0.1))
         print("orphan", os.path.exists(f"/proc/{lines[0]}"))

@@ -101,11 +101,14 @@ def test_stops_from_many_threads_end_it_once() -> None:
 
 
 def test_a_stop_before_anything_else_happens() -> None:
-    for _ in range(30):
+    started = time.monotonic()
+    for _ in range(40):
         worker, recorder = run("sh", "-c", "setsid sleep 60; sleep 60")
         worker.stop()
         assert worker.wait(PATIENCE)
         assert stopped(recorder) == (-1, True)
+    # What leaves the group just then must get its signal all the same, and not be left to SIGKILL.
+    assert time.monotonic() - started < StopPolicy().grace
 
 
 def test_stops_race_with_natural_exits() -> None:
@@ -122,14 +125,15 @@ def test_stops_race_with_natural_exits() -> None:
 
 # What leaves the group: by setsid, by a double fork, with an empty environment, under another group.
 ESCAPES = {
-    "setsid": "setsid sleep 60 & echo $!; wait",
-    "double fork": "(setsid sleep 60 & echo $!); sleep 60",
+    "setsid": "setsid sh -c 'echo $$; exec sleep 60' & wait",
+    "double fork": "(setsid sh -c 'echo $$; exec sleep 60' &); sleep 60",
     "grandchildren": "setsid sh -c 'sleep 60 & echo $!; sleep 60 & echo $!; wait' & wait",
-    "empty environment": "env -i setsid sleep 60 & echo $!; wait",
-    "known by its session": "(setsid sh -c '(env -i sleep 60 & echo $!); exec sleep 60' &); sleep 60",
+    "empty environment": "env -i setsid sh -c 'echo $$; exec sleep 60' & wait",
+    "known by its session": (
+        "(setsid sh -c '(env -i sh -c \"echo \\$\\$; exec sleep 60\" &); exec sleep 60' &); sleep 60"
+    ),
     "own group": "set -m; sleep 60 & echo $!; wait",
     "ignores TERM": "setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.02; done' & wait",
-    "stopped": "setsid sh -c 'echo $$; kill -STOP $$' & wait",
 }
 
 
@@ -141,6 +145,17 @@ def test_a_stop_ends_what_left_the_group(script: str) -> None:
     assert worker.wait(PATIENCE)
     assert stopped(recorder)[1]
     assert not any(alive(pid) for pid in escaped), "gone before the exit is told, not some time after"
+
+
+def test_what_left_the_group_and_is_stopped_is_continued_to_take_its_signal() -> None:
+    script = "setsid sh -c 'trap \"echo term; exit\" TERM; echo $$; kill -STOP $$; echo cont; exit' & wait"
+    worker, recorder = run("sh", "-c", script)
+    [pid] = recorder.words(1)
+    while "T (stopped)" not in Path(f"/proc/{pid}/status").read_text():
+        time.sleep(0.005)
+    worker.stop()
+    assert worker.wait(PATIENCE)
+    assert recorder.lines() == [pid, "term"]
 
 
 def test_a_process_that_hops_is_caught() -> None:
@@ -225,6 +240,23 @@ def test_a_natural_exit_leaves_nothing_in_the_group(mode: str) -> None:
     assert stopped(recorder) == (0, False)
     [member] = recorder.words(1)
     assert not alive(member), "a restarted leader must find its ports free"
+
+
+@pytest.mark.parametrize("natural", [False, True])
+def test_every_process_gets_its_signal_once(natural: bool, tmp_path: Path) -> None:
+    # Many programs take a second one to mean: now, without cleaning up.
+    log = tmp_path / "log"
+    loop = "for n in 1 2 3 4 5 6; do sleep 0.05; done"
+    listen = f"trap 'echo usr1 >>{log}' USR1; echo up; exec >&- 2>&-; {loop}"
+    script = f'({listen}) & setsid sh -c "{listen}" & ({listen}); wait'
+    if natural:
+        script = f"({listen}) & sleep 0.1"
+    worker, recorder = run("sh", "-c", script, policy=StopPolicy(signal="SIGUSR1"))
+    ups = recorder.words(1 if natural else 3)
+    if not natural:
+        worker.stop()
+    assert worker.wait(PATIENCE)
+    assert len(log.read_text().split()) == len(ups)
 
 
 def test_a_natural_exit_kills_members_that_ignore_the_signal() -> None:
