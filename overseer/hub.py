@@ -326,9 +326,11 @@ class Hub:
     def shutdown(self) -> bool:
         """Refuse new work, empty the queues, stop every task; whether all were gone in time.
 
-        In order: services are told to stop; queued tasks and those awaiting restart end (``dequeued``,
-        ``shutdown``); workers are stopped, after their grace killed. Idempotent.
+        In order: nothing new is taken; services are told to stop; queued tasks and those awaiting restart
+        end (``dequeued``, ``shutdown``); workers are stopped, after their grace killed. Idempotent.
         """
+        with self._lock:
+            self._runs.closing = True  # first, so that a service that is told cannot submit any more
         self._stop_services.set()
         idle = self._scheduler.shutdown()
         for thread in self._services:

@@ -204,8 +204,8 @@ def test_every_public_name_is_there() -> None:
         "ActionHandlerFactory TaskSubmitter ValidationError ConfigError SubmitError RetryPolicy WorkerConfig "
         "start_worker start_virtual_worker WorkerCallbacks Worker run_cli load_config compile_cel "
         "eval_cel_bool open_db __version__ Hub PoolManager"
-    ).split(" ")
-    assert set(names) <= set(overseer.__all__)
+    )
+    assert set(names.split()) <= set(overseer.__all__)
 
 
 @pytest.mark.parametrize("path", sorted(PLUGIN.rglob("*.py")), ids=lambda path: path.name)

@@ -211,10 +211,10 @@ def installed(tmp_path: Path) -> Path:
 
 def test_installed_drivers_are_found_by_the_plain_daemon(installed: Path) -> None:
     actions = {"a": {"type": "by-module"}, "b": {"type": "by-factory"}}
-    with Daemon(actions=actions, environment={"PYTHONPATH": str(installed)}) as daemon:
-        with daemon.connect() as client:
-            assert client.run("a")[1][0]["data"] == "by-module"
-            assert client.run("b")[1][0]["data"] == "by-factory"
+    environment = {"PYTHONPATH": str(installed)}
+    with Daemon(actions=actions, environment=environment) as daemon, daemon.connect() as client:
+        assert client.run("a")[1][0]["data"] == "by-module"
+        assert client.run("b")[1][0]["data"] == "by-factory"
 
 
 def test_a_broken_installed_driver_is_warned_of_and_the_others_work(installed: Path, tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_broken_installed_driver_is_warned_of_and_the_others_work(installed: P
         "driver plug-broken (plug_broken) cannot be loaded: ZeroDivisionError",
         "driver plug-leaves (plug_leaves) cannot be loaded: SystemExit: 3",
         "driver plug-class (plug_class:Factory) cannot be loaded: ValueError: register an instance",
-        "driver plug-rival (plug_rival) cannot be loaded: ValueError: driver type 'exec' is registered already",
+        "driver plug-rival (plug_rival) cannot be loaded: ValueError: driver type 'exec' is registered",
     ):
         assert words in err
     assert "Traceback" not in err

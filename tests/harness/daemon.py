@@ -39,7 +39,8 @@ class Daemon:
     ``config`` is the whole file as text; or ``actions`` and other top-level keys are given one by one. It
     listens on a free port of 127.0.0.1 unless ``listen`` says otherwise (``stdio``, ``unix:PATH``).
     ``program`` is what runs instead of sticky_overseer.py. At the end it is sent SIGTERM and must exit 0 in
-    ten seconds, with no traceback or resource warning on stderr, and leave no process. A test that ends it in another way calls ``wait`` or ``kill`` itself.
+    ten seconds, with no traceback or resource warning on stderr, and leave no process. A test that ends it
+    in another way calls ``wait`` or ``kill`` itself.
 
     Attributes while it runs: ``address`` (``HOST:PORT`` or ``unix:PATH``), ``url``, ``pid``, ``directory``
     (its working directory, with config.yaml; removed at the end), ``process``.
