@@ -103,8 +103,10 @@ actions:
                 ps -o pgid= -p $$ | tr -d " "; pwd']
   counts:
     type: exec
-    config: {entrypoint: sh, command: [-c, 'sed "s/:.*//;s/.*=//" /proc/self/environ >/dev/null; exit [[.code]]'],
-             parameters: {code: {validate: "int(value) >= 0"}}}
+    config:
+      entrypoint: sh
+      command: [-c, 'exit [[.code]]']
+      parameters: {code: {validate: "int(value) >= 0"}}
 """
 
 
