@@ -75,6 +75,7 @@ ACTIONS = {
             "threads",
             "looking",
             "inside_start",
+            "both_at_once",
             "over_before_started",
             "stops_itself",
         )

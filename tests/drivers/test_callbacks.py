@@ -77,6 +77,13 @@ def test_output_given_inside_start_comes_after_started_and_before_the_rest(clien
         assert mine == ["started", "output", "output", "exited"]
 
 
+def test_what_other_threads_say_meanwhile_waits_for_all_of_it(client: WsClient) -> None:
+    for _ in range(5):
+        _, outputs, _ = client.run("both_at_once", params={"script": "echo from the process; echo >&2"})
+        assert [output["data"] for output in outputs][:300] == [str(number) for number in range(300)]
+        assert len(outputs) == 302
+
+
 def test_even_a_whole_run_inside_start_is_told_in_order(client: WsClient) -> None:
     started, (output,), exited = client.run("over_before_started", params={"script": ""})
     assert (output["data"], exited["exit_code"]) == ("all of it", 9)

@@ -181,6 +181,36 @@ def test_a_hub_of_ones_own_runs_tasks_without_any_client(tmp_path: Path) -> None
     assert (tmp_path / "touched").exists()
 
 
+class Half(overseer.ActionHandler):
+    """Starts a worker, then fails."""
+
+    def describe(self) -> overseer.ActionInfo:
+        return overseer.ActionInfo("half", "half")
+
+    def validate(self, params: object) -> None:
+        pass
+
+    def start(self, task_id: str, params: object, callbacks: overseer.WorkerCallbacks) -> overseer.Worker:
+        config = overseer.WorkerConfig(task_id, "echo", ["nobody hears this"])
+        self.worker = overseer.start_worker(config, callbacks)
+        raise RuntimeError("after all")
+
+
+def test_a_worker_whose_start_failed_after_all_ends_unheard(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("actions: {half: {type: half}}")
+    handler = Half()
+    hub = overseer.Hub(overseer.load_config(path), {"half": handler})
+    try:
+        with pytest.raises(overseer.SubmitError, match="the driver failed: RuntimeError: after all"):
+            hub.submit("half", "one")
+        assert handler.worker.wait(10)
+        assert hub.tasks() == []
+    finally:
+        hub.shutdown()
+        hub.close()
+
+
 def test_a_program_that_uses_workers_ends_by_itself_and_leaves_nothing(tmp_path: Path) -> None:
     program = """
 import overseer

@@ -142,6 +142,23 @@ class InsideStartHandler(WrappedHandler):
         return super().start(task_id, params, callbacks)
 
 
+class BothAtOnceHandler(WrappedHandler):
+    """Calls back inside ``start`` while its process talks already."""
+
+    def start(self, task_id, params, callbacks):
+        waiting = threading.Event()
+
+        def on_output(batch):
+            waiting.set()
+            callbacks.on_output(batch)
+
+        worker = super().start(task_id, params, replace(callbacks, on_output=on_output))
+        waiting.wait(10)
+        for number in range(300):
+            callbacks.on_output(overseer.OutputBatch("stdout", datetime.now(UTC), [str(number)]))
+        return worker
+
+
 class OverBeforeStartedHandler(WrappedHandler):
     """Even reports the exit before ``start`` returns."""
 
@@ -175,6 +192,7 @@ class StopsItselfHandler(WrappedHandler):
 
 HANDLERS = {
     "inside_start": InsideStartHandler,
+    "both_at_once": BothAtOnceHandler,
     "over_before_started": OverBeforeStartedHandler,
     "stops_itself": StopsItselfHandler,
 }
