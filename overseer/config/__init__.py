@@ -10,12 +10,16 @@ from overseer.config.load import load_config
 from overseer.config.model import ActionConfig, ClientsConfig, Config, HistoryConfig, LimitsConfig, MetaConfig
 from overseer.config.report import ConfigErrors
 from overseer.config.scalars import TextFloat, TextInt, config_text
+from overseer.config.secrets import Digest, digest_of
+from overseer.config.security import AuthConfig, TlsConfig, TokenConfig
 
 __all__ = [
     "ActionConfig",
+    "AuthConfig",
     "ClientsConfig",
     "Config",
     "ConfigErrors",
+    "Digest",
     "HistoryConfig",
     "LimitsConfig",
     "Listen",
@@ -23,7 +27,10 @@ __all__ = [
     "Network",
     "TextFloat",
     "TextInt",
+    "TlsConfig",
+    "TokenConfig",
     "config_text",
+    "digest_of",
     "load_config",
     "parse_cidrs",
     "parse_listen",

@@ -11,7 +11,7 @@ from typing import Any
 from overseer.config.model import ROOT, Config
 from overseer.config.report import Report, Spot
 from overseer.config.schema import keys_of
-from overseer.config.tree import MapNode, Scalar, describe_node, parse_yaml
+from overseer.config.tree import MapNode, Scalar, describe_node, parse_yaml, without_texts
 from overseer.errors import ConfigError
 
 __all__ = ["load_config"]
@@ -45,7 +45,7 @@ def load_config(path: str | Path, env: Mapping[str, str] = os.environ) -> Config
     return replace(
         config,
         file="" if data is None else report.file,
-        tree=None if data is None else tree,
+        tree=None if data is None else without_texts(tree),
         warnings=report.warning_texts(),
     )
 

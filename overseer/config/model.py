@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from overseer.config.kinds import Choice, Raw, Seconds, Signal, Size, Text, TextList, Whole
+from overseer.config.kinds import Choice, Flag, Raw, Seconds, Signal, Size, Text, TextList, Whole
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.report import ConfigErrors, Path, Spot
 from overseer.config.schema import Named, Section, key
 from overseer.config.sections import POOL, RETRY
+from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.tree import Node, line_of
 from overseer.errors import ConfigError
 from overseer.messages import MessageLimits, PoolConfig, RetryPolicy
+from overseer.security.origins import check_host_name, check_origin
 
 __all__ = ["ROOT", "ActionConfig", "ClientsConfig", "Config", "HistoryConfig", "LimitsConfig", "MetaConfig"]
 
@@ -67,6 +69,10 @@ class LimitsConfig:
     max_param: int = key(
         Size(), "The longest value of a parameter, in characters.", default=MessageLimits().param_value
     )
+    requests_per_second: int = key(
+        Whole(), "How many requests a client may send in a second; what is above is refused. 0: any number.",
+        default=0,
+    )  # fmt: skip
 
     def message_limits(self) -> MessageLimits:
         """What the parser of requests is to hold to."""
@@ -108,6 +114,11 @@ class ActionConfig:
         "or active.",
         default=(),
     )
+    strict_params: bool = key(
+        Flag(),
+        "Whether a start that gives a parameter which the action does not declare is refused.",
+        default=False,
+    )
     kill_mode: str = key(
         Choice("tree", "group", "leader"),
         "What a stop ends: everything the task started (`tree`), its process group (`group`) or its first "
@@ -145,6 +156,30 @@ class Config:
         "Empty: this machine and the networks its interfaces are in.",
         default=None, env="OVERSEER_TRUSTED_CIDRS", default_text="automatic",
     )  # fmt: skip
+    socket_mode: int = key(FileMode(), "Permissions of a Unix socket's file: who may connect.", default=0o600)
+    socket_group: str = key(
+        Text(), "The group of a Unix socket's file, by name or number; goes with a `socket_mode` of `0660`.",
+        default="", default_text="the server's own",
+    )  # fmt: skip
+    auth: AuthConfig = key(AUTH, "Tokens and users, and what they may do.", default=AuthConfig)
+    allowed_origins: tuple[str, ...] = key(
+        TextList("text or list of text", check_origin, commas=True),
+        "Web pages, besides those that come from this server, that may use it: `https://app.example`.",
+        default=(),
+    )
+    allowed_hosts: tuple[str, ...] = key(
+        TextList("text or list of text", check_host_name, commas=True),
+        "Names, besides `localhost` and the machine's own, by which browsers may reach it while there are no "
+        "tokens: `build.example`.",
+        default=(),
+    )
+    tls: TlsConfig = key(TLS, "Encryption.", default=TlsConfig)
+    audit_file: str = key(
+        Text("path"),
+        "A file to which is appended who asked to start, stop or change what, and whether it was allowed, "
+        "as lines of JSON.",
+        default="",
+    )
     log_file: str = key(
         Text("path"), "A file to which every event of a task is appended as a line of JSON.",
         default="", env="OVERSEER_LOG_FILE",

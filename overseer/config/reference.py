@@ -14,7 +14,7 @@ from pathlib import Path
 
 from overseer.config.kinds import Kind
 from overseer.config.model import ROOT
-from overseer.config.schema import Key, Named, Section, keys_of
+from overseer.config.schema import Key, Listed, Named, Section, keys_of
 
 __all__ = ["refresh", "sections", "table"]
 
@@ -22,12 +22,14 @@ _BLOCK = re.compile(r"(<!-- keys: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def sections() -> dict[str, type]:
-    """Every section, by where it stands first: ``top``, ``task_pool.queue``, ``actions.NAME``."""
+    """Every section, by where it stands first: ``top``, ``task_pool.queue``, ``actions.NAME``, ``list[]``."""
     found: dict[str, type] = {}
 
     def visit(path: str, kind: Kind) -> None:
         if isinstance(kind, Named):
             path, kind = f"{path}.NAME", kind.section
+        elif isinstance(kind, Listed):
+            path, kind = f"{path}[]", kind.section
         if not isinstance(kind, Section) or kind.section in found.values():
             return
         found[path or "top"] = kind.section

@@ -13,9 +13,9 @@ from typing import Any
 
 from overseer.config.kinds import Kind, near
 from overseer.config.report import Spot, quoted
-from overseer.config.tree import MapNode, Node, Scalar, describe_node
+from overseer.config.tree import ListNode, MapNode, Node, Scalar, describe_node
 
-__all__ = ["Key", "Named", "Section", "key", "keys_of"]
+__all__ = ["Key", "Listed", "Named", "Section", "key", "keys_of"]
 
 OWN_PREFIX = "x-"  # keys that begin so are the user's, for anchors and notes
 
@@ -130,6 +130,30 @@ class Named(Kind):
             except ValueError as error:
                 here.error(str(error))
         return found
+
+    def show(self, value: Any) -> str:
+        return ""
+
+
+class Listed(Kind):
+    """A list of sections of one kind."""
+
+    label = "list of mappings"
+
+    def __init__(self, section: Section) -> None:
+        self.section = section
+
+    def read(self, node: Node, spot: Spot) -> tuple[Any, ...]:
+        if not isinstance(node, ListNode):
+            raise ValueError(f"expected a list of mappings, found {describe_node(node)}")
+        found: list[Any] = []
+        for number, item in enumerate(node.items):
+            here = spot.child(number, item.line)
+            try:
+                found.append(self.section.read(item, here))
+            except ValueError as error:
+                here.error(str(error))
+        return tuple(found)
 
     def show(self, value: Any) -> str:
         return ""

@@ -32,6 +32,7 @@ __all__ = [
     "line_of",
     "parse_yaml",
     "to_value",
+    "without_texts",
 ]
 
 MAX_DEPTH = 64  # levels of nesting, aliases followed
@@ -106,6 +107,16 @@ def parse_yaml(text: str, report: Report) -> Node | None:
         return None
     node = _Builder(report).build(root, Spot(report, (), 1))
     return None if isinstance(node, Scalar) and node.tag == "null" else node
+
+
+def without_texts(node: Node) -> Node:
+    """The same tree, good for finding lines only: the file's texts, secrets among them, are gone."""
+    if isinstance(node, MapNode):
+        entries = {name: Entry(without_texts(each.node), each.line) for name, each in node.entries.items()}
+        return MapNode(entries, node.line)
+    if isinstance(node, ListNode):
+        return ListNode(tuple(map(without_texts, node.items)), node.line)
+    return Scalar("", node.tag, node.plain, node.line)
 
 
 def line_of(root: Node | None, path: Path) -> int:

@@ -27,6 +27,9 @@ def test_a_stale_table_is_brought_up_to_date() -> None:
 def test_every_section_has_its_table() -> None:
     assert re.findall(r"<!-- keys: (\S+) -->", TEXT) == [
         "top",
+        "auth",
+        "auth.tokens[]",
+        "tls",
         "task_pool",
         "task_pool.queue",
         "task_pool.excess",
