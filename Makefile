@@ -16,12 +16,13 @@ SOURCES := $(shell find overseer playground onefile -type f ! -name '*.py[co]') 
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint build install clean distclean
+.PHONY: help run test lint bench build install clean distclean
 
 help:
 	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
 	@echo 'make test     run all tests           make test ARGS="tests/pool -x" for some'
 	@echo 'make lint     check the sources'
+	@echo 'make bench    measure everything next to a bare baseline and write docs/BENCHMARKS.md (four minutes)'
 	@echo 'make build    make dist/sticky-overseer, the whole program in one executable file'
 	@echo 'make install  build, and copy it to PREFIX/bin   (PREFIX=$(PREFIX), DESTDIR for packagers)'
 	@echo 'make clean    remove what build made; make distclean removes .venv and caches too'
@@ -36,6 +37,9 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
+
+bench: $(VENV)/.run
+	@$(PY) -m bench --write docs $(ARGS)
 
 build: dist/sticky-overseer
 

@@ -1,0 +1,85 @@
+"""The command line: what to measure, how often, and where the results go."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.cases import Case, measure
+from bench.footprint import footprint_cases
+from bench.latency import latency_cases
+from bench.report import summary, table, write_documents
+from bench.servers import BASELINE, HERE, Kind
+from bench.starts import starts_cases
+from bench.throughput import throughput_cases
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # for a thousand clients
+    runs = options.runs or (2 if options.quick else 5)
+    cases = [case for case in _cases(options.quick) if not options.only or case.name in options.only]
+    if not cases:
+        print("no such case; there are " + ", ".join(case.name for case in _cases(True)), file=sys.stderr)
+        return 2
+    begun = time.monotonic()
+    results = []
+    for result in measure(cases, [HERE, BASELINE, *_others(options)], runs):
+        results.append(result)
+        if options.progress:
+            print(table([result]), "\n", flush=True)
+    print(table(results))
+    print(f"\n{summary(results)} Medians of {runs}, {time.monotonic() - begun:.0f} s in all.")
+    if options.write is not None:
+        write_documents(options.write, results, runs)
+    return 0
+
+
+def _cases(quick: bool) -> Iterator[Case]:
+    yield from throughput_cases(200_000 if quick else 1_500_000)
+    yield from starts_cases(*((400, 400) if quick else (1500, 10_000)))
+    yield from latency_cases(150 if quick else 500)
+    yield from footprint_cases(200 if quick else 1000, 0.5 if quick else 2.0)
+
+
+def _others(options: argparse.Namespace) -> Iterator[Kind]:
+    for other in options.other:
+        name, _, command = other.partition("=")
+        yield Kind(name, command, address=options.other_address, foreign=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measures the server next to a bare baseline; loopback only."
+    )
+    parser.add_argument("--quick", action="store_true", help="a rough look in well under a minute")
+    parser.add_argument("--only", action="append", metavar="CASE", help="just this case; can be repeated")
+    parser.add_argument("--runs", type=int, metavar="N", help="of each case (default: 5, with --quick 2)")
+    parser.add_argument("--progress", action="store_true", help="print each case when it is done, too")
+    parser.add_argument(
+        "--write", type=Path, metavar="DIR", help="write BENCHMARKS.md and its plots there (all cases only)"
+    )
+    parser.add_argument(
+        "--other",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="measure another server too; {config} in the command is the file that is written for it, in "
+        "which `listen` is its address, {address} that address",
+    )
+    parser.add_argument(
+        "--other-address",
+        default="",
+        metavar="HOST:PORT",
+        help="where the other server listens, if it cannot be told to (default: a free port)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""The results as a table for people and as docs/BENCHMARKS.md with its plots."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.cases import Metric, Result
+from bench.plot import Bars, bar_plot
+from bench.servers import BASELINE, HERE
+
+__all__ = ["summary", "table", "write_documents"]
+
+_INTRODUCTION = """\
+# Benchmarks
+
+Written by `make bench`, which starts real servers on the loopback interface, drives them with clients that
+cost next to nothing, and checks in every run that nothing was lost (the last `seq`, the bytes of all
+frames, the number of starts, tasks and lines). `python -m bench --quick` is a shorter look that writes
+nothing; `--other NAME=COMMAND` puts another server that speaks the protocol beside it (`python -m bench
+--help`).
+
+**here** is this server. **baseline** is `bench/baseline.py`: threaded Python that takes lines from a pipe,
+makes frames and sends them, and does nothing else: no limits, filters, queues, history, process groups,
+slow clients. Each figure is the median of {runs} runs, with the lowest and the highest in brackets; the
+servers took turns, a fresh one for each run. **ratio** is here to baseline, the median over pairs of runs
+that stood side by side: machines and their moods differ, so the ratio and the CPU a line say more than
+lines a second. **memory** is what is resident after the run, here and in the baseline.
+
+Taken on {date} with {machine}.
+"""
+
+
+def table(results: Sequence[Result]) -> str:
+    """In Markdown that can be read as it is."""
+    others = sorted({name for result in results for name in result.samples} - {HERE.name, BASELINE.name})
+    head = ["work", "figure", "goal", "here", "baseline", "ratio", *others, "memory, MB"]
+    rows = [head, ["---", "---", *(["---:"] * (len(head) - 2))]]
+    for result in results:
+        for place, metric in enumerate(result.case.metrics):
+            ratio = result.ratio(metric)
+            resident = [result.resident(name) for name in (HERE.name, BASELINE.name)]
+            memory = " / ".join(f"{size / 1e6:.0f}" for size in resident if size is not None)
+            rows.append(
+                [
+                    result.case.title.replace("|", "\\|") if place == 0 else "",
+                    metric.unit,
+                    _goal(metric),
+                    _spread(result, HERE.name, metric) + _verdict(result, metric),
+                    _spread(result, BASELINE.name, metric),
+                    f"{ratio:.2f}" if ratio is not None and ratio < 100 else "",
+                    *(_spread(result, name, metric) for name in others),
+                    memory if place == 0 else "",
+                ]
+            )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = []
+    for row in rows:
+        cells = [
+            "-" * (width - 1) + ":" if cell == "---:" else "-" * width if cell == "---" else cell.ljust(width)
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def summary(results: Sequence[Result]) -> str:
+    """One sentence: what falls short."""
+    short = [
+        f"{result.case.title} ({metric.unit})"
+        for result in results
+        for metric in result.case.metrics
+        if _verdict(result, metric)
+    ]
+    return f"Short of their goals: {'; '.join(short)}." if short else "All goals are met."
+
+
+def write_documents(directory: Path, results: Sequence[Result], runs: int) -> None:
+    """BENCHMARKS.md and the plots that it shows."""
+    plots = directory / "benchmarks"
+    plots.mkdir(parents=True, exist_ok=True)
+    by_name = {result.case.name: result for result in results}
+    (plots / "throughput.svg").write_text(
+        bar_plot(
+            "Lines a second to each subscriber",
+            [
+                _bars(by_name[f"to-{count}"], f"{count} subscriber{'s' if count > 1 else ''}", "rate")
+                for count in (1, 10, 50)
+            ],
+        )
+    )
+    (plots / "cpu.svg").write_text(
+        bar_plot(
+            "Microseconds of server CPU a line",
+            [
+                _bars(result, result.case.title.replace("`", ""), "cpu")
+                for result in results
+                if any(metric.unit == "µs of server CPU a line" for metric in result.case.metrics)
+            ],
+        )
+    )
+    system = f"Linux {platform.release()}, Python {platform.python_version()}"
+    machine = f"{os.cpu_count()} processors ({_processor()}), {system}"
+    introduction = _INTRODUCTION.format(runs=runs, date=datetime.now(UTC).date(), machine=machine)
+    (directory / "BENCHMARKS.md").write_text(
+        f"{introduction}\n{table(results)}\n\n{summary(results)}\n\n"
+        "![Lines a second to each subscriber](benchmarks/throughput.svg)\n\n"
+        "![Microseconds of server CPU a line](benchmarks/cpu.svg)\n"
+    )
+
+
+def _bars(result: Result, label: str, key: str) -> Bars:
+    metric = next(metric for metric in result.case.metrics if metric.key == key)
+    values = {name: result.median(name, metric) for name in result.samples}
+    return Bars(label, {name: (value, _figure(value)) for name, value in values.items() if value is not None})
+
+
+def _goal(metric: Metric) -> str:
+    if metric.goal is None:
+        return ""
+    return ("≥ " if metric.more_is_better else "≤ ") + _figure(metric.goal)
+
+
+def _spread(result: Result, server: str, metric: Metric) -> str:
+    median, values = result.median(server, metric), result.values(server, metric)
+    if median is None:
+        return ""
+    spread = f" ({_figure(values[0])} to {_figure(values[-1])})" if len(values) > 1 else ""
+    return _figure(median) + spread
+
+
+def _verdict(result: Result, metric: Metric) -> str:
+    median = result.median(HERE.name, metric)
+    return "" if median is None or metric.met(median) else " **short**"
+
+
+def _figure(value: float) -> str:
+    """Three digits, more only before the point."""
+    if abs(value) >= 100:
+        rounded = round(value, 2 - len(str(int(abs(value)))) + 1)
+        return f"{rounded:,.0f}"
+    if abs(value) >= 10:
+        return f"{value:.1f}".removesuffix(".0")
+    return f"{value:.3f}".rstrip("0").rstrip(".") or "0"
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
