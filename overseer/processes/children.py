@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from overseer.locks import Rank, assert_none_held, lock
 from overseer.processes.policy import StopPolicy
-from overseer.processes.tree import Process, Snapshot, Tree, read_process, scan
+from overseer.processes.tree import Process, Scanner, Snapshot, Tree, read_process
 
 __all__ = [
     "Entry",
@@ -49,7 +49,8 @@ class Registry:
     def __init__(self) -> None:
         self.server_id = uuid.uuid4().hex
         me = read_process(os.getpid())
-        self.since = me.start if me is not None else 0  # what is older than the server is none of its runs'
+        self.since = me.start if me is not None else 0  # clock ticks since boot
+        self._scanner = Scanner(self.server_id, self.since)  # used by the one that looks
         # Guards all below; notified when a look at /proc is over.
         self._looked = threading.Condition(lock(Rank.PROCESSES, "processes"))
         self._entries: dict[str, Entry] = {}
@@ -118,7 +119,7 @@ class Registry:
                 return self._last
         snapshot = None
         try:
-            snapshot = scan(self.server_id, self.since)
+            snapshot = self._scanner.scan()
         finally:
             with self._looked:
                 self._looking = False

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 if __package__:
     from overseer.processes.ending import Ending
-    from overseer.processes.tree import Tree, scan
+    from overseer.processes.tree import Scanner, Tree
 else:
     from ending import Ending  # type: ignore[import-not-found,no-redef]
-    from tree import Tree, scan  # type: ignore[import-not-found,no-redef]
+    from tree import Scanner, Tree  # type: ignore[import-not-found,no-redef]
 
 __all__ = ["main"]
 
@@ -89,9 +89,10 @@ def _end(runs: dict[str, list[str]], server_id: str, home: int, since: int) -> N
     trees = [(Tree(run, int(pid), mode, home), int(number)) for run, (mode, number, _, pid) in runs.items()]
     starts: dict[str, int] = {}  # of the leaders that were there at the first look
     spared = {os.getpid()}
+    scanner = Scanner(server_id, since)
 
     def find() -> list[tuple[Process, int]]:
-        snapshot = scan(server_id, since)
+        snapshot = scanner.scan()
         found: dict[int, tuple[Process, int]] = {}
         for tree, number in trees:
             leader = snapshot.processes.get(tree.group)

@@ -14,18 +14,22 @@ Self-contained, for the guardian loads this file without the package: nothing he
 from __future__ import annotations
 
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
 
-__all__ = ["RUN_VARIABLE", "SERVER_VARIABLE", "Process", "Snapshot", "Tree", "read_process", "scan"]
+__all__ = ["RUN_VARIABLE", "SERVER_VARIABLE", "Process", "Scanner", "Snapshot", "Tree", "read_process"]
 
 SERVER_VARIABLE = "OVERSEER_SERVER_ID"
 RUN_VARIABLE = "OVERSEER_RUN_ID"
 
 _SERVER = b"\0" + SERVER_VARIABLE.encode() + b"="
 _RUN = b"\0" + RUN_VARIABLE.encode() + b"="
+
+_LISTINGS = 20
+_BLANK_LOOKS = 3
 
 
 class Process:
@@ -128,24 +132,79 @@ class Tree:
         return list(found.values())
 
 
-def scan(server: str, since: int) -> Snapshot:
-    """Look at every process that is not older than ``since`` (clock ticks; the server's own start).
+class Scanner:
+    """Looks at /proc; one look at a time.
 
-    Raises:
-        OSError: /proc cannot be read, for lack of file descriptors most likely.
+    A look must not miss a chain of processes each of which starts the next and ends, so /proc is listed again
+    until the list has nobody new. And a process in the middle of an execve shows no environment for a moment, so
+    one without any is asked again.
     """
-    marker = _SERVER + server.encode() + b"\0"
-    buffer = bytearray(1 << 17)
-    found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208 (pathlib costs the guardian memory)
-        if not name.isdecimal():
-            continue
-        process = read_process(int(name))
-        if process is not None and process.start >= since:
-            if not process.zombie:
-                process.run = _read_run(process.pid, marker, buffer)
-            found.append(process)
-    return Snapshot(found)
+
+    def __init__(self, server: str, since: int) -> None:
+        """``since``: the server's own start in clock ticks since boot; what is older is no run's."""
+        self._marker = _SERVER + server.encode() + b"\0"
+        self._since = since
+        self._buffer = bytearray(1 << 17)
+        self._bare: set[tuple[int, int]] = set()  # pid and start of those that really have no environment
+
+    def scan(self) -> Snapshot:
+        """Every process that can be a run's.
+
+        Raises:
+            OSError: /proc cannot be read, for lack of file descriptors most likely.
+        """
+        seen: set[str] = set()
+        found: list[Process] = []
+        blank: list[Process] = []
+        for _ in range(_LISTINGS):
+            names = {name for name in os.listdir("/proc") if name.isdecimal()} - seen  # noqa: PTH208
+            if not names:
+                break
+            seen |= names
+            for name in names:
+                process = read_process(int(name))
+                if process is None or process.start < self._since:
+                    continue
+                found.append(process)
+                # Threads of the kernel, which have no group, come and go too.
+                if not process.zombie and process.group and not self._read_run(process):
+                    blank.append(process)
+        self._bare &= {(process.pid, process.start) for process in blank}
+        for _ in range(_BLANK_LOOKS):
+            blank = [process for process in blank if (process.pid, process.start) not in self._bare]
+            if not blank:
+                break
+            time.sleep(0.001)
+            blank = [process for process in blank if not self._read_run(process)]
+        self._bare |= {(process.pid, process.start) for process in blank}
+        return Snapshot(found)
+
+    def _read_run(self, process: Process) -> bool:
+        """Fill in its run; False when it shows no environment at all."""
+        try:
+            fd = os.open(f"/proc/{process.pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return True
+        try:
+            # The first byte stays NUL, so that every variable has one before it.
+            environ: bytes | bytearray = self._buffer
+            size = 1 + os.readv(fd, [memoryview(self._buffer)[1:]])
+            if size == 1:
+                return False
+            if size == len(self._buffer):
+                environ = bytes(self._buffer)
+                while more := os.read(fd, 1 << 17):
+                    environ += more
+                size = len(environ)
+        except (ProcessLookupError, PermissionError):
+            return True
+        finally:
+            os.close(fd)
+        at = environ.find(_RUN, 0, size)
+        if at >= 0 and environ.find(self._marker, 0, size) >= 0:
+            at += len(_RUN)
+            process.run = environ[at : environ.find(b"\0", at, size)].decode("ascii", "replace")
+        return True
 
 
 def read_process(pid: int) -> Process | None:
@@ -169,30 +228,3 @@ def read_process(pid: int) -> Process | None:
     return Process(
         pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X")
     )
-
-
-def _read_run(pid: int, marker: bytes, buffer: bytearray) -> str:
-    """The run's id in the process's environment, if it is one of the server's with this marker."""
-    try:
-        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return ""
-    try:
-        # The first byte stays NUL, so that every variable has one before it.
-        size = 1 + os.readv(fd, [memoryview(buffer)[1:]])
-        environ: bytes | bytearray = buffer
-        if size == len(buffer):
-            environ = bytes(buffer)
-            while more := os.read(fd, 1 << 17):
-                environ += more
-            size = len(environ)
-    except (ProcessLookupError, PermissionError):
-        return ""
-    finally:
-        os.close(fd)
-    at = environ.find(_RUN, 0, size)
-    if at < 0 or environ.find(marker, 0, size) < 0:
-        return ""
-    at += len(_RUN)
-    end = environ.find(b"\0", at, size)
-    return environ[at : end if end >= 0 else size].decode("ascii", "replace")

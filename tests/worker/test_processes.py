@@ -16,7 +16,7 @@ import pytest
 from overseer import processes, worker
 from overseer.errors import SpawnError
 from overseer.processes import StopPolicy, registry
-from overseer.processes.tree import Process, Snapshot, Tree, read_process, scan
+from overseer.processes.tree import Process, Scanner, Snapshot, Tree, read_process
 from tests.worker.support import run
 
 
@@ -177,7 +177,7 @@ def test_a_look_finds_this_process_and_nothing_older() -> None:
     me = read_process(os.getpid())
     assert me is not None
     assert (me.parent, me.group, me.session) == (os.getppid(), os.getpgrp(), os.getsid(0))
-    found = scan("x", me.start).processes
+    found = Scanner("x", me.start).scan().processes
     assert os.getpid() in found
     assert all(process.start >= me.start for process in found.values())
 

@@ -13,6 +13,7 @@ import pytest
 
 from overseer import reader
 from overseer.processes import StopPolicy, registry
+from overseer.processes.tree import Scanner
 from overseer.worker import OutputBatch, WorkerCallbacks, WorkerConfig, start_worker
 from tests.worker.support import Recorder, alive, gone, run
 
@@ -101,14 +102,14 @@ def test_stops_from_many_threads_end_it_once() -> None:
 
 
 def test_a_stop_before_anything_else_happens() -> None:
-    started = time.monotonic()
     for _ in range(40):
+        started = time.monotonic()
         worker, recorder = run("sh", "-c", "setsid sleep 60; sleep 60")
         worker.stop()
         assert worker.wait(PATIENCE)
         assert stopped(recorder) == (-1, True)
-    # What leaves the group just then must get its signal all the same, and not be left to SIGKILL.
-    assert time.monotonic() - started < StopPolicy().grace
+        # What leaves the group just then must get its signal all the same, and not be left to SIGKILL.
+        assert time.monotonic() - started < StopPolicy().grace
 
 
 def test_stops_race_with_natural_exits() -> None:
@@ -312,8 +313,8 @@ def test_a_stop_ends_a_leader_that_closed_its_pipes() -> None:
 
 def test_stops_of_many_tasks_share_their_looks_at_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
-    scan = registry.look.__func__.__globals__["scan"]  # type: ignore[attr-defined]
-    monkeypatch.setattr("overseer.processes.children.scan", lambda *args: looks.append(1) or scan(*args))
+    scan = Scanner.scan
+    monkeypatch.setattr(Scanner, "scan", lambda self: looks.append(1) or scan(self))
     runs = [run("sh", "-c", "echo up; exec sleep 60", task_id=f"t{number}") for number in range(40)]
     for _, recorder in runs:
         recorder.words(1)
