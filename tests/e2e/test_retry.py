@@ -27,9 +27,12 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
             "retry": {"restart_delay": "10ms", "error_threshold": 3},
         },
         "until it works": shell(f"test -e {flag}", retry={"restart_delay": "10ms", "error_threshold": 1}),
+        "slowly": shell("echo run; sleep 0.3; exit 1"),
+        "merged": shell("exit 1", retry={"restart_delay": "10ms", "restart_jitter": "20ms"}),
         "limited": {**shell("exit 1", retry={"restart_delay": "1h"}), "task_pool": {"limit": 1}},
     }
-    with Daemon(actions=actions) as daemon:
+    # What an action's own policy leaves unset comes from here.
+    with Daemon(actions=actions, retry={"error_window": "1h"}) as daemon:
         daemon.flag = flag  # type: ignore[attr-defined]
         yield daemon
 
@@ -144,3 +147,84 @@ def test_a_zero_delay_restarts_at_once_and_then_slows_down(client: WsClient) -> 
     delays = [client.expect("restarting", task_id="hot")["restart_delay"] for _ in range(4)]
     client.send("stop", task_id="hot")
     assert delays == ["0s", "50ms", "100ms", "200ms"]
+
+
+def _milliseconds(duration: str) -> float:
+    """A duration below a second, as the server writes it."""
+    number, unit = duration.rstrip("mµs"), duration.lstrip("0123456789.")
+    return float(number) * {"ms": 1, "µs": 0.001, "s": 1000}[unit]
+
+
+def test_jitter_adds_up_to_itself_to_the_delay_and_merges_from_the_config(client: WsClient) -> None:
+    delays = []
+    for _ in range(8):
+        client.send("start", action="merged", task_id="jittered")
+        delays.append(_milliseconds(client.expect("restarting", task_id="jittered")["restart_delay"]))
+        client.send("stop", task_id="jittered")
+        client.settle()
+    assert 10 <= min(delays) < max(delays) <= 30
+    assert _info(client, "jittered")["retry_policy"] == {
+        "restart_delay": "10ms",
+        "restart_jitter": "20ms",
+        "error_window": "1h0m0s",
+        "restart_on": "failure",
+    }
+    client.send("start", action="fails", task_id="own", retry_policy={"restart_delay": "1h"})
+    client.expect("restarting", task_id="own")
+    assert _info(client, "own")["retry_policy"] == {"restart_delay": "1h0m0s", "restart_on": "any"}
+    client.send("stop", task_id="own")
+
+
+def test_exits_that_have_left_the_window_count_no_more(client: WsClient) -> None:
+    """Runs of 0.3 s: within 0.45 s there are never three exits, within a minute there are."""
+    policy = {"error_threshold": 3, "restart_delay": "1ms"}
+    client.send("start", action="slowly", task_id="sliding", retry_policy={**policy, "error_window": "450ms"})
+    client.send("start", action="slowly", task_id="all", retry_policy={**policy, "error_window": "1m"})
+    assert client.expect("errored", task_id="all")["exit_count"] == 3
+    client.expect("output", task_id="sliding", seq=5)
+    assert _info(client, "sliding")["restart_count"] == 4
+    client.send("stop", task_id="sliding")
+    client.expect("exited", task_id="sliding", intentional=True)
+    assert _info(client, "sliding")["state"] == "stopped"
+
+
+def test_a_reset_runs_over_the_limit_and_counts_as_running(client: WsClient) -> None:
+    client.send("start", action="limited", task_id="r1", retry_policy={"error_threshold": 1})
+    client.expect("errored", task_id="r1")
+    client.send("start", action="limited", task_id="r2")
+    client.expect("restarting", task_id="r2")
+    assert client.request("reset", task_id="r2")["message"] == "task is not errored"
+    client.settle()
+    client.send("reset", task_id="r1")
+    events = client.collect("errored", task_id="r1")
+    assert [event["type"] for event in events] == ["started", "exited", "errored"]
+    # Its history was cleared, else this one would be the second exit.
+    assert events[-1]["exit_count"] == 1
+    assert client.request("pool_info", action="limited")["pool"]["running"] == 1
+    client.send("stop", task_id="r2")
+    client.expect("dequeued", task_id="r2")
+
+
+def test_a_reset_that_cannot_start_is_refused_and_the_task_stays_errored(
+    client: WsClient, tmp_path: Path
+) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    client.send(
+        "start",
+        action="vanishing",
+        task_id="unspawnable",
+        params={"program": str(program)},
+        retry_policy={"error_threshold": 1},
+    )
+    client.expect("errored", task_id="unspawnable")
+    program.unlink()
+    error = client.request("reset", task_id="unspawnable")
+    assert error["type"] == "error"
+    assert str(program) in error["message"]
+    assert _info(client, "unspawnable")["state"] == "errored"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    assert client.request("reset", task_id="unspawnable")["type"] == "started"
+    client.expect("exited", task_id="unspawnable", exit_code=0)

@@ -1,0 +1,167 @@
+"""How long finished tasks are remembered: the table itself, with a clock of the test's."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from overseer import tasktable
+from overseer.clients import Client
+from overseer.config import HistoryConfig
+from overseer.errors import RequestError
+from overseer.eventlog import EventLog
+from overseer.metrics import Metrics
+from overseer.task import Phase, Task
+from overseer.tasktable import TaskTable
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+
+
+class Table:
+    """A table of tasks, and the time for it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **history: Any) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(tasktable.time, "monotonic", lambda: self.now)
+        self.table = TaskTable(HistoryConfig(**history))
+        self.numbers = itertools.count()
+
+    def add(self, task_id: str = "", dedupe: tuple[str, ...] | None = None) -> Task:
+        """A task that runs."""
+        task = Task(
+            task_id or str(next(self.numbers)),
+            "a",
+            None,  # type: ignore[arg-type]
+            {},
+            None,
+            dedupe,
+            Metrics(["a"]),
+            EventLog(),
+        )
+        self.table.refuse_taken(task.id, dedupe)
+        self.table.add(task)
+        with task.lock:
+            task.move_locked(Phase.RUNNING)
+        return task
+
+    def finish(self, task: Task, phase: Phase = Phase.ENDED) -> Task:
+        with task.lock:
+            task.move_locked(phase)
+        self.table.finish(task)
+        return task
+
+    def finished(self, phase: Phase = Phase.ENDED) -> Task:
+        return self.finish(self.add(), phase)
+
+    def ids(self) -> list[str]:
+        return [task.id for task in self.table]
+
+
+def test_the_oldest_go_first_once_there_are_too_many_but_none_within_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = Table(monkeypatch, tasks=2, age=_DAY)
+    for phase in (Phase.ENDED, Phase.STOPPED, Phase.ENDED, Phase.STOPPED):
+        here.finished(phase)
+        here.now += 1
+    assert here.table.prune() == pytest.approx(56)
+    assert here.ids() == ["0", "1", "2", "3"]
+    here.now += 55.9
+    here.table.prune()
+    assert here.ids() == ["0", "1", "2", "3"]
+    here.now += 0.2
+    assert here.table.prune() == pytest.approx(0.9)
+    assert here.ids() == ["1", "2", "3"]
+    here.now += 60
+    assert here.table.prune() == pytest.approx(_DAY - (here.now - 1002))
+    assert here.ids() == ["2", "3"]
+
+
+def test_the_old_go_and_what_runs_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Table(monkeypatch, tasks=1000, age=_HOUR)
+    running = here.add("runs")
+    here.finished()
+    here.now += _HOUR - 1
+    assert here.table.prune() == pytest.approx(1)
+    assert here.ids() == ["runs", "0"]
+    here.now += 1
+    assert here.table.prune() is None
+    assert here.ids() == ["runs"]
+    here.now += 100 * _DAY
+    here.table.prune()
+    assert here.ids() == ["runs"]
+    here.finish(running)
+    assert here.table.prune() == pytest.approx(_HOUR)
+
+
+@pytest.mark.parametrize(("age", "kept"), [(0, _DAY), (_HOUR, _DAY), (2 * _DAY, 2 * _DAY)])
+def test_errored_ones_wait_for_their_reset_for_a_day_at_least(
+    monkeypatch: pytest.MonkeyPatch, age: float, kept: float
+) -> None:
+    here = Table(monkeypatch, tasks=0, age=age)
+    here.finished(Phase.ERRORED)
+    here.now += kept - 1
+    assert here.table.prune() == pytest.approx(1)
+    assert here.ids() == ["0"]
+    here.now += 1
+    assert here.table.prune() is None
+    assert here.ids() == []
+
+
+def test_none_and_no_time_still_mean_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Table(monkeypatch, tasks=0, age=0)
+    here.finished()
+    assert here.table.prune() == pytest.approx(60)
+    here.now += 60
+    assert here.table.prune() is None
+    assert here.ids() == []
+
+
+def test_a_forgotten_task_is_unknown_and_its_subscribers_wait_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = Table(monkeypatch, tasks=0, age=0)
+    client = Client(None)  # type: ignore[arg-type]
+    task = here.finished()
+    with task.lock:
+        task.stream.subscribe_locked(client, "drop")
+    here.now += 61
+    here.table.prune()
+    with pytest.raises(RequestError, match="task not found"):
+        here.table.find(task.id)
+    assert client.waiting == {task.id}
+    again = here.add(task.id)
+    assert client.waiting == set()
+    assert [subscription.lossless for subscription in again.stream.subscribers.values()] == [False]
+
+
+def test_an_id_and_a_dedupe_key_are_taken_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Table(monkeypatch)
+    first = here.add("one", ("a", "key"))
+    with pytest.raises(RequestError, match="task already running or starting"):
+        here.add("one")
+    with pytest.raises(RequestError, match="duplicate task: already running as one") as caught:
+        here.add("two", ("a", "key"))
+    assert caught.value.existing_task_id == "one"
+    assert here.add("three", ("a", "other")).phase is Phase.RUNNING
+    here.finish(first)
+    assert here.add("two", ("a", "key")).phase is Phase.RUNNING
+    # The finished one goes on being known, until its id is taken over.
+    assert here.table.find("one") is first
+    second = here.add("one")
+    assert here.table.find("one") is second
+    assert first.phase is Phase.FORGOTTEN
+
+
+def test_twenty_days_of_churn_leave_no_more_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Table(monkeypatch, tasks=50, age=_HOUR)
+    for number in range(5_000):
+        here.finished(Phase.ERRORED if number % 25 == 0 else Phase.ENDED)
+        here.now += 345.6
+        here.table.prune()
+    # An hour's worth of those that ended, a day's worth of errored ones.
+    assert len(here.table) <= 11 + 11
+    assert here.table.in_use == 0
