@@ -172,14 +172,16 @@ def respond(
         OSError: the connection broke, or time ran out.
     """
     reason = HTTPStatus(response.status).phrase
+    own = tuple(response.headers)
     headers = [
         ("Date", formatdate(usegmt=True)),
         ("Content-Type", response.content_type),
-        ("Content-Length", str(len(response.body))),
+        # On a 304 it would be the length of what the client has.
+        *(() if response.status == 304 else (("Content-Length", str(len(response.body))),)),
         ("X-Content-Type-Options", "nosniff"),
-        ("Cache-Control", "no-cache"),
+        *(() if any(name == "Cache-Control" for name, _ in own) else (("Cache-Control", "no-cache"),)),
         ("Connection", "close"),
-        *response.headers,
+        *own,
     ]
     lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
     head = "\r\n".join(lines).encode("latin-1")

@@ -1,14 +1,51 @@
-"""Files that are served as they are."""
+"""Files that are served as they are: a page, its scripts and its styles, under a strict policy.
+
+Each file has its own path and, for pages to refer to, one more in a folder whose name is a hash of all files.
+What is there never changes, so browsers keep it for good; the page itself, ``index.html``, is asked for anew
+each time, costs a 304 while it is the same, and leads to another folder when it is not. Modules import each
+other by relative names and so stay in their folder.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources.abc import Traversable
 
 from overseer.net.http import Request, Response, Route
 
-__all__ = ["static_routes"]
+__all__ = ["POLICY", "static_routes"]
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "worker-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        # No text becomes markup or a script's address; the page makes elements one by one.
+        "require-trusted-types-for 'script'",
+        "trusted-types overseer",
+    )
+)
+"""The Content-Security-Policy of every file: nothing inline, nothing from elsewhere, in nobody's frame."""
+
+_HEADERS = (
+    ("Content-Security-Policy", POLICY),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+_PAGE = "index.html"
+_FOR_GOOD = "public, max-age=31536000, immutable"
+_REFERENCE = re.compile(rb'((?:href|src)=")([^"#?]+)(")')
 
 # What browsers refuse when it is wrong; the system's table, which mimetypes reads, may lack or distort it.
 _TYPES = {
@@ -26,15 +63,18 @@ _TEXT = ("text/", "application/json", "image/svg+xml")
 def static_routes(root: Traversable, prefix: str = "/") -> dict[str, Route]:
     """A route for each file under ``root``, and for ``prefix`` itself where there is an ``index.html``.
 
-    The files are listed once, now, so that no request can name another one; contents are read on each
-    request. Names that begin with a dot are left out. A ``root`` that is no directory gives no routes.
+    The files are read once, now, so that no request can name another one and all that is served fits
+    together. Names that begin with a dot are left out. A ``root`` that is no directory gives no routes.
     """
+    files = {name: file.read_bytes() for name, file in _files(root, "")} if root.is_dir() else {}
+    folder = f"v-{_hash(*(part for name in sorted(files) for part in (name.encode(), files[name])))}/"
     routes: dict[str, Route] = {}
-    if root.is_dir():
-        for name, file in _files(root, ""):
-            routes[prefix + name] = _serve(file, _content_type(name))
-            if name == "index.html":
-                routes[prefix] = routes[prefix + name]
+    for name, content in files.items():
+        if name == _PAGE:
+            routes[prefix] = routes[prefix + name] = _serve(name, _referring(content, files, folder))
+            continue
+        routes[prefix + name] = _serve(name, content)
+        routes[prefix + folder + name] = _serve(name, content, ("Cache-Control", _FOR_GOOD))
     return routes
 
 
@@ -48,11 +88,34 @@ def _files(directory: Traversable, path: str) -> Iterator[tuple[str, Traversable
             yield path + entry.name, entry
 
 
-def _serve(file: Traversable, content_type: str) -> Route:
+def _referring(page: bytes, files: dict[str, bytes], folder: str) -> bytes:
+    """The page with its references to files led to the folder."""
+
+    def lead(match: re.Match[bytes]) -> bytes:
+        before, name, after = match.groups()
+        return before + folder.encode() + name + after if name.decode() in files else match[0]
+
+    return _REFERENCE.sub(lead, page)
+
+
+def _serve(name: str, content: bytes, *headers: tuple[str, str]) -> Route:
+    tag = f'"{_hash(content)}"'
+    whole = Response(200, content, _content_type(name), (*_HEADERS, ("ETag", tag), *headers))
+    unchanged = replace(whole, status=304, body=b"")
+
     def answer(request: Request) -> Response:
-        return Response(200, file.read_bytes(), content_type)
+        asked = request.headers.get("if-none-match", "").split(",")
+        known = [each.strip().removeprefix("W/") for each in asked]
+        return unchanged if tag in known or "*" in known else whole
 
     return answer
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8) + part)
+    return digest.hexdigest()[:16]
 
 
 def _content_type(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -261,6 +262,9 @@ def test_over_max_connections_the_next_one_gets_503_until_one_goes(serve: Serve)
                 assert time.monotonic() < deadline
 
 
+GET = Request("GET", "/", "", {}, None)  # type: ignore[arg-type]
+
+
 # -- files ---------------------------------------------------------------------------------------------
 
 
@@ -271,7 +275,6 @@ def test_files_are_served_with_their_types_and_nothing_beside_them(tmp_path: Pat
     (root / ".env").write_text("no")
     (root / "js" / ".hidden" / "x.js").write_text("no")
     files = {
-        "index.html": "text/html; charset=utf-8",
         "style.css": "text/css; charset=utf-8",
         "js/app.js": "text/javascript; charset=utf-8",
         "logo.svg": "image/svg+xml; charset=utf-8",
@@ -280,13 +283,40 @@ def test_files_are_served_with_their_types_and_nothing_beside_them(tmp_path: Pat
     }
     for name in files:
         (root / name).write_bytes(name.encode())
+    text = '<script src="js/app.js"></script><a href="#x"></a><a href="other"></a>'
+    (root / "index.html").write_text(text)
     routes = static_routes(root)
-    assert set(routes) == {"/", *(f"/{name}" for name in files)}
-    request = Request("GET", "/", "", {}, None)  # type: ignore[arg-type]
+    page = routes["/"](GET)
+    assert page.content_type == "text/html; charset=utf-8"
+    folder = page.body.decode().partition('src="')[2].partition("js/")[0]
+    assert page.body.decode() == text.replace("js/app.js", f"{folder}js/app.js")
+    assert folder.startswith("v-")
+    paths = {f"{start}{name}" for name in files for start in ("/", f"/{folder}")}
+    assert set(routes) == {"/", "/index.html"} | paths
     for name, content_type in files.items():
-        response = routes[f"/{name}"](request)
-        assert (response.body, response.content_type) == (name.encode(), content_type)
-    assert routes["/"](request).body == b"index.html"
+        for path in (f"/{name}", f"/{folder}{name}"):
+            response = routes[path](GET)
+            assert (response.body, response.content_type) == (name.encode(), content_type)
+            assert "Content-Security-Policy" in dict(response.headers)
+    assert "immutable" in dict(routes[f"/{folder}style.css"](GET).headers)["Cache-Control"]
+    assert "Cache-Control" not in dict(page.headers), "no-cache, as everything else"
+
+
+def test_unchanged_files_cost_no_body_and_changed_ones_get_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text('<link href="a.css">')
+    (tmp_path / "a.css").write_text("a {}")
+    routes = static_routes(tmp_path)
+    page = routes["/"](GET)
+    tag = dict(page.headers)["ETag"]
+    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        again = routes["/"](replace(GET, headers={"if-none-match": known}))
+        assert (again.status, again.body, dict(again.headers)["ETag"]) == (304, b"", tag)
+    assert routes["/"](replace(GET, headers={"if-none-match": '"x"'})).status == 200
+    (tmp_path / "a.css").write_text("b {}")
+    changed = static_routes(tmp_path)
+    assert changed["/"](GET).body != page.body
+    assert dict(changed["/"](GET).headers)["ETag"] != tag
+    assert routes["/"](GET).body == page.body, "what is served fits together"
 
 
 def test_no_directory_gives_no_routes(tmp_path: Path) -> None:
