@@ -1,0 +1,143 @@
+// What can be started: a list of actions and, for the chosen one, a form.
+
+import { fill, h } from "./dom.js";
+import { count, policyText } from "./format.js";
+import { ActionForm } from "./actionform.js";
+import { recall, remember } from "./prefs.js";
+
+export class Actions {
+  constructor(app, place) {
+    this.#app = app;
+    this.#chosen = recall("action", "");
+    this.#input = h("input", { type: "search", placeholder: "Find an action", "aria-label": "Find an action", spellcheck: "false" });
+    this.#input.addEventListener("input", () => this.#drawList());
+    this.#input.addEventListener("keydown", (event) => {
+      const names = this.#found().map(({ name }) => name);
+      if (event.key === "Enter" && names.length) this.choose(names[0], { focus: true });
+      else if (event.key === "ArrowDown") this.#list.querySelector("button")?.focus();
+      else return;
+      event.preventDefault();
+    });
+    this.#list = h("div.action-list", { role: "listbox", "aria-label": "Actions" });
+    this.#list.addEventListener("keydown", (event) => this.#key(event));
+    this.#form = h("div.action-form");
+    fill(place, h("div.action-side", null, h("div.bar", null, this.#input), this.#list), this.#form);
+    app.store.on("actions", () => this.#draw());
+    app.store.on("pools", () => this.#drawPools());
+    this.#draw();
+  }
+
+  #app;
+  #chosen;
+  #input;
+  #list;
+  #form;
+  #shown = null; // the ActionForm
+  #buttons = new Map(); // name -> the button in the list
+
+  focus() {
+    if (this.#shown) this.#shown.focus();
+    else this.#input.focus();
+  }
+
+  focusSearch() {
+    this.#input.focus();
+    this.#input.select();
+  }
+
+  /** Show an action's form. */
+  choose(name, { focus = false } = {}) {
+    this.#chosen = name;
+    remember("action", name);
+    const action = this.#app.store.action(name);
+    if (!action) return;
+    for (const [each, button] of this.#buttons) {
+      button.setAttribute("aria-selected", String(each === name));
+      button.tabIndex = each === name ? 0 : -1;
+    }
+    this.#shown = new ActionForm(this.#app, action);
+    fill(this.#form, this.#head(action), this.#shown.element);
+    if (focus) this.#shown.focus();
+  }
+
+  #found() {
+    const wanted = this.#input.value.trim().toLowerCase();
+    return this.#app.store.actions.filter(({ name, description = "" }) => `${name} ${description}`.toLowerCase().includes(wanted));
+  }
+
+  #draw() {
+    const { actions } = this.#app.store;
+    this.#drawList();
+    if (!actions.length) {
+      fill(this.#form, h("p.empty", null, this.#app.link.connected ? "This server's configuration has no actions." : ""));
+      return;
+    }
+    // A reconnect must not wipe what somebody is typing.
+    const same = this.#shown && JSON.stringify(this.#shown.action) === JSON.stringify(this.#app.store.action(this.#chosen));
+    if (!same) this.choose(this.#app.store.action(this.#chosen) ? this.#chosen : actions[0].name);
+  }
+
+  #drawList() {
+    this.#buttons.clear();
+    const found = this.#found();
+    fill(
+      this.#list,
+      found.map((action) => {
+        const selected = action.name === this.#chosen;
+        const button = h(
+          "button.action",
+          { type: "button", role: "option", "aria-selected": String(selected), tabindex: selected ? "0" : "-1", onclick: () => this.choose(action.name, { focus: true }) },
+          h("b", null, action.name),
+          h("span.pool-note"),
+          h("small", null, action.description ?? action.type),
+        );
+        this.#buttons.set(action.name, button);
+        return button;
+      }),
+      found.length ? null : h("p.empty", null, "No action is called that."),
+    );
+    if (found.length && !this.#list.querySelector('[tabindex="0"]')) this.#list.firstChild.tabIndex = 0;
+    this.#drawPools();
+  }
+
+  #drawPools() {
+    for (const [name, button] of this.#buttons) {
+      const pool = this.#app.store.pools.get(name);
+      const note = button.querySelector(".pool-note");
+      if (!pool || (!pool.running && !pool.queue_depth)) note.textContent = "";
+      else {
+        const waits = pool.queue_depth ? `, ${count(pool.queue_depth)} waiting` : "";
+        note.textContent = `${count(pool.running)}${pool.limit ? ` of ${count(pool.limit)}` : ""} running${waits}`;
+      }
+    }
+  }
+
+  #head(action) {
+    const { limit, queue } = action.task_pool;
+    const facts = [
+      limit ? `at most ${count(limit)} at once` : "any number at once",
+      queue?.enabled ? (queue.size ? `${count(queue.size)} may wait` : "any number may wait") : null,
+      policyText(action.retry),
+      action.dedupe_key?.length ? `not twice with the same ${action.dedupe_key.join(", ")}` : null,
+    ].filter(Boolean);
+    return h(
+      "header.action-head",
+      null,
+      h("h2", null, action.name),
+      h("span.tag", null, action.type),
+      action.description ? h("p", null, action.description) : null,
+      h("p.facts", null, facts.map((fact) => h("span", null, fact))),
+    );
+  }
+
+  #key(event) {
+    const buttons = [...this.#buttons.values()];
+    const at = buttons.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    if (to < 0) this.#input.focus();
+    else buttons[Math.min(to, buttons.length - 1)]?.focus();
+  }
+}
+

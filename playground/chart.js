@@ -1,0 +1,142 @@
+// A small chart over time on a canvas: one or more lines, a scale, and a mark where the pointer is.
+
+import { h, setText } from "./dom.js";
+import { count, rate } from "./format.js";
+
+const STEP = 1000; // ms a sample
+const FADE = 0.14;
+
+export class Chart {
+  /** `series`: [{name, colour (a CSS variable), of: (sample, before) => number}]; `span`: samples shown. */
+  constructor(title, series, { span = 300, unit = "" } = {}) {
+    this.#series = series;
+    this.#span = span;
+    this.#unit = unit;
+    this.#canvas = h("canvas", { role: "img", tabindex: "0" });
+    this.#title = title;
+    this.#values = series.map(() => h("b"));
+    this.#when = h("span.when");
+    this.element = h(
+      "figure.chart",
+      null,
+      h(
+        "figcaption",
+        null,
+        h("h3", null, title),
+        this.#when,
+        h("span.legend", null, series.map(({ name, colour }, at) => h(`span.key.${colour}`, null, this.#values[at], ` ${name}`))),
+      ),
+      this.#canvas,
+    );
+    this.#canvas.addEventListener("pointermove", ({ offsetX }) => this.#point(offsetX / this.#canvas.clientWidth));
+    this.#canvas.addEventListener("pointerleave", () => this.#point(null));
+    this.#canvas.addEventListener("blur", () => this.#point(null));
+    this.#canvas.addEventListener("keydown", (event) => {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      this.#point(Math.min(1, Math.max(0, (this.#at ?? 1) + by / this.#span)));
+    });
+  }
+
+  #series;
+  #span;
+  #unit;
+  #title;
+  #canvas;
+  #values;
+  #when;
+  #samples = [];
+  #at = null; // where the pointer is, from 0 to 1
+
+  /** Draw samples; from within an animation frame. */
+  draw(samples) {
+    this.#samples = samples.slice(-this.#span);
+    this.#paint();
+  }
+
+  #point(at) {
+    this.#at = at;
+    requestAnimationFrame(() => this.#paint());
+  }
+
+  #paint() {
+    const canvas = this.#canvas;
+    const width = canvas.clientWidth;
+    const height = canvas.clientHeight;
+    if (!width) return;
+    const scale = devicePixelRatio || 1;
+    if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
+    if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
+    const pen = canvas.getContext("2d");
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    const style = getComputedStyle(canvas);
+    const lines = this.#series.map(({ of }) => this.#samples.slice(1).map((sample, at) => of(sample, this.#samples[at])));
+    const top = ceiling(Math.max(1, ...lines.flat()));
+    this.#grid(pen, style, width, height, top);
+    const x = (at, length) => width - ((length - 1 - at) / (this.#span - 2)) * width;
+    const y = (value) => height - 16 - (value / top) * (height - 26);
+    lines.forEach((values, which) => this.#line(pen, style.getPropertyValue(`--${this.#series[which].colour}`), values, x, y, height));
+    this.#legend(pen, style, lines, x, height);
+  }
+
+  #grid(pen, style, width, height, top) {
+    const ink = style.getPropertyValue("--muted");
+    pen.strokeStyle = style.getPropertyValue("--line");
+    pen.fillStyle = ink;
+    pen.font = `11px ${style.fontFamily}`;
+    pen.lineWidth = 1;
+    for (const share of [0, 0.5, 1]) {
+      const line = Math.round(height - 16 - share * (height - 26)) + 0.5;
+      pen.beginPath();
+      pen.moveTo(0, line);
+      pen.lineTo(width, line);
+      pen.stroke();
+      if (share) pen.fillText(rate(top * share) + this.#unit, 4, line - 3);
+    }
+    const minutes = Math.round((this.#span * STEP) / 60_000);
+    pen.fillText(`${minutes} min ago`, 4, height - 3);
+    pen.textAlign = "right";
+    pen.fillText("now", width - 4, height - 3);
+    pen.textAlign = "left";
+  }
+
+  #line(pen, colour, values, x, y, height) {
+    if (!values.length) return;
+    pen.strokeStyle = pen.fillStyle = colour;
+    pen.lineWidth = 1.6;
+    pen.lineJoin = "round";
+    pen.beginPath();
+    values.forEach((value, at) => pen.lineTo(x(at, values.length), y(value)));
+    pen.stroke();
+    pen.lineTo(x(values.length - 1, values.length), height - 16);
+    pen.lineTo(x(0, values.length), height - 16);
+    pen.globalAlpha = FADE;
+    pen.fill();
+    pen.globalAlpha = 1;
+  }
+
+  #legend(pen, style, lines, x, height) {
+    const length = lines[0].length;
+    const back = this.#at === null ? 0 : Math.round((1 - this.#at) * (this.#span - 2));
+    const at = length - 1 - back;
+    lines.forEach((values, which) => setText(this.#values[which], at >= 0 ? rate(values[at]) : "–"));
+    setText(this.#when, this.#at === null ? "" : `${back} s ago`);
+    if (this.#at !== null && at >= 0) {
+      pen.strokeStyle = style.getPropertyValue("--muted");
+      pen.beginPath();
+      pen.moveTo(x(at, length), 4);
+      pen.lineTo(x(at, length), height - 16);
+      pen.stroke();
+    }
+    const now = this.#series.map(({ name }, which) => `${name} ${rate(lines[which].at(-1) ?? 0)}, at most ${rate(Math.max(0, ...lines[which]))}`);
+    this.#canvas.setAttribute("aria-label", `${this.#title} over ${count(Math.round((this.#span * STEP) / 60_000))} minutes: ${now.join("; ")}`);
+  }
+}
+
+// The next round number.
+function ceiling(value) {
+  const unit = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((step) => step * unit).find((round) => round >= value);
+}

@@ -1,0 +1,104 @@
+// Everything about the selected task, beside the table: its facts, why it failed, and its last lines.
+
+import { fill, h, icon, iconButton, setText } from "./dom.js";
+import { moment, policyText } from "./format.js";
+import { plain } from "./ansi.js";
+import { STATES, exitText } from "./states.js";
+import { taskButtons } from "./taskactions.js";
+
+const LAST = 12; // lines shown
+const LONGEST = 400; // characters of each
+
+export class Inspector {
+  constructor(app) {
+    this.#app = app;
+    this.#lines = h("pre.last-lines", { tabindex: "0", "aria-label": "The last lines" });
+    this.element = h("aside.inspector", { "aria-label": "The selected task", hidden: true });
+    app.link.on("output", (chunk) => this.#take(chunk));
+  }
+
+  #app;
+  #lines;
+  #key = "";
+  #taskId = ""; // whose lines are shown
+  #asking = ""; // whose lines are on their way
+  #tail = [];
+  #asked = 0; // number of the latest question, so that an old one's answer is not shown
+
+  /** Show a task, or nothing. */
+  show(task) {
+    this.element.hidden = !task;
+    if (!task) {
+      this.#key = "";
+      return;
+    }
+    const open = this.#app.panes.has(task.task_id);
+    const key = JSON.stringify([task, open, this.#app.link.connected]);
+    if (key === this.#key) return;
+    this.#key = key;
+    this.#draw(task, open);
+    this.#askLines(task);
+  }
+
+  #draw(task, open) {
+    const { status } = task;
+    const facts = [
+      ["Action", task.action],
+      ...Object.entries(task.params ?? {}).map(([name, value]) => [name, value, "param"]),
+      ["PID", task.current_pid],
+      ["Last exit", exitText(task, this.#app.watch.signal(task.task_id))],
+      ["Restarts", task.restart_count || ""],
+      ["Retry", policyText(task.retry_policy)],
+      ["Created", moment(task.created_at)],
+      ["Started", task.last_started_at ? moment(task.last_started_at) : ""],
+      ["Exited", task.last_exited_at ? moment(task.last_exited_at) : ""],
+    ].filter(([, value]) => value !== undefined && value !== "");
+    const toggle = () => this.#app.panes.toggle(task.task_id);
+    const focused = this.element.contains(document.activeElement) ? document.activeElement.className : "";
+    fill(
+      this.element,
+      h("h3", null, task.task_id),
+      h("p.row", null, h(`span.state.s-${status}`, null, icon(STATES[status].icon), STATES[status].label)),
+      task.error_message ? h("p.banner", null, icon("bad"), h("span", null, task.error_message)) : null,
+      h(
+        "p.row",
+        null,
+        iconButton("output", open ? "Close the output" : "Show the output", toggle, { key: "Enter", text: open ? "Close output" : "Output", kind: "primary" }),
+        taskButtons(this.#app, task),
+      ),
+      h("dl", null, facts.map(([name, value, kind]) => [h(kind === "param" ? "dt.param" : "dt", null, name), h("dd", null, String(value))])),
+      h("h4", null, "Last lines"),
+      this.#lines,
+    );
+    if (focused) this.element.querySelector(`.${focused.split(" ").join(".")}`)?.focus();
+  }
+
+  // replay has no end mark, but the answer to a later request is one.
+  async #askLines(task) {
+    this.#asked += 1;
+    const mine = this.#asked;
+    if (this.#taskId !== task.task_id) setText(this.#lines, "");
+    this.#asking = task.task_id;
+    this.#tail = [];
+    try {
+      await this.#app.link.command({ type: "replay", task_id: task.task_id }, { own: true });
+    } catch {
+      return; // gone, or forgotten by the server
+    }
+    if (mine !== this.#asked) return;
+    this.#asking = "";
+    this.#taskId = task.task_id;
+    const lines = this.#tail.slice(-LAST);
+    fill(
+      this.#lines,
+      lines.map(({ stream, text }) => h(stream === "stderr" ? "div.err" : "div", null, plain(text.slice(0, LONGEST)))),
+      lines.length ? null : h("div.none", null, "It has printed nothing."),
+    );
+  }
+
+  #take({ task_id: taskId, stream, lines }) {
+    if (taskId !== this.#asking) return;
+    for (const text of lines.slice(-LAST)) this.#tail.push({ stream, text });
+    if (this.#tail.length > 10 * LAST) this.#tail = this.#tail.slice(-LAST);
+  }
+}

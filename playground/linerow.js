@@ -1,0 +1,98 @@
+// One row of a viewer as DOM: number, time, text with colours and highlights; or a row of unfolded JSON.
+
+import { h } from "./dom.js";
+import { clock } from "./format.js";
+import { look, pieces } from "./ansi.js";
+import { KIND } from "./tasklog.js";
+
+const LONGEST = 3000; // characters of a line that are put into the page; unfold it to see the rest
+const CLASSES = { [KIND.out]: "out", [KIND.err]: "err", [KIND.note]: "note", [KIND.gap]: "gap", [KIND.bad]: "bad" };
+
+/** An empty row. */
+export function makeRow() {
+  const fold = h("span.fold");
+  const mark = h("span.mark");
+  const time = h("span.time");
+  const text = h("span.text");
+  const row = h("div.line", null, fold, mark, time, text);
+  row.parts = { fold, mark, time, text };
+  return row;
+}
+
+/** Fill a row with a line, or with a part `sub` of it. `fold`: "", "closed" or "open". */
+export function showRow(row, { line, sub }, { pattern, times, fold }) {
+  const { parts } = row;
+  if (sub) {
+    row.className = `line sub k-${sub.kind}`;
+    parts.fold.className = "fold";
+    parts.mark.textContent = "";
+    parts.time.textContent = "";
+    showSub(parts.text, sub);
+    return;
+  }
+  row.className = `line ${CLASSES[line.kind]}`;
+  parts.fold.className = `fold ${fold}`;
+  parts.mark.textContent = line.kind === KIND.err ? "err" : "";
+  parts.time.textContent = times ? clock(line.ts) : "";
+  if (line.kind > KIND.err) {
+    parts.text.replaceChildren(...(pattern ? split(line.text, 0, matches(line.text, pattern)) : [line.text]));
+    return;
+  }
+  const cut = line.text.length > LONGEST;
+  const found = pieces(cut ? line.text.slice(0, LONGEST) : line.text, line.style);
+  const nodes = [];
+  const ranges = pattern ? matches(found.map((piece) => piece.text).join(""), pattern) : [];
+  let at = 0;
+  for (const piece of found) {
+    const parts = pattern ? split(piece.text, at, ranges) : [piece.text];
+    at += piece.text.length;
+    if (!piece.style) {
+      nodes.push(...parts);
+      continue;
+    }
+    const { names, fg, bg } = look(piece.style);
+    const span = h(["span", ...names].join("."), null, parts);
+    // Through the object model, which the page's policy allows; a style attribute it would not.
+    if (fg) span.style.color = fg;
+    if (bg) span.style.backgroundColor = bg;
+    nodes.push(span);
+  }
+  if (cut) nodes.push(h("span.more", null, ` … ${line.text.length - LONGEST} more characters`));
+  if (line.truncated) nodes.push(h("span.more", null, " … cut off by the server"));
+  parts.text.replaceChildren(...nodes);
+}
+
+function showSub(element, { depth, key, text, kind, folded }) {
+  const nodes = [h("span.indent", null, "\u00a0".repeat(depth * 2))];
+  if (kind === "fold") nodes.push(h(`span.fold.${folded ? "closed" : "open"}`));
+  if (key) nodes.push(h("span.key", null, key), ": ");
+  nodes.push(h(`span.j-${kind}`, null, text));
+  element.replaceChildren(...nodes);
+}
+
+// Where the pattern is found in a text, [[from, to]...]; a few hundred at most.
+function matches(text, pattern) {
+  const found = [];
+  pattern.lastIndex = 0;
+  for (const match of text.matchAll(pattern)) {
+    if (match[0]) found.push([match.index, match.index + match[0].length]);
+    if (found.length > 300) break;
+  }
+  return found;
+}
+
+// A piece of the text that begins at `at`, with what lies in the ranges marked.
+function split(text, at, ranges) {
+  const nodes = [];
+  let done = 0;
+  for (const [from, to] of ranges) {
+    const start = Math.max(from - at, done);
+    const end = Math.min(to - at, text.length);
+    if (end <= start) continue;
+    if (start > done) nodes.push(text.slice(done, start));
+    nodes.push(h("mark", null, text.slice(start, end)));
+    done = end;
+  }
+  if (done < text.length) nodes.push(text.slice(done));
+  return nodes;
+}

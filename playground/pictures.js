@@ -1,0 +1,65 @@
+// The server at work over the last minutes, as charts, and its counters.
+
+import { fill, h, inFrame } from "./dom.js";
+import { Chart } from "./chart.js";
+import { count } from "./format.js";
+
+const COUNTERS = [
+  ["tasks_started", "started"],
+  ["tasks_completed", "exits"],
+  ["tasks_restarted", "restarts"],
+  ["tasks_errored", "errored"],
+  ["total_output_lines", "lines"],
+  ["enqueued", "queued"],
+  ["displaced", "displaced"],
+  ["expired", "expired"],
+];
+
+export class Pictures {
+  constructor(app, place) {
+    this.#app = app;
+    this.#place = place;
+    this.#charts = [
+      new Chart("Lines a second", [{ name: "lines/s", colour: "c1", of: perSecond("total_output_lines") }]),
+      new Chart("Tasks", [
+        { name: "running", colour: "c2", of: ({ running }) => running },
+        { name: "queued", colour: "c3", of: ({ queued }) => queued },
+      ]),
+      new Chart("Starts and exits a second", [
+        { name: "starts", colour: "c2", of: perSecond("tasks_started") },
+        { name: "exits", colour: "c1", of: perSecond("tasks_completed") },
+      ]),
+      new Chart("Restarts and failures a second", [
+        { name: "restarts", colour: "c3", of: perSecond("tasks_restarted") },
+        { name: "errored", colour: "c4", of: perSecond("tasks_errored") },
+      ]),
+    ];
+    this.#counters = h("dl.counters", { "aria-label": "Since the server started" });
+    fill(place, h("h2.offscreen", null, "Activity"), this.#counters, h("div.charts", null, this.#charts.map(({ element }) => element)));
+    this.shown = inFrame(() => this.#draw());
+    app.store.on("metrics", this.shown);
+    new ResizeObserver(this.shown).observe(place);
+  }
+
+  #app;
+  #place;
+  #charts;
+  #counters;
+
+  focus() {
+    this.#place.querySelector("canvas").focus();
+  }
+
+  #draw() {
+    if (this.#place.hidden) return;
+    const { samples } = this.#app.store;
+    const now = samples.at(-1);
+    for (const chart of this.#charts) chart.draw(samples);
+    if (now) fill(this.#counters, COUNTERS.map(([name, text]) => h("div", null, h("dt", null, text), h("dd", null, count(now[name])))));
+  }
+}
+
+// How fast a counter grows.
+function perSecond(name) {
+  return (sample, before) => Math.max(0, ((sample[name] - before[name]) * 1000) / (sample.at - before.at));
+}

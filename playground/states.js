@@ -1,0 +1,33 @@
+// What a task's fields mean to a person: one word, one icon, one colour.
+
+export const STATES = {
+  starting: { label: "Starting", icon: "dots", order: 0 },
+  running: { label: "Running", icon: "run", order: 1 },
+  restarting: { label: "Restarting", icon: "again", order: 2 },
+  queued: { label: "Queued", icon: "queue", order: 3 },
+  errored: { label: "Errored", icon: "bad", order: 4 },
+  failed: { label: "Failed", icon: "cross", order: 5 },
+  stopped: { label: "Stopped", icon: "stop", order: 6 },
+  finished: { label: "Finished", icon: "check", order: 7 },
+};
+
+/** The name of the state that a TaskInfo is in, one of STATES. */
+export function stateOf(task) {
+  if (task.state !== "active") return task.state in STATES ? task.state : "stopped";
+  if (task.worker_state === "running") return "running";
+  if (!task.last_started_at) return "starting";
+  if (task.retry_policy && (task.retry_policy.restart_on !== "failure" || task.last_exit_code !== 0)) {
+    return "restarting";
+  }
+  return task.last_exit_code === 0 ? "finished" : "failed";
+}
+
+/** Whether nothing of the task runs or will. */
+export const isOver = (state) => state === "stopped" || state === "finished" || state === "failed";
+
+/** How the latest run ended, in a word or two. */
+export function exitText(task, signal = "") {
+  if (task.last_exit_code === undefined) return "";
+  if (task.last_exit_code === -1) return signal || "signal";
+  return `exit ${task.last_exit_code}`;
+}

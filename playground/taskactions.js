@@ -1,0 +1,103 @@
+// What can be done to a task: stop, reset, start again.
+
+import { iconButton } from "./dom.js";
+import { isUuid } from "./format.js";
+import { attempt, confirm, say } from "./notices.js";
+import { isOver } from "./states.js";
+import { allowed } from "./auth.js";
+
+/** What its state and the role allow: some of "stop", "reset", "again". */
+export function possible(app, task) {
+  if (!app.link.connected) return [];
+  const acts = [];
+  if (task.status === "errored") acts.push("reset");
+  if (isOver(task.status)) acts.push("again");
+  else if (task.status !== "errored") acts.push("stop");
+  return acts.filter((act) => allowed(act === "again" ? "start" : act));
+}
+
+const BUTTONS = {
+  stop: ["stop", "Stop", "x"],
+  reset: ["reset", "Reset: start over", "r"],
+  again: ["again", "Start again with the same parameters", "r"],
+};
+
+/** A button for each of them. `tabbable`: whether Tab comes by (in the table, keys do it). */
+export function taskButtons(app, task, { tabbable = true } = {}) {
+  return possible(app, task).map((act) => {
+    const [name, label, key] = BUTTONS[act];
+    const button = iconButton(name, `${label}`, () => perform(app, act, task.task_id), { key });
+    button.classList.add(`act-${act}`);
+    if (!tabbable) button.tabIndex = -1;
+    return button;
+  });
+}
+
+/** Do one of them, after a question where it hurts. */
+export async function perform(app, act, taskId) {
+  const task = app.store.tasks.get(taskId);
+  if (!task || !possible(app, task).includes(act)) return;
+  if (act === "stop") await stop(app, task);
+  else if (act === "reset") await attempt(() => app.link.request({ type: "reset", task_id: taskId }));
+  else await startAgain(app, task);
+  app.store.refresh();
+}
+
+async function stop(app, task) {
+  const id = task.task_id;
+  if (task.status !== "queued") {
+    const text =
+      task.status === "restarting"
+        ? `${id} waits for its restart, which is called off.`
+        : `${id} and every process it started get SIGTERM, and SIGKILL if they do not go.`;
+    if (!(await confirm("Stop this task?", text, "Stop"))) return;
+  }
+  await attempt(() => app.link.command({ type: "stop", task_id: id }));
+}
+
+async function startAgain(app, task) {
+  const request = { type: "start", action: task.action, params: task.params ?? {} };
+  if (!isUuid(task.task_id)) request.task_id = task.task_id;
+  const usual = app.store.action(task.action)?.retry;
+  if (task.retry_policy && JSON.stringify(task.retry_policy) !== JSON.stringify(usual)) {
+    request.retry_policy = task.retry_policy;
+  }
+  await attempt(async () => {
+    const { type, task_id: id } = await startTask(app, request, { open: app.watch.follows(task.task_id) });
+    say(type === "queued" ? `Queued as ${id}` : `Started as ${id}`);
+  });
+}
+
+/**
+ * Send a start and return the answer; `open`: show the output. Rejects as link.request does.
+ *
+ * The task's id is chosen here when the person did not, so that its log is there before its first line.
+ */
+export async function startTask(app, request, { open }) {
+  const taskId = request.task_id || newTaskId();
+  const isNew = open && !app.watch.follows(taskId);
+  if (isNew) app.watch.follow(taskId, { starting: true });
+  try {
+    const reply = await app.link.request({ ...request, task_id: taskId, on_lag: "drop" });
+    if (open) {
+      app.watch.confirm(taskId);
+      app.panes.open(taskId);
+    } else {
+      app.watch.release(taskId);
+    }
+    app.store.refresh();
+    return reply;
+  } catch (error) {
+    if (isNew) app.watch.drop(taskId);
+    throw error;
+  }
+}
+
+// A UUID4; crypto.randomUUID is there only where the page came over HTTPS or from this machine.
+function newTaskId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}

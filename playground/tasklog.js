@@ -1,0 +1,88 @@
+// The lines of one task that the page holds: the newest 100,000, or fewer when they are long. Lines have
+// numbers of their own (`first` up to, not including, `end`) that never change, whatever is let go in front.
+
+import { carry } from "./ansi.js";
+
+const LINES = 100_000;
+const CHARS = 48_000_000;
+
+/** What a line is. */
+export const KIND = { out: 0, err: 1, note: 2, gap: 3, bad: 4 };
+
+export class TaskLog {
+  constructor(taskId) {
+    this.taskId = taskId;
+    this.first = 0;
+    this.chars = 0;
+    this.missed = 0; // lines that the server or the page skipped
+    this.#lines = [];
+    this.#head = 0;
+  }
+
+  #lines;
+  #head; // where in #lines the first one is; what is before was let go
+  #styles = [null, null]; // the colours that stdout and stderr are in at the end
+
+  get end() {
+    return this.first + this.#lines.length - this.#head;
+  }
+
+  get length() {
+    return this.#lines.length - this.#head;
+  }
+
+  /** The line with this number: {kind, text, ts, seq, style, truncated}. */
+  line(number) {
+    return this.#lines[this.#head + number - this.first];
+  }
+
+  /** Add a chunk of output as socket.js makes them, from its line `skip` on. */
+  addChunk(chunk, skip) {
+    const kind = chunk.stream === "stderr" ? KIND.err : KIND.out;
+    const { lines, ts, seq, truncated } = chunk;
+    for (let index = skip; index < lines.length; index += 1) {
+      const text = lines[index];
+      const style = this.#styles[kind];
+      if (style !== null || text.includes("\x1b")) this.#styles[kind] = carry(text, style);
+      this.#lines.push({ kind, text, ts, seq: seq + index, style, truncated: truncated === true });
+      this.chars += text.length;
+    }
+    this.#trim();
+  }
+
+  /** Add a line of the page's own: what happened to the task, or that lines are missing. */
+  addNote(kind, text, ts, seq = 0) {
+    if (kind !== KIND.gap) this.#styles = [null, null];
+    this.#lines.push({ kind, text, ts, seq, style: null, truncated: false });
+    this.#trim();
+  }
+
+  /** What is held now, for a view that is not to change; costs one reference a line. */
+  freeze() {
+    const lines = this.#lines.slice(this.#head);
+    const { first } = this;
+    return { first, end: first + lines.length, length: lines.length, line: (number) => lines[number - first] };
+  }
+
+  /** Let everything go. */
+  clear() {
+    this.first = this.end;
+    this.#lines = [];
+    this.#head = 0;
+    this.chars = 0;
+  }
+
+  #trim() {
+    while (this.length > LINES || (this.chars > CHARS && this.length > 1)) {
+      const gone = this.#lines[this.#head];
+      if (gone.kind <= KIND.err) this.chars -= gone.text.length;
+      this.#lines[this.#head] = undefined;
+      this.#head += 1;
+      this.first += 1;
+    }
+    if (this.#head > LINES / 4) {
+      this.#lines = this.#lines.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+}

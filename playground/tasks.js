@@ -1,0 +1,276 @@
+// The table of tasks: live, sorted, filtered, and only as many rows in the page as can be seen.
+
+import { fill, h, icon, inFrame, setIcon, setText } from "./dom.js";
+import { count, duration, isUuid, moment, paramsText } from "./format.js";
+import { VirtualList } from "./vlist.js";
+import { STATES, exitText, isOver } from "./states.js";
+import { perform, taskButtons } from "./taskactions.js";
+import { Inspector } from "./inspector.js";
+import { recall, remember } from "./prefs.js";
+
+const ROW = 32; // px, as .t-row in tasks.css
+
+// name, heading, what to sort by, whether the greatest comes first
+const COLUMNS = [
+  ["status", "State", (task) => STATES[task.status]?.order ?? 9],
+  ["id", "Task", (task) => task.task_id],
+  ["action", "Action", (task) => task.action],
+  ["params", "Parameters", (task) => paramsText(task.params)],
+  ["pid", "PID", (task) => task.current_pid ?? 0, true],
+  ["time", "Time", (task) => task.last_started_at ?? task.queued_at ?? task.created_at, true],
+  ["restarts", "Restarts", (task) => task.restart_count, true],
+  ["exit", "Last exit", (task) => task.last_exit_code ?? -1000, true],
+  ["created", "Created", (task) => task.created_at, true],
+];
+
+export class Tasks {
+  constructor(app, place) {
+    this.#app = app;
+    this.#sort = recall("sort", { by: "created", down: true });
+    this.#build(place);
+    this.#inspector = new Inspector(app);
+    this.#body.append(this.#inspector.element);
+    this.#list = new VirtualList(this.#scroller, { rowHeight: ROW, make: () => this.#make(), show: (row, at) => this.#show(row, at) });
+    this.#render = inFrame(() => this.#draw());
+    app.store.on("tasks", this.#render);
+    app.store.on("pools", this.#render);
+    app.link.on("status", this.#render);
+    app.panes.onChange(this.#render);
+    setInterval(() => this.#list.refresh(), 1000); // the time ticks
+  }
+
+  #app;
+  #sort;
+  #search = "";
+  #only = ""; // a state, "" for all
+  #rows = []; // the tasks shown, in order
+  #places = new Map(); // task id -> place in the queue, from 1
+  #selected = "";
+  #list;
+  #render;
+  #inspector;
+  #scroller;
+  #body;
+  #input;
+  #chips;
+  #heads;
+  #table;
+  #empty;
+
+  focus() {
+    this.#table.focus();
+    if (!this.#selected && this.#rows.length) this.#select(0);
+  }
+
+  focusSearch() {
+    this.#input.focus();
+    this.#input.select();
+  }
+
+  #build(place) {
+    this.#input = h("input", { type: "search", placeholder: "Find tasks", "aria-label": "Find tasks by id, action, parameters or error", spellcheck: "false" });
+    this.#input.addEventListener("input", () => {
+      this.#search = this.#input.value.trim().toLowerCase();
+      this.#render();
+    });
+    this.#input.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowDown" || event.key === "Enter") this.focus();
+      else if (event.key === "Escape" && this.#input.value) {
+        this.#input.value = this.#search = "";
+        this.#render();
+        event.stopPropagation();
+      } else return;
+      event.preventDefault();
+    });
+    this.#chips = h("div.chips", { role: "group", "aria-label": "Show only tasks in one state" });
+    this.#heads = COLUMNS.map(([name, text]) =>
+      h(`div.c-${name}`, { role: "columnheader" }, h("button", { type: "button", onclick: () => this.#sortBy(name) }, text, icon("sort"))),
+    );
+    this.#scroller = h("div.t-body", {
+      role: "rowgroup",
+      tabindex: "-1",
+      onclick: (event) => this.#clicked(event),
+      ondblclick: (event) => this.#clicked(event, true),
+    });
+    this.#empty = h("p.empty", { hidden: true });
+    const head = h("div.t-head", { role: "row" }, this.#heads, h("div.c-acts", { role: "columnheader" }, h("span.offscreen", null, "What can be done")));
+    const grid = {
+      role: "grid",
+      tabindex: "0",
+      "aria-label": "Tasks",
+      "aria-colcount": COLUMNS.length + 1,
+      "aria-keyshortcuts": "Enter x r",
+      onkeydown: (event) => this.#key(event),
+    };
+    this.#table = h("div.table", grid, head, this.#scroller);
+    this.#body = h("div.tasks-body", null, h("div.table-box", null, this.#table, this.#empty));
+    fill(place, h("div.bar", null, this.#input, this.#chips), this.#body);
+  }
+
+  #sortBy(name) {
+    const column = COLUMNS.find(([each]) => each === name);
+    this.#sort = this.#sort.by === name ? { by: name, down: !this.#sort.down } : { by: name, down: column[3] === true };
+    remember("sort", this.#sort);
+    this.#render();
+  }
+
+  #draw() {
+    const { tasks, counts, pools } = this.#app.store;
+    this.#places = new Map((pools.get("")?.queue_items ?? []).map((item) => [item.task_id, item.position + 1]));
+    this.#drawChips(counts, tasks.size);
+    let rows = [...tasks.values()];
+    if (this.#only) rows = rows.filter((task) => task.status === this.#only);
+    if (this.#search) rows = rows.filter((task) => searched(task).includes(this.#search));
+    const [, , key] = COLUMNS.find(([name]) => name === this.#sort.by);
+    const sign = this.#sort.down ? -1 : 1;
+    const keyed = rows.map((task) => [key(task), task]);
+    keyed.sort(([a, one], [b, other]) => sign * compare(a, b) || compare(other.created_at, one.created_at));
+    this.#rows = keyed.map(([, task]) => task);
+    COLUMNS.forEach(([name], at) => {
+      const sorted = name === this.#sort.by ? (this.#sort.down ? "descending" : "ascending") : "none";
+      this.#heads[at].setAttribute("aria-sort", sorted);
+    });
+    this.#table.setAttribute("aria-rowcount", this.#rows.length + 1);
+    this.#empty.hidden = this.#rows.length > 0;
+    setText(this.#empty, tasks.size ? "No task is like that." : "Nothing has run yet. Press n to start something.");
+    this.#list.setCount(this.#rows.length);
+    this.#list.paintNow();
+    this.#inspector.show(tasks.get(this.#selected));
+  }
+
+  #drawChips(counts, all) {
+    const wanted = [["", "All", all], ...Object.entries(STATES).map(([name, { label }]) => [name, label, counts[name] ?? 0])];
+    const key = JSON.stringify([wanted, this.#only]);
+    if (this.#chips.shown === key) return;
+    this.#chips.shown = key;
+    const focused = document.activeElement?.dataset?.state;
+    const inside = this.#chips.contains(document.activeElement);
+    fill(
+      this.#chips,
+      wanted
+        .filter(([name, , number]) => !name || number || name === this.#only)
+        .map(([name, label, number]) =>
+          h(
+            `button.chip.s-${name || "all"}`,
+            { type: "button", "data-state": name, "aria-pressed": String(name === this.#only), onclick: () => this.#show1(name) },
+            name ? icon(STATES[name].icon) : null,
+            `${label} `,
+            h("b", null, count(number)),
+          ),
+        ),
+    );
+    if (inside) this.#chips.querySelector(`[data-state="${focused}"]`)?.focus();
+  }
+
+  #show1(name) {
+    this.#only = this.#only === name ? "" : name;
+    this.#scroller.scrollTop = 0;
+    this.#render();
+  }
+
+  #make() {
+    const cells = {};
+    const row = h("div.t-row", { role: "row" });
+    for (const [name] of COLUMNS) {
+      cells[name] = h(`div.c-${name}`, { role: "gridcell" });
+      row.append(cells[name]);
+    }
+    cells.word = h("span");
+    cells.icon = icon("dots");
+    cells.status.append(cells.icon, cells.word);
+    cells.acts = h("div.c-acts", { role: "gridcell" });
+    row.append(cells.acts);
+    row.cells = cells;
+    return row;
+  }
+
+  #show(row, at) {
+    const task = this.#rows[at];
+    const { cells } = row;
+    const { status } = task;
+    const id = `task-${at}`;
+    if (row.id !== id) {
+      row.id = id;
+      row.setAttribute("aria-rowindex", at + 2);
+    }
+    const isOpen = this.#app.panes.has(task.task_id);
+    const selected = task.task_id === this.#selected;
+    row.className = `t-row s-${status}${selected ? " selected" : ""}${isOpen ? " open" : ""}`;
+    row.setAttribute("aria-selected", String(selected));
+    setText(cells.time, this.#time(task));
+    const place = this.#places.get(task.task_id);
+    setText(cells.word, place ? `${STATES[status].label} #${place}` : (STATES[status]?.label ?? status));
+    const { connected } = this.#app.link;
+    if (row.task === task && row.connected === connected) return;
+    row.task = task;
+    row.connected = connected;
+    setIcon(cells.icon, STATES[status]?.icon ?? "dots");
+    setText(cells.id, task.task_id);
+    cells.id.title = task.task_id;
+    cells.id.classList.toggle("uuid", isUuid(task.task_id));
+    setText(cells.action, task.action);
+    const params = paramsText(task.params);
+    setText(cells.params, params);
+    cells.params.title = params;
+    setText(cells.pid, task.current_pid ? String(task.current_pid) : "");
+    setText(cells.restarts, task.restart_count ? count(task.restart_count) : "");
+    const exit = [exitText(task, this.#app.watch.signal(task.task_id)), task.error_message].filter(Boolean).join(": ");
+    setText(cells.exit, exit);
+    cells.exit.title = exit;
+    setText(cells.created, moment(task.created_at));
+    fill(cells.acts, taskButtons(this.#app, task, { tabbable: false }));
+  }
+
+  // What ticks: how long it runs or waits; how long it ran, once it is over.
+  #time(task) {
+    const now = Date.now() - this.#app.link.skew;
+    const since = (from, to) => duration((to ? Date.parse(to) : now) - Date.parse(from));
+    if (task.status === "queued") return `waits ${since(task.queued_at ?? task.created_at)}`;
+    if (!task.last_started_at) return "";
+    if (isOver(task.status) || task.status === "errored" || task.status === "restarting") {
+      return task.last_exited_at ? `ran ${since(task.last_started_at, task.last_exited_at)}` : "";
+    }
+    return since(task.last_started_at);
+  }
+
+  #select(at) {
+    const task = this.#rows[Math.max(0, Math.min(at, this.#rows.length - 1))];
+    if (!task) return;
+    this.#selected = task.task_id;
+    const index = this.#rows.indexOf(task);
+    this.#list.reveal(index);
+    this.#table.setAttribute("aria-activedescendant", `task-${index}`);
+    this.#render();
+  }
+
+  #clicked(event, twice = false) {
+    if (event.target.closest("button")) return;
+    const row = event.target.closest(".t-row");
+    const at = row ? this.#list.indexOf(row) : -1;
+    if (at < 0) return;
+    this.#select(at);
+    this.#table.focus({ preventScroll: true });
+    if (twice) this.#app.panes.open(this.#rows[at].task_id);
+  }
+
+  #key(event) {
+    if (event.target.closest("button") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = this.#rows.findIndex((task) => task.task_id === this.#selected);
+    const task = this.#rows[at];
+    const { page } = this.#list;
+    const moves = { ArrowDown: at + 1, ArrowUp: at < 0 ? 0 : at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: Infinity };
+    if (event.key in moves) this.#select(moves[event.key]);
+    else if (!task) return;
+    else if (event.key === "Enter") this.#app.panes.toggle(task.task_id);
+    else if (event.key === "x" || event.key === "Delete") perform(this.#app, "stop", task.task_id);
+    else if (event.key === "r") perform(this.#app, task.status === "errored" ? "reset" : "again", task.task_id);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
+const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+
+const searched = (task) =>
+  `${task.task_id} ${task.action} ${paramsText(task.params)} ${task.error_message ?? ""} ${task.current_pid ?? ""}`.toLowerCase();

@@ -1,0 +1,311 @@
+// The output of one task: a head with its state, tools to search and filter, and the lines.
+
+import { download, fill, h, icon, iconButton, inFrame, newId, setIcon, setText } from "./dom.js";
+import { clock, count, many } from "./format.js";
+import { LineView } from "./lineview.js";
+import { makeRow, showRow } from "./linerow.js";
+import { VirtualList } from "./vlist.js";
+import { STATES, exitText } from "./states.js";
+import { recall, remember } from "./prefs.js";
+import { copyText } from "./copy.js";
+import { say } from "./notices.js";
+import { taskButtons } from "./taskactions.js";
+
+const ROW = 19; // px, as .line in output.css
+
+export class Viewer {
+  /** `app`: link, store, watch; `close`: called by the close button. */
+  constructor(app, taskId, close) {
+    this.taskId = taskId;
+    this.#app = app;
+    this.#log = app.watch.follow(taskId);
+    this.#times = recall("times", false);
+    this.element = this.#build(close);
+    this.#list = new VirtualList(this.#scroller, { rowHeight: ROW, make: makeRow, show: (row, at) => this.#show(row, at) });
+    this.#view = new LineView(this.#log, () => this.#columns());
+    this.#paint = inFrame(() => this.#draw());
+    this.#unlisten = app.watch.listen(taskId, this.#paint);
+    this.#listen();
+    this.showTask();
+    this.#paint();
+  }
+
+  #app;
+  #log;
+  #view;
+  #list;
+  #paint;
+  #unlisten;
+  #scroller;
+  #times;
+  #following = true;
+  #cursor = -1; // number of the line that keys act on
+  #anchor = -1; // line to be at the top again once a new filter is through
+  #shownState = "";
+  #parts = {};
+
+  focus() {
+    this.#scroller.focus();
+  }
+
+  focusSearch() {
+    this.#parts.search.focus();
+  }
+
+  destroy() {
+    this.#unlisten();
+    this.#list.destroy();
+    this.element.remove();
+  }
+
+  /** Show the task's state anew. */
+  showTask() {
+    const task = this.#app.store.tasks.get(this.taskId);
+    const { state, word, exit, action, banner, buttons } = this.#parts;
+    const status = task?.status ?? "unknown";
+    setIcon(state.firstChild, STATES[status]?.icon ?? "dots");
+    setText(word, STATES[status]?.label ?? "Unknown");
+    state.className = `state s-${status}`;
+    setText(exit, task && status !== "running" ? exitText(task, this.#app.watch.signal(this.taskId)) : "");
+    setText(action, task?.action ?? "");
+    const reason = task?.error_message ?? "";
+    banner.hidden = !reason;
+    setText(banner.lastChild, reason);
+    const key = `${status} ${this.#app.link.connected}`;
+    if (key === this.#shownState) return;
+    this.#shownState = key;
+    fill(buttons, task ? taskButtons(this.#app, task) : null);
+  }
+
+  #build(close) {
+    const parts = this.#parts;
+    parts.word = h("span");
+    parts.state = h("span.state", null, icon("dots"), parts.word);
+    parts.exit = h("span.exit");
+    parts.action = h("span.pane-action");
+    parts.buttons = h("span.buttons");
+    const titleId = newId("pane");
+    parts.banner = h("p.banner", { hidden: true }, icon("bad"), h("span"));
+    parts.search = h("input", { type: "search", placeholder: "Filter, or /regex/", "aria-label": "Filter the output", spellcheck: "false" });
+    parts.found = h("span.found", { role: "status" });
+    const toggle = (text, title, pressed) => h("button.toggle", { type: "button", title, "aria-pressed": String(pressed) }, text);
+    parts.only = toggle("only", "Show only the lines that match (else they are marked: Enter goes to the next)", true);
+    parts.out = toggle("out", "Show stdout", true);
+    parts.err = toggle("err", "Show stderr", true);
+    parts.time = toggle("time", "Show when each line came (t)", this.#times);
+    parts.pause = h("button.toggle", { type: "button", "aria-pressed": "false", title: "Hold the view still; lines are collected meanwhile (p)" }, icon("pause"), h("span", null, "pause"));
+    this.#scroller = h("div.lines", { tabindex: "0", role: "log", "aria-live": "off", "aria-label": `Lines of ${this.taskId}` });
+    parts.size = h("span.found");
+    parts.end = h("button.to-end", { type: "button", hidden: true, onclick: () => this.#toEnd() });
+    return h(
+      "section.pane",
+      { "aria-labelledby": titleId },
+      h(
+        "header.pane-head",
+        null,
+        parts.state,
+        h("h3", { id: titleId, title: this.taskId }, this.taskId),
+        parts.action,
+        parts.exit,
+        parts.buttons,
+        iconButton("copy", "Copy what is shown", () => this.#copy()),
+        iconButton("save", "Download what is shown", () => download(`${this.taskId}.log`, this.#view.text({ raw: true }))),
+        iconButton("close", "Close this output", close, { key: "Escape" }),
+      ),
+      parts.banner,
+      h("div.pane-tools", null, parts.search, parts.found, parts.only, parts.out, parts.err, parts.time, parts.pause, parts.size),
+      h("div.lines-box", null, this.#scroller, parts.end),
+    );
+  }
+
+  #listen() {
+    const { search, only, out, err, time, pause } = this.#parts;
+    search.addEventListener("input", () => this.#refilter());
+    search.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.#next(event.shiftKey);
+      else if (event.key !== "Escape") return;
+      else if (search.value) {
+        search.value = "";
+        this.#refilter();
+      } else this.focus();
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    const flip = (button) => {
+      const on = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(on));
+      return on;
+    };
+    for (const button of [only, out, err]) button.addEventListener("click", () => (flip(button), this.#refilter()));
+    time.addEventListener("click", () => {
+      this.#times = flip(time);
+      remember("times", this.#times);
+      this.#view.version += 1;
+      this.#paint();
+    });
+    pause.addEventListener("click", () => this.#pause(flip(pause)));
+    this.#scroller.addEventListener("scroll", () => {
+      this.#following = this.#list.atEnd && !this.#view.paused;
+      this.#showEnd();
+    });
+    this.#scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && (this.#following = false), { passive: true });
+    this.#scroller.addEventListener("click", (event) => this.#clicked(event));
+    this.#scroller.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  #on(name) {
+    return this.#parts[name].getAttribute("aria-pressed") === "true";
+  }
+
+  #refilter() {
+    const { search, found } = this.#parts;
+    if (!this.#following && this.#view.count) this.#anchor = this.#top();
+    try {
+      this.#view.setFilter({ text: search.value, only: this.#on("only"), out: this.#on("out"), err: this.#on("err") });
+      search.removeAttribute("aria-invalid");
+    } catch {
+      search.setAttribute("aria-invalid", "true");
+      setText(found, "no valid expression");
+      return;
+    }
+    this.#paint();
+  }
+
+  #top() {
+    const index = Math.min(Math.ceil(this.#scroller.scrollTop / ROW), this.#view.count - 1);
+    return this.#view.row(index).number;
+  }
+
+  #pause(on) {
+    const top = this.#view.count ? this.#top() : 0;
+    this.#view.pause(on);
+    setIcon(this.#parts.pause.firstChild, on ? "run" : "pause");
+    setText(this.#parts.pause.lastChild, on ? "go on" : "pause");
+    if (on) this.#following = false;
+    else this.#anchor = top;
+    this.#paint();
+  }
+
+  #draw() {
+    const { more, removed } = this.#view.update();
+    this.#list.setCount(this.#view.count);
+    if (this.#following) this.#list.toEnd();
+    else if (this.#anchor >= 0) {
+      this.#scroller.scrollTop = this.#view.indexOf(this.#anchor) * ROW;
+      if (!more) this.#anchor = -1;
+    } else if (removed) this.#scroller.scrollTop -= removed * ROW;
+    this.#list.paintNow();
+    const { found, search, size } = this.#parts;
+    if (search.value) setText(found, `${count(this.#view.matchCount)}${more ? "…" : ""} found`);
+    else setText(found, "");
+    const missed = this.#log.missed ? `, ${count(this.#log.missed)} not shown` : "";
+    setText(size, many(this.#log.length, "line") + missed);
+    this.#showEnd();
+    if (more) this.#paint();
+  }
+
+  #showEnd() {
+    const { end } = this.#parts;
+    const behind = this.#view.paused ? this.#view.behind : 0;
+    end.hidden = this.#following || (this.#list.atEnd && !behind);
+    if (!end.hidden) fill(end, icon("down"), behind ? `${many(behind, "new line")}` : "to the end");
+  }
+
+  #toEnd() {
+    if (this.#view.paused) this.#parts.pause.click();
+    this.#anchor = -1;
+    this.#cursor = -1;
+    this.#following = true;
+    this.#paint();
+    this.focus();
+  }
+
+  #show(row, index) {
+    const what = this.#view.row(index);
+    const key = `${what.number} ${index} ${this.#view.version}`;
+    const current = what.number === this.#cursor && !what.sub;
+    row.classList.toggle("current", current);
+    if (row.shown === key) return;
+    row.shown = key;
+    const { number, line } = what;
+    const fold = !this.#view.canUnfold(line) ? "" : this.#view.isUnfolded(number) ? "open" : "closed";
+    showRow(row, what, { pattern: this.#view.pattern, times: this.#times, fold });
+    row.classList.toggle("current", current);
+  }
+
+  #columns() {
+    return Math.floor((this.#scroller.clientWidth - 70 - (this.#times ? 90 : 0)) / 7.3);
+  }
+
+  #clicked({ target }) {
+    if (!getSelection().isCollapsed) return; // somebody marks text
+    const row = target.closest(".line");
+    const index = row ? this.#list.indexOf(row) : -1;
+    if (index < 0) return;
+    const { number, sub } = this.#view.row(index);
+    if (sub) {
+      if (sub.kind === "fold") this.#toggle(number, sub.path);
+    } else {
+      this.#cursor = number;
+      if (target.closest(".fold")) this.#toggle(number);
+      this.#paint();
+    }
+  }
+
+  #toggle(number, path) {
+    this.#following = false;
+    this.#view.toggle(number, path);
+    this.#paint();
+  }
+
+  #next(backwards) {
+    const from = this.#cursor >= 0 ? this.#cursor : this.#view.count ? this.#top() - 1 : -1;
+    const number = this.#view.find(from, backwards);
+    if (number >= 0) this.#moveTo(number);
+  }
+
+  #moveTo(number) {
+    this.#following = false;
+    this.#cursor = number;
+    this.#list.reveal(this.#view.indexOf(number), { middle: true });
+    this.#paint();
+  }
+
+  #step(by) {
+    if (!this.#view.count) return;
+    const last = this.#view.count - 1;
+    const from = this.#cursor < 0 ? last + 1 : this.#view.indexOf(this.#cursor);
+    let index = Math.max(0, Math.min(last, from + by));
+    // The rows of an unfolded line are stepped over.
+    while (index > 0 && index < last && this.#view.row(index).sub) index += Math.sign(by);
+    this.#following = false;
+    this.#cursor = this.#view.row(index).number;
+    this.#list.reveal(this.#view.indexOf(this.#cursor));
+    this.#paint();
+  }
+
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: this.#list.page, PageUp: -this.#list.page };
+    const acts = {
+      End: () => this.#toEnd(),
+      Home: () => this.#step(-Infinity),
+      Enter: () => this.#cursor >= 0 && this.#toggle(this.#cursor),
+      p: () => this.#parts.pause.click(),
+      t: () => this.#parts.time.click(),
+      "/": () => this.focusSearch(),
+      n: () => this.#parts.search.value && this.#next(false),
+      N: () => this.#parts.search.value && this.#next(true),
+    };
+    const act = event.key in steps ? () => this.#step(steps[event.key]) : acts[event.key];
+    if (!act || (event.key.toLowerCase() === "n" && !this.#parts.search.value)) return;
+    act();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  async #copy() {
+    const done = await copyText(this.#view.text({ stamp: this.#times ? clock : null }));
+    say(done ? "Copied" : "The browser does not let this page copy; download it instead");
+  }
+}

@@ -1,0 +1,206 @@
+// The tasks whose output the page follows. Each has a TaskLog; this keeps the logs in step with the server:
+// subscribes with on_lag "drop" (watching never slows a task), goes on after the last line it has when the
+// connection comes back, and says in the log what was missed.
+
+import { KIND, TaskLog } from "./tasklog.js";
+import { count, many } from "./format.js";
+
+export class Watch {
+  constructor(link) {
+    this.#link = link;
+    this.#logs = new Map();
+    link.on("subscribed", (reply) => this.#subscribed(reply));
+    link.on("output", (chunk) => this.#output(chunk));
+    link.on("gap", (gap) => this.#with(gap, (seat) => this.#gap(seat, gap)));
+    link.on("started", (event) => this.#with(event, (seat) => this.#started(seat, event)));
+    link.on("exited", (event) => this.#with(event, (seat) => this.#exited(seat, event)));
+    link.on("restarting", (event) => this.#note(event, KIND.note, `restart ${event.attempt} in ${event.restart_delay}`));
+    link.on("errored", (event) => this.#note(event, KIND.bad, `gave up after ${many(event.exit_count, "exit")}`));
+    link.on("queued", (event) => this.#note(event, KIND.note, `waits in the queue, position ${event.position}`));
+    link.on("dequeued", (event) => this.#note(event, KIND.note, `left the queue: ${event.reason}`));
+    link.on("batch", () => this.#tell());
+    link.on("status", ({ state }) => this.#status(state));
+  }
+
+  #link;
+  #logs; // task id -> seat
+  #touched = new Set(); // seats that changed since the listeners were told
+
+  /**
+   * The log of a task, followed from now on; it begins with what the server still has. `starting`: a start
+   * is about to be sent, which subscribes by itself; `confirm` once it was accepted.
+   */
+  follow(taskId, { starting = false } = {}) {
+    let seat = this.#logs.get(taskId);
+    if (!seat) {
+      seat = {
+        log: new TaskLog(taskId),
+        lastSeq: 0,
+        createdAt: "",
+        fresh: false, // a first start was announced: the next line may be line 1 of a new task
+        away: false, // the connection was lost since
+        syncing: false, // lines are not taken until the answer to a subscribe
+        exits: new Set(), // those that are in the log
+        signal: "",
+        listeners: new Set(),
+      };
+      this.#logs.set(taskId, seat);
+      if (!starting) this.#subscribe(seat);
+    }
+    return seat.log;
+  }
+
+  /** The start was accepted: learn which task it is, for the day when the connection breaks. */
+  confirm(taskId) {
+    this.#subscribe(this.#logs.get(taskId));
+  }
+
+  /** No longer follow a task, and forget its log. */
+  drop(taskId) {
+    if (this.#logs.delete(taskId)) this.release(taskId);
+  }
+
+  /** Undo the subscription that a start brings, when nobody follows the task. */
+  release(taskId) {
+    if (this.#logs.has(taskId) || !this.#link.connected) return;
+    this.#link.request({ type: "unsubscribe", task_id: taskId }, { own: true }).catch(() => {});
+  }
+
+  follows(taskId) {
+    return this.#logs.has(taskId);
+  }
+
+  /** The signal that ended the task's latest run, as far as was seen here. */
+  signal(taskId) {
+    return this.#logs.get(taskId)?.signal ?? "";
+  }
+
+  /** Call `listener` once after each batch that changed the log. Returns what ends that. */
+  listen(taskId, listener) {
+    const seat = this.#logs.get(taskId);
+    seat.listeners.add(listener);
+    return () => seat.listeners.delete(listener);
+  }
+
+  #with(event, act) {
+    const seat = this.#logs.get(event.task_id);
+    if (!seat) return;
+    act(seat);
+    this.#touched.add(seat);
+  }
+
+  #note(event, kind, text) {
+    this.#with(event, (seat) => seat.log.addNote(kind, text, event.ts));
+  }
+
+  #tell() {
+    for (const seat of this.#touched) for (const listener of seat.listeners) listener();
+    this.#touched.clear();
+  }
+
+  #status(state) {
+    for (const seat of this.#logs.values()) {
+      if (state === "open") {
+        this.#subscribe(seat);
+      } else if (state === "waiting" && !seat.away) {
+        seat.away = true;
+        seat.log.addNote(KIND.note, "connection lost", new Date().toISOString());
+        this.#touched.add(seat);
+      }
+    }
+    this.#tell();
+  }
+
+  async #subscribe(seat, { hold = seat.away } = {}) {
+    if (!this.#link.connected) return;
+    seat.syncing = hold;
+    const since = seat.lastSeq;
+    try {
+      const request = { type: "subscribe", task_id: seat.log.taskId, since_seq: since, on_lag: "drop" };
+      seat.asked = since; // the answer is looked at before the lines behind it: see #subscribed
+      await this.#link.request(request, { own: true });
+    } catch {
+      seat.syncing = false; // the connection is gone again, or the server will not; the next status says more
+    }
+  }
+
+  // The answer itself, in its place among the messages.
+  #subscribed(reply) {
+    this.#with(reply, (seat) => {
+      const back = seat.away;
+      seat.away = false;
+      seat.syncing = false;
+      if (!reply.created_at) {
+        if (back) seat.log.addNote(KIND.bad, "connected again; the server does not know this task any more", now());
+        seat.createdAt = "";
+        seat.fresh = true;
+        return;
+      }
+      if (seat.createdAt && seat.createdAt !== reply.created_at) {
+        this.#anew(seat, "connected again; this is a new task of the same name");
+        // What follows is the new one's lines after the old one's last: ask again, from the first.
+        if (seat.asked > 0) this.#subscribe(seat, { hold: true });
+      } else if (back) {
+        seat.log.addNote(KIND.note, "connected again", now());
+      }
+      seat.createdAt = reply.created_at;
+    });
+  }
+
+  #anew(seat, text) {
+    if (seat.log.length) seat.log.addNote(KIND.note, text, now());
+    seat.lastSeq = 0;
+    seat.exits.clear();
+    seat.createdAt = "";
+  }
+
+  #output(chunk) {
+    const seat = this.#logs.get(chunk.task_id);
+    if (!seat || seat.syncing) return;
+    if (seat.fresh) {
+      seat.fresh = false;
+      if (chunk.seq <= seat.lastSeq) this.#anew(seat, "a new task of the same name");
+    }
+    const skip = Math.max(0, seat.lastSeq + 1 - chunk.seq);
+    if (skip >= chunk.lines.length) return;
+    if (chunk.seq > seat.lastSeq + 1) this.#missing(seat, seat.lastSeq + 1, chunk.seq - 1, chunk.ts);
+    seat.log.addChunk(chunk, skip);
+    seat.lastSeq = chunk.seq + chunk.lines.length - 1;
+    this.#touched.add(seat);
+  }
+
+  #gap(seat, gap) {
+    if (seat.fresh && gap.from_seq <= seat.lastSeq) this.#anew(seat, "a new task of the same name");
+    seat.fresh = false;
+    if (gap.to_seq <= seat.lastSeq) return;
+    this.#missing(seat, seat.lastSeq + 1, gap.to_seq, gap.ts);
+    seat.lastSeq = gap.to_seq;
+  }
+
+  #missing(seat, from, to, ts) {
+    const number = to - from + 1;
+    seat.log.missed += number;
+    const which = number === 1 ? `line ${count(from)}` : `lines ${count(from)} to ${count(to)}`;
+    const text = `${many(number, "line")} not shown (${which})`;
+    seat.log.addNote(KIND.gap, text, ts, from);
+  }
+
+  #started(seat, event) {
+    seat.signal = "";
+    if (!event.restart_of) seat.fresh = true;
+    const pid = event.pid ? `, pid ${event.pid}` : "";
+    seat.log.addNote(KIND.note, `${event.restart_of ? "started again" : "started"}${pid}`, event.ts);
+  }
+
+  #exited(seat, event) {
+    const key = `${event.pid} ${event.ts}`;
+    if (seat.exits.has(key)) return; // it comes again behind the last line after a reconnect
+    seat.exits.add(key);
+    seat.signal = event.signal ?? "";
+    const how = event.signal ? `ended by ${event.signal}` : `exit code ${event.exit_code}`;
+    const why = event.intentional ? ", as asked" : "";
+    seat.log.addNote(event.exit_code === 0 || event.intentional ? KIND.note : KIND.bad, how + why, event.ts);
+  }
+}
+
+const now = () => new Date().toISOString();
