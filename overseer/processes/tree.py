@@ -136,8 +136,8 @@ class Scanner:
     """Looks at /proc; one look at a time.
 
     A look must not miss a chain of processes each of which starts the next and ends, so /proc is listed again
-    until the list has nobody new. And a process in the middle of an execve shows no environment for a moment, so
-    one without any is asked again.
+    until the list has nobody new. And a process in the middle of an execve shows no environment for a moment,
+    so one without any is asked again.
     """
 
     def __init__(self, server: str, since: int) -> None:
