@@ -142,13 +142,13 @@ def drain(connections: Sequence[Connection]) -> list[Stream]:
             if not ready:
                 raise TimeoutError("the run did not end in time")
             for key, _ in ready:
-                sock: Any = key.fileobj
-                size = sock.recv_into(buffer)
+                readable: Any = key.fileobj  # the socket
+                size = readable.recv_into(buffer)
                 if not size:
                     raise ConnectionError("the server closed the connection")
-                stream = streams[sock]
+                stream = streams[readable]
                 stream.size += size
                 stream.tail = (stream.tail + bytes(view[max(0, size - _TAIL) : size]))[-_TAIL:]
                 if _EXITED in stream.tail:
-                    selector.unregister(sock)
+                    selector.unregister(readable)
     return list(streams.values())
