@@ -162,14 +162,21 @@ def test_a_signal_ends_everything_in_order_and_exit_status_is_0(number: signal.S
         daemon.wait()
 
 
-def test_a_second_signal_hurries() -> None:
-    stubborn = shell('trap "" TERM; echo ready; while :; do sleep 1; done', stop_grace="30s")
+def test_a_shutdown_refuses_new_work_and_a_second_signal_hurries() -> None:
+    stubborn = shell(
+        'trap "" TERM; echo ready; while :; do sleep 1; done',
+        stop_grace="30s",
+        task_pool={"limit": 1, "queue": {"enabled": True}},
+    )
     with Daemon(actions={"stubborn": stubborn}) as daemon:
         with daemon.connect() as client:
             client.request("start", action="stubborn", task_id="t")
+            client.request("start", action="stubborn", task_id="queued")
             client.expect("output", data="ready")
             daemon.process.send_signal(signal.SIGTERM)
-            daemon.wait_stderr("shutting down")
+            assert client.expect("dequeued", task_id="queued")["reason"] == "shutdown"
+            assert "shutting down" in client.request("start", action="stubborn")["message"]
+            assert [task["task_id"] for task in client.request("list")["tasks"]] == ["t"]
             daemon.process.send_signal(signal.SIGTERM)
             assert client.expect("exited", task_id="t", timeout=5)["signal"] == "SIGKILL"
         daemon.wait(5)

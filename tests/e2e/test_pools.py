@@ -228,3 +228,42 @@ def test_a_limit_is_never_overrun_by_clients_that_all_start_at_once(daemon: Daem
         results = [result for results in pool.map(starts, range(8)) for result in results]
         assert results.count("started") == 1
         assert watcher.request("pool_info", action="plain")["pool"]["running"] == 1
+
+
+def test_a_pool_s_size_and_excess_change_by_any_of_their_names(client: WsClient) -> None:
+    def pool(**fields: Any) -> tuple[int, int, int]:
+        reply = client.request("set_pool", action="plain", **fields)
+        assert reply["type"] == "pool_info", reply
+        return tuple(reply["pool"][name] for name in ("limit", "running", "queue_depth"))
+
+    _start(client, "plain", "a")
+    assert _start(client, "plain", "b")["type"] == "error"
+    # A positive size gives a pool without a queue one; 0 makes it endless.
+    assert pool(queue_size=1) == (1, 1, 0)
+    assert _start(client, "plain", "b")["type"] == "queued"
+    assert _start(client, "plain", "c")["type"] == "error"
+    assert pool(queue_size=0) == (1, 1, 1)
+    for number in range(20):
+        assert _start(client, "plain", f"many {number}")["type"] == "queued"
+    assert client.request("purge", action="plain")["count"] == 21
+    assert pool(size=2) == (2, 1, 0)
+    assert pool() == pool(limit=None, size=None, queue_size=None, excess=None) == (2, 1, 0)
+    assert pool(limit=0) == (0, 1, 0)
+    for task_id in "xyz":
+        assert _start(client, "plain", task_id)["type"] == "started"
+    assert pool(excess={"order": "last"}) == (0, 4, 0)
+    client.request("set_pool", action="plain", limit=3, excess={"action": "stop"})
+    assert client.expect("exited", task_id="z")["intentional"] is True
+    assert client.request("pool_info")["pool"]["limit"] == 20
+
+
+def test_both_the_global_limit_and_an_action_s_own_hold(client: WsClient) -> None:
+    client.request("set_pool", limit=3)
+    assert [_start(client, "plain", task_id)["type"] for task_id in ("p1", "p2")] == ["started", "error"]
+    assert [_start(client, "fifo", task_id)["type"] for task_id in ("f1", "f2")] == ["started", "queued"]
+    assert [_start(client, "lifo", task_id)["type"] for task_id in ("l1", "l2")] == ["started", "queued"]
+    assert client.request("pool_info")["pool"]["running"] == 3
+    # f2 has waited longest, but its action has no room; l2 takes the place of l1.
+    client.send("stop", task_id="l1")
+    client.expect("started", task_id="l2")
+    assert client.request("pool_info", action="fifo")["pool"]["queue_depth"] == 1
