@@ -14,6 +14,7 @@ from overseer.locks import Rank, assert_none_held, lock
 from overseer.messages import Event, encode
 from overseer.net.frames import Encoded, Message
 from overseer.net.outbox import Outbox
+from overseer.security.principal import ANYONE, Principal
 
 __all__ = ["Client", "Clients", "Mail"]
 
@@ -21,12 +22,14 @@ __all__ = ["Client", "Clients", "Mail"]
 class Client:
     """One connection, as the hub sees it; compared by identity.
 
-    ``on_lag`` is what its subscriptions mean when they do not say: ``block`` or ``drop``.
+    ``on_lag`` is what its subscriptions mean when they do not say: ``block`` or ``drop``. ``principal`` is
+    who it is: what it may not see is never sent to it.
     """
 
-    def __init__(self, outbox: Outbox, on_lag: str = "block") -> None:
+    def __init__(self, outbox: Outbox, on_lag: str = "block", principal: Principal = ANYONE) -> None:
         self.outbox = outbox
         self.on_lag = on_lag
+        self.principal = principal
         # Guarded by the hub's lock: what it is subscribed to, and which of that has no task.
         self.task_ids: set[str] = set()
         self.waiting: set[str] = set()

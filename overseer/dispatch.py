@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from overseer.clients import Client, Mail
-from overseer.errors import RequestError
+from overseer.errors import NotPermittedError, RequestError
 from overseer.hub import Hub
 from overseer.messages import (
     Actions,
@@ -36,6 +36,10 @@ from overseer.messages import (
     parse_request,
 )
 from overseer.net.outbox import Outbox
+from overseer.net.session import Peer
+from overseer.security.audit import Audit
+from overseer.security.principal import Principal
+from overseer.security.throttle import RequestRate
 from overseer.task import Requester
 
 __all__ = ["Session"]
@@ -46,27 +50,45 @@ _log = logging.getLogger(__name__)
 class Session:
     """One client's conversation; its methods are called on the connection's own thread.
 
+    Its rights are checked here, before the hub is asked; the hub keeps from it what it may not see.
+
     Args:
         hub: what the requests are for.
         outbox: where the replies go.
+        peer: who it is.
         limits: of messages.
+        requests_per_second: how many are served; 0: any number.
         on_lag: what subscriptions mean that do not say.
-        manifest: makes the manifest document.
+        manifest: makes the manifest document for somebody.
+        audit: where requests that change something are recorded.
     """
 
     def __init__(
         self,
         hub: Hub,
         outbox: Outbox,
+        peer: Peer,
+        *,
         limits: MessageLimits,
+        requests_per_second: int,
         on_lag: str,
-        manifest: Callable[[], Mapping[str, Any]],
+        manifest: Callable[[Principal], Mapping[str, Any]],
+        audit: Audit,
     ) -> None:
         self._hub = hub
+        self._peer = peer
+        self._principal = peer.principal
         self._limits = limits
+        self._per_second = requests_per_second
+        self._rate = RequestRate(requests_per_second)
+        # Nobody who only looks on may hold up a task.
+        self._on_lag = "drop" if self._principal.role == "viewer" else ""
         self._manifest = manifest
-        self._client = Client(outbox, on_lag)
+        self._audit = audit
+        self._client = Client(outbox, self._on_lag or on_lag, self._principal)
         hub.connect(self._client)
+        if peer.sign_in is not None:
+            peer.sign_in.attach(outbox)
 
     def receive(self, data: str | bytes) -> None:
         """Handle one message; whatever is wrong with it is answered, never raised."""
@@ -74,7 +96,10 @@ class Session:
         try:
             request = parse_request(data, self._limits)
             request_id = request.id
-            self._handle(request)
+            if not self._rate.allows():
+                limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
+                raise RequestError(f"too many requests: {limit}")
+            self._serve(request)
         except RequestError as error:
             self._reply(
                 Error(
@@ -90,16 +115,35 @@ class Session:
     def closed(self) -> None:
         """The connection is gone."""
         self._hub.disconnect(self._client)
+        if self._peer.sign_in is not None:
+            self._peer.sign_in.detach(self._client.outbox)
 
     def _reply(self, event: Event) -> None:
         with Mail() as mail:
             mail.send(self._client, event)
 
-    def _handle(self, request: Request) -> None:
-        hub, client = self._hub, self._client
+    def _serve(self, request: Request) -> None:
+        """Handle a request if its sender may make it, and record it."""
+        try:
+            missing = self._principal.missing(request.type, getattr(request, "action", ""))
+            if missing:
+                raise NotPermittedError(missing)
+            task_id = self._handle(request)
+        except RequestError as error:
+            allowed = not isinstance(error, NotPermittedError)
+            self._audit.record(self._peer, request, allowed=allowed, error=error.message)
+            raise
+        except Exception as error:
+            self._audit.record(self._peer, request, allowed=True, error=f"failed: {type(error).__name__}")
+            raise
+        self._audit.record(self._peer, request, allowed=True, task_id=task_id)
+
+    def _handle(self, request: Request) -> str:
+        """Do what is asked; returns the id of a task that was started."""
+        hub, client, principal = self._hub, self._client, self._principal
         match request:
             case Start():
-                hub.start(
+                return hub.start(
                     request.action,
                     request.task_id,
                     request.params,
@@ -109,36 +153,42 @@ class Session:
                     requester=Requester(client, request.id),
                 )
             case Stop():
-                hub.stop(request.task_id)
+                hub.stop(request.task_id, principal)
             case Reset():
                 hub.reset(request.task_id, Requester(client, request.id))
             case List():
-                self._reply(Tasks(id=request.id, tasks=tuple(hub.tasks(request.since))))
+                self._reply(Tasks(id=request.id, tasks=tuple(hub.tasks(request.since, principal))))
             case Replay():
                 hub.replay(client, request.task_id, request.since, request.since_seq)
             case Subscribe():
-                hub.subscribe(client, request.id, request.task_id, request.since_seq, request.on_lag)
+                on_lag = self._on_lag or request.on_lag
+                hub.subscribe(client, request.id, request.task_id, request.since_seq, on_lag)
             case Unsubscribe():
                 hub.unsubscribe(client, request.id, request.task_id)
             case Describe():
-                self._reply(Actions(id=request.id, actions=tuple(hub.actions(request.action))))
+                actions = tuple(hub.actions(request.action, principal))
+                self._reply(Actions(id=request.id, actions=actions))
             case PoolInfoRequest():
-                self._reply(
-                    PoolInfoReply(id=request.id, action=request.action, pool=hub.pool_info(request.action))
-                )
+                pool = hub.pool_info(request.action, principal)
+                self._reply(PoolInfoReply(id=request.id, action=request.action, pool=pool))
             case SetPool():
-                pool = hub.set_pool(request.action, request.limit, request.queue_size, request.excess)
+                pool = hub.set_pool(
+                    request.action, request.limit, request.queue_size, request.excess, principal
+                )
                 self._reply(PoolInfoReply(id=request.id, action=request.action, pool=pool))
             case Purge():
-                self._reply(Purged(id=request.id, action=request.action, count=hub.purge(request.action)))
+                count = hub.purge(request.action, principal)
+                self._reply(Purged(id=request.id, action=request.action, count=count))
             case MetricsRequest():
                 self._reply(self._metrics(request))
             case ManifestRequest():
-                self._reply(ManifestReply(id=request.id, manifest=self._manifest()))
+                self._reply(ManifestReply(id=request.id, manifest=self._manifest(principal)))
+        return ""
 
     def _metrics(self, request: MetricsRequest) -> MetricsReply:
         if request.action:
-            return MetricsReply(id=request.id, action=self._hub.action_metrics(request.action))
+            action = self._hub.action_metrics(request.action, self._principal)
+            return MetricsReply(id=request.id, action=action)
         if request.task_id:
-            return MetricsReply(id=request.id, task=self._hub.task_metrics(request.task_id))
-        return MetricsReply(id=request.id, global_=self._hub.metrics())
+            return MetricsReply(id=request.id, task=self._hub.task_metrics(request.task_id, self._principal))
+        return MetricsReply(id=request.id, global_=self._hub.metrics(self._principal))

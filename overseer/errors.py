@@ -10,6 +10,7 @@ __all__ = [
     "CelError",
     "ConfigError",
     "ConfigWarning",
+    "NotPermittedError",
     "OverseerError",
     "RequestError",
     "SpawnError",
@@ -109,3 +110,10 @@ class RequestError(OverseerError):
         self.message = message
         self.id = id
         self.existing_task_id = existing_task_id
+
+
+class NotPermittedError(RequestError):
+    """A request that its client has no right to make.
+
+    What it may not know of it is not told of: the text may say that there is no such task or action.
+    """

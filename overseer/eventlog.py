@@ -24,13 +24,20 @@ _BUFFER = 32 * 1024 * 1024
 
 
 class EventLog:
-    """Appends to the file ``path``; an empty path makes a log that is off."""
+    """Appends to the file ``path``; an empty path makes a log that is off.
 
-    def __init__(self, path: str = "") -> None:
+    Args:
+        name: what warnings and the thread call it.
+        mode: permissions of a file that is made.
+    """
+
+    def __init__(self, path: str = "", name: str = "event log", mode: int = 0o640) -> None:
         self.enabled = bool(path)
         self._path = Path(path)
+        self._name = name
+        self._mode = mode
         # Guards the fields below; notified when there is something to write, to reopen or to close.
-        self._wanted = threading.Condition(lock(Rank.LEAF, "event log"))
+        self._wanted = threading.Condition(lock(Rank.LEAF, name))
         self._queue: deque[bytes] = deque()
         self._queued = 0  # bytes in the queue
         self._dropped = 0  # events lost since the last successful write
@@ -49,14 +56,16 @@ class EventLog:
         if not self.enabled:
             return
         self._file = self._open()
-        self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self._name.replace(" ", "-"), daemon=True)
         self._thread.start()
 
     def write(self, message: Message) -> None:
         """Queue a message or a batch; never waits. Does nothing when the log is off."""
-        if not self.enabled:
-            return
-        data = message.lines
+        if self.enabled:
+            self.write_lines(message.lines)
+
+    def write_lines(self, data: bytes) -> None:
+        """Queue whole lines of JSON; never waits. Only when the log is on."""
         with self._wanted:
             if self._closed or self._queued + len(data) > _BUFFER:
                 self._dropped += data.count(b"\n")
@@ -80,7 +89,7 @@ class EventLog:
             self._thread.join(timeout)
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self._mode)
 
     def _run(self) -> None:
         while True:
@@ -114,11 +123,11 @@ class EventLog:
             if not self._failing:
                 self._failing = True
                 _log.warning(
-                    "event log %s: %s; events are dropped until it can be written", self._path, error
+                    "%s %s: %s; events are dropped until it can be written", self._name, self._path, error
                 )
             return
         with self._wanted:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            _log.warning("event log %s: %d events were dropped", self._path, dropped)
+            _log.warning("%s %s: %d events were dropped", self._name, self._path, dropped)
         self._failing = False

@@ -16,7 +16,7 @@ from datetime import datetime
 from overseer.actions import ActionHandler, ServiceHandler, describe_action
 from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
-from overseer.errors import RequestError, SubmitError
+from overseer.errors import NotPermittedError, RequestError, SubmitError
 from overseer.eventlog import EventLog
 from overseer.locks import Rank, lock
 from overseer.messages import (
@@ -35,6 +35,7 @@ from overseer.metrics import Metrics
 from overseer.pool import PoolManager
 from overseer.runs import Runs
 from overseer.scheduler import Scheduler
+from overseer.security.principal import ANYONE, Principal
 from overseer.task import Phase, Requester
 from overseer.tasktable import TaskTable
 from overseer.timers import Timers
@@ -127,7 +128,7 @@ class Hub:
         """
         with Mail() as mail, self._lock:
             task = self._table.get(task_id)
-            if task is None:
+            if task is None or not client.principal.sees(task.action):
                 self._table.subscribe_unknown(task_id, client, on_lag)
                 mail.send(client, Subscribed(id=request_id, task_id=task_id))
                 return
@@ -164,7 +165,7 @@ class Hub:
             RequestError: there is no such task.
         """
         with Mail() as mail, self._lock:
-            task = self._table.find(task_id)
+            task = self._table.find(task_id, client.principal)
             with task.lock:
                 task.stream.replay_locked(mail, client, moment=since, seq=since_seq)
 
@@ -216,13 +217,13 @@ class Hub:
         except Unreadable as error:
             raise RequestError(str(error)) from None
 
-    def stop(self, task_id: str) -> None:
+    def stop(self, task_id: str, principal: Principal = ANYONE) -> None:
         """Stop a task, take it off its queue, or call off its restart; silent when it is over already.
 
         Raises:
             RequestError: there is no such task.
         """
-        self._scheduler.stop(task_id)
+        self._scheduler.stop(task_id, principal)
 
     def reset(self, task_id: str, requester: Requester | None = None) -> None:
         """Start an errored task over, even over the pool's limit; the requester is told ``started``.
@@ -232,10 +233,12 @@ class Hub:
         """
         self._scheduler.reset(task_id, requester or Requester())
 
-    def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
+    # What follows tells ``principal`` only of what it may see; what it may not is unknown to it.
+
+    def tasks(self, since: datetime | None = None, principal: Principal = ANYONE) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
         with self._lock:
-            tasks = list(self._table)
+            tasks = [task for task in self._table if principal.sees(task.action)]
         infos = []
         for task in tasks:
             with task.lock:
@@ -248,24 +251,24 @@ class Hub:
 
     # Actions, pools, metrics
 
-    def actions(self, name: str = "") -> list[ActionInfo]:
+    def actions(self, name: str = "", principal: Principal = ANYONE) -> list[ActionInfo]:
         """What each action's handler says of it, in the configuration's order; or just the action ``name``.
 
         Raises:
             RequestError: there is no action of that name.
         """
-        self._refuse_unknown(name)
-        names = [name] if name else self._handlers
+        self._refuse_unknown(name, principal)
+        names = [name] if name else [each for each in self._handlers if principal.sees(each)]
         return [describe_action(self._config, each, self._handlers[each]) for each in names]
 
-    def pool_info(self, action: str = "") -> PoolInfo:
+    def pool_info(self, action: str = "", principal: Principal = ANYONE) -> PoolInfo:
         """The state of an action's pool, or of all.
 
         Raises:
             RequestError: there is no such action.
         """
-        self._refuse_unknown(action)
-        return self._pool.info(action)
+        self._refuse_unknown(action, principal)
+        return self._pool.info(action, principal.scope)
 
     def set_pool(
         self,
@@ -273,6 +276,7 @@ class Hub:
         limit: int | None = None,
         queue_size: int | None = None,
         excess: Mapping[str, object] | None = None,
+        principal: Principal = ANYONE,
     ) -> PoolInfo:
         """Change an action's pool or, with ``""``, the global one; what is None stays.
 
@@ -281,31 +285,31 @@ class Hub:
         Raises:
             RequestError: there is no such action.
         """
-        self._refuse_unknown(action)
+        self._refuse_unknown(action, principal)
         return self._scheduler.set_pool(action, limit, queue_size, excess)
 
-    def purge(self, action: str = "") -> int:
+    def purge(self, action: str = "", principal: Principal = ANYONE) -> int:
         """Take everything off an action's queue, or off all; returns how many there were.
 
         Raises:
             RequestError: there is no such action.
         """
-        self._refuse_unknown(action)
+        self._refuse_unknown(action, principal)
         return self._scheduler.purge(action)
 
-    def metrics(self) -> GlobalMetrics:
+    def metrics(self, principal: Principal = ANYONE) -> GlobalMetrics:
         """All counters since start-up."""
-        return self._metrics.snapshot()
+        return self._metrics.snapshot(principal.scope)
 
-    def action_metrics(self, action: str) -> ActionMetrics | None:
+    def action_metrics(self, action: str, principal: Principal = ANYONE) -> ActionMetrics | None:
         """One action's counters; None when there is no such action."""
-        return self._metrics.action_snapshot(action)
+        return self._metrics.action_snapshot(action) if principal.sees(action) else None
 
-    def task_metrics(self, task_id: str) -> TaskMetrics | None:
+    def task_metrics(self, task_id: str, principal: Principal = ANYONE) -> TaskMetrics | None:
         """One task's counters; None when there is no such task."""
         with self._lock:
             task = self._table.get(task_id)
-        if task is None:
+        if task is None or not principal.sees(task.action):
             return None
         with task.lock:
             return task.metrics_locked()
@@ -355,6 +359,8 @@ class Hub:
         except BaseException:
             _log.exception("action %s: its service failed", name)
 
-    def _refuse_unknown(self, action: str) -> None:
+    def _refuse_unknown(self, action: str, principal: Principal) -> None:
         if action and action not in self._handlers:
             raise RequestError(f"unknown action: {action}")
+        if action and not principal.sees(action):
+            raise NotPermittedError(f"unknown action: {action}")

@@ -278,8 +278,8 @@ class PoolManager:
             self._draining = True
             return self._purge_locked("")
 
-    def info(self, action: str = "") -> PoolInfo:
-        """Counts and queue of ``action``, or of all together.
+    def info(self, action: str = "", sees: Callable[[str], bool] | None = None) -> PoolInfo:
+        """Counts and queue of ``action``, or of all together; with ``sees``, of the actions it is true of.
 
         Items come in the order in which they would start if their actions had room, positions from 0.
 
@@ -290,6 +290,9 @@ class PoolManager:
             scope = self._scope_locked(action)
             limit, running = scope.limit, scope.running
             items = self._queues.waiting(action)
+            if sees is not None and not action:
+                running = sum(each.running for name, each in self._scopes.items() if sees(name))
+                items = [item for item in items if sees(item.action)]
         queue_items = tuple(
             QueueItem(item.task_id, item.action, item.queued_at, position, item.forced)
             for position, item in enumerate(items)

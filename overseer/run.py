@@ -26,6 +26,8 @@ from overseer.net.session import ConnectionLimits, Peer
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.net.trust import AutomaticTrust, is_trusted
+from overseer.security.audit import Audit
+from overseer.security.principal import ANYONE, Principal
 from overseer.signals import SignalLoop
 from overseer.timers import Timers
 
@@ -118,19 +120,20 @@ class _Daemon:
         self._config = config
         self._version = version
         self._log = EventLog(config.log_file)
+        self._audit = Audit(config.audit_file)
         self._hub = Hub(config, handlers, self._log)
-        self._timers = Timers(
-            "net-timers"
-        )  # apart from the hub's, whose restarts may have to wait for a driver
+        # Apart from the hub's timers, whose restarts may have to wait for a driver.
+        self._timers = Timers("net-timers")
         self._server = self._listen()
         self._signals = SignalLoop(
-            end=self._end, hurry=self._hub.kill, reopen=self._log.reopen, reap=processes.reap_orphans
+            end=self._end, hurry=self._hub.kill, reopen=self._reopen, reap=processes.reap_orphans
         )
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
         processes.raise_file_limit()
         self._log.start()
+        self._audit.start()
         self._server.start()
         with self._signals:
             processes.adopt_orphans()
@@ -143,13 +146,21 @@ class _Daemon:
     def _end(self) -> None:
         """The ordered end; on a thread of its own, so that the main thread can hear a second signal."""
         _log.info("shutting down")
-        if not self._hub.shutdown():
-            _log.warning("some tasks could not be ended: %r", self._hub)
+        over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
         self._timers.close()
         self._log.close()
-        processes.guardian.stop()
+        self._audit.close()
+        if over:
+            processes.guardian.stop()
+        else:
+            # The guardian stays: it ends what is left when this process does.
+            _log.warning("some tasks have not ended: %r", self._hub)
+
+    def _reopen(self) -> None:
+        self._log.reopen()
+        self._audit.reopen()
 
     def _listen(self) -> Server | StdioServer:
         config = self._config
@@ -188,9 +199,12 @@ class _Daemon:
         return Session(
             self._hub,
             outbox,
-            self._config.limits.message_limits(),
-            self._config.clients.on_lag,
-            self._manifest,
+            peer,
+            limits=self._config.limits.message_limits(),
+            requests_per_second=self._config.limits.requests_per_second,
+            on_lag=self._config.clients.on_lag,
+            manifest=self._manifest,
+            audit=self._audit,
         )
 
     def _client_gone(self) -> None:
@@ -209,25 +223,33 @@ class _Daemon:
 
         return {
             **static_routes(importlib.resources.files("overseer") / "playground"),
-            "/openapi.json": lambda request: json_response(self._openapi()),
-            "/ws/manifest": lambda request: json_response(self._manifest()),
+            "/openapi.json": lambda request: json_response(self._openapi(request.peer.principal)),
+            "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
             "/healthz": healthz,
         }
 
-    def _manifest(self) -> dict[str, Any]:
-        return build_manifest(
+    def _manifest(self, principal: Principal) -> dict[str, Any]:
+        manifest = build_manifest(
             name=self._config.name,
             version=self._version,
             description=self._config.description,
-            actions=self._hub.actions(),
+            actions=self._hub.actions("", principal),
         )
+        if principal is not ANYONE:
+            # For the playground, which then knows what to offer.
+            manifest["session"] = {
+                "name": principal.name,
+                "role": principal.role,
+                "actions": list(principal.actions if principal.actions is not None else ("*",)),
+            }
+        return manifest
 
-    def _openapi(self) -> dict[str, Any]:
+    def _openapi(self, principal: Principal) -> dict[str, Any]:
         return build_openapi(
             title=self._config.name,
             version=self._config.version or self._version,
             description=self._config.description,
-            actions=self._hub.actions(),
+            actions=self._hub.actions("", principal),
         )
 
 

@@ -346,9 +346,17 @@ class Runs:
     def broadcast_locked(
         self, mail: Mail, task: Task, event: Queued | Dequeued, *, besides: Client | None = None
     ) -> None:
-        """Tell every client, ``besides`` one that gets its own, and the event log. Both locks are held."""
+        """Tell every client that may know, ``besides`` one that gets its own, and the event log.
+
+        Both locks are held.
+        """
         task.log.write(mail.encode(event))
-        mail.send_all([client for client in self._clients if client is not besides], event)
+        told = [
+            client
+            for client in self._clients
+            if client is not besides and client.principal.sees(task.action)
+        ]
+        mail.send_all(told, event)
 
     def _schedule_restart_locked(self, task: Task, delay: float) -> None:
         run = task.runs

@@ -15,13 +15,14 @@ from dataclasses import replace
 from overseer.actions import ActionHandler, describe_action, driver_failure
 from overseer.clients import Clients, Mail
 from overseer.config import Config
-from overseer.errors import OverseerError, RequestError
+from overseer.errors import NotPermittedError, OverseerError, RequestError
 from overseer.eventlog import EventLog
 from overseer.messages import Dequeued, PoolInfo, PoolUpdated, Queued, RetryPolicy
 from overseer.metrics import Metrics
 from overseer.pool import Outcome, PoolManager
 from overseer.retry import effective_policy
 from overseer.runs import Launch, Runs
+from overseer.security.principal import Principal
 from overseer.task import Ending, Phase, Requester, Task
 from overseer.tasktable import TaskTable
 from overseer.timers import Timer, Timers
@@ -64,15 +65,17 @@ class Scheduler:
         self._log = log
         self._expiry: Timer | None = None  # for the queued item that grows too old next; hub's lock
 
-    def handler(self, action: str) -> ActionHandler:
+    def handler(self, action: str, principal: Principal) -> ActionHandler:
         """The handler of an action.
 
         Raises:
-            RequestError: there is no such action.
+            RequestError: there is no such action, or ``principal`` may not know of it.
         """
         handler = self._handlers.get(action)
         if handler is None:
             raise RequestError(f"unknown action: {action}")
+        if not principal.sees(action):
+            raise NotPermittedError(f"unknown action: {action}")
         return handler
 
     def start(
@@ -86,7 +89,9 @@ class Scheduler:
         requester: Requester,
     ) -> str:
         """See :meth:`overseer.hub.Hub.start`."""
-        handler = self.handler(action)
+        handler = self.handler(action, requester.principal)
+        if self._config.actions[action].strict_params:
+            self._refuse_undeclared(action, handler, params)
         try:
             handler.validate(dict(params))
         except OverseerError as error:
@@ -113,10 +118,10 @@ class Scheduler:
                 raise RequestError(problem)
         return task.id
 
-    def stop(self, task_id: str) -> None:
+    def stop(self, task_id: str, principal: Principal) -> None:
         """See :meth:`overseer.hub.Hub.stop`."""
         with Mail() as mail, self._lock:
-            task = self._table.find(task_id)
+            task = self._table.find(task_id, principal)
             worker, admitted = self._stop_locked(mail, task, Ending.STOP, "stopped")
         if worker is not None:
             worker.stop()
@@ -125,7 +130,7 @@ class Scheduler:
     def reset(self, task_id: str, requester: Requester) -> None:
         """See :meth:`overseer.hub.Hub.reset`."""
         with self._lock:
-            task = self._table.find(task_id)
+            task = self._table.find(task_id, requester.principal)
             self._refuse_closing_locked()
             if task.phase is not Phase.ERRORED:
                 raise RequestError("task is not errored")
@@ -154,7 +159,7 @@ class Scheduler:
                     stops.append((worker, trim.grace))
             self._watch_queues_locked()
             info = self._pool.info(action)
-            mail.send_all(self._clients, PoolUpdated(action=action, pool=info))
+            self._announce_pool_locked(mail, PoolUpdated(action=action, pool=info))
         for worker, grace in stops:
             worker.stop(grace)
         self._runs.launch_later(admitted)
@@ -190,6 +195,24 @@ class Scheduler:
             if worker is not None:
                 worker.stop(0.0)
 
+    def _announce_pool_locked(self, mail: Mail, event: PoolUpdated) -> None:
+        """Tell every client of a changed pool: of the global one, as much as concerns its actions."""
+        limited = []
+        for client in self._clients:
+            if client.principal.scope is None or (event.action and client.principal.sees(event.action)):
+                mail.send(client, event)
+            elif not event.action:
+                limited.append(client)
+        for client in limited:
+            mail.send(client, replace(event, pool=self._pool.info("", client.principal.scope)))
+
+    def _refuse_undeclared(self, action: str, handler: ActionHandler, params: Mapping[str, str]) -> None:
+        declared = describe_action(self._config, action, handler).params
+        for name in params:
+            if name not in declared:
+                known = ", ".join(declared) or "none"
+                raise RequestError(f"unknown parameter {name!r}; {action} has: {known}")
+
     def _refuse_closing_locked(self) -> None:
         if self._runs.closing:
             raise RequestError("the overseer is shutting down")
@@ -211,7 +234,7 @@ class Scheduler:
             RequestError: it is refused; nothing has changed.
         """
         self._refuse_closing_locked()
-        self._table.refuse_taken(task.id, task.dedupe)
+        self._table.refuse_taken(task.id, task.dedupe, task.requester.principal)
         at = now()
         admission = self._pool.acquire(task.id, task.action, force, at)
         if admission.outcome is Outcome.REFUSED:

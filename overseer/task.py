@@ -21,6 +21,7 @@ from overseer.locks import Rank, lock
 from overseer.messages import RetryPolicy, TaskInfo, TaskMetrics
 from overseer.metrics import Metrics
 from overseer.retry import History
+from overseer.security.principal import ANYONE, Principal
 from overseer.stream import Stream
 from overseer.timers import Timer
 from overseer.timestamps import now
@@ -78,6 +79,10 @@ class Requester:
 
     client: Client | None = None
     request_id: str = ""
+
+    @property
+    def principal(self) -> Principal:
+        return ANYONE if self.client is None else self.client.principal
 
 
 @dataclass(eq=False)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from overseer.clients import Client
 from overseer.config import HistoryConfig
-from overseer.errors import RequestError
+from overseer.errors import NotPermittedError, RequestError
+from overseer.security.principal import ANYONE, Principal
 from overseer.stream import Subscription
 from overseer.task import Phase, Task
 
@@ -36,7 +37,7 @@ class TaskTable:
         # Finished tasks and when they finished (monotonic), oldest first.
         self._finished: dict[str, float] = {}
         self._errored: dict[str, float] = {}
-        # Subscriptions to ids that no task has.
+        # Subscriptions to ids that no task has, or none that the client may see.
         self._unknown: dict[str, dict[Client, Subscription]] = {}
 
     def __iter__(self) -> Iterator[Task]:
@@ -53,23 +54,31 @@ class TaskTable:
     def get(self, task_id: str) -> Task | None:
         return self._tasks.get(task_id)
 
-    def find(self, task_id: str) -> Task:
+    def find(self, task_id: str, principal: Principal = ANYONE) -> Task:
         """The task of that id.
 
         Raises:
-            RequestError: there is none.
+            RequestError: there is none, or ``principal`` may not know of it.
         """
         task = self._tasks.get(task_id)
         if task is None:
             raise RequestError("task not found")
+        if not principal.sees(task.action):
+            raise NotPermittedError("task not found")
         return task
 
-    def refuse_taken(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:
-        """Check that a task may be added.
+    def refuse_taken(
+        self, task_id: str, dedupe: tuple[str, ...] | None, principal: Principal = ANYONE
+    ) -> None:
+        """Check that a task may be added, on behalf of ``principal``.
 
         Raises:
             RequestError: its id is taken, or a task that is the same is in use.
         """
+        known = self._tasks.get(task_id)
+        if known is not None and not principal.sees(known.action):
+            # Ids are common to all. Even a finished task keeps its own from those who cannot see it.
+            raise NotPermittedError("this task_id cannot be used: take another one")
         if task_id in self._in_use:
             raise RequestError("task already running or starting")
         if dedupe is not None and dedupe in self._duplicates:
@@ -77,12 +86,18 @@ class TaskTable:
             raise RequestError(f"duplicate task: already running as {other}", existing_task_id=other)
 
     def add(self, task: Task) -> None:
-        """Add a new task, in place of a finished one of that id; subscribers of the id go on with it."""
+        """Add a new task, in place of a finished one of that id; subscribers of the id go on with it.
+
+        Those that may not see it go on waiting.
+        """
         self.forget(task.id)
+        waiting = self._unknown.get(task.id, {})
         with task.lock:
-            for client, subscription in self._unknown.pop(task.id, {}).items():
+            for client in [each for each in waiting if each.principal.sees(task.action)]:
                 client.waiting.discard(task.id)
-                task.stream.adopt_locked(subscription)
+                task.stream.adopt_locked(waiting.pop(client))
+        if not waiting:
+            self._unknown.pop(task.id, None)
         self._tasks[task.id] = task
         self.take(task)
 
@@ -136,7 +151,7 @@ class TaskTable:
         return None
 
     def subscribe_unknown(self, task_id: str, client: Client, on_lag: str) -> None:
-        """Subscribe to an id that has no task yet.
+        """Subscribe to an id that has no task yet, or none that the client may see.
 
         Raises:
             RequestError: the client waits for too many of them.
@@ -146,16 +161,15 @@ class TaskTable:
 
     def unsubscribe(self, task_id: str, client: Client) -> None:
         """End a client's subscription to an id, if it has one."""
-        task = self._tasks.get(task_id)
-        if task is not None:
-            with task.lock:
-                task.stream.unsubscribe_locked(client)
-        elif task_id in client.waiting:
+        if task_id in client.waiting:
             client.waiting.discard(task_id)
             waiting = self._unknown[task_id]
             del waiting[client]
             if not waiting:
                 del self._unknown[task_id]
+        elif (task := self._tasks.get(task_id)) is not None:
+            with task.lock:
+                task.stream.unsubscribe_locked(client)
 
     def _wait(self, task_id: str, subscription: Subscription) -> bool:
         """Keep a subscription until the id has a task; False when its client waits for too many already."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from overseer.net.outbox import Outbox
+from overseer.security.principal import ANYONE, Principal
+from overseer.security.sessions import SignIn
 
 __all__ = ["ConnectionLimits", "OpenSession", "Peer", "Session"]
 
@@ -16,12 +18,17 @@ class Peer:
     """Who is at the other end.
 
     ``address`` is an IP address without port (an IPv4 one also when it came in over IPv6), for a Unix socket
-    the socket's path, for stdio ``""``. ``uid`` is the user at the other end of a Unix socket.
+    the socket's path, for stdio ``""``. ``uid`` is the user at the other end of a Unix socket,
+    ``certificate`` the names in the certificate that it presented. Once it has been asked, ``principal`` is
+    who it is, and ``sign_in`` the sign-in that it is by, if it is by one.
     """
 
     kind: Literal["tcp", "unix", "stdio"]
     address: str
     uid: int | None = None
+    certificate: tuple[str, ...] = ()
+    principal: Principal = ANYONE
+    sign_in: SignIn | None = None
 
 
 class Session(Protocol):

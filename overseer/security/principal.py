@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -46,6 +46,11 @@ class Principal:
     def sees(self, action: str) -> bool:
         """Whether it knows of this action at all; its tasks, queue and counters are as visible as it is."""
         return self.actions is None or any(fnmatchcase(action, glob) for glob in self.actions)
+
+    @property
+    def scope(self) -> Callable[[str], bool] | None:
+        """:meth:`sees`, or None when it sees every action."""
+        return None if self.actions is None else self.sees
 
     def missing(self, request: str, action: str = "") -> str:
         """The right that a request of this type lacks, as a sentence for its sender; ``""``: none.

@@ -1,0 +1,57 @@
+"""The audit: who asked to start, stop or change something, from where, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from overseer.eventlog import EventLog
+from overseer.messages import Purge, Request, Reset, SetPool, Start, Stop, dump, to_plain
+from overseer.net.session import Peer
+from overseer.timestamps import format_timestamp, now
+
+__all__ = ["Audit"]
+
+_RECORDED = (Start, Stop, Reset, SetPool, Purge)
+
+
+class Audit:
+    """Appends a line of JSON for each such request to a file; an empty path makes an audit that is off.
+
+    A line: ``ts``, ``who`` (a token's name, ``uid N``, ``""`` where nobody is asked), ``from`` (an address,
+    ``unix``, ``stdio``), ``request`` (as it came), ``allowed`` (whether it had the right), and where they
+    apply ``task_id`` (of a start that named none) and ``error`` (why it was refused).
+    """
+
+    def __init__(self, path: str = "") -> None:
+        self._file = EventLog(path, "audit", 0o600)
+
+    def start(self) -> None:
+        """Open the file. Raises OSError when that cannot be done."""
+        self._file.start()
+
+    def reopen(self) -> None:
+        """Open the path anew, for log rotation."""
+        self._file.reopen()
+
+    def close(self) -> None:
+        """Write what is queued and end. Idempotent."""
+        self._file.close()
+
+    def record(
+        self, peer: Peer, request: Request, *, allowed: bool, error: str = "", task_id: str = ""
+    ) -> None:
+        """Record a request that has been dealt with; other requests than those five are let pass."""
+        if not self._file.enabled or not isinstance(request, _RECORDED):
+            return
+        line: dict[str, Any] = {
+            "ts": format_timestamp(now()),
+            "who": peer.principal.name,
+            "from": peer.address if peer.kind == "tcp" else peer.kind,
+            "request": to_plain(request),
+            "allowed": allowed,
+        }
+        if task_id:
+            line["task_id"] = task_id
+        if error:
+            line["error"] = error
+        self._file.write_lines(dump(line) + b"\n")
