@@ -9,7 +9,7 @@ import overseer
 
 
 def say(text):
-    print(f"acme: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"acme: {text}\n")  # one write, for others write too
 
 
 class ServiceHandler(overseer.ServiceHandler):
