@@ -7,7 +7,7 @@ the declarations; nothing about a message is written down a second time.
 
 from __future__ import annotations
 
-from overseer.messages.codec import encode, parse_request
+from overseer.messages.codec import encode, event_from, parse_request
 from overseer.messages.declare import Delivery, dump, to_plain
 from overseer.messages.events import (
     DEQUEUE_REASONS,
@@ -32,6 +32,7 @@ from overseer.messages.events import (
     Tasks,
     Unsubscribed,
 )
+from overseer.messages.kinds import Unreadable
 from overseer.messages.limits import MAX_NAME, MessageLimits
 from overseer.messages.requests import (
     REQUESTS,
@@ -121,10 +122,12 @@ __all__ = [
     "TaskInfo",
     "TaskMetrics",
     "Tasks",
+    "Unreadable",
     "Unsubscribe",
     "Unsubscribed",
     "dump",
     "encode",
+    "event_from",
     "parse_request",
     "to_plain",
 ]

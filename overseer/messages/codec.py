@@ -5,16 +5,17 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from overseer.errors import RequestError
-from overseer.messages.declare import dump, read_fields, to_plain
-from overseer.messages.events import Event
+from overseer.messages.declare import dump, from_plain, read_fields, to_plain
+from overseer.messages.events import EVENTS, Event
 from overseer.messages.kinds import REQUEST_ID, TEXT, Kind, Unreadable, quoted
 from overseer.messages.limits import MessageLimits
 from overseer.messages.requests import REQUESTS, MetricsRequest, Request
 
-__all__ = ["encode", "parse_request"]
+__all__ = ["encode", "event_from", "parse_request"]
 
 _DEFAULT_LIMITS = MessageLimits()
 
@@ -25,6 +26,17 @@ def encode(message: Event | Request) -> bytes:
     Half surrogate pairs in any text become U+FFFD: no text makes this fail.
     """
     return dump(to_plain(message))
+
+
+def event_from(raw: Mapping[str, Any]) -> Event | None:
+    """What a server's message says, the message decoded from JSON; None when it is of a type not known here.
+
+    Raises:
+        Unreadable: it is of a known type and a field is missing or of another shape.
+    """
+    cls = EVENTS.get(raw.get("type", ""))
+    event: Event | None = None if cls is None else from_plain(cls, raw)
+    return event
 
 
 def parse_request(data: str | bytes, limits: MessageLimits = _DEFAULT_LIMITS) -> Request:

@@ -31,6 +31,7 @@ __all__ = [
     "description_of",
     "dump",
     "fields_of",
+    "from_plain",
     "read_fields",
     "to_plain",
 ]
@@ -150,6 +151,37 @@ def read_fields(
     return given
 
 
+@cache
+def _loader(cls: type[Declared]) -> Callable[[Mapping[str, Any]], Any]:
+    """A function from the JSON object that :func:`_writer` made back to the instance."""
+    plan = [
+        (s.attribute, s.name, s.kind.load if s.kind.converts else None, s.required) for s in fields_of(cls)
+    ]
+
+    def load(raw: Mapping[str, Any]) -> Any:
+        given = {}
+        for attribute, name, convert, required in plan:
+            value = raw.get(name)
+            if value is not None:
+                given[attribute] = value if convert is None else convert(value)
+            elif required:
+                raise ValueError(f"{name} is missing")
+        return cls(**given)
+
+    return load
+
+
+def from_plain(cls: type[Declared], raw: Mapping[str, Any]) -> Any:
+    """The instance whose :func:`to_plain` is ``raw``; unknown keys are ignored, words and bounds not checked.
+
+    Raises Unreadable where a field is missing or of another shape.
+    """
+    try:
+        return _loader(cls)(raw)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Unreadable(f"{getattr(cls, 'type', cls.__name__)}: {error}") from None
+
+
 # -- writing
 
 
@@ -216,6 +248,9 @@ class Object(Kind):
     def write(self, value: Any) -> dict[str, Any]:
         return _writer(self.cls)(value)
 
+    def load(self, value: Any) -> Any:
+        return _loader(self.cls)(value)
+
     def schema(self) -> dict[str, Any]:
         return {"$ref": f"#/types/{self.cls.__name__}"}
 
@@ -246,6 +281,9 @@ class MapOf(Kind):
 
     def write(self, value: Mapping[str, Any]) -> dict[str, Any]:
         return {name: None if self.is_null(item) else _writer(self.cls)(item) for name, item in value.items()}
+
+    def load(self, value: Any) -> dict[str, Any]:
+        return {name: None if item is None else _loader(self.cls)(item) for name, item in value.items()}
 
     def schema(self) -> dict[str, Any]:
         return {"type": "map", "value_type": {"$ref": f"#/types/{self.cls.__name__}"}}

@@ -1,7 +1,9 @@
 """What a field may hold: how it is read from JSON, how it is written, and what the documents call it.
 
-A kind is stateless. ``read`` turns a decoded JSON value into the program's own and raises :class:`Unreadable`
-with a plain sentence; ``write`` turns it back. Kinds that hold other dataclasses are in ``declare``.
+A kind is stateless. ``read`` turns a decoded JSON value of a client into the program's own and raises
+:class:`Unreadable` with a plain sentence; ``write`` turns it back; ``load`` is a client's way in, for what a
+server wrote, which may be of a later version and has no bounds. Kinds that hold other dataclasses are in
+``declare``.
 """
 
 from __future__ import annotations
@@ -76,6 +78,10 @@ class Kind:
         raise NotImplementedError
 
     def write(self, value: Any) -> Any:
+        return value
+
+    def load(self, value: Any) -> Any:
+        """What :meth:`write` was given; ValueError or TypeError when ``value`` does not come from it."""
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -215,6 +221,9 @@ class Timestamp(Kind):
     def write(self, value: datetime) -> str:
         return format_timestamp(value)
 
+    def load(self, value: Any) -> datetime:
+        return parse_timestamp(value)
+
 
 class Duration(Kind):
     """Whole nanoseconds; Go's text on the wire."""
@@ -234,6 +243,9 @@ class Duration(Kind):
 
     def write(self, value: int) -> str:
         return format_duration(value)
+
+    def load(self, value: Any) -> int:
+        return parse_duration(value)
 
 
 class TextMap(Kind):
@@ -282,6 +294,9 @@ class ListOf(Kind):
 
     def write(self, value: Any) -> list[Any]:
         return [self.item.write(item) for item in value] if self.item.converts else list(value)
+
+    def load(self, value: Any) -> tuple[Any, ...]:
+        return tuple(map(self.item.load, value))
 
     def schema(self) -> dict[str, Any]:
         return {"type": "array", "items": self.item.schema()}
