@@ -8,16 +8,15 @@ look-up and one f-string. The result is, byte for byte, what ``messages.encode(O
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from json.encoder import encode_basestring
 
-from overseer.net.frames import text_frames, text_header
+from overseer.net.frames import text_header
 
 __all__ = ["EncodedOutput", "output_size"]
 
-# What JSON wants escaped. A batch with none of it and nothing beyond ASCII takes the short way.
-_ESCAPED = re.compile(r'["\\\x00-\x1f]')
+# What JSON wants escaped.
+_ESCAPED = bytes(range(0x20)) + b'"\\'
 
 
 def output_size(lines: list[str], task_id: str) -> int:
@@ -72,31 +71,44 @@ class EncodedOutput:
     @cached_property
     def websocket(self) -> bytes:
         """The messages as WebSocket text frames, one after the other."""
-        text = "".join(self._lines)
-        if text.isascii() and self._head.isascii() and not _ESCAPED.search(text):
-            return self._plain_frames()
-        return text_frames(self.payloads)
+        # In the texts here a character stands for a byte (Latin-1): a length is a length on the wire.
+        lines, head = self._lines, _as_bytes(self._head)
+        text = "".join(lines)
+        if not text.isascii():
+            lines = [_as_bytes(line) for line in lines]
+        # Mostly nothing needs escaping, and asking once for all lines is quicker than escaping each.
+        data = text.encode("utf-8", "replace")
+        quoted = len(data.translate(None, _ESCAPED)) < len(data)
+        if quoted:
+            lines = [encode_basestring(line) for line in lines]
+        else:
+            head += '"'
+        middle = self._middle if quoted else f'"{self._middle}'
+        return _frames(head, lines, middle, self.first_seq, self._tail).encode("latin-1")
 
-    def _plain_frames(self) -> bytes:
-        """The frames of lines that are ASCII with nothing to escape: a character is a byte of the payload."""
-        frames: list[str] = []
-        lines, seq = self._lines, self.first_seq
-        while lines:
-            # Seqs with as many digits at a time, so that a line's length alone decides its frame's header.
-            digits = len(str(seq))
-            count = min(len(lines), 10**digits - seq)
-            same, lines = lines[:count], lines[count:]
-            around = len(self._head) + 2 + len(self._middle) + digits + len(self._tail)
-            starts = {length: self._frame_start(around + length) for length in set(map(len, same))}
-            end = f'"{self._middle}'
-            tail = self._tail
-            frames += [
-                f"{starts[len(line)]}{line}{end}{number}{tail}" for number, line in enumerate(same, seq)
-            ]
-            seq += count
-        # Latin-1 maps the header's characters 0 to 255 to those bytes; the rest is ASCII.
-        return "".join(frames).encode("latin-1")
 
-    def _frame_start(self, length: int) -> str:
-        """Frame header and what comes before the line, for a payload of ``length`` bytes, as Latin-1."""
-        return f'{text_header(length).decode("latin-1")}{self._head}"'
+def _frames(head: str, lines: list[str], middle: str, seq: int, tail: str) -> str:
+    """A frame around head, line, middle, seq and tail, for each line."""
+    frames: list[str] = []
+    while lines:
+        # Seqs with as many digits at a time, so that a line's length alone decides its frame's header.
+        digits = len(str(seq))
+        count = min(len(lines), 10**digits - seq)
+        same, lines = lines[:count], lines[count:]
+        around = len(head) + len(middle) + digits + len(tail)
+        starts = {length: _frame_start(around + length, head) for length in set(map(len, same))}
+        frames += [
+            f"{starts[len(line)]}{line}{middle}{number}{tail}" for number, line in enumerate(same, seq)
+        ]
+        seq += count
+    return "".join(frames)
+
+
+def _frame_start(length: int, head: str) -> str:
+    """The header of a frame whose payload has ``length`` bytes, and the payload's head."""
+    return text_header(length).decode("latin-1") + head
+
+
+def _as_bytes(text: str) -> str:
+    """Text to text in which each character stands for a byte of its UTF-8."""
+    return text.encode("utf-8", "replace").decode("latin-1")
