@@ -461,6 +461,7 @@ def test_states_are_true_when_they_are_announced(client: WsClient) -> None:
     started = client.expect("started", task_id="b")
     info = _info(client, "b")
     assert (info["state"], info["worker_state"], info["current_pid"]) == ("active", "running", started["pid"])
+    assert "queued_at" not in info
     assert client.request("pool_info", action="single")["pool"] == {
         "limit": 1,
         "running": 1,

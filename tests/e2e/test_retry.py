@@ -29,6 +29,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         "until it works": shell(f"test -e {flag}", retry={"restart_delay": "10ms", "error_threshold": 1}),
         "slowly": shell("echo run; sleep 0.3; exit 1"),
         "merged": shell("exit 1", retry={"restart_delay": "10ms", "restart_jitter": "20ms"}),
+        "second time": shell("mkdir once && exit 1; echo up; exec sleep 60", task_pool={"limit": 1}),
         "limited": {**shell("exit 1", retry={"restart_delay": "1h"}), "task_pool": {"limit": 1}},
     }
     # What an action's own policy leaves unset comes from here.
@@ -189,20 +190,32 @@ def test_exits_that_have_left_the_window_count_no_more(client: WsClient) -> None
 
 
 def test_a_reset_runs_over_the_limit_and_counts_as_running(client: WsClient) -> None:
-    client.send("start", action="limited", task_id="r1", retry_policy={"error_threshold": 1})
-    client.expect("errored", task_id="r1")
-    client.send("start", action="limited", task_id="r2")
-    client.expect("restarting", task_id="r2")
+    def running() -> int:
+        return int(client.request("pool_info", action="second time")["pool"]["running"])
+
+    client.send("start", action="second time", task_id="r1", retry_policy={"error_threshold": 1})
+    assert client.expect("errored", task_id="r1")["exit_count"] == 1
+    assert running() == 0
+    client.request("start", action="second time", task_id="r2")
     assert client.request("reset", task_id="r2")["message"] == "task is not errored"
-    client.settle()
-    client.send("reset", task_id="r1")
-    events = client.collect("errored", task_id="r1")
-    assert [event["type"] for event in events] == ["started", "exited", "errored"]
-    # Its history was cleared, else this one would be the second exit.
-    assert events[-1]["exit_count"] == 1
-    assert client.request("pool_info", action="limited")["pool"]["running"] == 1
-    client.send("stop", task_id="r2")
-    client.expect("dequeued", task_id="r2")
+    assert client.request("reset", task_id="r1")["type"] == "started"
+    assert running() == 2
+    for task_id in ("r1", "r2"):
+        client.send("stop", task_id=task_id)
+        client.expect("exited", task_id=task_id)
+        # One too many is still running after the first of them.
+        assert client.request("start", action="second time", task_id="r3")["type"] == (
+            "error" if task_id == "r1" else "started"
+        )
+    client.send("stop", task_id="r3")
+
+
+def test_a_reset_clears_the_history(client: WsClient) -> None:
+    client.send("start", action="fails", task_id="cleared", retry_policy={"error_threshold": 2})
+    for _ in range(2):
+        assert client.expect("errored", task_id="cleared")["exit_count"] == 2
+        client.send("reset", task_id="cleared")
+    assert client.expect("errored", task_id="cleared")["exit_count"] == 2
 
 
 def test_a_reset_that_cannot_start_is_refused_and_the_task_stays_errored(

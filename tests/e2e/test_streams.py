@@ -103,6 +103,9 @@ def test_the_ring_keeps_the_last_100_events_and_replay_goes_to_the_caller_only(
         assert events[:-1] == outputs[-99:]
         other.send("replay", task_id=task_id, since_seq=248)
         assert [event.get("seq") for event in other.settle()] == [249, 250, None]
+        other.send("replay", task_id=task_id, since=outputs[-1]["ts"])
+        last = [output for output in outputs[-99:] if output["ts"] == outputs[-1]["ts"]]
+        assert other.settle() == [*last, exited]
         other.send("replay", task_id=task_id, since=exited["ts"])
         assert other.settle()[-1] == exited
         other.send("replay", task_id=task_id, since="2999-01-01T00:00:00Z")
