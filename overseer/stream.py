@@ -83,10 +83,15 @@ class Stream:
             subscription.client.outbox.flush()
 
     def publish_locked(self, mail: Mail, event: Event, *, besides: Client | None = None) -> None:
-        """Send a lifecycle event to every subscriber, ``besides`` one; an ``exited`` is kept."""
+        """Send a lifecycle event to every subscriber, ``besides`` one; an ``exited`` is kept.
+
+        Who missed lines before it is told of them first, so that ``exited`` is the last of its run.
+        """
         if isinstance(event, Exited):
             self.ring.add_exit(event, self.last_seq)
         self._log.write(mail.encode(event))
+        for subscription in self.subscribers.values():
+            self._tell_gap_locked(mail, subscription)
         mail.send_all([client for client in self.subscribers if client is not besides], event)
 
     def subscribe_locked(self, client: Client, on_lag: str) -> None:
@@ -150,6 +155,7 @@ class Stream:
             if subscription.lossless or (not subscription.gap_from and outbox.has_room(size)):
                 outbox.append(encoded, output=True)
                 continue
+            self._metrics.count("dropped_lines", self._action, self.last_seq - encoded.first_seq + 1)
             subscription.gap_to = self.last_seq
             if not subscription.gap_from:
                 subscription.gap_from = encoded.first_seq
@@ -158,9 +164,11 @@ class Stream:
     def _end_gap(self, subscription: Subscription) -> None:
         """The client takes data again: tell it what it missed, and go on with the next batch."""
         with Mail() as mail, self._lock:
-            if not subscription.gap_from:
-                return
-            mail.send(
-                subscription.client, Gap(self._task_id, subscription.gap_from, subscription.gap_to, now())
-            )
-            subscription.gap_from = subscription.gap_to = 0
+            self._tell_gap_locked(mail, subscription)
+
+    def _tell_gap_locked(self, mail: Mail, subscription: Subscription) -> None:
+        if not subscription.gap_from:
+            return
+        gap = Gap(self._task_id, subscription.gap_from, subscription.gap_to, now())
+        mail.send(subscription.client, gap)
+        subscription.gap_from = subscription.gap_to = 0
