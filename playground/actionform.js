@@ -64,8 +64,7 @@ export class ActionForm {
       params.length ? null : h("p.hint", null, "This action takes no parameters."),
       this.#more(),
       this.#problem,
-      h("div.row", null, this.#button, h("label.check", null, this.#open, "Show its output"), allowed("start") ? null : h("span.hint", null, "Your role may not start tasks.")),
-      h("p.hint", null, "Enter starts; Ctrl+Enter does too, from anywhere in the form."),
+      h("div.row.go", null, this.#button, h("label.check", null, this.#open, "Show its output"), h("span.hint", null, allowed("start") ? "Enter starts, Ctrl+Enter too" : "Your role may not start tasks.")),
     );
   }
 

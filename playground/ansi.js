@@ -41,7 +41,7 @@ export function pieces(text, style) {
   return shown;
 }
 
-/** Classes for a style, and colours that are no class: {names: [...], fg, bg}. */
+/** Classes for a style, and the colours that are not among the sixteen: {names: [...], fg, bg}. */
 export function look(style) {
   const names = [];
   for (const name of ["bold", "dim", "italic", "underline", "strike"]) if (style[name]) names.push(`a-${name}`);
@@ -53,6 +53,8 @@ export function look(style) {
   const named = (colour) => typeof colour === "number";
   if (named(fg)) names.push(`a-f${fg}`);
   if (named(bg)) names.push(`a-b${bg}`);
+  if (fg && !named(fg)) names.push("a-fg");
+  if (bg && !named(bg)) names.push("a-bg");
   return { names, fg: named(fg) ? "" : (fg ?? ""), bg: named(bg) ? "" : (bg ?? "") };
 }
 

@@ -89,11 +89,11 @@ function address() {
 async function nameThePage(manifest) {
   app.about = manifest;
   at("version").textContent = `${manifest.protocol} ${manifest.version}`;
-  at("description").textContent = manifest.description ?? "";
   try {
     const { info } = await (await fetch("/openapi.json")).json();
     at("name").textContent = info.title;
     app.title = info.title;
+    at("description").textContent = info.description ?? "";
   } catch {
     app.title = at("name").textContent;
   }

@@ -27,6 +27,7 @@ export class Console {
   #shown = [];
   #lines = 0;
   #own = false; // show what the page asks by itself
+  #output = true; // show output
   #held = false;
   #search = "";
   #selected = null;
@@ -56,12 +57,12 @@ export class Console {
       this.#search = search.value.toLowerCase();
       this.#draw();
     });
-    const toggle = (text, title, act) => {
-      const button = h("button.toggle", { type: "button", "aria-pressed": "false", title }, text);
+    const toggle = (text, title, act, on = false) => {
+      const button = h("button.toggle", { type: "button", "aria-pressed": String(on), title }, text);
       button.addEventListener("click", () => {
-        const on = button.getAttribute("aria-pressed") !== "true";
-        button.setAttribute("aria-pressed", String(on));
-        act(on);
+        const next = button.getAttribute("aria-pressed") !== "true";
+        button.setAttribute("aria-pressed", String(next));
+        act(next);
         this.#draw();
       });
       return button;
@@ -83,6 +84,7 @@ export class Console {
         null,
         search,
         toggle("the page's own", "Show also what the page asks by itself, every second", (on) => (this.#own = on)),
+        toggle("output", "Show lines of output", (on) => (this.#output = on), true),
         toggle("hold", "Keep the list as it is", (on) => (this.#held = on)),
         iconButton("purge", "Clear the list", () => this.#clear()),
         this.#size,
@@ -119,11 +121,16 @@ export class Console {
 
   #paint() {
     if (this.#place.hidden) return;
-    this.#shown = this.#entries.filter((entry) => (this.#own || !entry.own) && (!this.#search || textOf(entry).toLowerCase().includes(this.#search)));
+    this.#shown = this.#entries.filter((entry) => this.#wanted(entry));
     setText(this.#size, many(this.#shown.length, "message"));
     this.#list.setCount(this.#shown.length);
     if (this.#following) this.#list.toEnd();
     this.#list.paintNow();
+  }
+
+  #wanted(entry) {
+    if ((entry.own && !this.#own) || (entry.message?.lines && !this.#output)) return false;
+    return !this.#search || textOf(entry).toLowerCase().includes(this.#search);
   }
 
   #show(row, at) {

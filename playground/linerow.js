@@ -53,8 +53,8 @@ export function showRow(row, { line, sub }, { pattern, times, fold }) {
     const { names, fg, bg } = look(piece.style);
     const span = h(["span", ...names].join("."), null, parts);
     // Through the object model, which the page's policy allows; a style attribute it would not.
-    if (fg) span.style.color = fg;
-    if (bg) span.style.backgroundColor = bg;
+    if (fg) span.style.setProperty("--a-fg", fg);
+    if (bg) span.style.setProperty("--a-bg", bg);
     nodes.push(span);
   }
   if (cut) nodes.push(h("span.more", null, ` … ${line.text.length - LONGEST} more characters`));

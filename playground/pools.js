@@ -50,8 +50,8 @@ export class Pools {
       queueBox: h("div.meter.thin", { "aria-hidden": "true" }),
       numbers: h("p.numbers"),
       queue: h("ol.queue"),
-      limit: h("input", { id: ids.limit, type: "number", min: "0", inputmode: "numeric" }),
-      size: h("input", { id: ids.queue, type: "number", min: "0", inputmode: "numeric", placeholder: "unchanged" }),
+      limit: h("input", { id: ids.limit, type: "number", min: "0", inputmode: "numeric", title: "0: any number" }),
+      size: h("input", { id: ids.queue, type: "number", min: "0", inputmode: "numeric", placeholder: "–", title: "Stays as it is when empty; 0: any number" }),
       purge: iconButton("purge", `Purge the queue of ${name || "every action"}`, () => this.#purge(name), { text: "Purge", kind: "danger" }),
     };
     card.places.append(card.bar);
@@ -73,7 +73,7 @@ export class Pools {
             { onsubmit: resize },
             h("label", { for: ids.limit }, "Limit"),
             card.limit,
-            h("label", { for: ids.queue }, "Queue size"),
+            h("label", { for: ids.queue }, "Queue"),
             card.size,
             h("button", null, "Resize"),
             card.purge,
@@ -93,7 +93,7 @@ export class Pools {
     card.places.setAttribute("aria-valuemax", most);
     const size = this.#app.store.action(name)?.task_pool.queue?.size;
     card.queueBar.style.width = `${waiting ? Math.max(3, Math.min(100, (waiting / (size || Math.max(waiting, 20))) * 100)) : 0}%`;
-    const text = `${count(running)} of ${limit ? count(limit) : "any number"} running, ${count(waiting)} waiting`;
+    const text = `${count(running)}${limit ? ` of ${count(limit)}` : ""} running${limit ? "" : ", no limit"}, ${count(waiting)} waiting`;
     setText(card.numbers, text);
     card.places.setAttribute("aria-valuetext", text);
     if (document.activeElement !== card.limit) card.limit.value = limit;

@@ -9,8 +9,8 @@
 //
 // A chunk: {type: "output", task_id, pid, stream, ts, seq (of the first), lines: [...], truncated}.
 
-const BATCH = 4000; // lines in one batch: a few milliseconds of work for the page
-const CHUNK = 1000; // lines in one chunk
+const BATCH = 2000; // lines in one batch: a few milliseconds of work for the page
+const CHUNK = 500; // lines in one chunk
 const HELD = 200_000; // lines kept for a page that does not take them; older ones are let go, and it will see the gap
 const RETRY = [300, 600, 1200, 2500, 5000]; // ms, each plus a random part
 

@@ -59,7 +59,6 @@ export class Tasks {
 
   focus() {
     this.#table.focus();
-    if (!this.#selected && this.#rows.length) this.#select(0);
   }
 
   focusSearch() {
@@ -101,6 +100,7 @@ export class Tasks {
       "aria-colcount": COLUMNS.length + 1,
       "aria-keyshortcuts": "Enter x r",
       onkeydown: (event) => this.#key(event),
+      onfocus: () => this.#selected || this.#select(0),
     };
     this.#table = h("div.table", grid, head, this.#scroller);
     this.#body = h("div.tasks-body", null, h("div.table-box", null, this.#table, this.#empty));

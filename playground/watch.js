@@ -40,6 +40,7 @@ export class Watch {
         fresh: false, // a first start was announced: the next line may be line 1 of a new task
         away: false, // the connection was lost since
         syncing: false, // lines are not taken until the answer to a subscribe
+        catching: false, // lines were skipped; the last of them are on their way
         exits: new Set(), // those that are in the log
         signal: "",
         listeners: new Set(),
@@ -130,6 +131,7 @@ export class Watch {
       const back = seat.away;
       seat.away = false;
       seat.syncing = false;
+      seat.catching = false;
       if (!reply.created_at) {
         if (back) seat.log.addNote(KIND.bad, "connected again; the server does not know this task any more", now());
         seat.createdAt = "";
@@ -173,8 +175,10 @@ export class Watch {
     if (seat.fresh && gap.from_seq <= seat.lastSeq) this.#anew(seat, "a new task of the same name");
     seat.fresh = false;
     if (gap.to_seq <= seat.lastSeq) return;
-    this.#missing(seat, seat.lastSeq + 1, gap.to_seq, gap.ts);
-    seat.lastSeq = gap.to_seq;
+    // The end of what was skipped may be the end of all, and that is what one wants to see: ask for what the
+    // server still has. The hole before it is noted when the next line comes, from whichever side.
+    seat.catching = true;
+    this.#subscribe(seat);
   }
 
   #missing(seat, from, to, ts) {
@@ -194,7 +198,8 @@ export class Watch {
 
   #exited(seat, event) {
     const key = `${event.pid} ${event.ts}`;
-    if (seat.exits.has(key)) return; // it comes again behind the last line after a reconnect
+    // It comes again behind the last stored line.
+    if (seat.catching || seat.exits.has(key)) return;
     seat.exits.add(key);
     seat.signal = event.signal ?? "";
     const how = event.signal ? `ended by ${event.signal}` : `exit code ${event.exit_code}`;
