@@ -160,7 +160,7 @@ class VirtualWorker(Worker):
                     self._changed.notify_all()
                 if not self._abandoned:
                     return
-            self._event(f"task {self.task_id}: its function ignores its stop and is abandoned")
+            self._event("its function ignores its stop and is abandoned")
             self._finish(-1)
         except BaseException:
             _log.exception("task %s: its stop failed", self.task_id)

@@ -246,7 +246,7 @@ class OSWorker(Worker):
             # Asked at once: the number is free for others only when no member is left.
             survivors = self._policy.kill_mode != "leader" and _send_to_group(self.pid, 0)
         if status is None:
-            self._event(f"task {self.task_id}: its exit status is lost: other code in this program took it")
+            self._event("its exit status is lost: other code in this program took it")
             return -1, "", survivors
         if status.si_code == os.CLD_EXITED:
             return status.si_status, "", survivors
@@ -336,8 +336,8 @@ class OSWorker(Worker):
     def _report(self, ended: bool, ending: Ending) -> None:
         if not ended:
             pids = ", ".join(map(str, ending.left)) or str(self.pid)
-            text = f"task {self.task_id}: processes that SIGKILL does not end are left: {pids}"
-            _log.warning("%s", text)
+            text = f"processes that SIGKILL does not end are left: {pids}"
+            _log.warning("task %s: %s", self.task_id, text)
             self._event(text)
 
 

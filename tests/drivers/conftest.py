@@ -113,13 +113,13 @@ FAULTY_ACTIONS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def daemon() -> Iterator[Daemon]:
     with Daemon(actions=ACTIONS, program=PROGRAM, environment=ENVIRONMENT) as daemon:
         yield daemon
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def faulty_daemon() -> Iterator[Daemon]:
     """One whose drivers have bugs; their tracebacks are in its log."""
     daemon = Daemon(actions=FAULTY_ACTIONS, program=PROGRAM, environment=ENVIRONMENT).start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import WsClient
+from tests.harness import Daemon, WsClient
 
 
 def said(outputs: list[dict]) -> list[tuple[str, str]]:
@@ -73,12 +73,14 @@ def test_lines_follow_the_rules_of_a_pipe(client: WsClient) -> None:
     assert half.startswith("half \ufffd")
 
 
-def test_one_that_ignores_its_stop_is_given_up_after_the_grace(client: WsClient) -> None:
+def test_one_that_ignores_its_stop_is_given_up_after_the_grace(client: WsClient, daemon: Daemon) -> None:
     client.request("start", action="ignoring", task_id="deaf")
     client.expect("output", data="ready")
     client.send("stop", task_id="deaf")
     exited = client.expect("exited", timeout=0.9, task_id="deaf")
     assert (exited["exit_code"], exited["intentional"]) == (-1, True)
+    line = daemon.wait_stderr("ignores its stop")
+    assert line.endswith(": task deaf: its function ignores its stop and is abandoned")
     # Its id is free, and what the abandoned thread still sends reaches nobody.
     client.run("count", task_id="deaf", params={"to": "0"})
     client.request("start", action="ignoring", task_id="deaf")
