@@ -317,7 +317,8 @@ class Hub:
     # Services and shutdown
 
     def start_services(self) -> None:
-        """Start the thread of each handler that is a service."""
+        """Start the thread of each handler that is a service, and the timers'."""
+        self._timers.start()
         for name, handler in self._handlers.items():
             if isinstance(handler, ServiceHandler):
                 # A daemon: one that ignores its stop event must not keep the process alive.

@@ -41,7 +41,7 @@ class Timer:
 
 
 class Timers:
-    """A heap of calls and the thread that makes them, started with the first one."""
+    """A heap of calls and the thread that makes them, started with the first one at the latest."""
 
     def __init__(self, name: str = "timers") -> None:
         self._name = name
@@ -52,6 +52,15 @@ class Timers:
         self._cancelled = 0  # entries in the heap that are void; swept when they outnumber the rest
         self._thread: threading.Thread | None = None
         self._closed = False
+
+    def start(self) -> None:
+        """Start the thread now, while there surely can be one, and not with the first call.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        with self._changed:
+            self._start_locked()
 
     def schedule(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback()`` on the timers' thread in ``delay`` seconds; never after :meth:`close`."""
@@ -65,11 +74,8 @@ class Timers:
                 timer.callback = None
                 return timer
             heapq.heappush(self._heap, (timer.when, next(self._order), timer))
-            if self._thread is None:
-                # A daemon: an embedding program that forgets close() must still be able to end.
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
-            elif self._heap[0][2] is timer:
+            self._start_locked()
+            if self._heap[0][2] is timer:
                 self._changed.notify()
         return timer
 
@@ -82,6 +88,13 @@ class Timers:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+
+    def _start_locked(self) -> None:
+        if self._thread is None and not self._closed:
+            # A daemon: an embedding program that forgets close() must still be able to end.
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _cancel(self, timer: Timer) -> None:
         with self._changed:

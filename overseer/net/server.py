@@ -85,7 +85,12 @@ class Server:
         return self._listener.address
 
     def start(self) -> None:
-        """Begin to accept; the address is taken since construction."""
+        """Begin to accept; the address is taken since construction.
+
+        The threads that all clients share are started here: later there may be none to be had.
+        """
+        self._service.timers.start()
+        self._writer.start()
         self._acceptor.start()
 
     def stop_accepting(self) -> None:

@@ -26,7 +26,7 @@ _SENDS = 16  # calls in a row, before others get their turn
 
 
 class Writer:
-    """The thread that goes on sending where a socket was full; started with the first such socket."""
+    """The thread that goes on sending where a socket was full; started with the first such one at the latest."""
 
     def __init__(self, name: str = "net-writer") -> None:
         self._name = name
@@ -40,6 +40,15 @@ class Writer:
         self._epoll.register(self._wake, select.EPOLLIN)
         self._thread: threading.Thread | None = None
         self._closed = False
+
+    def start(self) -> None:
+        """Start the thread now, while there surely can be one, and not with the first full socket.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        with self._lock:
+            self._start_locked()
 
     def add(self, fd: int, outbox: SocketOutbox) -> None:
         """Know the outbox of an open descriptor."""
@@ -56,10 +65,7 @@ class Writer:
             else:
                 self._epoll.register(fd, select.EPOLLOUT | select.EPOLLONESHOT)
                 self._registered.add(fd)
-            if self._thread is None:
-                # A daemon: an embedding program that forgets close() must still be able to end.
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+            self._start_locked()
 
     def forget(self, fd: int) -> None:
         """The descriptor is about to be closed."""
@@ -81,6 +87,13 @@ class Writer:
             thread.join()
         self._epoll.close()
         self._wake.close()
+
+    def _start_locked(self) -> None:
+        if self._thread is None and not self._closed:
+            # A daemon: an embedding program that forgets close() must still be able to end.
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _run(self) -> None:
         while True:
