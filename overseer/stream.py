@@ -29,13 +29,18 @@ __all__ = ["Stream", "Subscription"]
 class Subscription:
     """One client's wish to hear of one task id; it outlives the tasks that bear the id."""
 
-    __slots__ = ("client", "gap_from", "gap_to", "lossless")
+    __slots__ = ("client", "ended", "gap_from", "gap_to", "lossless")
 
     def __init__(self, client: Client, on_lag: str) -> None:
         self.client = client
         self.lossless = (on_lag or client.on_lag) != "drop"
+        self.ended = False
         self.gap_from = 0  # the first line skipped since the client fell behind; 0: it keeps up
         self.gap_to = 0
+
+    def waits_no_more(self) -> bool:
+        """Whether the stream need not wait for this client, as it had to."""
+        return self.ended or not self.lossless
 
 
 class Stream:
@@ -78,7 +83,7 @@ class Stream:
                         self._log.write(encoded)
                         self._append_output_locked(subscribers, encoded, size)
                     break
-            full.client.outbox.wait_for_room()
+            full.client.outbox.wait_for_room(unless=full.waits_no_more)
         for subscription in subscribers:
             subscription.client.outbox.flush()
 
@@ -101,12 +106,15 @@ class Stream:
             self.subscribers[client] = Subscription(client, on_lag)
         elif on_lag:
             known.lossless = on_lag != "drop"
+            client.outbox.look_again()
 
     def unsubscribe_locked(self, client: Client) -> None:
         """Remove a subscriber, if it is one; nothing is sent to it for this stream from now on."""
         subscription = self.subscribers.pop(client, None)
         if subscription is not None:
             subscription.gap_from = 0
+            subscription.ended = True
+            client.outbox.look_again()
 
     def adopt_locked(self, subscription: Subscription) -> None:
         """Go on with a subscription from before this stream."""

@@ -6,8 +6,9 @@ Everything a connection sends passes its outbox, in the order of the appends. Th
   for the longest line must fit. Once there was no room, there is none until half the bound is free again, so
   that producers and client do not take turns by the byte.
 - Replies and lifecycle events never ask. More than four times the bound of them pending: closed with 1013.
-- Over half for ``stall_timeout``: closed with 1013. From a third of that time on there is no room for output,
-  so that a client which does read, only not fast, gets below half in time.
+- Over half, or without room for what waits to be appended, for ``stall_timeout``: closed with 1013. From a
+  third of that time on there is no room for output, so that a client which does read, only not fast, gets
+  below half in time.
 - A close lets what is pending go out first (1013 drops it, as far as whole frames allow), then the close
   frame; the connection is cut when that took longer than ``close_timeout``.
 """
@@ -66,7 +67,8 @@ class Outbox(ABC):
         self._pending = 0  # bytes of all chunks that have not left
         self._replies = 0  # bytes of the chunks that are not output
         self._full = False  # there was no room, and half the bound is not free yet
-        self._over_since: float | None = None  # since when more than half is pending (monotonic)
+        self._refused = 0  # the size of the biggest output that there was no room for since it was full
+        self._over_since: float | None = None  # since when full or more than half pending (monotonic)
         self._stall_watched = False  # a timer will look at _over_since
         self._sending = False  # a thread is sending what it took; only it may take
         self._drop_then: bytes | None = None  # drop when that send has ended, then send these bytes
@@ -104,20 +106,33 @@ class Outbox(ABC):
         with self._changed:
             if self._closing or self._pending == 0:
                 return True
-            if self._full:
-                return False
-            lingers = (
-                self._over_since is not None
-                and time.monotonic() - self._over_since > self._stall_timeout / 3
-            )
-            self._full = lingers or self._pending + size > self._bound
-            return not self._full
+            if not self._full:
+                now = time.monotonic()
+                lingers = self._over_since is not None and now - self._over_since > self._stall_timeout / 3
+                if not lingers and self._pending + size <= self._bound:
+                    return True
+                self._full = True
+                if self._over_since is None:  # little is pending, but too much for what is to come beside it
+                    self._over_since = now
+            self._refused = max(self._refused, size)
+            return False
 
-    def wait_for_room(self, timeout: float | None = None) -> bool:
-        """Wait until :meth:`has_room` is worth asking again or it closed; False: ``timeout`` (s) passed."""
+    def wait_for_room(
+        self, timeout: float | None = None, *, unless: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Wait until :meth:`has_room` is worth asking again or it closed; False: ``timeout`` (s) passed.
+
+        ``unless`` ends the wait as well; it is asked at :meth:`look_again`, under a lock, so must take none.
+        """
         assert_none_held("waiting for a client")
+        self._watch_stall()
         with self._changed:
-            return self._changed.wait_for(lambda: not self._full or self._closing, timeout)
+            return self._changed.wait_for(lambda: not self._full or self._closing or unless(), timeout)
+
+    def look_again(self) -> None:
+        """What those who wait for room say with ``unless`` may have changed."""
+        with self._changed:
+            self._changed.notify_all()
 
     def on_room(self, callback: Callable[[], None]) -> None:
         """Call ``callback()`` once, with no locks held, when no more than half is pending or it closed.
@@ -207,7 +222,9 @@ class Outbox(ABC):
         if self._drop_then is not None:
             last, self._drop_then = self._drop_then, None
             self._drop_locked(last)
-        if self._pending <= self._half:
+        if self._pending <= self._half and (
+            not self._pending or self._pending + self._refused <= self._bound
+        ):
             return self._freed_locked()
         self._changed.notify_all()  # for wait_until_bounded
         return []
@@ -253,6 +270,7 @@ class Outbox(ABC):
 
     def _freed_locked(self) -> list[Callable[[], None]]:
         self._full = False
+        self._refused = 0
         self._over_since = None
         self._changed.notify_all()
         callbacks, self._on_room = self._on_room, []

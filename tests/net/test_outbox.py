@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -168,6 +169,34 @@ def test_who_lingers_over_half_gets_no_more_output_until_it_is_below(new: New) -
     assert outbox.has_room(100)
 
 
+def test_room_for_something_big_comes_when_it_fits_beside_what_is_pending(new: New) -> None:
+    outbox = new()
+    outbox._append(b"x" * 400, True)
+    assert not outbox.has_room(700)
+    outbox.send(50)
+    assert not outbox.wait_for_room(timeout=0.01)
+    outbox.send(50)
+    assert outbox.wait_for_room(timeout=5)
+    assert outbox.has_room(700)
+
+
+def test_who_waits_for_room_may_be_told_that_there_is_no_need(new: New) -> None:
+    outbox = new()
+    outbox._append(b"x" * 1000, True)
+    assert not outbox.has_room(1)
+    over = threading.Event()
+    waiter = threading.Thread(target=outbox.wait_for_room, kwargs={"unless": over.is_set})
+    waiter.start()
+    outbox.look_again()
+    waiter.join(0.05)
+    assert waiter.is_alive()
+    over.set()
+    outbox.look_again()
+    waiter.join(5)
+    assert not waiter.is_alive()
+    assert not outbox.has_room(1)
+
+
 def test_on_room_is_called_once_when_half_is_free(new: New) -> None:
     outbox = new()
     calls: list[int] = []
@@ -204,6 +233,8 @@ def test_on_room_after_a_refusal_waits_for_bytes_to_leave_even_below_half(new: N
     called = threading.Event()
     outbox.on_room(called.set)
     assert not called.wait(0.02)
+    outbox.send(99)
+    assert not called.is_set()
     outbox.send(1)
     assert called.is_set()
 
@@ -273,6 +304,19 @@ def test_over_half_for_the_stall_timeout_closes_with_1013(new: New) -> None:
     for _ in range(3):
         outbox.send(0)
     assert closed.wait(5)
+    assert outbox.close_code == 1013
+
+
+def test_who_is_in_the_way_of_something_big_for_the_stall_timeout_is_closed_too(new: New) -> None:
+    """Less than half is pending, but what waits does not fit beside it; a trickle does not count."""
+    outbox = new(stall_timeout=0.3)
+    outbox._append(b"x" * 400, True)
+    assert not outbox.has_room(800)
+    begun = time.monotonic()
+    while not outbox.closed:
+        assert time.monotonic() - begun < 5
+        if not outbox.wait_for_room(timeout=0.02):
+            outbox.send(1)
     assert outbox.close_code == 1013
 
 
