@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib.resources
 import logging
 import os
@@ -132,6 +133,8 @@ class _Daemon:
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
         processes.raise_file_limit()
+        # What start-up made is here to stay: without it, a full collection takes 1 ms instead of 30.
+        gc.freeze()
         self._log.start()
         self._audit.start()
         self._server.start()
