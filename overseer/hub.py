@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -18,6 +19,7 @@ from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
 from overseer.errors import NotPermittedError, RequestError, SubmitError
 from overseer.eventlog import EventLog
+from overseer.figures import ClientFigures, Figures, PoolFigures
 from overseer.locks import Rank, lock
 from overseer.messages import (
     ActionInfo,
@@ -46,6 +48,7 @@ _log = logging.getLogger(__name__)
 
 # Seconds that a service driver is given to return when it is told to.
 _SERVICE_GRACE = 1.0
+_TRY_AGAIN_LATER = 1013  # the close code of a client that did not read
 
 
 class Hub:
@@ -113,6 +116,8 @@ class Hub:
     def disconnect(self, client: Client) -> None:
         """A client is gone; its tasks go on."""
         self._clients.remove(client)
+        if client.outbox.close_code == _TRY_AGAIN_LATER:
+            self._metrics.count("stalled_clients", "")
         with self._lock:
             for task_id in client.task_ids:
                 self._table.unsubscribe(task_id, client)
@@ -314,6 +319,35 @@ class Hub:
         with task.lock:
             return task.metrics_locked()
 
+    def figures(self) -> Figures:
+        """Everything that can be counted or measured, of all actions that there are or were."""
+        counters = self._metrics.counters()
+        waits, runs = self._metrics.histograms()
+        with self._lock:
+            tasks: dict[str, Counter[str]] = {action: Counter() for action in self._handlers}
+            for task in self._table:
+                tasks.setdefault(task.action, Counter())[task.phase.name] += 1
+            pools = {action: _pool_figures(self._pool.info(action)) for action in self._handlers}
+            pool = _pool_figures(self._pool.info())
+        outboxes = [client.outbox for client in self._clients]
+        lags = [outbox.lag for outbox in outboxes]
+        return Figures(
+            counters={action: each for action, each in counters.items() if action},
+            queue_waits=waits,
+            run_times=runs,
+            tasks=tasks,
+            pools=pools,
+            pool=pool,
+            clients=ClientFigures(
+                connected=len(outboxes),
+                pending=sum(outbox.pending for outbox in outboxes),
+                most_pending=max((outbox.pending for outbox in outboxes), default=0),
+                lagging=sum(lag > 0 for lag in lags),
+                longest_lag=max(lags, default=0.0),
+            ),
+            stalled_clients=counters[""]["stalled_clients"],
+        )
+
     # Services and shutdown
 
     def start_services(self) -> None:
@@ -365,3 +399,7 @@ class Hub:
             raise RequestError(f"unknown action: {action}")
         if action and not principal.sees(action):
             raise NotPermittedError(f"unknown action: {action}")
+
+
+def _pool_figures(info: PoolInfo) -> PoolFigures:
+    return PoolFigures(info.limit, info.running, info.queue_depth)

@@ -5,8 +5,10 @@ One lock for all of them: each is touched once a batch or once a lifecycle event
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import bisect
+from collections.abc import Callable, Iterable, Mapping
 
+from overseer.figures import HistogramFigures
 from overseer.locks import Rank, lock
 from overseer.messages import ActionMetrics, GlobalMetrics
 
@@ -14,6 +16,29 @@ __all__ = ["Metrics"]
 
 _ACTION = ("tasks_started", "tasks_completed", "tasks_errored", "tasks_restarted", "total_output_lines")
 _QUEUE = ("enqueued", "dequeued", "displaced", "expired")
+_WIRE = _ACTION + _QUEUE
+# Lines that a client missed, for each client that missed them; and clients that were closed for not reading.
+_ALL = (*_WIRE, "dropped_lines", "stalled_clients")
+
+# Seconds; queues hold what takes minutes, runs what takes up to days.
+_WAIT_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
+_RUN_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+
+
+class _Histogram:
+    """Durations by how long they were; guarded by the lock of its owner."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect.bisect_left(self._bounds, seconds)] += 1
+        self._total += seconds
+
+    def figures(self) -> HistogramFigures:
+        return HistogramFigures(self._bounds, tuple(self._counts), self._total)
 
 
 class Metrics:
@@ -21,8 +46,20 @@ class Metrics:
 
     def __init__(self, actions: Iterable[str]) -> None:
         self._lock = lock(Rank.LEAF, "metrics")
-        self._global = dict.fromkeys(_ACTION + _QUEUE, 0)
-        self._actions = {action: dict.fromkeys(_ACTION + _QUEUE, 0) for action in actions}
+        self._global = dict.fromkeys(_ALL, 0)
+        self._actions: dict[str, dict[str, int]] = {}
+        self._waits: dict[str, _Histogram] = {}
+        self._runs: dict[str, _Histogram] = {}
+        self.know(actions)
+
+    def know(self, actions: Iterable[str]) -> None:
+        """Count for these actions as well. None is ever forgotten: a counter does not go back."""
+        with self._lock:
+            for action in actions:
+                if action not in self._actions:
+                    self._actions[action] = dict.fromkeys(_ALL, 0)
+                    self._waits[action] = _Histogram(_WAIT_BOUNDS)
+                    self._runs[action] = _Histogram(_RUN_BOUNDS)
 
     def count(self, name: str, action: str, amount: int = 1) -> None:
         """Add to the counter ``name`` of the action (where actions have it) and of the whole.
@@ -44,12 +81,35 @@ class Metrics:
         """All counters at one moment; with ``sees``, what the actions that it is true of add to them."""
         with self._lock:
             if sees is None:
-                return GlobalMetrics(**self._global)
+                return GlobalMetrics(**{name: self._global[name] for name in _WIRE})
             seen = [counters for action, counters in self._actions.items() if sees(action)]
-            return GlobalMetrics(**{name: sum(each[name] for each in seen) for name in self._global})
+            return GlobalMetrics(**{name: sum(each[name] for each in seen) for name in _WIRE})
 
     def action_snapshot(self, action: str) -> ActionMetrics | None:
         """One action's counters, None when there is no such action."""
         with self._lock:
             counters = self._actions.get(action)
             return None if counters is None else ActionMetrics(**{name: counters[name] for name in _ACTION})
+
+    def observe_wait(self, action: str, seconds: float) -> None:
+        """A task of this action left its queue to start, after so long."""
+        with self._lock:
+            self._waits[action].observe(seconds)
+
+    def observe_run(self, action: str, seconds: float) -> None:
+        """A run of this action ended, after so long."""
+        with self._lock:
+            self._runs[action].observe(seconds)
+
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """Every counter by action and name; ``""`` has those of the whole."""
+        with self._lock:
+            return {"": dict(self._global), **{name: dict(each) for name, each in self._actions.items()}}
+
+    def histograms(self) -> tuple[Mapping[str, HistogramFigures], Mapping[str, HistogramFigures]]:
+        """How long tasks waited in queues, and how long runs took, by action."""
+        with self._lock:
+            return (
+                {name: each.figures() for name, each in self._waits.items()},
+                {name: each.figures() for name, each in self._runs.items()},
+            )

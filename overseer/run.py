@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from overseer.net.session import ConnectionLimits, Peer
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.net.trust import AutomaticTrust, is_trusted
+from overseer.prometheus import Exposition
 from overseer.security.audit import Audit
 from overseer.security.principal import ANYONE, Principal
 from overseer.signals import SignalLoop
@@ -229,6 +231,7 @@ class _Daemon:
             "/openapi.json": lambda request: json_response(self._openapi(request.peer.principal)),
             "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
             "/healthz": healthz,
+            "/metrics": Exposition(self._hub, self._version, time.time()).answer,
         }
 
     def _manifest(self, principal: Principal) -> dict[str, Any]:

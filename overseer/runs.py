@@ -160,6 +160,7 @@ class Runs:
                 task.move_locked(Phase.STARTING)
             self.begin_locked(task)
             self._metrics.count("dequeued", task.action)
+            self._metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
 
     def launch(self, task: Task, why: Launch) -> str:
         """Have the driver start the run begun last; returns "" or, when it failed, what went wrong."""
@@ -236,6 +237,7 @@ class Runs:
                     return  # a driver that reports an exit twice
                 ran_for = task.end_run_locked(exit_code, at)
                 self._metrics.count("tasks_completed", task.action)
+                self._metrics.observe_run(task.action, ran_for)
                 event = Exited(
                     task_id=task.id,
                     pid=worker.pid,
@@ -306,7 +308,7 @@ class Runs:
             at = now()
             requeued = self._pool.requeue(task.id, at)
             admitted = requeued.admitted
-            task.queued_at = at
+            task.enter_queue(at)
             self._metrics.count("enqueued", task.action)
             events = [
                 *events,

@@ -250,7 +250,7 @@ class Scheduler:
             self._runs.begin_locked(task)
             return admission.outcome
         task.phase = Phase.QUEUED
-        task.queued_at = at
+        task.enter_queue(at)
         self._metrics.count("enqueued", task.action)
         queued = Queued(id="", task_id=task.id, action=task.action, position=admission.position, ts=at)
         with task.lock:

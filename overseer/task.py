@@ -101,6 +101,7 @@ class Task:
     phase: Phase = Phase.STARTING
     created_at: datetime = field(default_factory=now)
     queued_at: datetime | None = None
+    queued_since: float = 0.0  # the same, monotonic
     worker: Worker | None = None
     ending: Ending = Ending.NONE
     runs: int = 0  # runs begun; the number of the latest is the generation that callbacks are checked against
@@ -133,6 +134,11 @@ class Task:
 
     def last_pid(self) -> int:
         return self.worker.pid if self.worker is not None else 0
+
+    def enter_queue(self, at: datetime) -> None:
+        """Record since when it waits; the hub's lock is held."""
+        self.queued_at = at
+        self.queued_since = time.monotonic()
 
     def begin_run_locked(self, worker: Worker) -> int:
         """Record that ``worker`` runs it now; returns the pid of the run before, 0 when this is the first."""

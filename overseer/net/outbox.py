@@ -90,6 +90,12 @@ class Outbox(ABC):
         return self._pending
 
     @property
+    def lag(self) -> float:
+        """For how many seconds more than half the bound has been pending; 0.0: it is not."""
+        since = self._over_since  # without the lock: at worst the answer is of a moment ago
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
     def closed(self) -> bool:
         """Whether appends are ignored from now on."""
         return self._closing
