@@ -26,7 +26,7 @@ _SENDS = 16  # calls in a row, before others get their turn
 
 
 class Writer:
-    """The thread that goes on sending where a socket was full; started with the first such one at the latest."""
+    """The thread that goes on sending where a socket was full; started with the first one at the latest."""
 
     def __init__(self, name: str = "net-writer") -> None:
         self._name = name
