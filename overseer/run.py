@@ -9,8 +9,8 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from overseer import processes
@@ -21,6 +21,7 @@ from overseer.documents import build_manifest, build_openapi
 from overseer.errors import OverseerError
 from overseer.eventlog import EventLog
 from overseer.hub import Hub
+from overseer.net.bytestream import SocketStream
 from overseer.net.http import Request, Response, Route, json_response
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
@@ -28,8 +29,10 @@ from overseer.net.session import ConnectionLimits, Peer
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.net.trust import AutomaticTrust, is_trusted
-from overseer.prometheus import Exposition
+from overseer.security.access import Access, load_access
+from overseer.security.advice import security_advice
 from overseer.security.audit import Audit
+from overseer.security.handover import withdraw_secrets
 from overseer.security.principal import ANYONE, Principal
 from overseer.signals import SignalLoop
 from overseer.timers import Timers
@@ -77,11 +80,15 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         config = load_config(os.environ.get("OVERSEER_CONFIG") or options.config)
         for warning in config.warnings:
             _log.warning("%s", warning)
+        secrets = withdraw_secrets(config.auth.variables, start_over=not options.check)
+        access = load_access(config, secrets)
         handlers = build_action_handlers(config)
+        for advice in security_advice(config, asks=bool(access.tokens)):
+            _log.warning("%s", advice)
         if options.check:
             print(f"{config.file or 'no file'}: fine, {len(handlers)} actions")
             return 0
-        return _Daemon(config, handlers, version).run()
+        return _Daemon(config, handlers, access, version).run()
     except OverseerError as error:
         print(f"sticky-overseer: {error}", file=sys.stderr)
     except OSError as error:
@@ -119,8 +126,11 @@ class _Daemon:
     and its tasks are over: tasks, clients, timers, event log, guardian. The main thread waits for signals.
     """
 
-    def __init__(self, config: Config, handlers: Mapping[str, ActionHandler], version: str) -> None:
+    def __init__(
+        self, config: Config, handlers: Mapping[str, ActionHandler], access: Access, version: str
+    ) -> None:
         self._config = config
+        self._access = access
         self._version = version
         self._log = EventLog(config.log_file)
         self._audit = Audit(config.audit_file)
@@ -129,7 +139,11 @@ class _Daemon:
         self._timers = Timers("net-timers")
         self._server = self._listen()
         self._signals = SignalLoop(
-            end=self._end, hurry=self._hub.kill, reopen=self._reopen, reap=processes.reap_orphans
+            end=self._end,
+            hurry=self._hub.kill,
+            reopen=self._reopen,
+            reload=access.certificates.reload if access.certificates else None,
+            reap=processes.reap_orphans,
         )
 
     def run(self) -> int:
@@ -185,11 +199,19 @@ class _Daemon:
                 ended=self._client_gone,
                 limits=limits,
             )
+        page = static_routes(importlib.resources.files("overseer") / "playground")
+        trusted = self._trust()
+        gate = self._access.gate(
+            timers=self._timers, trusted=trusted, open_paths={*page, "/healthz", "/session"}
+        )
+        certificates = self._access.certificates if listen.kind == "tcp" else None
         return Server(
-            listen,
+            replace(listen, mode=config.socket_mode, group=config.socket_group),
             self._open_session,
-            routes=self._routes(),
-            trusted=self._trust(),
+            routes={**page, **gate.routes(), **self._routes()},
+            trusted=trusted,
+            authorize=gate.authorize,
+            wrap=certificates.wrap if certificates else SocketStream,
             timers=self._timers,
             limits=limits,
         )
@@ -227,11 +249,9 @@ class _Daemon:
             return Response(200, b"ok\n")
 
         return {
-            **static_routes(importlib.resources.files("overseer") / "playground"),
             "/openapi.json": lambda request: json_response(self._openapi(request.peer.principal)),
             "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
             "/healthz": healthz,
-            "/metrics": Exposition(self._hub, self._version, time.time()).answer,
         }
 
     def _manifest(self, principal: Principal) -> dict[str, Any]:

@@ -16,14 +16,15 @@ __all__ = ["SignalLoop"]
 
 _log = logging.getLogger(__name__)
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 _NUDGE = b"\0"  # written to the pipe for other news than signals, none of which has this number
 
 
 class SignalLoop:
     """Signals become bytes in a pipe (``signal.set_wakeup_fd``), which the loop reads.
 
-    SIGINT, SIGTERM and SIGHUP begin the end; another one of them hurries it. SIGUSR1 reopens log files.
+    SIGINT and SIGTERM begin the end; another one of them hurries it. So does SIGHUP, unless it is for reading
+    files anew. SIGUSR1 reopens log files.
     SIGCHLD means that a process has ended, perhaps an adopted orphan. To be used on the main thread, as a
     context manager, which puts the former handlers back.
 
@@ -31,6 +32,7 @@ class SignalLoop:
         end: what to do when the end is asked for; called once, on a thread of its own. The loop ends with it.
         hurry: what to do when it is asked for again.
         reopen: called on SIGUSR1.
+        reload: called on SIGHUP; None: there is nothing to read anew, so that it ends the server.
         reap: called on SIGCHLD; returns in how many seconds to call it again anyway, or None.
     """
 
@@ -40,11 +42,13 @@ class SignalLoop:
         end: Callable[[], None],
         hurry: Callable[[], None],
         reopen: Callable[[], None],
+        reload: Callable[[], None] | None = None,
         reap: Callable[[], float | None],
     ) -> None:
         self._end = end
         self._hurry = hurry
         self._reopen = reopen
+        self._reload = reload
         self._reap = reap
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         # Set by other threads, each followed by a nudge.
@@ -56,7 +60,7 @@ class SignalLoop:
 
     def __enter__(self) -> SignalLoop:
         self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for number in (*_ENDING, signal.SIGUSR1, signal.SIGCHLD):
+        for number in (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
             self._before[number] = signal.signal(number, lambda *_: None)
         return self
 
@@ -83,8 +87,10 @@ class SignalLoop:
             ready = poll.poll(None if again is None else again * 1000)
             said = os.read(self._read, 4096) if ready else b""
             for number in said:
-                if number in _ENDING:
+                if number in _ENDING or (number == signal.SIGHUP and self._reload is None):
                     self._ask_to_end()
+                elif number == signal.SIGHUP and self._reload is not None:
+                    self._reload()
                 elif number == signal.SIGUSR1:
                     self._reopen()
             if self._end_requested and self._ending is None:

@@ -21,13 +21,16 @@ class Listen:
     """A place to listen.
 
     ``kind`` tells which of the others count: ``tcp`` has ``host`` (``""``: every interface, IPv4 and IPv6)
-    and ``port`` (0: any free one), ``unix`` has ``path``, ``stdio`` nothing.
+    and ``port`` (0: any free one), ``unix`` has ``path`` and what its file is to have: permissions and, if it
+    is not ``""``, a group by name or number. ``stdio`` has nothing.
     """
 
     kind: Literal["stdio", "unix", "tcp"]
     host: str = ""
     port: int = 0
     path: str = ""
+    mode: int = 0o600
+    group: str = ""
 
     def __str__(self) -> str:
         if self.kind == "tcp":

@@ -23,6 +23,16 @@ class ByteStream(Protocol):
     sets a timeout on a socket: a timeout loses data that was half sent or half read.
     """
 
+    def open(self, deadline: float) -> tuple[str, ...]:
+        """Get ready, called first; returns the names in the peer's certificate, if it has one.
+
+        Raises OSError when that fails, TimeoutError at ``deadline`` (monotonic).
+        """
+
+    @property
+    def unsent(self) -> bool:
+        """Whether bytes that ``send`` took have not left: it is to be called again, if with nothing."""
+
     def fileno(self) -> int:
         """What to wait on until more can be sent."""
 
@@ -30,7 +40,7 @@ class ByteStream(Protocol):
         """Wait for at most ``size`` bytes; ``b""`` at the end, TimeoutError at ``deadline`` (monotonic)."""
 
     def send(self, buffers: Sequence[Buffer]) -> int:
-        """Send what goes without waiting and return how many bytes that was; OSError when it is broken."""
+        """Take what can be sent without waiting; returns how many bytes that was. OSError: it is broken."""
 
     def send_all(self, data: bytes, deadline: float) -> None:
         """Send all of it, waiting where that takes time; TimeoutError at ``deadline`` (monotonic)."""
@@ -54,6 +64,13 @@ class SocketStream:
         # and its number given to another connection.
         self._closing = lock(Rank.LEAF, "socket")
         self._closed = False
+
+    def open(self, deadline: float) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def unsent(self) -> bool:
+        return False
 
     def fileno(self) -> int:
         return self._sock.fileno()

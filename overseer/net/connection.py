@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from overseer.locks import Rank, lock
 from overseer.net.bytestream import ByteStream
@@ -40,7 +41,8 @@ class Service:
     Args:
         routes: path to what answers it; the WebSocket's own path needs none.
         trusted: whether an IP address may open a WebSocket.
-        authorize: asked for every request but a plain one to the WebSocket's path; a response refuses it.
+        authorize: asked for every request but a plain one to the WebSocket's path; says who the peer is, or
+            refuses it with a response.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Service:
         routes: Mapping[str, Route],
         *,
         trusted: Callable[[str], bool],
-        authorize: Callable[[Request], Response | None] | None,
+        authorize: Callable[[Request], Response | Peer] | None,
         limits: ConnectionLimits,
         writer: Writer,
         timers: Timers,
@@ -139,7 +141,9 @@ class Connection:
     def _serve(self) -> None:
         limits = self._service.limits
         try:
-            request = read_request(self._stream, self._peer, time.monotonic() + limits.handshake_timeout)
+            deadline = time.monotonic() + limits.handshake_timeout
+            self._peer = replace(self._peer, certificate=self._stream.open(deadline))
+            request = read_request(self._stream, self._peer, deadline)
         except BadRequest as error:
             self._respond(error.response, head_only=False)
             return
@@ -172,9 +176,11 @@ class Connection:
             _log.warning("refused %s: not in trusted_cidrs", self._peer.address)
             return error_response(403, "this address is not trusted (trusted_cidrs)")
         if service.authorize is not None and (upgrade or request.path != _ENDPOINT):
-            refusal = service.authorize(request)
-            if refusal is not None:
-                return refusal
+            answer = service.authorize(request)
+            if isinstance(answer, Response):
+                return answer
+            self._peer = answer
+            request = replace(request, peer=answer)
         if not upgrade:
             return route(request, service.routes)
         wrong = check_upgrade(request)

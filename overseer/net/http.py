@@ -113,7 +113,7 @@ def read_request(stream: ByteStream, peer: Peer, deadline: float) -> Request | N
             event = parser.next_event()
         except h11.RemoteProtocolError as error:
             status = error.error_status_hint or 400
-            raise BadRequest(error_response(status, f"bad request: {error}")) from None
+            raise BadRequest(error_response(status, f"bad request: {_said(error)}")) from None
         if isinstance(event, h11.Request):
             return _request(event, peer, parser.trailing_data[0])
         if isinstance(event, h11.ConnectionClosed):
@@ -128,17 +128,21 @@ def read_request(stream: ByteStream, peer: Peer, deadline: float) -> Request | N
         try:
             parser.receive_data(data)
         except h11.RemoteProtocolError as error:
-            raise BadRequest(error_response(400, f"bad request: {error}")) from None
+            raise BadRequest(error_response(400, f"bad request: {_said(error)}")) from None
 
 
 def route(request: Request, routes: Mapping[str, Route]) -> Response:
-    """What the request's route answers: 404 where there is none, 405 for other methods than GET and HEAD.
+    """What the request's route answers: 404 where there is none, 405 for a method that it does not have.
 
-    HEAD answers 200 for any path, which is what health checks of old expect.
+    A path is the route of GET and HEAD; that of another method has the method in front (``POST /path``). HEAD
+    answers 200 for any path, which is what health checks of old expect.
     """
-    if request.method not in _METHODS:
-        return error_response(405, "only GET and HEAD are answered", ("Allow", ", ".join(_METHODS)))
-    answer = routes.get(request.path)
+    if request.method in _METHODS:
+        answer = routes.get(request.path)
+    else:
+        answer = routes.get(f"{request.method} {request.path}")
+        if answer is None:
+            return error_response(405, "only GET and HEAD are answered here", ("Allow", ", ".join(_METHODS)))
     if answer is None:
         return Response(200) if request.method == "HEAD" else error_response(404, "not found")
     try:
@@ -207,6 +211,11 @@ def _request(event: h11.Request, peer: Peer, rest: bytes) -> Request:
         target = f"{parts.path or '/'}?{parts.query}"
     path, _, query = target.partition("?")
     return Request(event.method.decode("ascii"), unquote(path), query, headers, peer, rest)
+
+
+def _said(error: h11.RemoteProtocolError) -> str:
+    """What is wrong, without the header that it is about, which might be a secret."""
+    return str(error).partition(":")[0]
 
 
 def _tokens(value: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import grp
 import os
 import socket
 import stat
@@ -66,7 +67,7 @@ def open_listener(listen: Listen) -> Listener:
         OverseerError: it cannot be done; the text says why.
     """
     if listen.kind == "unix":
-        return _open_unix(listen.path)
+        return _open_unix(listen.path, listen.mode, listen.group)
     return _open_tcp(listen.host, listen.port, str(listen))
 
 
@@ -150,15 +151,21 @@ def _close_all(sockets: list[socket.socket]) -> None:
 # -- Unix sockets ----------------------------------------------------------------------------------------
 
 
-def _open_unix(text: str) -> Listener:
+def _open_unix(text: str, mode: int, group: str) -> Listener:
     path = Path(text)
+    gid = _gid(group, text) if group else -1
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # Linux gives the file the mode of the descriptor: only this user may connect.
+        # Linux gives the file the mode of the descriptor: only this user may connect, until the file is
+        # what it is to be.
         os.fchmod(sock.fileno(), 0o600)
         with _alone_in(path.parent):
             _make_place(path)
             sock.bind(text)
+            if gid >= 0:
+                os.chown(path, -1, gid, follow_symlinks=False)
+            if mode != 0o600:
+                path.chmod(mode)
             sock.listen(_BACKLOG)
         sock.setblocking(False)
         return Listener([sock], text)
@@ -174,6 +181,13 @@ def _open_unix(text: str) -> Listener:
     except BaseException:
         sock.close()
         raise
+
+
+def _gid(group: str, text: str) -> int:
+    try:
+        return int(group) if group.isascii() and group.isdigit() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise OverseerError(f"cannot listen on {text}: there is no group {group} (socket_group)") from None
 
 
 def _make_place(path: Path) -> None:

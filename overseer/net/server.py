@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from overseer.config.listen import Listen
 from overseer.locks import Rank, lock
-from overseer.net.bytestream import SocketStream
+from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection, Service
 from overseer.net.http import Request, Response, Route
 from overseer.net.listeners import Listener, open_listener
@@ -38,7 +38,8 @@ class Server:
         open_session: called for each WebSocket, on its own thread.
         routes: path to what answers a GET there.
         trusted: whether an IP address may open a WebSocket; not asked about a Unix socket's peers.
-        authorize: if given, asked about each request; a response refuses it.
+        authorize: if given, asked about each request: who the peer is, or a response that refuses it.
+        wrap: makes the stream of a connection; TLS comes in here.
 
     Raises:
         OverseerError: it cannot listen there.
@@ -53,10 +54,12 @@ class Server:
         trusted: Callable[[str], bool],
         timers: Timers,
         limits: ConnectionLimits | None = None,
-        authorize: Callable[[Request], Response | None] | None = None,
+        authorize: Callable[[Request], Response | Peer] | None = None,
+        wrap: Callable[[socket.socket], ByteStream] = SocketStream,
     ) -> None:
         self._limits = limits or ConnectionLimits()
         self._listener: Listener = open_listener(listen)
+        self._wrap = wrap
         self._writer = Writer()
         self._service = Service(
             open_session,
@@ -164,7 +167,7 @@ class Server:
             full = len(self._connections) >= self._limits.max_connections + _HEADROOM
             if not full:
                 self._numbers += 1
-                connection = Connection(SocketStream(sock), peer, self._service, self._numbers, self._ended)
+                connection = Connection(self._wrap(sock), peer, self._service, self._numbers, self._ended)
                 self._connections.add(connection)
         if full:
             _refuse(sock)

@@ -24,7 +24,10 @@ from overseer.net.http import Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
 
-__all__ = ["run_websocket"]
+__all__ = ["PROTOCOL", "run_websocket"]
+
+PROTOCOL = "overseer.v1"
+"""The subprotocol that is spoken, also when it is not asked for; no other is ever agreed on."""
 
 _RECEIVE = 16 * 1024  # bytes asked for at once
 _GOING_ON = {"upgrade": "websocket", "connection": "Upgrade", "host": "localhost"}
@@ -50,11 +53,15 @@ def run_websocket(
     loop = _Loop()
     # Only what is needed, so no extension (compression) is ever agreed on; the values were checked.
     headers = {name: request.headers[name] for name in ("sec-websocket-key", "sec-websocket-version")}
+    offered = request.headers.get("sec-websocket-protocol", "").split(",")
+    if PROTOCOL in (name.strip() for name in offered):
+        headers["sec-websocket-protocol"] = PROTOCOL
     environ: dict[str, Any] = {"werkzeug.socket": pipe}
     for name, value in {**headers, **_GOING_ON}.items():
         environ["HTTP_" + name.upper().replace("-", "_")] = value
     inbox.server = simple_websocket.Server.accept(
         environ,
+        subprotocols=[PROTOCOL],
         receive_bytes=_RECEIVE,
         thread_class=loop.prepare,
         event_class=lambda: inbox,

@@ -164,7 +164,7 @@ class SocketOutbox(Outbox):
         callbacks: list[Callable[[], None]] = []
         buffers = self._begin()
         sends = 0
-        while buffers:
+        while buffers is not None:
             try:
                 sent = self._stream.send(buffers)
             except OSError:
@@ -181,27 +181,29 @@ class SocketOutbox(Outbox):
         self._finish()
         self._call(callbacks)
 
-    def _begin(self) -> list[Buffer]:
-        """Become the thread that sends; nothing when there is nothing to send or another one does."""
+    def _begin(self) -> list[Buffer] | None:
+        """Become the thread that sends; None when there is nothing to send or another one does."""
         with self._changed:
-            if self._sending or self._waiting or not self._chunks:
-                return []
+            if self._sending or self._waiting or not (self._chunks or self._stream.unsent):
+                return None
             self._sending = True
             return self._take_locked(_BUFFERS)
 
-    def _next_locked(self, blocked: bool) -> list[Buffer]:
-        """What to send next; nothing: this thread no longer sends."""
+    def _next_locked(self, blocked: bool) -> list[Buffer] | None:
+        """What to send next; None: this thread no longer sends."""
         if self._chunks and not blocked:
             return self._take_locked(_BUFFERS)
-        self._waiting = bool(self._chunks)
+        self._waiting = not self._dead and (bool(self._chunks) or self._stream.unsent)
         self._sending = False
         self._changed.notify_all()
-        return []
+        return None
 
     def _finish(self) -> None:
         """Once everything has left after a close, tell the peer that nothing follows."""
         with self._changed:
-            if not self._closing or self._dead or self._chunks or self._sending or self._finished:
+            if not self._closing or self._dead or self._chunks or self._finished:
+                return
+            if self._sending or self._waiting:
                 return
             self._finished = self._sending = True
         self._stream.finish()

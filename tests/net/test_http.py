@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from overseer.net.http import Request, Response, error_response
+from overseer.net.session import Peer
 from overseer.net.static import static_routes
+from overseer.security.principal import Principal
 from tests.net.conftest import Harness
 from tests.net.rawclient import (
     Closed,
@@ -225,10 +227,10 @@ def test_an_untrusted_peer_gets_403_for_its_upgrade_and_is_answered_otherwise(se
 def test_authorize_is_asked_about_all_but_a_plain_request_to_the_websockets_path(serve: Serve) -> None:
     asked: list[tuple[str, bool]] = []
 
-    def authorize(request: Request) -> Response | None:
+    def authorize(request: Request) -> Response | Peer:
         asked.append((request.path, request.is_upgrade))
         if request.headers.get("authorization") == "Bearer right":
-            return None
+            return replace(request.peer, principal=Principal("right", "viewer"))
         return error_response(401, "a token is needed", ("WWW-Authenticate", "Bearer"))
 
     harness = serve(authorize=authorize)
@@ -241,6 +243,7 @@ def test_authorize_is_asked_about_all_but_a_plain_request_to_the_websockets_path
     with harness.client(headers=[("Authorization", "Bearer right")]) as client:
         client.send_text("in")
         assert client.receive() == "in"
+        assert harness.session().peer == Peer("tcp", "127.0.0.1", principal=Principal("right", "viewer"))
     assert asked == [("/doc", False), ("/ws", True), ("/doc", False), ("/ws", True)]
 
 

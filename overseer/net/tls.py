@@ -1,0 +1,209 @@
+"""TLS between a socket and HTTP, without a socket of ssl's: those must not be read and written at once.
+
+OpenSSL works on two memory buffers here. Every call into it is short, never waits and is made under a lock;
+what is to be sent is sent, and what is to be read is read, outside of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from overseer.config import Config
+from overseer.errors import ConfigError
+from overseer.locks import Rank, lock
+from overseer.net.bytestream import SocketStream
+from overseer.net.outbox import Buffer
+
+__all__ = ["Certificates", "TlsStream"]
+
+_log = logging.getLogger(__name__)
+
+_RECEIVE = 32 * 1024
+_SEAL = 256 * 1024  # bytes encrypted at once
+_NOT_TLS = b"""HTTP/1.1 400 Bad Request\r
+Content-Type: text/plain; charset=utf-8\r
+Connection: close\r
+\r
+this port speaks TLS: use https:// or wss://
+"""
+
+
+class TlsStream:
+    """A ByteStream (see there) over a connected socket, encrypted."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        self._raw = SocketStream(sock)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        # Guards the three above: OpenSSL's object must not be entered by two threads.
+        self._engine = lock(Rank.LEAF, "tls")
+        self._sealed = memoryview(b"")  # the sender's own: encrypted, and not sent yet
+
+    def open(self, deadline: float) -> tuple[str, ...]:
+        while True:
+            try:
+                with self._engine:
+                    self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._send_sealed(deadline)
+                self._feed(self._raw.receive(_RECEIVE, deadline))
+            except ssl.SSLError as error:
+                # Its reason is on the way out; a browser that came without TLS understands only this.
+                plain = getattr(error, "reason", "") == "HTTP_REQUEST"
+                with contextlib.suppress(OSError):
+                    if plain:
+                        self._raw.send_all(_NOT_TLS, deadline)
+                    else:
+                        self._send_sealed(deadline)
+                    self._raw.finish()
+                    while plain and self._raw.receive(_RECEIVE, deadline):
+                        pass
+                raise
+        self._send_sealed(deadline)
+        with self._engine:
+            return _names(self._tls.getpeercert() or {})
+
+    @property
+    def unsent(self) -> bool:
+        return bool(self._sealed)
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def receive(self, size: int, deadline: float | None = None) -> bytes:
+        while True:
+            with self._engine:
+                try:
+                    return self._tls.read(size)
+                except ssl.SSLWantReadError:
+                    pass
+                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                    return b""
+            self._feed(self._raw.receive(_RECEIVE, deadline))
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        if not self._flush():
+            return 0
+        taken = 0
+        with self._engine:
+            for buffer in buffers:
+                taken += self._tls.write(memoryview(buffer)[: _SEAL - taken])
+                if taken == _SEAL:
+                    break
+            self._sealed = memoryview(self._outgoing.read())
+        self._flush()
+        return taken
+
+    def send_all(self, data: bytes, deadline: float) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self.send([rest]) :]
+            self._send_sealed(deadline)
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError):
+            with self._engine:
+                with contextlib.suppress(ssl.SSLWantReadError):  # the peer's own farewell may come or not
+                    self._tls.unwrap()
+                self._sealed = memoryview(bytes(self._sealed) + self._outgoing.read())
+            self._flush()
+        self._raw.finish()
+
+    def abort(self) -> None:
+        self._raw.abort()
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def _feed(self, data: bytes) -> None:
+        with self._engine:
+            if data:
+                self._incoming.write(data)
+            else:
+                self._incoming.write_eof()
+
+    def _flush(self) -> bool:
+        """Send what is encrypted as far as it goes without waiting; whether that was all."""
+        while self._sealed:
+            sent = self._raw.send([self._sealed])
+            if not sent:
+                return False
+            self._sealed = self._sealed[sent:]
+        return True
+
+    def _send_sealed(self, deadline: float) -> None:
+        """Send what OpenSSL has made, and what was left, waiting where that takes time."""
+        with self._engine:
+            self._sealed = memoryview(bytes(self._sealed) + self._outgoing.read())
+        self._raw.send_all(bytes(self._sealed), deadline)
+        self._sealed = memoryview(b"")
+
+
+class Certificates:
+    """The server's certificate and key, which can be read anew while it runs."""
+
+    def __init__(self, config: Config, context: ssl.SSLContext) -> None:
+        self._config = config
+        self._context = context  # replaced as a whole
+
+    @classmethod
+    def load(cls, config: Config) -> Certificates:
+        """Raises ConfigError when they cannot be read or do not belong together."""
+        return cls(config, _context(config))
+
+    def reload(self) -> None:
+        """Read the files again, for connections to come; if they cannot be used, all stays as it was."""
+        try:
+            self._context = _context(self._config)
+        except ConfigError as error:
+            _log.warning("the certificates stay as they were: %s", error)
+        else:
+            _log.info("the certificates were read anew")
+
+    def wrap(self, sock: socket.socket) -> TlsStream:
+        """A stream over a connection that was accepted."""
+        return TlsStream(sock, self._context)
+
+
+def _context(config: Config) -> ssl.SSLContext:
+    tls = config.tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    step = "cert"
+    try:
+        # With a password given, OpenSSL does not ask the terminal for one.
+        context.load_cert_chain(tls.cert, tls.key or None, password="")
+        if tls.client_ca:
+            step = "client_ca"
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(tls.client_ca)
+    except (OSError, ValueError) as error:
+        files = tls.client_ca if step == "client_ca" else " and ".join(filter(None, (tls.cert, tls.key)))
+        problem = ConfigError(f"{files} cannot be used: {_reason(error)}")
+        raise config.placed(problem, "tls", step) from None
+    return context
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        known = {
+            "KEY_VALUES_MISMATCH": "the key is another certificate's",
+            "NO_CERTIFICATE_OR_CRL_FOUND": "there is no certificate in it",
+            "NO_START_LINE": "there is no PEM text in it, or an encrypted one",
+        }
+        return known.get(error.reason, str(error.reason or "it is no PEM, or encrypted").lower())
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _names(certificate: dict[str, Any]) -> tuple[str, ...]:
+    """Common name and alternative names of a certificate as getpeercert describes it."""
+    subject = (pair for part in certificate.get("subject", ()) for pair in part)
+    common = [value for kind, value in subject if kind == "commonName"]
+    return (*common, *(value for _, value in certificate.get("subjectAltName", ())))

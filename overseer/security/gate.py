@@ -1,0 +1,164 @@
+"""The gate: every HTTP request and every WebSocket's opening is let in here, or not, before it is served."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+from overseer.net.http import Request, Response, Route, error_response
+from overseer.net.session import Peer
+from overseer.security.origins import BrowserRules
+from overseer.security.principal import Principal
+from overseer.security.sessions import SignIn, SignIns
+from overseer.security.throttle import Failures
+from overseer.security.tokens import Tokens
+
+__all__ = ["BEARER_PROTOCOL", "Gate"]
+
+_log = logging.getLogger(__name__)
+
+BEARER_PROTOCOL = "bearer."
+"""How a subprotocol begins that is a token: browsers can send no header with a WebSocket."""
+
+_COOKIE = "overseer_session"
+# A proxy speaks for somebody else, whoever it runs as; and so does a browser, which only comes by a proxy.
+_SPEAKS_FOR_ANOTHER = ("forwarded", "x-forwarded-for", "x-real-ip", "via", "origin")
+_CHALLENGE = ("WWW-Authenticate", 'Bearer realm="sticky-overseer"')
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What lets clients in.
+
+    Attributes:
+        users: over a Unix socket, who each uid is; None: nobody is asked.
+        open_paths: what strangers may have: the page itself, which then asks them to sign in, and /healthz.
+        trusted: whether an IP address may sign in; it is asked about WebSockets elsewhere.
+        encrypted: whether clients speak TLS to the server itself.
+    """
+
+    tokens: Tokens
+    users: Mapping[int, Principal] | None
+    browsers: BrowserRules
+    sign_ins: SignIns
+    failures: Failures
+    open_paths: Collection[str]
+    trusted: Callable[[str], bool]
+    encrypted: bool
+
+    def authorize(self, request: Request) -> Response | Peer:
+        """The peer, and who it is; or what it is told instead."""
+        refusal = self.browsers.refusal(request.headers.get("origin"), request.headers.get("host"))
+        if refusal is not None:
+            remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""
+            _log.warning("refused %s: %s%s", _shown(request.peer), refusal.reason, remedy)
+            return error_response(403, "web pages of this origin, or by this name, are not let in")
+        if not request.is_upgrade and request.path in self.open_paths:
+            return request.peer
+        return self._identified(request)
+
+    def routes(self) -> dict[str, Route]:
+        """The playground's sign-in and sign-out."""
+        return {"POST /session": self._sign_in, "DELETE /session": self._sign_out}
+
+    def _identified(self, request: Request) -> Response | Peer:
+        peer = request.peer
+        asks_users = peer.kind == "unix" and self.users is not None
+        if not self.tokens and not asks_users:
+            return peer
+        presented = _presented(request)
+        if presented is not None:
+            found = self._by_token(peer, presented)
+            return found if isinstance(found, Response) else replace(peer, principal=found)
+        sign_in = self._by_cookie(request)
+        if sign_in is not None:
+            return replace(peer, principal=sign_in.principal, sign_in=sign_in)
+        principal = self.tokens.named(peer.certificate) or self._by_uid(request)
+        if principal is not None:
+            return replace(peer, principal=principal)
+        if not self.tokens:
+            _log.warning("refused uid %s: it is not in auth.unix", peer.uid)
+            return error_response(403, f"the user with uid {peer.uid} is not let in (auth.unix)")
+        _log.info("refused %s: it presented no token", _shown(peer))
+        return error_response(401, "a token is required", _CHALLENGE)
+
+    def _by_token(self, peer: Peer, presented: str) -> Response | Principal:
+        wait = self.failures.wait(peer)
+        if wait:
+            return error_response(429, "too many wrong tokens came from here", ("Retry-After", str(wait)))
+        principal = self.tokens.find(presented)
+        if principal is not None:
+            return principal
+        self.failures.add(peer)
+        _log.warning("refused %s: it presented a token that is none", _shown(peer))
+        return error_response(401, "this token is not known", _CHALLENGE)
+
+    def _by_cookie(self, request: Request) -> SignIn | None:
+        for value in _cookies(request, _cookie_name(request)):
+            sign_in = self.sign_ins.find(value)
+            if sign_in is not None:
+                return sign_in
+        return None
+
+    def _by_uid(self, request: Request) -> Principal | None:
+        uid = request.peer.uid
+        if self.users is None or uid is None or any(name in request.headers for name in _SPEAKS_FOR_ANOTHER):
+            return None
+        return self.users.get(uid)
+
+    def _sign_in(self, request: Request) -> Response:
+        """A token for a cookie, which scripts cannot read and other sites' pages do not send."""
+        peer = request.peer
+        if peer.kind == "tcp" and not self.trusted(peer.address):
+            _log.warning("refused %s: not in trusted_cidrs", peer.address)
+            return error_response(403, "this address is not trusted (trusted_cidrs)")
+        if not self.tokens:
+            return Response(204)
+        presented = _presented(request)
+        if presented is None:
+            return error_response(401, "a token is required", _CHALLENGE)
+        principal = self._by_token(peer, presented)
+        if isinstance(principal, Response):
+            return principal
+        return self._with_cookie(request, self.sign_ins.begin(principal), int(self.sign_ins.age))
+
+    def _sign_out(self, request: Request) -> Response:
+        for value in _cookies(request, _cookie_name(request)):
+            self.sign_ins.end(value)
+        return self._with_cookie(request, "", 0)
+
+    def _with_cookie(self, request: Request, value: str, age: int) -> Response:
+        cookie = f"{_cookie_name(request)}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict"
+        # Where a proxy has taken the TLS off, the browser still says what it speaks.
+        if self.encrypted or request.headers.get("origin", "").startswith("https:"):
+            cookie += "; Secure"
+        return Response(204, headers=(("Set-Cookie", cookie),))
+
+
+def _presented(request: Request) -> str | None:
+    """The token that a request presents, in a header or as a subprotocol; None when there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    if request.is_upgrade:
+        for offered in request.headers.get("sec-websocket-protocol", "").split(","):
+            if offered.strip().startswith(BEARER_PROTOCOL):
+                return offered.strip().removeprefix(BEARER_PROTOCOL)
+    return None
+
+
+def _cookie_name(request: Request) -> str:
+    """Cookies do not know ports: the name tells apart what servers on one machine have set."""
+    port = request.headers.get("host", "").rpartition(":")[2]
+    return f"{_COOKIE}_{port}" if port.isascii() and port.isdigit() else _COOKIE
+
+
+def _cookies(request: Request, name: str) -> list[str]:
+    # Repeated headers were joined with commas, which no value of ours has in it.
+    pairs = (pair.partition("=") for pair in request.headers.get("cookie", "").replace(",", ";").split(";"))
+    return [value.strip() for key, _, value in pairs if key.strip() == name and value.strip()]
+
+
+def _shown(peer: Peer) -> str:
+    return peer.address if peer.kind == "tcp" else f"uid {peer.uid}"
