@@ -1,0 +1,42 @@
+"""What the server of these tests can run."""
+
+from __future__ import annotations
+
+from tests.harness import shell
+
+__all__ = ["ACTIONS"]
+
+_HOSTILE = r"""printf '%s\n' '<img src=x onerror="document.title=1">' '<script>document.title=2</script>'
+printf '\033[31mred\033[0m \033[1;38;2;1;2;3mdeep\033[0m plain\n'
+printf '\033]0;title\007\033[2J\033[Hcleared \033[?25lnothing\n'
+printf 'bell \007 and \342\200\256backwards\n'
+printf '10%%\r55%%\r99%%\n'
+printf '\033[31mred without an end\nstill red\n'
+"""
+
+ACTIONS = {
+    "greet": shell(
+        'echo "hello $1"; echo "careful $2" >&2',
+        description="Greets somebody, twice",
+        config={
+            "command": ["-c", 'echo "hello $1"; echo "careful $2" >&2', "sh", "[[.name]]", "[[.size]]"],
+            "parameters": {
+                "size": {"default": "small", "validate": 'value in ["small", "large"]'},
+                "name": {"validate": 'value != "nobody"'},
+                "note": {"default": ""},
+            },
+        },
+    ),
+    "sleep": shell("echo ready; exec sleep 600", description="Does nothing, for long"),
+    "fail": shell("echo working; echo 'no such disk' >&2; exit 9", retry={"restart_delay": "10ms", "error_threshold": 2}),
+    "hostile": shell(_HOSTILE, description="Prints what no page should obey"),
+    "json": shell("""echo '{"a": 1, "deep": {"list": [true, null, "<b>x</b>"], "n": 2.5}}'; echo '{broken'; seq 3"""),
+    "count": shell("", config={"entrypoint": "seq", "command": ["[[.lines]]"], "parameters": {"lines": {}}}),
+    "tick": shell("n=0; while :; do n=$((n+1)); echo tick $n; sleep 0.02; done"),
+    "fed": shell("while read -r many; do seq $many; done <[[.fifo]]", config={"parameters": {"fifo": None}}),
+    "one": shell(
+        "echo ready; exec sleep 600",
+        description="One at a time",
+        task_pool={"limit": 1, "queue": {"enabled": True, "size": 0}},
+    ),
+}

@@ -1,0 +1,84 @@
+"""A wire that can be cut: passes TCP connections on until a test ends them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Self
+
+__all__ = ["Forwarder"]
+
+
+class Forwarder:
+    """``with Forwarder(to) as wire: ... wire.address ... wire.cut()``; after ``cut`` nothing passes until ``mend``."""
+
+    def __init__(self, to: str) -> None:
+        host, _, port = to.rpartition(":")
+        self._to = (host, int(port))
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
+        self._lock = threading.Lock()  # guards the three below
+        self._whole = True
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._acceptor = threading.Thread(target=self._accept, name="forwarder", daemon=True)
+
+    def cut(self) -> None:
+        """End every connection, and refuse new ones."""
+        with self._lock:
+            self._whole = False
+            for sock in self._sockets:
+                _end(sock)
+
+    def mend(self) -> None:
+        with self._lock:
+            self._whole = True
+
+    def __enter__(self) -> Self:
+        self._acceptor.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.cut()
+        _end(self._listening)
+        self._acceptor.join(5)
+        self._listening.close()
+        for thread in self._threads:
+            thread.join(5)
+        for sock in self._sockets:
+            sock.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            with self._lock:
+                if not self._whole:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._to)
+                self._sockets += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    thread = threading.Thread(target=_pass_on, args=(source, target), name="forward", daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+    except OSError:
+        pass  # cut
+    finally:
+        _end(source)
+        _end(target)
+
+
+def _end(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it has ended already

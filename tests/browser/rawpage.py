@@ -1,0 +1,60 @@
+"""A page driven over DevTools by hand, with as few messages as can be, so that measuring does not disturb."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+import urllib.request
+from typing import Any, Self
+
+from tests.harness import WsClient
+
+__all__ = ["RawPage"]
+
+
+class RawPage:
+    """``with RawPage(port, url) as page: page.evaluate("1 + 1")``; in a browser context of its own."""
+
+    def __init__(self, port: int, url: str) -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/version", timeout=10) as answer:
+            address = json.load(answer)["webSocketDebuggerUrl"]
+        self._client = WsClient(f"127.0.0.1:{port}", path="/" + address.split("/", 3)[3])
+        self._numbers = itertools.count(1)
+        self._session: str | None = None
+        self._context = self._call("Target.createBrowserContext")["browserContextId"]
+        size = {"width": 1360, "height": 860}
+        target = self._call("Target.createTarget", url=url, browserContextId=self._context, **size)["targetId"]
+        self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of an expression, as JSON has it; what it throws fails the test."""
+        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def wait(self, expression: str, timeout: float = 10.0) -> None:
+        """Look again and again until an expression is true: the page has no event for what is on it."""
+        deadline = time.monotonic() + timeout
+        while not self.evaluate(expression):
+            assert time.monotonic() < deadline, f"never true: {expression}"
+            time.sleep(0.02)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._session = None
+        self._call("Target.disposeBrowserContext", browserContextId=self._context)
+        self._client.close()
+
+    def _call(self, method: str, **params: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        self._client.send_text(json.dumps(message))
+        answer = self._client._take(lambda each: each.get("id") == number, 20.0, method)
+        assert "error" not in answer, (method, answer)
+        result: dict[str, Any] = answer["result"]
+        return result

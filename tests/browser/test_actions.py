@@ -1,0 +1,86 @@
+"""Starting tasks from the forms of the page."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from playwright.sync_api import Page, expect
+
+from tests.harness import WsClient
+
+
+def choose(page: Page, action: str) -> None:
+    page.locator("#tab-actions").click()
+    page.get_by_role("option", name=action).first.click()
+    expect(page.get_by_role("heading", name=action, exact=True)).to_be_visible()
+
+
+def test_a_form_shows_what_an_action_wants_and_starts_it(page: Page, client: WsClient) -> None:
+    choose(page, "greet")
+    form = page.locator(".action-form form")
+    expect(form.locator("label", has_text="name")).to_contain_text("required")
+    expect(form.locator("label", has_text="size")).to_contain_text("default small")
+    expect(form).to_contain_text('must hold: value in ["small", "large"]')
+    assert form.locator(".field label").first.inner_text().startswith("name"), "required ones come first"
+    assert form.locator("datalist option").evaluate_all("all => all.map(each => each.value)") == ["small", "large"]
+    form.get_by_label("name").fill("Zoë")
+    form.get_by_label("size").fill("large")
+    form.get_by_label("size").press("Enter")
+    pane = page.locator(".pane")
+    expect(pane.locator(".line.out .text")).to_have_text("hello Zoë")
+    expect(pane.locator(".line.err .text")).to_have_text("careful large")
+    expect(pane.locator(".line.note .text").last).to_have_text("exit code 0")
+    assert client.request("list")["tasks"][-1]["params"] == {"name": "Zoë", "size": "large"}
+
+
+def test_last_values_are_remembered_and_one_key_starts(page: Page, client: WsClient) -> None:
+    choose(page, "greet")
+    page.get_by_label("name").fill("again")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".pane .line.out .text")).to_have_text("hello again")
+    page.reload()
+    expect(page.locator("#connection")).to_have_text("Connected")
+    page.locator("#tab-pools").click()
+    before = len(client.request("list")["tasks"])
+    page.keyboard.press("n")
+    expect(page.get_by_label("name")).to_have_value("again")
+    page.keyboard.press("Enter")
+    expect(page.locator(".pane")).to_have_count(2)
+    assert len(client.request("list")["tasks"]) == before + 1
+
+
+def test_what_the_server_refuses_is_said_at_the_field(page: Page, client: WsClient) -> None:
+    choose(page, "greet")
+    name = page.get_by_label("name")
+    page.get_by_role("button", name="Start greet").click()
+    expect(page.locator(".field .problem").first).to_have_text("This one must be given.")
+    expect(name).to_be_focused()
+    name.fill("nobody")
+    name.press("Enter")
+    expect(page.locator(".field", has=name).locator(".problem")).to_contain_text("value != \"nobody\"")
+    expect(name).to_have_attribute("aria-invalid", "true")
+    expect(name).to_be_focused()
+    name.fill("somebody")
+    expect(name).not_to_have_attribute("aria-invalid", "true")
+    expect(page.locator(".pane")).to_have_count(0)
+
+
+def test_id_force_and_retry_policy_go_with_the_start(page: Page, client: WsClient) -> None:
+    choose(page, "sleep")
+    page.get_by_text("Task id, force, retry policy").click()
+    page.get_by_label("Task id").fill("my own")
+    page.get_by_label("Force").check()
+    page.get_by_label("A retry policy of its own").check()
+    page.get_by_label("Delay before a restart").fill("1m30s")
+    page.get_by_label("Give up after so many exits").fill("4")
+    page.get_by_role("button", name="Start sleep").click()
+    expect(page.locator(".pane h3")).to_have_text("my own")
+    task = next(each for each in client.request("list")["tasks"] if each["task_id"] == "my own")
+    assert (task["retry_policy"]["restart_delay"], task["retry_policy"]["error_threshold"]) == ("1m30s", 4)
+    page.get_by_role("button", name="Start sleep").click()
+    expect(page.locator("form > .problem")).to_have_text("task already running or starting")
+    page.get_by_label("Delay before a restart").fill("soon")
+    page.get_by_role("button", name="Start sleep").click()
+    expect(page.locator("form > .problem")).to_contain_text("restart_delay")

@@ -1,0 +1,139 @@
+"""The table of tasks, and what can be done to them."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from playwright.sync_api import Page, expect
+
+from tests.harness import WsClient
+
+
+def row(page: Page, task_id: str):  # type: ignore[no-untyped-def]
+    return page.get_by_role("row").filter(has=page.get_by_role("gridcell", name=task_id, exact=True))
+
+
+def test_each_state_has_a_word_a_picture_and_a_colour(page: Page, client: WsClient) -> None:
+    client.request("start", action="one", task_id="s-running")
+    client.request("start", action="one", task_id="s-queued")
+    client.run("greet", task_id="s-finished", params={"name": "x"})
+    client.request("start", action="fail", task_id="s-errored")
+    client.expect("errored", task_id="s-errored")
+    client.request("start", action="sleep", task_id="s-stopped")
+    client.send("stop", task_id="s-stopped")
+    client.expect("exited", task_id="s-stopped")
+    words = {"Running": "run", "Queued #1": "queue", "Finished": "check", "Errored": "bad", "Stopped": "stop"}
+    colours = set()
+    for word, picture in words.items():
+        cell = row(page, f"s-{word.split()[0].lower()}").locator(".c-status")
+        expect(cell).to_have_text(word)
+        expect(cell.locator("use")).to_have_attribute("href", f"#i-{picture}")
+        colours.add(cell.evaluate("cell => getComputedStyle(cell).color"))
+    assert len(colours) == len(words)
+    time = row(page, "s-running").locator(".c-time")
+    first = time.inner_text()
+    expect(time).not_to_have_text(first)
+    expect(row(page, "s-errored").locator(".c-exit")).to_contain_text("exit 9: gave up after 2 exits")
+    expect(row(page, "s-errored").locator(".c-restarts")).to_have_text("1")
+    expect(row(page, "s-queued").locator(".c-time")).to_contain_text("waits")
+
+
+def test_an_errored_task_shows_why_and_its_last_lines_and_is_reset(page: Page, client: WsClient) -> None:
+    client.request("start", action="fail", task_id="broken")
+    client.expect("errored", task_id="broken")
+    row(page, "broken").click()
+    facts = page.get_by_label("The selected task")
+    expect(facts.locator(".banner")).to_contain_text("gave up after 2 exits")
+    expect(facts.locator(".last-lines")).to_contain_text("no such disk")
+    expect(facts).to_contain_text("gives up at 2 exits")
+    page.keyboard.press("Enter")
+    pane = page.locator(".pane")
+    expect(pane.locator(".banner")).to_contain_text("gave up after 2 exits")
+    expect(pane.locator(".line.err").last).to_contain_text("no such disk")
+    before = pane.locator(".line").count()
+    row(page, "broken").get_by_role("button", name="Reset").click()
+    expect(pane.locator(".line.note", has_text="started again")).not_to_have_count(0)
+    assert pane.locator(".line").count() > before
+    expect(pane.locator(".line.bad").last).to_have_text("gave up after 2 exits")
+
+
+def test_stop_asks_and_start_again_keeps_the_parameters(page: Page, client: WsClient) -> None:
+    client.request("start", action="sleep", task_id="victim")
+    row(page, "victim").get_by_role("button", name="Stop").click()
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text("SIGTERM")
+    question.get_by_role("button", name="Cancel").click()
+    expect(row(page, "victim").locator(".c-status")).to_have_text("Running")
+    row(page, "victim").get_by_role("button", name="Stop").click()
+    question.get_by_role("button", name="Stop").click()
+    expect(row(page, "victim").locator(".c-status")).to_have_text("Stopped")
+    expect(row(page, "victim").locator(".c-exit")).to_have_text("signal")
+    client.run("greet", task_id="polite", params={"name": "once more"})
+    row(page, "polite").get_by_role("button", name="Start again").click()
+    expect(page.get_by_text("Started as polite")).to_be_visible()
+    task = next(each for each in client.request("list")["tasks"] if each["task_id"] == "polite")
+    assert task["params"] == {"name": "once more"}
+
+
+def test_everything_works_from_the_keyboard(page: Page, client: WsClient) -> None:
+    client.request("start", action="tick", task_id="keys")
+    expect(row(page, "keys")).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox", name="Find tasks")).to_be_focused()
+    page.keyboard.type("keys")
+    expect(page.get_by_role("grid").get_by_role("row")).to_have_count(2)
+    page.keyboard.press("Enter")
+    expect(row(page, "keys")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+    expect(page.locator(".pane")).to_have_count(1)
+    page.keyboard.press("o")
+    expect(page.get_by_role("log", name="Lines of keys")).to_be_focused()
+    page.keyboard.press("p")
+    expect(page.locator(".pane .toggle", has_text="go on")).to_be_visible()
+    page.keyboard.press("ArrowUp")
+    expect(page.locator(".line.current")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".pane")).to_have_count(0)
+    page.keyboard.press("x")
+    page.keyboard.press("Enter")
+    expect(row(page, "keys").locator(".c-status")).to_have_text("Stopped")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.press("5")
+    expect(page.get_by_role("form", name="Send a message")).to_be_visible()
+
+
+def test_thousands_of_tasks_cost_only_the_rows_in_sight_and_a_purge_clears_them(
+    page: Page, client: WsClient
+) -> None:
+    many = 3000
+    client.request("start", action="one", task_id="first")
+    for number in range(many):
+        client.send("start", action="one", task_id=f"wait-{number:04}")
+    client.settle(30)
+    expect(page.locator(".chip", has_text="Queued")).to_contain_text("3,000")
+    grid = page.get_by_role("grid")
+    assert int(grid.get_attribute("aria-rowcount") or 0) > many
+    assert grid.get_by_role("row").count() < 60
+    page.get_by_role("searchbox", name="Find tasks").fill("wait-")
+    page.get_by_role("button", name="Task", exact=True).click()
+    expect(grid.get_by_role("columnheader", name="Task")).to_have_attribute("aria-sort", "ascending")
+    expect(grid.locator(".t-row").first).to_contain_text("wait-0000")
+    expect(grid.locator(".t-row").first).to_contain_text("Queued #1")
+    page.locator(".t-body").evaluate("body => body.scrollTop = body.scrollHeight")
+    expect(grid.locator(".t-row").last).to_contain_text("wait-2999")
+    page.get_by_role("searchbox", name="Find tasks").fill("wait-2500")
+    expect(grid.locator(".t-row")).to_have_count(1)
+    page.locator("#tab-pools").click()
+    card = page.get_by_role("region", name="one", exact=True)
+    expect(card).to_contain_text("1 of 1 running, 3,000 waiting")
+    expect(card.locator(".queue li").first).to_contain_text("wait-0000")
+    expect(card.locator(".queue .rest")).to_have_text("and 2,950 more")
+    card.get_by_role("button", name="Purge").click()
+    page.get_by_role("dialog").get_by_role("button", name="Purge").click()
+    expect(page.get_by_text("Purged 3,000 tasks")).to_be_visible()
+    expect(card).to_contain_text("1 of 1 running, 0 waiting")
+    assert client.request("pool_info", action="one")["pool"]["queue_depth"] == 0
