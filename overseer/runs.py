@@ -214,6 +214,7 @@ class Runs:
             if why is Launch.FIRST:
                 self._table.forget(task.id)
                 admitted = self._release_locked(task)
+                self.admit_locked(admitted)
             else:
                 with task.lock:
                     task.error_message = message

@@ -52,10 +52,13 @@ class Phase(Enum):
         return self in (Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.WAITING)
 
 
-# Every legal step. A requeued task goes back to QUEUED when its run is over, or from WAITING at once.
+# Every legal step. A requeued task goes back to QUEUED when its run is over or could not be started, or from
+# WAITING at once.
 _NEXT: dict[Phase, frozenset[Phase]] = {
     Phase.QUEUED: frozenset({Phase.STARTING, Phase.STOPPED, Phase.FORGOTTEN}),
-    Phase.STARTING: frozenset({Phase.RUNNING, Phase.WAITING, Phase.STOPPED, Phase.ERRORED, Phase.FORGOTTEN}),
+    Phase.STARTING: frozenset(
+        {Phase.RUNNING, Phase.WAITING, Phase.QUEUED, Phase.STOPPED, Phase.ERRORED, Phase.FORGOTTEN}
+    ),
     Phase.RUNNING: frozenset({Phase.WAITING, Phase.ENDED, Phase.STOPPED, Phase.ERRORED, Phase.QUEUED}),
     Phase.WAITING: frozenset({Phase.STARTING, Phase.STOPPED, Phase.QUEUED}),
     Phase.ENDED: frozenset({Phase.FORGOTTEN}),
