@@ -45,7 +45,9 @@ class EventLog:
         self._closed = False
         self._thread: threading.Thread | None = None
         self._file: int | None = None  # the writer thread's own, once it runs
-        self._failing = False  # the writer thread's own: a warning has been given
+        # The writer thread's own as well: a warning has been given; the file ends within a line.
+        self._failing = False
+        self._torn = False
 
     def start(self) -> None:
         """Open the file and start the writer.
@@ -111,15 +113,21 @@ class EventLog:
                 return
 
     def _write(self, data: bytes) -> None:
+        written = 0
         try:
             if self._file is None:
                 self._file = self._open()
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._file, view) :]
+                self._torn = self._torn and os.fstat(self._file).st_size > 0
+            if self._torn:  # what follows must not become part of the line that the disk was full within
+                os.write(self._file, b"\n")
+                self._torn = False
+            with memoryview(data) as view:
+                while written < len(data):
+                    written += os.write(self._file, view[written:])
         except OSError as error:
+            self._torn = self._torn or (written > 0 and data[written - 1] != ord("\n"))
             with self._wanted:
-                self._dropped += data.count(b"\n")
+                self._dropped += data.count(b"\n", written)
             if not self._failing:
                 self._failing = True
                 _log.warning(
