@@ -37,7 +37,7 @@ guardian_main.main(sys.argv[2:])
 _KEPT = 20_000  # lines kept for a guardian that does not read; then it is taken for stuck and replaced
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 60.0
-_EXIT_S = 5.0
+_EXIT_S = 0.5  # to exit by itself; killing it does no harm, for a killed guardian ends nothing
 # What a terminal, a service manager or a stop of everything in sight may send.
 _BLOCKED = {
     *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1),
