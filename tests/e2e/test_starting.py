@@ -1,0 +1,167 @@
+"""What may happen to a task while its driver takes its time to start it; a hub of the test's own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import overseer
+
+_PATIENCE = 10.0
+
+
+class Gate(overseer.ActionHandler):
+    """Starts a run only when the test says so, and fails when the test says that."""
+
+    def __init__(self) -> None:
+        self.begun: queue.Queue[tuple[str, Callable[[str], None]]] = queue.Queue()
+        self.ends: queue.Queue[tuple[str, bool]] = queue.Queue()
+
+    def describe(self) -> overseer.ActionInfo:
+        return overseer.ActionInfo("gate", "gate")
+
+    def validate(self, params: Mapping[str, str]) -> None:
+        pass
+
+    def start(
+        self, task_id: str, params: Mapping[str, str], callbacks: overseer.WorkerCallbacks
+    ) -> overseer.Worker:
+        answer: queue.Queue[str] = queue.Queue()
+        self.begun.put((task_id, answer.put))
+        problem = answer.get(timeout=_PATIENCE)
+        if problem:
+            raise overseer.SpawnError(problem)
+
+        def run(context: overseer.VirtualContext, send: object) -> int:
+            self.ends.put((task_id, context.stopped.wait(_PATIENCE)))
+            return 0
+
+        return overseer.start_virtual_worker(task_id, run, callbacks)
+
+    def next(self) -> tuple[str, Callable[[str], None]]:
+        """The task that is being started, and what to call with a problem, or with "" to let it run."""
+        return self.begun.get(timeout=_PATIENCE)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def hub(gate: Gate, tmp_path: Path) -> Iterator[overseer.Hub]:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "actions: {gate: {type: gate, stop_grace: 1, task_pool: "
+        "{limit: 1, queue_size: 9, excess: {action: requeue}}}}"
+    )
+    hub = overseer.Hub(overseer.load_config(path), {"gate": gate})
+    try:
+        yield hub
+    finally:
+        hub.shutdown()
+        hub.close()
+
+
+def _start(hub: overseer.Hub, task_id: str) -> threading.Thread:
+    """Start a task on a thread of its own, as a client's request is."""
+
+    def start() -> None:
+        with suppress(overseer.SubmitError):  # what is left of it is what the tests are about
+            hub.submit("gate", task_id)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    return thread
+
+
+def _states(hub: overseer.Hub) -> dict[str, str]:
+    return {task.task_id: task.state for task in hub.tasks()}
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_start_that_fails_gives_its_place_to_who_waits(hub: overseer.Hub, gate: Gate) -> None:
+    thread = _start(hub, "fails")
+    _, answer = gate.next()
+    hub.submit("gate", "waits")
+    assert _states(hub) == {"fails": "active", "waits": "queued"}
+    answer("no")
+    thread.join(_PATIENCE)
+    task_id, answer = gate.next()
+    assert task_id == "waits"
+    assert _states(hub) == {"waits": "active"}
+    assert (hub.pool_info().running, hub.pool_info().queue_depth) == (1, 0)
+    answer("no")
+    assert hub.wait_until_idle(_PATIENCE)
+    assert hub.pool_info().running == 0
+
+
+def test_a_task_stopped_while_it_is_being_started_is_stopped_as_soon_as_it_runs(
+    hub: overseer.Hub, gate: Gate
+) -> None:
+    thread = _start(hub, "t")
+    _, answer = gate.next()
+    hub.stop("t")
+    with pytest.raises(overseer.SubmitError, match="already running or starting"):
+        hub.submit("gate", "t")
+    answer("")
+    thread.join(_PATIENCE)
+    assert gate.ends.get(timeout=_PATIENCE) == ("t", True)
+    assert hub.wait_until_idle(_PATIENCE)
+    assert _states(hub) == {"t": "stopped"}
+    assert hub.pool_info().running == 0
+
+
+def _let_in_from_the_queue(hub: overseer.Hub, gate: Gate, task_id: str) -> Callable[[str], None]:
+    """A task that has left the queue and is being started; there is room for two."""
+    thread = _start(hub, "first")
+    _, answer = gate.next()
+    answer("")
+    thread.join(_PATIENCE)
+    hub.submit("gate", task_id)
+    hub.set_pool("gate", limit=2)
+    started, answer = gate.next()
+    assert started == task_id
+    return answer
+
+
+def test_one_that_was_to_be_requeued_and_then_cannot_be_started_waits_again(
+    hub: overseer.Hub, gate: Gate
+) -> None:
+    hub.set_pool("gate", excess={"order": "last"})
+    answer = _let_in_from_the_queue(hub, gate, "t")
+    hub.set_pool("gate", limit=1)
+    answer("not now")
+    _until(lambda: _states(hub)["t"] == "queued")  # by the thread that starts it
+    assert (hub.pool_info("gate").running, hub.pool_info("gate").queue_depth) == (1, 1)
+    hub.stop("first")
+    task_id, answer = gate.next()
+    assert task_id == "t"
+    answer("")
+    assert gate.ends.get(timeout=_PATIENCE) == ("first", True)
+    hub.stop("t")
+    assert hub.wait_until_idle(_PATIENCE)
+    assert hub.pool_info().running == 0
+
+
+def test_one_that_was_stopped_and_then_cannot_be_started_is_stopped(hub: overseer.Hub, gate: Gate) -> None:
+    answer = _let_in_from_the_queue(hub, gate, "t")
+    hub.stop("t")
+    answer("no")
+    _until(lambda: _states(hub)["t"] == "stopped")
+    assert hub.pool_info().running == 1
+    hub.stop("first")
+    assert hub.wait_until_idle(_PATIENCE)
+    assert hub.pool_info().running == 0
