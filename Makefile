@@ -84,9 +84,10 @@ $(VENV)/.run: $(VENV)/.wheels setup.cfg pyproject.toml
 	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+$(VENV)/.dev: requirements-dev.lock tests/ops/fetch_asyncapi.sh $(VENV)/.run
 	@echo 'fetching what the tests need into $(VENV) (once)'
 	@$(PIP) install -r requirements.lock -r requirements-dev.lock
+	@tests/ops/fetch_asyncapi.sh $(VENV)/asyncapi.schema.json
 	@touch $@
 
 # --- the program in one file ---

@@ -76,6 +76,11 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
     if options.list_handlers:
         print("\n".join(list_handlers()))
         return 0
+    if options.schema:
+        from overseer.config.jsonschema import schema_text
+
+        print(schema_text(), end="")
+        return 0
     try:
         config = load_config(os.environ.get("OVERSEER_CONFIG") or options.config)
         for warning in config.warnings:
@@ -111,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, text in (
         ("check", "load everything, say what is wrong and where, and exit"),
+        ("schema", "print the JSON Schema of the configuration file, for editors, and exit"),
         ("list-handlers", "print the driver types that actions can have, and exit"),
         ("version", "print the version and exit"),
     ):
@@ -250,6 +256,7 @@ class _Daemon:
 
         return {
             "/openapi.json": lambda request: json_response(self._openapi(request.peer.principal)),
+            "/asyncapi.json": lambda request: json_response(self._asyncapi(request)),
             "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
             "/healthz": healthz,
         }
@@ -269,6 +276,20 @@ class _Daemon:
                 "actions": list(principal.actions if principal.actions is not None else ("*",)),
             }
         return manifest
+
+    def _asyncapi(self, request: Request) -> dict[str, Any]:
+        from overseer.documents.asyncapi import build_asyncapi  # few ask, and it takes 10 ms
+
+        principal = request.peer.principal
+        return build_asyncapi(
+            title=self._config.name,
+            version=self._config.version or self._version,
+            description=self._config.description,
+            host=request.headers.get("host", "localhost"),
+            secure=bool(self._config.tls.cert),
+            tokens=principal is not ANYONE,
+            actions=self._hub.actions("", principal),
+        )
 
     def _openapi(self, principal: Principal) -> dict[str, Any]:
         return build_openapi(

@@ -19,6 +19,7 @@ from overseer.config.tree import ListNode, MapNode, Node, Scalar, describe_node,
 from overseer.durations import format_duration, parse_duration
 
 __all__ = [
+    "BOOLEANS",
     "Choice",
     "Duration",
     "Flag",
@@ -126,22 +127,22 @@ class Choice(Kind):
     def __init__(self, *words: str, booleans: bool = False) -> None:
         self.words = words
         self.label = " \\| ".join(f"`{word}`" for word in words)
-        self._booleans = booleans
+        self.booleans = booleans
 
     def read(self, node: Node, spot: Spot) -> str:
         expected = ", ".join(self.words[:-1]) + " or " + self.words[-1]
         text = self._scalar(node, expected).text
         if text in self.words:
             return text
-        if self._booleans and text.lower() in _BOOLEANS:
-            return "true" if _BOOLEANS[text.lower()] else "false"
+        if self.booleans and text.lower() in BOOLEANS:
+            return "true" if BOOLEANS[text.lower()] else "false"
         guess = near(text, list(self.words))
         hint = f"; did you mean {guess}?" if guess else ""
         raise ValueError(f"expected {expected}, found {describe_node(node)}{hint}")
 
 
 # What a YAML 1.1 reader would take for a boolean; Go's takes them too where one is wanted.
-_BOOLEANS = {
+BOOLEANS = {
     "true": True,
     "yes": True,
     "on": True,
@@ -160,11 +161,11 @@ class Flag(Kind):
 
     def read(self, node: Node, spot: Spot) -> bool:
         scalar = self._scalar(node, "true or false")
-        if not scalar.plain or scalar.text.lower() not in _BOOLEANS:
+        if not scalar.plain or scalar.text.lower() not in BOOLEANS:
             raise ValueError(
-                f"expected true or false, found {describe_node(node)}{_quotes_hint(scalar, _BOOLEANS)}"
+                f"expected true or false, found {describe_node(node)}{_quotes_hint(scalar, BOOLEANS)}"
             )
-        return _BOOLEANS[scalar.text.lower()]
+        return BOOLEANS[scalar.text.lower()]
 
     def show(self, value: Any) -> str:
         return "`true`" if value else "`false`"
@@ -179,8 +180,8 @@ class Whole(Kind):
     )
 
     def __init__(self, at_least: int = 0, at_most: int = 2**31 - 1) -> None:
-        self._at_least = at_least
-        self._at_most = at_most
+        self.at_least = at_least
+        self.at_most = at_most
 
     def read(self, node: Node, spot: Spot) -> int:
         scalar = self._scalar(node, "a whole number")
@@ -192,11 +193,11 @@ class Whole(Kind):
         if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
             raise ValueError(f"{text} could be octal or decimal: write it without the leading 0, or with 0o")
         number = int(sign + digits, 0) if len(digits) < 70 else (-1 if sign == "-" else 1) * 2**200
-        if number < self._at_least:
+        if number < self.at_least:
             what = "negative" if number < 0 else "too small"
-            raise ValueError(f"{text[:40]} is {what}: the least is {self._at_least}")
-        if number > self._at_most:
-            raise ValueError(f"{text[:40]} is too large: the most is {self._at_most}")
+            raise ValueError(f"{text[:40]} is {what}: the least is {self.at_least}")
+        if number > self.at_most:
+            raise ValueError(f"{text[:40]} is too large: the most is {self.at_most}")
         return number
 
 
@@ -220,7 +221,7 @@ class Seconds(Kind):
     _MOST = 2**63 / 1e9  # what fits a Go duration, 292 years
 
     def __init__(self, *, zero: bool = True) -> None:
-        self._zero = zero  # whether 0 will do
+        self.zero = zero  # whether 0 will do
 
     def read(self, node: Node, spot: Spot) -> float:
         scalar = self._scalar(node, 'seconds or a duration such as "30s"')
@@ -232,7 +233,7 @@ class Seconds(Kind):
             raise ValueError(f"{scalar.text[:40]} is negative")
         if seconds >= self._MOST:
             raise ValueError(f"{scalar.text[:40]} seconds are too many")
-        if seconds == 0 and not self._zero:
+        if seconds == 0 and not self.zero:
             raise ValueError("must be more than 0")
         return seconds
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from overseer.config.report import quoted
+
 __all__ = ["Listen", "Network", "parse_cidrs", "parse_listen"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -77,7 +79,7 @@ def parse_cidrs(items: Iterable[str]) -> tuple[Network, ...]:
             networks.append(ipaddress.ip_network(item.strip(), strict=False))
         except ValueError:
             raise ValueError(
-                f'"{item[:60]}" is neither a network like 10.0.0.0/8 nor an IP address'
+                f'{quoted(item)} is neither a network like 10.0.0.0/8 nor an IP address'
             ) from None
     return tuple(networks)
 

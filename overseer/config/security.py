@@ -13,7 +13,7 @@ from overseer.config.secrets import Digest, Secret, Sha256
 from overseer.config.tree import MapNode, Node, Scalar, describe_node
 from overseer.security.principal import ROLES
 
-__all__ = ["AUTH", "TLS", "AuthConfig", "FileMode", "TlsConfig", "TokenConfig"]
+__all__ = ["AUTH", "TLS", "AuthConfig", "FileMode", "TlsConfig", "TokenConfig", "UserRoles"]
 
 _SOURCES = ("token", "token_file", "token_env", "token_sha256")
 
@@ -63,7 +63,7 @@ def _token(read: TokenConfig, spot: Spot) -> TokenConfig:
     return read
 
 
-class _UserRoles(Kind):
+class UserRoles(Kind):
     """User names or numbers to roles."""
 
     label = "mapping"
@@ -93,7 +93,7 @@ class AuthConfig:
         "With any token here (or in `OVERSEER_TOKEN`), clients must present one.", default=(),
     )  # fmt: skip
     unix: Mapping[str, str] = a_key(
-        _UserRoles(),
+        UserRoles(),
         "Over a Unix socket: users, by name or number, and their roles. The server's own user is `admin`, "
         "unless it is here.",
         default=dict,

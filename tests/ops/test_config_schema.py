@@ -1,0 +1,169 @@
+"""The JSON Schema of the configuration says what the loader says, as far as JSON Schema can."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from overseer.config import load_config
+from overseer.config.jsonschema import config_schema, schema_text
+from overseer.config.report import Report
+from overseer.config.tree import parse_yaml, to_value
+from overseer.errors import ConfigError
+from tests.harness import ROOT
+
+CHECK = Draft7Validator(config_schema())
+
+
+def as_an_editor_reads(text: str) -> Any:
+    """The file's values as YAML 1.2 has them."""
+    tree = parse_yaml(text, Report("c"))
+    return {} if tree is None else to_value(tree)
+
+
+@pytest.fixture
+def loads(tmp_path: Path) -> Callable[[str], bool]:
+    """Whether the loader takes a file, without a word about unknown keys."""
+
+    def loads(text: str) -> bool:
+        file = tmp_path / "c.yaml"
+        file.write_text(text)
+        try:
+            return not any("unknown key" in warning for warning in load_config(file, {}).warnings)
+        except ConfigError:
+            return False
+
+    return loads
+
+
+ACTION = "actions: {a: {type: exec, %s}}"
+GOOD = [
+    "",
+    "name: 12\nversion: 1.10\ndb: off",
+    "name: null\nactions: null\ntask_pool:",
+    "x-anchors: {anything: [1]}\nlisten: 8080",
+    "trusted_cidrs: 10.0.0.0/8, ::1",
+    "trusted_cidrs: [10.0.0.0/8]",
+    "task_pool: {limit: 3, queue: {enabled: yes, size: 0, max_age: 1.5, displace: true}}",
+    "task_pool: {limit: 3, queue: {enabled: TRUE, displace: prohibit, max_age: 1h30m}}",
+    "task_pool: {size: 2, queue_size: 4, queue_timeout: 90s, excess: {action: requeue, grace: 0}}",
+    "retry: {restart_delay: 30s, restart_jitter: 0, error_window: 1.5h, error_threshold: 4}",
+    "retry: {restart_delay: .5s, restart_on: any}",
+    "clients: {buffer: 8MiB, stall_timeout: 0.1, on_lag: drop}",
+    "clients: {buffer: 1.5 kB}",
+    "limits: {max_line: 65536}",
+    ACTION % "config: {anything: [goes]}, stop_signal: sigint, stop_grace: 1s, kill_mode: group",
+    ACTION % "stop_signal: 15, dedupe_key: x, meta: {description: y}, strict_params: on",
+    ACTION % "dedupe_key: [x, 1], retry: {}, task_pool: {limit: 1}, x-note: mine",
+    "auth: {tokens: [{name: a, token_env: T, role: viewer, actions: [b*]}], unix: {root: admin}}",
+    "socket_mode: 0660",
+    "tls: {cert: c.pem}",
+]
+BAD = [
+    "[]",
+    "nmae: x",
+    "name: [x]",
+    "name: {x: y}",
+    "trusted_cidrs: {a: b}",
+    "task_pool: 3",
+    "task_pool: {limit: -1}",
+    "task_pool: {limit: eight}",
+    "task_pool: {limit: '8'}",
+    "task_pool: {limit: 1.5}",
+    "task_pool: {limit: 99999999999}",
+    "task_pool: {queue: {enabled: maybe}}",
+    "task_pool: {queue: {enabled: 1}}",
+    "task_pool: {queue: {displace: never}}",
+    "task_pool: {queue: {max_age: -1}}",
+    "task_pool: {queue: {max_age: soon}}",
+    "task_pool: {excess: {order: middle}}",
+    "retry: {restart_delay: 30}",
+    "retry: {restart_delay: '30'}",
+    "retry: {restart_delay: -1s}",
+    "retry: {restart_on: never}",
+    "clients: {buffer: 0}",
+    "clients: {buffer: 8XB}",
+    "clients: {stall_timeout: 0}",
+    "limits: {max_connections: 0}",
+    "actions: []",
+    "actions: {a: }",
+    "actions: {a: {}}",
+    "actions: {a: {type: }}",
+    "actions: {' ': {type: exec}}",
+    ACTION % "config: [x]",
+    ACTION % "stop_signal: SIGTREM",
+    ACTION % "stop_signal: 99",
+    ACTION % "kill_mode: all",
+    ACTION % "command: x",
+    ACTION % "dedupe_key: {a: b}",
+    ACTION % "dedupe_key: [[x]]",
+    "auth: {tokens: {name: a}}",
+    "auth: {tokens: [{name: a}]}",
+    "auth: {tokens: [{name: a, role: boss}]}",
+    "auth: {unix: {root: boss}}",
+]
+# Where the loader knows more: addresses, files of octal digits, quotes around what should have none.
+ONLY_THE_LOADER = [
+    "listen: nowhere:at:all",
+    "trusted_cidrs: [10.0.0.0/99]",
+    "socket_mode: 9",
+    "task_pool: {queue: {enabled: 'yes'}}",
+    "auth: {tokens: [{name: a, role: viewer, token: x, token_env: Y}]}",
+    "tls: {key: k.pem}",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_both_take_it(loads: Callable[[str], bool], text: str) -> None:
+    assert [error.message for error in CHECK.iter_errors(as_an_editor_reads(text))] == []
+    assert loads(text)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_both_refuse_it(loads: Callable[[str], bool], text: str) -> None:
+    assert not CHECK.is_valid(as_an_editor_reads(text))
+    assert not loads(text)
+
+
+@pytest.mark.parametrize("text", ONLY_THE_LOADER)
+def test_the_loader_knows_more(loads: Callable[[str], bool], text: str) -> None:
+    assert CHECK.is_valid(as_an_editor_reads(text))
+    assert not loads(text)
+
+
+def test_it_is_a_schema_whose_every_key_says_what_it_means() -> None:
+    Draft7Validator.check_schema(config_schema())
+    top = config_schema()["properties"]
+    assert all(key["description"] for key in top.values())
+    assert top["actions"]["additionalProperties"]["required"] == ["type"]
+
+
+def test_the_shipped_config_and_the_documents_examples_are_valid() -> None:
+    texts = [(ROOT / "config.yaml").read_text()]
+    texts += re.findall(
+        r"^```yaml\n(.*?)^```", (ROOT / "docs/CONFIG.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert len(texts) > 5
+    for text in texts:
+        assert [error.message for error in CHECK.iter_errors(as_an_editor_reads(text))] == []
+
+
+def test_the_file_in_docs_is_up_to_date() -> None:
+    stored = (ROOT / "docs/config.schema.json").read_text("utf-8")
+    assert stored == schema_text(), "run: python -m overseer.config.jsonschema docs/config.schema.json"
+
+
+def test_the_command_prints_it() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "sticky_overseer.py", "--schema"], capture_output=True, text=True, timeout=20
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == config_schema()
