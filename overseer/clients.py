@@ -88,18 +88,19 @@ class Mail:
 
     def send(self, client: Client, event: Event) -> None:
         """Append the event to one client's outbox."""
-        self._append(client, self.encode(event))
+        self.send_encoded(client, self.encode(event))
 
     def send_all(self, clients: Iterable[Client], event: Event) -> None:
         """Append the event to each client's outbox, encoded once."""
         for client in clients:
-            self._append(client, self.encode(event))
+            self.send_encoded(client, self.encode(event))
 
     def send_output(self, client: Client, message: Message) -> None:
         """Append stored output to one client's outbox; its size says nothing against the client."""
         client.outbox.append(message, output=True)
         self._touched[client.outbox] = None
 
-    def _append(self, client: Client, message: Message) -> None:
+    def send_encoded(self, client: Client, message: Message) -> None:
+        """Append what is encoded already to one client's outbox."""
         client.outbox.append(message)
         self._touched[client.outbox] = None

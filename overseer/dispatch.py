@@ -31,10 +31,11 @@ from overseer.messages import (
     Start,
     Stop,
     Subscribe,
-    Tasks,
     Unsubscribe,
+    encode_tasks,
     parse_request,
 )
+from overseer.net.frames import Encoded
 from overseer.net.outbox import Outbox
 from overseer.net.session import Peer
 from overseer.security.audit import Audit
@@ -157,7 +158,9 @@ class Session:
             case Reset():
                 hub.reset(request.task_id, Requester(client, request.id))
             case List():
-                self._reply(Tasks(id=request.id, tasks=tuple(hub.tasks(request.since, principal))))
+                tasks = encode_tasks(request.id, hub.encoded_tasks(request.since, principal))
+                with Mail() as mail:
+                    mail.send_encoded(client, Encoded([tasks]))
             case Replay():
                 hub.replay(client, request.task_id, request.since, request.since_seq)
             case Subscribe():

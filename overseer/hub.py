@@ -11,8 +11,9 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from overseer.actions import ActionHandler, ServiceHandler, describe_action
 from overseer.clients import Client, Clients, Mail
@@ -38,13 +39,15 @@ from overseer.pool import PoolManager
 from overseer.runs import Runs
 from overseer.scheduler import Scheduler
 from overseer.security.principal import ANYONE, Principal
-from overseer.task import Phase, Requester
+from overseer.task import Phase, Requester, Task
 from overseer.tasktable import TaskTable
 from overseer.timers import Timers
 
 __all__ = ["Hub"]
 
 _log = logging.getLogger(__name__)
+
+_Shown = TypeVar("_Shown")
 
 # Seconds that a service driver is given to return when it is told to.
 _SERVICE_GRACE = 1.0
@@ -242,17 +245,26 @@ class Hub:
 
     def tasks(self, since: datetime | None = None, principal: Principal = ANYONE) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
+        return self._list(since, principal, Task.info_locked)
+
+    def encoded_tasks(self, since: datetime | None, principal: Principal) -> list[bytes]:
+        """The same, each as JSON."""
+        return self._list(since, principal, Task.encoded_info_locked)
+
+    def _list(
+        self, since: datetime | None, principal: Principal, show: Callable[[Task], _Shown]
+    ) -> list[_Shown]:
         with self._lock:
             tasks = [task for task in self._table if principal.sees(task.action)]
-        infos = []
+        shown = []
         for task in tasks:
             with task.lock:
                 queued = task.phase is Phase.QUEUED
                 if task.phase is not Phase.FORGOTTEN and (
                     since is None or queued or task.touched_locked() >= since
                 ):
-                    infos.append(task.info_locked())
-        return infos
+                    shown.append(show(task))
+        return shown
 
     # Actions, pools, metrics
 

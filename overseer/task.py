@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 from overseer.actions import ActionHandler
 from overseer.clients import Client
 from overseer.eventlog import EventLog
 from overseer.locks import Rank, lock
-from overseer.messages import RetryPolicy, TaskInfo, TaskMetrics
+from overseer.messages import RetryPolicy, TaskInfo, TaskMetrics, encode
 from overseer.metrics import Metrics
 from overseer.retry import History
 from overseer.security.principal import ANYONE, Principal
@@ -117,10 +118,16 @@ class Task:
     error_message: str = ""
     began: float = 0.0  # monotonic start of the current run
     ran_for: float = 0.0  # seconds, over all finished runs
+    _encoded_info: bytes | None = None  # what list says; None: not known since the last change of anything
 
     def __post_init__(self) -> None:
         self.lock: threading.Lock = lock(Rank.TASK, f"task {self.id}")
         self.stream = Stream(self.id, self.action, self.lock, self.metrics, self.log)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name != "_encoded_info":
+            self._encoded_info = None
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
@@ -180,6 +187,12 @@ class Task:
             last_exit_code=self.last_exit_code,
             error_message=self.error_message,
         )
+
+    def encoded_info_locked(self) -> bytes:
+        """The same as JSON, kept until something changes: most of a long list did not since the last one."""
+        if self._encoded_info is None:
+            self._encoded_info = encode(self.info_locked())
+        return self._encoded_info
 
     def touched_locked(self) -> datetime:
         """The later of last start and last exit, the creation when there was neither."""

@@ -7,7 +7,7 @@ the declarations; nothing about a message is written down a second time.
 
 from __future__ import annotations
 
-from overseer.messages.codec import encode, event_from, parse_request
+from overseer.messages.codec import encode, encode_tasks, event_from, parse_request
 from overseer.messages.declare import Delivery, dump, to_plain
 from overseer.messages.events import (
     DEQUEUE_REASONS,
@@ -127,6 +127,7 @@ __all__ = [
     "Unsubscribed",
     "dump",
     "encode",
+    "encode_tasks",
     "event_from",
     "parse_request",
     "to_plain",

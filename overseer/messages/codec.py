@@ -5,27 +5,34 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from overseer.errors import RequestError
 from overseer.messages.declare import dump, from_plain, read_fields, to_plain
-from overseer.messages.events import EVENTS, Event
+from overseer.messages.events import EVENTS, Event, Tasks
 from overseer.messages.kinds import REQUEST_ID, TEXT, Kind, Unreadable, quoted
 from overseer.messages.limits import MessageLimits
 from overseer.messages.requests import REQUESTS, MetricsRequest, Request
+from overseer.messages.values import TaskInfo
 
-__all__ = ["encode", "event_from", "parse_request"]
+__all__ = ["encode", "encode_tasks", "event_from", "parse_request"]
 
 _DEFAULT_LIMITS = MessageLimits()
 
 
-def encode(message: Event | Request) -> bytes:
+def encode(message: Event | Request | TaskInfo) -> bytes:
     """The message as compact JSON in UTF-8, its fields in their declared order.
 
     Half surrogate pairs in any text become U+FFFD: no text makes this fail.
     """
     return dump(to_plain(message))
+
+
+def encode_tasks(request_id: str, tasks: Iterable[bytes]) -> bytes:
+    """A ``tasks`` message whose tasks are encoded already."""
+    empty = encode(Tasks(id=request_id, tasks=()))
+    return empty.removesuffix(b"]}") + b",".join(tasks) + b"]}"
 
 
 def event_from(raw: Mapping[str, Any]) -> Event | None:
