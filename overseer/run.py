@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,7 @@ from overseer.net.session import ConnectionLimits, Peer
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.net.trust import AutomaticTrust, is_trusted
+from overseer.prometheus import Exposition
 from overseer.security.access import Access, load_access
 from overseer.security.advice import security_advice
 from overseer.security.audit import Audit
@@ -259,6 +261,7 @@ class _Daemon:
             "/asyncapi.json": lambda request: json_response(self._asyncapi(request)),
             "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
             "/healthz": healthz,
+            "/metrics": Exposition(self._hub, self._version, time.time()).answer,
         }
 
     def _manifest(self, principal: Principal) -> dict[str, Any]:
