@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from overseer.ctl.address import DEFAULT_URL, parse_url
+from overseer.client.address import DEFAULT_URL, parse_url
 from overseer.ctl.link import CannotConnectError, Link, LinkLostError
 from overseer.ctl.listing import fetch_tasks, show_tasks
 from overseer.ctl.run import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, run

@@ -31,7 +31,7 @@ from wsproto.events import (
 )
 from wsproto.utilities import ProtocolError
 
-from overseer.ctl.address import Address
+from overseer.client.address import Address
 from overseer.errors import OverseerError
 
 __all__ = ["CannotConnectError", "Link", "LinkLostError"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from overseer.ctl.address import DEFAULT_URL, Address, parse_url
+from overseer.client.address import DEFAULT_URL, Address, parse_url
 from overseer.errors import OverseerError
 
 

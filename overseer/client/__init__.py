@@ -1,0 +1,46 @@
+"""A client for programs without asyncio: synchronous, for any number of threads, typed.
+
+::
+
+    from overseer.client import Client
+
+    with Client("ws://localhost:8080/ws") as client:
+        task = client.start("build", branch="main")
+        for line in task.lines():
+            print(line)
+        print(task.wait().exit_code)
+
+``docs/CLIENT.md`` tells more. The messages and values are those of :mod:`overseer.messages`.
+"""
+
+from __future__ import annotations
+
+from overseer.client.address import DEFAULT_URL, Address, parse_url
+from overseer.client.client import Client
+from overseer.client.errors import (
+    ClientError,
+    ConnectFailedError,
+    ConnectionLostError,
+    LinesMissedError,
+    RefusedError,
+    ReplyTimeoutError,
+    TaskGoneError,
+    TaskNotRunError,
+)
+from overseer.client.task import Task
+
+__all__ = [
+    "DEFAULT_URL",
+    "Address",
+    "Client",
+    "ClientError",
+    "ConnectFailedError",
+    "ConnectionLostError",
+    "LinesMissedError",
+    "RefusedError",
+    "ReplyTimeoutError",
+    "Task",
+    "TaskGoneError",
+    "TaskNotRunError",
+    "parse_url",
+]

@@ -1,0 +1,238 @@
+"""One connection, kept up: a thread that reads, writes, connects again and takes up where it was.
+
+All of the socket is the thread's own (an SSL socket is safe in no other way, and a send can then wait for
+nobody); others hand it frames and wake it. What comes is sorted, under the client's lock, to the requests
+that wait for an answer and to the followers of tasks. It never waits for who reads those, see ``lane``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from overseer.client import frames
+from overseer.client.core import Core
+from overseer.client.decoding import decode
+from overseer.client.desk import Desk
+from overseer.client.errors import ClientError, ConnectFailedError, ConnectionLostError
+from overseer.client.follower import Follower
+from overseer.client.inbox import Item
+from overseer.client.transport import Transport, connect
+
+__all__ = ["Channel"]
+
+_MAX_MESSAGE = 1 << 30  # a list of everything is one message, and may be long
+_FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds between attempts to connect again
+_GOODBYE_S = 0.5
+_names = itertools.count(1)
+
+
+class Channel(Desk):
+    """A connection and what is asked and followed over it.
+
+    ``transport`` is the first connection, made by the caller; None: the thread makes it.
+    """
+
+    def __init__(self, core: Core, transport: Transport | None = None) -> None:
+        super().__init__(core)
+        self._transport = transport
+        # Guarded by the client's lock:
+        self._ending = False  # the thread is to say goodbye and end
+        self._out: deque[bytes] = deque()
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # The thread's own:
+        self._in_use: Transport | None = None
+        self._sending = memoryview(b"")  # handed to the socket, and not all of it taken
+        self._was_up = transport is not None
+        # A daemon: a program that ends without close() is not held up by a server that does not answer.
+        self.thread = threading.Thread(target=self._run, name=f"overseer-client-{next(_names)}", daemon=True)
+
+    def end_locked(self) -> None:
+        """Make the thread end soon; it can be joined then."""
+        self._ending = True
+        self._wake_locked()
+        self.core.ending.notify_all()
+
+    # -- the thread
+
+    def _run(self) -> None:
+        failure: ConnectionLostError | None = None
+        try:
+            while True:
+                transport, self._transport = self._transport, None
+                if transport is None:
+                    transport = self._connect()
+                if transport is None:
+                    return
+                failure = None
+                self._in_use = transport
+                self._was_up = True
+                try:
+                    self._serve(transport)
+                    return
+                except _Lost as lost:
+                    failure = ConnectionLostError(str(lost), lost.code)
+                finally:
+                    self._in_use = None
+                    transport.close()
+                    with self._lock:
+                        self._down_locked(failure)
+                if self.core.settings.reconnect <= 0:
+                    return
+                self.core.settings.on_notice(f"{failure}; trying to connect again")
+        except ClientError as error:
+            failure = ConnectionLostError(f"{failure or 'the connection is lost'}, and {error}")
+        except BaseException as error:
+            failure = ConnectionLostError(f"the client failed: {error!r}")
+            raise
+        finally:
+            with self._lock:
+                self._over_locked(failure or ConnectionLostError("this client was closed", 1000))
+                os.close(self._wakeup)
+                self._wakeup = -1
+
+    def _connect(self) -> Transport | None:
+        """Connect, again and again for as long as the settings say; None: the client is closed.
+
+        Raises ClientError.
+        """
+        settings = self.core.settings
+        deadline = time.monotonic() + (settings.reconnect if self._was_up else settings.timeout)
+        delay = _FIRST_DELAY if self._was_up else 0.0
+        while True:
+            if not self._wait_to_connect(random.uniform(delay / 2, delay)):
+                return None
+            try:
+                left = max(0.1, min(settings.timeout, deadline - time.monotonic()))
+                transport = connect(settings.address, token=settings.token, tls=settings.tls, timeout=left)
+            except ConnectFailedError as error:
+                # A refusal is an answer; 503 and 5xx of a proxy are "not now".
+                if time.monotonic() >= deadline or 400 <= error.status < 500:
+                    raise
+            else:
+                return transport
+            delay = min(max(_FIRST_DELAY, delay * 2), _LAST_DELAY, max(0.01, deadline - time.monotonic()))
+
+    def _wait_to_connect(self, delay: float) -> bool:
+        """Wait between attempts; False: there is to be no other one."""
+        with self._lock:
+            self.core.ending.wait_for(lambda: self._ending, delay)
+            return not self._ending
+
+    def _serve(self, transport: Transport) -> None:
+        """Read and write until the client ends. Raises _Lost."""
+        url = self.core.settings.address.url
+        reader = frames.FrameReader(_MAX_MESSAGE)
+        data: bytes | None = transport.rest
+        self._sending = memoryview(b"")
+        heard, asked = time.monotonic(), False
+        poller = select.poll()
+        poller.register(self._wakeup, select.POLLIN)
+        with self._lock:
+            self._out.clear()
+            self._out_size = 0
+            self._up_locked()
+        try:
+            while True:
+                if data:
+                    heard, asked = time.monotonic(), False
+                    self._received(reader.feed(data))
+                data = None
+                with self._lock:
+                    ending = self._ending
+                self._flush(transport)
+                if ending:
+                    self._say_goodbye(transport)
+                    return
+                wait = heard + self.core.settings.keepalive * (2 if asked else 1) - time.monotonic()
+                if wait <= 0:
+                    if asked:
+                        quiet = time.monotonic() - heard
+                        raise _Lost(f"{url} has not said a word for {quiet:.0f} s")
+                    asked = True
+                    self._send(frames.ping())
+                    continue
+                writing = self._sending or transport.write_to_read
+                poller.register(transport, select.POLLIN | (select.POLLOUT if writing else 0))
+                ready = dict(poller.poll(0 if transport.pending else wait * 1000))
+                if self._wakeup in ready:
+                    os.eventfd_read(self._wakeup)
+                if transport.pending or ready.get(transport.fileno(), 0) & ~select.POLLOUT:
+                    data = transport.receive()
+                    if data == b"":
+                        raise _Lost(f"{url} ended the connection")
+        except OSError as error:
+            raise _Lost(f"the connection to {url} broke: {error.strerror or error}") from None
+        except frames.ProtocolViolation as error:
+            raise _Lost(f"{url} does not speak WebSocket properly: {error}") from None
+
+    def _received(self, got: frames.Received) -> None:
+        if got.messages:
+            self._take(decode(got.messages, self.core.settings.on_notice))
+        for payload in got.pings:
+            self._send(frames.pong(payload))
+        if got.close is not None:
+            code, reason = got.close
+            why = f"{code} {reason}".strip()
+            raise _Lost(f"{self.core.settings.address.url} closed the connection ({why})", code)
+
+    def _take(self, items: Sequence[Item]) -> None:
+        """Handle messages; called with nothing held."""
+        with self._lock:
+            lagging = self._sort_locked(items)
+        for follower in lagging:
+            self._lags(follower)
+
+    def _lags(self, follower: Follower) -> None:
+        """This follower's reader is slower than its task, and is not to miss anything."""
+        raise NotImplementedError
+
+    def _flush(self, transport: Transport) -> None:
+        while True:
+            if not self._sending:
+                with self._lock:
+                    self._sending = memoryview(b"".join(self._out))
+                    self._out.clear()
+                    self._out_size = 0
+            if not self._sending:
+                return
+            sent = transport.send(self._sending)
+            if not sent:
+                return
+            self._sending = self._sending[sent:]
+
+    def _send(self, frame: bytes) -> None:
+        with self._lock:
+            self._send_locked(frame)
+
+    def _say_goodbye(self, transport: Transport) -> None:
+        """Close as one should, if that can be done at once."""
+        try:
+            if not self._sending:
+                transport.socket.settimeout(_GOODBYE_S)
+                transport.socket.sendall(frames.close_frame(1000))
+        except OSError:
+            pass  # the server was first
+
+    def _wake_locked(self) -> None:
+        if self._wakeup >= 0:
+            os.eventfd_write(self._wakeup, 1)
+
+    def _send_locked(self, frame: bytes) -> None:
+        self._out.append(frame)
+        self._out_size += len(frame)
+        self._wake_locked()
+
+
+class _Lost(Exception):
+    """The connection has ended; the text says how."""
+
+    def __init__(self, why: str, code: int = 1006) -> None:
+        super().__init__(why)
+        self.code = code

@@ -1,0 +1,64 @@
+"""What the connections of one client share: one lock, the settings, who listens to everything."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from overseer.client.address import Address
+from overseer.client.errors import ConnectionLostError
+from overseer.client.inbox import Inbox, Item
+from overseer.locks import Rank, lock
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Core", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times in seconds, ``buffer`` in bytes; :class:`overseer.client.Client` tells what they mean."""
+
+    address: Address
+    token: str
+    tls: ssl.SSLContext | None
+    timeout: float
+    reconnect: float
+    keepalive: float
+    buffer: int
+    on_notice: Callable[[str], None]
+
+
+class Core:
+    """Shared by a client's connections. Nothing waits with the lock held but on its own conditions."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        # The client's one lock: it guards every inbox, follower, table and queue of all its connections.
+        self.lock = lock(Rank.LEAF, "client")
+        # Notified when the client ends, for whoever waits to try again.
+        self.ending = threading.Condition(self.lock)
+        self.failure: ConnectionLostError | None = None  # why the client is of no use any more
+        # Weak: who does not iterate any more is not told any more.
+        self.listeners: tuple[weakref.ref[Inbox], ...] = ()
+
+    def check_locked(self) -> None:
+        """Raise what ended the client, if something did."""
+        if self.failure is not None:
+            raise self.failure
+
+    def tell_listeners_locked(self, item: Item) -> None:
+        for ref in self.listeners:
+            if (inbox := ref()) is not None:
+                inbox.put_locked(item)
+
+    def settle_listeners_locked(self) -> None:
+        """Call it when all of a batch was told, and when the client ends."""
+        self.listeners = tuple(ref for ref in self.listeners if ref() is not None)
+        for ref in self.listeners:
+            if (inbox := ref()) is not None:
+                inbox.settle_locked(lossless=False)

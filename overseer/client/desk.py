@@ -1,0 +1,277 @@
+"""Who waits for what on one connection: requests for their answers, followers for the news of their task.
+
+No I/O and no thread here, only tables; all of it is guarded by the client's lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Sequence
+
+from overseer.client import frames
+from overseer.client.core import Core
+from overseer.client.errors import ConnectionLostError
+from overseer.client.follower import Follower
+from overseer.client.inbox import Item
+from overseer.client.pending import Pending
+from overseer.messages import (
+    Dequeued,
+    Error,
+    Errored,
+    Event,
+    Exited,
+    Gap,
+    List,
+    PoolUpdated,
+    Queued,
+    Request,
+    Restarting,
+    Started,
+    Subscribe,
+    Subscribed,
+    Tasks,
+    Unsubscribe,
+    encode,
+)
+
+__all__ = ["Desk"]
+
+_MAX_UNSENT = 16 << 20  # bytes of requests that the server does not take
+_NEWS = (Started, Exited, Restarting, Errored, Queued, Dequeued, Gap)
+
+
+class Desk:
+    """The tables of a connection; a subclass sends."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._lock = core.lock
+        self._live = False  # connected; what is sent goes out
+        self._out_size = 0  # bytes that are to be sent
+        self._pending: dict[str, Pending] = {}
+        # Weak: a task whose handle is dropped is not followed any longer.
+        self._followers: dict[str, list[weakref.ref[Follower]]] = {}
+        self._tells_news = True  # of what nobody follows here, to those who listen to everything
+        self._collecting: list[tuple[str, list[Item]]] = []
+        self._ids = itertools.count(1)
+
+    def __repr__(self) -> str:
+        state = "live" if self._live else "down"
+        return f"<{type(self).__name__} {state}, {len(self._pending)} asked, {len(self._followers)} tasks>"
+
+    def _send_locked(self, frame: bytes) -> None:
+        raise NotImplementedError
+
+    # -- for whoever asks
+
+    def ask_locked(self, pending: Pending) -> None:
+        """Send a request; ``pending`` is told of the answer. Raises ClientError."""
+        self.core.check_locked()
+        if self._out_size > _MAX_UNSENT:
+            raise ConnectionLostError(f"{self.core.settings.address.url} takes no more requests")
+        for message in pending.messages:
+            self._pending[message.id] = pending
+        self._send_pending_locked(pending)
+
+    def collect_locked(self, task_id: str, into: list[Item]) -> None:
+        """Add every message of a task to a list, for requests whose answer is a number of news."""
+        self._collecting.append((task_id, into))
+
+    def end_collecting_locked(self, into: list[Item]) -> None:
+        self._collecting = [each for each in self._collecting if each[1] is not into]
+
+    def forget_locked(self, pending: Pending) -> None:
+        """Nobody waits for this answer any more."""
+        for message in pending.messages:
+            self._pending.pop(message.id, None)
+
+    def new_id(self) -> str:
+        """An id that no other request of this connection has; needs no lock."""
+        return f"c{next(self._ids)}"
+
+    def follow_locked(self, follower: Follower) -> None:
+        """Sort the task's messages to this follower, which an answer has yet to open."""
+        self._followers.setdefault(follower.task_id, []).append(weakref.ref(follower))
+
+    def unfollow_locked(self, follower: Follower) -> None:
+        """Send this follower no more; the last one ends the subscription."""
+        left = [ref for ref in self._followers.get(follower.task_id, ()) if ref() not in (follower, None)]
+        if left:
+            self._followers[follower.task_id] = left
+        elif self._followers.pop(follower.task_id, None) is not None:
+            self._unsubscribe_locked(follower.task_id)
+
+    def subscribe_locked(self, follower: Follower, since_seq: int) -> None:
+        """Open a follower that is followed: send what it lacks, and then what comes."""
+        request = Subscribe(
+            id=self.new_id(),
+            task_id=follower.task_id,
+            since_seq=since_seq,
+            on_lag="block" if follower.lossless else "drop",
+        )
+        self._internal_locked(request, lambda answer: self._subscribed_locked(follower, answer))
+
+    def check_locked(self, follower: Follower) -> None:
+        """Ask the server whether the task is over."""
+        request = List(id=self.new_id(), since=follower.unsure_since)
+
+        def listed(answer: Event | None) -> None:
+            if isinstance(answer, Tasks) and not follower.over:
+                info = next((task for task in answer.tasks if task.task_id == follower.task_id), None)
+                follower.listed_locked(info)
+                self._retire_locked(follower)
+
+        self._internal_locked(request, listed)
+
+    # -- under the lock
+
+    def _send_pending_locked(self, pending: Pending) -> None:
+        if self._live:
+            pending.sent = True
+            for message in pending.messages:
+                self._send_locked(frames.text(encode(message)))
+
+    def _internal_locked(self, request: Request, answered: Callable[[Event | None], None]) -> None:
+        """A request of this package's own; ``answered`` is called under the lock, with None when the
+        connection is lost before."""
+        pending = Pending([request], self._lock, answered=answered, internal=True)
+        self._pending[request.id] = pending
+        self._send_pending_locked(pending)
+
+    def _unsubscribe_locked(self, task_id: str) -> None:
+        if self._live:
+            request = Unsubscribe(id=self.new_id(), task_id=task_id)
+            self._send_locked(frames.text(encode(request)))
+
+    def _up_locked(self) -> None:
+        """Connected: ask again what was asked, and follow on."""
+        self._live = True
+        # Followers first: their answers come first then, and the others are about what is known.
+        for task_id in list(self._followers):
+            for follower in self._live_followers_locked(task_id):
+                if follower.began:
+                    self.subscribe_locked(follower, follower.last_seq)
+                    self.check_locked(follower)
+        for pending in dict.fromkeys(self._pending.values()):
+            if not pending.sent:
+                self._send_pending_locked(pending)
+
+    def _down_locked(self, lost: ConnectionLostError | None) -> None:
+        """The connection is gone; what cannot be repeated fails."""
+        self._live = False
+        for pending in list(dict.fromkeys(self._pending.values())):
+            if pending.internal:
+                self.forget_locked(pending)  # what is still wanted is asked anew when it is up again
+                pending.none_locked()
+            elif pending.sent and not pending.repeat:
+                self.forget_locked(pending)
+                pending.fail_locked(lost or ConnectionLostError("this client was closed", 1000))
+            pending.sent = False
+        for task_id in list(self._followers):
+            for follower in self._live_followers_locked(task_id):
+                follower.interrupted_locked(shutdown=lost is not None and lost.code == 1001)
+
+    def _over_locked(self, failure: ConnectionLostError) -> None:
+        """The thread ends: nobody waits any longer."""
+        for pending in list(dict.fromkeys(self._pending.values())):
+            self.forget_locked(pending)
+            if pending.internal:
+                pending.none_locked()
+            else:
+                pending.fail_locked(failure)
+        for task_id in list(self._followers):
+            for follower in self._live_followers_locked(task_id):
+                if not follower.over:
+                    follower.fail_locked(failure)
+        self._followers.clear()
+
+    def _live_followers_locked(self, task_id: str) -> list[Follower]:
+        return [follower for ref in self._followers.get(task_id, ()) if (follower := ref()) is not None]
+
+    def _sort_locked(self, items: Sequence[Item]) -> list[Follower]:
+        """Hand each message to whom it is for; the followers that lag behind and must not."""
+        touched: dict[Follower, None] = {}
+        for item in items:
+            self._sort_one_locked(item, touched)
+        for follower in touched:
+            follower.inbox.settle_locked(lossless=self._may_wait_locked(follower))
+        if self.core.listeners:
+            self.core.settle_listeners_locked()
+        return [f for f in touched if f.inbox.full and not f.over and self._may_wait_locked(f)]
+
+    def _may_wait_locked(self, follower: Follower) -> bool:
+        """Whether its task is to wait for its reader. Not for one that nobody reads."""
+        return follower.lossless and follower.inbox.is_read
+
+    def _sort_one_locked(self, item: Item, touched: dict[Follower, None]) -> None:
+        if isinstance(item, tuple):
+            task_id = item[0]
+            taken = False
+            followed = self._followers.get(task_id)
+            for ref in followed or ():
+                follower = ref()
+                if follower is None:
+                    self._bury_locked(task_id)
+                elif follower.open and follower.line_locked(item):
+                    touched[follower] = None
+                    taken = True
+            if self.core.listeners and (taken or (self._tells_news and not followed)):
+                self.core.tell_listeners_locked(item)
+            self._collect_locked(task_id, item)
+            return
+        self._answer_locked(item)
+        if isinstance(item, _NEWS):
+            task_id = item.task_id
+            followed = self._followers.get(task_id)
+            taken = False
+            for follower in self._live_followers_locked(task_id):
+                if follower.open and follower.event_locked(item):
+                    touched[follower] = None
+                    taken = True
+                if follower.unsure_since is not None and isinstance(item, Exited):
+                    self.check_locked(follower)
+                self._retire_locked(follower)
+            if self._tells_news:
+                taken = taken or not followed
+            elif isinstance(item, Queued | Dequeued):  # which the other connection gets as well
+                taken = False
+            if taken:
+                self.core.tell_listeners_locked(item)
+            self._collect_locked(task_id, item)
+        elif isinstance(item, PoolUpdated) and self._tells_news:
+            self.core.tell_listeners_locked(item)
+
+    def _collect_locked(self, task_id: str, item: Item) -> None:
+        for wanted, into in self._collecting:
+            if wanted == task_id:
+                into.append(item)
+
+    def _answer_locked(self, event: Event) -> None:
+        request_id = getattr(event, "id", "")
+        pending = self._pending.get(request_id) if request_id else None
+        if pending is None:
+            return
+        if pending.waits_for_last and request_id != pending.messages[-1].id and not isinstance(event, Error):
+            return
+        self.forget_locked(pending)
+        pending.answer_locked(event)
+
+    def _subscribed_locked(self, follower: Follower, answer: Event | None) -> None:
+        if isinstance(answer, Subscribed):
+            follower.subscribed_locked(answer)
+            self._retire_locked(follower)
+
+    def _retire_locked(self, follower: Follower) -> None:
+        """A task that is over is not followed any longer: another one may take its id."""
+        if follower.over:
+            self.unfollow_locked(follower)
+
+    def _bury_locked(self, task_id: str) -> None:
+        """A handle was dropped. Its events go on only for those who listen to everything."""
+        left = [ref for ref in self._followers.get(task_id, ()) if ref() is not None]
+        if left:
+            self._followers[task_id] = left
+        elif not self.core.listeners:
+            self._followers.pop(task_id, None)
+            self._unsubscribe_locked(task_id)

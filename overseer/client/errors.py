@@ -1,0 +1,78 @@
+"""What may go wrong between a client and its server."""
+
+from __future__ import annotations
+
+from overseer.errors import OverseerError
+
+__all__ = [
+    "ClientError",
+    "ConnectFailedError",
+    "ConnectionLostError",
+    "LinesMissedError",
+    "RefusedError",
+    "ReplyTimeoutError",
+    "TaskGoneError",
+    "TaskNotRunError",
+]
+
+
+class ClientError(OverseerError):
+    """Base of all errors of this package; ``str(error)`` is one plain sentence for a person."""
+
+
+class RefusedError(ClientError):
+    """The server refused a request, in its own words.
+
+    ``existing_task_id`` is the task that a refused start would have doubled, else ``""``.
+    """
+
+    def __init__(self, message: str, existing_task_id: str = "") -> None:
+        super().__init__(message)
+        self.existing_task_id = existing_task_id
+
+
+class ConnectFailedError(ClientError, ConnectionError):
+    """No connection could be made. ``status`` is the HTTP status of the answer, 0 when there was none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ConnectionLostError(ClientError, ConnectionError):
+    """The connection ended and could not be made again, or this client was closed.
+
+    What was asked may have been done or not. ``code`` is the WebSocket's close code, 1006 when it had none.
+    """
+
+    def __init__(self, message: str, code: int = 1006) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ReplyTimeoutError(ClientError, TimeoutError):
+    """What was waited for did not come in time; it may still come."""
+
+
+class TaskNotRunError(ClientError):
+    """A task ended without ever having run; ``reason`` is the one of ``dequeued``, or ``"errored"``."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TaskGoneError(ClientError):
+    """The server does not know the task any more: it was restarted, or another task took over the id."""
+
+
+class LinesMissedError(ClientError):
+    """Lines ``from_seq`` to ``to_seq`` of a task are lost; ``lines()`` called again goes on behind them."""
+
+    def __init__(self, task_id: str, from_seq: int, to_seq: int) -> None:
+        super().__init__(
+            f"lines {from_seq} to {to_seq} of task {task_id} are lost: they came faster than they were read"
+        )
+        self.task_id = task_id
+        self.from_seq = from_seq
+        self.to_seq = to_seq

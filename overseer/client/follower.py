@@ -1,0 +1,192 @@
+"""What a client knows of one task: pure bookkeeping on the messages that come, from whichever connection.
+
+It takes each line once, by its seq, whatever is sent twice after a reconnection; tells of every hole; and
+knows whether the task is over. Guarded by the client's lock, which is handed in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from datetime import datetime
+
+from overseer.client.errors import ClientError, TaskGoneError
+from overseer.client.inbox import Inbox, Line
+from overseer.messages import (
+    Dequeued,
+    Errored,
+    Event,
+    Exited,
+    Gap,
+    Queued,
+    Restarting,
+    Started,
+    Subscribed,
+    TaskInfo,
+)
+from overseer.timestamps import now
+
+__all__ = ["Follower"]
+
+_REMEMBERED = 256  # events without a seq; a server stores at most 100 of them
+
+
+class Follower:
+    """One handle's view of a task.
+
+    Args:
+        lock: the client's.
+        buffer: bytes of events that may wait for the handle's owner.
+        lossless: whether the task may be held up rather than lose lines.
+        from_now: leave out what is stored from before the subscription.
+    """
+
+    def __init__(
+        self, task_id: str, lock: threading.Lock, buffer: int, *, lossless: bool, from_now: bool = False
+    ) -> None:
+        self.task_id = task_id
+        self.inbox = Inbox(lock, buffer)
+        self.lossless = lossless
+        self.may_drop = not lossless  # as asked for; lossless may be given up
+        self.open = False  # takes messages: since the answer that opened it, on this connection
+        self.began = False  # was open once
+        self.created_at: datetime | None = None
+        self.last_seq = 0
+        self.state = "starting"  # queued, running, restarting, ended, stopped, errored, gone
+        self.exit: Exited | None = None  # of the latest run
+        self.dequeued = ""  # the reason
+        self.over = False
+        self.failure: ClientError | None = None
+        self.unsure_since: datetime | None = None  # it exited then, and that may have been the end
+        self.moving = False  # to a connection of its own
+        self.changed = threading.Condition(lock)  # notified when state, over or failure changed
+        self._from_now = from_now
+        self._stored = from_now  # what comes is from before the subscription
+        self._seen: deque[tuple[str, int, datetime]] = deque(maxlen=_REMEMBERED)
+
+    def __repr__(self) -> str:
+        return f"<Follower {self.task_id} {self.state} seq={self.last_seq} {self.inbox!r}>"
+
+    # -- what comes
+
+    def line_locked(self, line: Line) -> bool:
+        """Take a line of output; False when it is known."""
+        seq = line[5]
+        if seq <= self.last_seq:
+            return False
+        if seq > self.last_seq + 1:
+            self._gap_locked(self.last_seq + 1, seq - 1)
+        self.last_seq = seq
+        self.inbox.put_locked(line)
+        return True
+
+    def event_locked(self, event: Event) -> bool:
+        """Take any other event of the task; False when it is known."""
+        if isinstance(event, Gap):
+            if event.to_seq <= self.last_seq:
+                return False
+            self._gap_locked(self.last_seq + 1, event.to_seq)
+            self.last_seq = event.to_seq
+            return True
+        key = (event.type, getattr(event, "pid", 0), getattr(event, "ts", now()))
+        if key in self._seen:
+            return False
+        self._seen.append(key)
+        match event:
+            case Started():
+                self._goes_on_locked("running")
+            case Queued():
+                self._goes_on_locked("queued")
+            case Restarting():
+                self._goes_on_locked("restarting")
+            case Exited():
+                self.exit = event
+                if event.will_restart:
+                    self._goes_on_locked("restarting")
+                else:
+                    self.unsure_since = event.ts
+                if self._stored:
+                    return False
+            case Errored():
+                self.end_locked("errored")
+            case Dequeued():
+                self.dequeued = event.reason
+                self.end_locked("stopped")
+        self.inbox.put_locked(event)
+        return True
+
+    def subscribed_locked(self, answer: Subscribed) -> None:
+        """A subscription with since_seq was answered: is it the same task, and what is missing?"""
+        if answer.created_at is None:
+            self.fail_locked(TaskGoneError(f"the server knows no task {self.task_id}; it was started anew"))
+            return
+        if self.created_at is None:
+            self.created_at = answer.created_at
+            if self._from_now:
+                self.last_seq = answer.last_seq or 0
+        elif self.created_at != answer.created_at:
+            self.fail_locked(
+                TaskGoneError(f"another task has the id {self.task_id} now; how this one ended is not known")
+            )
+            return
+        oldest = answer.oldest_seq or (answer.last_seq or 0) + 1
+        if oldest > self.last_seq + 1:
+            self._gap_locked(self.last_seq + 1, oldest - 1)
+            self.last_seq = oldest - 1
+        self.begin_locked()
+
+    def begin_locked(self) -> None:
+        """What comes from now on is of this task."""
+        self.open = self.began = True
+
+    def listed_locked(self, info: TaskInfo | None) -> None:
+        """What the server's list says of the task; it was asked after the messages that came before."""
+        self._stored = False
+        self.unsure_since = None
+        if info is None:  # forgotten; only what has ended is
+            self.end_locked("ended")
+        elif info.state == "queued":
+            self._goes_on_locked("queued")
+        elif info.worker_state == "running":
+            self._goes_on_locked("running")
+        elif info.state != "active":
+            self.end_locked(info.state)
+        elif info.worker_state and not (self.exit is not None and self.exit.will_restart):
+            self.end_locked("ended")
+
+    def interrupted_locked(self, *, shutdown: bool) -> None:
+        """The connection is lost; ``shutdown``: because the server ended, and its tasks before it."""
+        self.open = False
+        if shutdown and self.unsure_since is not None:
+            self.end_locked("stopped")
+
+    # -- what follows
+
+    def end_locked(self, state: str) -> None:
+        """The task is over; what waits can still be read."""
+        self.over = True
+        self.state = state
+        self._notify_locked()
+
+    def revive_locked(self) -> None:
+        """A task that was over is asked to start again."""
+        self._goes_on_locked("starting")
+
+    def fail_locked(self, error: ClientError) -> None:
+        """Nothing more can be known of it; what waits can still be read, then this is raised."""
+        self.failure = error
+        self.end_locked("gone")
+
+    def _goes_on_locked(self, state: str) -> None:
+        self.over = False
+        self.unsure_since = None
+        self.state = state
+        self._notify_locked()
+
+    def _notify_locked(self) -> None:
+        self.changed.notify_all()
+        self.inbox.came.notify_all()
+        self.inbox.room.notify_all()
+
+    def _gap_locked(self, first: int, last: int) -> None:
+        self.inbox.put_locked(Gap(self.task_id, first, last, now()))

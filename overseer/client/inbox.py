@@ -1,0 +1,172 @@
+"""What has come of a task and nobody has taken yet: bounded, and honest about what was lost.
+
+Who does not read must not make the memory of its program grow. So an inbox that is full loses its oldest
+lines, and says which when it is read. Whether it may get full is not its business (see ``lane``).
+
+Everything here is guarded by the client's lock, which is handed in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+from overseer.messages import Event, Gap, Output
+from overseer.timestamps import now, parse_timestamp
+
+__all__ = ["Inbox", "Item", "Line", "to_output"]
+
+Line: TypeAlias = tuple[str, int, str, str, str, int, bool]
+"""An ``output`` message while it waits: task_id, pid, stream, data, ts, seq, truncated."""
+
+Item: TypeAlias = Line | Event
+
+_LINE_COST = 256  # bytes that a line takes besides its text
+# What a server (8 MiB unless configured otherwise) and two kernels may hold of a task when it is asked to stop.
+_ON_ITS_WAY = 32 << 20
+_KEPT_EVENTS = 1000  # of other events, so many outlive the lines around them
+
+
+class Inbox:
+    """Items in the order they came.
+
+    Args:
+        lock: the client's; methods that end in ``_locked`` expect it held.
+        bound: bytes that may wait; softly, for one item always may.
+    """
+
+    def __init__(self, lock: threading.Lock, bound: int) -> None:
+        self._bound = bound
+        self._items: deque[Item] = deque()
+        self._size = 0
+        self._lost: list[Gap] = []  # told before what is in _items
+        self._lock = lock
+        self._readers = 0  # iterations under way
+        self._left: deque[list[Item]] = deque()  # of iterations that ended: what they had taken and not used
+        self.came = threading.Condition(lock)  # notified at items, and by the owner at the end
+        self.room = threading.Condition(lock)  # notified when it gets half empty, and by the owner at the end
+
+    def __repr__(self) -> str:
+        return f"<Inbox {len(self._items)} items, {self._size} of {self._bound} bytes, {self._readers} read>"
+
+    @property
+    def full(self) -> bool:
+        return self._size > self._bound
+
+    @property
+    def overfull(self) -> bool:
+        """Far more than may be: what is on its way when it gets full is less than this."""
+        return self._size > self._bound + _ON_ITS_WAY
+
+    @property
+    def half_empty(self) -> bool:
+        return self._size <= self._bound // 2
+
+    @property
+    def is_read(self) -> bool:
+        """Whether somebody iterates over it."""
+        self._tidy_locked()
+        return self._readers > 0
+
+    @property
+    def empty(self) -> bool:
+        self._tidy_locked()
+        return not self._items and not self._lost
+
+    def put_locked(self, item: Item) -> None:
+        """Add an item; whoever put some calls :meth:`settle_locked` afterwards."""
+        self._items.append(item)
+        self._size += _cost(item)
+
+    def settle_locked(self, *, lossless: bool) -> None:
+        """Wake readers; and unless ``lossless``, lose the oldest lines of an inbox that is full."""
+        if self.overfull or (self.full and not lossless):
+            self._trim_locked()
+        self.came.notify_all()
+
+    def enter_locked(self) -> None:
+        """An iteration begins; :meth:`leave` ends it."""
+        self._readers += 1
+
+    def leave(self, unused: Sequence[Item]) -> None:
+        """An iteration ends; what it took last and did not use goes back.
+
+        Called without the lock, or so it seems: a generator may be finalised anywhere, also by the garbage
+        collector in the middle of something that holds it. So the lock is only tried, and who has it sees
+        to the rest.
+        """
+        self._left.append(list(unused))
+        if self._lock.acquire(blocking=False):
+            try:
+                self._tidy_locked()
+                self.room.notify_all()
+            finally:
+                self._lock.release()
+
+    def _tidy_locked(self) -> None:
+        while self._left:
+            unused = self._left.popleft()
+            self._readers -= 1
+            self._items.extendleft(reversed(unused))
+            self._size += sum(map(_cost, unused))
+
+    def take_locked(self, most: int) -> list[Item]:
+        """The first items, in order, oldest first; [] when there is none."""
+        self._tidy_locked()
+        if self._lost:
+            lost, self._lost = self._lost, []
+            return list(lost)
+        items = [self._items.popleft() for _ in range(min(most, len(self._items)))]
+        if items:
+            self._size -= sum(map(_cost, items))
+            if self.half_empty:
+                self.room.notify_all()
+        return items
+
+    def _trim_locked(self) -> None:
+        """Down to three quarters of the bound, so that this is not done again for each line."""
+        kept: list[Item] = []
+        while self._items and self._size > self._bound * 3 // 4:
+            item = self._items.popleft()
+            if isinstance(item, tuple):
+                self._lose_locked(item[0], item[5], item[5])
+            elif isinstance(item, Gap):
+                self._lose_locked(item.task_id, item.from_seq, item.to_seq)
+            elif len(kept) < _KEPT_EVENTS:
+                kept.append(item)
+                continue
+            self._size -= _cost(item)
+        self._items.extendleft(reversed(kept))
+
+    def _lose_locked(self, task_id: str, from_seq: int, to_seq: int) -> None:
+        for index in range(len(self._lost) - 1, max(-1, len(self._lost) - 65), -1):
+            last = self._lost[index]
+            if last.task_id == task_id:
+                if last.to_seq + 1 == from_seq:
+                    self._lost[index] = Gap(task_id, last.from_seq, to_seq, last.ts)
+                    return
+                break
+        self._lost.append(Gap(task_id, from_seq, to_seq, now()))
+
+
+def _cost(item: Item) -> int:
+    return len(item[3]) + _LINE_COST if isinstance(item, tuple) else _LINE_COST
+
+
+# Lines of one batch have one time, and to read a time takes longer than all the rest. (A tuple is replaced at
+# once, so that threads may share this.)
+_last: tuple[str, datetime] = ("", now())
+
+
+def to_output(line: Line) -> Output:
+    """The ``output`` message that a line was. Raises ValueError when its time is none."""
+    global _last
+    task_id, pid, stream, data, ts, seq, truncated = line
+    text, moment = _last
+    if text != ts:
+        moment = parse_timestamp(ts)
+        _last = ts, moment
+    return Output(task_id, pid, stream, data, moment, seq, truncated)

@@ -1,0 +1,69 @@
+"""A request that waits for its answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from overseer.client.errors import ClientError, RefusedError
+from overseer.messages import Error, Event, Request
+
+__all__ = ["Pending"]
+
+
+class Pending:
+    """Guarded by the client's lock.
+
+    Args:
+        messages: sent together. With several, the last one's answer says that the others are done (those that
+            have none but an error), and an error to any of them is the answer.
+        repeat: sent again after a reconnection, although it is not known whether it was carried out.
+        answered: called with the answer, under the lock, at its place among all that comes.
+        internal: nobody waits; ``answered`` gets None when the connection is lost before.
+    """
+
+    def __init__(
+        self,
+        messages: Sequence[Request],
+        lock: threading.Lock,
+        *,
+        repeat: bool = False,
+        answered: Callable[[Event | None], None] | None = None,
+        internal: bool = False,
+    ) -> None:
+        self.messages = messages
+        self.repeat = repeat
+        self.internal = internal
+        self.sent = False  # on this connection
+        self.reply: Event | None = None
+        self.error: ClientError | None = None
+        self._answered = answered
+        self._done = threading.Condition(lock)  # notified once, when reply or error is there
+
+    @property
+    def waits_for_last(self) -> bool:
+        return len(self.messages) > 1
+
+    def answer_locked(self, event: Event) -> None:
+        """Here is the answer."""
+        if isinstance(event, Error):
+            self.error = RefusedError(event.message, event.existing_task_id)
+        else:
+            self.reply = event
+        if self._answered is not None:
+            self._answered(event)
+        self._done.notify_all()
+
+    def fail_locked(self, error: ClientError) -> None:
+        """There will be none."""
+        self.error = error
+        self._done.notify_all()
+
+    def none_locked(self) -> None:
+        """The connection is lost, and with it what was internal."""
+        if self._answered is not None:
+            self._answered(None)
+
+    def wait_locked(self, timeout: float) -> bool:
+        """Wait for either; False when the time (s) was up."""
+        return self._done.wait_for(lambda: self.reply is not None or self.error is not None, timeout)

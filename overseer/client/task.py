@@ -1,0 +1,169 @@
+"""A task on a server, as the program that started or joined it sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
+from overseer.client.follower import Follower
+from overseer.client.inbox import Inbox, Item, to_output
+from overseer.messages import Event, Exited, Gap
+
+if TYPE_CHECKING:
+    from overseer.client.client import Client
+
+__all__ = ["Task", "iterate"]
+
+_AT_ONCE = 256  # items that an iteration takes in one go
+
+
+class Task:
+    """Made by :meth:`Client.start` and :meth:`Client.subscribe`; usable from several threads.
+
+    Two iterations over one handle share its events; subscribe once more for a second copy of them. When
+    the handle is dropped its events are not sent any longer; the task goes on.
+    """
+
+    def __init__(self, client: Client, follower: Follower) -> None:
+        self._client = client
+        self._follower = follower
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id} {self.state}>"
+
+    @property
+    def id(self) -> str:
+        return self._follower.task_id
+
+    @property
+    def state(self) -> str:
+        """starting, queued, running, restarting; over: ended (by itself), stopped, errored, or gone."""
+        return self._follower.state
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes, unless it is :meth:`reset`."""
+        return self._follower.over
+
+    @property
+    def exit(self) -> Exited | None:
+        """How its latest run ended, None while there is none that has."""
+        return self._follower.exit
+
+    @property
+    def dequeued(self) -> str:
+        """The reason why it left its queue without being started, else ``""``."""
+        return self._follower.dequeued
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the server accepted it: a task of the same id and another time is another one."""
+        return self._follower.created_at
+
+    @property
+    def last_seq(self) -> int:
+        """The seq of the latest line that came, read or not."""
+        return self._follower.last_seq
+
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        """Everything that happens to the task, in order, until it is over; restarts included.
+
+        Lines that are lost are told of by a ``Gap``. An iteration that is broken off may be taken up by
+        another one.
+
+        Args:
+            timeout: the most seconds to wait for each event; None: for ever.
+
+        Raises:
+            ReplyTimeoutError: nothing came for so long.
+            TaskGoneError: how the task ended cannot be known any more.
+            ConnectionLostError: the connection is lost for good.
+        """
+        for item in self._items(timeout):
+            yield to_output(item) if isinstance(item, tuple) else item
+
+    def lines(self, stream: str = "", timeout: float | None = None) -> Iterator[str]:
+        """The lines of its output without their ends, until the task is over.
+
+        Args:
+            stream: only ``stdout`` or ``stderr``.
+            timeout: as for :meth:`events`, but between lines.
+
+        Raises:
+            LinesMissedError: some are lost here (not with ``on_lag="drop"``, which asks for that).
+            and as :meth:`events`.
+        """
+        for item in self._items(timeout):
+            if isinstance(item, tuple):
+                if not stream or item[2] == stream:
+                    yield item[3]
+            elif isinstance(item, Gap) and not self._follower.may_drop:
+                raise LinesMissedError(self.id, item.from_seq, item.to_seq)
+
+    def wait(self, timeout: float | None = None) -> Exited:
+        """Wait until the task is over, restarts included; returns how its last run ended.
+
+        Raises:
+            ReplyTimeoutError: it goes on.
+            TaskNotRunError: it never ran: it was taken out of its queue, or could not be started again.
+            TaskGoneError, ConnectionLostError: as :meth:`events`.
+        """
+        follower = self._follower
+        with self._client._core.lock:
+            if not follower.changed.wait_for(lambda: follower.over, timeout):
+                raise ReplyTimeoutError(f"task {self.id} is not over after {timeout:g} s")
+            if follower.failure is not None:
+                raise follower.failure
+            if follower.exit is None:
+                reason = follower.dequeued or follower.state
+                raise TaskNotRunError(f"task {self.id} never ran: {reason}", reason)
+            return follower.exit
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Ask for its end; :meth:`wait` waits for it. Silent when it is over already.
+
+        Raises:
+            RefusedError, ReplyTimeoutError, ConnectionLostError: as for any request of :class:`Client`.
+        """
+        self._client.stop(self.id, timeout=timeout)
+
+    def reset(self, timeout: float | None = None) -> None:
+        """Start it again after it has become errored; this handle goes on with it.
+
+        Raises:
+            RefusedError: it is not errored.
+            and as :meth:`stop`.
+        """
+        self._client._reset(self._follower, timeout)
+
+    def _items(self, timeout: float | None) -> Iterator[Item]:
+        follower = self._follower
+
+        def over() -> bool:
+            return follower.over
+
+        yield from iterate(follower.inbox, over, timeout, f"task {self.id}")
+        if follower.failure is not None:
+            raise follower.failure
+
+
+def iterate(inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: str) -> Iterator[Item]:
+    """The items of an inbox as they come, until it is empty and ``over()`` (called under the lock)."""
+    taken: list[Item] = []
+    with inbox.came:
+        inbox.enter_locked()
+    try:
+        while True:
+            with inbox.came:
+                if not inbox.came.wait_for(lambda: not inbox.empty or over(), timeout):
+                    raise ReplyTimeoutError(f"nothing has come of {what} for {timeout:g} s")
+                taken = inbox.take_locked(_AT_ONCE)
+            if not taken:
+                return
+            taken.reverse()
+            while taken:
+                yield taken.pop()
+    finally:
+        inbox.leave(taken[::-1])

@@ -1,0 +1,236 @@
+"""A socket to a server, the WebSocket's handshake done; after that it never waits."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from overseer.client.address import Address
+from overseer.client.errors import ClientError, ConnectFailedError
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Transport", "connect"]
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_MAX_HEAD = 64 * 1024
+_MAX_BODY = 4 * 1024  # of a refusal, for its words
+_CHUNK = 256 * 1024
+
+
+@dataclass(slots=True)
+class Transport:
+    """A connected socket that does not block. Used by one thread (an SSL socket must be).
+
+    ``rest`` is what came in one piece with the handshake's answer.
+    """
+
+    socket: socket.socket
+    rest: bytes
+    _want: tuple[type[Exception], ...] = (BlockingIOError,)
+    write_to_read: bool = False  # TLS has to write before it can go on reading
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def receive(self) -> bytes | None:
+        """What there is; None: nothing now, b"": the end. Raises OSError."""
+        try:
+            self.write_to_read = False
+            return self.socket.recv(_CHUNK)
+        except self._want as error:
+            self.write_to_read = type(error).__name__ == "SSLWantWriteError"
+            return None
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send what goes now; how many bytes did. Raises OSError."""
+        try:
+            return self.socket.send(data)
+        except self._want:
+            return 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether TLS holds bytes that poll does not see."""
+        pending = getattr(self.socket, "pending", None)
+        return pending is not None and pending() > 0
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def connect(
+    address: Address, *, token: str = "", tls: ssl.SSLContext | None = None, timeout: float = 10.0
+) -> Transport:
+    """Connect and shake hands, all within ``timeout`` seconds.
+
+    Raises:
+        ConnectFailedError: that was not possible; the text says why.
+        ClientError: the token cannot be sent.
+    """
+    deadline = time.monotonic() + timeout
+    request, accept = _upgrade(address, token)
+    connected = _open(address, tls, timeout)
+    try:
+        rest = _shake_hands(connected, address, request, accept, deadline, timeout)
+        connected.settimeout(0)
+    except BaseException:
+        connected.close()
+        raise
+    if not address.tls:
+        return Transport(connected, rest)
+    import ssl
+
+    return Transport(connected, rest, (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError))
+
+
+def _upgrade(address: Address, token: str) -> tuple[bytes, bytes]:
+    """The request, and what the server must answer to its key."""
+    key = base64.b64encode(os.urandom(16))
+    lines = [
+        f"GET {address.path} HTTP/1.1",
+        f"Host: {address.host_header}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key.decode()}",
+        "Sec-WebSocket-Version: 13",
+    ]
+    if token:
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise ClientError("the token holds characters that no token has (blanks, or other than ASCII)")
+        lines.append(f"Authorization: Bearer {token}")
+    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    return "\r\n".join([*lines, "", ""]).encode(), accept
+
+
+def _shake_hands(
+    connected: socket.socket, address: Address, request: bytes, accept: bytes, deadline: float, timeout: float
+) -> bytes:
+    """Send the upgrade and read the answer; what came behind it. Raises ConnectFailedError."""
+    data = b""
+    try:
+        connected.settimeout(max(0.001, deadline - time.monotonic()))
+        connected.sendall(request)
+        while b"\r\n\r\n" not in data and len(data) <= _MAX_HEAD and _may_be_http(data):
+            connected.settimeout(max(0.001, deadline - time.monotonic()))
+            more = connected.recv(_MAX_HEAD)
+            if not more:
+                break
+            data += more
+        if not data:
+            raise ConnectFailedError(f"{address.url} closed the connection without an answer")
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if not end or not _may_be_http(data):
+            raise ConnectFailedError(f"{address.url} is no WebSocket server: it answered something else")
+        status, headers = _read_head(head, address)
+        if status == 101:
+            if headers.get("sec-websocket-accept", "") != accept.decode():
+                raise ConnectFailedError(f"{address.url} is no WebSocket server: it answers another key")
+            return rest
+        words = _words(connected, rest, headers, deadline)
+    except TimeoutError:
+        raise ConnectFailedError(
+            f"{address.url} did not answer within {timeout:g} s; it hangs, or is no overseer"
+        ) from None
+    except ConnectFailedError:
+        raise
+    except OSError as error:
+        raise ConnectFailedError(f"{address.url} broke off the connection: {_why(error)}") from None
+    raise ConnectFailedError(_refusal(address, status, words), status)
+
+
+def _may_be_http(data: bytes) -> bool:
+    return data[:5] == b"HTTP/"[: len(data)]
+
+
+def _read_head(head: bytes, address: Address) -> tuple[int, dict[str, str]]:
+    first, *lines = head.decode("latin-1").split("\r\n")
+    _, _, status = first.partition(" ")
+    if not status[:3].isdigit():
+        raise ConnectFailedError(f"{address.url} is no WebSocket server: it answered {first[:60]!r}")
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return int(status[:3]), headers
+
+
+def _words(connected: socket.socket, body: bytes, headers: dict[str, str], deadline: float) -> str:
+    """The first line of a refusal's text, "" when it is none for people."""
+    length = headers.get("content-length", "")
+    wanted = min(int(length), _MAX_BODY) if length.isdigit() else 0
+    while len(body) < wanted:
+        connected.settimeout(max(0.001, deadline - time.monotonic()))
+        more = connected.recv(wanted - len(body))
+        if not more:
+            break
+        body += more
+    if not headers.get("content-type", "").startswith("text/plain"):
+        return ""
+    line = body.decode("utf-8", "replace").strip().partition("\n")[0][:200]
+    return line if line.isprintable() else ""
+
+
+def _refusal(address: Address, status: int, words: str) -> str:
+    said = f": {words}" if words else ""
+    if status == 401:
+        return f"{address.url} asks for a token, or for another one (401){said}"
+    if status == 403:
+        return f"{address.url} refuses this machine (403){said or ': it is not in its trusted_cidrs'}"
+    if status == 503:
+        return f"{address.url} takes no more connections now (503){said}"
+    return f"{address.url} is no overseer's address: it answered {status}; an overseer listens at /ws"
+
+
+def _open(address: Address, tls: Any, timeout: float) -> socket.socket:
+    """A connected socket, TLS done; raises ConnectFailedError."""
+    try:
+        return _open_socket(address, tls, timeout)
+    except ConnectionRefusedError:
+        reason = "nothing listens there"
+    except FileNotFoundError:
+        reason = "there is no such socket"
+    except TimeoutError:
+        reason = f"no answer within {timeout:g} s"
+    except socket.gaierror:
+        reason = f"no host {address.host} is known"
+    except OSError as error:  # ssl.SSLError too
+        reason = f"TLS failed: {error}" if type(error).__module__ == "ssl" else _why(error)
+    except UnicodeError:  # a host name that IDNA does not know
+        reason = f"{address.host!r} is no name of a host"
+    raise ConnectFailedError(f"cannot connect to {address.url}: {reason}")
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _open_socket(address: Address, tls: Any, timeout: float) -> socket.socket:
+    if address.unix_path:
+        connected = socket.socket(socket.AF_UNIX)
+        try:
+            connected.settimeout(timeout)
+            connected.connect(address.unix_path)
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+    connected = socket.create_connection((address.host, address.port), timeout)
+    try:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if address.tls:
+            import ssl
+
+            context = tls or ssl.create_default_context()
+            secured: socket.socket = context.wrap_socket(connected, server_hostname=address.host)
+            return secured
+    except BaseException:
+        connected.close()
+        raise
+    return connected
