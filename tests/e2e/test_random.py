@@ -55,7 +55,11 @@ def _random_request(rng: random.Random) -> dict[str, Any]:
     )[0]
     return {
         "start": {"action": action, "retry_policy": policy, "force": rng.random() < 0.2, **task},
-        "set_pool": {"action": rng.choice(["", action]), "limit": rng.randrange(1, 5)},
+        "set_pool": {
+            "action": rng.choice(["", action]),
+            "limit": rng.randrange(1, 5),
+            "excess": {"action": rng.choice(["stop", "requeue"]), "grace": rng.choice([0, 5])},
+        },
         "purge": {"action": rng.choice(["", action])},
         "subscribe": {**task, "since_seq": rng.choice([None, 0, 3])},
         "list": {},
@@ -139,7 +143,8 @@ class Story:
         return fine
 
     def queued(self, event: dict[str, Any]) -> bool:
-        fine = self.state not in ("running", "queued", "to restart")
+        # One that could not be started, and was to be requeued just then, is queued a second time.
+        fine = self.state not in ("running", "queued", "to restart") or event["action"] == "broken"
         self.state = "queued"
         return fine and event["position"] > 0
 
