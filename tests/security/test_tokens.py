@@ -1,0 +1,114 @@
+"""Tokens: found whoever's they are, hashed, compared without telling how near a guess was."""
+
+from __future__ import annotations
+
+import hashlib
+import timeit
+from pathlib import Path
+
+import pytest
+
+from overseer.config import Config, digest_of, load_config
+from overseer.errors import ConfigError
+from overseer.security.principal import Principal
+from overseer.security.tokens import Token, Tokens, load_tokens
+
+SECRET = "s3cret-0123456789abcdef"
+
+
+def _config(path: Path, text: str) -> Config:
+    (path / "config.yaml").write_text(text)
+    return load_config(path / "config.yaml", {})
+
+
+def test_each_source_gives_its_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"file-{SECRET}\n")
+    (tmp_path / "token").chmod(0o600)
+    digest = hashlib.sha256(f"hash-{SECRET}".encode()).hexdigest()
+    config = _config(
+        tmp_path,
+        f"""
+auth:
+  tokens:
+    - {{name: plain, token: plain-{SECRET}, role: viewer}}
+    - {{name: file, token_file: {tmp_path}/token, role: operator, actions: ["a*", b]}}
+    - {{name: env, token_env: CI_TOKEN, role: admin}}
+    - {{name: hash, token_sha256: {digest}, role: viewer}}
+""",
+    )
+    assert config.warnings == ()
+    assert config.auth.variables == ("OVERSEER_TOKEN", "CI_TOKEN")
+    tokens = load_tokens(config, {"CI_TOKEN": f"env-{SECRET}", "OVERSEER_TOKEN": f"main-{SECRET}"})
+    assert tokens.find(f"plain-{SECRET}") == Principal("plain", "viewer")
+    assert tokens.find(f"file-{SECRET}") == Principal("file", "operator", ("a*", "b"))
+    assert tokens.find(f"env-{SECRET}") == Principal("env", "admin")
+    assert tokens.find(f"hash-{SECRET}") == Principal("hash", "viewer")
+    assert tokens.find(f"main-{SECRET}") == Principal("OVERSEER_TOKEN", "admin")
+    for wrong in ("", SECRET, digest, f"plain-{SECRET}x", f"plain-{SECRET[:-1]}", "\udc80", "é"):
+        assert tokens.find(wrong) is None
+    # Nothing that is kept has a secret in it, and nothing that is shown a hash.
+    assert SECRET not in repr(config.tree)
+    assert SECRET not in repr(config)
+    assert digest not in repr(config)
+    assert repr(bytes.fromhex(digest)) not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (f"{{name: x, role: viewer, token: {SECRET}, token_env: A}}", "token and token_env"),
+        ("{name: x, role: viewer}", "token is missing"),
+        (f"{{role: viewer, token: {SECRET}}}", "name is missing"),
+        (f"{{name: x, token: {SECRET}}}", "role is missing"),
+        (f"{{name: x, token: {SECRET}, role: root}}", "viewer, operator or admin"),
+        ('{name: x, role: viewer, token: ""}', "an empty text is no secret"),
+        (f"{{name: x, role: viewer, token: [{SECRET}]}}", "expected text"),
+        (f"{{name: x, role: viewer, token_sha256: {SECRET}}}", "64 hexadecimal digits"),
+        ("{name: x, role: viewer, token_env: NOT_SET}", "the environment has no NOT_SET"),
+        ("{name: x, role: viewer, token_file: /does/not/exist}", "/does/not/exist cannot be read"),
+        ("{name: x, role: viewer, token_file: /dev/null}", "does not hold one line with a token"),
+    ],
+)
+def test_what_is_wrong_with_a_token_is_said_with_its_place_and_without_it(
+    tmp_path: Path, entry: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_tokens(_config(tmp_path, f"auth:\n  tokens:\n    - {entry}\n"), {})
+    assert said in str(caught.value)
+    assert "config.yaml:3: auth.tokens.0" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_token_that_can_be_guessed_is_warned_of(tmp_path: Path) -> None:
+    config = _config(tmp_path, "auth: {tokens: [{name: x, role: viewer, token: hunter2}]}")
+    (warning,) = config.warnings
+    assert "7 characters" in warning
+    assert "hunter2" not in warning
+
+
+def test_two_tokens_of_one_name_are_refused(tmp_path: Path) -> None:
+    entry = f"{{name: x, role: viewer, token: {SECRET}}}"
+    with pytest.raises(ConfigError, match="two tokens have the name x"):
+        _config(tmp_path, f"auth: {{tokens: [{entry}, {entry}]}}")
+
+
+def test_a_certificate_only_entry_is_found_by_name_and_by_no_token() -> None:
+    tokens = Tokens(
+        [Token(Principal("cert", "viewer"), None), Token(Principal("b", "admin"), digest_of("b"))]
+    )
+    assert tokens.find("") is None
+    assert tokens.find("\0" * 32) is None
+    assert tokens.named(("other", "cert")) == Principal("cert", "viewer")
+    assert tokens.named(()) is None
+
+
+def test_the_time_that_a_comparison_takes_does_not_tell_how_much_of_a_guess_is_right() -> None:
+    # So long that a comparison which stops at the first difference would be faster by orders of magnitude.
+    secret = "x" * 500_000
+    tokens = Tokens([Token(Principal("t", "admin"), digest_of(secret))])
+    guesses = {"first": "y" + secret[1:], "last": secret[:-1] + "y", "none": secret}
+    best = {
+        name: min(timeit.repeat(lambda g=g: tokens.find(g), number=3, repeat=9))
+        for name, g in guesses.items()
+    }
+    assert max(best.values()) < 1.3 * min(best.values()), best
