@@ -250,7 +250,9 @@ export class Tasks {
     if (at < 0) return;
     this.#select(at);
     this.#table.focus({ preventScroll: true });
-    if (twice) this.#app.panes.open(this.#rows[at].task_id);
+    if (!twice) return;
+    getSelection().removeAllRanges(); // the second click has marked a word
+    this.#app.panes.open(this.#rows[at].task_id);
   }
 
   #key(event) {

@@ -1,7 +1,8 @@
 // The output of one task: a head with its state, tools to search and filter, and the lines.
 
-import { download, fill, h, icon, iconButton, inFrame, newId, setIcon, setText } from "./dom.js";
+import { download, fill, icon, inFrame, setIcon, setText } from "./dom.js";
 import { clock, count, many } from "./format.js";
+import { buildPane } from "./pane.js";
 import { LineView } from "./lineview.js";
 import { makeRow, showRow } from "./linerow.js";
 import { VirtualList } from "./vlist.js";
@@ -20,12 +21,15 @@ export class Viewer {
     this.#app = app;
     this.#log = app.watch.follow(taskId);
     this.#times = recall("times", false);
-    this.element = this.#build(close);
+    const { element, parts } = buildPane(taskId, this.#times);
+    this.element = element;
+    this.#parts = parts;
+    this.#scroller = parts.scroller;
     this.#list = new VirtualList(this.#scroller, { rowHeight: ROW, make: makeRow, show: (row, at) => this.#show(row, at) });
     this.#view = new LineView(this.#log, () => this.#columns());
     this.#paint = inFrame(() => this.#draw());
     this.#unlisten = app.watch.listen(taskId, this.#paint);
-    this.#listen();
+    this.#listen(close);
     this.showTask();
     this.#paint();
   }
@@ -42,7 +46,7 @@ export class Viewer {
   #cursor = -1; // number of the line that keys act on
   #anchor = -1; // line to be at the top again once a new filter is through
   #shownState = "";
-  #parts = {};
+  #parts;
 
   focus() {
     this.#scroller.focus();
@@ -77,49 +81,12 @@ export class Viewer {
     fill(buttons, task ? taskButtons(this.#app, task) : null);
   }
 
-  #build(close) {
-    const parts = this.#parts;
-    parts.word = h("span");
-    parts.state = h("span.state", null, icon("dots"), parts.word);
-    parts.exit = h("span.exit");
-    parts.action = h("span.pane-action");
-    parts.buttons = h("span.buttons");
-    const titleId = newId("pane");
-    parts.banner = h("p.banner", { hidden: true }, icon("bad"), h("span"));
-    parts.search = h("input", { type: "search", placeholder: "Filter, or /regex/", "aria-label": "Filter the output", spellcheck: "false" });
-    parts.found = h("span.found", { role: "status" });
-    const toggle = (text, title, pressed) => h("button.toggle", { type: "button", title, "aria-pressed": String(pressed) }, text);
-    parts.only = toggle("only", "Show only the lines that match (else they are marked: Enter goes to the next)", true);
-    parts.out = toggle("out", "Show stdout", true);
-    parts.err = toggle("err", "Show stderr", true);
-    parts.time = toggle("time", "Show when each line came (t)", this.#times);
-    parts.pause = h("button.toggle", { type: "button", "aria-pressed": "false", title: "Hold the view still; lines are collected meanwhile (p)" }, icon("pause"), h("span", null, "pause"));
-    this.#scroller = h("div.lines", { tabindex: "0", role: "log", "aria-live": "off", "aria-label": `Lines of ${this.taskId}` });
-    parts.size = h("span.found");
-    parts.end = h("button.to-end", { type: "button", hidden: true, onclick: () => this.#toEnd() });
-    return h(
-      "section.pane",
-      { "aria-labelledby": titleId },
-      h(
-        "header.pane-head",
-        null,
-        parts.state,
-        h("h3", { id: titleId, title: this.taskId }, this.taskId),
-        parts.action,
-        parts.exit,
-        parts.buttons,
-        iconButton("copy", "Copy what is shown", () => this.#copy()),
-        iconButton("save", "Download what is shown", () => download(`${this.taskId}.log`, this.#view.text({ raw: true }))),
-        iconButton("close", "Close this output", close, { key: "Escape" }),
-      ),
-      parts.banner,
-      h("div.pane-tools", null, parts.search, parts.found, parts.only, parts.out, parts.err, parts.time, parts.pause, parts.size),
-      h("div.lines-box", null, this.#scroller, parts.end),
-    );
-  }
-
-  #listen() {
+  #listen(close) {
     const { search, only, out, err, time, pause } = this.#parts;
+    this.#parts.close.addEventListener("click", close);
+    this.#parts.copy.addEventListener("click", () => this.#copy());
+    this.#parts.save.addEventListener("click", () => download(`${this.taskId}.log`, this.#view.text({ raw: true })));
+    this.#parts.end.addEventListener("click", () => this.#toEnd());
     search.addEventListener("input", () => this.#refilter());
     search.addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.#next(event.shiftKey);
@@ -238,7 +205,8 @@ export class Viewer {
   }
 
   #clicked({ target }) {
-    if (!getSelection().isCollapsed) return; // somebody marks text
+    const marked = getSelection();
+    if (!marked.isCollapsed && this.#scroller.contains(marked.anchorNode)) return; // somebody marks text
     const row = target.closest(".line");
     const index = row ? this.#list.indexOf(row) : -1;
     if (index < 0) return;

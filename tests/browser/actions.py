@@ -28,9 +28,13 @@ ACTIONS = {
         },
     ),
     "sleep": shell("echo ready; exec sleep 600", description="Does nothing, for long"),
-    "fail": shell("echo working; echo 'no such disk' >&2; exit 9", retry={"restart_delay": "10ms", "error_threshold": 2}),
+    "fail": shell(
+        "echo working; echo 'no such disk' >&2; exit 9", retry={"restart_delay": "10ms", "error_threshold": 2}
+    ),
     "hostile": shell(_HOSTILE, description="Prints what no page should obey"),
-    "json": shell("""echo '{"a": 1, "deep": {"list": [true, null, "<b>x</b>"], "n": 2.5}}'; echo '{broken'; seq 3"""),
+    "json": shell(
+        """echo '{"a": 1, "deep": {"list": [true, null, "<b>x</b>"], "n": 2.5}}'; echo '{broken'; seq 3"""
+    ),
     "count": shell("", config={"entrypoint": "seq", "command": ["[[.lines]]"], "parameters": {"lines": {}}}),
     "tick": shell("n=0; while :; do n=$((n+1)); echo tick $n; sleep 0.02; done"),
     "fed": shell("while read -r many; do seq $many; done <[[.fifo]]", config={"parameters": {"fifo": None}}),

@@ -1,4 +1,4 @@
-"""One real Chromium and one server for all tests of the page; without Chromium they are skipped, and say so."""
+"""One real Chromium and one server for all tests of the page; without Chromium they are skipped."""
 
 from __future__ import annotations
 
@@ -89,8 +89,9 @@ def client(daemon: Daemon) -> Iterator[WsClient]:
         client.settle()
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all, so that files are fetched once; what the page remembers is forgotten after each test."""
     context = browser.new_context(viewport={"width": 1360, "height": 860})
     context.set_default_timeout(8000)
     yield context
@@ -105,7 +106,9 @@ def watched(context: BrowserContext, *expected: str) -> Iterator[Page]:
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(f"{error}\n{error.stack}"))
     yield page
-    page.close()
+    if not page.is_closed():
+        page.evaluate("localStorage.clear()")
+        page.close()
     assert not [text for text in said if not any(each in text for each in expected)]
 
 

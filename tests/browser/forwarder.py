@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from typing import Self
 
 __all__ = ["Forwarder"]
 
 
 class Forwarder:
-    """``with Forwarder(to) as wire: ... wire.address ... wire.cut()``; after ``cut`` nothing passes until ``mend``."""
+    """``with Forwarder(to) as wire: ...``; after ``wire.cut()`` nothing passes until ``wire.mend()``."""
 
     def __init__(self, to: str) -> None:
         host, _, port = to.rpartition(":")
@@ -61,7 +62,9 @@ class Forwarder:
                 far = socket.create_connection(self._to)
                 self._sockets += [near, far]
                 for source, target in ((near, far), (far, near)):
-                    thread = threading.Thread(target=_pass_on, args=(source, target), name="forward", daemon=True)
+                    thread = threading.Thread(
+                        target=_pass_on, args=(source, target), name="forward", daemon=True
+                    )
                     self._threads.append(thread)
                     thread.start()
 
@@ -78,7 +81,5 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 
 
 def _end(sock: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # it may have ended already
         sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # it has ended already

@@ -24,7 +24,9 @@ class RawPage:
         self._session: str | None = None
         self._context = self._call("Target.createBrowserContext")["browserContextId"]
         size = {"width": 1360, "height": 860}
-        target = self._call("Target.createTarget", url=url, browserContextId=self._context, **size)["targetId"]
+        target = self._call("Target.createTarget", url=url, browserContextId=self._context, **size)[
+            "targetId"
+        ]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
     def evaluate(self, expression: str) -> Any:

@@ -52,7 +52,7 @@ def test_the_console_shows_every_message_and_sends_one_by_hand(page: Page, clien
     assert '"on_lag": "drop"' in form.get_by_label("Message").input_value()
     page.keyboard.press("Control+Enter")
     messages = page.get_by_role("log", name="Messages")
-    for text in ('→', '"name":"by hand"', '"data":"hello by hand"', '"exit_code":0'):
+    for text in ("→", '"name":"by hand"', '"data":"hello by hand"', '"exit_code":0'):
         expect(messages).to_contain_text(text)
     messages.locator(".c-row", has_text='"exit_code":0').click()
     expect(page.get_by_role("region", name="The message")).to_contain_text("intentional: false")

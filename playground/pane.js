@@ -1,0 +1,45 @@
+// The elements of one output: its head, the tools below it, and the box that scrolls.
+
+import { h, icon, iconButton, newId } from "./dom.js";
+
+/** {element, parts}: the pane, and by name what a Viewer fills and listens to. */
+export function buildPane(taskId, times) {
+  const title = newId("pane");
+  const toggle = (text, about, pressed) =>
+    h("button.toggle", { type: "button", title: about, "aria-pressed": String(pressed) }, text);
+  const search = { type: "search", placeholder: "Filter, or /regex/", "aria-label": "Filter the output", spellcheck: "false" };
+  const hold = { type: "button", "aria-pressed": "false", title: "Hold the view still; lines are collected meanwhile (p)" };
+  const lines = { tabindex: "0", role: "log", "aria-live": "off", "aria-label": `Lines of ${taskId}` };
+  const parts = {
+    word: h("span"),
+    exit: h("span.exit"),
+    action: h("span.pane-action"),
+    buttons: h("span.buttons"),
+    copy: iconButton("copy", "Copy what is shown"),
+    save: iconButton("save", "Download what is shown"),
+    close: iconButton("close", "Close this output", null, { key: "Escape" }),
+    banner: h("p.banner", { hidden: true }, icon("bad"), h("span")),
+    search: h("input", search),
+    found: h("span.found", { role: "status" }),
+    only: toggle("only", "Show only the lines that match (else they are marked: Enter goes to the next)", true),
+    out: toggle("out", "Show stdout", true),
+    err: toggle("err", "Show stderr", true),
+    time: toggle("time", "Show when each line came (t)", times),
+    pause: h("button.toggle", hold, icon("pause"), h("span", null, "pause")),
+    size: h("span.found"),
+    scroller: h("div.lines", lines),
+    end: h("button.to-end", { type: "button", hidden: true }),
+  };
+  parts.state = h("span.state", null, icon("dots"), parts.word);
+  const { state, action, exit, buttons, copy, save, close } = parts;
+  const { banner, found, only, out, err, time, pause, size, scroller, end } = parts;
+  const element = h(
+    "section.pane",
+    { "aria-labelledby": title },
+    h("header.pane-head", null, state, h("h3", { id: title, title: taskId }, taskId), action, exit, buttons, copy, save, close),
+    banner,
+    h("div.pane-tools", null, parts.search, found, only, out, err, time, pause, size),
+    h("div.lines-box", null, scroller, end),
+  );
+  return { element, parts };
+}

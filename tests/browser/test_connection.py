@@ -1,0 +1,136 @@
+"""Connections that break, servers that start anew, and sign-in."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.actions import ACTIONS
+from tests.browser.conftest import watched
+from tests.browser.forwarder import Forwarder
+from tests.harness import Daemon, WsClient
+
+BROKEN = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "WebSocket", "ERR_SOCKET")
+
+
+def open_output(page: Page, task_id: str) -> None:
+    page.get_by_role("gridcell", name=task_id, exact=True).dblclick()
+    expect(page.locator(".pane h3")).to_have_text(task_id)
+
+
+def lines(page: Page) -> list[str]:
+    return page.locator(".pane .line:not(.note) .text").all_inner_texts()
+
+
+def test_after_a_cut_the_output_goes_on_where_it_was_and_nothing_comes_twice(
+    context: BrowserContext, daemon: Daemon, client: WsClient, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    client.request("start", action="fed", task_id="cut", params={"fifo": str(fifo)})
+    with (
+        fifo.open("w", buffering=1) as feed,
+        Forwarder(daemon.address) as wire,
+        watched(context, *BROKEN) as page,
+    ):
+        page.goto(f"http://{wire.address}/")
+        open_output(page, "cut")
+        feed.write("3\n")
+        expect(page.locator(".pane .line.out")).to_have_count(3)
+        wire.cut()
+        expect(page.locator("#connection")).to_have_text("Disconnected")
+        expect(page.locator("#offline")).to_contain_text("Trying again by itself")
+        feed.write("4\n")
+        while client.request("metrics", task_id="cut")["task"]["output_lines"] < 7:
+            pass
+        wire.mend()
+        expect(page.locator("#connection")).to_have_text("Connected")
+        expect(page.locator("#offline")).to_be_hidden()
+        expect(page.locator(".pane .line.out")).to_have_count(7)
+        assert lines(page) == ["1", "2", "3", "1", "2", "3", "4"]
+        # More than the server keeps: what is missing is said, in its place.
+        wire.cut()
+        expect(page.locator("#connection")).to_have_text("Disconnected")
+        feed.write("250\n")
+        while client.request("metrics", task_id="cut")["task"]["output_lines"] < 257:
+            pass
+        wire.mend()
+        page.get_by_role("button", name="Try now").click()
+        expect(page.locator(".pane .line.out").last).to_have_text("250")
+        expect(page.locator(".pane .pane-tools")).to_contain_text("150 not shown")
+        page.get_by_role("log", name="Lines of cut").press("Home")
+        expect(page.locator(".pane .line.gap")).to_have_text("150 lines not shown (lines 8 to 157)")
+
+
+def test_a_server_that_is_killed_and_started_anew_is_found_again(context: BrowserContext) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with watched(context, *BROKEN) as page:
+        with Daemon(listen=f"127.0.0.1:{port}", name="mortal", actions=ACTIONS) as daemon:
+            page.goto(f"http://{daemon.address}/")
+            with daemon.connect() as client:
+                client.run("count", task_id="same name", params={"lines": "5"})
+            open_output(page, "same name")
+            expect(page.locator(".pane .line.out")).to_have_count(5)
+            daemon.process.kill()
+            daemon.kill()
+        expect(page.locator("#connection")).to_have_text("Disconnected")
+        with Daemon(listen=f"127.0.0.1:{port}", name="mortal", actions=ACTIONS) as daemon:
+            expect(page.locator("#connection")).to_have_text("Connected", timeout=15000)
+            expect(page.locator(".pane .line.bad")).to_contain_text("does not know this task any more")
+            expect(page.locator(".t-row")).to_have_count(0)
+            with daemon.connect() as client:
+                client.run("count", task_id="same name", params={"lines": "3"})
+            expect(page.locator(".pane .line.out")).to_have_count(8)
+            assert [text for text in lines(page) if text.isdigit()] == [
+                "1",
+                "2",
+                "3",
+                "4",
+                "5",
+                "1",
+                "2",
+                "3",
+            ]
+
+
+def test_where_a_token_is_wanted_the_page_asks_for_it(context: BrowserContext, daemon: Daemon) -> None:
+    let_in = []
+
+    def manifest(route) -> None:  # type: ignore[no-untyped-def]
+        if let_in:
+            answer = route.fetch()
+            route.fulfill(response=answer, json={**answer.json(), "session": {"role": "viewer"}})
+        else:
+            route.fulfill(status=401, body="a token is needed")
+
+    def session(route) -> None:  # type: ignore[no-untyped-def]
+        if route.request.headers.get("authorization") == "Bearer right":
+            let_in.append(True)
+            route.fulfill(status=204)
+        else:
+            route.fulfill(status=401)
+
+    with watched(context, "401") as page:
+        page.route("**/ws/manifest", manifest)
+        page.route("**/session", session)
+        page.goto(f"http://{daemon.address}/")
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        page.get_by_label("Token").fill("wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_have_text("The server does not know this token.")
+        page.get_by_label("Token").fill("right")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("#connection")).to_have_text("Connected")
+        page.locator("#tab-actions").click()
+        expect(page.get_by_role("button", name=re.compile("^Start"))).to_be_disabled()
+        page.locator("#tab-pools").click()
+        expect(page.get_by_role("button", name="Resize")).to_have_count(0)

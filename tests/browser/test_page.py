@@ -1,0 +1,115 @@
+"""The page as a whole: its policy, colours, narrow screens, names for screen readers."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from playwright.sync_api import BrowserContext, Error, Page, expect
+
+from tests.browser.conftest import watched
+from tests.harness import ROOT, Daemon, WsClient
+
+HERE = Path(__file__).parent
+VIEWS = ("tasks", "actions", "pools", "activity", "console")
+
+CONTRAST = (HERE / "contrast.js").read_text()
+
+NAMELESS = (HERE / "nameless.js").read_text()
+
+
+def busy(client: WsClient) -> None:
+    client.request("start", action="one", task_id="runs")
+    client.request("start", action="one", task_id="waits")
+    client.request("start", action="fail", task_id="broken")
+    client.expect("errored", task_id="broken")
+    client.run("hostile", task_id="odd")
+    client.run("json", task_id="data")
+
+
+def test_every_view_is_readable_in_both_colours_and_names_everything(page: Page, client: WsClient) -> None:
+    busy(client)
+    for task_id in ("data", "odd", "broken"):
+        page.get_by_role("gridcell", name=task_id, exact=True).dblclick()
+    page.locator(".pane").first.locator(".fold.closed").click()
+    expect(page.locator(".line.sub")).not_to_have_count(0)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for view in VIEWS:
+            page.locator(f"#tab-{view}").click()
+            expect(page.locator(f"#view-{view}")).to_be_visible()
+            if view == "console":
+                expect(page.locator(".c-row").first).to_be_visible()
+            assert page.evaluate(CONTRAST) == [], (scheme, view)
+            assert page.evaluate(NAMELESS) == [], view
+
+
+def test_the_colours_can_be_chosen_and_are_remembered(page: Page) -> None:
+    page.emulate_media(color_scheme="light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    button = page.locator("#theme")
+    button.click()
+    expect(button).to_have_attribute("aria-label", "Colours: light")
+    button.click()
+    expect(button).to_have_attribute("aria-label", "Colours: dark")
+    dark = page.evaluate(ground)
+    assert dark != light
+    page.reload()
+    assert page.evaluate(ground) == dark
+
+
+def test_a_narrow_screen_needs_no_scrolling_sideways(page: Page, client: WsClient) -> None:
+    busy(client)
+    page.set_viewport_size({"width": 375, "height": 720})
+    for view in VIEWS:
+        page.locator(f"#tab-{view}").click()
+        expect(page.locator(f"#view-{view}")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375, view
+    page.locator("#tab-tasks").click()
+    page.get_by_role("gridcell", name="data", exact=True).click()
+    page.get_by_role("button", name="Output").click()
+    expect(page.locator(".pane .line.out").first).to_be_in_viewport()
+    page.get_by_role("button", name="Back").click()
+    expect(page.get_by_role("grid")).to_be_visible()
+
+
+def test_the_policy_lets_nothing_inline_run(context: BrowserContext, daemon: Daemon) -> None:
+    with watched(context, "TrustedHTML") as page:
+        page.goto(f"http://{daemon.address}/")
+        with pytest.raises(Error, match="TrustedHTML"):
+            page.evaluate("document.body.innerHTML = '<b>x</b>'")
+    with urllib.request.urlopen(f"http://{daemon.address}/", timeout=10) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        assert answer.headers["Cache-Control"] == "no-cache"
+        tag = answer.headers["ETag"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    again = urllib.request.Request(f"http://{daemon.address}/", headers={"If-None-Match": tag})
+    with pytest.raises(urllib.error.HTTPError) as unchanged:
+        urllib.request.urlopen(again, timeout=10)
+    unchanged.value.close()
+    assert unchanged.value.code == 304
+
+
+def test_every_module_is_fetched_at_once_and_is_short_enough_to_read() -> None:
+    page = (ROOT / "playground" / "index.html").read_text()
+    modules = {path.name: path.read_text() for path in (ROOT / "playground").glob("*.js")}
+    assert [name for name in modules if name != "socket.js" and f'"{name}"' not in page] == []
+    assert {name: lines for name, text in modules.items() if (lines := text.count("\n")) > 300} == {}
+    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+        assert [name for name, text in modules.items() if forbidden in text] == []
+
+
+def test_what_was_fetched_once_is_not_asked_for_again(page: Page, daemon: Daemon) -> None:
+    entries = "performance.getEntriesByType('resource').filter((e) => e.name.includes('/v-'))"
+    page.reload()
+    expect(page.locator("#connection")).to_have_text("Connected")
+    kept = page.evaluate(f"{entries}.map((e) => e.transferSize)")
+    assert len(kept) > 20
+    assert set(kept) == {0}
