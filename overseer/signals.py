@@ -17,6 +17,7 @@ __all__ = ["SignalLoop"]
 _log = logging.getLogger(__name__)
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+_RETRY_S = 1.0  # until reaping is tried again after it failed
 _NUDGE = b"\0"  # written to the pipe for other news than signals, none of which has this number
 
 
@@ -86,24 +87,37 @@ class SignalLoop:
         while not self._ended:
             ready = poll.poll(None if again is None else again * 1000)
             said = os.read(self._read, 4096) if ready else b""
-            for number in said:
-                if number in _ENDING or (number == signal.SIGHUP and self._reload is None):
-                    self._ask_to_end()
-                elif number == signal.SIGHUP and self._reload is not None:
-                    self._reload()
-                elif number == signal.SIGUSR1:
-                    self._reopen()
-            if self._end_requested and self._ending is None:
-                self._ask_to_end()
-            if signal.SIGCHLD in said or not ready:
-                again = self._reap()
+            try:
+                self._act(said)
+                if signal.SIGCHLD in said or not ready:
+                    again = self._reap()
+            except Exception:
+                # Whatever is wrong, this thread's end would be the server's.
+                _log.exception("acting on a signal failed")
+                again = _RETRY_S
         if self._ending is not None:
             self._ending.join()
 
+    def _act(self, said: bytes) -> None:
+        for number in said:
+            if number in _ENDING or (number == signal.SIGHUP and self._reload is None):
+                self._ask_to_end()
+            elif number == signal.SIGHUP and self._reload is not None:
+                self._reload()
+            elif number == signal.SIGUSR1:
+                self._reopen()
+        if self._end_requested and self._ending is None:
+            self._ask_to_end()
+
     def _ask_to_end(self) -> None:
         if self._ending is None:
-            self._ending = threading.Thread(target=self._run_end, name="shutdown")
-            self._ending.start()
+            ending = threading.Thread(target=self._run_end, name="shutdown")
+            try:
+                ending.start()
+            except RuntimeError:  # no more threads to be had: without hearing a second signal, then
+                self._run_end()
+                return
+            self._ending = ending
         else:
             self._hurry()
 

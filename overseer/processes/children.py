@@ -215,7 +215,10 @@ class Orphans:
         """Whether this zombie is to be reaped here, now."""
         if pid in self._registry.children():
             return False
-        process = read_process(pid)
+        try:
+            process = read_process(pid)
+        except OSError:  # out of file descriptors: it is looked at again
+            return False
         if process is None or process.group == os.getpgrp():
             return False
         return now - self._seen.setdefault(pid, now) >= self.UNCLAIMED_S
