@@ -148,8 +148,8 @@ def test_a_frozen_child_harms_nobody_and_can_be_stopped(client: WsClient) -> Non
 
 def test_a_child_that_ignores_everything_is_killed_with_all_of_its_tree(client: WsClient) -> None:
     script = (
-        "trap '' TERM HUP INT; for i in 1 2 3; do (trap '' TERM; setsid sh -c 'echo $$; exec sleep 60') & done;"
-        " sleep 0.3; echo $$; while :; do sleep 0.1; done"
+        "trap '' TERM; for i in 1 2 3; do (trap '' TERM; setsid sh -c 'echo $$; exec sleep 60') & done"
+        "; sleep 0.3; echo $$; while :; do sleep 0.1; done"
     )
     client.request("start", action="sh", task_id="stubborn", params={"script": script})
     pids = [client.expect("output", task_id="stubborn")["data"] for _ in range(4)]

@@ -92,7 +92,7 @@ def test_a_disk_that_never_answers_holds_up_no_task_and_hardly_the_end(tmp_path:
     try:
         with FaultDaemon(actions=ACTIONS, log_file=str(path)) as daemon, daemon.connect() as client:
             for _ in range(3):  # far more than a pipe holds
-                started, outputs, _ = client.run("many")
+                _, outputs, _ = client.run("many")
                 assert len(outputs) == 5000
             client.close()
             begun = time.monotonic()

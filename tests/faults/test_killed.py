@@ -1,4 +1,4 @@
-"""Processes that are killed outright: the server, its guardian, a leader; nothing of a task may outlive them."""
+"""Processes that are killed outright: the server, its guardian, a leader; no task may outlive them."""
 
 from __future__ import annotations
 
