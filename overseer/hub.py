@@ -388,6 +388,11 @@ class Hub:
             thread.join(_SERVICE_GRACE)
         return idle
 
+    @property
+    def longest_grace(self) -> float:
+        """How long the slowest task may take to stop, in seconds."""
+        return self._scheduler.longest_grace
+
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until no task is queued, running or awaiting restart; False when time ran out."""
         return self._runs.wait_until_idle(timeout)

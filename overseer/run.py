@@ -7,6 +7,7 @@ import gc
 import importlib.resources
 import logging
 import os
+import socket
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any
 
 from overseer import processes
 from overseer.actions import ActionHandler, build_action_handlers, list_handlers, load_drivers
-from overseer.config import Config, load_config, parse_cidrs, parse_listen
+from overseer.config import Config, Listen, load_config, parse_cidrs, parse_listen
 from overseer.dispatch import Session
 from overseer.documents import build_manifest, build_openapi
 from overseer.errors import OverseerError
@@ -37,6 +38,7 @@ from overseer.security.audit import Audit
 from overseer.security.handover import withdraw_secrets
 from overseer.security.principal import ANYONE, Principal
 from overseer.signals import SignalLoop
+from overseer.systemd import Notifier, passed_sockets
 from overseer.timers import Timers
 
 __all__ = ["main", "run_cli"]
@@ -44,6 +46,7 @@ __all__ = ["main", "run_cli"]
 _log = logging.getLogger(__name__)
 
 _DEFAULT_CONFIG = "./config.yaml"
+_END_MARGIN = 5.0  # seconds that the end may take beyond the longest stop_grace
 
 
 def main() -> int:
@@ -145,6 +148,7 @@ class _Daemon:
         self._hub = Hub(config, handlers, self._log)
         # Apart from the hub's timers, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
+        self._manager = Notifier()
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -167,12 +171,15 @@ class _Daemon:
             processes.guardian.start()
             _log.info("listening on %s", _written(self._server.address))
             self._hub.start_services()
+            self._manager.ready(f"listening on {_written(self._server.address)}")
+            self._watch()
             self._signals.run()
         return 0
 
     def _end(self) -> None:
         """The ordered end; on a thread of its own, so that the main thread can hear a second signal."""
         _log.info("shutting down")
+        self._manager.stopping(self._hub.longest_grace + _END_MARGIN)
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
@@ -185,6 +192,14 @@ class _Daemon:
             # The guardian stays: it ends what is left when this process does.
             _log.warning("some tasks have not ended: %r", self._hub)
 
+    def _watch(self) -> None:
+        """Tell the manager's watchdog that the server is well, again and again."""
+        period = self._manager.watchdog
+        if period is not None:
+            self._hub.wait_until_idle(0.0)  # takes the hub's lock: should that be stuck, so is this
+            self._manager.alive()
+            self._timers.schedule(period, self._watch)
+
     def _reopen(self) -> None:
         self._log.reopen()
         self._audit.reopen()
@@ -192,6 +207,9 @@ class _Daemon:
     def _listen(self) -> Server | StdioServer:
         config = self._config
         listen = parse_listen(config.listen)
+        passed = passed_sockets()
+        if passed:
+            listen = Listen("unix" if passed[0].family == socket.AF_UNIX else "tcp")
         limits = ConnectionLimits(
             buffer=config.clients.buffer,
             stall_timeout=config.clients.stall_timeout,
@@ -222,6 +240,7 @@ class _Daemon:
             wrap=certificates.wrap if certificates else SocketStream,
             timers=self._timers,
             limits=limits,
+            sockets=passed,
         )
 
     def _trust(self) -> Callable[[str], bool]:

@@ -184,8 +184,12 @@ class Scheduler:
                     workers.append(worker)
         for worker in workers:
             worker.stop()
-        longest = max((action.stop_grace for action in self._config.actions.values()), default=0.0)
-        return self._runs.wait_until_idle(longest + _SHUTDOWN_MARGIN)
+        return self._runs.wait_until_idle(self.longest_grace + _SHUTDOWN_MARGIN)
+
+    @property
+    def longest_grace(self) -> float:
+        """The longest ``stop_grace`` of all actions, in seconds."""
+        return max((action.stop_grace for action in self._config.actions.values()), default=0.0)
 
     def kill(self) -> None:
         """Kill every running task at once, whatever its grace."""

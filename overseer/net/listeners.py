@@ -11,7 +11,7 @@ import socket
 import stat
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from overseer.config.listen import Listen
@@ -19,7 +19,7 @@ from overseer.errors import OverseerError
 from overseer.net.session import Peer
 from overseer.net.trust import plain_address
 
-__all__ = ["Listener", "open_listener"]
+__all__ = ["Listener", "adopt_listener", "open_listener"]
 
 _BACKLOG = 512
 _LOCK_TIMEOUT = 2.0  # seconds to wait for another server that is taking its place in the same directory
@@ -30,13 +30,16 @@ class Listener:
     """One or several listening sockets that belong together.
 
     ``address`` is (host, port) or the Unix socket's path: what a client on this machine connects to.
+    ``own`` says that a Unix socket's file was made here and goes with it.
     """
 
-    def __init__(self, sockets: list[socket.socket], address: tuple[str, int] | str) -> None:
+    def __init__(
+        self, sockets: list[socket.socket], address: tuple[str, int] | str, *, own: bool = True
+    ) -> None:
         self.sockets = sockets
         self.address = address
         self._path = Path(address).absolute() if isinstance(address, str) else None
-        self._identity = _identity(self._path) if self._path else None
+        self._identity = _identity(self._path) if self._path and own else None
 
     def accept(self, ready: socket.socket) -> tuple[socket.socket, Peer]:
         """A connection of one of the sockets; BlockingIOError: there is none; other OSErrors as they come."""
@@ -69,6 +72,26 @@ def open_listener(listen: Listen) -> Listener:
     if listen.kind == "unix":
         return _open_unix(listen.path, listen.mode, listen.group)
     return _open_tcp(listen.host, listen.port, str(listen))
+
+
+def adopt_listener(sockets: Sequence[socket.socket]) -> Listener:
+    """Take over sockets that listen already, all TCP or all Unix sockets; closes them when it raises.
+
+    Raises:
+        OverseerError: they are of both kinds, or of another.
+    """
+    kinds = {"unix" if sock.family == socket.AF_UNIX else "tcp" for sock in sockets}
+    known = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
+    if len(kinds) > 1 or any(sock.family not in known or sock.type != socket.SOCK_STREAM for sock in sockets):
+        _close_all(sockets)
+        raise OverseerError("cannot use the sockets passed: all must be TCP, or all Unix stream sockets")
+    for sock in sockets:
+        sock.setblocking(False)
+    name = sockets[0].getsockname()
+    if kinds == {"unix"}:
+        return Listener(list(sockets), os.fsdecode(name), own=False)
+    host = "127.0.0.1" if name[0] in ("0.0.0.0", "::") else name[0]
+    return Listener(list(sockets), (host, name[1]))
 
 
 # -- TCP -------------------------------------------------------------------------------------------------
@@ -143,7 +166,7 @@ def _reason(error: OSError, port: int) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _close_all(sockets: list[socket.socket]) -> None:
+def _close_all(sockets: Iterable[socket.socket]) -> None:
     for sock in sockets:
         sock.close()
 

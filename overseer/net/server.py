@@ -8,14 +8,14 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from overseer.config.listen import Listen
 from overseer.locks import Rank, lock
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection, Service
 from overseer.net.http import Request, Response, Route
-from overseer.net.listeners import Listener, open_listener
+from overseer.net.listeners import Listener, adopt_listener, open_listener
 from overseer.net.session import ConnectionLimits, OpenSession, Peer
 from overseer.net.wakeup import Wakeup
 from overseer.net.writer import Writer
@@ -40,6 +40,7 @@ class Server:
         trusted: whether an IP address may open a WebSocket; not asked about a Unix socket's peers.
         authorize: if given, asked about each request: who the peer is, or a response that refuses it.
         wrap: makes the stream of a connection; TLS comes in here.
+        sockets: those to serve, which listen already; then ``listen`` only says of which kind they are.
 
     Raises:
         OverseerError: it cannot listen there.
@@ -56,9 +57,10 @@ class Server:
         limits: ConnectionLimits | None = None,
         authorize: Callable[[Request], Response | Peer] | None = None,
         wrap: Callable[[socket.socket], ByteStream] = SocketStream,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         self._limits = limits or ConnectionLimits()
-        self._listener: Listener = open_listener(listen)
+        self._listener: Listener = adopt_listener(sockets) if sockets else open_listener(listen)
         self._wrap = wrap
         self._writer = Writer()
         self._service = Service(
