@@ -24,7 +24,7 @@ actions:
     config:
       entrypoint: printf
       command: ['<%s>\n', off, no, yes, y, on, true, 12:30, 0x10, 0o17, 010, 1_000, 1.10, .5, 1e3, -1, +1,
-                2024-01-01, 2024-01-01 10:00:00, 1:20:30, =, .inf, .NaN, '', ~, null]
+                2024-01-01, 2024-01-01 10:00:00, 1:20:30, =, .inf, .NaN, True, FALSE, 685_230.15, '', ~, null]
   12:30:
     type: exec
     config: {entrypoint: echo, command: [half past]}
@@ -147,7 +147,8 @@ def test_scalars_are_what_the_file_says(client: WsClient) -> None:
             ".5",
             "1e3",
         ),
-        *("-1", "+1", "2024-01-01", "2024-01-01 10:00:00", "1:20:30", "=", ".inf", ".NaN", "", "", ""),
+        *("-1", "+1", "2024-01-01", "2024-01-01 10:00:00", "1:20:30", "=", ".inf", ".NaN", "True", "FALSE"),
+        *("685_230.15", "", "", ""),
     ]
     assert _lines(client, "off") == [f"<{text}>" for text in texts]
     assert _lines(client, "12:30") == ["half past"]
