@@ -207,13 +207,14 @@ class Desk:
     def _sort_one_locked(self, item: Item, touched: dict[Follower, None]) -> None:
         if isinstance(item, tuple):
             task_id = item[0]
-            taken = False
-            followed = self._followers.get(task_id)
-            for ref in followed or ():
+            taken = followed = False
+            for ref in self._followers.get(task_id, ()):
                 follower = ref()
                 if follower is None:
                     self._bury_locked(task_id)
-                elif follower.open and follower.line_locked(item):
+                    continue
+                followed = True
+                if follower.open and follower.line_locked(item):
                     touched[follower] = None
                     taken = True
             if self.core.listeners and (taken or (self._tells_news and not followed)):
@@ -223,9 +224,9 @@ class Desk:
         self._answer_locked(item)
         if isinstance(item, _NEWS):
             task_id = item.task_id
-            followed = self._followers.get(task_id)
+            followers = self._live_followers_locked(task_id)
             taken = False
-            for follower in self._live_followers_locked(task_id):
+            for follower in followers:
                 if follower.open and follower.event_locked(item):
                     touched[follower] = None
                     taken = True
@@ -233,7 +234,7 @@ class Desk:
                     self.check_locked(follower)
                 self._retire_locked(follower)
             if self._tells_news:
-                taken = taken or not followed
+                taken = taken or not followers
             elif isinstance(item, Queued | Dequeued):  # which the other connection gets as well
                 taken = False
             if taken:

@@ -25,7 +25,7 @@ Line: TypeAlias = tuple[str, int, str, str, str, int, bool]
 Item: TypeAlias = Line | Event
 
 _LINE_COST = 256  # bytes that a line takes besides its text
-# What a server (8 MiB unless configured otherwise) and two kernels may hold of a task when it is asked to stop.
+# What a server (8 MiB unless configured otherwise) and two kernels may hold of a task that is asked to stop.
 _ON_ITS_WAY = 32 << 20
 _KEPT_EVENTS = 1000  # of other events, so many outlive the lines around them
 

@@ -1,0 +1,147 @@
+"""A network that can be cut, held up and made slow: a proxy between a client and a real server."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+from contextlib import suppress
+from typing import Self
+
+__all__ = ["Proxy"]
+
+
+class Proxy:
+    """``with Proxy(daemon.address) as proxy: Client(proxy.url)``.
+
+    ``budget``: connections are cut after so many bytes for the client, each connection anew; None: never.
+    ``refuse``: new connections are closed at once. ``tls``: what the client is spoken to with.
+    """
+
+    def __init__(self, address: str, *, tls: ssl.SSLContext | None = None) -> None:
+        host, _, port = address.rpartition(":")
+        self.target = (host, int(port))
+        self.budget: int | None = None
+        self.refuse = False
+        self.connections = 0
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._open: set[socket.socket] = set()
+        self._changed = threading.Condition()  # guards the two around it
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def url(self) -> str:
+        scheme = "wss" if self._tls else "ws"
+        host = "localhost" if self._tls else "127.0.0.1"
+        return f"{scheme}://{host}:{self._listener.getsockname()[1]}/ws"
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        with self._changed:
+            for sock in self._open:
+                with suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def pause(self) -> None:
+        """Pass nothing on."""
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        self._flowing.set()
+
+    def wait_connections(self, count: int, timeout: float = 10.0) -> None:
+        """Until so many have been made in all."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.connections >= count, timeout), self.connections
+
+    def __enter__(self) -> Self:
+        self._spawn(self._accept)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._flowing.set()
+        self.refuse = True
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join(10.0)
+            assert not thread.is_alive()
+
+    def _spawn(self, run, *arguments) -> None:
+        thread = threading.Thread(target=run, args=arguments, name="test proxy", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client = self._listener.accept()[0]
+            except OSError:
+                return
+            if self.refuse:
+                client.close()
+                continue
+            try:
+                server = socket.create_connection(self.target, 10.0)
+                if self._tls is not None:
+                    client = self._tls.wrap_socket(client, server_side=True)
+            except OSError:
+                client.close()
+                continue
+            with self._changed:
+                self._open |= {client, server}
+                self.connections += 1
+                self._changed.notify_all()
+            if self._tls is not None:
+                self._spawn(self._pump_tls, client, server)
+            else:
+                self._spawn(self._pump, client, server, None)
+                self._spawn(self._pump, server, client, self.budget)
+
+    def _pump(self, source: socket.socket, sink: socket.socket, budget: int | None) -> None:
+        try:
+            while data := source.recv(65536):
+                self._flowing.wait()
+                if budget is not None:
+                    data, budget = data[:budget], budget - len(data)
+                sink.sendall(data)
+                if budget is not None and budget <= 0:
+                    break
+        except OSError:
+            pass
+        self._end(source, sink)
+
+    def _pump_tls(self, client: socket.socket, server: socket.socket) -> None:
+        """Both ways in one thread, since an SSL socket is not for two."""
+        client.settimeout(0.005)
+        server.settimeout(0.005)
+        try:
+            while True:
+                for source, sink in ((client, server), (server, client)):
+                    with suppress(TimeoutError):
+                        data = source.recv(65536)
+                        if not data:
+                            return
+                        sink.settimeout(10.0)
+                        sink.sendall(data)
+                        sink.settimeout(0.005)
+        except OSError:
+            pass
+        finally:
+            self._end(client, server)
+
+    def _end(self, *socks: socket.socket) -> None:
+        with self._changed:
+            for sock in socks:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+                if sock in self._open:
+                    self._open.discard(sock)
+                    # The other direction's thread sees the end by the shutdown above.
+                    sock.close()

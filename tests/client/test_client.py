@@ -1,0 +1,398 @@
+"""Everything a client can ask, on a real server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from overseer.client import (
+    Client,
+    ClientError,
+    ConnectFailedError,
+    ConnectionLostError,
+    RefusedError,
+    ReplyTimeoutError,
+    TaskNotRunError,
+)
+from overseer.messages import Dequeued, Errored, Exited, Gap, Output, PoolUpdated, Queued, Restarting, Started
+from tests.client.conftest import ACTIONS
+from tests.harness import Daemon
+
+WAIT_S = 10.0
+
+
+def test_a_task_from_its_start_to_its_end(client: Client):
+    task = client.start("echo", text="hello you")
+    events = list(task.events(WAIT_S))
+    assert [type(event) for event in events] == [Started, Output, Output, Exited]
+    assert {(event.stream, event.data) for event in events if isinstance(event, Output)} == {
+        ("stdout", "hello you"),
+        ("stderr", "err"),
+    }
+    ended = task.wait(WAIT_S)
+    assert (ended.exit_code, ended.signal, ended.intentional) == (3, "", False)
+    assert ended == events[-1] == task.exit
+    assert (task.over, task.state, task.last_seq) == (True, "ended", 2)
+
+
+def test_lines_are_texts_of_one_stream_or_both(client: Client):
+    assert sorted(client.start("echo").lines(timeout=WAIT_S)) == ["err", "hi"]
+    assert list(client.start("echo").lines("stderr", WAIT_S)) == ["err"]
+
+
+def test_params_of_any_name_can_be_given(client: Client):
+    task = client.start("echo", {"text": "a", "timeout": "5"}, task_id="mine", text="b")
+    assert next(task.lines("stdout", WAIT_S)) == "b"
+    (info,) = [info for info in client.tasks() if info.task_id == "mine"]
+    assert info.params == {"text": "b", "timeout": "5"}
+
+
+def test_every_line_of_many_comes_in_order(client: Client):
+    assert list(client.start("count", n="50000").lines(timeout=WAIT_S)) == [str(n) for n in range(1, 50001)]
+
+
+def test_lines_can_be_left_and_taken_up_again(client: Client):
+    task = client.start("count", n="1000")
+    seen = []
+    for _ in range(10):
+        for count, line in enumerate(task.lines(timeout=WAIT_S)):
+            seen.append(int(line))
+            if count == 70:
+                break
+    seen += map(int, task.lines(timeout=WAIT_S))
+    assert seen == list(range(1, 1001))
+
+
+def test_what_nobody_reads_yet_is_kept(client: Client):
+    task = client.start("count", n="5000")
+    assert task.wait(WAIT_S).exit_code == 0
+    assert len(list(task.lines(timeout=WAIT_S))) == 5000
+
+
+def test_a_stop(client: Client):
+    task = client.start("sleep")
+    assert next(task.lines(timeout=WAIT_S)) == "ready"
+    with pytest.raises(ReplyTimeoutError):
+        task.wait(0.01)
+    task.stop()
+    ended = task.wait(WAIT_S)
+    assert (ended.exit_code, ended.signal, ended.intentional) == (-1, "SIGTERM", True)
+    assert task.state == "stopped" or task.state == "ended"
+    task.stop()  # silent
+    with pytest.raises(RefusedError, match="task not found"):
+        client.stop("nobody")
+
+
+def test_restarts_are_followed(client: Client, tmp_path: Path):
+    task = client.start("twice", file=f"{tmp_path}/x")
+    assert list(task.lines(timeout=WAIT_S)) == ["one", "two"]
+    assert task.wait(WAIT_S).exit_code == 0
+
+
+def test_a_task_that_is_given_up_can_be_reset(client: Client):
+    task = client.start("hopeless")
+    kinds = [
+        Started,
+        Output,
+        Exited,
+        Restarting,
+        Started,
+        Output,
+        Exited,
+        Restarting,
+        Started,
+        Output,
+        Exited,
+    ]
+    assert [type(event) for event in task.events(WAIT_S)] == [*kinds, Errored]
+    assert (task.state, task.wait(WAIT_S).exit_code) == ("errored", 9)
+    task.reset()
+    assert [type(event) for event in task.events(WAIT_S)] == [*kinds, Errored]
+    assert client.reset(task.id).task_id == task.id
+
+
+def test_what_is_not_errored_cannot_be_reset(client: Client):
+    task = client.start("sleep")
+    with pytest.raises(RefusedError):
+        task.reset()
+    assert not task.over
+    task.stop()
+    task.wait(WAIT_S)
+    with pytest.raises(RefusedError):
+        task.reset()
+    assert task.wait(WAIT_S).signal == "SIGTERM"
+
+
+def test_queues(client: Client):
+    first, second, third = (client.start("one") for _ in range(3))
+    assert next(first.lines(timeout=WAIT_S)) == "ready"
+    events = second.events(WAIT_S)
+    assert isinstance(next(events), Queued)
+    pool = client.pool("one")
+    assert (pool.limit, pool.running, [item.task_id for item in pool.queue_items]) == (
+        1,
+        1,
+        [second.id, third.id],
+    )
+    with pytest.raises(RefusedError):
+        client.start("one")
+    first.stop()
+    assert isinstance(next(events), Started)
+    assert client.purge("one") == 1
+    assert isinstance(list(third.events(WAIT_S))[-1], Dequeued)
+    with pytest.raises(TaskNotRunError) as caught:
+        third.wait(WAIT_S)
+    assert (caught.value.reason, third.dequeued) == ("purged", "purged")
+    second.stop()
+    second.wait(WAIT_S)
+
+
+def test_pools_can_be_changed(client: Client):
+    heard = client.events(WAIT_S)
+    pool = client.set_pool("sleep", limit=7)
+    assert pool.limit == 7 == client.pool("sleep").limit
+    event = next(heard)
+    assert isinstance(event, PoolUpdated)
+    assert event.pool.limit == 7
+    with pytest.raises(RefusedError, match="nothing"):
+        client.set_pool("nothing", limit=1)
+
+
+def test_a_task_that_is_requeued_is_not_over(client: Client):
+    client.set_pool("one", limit=2)
+    first, second = client.start("one"), client.start("one")
+    for task in (first, second):
+        assert next(task.lines(timeout=WAIT_S)) == "ready"
+    client.set_pool("one", limit=1, excess={"action": "requeue", "order": "first", "grace": 5})
+    events = first.events(WAIT_S)
+    kinds = []
+    while not isinstance(event := next(events), Queued):
+        kinds.append(type(event))
+    assert kinds[-1] is Exited
+    assert not first.over
+    second.stop()
+    assert isinstance(next(events), Started)
+    first.stop()
+    assert first.wait(WAIT_S).signal == "SIGTERM"
+
+
+def test_what_there_is_can_be_asked(client: Client):
+    assert {info.name for info in client.actions()} == set(ACTIONS)
+    (info,) = client.actions("twice")
+    assert info.params == {"file": None}
+    assert info.retry is not None
+    assert info.retry.restart_delay == 1_000_000
+    assert client.manifest()["protocol"] == "sticky-overseer"
+    task = client.start("count", n="5")
+    task.wait(WAIT_S)
+    counted = client.metrics(task_id=task.id)
+    assert counted is not None
+    assert counted.output_lines == 5  # type: ignore[union-attr]
+    assert client.metrics().tasks_started > 0  # type: ignore[union-attr]
+    assert client.metrics("count").tasks_started > 0  # type: ignore[union-attr]
+    assert client.metrics("nothing") is None
+
+
+def test_a_replay(client: Client):
+    task = client.start("count", n="300")
+    task.wait(WAIT_S)
+    stored = client.replay(task.id)
+    assert [event.seq for event in stored if isinstance(event, Output)] == list(range(202, 301))
+    assert isinstance(stored[-1], Exited)
+    assert [event.seq for event in client.replay(task.id, 299) if isinstance(event, Output)] == [300]
+    assert len(client.replay(task.id, since=task.wait().ts)) == 1
+    with pytest.raises(RefusedError, match="not found"):
+        client.replay("nobody")
+
+
+class TestJoiningATask:
+    def test_from_now_on(self, daemon: Daemon, client: Client):
+        task = client.start("slow-count", n="30")
+        assert next(task.lines(timeout=WAIT_S)) == "1"
+        with Client(daemon.url) as other:
+            lines = [int(line) for line in other.subscribe(task.id).lines(timeout=WAIT_S)]
+        assert lines == list(range(lines[0], 31))
+        assert lines[0] > 1
+
+    def test_with_what_is_stored(self, daemon: Daemon, client: Client):
+        task = client.start("slow-count", n="30")
+        assert next(task.lines(timeout=WAIT_S)) == "1"
+        joined = client.subscribe(task.id, 0)  # on the same connection
+        assert list(joined.lines(timeout=WAIT_S)) == [str(n) for n in range(1, 31)]
+        assert list(task.lines(timeout=WAIT_S)) == [str(n) for n in range(2, 31)]
+        assert joined.wait(WAIT_S) == task.wait(WAIT_S)
+
+    def test_that_is_over(self, daemon: Daemon, client: Client):
+        task = client.start("count", n="300")
+        task.wait(WAIT_S)
+        joined = client.subscribe(task.id, 0)
+        events = list(joined.events(WAIT_S))
+        assert isinstance(events[0], Gap)
+        assert (events[0].from_seq, events[0].to_seq) == (1, 201)
+        assert [event.seq for event in events if isinstance(event, Output)] == list(range(202, 301))
+        assert joined.wait(WAIT_S) == task.exit
+        late = client.subscribe(task.id)
+        assert list(late.events(WAIT_S)) == []
+        assert late.wait(WAIT_S) == task.exit
+
+    def test_that_is_given_up(self, client: Client):
+        task = client.start("hopeless")
+        list(task.events(WAIT_S))
+        joined = client.subscribe(task.id)
+        assert joined.wait(WAIT_S).exit_code == 9
+        assert joined.state == "errored"
+
+    def test_that_does_not_exist(self, client: Client):
+        with pytest.raises(RefusedError, match="task not found: nobody"):
+            client.subscribe("nobody")
+
+    def test_twice_and_from_anywhere(self, client: Client):
+        task = client.start("slow-count", n="40")
+        lines = task.lines(timeout=WAIT_S)
+        assert [next(lines) for _ in range(10)][-1] == "10"
+        handles = [client.subscribe(task.id, since) for since in (0, 5, 9)]
+        for since, handle in zip((0, 5, 9), handles, strict=True):
+            assert [int(line) for line in handle.lines(timeout=WAIT_S)] == list(range(since + 1, 41))
+        assert len(list(lines)) == 30
+
+
+def test_everything_can_be_listened_to(client: Client):
+    heard = client.events(WAIT_S)
+    client.start("count", n="3")  # whose handle is dropped at once
+    kinds = []
+    while not isinstance(event := next(heard), Exited):
+        kinds.append(type(event))
+    assert kinds == [Started, Output, Output, Output]
+
+
+def test_a_handle_that_is_dropped_is_not_sent_for(client: Client):
+    task = client.start("flood")
+    task_id = task.id
+    assert next(task.lines(timeout=WAIT_S)) == "y"
+    with client._core.lock:
+        assert task_id in client._channel._followers
+    del task
+    seen = client.metrics(task_id=task_id)
+    while client.metrics(task_id=task_id) == seen:
+        pass
+    client.tasks()
+    with client._core.lock:
+        assert task_id not in client._channel._followers
+    client.stop(task_id)
+
+
+def test_a_refusal_names_the_task_that_is_in_the_way(client: Client):
+    task = client.start("sleep", task_id="taken")
+    with pytest.raises(RefusedError, match="already running"):
+        client.start("sleep", task_id="taken")
+    assert not task.over
+    task.stop()
+    task.wait(WAIT_S)
+    again = client.start("echo", task_id="taken")
+    assert again.wait(WAIT_S).exit_code == 3
+    assert task.wait().signal == "SIGTERM"
+
+
+@pytest.mark.parametrize(
+    ("action", "params"), [("nothing", {}), ("twice", {}), ("echo", {"": "x" * 200_000})]
+)
+def test_refusals(client: Client, action, params):
+    with pytest.raises(RefusedError):
+        client.start(action, params)
+
+
+def test_a_closed_client_says_so(daemon: Daemon):
+    client = Client(daemon.url)
+    task = client.start("sleep")
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            list(task.lines())
+        except ClientError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    heard = client.events()
+    client.close()
+    client.close()
+    thread.join(WAIT_S)
+    assert [type(error) for error in failures] == [ConnectionLostError]
+    for call in (client.tasks, task.wait, task.stop, lambda: client.start("echo"), client.events):
+        with pytest.raises(ConnectionLostError, match="was closed"):
+            call()
+    assert list(heard) == []
+    with Client(daemon.url) as other:
+        other.stop(task.id)
+
+
+def test_unix_sockets(tmp_path: Path):
+    with Daemon(actions=ACTIONS, listen=f"unix:{tmp_path}/o.sock") as daemon, Client(daemon.url) as client:
+        assert len(list(client.start("count", n="10").lines(timeout=WAIT_S))) == 10
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("ws://127.0.0.1:{port}/ws", "nothing listens there"),
+        ("unix:/nowhere/at/all", "there is no such socket"),
+        ("ws://no-such-host.invalid/ws", "no host"),
+    ],
+)
+def test_a_server_that_is_not_there(url, words):
+    with pytest.raises(ConnectFailedError, match=words):
+        Client(url.format(port=free_port()), timeout=5.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "status"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "it answered 404", 404),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "trusted_cidrs", 403),
+        (
+            b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\nno entry",
+            "asks for a token.*: no entry",
+            401,
+        ),
+        (b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n\r\n", "another key", 0),
+        (b"HTTP/1.1 what\r\n\r\n", "no WebSocket server", 0),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "no WebSocket server", 0),
+        (b"", "without an answer", 0),
+    ],
+)
+def test_a_server_that_is_another_one(answer, words, status):
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(WAIT_S)
+
+    def serve() -> None:
+        with closing(listener), closing(listener.accept()[0]) as connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with pytest.raises(ConnectFailedError, match=words) as caught:
+        Client(f"ws://127.0.0.1:{listener.getsockname()[1]}")
+    thread.join()
+    assert caught.value.status == status
+
+
+def test_a_server_that_never_answers():
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises(ConnectFailedError):
+        Client(f"ws://127.0.0.1:{listener.getsockname()[1]}", timeout=0.2)
+
+
+def test_a_token_that_cannot_be_sent_is_refused():
+    with pytest.raises(ClientError, match="token"):
+        Client("ws://127.0.0.1:1", token="a\r\nb")
