@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -383,9 +384,10 @@ class Hub:
         with self._lock:
             self._runs.closing = True  # first, so that a service that is told cannot submit any more
         self._stop_services.set()
+        told = time.monotonic()
         idle = self._scheduler.shutdown()
         for thread in self._services:
-            thread.join(_SERVICE_GRACE)
+            thread.join(max(0.0, told + _SERVICE_GRACE - time.monotonic()))
         return idle
 
     @property
@@ -397,9 +399,9 @@ class Hub:
         """Wait until no task is queued, running or awaiting restart; False when time ran out."""
         return self._runs.wait_until_idle(timeout)
 
-    def kill(self) -> None:
-        """During a shutdown: kill what has not ended yet."""
-        self._scheduler.kill()
+    def hurry(self) -> None:
+        """During a shutdown: kill what has not ended yet, and wait for no client."""
+        self._scheduler.hurry()
 
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the timers' thread."""

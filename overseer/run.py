@@ -152,7 +152,7 @@ class _Daemon:
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
-            hurry=self._hub.kill,
+            hurry=self._hub.hurry,
             reopen=self._reopen,
             reload=access.certificates.reload if access.certificates else None,
             reap=processes.reap_orphans,

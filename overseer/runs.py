@@ -131,11 +131,24 @@ class Runs:
         self._rng = rng
         self._pruning: Timer | None = None  # guarded by the hub's lock
         self.closing = False  # nothing is restarted any more; guarded by the hub's lock
+        self._hurried = False  # nobody has the time to wait for what is asked to end; hub's lock
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until no id is in use; False when ``timeout`` seconds were not enough."""
         with self._lock:
             return self._freed.wait_for(lambda: self._table.in_use == 0, timeout)
+
+    def wait_for_the_end(self, timeout: float) -> bool:
+        """Wait until no id is in use, for ``timeout`` seconds or until :meth:`hurry`; whether none is."""
+        with self._lock:
+            self._freed.wait_for(lambda: self._table.in_use == 0 or self._hurried, timeout)
+            return self._table.in_use == 0
+
+    def hurry(self) -> None:
+        """End :meth:`wait_for_the_end`."""
+        with self._lock:
+            self._hurried = True
+            self._freed.notify_all()
 
     def begin_locked(self, task: Task) -> int:
         """The task, now STARTING, is about to start a run; returns the run's number. Hub's lock held."""

@@ -33,8 +33,9 @@ __all__ = ["Scheduler"]
 
 _log = logging.getLogger(__name__)
 
-# Seconds beyond the longest stop_grace that a shutdown waits for its tasks.
-_SHUTDOWN_MARGIN = 1.0
+# At a shutdown: what a SIGKILL may take to be done with, and then what may be left to do (seconds).
+_KILL_S = 0.25
+_LAST_S = 0.75
 
 
 class Scheduler:
@@ -178,21 +179,35 @@ class Scheduler:
         with Mail() as mail, self._lock:
             self._runs.closing = True
             self._dequeue_locked(mail, self._pool.drain(), "shutdown")
+            longest = 0.0
             for task in list(self._table):
                 worker, _ = self._stop_locked(mail, task, Ending.STOP, "shutdown")
                 if worker is not None:
                     workers.append(worker)
+                if task.phase.in_use:
+                    longest = max(longest, self._config.actions[task.action].stop_grace)
         for worker in workers:
             worker.stop()
-        return self._runs.wait_until_idle(self.longest_grace + _SHUTDOWN_MARGIN)
+        if self._runs.wait_for_the_end(longest + _KILL_S):
+            return True
+        # By now only those are left whose last output waits for a client that does not read, and those that
+        # nobody wants to wait for any more.
+        self._kill()
+        for client in self._clients:
+            if client.outbox.full:
+                client.outbox.close(1013, "not read from while the server shuts down", drop=True)
+        return self._runs.wait_until_idle(_LAST_S)
 
     @property
     def longest_grace(self) -> float:
         """The longest ``stop_grace`` of all actions, in seconds."""
         return max((action.stop_grace for action in self._config.actions.values()), default=0.0)
 
-    def kill(self) -> None:
-        """Kill every running task at once, whatever its grace."""
+    def hurry(self) -> None:
+        """Have a shutdown kill what still runs, whatever its grace, and wait for no client."""
+        self._runs.hurry()
+
+    def _kill(self) -> None:
         with self._lock:
             workers = [task.worker for task in self._table if task.phase is Phase.RUNNING]
         for worker in workers:

@@ -96,6 +96,11 @@ class Outbox(ABC):
         return 0.0 if since is None else time.monotonic() - since
 
     @property
+    def full(self) -> bool:
+        """Whether output was refused and there is no room for it yet."""
+        return self._full
+
+    @property
     def closed(self) -> bool:
         """Whether appends are ignored from now on."""
         return self._closing
