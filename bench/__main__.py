@@ -42,8 +42,8 @@ def main() -> int:
 
 def _cases(quick: bool) -> Iterator[Case]:
     yield from throughput_cases(200_000 if quick else 1_500_000)
-    yield from starts_cases(*((400, 400) if quick else (1500, 10_000)))
-    yield from latency_cases(150 if quick else 500)
+    yield from starts_cases(*((400, 400) if quick else (1000, 10_000)))
+    yield from latency_cases(150 if quick else 400)
     yield from footprint_cases(200 if quick else 1000, 0.5 if quick else 2.0)
 
 

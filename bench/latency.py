@@ -17,7 +17,7 @@ from bench.servers import Server
 
 __all__ = ["latency_cases"]
 
-_PAUSE_S = 0.004
+_PAUSE_S = 0.002
 # The stamp is taken right before the write; the clock is the same for all processes.
 _WRITER = """\
 import os, time
