@@ -1,0 +1,172 @@
+"""Web pages: which are let in, on a real server, and one of another origin in a real browser."""
+
+from __future__ import annotations
+
+import http.server
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness import Daemon, shell
+from tests.security.support import ACTIONS, TOKENS, bearer, open_status, protocols, token_of
+from tests.security.support import http as http_to
+
+PAGE = """<!doctype html><title>attack</title><script>
+const target = new URLSearchParams(location.search).get("target");
+function attempt(protocols) {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(`ws://${target}/ws`, protocols);
+    socket.onopen = () => {
+      socket.send(JSON.stringify({type: "start", id: "1", action: "touch"}));
+      setTimeout(() => resolve("open"), 300);
+    };
+    socket.onerror = () => resolve("refused");
+  });
+}
+async function fetched(path, options) {
+  try { return String((await fetch(`http://${target}${path}`, options)).status); } catch { return "refused"; }
+}
+async function attack() {
+  return [
+    await attempt([]),
+    await attempt(["overseer.v1", "bearer.guess"]),
+    await fetched("/ws/manifest"),
+    await fetched("/session", {method: "POST", headers: {Authorization: "Bearer guess"}}),
+    await fetched("/session", {method: "DELETE", mode: "no-cors", credentials: "include"}),
+  ].join(" ");
+}
+attack().then((said) => { document.title = said; });
+</script>"""
+
+
+def _origin(text: str) -> tuple[str, str]:
+    return ("Origin", text)
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    with Daemon(
+        actions=ACTIONS, allowed_origins=["https://app.example"], allowed_hosts=["build.example"]
+    ) as daemon:
+        yield daemon
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("http://localhost:8080", "localhost:8080", 101),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080", 101),
+        ("http://[::1]:8080", "[::1]:8080", 101),
+        (f"http://{socket.gethostname()}:8080", f"{socket.gethostname()}:8080", 101),
+        ("http://build.example", "build.example", 101),
+        ("https://app.example", "localhost:8080", 101),
+        ("https://evil.example", "localhost:8080", 403),
+        ("http://localhost:3000", "localhost:8080", 403),
+        ("http://evil.example:8080", "evil.example:8080", 403),
+        ("null", "localhost:8080", 403),
+        ("https://app.example", "evil.example", 403),
+    ],
+)
+def test_pages_are_let_in_by_origin_and_host(daemon: Daemon, origin: str, host: str, status: int) -> None:
+    assert open_status(daemon, [_origin(origin)], host) == status
+    for path in ("/openapi.json", "/ws/manifest", "/"):
+        assert http_to(daemon, path, [_origin(origin)], host=host).status == (200 if status == 101 else 403)
+
+
+def test_whoever_is_no_browser_is_not_affected(daemon: Daemon) -> None:
+    assert open_status(daemon, [], "any.example") == 101
+    assert http_to(daemon, "/openapi.json", host="any.example").status == 200
+
+
+def test_the_log_says_which_line_would_let_a_page_in(daemon: Daemon) -> None:
+    open_status(daemon, [_origin("https://one.example:8443")])
+    daemon.wait_stderr('to let it in: allowed_origins: ["https://one.example:8443"]')
+    open_status(daemon, [_origin("http://two.example")], "two.example")
+    daemon.wait_stderr('to let it in: allowed_hosts: ["two.example"]')
+
+
+def test_with_tokens_the_token_decides_and_not_the_name() -> None:
+    with Daemon(actions=ACTIONS, auth={"tokens": TOKENS}) as daemon:
+        token = protocols("overseer.v1", f"bearer.{token_of('viewer-all')}")
+        assert open_status(daemon, [_origin("http://any.example"), token], "any.example") == 101
+        assert open_status(daemon, [_origin("http://any.example")], "any.example") == 401
+        # A stolen token is no use in a page of somebody else's.
+        assert open_status(daemon, [_origin("https://evil.example"), token], "any.example") == 403
+        evil = [_origin("https://evil.example"), bearer("admin-all")]
+        assert http_to(daemon, "/ws/manifest", evil).status == 403
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no browser")
+@pytest.mark.parametrize("tokens", [False, True])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.allow_leaks("the browser's driver ends in its own time")
+def test_a_page_of_another_origin_fails_in_a_real_browser(tokens: bool) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = PAGE.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    actions = {"touch": shell("echo touched > touched")}
+    auth = {"tokens": TOKENS} if tokens else {}
+    with (
+        Daemon(actions=actions, auth=auth) as daemon,
+        http.server.HTTPServer(("127.0.0.1", 0), Handler) as evil,
+    ):
+        thread = threading.Thread(target=evil.serve_forever, daemon=True)
+        thread.start()
+        try:
+            with sync_api.sync_playwright() as playwright:
+                # evil.example is this machine, as after DNS rebinding.
+                browser = playwright.chromium.launch(
+                    executable_path=shutil.which("chromium"),
+                    args=["--no-sandbox", "--host-resolver-rules=MAP *.example 127.0.0.1"],
+                )
+                port = daemon.address.rpartition(":")[2]
+                page = browser.new_page()
+                for site, target in (
+                    (f"evil.example:{evil.server_port}", daemon.address),
+                    (f"127.0.0.1:{evil.server_port}", f"127.0.0.1:{port}"),
+                    (f"evil.example:{evil.server_port}", f"evil.example:{port}"),
+                ):
+                    page.goto(f"http://{site}/?target={target}")
+                    page.wait_for_function("document.title !== 'attack'", timeout=15_000)
+                    # (Of the last one no page can say what became of it.)
+                    assert page.title().split()[:4] == ["refused"] * 4
+                if not tokens:
+                    # Rebound: the page is of the very origin that it attacks, and still is kept out.
+                    page.goto(f"http://evil.example:{port}/")
+                    opened = page.evaluate(
+                        """() => new Promise((resolve) => {
+                            const socket = new WebSocket(`ws://${location.host}/ws`);
+                            socket.onopen = () => resolve(true);
+                            socket.onerror = () => resolve(false);
+                        })"""
+                    )
+                    assert opened is False
+                    # The same page by a name of ours works.
+                    page.goto(f"http://{daemon.address}/")
+                    opened = page.evaluate(
+                        """() => new Promise((resolve) => {
+                            const socket = new WebSocket(`ws://${location.host}/ws`);
+                            socket.onopen = () => resolve(true);
+                            socket.onerror = () => resolve(false);
+                        })"""
+                    )
+                    assert opened is True
+                browser.close()
+        finally:
+            evil.shutdown()
+            thread.join(5)
+        assert not (daemon.directory / "touched").exists()
