@@ -1,17 +1,17 @@
 // A small chart over time on a canvas: one or more lines, a scale, and a mark where the pointer is.
 
 import { h, setText } from "./dom.js";
-import { count, rate } from "./format.js";
+import { rate } from "./format.js";
 
 const STEP = 1000; // ms a sample
 const FADE = 0.14;
+const SHORTEST = 60; // samples
 
 export class Chart {
-  /** `series`: [{name, colour (a CSS variable), of: (sample, before) => number}]; `span`: samples shown. */
-  constructor(title, series, { span = 300, unit = "" } = {}) {
+  /** `series`: [{name, colour (a CSS variable), of: (sample, before) => number}]; `longest`: samples shown at most. */
+  constructor(title, series, { longest = 300 } = {}) {
     this.#series = series;
-    this.#span = span;
-    this.#unit = unit;
+    this.#longest = longest;
     this.#canvas = h("canvas", { role: "img", tabindex: "0" });
     this.#title = title;
     this.#values = series.map(() => h("b"));
@@ -40,8 +40,8 @@ export class Chart {
   }
 
   #series;
-  #span;
-  #unit;
+  #longest;
+  #span = SHORTEST; // samples from one edge to the other
   #title;
   #canvas;
   #values;
@@ -51,6 +51,7 @@ export class Chart {
 
   /** Draw samples; from within an animation frame. */
   draw(samples) {
+    this.#span = Math.min(this.#longest, Math.max(SHORTEST, samples.length));
     this.#samples = samples.slice(-this.#span);
     this.#paint();
   }
@@ -93,10 +94,9 @@ export class Chart {
       pen.moveTo(0, line);
       pen.lineTo(width, line);
       pen.stroke();
-      if (share) pen.fillText(rate(top * share) + this.#unit, 4, line - 3);
+      if (share) pen.fillText(rate(top * share), 4, line - 3);
     }
-    const minutes = Math.round((this.#span * STEP) / 60_000);
-    pen.fillText(`${minutes} min ago`, 4, height - 3);
+    pen.fillText(`${spanText(this.#span)} ago`, 4, height - 3);
     pen.textAlign = "right";
     pen.fillText("now", width - 4, height - 3);
     pen.textAlign = "left";
@@ -131,8 +131,14 @@ export class Chart {
       pen.stroke();
     }
     const now = this.#series.map(({ name }, which) => `${name} ${rate(lines[which].at(-1) ?? 0)}, at most ${rate(Math.max(0, ...lines[which]))}`);
-    this.#canvas.setAttribute("aria-label", `${this.#title} over ${count(Math.round((this.#span * STEP) / 60_000))} minutes: ${now.join("; ")}`);
+    this.#canvas.setAttribute("aria-label", `${this.#title} over ${spanText(this.#span)}: ${now.join("; ")}`);
   }
+}
+
+// So many samples, in words.
+function spanText(samples) {
+  const seconds = Math.round((samples * STEP) / 1000);
+  return seconds < 120 ? `${seconds} seconds` : `${Math.round(seconds / 60)} minutes`;
 }
 
 // The next round number.

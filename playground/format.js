@@ -33,9 +33,9 @@ export function moment(timestamp) {
   return Number.isNaN(at.getTime()) ? "" : at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 }
 
-/** A rate for people: 0, 3.2, 48, 12,345. */
+/** A rate for people: 0, 3, 3.2, 48, 12,345. */
 export function rate(value) {
-  return value >= 10 || value === 0 ? count(Math.round(value)) : value.toFixed(1);
+  return value >= 10 || Number.isInteger(value) ? count(Math.round(value)) : value.toFixed(1);
 }
 
 /** A retry policy in words. */

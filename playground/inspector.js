@@ -6,7 +6,7 @@ import { plain } from "./ansi.js";
 import { STATES, exitText } from "./states.js";
 import { taskButtons } from "./taskactions.js";
 
-const LAST = 12; // lines shown
+const LAST = 8; // lines shown
 const LONGEST = 400; // characters of each
 
 export class Inspector {
@@ -66,9 +66,8 @@ export class Inspector {
         iconButton("output", open ? "Close the output" : "Show the output", toggle, { key: "Enter", text: open ? "Close output" : "Output", kind: "primary" }),
         taskButtons(this.#app, task),
       ),
-      h("dl", null, facts.map(([name, value, kind]) => [h(kind === "param" ? "dt.param" : "dt", null, name), h("dd", null, String(value))])),
-      h("h4", null, "Last lines"),
       this.#lines,
+      h("dl", null, facts.map(([name, value, kind]) => [h(kind === "param" ? "dt.param" : "dt", null, name), h("dd", null, String(value))])),
     );
     if (focused) this.element.querySelector(`.${focused.split(" ").join(".")}`)?.focus();
   }

@@ -21,7 +21,7 @@ export function buildPane(taskId, times) {
     banner: h("p.banner", { hidden: true }, icon("bad"), h("span")),
     search: h("input", search),
     found: h("span.found", { role: "status" }),
-    only: toggle("only", "Show only the lines that match (else they are marked: Enter goes to the next)", true),
+    only: toggle("matches only", "Show only the lines that match (else they are marked: Enter goes to the next)", true),
     out: toggle("out", "Show stdout", true),
     err: toggle("err", "Show stderr", true),
     time: toggle("time", "Show when each line came (t)", times),
@@ -30,6 +30,7 @@ export function buildPane(taskId, times) {
     scroller: h("div.lines", lines),
     end: h("button.to-end", { type: "button", hidden: true }),
   };
+  parts.only.hidden = true; // there is nothing to match
   parts.state = h("span.state", null, icon("dots"), parts.word);
   const { state, action, exit, buttons, copy, save, close } = parts;
   const { banner, found, only, out, err, time, pause, size, scroller, end } = parts;

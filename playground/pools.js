@@ -42,6 +42,7 @@ export class Pools {
   }
 
   #card(name) {
+    const size = this.#app.store.action(name)?.task_pool.queue?.size;
     const ids = { limit: newId("limit"), queue: newId("queue"), title: newId("pool") };
     const card = {
       bar: h("div.fill"),
@@ -50,8 +51,8 @@ export class Pools {
       queueBox: h("div.meter.thin", { "aria-hidden": "true" }),
       numbers: h("p.numbers"),
       queue: h("ol.queue"),
-      limit: h("input", { id: ids.limit, type: "number", min: "0", inputmode: "numeric", title: "0: any number" }),
-      size: h("input", { id: ids.queue, type: "number", min: "0", inputmode: "numeric", placeholder: "–", title: "Stays as it is when empty; 0: any number" }),
+      limit: h("input", { id: ids.limit, type: "number", min: "0", inputmode: "numeric", placeholder: "none", title: "0: no limit" }),
+      size: h("input", { id: ids.queue, type: "number", min: "0", inputmode: "numeric", placeholder: size === undefined ? "–" : size || "any", title: "Stays as it is when empty; 0: any number" }),
       purge: iconButton("purge", `Purge the queue of ${name || "every action"}`, () => this.#purge(name), { text: "Purge", kind: "danger" }),
     };
     card.places.append(card.bar);
@@ -86,8 +87,10 @@ export class Pools {
 
   #fill(card, name, pool) {
     const { limit, running, queue_depth: waiting, queue_items: items = [] } = pool;
-    const most = limit || Math.max(running, 1);
+    // Without a limit there is no whole of which the bar could be a part: it just grows, ever more slowly.
+    const most = limit || running + 4;
     card.bar.style.width = `${Math.min(100, (running / most) * 100)}%`;
+    card.places.classList.toggle("endless", !limit);
     card.bar.classList.toggle("full", limit > 0 && running >= limit);
     card.places.setAttribute("aria-valuenow", running);
     card.places.setAttribute("aria-valuemax", most);
@@ -96,7 +99,7 @@ export class Pools {
     const text = `${count(running)}${limit ? ` of ${count(limit)}` : ""} running${limit ? "" : ", no limit"}, ${count(waiting)} waiting`;
     setText(card.numbers, text);
     card.places.setAttribute("aria-valuetext", text);
-    if (document.activeElement !== card.limit) card.limit.value = limit;
+    if (document.activeElement !== card.limit) card.limit.value = limit || "";
     const off = !this.#app.link.connected || !allowed("purge");
     card.purge.disabled = off || !waiting;
     this.#fillQueue(card, name, items, waiting);

@@ -45,6 +45,7 @@ export class Viewer {
   #following = true;
   #cursor = -1; // number of the line that keys act on
   #anchor = -1; // line to be at the top again once a new filter is through
+  #goal = null; // {number, middle}: the line to be seen once the list has its new length
   #shownState = "";
   #parts;
 
@@ -125,7 +126,8 @@ export class Viewer {
   }
 
   #refilter() {
-    const { search, found } = this.#parts;
+    const { search, found, only } = this.#parts;
+    only.hidden = !search.value;
     if (!this.#following && this.#view.count) this.#anchor = this.#top();
     try {
       this.#view.setFilter({ text: search.value, only: this.#on("only"), out: this.#on("out"), err: this.#on("err") });
@@ -161,6 +163,8 @@ export class Viewer {
       this.#scroller.scrollTop = this.#view.indexOf(this.#anchor) * ROW;
       if (!more) this.#anchor = -1;
     } else if (removed) this.#scroller.scrollTop -= removed * ROW;
+    if (this.#goal) this.#list.reveal(this.#view.indexOf(this.#goal.number), this.#goal);
+    this.#goal = null;
     this.#list.paintNow();
     const { found, search, size } = this.#parts;
     if (search.value) setText(found, `${count(this.#view.matchCount)}${more ? "…" : ""} found`);
@@ -235,7 +239,7 @@ export class Viewer {
   #moveTo(number) {
     this.#following = false;
     this.#cursor = number;
-    this.#list.reveal(this.#view.indexOf(number), { middle: true });
+    this.#goal = { number, middle: true };
     this.#paint();
   }
 
@@ -248,7 +252,7 @@ export class Viewer {
     while (index > 0 && index < last && this.#view.row(index).sub) index += Math.sign(by);
     this.#following = false;
     this.#cursor = this.#view.row(index).number;
-    this.#list.reveal(this.#view.indexOf(this.#cursor));
+    this.#goal = { number: this.#cursor, middle: false };
     this.#paint();
   }
 

@@ -183,6 +183,10 @@ export class Watch {
 
   #missing(seat, from, to, ts) {
     const number = to - from + 1;
+    if (from === 1) {
+      seat.log.addNote(KIND.gap, `${many(number, "earlier line")} no longer kept by the server`, ts, from);
+      return;
+    }
     seat.log.missed += number;
     const which = number === 1 ? `line ${count(from)}` : `lines ${count(from)} to ${count(to)}`;
     const text = `${many(number, "line")} not shown (${which})`;

@@ -24,10 +24,13 @@ class RawPage:
         self._session: str | None = None
         self._context = self._call("Target.createBrowserContext")["browserContextId"]
         size = {"width": 1360, "height": 860}
-        target = self._call("Target.createTarget", url=url, browserContextId=self._context, **size)[
-            "targetId"
-        ]
+        context = {"browserContextId": self._context}
+        target = self._call("Target.createTarget", url="about:blank", **context, **size)["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._call("Page.enable")
+        self._call("Page.navigate", url=url)
+        self._client._take(lambda each: each.get("method") == "Page.loadEventFired", 20.0, "the page")
+        self._call("Page.disable")
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression, as JSON has it; what it throws fails the test."""

@@ -88,7 +88,7 @@ def test_outputs_side_by_side_filter_search_times_and_downloads(page: Page, clie
     assert page.evaluate("navigator.clipboard.readText()") == "10\n20\n"
     search.fill("/(/")
     expect(search).to_have_attribute("aria-invalid", "true")
-    numbers.get_by_role("button", name="only").click()
+    numbers.get_by_role("button", name="matches only").click()
     search.fill("33")
     search.press("Enter")
     expect(numbers.locator(".line.current .text")).to_have_text("33")

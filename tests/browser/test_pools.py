@@ -36,7 +36,7 @@ def test_pictures_show_the_last_minutes(page: Page, client: WsClient) -> None:
     page.locator("#tab-activity").click()
     lines = page.get_by_role("img", name="Lines a second")
     expect(page.locator("figure", has=lines).locator(".legend b")).not_to_have_text("0")
-    expect(lines).to_have_attribute("aria-label", re.compile(r"over 5 minutes: lines/s [1-9]"))
+    expect(lines).to_have_attribute("aria-label", re.compile(r"over 60 seconds: lines/s [1-9]"))
     assert lines.evaluate("c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((x) => x)")
     expect(page.get_by_role("img")).to_have_count(4)
     expect(page.locator(".counters")).to_contain_text("started")
