@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import ssl
 from collections.abc import Sequence
 
 from overseer.client.address import DEFAULT_URL, parse_url
@@ -33,15 +34,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     # argparse takes KEY=VALUE in one block only; those after an option are as good.
     if wrong := [text for text in extra if options.command != "run" or text.startswith("-")]:
         parser.error(f"unknown argument: {wrong[0]}")
-    url = getattr(options, "url", None) or os.environ.get("OVERSEER_URL") or DEFAULT_URL
+    url = _setting(options, "url") or DEFAULT_URL
     try:
         address = parse_url(url)
+        token = _token(_setting(options, "token"))
+        tls = _tls(_setting(options, "ca"), _setting(options, "cert"), _setting(options, "key"))
         if options.command == "run":
             params = _params([*options.params, *extra])
     except OverseerError as error:
         parser.error(str(error))
     try:
-        with Link(address) as link:
+        with Link(address, token, tls) as link:
             if options.command == "run":
                 return run(link, options.action, params, options.id, options.force)
             tasks = fetch_tasks(link)
@@ -68,6 +71,21 @@ def _parser() -> argparse.ArgumentParser:
         help=f"the server: ws://HOST:PORT/ws, wss://..., http(s)://... or unix:PATH "
         f"(default: $OVERSEER_URL, else {DEFAULT_URL})",
     )
+    for name, metavar, text in (
+        (
+            "token",
+            "TOKEN",
+            "who you are; better set as $OVERSEER_TOKEN, for command lines can be seen by all",
+        ),
+        (
+            "ca",
+            "FILE",
+            "certificates that a wss:// server's must come from (default: $OVERSEER_CA, else the system's)",
+        ),
+        ("cert", "FILE", "your own certificate, where the server asks for one (default: $OVERSEER_CERT)"),
+        ("key", "FILE", "its key, if it is in another file (default: $OVERSEER_KEY)"),
+    ):
+        connection.add_argument(f"--{name}", metavar=metavar, default=argparse.SUPPRESS, help=text)
     parser = argparse.ArgumentParser(
         prog="overseerctl",
         description="Talks to a running sticky-overseer.",
@@ -100,6 +118,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--json", action="store_true", help="as the server says it, a JSON array")
     return parser
+
+
+def _setting(options: argparse.Namespace, name: str) -> str:
+    """What an option says or, without it, its variable; "" for neither."""
+    given = getattr(options, name, None)
+    return given if given is not None else os.environ.get(f"OVERSEER_{name.upper()}", "")
+
+
+def _token(text: str) -> str:
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise OverseerError("the token holds characters that no token has (blanks, or other than ASCII)")
+    return text
+
+
+def _tls(ca: str, cert: str, key: str) -> ssl.SSLContext | None:
+    """What to trust and to present; None: the system's certificates and nothing."""
+    if not ca and not cert:
+        return None
+    file = ca
+    try:
+        context = ssl.create_default_context(cafile=ca or None)
+        if cert:
+            file = cert
+            context.load_cert_chain(cert, key or None)
+    except OSError as error:
+        raise OverseerError(f"cannot use {file}: {error.strerror or error}") from None
+    return context
 
 
 def _params(pairs: Sequence[str]) -> dict[str, str]:

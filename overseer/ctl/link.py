@@ -50,10 +50,16 @@ class LinkLostError(OverseerError):
 
 
 class Link:
-    """A connection; a context manager that closes it. :meth:`wake` may be called from a signal handler."""
+    """A connection; a context manager that closes it. :meth:`wake` may be called from a signal handler.
 
-    def __init__(self, address: Address) -> None:
+    Args:
+        token: presented as ``Authorization: Bearer``; ``""``: none is.
+        tls: for ``wss``, in place of the system's certificates.
+    """
+
+    def __init__(self, address: Address, token: str = "", tls: ssl.SSLContext | None = None) -> None:
         self._address = address
+        self._token = token
         self._ws = WSConnection(ConnectionType.CLIENT)
         self._messages: deque[dict[str, Any]] = deque()
         self._parts: list[bytes] = []  # of a message that is not complete yet
@@ -63,7 +69,7 @@ class Link:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         try:
-            self._socket = _connect(address)
+            self._socket = _connect(address, tls)
         except BaseException:
             self._close_pipe()
             raise
@@ -121,7 +127,8 @@ class Link:
 
     def _shake_hands(self) -> None:
         deadline = time.monotonic() + _CONNECT_S
-        request = Request(host=self._address.host_header, target=self._address.path)
+        headers = [(b"Authorization", b"Bearer " + self._token.encode())] if self._token else []
+        request = Request(host=self._address.host_header, target=self._address.path, extra_headers=headers)
         try:
             self._socket.sendall(self._ws.send(request))
             while True:
@@ -147,8 +154,16 @@ class Link:
 
     def _refusal(self, event: Event) -> str:
         if isinstance(event, RejectConnection):
+            if event.status_code == 401:
+                wanted = "does not know this token" if self._token else "wants a token"
+                return f"{self._address.url} {wanted} (401): set OVERSEER_TOKEN, or give one with --token"
             if event.status_code == 403:
-                return f"{self._address.url} refuses this machine (403): it is not in its trusted_cidrs"
+                return (
+                    f"{self._address.url} refuses this machine or user (403): it is not in the server's "
+                    "trusted_cidrs or auth.unix"
+                )
+            if event.status_code == 429:
+                return f"{self._address.url} takes no token now (429): too many wrong ones came from here"
             return (
                 f"{self._address.url} is no overseer's address: it answered {event.status_code}; "
                 "an overseer listens at the path /ws"
@@ -218,10 +233,10 @@ class Link:
             raise LinkLostError(f"the connection to {self._address.url} broke: {error}") from None
 
 
-def _connect(address: Address) -> socket.socket:
+def _connect(address: Address, tls: ssl.SSLContext | None) -> socket.socket:
     """A connected socket, TLS done; raises CannotConnectError."""
     try:
-        return _open_socket(address)
+        return _open_socket(address, tls)
     except ConnectionRefusedError:
         reason = "nothing listens there"
     except FileNotFoundError:
@@ -240,7 +255,7 @@ def _connect(address: Address) -> socket.socket:
     )
 
 
-def _open_socket(address: Address) -> socket.socket:
+def _open_socket(address: Address, tls: ssl.SSLContext | None) -> socket.socket:
     if address.unix_path:
         connected = socket.socket(socket.AF_UNIX)
         try:
@@ -254,7 +269,8 @@ def _open_socket(address: Address) -> socket.socket:
     try:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if address.tls:
-            return ssl.create_default_context().wrap_socket(connected, server_hostname=address.host)
+            context = tls or ssl.create_default_context()
+            return context.wrap_socket(connected, server_hostname=address.host)
     except BaseException:
         connected.close()
         raise

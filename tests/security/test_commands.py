@@ -43,7 +43,8 @@ def client() -> Iterator[WsClient]:
 
 HOSTILE = (
     "--help", "-rf", "; touch hacked", "$(touch hacked)", "`touch hacked`", "| touch hacked",
-    "&& touch hacked", "' ; touch hacked ; '", '" ; touch hacked ; "', "[[.other]]", "[[ 7 * 7 ]]", "{{ 7 * 7 }}", "{% raw %}",
+    "&& touch hacked", "' ; touch hacked ; '",
+    '" ; touch hacked ; "', "[[.other]]", "[[ 7 * 7 ]]", "{{ 7 * 7 }}", "{% raw %}",
     "${HOME}", "$HOME", "*", "~", "a b", "", "\\", "\\\\'", "é😀", "%s%n", "\u202e",
 )  # fmt: skip
 
