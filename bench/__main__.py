@@ -22,7 +22,7 @@ def main() -> int:
     options = _parser().parse_args()
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # for a thousand clients
-    runs = options.runs or (2 if options.quick else 5)
+    runs = options.runs or (1 if options.quick else 5)
     cases = [case for case in _cases(options.quick) if not options.only or case.name in options.only]
     if not cases:
         print("no such case; there are " + ", ".join(case.name for case in _cases(True)), file=sys.stderr)
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="a rough look in well under a minute")
     parser.add_argument("--only", action="append", metavar="CASE", help="just this case; can be repeated")
-    parser.add_argument("--runs", type=int, metavar="N", help="of each case (default: 5, with --quick 2)")
+    parser.add_argument("--runs", type=int, metavar="N", help="of each case (default: 5, with --quick 1)")
     parser.add_argument("--progress", action="store_true", help="print each case when it is done, too")
     parser.add_argument(
         "--write", type=Path, metavar="DIR", help="write BENCHMARKS.md and its plots there (all cases only)"
