@@ -74,16 +74,17 @@ class Server:
             part.format(config=config, address=f"{host}:{port}") for part in shlex.split(self.kind.command)
         ]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OVERSEER_")}
-        begun = time.monotonic()
-        self.process = subprocess.Popen(
-            command,
-            cwd=self._directory.name,
-            env=clean,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            process_group=0,
-        )
+        with self._said.open("wb") as said:
+            begun = time.monotonic()
+            self.process = subprocess.Popen(
+                command,
+                cwd=self._directory.name,
+                env=clean,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                process_group=0,
+            )
         try:
             self._wait_until_it_accepts(begun + _LAUNCH_S)
         except BaseException:
@@ -105,6 +106,11 @@ class Server:
     def directory(self) -> Path:
         return Path(self._directory.name)
 
+    @property
+    def _said(self) -> Path:
+        """What it writes to stdout and stderr."""
+        return self.directory / "said"
+
     def connect(self) -> Connection:
         return Connection(self.address)
 
@@ -123,7 +129,8 @@ class Server:
                 socket.create_connection(self.address, 1.0).close()
                 return
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.kind.name} does not accept connections: {self.kind.command}")
+                said = self._said.read_text(errors="replace")[-1000:]
+                raise RuntimeError(f"{self.kind.name} does not accept connections; it said: {said}")
             time.sleep(0.002)
 
 
