@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.harness import MessageClient
 
 __all__ = ["end_all"]
 
 
-def end_all(client: MessageClient) -> None:
+def end_all(client: MessageClient, timeout: float = 20.0) -> None:
     """Stop every task of the server and wait until none is left, so that the next test finds it idle."""
-    client.request("purge")
-    tasks = client.request("list")["tasks"]
-    for task in tasks:
-        client.send("subscribe", task_id=task["task_id"])
-        client.send("stop", task_id=task["task_id"])
-    for task in tasks:
-        if task.get("worker_state") == "running":
-            client.expect("exited", task_id=task["task_id"], pid=task["current_pid"])
-    client.settle()
+    deadline = time.monotonic() + timeout
+    stopped = False  # whether each has been told to stop, so that no restart can follow what is seen
+    while True:
+        client.request("purge")
+        tasks = client.request("list")["tasks"]
+        for task in tasks:
+            client.send("stop", task_id=task["task_id"])
+        # Without a worker_state it is being started.
+        busy = [
+            task["task_id"]
+            for task in tasks
+            if task["state"] == "queued" or (task["state"] == "active" and task.get("worker_state") != "exited")
+        ]
+        client.settle()
+        if stopped and not busy:
+            return
+        stopped = True
+        assert time.monotonic() < deadline, f"still busy after {timeout} s: {busy}"
+
