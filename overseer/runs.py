@@ -226,6 +226,10 @@ class Runs:
         with Mail() as mail, self._lock:
             if why is Launch.FIRST:
                 self._table.forget(task.id)
+                starter = task.requester.client
+                if starter is not None and task.requester.newly_subscribed:  # by a start that is refused
+                    self._table.unsubscribe(task.id, starter)
+                    starter.task_ids.discard(task.id)
                 admitted = self._release_locked(task)
                 self.admit_locked(admitted)
             else:

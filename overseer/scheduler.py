@@ -262,6 +262,8 @@ class Scheduler:
         self._table.add(task)
         requester = task.requester
         if requester.client is not None:
+            if task.id not in requester.client.task_ids:
+                task.requester = replace(requester, newly_subscribed=True)
             requester.client.task_ids.add(task.id)
             with task.lock:
                 task.stream.subscribe_locked(requester.client, on_lag)

@@ -83,6 +83,7 @@ class Requester:
 
     client: Client | None = None
     request_id: str = ""
+    newly_subscribed: bool = False  # by this very request, and so no longer should it be refused after all
 
     @property
     def principal(self) -> Principal:

@@ -24,6 +24,7 @@ def daemon() -> Iterator[Daemon]:
         "fed": shell(_FED, config={"parameters": {"fifo": None}}),
         "many": shell("seq 1 250"),
         "echo": shell("echo again"),
+        "missing": {"type": "exec", "config": {"entrypoint": "/no/such/program"}},
     }
     with Daemon(actions=actions) as daemon:
         yield daemon
@@ -130,6 +131,18 @@ def test_subscribing_to_an_id_that_no_task_has_yet_hears_its_start(daemon: Daemo
         # The next task of that id is heard of as well.
         started, (output,), exited = client.run("echo", task_id="to come")
         assert other.collect("exited") == [{**started, "id": ""}, output, exited]
+
+
+def test_a_start_that_fails_subscribes_nobody_who_was_not_subscribed(daemon: Daemon, client: WsClient) -> None:
+    with daemon.connect() as other:
+        other.request("subscribe", task_id="failed first")
+        for each in (client, other):
+            reply = each.request("start", action="missing", task_id="failed first")
+            assert reply["type"] == "error", reply
+        with daemon.connect() as third:
+            third.run("echo", task_id="failed first")
+        other.expect("exited", task_id="failed first")
+        assert not client.settle()
 
 
 def test_nothing_follows_unsubscribed(daemon: Daemon, client: WsClient, tmp_path: Path) -> None:
