@@ -15,8 +15,6 @@ import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from overseer.processes.spawning import SECRETS
-
 __all__ = ["withdraw_secrets"]
 
 _log = logging.getLogger(__name__)
@@ -32,7 +30,6 @@ def withdraw_secrets(names: Collection[str], *, start_over: bool) -> dict[str, s
         start_over: whether to execute the program anew if there were any, which does not return then. To be
             called before there is a second thread and before anything else is open.
     """
-    SECRETS.update(names)
     found = _handed_on()
     fresh = {name: value for name in names if (value := os.environ.pop(name, None)) is not None}
     secrets = {**found, **fresh}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from overseer.config import load_config
+from overseer.net.tls import Certificates as Certificates_
 from overseer.net.tls import TlsStream
 from tests.harness import Daemon, shell
 from tests.net.rawclient import Closed, RawSocket, frame
@@ -28,6 +31,16 @@ def _context(certificates: Certificates, client: str = "") -> ssl.SSLContext:
 
 def _tls(certificates: Certificates, **more: str) -> dict[str, str]:
     return {"cert": certificates.path("server.crt"), "key": certificates.path("server.key"), **more}
+
+
+def test_the_context_takes_nothing_old(certificates: Certificates, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(json.dumps({"tls": _tls(certificates)}))
+    loaded = Certificates_.load(load_config(tmp_path / "config.yaml", {}))
+    near, far = socket.socketpair()
+    with far:
+        stream = loaded.wrap(near)
+        assert stream._tls.context.minimum_version is ssl.TLSVersion.TLSv1_2
+        stream.close()
 
 
 def test_old_versions_and_clear_text_are_refused(certificates: Certificates) -> None:
@@ -60,8 +73,9 @@ def test_certificates_of_clients_are_demanded_and_can_be_tokens(certificates: Ce
     with Daemon(actions=ACTIONS, tls=tls, auth={"tokens": tokens}) as daemon:
         address = address_of(daemon)
         for refused in ("", "stranger"):
-            with pytest.raises((ssl.SSLError, Closed, ConnectionError)):
+            with pytest.raises((ssl.SSLError, Closed, ConnectionError)) as caught:
                 TlsRawClient(address, _context(certificates, refused))
+            assert "answered" not in str(caught.value)  # it never came as far as HTTP
         with TlsRawClient(address, _context(certificates, "by-name")) as client:
             assert request(client, "manifest")["manifest"]["session"]["name"] == "viewer-all"
         with TlsRawClient(address, _context(certificates, "by-san")) as client:
@@ -123,6 +137,22 @@ def test_a_flood_out_and_requests_in_at_the_same_time(certificates: Certificates
         client.send_json(type="describe", id="end")
         rest = client.receive_until(lambda each: each.get("id") == "end")
         assert answered + sum(each["type"] == "pool_info" for each in rest) == asked
+
+
+def test_the_last_bytes_go_out_when_nothing_follows(certificates: Certificates) -> None:
+    actions = {"one": shell("head -c 3000000 /dev/zero | tr '\\0' x; echo; sleep 60")}
+    with (
+        Daemon(actions=actions, tls=_tls(certificates)) as daemon,
+        TlsRawClient(address_of(daemon), _context(certificates)) as slow,
+        TlsRawClient(address_of(daemon), _context(certificates)) as other,
+    ):
+        slow.send_json(type="start", id="start", action="one")
+        deadline = time.monotonic() + 10
+        while request(other, "metrics")["global"]["total_output_lines"] == 0:
+            assert time.monotonic() < deadline
+        # What the socket did not take is encrypted already; nothing else will come to push it out.
+        line = slow.receive_until("output", timeout=10)[-1]
+        assert line["data"] == "x" * 3_000_000
 
 
 def test_a_client_that_does_not_read_is_cut_and_others_go_on(certificates: Certificates) -> None:
