@@ -95,9 +95,10 @@ class Session:
         """Handle one message; whatever is wrong with it is answered, never raised."""
         request_id = ""
         try:
+            in_time = self._rate.allows()  # what cannot be read counts as well
             request = parse_request(data, self._limits)
             request_id = request.id
-            if not self._rate.allows():
+            if not in_time:
                 limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
                 raise RequestError(f"too many requests: {limit}")
             self._serve(request)

@@ -10,7 +10,7 @@ from overseer.config.kinds import Kind
 from overseer.config.report import Spot
 from overseer.config.tree import Node, Scalar
 
-__all__ = ["Digest", "Secret", "Sha256", "digest_of"]
+__all__ = ["Digest", "Secret", "Sha256", "digest_of", "guessable"]
 
 _SHORT = 16  # characters; 16 random ones take longer to guess than anybody has
 
@@ -27,6 +27,16 @@ def digest_of(secret: str) -> Digest:
     return Digest(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest())
 
 
+def guessable(secret: str) -> str:
+    """What to say of a secret that is too short; "" when it is long enough."""
+    if len(secret) >= _SHORT:
+        return ""
+    return (
+        f"a token of {len(secret)} characters can be guessed: take 32 random ones, for example from: "
+        "openssl rand -hex 16"
+    )
+
+
 class Secret(Kind):
     """A secret text; the value is its :class:`Digest`."""
 
@@ -37,11 +47,8 @@ class Secret(Kind):
             raise ValueError("expected text")
         if not node.text:
             raise ValueError("an empty text is no secret")
-        if len(node.text) < _SHORT:
-            spot.warn(
-                f"a token of {len(node.text)} characters can be guessed: take 32 random ones, "
-                "for example from: openssl rand -hex 16"
-            )
+        if warning := guessable(node.text):
+            spot.warn(warning)
         return digest_of(node.text)
 
 

@@ -45,7 +45,7 @@ class Audit:
             return
         line: dict[str, Any] = {
             "ts": format_timestamp(now()),
-            "who": peer.principal.name,
+            "who": peer.principal.name or ("" if peer.uid is None else f"uid {peer.uid}"),
             "from": peer.address if peer.kind == "tcp" else peer.kind,
             "request": to_plain(request),
             "allowed": allowed,

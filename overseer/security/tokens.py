@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, Digest, TokenConfig, digest_of
+from overseer.config.secrets import guessable
 from overseer.errors import ConfigError
 from overseer.security.principal import Principal
 
@@ -65,7 +66,7 @@ def load_tokens(config: Config, env: Mapping[str, str]) -> Tokens:
     tokens: list[Token] = []
     errors: list[ConfigError] = []
     if env.get(_ENV):
-        tokens.append(Token(Principal(_ENV, "admin"), digest_of(env[_ENV])))
+        tokens.append(Token(Principal(_ENV, "admin"), _checked(env[_ENV], _ENV)))
     for number, each in enumerate(config.auth.tokens):
         try:
             digest = _digest(each, env, optional=bool(config.tls.client_ca))
@@ -80,15 +81,21 @@ def load_tokens(config: Config, env: Mapping[str, str]) -> Tokens:
 
 def _digest(token: TokenConfig, env: Mapping[str, str], *, optional: bool) -> Digest | None:
     if token.token_file:
-        return digest_of(_read(token.token_file))
+        return _checked(_read(token.token_file), token.token_file)
     if token.token_env:
         if not env.get(token.token_env):
             raise ConfigError(f"the environment has no {token.token_env}", path=("token_env",))
-        return digest_of(env[token.token_env])
+        return _checked(env[token.token_env], token.token_env)
     digest = token.token or token.token_sha256
     if digest is None and not optional:
         raise ConfigError("token is missing: give token_file, token_env, token_sha256 or token")
     return digest
+
+
+def _checked(secret: str, place: str) -> Digest:
+    if warning := guessable(secret):
+        _log.warning("%s: %s", place, warning)
+    return digest_of(secret)
 
 
 def _read(path: str) -> str:

@@ -229,6 +229,9 @@ def test_requests_per_second() -> None:
         assert refused["message"] == "too many requests: 5 a second is the limit (limits.requests_per_second)"
         with daemon.connect() as other:
             assert other.request("describe")["type"] == "actions"
+            for _ in range(10):
+                other.send_text("nonsense")  # counts as well
+            assert other.request("describe")["message"].startswith("too many requests")
 
 
 def test_without_tokens_all_is_as_it_was() -> None:

@@ -86,6 +86,17 @@ def test_a_token_that_can_be_guessed_is_warned_of(tmp_path: Path) -> None:
     assert "hunter2" not in warning
 
 
+def test_one_from_the_environment_or_a_file_as_well(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "token").write_text("short")
+    (tmp_path / "token").chmod(0o644)
+    entry = f"{{name: x, role: viewer, token_file: {tmp_path}/token}}"
+    load_tokens(_config(tmp_path, f"auth: {{tokens: [{entry}]}}"), {"OVERSEER_TOKEN": "hunter2"})
+    assert "OVERSEER_TOKEN: a token of 7 characters can be guessed" in caplog.text
+    assert f"{tmp_path}/token: a token of 5 characters can be guessed" in caplog.text
+    assert f"{tmp_path}/token: every user of this machine can read" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
 def test_two_tokens_of_one_name_are_refused(tmp_path: Path) -> None:
     entry = f"{{name: x, role: viewer, token: {SECRET}}}"
     with pytest.raises(ConfigError, match="two tokens have the name x"):
