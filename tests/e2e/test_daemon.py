@@ -140,7 +140,7 @@ def test_http_paths() -> None:
         assert b"<html" in body
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_everything_in_order_and_exit_status_is_0(number: signal.Signals) -> None:
     actions = {
         "sleep": shell("echo ready; exec sleep 60"),
