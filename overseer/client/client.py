@@ -159,8 +159,8 @@ class Client:
             retry_policy: in place of the action's own; ``RetryPolicy()`` restarts at once, without limit.
             force: in a full queue, take the place of another.
             on_lag: what happens when a handle is read too slowly: ``block``: the task waits, as for a pipe;
-                ``drop``: lines are lost, and a ``Gap`` says which. (While nobody reads, the task never
-                waits, and the oldest lines are lost.)
+                ``drop``: lines are lost, and a ``Gap`` says which. A task that nobody reads does not wait
+                for that (but for ten seconds in which one may begin); its oldest lines are lost.
             more: parameters of the action.
         """
         made_up = not task_id
@@ -170,7 +170,8 @@ class Client:
         def answered(event: Event | None) -> None:
             if isinstance(event, Started | Queued):
                 follower.begin_locked()
-                self._channel.subscribe_locked(follower, _NOTHING_STORED)  # for its created_at
+            elif isinstance(event, Subscribed):
+                follower.subscribed_locked(event)
             else:
                 self._channel.unfollow_locked(follower)
 
@@ -183,8 +184,11 @@ class Client:
             force=force,
             on_lag=on_lag,
         )
+        # The sender is subscribed; this is for its created_at, without which a task that takes over the id
+        # while the connection is lost could be taken for this one.
+        look = Subscribe(id=self._channel.new_id(), task_id=task_id, since_seq=_NOTHING_STORED)
         try:
-            self._ask([request], timeout, answered=answered, follower=follower)
+            self._ask([request, look], timeout, answered=answered, follower=follower)
         except ConnectionLostError as error:
             if not made_up:
                 raise

@@ -195,14 +195,10 @@ class Desk:
         for item in items:
             self._sort_one_locked(item, touched)
         for follower in touched:
-            follower.inbox.settle_locked(lossless=self._may_wait_locked(follower))
+            follower.inbox.settle_locked(lossless=follower.may_wait_locked())
         if self.core.listeners:
             self.core.settle_listeners_locked()
-        return [f for f in touched if f.inbox.full and not f.over and self._may_wait_locked(f)]
-
-    def _may_wait_locked(self, follower: Follower) -> bool:
-        """Whether its task is to wait for its reader. Not for one that nobody reads."""
-        return follower.lossless and follower.inbox.is_read
+        return [f for f in touched if f.inbox.full and not f.over and f.may_wait_locked()]
 
     def _sort_one_locked(self, item: Item, touched: dict[Follower, None]) -> None:
         if isinstance(item, tuple):
@@ -253,7 +249,8 @@ class Desk:
         pending = self._pending.get(request_id) if request_id else None
         if pending is None:
             return
-        if pending.waits_for_last and request_id != pending.messages[-1].id and not isinstance(event, Error):
+        if request_id != pending.messages[-1].id and not isinstance(event, Error):
+            pending.part_locked(event)
             return
         self.forget_locked(pending)
         pending.answer_locked(event)

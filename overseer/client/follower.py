@@ -6,7 +6,9 @@ knows whether the task is over. Guarded by the client's lock, which is handed in
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from datetime import datetime
 
@@ -28,6 +30,7 @@ from overseer.timestamps import now
 
 __all__ = ["Follower"]
 
+_TO_BEGIN_S = 10.0  # from the start of a task until its lines are lost unless somebody has begun to read
 _REMEMBERED = 256  # events without a seq; a server stores at most 100 of them
 
 
@@ -59,6 +62,8 @@ class Follower:
         self.failure: ClientError | None = None
         self.unsure_since: datetime | None = None  # it exited then, and that may have been the end
         self.moving = False  # to a connection of its own
+        self.waiters = 0  # threads that wait for its end
+        self._reader_due = math.inf  # until then a reader may still begin (monotonic)
         self.changed = threading.Condition(lock)  # notified when state, over or failure changed
         self._from_now = from_now
         self._stored = from_now  # what comes is from before the subscription
@@ -137,7 +142,18 @@ class Follower:
 
     def begin_locked(self) -> None:
         """What comes from now on is of this task."""
+        if not self.began:
+            self._reader_due = time.monotonic() + _TO_BEGIN_S
         self.open = self.began = True
+
+    def may_wait_locked(self) -> bool:
+        """Whether its task is to wait rather than lose lines: while somebody reads it, or is about to.
+
+        A task that nobody reads must not stand still for that.
+        """
+        if not self.lossless or self.inbox.is_read:
+            return self.lossless
+        return not (self.inbox.was_read or self.waiters) and time.monotonic() < self._reader_due
 
     def listed_locked(self, info: TaskInfo | None) -> None:
         """What the server's list says of the task; it was asked after the messages that came before."""

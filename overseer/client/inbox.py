@@ -44,6 +44,7 @@ class Inbox:
         self._size = 0
         self._lost: list[Gap] = []  # told before what is in _items
         self._lock = lock
+        self.was_read = False  # somebody has ever iterated over it
         self._readers = 0  # iterations under way
         self._left: deque[list[Item]] = deque()  # of iterations that ended: what they had taken and not used
         self.came = threading.Condition(lock)  # notified at items, and by the owner at the end
@@ -90,6 +91,7 @@ class Inbox:
     def enter_locked(self) -> None:
         """An iteration begins; :meth:`leave` ends it."""
         self._readers += 1
+        self.was_read = True
 
     def leave(self, unused: Sequence[Item]) -> None:
         """An iteration ends; what it took last and did not use goes back.

@@ -157,7 +157,7 @@ class Lane(Channel):
 
     def _must_wait_locked(self) -> bool:
         follower = self._ref()
-        return follower is not None and self._may_wait_locked(follower)
+        return follower is not None and follower.may_wait_locked()
 
     def _wait_to_connect(self, delay: float) -> bool:
         if self._moved:  # a server that cut us off for not reading would do so again

@@ -15,10 +15,10 @@ class Pending:
     """Guarded by the client's lock.
 
     Args:
-        messages: sent together. With several, the last one's answer says that the others are done (those that
-            have none but an error), and an error to any of them is the answer.
+        messages: sent together. With several, the last one's answer is the answer: all are done by then. But
+            an error to any of them is the answer as well.
         repeat: sent again after a reconnection, although it is not known whether it was carried out.
-        answered: called with the answer, under the lock, at its place among all that comes.
+        answered: called with the answer to each message, under the lock, at its place among all that comes.
         internal: nobody waits; ``answered`` gets None when the connection is lost before.
     """
 
@@ -40,9 +40,10 @@ class Pending:
         self._answered = answered
         self._done = threading.Condition(lock)  # notified once, when reply or error is there
 
-    @property
-    def waits_for_last(self) -> bool:
-        return len(self.messages) > 1
+    def part_locked(self, event: Event) -> None:
+        """Here is the answer to one that is not the last."""
+        if self._answered is not None:
+            self._answered(event)
 
     def answer_locked(self, event: Event) -> None:
         """Here is the answer."""

@@ -112,7 +112,13 @@ class Task:
         """
         follower = self._follower
         with self._client._core.lock:
-            if not follower.changed.wait_for(lambda: follower.over, timeout):
+            follower.waiters += 1
+            follower.inbox.room.notify_all()  # the task is not to wait for who waits for it
+            try:
+                in_time = follower.changed.wait_for(lambda: follower.over, timeout)
+            finally:
+                follower.waiters -= 1
+            if not in_time:
                 raise ReplyTimeoutError(f"task {self.id} is not over after {timeout:g} s")
             if follower.failure is not None:
                 raise follower.failure

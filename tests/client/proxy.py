@@ -29,7 +29,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._flowing = threading.Event()
         self._flowing.set()
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, int] = {}  # and how many threads use it
         self._changed = threading.Condition()  # guards the two around it
         self._threads: list[threading.Thread] = []
 
@@ -88,14 +88,15 @@ class Proxy:
                 client.close()
                 continue
             try:
-                server = socket.create_connection(self.target, 10.0)
                 if self._tls is not None:
                     client = self._tls.wrap_socket(client, server_side=True)
+                server = socket.create_connection(self.target, 10.0)
             except OSError:
                 client.close()
                 continue
             with self._changed:
-                self._open |= {client, server}
+                users = 1 if self._tls is not None else 2
+                self._open |= {client: users, server: users}
                 self.connections += 1
                 self._changed.notify_all()
             if self._tls is not None:
@@ -141,7 +142,7 @@ class Proxy:
             for sock in socks:
                 with suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
-                if sock in self._open:
-                    self._open.discard(sock)
-                    # The other direction's thread sees the end by the shutdown above.
+                self._open[sock] -= 1
+                if not self._open[sock]:  # a number that is closed too early is another socket's soon
+                    del self._open[sock]
                     sock.close()

@@ -1,0 +1,256 @@
+"""Each line once and every hole told of, whatever comes twice or not at all."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overseer.client.follower import Follower
+from overseer.client.inbox import Inbox, Line
+from overseer.messages import (
+    Dequeued,
+    Errored,
+    Event,
+    Exited,
+    Gap,
+    Queued,
+    Restarting,
+    Started,
+    Subscribed,
+    TaskInfo,
+)
+from overseer.timestamps import format_timestamp
+
+T = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def held_lock() -> threading.Lock:
+    """One that this thread holds, as everything here expects."""
+    lock = threading.RLock()
+    lock.acquire()
+    return lock  # type: ignore[return-value]
+
+
+def line(seq: int, data: str = "x", task_id: str = "t") -> Line:
+    return (task_id, 7, "stdout", data, format_timestamp(T), seq, False)
+
+
+def at(second: int) -> datetime:
+    return T + timedelta(seconds=second)
+
+
+def follower(**options: bool) -> Follower:
+    made = Follower("t", held_lock(), 1 << 20, **{"lossless": True, **options})
+    made.begin_locked()
+    return made
+
+
+def taken(inbox: Inbox) -> list[object]:
+    """Seqs of lines, ranges of gaps, types of the rest."""
+    result: list[object] = []
+    while items := inbox.take_locked(1000):
+        for item in items:
+            if isinstance(item, tuple):
+                result.append(item[5])
+            elif isinstance(item, Gap):
+                result.append((item.from_seq, item.to_seq))
+            else:
+                result.append(type(item))
+    return result
+
+
+def info(state: str = "active", worker: str = "exited") -> TaskInfo:
+    return TaskInfo(task_id="t", action="a", state=state, worker_state=worker, created_at=T)
+
+
+def exited(second: int, *, will_restart: bool = False) -> Exited:
+    return Exited("t", 7, 0, False, at(second), will_restart=will_restart)
+
+
+def test_a_line_that_comes_twice_is_taken_once_and_a_hole_is_told_of():
+    task = follower()
+    for seq in (1, 2, 2, 1, 3, 6, 5, 6, 7):
+        task.line_locked(line(seq))
+    assert taken(task.inbox) == [1, 2, 3, (4, 5), 6, 7]
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 12)), max_size=30))
+def test_any_stretches_of_output(stretches: list[tuple[int, int]]):
+    task = follower()
+    seen: set[int] = set()
+    for start, length in stretches:
+        for seq in range(start, start + length):
+            task.line_locked(line(seq))
+            seen.add(seq)
+    told = taken(task.inbox)
+    last = 0
+    for each in told:  # contiguous, each seq once
+        first, end = each if isinstance(each, tuple) else (each, each)
+        assert first == last + 1
+        last = end
+    assert last == max(seen, default=0)
+    assert {each for each in told if isinstance(each, int)} <= seen
+
+
+def test_a_servers_gap_counts_as_told():
+    task = follower(lossless=False)
+    task.line_locked(line(1))
+    task.event_locked(Gap("t", 2, 9, T))
+    task.event_locked(Gap("t", 2, 9, T))
+    task.line_locked(line(10))
+    assert taken(task.inbox) == [1, (2, 9), 10]
+
+
+def test_an_event_that_is_sent_again_is_taken_once():
+    task = follower()
+    events: list[Event] = [Started("1", "t", 7, ts=at(0)), exited(1), Queued("", "t", "a", 1, at(2))]
+    for event in [*events, *events, Started("", "t", 7, ts=at(3))]:
+        task.event_locked(event)
+    assert taken(task.inbox) == [Started, Exited, Queued, Started]
+
+
+@pytest.mark.parametrize(
+    ("events", "listed", "state", "over"),
+    [
+        ([Started("1", "t", 7, ts=T)], None, "running", False),
+        ([Queued("1", "t", "a", 1, T)], None, "queued", False),
+        ([exited(1, will_restart=True)], None, "restarting", False),
+        ([Restarting("t", 7, 5, 1, T)], None, "restarting", False),
+        ([Errored("t", 7, 3, T)], None, "errored", True),
+        ([Dequeued("t", "purged", T)], None, "stopped", True),
+        ([exited(1)], None, "starting", False),  # it may be queued again
+        ([exited(1)], info(), "ended", True),
+        ([exited(1)], info("stopped"), "stopped", True),
+        ([exited(1)], info("errored"), "errored", True),
+        ([exited(1)], info("queued"), "queued", False),
+        ([exited(1)], info("active", "running"), "running", False),
+        ([exited(1, will_restart=True)], info(), "restarting", False),
+        ([exited(1)], "forgotten", "ended", True),
+        ([], info("active", ""), "starting", False),
+    ],
+)
+def test_what_is_known_of_a_task(events, listed, state, over):
+    task = follower()
+    for event in events:
+        task.event_locked(event)
+    if listed is not None:
+        task.listed_locked(None if listed == "forgotten" else listed)
+    assert (task.state, task.over) == (state, over)
+
+
+class TestASubscriptionThatIsAnswered:
+    def answer(self, last: int, oldest: int, created: datetime | None = T) -> Subscribed:
+        return Subscribed("1", "t", last, oldest, created)
+
+    def resumed(self, at_seq: int, answer: Subscribed) -> Follower:
+        task = follower()
+        task.created_at = T
+        task.last_seq = at_seq
+        task.interrupted_locked(shutdown=False)
+        task.subscribed_locked(answer)
+        return task
+
+    @pytest.mark.parametrize(
+        ("at_seq", "last", "oldest", "told"),
+        [
+            (5, 5, 1, []),
+            (5, 9, 6, []),
+            (5, 9, 2, []),
+            (5, 300, 201, [(6, 200)]),
+            (5, 300, 0, [(6, 300)]),
+            (0, 0, 0, []),
+        ],
+    )
+    def test_what_is_not_stored_any_more_is_told_of(self, at_seq, last, oldest, told):
+        assert taken(self.resumed(at_seq, self.answer(last, oldest)).inbox) == told
+
+    @pytest.mark.parametrize("created", [None, at(1)])
+    def test_another_task_or_none_is_not_taken_for_this_one(self, created):
+        task = self.resumed(5, self.answer(9, 1, created))
+        assert (task.over, task.state, task.open) == (True, "gone", False)
+        assert task.failure is not None
+
+    def test_nothing_is_taken_before_it(self):
+        task = follower()
+        task.interrupted_locked(shutdown=False)
+        assert not task.open
+
+    def test_from_now_on_leaves_out_what_is_stored(self):
+        task = Follower("t", held_lock(), 1 << 20, lossless=True, from_now=True)
+        task.subscribed_locked(self.answer(50, 20))
+        for seq in range(20, 51):
+            task.line_locked(line(seq))
+        task.event_locked(exited(1))
+        task.listed_locked(info())
+        task.line_locked(line(51))
+        assert taken(task.inbox) == [51]
+        assert task.exit == exited(1)
+
+
+def test_a_server_that_shuts_down_ends_what_has_exited():
+    task = follower()
+    task.event_locked(exited(1))
+    task.interrupted_locked(shutdown=True)
+    assert task.over
+    other = follower()
+    other.event_locked(exited(1, will_restart=True))
+    other.interrupted_locked(shutdown=True)
+    assert not other.over
+
+
+class TestAFullInbox:
+    def test_loses_the_oldest_lines_and_says_which(self):
+        inbox = Inbox(held_lock(), 10_000)
+        for seq in range(1, 101):
+            inbox.put_locked(line(seq, "x" * 100))
+            inbox.settle_locked(lossless=False)
+        told = taken(inbox)
+        assert isinstance(told[0], tuple)
+        assert told[0][0] == 1
+        assert told[1:] == list(range(told[0][1] + 1, 101))
+        assert 15 <= len(told) <= 30
+
+    def test_keeps_other_events(self):
+        inbox = Inbox(held_lock(), 5000)
+        inbox.put_locked(Started("1", "t", 7, ts=T))
+        for seq in range(1, 100):
+            inbox.put_locked(line(seq))
+        inbox.put_locked(exited(1))
+        inbox.settle_locked(lossless=False)
+        told = taken(inbox)
+        assert told[1] is Started
+        assert told[-1] is Exited
+
+    def test_tells_tasks_apart(self):
+        inbox = Inbox(held_lock(), 3000)
+        for seq in range(1, 40):
+            for name in ("a", "b"):
+                inbox.put_locked(line(seq, task_id=name))
+        inbox.settle_locked(lossless=False)
+        gaps = [item for item in inbox.take_locked(10) if isinstance(item, Gap)]
+        assert sorted(gap.task_id for gap in gaps) == ["a", "b"]
+
+    def test_keeps_everything_while_it_may(self):
+        inbox = Inbox(held_lock(), 1000)
+        for seq in range(1, 100):
+            inbox.put_locked(line(seq))
+        inbox.settle_locked(lossless=True)
+        assert inbox.full
+        assert taken(inbox) == list(range(1, 100))
+
+    def test_takes_back_what_was_not_used(self):
+        lock = threading.Lock()
+        with lock:
+            inbox = Inbox(lock, 1000)
+            for seq in range(1, 11):
+                inbox.put_locked(line(seq))
+            inbox.enter_locked()
+            first = inbox.take_locked(5)
+            assert inbox.is_read
+            inbox.leave(first[2:])  # a finaliser in the middle of something: it cannot have the lock
+            assert not inbox.is_read
+            assert taken(inbox) == list(range(3, 11))
