@@ -41,8 +41,11 @@ TABLE = {
     "reset": ("operator", "+", "+"),
     "set_pool": ("admin", "admin", "+"),
     "purge": ("admin", "admin", "+"),
+    "reload": ("admin", "admin", "+"),
 }
 WAYS = ("header", "subprotocol", "cookie")
+
+_NO_RELOAD = "not permitted: reload concerns all actions, and yours are limited"
 
 # For each request: how it is made about an action, and the answer when that is allowed (a type, or an error),
 # and what one gets for whom the action does not exist.
@@ -64,6 +67,7 @@ CELLS: dict[str, tuple[dict[str, Any], str, str]] = {
     "reset": ({"task_id": "task-of-{}"}, "task is not errored", "task not found"),
     "set_pool": ({"action": "{}", "limit": 50}, "pool_info", "unknown action: {}"),
     "purge": ({"action": "{}"}, "purged", "unknown action: {}"),
+    "reload": ({"dry_run": True}, "reloaded", _NO_RELOAD),
 }
 
 
@@ -119,7 +123,8 @@ def test_the_table(daemon: Daemon, role: str, scope: str, way: str) -> None:
                 if needed != "+":
                     expected = f"not permitted: {type} needs the role {needed}, and yours is {role}"
                 else:
-                    expected = (visible if scope == "all" or action == "mine" else invisible).format(action)
+                    sees = scope == "all" or (action == "mine" and type != "reload")
+                    expected = (visible if sees else invisible).format(action)
                 made = {
                     name: each.format(action) if isinstance(each, str) else each
                     for name, each in fields.items()

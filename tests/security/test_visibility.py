@@ -156,7 +156,7 @@ def test_an_admin_of_some_actions_does_not_touch_what_belongs_to_all() -> None:
 
 
 def test_a_viewer_never_holds_up_a_task() -> None:
-    actions = {"mine": shell("head -c 40000000 /dev/zero | tr '\\0' '\\n'; echo done")}
+    actions = {"mine": shell("head -c 1000000 /dev/zero | tr '\\0' '\\n'; echo done")}
     with (
         Daemon(
             actions=actions, auth={"tokens": TOKENS}, clients={"buffer": "64KiB", "stall_timeout": "60s"}
