@@ -158,7 +158,7 @@ class Hub:
                         created_at=task.created_at,
                     ),
                 )
-                stream.replay_locked(mail, client, moment=None, seq=since_seq)
+                stream.resume_locked(mail, client, since_seq)
 
     def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
         """Nothing of the task follows ``unsubscribed``."""

@@ -130,6 +130,12 @@ class Stream:
             Subscription(client, "block" if old.lossless else "drop") for client, old in subscribers.items()
         ]
 
+    def resume_locked(self, mail: Mail, client: Client, seq: int) -> None:
+        """Send a subscriber what the ring holds after ``seq``; what it missed before is settled with that."""
+        subscription = self.subscribers[client]
+        subscription.gap_from = subscription.gap_to = 0
+        self.replay_locked(mail, client, moment=None, seq=seq)
+
     def replay_locked(self, mail: Mail, client: Client, *, moment: datetime | None, seq: int | None) -> None:
         """Send what the ring holds to one client."""
         for stored in self.ring.since(moment, seq):

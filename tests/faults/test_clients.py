@@ -131,6 +131,21 @@ def test_a_dropping_client_that_never_reads_costs_its_task_nothing_and_is_told_e
         assert missed > 0
 
 
+def test_a_dropping_client_that_resumes_is_not_told_again_of_what_it_missed_before(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    path = tmp_path / "progress"
+    with deaf(daemon) as slow:
+        flood(slow, path, "resumed", "drop")
+        wait_until(lambda: progress(path) == LINES, timeout=STALL * 0.9, what="the end of the output")
+        slow.send_json(id="again", type="subscribe", task_id="resumed", since_seq=1)
+        slow.receive_until("subscribed")
+        rest = slow.receive_until("exited")
+        assert [line["seq"] for line in rest[:-1]] == list(range(rest[0]["seq"], LINES + 1))
+        slow.send_json(id="last", type="pool_info")
+        assert [message["type"] for message in slow.receive_until("pool_info")] == ["pool_info"]
+
+
 def test_a_client_that_reads_a_byte_now_and_then_is_cut_as_well(daemon: Daemon, tmp_path: Path) -> None:
     path = tmp_path / "progress"
     with deaf(daemon) as slow:

@@ -1,0 +1,87 @@
+"""A stream and its subscribers, with outboxes that send when the test says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from overseer.clients import Client, Mail
+from overseer.eventlog import EventLog
+from overseer.locks import Rank, lock
+from overseer.metrics import Metrics
+from overseer.net.outbox import Outbox
+from overseer.stream import Stream
+from overseer.timers import Timers
+from overseer.timestamps import now
+from overseer.worker import OutputBatch
+
+_BOUND = 2000
+
+
+class _Held(Outbox):
+    def __init__(self, timers: Timers) -> None:
+        super().__init__(framing="lines", bound=_BOUND, stall_timeout=60.0, close_timeout=60.0, timers=timers)
+
+    def flush(self) -> None:
+        pass
+
+    def _abort(self) -> None:
+        self.fail()
+
+    def read(self) -> list[dict[str, Any]]:
+        """Everything that is pending leaves."""
+        messages: list[dict[str, Any]] = []
+        while self.pending:
+            with self._changed:
+                data = b"".join(self._take_locked(1000))
+                callbacks = self._sent_locked(len(data))
+            messages += [json.loads(line) for line in data.splitlines()]
+            self._call(callbacks)
+        return messages
+
+
+@pytest.fixture
+def outbox() -> Iterator[_Held]:
+    timers = Timers()
+    yield _Held(timers)
+    timers.close()
+
+
+def _stream(client: Client) -> Stream:
+    stream = Stream("t", "a", lock(Rank.TASK, "t"), Metrics(["a"]), EventLog())
+    stream.subscribe_locked(client, "")
+    return stream
+
+
+def _print(stream: Stream, lines: int) -> None:
+    for _ in range(lines):
+        stream.publish_output(OutputBatch("stdout", now(), ["x" * 50]), 1)
+
+
+def test_what_was_missed_before_resuming_is_settled_by_the_resumption(outbox: _Held) -> None:
+    client = Client(outbox, "drop")
+    stream = _stream(client)
+    _print(stream, 50)
+    with Mail() as mail, stream._lock:
+        stream.resume_locked(mail, client, 3)
+    seqs = [message["seq"] for message in outbox.read()]  # no gap among them, which has no seq
+    before = len(seqs) - len(range(4, 51))
+    assert before > 3
+    assert seqs == [*range(1, before + 1), *range(4, 51)]
+    _print(stream, 1)
+    assert [message["seq"] for message in outbox.read()] == [51]
+    assert not outbox.read()
+
+
+def test_a_gap_is_told_of_once_there_is_room_and_lines_follow_it(outbox: _Held) -> None:
+    stream = _stream(Client(outbox, "drop"))
+    _print(stream, 50)
+    messages = outbox.read()
+    gap = messages.pop()
+    assert [message["seq"] for message in messages] == list(range(1, gap["from_seq"]))
+    assert (gap["type"], gap["to_seq"]) == ("gap", 50)
+    _print(stream, 1)
+    assert [message["seq"] for message in outbox.read()] == [51]
