@@ -16,11 +16,12 @@ SOURCES := $(shell find overseer playground onefile -type f ! -name '*.py[co]') 
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench build install clean distclean
+.PHONY: help run test soak lint bench build install clean distclean
 
 help:
 	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
 	@echo 'make test     run all tests           make test ARGS="tests/pool -x" for some'
+	@echo 'make soak     hammer a real server for a minute, checking all it says'
 	@echo 'make lint     check the sources'
 	@echo 'make bench    measure everything next to a bare baseline and write docs/BENCHMARKS.md (four minutes)'
 	@echo 'make build    make dist/sticky-overseer, the whole program in one executable file'
@@ -33,6 +34,10 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@$(PY) -m pytest $(ARGS)
+
+# One minute of everything at once; the seed is printed. make soak ARGS="--seconds 600 --seed 7"
+soak: $(VENV)/.dev
+	@$(PY) -m tests.soak $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(PY) -m ruff check .

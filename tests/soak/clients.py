@@ -8,7 +8,6 @@ import json
 import random
 import re
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -59,7 +58,8 @@ class SoakClient(WsClient):
         self._view = view
         self._failures = failures
         self._replies: dict[str, Message | None] = {}
-        self.slow = 0.0  # seconds to sleep before each read's messages are looked at
+        self.reading = threading.Event()  # cleared: what comes is left where it is
+        self.reading.set()
         super().__init__(address)
 
     def ask(self, type: str, **fields: Any) -> Message:
@@ -87,8 +87,7 @@ class SoakClient(WsClient):
         self.send_text(json.dumps(request))
 
     def _received(self, payloads: list[bytes]) -> None:
-        if self.slow:
-            time.sleep(self.slow)
+        self.reading.wait(_REPLY_S)
         try:
             with self._came:
                 for payload in payloads:
@@ -130,7 +129,6 @@ class Hammer:
     def _connection(self) -> None:
         view = View(self._lossless)
         client = SoakClient(self._address, view, self._failures)
-        client.slow = 0.0 if self._lossless else 0.01
         try:
             for _ in range(self._random.randint(5, 120)):
                 if self._failures.stop.is_set():
@@ -142,11 +140,8 @@ class Hammer:
                     raise
                 self.did += 1
                 self._failures.stop.wait(self._random.choice((0.0, 0.0, 0.01, 0.05)))
-            if self._stalls and not self._failures.stop.is_set():
-                client.slow = 2.0
-                self._failures.stop.wait(self._random.uniform(0.5, 3.0))
-                client.slow = 0.0
         finally:
+            client.reading.set()
             self.lines += view.lines
             self.missed += view.missed
             if self._random.random() < 0.4:
@@ -167,11 +162,21 @@ class Hammer:
             (1, lambda: self._check_pool(client)),
             (1, lambda: client.ask("metrics", **self._random.choice(({}, {"task_id": task_id})))),
             (1, lambda: self._resize(client)),
+            (1 if self._stalls or not self._lossless else 0, lambda: self._stall(client)),
         ]
         if self._random.random() < 0.01:
             client.ask("purge", **self._random.choice(({}, {"action": "resized"})))
             return
         self._random.choices([call for _, call in actions], [weight for weight, _ in actions])[0]()
+
+    def _stall(self, client: SoakClient) -> None:
+        """Read nothing for a while, with much to come; a lossless client is cut, perhaps."""
+        for task_id, action in self._ids.items():
+            if action == "huge":
+                client.ask("subscribe", task_id=task_id, on_lag=self._on_lag())
+        client.reading.clear()
+        self._failures.stop.wait(self._random.uniform(0.1, 8.0 if self._lossless else 2.0))
+        client.reading.set()
 
     def _on_lag(self) -> str:
         return "block" if self._lossless else "drop"

@@ -96,7 +96,10 @@ class Truth:
             raise Broken(f"{message}, but the run before was {task}")
         if task.state == "waiting" and not restart_of and task.runs:
             raise Broken(f"a restart that says it is none: {message}, {task}")
-        task.by_reset = bool(restart_of) and task.state == "errored"
+        # A task awaiting its restart keeps its slot, and so one that a reset gave it over the limit.
+        task.by_reset = bool(restart_of) and (
+            task.state == "errored" or (task.by_reset and task.state == "waiting")
+        )
         if not restart_of:
             task.seq = task.runs = 0
         task.state, task.pid = "running", message["pid"]
@@ -119,7 +122,6 @@ class Truth:
             raise Broken(f"{message} while {task}")
         self._running[task.action] -= 1
         self._by_reset -= task.by_reset
-        task.by_reset = False
         task.state = "to restart" if message.get("will_restart") else "over"
 
     def _restarting(self, task: _Task, message: Message) -> None:

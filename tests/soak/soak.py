@@ -42,7 +42,10 @@ ACTIONS = {
         "config": {"entrypoint": "/no/such/program"},
         "retry": {"restart_delay": "20ms", "error_threshold": 2},
     },
-    "huge": shell("head -c 300000 /dev/zero | tr '\\0' y; echo; echo done"),
+    "huge": shell(
+        "for i in 1 2 3 4 5 6 7 8; do head -c 500000 /dev/zero | tr '\\0' y; echo; sleep 0.1; done",
+        retry={"restart_delay": "100ms", "restart_on": "any"},
+    ),
 }
 _TASKS = 4  # ids of each action
 
@@ -87,6 +90,9 @@ def _soak(seed: int, seconds: float, clients: int) -> str:
                 hammers = [Hammer(number, seed, daemon.address, ids, failures) for number in range(clients)]
                 memory = _hammer(daemon, hammers, seconds, failures)
                 _wind_down(observer, ids, truth, failures)
+            except OSError:
+                if failures.first is None:  # else the connection ended because of that
+                    raise
             finally:
                 failures.stop.set()
                 observer.close()
@@ -94,8 +100,9 @@ def _soak(seed: int, seconds: float, clients: int) -> str:
                 raise failures.first
             daemon.must_be_idle(timeout=20.0)
             after = Held.by(daemon).memory
-            if after > memory + 40_000:
-                raise Broken(f"memory: {memory} kB half way, {after} kB at the end")
+            # Outboxes and rings of big lines come and go; what leaks grows on.
+            if after > max(memory[:5]) + 50_000:
+                raise Broken(f"memory in kB: {memory}, at the end {after}")
             # And once more, with everything under way at the end.
             failures = Failures()
             last = [Hammer(number, seed + 1, daemon.address, ids, failures) for number in range(clients // 2)]
@@ -116,21 +123,24 @@ def _soak(seed: int, seconds: float, clients: int) -> str:
             for line in lines:
                 logged.see(json.loads(line))
         logged.over()
-    did = sum(hammer.did for hammer in hammers)
+    did, lines, missed, cut = (
+        sum(getattr(hammer, what) for hammer in hammers) for what in ("did", "lines", "missed", "cut")
+    )
     return (
-        f"soak: {did} requests, {sum(h.lines for h in hammers)} lines heard,"
-        f" {sum(h.missed for h in hammers)} told missed,"
-        f" {sum(h.cut for h in hammers)} clients cut, {dict(truth.counts)}; memory {memory} to {after} kB; the end took {took:.1f} s"
+        f"soak: {did} requests, {lines} lines heard, {missed} told missed, {cut} clients cut,"
+        f" {dict(truth.counts)}; memory in MB {[kb // 1024 for kb in (*memory, after)]};"
+        f" the end took {took:.1f} s"
     )
 
 
-def _hammer(daemon: FaultDaemon, hammers: list[Hammer], seconds: float, failures: Failures) -> int:
-    """Let them work; returns the server's memory half way, in kB."""
+def _hammer(daemon: FaultDaemon, hammers: list[Hammer], seconds: float, failures: Failures) -> list[int]:
+    """Let them work; returns the server's memory in kB at ten moments."""
     for hammer in hammers:
         hammer.thread.start()
-    failures.stop.wait(seconds / 2)
-    memory = Held.by(daemon).memory
-    failures.stop.wait(seconds / 2)
+    memory = []
+    for _ in range(10):
+        failures.stop.wait(seconds / 10)
+        memory.append(Held.by(daemon).memory)
     failures.stop.set()
     for hammer in hammers:
         hammer.thread.join(60)
