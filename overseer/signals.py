@@ -25,9 +25,10 @@ class SignalLoop:
     """Signals become bytes in a pipe (``signal.set_wakeup_fd``), which the loop reads.
 
     SIGINT and SIGTERM begin the end; another one of them hurries it. So does SIGHUP, unless it is for reading
-    files anew. SIGUSR1 reopens log files.
-    SIGCHLD means that a process has ended, perhaps an adopted orphan. To be used on the main thread, as a
-    context manager, which puts the former handlers back.
+    files anew. SIGUSR1 reopens log files. SIGCHLD means that a process has ended, perhaps an adopted orphan.
+
+    To be used on the main thread, as a context manager, which puts the former handlers back; but after the end,
+    with the process about to exit, SIGINT and SIGTERM have nothing left to ask for and are ignored.
 
     Args:
         end: what to do when the end is asked for; called once, on a thread of its own. The loop ends with it.
@@ -69,7 +70,8 @@ class SignalLoop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            over = self._ended and number in _ENDING
+            signal.signal(number, signal.SIG_IGN if over else handler)
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self._read)
         os.close(self._write)

@@ -57,7 +57,7 @@ class LimitsConfig:
         "The longest message from a client, in bytes; a longer one closes it with code 1009.",
         default=2**20,
     )
-    max_connections: int = key(Whole(at_least=1), "How many clients may be connected at once.", default=500)
+    max_connections: int = key(Whole(at_least=1), "How many clients may be connected at once.", default=2000)
     handshake_timeout: float = key(
         Seconds(zero=False), "How long a client may take to say what it wants.", default=10.0
     )

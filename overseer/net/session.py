@@ -56,7 +56,7 @@ class ConnectionLimits:
     buffer: int = 8 * 2**20
     stall_timeout: float = 30.0
     max_message: int = 2**20
-    max_connections: int = 500
+    max_connections: int = 2000
     handshake_timeout: float = 10.0
     close_timeout: float = 1.0
     ping_interval: float = 30.0
