@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 
 from overseer.config import load_config
+from overseer.net.frames import Encoded
 from overseer.net.tls import Certificates as Certificates_
 from overseer.net.tls import TlsStream
+from overseer.net.writer import SocketOutbox, Writer
+from overseer.timers import Timers
 from tests.harness import Daemon, shell
 from tests.net.rawclient import Closed, RawSocket, frame
 from tests.security.conftest import Certificates
@@ -139,20 +142,51 @@ def test_a_flood_out_and_requests_in_at_the_same_time(certificates: Certificates
         assert answered + sum(each["type"] == "pool_info" for each in rest) == asked
 
 
-def test_the_last_bytes_go_out_when_nothing_follows(certificates: Certificates) -> None:
-    actions = {"one": shell("head -c 3000000 /dev/zero | tr '\\0' x; echo; sleep 60")}
-    with (
-        Daemon(actions=actions, tls=_tls(certificates)) as daemon,
-        TlsRawClient(address_of(daemon), _context(certificates)) as slow,
-        TlsRawClient(address_of(daemon), _context(certificates)) as other,
-    ):
-        slow.send_json(type="start", id="start", action="one")
+def test_an_outbox_sends_the_last_bytes_when_nothing_follows(certificates: Certificates) -> None:
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_context.load_cert_chain(certificates.path("server.crt"), certificates.path("server.key"))
+    near, far = socket.socketpair()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    ready, go = threading.Event(), threading.Event()
+    received = bytearray()
+
+    def client() -> None:
+        with _context(certificates).wrap_socket(far, server_hostname="localhost") as wrapped:
+            ready.set()
+            go.wait(10)
+            wrapped.settimeout(10)
+            while data := wrapped.recv(1 << 16):
+                received.extend(data)
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    writer, timers = Writer("test-writer"), Timers("test-timers")
+    stream = TlsStream(near, server_context)
+    try:
+        stream.open(time.monotonic() + 10)
+        ready.wait(10)
+        outbox = SocketOutbox(
+            stream, writer, bound=1 << 20, stall_timeout=10, close_timeout=10, timers=timers
+        )
+        outbox.append(Encoded([b"x" * 100_000]))
+        outbox.flush()
+        # All of it is encrypted, little of it went, and there is nothing else that would push out the rest.
+        assert (outbox.pending, stream.unsent) == (0, True)
+        go.set()
         deadline = time.monotonic() + 10
-        while request(other, "metrics")["global"]["total_output_lines"] == 0:
-            assert time.monotonic() < deadline
-        # What the socket did not take is encrypted already; nothing else will come to push it out.
-        line = slow.receive_until("output", timeout=10)[-1]
-        assert line["data"] == "x" * 3_000_000
+        while len(received) < 100_000:
+            assert time.monotonic() < deadline, len(received)
+        outbox.close(1000, "over")
+        thread.join(10)
+        assert not thread.is_alive()
+        outbox.detach()
+    finally:
+        go.set()
+        writer.close()
+        timers.close()
+        stream.close()
+        thread.join(10)
+    assert bytes(received).count(b"x") == 100_000
 
 
 def test_a_client_that_does_not_read_is_cut_and_others_go_on(certificates: Certificates) -> None:
