@@ -5,16 +5,10 @@ import { fill, h, icon, newId } from "./dom.js";
 import { policyText } from "./format.js";
 import { Lost } from "./link.js";
 import { say } from "./notices.js";
+import { PolicyFields } from "./policyfields.js";
 import { recall, remember } from "./prefs.js";
 import { startTask } from "./taskactions.js";
 import { allowed } from "./auth.js";
-
-const POLICY = [
-  ["restart_delay", "Delay before a restart", "5s"],
-  ["restart_jitter", "Random addition to it", "0s"],
-  ["error_window", "Count only exits this recent", "10m"],
-  ["error_threshold", "Give up after so many exits", "3"],
-];
 
 export class ActionForm {
   constructor(app, action) {
@@ -27,7 +21,7 @@ export class ActionForm {
   #app;
   #memory;
   #fields = new Map(); // parameter -> {input, problem, spec}
-  #policy = {};
+  #policy;
   #taskId;
   #force;
   #retry;
@@ -59,12 +53,23 @@ export class ActionForm {
     this.#open.addEventListener("change", () => remember("openStarted", this.#open.checked));
     return h(
       "form",
-      { novalidate: true, autocomplete: "off", onsubmit: (event) => this.#submit(event), onkeydown: (event) => this.#key(event) },
+      {
+        novalidate: true,
+        autocomplete: "off",
+        onsubmit: (event) => this.#submit(event),
+        onkeydown: (event) => this.#key(event),
+      },
       params.map(([name, spec]) => this.#param(name, spec)),
       params.length ? null : h("p.hint", null, "This action takes no parameters."),
       this.#more(),
       this.#problem,
-      h("div.row.go", null, this.#button, h("label.check", null, this.#open, "Show its output"), h("span.hint", null, allowed("start") ? "Enter starts, Ctrl+Enter too" : "Your role may not start tasks.")),
+      h(
+        "div.row.go",
+        null,
+        this.#button,
+        h("label.check", null, this.#open, "Show its output"),
+        h("span.hint", null, allowed("start") ? "Enter starts, Ctrl+Enter too" : "Your role may not start tasks."),
+      ),
     );
   }
 
@@ -84,16 +89,31 @@ export class ActionForm {
       value: given,
     };
     const long = (fallback ?? "").includes("\n") || given.includes("\n");
-    const input = long ? h("textarea", { ...attributes, rows: "4", list: null }) : h("input", { type: "text", ...attributes });
+    const input = long
+      ? h("textarea", { ...attributes, rows: "4", list: null })
+      : h("input", { type: "text", ...attributes });
     const problem = h("p.problem", { id: `${id}-problem` });
     input.addEventListener("input", () => this.#complain(name, ""));
     this.#fields.set(name, { input, problem, spec });
     return h(
       "div.field",
       null,
-      h("label", { for: id }, name, fallback === null ? h("span.required", null, "required") : h("span.optional", null, "default ", h("code", null, fallback || '""'))),
+      h(
+        "label",
+        { for: id },
+        name,
+        fallback === null
+          ? h("span.required", null, "required")
+          : h("span.optional", null, "default ", h("code", null, fallback || '""')),
+      ),
       input,
-      choices ? h("datalist", { id: `${id}-choices` }, choices.map((value) => h("option", { value }))) : null,
+      choices
+        ? h(
+            "datalist",
+            { id: `${id}-choices` },
+            choices.map((value) => h("option", { value })),
+          )
+        : null,
       h("p.rule", { id: `${id}-rule` }, spec?.validate ? ["must hold: ", h("code", null, spec.validate)] : null),
       problem,
     );
@@ -103,23 +123,20 @@ export class ActionForm {
     const { action } = this;
     const was = this.#memory;
     const idField = newId("task");
-    this.#taskId = h("input", { id: idField, type: "text", maxlength: "256", spellcheck: "false", placeholder: "made up when empty", value: was.taskId ?? "" });
+    this.#taskId = h("input", {
+      id: idField,
+      type: "text",
+      maxlength: "256",
+      spellcheck: "false",
+      placeholder: "made up when empty",
+      value: was.taskId ?? "",
+    });
     this.#force = h("input", { type: "checkbox" });
     this.#force.checked = was.force === true;
     this.#retry = h("input", { type: "checkbox" });
     this.#retry.checked = was.policy !== undefined;
-    const policyFields = h("div.policy");
-    const on = newId("on");
-    const select = h("select", { id: on }, h("option", { value: "" }, "any exit"), h("option", { value: "failure" }, "a failure only"));
-    select.value = was.policy?.restart_on ?? "";
-    this.#policy.restart_on = select;
-    for (const [name, label, example] of POLICY) {
-      const id = newId("policy");
-      this.#policy[name] = h("input", { id, type: "text", spellcheck: "false", placeholder: `such as ${example}`, value: was.policy?.[name] ?? "" });
-      policyFields.append(h("div.field", null, h("label", { for: id }, label), this.#policy[name]));
-    }
-    policyFields.append(h("div.field", null, h("label", { for: on }, "Restart after"), select));
-    const showPolicy = () => (policyFields.hidden = !this.#retry.checked);
+    this.#policy = new PolicyFields(was.policy);
+    const showPolicy = () => (this.#policy.element.hidden = !this.#retry.checked);
     this.#retry.addEventListener("change", showPolicy);
     showPolicy();
     const isSet = was.taskId || was.force || was.policy !== undefined;
@@ -128,9 +145,20 @@ export class ActionForm {
       { open: Boolean(isSet) },
       h("summary", null, "Task id, force, retry policy"),
       h("div.field", null, h("label", { for: idField }, "Task id"), this.#taskId),
-      h("label.check", null, this.#force, "Force: in a full queue, take the place of the oldest task that was not forced"),
-      h("label.check", null, this.#retry, "A retry policy of its own, in place of the action's", h("span.optional", null, policyText(action.retry))),
-      policyFields,
+      h(
+        "label.check",
+        null,
+        this.#force,
+        "Force: in a full queue, take the place of the oldest task that was not forced",
+      ),
+      h(
+        "label.check",
+        null,
+        this.#retry,
+        "A retry policy of its own, in place of the action's",
+        h("span.optional", null, policyText(action.retry)),
+      ),
+      this.#policy.element,
     );
   }
 
@@ -166,7 +194,11 @@ export class ActionForm {
     this.#button.disabled = true;
     try {
       const reply = await startTask(this.#app, request, { open: this.#open.checked });
-      say(reply.type === "queued" ? `Queued as ${reply.task_id}, position ${reply.position}` : `Started as ${reply.task_id}`);
+      say(
+        reply.type === "queued"
+          ? `Queued as ${reply.task_id}, position ${reply.position}`
+          : `Started as ${reply.task_id}`,
+      );
     } catch (error) {
       this.#refused(error);
     }
@@ -180,29 +212,27 @@ export class ActionForm {
     const taskId = this.#taskId.value.trim();
     if (taskId) request.task_id = taskId;
     if (this.#force.checked) request.force = true;
-    if (this.#retry.checked) request.retry_policy = this.#policyGiven();
+    if (this.#retry.checked) request.retry_policy = this.#policy.given;
     return request;
-  }
-
-  #policyGiven() {
-    const policy = {};
-    for (const [name, input] of Object.entries(this.#policy)) {
-      const value = input.value.trim();
-      if (value) policy[name] = name === "error_threshold" && /^\d+$/.test(value) ? Number(value) : value;
-    }
-    return policy;
   }
 
   #remembered() {
     const params = {};
     for (const [name, { input }] of this.#fields) if (input.value) params[name] = input.value;
-    return { params, taskId: this.#taskId.value, force: this.#force.checked, policy: this.#retry.checked ? this.#policyGiven() : undefined };
+    return {
+      params,
+      taskId: this.#taskId.value,
+      force: this.#force.checked,
+      policy: this.#retry.checked ? this.#policy.given : undefined,
+    };
   }
 
   // The server's refusal goes to the field it is about.
   #refused(error) {
     const text = error.message;
-    const named = [...this.#fields.keys()].filter((name) => text.includes(`parameter '${name}'`) || text.includes(`parameter "${name}"`));
+    const named = [...this.#fields.keys()].filter(
+      (name) => text.includes(`parameter '${name}'`) || text.includes(`parameter "${name}"`),
+    );
     if (named.length && !(error instanceof Lost)) {
       this.#complain(named[0], text);
       this.#fields.get(named[0]).input.focus();
@@ -212,7 +242,13 @@ export class ActionForm {
     fill(
       this.#problem,
       text,
-      other ? h("button", { type: "button", onclick: () => this.#app.panes.open(other, { focus: true }) }, "Show that task") : null,
+      other
+        ? h(
+            "button",
+            { type: "button", onclick: () => this.#app.panes.open(other, { focus: true }) },
+            "Show that task",
+          )
+        : null,
     );
   }
 }

@@ -9,7 +9,12 @@ export class Actions {
   constructor(app, place) {
     this.#app = app;
     this.#chosen = recall("action", "");
-    this.#input = h("input", { type: "search", placeholder: "Find an action", "aria-label": "Find an action", spellcheck: "false" });
+    this.#input = h("input", {
+      type: "search",
+      placeholder: "Find an action",
+      "aria-label": "Find an action",
+      spellcheck: "false",
+    });
     this.#input.addEventListener("input", () => this.#drawList());
     this.#input.addEventListener("keydown", (event) => {
       const names = this.#found().map(({ name }) => name);
@@ -62,18 +67,24 @@ export class Actions {
 
   #found() {
     const wanted = this.#input.value.trim().toLowerCase();
-    return this.#app.store.actions.filter(({ name, description = "" }) => `${name} ${description}`.toLowerCase().includes(wanted));
+    return this.#app.store.actions.filter(({ name, description = "" }) =>
+      `${name} ${description}`.toLowerCase().includes(wanted),
+    );
   }
 
   #draw() {
     const { actions } = this.#app.store;
     this.#drawList();
     if (!actions.length) {
-      fill(this.#form, h("p.empty", null, this.#app.link.connected ? "This server's configuration has no actions." : ""));
+      fill(
+        this.#form,
+        h("p.empty", null, this.#app.link.connected ? "This server's configuration has no actions." : ""),
+      );
       return;
     }
     // A reconnect must not wipe what somebody is typing.
-    const same = this.#shown && JSON.stringify(this.#shown.action) === JSON.stringify(this.#app.store.action(this.#chosen));
+    const same =
+      this.#shown && JSON.stringify(this.#shown.action) === JSON.stringify(this.#app.store.action(this.#chosen));
     if (!same) this.choose(this.#app.store.action(this.#chosen) ? this.#chosen : actions[0].name);
   }
 
@@ -86,7 +97,13 @@ export class Actions {
         const selected = action.name === this.#chosen;
         const button = h(
           "button.action",
-          { type: "button", role: "option", "aria-selected": String(selected), tabindex: selected ? "0" : "-1", onclick: () => this.choose(action.name, { focus: true }) },
+          {
+            type: "button",
+            role: "option",
+            "aria-selected": String(selected),
+            tabindex: selected ? "0" : "-1",
+            onclick: () => this.choose(action.name, { focus: true }),
+          },
           h("b", null, action.name),
           h("span.pool-note"),
           h("small", null, action.description ?? action.type),
@@ -126,7 +143,11 @@ export class Actions {
       h("h2", null, action.name),
       h("span.tag", null, action.type),
       action.description ? h("p", null, action.description) : null,
-      h("p.facts", null, facts.map((fact) => h("span", null, fact))),
+      h(
+        "p.facts",
+        null,
+        facts.map((fact) => h("span", null, fact)),
+      ),
     );
   }
 
@@ -140,4 +161,3 @@ export class Actions {
     else buttons[Math.min(to, buttons.length - 1)]?.focus();
   }
 }
-

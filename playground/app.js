@@ -2,7 +2,7 @@
 
 import { fill, h, setText } from "./dom.js";
 import { count, rate } from "./format.js";
-import { signIn, whoAmI } from "./auth.js";
+import { signIn, signOut, whoAmI, whoIs } from "./auth.js";
 import { Link } from "./link.js";
 import { Store } from "./store.js";
 import { Watch } from "./watch.js";
@@ -28,6 +28,8 @@ async function begin() {
   at("help").addEventListener("click", showHelp);
   const manifest = await enter();
   nameThePage(manifest);
+  showSession();
+  at("sign-out").addEventListener("click", signOut);
   app.link = new Link();
   app.store = new Store(app.link);
   app.watch = new Watch(app.link);
@@ -98,6 +100,13 @@ async function nameThePage(manifest) {
     app.title = at("name").textContent;
   }
   showTitle();
+}
+
+// Who is signed in, and the way out.
+function showSession() {
+  const { name, role } = whoIs();
+  at("sign-out").hidden = !name;
+  setText(at("who"), name ? `${name} (${role})` : "");
 }
 
 function show(name) {
@@ -175,4 +184,3 @@ function key(event) {
 }
 
 begin();
-

@@ -1,6 +1,6 @@
-// Who we are to the server. Everything about sign-in is in here, so that it can change in one place: the page
-// asks /ws/manifest first, and a 401 there means that a token is wanted. The token goes to /session in a header,
-// which answers with a cookie that scripts cannot read; it is kept nowhere else.
+// Who we are to the server. The page asks /ws/manifest first: a 401 there means that a token is wanted. The
+// token goes to /session in a header, which answers with a cookie that scripts cannot read; it is kept nowhere
+// else. The manifest says then who we are and what we may do.
 
 import { h } from "./dom.js";
 
@@ -10,31 +10,44 @@ const NEEDS = {
   reset: "operator",
   set_pool: "admin",
   purge: "admin",
+  reload: "admin",
 };
-const RANK = { viewer: 0, operator: 1, admin: 2 };
+const ROLES = ["viewer", "operator", "admin"];
 
-let role = "admin"; // a server without tokens lets everybody do everything
+// A server without tokens lets everybody do everything.
+let session = { name: "", role: "admin", actions: ["*"] };
+
+/** {name, role, actions}; the name is "" where nobody is asked who they are. */
+export const whoIs = () => session;
+
+/** Whether all actions are ours; only then may we change the pool of all. */
+export const seesAll = () => session.actions.includes("*");
 
 /** Whether our role may send requests of this type; what it may not is not offered. */
-export const allowed = (type) => RANK[role] >= RANK[NEEDS[type] ?? "viewer"];
+export const allowed = (type) => ROLES.indexOf(session.role) >= ROLES.indexOf(NEEDS[type] ?? "viewer");
 
 /**
  * Ask the server: {outcome: "in", manifest, skew}, {outcome: "sign-in"}, {outcome: "refused", text} or
  * {outcome: "away"}.
  */
 export async function whoAmI() {
-  let answer;
   try {
-    answer = await fetch("/ws/manifest", { headers: { Accept: "application/json" } });
+    const answer = await fetch("/ws/manifest", { headers: { Accept: "application/json" } });
     if (answer.status === 401) return { outcome: "sign-in" };
     if (!answer.ok) return { outcome: "refused", text: (await answer.text()).trim() };
     const manifest = await answer.json();
-    if (manifest.session?.role in RANK) role = manifest.session.role;
+    session = manifest.session ?? session;
     const skew = Date.now() - Date.parse(answer.headers.get("Date") ?? "");
     return { outcome: "in", manifest, skew: Math.abs(skew) > 2000 ? skew : 0 };
   } catch {
     return { outcome: "away" };
   }
+}
+
+/** End the sign-in, here and on the server, and begin anew. */
+export async function signOut() {
+  await fetch("/session", { method: "DELETE" });
+  location.reload();
 }
 
 /** Show the sign-in view in `place`; resolves once the server has taken a token. */
@@ -75,7 +88,7 @@ async function present(token) {
     const headers = { Authorization: `Bearer ${token}` };
     const answer = await fetch("/session", { method: "POST", headers });
     if (answer.ok) return "";
-    return answer.status === 401 ? "The server does not know this token." : `The server said ${answer.status}.`;
+    return answer.status === 401 ? "The server does not know this token." : (await answer.text()).trim();
   } catch {
     return "The server cannot be reached.";
   }

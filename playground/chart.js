@@ -24,7 +24,11 @@ export class Chart {
         null,
         h("h3", null, title),
         this.#when,
-        h("span.legend", null, series.map(({ name, colour }, at) => h(`span.key.${colour}`, null, this.#values[at], ` ${name}`))),
+        h(
+          "span.legend",
+          null,
+          series.map(({ name, colour }, at) => h(`span.key.${colour}`, null, this.#values[at], ` ${name}`)),
+        ),
       ),
       this.#canvas,
     );
@@ -73,12 +77,16 @@ export class Chart {
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
     const style = getComputedStyle(canvas);
-    const lines = this.#series.map(({ of }) => this.#samples.slice(1).map((sample, at) => of(sample, this.#samples[at])));
+    const lines = this.#series.map(({ of }) =>
+      this.#samples.slice(1).map((sample, at) => of(sample, this.#samples[at])),
+    );
     const top = ceiling(Math.max(1, ...lines.flat()));
     this.#grid(pen, style, width, height, top);
     const x = (at, length) => width - ((length - 1 - at) / (this.#span - 2)) * width;
     const y = (value) => height - 16 - (value / top) * (height - 26);
-    lines.forEach((values, which) => this.#line(pen, style.getPropertyValue(`--${this.#series[which].colour}`), values, x, y, height));
+    lines.forEach((values, which) =>
+      this.#line(pen, style.getPropertyValue(`--${this.#series[which].colour}`), values, x, y, height),
+    );
     this.#legend(pen, style, lines, x, height);
   }
 
@@ -130,7 +138,9 @@ export class Chart {
       pen.lineTo(x(at, length), height - 16);
       pen.stroke();
     }
-    const now = this.#series.map(({ name }, which) => `${name} ${rate(lines[which].at(-1) ?? 0)}, at most ${rate(Math.max(0, ...lines[which]))}`);
+    const now = this.#series.map(
+      ({ name }, which) => `${name} ${rate(lines[which].at(-1) ?? 0)}, at most ${rate(Math.max(0, ...lines[which]))}`,
+    );
     this.#canvas.setAttribute("aria-label", `${this.#title} over ${spanText(this.#span)}: ${now.join("; ")}`);
   }
 }

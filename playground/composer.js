@@ -14,7 +14,11 @@ export class Composer {
       .map(([type]) => type);
     const id = newId("type");
     const textId = newId("text");
-    this.#type = h("select", { id }, types.map((type) => h("option", null, type)));
+    this.#type = h(
+      "select",
+      { id },
+      types.map((type) => h("option", null, type)),
+    );
     this.#type.value = "describe";
     this.#type.addEventListener("change", () => this.#draw());
     this.#about = h("p.hint");
@@ -22,7 +26,11 @@ export class Composer {
     this.#text = h("textarea", { id: textId, rows: "8", spellcheck: "false" });
     this.element = h(
       "form.composer",
-      { "aria-label": "Send a message", onsubmit: (event) => this.#send(event), onkeydown: (event) => this.#key(event) },
+      {
+        "aria-label": "Send a message",
+        onsubmit: (event) => this.#send(event),
+        onkeydown: (event) => this.#key(event),
+      },
       h("div.field", null, h("label", { for: id }, "Request"), this.#type),
       this.#about,
       this.#fields,
@@ -65,7 +73,12 @@ export class Composer {
     return h(
       "div.field",
       null,
-      h("label", { for: id }, name, h(spec.required ? "span.required" : "span.optional", null, spec.required ? "required" : kind)),
+      h(
+        "label",
+        { for: id },
+        name,
+        h(spec.required ? "span.required" : "span.optional", null, spec.required ? "required" : kind),
+      ),
       input,
       list,
       h("p.rule", { id: `${id}-about` }, spec.description ?? ""),
@@ -74,14 +87,32 @@ export class Composer {
 
   #input(name, { type, values }, id) {
     const attributes = { id, "aria-describedby": `${id}-about`, spellcheck: "false" };
-    const choose = (options) => h("select", attributes, ["", ...options].map((value) => h("option", { value }, value || "–")));
+    const choose = (options) =>
+      h(
+        "select",
+        attributes,
+        ["", ...options].map((value) => h("option", { value }, value || "–")),
+      );
     if (type === "enum") return { kind: "string", input: choose(values) };
     if (type === "boolean") return { kind: "boolean", input: choose(["true", "false"]) };
-    if (type === "integer") return { kind: "integer", input: h("input", { ...attributes, type: "number", min: "0" }) };
-    if (type === "map" || type === "object") return { kind: "JSON", input: h("textarea", { ...attributes, rows: "2", placeholder: "{}" }) };
-    const offers = name === "action" ? this.#app.store.actions.map((action) => action.name) : name === "task_id" ? [...this.#app.store.tasks.keys()].slice(-200) : null;
+    if (type === "integer")
+      return { kind: "integer", input: h("input", { ...attributes, type: "number", min: "0" }) };
+    if (type === "map" || type === "object")
+      return { kind: "JSON", input: h("textarea", { ...attributes, rows: "2", placeholder: "{}" }) };
+    const offers =
+      name === "action"
+        ? this.#app.store.actions.map((action) => action.name)
+        : name === "task_id"
+          ? [...this.#app.store.tasks.keys()].slice(-200)
+          : null;
     const input = h("input", { ...attributes, type: "text", list: offers ? `${id}-offers` : null });
-    const list = offers && h("datalist", { id: `${id}-offers` }, offers.map((value) => h("option", { value })));
+    const list =
+      offers &&
+      h(
+        "datalist",
+        { id: `${id}-offers` },
+        offers.map((value) => h("option", { value })),
+      );
     return { kind: type ?? "string", input, list };
   }
 
@@ -93,7 +124,14 @@ export class Composer {
       const value = input.value.trim();
       if (!value) continue;
       try {
-        message[name] = kind === "boolean" ? value === "true" : kind === "integer" ? Number(value) : kind === "JSON" ? JSON.parse(value) : value;
+        message[name] =
+          kind === "boolean"
+            ? value === "true"
+            : kind === "integer"
+              ? Number(value)
+              : kind === "JSON"
+                ? JSON.parse(value)
+                : value;
         input.removeAttribute("aria-invalid");
       } catch {
         input.setAttribute("aria-invalid", "true");

@@ -12,6 +12,7 @@ import { say } from "./notices.js";
 const ROW = 22; // px, as .c-row in views.css
 const KEPT = 5000; // entries
 const LINES = 50_000; // lines of output in all entries
+const SEARCHED = 20_000; // characters of a message that are looked through
 const BRIEF = 600; // characters of a message in its row
 
 export class Console {
@@ -52,7 +53,12 @@ export class Console {
   }
 
   #build(app, manifest) {
-    const search = h("input", { type: "search", placeholder: "Find messages", "aria-label": "Find messages", spellcheck: "false" });
+    const search = h("input", {
+      type: "search",
+      placeholder: "Find messages",
+      "aria-label": "Find messages",
+      spellcheck: "false",
+    });
     search.addEventListener("input", () => {
       this.#search = search.value.toLowerCase();
       this.#draw();
@@ -91,7 +97,11 @@ export class Console {
       ),
       h("div.console-body", null, h("div.c-list", null, this.#scroller, this.#details), this.#composer.element),
     );
-    this.#list = new VirtualList(this.#scroller, { rowHeight: ROW, make: makeRow, show: (row, at) => this.#show(row, at) });
+    this.#list = new VirtualList(this.#scroller, {
+      rowHeight: ROW,
+      make: makeRow,
+      show: (row, at) => this.#show(row, at),
+    });
   }
 
   #add(entry) {
@@ -157,10 +167,16 @@ export class Console {
       this.#following = false;
       this.#list.reveal(at);
       const whole = wire(entry);
-      const copy = async () => (await copyText(whole.map((each) => JSON.stringify(each)).join("\n"))) && say("Copied");
+      const copy = async () =>
+        (await copyText(whole.map((each) => JSON.stringify(each)).join("\n"))) && say("Copied");
       fill(
         this.#details,
-        h("div.row.end", null, iconButton("copy", "Copy this message", copy), iconButton("close", "Close", () => this.#select(-1), { key: "Escape" })),
+        h(
+          "div.row.end",
+          null,
+          iconButton("copy", "Copy this message", copy),
+          iconButton("close", "Close", () => this.#select(-1), { key: "Escape" }),
+        ),
         whole.slice(0, 20).map(pretty),
         whole.length > 20 ? h("p.hint", null, `and ${count(whole.length - 20)} more`) : null,
       );
@@ -170,7 +186,12 @@ export class Console {
 
   #key(event) {
     const at = this.#shown.indexOf(this.#selected);
-    const to = { ArrowDown: at + 1, ArrowUp: at < 0 ? this.#shown.length - 1 : at - 1, Home: 0, End: this.#shown.length - 1 }[event.key];
+    const to = {
+      ArrowDown: at + 1,
+      ArrowUp: at < 0 ? this.#shown.length - 1 : at - 1,
+      Home: 0,
+      End: this.#shown.length - 1,
+    }[event.key];
     if (to !== undefined) this.#select(Math.max(0, Math.min(to, this.#shown.length - 1)));
     else if (event.key === "Escape" && this.#selected) this.#select(-1);
     else return;
@@ -194,8 +215,13 @@ function wire({ message, text }) {
   });
 }
 
+// What a row shows and a search looks through: a message as one line, the first of joined lines for all.
 function textOf(entry) {
-  entry.brief ??= plain(entry.message?.lines ? JSON.stringify(wire({ message: { ...entry.message, lines: entry.message.lines.slice(0, 1) } })[0]) : (entry.text ?? JSON.stringify(entry.message).slice(0, 20_000)));
+  const { message, text } = entry;
+  if (entry.brief === undefined) {
+    const first = message?.lines ? wire({ message: { ...message, lines: message.lines.slice(0, 1) } })[0] : message;
+    entry.brief = plain(text ?? JSON.stringify(first).slice(0, SEARCHED));
+  }
   return entry.brief;
 }
 
@@ -206,7 +232,13 @@ function pretty(value) {
     "div.json",
     null,
     rows.map(({ depth, key, text, kind }) =>
-      h("div", null, h("span.indent", null, "\u00a0".repeat(2 * (depth - 1))), key ? [h("span.key", null, key), ": "] : null, h(`span.j-${kind}`, null, plain(text))),
+      h(
+        "div",
+        null,
+        h("span.indent", null, "\u00a0".repeat(2 * (depth - 1))),
+        key ? [h("span.key", null, key), ": "] : null,
+        h(`span.j-${kind}`, null, plain(text)),
+      ),
     ),
   );
 }

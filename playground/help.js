@@ -3,30 +3,37 @@
 import { h } from "./dom.js";
 
 const KEYS = [
-  ["Everywhere", [
-    ["1 … 5", "Tasks, Actions, Pools, Activity, Console"],
-    ["n", "start something: to the form of the last action"],
-    ["/", "search in this view"],
-    ["o", "to the next output, and back to the view"],
-    ["Esc", "leave a field; close the output one is in"],
-    ["?", "this help"],
-  ]],
-  ["Tasks", [
-    ["↑ ↓ PgUp PgDn", "choose a task"],
-    ["Enter", "show or close its output"],
-    ["x", "stop it"],
-    ["r", "reset it when it is errored, start it again when it is over"],
-  ]],
-  ["Output", [
-    ["↑ ↓ PgUp PgDn Home", "go through the lines; End follows the newest"],
-    ["Enter", "unfold JSON or a long line"],
-    ["/", "filter; then Enter and Shift+Enter for the next and the one before"],
-    ["p", "pause and go on"],
-    ["t", "times"],
-  ]],
-  ["Forms", [
-    ["Enter, Ctrl+Enter", "start, or send"],
-  ]],
+  [
+    "Everywhere",
+    [
+      ["1 … 5", "Tasks, Actions, Pools, Activity, Console"],
+      ["n", "start something: to the form of the last action"],
+      ["/", "search in this view"],
+      ["o", "to the next output, and back to the view"],
+      ["Esc", "leave a field; close the output one is in"],
+      ["?", "this help"],
+    ],
+  ],
+  [
+    "Tasks",
+    [
+      ["↑ ↓ PgUp PgDn", "choose a task"],
+      ["Enter", "show or close its output"],
+      ["x", "stop it"],
+      ["r", "reset it when it is errored, start it again when it is over"],
+    ],
+  ],
+  [
+    "Output",
+    [
+      ["↑ ↓ PgUp PgDn Home", "go through the lines; End follows the newest"],
+      ["Enter", "unfold JSON or a long line"],
+      ["/", "filter; then Enter and Shift+Enter for the next and the one before"],
+      ["p", "pause and go on"],
+      ["t", "times"],
+    ],
+  ],
+  ["Forms", [["Enter, Ctrl+Enter", "start, or send"]]],
 ];
 
 /** Show the dialog. */
@@ -35,7 +42,14 @@ export function showHelp() {
     "dialog.help",
     { "aria-labelledby": "help-title" },
     h("h2", { id: "help-title" }, "Keys"),
-    KEYS.map(([title, rows]) => [h("h3", null, title), h("dl", null, rows.map(([key, text]) => h("div", null, h("dt", null, h("kbd", null, key)), h("dd", null, text))))]),
+    KEYS.map(([title, rows]) => [
+      h("h3", null, title),
+      h(
+        "dl",
+        null,
+        rows.map(([key, text]) => h("div", null, h("dt", null, h("kbd", null, key)), h("dd", null, text))),
+      ),
+    ]),
     h("form.row.end", { method: "dialog" }, h("button.primary", { autofocus: true }, "Close")),
   );
   dialog.addEventListener("close", () => dialog.remove());

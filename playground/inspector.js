@@ -63,11 +63,22 @@ export class Inspector {
       h(
         "p.row",
         null,
-        iconButton("output", open ? "Close the output" : "Show the output", toggle, { key: "Enter", text: open ? "Close output" : "Output", kind: "primary" }),
+        iconButton("output", open ? "Close the output" : "Show the output", toggle, {
+          key: "Enter",
+          text: open ? "Close output" : "Output",
+          kind: "primary",
+        }),
         taskButtons(this.#app, task),
       ),
       this.#lines,
-      h("dl", null, facts.map(([name, value, kind]) => [h(kind === "param" ? "dt.param" : "dt", null, name), h("dd", null, String(value))])),
+      h(
+        "dl",
+        null,
+        facts.map(([name, value, kind]) => [
+          h(kind === "param" ? "dt.param" : "dt", null, name),
+          h("dd", null, String(value)),
+        ]),
+      ),
     );
     if (focused) this.element.querySelector(`.${focused.split(" ").join(".")}`)?.focus();
   }
@@ -90,7 +101,9 @@ export class Inspector {
     const lines = this.#tail.slice(-LAST);
     fill(
       this.#lines,
-      lines.map(({ stream, text }) => h(stream === "stderr" ? "div.err" : "div", null, plain(text.slice(0, LONGEST)))),
+      lines.map(({ stream, text }) =>
+        h(stream === "stderr" ? "div.err" : "div", null, plain(text.slice(0, LONGEST))),
+      ),
       lines.length ? null : h("div.none", null, "It has printed nothing."),
     );
   }

@@ -71,7 +71,7 @@ export class Link {
     const id = this.#send(message, own);
     const refused = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject, timer: 0 }));
     // Requests are carried out in order: once this one is answered, the refusal would have come.
-    const fence = this.request({ type: "pool_info" }, { own: true });
+    const fence = this.request({ type: "metrics" }, { own: true });
     try {
       await Promise.race([refused, fence]);
     } finally {
@@ -82,7 +82,13 @@ export class Link {
   /** Send a text as it is; for the console. */
   sendText(text) {
     this.#worker.postMessage({ send: text });
-    this.#tell("sent", { text, own: false });
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      // It goes all the same: to see what the server makes of it.
+    }
+    this.#tell("sent", { message: message instanceof Object ? message : undefined, text, own: false });
   }
 
   #send(message, own) {

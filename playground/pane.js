@@ -7,8 +7,17 @@ export function buildPane(taskId, times) {
   const title = newId("pane");
   const toggle = (text, about, pressed) =>
     h("button.toggle", { type: "button", title: about, "aria-pressed": String(pressed) }, text);
-  const search = { type: "search", placeholder: "Filter, or /regex/", "aria-label": "Filter the output", spellcheck: "false" };
-  const hold = { type: "button", "aria-pressed": "false", title: "Hold the view still; lines are collected meanwhile (p)" };
+  const search = {
+    type: "search",
+    placeholder: "Filter, or /regex/",
+    "aria-label": "Filter the output",
+    spellcheck: "false",
+  };
+  const hold = {
+    type: "button",
+    "aria-pressed": "false",
+    title: "Hold the view still; lines are collected meanwhile (p)",
+  };
   const lines = { tabindex: "0", role: "log", "aria-live": "off", "aria-label": `Lines of ${taskId}` };
   const parts = {
     word: h("span"),
@@ -21,7 +30,11 @@ export function buildPane(taskId, times) {
     banner: h("p.banner", { hidden: true }, icon("bad"), h("span")),
     search: h("input", search),
     found: h("span.found", { role: "status" }),
-    only: toggle("matches only", "Show only the lines that match (else they are marked: Enter goes to the next)", true),
+    only: toggle(
+      "matches only",
+      "Show only the lines that match (else they are marked: Enter goes to the next)",
+      true,
+    ),
     out: toggle("out", "Show stdout", true),
     err: toggle("err", "Show stderr", true),
     time: toggle("time", "Show when each line came (t)", times),
@@ -37,7 +50,18 @@ export function buildPane(taskId, times) {
   const element = h(
     "section.pane",
     { "aria-labelledby": title },
-    h("header.pane-head", null, state, h("h3", { id: title, title: taskId }, taskId), action, exit, buttons, copy, save, close),
+    h(
+      "header.pane-head",
+      null,
+      state,
+      h("h3", { id: title, title: taskId }, taskId),
+      action,
+      exit,
+      buttons,
+      copy,
+      save,
+      close,
+    ),
     banner,
     h("div.pane-tools", null, parts.search, found, only, out, err, time, pause, size),
     h("div.lines-box", null, scroller, end),

@@ -35,7 +35,16 @@ export class Pictures {
       ]),
     ];
     this.#counters = h("dl.counters", { "aria-label": "Since the server started" });
-    fill(place, h("h2.offscreen", null, "Activity"), this.#counters, h("div.charts", null, this.#charts.map(({ element }) => element)));
+    fill(
+      place,
+      h("h2.offscreen", null, "Activity"),
+      this.#counters,
+      h(
+        "div.charts",
+        null,
+        this.#charts.map(({ element }) => element),
+      ),
+    );
     this.shown = inFrame(() => this.#draw());
     app.store.on("metrics", this.shown);
     new ResizeObserver(this.shown).observe(place);
@@ -55,7 +64,11 @@ export class Pictures {
     const { samples } = this.#app.store;
     const now = samples.at(-1);
     for (const chart of this.#charts) chart.draw(samples);
-    if (now) fill(this.#counters, COUNTERS.map(([name, text]) => h("div", null, h("dt", null, text), h("dd", null, count(now[name])))));
+    if (now)
+      fill(
+        this.#counters,
+        COUNTERS.map(([name, text]) => h("div", null, h("dt", null, text), h("dd", null, count(now[name])))),
+      );
   }
 }
 

@@ -3,7 +3,7 @@
 import { fill, h, icon, iconButton, inFrame, newId, setText } from "./dom.js";
 import { count, duration, many } from "./format.js";
 import { attempt, confirm, say } from "./notices.js";
-import { allowed } from "./auth.js";
+import { allowed, seesAll } from "./auth.js";
 
 const SHOWN = 50; // queue items listed; the rest is counted
 
@@ -36,7 +36,14 @@ export class Pools {
     const names = [...pools.keys()];
     if (JSON.stringify(names) !== JSON.stringify([...this.#cards.keys()])) {
       this.#cards = new Map(names.map((name) => [name, this.#card(name)]));
-      fill(this.#place, h("div.cards", null, [...this.#cards.values()].map(({ element }) => element)));
+      fill(
+        this.#place,
+        h(
+          "div.cards",
+          null,
+          [...this.#cards.values()].map(({ element }) => element),
+        ),
+      );
     }
     for (const [name, card] of this.#cards) this.#fill(card, name, pools.get(name));
   }
@@ -51,9 +58,26 @@ export class Pools {
       queueBox: h("div.meter.thin", { "aria-hidden": "true" }),
       numbers: h("p.numbers"),
       queue: h("ol.queue"),
-      limit: h("input", { id: ids.limit, type: "number", min: "0", inputmode: "numeric", placeholder: "none", title: "0: no limit" }),
-      size: h("input", { id: ids.queue, type: "number", min: "0", inputmode: "numeric", placeholder: size === undefined ? "–" : size || "any", title: "Stays as it is when empty; 0: any number" }),
-      purge: iconButton("purge", `Purge the queue of ${name || "every action"}`, () => this.#purge(name), { text: "Purge", kind: "danger" }),
+      limit: h("input", {
+        id: ids.limit,
+        type: "number",
+        min: "0",
+        inputmode: "numeric",
+        placeholder: "none",
+        title: "0: no limit",
+      }),
+      size: h("input", {
+        id: ids.queue,
+        type: "number",
+        min: "0",
+        inputmode: "numeric",
+        placeholder: size === undefined ? "–" : size || "any",
+        title: "Stays as it is when empty; 0: any number",
+      }),
+      purge: iconButton("purge", `Purge the queue of ${name || "every action"}`, () => this.#purge(name), {
+        text: "Purge",
+        kind: "danger",
+      }),
     };
     card.places.append(card.bar);
     card.queueBox.append(card.queueBar);
@@ -68,7 +92,7 @@ export class Pools {
       card.numbers,
       card.places,
       card.queueBox,
-      allowed("set_pool")
+      allowed("set_pool") && (name || seesAll())
         ? h(
             "form.row.knobs",
             { onsubmit: resize },
@@ -112,21 +136,24 @@ export class Pools {
       card.key = key;
       fill(
         card.queue,
-        items.slice(0, SHOWN).map((item) =>
-          h(
-            "li",
-            { value: item.position + 1 },
-            h("span.place", null, `${item.position + 1}`),
-            h("code", { title: item.task_id }, item.task_id),
-            name ? null : h("span.tag", null, item.action),
-            item.forced ? h("span.tag", null, icon("force"), "forced") : null,
-            h("span.age", { "data-since": item.queued_at }),
+        items
+          .slice(0, SHOWN)
+          .map((item) =>
+            h(
+              "li",
+              { value: item.position + 1 },
+              h("span.place", null, `${item.position + 1}`),
+              h("code", { title: item.task_id }, item.task_id),
+              name ? null : h("span.tag", null, item.action),
+              item.forced ? h("span.tag", null, icon("force"), "forced") : null,
+              h("span.age", { "data-since": item.queued_at }),
+            ),
           ),
-        ),
         waiting > SHOWN ? h("li.rest", null, `and ${many(waiting - SHOWN, "more", "more")}`) : null,
       );
     }
-    for (const age of card.queue.querySelectorAll(".age")) setText(age, duration(now - Date.parse(age.dataset.since)));
+    for (const age of card.queue.querySelectorAll(".age"))
+      setText(age, duration(now - Date.parse(age.dataset.since)));
   }
 
   async #resize(name, card) {
@@ -136,7 +163,8 @@ export class Pools {
     if (card.size.value !== "") request.queue_size = Number(card.size.value);
     const over = request.limit ? pool.running - request.limit : 0;
     if (over > 0) {
-      const then = this.#app.store.action(name)?.task_pool.excess.action === "requeue" ? "stopped and queued again" : "stopped";
+      const then =
+        this.#app.store.action(name)?.task_pool.excess.action === "requeue" ? "stopped and queued again" : "stopped";
       const text = `${many(pool.running, "task")} running, ${count(request.limit)} allowed: ${many(over, "task is", "tasks are")} ${then}.`;
       if (!(await confirm("Lower the limit?", text, "Lower it"))) return;
     }

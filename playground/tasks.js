@@ -1,27 +1,15 @@
 // The table of tasks: live, sorted, filtered, and only as many rows in the page as can be seen.
 
 import { fill, h, icon, inFrame, setIcon, setText } from "./dom.js";
-import { count, duration, isUuid, moment, paramsText } from "./format.js";
+import { count, isUuid, moment, paramsText } from "./format.js";
+import { COLUMNS, searched, sorted, timeText } from "./taskcolumns.js";
 import { VirtualList } from "./vlist.js";
-import { STATES, exitText, isOver } from "./states.js";
+import { STATES, exitText } from "./states.js";
 import { perform, taskButtons } from "./taskactions.js";
 import { Inspector } from "./inspector.js";
 import { recall, remember } from "./prefs.js";
 
 const ROW = 32; // px, as .t-row in tasks.css
-
-// name, heading, what to sort by, whether the greatest comes first
-const COLUMNS = [
-  ["status", "State", (task) => STATES[task.status]?.order ?? 9],
-  ["id", "Task", (task) => task.task_id],
-  ["action", "Action", (task) => task.action],
-  ["params", "Parameters", (task) => paramsText(task.params)],
-  ["pid", "PID", (task) => task.current_pid ?? 0, true],
-  ["time", "Time", (task) => task.last_started_at ?? task.queued_at ?? task.created_at, true],
-  ["restarts", "Restarts", (task) => task.restart_count, true],
-  ["exit", "Last exit", (task) => task.last_exit_code ?? -1000, true],
-  ["created", "Created", (task) => task.created_at, true],
-];
 
 export class Tasks {
   constructor(app, place) {
@@ -30,7 +18,11 @@ export class Tasks {
     this.#build(place);
     this.#inspector = new Inspector(app);
     this.#body.append(this.#inspector.element);
-    this.#list = new VirtualList(this.#scroller, { rowHeight: ROW, make: () => this.#make(), show: (row, at) => this.#show(row, at) });
+    this.#list = new VirtualList(this.#scroller, {
+      rowHeight: ROW,
+      make: () => this.#make(),
+      show: (row, at) => this.#show(row, at),
+    });
     this.#render = inFrame(() => this.#draw());
     app.store.on("tasks", this.#render);
     app.store.on("pools", this.#render);
@@ -67,7 +59,12 @@ export class Tasks {
   }
 
   #build(place) {
-    this.#input = h("input", { type: "search", placeholder: "Find tasks", "aria-label": "Find tasks by id, action, parameters or error", spellcheck: "false" });
+    this.#input = h("input", {
+      type: "search",
+      placeholder: "Find tasks",
+      "aria-label": "Find tasks by id, action, parameters or error",
+      spellcheck: "false",
+    });
     this.#input.addEventListener("input", () => {
       this.#search = this.#input.value.trim().toLowerCase();
       this.#render();
@@ -83,16 +80,25 @@ export class Tasks {
     });
     this.#chips = h("div.chips", { role: "group", "aria-label": "Show only tasks in one state" });
     this.#heads = COLUMNS.map(([name, text]) =>
-      h(`div.c-${name}`, { role: "columnheader" }, h("button", { type: "button", onclick: () => this.#sortBy(name) }, text, icon("sort"))),
+      h(
+        `div.c-${name}`,
+        { role: "columnheader" },
+        h("button", { type: "button", onclick: () => this.#sortBy(name) }, text, icon("sort")),
+      ),
     );
     this.#scroller = h("div.t-body", {
       role: "rowgroup",
       tabindex: "-1",
       onclick: (event) => this.#clicked(event),
-      ondblclick: (event) => this.#clicked(event, true),
+      ondblclick: (event) => this.#clickedTwice(event),
     });
     this.#empty = h("p.empty", { hidden: true });
-    const head = h("div.t-head", { role: "row" }, this.#heads, h("div.c-acts", { role: "columnheader" }, h("span.offscreen", null, "What can be done")));
+    const head = h(
+      "div.t-head",
+      { role: "row" },
+      this.#heads,
+      h("div.c-acts", { role: "columnheader" }, h("span.offscreen", null, "What can be done")),
+    );
     const grid = {
       role: "grid",
       tabindex: "0",
@@ -109,7 +115,8 @@ export class Tasks {
 
   #sortBy(name) {
     const column = COLUMNS.find(([each]) => each === name);
-    this.#sort = this.#sort.by === name ? { by: name, down: !this.#sort.down } : { by: name, down: column[3] === true };
+    this.#sort =
+      this.#sort.by === name ? { by: name, down: !this.#sort.down } : { by: name, down: column[3] === true };
     remember("sort", this.#sort);
     this.#render();
   }
@@ -121,14 +128,10 @@ export class Tasks {
     let rows = [...tasks.values()];
     if (this.#only) rows = rows.filter((task) => task.status === this.#only);
     if (this.#search) rows = rows.filter((task) => searched(task).includes(this.#search));
-    const [, , key] = COLUMNS.find(([name]) => name === this.#sort.by);
-    const sign = this.#sort.down ? -1 : 1;
-    const keyed = rows.map((task) => [key(task), task]);
-    keyed.sort(([a, one], [b, other]) => sign * compare(a, b) || compare(other.created_at, one.created_at));
-    this.#rows = keyed.map(([, task]) => task);
+    this.#rows = sorted(rows, this.#sort);
     COLUMNS.forEach(([name], at) => {
-      const sorted = name === this.#sort.by ? (this.#sort.down ? "descending" : "ascending") : "none";
-      this.#heads[at].setAttribute("aria-sort", sorted);
+      const direction = name === this.#sort.by ? (this.#sort.down ? "descending" : "ascending") : "none";
+      this.#heads[at].setAttribute("aria-sort", direction);
     });
     this.#table.setAttribute("aria-rowcount", this.#rows.length + 1);
     this.#empty.hidden = this.#rows.length > 0;
@@ -139,7 +142,10 @@ export class Tasks {
   }
 
   #drawChips(counts, all) {
-    const wanted = [["", "All", all], ...Object.entries(STATES).map(([name, { label }]) => [name, label, counts[name] ?? 0])];
+    const wanted = [
+      ["", "All", all],
+      ...Object.entries(STATES).map(([name, { label }]) => [name, label, counts[name] ?? 0]),
+    ];
     const key = JSON.stringify([wanted, this.#only]);
     if (this.#chips.shown === key) return;
     this.#chips.shown = key;
@@ -152,7 +158,12 @@ export class Tasks {
         .map(([name, label, number]) =>
           h(
             `button.chip.s-${name || "all"}`,
-            { type: "button", "data-state": name, "aria-pressed": String(name === this.#only), onclick: () => this.#show1(name) },
+            {
+              type: "button",
+              "data-state": name,
+              "aria-pressed": String(name === this.#only),
+              onclick: () => this.#show1(name),
+            },
             name ? icon(STATES[name].icon) : null,
             `${label} `,
             h("b", null, count(number)),
@@ -197,7 +208,7 @@ export class Tasks {
     const selected = task.task_id === this.#selected;
     row.className = `t-row s-${status}${selected ? " selected" : ""}${isOpen ? " open" : ""}`;
     row.setAttribute("aria-selected", String(selected));
-    setText(cells.time, this.#time(task));
+    setText(cells.time, timeText(task, Date.now() - this.#app.link.skew));
     const place = this.#places.get(task.task_id);
     setText(cells.word, place ? `${STATES[status].label} #${place}` : (STATES[status]?.label ?? status));
     const { connected } = this.#app.link;
@@ -214,23 +225,13 @@ export class Tasks {
     cells.params.title = params;
     setText(cells.pid, task.current_pid ? String(task.current_pid) : "");
     setText(cells.restarts, task.restart_count ? count(task.restart_count) : "");
-    const exit = [exitText(task, this.#app.watch.signal(task.task_id)), task.error_message].filter(Boolean).join(": ");
+    const exit = [exitText(task, this.#app.watch.signal(task.task_id)), task.error_message]
+      .filter(Boolean)
+      .join(": ");
     setText(cells.exit, exit);
     cells.exit.title = exit;
     setText(cells.created, moment(task.created_at));
     fill(cells.acts, taskButtons(this.#app, task, { tabbable: false }));
-  }
-
-  // What ticks: how long it runs or waits; how long it ran, once it is over.
-  #time(task) {
-    const now = Date.now() - this.#app.link.skew;
-    const since = (from, to) => duration((to ? Date.parse(to) : now) - Date.parse(from));
-    if (task.status === "queued") return `waits ${since(task.queued_at ?? task.created_at)}`;
-    if (!task.last_started_at) return "";
-    if (isOver(task.status) || task.status === "errored" || task.status === "restarting") {
-      return task.last_exited_at ? `ran ${since(task.last_started_at, task.last_exited_at)}` : "";
-    }
-    return since(task.last_started_at);
   }
 
   #select(at) {
@@ -243,16 +244,20 @@ export class Tasks {
     this.#render();
   }
 
-  #clicked(event, twice = false) {
-    if (event.target.closest("button")) return;
+  #clicked(event) {
+    // The second click of a double one may find another row in this place: the first one counts.
+    if (event.target.closest("button") || event.detail > 1) return;
     const row = event.target.closest(".t-row");
     const at = row ? this.#list.indexOf(row) : -1;
     if (at < 0) return;
     this.#select(at);
     this.#table.focus({ preventScroll: true });
-    if (!twice) return;
+  }
+
+  #clickedTwice(event) {
+    if (event.target.closest("button") || !this.#selected) return;
     getSelection().removeAllRanges(); // the second click has marked a word
-    this.#app.panes.open(this.#rows[at].task_id);
+    this.#app.panes.open(this.#selected);
   }
 
   #key(event) {
@@ -260,7 +265,14 @@ export class Tasks {
     const at = this.#rows.findIndex((task) => task.task_id === this.#selected);
     const task = this.#rows[at];
     const { page } = this.#list;
-    const moves = { ArrowDown: at + 1, ArrowUp: at < 0 ? 0 : at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: Infinity };
+    const moves = {
+      ArrowDown: at + 1,
+      ArrowUp: at < 0 ? 0 : at - 1,
+      PageDown: at + page,
+      PageUp: at - page,
+      Home: 0,
+      End: Infinity,
+    };
     if (event.key in moves) this.#select(moves[event.key]);
     else if (!task) return;
     else if (event.key === "Enter") this.#app.panes.toggle(task.task_id);
@@ -271,8 +283,3 @@ export class Tasks {
     event.stopPropagation();
   }
 }
-
-const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-
-const searched = (task) =>
-  `${task.task_id} ${task.action} ${paramsText(task.params)} ${task.error_message ?? ""} ${task.current_pid ?? ""}`.toLowerCase();

@@ -25,7 +25,11 @@ export class Viewer {
     this.element = element;
     this.#parts = parts;
     this.#scroller = parts.scroller;
-    this.#list = new VirtualList(this.#scroller, { rowHeight: ROW, make: makeRow, show: (row, at) => this.#show(row, at) });
+    this.#list = new VirtualList(this.#scroller, {
+      rowHeight: ROW,
+      make: makeRow,
+      show: (row, at) => this.#show(row, at),
+    });
     this.#view = new LineView(this.#log, () => this.#columns());
     this.#paint = inFrame(() => this.#draw());
     this.#unlisten = app.watch.listen(taskId, this.#paint);
@@ -116,7 +120,9 @@ export class Viewer {
       this.#following = this.#list.atEnd && !this.#view.paused;
       this.#showEnd();
     });
-    this.#scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && (this.#following = false), { passive: true });
+    this.#scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && (this.#following = false), {
+      passive: true,
+    });
     this.#scroller.addEventListener("click", (event) => this.#clicked(event));
     this.#scroller.addEventListener("keydown", (event) => this.#key(event));
   }
@@ -130,7 +136,12 @@ export class Viewer {
     only.hidden = !search.value;
     if (!this.#following && this.#view.count) this.#anchor = this.#top();
     try {
-      this.#view.setFilter({ text: search.value, only: this.#on("only"), out: this.#on("out"), err: this.#on("err") });
+      this.#view.setFilter({
+        text: search.value,
+        only: this.#on("only"),
+        out: this.#on("out"),
+        err: this.#on("err"),
+      });
       search.removeAttribute("aria-invalid");
     } catch {
       search.setAttribute("aria-invalid", "true");

@@ -14,7 +14,9 @@ export class Watch {
     link.on("gap", (gap) => this.#with(gap, (seat) => this.#gap(seat, gap)));
     link.on("started", (event) => this.#with(event, (seat) => this.#started(seat, event)));
     link.on("exited", (event) => this.#with(event, (seat) => this.#exited(seat, event)));
-    link.on("restarting", (event) => this.#note(event, KIND.note, `restart ${event.attempt} in ${event.restart_delay}`));
+    link.on("restarting", (event) =>
+      this.#note(event, KIND.note, `restart ${event.attempt} in ${event.restart_delay}`),
+    );
     link.on("errored", (event) => this.#note(event, KIND.bad, `gave up after ${many(event.exit_count, "exit")}`));
     link.on("queued", (event) => this.#note(event, KIND.note, `waits in the queue, position ${event.position}`));
     link.on("dequeued", (event) => this.#note(event, KIND.note, `left the queue: ${event.reason}`));

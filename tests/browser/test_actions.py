@@ -77,7 +77,7 @@ def test_id_force_and_retry_policy_go_with_the_start(page: Page, client: WsClien
     page.get_by_label("Force").check()
     page.get_by_label("A retry policy of its own").check()
     page.get_by_label("Delay before a restart").fill("1m30s")
-    page.get_by_label("Give up after so many exits").fill("4")
+    page.get_by_label("Give up at exits").fill("4")
     page.get_by_role("button", name="Start sleep").click()
     expect(page.locator(".pane h3")).to_have_text("my own")
     task = next(each for each in client.request("list")["tasks"] if each["task_id"] == "my own")

@@ -102,35 +102,33 @@ def test_a_server_that_is_killed_and_started_anew_is_found_again(context: Browse
             ]
 
 
-def test_where_a_token_is_wanted_the_page_asks_for_it(context: BrowserContext, daemon: Daemon) -> None:
-    let_in = []
-
-    def manifest(route) -> None:  # type: ignore[no-untyped-def]
-        if let_in:
-            answer = route.fetch()
-            route.fulfill(response=answer, json={**answer.json(), "session": {"role": "viewer"}})
-        else:
-            route.fulfill(status=401, body="a token is needed")
-
-    def session(route) -> None:  # type: ignore[no-untyped-def]
-        if route.request.headers.get("authorization") == "Bearer right":
-            let_in.append(True)
-            route.fulfill(status=204)
-        else:
-            route.fulfill(status=401)
-
-    with watched(context, "401") as page:
-        page.route("**/ws/manifest", manifest)
-        page.route("**/session", session)
+def test_where_a_token_is_wanted_the_page_asks_for_it_and_offers_what_the_role_may(
+    context: BrowserContext,
+) -> None:
+    tokens = [
+        {"name": "onlooker", "token": "a-token-for-looking", "role": "viewer"},
+        {"name": "boss", "token": "a-token-for-everything", "role": "admin"},
+    ]
+    with Daemon(auth={"tokens": tokens}, actions=ACTIONS) as daemon, watched(context, "401") as page:
         page.goto(f"http://{daemon.address}/")
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
         page.get_by_label("Token").fill("wrong")
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_have_text("The server does not know this token.")
-        page.get_by_label("Token").fill("right")
+        page.get_by_label("Token").fill("a-token-for-looking")
         page.get_by_role("button", name="Sign in").click()
         expect(page.locator("#connection")).to_have_text("Connected")
+        expect(page.locator("#who")).to_have_text("onlooker (viewer)")
         page.locator("#tab-actions").click()
         expect(page.get_by_role("button", name=re.compile("^Start"))).to_be_disabled()
         page.locator("#tab-pools").click()
+        expect(page.get_by_role("meter").first).to_be_visible()
         expect(page.get_by_role("button", name="Resize")).to_have_count(0)
+        assert "a-token" not in page.evaluate("JSON.stringify({...localStorage, c: document.cookie})")
+        page.reload()
+        expect(page.locator("#connection")).to_have_text("Connected")
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_label("Token").fill("a-token-for-everything")
+        page.keyboard.press("Enter")
+        page.locator("#tab-pools").click()
+        expect(page.get_by_role("button", name="Resize")).to_have_count(1 + len(ACTIONS))

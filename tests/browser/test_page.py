@@ -36,6 +36,7 @@ def test_every_view_is_readable_in_both_colours_and_names_everything(page: Page,
     busy(client)
     for task_id in ("data", "odd", "broken"):
         page.get_by_role("gridcell", name=task_id, exact=True).dblclick()
+        expect(page.locator(".pane h3", has_text=task_id)).to_be_visible()
     page.locator(".pane").first.locator(".fold.closed").click()
     expect(page.locator(".line.sub")).not_to_have_count(0)
     for scheme in ("light", "dark"):
