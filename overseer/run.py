@@ -88,9 +88,10 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         return 0
     try:
         config = load_config(os.environ.get("OVERSEER_CONFIG") or options.config)
+        # Before anything is said: it may start the program over.
+        secrets = withdraw_secrets(config.auth.variables, start_over=not options.check)
         for warning in config.warnings:
             _log.warning("%s", warning)
-        secrets = withdraw_secrets(config.auth.variables, start_over=not options.check)
         access = load_access(config, secrets)
         handlers = build_action_handlers(config)
         for advice in security_advice(config, asks=bool(access.tokens)):
@@ -112,7 +113,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="sticky-overseer",
         description="Runs, watches and streams processes over one WebSocket.",
         epilog="Environment: OVERSEER_CONFIG beats --config; OVERSEER_LISTEN, OVERSEER_DB, "
-        "OVERSEER_LOG_FILE and OVERSEER_TRUSTED_CIDRS beat what the file says.",
+        "OVERSEER_LOG_FILE and OVERSEER_TRUSTED_CIDRS beat what the file says. OVERSEER_TOKEN is an admin's "
+        "token, which clients must then present.",
         allow_abbrev=False,
         add_help=False,
     )

@@ -37,6 +37,7 @@ def test_a_token_is_nowhere_but_with_its_owner() -> None:
             auth=auth,
             log_file="events.jsonl",
             audit_file="audit.jsonl",
+            no_such_key=1,
             environment={"OVERSEER_TOKEN": MAIN, "CI_TOKEN": OTHER},
         ) as daemon,
         RawClient(address_of(daemon), headers=[("Authorization", f"Bearer {MAIN}")]) as client,
@@ -73,6 +74,7 @@ def test_a_token_is_nowhere_but_with_its_owner() -> None:
         for file in ("events.jsonl", "audit.jsonl"):
             everything.append((daemon.directory / file).read_text())
         everything.append(daemon.stderr)
+        assert daemon.stderr.count("no_such_key") == 1  # it started twice, and said everything once
         for secret in SECRETS:
             assert not [text for text in everything if secret in text]
         assert not Path(f"/proc/{daemon.pid}/environ").read_bytes().count(b"CI_TOKEN")
