@@ -24,6 +24,8 @@ from overseer.messages import (
     PoolInfoRequest,
     Purge,
     Purged,
+    Reload,
+    Reloaded,
     Replay,
     Request,
     Reset,
@@ -38,6 +40,7 @@ from overseer.messages import (
 from overseer.net.frames import Encoded
 from overseer.net.outbox import Outbox
 from overseer.net.session import Peer
+from overseer.reload import Reloader
 from overseer.security.audit import Audit
 from overseer.security.principal import Principal
 from overseer.security.throttle import RequestRate
@@ -62,6 +65,7 @@ class Session:
         on_lag: what subscriptions mean that do not say.
         manifest: makes the manifest document for somebody.
         audit: where requests that change something are recorded.
+        reloader: reads the configuration anew.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Session:
         on_lag: str,
         manifest: Callable[[Principal], Mapping[str, Any]],
         audit: Audit,
+        reloader: Reloader,
     ) -> None:
         self._hub = hub
         self._peer = peer
@@ -86,6 +91,7 @@ class Session:
         self._on_lag = "drop" if self._principal.role == "viewer" else ""
         self._manifest = manifest
         self._audit = audit
+        self._reloader = reloader
         self._client = Client(outbox, self._on_lag or on_lag, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
@@ -187,6 +193,9 @@ class Session:
                 self._reply(self._metrics(request))
             case ManifestRequest():
                 self._reply(ManifestReply(id=request.id, manifest=self._manifest(principal)))
+            case Reload():
+                changes = self._reloader.reload(dry_run=request.dry_run)
+                self._reply(Reloaded(id=request.id, dry_run=request.dry_run, **changes.as_fields()))
         return ""
 
     def _metrics(self, request: MetricsRequest) -> MetricsReply:

@@ -12,13 +12,14 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
 from overseer.actions import ActionHandler, ServiceHandler, describe_action
 from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
+from overseer.definitions import Current, Definitions
 from overseer.errors import NotPermittedError, RequestError, SubmitError
 from overseer.eventlog import EventLog
 from overseer.figures import ClientFigures, Figures, PoolFigures
@@ -72,8 +73,7 @@ class Hub:
         log: EventLog | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self._config = config
-        self._handlers = handlers
+        self._current = Current(Definitions(config, handlers))
         self._log = log or EventLog()
         self._lock = lock(Rank.HUB, "hub")
         self._timers = Timers()
@@ -84,7 +84,7 @@ class Hub:
         )
         self._table = TaskTable(config.history)
         self._runs = Runs(
-            config,
+            self._current,
             self._lock,
             self._table,
             self._pool,
@@ -94,8 +94,7 @@ class Hub:
             rng or random.Random(),
         )
         self._scheduler = Scheduler(
-            config,
-            handlers,
+            self._current,
             self._lock,
             self._table,
             self._pool,
@@ -105,8 +104,7 @@ class Hub:
             self._timers,
             self._log,
         )
-        self._stop_services = threading.Event()
-        self._services: list[threading.Thread] = []
+        self._services: dict[str, _Service] = {}
 
     def __repr__(self) -> str:
         return f"<Hub {len(self._table)} tasks, {self._table.in_use} in use, {len(self._clients)} clients>"
@@ -214,7 +212,7 @@ class Hub:
 
     def _checked(self, task_id: str, params: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
         """A driver's task is held to what holds for a client's; else no client could be told of it."""
-        limits = self._config.limits.message_limits()
+        limits = self._current.value.config.limits.message_limits()
         given = dict(params or {})
         try:
             for name in given:
@@ -276,8 +274,11 @@ class Hub:
             RequestError: there is no action of that name.
         """
         self._refuse_unknown(name, principal)
-        names = [name] if name else [each for each in self._handlers if principal.sees(each)]
-        return [describe_action(self._config, each, self._handlers[each]) for each in names]
+        config, handlers = self.definitions.config, self.definitions.handlers
+        if name and name not in handlers:  # it was removed this moment
+            raise RequestError(f"unknown action: {name}")
+        names = [name] if name else [each for each in handlers if principal.sees(each)]
+        return [describe_action(config, each, handlers[each]) for each in names]
 
     def pool_info(self, action: str = "", principal: Principal = ANYONE) -> PoolInfo:
         """The state of an action's pool, or of all.
@@ -337,10 +338,11 @@ class Hub:
         counters = self._metrics.counters()
         waits, runs = self._metrics.histograms()
         with self._lock:
-            tasks: dict[str, Counter[str]] = {action: Counter() for action in self._handlers}
+            actions = self._current.value.handlers
+            tasks: dict[str, Counter[str]] = {action: Counter() for action in actions}
             for task in self._table:
                 tasks.setdefault(task.action, Counter())[task.phase.name] += 1
-            pools = {action: _pool_figures(self._pool.info(action)) for action in self._handlers}
+            pools = {action: _pool_figures(self._pool.info(action)) for action in actions}
             pool = _pool_figures(self._pool.info())
         outboxes = [client.outbox for client in self._clients]
         lags = [outbox.lag for outbox in outboxes]
@@ -366,14 +368,39 @@ class Hub:
     def start_services(self) -> None:
         """Start the thread of each handler that is a service, and the timers'."""
         self._timers.start()
-        for name, handler in self._handlers.items():
-            if isinstance(handler, ServiceHandler):
-                # A daemon: one that ignores its stop event must not keep the process alive.
-                thread = threading.Thread(
-                    target=self._run_service, args=(name, handler), name=f"service-{name}", daemon=True
-                )
-                self._services.append(thread)
-                thread.start()
+        self._start_services(self.definitions.handlers)
+
+    @property
+    def definitions(self) -> Definitions:
+        """What it runs by now."""
+        return self._current.value
+
+    def redefine(self, definitions: Definitions) -> None:
+        """Go over to other definitions without stopping a task; one call at a time.
+
+        From now on they count for what starts. Tasks that are there, queued ones too, keep what they were
+        accepted with until they are reset. Pools: see :meth:`PoolManager.reconfigure`. Services of actions
+        whose handler is another one, or none, are told to stop, and new ones are started.
+
+        Raises:
+            RequestError: the server is shutting down.
+        """
+        self._scheduler.redefine(definitions)
+        handlers = definitions.handlers
+        gone = [name for name, each in self._services.items() if handlers.get(name) is not each.handler]
+        services = [self._services.pop(name) for name in gone]
+        for service in services:
+            service.stop.set()
+        _join(services, time.monotonic())
+        self._start_services(handlers)
+
+    def _start_services(self, handlers: Mapping[str, ActionHandler]) -> None:
+        for name, handler in handlers.items():
+            if isinstance(handler, ServiceHandler) and name not in self._services:
+                self._services[name] = service = _Service(name, handler, self)
+                service.thread.start()
+                if self._runs.closing:  # a shutdown came meanwhile, which may have looked before
+                    service.stop.set()
 
     def shutdown(self) -> bool:
         """Refuse new work, empty the queues, stop every task; whether all were gone in time.
@@ -383,11 +410,12 @@ class Hub:
         """
         with self._lock:
             self._runs.closing = True  # first, so that a service that is told cannot submit any more
-        self._stop_services.set()
+        services = list(self._services.values())
+        for service in services:
+            service.stop.set()
         told = time.monotonic()
         idle = self._scheduler.shutdown()
-        for thread in self._services:
-            thread.join(max(0.0, told + _SERVICE_GRACE - time.monotonic()))
+        _join(services, told)
         return idle
 
     @property
@@ -407,17 +435,34 @@ class Hub:
         """After the shutdown, when the last client is gone: end the timers' thread."""
         self._timers.close()
 
-    def _run_service(self, name: str, handler: ServiceHandler) -> None:
-        try:
-            handler.run_service(self._stop_services, self)
-        except BaseException:
-            _log.exception("action %s: its service failed", name)
-
     def _refuse_unknown(self, action: str, principal: Principal) -> None:
-        if action and action not in self._handlers:
+        if action and action not in self._current.value.handlers:
             raise RequestError(f"unknown action: {action}")
         if action and not principal.sees(action):
             raise NotPermittedError(f"unknown action: {action}")
+
+
+class _Service:
+    """The thread of a handler that is a service, and the event that tells it to return."""
+
+    def __init__(self, name: str, handler: ServiceHandler, submitter: Hub) -> None:
+        self.handler = handler
+        self.stop = threading.Event()
+
+        def run() -> None:
+            try:
+                handler.run_service(self.stop, submitter)
+            except BaseException:
+                _log.exception("action %s: its service failed", name)
+
+        # A daemon: one that ignores its stop event must not keep the process alive.
+        self.thread = threading.Thread(target=run, name=f"service-{name}", daemon=True)
+
+
+def _join(services: Iterable[_Service], told: float) -> None:
+    """Wait for services that were told to stop at this moment (monotonic); not for long."""
+    for service in services:
+        service.thread.join(max(0.0, told + _SERVICE_GRACE - time.monotonic()))
 
 
 def _pool_figures(info: PoolInfo) -> PoolFigures:

@@ -23,7 +23,7 @@ from overseer.locks import Rank, lock
 from overseer.messages import ExcessConfig, PoolConfig, PoolInfo, QueueItem
 from overseer.waiting import Queues
 
-__all__ = ["Admission", "Outcome", "PoolManager", "Requeued", "Resize", "Trim"]
+__all__ = ["Admission", "Outcome", "PoolManager", "Reconfigured", "Requeued", "Resize", "Trim"]
 
 
 class Outcome(Enum):
@@ -64,6 +64,14 @@ class Resize:
 
     admitted: tuple[str, ...] = ()
     trimmed: tuple[Trim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """The pools that have changed (``""`` for the global one), and ids that now run."""
+
+    changed: tuple[str, ...]
+    admitted: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +125,9 @@ class PoolManager:
         self._clock = clock
         self._lock = lock(Rank.POOL, "pool")  # guards everything below
         self._all = _Scope(global_pool.limit, global_pool.excess)
-        pools = {
-            action: PoolConfig(excess=global_pool.excess) if config is None else config
-            for action, config in action_pools.items()
-        }
+        pools = _own_pools(global_pool, action_pools)
+        # As configured, whatever has been changed since.
+        self._configured = (global_pool, pools)
         self._scopes = {action: _Scope(config.limit, config.excess) for action, config in pools.items()}
         self._slots: dict[str, _Slot] = {}  # in order of the starts
         self._queues = Queues(global_pool.queue, {action: config.queue for action, config in pools.items()})
@@ -272,6 +279,32 @@ class PoolManager:
                 trimmed = self._trim_locked(action, scope, old_limit)
             return Resize(self._admit_waiting_locked(), trimmed)
 
+    def reconfigure(
+        self, global_pool: PoolConfig, action_pools: Mapping[str, PoolConfig | None]
+    ) -> Reconfigured:
+        """Go over to another configuration. What is the same in both stays, as :meth:`resize` left it.
+
+        A lowered limit trims nothing: it counts for what comes. Actions that are gone keep their tasks, in
+        slots and in queues, and take no new ones.
+        """
+        with self._lock:
+            before, pools_before = self._configured
+            pools = _own_pools(global_pool, action_pools)
+            self._configured = (global_pool, pools)
+            changed = [""] if self._take_over_locked("", self._all, before, global_pool) else []
+            for action, config in pools.items():
+                scope = self._scopes.get(action)
+                if scope is None:
+                    self._scopes[action] = _Scope(config.limit, config.excess)
+                    self._queues.configure(action, config.queue)
+                    changed.append(action)
+                elif self._take_over_locked(action, scope, pools_before.get(action), config):
+                    changed.append(action)
+            for action in [action for action in self._scopes if action not in pools]:
+                if not self._scopes[action].running and self._queues.remove_queue(action):
+                    del self._scopes[action]
+            return Reconfigured(tuple(changed), self._admit_waiting_locked())
+
     def drain(self) -> tuple[str, ...]:
         """Shutdown: empty every queue and admit nothing any more; returns the ids that waited. Idempotent."""
         with self._lock:
@@ -300,6 +333,18 @@ class PoolManager:
         return PoolInfo(limit, running, len(items), queue_items)
 
     # All below expects the lock to be held.
+
+    def _take_over_locked(
+        self, action: str, scope: _Scope, before: PoolConfig | None, config: PoolConfig
+    ) -> bool:
+        """Apply what differs from ``before`` (None: everything); whether anything does."""
+        if before is None or before.limit != config.limit:
+            scope.limit = config.limit
+        if before is None or before.excess != config.excess:
+            scope.excess = config.excess
+        if before is None or before.queue != config.queue:
+            self._queues.configure(action, config.queue)
+        return before != config
 
     def _scope_locked(self, action: str) -> _Scope:
         return self._all if action == "" else self._scopes[action]
@@ -367,3 +412,12 @@ class PoolManager:
         for task_id in picked:
             self._mark_leaving_locked(task_id)
         return tuple(Trim(task_id, how.action == "requeue", float(how.grace)) for task_id in picked)
+
+
+def _own_pools(
+    global_pool: PoolConfig, action_pools: Mapping[str, PoolConfig | None]
+) -> Mapping[str, PoolConfig]:
+    return {
+        action: PoolConfig(excess=global_pool.excess) if config is None else config
+        for action, config in action_pools.items()
+    }

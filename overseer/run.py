@@ -20,7 +20,7 @@ from overseer.actions import ActionHandler, build_action_handlers, list_handlers
 from overseer.config import Config, Listen, load_config, parse_cidrs, parse_listen
 from overseer.dispatch import Session
 from overseer.documents import build_manifest, build_openapi
-from overseer.errors import OverseerError
+from overseer.errors import OverseerError, RequestError
 from overseer.eventlog import EventLog
 from overseer.hub import Hub
 from overseer.net.bytestream import SocketStream
@@ -32,6 +32,7 @@ from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.net.trust import AutomaticTrust, is_trusted
 from overseer.prometheus import Exposition
+from overseer.reload import Reloader
 from overseer.security.access import Access, load_access
 from overseer.security.advice import security_advice
 from overseer.security.audit import Audit
@@ -87,7 +88,8 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         print(schema_text(), end="")
         return 0
     try:
-        config = load_config(os.environ.get("OVERSEER_CONFIG") or options.config)
+        path = os.environ.get("OVERSEER_CONFIG") or options.config
+        config = load_config(path)
         # Before anything is said: it may start the program over.
         secrets = withdraw_secrets(config.auth.variables, start_over=not options.check)
         for warning in config.warnings:
@@ -99,7 +101,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         if options.check:
             print(f"{config.file or 'no file'}: fine, {len(handlers)} actions")
             return 0
-        return _Daemon(config, handlers, access, version).run()
+        return _Daemon(path, config, handlers, access, version).run()
     except OverseerError as error:
         print(f"sticky-overseer: {error}", file=sys.stderr)
     except OSError as error:
@@ -140,7 +142,12 @@ class _Daemon:
     """
 
     def __init__(
-        self, config: Config, handlers: Mapping[str, ActionHandler], access: Access, version: str
+        self,
+        path: str,
+        config: Config,
+        handlers: Mapping[str, ActionHandler],
+        access: Access,
+        version: str,
     ) -> None:
         self._config = config
         self._access = access
@@ -148,15 +155,17 @@ class _Daemon:
         self._log = EventLog(config.log_file)
         self._audit = Audit(config.audit_file)
         self._hub = Hub(config, handlers, self._log)
+        self._reloader = Reloader(path, self._hub, self._apply)
         # Apart from the hub's timers, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
         self._manager = Notifier()
+        self._terminal = _has_terminal()
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
             hurry=self._hub.hurry,
             reopen=self._reopen,
-            reload=access.certificates.reload if access.certificates else None,
+            reload=self._hang_up,
             reap=processes.reap_orphans,
         )
 
@@ -202,6 +211,37 @@ class _Daemon:
             self._manager.alive()
             self._timers.schedule(period, self._watch)
 
+    def _hang_up(self) -> None:
+        """SIGHUP: read everything anew, unless it means that the terminal we were started in is gone."""
+        if self._terminal and not _has_terminal():
+            self._signals.request_end()
+            return
+        # Not on the main thread, which must hear the next signal. A daemon: the server may end meanwhile.
+        threading.Thread(target=self._reload, name="reload", daemon=True).start()
+
+    def _reload(self) -> None:
+        self._manager.reloading()
+        if self._access.certificates is not None:
+            self._access.certificates.reload()
+        try:
+            changes = self._reloader.reload()
+            _log.info("configuration read anew: %s", changes)
+            for warning in changes.warnings:
+                _log.warning("%s", warning)
+            self._manager.ready(f"configuration read anew: {changes}")
+        except RequestError as error:
+            _log.error("the configuration stays as it was: %s", error.message)
+            self._manager.ready("the new configuration is broken; the one before counts")
+        except Exception:
+            _log.exception("reading the configuration anew failed")
+            self._manager.ready("reading the configuration anew failed")
+
+    def _apply(self, config: Config) -> None:
+        """Put into effect what the hub has no part in; called by the reloader."""
+        self._config = config
+        if isinstance(self._server, Server):
+            self._server.set_limits(_limits(config))
+
     def _reopen(self) -> None:
         self._log.reopen()
         self._audit.reopen()
@@ -212,13 +252,7 @@ class _Daemon:
         passed = passed_sockets()
         if passed:
             listen = Listen("unix" if passed[0].family == socket.AF_UNIX else "tcp")
-        limits = ConnectionLimits(
-            buffer=config.clients.buffer,
-            stall_timeout=config.clients.stall_timeout,
-            max_message=config.limits.max_message,
-            max_connections=config.limits.max_connections,
-            handshake_timeout=config.limits.handshake_timeout,
-        )
+        limits = _limits(config)
         if listen.kind == "stdio":
             return StdioServer(
                 *take_over_stdio(),
@@ -261,6 +295,7 @@ class _Daemon:
             on_lag=self._config.clients.on_lag,
             manifest=self._manifest,
             audit=self._audit,
+            reloader=self._reloader,
         )
 
     def _client_gone(self) -> None:
@@ -282,7 +317,7 @@ class _Daemon:
             "/asyncapi.json": lambda request: json_response(self._asyncapi(request)),
             "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
             "/healthz": healthz,
-            "/metrics": Exposition(self._hub, self._version, time.time()).answer,
+            "/metrics": Exposition(self._hub, self._version, time.time(), self._reloader.gauges).answer,
         }
 
     def _manifest(self, principal: Principal) -> dict[str, Any]:
@@ -322,6 +357,25 @@ class _Daemon:
             description=self._config.description,
             actions=self._hub.actions("", principal),
         )
+
+
+def _limits(config: Config) -> ConnectionLimits:
+    return ConnectionLimits(
+        buffer=config.clients.buffer,
+        stall_timeout=config.clients.stall_timeout,
+        max_message=config.limits.max_message,
+        max_connections=config.limits.max_connections,
+        handshake_timeout=config.limits.handshake_timeout,
+    )
+
+
+def _has_terminal() -> bool:
+    """Whether the process has a terminal that controls it, and it is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _written(address: tuple[str, int] | str) -> str:

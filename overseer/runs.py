@@ -26,7 +26,7 @@ from enum import Enum
 
 from overseer.actions import driver_failure
 from overseer.clients import Client, Clients, Mail
-from overseer.config import Config
+from overseer.definitions import Current
 from overseer.errors import OverseerError
 from overseer.locks import assert_none_held
 from overseer.messages import Dequeued, Error, Errored, Event, Exited, Queued, Restarting, Started
@@ -110,7 +110,7 @@ class Runs:
 
     def __init__(
         self,
-        config: Config,
+        current: Current,
         lock: threading.Lock,
         table: TaskTable,
         pool: PoolManager,
@@ -119,7 +119,7 @@ class Runs:
         timers: Timers,
         rng: random.Random,
     ) -> None:
-        self._config = config
+        self._current = current
         self._lock = lock  # the hub's
         # Notified when an id falls free, so that shutdown can wait for the last one.
         self._freed = threading.Condition(lock)
@@ -179,17 +179,17 @@ class Runs:
         """Have the driver start the run begun last; returns "" or, when it failed, what went wrong."""
         assert_none_held("launch")
         callbacks = _Callbacks(self, task, task.runs)
-        action = self._config.actions[task.action]
+        action = task.definition.config
         context = RunContext(
             task.id,
             uuid.uuid4().hex,
             StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
-            self._config.limits.max_line,
+            self._current.value.config.limits.max_line,
             callbacks.on_exited,
         )
         try:
             with run_context(context):
-                worker = task.handler.start(task.id, dict(task.params), callbacks.for_driver())
+                worker = task.definition.handler.start(task.id, dict(task.params), callbacks.for_driver())
             given: object = worker
             if not isinstance(given, Worker):
                 raise TypeError(f"start() returned {given!r}, which is no Worker")

@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from overseer.actions import ActionHandler, describe_action, driver_failure
+from overseer.actions import describe_action, driver_failure
 from overseer.clients import Clients, Mail
-from overseer.config import Config
+from overseer.definitions import Current, Definition, Definitions
 from overseer.errors import NotPermittedError, OverseerError, RequestError
 from overseer.eventlog import EventLog
 from overseer.messages import Dequeued, PoolInfo, PoolUpdated, Queued, RetryPolicy
@@ -43,8 +43,7 @@ class Scheduler:
 
     def __init__(
         self,
-        config: Config,
-        handlers: Mapping[str, ActionHandler],
+        current: Current,
         lock: threading.Lock,
         table: TaskTable,
         pool: PoolManager,
@@ -54,8 +53,7 @@ class Scheduler:
         timers: Timers,
         log: EventLog,
     ) -> None:
-        self._config = config
-        self._handlers = handlers
+        self._current = current
         self._lock = lock  # the hub's
         self._table = table
         self._pool = pool
@@ -65,19 +63,6 @@ class Scheduler:
         self._timers = timers
         self._log = log
         self._expiry: Timer | None = None  # for the queued item that grows too old next; hub's lock
-
-    def handler(self, action: str, principal: Principal) -> ActionHandler:
-        """The handler of an action.
-
-        Raises:
-            RequestError: there is no such action, or ``principal`` may not know of it.
-        """
-        handler = self._handlers.get(action)
-        if handler is None:
-            raise RequestError(f"unknown action: {action}")
-        if not principal.sees(action):
-            raise NotPermittedError(f"unknown action: {action}")
-        return handler
 
     def start(
         self,
@@ -90,29 +75,25 @@ class Scheduler:
         requester: Requester,
     ) -> str:
         """See :meth:`overseer.hub.Hub.start`."""
-        handler = self.handler(action, requester.principal)
-        if self._config.actions[action].strict_params:
-            self._refuse_undeclared(action, handler, params)
-        try:
-            handler.validate(dict(params))
-        except OverseerError as error:
-            raise RequestError(str(error)) from None
-        except Exception as error:
-            _log.exception("action %s: the driver failed to validate parameters", action)
-            raise RequestError(f"the driver failed: {driver_failure(error)}") from None
-        task = Task(
-            task_id or str(uuid.uuid4()),
-            action,
-            handler,
-            params,
-            effective_policy(retry_policy, self._config.retry_for(action)),
-            self._dedupe(action, handler, params),
-            self._metrics,
-            self._log,
-            requester,
-        )
-        with Mail() as mail, self._lock:
-            outcome = self._admit_locked(mail, task, force, on_lag)
+        while True:
+            definitions = self._current.value
+            definition = self._checked(definitions, action, params, requester.principal)
+            task = Task(
+                task_id or str(uuid.uuid4()),
+                action,
+                definition,
+                params,
+                effective_policy(retry_policy, definitions.config.retry_for(action)),
+                self._dedupe(definitions, definition, params),
+                self._metrics,
+                self._log,
+                requester,
+                retry_policy,
+            )
+            with Mail() as mail, self._lock:
+                if self._current.value is definitions:  # else it was reloaded meanwhile: once more
+                    outcome = self._admit_locked(mail, task, force, on_lag)
+                    break
         if outcome is Outcome.RUNNING:
             problem = self._runs.launch(task, Launch.FIRST)
             if problem:
@@ -130,14 +111,28 @@ class Scheduler:
 
     def reset(self, task_id: str, requester: Requester) -> None:
         """See :meth:`overseer.hub.Hub.reset`."""
-        with self._lock:
-            task = self._table.find(task_id, requester.principal)
-            self._refuse_closing_locked()
-            if task.phase is not Phase.ERRORED:
-                raise RequestError("task is not errored")
-            self._table.refuse_taken(task.id, task.dedupe)
-            task.requester = requester
-            self._runs.reset_locked(task)
+        while True:
+            with self._lock:
+                task = self._errored_locked(task_id, requester.principal)
+                definitions = self._current.value
+            # An action that was reloaded since is taken as it is now: who resets a task has mended it.
+            fresh: Definition | None = None
+            if definitions.handlers.get(task.action) is not task.definition.handler:
+                fresh = self._checked(definitions, task.action, task.params, requester.principal)
+                dedupe = self._dedupe(definitions, fresh, task.params)
+            with self._lock:
+                if self._current.value is not definitions:
+                    continue
+                if self._errored_locked(task_id, requester.principal) is not task:
+                    continue
+                self._table.refuse_taken(task.id, task.dedupe if fresh is None else dedupe)
+                if fresh is not None:
+                    task.definition, task.dedupe = fresh, dedupe
+                    policy = definitions.config.retry_for(task.action)
+                    task.policy = effective_policy(task.asked_policy, policy)
+                task.requester = requester
+                self._runs.reset_locked(task)
+                break
         problem = self._runs.launch(task, Launch.RESET)
         if problem:
             raise RequestError(problem)
@@ -185,7 +180,7 @@ class Scheduler:
                 if worker is not None:
                     workers.append(worker)
                 if task.phase.in_use:
-                    longest = max(longest, self._config.actions[task.action].stop_grace)
+                    longest = max(longest, task.definition.config.stop_grace)
         for worker in workers:
             worker.stop()
         if self._runs.wait_for_the_end(longest + _KILL_S):
@@ -200,8 +195,68 @@ class Scheduler:
 
     @property
     def longest_grace(self) -> float:
-        """The longest ``stop_grace`` of all actions, in seconds."""
-        return max((action.stop_grace for action in self._config.actions.values()), default=0.0)
+        """The longest ``stop_grace`` of the tasks there are, in seconds."""
+        with self._lock:
+            graces = [task.definition.config.stop_grace for task in self._table if task.phase.in_use]
+        return max(graces, default=0.0)
+
+    def redefine(self, definitions: Definitions) -> None:
+        """Go over to other definitions; see :meth:`overseer.hub.Hub.redefine`."""
+        config = definitions.config
+        with Mail() as mail, self._lock:
+            self._refuse_closing_locked()
+            self._metrics.know(definitions.handlers)
+            changed = self._pool.reconfigure(
+                config.task_pool, {name: config.actions[name].task_pool for name in definitions.handlers}
+            )
+            self._current.value = definitions
+            self._table.history = config.history
+            self._runs.prune_locked()
+            self._runs.admit_locked(changed.admitted)
+            self._watch_queues_locked()
+            for action in changed.changed:
+                self._announce_pool_locked(mail, PoolUpdated(action=action, pool=self._pool.info(action)))
+        self._runs.launch_later(changed.admitted)
+
+    def _errored_locked(self, task_id: str, principal: Principal) -> Task:
+        """The task, which can be reset.
+
+        Raises:
+            RequestError: it cannot.
+        """
+        task = self._table.find(task_id, principal)
+        self._refuse_closing_locked()
+        if task.phase is not Phase.ERRORED:
+            raise RequestError("task is not errored")
+        return task
+
+    def _checked(
+        self, definitions: Definitions, action: str, params: Mapping[str, str], principal: Principal
+    ) -> Definition:
+        """The definition of an action, which takes these parameters.
+
+        Raises:
+            RequestError: it does not, there is no such action, or ``principal`` may not know of it.
+        """
+        if action not in definitions.handlers:
+            raise RequestError(f"unknown action: {action}")
+        if not principal.sees(action):
+            raise NotPermittedError(f"unknown action: {action}")
+        definition = definitions.of(action)
+        if definition.config.strict_params:
+            declared = describe_action(definitions.config, action, definition.handler).params
+            for name in params:
+                if name not in declared:
+                    known = ", ".join(declared) or "none"
+                    raise RequestError(f"unknown parameter {name!r}; {action} has: {known}")
+        try:
+            definition.handler.validate(dict(params))
+        except OverseerError as error:
+            raise RequestError(str(error)) from None
+        except Exception as error:
+            _log.exception("action %s: the driver failed to validate parameters", action)
+            raise RequestError(f"the driver failed: {driver_failure(error)}") from None
+        return definition
 
     def hurry(self) -> None:
         """Have a shutdown kill what still runs, whatever its grace, and wait for no client."""
@@ -225,22 +280,16 @@ class Scheduler:
         for client in limited:
             mail.send(client, replace(event, pool=self._pool.info("", client.principal.scope)))
 
-    def _refuse_undeclared(self, action: str, handler: ActionHandler, params: Mapping[str, str]) -> None:
-        declared = describe_action(self._config, action, handler).params
-        for name in params:
-            if name not in declared:
-                known = ", ".join(declared) or "none"
-                raise RequestError(f"unknown parameter {name!r}; {action} has: {known}")
-
     def _refuse_closing_locked(self) -> None:
         if self._runs.closing:
             raise RequestError("the overseer is shutting down")
 
     def _dedupe(
-        self, action: str, handler: ActionHandler, params: Mapping[str, str]
+        self, definitions: Definitions, definition: Definition, params: Mapping[str, str]
     ) -> tuple[str, ...] | None:
         """What makes the task the same as another: its action and the values of the action's dedupe_key."""
-        info = describe_action(self._config, action, handler)
+        action = definition.config.name
+        info = describe_action(definitions.config, action, definition.handler)
         if not info.dedupe_key:
             return None
         defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}

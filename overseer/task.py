@@ -15,8 +15,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from overseer.actions import ActionHandler
 from overseer.clients import Client
+from overseer.definitions import Definition
 from overseer.eventlog import EventLog
 from overseer.locks import Rank, lock
 from overseer.messages import RetryPolicy, TaskInfo, TaskMetrics, encode
@@ -96,13 +96,14 @@ class Task:
 
     id: str
     action: str
-    handler: ActionHandler
+    definition: Definition
     params: Mapping[str, str]
     policy: RetryPolicy | None  # what brings it back; None: nothing does
     dedupe: tuple[str, ...] | None  # what makes it the same as another, None: nothing does
     metrics: Metrics
     log: EventLog
     requester: Requester = field(default_factory=Requester)
+    asked_policy: RetryPolicy | None = None  # the one that its start gave
     phase: Phase = Phase.STARTING
     created_at: datetime = field(default_factory=now)
     queued_at: datetime | None = None

@@ -30,7 +30,7 @@ class TaskTable:
     """The tasks of a hub; every method expects the hub's lock to be held."""
 
     def __init__(self, history: HistoryConfig) -> None:
-        self._history = history
+        self.history = history  # replaced by a reload
         self._tasks: dict[str, Task] = {}
         self._in_use: set[str] = set()
         self._duplicates: dict[tuple[str, ...], str] = {}  # dedupe key to the id in use that has it
@@ -136,8 +136,8 @@ class TaskTable:
         """Forget finished tasks that are too many or too old; returns the seconds until the next is due."""
         now = time.monotonic()
         due = [
-            self._prune(self._finished, self._history.age, self._history.tasks, now),
-            self._prune(self._errored, max(self._history.age, _ERRORED_AGE), None, now),
+            self._prune(self._finished, self.history.age, self.history.tasks, now),
+            self._prune(self._errored, max(self.history.age, _ERRORED_AGE), None, now),
         ]
         return min((wait for wait in due if wait is not None), default=None)
 

@@ -154,6 +154,23 @@ class Queues:
         dues = (self._due(queue) for queue in self._queues.values())
         return min((due for due in dues if due is not None), default=None)
 
+    def configure(self, action: str, config: QueueConfig | None) -> None:
+        """Give a queue another config, or the global config with ``""``; an action not known gets a queue."""
+        if not action:
+            self._default = config or QueueConfig()
+        elif action in self._queues:
+            self._queues[action].config = config
+        else:
+            self._queues[action] = _Queue(config)
+
+    def remove_queue(self, action: str) -> bool:
+        """Remove the queue of an action if nothing waits in it or counts against it."""
+        queue = self._queues[action]
+        if queue.items or queue.taken:
+            return False
+        del self._queues[action]
+        return True
+
     def resize(self, action: str, size: int) -> None:
         """Set the size of one queue, or of the global config for ``""``; a positive one also turns it on."""
         old = self._config(self._queues[action]) if action else self._default

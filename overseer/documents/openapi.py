@@ -25,6 +25,7 @@ _ORDER = (
     "unsubscribe",
     "metrics",
     "manifest",
+    "reload",
 )
 
 

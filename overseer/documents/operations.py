@@ -24,6 +24,8 @@ from overseer.messages import (
     Purge,
     Purged,
     Queued,
+    Reload,
+    Reloaded,
     Replay,
     Request,
     Reset,
@@ -139,5 +141,16 @@ OPERATIONS = (
         "unknown action or task the answer has none of global, action and task.",
     ),
     Operation("get_manifest", ManifestRequest, "Get the manifest", success=(ManifestReply,)),
+    Operation(
+        "reload_config",
+        Reload,
+        "Reload the configuration",
+        success=(Reloaded,),
+        broadcast=(PoolUpdated,),
+        subscribers=(Started,),
+        notes="When anything is wrong with the file, the answer is an error that says what and where, and "
+        "nothing changes. Each pool that changes is announced by pool_updated; a lowered limit stops nobody, "
+        "a raised one starts waiting tasks.",
+    ),
 )
 """One for each request. Every one of them may also be answered by an error."""

@@ -47,6 +47,7 @@ __all__ = [
     "PoolUpdated",
     "Purged",
     "Queued",
+    "Reloaded",
     "Restarting",
     "Started",
     "Subscribed",
@@ -274,6 +275,37 @@ class ManifestReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What the configuration file says now is in effect; or, with dry_run, would be.
+
+    A task keeps the definition of its action that it was accepted with, until it is reset.
+    """
+
+    type: ClassVar[str] = "reloaded"
+    delivery: ClassVar[Delivery] = Delivery.DIRECT
+    id: Annotated[str, Wire(TEXT, _ID)]
+    dry_run: Annotated[bool, Wire(BOOLEAN, "Whether nothing was changed", omit=True)] = False
+    added: Annotated[tuple[str, ...], Wire(ListOf(TEXT), "Actions that are new", omit=True)] = ()
+    changed: Annotated[
+        tuple[str, ...],
+        Wire(ListOf(TEXT), "Actions that differ, in themselves or in what they take over", omit=True),
+    ] = ()
+    removed: Annotated[
+        tuple[str, ...], Wire(ListOf(TEXT), "Actions that can no longer be started", omit=True)
+    ] = ()
+    settings: Annotated[
+        tuple[str, ...], Wire(ListOf(TEXT), "Keys at the top of the file that differ", omit=True)
+    ] = ()
+    restart_needed: Annotated[
+        tuple[str, ...],
+        Wire(ListOf(TEXT), "Keys that differ, and count only when the server is started anew", omit=True),
+    ] = ()
+    warnings: Annotated[
+        tuple[str, ...], Wire(ListOf(TEXT), "What is probably not meant so, with file and line", omit=True)
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """A request was refused; the connection stays open."""
 
@@ -315,6 +347,7 @@ Event: TypeAlias = (
     | Unsubscribed
     | MetricsReply
     | ManifestReply
+    | Reloaded
     | Error
     | Gap
 )
@@ -338,6 +371,7 @@ EVENTS: Mapping[str, type[Event]] = {
         Unsubscribed,
         MetricsReply,
         ManifestReply,
+        Reloaded,
         Error,
         Gap,
     )

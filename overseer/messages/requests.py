@@ -19,6 +19,7 @@ __all__ = [
     "MetricsRequest",
     "PoolInfoRequest",
     "Purge",
+    "Reload",
     "Replay",
     "Request",
     "Reset",
@@ -206,6 +207,15 @@ class ManifestRequest:
     id: Annotated[str, Wire(REQUEST_ID, _ID)]
 
 
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Read the configuration file anew and put it into effect, without stopping a task."""
+
+    type: ClassVar[str] = "reload"
+    id: Annotated[str, Wire(REQUEST_ID, _ID)]
+    dry_run: Annotated[bool, Wire(BOOLEAN, "Only say what would change", omit=True)] = False
+
+
 Request: TypeAlias = (
     Start
     | Stop
@@ -220,6 +230,7 @@ Request: TypeAlias = (
     | Purge
     | MetricsRequest
     | ManifestRequest
+    | Reload
 )
 
 REQUESTS: Mapping[str, type[Request]] = {
@@ -238,6 +249,7 @@ REQUESTS: Mapping[str, type[Request]] = {
         Purge,
         MetricsRequest,
         ManifestRequest,
+        Reload,
     )
 }
 """Every request by its ``type``, in the order the documents list them."""

@@ -89,6 +89,10 @@ class Server:
         """(host, port), with the port that was chosen for 0, or the Unix socket's path."""
         return self._listener.address
 
+    def set_limits(self, limits: ConnectionLimits) -> None:
+        """Bounds of the connections to come; those there are keep theirs."""
+        self._limits = self._service.limits = limits
+
     def start(self) -> None:
         """Begin to accept; the address is taken since construction.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from overseer.eventlog import EventLog
-from overseer.messages import Purge, Request, Reset, SetPool, Start, Stop, dump, to_plain
+from overseer.messages import Purge, Reload, Request, Reset, SetPool, Start, Stop, dump, to_plain
 from overseer.net.session import Peer
 from overseer.timestamps import format_timestamp, now
 
 __all__ = ["Audit"]
 
-_RECORDED = (Start, Stop, Reset, SetPool, Purge)
+_RECORDED = (Start, Stop, Reset, SetPool, Purge, Reload)
 
 
 class Audit:
@@ -40,7 +40,7 @@ class Audit:
     def record(
         self, peer: Peer, request: Request, *, allowed: bool, error: str = "", task_id: str = ""
     ) -> None:
-        """Record a request that has been dealt with; other requests than those five are let pass."""
+        """Record a request that has been dealt with; other requests than those are let pass."""
         if not self._file.enabled or not isinstance(request, _RECORDED):
             return
         line: dict[str, Any] = {

@@ -25,6 +25,7 @@ NEEDS: Mapping[str, str] = {
     "reset": "operator",
     "set_pool": "admin",
     "purge": "admin",
+    "reload": "admin",
 }
 """The role that each request needs; one that is not here needs ``admin``."""
 
@@ -62,6 +63,8 @@ class Principal:
             return f"not permitted: {request} needs the role {needed}, and yours is {self.role}"
         if request in _ABOUT_POOLS and not action and self.actions is not None:
             return f"not permitted: {request} without an action concerns all actions, and yours are limited"
+        if request == "reload" and self.actions is not None:
+            return "not permitted: reload concerns all actions, and yours are limited"
         return ""
 
 

@@ -47,6 +47,7 @@ _LEAST: dict[str, dict[str, Any]] = {
     "unsubscribe": {"task_id": "t"},
     "metrics": {},
     "manifest": {},
+    "reload": {"dry_run": True},
 }
 
 

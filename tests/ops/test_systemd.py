@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -53,9 +54,8 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 def test_it_says_when_it_is_ready_alive_and_ending(manager: Manager) -> None:
     environment = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "100000"}
-    with Daemon(
-        environment=environment, actions={"env": ENVIRONMENT, "slow": shell("true", stop_grace=7)}
-    ) as daemon:
+    actions = {"env": ENVIRONMENT, "slow": shell("exec sleep 60", stop_grace=7)}
+    with Daemon(environment=environment, actions=actions) as daemon:
         ready = manager.hear()
         assert ready == {"READY": "1", "STATUS": f"listening on {daemon.address}"}
         began = time.monotonic()
@@ -63,7 +63,11 @@ def test_it_says_when_it_is_ready_alive_and_ending(manager: Manager) -> None:
         assert time.monotonic() - began < 2
         with daemon.connect() as client:
             lines = [output["data"] for output in client.run("env")[1]]
+            client.request("start", action="slow")
         assert not [line for line in lines if line.startswith(("NOTIFY_", "WATCHDOG_", "LISTEN_"))]
+        daemon.process.send_signal(signal.SIGHUP)
+        assert manager.hear_until("RELOADING")["MONOTONIC_USEC"].isdigit()
+        assert manager.hear_until("READY")["STATUS"] == "configuration read anew: nothing has changed"
         daemon.stop()
         assert manager.hear_until("STOPPING")["EXTEND_TIMEOUT_USEC"] == "12000000"
 

@@ -173,6 +173,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "unsubscribe_task",
         "get_metrics",
         "get_manifest",
+        "reload_config",
     ]
     assert {operation["send"] for operation in operations.values()} == set(REQUESTS)
     for operation in operations.values():
@@ -198,7 +199,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 12
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 13
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -215,6 +216,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-unsubscribe",
         "ws-metrics",
         "ws-manifest",
+        "ws-reload",
         "start-echo",
         "start-greet",
     ]

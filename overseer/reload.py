@@ -1,0 +1,183 @@
+"""Reading the configuration anew while the server runs.
+
+Everything is loaded and built first; only when nothing is wrong is it put in place, in one step under the
+hub's lock. What did not change stays as it is: the handlers of such actions with whatever they remember,
+and pools whose settings in the file are the same, also where a ``set_pool`` has changed them since.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from overseer.actions import ActionHandler, build_action_handlers
+from overseer.config import Config, load_config
+from overseer.config.schema import keys_of
+from overseer.definitions import Definitions
+from overseer.errors import OverseerError, RequestError
+from overseer.hub import Hub
+from overseer.locks import Rank, lock
+
+__all__ = ["Changes", "Reloader", "compare"]
+
+_log = logging.getLogger(__name__)
+
+# Of the keys at the top, those that a reload puts into effect; ``actions`` apart. The others are about
+# sockets, files and who may come in, which are set up once.
+_LIVE = frozenset(("name", "description", "version", "task_pool", "retry", "clients", "history", "limits"))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How one configuration differs from another; all in the order of the file.
+
+    ``added``, ``changed`` and ``removed`` are actions, ``settings`` keys at the top that count at once,
+    ``restart_needed`` those that count only after a restart. ``warnings`` are those of the new file.
+    """
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    restart_needed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def as_fields(self) -> dict[str, tuple[str, ...]]:
+        """The fields, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def __str__(self) -> str:
+        parts = [
+            f"{what} {', '.join(names)}"
+            for what, names in (
+                ("added", self.added),
+                ("changed", self.changed),
+                ("removed", self.removed),
+                ("settings", self.settings),
+                ("only after a restart:", self.restart_needed),
+            )
+            if names
+        ]
+        return "; ".join(parts) or "nothing has changed"
+
+
+def compare(old: Config, new: Config) -> Changes:
+    """What a reload from ``old`` to ``new`` changes.
+
+    An action has changed as well when what it takes over from the top level has.
+    """
+    differing = [
+        key.name
+        for key in keys_of(Config)
+        if key.name != "actions" and not _same(getattr(old, key.name), getattr(new, key.name))
+    ]
+    return Changes(
+        added=tuple(name for name in new.actions if name not in old.actions),
+        changed=tuple(
+            name
+            for name in new.actions
+            if name in old.actions and not _same(_effective(old, name), _effective(new, name))
+        ),
+        removed=tuple(name for name in old.actions if name not in new.actions),
+        settings=tuple(name for name in differing if name in _LIVE),
+        restart_needed=tuple(name for name in differing if name not in _LIVE),
+        warnings=new.warnings,
+    )
+
+
+class Reloader:
+    """Replaces a running server's configuration by what the file says now; safe from any thread.
+
+    Args:
+        path: the file.
+        hub: what to give it to.
+        apply: called with the new configuration after the hub has it, to see to the rest.
+    """
+
+    def __init__(self, path: str, hub: Hub, apply: Callable[[Config], None]) -> None:
+        self._path = path
+        self._hub = hub
+        self._apply = apply
+        # One reload at a time; notified when one is over.
+        self._turn = threading.Condition(lock(Rank.LEAF, "reload"))
+        self._busy = False
+        # For monitoring: whether the last reload went well, and when the last one did (seconds since 1970).
+        self._well = True
+        self._last = time.time()
+
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """What monitoring is told: names to meanings and values."""
+        return {
+            "config_last_reload_successful": ("Whether the last reload went well", float(self._well)),
+            "config_last_reload_success_timestamp_seconds": (
+                "When the configuration that counts was read, in seconds since 1970",
+                self._last,
+            ),
+        }
+
+    def reload(self, *, dry_run: bool = False) -> Changes:
+        """Read the file, and put it into effect unless ``dry_run``; returns what changes.
+
+        Raises:
+            RequestError: the file cannot be used, and why; nothing has changed.
+        """
+        with self._turn:
+            self._turn.wait_for(lambda: not self._busy)
+            self._busy = True
+        well = dry_run and self._well  # a dry run says nothing about what counts
+        try:
+            changes = self._reload(dry_run)
+            well = well or not dry_run
+            return changes
+        except OverseerError as error:
+            raise RequestError(str(error)) from None
+        except OSError as error:
+            raise RequestError(f"{error.filename or self._path}: {error.strerror or error}") from None
+        finally:
+            with self._turn:
+                self._well = well
+                self._busy = False
+                self._turn.notify()
+
+    def _reload(self, dry_run: bool) -> Changes:
+        new = load_config(self._path)
+        if not new.file:
+            raise RequestError(f"{self._path}: no such file")
+        old = self._hub.definitions
+        changes = compare(old.config, new)
+        handlers = self._handlers(old, new, {*changes.added, *changes.changed})
+        if not dry_run:
+            self._hub.redefine(Definitions(new, handlers))
+            self._apply(new)
+            self._last = time.time()
+        return changes
+
+    def _handlers(self, old: Definitions, new: Config, wanted: set[str]) -> Mapping[str, ActionHandler]:
+        subset = {name: action for name, action in new.actions.items() if name in wanted}
+        built = build_action_handlers(replace(new, actions=subset))
+        return {name: built[name] if name in wanted else old.handlers[name] for name in new.actions}
+
+
+def _effective(config: Config, action: str) -> tuple[Any, ...]:
+    return config.actions[action], config.retry_for(action), config.pool_for(action)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality that tells ``1.10`` from ``1.1`` in a driver's raw settings: their texts count."""
+    return one == other and repr(one) == repr(other) and _texts(one) == _texts(other)
+
+
+def _texts(value: Any) -> Any:
+    """The texts of the numbers in an action's raw settings."""
+    if isinstance(value, tuple):
+        return [_texts(each) for each in value]
+    if isinstance(value, list):
+        return [_texts(each) for each in value]
+    if isinstance(value, dict):
+        return [(name, _texts(each)) for name, each in value.items()]
+    raw = getattr(value, "config", None)
+    return str(value) if raw is None else _texts(raw)
