@@ -20,7 +20,7 @@ from tests.faults.support import FaultDaemon, Held, address_of, alive, deaf, wai
 from tests.harness import ROOT, Daemon, WsClient, shell
 from tests.net.rawclient import CONTINUATION, PING, PONG, TEXT, RawClient, RawSocket, frame, upgrade_request
 
-STALL = 1.5
+STALL = 1.2
 # More than the kernel takes for a client that does not read (some megabytes), and the buffer.
 LINES = 3000
 # Long lines with their numbers; how far it has come is seen in a file, whoever reads or not.
@@ -40,7 +40,7 @@ def server() -> Iterator[FaultDaemon]:
         "echo": shell("echo hi"),
         "sleep": shell("exec sleep 60"),
     }
-    limits = {"handshake_timeout": "1s", "max_connections": 40}
+    limits = {"handshake_timeout": "500ms", "max_connections": 40}
     clients = {"buffer": "256KiB", "stall_timeout": f"{STALL}s"}
     # Pings that come soon; the rest of the program is as ever.
     program = Path(__file__).parent / "quick_pings.py"
@@ -226,7 +226,7 @@ def test_half_a_handshake_ends_in_time(daemon: Daemon, sent: bytes) -> None:
         half.send_raw(sent)
         begun = time.monotonic()
         assert half.at_end(timeout=8)
-        assert time.monotonic() - begun > 0.5
+        assert time.monotonic() - begun > 0.4
 
 
 BROKEN = {

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.support import FaultDaemon, wait_until
-from tests.harness import shell
+from tests.faults.support import wait_until
+from tests.harness import Daemon, shell
 
 ACTIONS = {"echo": shell("echo hi"), "many": shell("seq 1 5000")}
 
 
 def test_a_full_disk_costs_one_warning() -> None:
-    with FaultDaemon(actions=ACTIONS, log_file="/dev/full") as daemon, daemon.connect() as client:
+    with Daemon(actions=ACTIONS, log_file="/dev/full") as daemon, daemon.connect() as client:
         for _ in range(20):
             client.run("echo")
         daemon.wait_stderr("No space left")
@@ -28,7 +28,7 @@ def test_a_full_disk_costs_one_warning() -> None:
 
 def test_a_disk_that_was_full_for_a_while_leaves_whole_lines_only(tmp_path: Path) -> None:
     path = tmp_path / "events"
-    with FaultDaemon(actions=ACTIONS, log_file=str(path)) as daemon, daemon.connect() as client:
+    with Daemon(actions=ACTIONS, log_file=str(path)) as daemon, daemon.connect() as client:
         client.run("echo")
         wait_until(lambda: path.exists() and path.stat().st_size > 0)
         _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE)
@@ -62,7 +62,7 @@ def test_a_log_that_vanished_comes_back_with_sigusr1(tmp_path: Path) -> None:
     directory = tmp_path / "logs"
     directory.mkdir()
     path = directory / "events"
-    with FaultDaemon(actions=ACTIONS, log_file=str(path)) as daemon, daemon.connect() as client:
+    with Daemon(actions=ACTIONS, log_file=str(path)) as daemon, daemon.connect() as client:
         client.run("echo")
         path.unlink()
         client.run("echo", task_id="nowhere")
@@ -90,7 +90,7 @@ def test_a_disk_that_never_answers_holds_up_no_task_and_hardly_the_end(tmp_path:
     os.mkfifo(path)
     stuck = os.open(path, os.O_RDWR)  # a reader that reads nothing
     try:
-        with FaultDaemon(actions=ACTIONS, log_file=str(path)) as daemon, daemon.connect() as client:
+        with Daemon(actions=ACTIONS, log_file=str(path)) as daemon, daemon.connect() as client:
             for _ in range(3):  # far more than a pipe holds
                 _, outputs, _ = client.run("many")
                 assert len(outputs) == 5000
@@ -105,7 +105,7 @@ def test_a_disk_that_never_answers_holds_up_no_task_and_hardly_the_end(tmp_path:
 @pytest.mark.parametrize("signals", [50])
 def test_reopening_again_and_again_under_load_loses_nothing(tmp_path: Path, signals: int) -> None:
     path = tmp_path / "events"
-    with FaultDaemon(actions=ACTIONS, log_file=str(path)) as daemon, daemon.connect() as client:
+    with Daemon(actions=ACTIONS, log_file=str(path)) as daemon, daemon.connect() as client:
         client.send("start", action="many", task_id="t")
         for number in range(signals):
             if path.exists():

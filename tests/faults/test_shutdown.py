@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.support import FaultDaemon, deaf, gone
+from tests.faults.support import deaf, gone
 from tests.harness import Daemon, WsClient, shell
 
 GRACE = 1.0
@@ -33,7 +33,7 @@ ACTIONS = {
 
 @pytest.fixture
 def daemon() -> Iterator[Daemon]:
-    daemon = FaultDaemon(actions=ACTIONS, clients={"stall_timeout": "60s", "buffer": "256KiB"})
+    daemon = Daemon(actions=ACTIONS, clients={"stall_timeout": "60s", "buffer": "256KiB"})
     daemon.start()
     try:
         yield daemon
