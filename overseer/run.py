@@ -305,8 +305,11 @@ class _Daemon:
             self._hub.wait_until_idle()
             self._signals.request_end()
 
-        # A daemon: a signal may end the server first.
-        threading.Thread(target=wait, name="stdio-end", daemon=True).start()
+        try:
+            # A daemon: a signal may end the server first.
+            threading.Thread(target=wait, name="stdio-end", daemon=True).start()
+        except RuntimeError:  # no more threads to be had; the client's own has little left to do
+            wait()
 
     def _routes(self) -> dict[str, Route]:
         def healthz(request: Request) -> Response:

@@ -72,6 +72,21 @@ def test_without_descriptors_a_start_is_refused_and_clients_are_served(
     client.expect("exited", task_id="there already")
 
 
+@pytest.mark.parametrize("spare", range(12))
+def test_with_a_few_descriptors_a_start_works_or_is_refused_and_leaves_nothing(
+    server: FaultDaemon, client: WsClient, spare: int
+) -> None:
+    """Wherever in the middle of a start they run out."""
+    with limited(server, resource.RLIMIT_NOFILE, descriptors(server) + spare):
+        replies = [client.request("start", action="sleep") for _ in range(4)]
+        assert {reply["type"] for reply in replies} <= {"started", "error"}
+    started = [reply["task_id"] for reply in replies if reply["type"] == "started"]
+    for task_id in started:
+        client.send("stop", task_id=task_id)
+    for task_id in started:
+        client.expect("exited", task_id=task_id)
+
+
 def test_without_descriptors_a_stop_still_works(server: FaultDaemon, client: WsClient) -> None:
     started = client.request("start", action="sleep", task_id="stopped")
     with limited(server, resource.RLIMIT_NOFILE, 3):
@@ -114,8 +129,11 @@ def cpu_seconds(daemon: FaultDaemon) -> float:
 
 
 @contextmanager
-def no_more_processes(daemon: FaultDaemon) -> Iterator[None]:
-    """Neither a process nor a thread can be made by the user that the server runs as."""
+def no_more_processes(daemon: FaultDaemon, allowed: int = 1) -> Iterator[None]:
+    """Neither a process nor a thread can be made by the user that the server runs as.
+
+    Or until there are as many as ``allowed``, threads of the server and the guardian included.
+    """
 
     def limit(soft: str) -> None:
         # By a program that may: it has to be that same user.
@@ -123,7 +141,7 @@ def no_more_processes(daemon: FaultDaemon) -> Iterator[None]:
         subprocess.run(command, check=True, timeout=10)
 
     _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    limit("1")
+    limit(str(allowed))
     try:
         yield
     finally:
@@ -155,6 +173,27 @@ def test_without_processes_or_threads_a_start_is_refused_and_a_task_errors_by_it
             client.expect("errored", task_id="r")
         (task,) = [task for task in client.request("list")["tasks"] if task["task_id"] == "r"]
         assert task["state"] == "errored"
+    poor.must_be_idle()
+
+
+@pytest.mark.parametrize("spare", [1, 2, 3, 4])
+def test_with_a_few_only_a_start_works_or_is_refused_and_leaves_nothing(
+    poor: FaultDaemon, spare: int
+) -> None:
+    """The process can be made but not the threads that read from it, or only one of the two, and so on."""
+    with poor.connect() as client:
+        in_use = len(list(Path(f"/proc/{poor.pid}/task").iterdir())) + 1  # the guardian
+        with no_more_processes(poor, in_use + spare):
+            replies = [client.request("start", action="sleep")["type"] for _ in range(5)]
+            assert set(replies) <= {"started", "error"}
+            assert "error" in replies
+            tasks = client.request("list")["tasks"]
+            running = [task for task in tasks if task.get("worker_state") == "running"]
+            assert len(running) == replies.count("started")
+            for task in running:
+                client.send("stop", task_id=task["task_id"])
+            for task in running:
+                client.expect("exited", task_id=task["task_id"])
     poor.must_be_idle()
 
 
