@@ -1,6 +1,6 @@
 // Every message in and out, as it went over the wire, and a place to send one by hand.
 
-import { fill, h, iconButton, inFrame, setText } from "./dom.js";
+import { fill, flip, h, iconButton, inFrame, setText } from "./dom.js";
 import { clock, count, many } from "./format.js";
 import { plain } from "./ansi.js";
 import { jsonRows } from "./json.js";
@@ -66,9 +66,7 @@ export class Console {
     const toggle = (text, title, act, on = false) => {
       const button = h("button.toggle", { type: "button", "aria-pressed": String(on), title }, text);
       button.addEventListener("click", () => {
-        const next = button.getAttribute("aria-pressed") !== "true";
-        button.setAttribute("aria-pressed", String(next));
-        act(next);
+        act(flip(button));
         this.#draw();
       });
       return button;

@@ -52,6 +52,15 @@ export function iconButton(name, label, onclick, { text = "", key = "", kind = "
   return h(`button.${kind}`, { type: "button", title, "aria-label": text ? null : label, onclick }, icon(name), text);
 }
 
+/** Whether a toggle is pressed. */
+export const isPressed = (button) => button.getAttribute("aria-pressed") === "true";
+
+/** Press or release a toggle; returns whether it is pressed now. */
+export function flip(button) {
+  button.setAttribute("aria-pressed", String(!isPressed(button)));
+  return isPressed(button);
+}
+
 /** Set a text only when it differs, so that nothing is laid out again for nothing. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;

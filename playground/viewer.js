@@ -1,6 +1,6 @@
 // The output of one task: a head with its state, tools to search and filter, and the lines.
 
-import { download, fill, icon, inFrame, setIcon, setText } from "./dom.js";
+import { download, fill, flip, icon, inFrame, isPressed, setIcon, setText } from "./dom.js";
 import { clock, count, many } from "./format.js";
 import { buildPane } from "./pane.js";
 import { LineView } from "./lineview.js";
@@ -33,6 +33,8 @@ export class Viewer {
     this.#view = new LineView(this.#log, () => this.#columns());
     this.#paint = inFrame(() => this.#draw());
     this.#unlisten = app.watch.listen(taskId, this.#paint);
+    this.#resized = new ResizeObserver(this.#paint); // the end stays in sight
+    this.#resized.observe(this.#scroller);
     this.#listen(close);
     this.showTask();
     this.#paint();
@@ -44,12 +46,15 @@ export class Viewer {
   #list;
   #paint;
   #unlisten;
+  #resized;
   #scroller;
   #times;
   #following = true;
+  #lastTop = 0; // where the lines were scrolled to when last looked at
   #cursor = -1; // number of the line that keys act on
   #anchor = -1; // line to be at the top again once a new filter is through
   #goal = null; // {number, middle}: the line to be seen once the list has its new length
+  #seek = 0; // 1: the next match is wanted, -1: the one before
   #shownState = "";
   #parts;
 
@@ -63,6 +68,7 @@ export class Viewer {
 
   destroy() {
     this.#unlisten();
+    this.#resized.disconnect();
     this.#list.destroy();
     this.element.remove();
   }
@@ -103,11 +109,6 @@ export class Viewer {
       event.preventDefault();
       event.stopPropagation();
     });
-    const flip = (button) => {
-      const on = button.getAttribute("aria-pressed") !== "true";
-      button.setAttribute("aria-pressed", String(on));
-      return on;
-    };
     for (const button of [only, out, err]) button.addEventListener("click", () => (flip(button), this.#refilter()));
     time.addEventListener("click", () => {
       this.#times = flip(time);
@@ -117,7 +118,11 @@ export class Viewer {
     });
     pause.addEventListener("click", () => this.#pause(flip(pause)));
     this.#scroller.addEventListener("scroll", () => {
-      this.#following = this.#list.atEnd && !this.#view.paused;
+      // Who scrolls up leaves the end; a box that becomes smaller does not.
+      const { scrollTop } = this.#scroller;
+      if (this.#list.atEnd) this.#following = !this.#view.paused;
+      else if (scrollTop < this.#lastTop) this.#following = false;
+      this.#lastTop = scrollTop;
       this.#showEnd();
     });
     this.#scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && (this.#following = false), {
@@ -127,21 +132,13 @@ export class Viewer {
     this.#scroller.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  #on(name) {
-    return this.#parts[name].getAttribute("aria-pressed") === "true";
-  }
-
   #refilter() {
-    const { search, found, only } = this.#parts;
+    const { search, found, only, out, err } = this.#parts;
     only.hidden = !search.value;
     if (!this.#following && this.#view.count) this.#anchor = this.#top();
     try {
-      this.#view.setFilter({
-        text: search.value,
-        only: this.#on("only"),
-        out: this.#on("out"),
-        err: this.#on("err"),
-      });
+      const [hide, withOut, withErr] = [only, out, err].map(isPressed);
+      this.#view.setFilter({ text: search.value, only: hide, out: withOut, err: withErr });
       search.removeAttribute("aria-invalid");
     } catch {
       search.setAttribute("aria-invalid", "true");
@@ -169,11 +166,14 @@ export class Viewer {
   #draw() {
     const { more, removed } = this.#view.update();
     this.#list.setCount(this.#view.count);
-    if (this.#following) this.#list.toEnd();
-    else if (this.#anchor >= 0) {
+    if (this.#following) {
+      this.#list.toEnd();
+      this.#lastTop = this.#scroller.scrollTop;
+    } else if (this.#anchor >= 0) {
       this.#scroller.scrollTop = this.#view.indexOf(this.#anchor) * ROW;
       if (!more) this.#anchor = -1;
     } else if (removed) this.#scroller.scrollTop -= removed * ROW;
+    if (this.#seek && !more) this.#found();
     if (this.#goal) this.#list.reveal(this.#view.indexOf(this.#goal.number), this.#goal);
     this.#goal = null;
     this.#list.paintNow();
@@ -241,17 +241,20 @@ export class Viewer {
     this.#paint();
   }
 
+  // Go to the next line that matches, once all lines have been looked at.
   #next(backwards) {
-    const from = this.#cursor >= 0 ? this.#cursor : this.#view.count ? this.#top() - 1 : -1;
-    const number = this.#view.find(from, backwards);
-    if (number >= 0) this.#moveTo(number);
+    this.#seek = backwards ? -1 : 1;
+    this.#paint();
   }
 
-  #moveTo(number) {
+  #found() {
+    const from = this.#cursor >= 0 ? this.#cursor : this.#view.count ? this.#top() - 1 : -1;
+    const number = this.#view.find(from, this.#seek < 0);
+    this.#seek = 0;
+    if (number < 0) return;
     this.#following = false;
     this.#cursor = number;
     this.#goal = { number, middle: true };
-    this.#paint();
   }
 
   #step(by) {

@@ -114,6 +114,9 @@ def test_pausing_keeps_the_place_while_lines_come(page: Page, client: WsClient, 
         pane.locator(".to-end").click()
         expect(pane.locator(".line.out").last).to_have_text("60")
         expect(pane.locator(".to-end")).to_be_hidden()
+        page.get_by_role("separator").press("ArrowDown")
+        expect(pane.locator(".to-end")).to_be_hidden()
+        expect(pane.locator(".line.out").last).to_be_in_viewport()
 
 
 MEASURE = (Path(__file__).parent / "measure.js").read_text()

@@ -76,6 +76,7 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(page: Page, client: WsClien
     page.get_by_role("gridcell", name="data", exact=True).click()
     page.get_by_role("button", name="Output").click()
     expect(page.locator(".pane .line.out").first).to_be_in_viewport()
+    expect(page.locator(".to-end")).to_be_hidden()
     page.get_by_role("button", name="Back").click()
     expect(page.get_by_role("grid")).to_be_visible()
 
