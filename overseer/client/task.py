@@ -84,6 +84,16 @@ class Task:
         for item in self._items(timeout):
             yield to_output(item) if isinstance(item, tuple) else item
 
+    def batches(self, timeout: float | None = None) -> Iterator[list[Event]]:
+        """As :meth:`events`, but as many at once as are there: for who flushes when there are no more."""
+        follower = self._follower
+        for items in take(follower.inbox, lambda: follower.over, timeout, f"task {self.id}"):
+            events = [to_output(item) if isinstance(item, tuple) else item for item in items]
+            items.clear()
+            yield events
+        if follower.failure is not None:
+            raise follower.failure
+
     def lines(self, stream: str = "", timeout: float | None = None) -> Iterator[str]:
         """The lines of its output without their ends, until the task is over.
 
@@ -155,8 +165,11 @@ class Task:
             raise follower.failure
 
 
-def iterate(inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: str) -> Iterator[Item]:
-    """The items of an inbox as they come, until it is empty and ``over()`` (called under the lock)."""
+def take(inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: str) -> Iterator[list[Item]]:
+    """What is in an inbox, some at a time, until it is empty and ``over()`` (called under the lock).
+
+    A list that was handed out is the caller's; what it still holds when this is closed goes back.
+    """
     taken: list[Item] = []
     with inbox.came:
         inbox.enter_locked()
@@ -168,8 +181,17 @@ def iterate(inbox: Inbox, over: Callable[[], bool], timeout: float | None, what:
                 taken = inbox.take_locked(_AT_ONCE)
             if not taken:
                 return
-            taken.reverse()
+            yield taken
+    finally:
+        inbox.leave(taken)
+
+
+def iterate(inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: str) -> Iterator[Item]:
+    """The items of an inbox one by one; those that were not reached when this is closed stay there."""
+    for taken in take(inbox, over, timeout, what):
+        taken.reverse()
+        try:
             while taken:
                 yield taken.pop()
-    finally:
-        inbox.leave(taken[::-1])
+        finally:
+            taken.reverse()

@@ -142,7 +142,7 @@ def _shake_hands(
         raise
     except OSError as error:
         raise ConnectFailedError(f"{address.url} broke off the connection: {_why(error)}") from None
-    raise ConnectFailedError(_refusal(address, status, words), status)
+    raise ConnectFailedError(_refusal(address, status, words, b"\r\nAuthorization: " in request), status)
 
 
 def _may_be_http(data: bytes) -> bool:
@@ -177,12 +177,15 @@ def _words(connected: socket.socket, body: bytes, headers: dict[str, str], deadl
     return line if line.isprintable() else ""
 
 
-def _refusal(address: Address, status: int, words: str) -> str:
+def _refusal(address: Address, status: int, words: str, had_token: bool) -> str:
     said = f": {words}" if words else ""
     if status == 401:
-        return f"{address.url} asks for a token, or for another one (401){said}"
+        return f"{address.url} {'does not know this token' if had_token else 'wants a token'} (401)"
     if status == 403:
-        return f"{address.url} refuses this machine (403){said or ': it is not in its trusted_cidrs'}"
+        reason = said or ": it is not in the server's trusted_cidrs or auth.unix"
+        return f"{address.url} refuses this machine or user (403){reason}"
+    if status == 429:
+        return f"{address.url} takes no token now (429): too many wrong ones came from here"
     if status == 503:
         return f"{address.url} takes no more connections now (503){said}"
     return f"{address.url} is no overseer's address: it answered {status}; an overseer listens at /ws"

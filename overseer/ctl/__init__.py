@@ -1,4 +1,4 @@
-"""overseerctl, the command-line client of a running server."""
+"""overseerctl, the command-line client of a running server; it sits on :mod:`overseer.client`."""
 
 from overseer.ctl.command import main
 

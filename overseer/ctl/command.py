@@ -3,148 +3,68 @@
 from __future__ import annotations
 
 import argparse
-import os
-import ssl
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, TypeVar
 
-from overseer.client.address import DEFAULT_URL, parse_url
-from overseer.ctl.link import CannotConnectError, Link, LinkLostError
-from overseer.ctl.listing import fetch_tasks, show_tasks
-from overseer.ctl.run import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, run
-from overseer.ctl.terminal import print_text, say
+from overseer.client import Client, ClientError, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
+from overseer.ctl.listing import action_lines, actions_table, pool_lines, tasks_table
+from overseer.ctl.parser import make_parser
+from overseer.ctl.run import refusal, run
+from overseer.ctl.settings import Settings
+from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, EXIT_TIMEOUT, of_exit
+from overseer.ctl.terminal import Progress, Style, plain, print_json, print_text, say, width
 from overseer.errors import OverseerError
-from overseer.timestamps import now
+from overseer.messages import to_plain
+from overseer.timestamps import now, parse_timestamp
 
 __all__ = ["main"]
 
-_EXITS = """\
-exit status:
-  the task's own; 128 + the signal's number when a signal ended it
-  1    the server refused, or took the task out of its queue
-  2    wrong usage
-  125  no connection, or none any more: how the task ended is not known
-  130  left by a second Ctrl-C, or stopped before it ran
-"""
+Options = argparse.Namespace
+_T = TypeVar("_T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run overseerctl with these arguments (default: the process's) and return its exit status."""
-    parser = _parser()
+    parser, commands = make_parser()
     options, extra = parser.parse_known_args(argv)
     # argparse takes KEY=VALUE in one block only; those after an option are as good.
-    if wrong := [text for text in extra if options.command != "run" or text.startswith("-")]:
+    takes_params = options.command in ("run", "start")
+    if wrong := [text for text in extra if not takes_params or text.startswith("-")]:
         parser.error(f"unknown argument: {wrong[0]}")
-    url = _setting(options, "url") or DEFAULT_URL
     try:
-        address = parse_url(url)
-        token = _token(_setting(options, "token"))
-        tls = _tls(_setting(options, "ca"), _setting(options, "cert"), _setting(options, "key"))
-        if options.command == "run":
-            params = _params([*options.params, *extra])
+        settings = Settings(options)
+        if takes_params:
+            options.params = _params([*options.params, *extra])
+        if getattr(options, "since", None) is not None:
+            options.since = _time(options.since)
     except OverseerError as error:
+        if options.command == "__complete":
+            return 0
         parser.error(str(error))
     try:
-        with Link(address, token, tls) as link:
-            if options.command == "run":
-                return run(link, options.action, params, options.id, options.force)
-            tasks = fetch_tasks(link)
-    except (CannotConnectError, LinkLostError) as error:
+        if options.command == "completion":
+            from overseer.ctl.completion import SCRIPTS
+
+            print_text(SCRIPTS[options.shell])
+            return 0
+        if options.command == "__complete":
+            return _complete(settings, options.words, commands, parser)
+        if options.command == "run":
+            return run(settings, options.action, options.params, options.id, options.force, options.json)
+        with settings.connect() as client:
+            return _COMMANDS[options.command](client, options)
+    except RefusedError as error:
+        say(refusal(error))
+        return EXIT_REFUSED
+    except (ClientError, OverseerError) as error:
         say(str(error))
         return EXIT_LOST
-    except OverseerError as error:
-        say(str(error))
-        return EXIT_REFUSED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    if text := show_tasks(tasks, now(), as_json=options.json):
-        print_text(text)
-    else:
-        say("no tasks")
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    connection = argparse.ArgumentParser(add_help=False)
-    connection.add_argument(
-        "--url",
-        default=argparse.SUPPRESS,  # so that it may stand before the command as well as after
-        help=f"the server: ws://HOST:PORT/ws, wss://..., http(s)://... or unix:PATH "
-        f"(default: $OVERSEER_URL, else {DEFAULT_URL})",
-    )
-    for name, metavar, text in (
-        (
-            "token",
-            "TOKEN",
-            "who you are; better set as $OVERSEER_TOKEN, for command lines can be seen by all",
-        ),
-        (
-            "ca",
-            "FILE",
-            "certificates that a wss:// server's must come from (default: $OVERSEER_CA, else the system's)",
-        ),
-        ("cert", "FILE", "your own certificate, where the server asks for one (default: $OVERSEER_CERT)"),
-        ("key", "FILE", "its key, if it is in another file (default: $OVERSEER_KEY)"),
-    ):
-        connection.add_argument(f"--{name}", metavar=metavar, default=argparse.SUPPRESS, help=text)
-    parser = argparse.ArgumentParser(
-        prog="overseerctl",
-        description="Talks to a running sticky-overseer.",
-        epilog=_EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[connection],
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser(
-        "run",
-        help="start a task, show its output and exit with its exit code",
-        description="Start a task on the server, show its output as it comes, and exit with its exit code. "
-        "Ctrl-C stops the task.",
-        epilog=_EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[connection],
-        allow_abbrev=False,
-    )
-    command.add_argument("action", metavar="ACTION", help="an action of the server's config")
-    command.add_argument("params", metavar="KEY=VALUE", nargs="*", help="a parameter of the action")
-    command.add_argument("--id", default="", metavar="TASK_ID", help="the task's id (default: a random one)")
-    command.add_argument("--force", action="store_true", help="displace a queued task if the queue is full")
-    command = commands.add_parser(
-        "list",
-        help="show the server's tasks",
-        description="Show the server's tasks.",
-        parents=[connection],
-        allow_abbrev=False,
-    )
-    command.add_argument("--json", action="store_true", help="as the server says it, a JSON array")
-    return parser
-
-
-def _setting(options: argparse.Namespace, name: str) -> str:
-    """What an option says or, without it, its variable; "" for neither."""
-    given = getattr(options, name, None)
-    return given if given is not None else os.environ.get(f"OVERSEER_{name.upper()}", "")
-
-
-def _token(text: str) -> str:
-    if not (text.isascii() and text.isprintable()) or " " in text:
-        raise OverseerError("the token holds characters that no token has (blanks, or other than ASCII)")
-    return text
-
-
-def _tls(ca: str, cert: str, key: str) -> ssl.SSLContext | None:
-    """What to trust and to present; None: the system's certificates and nothing."""
-    if not ca and not cert:
-        return None
-    file = ca
-    try:
-        context = ssl.create_default_context(cafile=ca or None)
-        if cert:
-            file = cert
-            context.load_cert_chain(cert, key or None)
-    except OSError as error:
-        raise OverseerError(f"cannot use {file}: {error.strerror or error}") from None
-    return context
 
 
 def _params(pairs: Sequence[str]) -> dict[str, str]:
@@ -157,3 +77,271 @@ def _params(pairs: Sequence[str]) -> dict[str, str]:
             raise OverseerError(f"the parameter {name!r} is given twice")
         params[name] = value
     return params
+
+
+def _time(text: str) -> datetime:
+    try:
+        return parse_timestamp(text)
+    except ValueError:
+        raise OverseerError(f"a time is written like 2026-03-14T09:26:53Z, not {text!r}") from None
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    print_text("".join(line + "\n" for line in lines))
+
+
+# -- tasks
+
+
+def _start(client: Client, options: Options) -> int:
+    task = client.start(options.action, options.params, task_id=options.id, force=options.force)
+    if options.json:
+        print_json({"task_id": task.id, "state": task.state})
+    else:
+        print_text(f"{plain(task.id)}\n")
+        if task.state == "queued":
+            say("it waits in the queue; overseerctl wait waits for its end")
+    return 0
+
+
+def _stop(client: Client, options: Options) -> int:
+    tasks = [client.subscribe(task_id) for task_id in options.tasks] if options.wait else []
+    stopped = _each(options.tasks, client.stop)
+    for task in tasks:
+        _await(task, None)
+    if options.json:
+        print_json({"stopped": list(stopped)})
+    return 0 if len(stopped) == len(options.tasks) else EXIT_REFUSED
+
+
+def _reset(client: Client, options: Options) -> int:
+    started = _each(options.tasks, client.reset)
+    if options.json:
+        print_json([to_plain(event) for event in started.values()])
+    return 0 if len(started) == len(options.tasks) else EXIT_REFUSED
+
+
+def _each(task_ids: Sequence[str], ask: Callable[[str], _T]) -> dict[str, _T]:
+    """Ask for every task, saying which are refused; the answers for the others."""
+    answers = {}
+    for task_id in task_ids:
+        try:
+            answers[task_id] = ask(task_id)
+        except RefusedError as error:
+            say(f"{plain(task_id)}: {error}")
+    return answers
+
+
+def _list(client: Client, options: Options) -> int:
+    tasks = client.tasks(options.since)
+    if options.json:
+        print_json([to_plain(task) for task in tasks])
+    elif tasks:
+        style = Style(getattr(options, "color", "auto"), sys.stdout)
+        _print_lines(tasks_table(tasks, now(), style, width() if sys.stdout.isatty() else None))
+    else:
+        say("no tasks")
+    return 0
+
+
+def _await(task: Task, deadline: float | None) -> None:
+    """Wait for its end, and show that on a terminal."""
+    shown = Progress(lambda: f"waiting for task {plain(task.id)}, which is {task.state}")
+    with shown, suppress(TaskNotRunError):
+        task.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+
+
+def _wait(client: Client, options: Options) -> int:
+    deadline = None if options.timeout is None else time.monotonic() + options.timeout
+    tasks = [client.subscribe(task_id) for task_id in options.tasks]
+    statuses = []
+    ended: list[dict[str, Any]] = []
+    for task in tasks:
+        try:
+            _await(task, deadline)
+        except ReplyTimeoutError as error:
+            say(str(error))
+            return EXIT_TIMEOUT
+        statuses.append(of_exit(task.exit) or (1 if task.state == "errored" else 0))
+        ended.append(
+            {
+                "task_id": task.id,
+                "state": task.state,
+                "exited": None if task.exit is None else to_plain(task.exit),
+            }
+        )
+    if options.json:
+        print_json(ended)
+    return next((status for status in statuses if status), 0)
+
+
+def _tail(client: Client, options: Options) -> int:
+    from overseer.ctl.tail import Printer, tail
+
+    task_ids = list(dict.fromkeys(options.tasks))
+    if not task_ids:
+        task_ids = [task.task_id for task in client.tasks() if task.worker_state == "running"]
+        if not task_ids:
+            say("no task runs; overseerctl list shows those that did")
+            return 0
+    style = Style(getattr(options, "color", "auto"), sys.stdout)
+    printer = Printer(task_ids, style, as_json=options.json, timestamps=options.timestamps)
+    return tail(client, task_ids, printer, lines=options.lines, follow=options.follow)
+
+
+def _replay(client: Client, options: Options) -> int:
+    from overseer.ctl.tail import Printer, replay
+
+    style = Style(getattr(options, "color", "auto"), sys.stdout)
+    printer = Printer([options.task], style, as_json=options.json, timestamps=options.timestamps)
+    return replay(client, options.task, printer, options.since_seq, options.since)
+
+
+def _events(client: Client, options: Options) -> int:
+    from overseer.ctl.tail import events
+
+    return events(client, options.tasks)
+
+
+def _top(client: Client, options: Options) -> int:
+    from overseer.ctl.top import top
+
+    if options.json:
+        keys = {"tasks": [to_plain(task) for task in client.tasks()], "pool": to_plain(client.pool())}
+        counted = client.metrics()
+        print_json({**keys, "metrics": None if counted is None else to_plain(counted)})
+        return 0
+    return top(client, Style(getattr(options, "color", "auto"), sys.stdout), options.interval)
+
+
+# -- actions, pools, counters
+
+
+def _actions(client: Client, options: Options) -> int:
+    actions = client.actions(options.action)
+    if options.json:
+        print_json([to_plain(action) for action in actions])
+    elif options.action:
+        _print_lines(action_lines(actions[0]))
+    elif actions:
+        _print_lines(actions_table(actions))
+    else:
+        say("no actions; the server's config names them")
+    return 0
+
+
+def _pool(client: Client, options: Options) -> int:
+    pool = client.pool(options.action)
+    if options.json:
+        print_json(to_plain(pool))
+    else:
+        _print_lines(pool_lines(options.action, pool, now()))
+    return 0
+
+
+def _set_pool(client: Client, options: Options) -> int:
+    given = {"action": options.excess, "order": options.order, "grace": options.grace}
+    excess = {name: value for name, value in given.items() if value is not None}
+    if options.limit is None and options.queue_size is None and not excess:
+        say("say what to change: --limit, --queue-size, --excess, --order or --grace")
+        return 2
+    pool = client.set_pool(
+        options.action, limit=options.limit, queue_size=options.queue_size, excess=excess or None
+    )
+    if options.json:
+        print_json(to_plain(pool))
+    else:
+        _print_lines(pool_lines(options.action, pool, now()))
+    return 0
+
+
+def _purge(client: Client, options: Options) -> int:
+    count = client.purge(options.action)
+    if options.json:
+        print_json({"count": count})
+    else:
+        print_text(f"{count} taken out of the queue\n")
+    return 0
+
+
+def _metrics(client: Client, options: Options) -> int:
+    counted = client.metrics(options.action, task_id=options.task)
+    if counted is None:
+        what = f"task {options.task}" if options.task else f"action {options.action}"
+        say(f"no counters: the server knows no {plain(what)}")
+        return EXIT_REFUSED
+    values = to_plain(counted)
+    if options.json:
+        print_json(values)
+    else:
+        size = max(map(len, values))
+        _print_lines([f"{name:<{size}}  {'-' if value is None else value}" for name, value in values.items()])
+    return 0
+
+
+def _reload(client: Client, options: Options) -> int:
+    reloaded = to_plain(client.reload(dry_run=options.dry_run))
+    if options.json:
+        print_json(reloaded)
+        return 0
+    lists = {name: value for name, value in reloaded.items() if isinstance(value, list | tuple) and value}
+    _print_lines(
+        [f"{name.replace('_', ' ')}: {', '.join(map(plain, value))}" for name, value in lists.items()]
+    )
+    if not lists:
+        say("nothing has changed")
+    return 0
+
+
+def _check(client: Client, options: Options) -> int:
+    began = time.monotonic()
+    pool, actions = client.pool(), client.actions()
+    seconds = round(time.monotonic() - began, 4)
+    answer = {
+        "ok": True,
+        "actions": len(actions),
+        "running": pool.running,
+        "waiting": pool.queue_depth,
+        "seconds": seconds,
+    }
+    if options.json:
+        print_json(answer)
+    else:
+        print_text(
+            f"ok: {len(actions)} actions, {pool.running} running, {pool.queue_depth} waiting, "
+            f"answered in {seconds * 1000:.1f} ms\n"
+        )
+    return 0
+
+
+def _complete(
+    settings: Settings, words: Sequence[str], commands: argparse.Action, parser: argparse.ArgumentParser
+) -> int:
+    from overseer.ctl.completion import candidates
+
+    def connect() -> Client:
+        return settings.connect(timeout=1.0, reconnect=0)
+
+    given = words[1:] if words[:1] == ["--"] else words
+    _print_lines(list(candidates(given, commands, parser, connect)))
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[Client, Options], int]] = {
+    "start": _start,
+    "stop": _stop,
+    "reset": _reset,
+    "list": _list,
+    "wait": _wait,
+    "tail": _tail,
+    "replay": _replay,
+    "events": _events,
+    "top": _top,
+    "actions": _actions,
+    "pool": _pool,
+    "set-pool": _set_pool,
+    "purge": _purge,
+    "metrics": _metrics,
+    "reload": _reload,
+    "check": _check,
+}

@@ -1,77 +1,107 @@
-"""``overseerctl list``: the tasks of a server, as a table or as JSON."""
+"""What a server answers, as a table for people or as JSON for programs."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from overseer.ctl.link import Link
-from overseer.errors import OverseerError
-from overseer.timestamps import parse_timestamp
+from overseer.ctl.terminal import Style, plain, table
+from overseer.durations import format_duration
+from overseer.messages import ActionInfo, PoolInfo, TaskInfo
 
-__all__ = ["fetch_tasks", "show_tasks"]
+__all__ = ["action_lines", "actions_table", "pool_lines", "shown_state", "tasks_table"]
 
-Task = dict[str, Any]
-_HEADINGS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE")
+_TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE")
 
 
-def fetch_tasks(link: Link) -> list[Task]:
-    """All tasks the server knows. Raises OverseerError with the server's own words when it refuses."""
-    link.send({"type": "list", "id": "list"})
-    while True:
-        reply = link.receive()
-        if reply is None or reply.get("id") != "list":
-            continue  # a broadcast
-        if reply.get("type") != "tasks":
-            raise OverseerError(str(reply.get("message", "the server refused")))
-        tasks: list[Task] = reply["tasks"]
-        return tasks
+def tasks_table(
+    tasks: Sequence[TaskInfo], moment: datetime, style: Style, columns: int | None = None
+) -> list[str]:
+    """A heading and a line for each task; ``moment`` is now."""
+    lines = table([_TASKS, *(_row(task, moment) for task in tasks)], columns)
+    if not style.on:
+        return lines
+    start = lines[0].find("STATE")
+    end = lines[0].find("PID")
+    if start < 0 or end < 0:
+        return lines
+    coloured = [line[:start] + style.state(line[start:end]) + line[end:] for line in lines[1:]]
+    return [style.paint(lines[0], "1"), *coloured]
 
 
-def show_tasks(tasks: Sequence[Task], moment: datetime, *, as_json: bool) -> str:
-    """The text to print, with its last newline; "" for a table without tasks. ``moment`` is now."""
-    if as_json:
-        return json.dumps(tasks, indent=2, ensure_ascii=False) + "\n"
-    if not tasks:
-        return ""
-    return _table([_HEADINGS, *(_row(task, moment) for task in tasks)])
+def shown_state(task: TaskInfo) -> str:
+    """``active`` says little: whether it runs does."""
+    if task.state != "active":
+        return task.state
+    return "running" if task.worker_state == "running" else "exited"
 
 
-def _row(task: Task, moment: datetime) -> tuple[str, ...]:
-    running = task.get("worker_state") == "running"
-    state = task["state"]
-    if state == "active":
-        state = "running" if running else "exited"
-    since = task.get("last_started_at") if running else task.get("last_exited_at")
-    code = task.get("last_exit_code")
+def _row(task: TaskInfo, moment: datetime) -> tuple[str, ...]:
+    running = task.worker_state == "running"
+    since = task.last_started_at if running else task.last_exited_at
     return (
-        _plain(task["task_id"]),
-        _plain(task["action"]),
-        state,
-        str(task["current_pid"]) if running and task.get("current_pid") else "-",
-        str(task.get("restart_count", 0)),
-        "-" if code is None else str(code),
-        _ago(since or task.get("queued_at") or task["created_at"], moment),
+        _name(task.task_id),
+        _name(task.action),
+        shown_state(task),
+        str(task.current_pid) if running and task.current_pid else "-",
+        str(task.restart_count),
+        "-" if task.last_exit_code is None else str(task.last_exit_code),
+        _ago(since or task.queued_at or task.created_at, moment),
     )
 
 
-def _plain(text: str) -> str:
-    """An id or name as it is, or quoted when it would upset the table or the terminal."""
-    return text if text.isprintable() and text.split() == [text] else json.dumps(text)
+def _name(text: str) -> str:
+    """An id or name as it is, or quoted when it would upset the columns."""
+    return plain(text) if text.isprintable() and text.split() == [text] else f'"{plain(text)}"'
 
 
-def _ago(timestamp: str, moment: datetime) -> str:
-    seconds = max(0, int((moment - parse_timestamp(timestamp)).total_seconds()))
+def _ago(then: datetime, moment: datetime) -> str:
+    seconds = max(0, int((moment - then).total_seconds()))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= 2 * size:
             return f"{seconds // size}{unit} ago"
     return f"{seconds}s ago"
 
 
-def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    rows = list(rows)
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "".join(line.rstrip() + "\n" for line in lines)
+def actions_table(actions: Sequence[ActionInfo]) -> list[str]:
+    rows = [("ACTION", "PARAMETERS", "DESCRIPTION")]
+    for action in actions:
+        params = []
+        for name, spec in action.params.items():
+            default = None if spec is None else spec.default
+            params.append(_name(name) if default is None else f"[{_name(name)}={plain(default)}]")
+        rows.append((_name(action.name), " ".join(params) or "-", plain(action.description)))
+    return table(rows)
+
+
+def action_lines(action: ActionInfo) -> list[str]:
+    """One action in full."""
+    lines = [f"{_name(action.name)} ({plain(action.type)})"]
+    if action.description:
+        lines.append(f"  {plain(action.description)}")
+    for name, spec in action.params.items():
+        default = None if spec is None else spec.default
+        text = "required" if default is None else f'default "{plain(default)}"'
+        if spec is not None and spec.validate:
+            text += f", must hold: {plain(spec.validate)}"
+        lines.append(f"  {_name(name)}: {text}")
+    if action.dedupe_key:
+        lines.append(f"  not twice at once for the same {', '.join(map(_name, action.dedupe_key))}")
+    if action.retry is not None and not action.retry.empty:
+        delay = format_duration(action.retry.restart_delay)
+        lines.append(f"  restarted after {delay}; errored after {action.retry.error_threshold or 'no'} exits")
+    lines.append(f"  pool: {action.task_pool.limit or 'no limit'}")
+    return lines
+
+
+def pool_lines(name: str, pool: PoolInfo, moment: datetime) -> list[str]:
+    limit = str(pool.limit) if pool.limit else "no limit"
+    lines = [f"{plain(name) or 'server'}: {pool.running} running of {limit}, {pool.queue_depth} waiting"]
+    if pool.queue_items:
+        rows = [("", "TASK ID", "ACTION", "WAITS SINCE")]
+        rows += [
+            (str(item.position + 1), _name(item.task_id), _name(item.action), _ago(item.queued_at, moment))
+            for item in pool.queue_items
+        ]
+        lines += table(rows)
+    return lines

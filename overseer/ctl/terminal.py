@@ -1,12 +1,32 @@
-"""Writing to a terminal or pipe that may go away at any time."""
+"""Writing to a terminal or pipe that may go away at any time, and knowing what it can show."""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sys
-from typing import IO, Any
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import IO, Any, Self
 
-__all__ = ["print_text", "say", "silence"]
+__all__ = [
+    "PALETTE",
+    "Progress",
+    "Style",
+    "fit",
+    "plain",
+    "print_json",
+    "print_text",
+    "say",
+    "silence",
+    "table",
+    "width",
+]
+
+PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # as SGR has them; none is red
+_progress: list[Progress] = []  # the one that is shown, which remarks have to go around
 
 
 def say(text: str) -> None:
@@ -14,6 +34,8 @@ def say(text: str) -> None:
     if sys.stderr is None:
         return
     try:
+        for progress in _progress:
+            progress.clear()
         print(f"overseerctl: {text}", file=sys.stderr, flush=True)
     except OSError:
         silence(sys.stderr)  # there is nobody to tell
@@ -28,8 +50,106 @@ def print_text(text: str) -> None:
         silence(sys.stdout)
 
 
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    print_text(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+
+
 def silence(stream: IO[Any]) -> None:
     """Send what is in the stream's buffer, and all that follows, nowhere: Python flushes it again at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def plain(text: str) -> str:
+    """A text of somebody else's, on one line and without anything that a terminal would act upon."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+def width() -> int:
+    """Columns of the terminal that stdout is; of one that says nothing, 80."""
+    return max(1, shutil.get_terminal_size().columns)
+
+
+def fit(text: str, columns: int) -> str:
+    """The text cut to so many characters, an ellipsis showing that it was."""
+    return text if len(text) <= columns else text[: max(0, columns - 1)] + "…"[:columns]
+
+
+class Style:
+    """Colours, where they are wanted.
+
+    ``when``: ``always``, ``never``, or ``auto``: on a terminal, unless NO_COLOR or TERM=dumb say otherwise.
+    """
+
+    def __init__(self, when: str, stream: IO[Any] | None) -> None:
+        quiet = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self.on = when == "always" or (
+            when == "auto" and not quiet and stream is not None and stream.isatty()
+        )
+
+    def paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.on and code else text
+
+    def state(self, text: str) -> str:
+        """A task's state in its colour, blanks around it left alone."""
+        code = {"running": "32", "queued": "33", "restarting": "33", "errored": "31"}.get(text.strip(), "")
+        return self.paint(text, code)
+
+
+class Progress:
+    """``with Progress(lambda: "waiting for x"):`` a line on stderr: what is waited for, and how long.
+
+    Only on a terminal, and only after a second; taken away when something else is written.
+    """
+
+    def __init__(self, text: Callable[[], str]) -> None:
+        self._text = text
+        self._since = time.monotonic()
+        self._over = threading.Event()
+        self._shown = False
+        self._on = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+
+    def clear(self) -> None:
+        if self._shown:
+            self._shown = False
+            self._write("\r\x1b[K")
+
+    def __enter__(self) -> Self:
+        if self._on:
+            _progress.append(self)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        if self._on:
+            self._thread.join()
+            self.clear()
+            _progress.remove(self)
+
+    def _run(self) -> None:
+        while not self._over.wait(1.0):
+            text = self._text()
+            if text:
+                shown = fit(f"{text} ({time.monotonic() - self._since:.0f} s)", width() - 1)
+                self._write(f"\r\x1b[K{shown}")
+                self._shown = True
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:
+            self._over.set()
+
+
+def table(rows: Iterable[tuple[str, ...]], columns: int | None = None) -> list[str]:
+    """Rows as aligned lines, cut to so many columns if given."""
+    rows = list(rows)
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)) for row in rows)
+    return [line.rstrip() if columns is None else fit(line.rstrip(), columns) for line in lines]

@@ -318,6 +318,7 @@ def test_a_server_that_is_not_there(arguments, url, words):
     [
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "it answered 404"),
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "trusted_cidrs"),
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "set OVERSEER_TOKEN"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "no WebSocket server"),
         (b"", ""),
     ],
@@ -342,12 +343,16 @@ def test_a_server_that_is_another_one(answer, words):
 
 
 def test_a_server_that_dies_is_noticed():
-    with Daemon(actions=ACTIONS) as daemon, started("run", "sleep", url=daemon.url) as process:
+    with (
+        Daemon(actions=ACTIONS) as daemon,
+        started("run", "sleep", "--reconnect", "0.3", url=daemon.url) as process,
+    ):
         first_line(process)
         daemon.process.kill()
         status, _, err = finish(process)
         daemon.kill()
     assert status == 125
+    assert "trying to connect again" in err
     assert "may still be running" in err
 
 

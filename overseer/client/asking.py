@@ -1,0 +1,202 @@
+"""What a client can ask its server, one method for each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from overseer.client.core import Core
+from overseer.client.errors import (
+    ClientError,
+    ReplyTimeoutError,
+)
+from overseer.client.follower import Follower
+from overseer.client.inbox import Item, to_output
+from overseer.client.lane import SharedChannel
+from overseer.client.pending import Pending
+from overseer.messages import (
+    ActionInfo,
+    ActionMetrics,
+    Actions,
+    Describe,
+    Event,
+    Exited,
+    GlobalMetrics,
+    List,
+    ManifestReply,
+    ManifestRequest,
+    MetricsReply,
+    MetricsRequest,
+    Output,
+    PoolInfo,
+    PoolInfoReply,
+    PoolInfoRequest,
+    Purge,
+    Purged,
+    Reload,
+    Reloaded,
+    Replay,
+    Request,
+    Reset,
+    SetPool,
+    Started,
+    Stop,
+    TaskInfo,
+    TaskMetrics,
+    Tasks,
+)
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Requests"]
+
+_R = TypeVar("_R", bound=Event)
+_NOTHING_STORED = 2**62  # since_seq for "tell me of the task, and send nothing again"
+_JOIN_S = 5.0
+
+
+class Requests:
+    """The part of a client that asks and waits for the answer; ``Client`` tells the rest."""
+
+    def __init__(self, core: Core, channel: SharedChannel) -> None:
+        self._core = core
+        self._channel = channel
+
+    # -- tasks
+
+    def stop(self, task_id: str, *, timeout: float | None = None) -> None:
+        """Ask for the end of a task; silent when it is over already."""
+        stop = Stop(id=self._channel.new_id(), task_id=task_id)
+        # A stop has no answer but an error; this one's says that there was none.
+        after = MetricsRequest(id=self._channel.new_id())
+        self._ask([stop, after], timeout, repeat=True)
+
+    def reset(self, task_id: str, *, timeout: float | None = None) -> Started:
+        """Start an errored task again."""
+        request = Reset(id=self._channel.new_id(), task_id=task_id)
+        return self._expect(Started, [request], timeout)
+
+    def tasks(self, since: datetime | None = None, *, timeout: float | None = None) -> tuple[TaskInfo, ...]:
+        """The tasks that the server knows; with ``since`` (aware) those that started or ended since, and all
+        that are queued."""
+        request = List(id=self._channel.new_id(), since=since)
+        return self._expect(Tasks, [request], timeout, repeat=True).tasks
+
+    def replay(
+        self,
+        task_id: str,
+        since_seq: int | None = None,
+        *,
+        since: datetime | None = None,
+        timeout: float | None = None,
+    ) -> list[Output | Exited]:
+        """What the server has stored of a task (the last 100 lines and exits), oldest first."""
+        items: list[Item] = []
+        request = Replay(id=self._channel.new_id(), task_id=task_id, since=since, since_seq=since_seq)
+        after = MetricsRequest(id=self._channel.new_id())
+        with self._core.lock:
+            self._channel.collect_locked(task_id, items)
+        try:
+            self._ask([request, after], timeout, repeat=True)
+        finally:
+            with self._core.lock:
+                self._channel.end_collecting_locked(items)
+        # What is live at the same time, or was sent twice, is among it.
+        found: dict[tuple[int, datetime | None], Output | Exited] = {}
+        for item in items:
+            if isinstance(item, tuple):
+                found.setdefault((item[5], None), to_output(item))
+            elif isinstance(item, Exited):
+                found.setdefault((item.pid, item.ts), item)
+        return list(found.values())
+
+    # -- actions, pools, counters
+
+    def actions(self, action: str = "", *, timeout: float | None = None) -> tuple[ActionInfo, ...]:
+        """What can be started, or the one action of that name."""
+        request = Describe(id=self._channel.new_id(), action=action)
+        return self._expect(Actions, [request], timeout, repeat=True).actions
+
+    def pool(self, action: str = "", *, timeout: float | None = None) -> PoolInfo:
+        """How full an action's pool is, or the whole server's, and who waits."""
+        request = PoolInfoRequest(id=self._channel.new_id(), action=action)
+        return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
+
+    def set_pool(
+        self,
+        action: str = "",
+        *,
+        limit: int | None = None,
+        queue_size: int | None = None,
+        excess: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> PoolInfo:
+        """Change a pool; what is None stays. ``excess``: any of the fields of ``ExcessConfig``."""
+        request = SetPool(
+            id=self._channel.new_id(),
+            action=action,
+            limit=limit,
+            queue_size=queue_size,
+            excess=excess,
+        )
+        return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
+
+    def purge(self, action: str = "", *, timeout: float | None = None) -> int:
+        """Empty an action's queue, or every queue; how many tasks were waiting."""
+        request = Purge(id=self._channel.new_id(), action=action)
+        return self._expect(Purged, [request], timeout).count
+
+    def metrics(
+        self, action: str = "", *, task_id: str = "", timeout: float | None = None
+    ) -> GlobalMetrics | ActionMetrics | TaskMetrics | None:
+        """The counters of an action, of a task, or of the whole server; None when there is no such thing."""
+        request = MetricsRequest(id=self._channel.new_id(), action=action, task_id=task_id)
+        reply = self._expect(MetricsReply, [request], timeout, repeat=True)
+        return reply.global_ or reply.action or reply.task
+
+    def manifest(self, *, timeout: float | None = None) -> Mapping[str, Any]:
+        """The protocol's description for programs."""
+        request = ManifestRequest(id=self._channel.new_id())
+        return self._expect(ManifestReply, [request], timeout, repeat=True).manifest
+
+    def reload(self, *, dry_run: bool = False, timeout: float | None = None) -> Reloaded:
+        """Have the server read its configuration anew; with ``dry_run`` only say what would change."""
+        return self._expect(Reloaded, [Reload(id=self._channel.new_id(), dry_run=dry_run)], timeout)
+
+    # -- inside
+
+    def _expect(
+        self, cls: type[_R], messages: Sequence[Request], timeout: float | None, *, repeat: bool = False
+    ) -> _R:
+        answer = self._ask(messages, timeout, repeat=repeat)
+        if not isinstance(answer, cls):
+            raise ClientError(f"the server answered {answer.type} where {cls.type} was due")
+        return answer
+
+    def _ask(
+        self,
+        messages: Sequence[Request],
+        timeout: float | None,
+        *,
+        repeat: bool = False,
+        answered: Callable[[Event | None], None] | None = None,
+        follower: Follower | None = None,
+    ) -> Event:
+        core, channel = self._core, self._channel
+        seconds = core.settings.timeout if timeout is None else timeout
+        pending = Pending(messages, core.lock, repeat=repeat, answered=answered)
+        with core.lock:
+            if follower is not None:
+                channel.follow_locked(follower)
+            channel.ask_locked(pending)
+            try:
+                in_time = pending.wait_locked(seconds)
+            finally:
+                channel.forget_locked(pending)
+        if pending.error is not None:
+            raise pending.error
+        if not in_time or pending.reply is None:
+            raise ReplyTimeoutError(f"the server has not answered {messages[0].type} within {seconds:g} s")
+        return pending.reply

@@ -1,0 +1,129 @@
+"""Completion for bash, zsh and fish. The scripts ask ``overseerctl __complete``, which asks the server."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+from overseer.client import Client
+from overseer.errors import OverseerError
+
+__all__ = ["SCRIPTS", "candidates"]
+
+SCRIPTS = {
+    # Words are split at = and : by readline; both are put together again, and cut off from the answers.
+    "bash": r"""_overseerctl() {
+    local line=${COMP_LINE:0:COMP_POINT} words current candidate
+    read -ra words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    current=${words[-1]}
+    local cut=${current%"${COMP_WORDS[COMP_CWORD]}"}
+    [[ ${COMP_WORDS[COMP_CWORD]} == [=:] ]] && cut=$current
+    COMPREPLY=()
+    while IFS= read -r candidate; do
+        COMPREPLY+=("${candidate#"$cut"}")
+    done < <(command "${words[0]}" __complete -- "${words[@]:1}" 2>/dev/null)
+    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+}
+complete -F _overseerctl overseerctl
+""",
+    "zsh": r"""#compdef overseerctl
+_overseerctl() {
+    local -a found
+    found=("${(@f)$(command ${words[1]} __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    found=(${found:#})
+    compadd -S ' ' -- ${found:#*=}
+    compadd -S '' -- ${(M)found:#*=}
+}
+if [ "$funcstack[1]" = "_overseerctl" ]; then _overseerctl "$@"; else compdef _overseerctl overseerctl; fi
+""",
+    "fish": r"""complete -c overseerctl -f -a '(
+    set -l words (commandline -opc) (commandline -ct)
+    command $words[1] __complete -- $words[2..-1] 2>/dev/null
+)'
+""",
+}
+
+_TASKS = {"stop", "reset", "tail", "replay", "wait", "events"}
+_ACTIONS = {"run", "start"}
+_ONE_ACTION = {"actions", "pool", "set-pool", "purge", "metrics"}
+
+
+def candidates(
+    words: Sequence[str],
+    commands: argparse.Action,
+    top_level: argparse.ArgumentParser,
+    connect: Callable[[], Client],
+) -> Iterator[str]:
+    """What the last of ``words`` may become; the others stand before it."""
+    *before, current = words or [""]
+    parsers: dict[str, argparse.ArgumentParser] = dict(commands.choices or {})
+    named = [word for word in _without_options(before, top_level) if not word.startswith("-")]
+    parser = parsers.get(named[0]) if named else top_level
+    if parser is None:
+        return
+    option = _option(parser, before[-1]) if before else None
+    if option is not None and option.nargs != 0:
+        found: Sequence[str] = [str(choice) for choice in option.choices or ()]
+        if option.dest == "task":
+            with suppress(OverseerError), connect() as client:
+                found = [task.task_id for task in client.tasks()]
+    elif current.startswith("-"):
+        found = [text for text in parser._option_string_actions if text.startswith("--")]
+    elif not named:
+        found = [name for name in parsers if not name.startswith("_")]
+    else:
+        with suppress(OverseerError):
+            found = _named(named[0], named[1:], connect)
+            yield from (text for text in found if text.startswith(current))
+            return
+        found = []
+    yield from (text for text in found if text.startswith(current))
+
+
+def _named(command: str, given: Sequence[str], connect: Callable[[], Client]) -> list[str]:
+    if command == "completion":
+        return [] if given else list(SCRIPTS)
+    if command not in _TASKS | _ACTIONS | _ONE_ACTION:
+        return []
+    with connect() as client:
+        if command in _TASKS:
+            tasks = client.tasks()
+            if command == "stop":
+                tasks = tuple(
+                    task for task in tasks if task.state == "queued" or task.worker_state == "running"
+                )
+            if command == "reset":
+                tasks = tuple(task for task in tasks if task.state == "errored")
+            return [task.task_id for task in tasks if task.task_id not in given]
+        if not given:
+            return [action.name for action in client.actions()]
+        if command in _ACTIONS:
+            (action,) = client.actions(given[0])
+            have = {word.partition("=")[0] for word in given[1:]}
+            return [f"{name}=" for name in action.params if name not in have]
+        return []
+
+
+def _without_options(words: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
+    """The words that are neither options nor their values."""
+    left = []
+    takes_value = False
+    for word in words:
+        if takes_value:
+            takes_value = False
+        elif word.startswith("-"):
+            option = _option(parser, word)
+            takes_value = word in _VALUED or (option is not None and option.nargs != 0)
+        else:
+            left.append(word)
+    return left
+
+
+_VALUED = {"--id", "--timeout", "--limit", "--queue-size", "--excess", "--order", "--grace", "-n", "--lines"}
+_VALUED |= {"--since", "--since-seq", "--task", "--interval", "--reconnect", "--color"}
+
+
+def _option(parser: argparse.ArgumentParser, word: str) -> argparse.Action | None:
+    return parser._option_string_actions.get(word)

@@ -1,0 +1,67 @@
+"""Ctrl-C and its like, heard on a thread, so that they come between nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Self
+
+from overseer.ctl.status import EXIT_INTERRUPTED
+
+__all__ = ["Interrupts"]
+
+_LEAVE_S = 1.0
+_POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupts:
+    """While entered, SIGINT, SIGTERM and SIGHUP call ``first()``, then ``again()``, on a thread.
+
+    Without a ``first`` (there is nothing to be stopped yet) the process just ends; so it does when it has
+    not ended a second after the second signal, or at the third: a terminal may block what is written to it.
+
+    Enter it before any other thread is started, for a thread inherits what its maker blocks.
+    """
+
+    def __init__(self) -> None:
+        self.first: Callable[[], None] | None = None
+        self.again: Callable[[], None] = lambda: None
+        self._signals: set[signal.Signals] = set()
+        self._before: set[signal.Signals | int] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="interrupts", daemon=True)
+
+    def __enter__(self) -> Self:
+        # nohup means what it says. And the main thread must not be the one that gets them.
+        self._signals = {number for number in _POLITE if signal.getsignal(number) != signal.SIG_IGN}
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._signals, signal.SIGUSR2})
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        signal.pthread_kill(self._thread.ident or 0, signal.SIGUSR2)
+        self._thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
+    def _listen(self) -> None:
+        count = 0
+        while True:
+            number = signal.sigwait({*self._signals, signal.SIGUSR2})
+            if self._over.is_set():
+                return
+            if number == signal.SIGUSR2:
+                continue
+            count += 1
+            if count == 1 and self.first is not None:
+                # On a thread of its own: the second signal must be heard while this waits.
+                threading.Thread(target=self.first, name="interrupted", daemon=True).start()
+                continue
+            if count == 2:
+                threading.Thread(target=self.again, name="interrupted-again", daemon=True).start()
+                heard = signal.sigtimedwait({*self._signals, signal.SIGUSR2}, _LEAVE_S)
+                if heard is not None and heard.si_signo == signal.SIGUSR2:
+                    return
+            os._exit(EXIT_INTERRUPTED)

@@ -1,0 +1,114 @@
+"""Which server, and as whom: options, then variables, then a file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from overseer.client import DEFAULT_URL, Client, ConnectFailedError
+from overseer.ctl.terminal import say
+from overseer.errors import OverseerError
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["NAMES", "Settings"]
+
+NAMES = ("url", "token", "ca", "cert", "key")
+
+
+class Settings:
+    """What a command needs to reach its server.
+
+    Raises:
+        OverseerError: something in it cannot be used.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        file, found = _file()
+        self._from_file = found
+        self._options = options
+        self.url = self._get("url") or DEFAULT_URL
+        self.token = self._get("token")
+        if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
+            raise OverseerError("the token holds characters that no token has (blanks, or other than ASCII)")
+        if found.get("token") and file.stat().st_mode & 0o077:
+            say(f"{file} holds a token and others may read it: chmod 600 {file}")
+        self._tls = _tls(self._get("ca"), self._get("cert"), self._get("key"))
+        self._reconnect: float = getattr(options, "reconnect", 30.0)
+
+    def connect(self, *, timeout: float = 10.0, reconnect: float | None = None) -> Client:
+        """A client; raises ConnectFailedError, with what to do next."""
+        try:
+            return Client(
+                self.url,
+                token=self.token,
+                tls=self._tls,
+                timeout=timeout,
+                reconnect=self._reconnect if reconnect is None else reconnect,
+                on_notice=say,
+            )
+        except ConnectFailedError as error:
+            raise ConnectFailedError(f"{error}{_advice(error)}", error.status) from None
+
+    def _get(self, name: str) -> str:
+        given: str | None = getattr(self._options, name, None)
+        if given is not None:
+            return given
+        return os.environ.get(f"OVERSEER_{name.upper()}") or self._from_file.get(name, "")
+
+
+def _advice(error: ConnectFailedError) -> str:
+    if error.status == 401:
+        return ": set OVERSEER_TOKEN, or give one with --token"
+    if error.status == 0 and str(error).startswith("cannot connect"):
+        return (
+            ". Start a server (sticky-overseer, or make run), or name another one with --url or OVERSEER_URL."
+        )
+    return ""
+
+
+def _file() -> tuple[Path, Mapping[str, str]]:
+    """The file's path, and what it says; nothing when there is none."""
+    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    path = Path(os.environ.get("OVERSEERCTL_CONFIG") or f"{home}/overseerctl.yaml").expanduser()
+    try:
+        text = path.read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return path, {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise OverseerError(f"cannot read {path}: {error}") from None
+    import yaml  # which takes as long to load as all the rest
+
+    try:
+        found = yaml.load(text, yaml.BaseLoader) or {}
+    except yaml.YAMLError as error:
+        raise OverseerError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise OverseerError(f"{path} must hold names and values, such as: url: {DEFAULT_URL}")
+    for name, value in found.items():
+        if name not in NAMES:
+            raise OverseerError(f"{path}: {name} is not known; there are {', '.join(NAMES)}")
+        if not isinstance(value, str):
+            raise OverseerError(f"{path}: {name} must be a text")
+    return path, found
+
+
+def _tls(ca: str, cert: str, key: str) -> ssl.SSLContext | None:
+    """What to trust and to present; None: the system's certificates and nothing."""
+    if not ca and not cert:
+        return None
+    import ssl
+
+    file = ca
+    try:
+        context = ssl.create_default_context(cafile=ca or None)
+        if cert:
+            file = cert
+            context.load_cert_chain(cert, key or None)
+    except OSError as error:
+        raise OverseerError(f"cannot use {file}: {error.strerror or error}") from None
+    return context

@@ -1,0 +1,40 @@
+"""Exit statuses, the same for all commands."""
+
+from __future__ import annotations
+
+import signal
+
+from overseer.messages import Exited
+
+__all__ = ["EXITS", "EXIT_INTERRUPTED", "EXIT_LOST", "EXIT_REFUSED", "EXIT_TIMEOUT", "of_exit", "words_of"]
+
+EXIT_REFUSED = 1  # the server would not do it, or took the task out of its queue
+EXIT_TIMEOUT = 124  # as of timeout(1)
+EXIT_LOST = 125  # how it ends cannot be known: no connection, or none any more
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+
+EXITS = """\
+exit status:
+  run, wait: the task's own; 128 + the signal's number when a signal ended it
+  0    done
+  1    the server refused, or took the task out of its queue
+  2    wrong usage
+  124  --timeout is over
+  125  no connection, or none any more: how the task ended is not known
+  130  left by Ctrl-C (run: by a second one), or stopped before it ran
+"""
+
+
+def of_exit(event: Exited | None) -> int:
+    """What a shell would make of a task's exit: the code, or 128 + the signal's number."""
+    if event is None:
+        return EXIT_REFUSED
+    if event.signal in signal.Signals.__members__:
+        return 128 + signal.Signals[event.signal]
+    return event.exit_code & 0xFF
+
+
+def words_of(event: Exited | None) -> str:
+    if event is None:
+        return "it could not be started"
+    return f"ended by {event.signal}" if event.signal else f"exited with {event.exit_code}"

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from overseer.ctl.listing import tasks_table
+from overseer.ctl.terminal import Style, fit, plain
+from overseer.ctl.top import screen
+from overseer.messages import GlobalMetrics, PoolInfo, TaskInfo
+from overseer.timestamps import now
+
+NOW = now()
+PLAIN = Style("never", None)
+
+
+def task(**fields: Any) -> TaskInfo:
+    basics = {"task_id": "t", "action": "a", "state": "active", "created_at": NOW - timedelta(days=3)}
+    return TaskInfo(**{**basics, **fields})
+
+
+def ago(seconds: float) -> Any:
+    return NOW - timedelta(seconds=seconds)
+
+
+def rows(*tasks: TaskInfo) -> list[list[str]]:
+    heading, *lines = tasks_table(tasks, NOW, PLAIN)
+    starts = [heading.index(word) for word in ("TASK", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE")]
+    return [
+        [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
+        for line in lines
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "row"),
+    [
+        (
+            {"worker_state": "running", "current_pid": 7, "last_started_at": ago(130)},
+            ["t", "a", "running", "7", "0", "-", "2m ago"],
+        ),
+        (
+            {
+                "worker_state": "exited",
+                "last_exit_code": 0,
+                "last_started_at": ago(99),
+                "last_exited_at": ago(5.5),
+            },
+            ["t", "a", "exited", "-", "0", "0", "5s ago"],
+        ),
+        (
+            {"state": "errored", "last_exit_code": -1, "restart_count": 4, "last_exited_at": ago(7300)},
+            ["t", "a", "errored", "-", "4", "-1", "2h ago"],
+        ),
+        ({"state": "queued", "queued_at": ago(-60)}, ["t", "a", "queued", "-", "0", "-", "0s ago"]),
+        ({}, ["t", "a", "exited", "-", "0", "-", "3d ago"]),
+    ],
+)
+def test_a_task_is_a_row(fields, row):
+    assert rows(task(**fields)) == [row]
+
+
+def test_columns_line_up_whatever_the_ids():
+    assert [row[:2] for row in rows(task(task_id="x" * 40, action="b"), task(action="longer-action"))] == [
+        ["x" * 40, "b"],
+        ["t", "longer-action"],
+    ]
+
+
+def test_an_id_that_would_upset_the_table_or_the_terminal_is_quoted():
+    lines = tasks_table([task(task_id="two words\x1b[2J")], NOW, PLAIN)
+    assert '"two words\\u001b[2J"' in lines[1]
+    assert plain("a\nb\t\x9b\u202e") == "a\\nb\\t\\u009b\\u202e"
+
+
+def test_states_are_coloured_and_nothing_moves():
+    tasks = [task(worker_state="running"), task(state="errored")]
+    coloured = tasks_table(tasks, NOW, Style("always", None))
+    bare = tasks_table(tasks, NOW, PLAIN)
+    assert "\x1b[32mrunning" in coloured[1]
+    assert "\x1b[31merrored" in coloured[2]
+    strip = [line.replace("\x1b[0m", "").replace("\x1b[32m", "").replace("\x1b[31m", "") for line in coloured]
+    assert [line.replace("\x1b[1m", "") for line in strip] == bare
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("when", "stream", "environment", "on"),
+    [
+        ("auto", Terminal(), {}, True),
+        ("auto", io.StringIO(), {}, False),
+        ("auto", None, {}, False),
+        ("auto", Terminal(), {"NO_COLOR": "1"}, False),
+        ("auto", Terminal(), {"TERM": "dumb"}, False),
+        ("always", io.StringIO(), {"NO_COLOR": "1"}, True),
+        ("never", Terminal(), {}, False),
+    ],
+)
+def test_colours_are_for_terminals(monkeypatch, when, stream, environment, on):
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Style(when, stream).on is on
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5, 20, 40, 79, 200])
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 24])
+def test_the_live_view_fits_into_any_window(columns, rows):
+    tasks = tuple(task(task_id=f"task-{number}" * 5) for number in range(30))
+    lines = screen(tasks, PoolInfo(4, 2, 1), GlobalMetrics(), PLAIN, columns, rows)
+    assert len(lines) <= rows
+    assert max(map(len, lines)) <= columns
+    coloured = screen(tasks, PoolInfo(4, 2, 1), GlobalMetrics(), Style("always", None), columns, rows)
+    assert len(coloured) == len(lines)
+
+
+def test_the_live_view_shows_who_runs_first_and_counts_the_rest():
+    tasks = (
+        task(task_id="old"),
+        task(task_id="waits", state="queued"),
+        task(task_id="runs", worker_state="running"),
+    )
+    lines = screen(tasks, PoolInfo(0, 1, 1), None, PLAIN, 80, 24)
+    assert [line.split()[0] for line in lines[-3:]] == ["runs", "waits", "old"]
+    assert "(2 more)" in "\n".join(screen(tasks, PoolInfo(0, 1, 1), None, PLAIN, 80, 4))
+
+
+def test_texts_are_cut_with_a_sign():
+    assert [fit("abcdef", size) for size in (6, 5, 2, 1, 0)] == ["abcdef", "abcd…", "a…", "…", ""]
