@@ -9,8 +9,8 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
 # Every file that ends up in the built program.
-SOURCES := $(shell find overseer playground onefile -type f ! -name '*.py[co]') \
-	setup.cfg pyproject.toml README.md LICENSE requirements.lock
+SOURCES := $(shell find overseer playground onefile docs packaging -type f ! -name '*.py[co]') \
+	setup.cfg pyproject.toml README.md LICENSE requirements.lock CHANGELOG.md config.yaml
 
 # A virtual environment whose Python has gone (an upgrade of the system) is made anew.
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)

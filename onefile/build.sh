@@ -14,7 +14,7 @@ $pip install --no-deps --no-index --no-compile --target build/site \
 
 # What names this machine is left out (scripts' first lines, and their checksums in RECORD), so that the same
 # sources give the same file wherever it is built.
-rm -rf build/site/bin
+rm -rf build/site/bin build/site/share
 find build/site -path '*.dist-info/*' \( -name RECORD -o -name direct_url.json -o -name REQUESTED \) -delete
 
 $python -c '

@@ -20,11 +20,14 @@ WHEELS = ROOT / ".venv/wheels"
 def checkout(target: Path) -> Path:
     """A copy of the sources, as a clone would have them."""
     target.mkdir()
-    for name in ("overseer", "playground", "onefile"):
+    for name in ("overseer", "playground", "onefile", "docs", "packaging"):
         shutil.copytree(
             ROOT / name, target / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "requirements.lock"):
+    for name in (
+        *("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "requirements.lock"),
+        *("CHANGELOG.md", "config.yaml"),
+    ):
         shutil.copy(ROOT / name, target)
     return target
 
