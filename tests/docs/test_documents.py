@@ -1,0 +1,61 @@
+"""Every command and snippet of the documents for users works as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.docs.session import Session, blocks_of
+from tests.harness import ROOT
+
+DOCUMENTS = ("README.md", "docs/TUTORIAL.md", "docs/OPERATIONS.md", "docs/MIGRATING.md")
+ALL = [
+    *DOCUMENTS,
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_block_works(name: str, tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    try:
+        for block in blocks_of(ROOT / name):
+            session.run(block)
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_blocks_are_of_known_kinds(name: str) -> None:
+    assert {block.language for block in blocks_of(ROOT / name)} <= {"sh", "python", "yaml", "text", "ini"}
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a Markdown document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", sorted(set(ALL)))
+def test_links_lead_somewhere(name: str) -> None:
+    path = ROOT / name
+    text = re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        file, _, anchor = target.partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), target
+        if anchor and linked.suffix == ".md":
+            assert anchor in anchors(linked), target
+
+
+def test_operations_says_what_to_do_about_each_alert() -> None:
+    rules = yaml.safe_load((ROOT / "docs/alerts.yaml").read_text())["groups"][0]["rules"]
+    text = (ROOT / "docs/OPERATIONS.md").read_text()
+    assert {rule["alert"] for rule in rules} == set(re.findall(r"^\| `(Overseer\w+)` \|", text, re.MULTILINE))
