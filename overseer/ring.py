@@ -15,7 +15,7 @@ from overseer.messages import Exited
 
 __all__ = ["Ring", "StoredOutput"]
 
-# What a ring holds: events, and characters of output (a line may be 10 MiB, and a hundred of those a gigabyte).
+# What a ring holds: events, and characters of output (100 lines of 10 MiB would be a gigabyte).
 CAPACITY = 100
 CAPACITY_CHARS = 16 * 1024 * 1024
 
@@ -52,7 +52,7 @@ class _StoredExit:
 
 
 class Ring:
-    """The last 100 ``output`` and ``exited`` events, fewer when their text is very long; at least the last batch."""
+    """The last 100 ``output`` and ``exited`` events; fewer when they are very long, but the last batch."""
 
     def __init__(self) -> None:
         self._entries: deque[StoredOutput | _StoredExit] = deque()
