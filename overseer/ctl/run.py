@@ -104,8 +104,10 @@ class _Runner:
     # -- on the main thread
 
     def _follow(self, task: Task) -> None:
-        with Progress(lambda: self._waiting_for):
+        with Progress(lambda: self._waiting_for) as progress:
             for events in task.batches():
+                self._waiting_for = ""
+                progress.clear()
                 for event in events:
                     self._handle(event)
                 self._flush()
@@ -134,7 +136,6 @@ class _Runner:
         if isinstance(event, Output):
             self._show(event)
             return
-        self._waiting_for = ""
         match event:
             case Exited():
                 self._exit = event

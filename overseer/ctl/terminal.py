@@ -109,14 +109,16 @@ class Progress:
         self._text = text
         self._since = time.monotonic()
         self._over = threading.Event()
+        self._lock = threading.Lock()  # guards what is shown
         self._shown = False
         self._on = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
     def clear(self) -> None:
-        if self._shown:
-            self._shown = False
-            self._write("\r\x1b[K")
+        with self._lock:
+            if self._shown:
+                self._shown = False
+                self._write("\r\x1b[K")
 
     def __enter__(self) -> Self:
         if self._on:
@@ -133,11 +135,11 @@ class Progress:
 
     def _run(self) -> None:
         while not self._over.wait(1.0):
-            text = self._text()
-            if text:
-                shown = fit(f"{text} ({time.monotonic() - self._since:.0f} s)", width() - 1)
-                self._write(f"\r\x1b[K{shown}")
-                self._shown = True
+            with self._lock:  # so that nothing is shown after a clear for what was over before it
+                if text := self._text():
+                    shown = fit(f"{text} ({time.monotonic() - self._since:.0f} s)", width() - 1)
+                    self._write(f"\r\x1b[K{shown}")
+                    self._shown = True
 
     def _write(self, text: str) -> None:
         try:

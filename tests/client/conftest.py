@@ -18,7 +18,7 @@ ACTIONS = {
     "count": shell("seq [[.n]]", config={"parameters": {"n": {"default": "1000"}}}),
     "wide": shell("seq -f '%0200.0f' [[.n]]", config={"parameters": {"n": {"default": "1000"}}}),
     "slow-count": shell(
-        "i=0; while [ $i -lt [[.n]] ]; do i=$((i+1)); echo $i; sleep 0.01; done",
+        "i=0; while [ $i -lt [[.n]] ]; do i=$((i+1)); echo $i; sleep 0.005; done",
         config={"parameters": {"n": {"default": "100"}}},
     ),
     "sleep": shell("echo ready; exec sleep 60"),

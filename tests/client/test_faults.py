@@ -76,7 +76,7 @@ class TestCutConnections:
             assert proxy.connections > 2
         assert any("trying to connect again" in notice for notice in notices)
 
-    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("seed", range(2))
     def test_cut_anywhere_many_tasks_are_all_accounted_for(self, daemon: Daemon, seed: int):
         rng = random.Random(seed)
         with Proxy(daemon.address) as proxy, Client(proxy.url) as client:
@@ -134,7 +134,7 @@ class TestCutConnections:
             before = client.metrics("slow-count")
             proxy.budget = 10_000
             started = []
-            for _ in range(20):
+            for _ in range(12):
                 threading.Timer(random.random() / 100, proxy.cut).start()
                 with suppress(ConnectionLostError):
                     started.append(client.start("slow-count", n="1"))
@@ -142,7 +142,7 @@ class TestCutConnections:
             after = client.metrics("slow-count")
             assert len({each.task_id for each in ended}) == len(started)
             made = after.tasks_started - before.tasks_started  # type: ignore[union-attr]
-            assert len(started) <= made <= 20
+            assert len(started) <= made <= 12
 
     def test_a_start_by_name_that_is_lost_is_said(self, daemon: Daemon):
         with Proxy(daemon.address) as proxy, Client(proxy.url) as client:

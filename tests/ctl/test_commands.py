@@ -1,0 +1,230 @@
+"""Every command but run, on a real server."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from overseer.client import Client
+from tests.ctl.conftest import Ctl
+from tests.harness import Daemon
+
+WAIT_S = 10.0
+
+
+def test_start_prints_the_id_and_wait_exits_as_the_task(ctl: Ctl):
+    task_id = ctl("start", "ticks").out.strip()
+    assert ctl("wait", task_id).status == 4
+    assert ctl("start", "count", "n=3", "--id", "named", "--json").json["task_id"] == "named"
+    done = ctl("wait", "named", task_id, "--json")
+    assert done.status == 4
+    assert [each["exited"]["exit_code"] for each in done.json] == [0, 4]
+
+
+def test_a_wait_may_be_bounded(ctl: Ctl):
+    ctl("start", "sleep", "--id", "long")
+    done = ctl("wait", "long", "--timeout", "0.05")
+    assert done.status == 124
+    assert "long is not over" in done.err
+    assert ctl("stop", "long", "--wait").status == 0
+    assert ctl("wait", "long").status == 143
+
+
+def test_several_are_stopped_and_the_unknown_are_named(ctl: Ctl):
+    for name in ("s1", "s2"):
+        ctl("start", "sleep", "--id", name)
+    done = ctl("stop", "s1", "nobody", "s2", "--json")
+    assert (done.status, done.json) == (1, {"stopped": ["s1", "s2"]})
+    assert done.err == "overseerctl: nobody: task not found\n"
+
+
+def test_a_reset(ctl: Ctl):
+    ctl("run", "hopeless", "--id", "lost")
+    assert ctl("reset", "lost").status == 0
+    assert ctl("wait", "lost").status == 9
+    done = ctl("reset", "nobody")
+    assert (done.status, "nobody: " in done.err) == (1, True)
+
+
+def test_the_list(ctl: Ctl):
+    ctl("run", "count", "--id", "listed")
+    assert "listed" in ctl("list").out
+    (info,) = [task for task in ctl("list", "--json").json if task["task_id"] == "listed"]
+    assert (info["last_exit_code"], info["action"]) == (0, "count")
+    assert ctl("list", "--since", "2100-01-01T00:00:00Z", "--json").json == []
+    assert ctl("list", "--since", "yesterday").status == 2
+
+
+def test_pools(ctl: Ctl):
+    assert ctl("set-pool", "one", "--limit", "1", "--queue-size", "5", "--json").json["limit"] == 1
+    for name in ("q1", "q2", "q3"):
+        ctl("start", "one", "--id", name)
+    assert "it waits in the queue" in ctl("start", "one", "--id", "q4").err
+    pool = ctl("pool", "one")
+    assert pool.out.splitlines()[0] == "one: 1 running of 1, 3 waiting"
+    assert pool.out.splitlines()[2].split()[:3] == ["1", "q2", "one"]
+    assert ctl("pool", "one", "--json").json["queue_depth"] == 3
+    assert ctl("purge", "one").out == "3 taken out of the queue\n"
+    assert ctl("purge", "one", "--json").json == {"count": 0}
+    ctl("stop", "q1", "--wait")
+    assert ctl("set-pool", "one").status == 2
+    assert ctl("pool", "nothing").status == 1
+
+
+def test_actions(ctl: Ctl):
+    assert "[n=20]" in ctl("actions").out
+    assert "must hold: int(value) > 0" in ctl("actions", "count").out
+    assert [action["name"] for action in ctl("actions", "count", "--json").json] == ["count"]
+    assert ctl("actions", "nothing").status == 1
+
+
+def test_metrics(ctl: Ctl):
+    ctl("run", "count", "n=7", "--id", "metered")
+    assert "output_lines    7" in ctl("metrics", "--task", "metered").out
+    assert ctl("metrics", "--json").json["tasks_started"] > 0
+    assert ctl("metrics", "count", "--json").json["total_output_lines"] >= 7
+    assert ctl("metrics", "nothing").status == 1
+
+
+def test_check(ctl: Ctl):
+    assert ctl("check").out.startswith("ok: 7 actions, ")
+    assert ctl("check", "--json").json["ok"] is True
+    assert ctl("check", "--url", "unix:/nowhere").status == 125
+
+
+def test_top_into_a_pipe_is_printed_once(ctl: Ctl):
+    ctl("run", "count", "--id", "topped")
+    done = ctl("top")
+    assert "topped" in done.out
+    assert "\x1b" not in done.out
+    assert {"tasks", "pool", "metrics"} == set(ctl("top", "--json").json)
+
+
+def test_a_reload_says_what_changed(ctl: Ctl):
+    done = ctl("reload", "--dry-run")
+    assert done.status in (0, 1)  # the tests' config may not be reloadable; it is answered
+    assert done.out or done.err
+
+
+class TestTail:
+    def test_shows_the_last_lines(self, ctl: Ctl):
+        ctl("run", "count", "n=50", "--id", "tailed")
+        done = ctl("tail", "tailed")
+        assert done.out == "".join(f"{n}\n" for n in range(41, 51))
+        assert done.err == "overseerctl: tailed: exited with 0\n"
+        assert ctl("tail", "tailed", "-n", "2").out == "49\n50\n"
+        assert ctl("tail", "tailed", "-n", "0").out == ""
+        assert len(ctl("tail", "tailed", "-n", "100").out.split()) == 50
+
+    def test_follows_to_the_end(self, ctl: Ctl):
+        ctl("start", "ticks", "--id", "followed")
+        done = ctl("tail", "followed", "-f", "-n", "100")
+        assert done.out == "".join(f"{n}\n" for n in range(1, 31))
+        assert done.status == 0
+
+    def test_tells_several_apart(self, ctl: Ctl):
+        for name in ("a", "longer"):
+            ctl("start", "ticks", "--id", name)
+        done = ctl("tail", "a", "longer", "-f", "-n", "100")
+        lines = done.out.splitlines()
+        assert [line[9:] for line in lines if line.startswith("a      | ")][:30] == [
+            str(n) for n in range(1, 31)
+        ]
+        assert [line[9:] for line in lines if line.startswith("longer | ")][-1] == "(exited with 4)"
+        coloured = ctl("tail", "a", "longer", "--color", "always").out
+        assert "\x1b[36ma      |\x1b[0m 30" in coloured
+        assert "\x1b[33mlonger |\x1b[0m 30" in coloured
+
+    def test_keeps_the_streams_apart_and_the_bytes_as_they_are(self, ctl: Ctl):
+        ctl("run", "both", "--id", "streams")
+        done = ctl("tail", "streams")
+        assert done.out == "to stdout\n"
+        assert done.err.startswith("to stderr\n")
+
+    def test_names_who_is_not_there(self, ctl: Ctl):
+        for more in ([], ["-f"]):
+            done = ctl("tail", "nobody", *more)
+            assert (done.status, done.err) == (1, "overseerctl: nobody: task not found\n")
+
+    def test_with_times_and_as_json(self, ctl: Ctl):
+        ctl("run", "count", "n=1", "--id", "timed")
+        assert ctl("tail", "timed", "-t").out.split()[0].endswith("Z")
+        events = [json.loads(line) for line in ctl("tail", "timed", "--json").out.splitlines()]
+        assert [event["type"] for event in events] == ["output", "exited"]
+
+
+def test_a_replay(ctl: Ctl):
+    ctl("run", "count", "n=150", "--id", "replayed")
+    assert ctl("replay", "replayed").out.split() == [str(n) for n in range(52, 151)]
+    assert ctl("replay", "replayed", "--since-seq", "148").out.split() == ["149", "150"]
+    assert ctl("replay", "replayed", "--since", "2100-01-01T00:00:00Z").out == ""
+    assert ctl("replay", "nobody").status == 1
+
+
+def test_all_events_of_tasks_that_others_start(ctl: Ctl, daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
+    clients: list[Client] = []
+    init = Client.__init__
+
+    def remember(self: Client, *arguments, **options) -> None:
+        init(self, *arguments, **options)
+        clients.append(self)
+
+    monkeypatch.setattr(Client, "__init__", remember)
+
+    def work() -> None:
+        with daemon.connect() as other:
+            for _ in range(2):
+                other.run("count", params={"n": "3"})
+        threading.Timer(1.5, lambda: clients[0].close()).start()
+
+    timer = threading.Timer(0.3, work)
+    timer.start()
+    done = ctl("events")
+    timer.join()
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert [event["type"] for event in events].count("output") == 6
+    assert [event["type"] for event in events].count("exited") == 2
+
+
+class TestSettings:
+    def write(self, tmp_path, text: str, mode: int = 0o600) -> None:
+        (tmp_path / "overseerctl.yaml").write_text(text)
+        (tmp_path / "overseerctl.yaml").chmod(mode)
+
+    def test_a_file_is_read_when_nothing_else_says_so(self, ctl: Ctl, daemon, tmp_path, monkeypatch):
+        self.write(tmp_path, f"url: {daemon.url}\n")
+        monkeypatch.delenv("OVERSEER_URL")
+        assert ctl("check").status == 0
+        monkeypatch.setenv("OVERSEER_URL", "unix:/nowhere")
+        assert ctl("check").status == 125
+        assert ctl("check", "--url", daemon.url).status == 0
+
+    def test_a_token_that_others_may_read_is_warned_of(self, ctl: Ctl, tmp_path):
+        self.write(tmp_path, "token: abc\n", 0o644)
+        assert "chmod 600" in ctl("check").err
+        self.write(tmp_path, "token: abc\n")
+        assert ctl("check").err == ""
+
+    @pytest.mark.parametrize(
+        ("text", "words"), [("urk: x", "urk is not known"), ("[", "no YAML"), ("- x", "names and values")]
+    )
+    def test_a_file_that_cannot_be_used(self, ctl: Ctl, tmp_path, text, words):
+        self.write(tmp_path, text)
+        done = ctl("check")
+        assert done.status == 2
+        assert words in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["wait"], ["stop"], ["tail", "x", "-n", "-1"], ["set-pool", "--limit", "x"], ["completion", "tcsh"],
+        ["list", "--json", "extra"], ["start", "count", "n"], ["check", "--token", "a b"],
+    ],
+)  # fmt: skip
+def test_wrong_usage(ctl: Ctl, arguments):
+    done = ctl(*arguments)
+    assert done.status == 2
+    assert done.err
