@@ -20,7 +20,7 @@ _MIB = 1 << 20
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultDaemon]:
     actions = {
-        "sh": shell("[[.script]]", config={"parameters": {"script": None}}, stop_grace="1s"),
+        "sh": shell("[[.script]]", config={"parameters": {"script": None}}, stop_grace="500ms"),
         "program": {"type": "exec", "config": {"entrypoint": "[[.path]]", "parameters": {"path": None}}},
     }
     with FaultDaemon(actions=actions, clients={"buffer": "32MiB"}) as server:
@@ -47,7 +47,7 @@ def test_pipes_closed_early_are_no_exit(client: WsClient) -> None:
 
 
 def test_what_is_written_after_the_leaders_death_is_still_heard(client: WsClient) -> None:
-    lines, exited = run(client, "(sleep 0.5; echo late; sleep 0.5; echo later) & echo early")
+    lines, exited = run(client, "(sleep 0.3; echo late; sleep 0.3; echo later) & echo early")
     assert (lines, exited["exit_code"]) == (["early", "late", "later"], 0)
 
 

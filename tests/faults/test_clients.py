@@ -20,7 +20,7 @@ from tests.faults.support import FaultDaemon, Held, address_of, alive, deaf, wai
 from tests.harness import ROOT, Daemon, WsClient, shell
 from tests.net.rawclient import CONTINUATION, PING, PONG, TEXT, RawClient, RawSocket, frame, upgrade_request
 
-STALL = 1.2
+STALL = 1.0
 # More than the kernel takes for a client that does not read (some megabytes), and the buffer.
 LINES = 3000
 # Long lines with their numbers; how far it has come is seen in a file, whoever reads or not.

@@ -19,16 +19,16 @@ _TREE = """
 (setsid sh -c 'echo $$; exec sleep 60' &)
 env -i setsid sh -c 'echo $$; exec sleep 60' &
 sh -c 'echo $$; exec sleep 60' &
-sleep 0.3; echo $$; exec sleep 60
+sleep 0.1; echo $$; exec sleep 60
 """
 _STUBBORN = "trap '' TERM; sh -c 'echo $$; exec sleep 60' & sleep 0.2; echo $$; while :; do sleep 0.1; done"
 _LEADER = (
-    "sh -c 'echo $$; exec sleep 60' & sh -c 'trap \"\" TERM; echo $$; sleep 60' & sleep 0.3; echo $$; wait"
+    "sh -c 'echo $$; exec sleep 60' & sh -c 'trap \"\" TERM; echo $$; sleep 60' & sleep 0.1; echo $$; wait"
 )
 
 ACTIONS = {
-    "tree": shell(_TREE, stop_grace="1s"),
-    "stubborn": shell(_STUBBORN, stop_grace="1s"),
+    "tree": shell(_TREE, stop_grace="500ms"),
+    "stubborn": shell(_STUBBORN, stop_grace="500ms"),
     "leader": shell(_LEADER, stop_grace="500ms"),
 }
 

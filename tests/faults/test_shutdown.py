@@ -15,7 +15,7 @@ import pytest
 from tests.faults.support import deaf, gone
 from tests.harness import Daemon, WsClient, shell
 
-GRACE = 1.0
+GRACE = 0.5
 PROMISED = 2.0
 BUSY = 1.5  # what a machine that is busy with other things may add
 
@@ -100,21 +100,12 @@ def test_a_second_signal_hurries_past_graces_and_clients_that_do_not_read(daemon
         daemon.process.send_signal(signal.SIGTERM)
         daemon.wait_stderr("shutting down")
         begun = time.monotonic()
-        daemon.process.send_signal(signal.SIGINT)
+        for _ in range(20):  # and many are like two
+            daemon.process.send_signal(signal.SIGINT)
         assert daemon.process.wait(15) == 0
         took = time.monotonic() - begun
         assert gone(pid, timeout=0)
     assert took < PROMISED + BUSY
-    daemon.wait()
-
-
-def test_many_signals_are_like_two(daemon: Daemon) -> None:
-    with turmoil(daemon):
-        begun = time.monotonic()
-        for _ in range(20):
-            daemon.process.send_signal(signal.SIGTERM)
-        assert daemon.process.wait(15) == 0
-        assert time.monotonic() - begun < PROMISED + BUSY
     daemon.wait()
 
 
@@ -133,7 +124,7 @@ def test_over_stdio_with_nobody_reading_it_ends_all_the_same(tmp_path: Path) -> 
         assert daemon.process.stdin is not None
         daemon.process.stdin.write(b'{"type":"start","id":"1","action":"flood"}\n')
         daemon.process.stdin.flush()
-        time.sleep(0.5)  # the pipe and the buffer fill
+        time.sleep(0.2)  # the pipe and the buffer fill
         begun = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(15) == 0

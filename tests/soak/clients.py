@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tests.harness import WsClient
+from tests.harness import Closed, WsClient
 from tests.soak.model import Broken, View
 
 __all__ = ["Failures", "Hammer", "SoakClient"]
@@ -44,6 +44,7 @@ class Failures:
     def __init__(self) -> None:
         self.first: BaseException | None = None
         self.stop = threading.Event()  # time is up, or something went wrong
+        self.ending = False  # the server is being ended: it may refuse connections
 
     def add(self, error: BaseException) -> None:
         if self.first is None:
@@ -78,6 +79,16 @@ class SoakClient(WsClient):
         if reply["type"] == "error" and not _REFUSALS.search(reply["message"]):
             raise Broken(f"{request} was answered with {reply}")
         return reply
+
+    def leave(self, *, politely: bool) -> None:
+        """Close the connection, whatever state it is in."""
+        with contextlib.suppress(OSError):
+            if politely:
+                self.close()
+            else:
+                self.abort()
+        self._join()
+        self._sock.close()
 
     def tell(self, type: str, **fields: Any) -> None:
         """Send a request that has no reply when all is well."""
@@ -121,8 +132,13 @@ class Hammer:
     def _run(self) -> None:
         try:
             while not self._failures.stop.is_set():
-                with contextlib.suppress(OSError):
+                try:
                     self._connection()
+                except OSError:
+                    pass
+                except Closed:
+                    if not self._failures.ending:
+                        raise
         except BaseException as error:
             self._failures.add(error)
 
@@ -144,10 +160,7 @@ class Hammer:
             client.reading.set()
             self.lines += view.lines
             self.missed += view.missed
-            if self._random.random() < 0.4:
-                client.abort()
-            else:
-                client.close()
+            client.leave(politely=self._random.random() < 0.6)
 
     def _act(self, client: SoakClient, view: View) -> None:
         task_id = self._random.choice(self._names)
