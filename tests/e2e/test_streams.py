@@ -133,7 +133,7 @@ def test_subscribing_to_an_id_that_no_task_has_yet_hears_its_start(daemon: Daemo
         assert other.collect("exited") == [{**started, "id": ""}, output, exited]
 
 
-def test_a_start_that_fails_subscribes_nobody_who_was_not_subscribed(daemon: Daemon, client: WsClient) -> None:
+def test_a_start_that_fails_subscribes_nobody_who_was_not(daemon: Daemon, client: WsClient) -> None:
     with daemon.connect() as other:
         other.request("subscribe", task_id="failed first")
         for each in (client, other):
