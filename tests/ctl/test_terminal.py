@@ -257,7 +257,8 @@ class TestCompletion:
         if shutil.which(shell) is None:
             pytest.skip(f"there is no {shell} here to try it in")
         script = {
-            "zsh": 'autoload -U compinit; compinit -u; eval "$(overseerctl completion zsh)"; print ${_comps[overseerctl]}',
+            "zsh": "autoload -U compinit; compinit -u; "
+            'eval "$(overseerctl completion zsh)"; print ${_comps[overseerctl]}',
             "fish": "overseerctl completion fish | source; complete -C 'overseerctl run hop'",
         }[shell]
         with on_path(tmp_path) as path:
