@@ -27,8 +27,8 @@ class SignalLoop:
     SIGINT and SIGTERM begin the end; another one of them hurries it. So does SIGHUP, unless it is for reading
     files anew. SIGUSR1 reopens log files. SIGCHLD means that a process has ended, perhaps an adopted orphan.
 
-    To be used on the main thread, as a context manager, which puts the former handlers back; but after the end,
-    with the process about to exit, SIGINT and SIGTERM have nothing left to ask for and are ignored.
+    To be used on the main thread, as a context manager, which puts the former handlers back; but after the
+    end, with the process about to exit, SIGINT and SIGTERM have nothing left to ask for and are ignored.
 
     Args:
         end: what to do when the end is asked for; called once, on a thread of its own. The loop ends with it.

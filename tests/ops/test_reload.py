@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -366,3 +366,37 @@ def test_handlers_of_unchanged_actions_stay_with_what_they_remember(tmp_path: Pa
     assert (after["a"] is before["a"], after["b"] is before["b"]) == (True, False)
     hub.shutdown()
     hub.close()
+
+
+class Overtaken(Scanner):
+    """While it validates, the configuration is read anew."""
+
+    def __init__(self, name: str, meanwhile: Callable[[], None]) -> None:
+        super().__init__(name)
+        self._meanwhile = meanwhile
+
+    def validate(self, params: Mapping[str, str]) -> None:
+        self._meanwhile()
+
+    def run_service(self, stop: threading.Event, submitter: overseer.TaskSubmitter) -> None: ...
+
+
+@pytest.mark.parametrize("fate", ["removed", "changed"])
+def test_a_start_that_a_reload_overtakes_goes_by_what_counts_then(tmp_path: Path, fate: str) -> None:
+    config = load_config(write(tmp_path, actions={"a": shell("true")}), {})
+    after = config if fate == "changed" else load_config(write(tmp_path, actions={}), {})
+    handlers = overseer.build_action_handlers(after)
+    hub = Hub(config, {"a": Overtaken("a", lambda: hub.redefine(Definitions(after, handlers)))})
+    try:
+        if fate == "removed":
+            with pytest.raises(RequestError, match="unknown action: a"):
+                hub.start("a", "t")
+            assert hub.tasks() == []
+        else:
+            hub.start("a", "t")  # the first handler can start nothing
+            assert hub.wait_until_idle(10)
+            (task,) = hub.tasks()
+            assert task.last_exit_code == 0
+    finally:
+        hub.shutdown()
+        hub.close()
