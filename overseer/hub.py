@@ -7,16 +7,14 @@ output never needs it.
 
 from __future__ import annotations
 
-import logging
 import random
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from overseer.actions import ActionHandler, ServiceHandler, describe_action
+from overseer.actions import ActionHandler, describe_action
 from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
 from overseer.definitions import Current, Definitions
@@ -41,18 +39,15 @@ from overseer.pool import PoolManager
 from overseer.runs import Runs
 from overseer.scheduler import Scheduler
 from overseer.security.principal import ANYONE, Principal
+from overseer.services import Services
 from overseer.task import Phase, Requester, Task
 from overseer.tasktable import TaskTable
 from overseer.timers import Timers
 
 __all__ = ["Hub"]
 
-_log = logging.getLogger(__name__)
-
 _Shown = TypeVar("_Shown")
 
-# Seconds that a service driver is given to return when it is told to.
-_SERVICE_GRACE = 1.0
 _TRY_AGAIN_LATER = 1013  # the close code of a client that did not read
 
 
@@ -104,7 +99,7 @@ class Hub:
             self._timers,
             self._log,
         )
-        self._services: dict[str, _Service] = {}
+        self._services = Services(self)
 
     def __repr__(self) -> str:
         return f"<Hub {len(self._table)} tasks, {self._table.in_use} in use, {len(self._clients)} clients>"
@@ -368,7 +363,7 @@ class Hub:
     def start_services(self) -> None:
         """Start the thread of each handler that is a service, and the timers'."""
         self._timers.start()
-        self._start_services(self.definitions.handlers)
+        self._services.update(self.definitions.handlers)
 
     @property
     def definitions(self) -> Definitions:
@@ -386,21 +381,7 @@ class Hub:
             RequestError: the server is shutting down.
         """
         self._scheduler.redefine(definitions)
-        handlers = definitions.handlers
-        gone = [name for name, each in self._services.items() if handlers.get(name) is not each.handler]
-        services = [self._services.pop(name) for name in gone]
-        for service in services:
-            service.stop.set()
-        _join(services, time.monotonic())
-        self._start_services(handlers)
-
-    def _start_services(self, handlers: Mapping[str, ActionHandler]) -> None:
-        for name, handler in handlers.items():
-            if isinstance(handler, ServiceHandler) and name not in self._services:
-                self._services[name] = service = _Service(name, handler, self)
-                service.thread.start()
-                if self._runs.closing:  # a shutdown came meanwhile, which may have looked before
-                    service.stop.set()
+        self._services.update(definitions.handlers)
 
     def shutdown(self) -> bool:
         """Refuse new work, empty the queues, stop every task; whether all were gone in time.
@@ -410,12 +391,10 @@ class Hub:
         """
         with self._lock:
             self._runs.closing = True  # first, so that a service that is told cannot submit any more
-        services = list(self._services.values())
-        for service in services:
-            service.stop.set()
+        self._services.stop()
         told = time.monotonic()
         idle = self._scheduler.shutdown()
-        _join(services, told)
+        self._services.join(told)
         return idle
 
     @property
@@ -440,29 +419,6 @@ class Hub:
             raise RequestError(f"unknown action: {action}")
         if action and not principal.sees(action):
             raise NotPermittedError(f"unknown action: {action}")
-
-
-class _Service:
-    """The thread of a handler that is a service, and the event that tells it to return."""
-
-    def __init__(self, name: str, handler: ServiceHandler, submitter: Hub) -> None:
-        self.handler = handler
-        self.stop = threading.Event()
-
-        def run() -> None:
-            try:
-                handler.run_service(self.stop, submitter)
-            except BaseException:
-                _log.exception("action %s: its service failed", name)
-
-        # A daemon: one that ignores its stop event must not keep the process alive.
-        self.thread = threading.Thread(target=run, name=f"service-{name}", daemon=True)
-
-
-def _join(services: Iterable[_Service], told: float) -> None:
-    """Wait for services that were told to stop at this moment (monotonic); not for long."""
-    for service in services:
-        service.thread.join(max(0.0, told + _SERVICE_GRACE - time.monotonic()))
 
 
 def _pool_figures(info: PoolInfo) -> PoolFigures:

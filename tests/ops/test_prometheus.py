@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -20,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from overseer.messages import ActionMetrics, GlobalMetrics
 from overseer.metrics import Metrics
 from tests.harness import ROOT, Daemon, WsClient, shell
+from tests.net.rawclient import RawClient
 from tests.ops.support import get
 
 DASHBOARD = ROOT / "docs/grafana-dashboard.json"
@@ -180,3 +182,21 @@ def test_every_panel_has_a_place_of_its_own() -> None:
         assert not cells & taken, panel["title"]
         assert max(x for x, _ in cells) < 24
         taken |= cells
+
+
+def test_clients_that_lag_are_seen_and_what_that_cost_is_counted() -> None:
+    actions = {"flood": shell("seq 200000; sleep 60")}
+    clients = {"buffer": "64KiB", "stall_timeout": 1}
+    with Daemon(actions=actions, clients=clients) as daemon:
+        host, port = daemon.address.split(":")
+        with RawClient((host, int(port)), receive_buffer=4096) as lagging:
+            lagging.send_json(type="start", id="1", action="flood", on_lag="drop")
+            deadline = time.monotonic() + 10
+            while not (samples := scrape(daemon))["overseer_lagging_clients", ""]:
+                assert time.monotonic() < deadline
+            assert samples["overseer_outbox_max_bytes", ""] > 32 * 1024
+            assert samples["overseer_outbox_bytes", ""] == samples["overseer_outbox_max_bytes", ""]
+            while not (samples := scrape(daemon))["overseer_stalled_clients_total", ""]:
+                assert time.monotonic() < deadline
+        assert samples["overseer_dropped_lines_total", "flood"] > 1000
+        assert samples["overseer_output_lines_total", "flood"] == 200000

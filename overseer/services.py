@@ -1,0 +1,88 @@
+"""The threads of handlers that are services."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+
+from overseer.actions import ActionHandler, ServiceHandler, TaskSubmitter
+from overseer.locks import Rank, lock
+
+__all__ = ["Services"]
+
+_log = logging.getLogger(__name__)
+
+_GRACE = 1.0  # seconds that a service is given to return when it is told to
+
+
+class Services:
+    """One thread for each handler that is a service; safe from any thread, but one :meth:`update` at a time.
+
+    Args:
+        submitter: what services start tasks by.
+    """
+
+    def __init__(self, submitter: TaskSubmitter) -> None:
+        self._submitter = submitter
+        self._lock = lock(Rank.LEAF, "services")  # guards the rest
+        self._running: dict[str, _Service] = {}
+        self._over = False
+
+    def update(self, handlers: Mapping[str, ActionHandler]) -> None:
+        """Have the services among these handlers run, by action; others are told to stop first."""
+        with self._lock:
+            gone = [name for name, each in self._running.items() if handlers.get(name) is not each.handler]
+            services = [self._running.pop(name) for name in gone]
+        for service in services:
+            service.stop.set()
+        _join(services, time.monotonic())
+        with self._lock:
+            if self._over:
+                return
+            fresh = {
+                name: _Service(name, handler, self._submitter)
+                for name, handler in handlers.items()
+                if isinstance(handler, ServiceHandler) and name not in self._running
+            }
+            self._running.update(fresh)
+        for service in fresh.values():
+            service.thread.start()
+
+    def stop(self) -> None:
+        """Tell all to return; none is started any more. Idempotent."""
+        with self._lock:
+            self._over = True
+            services = list(self._running.values())
+        for service in services:
+            service.stop.set()
+
+    def join(self, told: float) -> None:
+        """Wait for those that were told to stop at this moment (monotonic), for a second since then."""
+        with self._lock:
+            services = list(self._running.values())
+        _join(services, told)
+
+
+class _Service:
+    """A service's thread, and the event that tells it to return."""
+
+    def __init__(self, name: str, handler: ServiceHandler, submitter: TaskSubmitter) -> None:
+        self.handler = handler
+        self.stop = threading.Event()
+
+        def run() -> None:
+            try:
+                handler.run_service(self.stop, submitter)
+            except BaseException:
+                _log.exception("action %s: its service failed", name)
+
+        # A daemon: one that ignores its stop event must not keep the process alive.
+        self.thread = threading.Thread(target=run, name=f"service-{name}", daemon=True)
+
+
+def _join(services: Iterable[_Service], told: float) -> None:
+    for service in services:
+        if service.thread.ident is not None:  # else it is about to be started, and will return at once
+            service.thread.join(max(0.0, told + _GRACE - time.monotonic()))
