@@ -16,7 +16,10 @@ ACTIONS = {
         },
     ),
     "count": shell("seq [[.n]]", config={"parameters": {"n": {"default": "1000"}}}),
-    "wide": shell("seq -f '%0200.0f' [[.n]]", config={"parameters": {"n": {"default": "1000"}}}),
+    "slow-wide": shell(
+        "seq -f '%0200.0f' [[.n]] | while read -r line; do echo \"$line\"; done",
+        config={"parameters": {"n": {"default": "1000"}}},
+    ),
     "slow-count": shell(
         "i=0; while [ $i -lt [[.n]] ]; do i=$((i+1)); echo $i; sleep 0.005; done",
         config={"parameters": {"n": {"default": "100"}}},

@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -16,7 +17,8 @@ class Proxy:
     """``with Proxy(daemon.address) as proxy: Client(proxy.url)``.
 
     ``budget``: connections are cut after so many bytes for the client, each connection anew; None: never.
-    ``refuse``: new connections are closed at once. ``tls``: what the client is spoken to with.
+    ``refuse``: new connections are closed at once. ``tls``: what the client is spoken to with. ``on_second``
+    is called when the second connection is made, before anything passes over it.
     """
 
     def __init__(self, address: str, *, tls: ssl.SSLContext | None = None) -> None:
@@ -25,6 +27,11 @@ class Proxy:
         self.budget: int | None = None
         self.refuse = False
         self.connections = 0
+        self.first = (
+            threading.Event()
+        )  # what the server says over the first connection passes while it is set
+        self.first.set()
+        self.on_second: Callable[[], None] = lambda: None
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._flowing = threading.Event()
@@ -65,6 +72,7 @@ class Proxy:
 
     def __exit__(self, *exc: object) -> None:
         self._flowing.set()
+        self.first.set()
         self.refuse = True
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -99,15 +107,21 @@ class Proxy:
                 self._open |= {client: users, server: users}
                 self.connections += 1
                 self._changed.notify_all()
+            flowing = self.first if self.connections == 1 else self._flowing
+            if self.connections == 2:
+                self.on_second()
             if self._tls is not None:
                 self._spawn(self._pump_tls, client, server)
             else:
-                self._spawn(self._pump, client, server, None)
-                self._spawn(self._pump, server, client, self.budget)
+                self._spawn(self._pump, client, server, None, self._flowing)
+                self._spawn(self._pump, server, client, self.budget, flowing)
 
-    def _pump(self, source: socket.socket, sink: socket.socket, budget: int | None) -> None:
+    def _pump(
+        self, source: socket.socket, sink: socket.socket, budget: int | None, flowing: threading.Event
+    ) -> None:
         try:
             while data := source.recv(65536):
+                flowing.wait()
                 self._flowing.wait()
                 if budget is not None:
                     data, budget = data[:budget], budget - len(data)

@@ -109,6 +109,25 @@ def test_who_asks_for_it_loses_lines_and_is_told(daemon: Daemon):
         assert list(again.lines(timeout=WAIT_S))[-1] == "20000"
 
 
+def test_a_move_waits_for_what_is_under_way(daemon: Daemon):
+    """The lane has its first lines long before the shared connection has delivered its last ones."""
+    with Proxy(daemon.address) as proxy, Client(proxy.url, buffer=50_000) as client:
+
+        def hold() -> None:
+            proxy.first.clear()
+            threading.Timer(0.5, proxy.first.set).start()
+
+        proxy.on_second = hold
+        task = client.start("slow-wide", n="1500")
+        count = Count()
+        for index, event in enumerate(task.events(WAIT_S)):
+            count.add([event])
+            if index < 5:
+                time.sleep(0.1)
+        assert proxy.connections == 2
+        assert (count.last, count.missing, len(count.exits)) == (1500, 0, 1)
+
+
 def test_the_lane_is_cut_too(daemon: Daemon):
     with Proxy(daemon.address) as proxy, Client(proxy.url, buffer=50_000) as client:
         task = client.start("count", n="100000")
