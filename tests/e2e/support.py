@@ -22,11 +22,11 @@ def end_all(client: MessageClient, timeout: float = 20.0) -> None:
         busy = [
             task["task_id"]
             for task in tasks
-            if task["state"] == "queued" or (task["state"] == "active" and task.get("worker_state") != "exited")
+            if task["state"] == "queued"
+            or (task["state"] == "active" and task.get("worker_state") != "exited")
         ]
         client.settle()
         if stopped and not busy:
             return
         stopped = True
         assert time.monotonic() < deadline, f"still busy after {timeout} s: {busy}"
-

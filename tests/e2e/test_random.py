@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections import Counter
@@ -154,7 +155,7 @@ class Story:
         return fine
 
 
-@pytest.mark.parametrize("seed", [random.SystemRandom().randrange(1_000_000)])
+@pytest.mark.parametrize("seed", [int(os.environ["OVERSEER_CHECK_LOCKS"])])  # printed in the header
 def test_whatever_clients_do_the_story_of_each_task_makes_sense(seed: int) -> None:
     failures: list[str] = []
     with (
