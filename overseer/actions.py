@@ -99,7 +99,10 @@ class ServiceHandler(ActionHandler):
 
     @abstractmethod
     def run_service(self, stop: threading.Event, submitter: TaskSubmitter) -> None:
-        """Called once, at start-up, on a thread of its own; returns soon after ``stop`` is set."""
+        """Called once, when the handler comes into use, on a thread of its own.
+
+        Returns soon after ``stop`` is set: at the server's end, or when the action was changed or removed.
+        """
 
 
 @runtime_checkable
