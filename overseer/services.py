@@ -38,17 +38,24 @@ class Services:
         for service in services:
             service.stop.set()
         _join(services, time.monotonic())
+        for name, handler in handlers.items():
+            if isinstance(handler, ServiceHandler):
+                self._start(name, handler)
+
+    def _start(self, name: str, handler: ServiceHandler) -> None:
         with self._lock:
-            if self._over:
+            if self._over or name in self._running:
                 return
-            fresh = {
-                name: _Service(name, handler, self._submitter)
-                for name, handler in handlers.items()
-                if isinstance(handler, ServiceHandler) and name not in self._running
-            }
-            self._running.update(fresh)
-        for service in fresh.values():
+        service = _Service(name, handler, self._submitter)
+        try:
             service.thread.start()
+        except RuntimeError as error:  # no more threads to be had; the next update tries again
+            _log.error("action %s: its service cannot be started: %s", name, error)
+            return
+        with self._lock:
+            self._running[name] = service
+            if self._over:  # too late to be told with the others
+                service.stop.set()
 
     def stop(self) -> None:
         """Tell all to return; none is started any more. Idempotent."""
@@ -84,5 +91,4 @@ class _Service:
 
 def _join(services: Iterable[_Service], told: float) -> None:
     for service in services:
-        if service.thread.ident is not None:  # else it is about to be started, and will return at once
-            service.thread.join(max(0.0, told + _GRACE - time.monotonic()))
+        service.thread.join(max(0.0, told + _GRACE - time.monotonic()))

@@ -355,6 +355,32 @@ def test_services_of_changed_actions_are_replaced_and_others_go_on(tmp_path: Pat
         hub.redefine(Definitions(config, {}))
 
 
+@pytest.mark.parametrize("tried_again", [True, False])
+def test_a_service_without_a_thread_to_be_had_is_tried_again_by_the_next_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tried_again: bool
+) -> None:
+    def no_more(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    config = load_config(write(tmp_path, actions={"a": shell("true")}), {})
+    hub = Hub(config, {})
+    scanner = Scanner("a")
+    definitions = Definitions(config, {"a": scanner})
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_more)
+            hub.redefine(definitions)
+        assert "action a: its service cannot be started: can't start new thread" in caplog.text
+        assert hub.definitions is definitions
+        if tried_again:
+            hub.redefine(definitions)
+            assert scanner.running.wait(5)
+    finally:
+        assert hub.shutdown()
+        hub.close()
+    assert scanner.ended.is_set() is tried_again
+
+
 def test_handlers_of_unchanged_actions_stay_with_what_they_remember(tmp_path: Path) -> None:
     path = write(tmp_path, **BASE)
     config = load_config(path, {})
