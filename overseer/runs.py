@@ -193,7 +193,7 @@ class Runs:
             given: object = worker
             if not isinstance(given, Worker):
                 raise TypeError(f"start() returned {given!r}, which is no Worker")
-        except Exception as error:
+        except BaseException as error:  # also SystemExit: whoever waits for this run must be told
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
                 _log.exception("action %s: the driver failed to start task %s", task.action, task.id)
@@ -422,7 +422,7 @@ class Runs:
         def run() -> None:
             try:
                 call()
-            except Exception:
+            except BaseException:
                 _log.exception("%s failed", name)
 
         try:

@@ -101,13 +101,25 @@ FAULTY_ACTIONS = {
             "describe nothing",
             "describe nonsense",
             "validate",
+            "validate leaves",
             "start",
+            "start leaves",
             "start on purpose",
             "start nothing",
             "start too much",
             "service",
             "service leaves",
         )
+    },
+    "queued start leaves": {
+        "type": "acme-broken",
+        "config": {"where": "next start leaves", "script": "exec sleep 60"},
+        "task_pool": {"limit": 1, "queue": {"enabled": True}},
+    },
+    "restart leaves": {
+        "type": "acme-broken",
+        "config": {"where": "next start leaves", "script": "exit 1"},
+        "retry": {"restart_delay": "1ms", "error_threshold": 2},
     },
     "service submits": {"type": "acme-service"},
 }

@@ -47,6 +47,8 @@ def test_a_describe_that_fails_leaves_what_the_configuration_knows(
     [
         ("validate", "the driver failed: KeyError: 'validate of acme' (broken.py, line "),
         ("start", "the driver failed: KeyError: 'start of acme' (broken.py, line "),
+        ("validate leaves", "the driver failed: SystemExit: 3 (broken.py, line "),
+        ("start leaves", "the driver failed: SystemExit: 3 (broken.py, line "),
         ("start on purpose", "the tape drive is on fire"),
         ("start nothing", "the driver failed: TypeError: start() returned None, which is no Worker"),
     ],
@@ -70,6 +72,25 @@ def test_a_start_that_fails_with_its_worker_started_leaves_no_thread_waiting(
     assert "after the worker was started" in error["message"]
     assert "half" not in [task["task_id"] for task in faulty.request("list")["tasks"]]
     assert not faulty.settle()
+
+
+def test_a_start_from_the_queue_that_leaves_fails_like_a_run(faulty: WsClient) -> None:
+    action = "queued start leaves"
+    faulty.request("start", action=action, task_id="first")
+    assert faulty.request("start", action=action, task_id="second")["type"] == "queued"
+    faulty.send("stop", task_id="first")
+    assert "SystemExit: 3" in faulty.expect("error")["message"]
+    faulty.expect("errored", task_id="second")
+    assert info(faulty, "second")["error_message"].startswith("the driver failed: SystemExit: 3")
+    assert faulty.request("pool_info", action=action)["pool"]["running"] == 0
+
+
+def test_a_restart_that_leaves_fails_like_a_run(faulty: WsClient) -> None:
+    faulty.request("start", action="restart leaves", task_id="restarted")
+    faulty.expect("restarting", task_id="restarted")
+    faulty.expect("errored", task_id="restarted")
+    assert info(faulty, "restarted")["error_message"].startswith("the driver failed: SystemExit: 3")
+    assert faulty.request("pool_info", action="restart leaves")["pool"]["running"] == 0
 
 
 def test_a_bug_in_start_says_where_in_the_log(faulty: WsClient, faulty_daemon: Daemon) -> None:

@@ -6,9 +6,11 @@ import overseer
 
 
 class BrokenHandler(overseer.ServiceHandler):
-    def __init__(self, name, where):
+    def __init__(self, name, where, script="echo orphan"):
         self._name = name
         self._where = where
+        self._script = script
+        self._starts = 0
 
     def describe(self):
         if self._where == "describe":
@@ -22,15 +24,20 @@ class BrokenHandler(overseer.ServiceHandler):
     def validate(self, params):
         if self._where == "validate":
             raise KeyError("validate of acme")
+        if self._where == "validate leaves":
+            raise SystemExit(3)
 
     def start(self, task_id, params, callbacks):
         if self._where == "start":
             raise KeyError("start of acme")
         if self._where == "start on purpose":
             raise overseer.OverseerError("the tape drive is on fire")
+        self._starts += 1
+        if self._where == "start leaves" or (self._where == "next start leaves" and self._starts > 1):
+            raise SystemExit(3)
         if self._where == "start nothing":
             return None
-        config = overseer.WorkerConfig(task_id, "sh", ["-c", "echo orphan"])
+        config = overseer.WorkerConfig(task_id, "sh", ["-c", self._script])
         worker = overseer.start_worker(config, callbacks)
         if self._where == "start too much":
             worker.stop()
@@ -48,7 +55,7 @@ class BrokenFactory:
     type = "acme-broken"
 
     def create(self, config, action_name, retry, pool, dedupe_key):
-        return BrokenHandler(action_name, config["where"])
+        return BrokenHandler(action_name, **config)
 
 
 class PickyFactory:
