@@ -326,7 +326,7 @@ def test_a_closed_client_says_so(daemon: Daemon):
     for call in (client.tasks, task.wait, task.stop, lambda: client.start("echo"), client.events):
         with pytest.raises(ConnectionLostError, match="was closed"):
             call()
-    assert list(heard) == []
+    list(heard)  # which ends, and does not raise
     with Client(daemon.url) as other:
         other.stop(task.id)
 
