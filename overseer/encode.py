@@ -8,9 +8,9 @@ look-up and one f-string. The result is, byte for byte, what ``messages.encode(O
 
 from __future__ import annotations
 
-from functools import cached_property
 from json.encoder import encode_basestring
 
+from overseer.messages import utf8
 from overseer.net.frames import text_header
 
 __all__ = ["EncodedOutput", "output_size"]
@@ -51,40 +51,39 @@ class EncodedOutput:
         )
         self._middle = f',"ts":"{ts}","seq":'
         self._tail = ',"truncated":true}' if truncated else "}"
+        # Two threads may build one of these at the same time; the results are equal, so either may stay.
+        self._as_lines: bytes | None = None
+        self._as_frames: bytes | None = None
 
-    @cached_property
-    def payloads(self) -> list[bytes]:
-        """The JSON texts, one for each line."""
-        head = self._head.encode("utf-8", "replace")
-        middle = self._middle.encode()
-        tail = self._tail.encode()
-        return [
-            b"%b%b%b%d%b" % (head, encode_basestring(line).encode("utf-8", "replace"), middle, seq, tail)
-            for seq, line in enumerate(self._lines, self.first_seq)
-        ]
-
-    @cached_property
+    @property
     def lines(self) -> bytes:
         """The messages as newline-delimited JSON."""
-        return b"\n".join(self.payloads) + b"\n"
+        if self._as_lines is None:
+            head, lines, middle = self._escaped()
+            tail = f"{self._tail}\n"
+            numbered = enumerate(lines, self.first_seq)
+            self._as_lines = utf8("".join([f"{head}{line}{middle}{seq}{tail}" for seq, line in numbered]))
+        return self._as_lines
 
-    @cached_property
+    @property
     def websocket(self) -> bytes:
         """The messages as WebSocket text frames, one after the other."""
-        # In the texts here a character stands for a byte (Latin-1): a length is a length on the wire.
-        lines, head = self._lines, _as_bytes(self._head)
-        text = "".join(lines)
-        if not text.isascii():
-            lines = [_as_bytes(line) for line in lines]
+        if self._as_frames is None:
+            # In the texts here a character stands for a byte (Latin-1): a length is a length on the wire.
+            head, lines, middle = self._escaped()
+            if not all(map(str.isascii, lines)):
+                lines = [_as_bytes(line) for line in lines]
+            frames = _frames(_as_bytes(head), lines, middle, self.first_seq, self._tail)
+            self._as_frames = frames.encode("latin-1")
+        return self._as_frames
+
+    def _escaped(self) -> tuple[str, list[str], str]:
+        """What stands before a line, the lines as JSON has them, what stands between a line and its seq."""
         # Mostly nothing needs escaping, and asking once for all lines is quicker than escaping each.
-        data = text.encode("utf-8", "replace")
-        quoted = len(data.translate(None, _ESCAPED)) < len(data)
-        if quoted:
-            lines = [encode_basestring(line) for line in lines]
-        else:
-            head += '"'
-        middle = self._middle if quoted else f'"{self._middle}'
-        return _frames(head, lines, middle, self.first_seq, self._tail).encode("latin-1")
+        data = "".join(self._lines).encode("utf-8", "replace")
+        if len(data.translate(None, _ESCAPED)) < len(data):
+            return self._head, [encode_basestring(line) for line in self._lines], self._middle
+        return f'{self._head}"', self._lines, f'"{self._middle}'
 
 
 def _frames(head: str, lines: list[str], middle: str, seq: int, tail: str) -> str:
@@ -111,4 +110,4 @@ def _frame_start(length: int, head: str) -> str:
 
 def _as_bytes(text: str) -> str:
     """Text to text in which each character stands for a byte of its UTF-8."""
-    return text.encode("utf-8", "replace").decode("latin-1")
+    return utf8(text).decode("latin-1")

@@ -8,7 +8,7 @@ the declarations; nothing about a message is written down a second time.
 from __future__ import annotations
 
 from overseer.messages.codec import encode, encode_tasks, event_from, parse_request
-from overseer.messages.declare import Delivery, dump, to_plain
+from overseer.messages.declare import Delivery, dump, to_plain, utf8
 from overseer.messages.events import (
     DEQUEUE_REASONS,
     EVENTS,
@@ -135,4 +135,5 @@ __all__ = [
     "event_from",
     "parse_request",
     "to_plain",
+    "utf8",
 ]

@@ -34,6 +34,7 @@ __all__ = [
     "from_plain",
     "read_fields",
     "to_plain",
+    "utf8",
 ]
 
 
@@ -219,8 +220,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def dump(plain: Any) -> bytes:
-    """Compact JSON in UTF-8. Half surrogate pairs, which UTF-8 cannot hold, become U+FFFD."""
-    text = _to_text(plain)
+    """Compact JSON in UTF-8, as :func:`utf8` makes it."""
+    return utf8(_to_text(plain))
+
+
+def utf8(text: str) -> bytes:
+    """UTF-8 of any text. Half surrogate pairs, which it cannot hold, become U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:
