@@ -36,7 +36,8 @@ class Changes:
     """How one configuration differs from another; all in the order of the file.
 
     ``added``, ``changed`` and ``removed`` are actions, ``settings`` keys at the top that count at once,
-    ``restart_needed`` those that count only after a restart. ``warnings`` are those of the new file.
+    ``restart_needed`` those that count only after a restart: in a reload, as they differ from what the server
+    was started with. ``warnings`` are those of the new file.
     """
 
     added: tuple[str, ...] = ()
@@ -102,6 +103,7 @@ class Reloader:
         self._path = path
         self._hub = hub
         self._apply = apply
+        self._started = hub.definitions.config  # what a restart is needed for, it was started with
         # One reload at a time; notified when one is over.
         self._turn = threading.Condition(lock(Rank.LEAF, "reload"))
         self._busy = False
@@ -148,7 +150,9 @@ class Reloader:
         if not new.file:
             raise RequestError(f"{self._path}: no such file")
         old = self._hub.definitions
-        changes = compare(old.config, new)
+        changes = replace(
+            compare(old.config, new), restart_needed=compare(self._started, new).restart_needed
+        )
         handlers = self._handlers(old, new, {*changes.added, *changes.changed})
         if not dry_run:
             self._hub.redefine(Definitions(new, handlers))

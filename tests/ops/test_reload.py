@@ -124,6 +124,17 @@ def test_a_dry_run_says_the_same_and_changes_nothing(daemon: Daemon, client: WsC
     assert client.run("b")[2]["exit_code"] == 0
 
 
+def test_what_needs_a_restart_is_told_until_there_is_one_or_it_is_taken_back(
+    daemon: Daemon, client: WsClient
+) -> None:
+    assert reload(daemon, client, **BASE, log_file="x") == {"restart_needed": ["log_file"]}
+    assert reload(daemon, client, **actions(b=None), log_file="x") == {
+        "removed": ["b"],
+        "restart_needed": ["log_file"],
+    }
+    assert reload(daemon, client, **BASE) == {"added": ["b"]}
+
+
 BROKEN = [
     ("actions: [", "config.yaml:"),
     ("actions: {a: {type: exec, stop_signal: SIGTREM}}", "did you mean SIGTERM?"),
