@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from overseer.actions import ActionHandler
 from overseer.config import ActionConfig, Config
+from overseer.errors import NotPermittedError, RequestError
+from overseer.messages import PoolConfig
+from overseer.security.principal import Principal
 
 __all__ = ["Current", "Definition", "Definitions"]
 
@@ -26,8 +29,21 @@ class Definitions:
     config: Config
     handlers: Mapping[str, ActionHandler]
 
-    def of(self, action: str) -> Definition:
-        """Raises KeyError: there is no such action."""
+    @property
+    def pools(self) -> Mapping[str, PoolConfig | None]:
+        """Each action's pool as the file has it; None: it has none of its own."""
+        return {name: self.config.actions[name].task_pool for name in self.handlers}
+
+    def of(self, action: str, principal: Principal) -> Definition:
+        """The definition of an action.
+
+        Raises:
+            RequestError: there is no such action, or ``principal`` may not know of it.
+        """
+        if action not in self.handlers:
+            raise RequestError(f"unknown action: {action}")
+        if not principal.sees(action):
+            raise NotPermittedError(f"unknown action: {action}")
         return Definition(self.config.actions[action], self.handlers[action])
 
 

@@ -18,7 +18,7 @@ from overseer.actions import ActionHandler, describe_action
 from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
 from overseer.definitions import Current, Definitions
-from overseer.errors import NotPermittedError, RequestError, SubmitError
+from overseer.errors import RequestError, SubmitError
 from overseer.eventlog import EventLog
 from overseer.figures import ClientFigures, Figures, PoolFigures
 from overseer.locks import Rank, lock
@@ -74,9 +74,7 @@ class Hub:
         self._timers = Timers()
         self._clients = Clients()
         self._metrics = Metrics(handlers)
-        self._pool = PoolManager(
-            config.task_pool, {name: config.actions[name].task_pool for name in handlers}
-        )
+        self._pool = PoolManager(config.task_pool, self.definitions.pools)
         self._table = TaskTable(config.history)
         self._runs = Runs(
             self._current,
@@ -268,12 +266,12 @@ class Hub:
         Raises:
             RequestError: there is no action of that name.
         """
-        self._refuse_unknown(name, principal)
-        config, handlers = self.definitions.config, self.definitions.handlers
-        if name and name not in handlers:  # it was removed this moment
-            raise RequestError(f"unknown action: {name}")
-        names = [name] if name else [each for each in handlers if principal.sees(each)]
-        return [describe_action(config, each, handlers[each]) for each in names]
+        definitions = self.definitions
+        names = [name] if name else [each for each in definitions.handlers if principal.sees(each)]
+        return [
+            describe_action(definitions.config, each, definitions.of(each, principal).handler)
+            for each in names
+        ]
 
     def pool_info(self, action: str = "", principal: Principal = ANYONE) -> PoolInfo:
         """The state of an action's pool, or of all.
@@ -281,8 +279,7 @@ class Hub:
         Raises:
             RequestError: there is no such action.
         """
-        self._refuse_unknown(action, principal)
-        return self._pool.info(action, principal.scope)
+        return self._scheduler.pool_info(action, principal)
 
     def set_pool(
         self,
@@ -299,8 +296,7 @@ class Hub:
         Raises:
             RequestError: there is no such action.
         """
-        self._refuse_unknown(action, principal)
-        return self._scheduler.set_pool(action, limit, queue_size, excess)
+        return self._scheduler.set_pool(action, limit, queue_size, excess, principal)
 
     def purge(self, action: str = "", principal: Principal = ANYONE) -> int:
         """Take everything off an action's queue, or off all; returns how many there were.
@@ -308,8 +304,7 @@ class Hub:
         Raises:
             RequestError: there is no such action.
         """
-        self._refuse_unknown(action, principal)
-        return self._scheduler.purge(action)
+        return self._scheduler.purge(action, principal)
 
     def metrics(self, principal: Principal = ANYONE) -> GlobalMetrics:
         """All counters since start-up."""
@@ -413,12 +408,6 @@ class Hub:
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the timers' thread."""
         self._timers.close()
-
-    def _refuse_unknown(self, action: str, principal: Principal) -> None:
-        if action and action not in self._current.value.handlers:
-            raise RequestError(f"unknown action: {action}")
-        if action and not principal.sees(action):
-            raise NotPermittedError(f"unknown action: {action}")
 
 
 def _pool_figures(info: PoolInfo) -> PoolFigures:

@@ -7,7 +7,6 @@ and pools whose settings in the file are the same, also where a ``set_pool`` has
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,8 +22,6 @@ from overseer.hub import Hub
 from overseer.locks import Rank, lock
 
 __all__ = ["Changes", "Reloader", "compare"]
-
-_log = logging.getLogger(__name__)
 
 # Of the keys at the top, those that a reload puts into effect; ``actions`` apart. The others are about
 # sockets, files and who may come in, which are set up once.
@@ -150,9 +147,7 @@ class Reloader:
         if not new.file:
             raise RequestError(f"{self._path}: no such file")
         old = self._hub.definitions
-        changes = replace(
-            compare(old.config, new), restart_needed=compare(self._started, new).restart_needed
-        )
+        changes = replace(compare(old.config, new), restart_needed=compare(self._started, new).restart_needed)
         handlers = self._handlers(old, new, {*changes.added, *changes.changed})
         if not dry_run:
             self._hub.redefine(Definitions(new, handlers))

@@ -15,7 +15,7 @@ from dataclasses import replace
 from overseer.actions import describe_action, driver_failure
 from overseer.clients import Clients, Mail
 from overseer.definitions import Current, Definition, Definitions
-from overseer.errors import NotPermittedError, OverseerError, RequestError
+from overseer.errors import OverseerError, RequestError
 from overseer.eventlog import EventLog
 from overseer.messages import Dequeued, PoolInfo, PoolUpdated, Queued, RetryPolicy
 from overseer.metrics import Metrics
@@ -137,12 +137,24 @@ class Scheduler:
         if problem:
             raise RequestError(problem)
 
+    def pool_info(self, action: str, principal: Principal) -> PoolInfo:
+        """See :meth:`overseer.hub.Hub.pool_info`."""
+        with self._lock:
+            self._refuse_unknown_locked(action, principal)
+            return self._pool.info(action, principal.scope)
+
     def set_pool(
-        self, action: str, limit: int | None, queue_size: int | None, excess: Mapping[str, object] | None
+        self,
+        action: str,
+        limit: int | None,
+        queue_size: int | None,
+        excess: Mapping[str, object] | None,
+        principal: Principal,
     ) -> PoolInfo:
         """See :meth:`overseer.hub.Hub.set_pool`."""
         stops: list[tuple[Worker, float]] = []
         with Mail() as mail, self._lock:
+            self._refuse_unknown_locked(action, principal)
             resized = self._pool.resize(action, limit, queue_size, excess)
             self._runs.admit_locked(resized.admitted)
             admitted = list(resized.admitted)
@@ -161,9 +173,10 @@ class Scheduler:
         self._runs.launch_later(admitted)
         return info
 
-    def purge(self, action: str) -> int:
+    def purge(self, action: str, principal: Principal) -> int:
         """See :meth:`overseer.hub.Hub.purge`."""
         with Mail() as mail, self._lock:
+            self._refuse_unknown_locked(action, principal)
             purged = self._pool.purge(action)
             self._dequeue_locked(mail, purged, "purged")
         return len(purged)
@@ -206,9 +219,7 @@ class Scheduler:
         with Mail() as mail, self._lock:
             self._refuse_closing_locked()
             self._metrics.know(definitions.handlers)
-            changed = self._pool.reconfigure(
-                config.task_pool, {name: config.actions[name].task_pool for name in definitions.handlers}
-            )
+            changed = self._pool.reconfigure(config.task_pool, definitions.pools)
             self._current.value = definitions
             self._table.history = config.history
             self._runs.prune_locked()
@@ -238,11 +249,7 @@ class Scheduler:
         Raises:
             RequestError: it does not, there is no such action, or ``principal`` may not know of it.
         """
-        if action not in definitions.handlers:
-            raise RequestError(f"unknown action: {action}")
-        if not principal.sees(action):
-            raise NotPermittedError(f"unknown action: {action}")
-        definition = definitions.of(action)
+        definition = definitions.of(action, principal)
         if definition.config.strict_params:
             declared = describe_action(definitions.config, action, definition.handler).params
             for name in params:
@@ -279,6 +286,11 @@ class Scheduler:
                 limited.append(client)
         for client in limited:
             mail.send(client, replace(event, pool=self._pool.info("", client.principal.scope)))
+
+    def _refuse_unknown_locked(self, action: str, principal: Principal) -> None:
+        # Under the lock, so that no reload takes the action away before its pool was asked.
+        if action:
+            self._current.value.of(action, principal)
 
     def _refuse_closing_locked(self) -> None:
         if self._runs.closing:

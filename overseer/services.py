@@ -28,7 +28,7 @@ class Services:
         self._submitter = submitter
         self._lock = lock(Rank.LEAF, "services")  # guards the rest
         self._running: dict[str, _Service] = {}
-        self._over = False
+        self._over = threading.Event()
 
     def update(self, handlers: Mapping[str, ActionHandler]) -> None:
         """Have the services among these handlers run, by action; others are told to stop first."""
@@ -44,7 +44,7 @@ class Services:
 
     def _start(self, name: str, handler: ServiceHandler) -> None:
         with self._lock:
-            if self._over or name in self._running:
+            if self._over.is_set() or name in self._running:
                 return
         service = _Service(name, handler, self._submitter)
         try:
@@ -54,13 +54,13 @@ class Services:
             return
         with self._lock:
             self._running[name] = service
-            if self._over:  # too late to be told with the others
+            if self._over.is_set():  # too late to be told with the others
                 service.stop.set()
 
     def stop(self) -> None:
         """Tell all to return; none is started any more. Idempotent."""
         with self._lock:
-            self._over = True
+            self._over.set()
             services = list(self._running.values())
         for service in services:
             service.stop.set()

@@ -405,6 +405,45 @@ def test_handlers_of_unchanged_actions_stay_with_what_they_remember(tmp_path: Pa
     hub.close()
 
 
+class Fleeting(dict[str, overseer.ActionHandler]):
+    """Handlers that a reload takes away as soon as somebody has looked for one, if it can then."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def __contains__(self, name: object) -> bool:
+        found = super().__contains__(name)
+        if self.meanwhile is not None:
+            reloading, self.meanwhile = threading.Thread(target=self.meanwhile), None
+            reloading.start()
+            reloading.join(0.2)  # it may have to wait for a lock that is held here
+        return found
+
+
+@pytest.mark.parametrize("operation", ["pool_info", "set_pool", "purge", "actions"])
+def test_an_action_that_a_reload_takes_away_meanwhile_is_there_or_unknown(
+    tmp_path: Path, operation: str
+) -> None:
+    config = load_config(write(tmp_path, actions={"a": shell("true")}), {})
+    after = load_config(write(tmp_path, actions={}), {})
+    handlers = Fleeting(overseer.build_action_handlers(config))
+    hub = Hub(config, handlers)
+    gone = threading.Event()
+
+    def take_away() -> None:
+        hub.redefine(Definitions(after, {}))
+        gone.set()
+
+    try:
+        handlers.meanwhile = take_away
+        getattr(hub, operation)("a")
+        assert gone.wait(5)
+        with pytest.raises(RequestError, match="unknown action: a"):
+            getattr(hub, operation)("a")
+    finally:
+        hub.shutdown()
+        hub.close()
+
+
 class Overtaken(Scanner):
     """While it validates, the configuration is read anew."""
 
