@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
+from overseer.eventlog import EventLog
 from overseer.locks import Rank, assert_none_held, lock
 from overseer.messages import Event, encode
 from overseer.net.frames import Encoded, Message
@@ -85,6 +86,12 @@ class Mail:
             self._event = event
             self._encoded = Encoded([encode(event)])
         return self._encoded
+
+    def log(self, log: EventLog, event: Event) -> None:
+        """Queue the event for the event log, when there is one."""
+        if log.enabled:
+            message = self.encode(event)
+            log.write(message, len(message.lines))
 
     def send(self, client: Client, event: Event) -> None:
         """Append the event to one client's outbox."""

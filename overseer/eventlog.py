@@ -1,7 +1,8 @@
 """The event log: every task event as one line of JSON, in the order clients see them.
 
-Events are appended to a queue under the task's lock; a thread of its own writes them, so that a slow or full
-disk never holds up a task. What does not fit is dropped and counted, with one warning until it works again.
+Events are appended to a queue under the task's lock; a thread of its own encodes and writes them, so that
+neither that nor a slow or full disk holds up a task. What does not fit is dropped and counted, with one
+warning until it works again.
 """
 
 from __future__ import annotations
@@ -11,16 +12,24 @@ import os
 import threading
 from collections import deque
 from pathlib import Path
+from typing import Protocol
 
 from overseer.locks import Rank, lock
-from overseer.net.frames import Message
 
-__all__ = ["EventLog"]
+__all__ = ["EventLog", "Loggable"]
 
 _log = logging.getLogger(__name__)
 
-# Bytes waiting for the disk before events are dropped.
+# About so many bytes wait for the disk before events are dropped.
 _BUFFER = 32 * 1024 * 1024
+
+
+class Loggable(Protocol):
+    """One message or many; net's messages, which this must not know, are such."""
+
+    @property
+    def lines(self) -> bytes:
+        """As newline-delimited JSON."""
 
 
 class EventLog:
@@ -38,8 +47,8 @@ class EventLog:
         self._mode = mode
         # Guards the fields below; notified when there is something to write, to reopen or to close.
         self._wanted = threading.Condition(lock(Rank.LEAF, name))
-        self._queue: deque[bytes] = deque()
-        self._queued = 0  # bytes in the queue
+        self._queue: deque[Loggable] = deque()
+        self._queued = 0  # about how many bytes that is
         self._dropped = 0  # events lost since the last successful write
         self._reopen = False
         self._closed = False
@@ -61,19 +70,19 @@ class EventLog:
         self._thread = threading.Thread(target=self._run, name=self._name.replace(" ", "-"), daemon=True)
         self._thread.start()
 
-    def write(self, message: Message) -> None:
-        """Queue a message or a batch; never waits. Does nothing when the log is off."""
-        if self.enabled:
-            self.write_lines(message.lines)
+    def write(self, message: Loggable, size: int, count: int = 1) -> None:
+        """Queue a message, or a batch of ``count``; never waits. Only when the log is on.
 
-    def write_lines(self, data: bytes) -> None:
-        """Queue whole lines of JSON; never waits. Only when the log is on."""
+        Args:
+            message: its lines are taken on the writer's thread.
+            size: about how many bytes they have.
+        """
         with self._wanted:
-            if self._closed or self._queued + len(data) > _BUFFER:
-                self._dropped += data.count(b"\n")
+            if self._closed or self._queued + size > _BUFFER:
+                self._dropped += count
                 return
-            self._queue.append(data)
-            self._queued += len(data)
+            self._queue.append(message)
+            self._queued += size
             self._wanted.notify()
 
     def reopen(self) -> None:
@@ -97,20 +106,26 @@ class EventLog:
         while True:
             with self._wanted:
                 self._wanted.wait_for(lambda: self._queue or self._reopen or self._closed)
-                data = b"".join(self._queue)
-                self._queue.clear()
+                queue, self._queue = self._queue, deque()
                 self._queued = 0
                 reopen, self._reopen = self._reopen, False
                 closed = self._closed
-            if reopen and self._file is not None:
-                os.close(self._file)
-                self._file = None
-            if data:
-                self._write(data)
+            if reopen:
+                self._close_file()
+            if queue:
+                self._write(b"".join([message.lines for message in queue]))
             if closed:
-                if self._file is not None:
-                    os.close(self._file)
+                self._close_file()
                 return
+
+    def _close_file(self) -> None:
+        if self._file is None:
+            return
+        file, self._file = self._file, None  # closed afterwards, also when close fails
+        try:
+            os.close(file)
+        except OSError as error:  # what was written late, over a network or a quota
+            self._warn(error)
 
     def _write(self, data: bytes) -> None:
         written = 0
@@ -128,14 +143,17 @@ class EventLog:
             self._torn = self._torn or (written > 0 and data[written - 1] != ord("\n"))
             with self._wanted:
                 self._dropped += data.count(b"\n", written)
-            if not self._failing:
-                self._failing = True
-                _log.warning(
-                    "%s %s: %s; events are dropped until it can be written", self._name, self._path, error
-                )
+            self._warn(error)
             return
         with self._wanted:
             dropped, self._dropped = self._dropped, 0
         if dropped:
             _log.warning("%s %s: %d events were dropped", self._name, self._path, dropped)
         self._failing = False
+
+    def _warn(self, error: OSError) -> None:
+        if not self._failing:
+            self._failing = True
+            _log.warning(
+                "%s %s: %s; events are dropped until it can be written", self._name, self._path, error
+            )

@@ -370,7 +370,7 @@ class Runs:
 
         Both locks are held.
         """
-        task.log.write(mail.encode(event))
+        mail.log(task.log, event)
         told = [
             client
             for client in self._clients

@@ -67,7 +67,7 @@ class Stream:
         while True:
             with self._lock:
                 subscribers = list(self.subscribers.values())
-                size = output_size(lines, self._task_id) if subscribers else 0
+                size = output_size(lines, self._task_id) if subscribers or self._log.enabled else 0
                 full = self._first_full_locked(subscribers, size)
                 if full is None:
                     first_seq = self.last_seq + 1
@@ -80,7 +80,8 @@ class Stream:
                         encoded = EncodedOutput(
                             self._task_id, pid, batch.stream, lines, first_seq, ts, batch.truncated
                         )
-                        self._log.write(encoded)
+                        if self._log.enabled:
+                            self._log.write(encoded, size, len(lines))
                         self._append_output_locked(subscribers, encoded, size)
                     break
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
@@ -94,7 +95,7 @@ class Stream:
         """
         if isinstance(event, Exited):
             self.ring.add_exit(event, self.last_seq)
-        self._log.write(mail.encode(event))
+        mail.log(self._log, event)
         for subscription in self.subscribers.values():
             self._tell_gap_locked(mail, subscription)
         mail.send_all([client for client in self.subscribers if client is not besides], event)

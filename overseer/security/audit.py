@@ -6,6 +6,7 @@ from typing import Any
 
 from overseer.eventlog import EventLog
 from overseer.messages import Purge, Reload, Request, Reset, SetPool, Start, Stop, dump, to_plain
+from overseer.net.frames import Encoded
 from overseer.net.session import Peer
 from overseer.timestamps import format_timestamp, now
 
@@ -54,4 +55,5 @@ class Audit:
             line["task_id"] = task_id
         if error:
             line["error"] = error
-        self._file.write_lines(dump(line) + b"\n")
+        message = Encoded([dump(line)])
+        self._file.write(message, len(message.lines))

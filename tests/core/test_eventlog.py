@@ -1,0 +1,52 @@
+"""The event log on a thread, without a server."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from overseer.eventlog import EventLog
+from overseer.net.frames import Encoded
+
+
+def _write(log: EventLog, text: bytes) -> None:
+    log.write(Encoded([text]), len(text) + 1)
+
+
+def test_what_was_queued_is_written_in_order(tmp_path: Path) -> None:
+    log = EventLog(str(tmp_path / "events"))
+    log.start()
+    for number in range(1000):
+        _write(log, b"%d" % number)
+    log.close()
+    assert (tmp_path / "events").read_text().split() == [str(number) for number in range(1000)]
+
+
+def test_what_does_not_fit_is_never_encoded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = EventLog(str(tmp_path / "events"))  # not started, so that nothing leaves the queue
+    kept, dropped = Encoded([b"kept"]), Encoded([b"dropped"])
+    log.write(kept, 20 * 1024 * 1024, 1)
+    log.write(dropped, 20 * 1024 * 1024, 7)
+    log.start()
+    log.close()
+    assert (tmp_path / "events").read_bytes() == b"kept\n"
+    assert dropped._lines is None
+    assert "7 events were dropped" in caplog.text
+
+
+def test_a_close_that_fails_is_warned_of_and_the_log_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = EventLog(str(tmp_path / "events"))
+    log.start()
+    assert log._file is not None
+    os.close(log._file)  # so that the log's own close fails
+    log.reopen()
+    _write(log, b"after")
+    log.close()
+    assert (tmp_path / "events").read_bytes() == b"after\n"
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "Bad file descriptor; events are dropped" in caplog.text
