@@ -140,8 +140,17 @@ class PoolManager:
         """Whether there is such an action; ``""`` stands for all of them."""
         return action == "" or action in self._scopes
 
-    def acquire(self, task_id: str, action: str, force: bool, queued_at: datetime) -> Admission:
+    def acquire(
+        self,
+        task_id: str,
+        action: str,
+        force: bool,
+        queued_at: datetime,
+        sees: Callable[[str], bool] | None = None,
+    ) -> Admission:
         """Ask for a slot. When it returns, a running or queued task is in the books and a displaced one out.
+
+        With ``sees``, it displaces only tasks of actions that it is true of.
 
         Raises:
             KeyError: no such action.
@@ -155,7 +164,7 @@ class PoolManager:
             decision = admit(
                 self._all.has_room and scope.has_room,
                 self._queues.state(action),
-                lambda: self._queues.states_but(action),
+                lambda: self._queues.states_but(action, sees),
                 force,
             )
             displaced: tuple[str, ...] = ()

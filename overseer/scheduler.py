@@ -316,7 +316,7 @@ class Scheduler:
         self._refuse_closing_locked()
         self._table.refuse_taken(task.id, task.dedupe, task.requester.principal)
         at = now()
-        admission = self._pool.acquire(task.id, task.action, force, at)
+        admission = self._pool.acquire(task.id, task.action, force, at, task.requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             raise RequestError(admission.reason)
         self._dequeue_locked(mail, admission.displaced, "displaced")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -86,9 +86,13 @@ class Queues:
         oldest = next(iter(queue.unforced.values()), None)
         return QueueState(action, self._config(queue), queue.taken, None if oldest is None else oldest.rank)
 
-    def states_but(self, action: str) -> list[QueueState]:
-        """The same of every other queue with items."""
-        return [self.state(other) for other, queue in self._queues.items() if queue.items and other != action]
+    def states_but(self, action: str, sees: Callable[[str], bool] | None = None) -> list[QueueState]:
+        """The same of every other queue with items; with ``sees``, of the actions it is true of."""
+        return [
+            self.state(other)
+            for other, queue in self._queues.items()
+            if queue.items and other != action and (sees is None or sees(other))
+        ]
 
     def add(
         self, task_id: str, action: str, queued_at: datetime, since: float, forced: bool, place: str

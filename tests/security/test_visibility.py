@@ -140,6 +140,32 @@ def test_duplicates_are_told_of_within_what_is_seen(stage: Stage) -> None:
     assert refused["existing_task_id"] == "mine-1"
 
 
+def test_a_start_displaces_nothing_that_its_sender_cannot_see() -> None:
+    full = {"limit": 1, "queue": {"enabled": True, "size": 1, "displace": "true"}}
+    with (
+        Daemon(
+            actions={"mine": shell("sleep 60"), "other": shell("sleep 60")},
+            task_pool=full,
+            auth={"tokens": TOKENS},
+        ) as daemon,
+        RawClient(address_of(daemon), headers=[bearer("admin-all")]) as admin,
+        RawClient(address_of(daemon), headers=[bearer("operator-mine")]) as operator,
+    ):
+        request(admin, "start", action="other", task_id="other-1")
+        request(admin, "start", action="other", task_id="other-2")
+        # Forced items cannot be displaced by a start of their own action, so it has to look elsewhere.
+        assert request(operator, "start", action="mine", task_id="mine-1", force=True)["position"] == 1
+        for force in (False, True):
+            refused = request(operator, "start", action="mine", task_id="mine-2", force=force)
+            assert refused["type"] == "error"
+            assert "other" not in str(refused)
+        waiting = request(admin, "pool_info")["pool"]["queue_items"]
+        assert [item["task_id"] for item in waiting] == ["other-2", "mine-1"]
+        assert request(admin, "start", action="mine", task_id="mine-2")["type"] == "queued"
+        waiting = request(admin, "pool_info")["pool"]["queue_items"]
+        assert [item["task_id"] for item in waiting] == ["mine-1", "mine-2"]
+
+
 def test_an_admin_of_some_actions_does_not_touch_what_belongs_to_all() -> None:
     with (
         Daemon(actions={"mine": shell("true"), "other": shell("true")}, auth={"tokens": TOKENS}) as daemon,
