@@ -154,6 +154,9 @@ class ExecFactory:
             if name not in parameters:
                 message = f"dedupe_key names {name!r}, which is not among the parameters"
                 warnings.warn(ConfigWarning(message, path=("parameters",)), stacklevel=2)
+        _warn_undeclared(entrypoint, parameters, ("entrypoint",))
+        for place, argument in enumerate(arguments):
+            _warn_undeclared(argument, parameters, ("command", place))
         info = ActionInfo(
             action_name,
             self.type,
@@ -281,6 +284,15 @@ def _mapping(value: Any, path: Path) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError("needs a mapping", path=path)
     return value
+
+
+def _warn_undeclared(template: Template, parameters: Mapping[str, _Parameter], path: Path) -> None:
+    """A name that is no parameter renders empty unless a start gives it all the same: most likely a slip."""
+    for name in sorted(template.names - set(parameters)):
+        near = difflib.get_close_matches(name, parameters, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        message = f"uses {name!r}, which is not among the parameters{hint}"
+        warnings.warn(ConfigWarning(message, path=path), stacklevel=2)
 
 
 def _warn_unknown(mapping: Mapping[str, Any], known: tuple[str, ...], path: Path) -> None:

@@ -158,7 +158,7 @@ def _bind(family: int, address: tuple[object, ...], *, dual: bool) -> socket.soc
 
 def _reason(error: OSError, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} is in use by another program"
+        return f"port {port} is in use by another program; name another one (listen, OVERSEER_LISTEN)"
     if error.errno == errno.EACCES and 0 < port < 1024:
         return f"port {port} needs root or CAP_NET_BIND_SERVICE"
     if error.errno == errno.EADDRNOTAVAIL:

@@ -88,6 +88,15 @@ def test_an_unknown_key_is_warned_of_with_the_nearest_known_one(tmp_path: Path) 
     assert "'parameters'" in ended.stderr
 
 
+def test_a_template_s_name_that_is_no_parameter_is_warned_of(tmp_path: Path) -> None:
+    action = shell("echo [[.megabyte]] [[.megabytes]]", config={"parameters": {"megabytes": "1"}})
+    (tmp_path / "config.yaml").write_text(json.dumps({"listen": "stdio", "actions": {"a": action}}))
+    ended = _run("--check", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "uses 'megabyte'" in ended.stderr
+    assert "did you mean 'megabytes'?" in ended.stderr
+
+
 def test_the_environment_beats_the_file_and_the_flag(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("listen: 127.0.0.1:0\n")
     with Daemon(
