@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 
 from overseer.figures import HistogramFigures
 from overseer.locks import Rank, lock
@@ -14,9 +15,8 @@ from overseer.messages import ActionMetrics, GlobalMetrics
 
 __all__ = ["Metrics"]
 
-_ACTION = ("tasks_started", "tasks_completed", "tasks_errored", "tasks_restarted", "total_output_lines")
-_QUEUE = ("enqueued", "dequeued", "displaced", "expired")
-_WIRE = _ACTION + _QUEUE
+_ACTION = tuple(field.name for field in fields(ActionMetrics))
+_WIRE = tuple(field.name for field in fields(GlobalMetrics))
 # Lines that a client missed, for each client that missed them; and clients that were closed for not reading.
 _ALL = (*_WIRE, "dropped_lines", "stalled_clients")
 

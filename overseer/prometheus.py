@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.figures import Figures, HistogramFigures
 from overseer.hub import Hub
+from overseer.messages import GlobalMetrics
+from overseer.messages.declare import fields_of
 from overseer.net.http import Request, Response
 from overseer.processes import guardian
 from overseer.security.principal import Principal
+from overseer.task import Phase
 from overseer.virtual import abandoned_count
 
 if TYPE_CHECKING:
@@ -26,18 +29,10 @@ __all__ = ["Exposition"]
 
 # A counter's key, its name there (``_total`` is added), what it means.
 _COUNTERS = (
-    ("tasks_started", "tasks_started", "First starts of tasks"),
-    ("tasks_completed", "tasks_completed", "Exits of runs, whatever their code"),
-    ("tasks_errored", "tasks_errored", "Tasks that became errored"),
-    ("tasks_restarted", "tasks_restarted", "Restarts scheduled"),
-    ("total_output_lines", "output_lines", "Lines of output that passed the filters"),
-    ("enqueued", "enqueued", "Tasks that had to wait in a queue"),
-    ("dequeued", "dequeued", "Tasks that left a queue, to start or otherwise"),
-    ("displaced", "displaced", "Waiting tasks that lost their place to another"),
-    ("expired", "expired", "Waiting tasks that waited too long"),
+    *((each.name, each.name.removeprefix("total_"), each.description) for each in fields_of(GlobalMetrics)),
     ("dropped_lines", "dropped_lines", "Lines that a client missed because it lagged (on_lag: drop)"),
 )
-_PHASES = ("QUEUED", "STARTING", "RUNNING", "WAITING", "ENDED", "STOPPED", "ERRORED")
+_PHASES = tuple(phase.name for phase in Phase if phase is not Phase.FORGOTTEN)
 
 
 class Exposition:

@@ -236,21 +236,6 @@ class TaskInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class GlobalMetrics:
-    """Counters since the server started, over all actions."""
-
-    tasks_started: Annotated[int, Wire(COUNT, "First starts")] = 0
-    tasks_completed: Annotated[int, Wire(COUNT, "Exits of runs, whatever their code")] = 0
-    tasks_errored: Annotated[int, Wire(COUNT, "Tasks that became errored")] = 0
-    tasks_restarted: Annotated[int, Wire(COUNT, "Restarts scheduled")] = 0
-    total_output_lines: Annotated[int, Wire(COUNT, "Lines of output that passed the filters")] = 0
-    enqueued: Annotated[int, Wire(COUNT, "Tasks that had to wait")] = 0
-    dequeued: Annotated[int, Wire(COUNT, "Tasks that left a queue, to start or otherwise")] = 0
-    displaced: Annotated[int, Wire(COUNT, "Waiting tasks that lost their place to another")] = 0
-    expired: Annotated[int, Wire(COUNT, "Waiting tasks that waited too long")] = 0
-
-
-@dataclass(frozen=True, slots=True)
 class ActionMetrics:
     """Counters since the server started, of one action."""
 
@@ -259,6 +244,16 @@ class ActionMetrics:
     tasks_errored: Annotated[int, Wire(COUNT, "Tasks that became errored")] = 0
     tasks_restarted: Annotated[int, Wire(COUNT, "Restarts scheduled")] = 0
     total_output_lines: Annotated[int, Wire(COUNT, "Lines of output that passed the filters")] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalMetrics(ActionMetrics):
+    """Counters since the server started, over all actions."""
+
+    enqueued: Annotated[int, Wire(COUNT, "Tasks that had to wait")] = 0
+    dequeued: Annotated[int, Wire(COUNT, "Tasks that left a queue, to start or otherwise")] = 0
+    displaced: Annotated[int, Wire(COUNT, "Waiting tasks that lost their place to another")] = 0
+    expired: Annotated[int, Wire(COUNT, "Waiting tasks that waited too long")] = 0
 
 
 @dataclass(frozen=True, slots=True)
