@@ -159,6 +159,7 @@ class _Daemon:
         # Apart from the hub's timers, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
         self._manager = Notifier()
+        self._over = threading.Event()
         self._terminal = _has_terminal()
         self._server = self._listen()
         self._signals = SignalLoop(
@@ -183,7 +184,11 @@ class _Daemon:
             _log.info("listening on %s", _written(self._server.address))
             self._hub.start_services()
             self._manager.ready(f"listening on {_written(self._server.address)}")
-            self._watch()
+            if self._manager.watchdog is not None:
+                # Apart from everything else, for the manager may let it wait. A daemon: nobody waits for it.
+                threading.Thread(
+                    target=self._watch, args=(self._manager.watchdog,), name="watchdog", daemon=True
+                ).start()
             self._signals.run()
         return 0
 
@@ -194,6 +199,7 @@ class _Daemon:
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
+        self._over.set()
         self._timers.close()
         self._log.close()
         self._audit.close()
@@ -203,21 +209,22 @@ class _Daemon:
             # The guardian stays: it ends what is left when this process does.
             _log.warning("some tasks have not ended: %r", self._hub)
 
-    def _watch(self) -> None:
+    def _watch(self, period: float) -> None:
         """Tell the manager's watchdog that the server is well, again and again."""
-        period = self._manager.watchdog
-        if period is not None:
+        while not self._over.wait(period):
             self._hub.wait_until_idle(0.0)  # takes the hub's lock: should that be stuck, so is this
             self._manager.alive()
-            self._timers.schedule(period, self._watch)
 
     def _hang_up(self) -> None:
         """SIGHUP: read everything anew, unless it means that the terminal we were started in is gone."""
         if self._terminal and not _has_terminal():
             self._signals.request_end()
             return
-        # Not on the main thread, which must hear the next signal. A daemon: the server may end meanwhile.
-        threading.Thread(target=self._reload, name="reload", daemon=True).start()
+        try:
+            # Not on the main thread, which must hear the next signal. A daemon: the server may end meanwhile.
+            threading.Thread(target=self._reload, name="reload", daemon=True).start()
+        except RuntimeError as error:
+            _log.error("the configuration stays as it was: %s", error)
 
     def _reload(self) -> None:
         self._manager.reloading()
@@ -348,7 +355,8 @@ class _Daemon:
             version=self._config.version or self._version,
             description=self._config.description,
             host=request.headers.get("host", "localhost"),
-            secure=bool(self._config.tls.cert),
+            # As it is served, whatever was read anew since; a Unix socket's address is a text.
+            secure=self._access.certificates is not None and not isinstance(self._server.address, str),
             tokens=principal is not ANYONE,
             actions=self._hub.actions("", principal),
         )

@@ -24,8 +24,8 @@ _NUDGE = b"\0"  # written to the pipe for other news than signals, none of which
 class SignalLoop:
     """Signals become bytes in a pipe (``signal.set_wakeup_fd``), which the loop reads.
 
-    SIGINT and SIGTERM begin the end; another one of them hurries it. So does SIGHUP, unless it is for reading
-    files anew. SIGUSR1 reopens log files. SIGCHLD means that a process has ended, perhaps an adopted orphan.
+    SIGINT and SIGTERM begin the end; another one of them hurries it. SIGHUP is for reading files anew,
+    SIGUSR1 reopens log files. SIGCHLD means that a process has ended, perhaps an adopted orphan.
 
     To be used on the main thread, as a context manager, which puts the former handlers back; but after the
     end, with the process about to exit, SIGINT and SIGTERM have nothing left to ask for and are ignored.
@@ -34,7 +34,7 @@ class SignalLoop:
         end: what to do when the end is asked for; called once, on a thread of its own. The loop ends with it.
         hurry: what to do when it is asked for again.
         reopen: called on SIGUSR1.
-        reload: called on SIGHUP; None: there is nothing to read anew, so that it ends the server.
+        reload: called on SIGHUP.
         reap: called on SIGCHLD; returns in how many seconds to call it again anyway, or None.
     """
 
@@ -44,7 +44,7 @@ class SignalLoop:
         end: Callable[[], None],
         hurry: Callable[[], None],
         reopen: Callable[[], None],
-        reload: Callable[[], None] | None = None,
+        reload: Callable[[], None],
         reap: Callable[[], float | None],
     ) -> None:
         self._end = end
@@ -89,29 +89,34 @@ class SignalLoop:
         while not self._ended:
             ready = poll.poll(None if again is None else again * 1000)
             said = os.read(self._read, 4096) if ready else b""
-            try:
-                self._act(said)
-                if signal.SIGCHLD in said or not ready:
+            # Whatever is wrong, this thread's end would be the server's.
+            for number in said:
+                try:
+                    self._act(number)
+                except Exception:
+                    _log.exception("acting on signal %d failed", number)
+            if signal.SIGCHLD in said or not ready:
+                try:
                     again = self._reap()
-            except Exception:
-                # Whatever is wrong, this thread's end would be the server's.
-                _log.exception("acting on a signal failed")
-                again = _RETRY_S
+                except Exception:
+                    _log.exception("reaping failed")
+                    again = _RETRY_S
         if self._ending is not None:
             self._ending.join()
 
-    def _act(self, said: bytes) -> None:
-        for number in said:
-            if number in _ENDING or (number == signal.SIGHUP and self._reload is None):
-                self._ask_to_end()
-            elif number == signal.SIGHUP and self._reload is not None:
-                self._reload()
-            elif number == signal.SIGUSR1:
-                self._reopen()
+    def _act(self, number: int) -> None:
+        if number in _ENDING:
+            self._ask_to_end()
+        elif number == signal.SIGHUP:
+            self._reload()
+        elif number == signal.SIGUSR1:
+            self._reopen()
         if self._end_requested and self._ending is None:
             self._ask_to_end()
 
     def _ask_to_end(self) -> None:
+        if self._ended:
+            return
         if self._ending is None:
             ending = threading.Thread(target=self._run_end, name="shutdown")
             try:

@@ -1,0 +1,127 @@
+"""The main thread's loop, with real signals, each time in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+BEFORE = """
+import os, signal, threading, overseer.signals
+
+overseer.signals._RETRY_S = 0.01
+hurried = threading.Event()
+
+def send(*names):
+    for name in names:
+        os.kill(os.getpid(), getattr(signal, "SIG" + name))
+
+def say(word):
+    print(word, flush=True)
+
+def fail(word):
+    say(word)
+    raise OSError("no luck")
+
+def hurry():
+    say("hurry")
+    hurried.set()
+
+actions = dict(
+    end=lambda: say("end"),
+    hurry=hurry,
+    reopen=lambda: say("reopen"),
+    reload=lambda: say("reload"),
+    reap=lambda: None,
+)
+
+def run(*names, before=lambda loop: None, **changed):
+    loop = overseer.signals.SignalLoop(**{**actions, **changed})
+    with loop:
+        send(*names)
+        before(loop)
+        loop.run()
+"""
+
+
+def outcome(script: str) -> tuple[list[str], str]:
+    """What a process said that ran it, line by line, and what it logged."""
+    done = subprocess.run(
+        [sys.executable, "-c", BEFORE + script], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split(), done.stderr
+
+
+@pytest.mark.parametrize("last", ["INT", "TERM"])
+def test_each_signal_has_its_action(last: str) -> None:
+    said, logged = outcome(f"run('HUP', 'USR1', '{last}')")
+    assert (sorted(said), logged) == (["end", "reload", "reopen"], "")
+
+
+def test_the_second_one_hurries_the_end() -> None:
+    said, _ = outcome("run('TERM', end=lambda: (send('INT'), hurried.wait(10), say('end')))")
+    assert said == ["hurry", "end"]
+
+
+def test_any_thread_may_ask_for_the_end() -> None:
+    said, _ = outcome("run(before=lambda loop: threading.Timer(0.05, loop.request_end).start())")
+    assert said == ["end"]
+
+
+@pytest.mark.parametrize("failing", ["reload", "reopen"])
+def test_an_action_that_fails_loses_none_of_the_others(failing: str) -> None:
+    said, logged = outcome(f"run('HUP', 'USR1', 'TERM', {failing}=lambda: fail('{failing}'))")
+    assert sorted(said) == ["end", "reload", "reopen"]
+    assert "OSError: no luck" in logged
+
+
+def test_an_end_that_fails_is_the_end_nevertheless() -> None:
+    said, logged = outcome("run('TERM', end=lambda: fail('end'))")
+    assert said == ["end"]
+    assert "the shutdown failed" in logged
+
+
+def test_reaping_that_fails_is_tried_again_and_comes_back_when_it_asks_to() -> None:
+    script = """
+calls = []
+
+def reap():
+    say("reap")
+    calls.append(1)
+    if len(calls) == 1:
+        raise OSError("no luck")
+    if len(calls) == 2:
+        return 0.01
+    loop.request_end()
+
+loop = overseer.signals.SignalLoop(**{**actions, "reap": reap})
+with loop:
+    send("CHLD")
+    loop.run()
+"""
+    said, logged = outcome(script)
+    assert said == ["reap", "reap", "reap", "end"]
+    assert "OSError: no luck" in logged
+
+
+def test_without_a_thread_to_be_had_the_end_comes_once() -> None:
+    script = """
+def no_more(thread):
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = no_more
+run("TERM", "INT")
+"""
+    assert outcome(script) == (["end"], "")
+
+
+def test_former_handlers_come_back_but_nothing_can_interrupt_the_last_moments() -> None:
+    script = """
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+run("TERM")
+send("TERM", "INT", "USR1")
+say("ended")
+"""
+    assert outcome(script)[0] == ["end", "ended"]
