@@ -270,9 +270,7 @@ class _Daemon:
             )
         page = static_routes(importlib.resources.files("overseer") / "playground")
         trusted = self._trust()
-        gate = self._access.gate(
-            timers=self._timers, trusted=trusted, open_paths={*page, "/healthz", "/session"}
-        )
+        gate = self._access.gate(timers=self._timers, open_paths={*page, "/healthz", "/session"})
         certificates = self._access.certificates if listen.kind == "tcp" else None
         return Server(
             replace(listen, mode=config.socket_mode, group=config.socket_group),

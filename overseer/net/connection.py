@@ -32,6 +32,7 @@ __all__ = ["Connection", "Service"]
 _log = logging.getLogger(__name__)
 
 _ENDPOINT = "/ws"
+_HEALTH = "/healthz"
 _DRAIN = 64 * 1024
 
 
@@ -40,7 +41,7 @@ class Service:
 
     Args:
         routes: path to what answers it; the WebSocket's own path needs none.
-        trusted: whether an IP address may open a WebSocket.
+        trusted: whether an IP address may have more than the answers to health checks.
         authorize: asked for every request but a plain one to the WebSocket's path; says who the peer is, or
             refuses it with a response.
     """
@@ -172,7 +173,7 @@ class Connection:
         """The response, or None when a WebSocket is to be opened (and was counted)."""
         service = self._service
         upgrade = request.path == _ENDPOINT and request.is_upgrade
-        if upgrade and self._peer.kind == "tcp" and not service.trusted(self._peer.address):
+        if self._peer.kind == "tcp" and not _is_open(request) and not service.trusted(self._peer.address):
             _log.warning("refused %s: not in trusted_cidrs", self._peer.address)
             return error_response(403, "this address is not trusted (trusted_cidrs)")
         if service.authorize is not None and (upgrade or request.path != _ENDPOINT):
@@ -253,6 +254,12 @@ class Connection:
         """
         while self._stream.receive(_DRAIN):
             pass
+
+
+def _is_open(request: Request) -> bool:
+    """Whether it is answered wherever it comes from: health checks, old ones included, which tell nothing."""
+    plain = request.path == _ENDPOINT and request.method == "GET" and not request.is_upgrade
+    return plain or request.path == _HEALTH or request.method == "HEAD"
 
 
 def _plain_request(request: Request) -> Response:

@@ -37,7 +37,7 @@ class Server:
     Args:
         open_session: called for each WebSocket, on its own thread.
         routes: path to what answers a GET there.
-        trusted: whether an IP address may open a WebSocket; not asked about a Unix socket's peers.
+        trusted: whether an IP address is let in; not asked about a Unix socket's peers.
         authorize: if given, asked about each request: who the peer is, or a response that refuses it.
         wrap: makes the stream of a connection; TLS comes in here.
         sockets: those to serve, which listen already; then ``listen`` only says of which kind they are.

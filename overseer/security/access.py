@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from overseer.config import Config
@@ -32,7 +32,7 @@ class Access:
     users: Mapping[int, Principal] | None
     certificates: Certificates | None
 
-    def gate(self, *, timers: Timers, trusted: Callable[[str], bool], open_paths: Collection[str]) -> Gate:
+    def gate(self, *, timers: Timers, open_paths: Collection[str]) -> Gate:
         """The gate in front of a server; see :class:`Gate` for the arguments."""
         return Gate(
             tokens=self.tokens,
@@ -47,7 +47,6 @@ class Access:
             sign_ins=SignIns(self.config.auth.session_age, timers),
             failures=Failures(),
             open_paths=open_paths,
-            trusted=trusted,
             encrypted=self.certificates is not None,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from overseer.net.http import Request, Response, Route, error_response
@@ -34,7 +34,6 @@ class Gate:
     Attributes:
         users: over a Unix socket, who each uid is; None: nobody is asked.
         open_paths: what strangers may have: the page itself, which then asks them to sign in, and /healthz.
-        trusted: whether an IP address may sign in; it is asked about WebSockets elsewhere.
         encrypted: whether clients speak TLS to the server itself.
     """
 
@@ -44,7 +43,6 @@ class Gate:
     sign_ins: SignIns
     failures: Failures
     open_paths: Collection[str]
-    trusted: Callable[[str], bool]
     encrypted: bool
 
     def authorize(self, request: Request) -> Response | Peer:
@@ -110,9 +108,6 @@ class Gate:
     def _sign_in(self, request: Request) -> Response:
         """A token for a cookie, which scripts cannot read and other sites' pages do not send."""
         peer = request.peer
-        if peer.kind == "tcp" and not self.trusted(peer.address):
-            _log.warning("refused %s: not in trusted_cidrs", peer.address)
-            return error_response(403, "this address is not trusted (trusted_cidrs)")
         if not self.tokens:
             return Response(204)
         presented = _presented(request)

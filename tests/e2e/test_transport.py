@@ -76,7 +76,7 @@ def _status(daemon: Daemon, method: str, path: str) -> int:
             return error.code
 
 
-def test_an_untrusted_peer_gets_403_for_an_upgrade_and_plain_answers_to_the_rest() -> None:
+def test_an_untrusted_peer_gets_403_for_all_but_health_checks() -> None:
     with Daemon(_config("127.0.0.1:0", "trusted_cidrs: [192.0.2.0/24, 10.1.1.1]\n")) as daemon:
         with pytest.raises(AssertionError, match=r"HTTP/1\.1 403"):
             daemon.connect()
@@ -84,6 +84,9 @@ def test_an_untrusted_peer_gets_403_for_an_upgrade_and_plain_answers_to_the_rest
             _status(daemon, *request) for request in (("GET", "/ws"), ("HEAD", "/ws"), ("GET", "/healthz"))
         ]
         assert statuses == [400, 200, 200]
+        for path in ("/", "/ws/manifest", "/openapi.json", "/asyncapi.json", "/metrics", "/nowhere"):
+            assert _status(daemon, "GET", path) == 403, path
+        assert _status(daemon, "POST", "/session") == _status(daemon, "DELETE", "/session") == 403
 
 
 def test_the_environment_beats_the_file_for_all_that_it_names(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_the_key_is_answered_as_the_protocol_says(serve: Serve) -> None:
     assert reply.headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
-def test_an_untrusted_peer_gets_403_for_its_upgrade_and_is_answered_otherwise(serve: Serve) -> None:
+def test_an_untrusted_peer_gets_403_for_all_but_health_checks(serve: Serve) -> None:
     asked: list[str] = []
 
     def trusted(address: str) -> bool:
@@ -219,9 +219,12 @@ def test_an_untrusted_peer_gets_403_for_its_upgrade_and_is_answered_otherwise(se
     harness = serve(trusted=trusted)
     with pytest.raises(Closed, match="403"):
         harness.client()
-    assert asked == ["127.0.0.1"]
+    assert http_request(harness.address, "/doc").status == 403
+    assert http_request(harness.address, "/nowhere").status == 403
+    assert asked == ["127.0.0.1"] * 3
     assert http_request(harness.address, "/ws").status == 400
-    assert http_request(harness.address, "/doc").status == 200
+    assert http_request(harness.address, "/healthz").status == 404  # nothing is there, but it was looked for
+    assert len(asked) == 3
 
 
 def test_authorize_is_asked_about_all_but_a_plain_request_to_the_websockets_path(serve: Serve) -> None:
