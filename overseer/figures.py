@@ -1,4 +1,7 @@
-"""What there is to say about a server in numbers, at one moment: for monitoring, not for the wire."""
+"""What there is to say about a server in numbers: for monitoring, not for the wire.
+
+Tasks and pools are of one moment; counters, durations and clients are read just before and after it.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from overseer.config import Config
 from overseer.definitions import Current, Definitions
 from overseer.errors import RequestError, SubmitError
 from overseer.eventlog import EventLog
-from overseer.figures import ClientFigures, Figures, PoolFigures
+from overseer.figures import ClientFigures, Figures
 from overseer.locks import Rank, lock
 from overseer.messages import (
     ActionInfo,
@@ -35,6 +35,7 @@ from overseer.messages import (
 )
 from overseer.messages.kinds import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.metrics import Metrics
+from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.pool import PoolManager
 from overseer.runs import Runs
 from overseer.scheduler import Scheduler
@@ -47,8 +48,6 @@ from overseer.timers import Timers
 __all__ = ["Hub"]
 
 _Shown = TypeVar("_Shown")
-
-_TRY_AGAIN_LATER = 1013  # the close code of a client that did not read
 
 
 class Hub:
@@ -111,9 +110,10 @@ class Hub:
     def disconnect(self, client: Client) -> None:
         """A client is gone; its tasks go on."""
         self._clients.remove(client)
-        if client.outbox.close_code == _TRY_AGAIN_LATER:
-            self._metrics.count("stalled_clients", "")
         with self._lock:
+            # At a shutdown, who holds up the end is closed with that code however short its stall.
+            if client.outbox.close_code == TRY_AGAIN_LATER and not self._runs.closing:
+                self._metrics.count("stalled_clients", "")
             for task_id in client.task_ids:
                 self._table.unsubscribe(task_id, client)
             client.task_ids.clear()
@@ -332,8 +332,7 @@ class Hub:
             tasks: dict[str, Counter[str]] = {action: Counter() for action in actions}
             for task in self._table:
                 tasks.setdefault(task.action, Counter())[task.phase.name] += 1
-            pools = {action: _pool_figures(self._pool.info(action)) for action in actions}
-            pool = _pool_figures(self._pool.info())
+            pool, pools = self._pool.counts()
         outboxes = [client.outbox for client in self._clients]
         lags = [outbox.lag for outbox in outboxes]
         return Figures(
@@ -341,7 +340,7 @@ class Hub:
             queue_waits=waits,
             run_times=runs,
             tasks=tasks,
-            pools=pools,
+            pools={action: pools[action] for action in actions},
             pool=pool,
             clients=ClientFigures(
                 connected=len(outboxes),
@@ -408,7 +407,3 @@ class Hub:
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the timers' thread."""
         self._timers.close()
-
-
-def _pool_figures(info: PoolInfo) -> PoolFigures:
-    return PoolFigures(info.limit, info.running, info.queue_depth)

@@ -19,6 +19,7 @@ from overseer.errors import OverseerError, RequestError
 from overseer.eventlog import EventLog
 from overseer.messages import Dequeued, PoolInfo, PoolUpdated, Queued, RetryPolicy
 from overseer.metrics import Metrics
+from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.pool import Outcome, PoolManager
 from overseer.retry import effective_policy
 from overseer.runs import Launch, Runs
@@ -203,7 +204,7 @@ class Scheduler:
         self._kill()
         for client in self._clients:
             if client.outbox.full:
-                client.outbox.close(1013, "not read from while the server shuts down", drop=True)
+                client.outbox.close(TRY_AGAIN_LATER, "not read from while the server shuts down", drop=True)
         return self._runs.wait_until_idle(_LAST_S)
 
     @property

@@ -36,7 +36,7 @@ class Timer:
         return self.callback is not None
 
     def cancel(self) -> None:
-        """Forget the call, unless it is running already. Idempotent; from any thread, under any lock."""
+        """Forget the call, unless it is running already. Idempotent; from any thread, with no leaf locked."""
         self._timers._cancel(self)
 
 

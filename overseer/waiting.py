@@ -76,6 +76,10 @@ class Queues:
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._items
 
+    def count(self, action: str) -> int:
+        """How many wait in one queue."""
+        return len(self._queues[action].items)
+
     def get(self, task_id: str) -> Item | None:
         """The item of a task, None when it does not wait."""
         return self._items.get(task_id)

@@ -27,14 +27,14 @@ from overseer.locks import Rank, assert_none_held, lock
 from overseer.net.frames import Message, close_frame, frame_end
 from overseer.timers import Timers
 
-__all__ = ["Buffer", "Framing", "Outbox"]
+__all__ = ["TRY_AGAIN_LATER", "Buffer", "Framing", "Outbox"]
 
 _log = logging.getLogger(__name__)
 
 Buffer = bytes | memoryview
 Framing = Literal["websocket", "lines"]
 
-_TRY_AGAIN_LATER = 1013
+TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
 _REPLIES_FACTOR = 4
 
 
@@ -211,7 +211,7 @@ class Outbox(ABC):
         """Cut the connection at once; called with no lock held."""
 
     def _take_locked(self, buffers: int) -> list[Buffer]:
-        """The first pending bytes, as at most so many buffers; they stay until :meth:`_sent`."""
+        """The first pending bytes, as at most so many buffers; they stay until :meth:`_sent_locked`."""
         chunks = self._chunks
         taken: list[Buffer] = [chunks[index][0] for index in range(min(buffers, len(chunks)))]
         if self._offset:
@@ -277,7 +277,7 @@ class Outbox(ABC):
             self._timers.schedule(0.0, self._close_flooded)
 
     def _close_flooded(self) -> None:
-        self.close(_TRY_AGAIN_LATER, "too many messages are waiting to be read", drop=True)
+        self.close(TRY_AGAIN_LATER, "too many messages are waiting to be read", drop=True)
 
     def _freed_locked(self) -> list[Callable[[], None]]:
         self._full = False
@@ -296,7 +296,7 @@ class Outbox(ABC):
         if time.monotonic() - since < self._stall_timeout:
             self._watch_stall()
             return
-        self.close(_TRY_AGAIN_LATER, f"has not read for {self._stall_timeout:g} s", drop=True)
+        self.close(TRY_AGAIN_LATER, f"has not read for {self._stall_timeout:g} s", drop=True)
 
     def _close(self, code: int, reason: str, frame: bytes | None, drop: bool) -> bool:
         """Enter the closing state; False when it was closed before."""

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from overseer.figures import PoolFigures
 from overseer.messages import ExcessConfig, PoolConfig, QueueConfig
 from overseer.pool import Admission, Outcome, PoolManager, Requeued, Trim
 from tests.pool.pools import MOMENT, Clock
@@ -280,8 +281,11 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def both_know_the_same(self) -> None:
+        every, counts = self.pool.counts()
         for action in ("", *ACTIONS):
             info = self.pool.info(action)
+            figures = counts[action] if action else every
+            assert figures == PoolFigures(info.limit, info.running, info.queue_depth)
             assert info.limit == self.model.limits[action]
             assert info.running == len(self.model.at(action))
             assert [item.task_id for item in info.queue_items] == self.model.info(action)
