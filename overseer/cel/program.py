@@ -162,12 +162,11 @@ class Condition:
         """What it says of every line of ``stream``, if that needs no line."""
         return self._variants.get(stream, self._other).constant
 
-    def passes(self, stream: str, line: str) -> bool:
-        """Whether ``line`` passes; an error of the evaluation means that it does not."""
-        return bool(self.filter(stream, [line]))
-
     def filter(self, stream: str, lines: list[str]) -> list[str]:
-        """The lines that pass, in order; ``lines`` itself when all do without a look at them."""
+        """The lines that pass, in order; ``lines`` itself when all do without a look at them.
+
+        A line whose evaluation fails does not pass.
+        """
         variant = self._variants.get(stream, self._other)
         if variant.constant is not None:
             return lines if variant.constant else []

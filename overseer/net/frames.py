@@ -24,7 +24,6 @@ __all__ = [
     "frame_end",
     "ping_frame",
     "split_frames",
-    "text_frame",
     "text_frames",
     "text_header",
 ]
@@ -51,13 +50,8 @@ def text_header(length: int) -> bytes:
     return _TEXT_HEADERS[length] if length < 1024 else _header(TEXT, length)
 
 
-def text_frame(payload: bytes) -> bytes:
-    """One text frame; ``payload`` is UTF-8."""
-    return text_header(len(payload)) + payload
-
-
 def text_frames(payloads: Sequence[bytes]) -> bytes:
-    """One text frame for each payload, joined."""
+    """One text frame for each payload (UTF-8), joined."""
     parts: list[bytes] = []
     for payload in payloads:
         parts.append(text_header(len(payload)))
@@ -118,15 +112,14 @@ class Encoded:
 
     Args:
         payloads: the messages as JSON texts in UTF-8, in order.
-        websocket: the same messages as joined text frames, when the caller has built them already.
     """
 
     __slots__ = ("_lines", "_websocket", "payloads")
 
-    def __init__(self, payloads: Sequence[bytes], websocket: bytes | None = None) -> None:
+    def __init__(self, payloads: Sequence[bytes]) -> None:
         self.payloads = payloads
         # Two threads may build one of these at the same time; the results are equal, so either may stay.
-        self._websocket = websocket
+        self._websocket: bytes | None = None
         self._lines: bytes | None = None
 
     @property
@@ -142,11 +135,6 @@ class Encoded:
         if self._lines is None:
             self._lines = b"".join([payload + b"\n" for payload in self.payloads])
         return self._lines
-
-    @property
-    def size(self) -> int:
-        """Bytes that a WebSocket client gets."""
-        return len(self.websocket)
 
     def __repr__(self) -> str:
         return f"<Encoded {len(self.payloads)} messages>"

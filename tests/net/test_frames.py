@@ -18,7 +18,6 @@ from overseer.net.frames import (
     frame_end,
     ping_frame,
     split_frames,
-    text_frame,
     text_frames,
 )
 from tests.net.rawclient import BINARY, CONTINUATION, frame
@@ -38,7 +37,7 @@ def as_a_client_reads(data: bytes) -> list[object]:
 @pytest.mark.parametrize("length", LENGTHS)
 def test_a_text_frame_is_read_by_another_implementation(length: int) -> None:
     payload = b"x" * length
-    (event,) = as_a_client_reads(text_frame(payload))
+    (event,) = as_a_client_reads(text_frames([payload]))
     assert isinstance(event, TextMessage)
     assert event.data.encode() == payload
     assert event.message_finished
@@ -46,7 +45,7 @@ def test_a_text_frame_is_read_by_another_implementation(length: int) -> None:
 
 def test_joined_frames_are_the_frames_in_order() -> None:
     payloads = [b"a" * length for length in LENGTHS]
-    assert text_frames(payloads) == b"".join(map(text_frame, payloads))
+    assert text_frames(payloads) == b"".join(text_frames([payload]) for payload in payloads)
 
 
 def test_a_ping_is_read_by_another_implementation() -> None:
@@ -65,13 +64,13 @@ def test_a_close_frame_is_read_by_another_implementation_however_long_its_reason
 
 
 def test_frames_are_split_at_their_ends() -> None:
-    frames = [text_frame(b"x" * length) for length in LENGTHS] + [ping_frame(b"p"), close_frame(1000)]
+    frames = [text_frames([b"x" * length]) for length in LENGTHS] + [ping_frame(b"p"), close_frame(1000)]
     assert [whole for _, whole in split_frames(b"".join(frames))] == frames
     assert [opcode for opcode, _ in split_frames(b"".join(frames))][-2:] == [PING, CLOSE]
 
 
 def test_the_end_of_a_frame_is_found_from_any_byte_in_it() -> None:
-    frames = [text_frame(b"x" * length) for length in (0, 3, 200, 70000)]
+    frames = [text_frames([b"x" * length]) for length in (0, 3, 200, 70000)]
     joined = b"".join(frames)
     ends = [0, *itertools.accumulate(map(len, frames))]
     for begin, end in itertools.pairwise(ends):
@@ -80,14 +79,13 @@ def test_the_end_of_a_frame_is_found_from_any_byte_in_it() -> None:
     assert frame_end(joined, 0) == 0
 
 
-def test_a_batch_is_encoded_once_whichever_way_it_was_built() -> None:
+def test_a_batch_is_encoded_once() -> None:
     payloads = [b'{"a":1}', b'{"b":"\xc3\xa9"}']
-    for encoded in (Encoded(payloads), Encoded(payloads, text_frames(payloads))):
-        assert encoded.websocket == text_frames(payloads)
-        assert encoded.lines == b'{"a":1}\n{"b":"\xc3\xa9"}\n'
-        assert encoded.size == len(encoded.websocket)
-        assert encoded.websocket is encoded.websocket
-        assert encoded.lines is encoded.lines
+    encoded = Encoded(payloads)
+    assert encoded.websocket == text_frames(payloads)
+    assert encoded.lines == b'{"a":1}\n{"b":"\xc3\xa9"}\n'
+    assert encoded.websocket is encoded.websocket
+    assert encoded.lines is encoded.lines
 
 
 def test_an_empty_batch_has_no_bytes() -> None:

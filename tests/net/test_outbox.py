@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from overseer.locks import LockOrderError, Rank, lock
-from overseer.net.frames import Encoded, close_frame, text_frame
+from overseer.net.frames import Encoded, close_frame, text_frames
 from overseer.net.outbox import Outbox
 from overseer.timers import Timers
 
@@ -68,7 +68,7 @@ def message(size: int) -> Encoded:
     """A message whose frame has ``size`` bytes."""
     payload = size - 2 if size < 128 else size - 4
     encoded = Encoded([b"x" * payload])
-    assert encoded.size == size
+    assert len(encoded.websocket) == size
     return encoded
 
 
@@ -371,7 +371,7 @@ def test_a_close_comes_after_what_is_pending_and_before_nothing(new: New) -> Non
 @pytest.mark.parametrize("sent", [0, 1, 11, 12, 13, 59, 60, 61, 100, 109, 110])
 @pytest.mark.parametrize("in_flight", [False, True])
 def test_a_dropping_close_leaves_whole_frames(new: New, sent: int, in_flight: bool) -> None:
-    frames = [text_frame(b"a" * 10), text_frame(b"b" * 46), text_frame(b"c" * 48)]
+    frames = [text_frames([letter * size]) for letter, size in ((b"a", 10), (b"b", 46), (b"c", 48))]
     outbox = new()
     outbox._append(frames[0] + frames[1], True)
     outbox._append(frames[2], False)

@@ -126,7 +126,7 @@ def test_several_full_sockets_are_served_by_one_thread(writer: Writer, timers: T
     assert [thread.name for thread in threading.enumerate()].count("net-writer") == 1
     for _, far in pairs:
         far.settimeout(5)
-        left = 20 * MESSAGE.size
+        left = 20 * len(MESSAGE.websocket)
         while left:
             left -= len(far.recv(left))
     for outbox, (near, far) in zip(outboxes, pairs, strict=True):
