@@ -22,6 +22,8 @@ __all__ = ["TaskTable"]
 _YOUNGEST = 60.0
 # Errored tasks wait for a reset this long (seconds), whatever the configured age.
 _ERRORED_AGE = 24 * 3600.0
+# And so many of them at least, however few finished tasks are to be kept.
+_ERRORED_KEPT = 1000
 # How many ids without a task one client may be subscribed to; what comes above that is not kept.
 _MAX_UNKNOWN = 1000
 
@@ -137,14 +139,19 @@ class TaskTable:
         now = time.monotonic()
         due = [
             self._prune(self._finished, self.history.age, self.history.tasks, now),
-            self._prune(self._errored, max(self.history.age, _ERRORED_AGE), None, now),
+            self._prune(
+                self._errored,
+                max(self.history.age, _ERRORED_AGE),
+                max(self.history.tasks, _ERRORED_KEPT),
+                now,
+            ),
         ]
         return min((wait for wait in due if wait is not None), default=None)
 
-    def _prune(self, finished: dict[str, float], age: float, keep: int | None, now: float) -> float | None:
+    def _prune(self, finished: dict[str, float], age: float, keep: int, now: float) -> float | None:
         while finished:
             task_id, at = next(iter(finished.items()))
-            limit = _YOUNGEST if keep is not None and len(finished) > keep else max(age, _YOUNGEST)
+            limit = _YOUNGEST if len(finished) > keep else max(age, _YOUNGEST)
             if now - at < limit:
                 return limit - (now - at)
             self.forget(task_id)

@@ -69,6 +69,10 @@ class LimitsConfig:
     max_param: int = key(
         Size(), "The longest value of a parameter, in characters.", default=MessageLimits().param_value
     )
+    max_params_size: int = key(
+        Size(), "The longest names and values of a start's parameters in all, in characters.",
+        default=MessageLimits().params_size,
+    )  # fmt: skip
     requests_per_second: int = key(
         Whole(), "How many requests a client may send in a second; what is above is refused. 0: any number.",
         default=0,
@@ -76,7 +80,9 @@ class LimitsConfig:
 
     def message_limits(self) -> MessageLimits:
         """What the parser of requests is to hold to."""
-        return MessageLimits(params=self.max_params, param_value=self.max_param)
+        return MessageLimits(
+            params=self.max_params, param_value=self.max_param, params_size=self.max_params_size
+        )
 
 
 @dataclass(frozen=True)

@@ -261,6 +261,7 @@ class TextMap(Kind):
         if len(value) > limits.params:
             raise Unreadable(f"{where} holds {len(value)} entries; at most {limits.params} are allowed")
         result = {}
+        size = 0
         for key, text in value.items():
             if len(key) > MAX_NAME:
                 raise Unreadable(f"{where}: the name {quoted(key)} is longer than {MAX_NAME} characters")
@@ -273,6 +274,9 @@ class TextMap(Kind):
                 raise Unreadable(
                     f"{place} has {len(text)} characters; at most {limits.param_value} are allowed"
                 )
+            size += len(key) + len(text)
+        if size > limits.params_size:
+            raise Unreadable(f"{where} has {size} characters; at most {limits.params_size} are allowed")
         return result
 
     def write(self, value: Mapping[str, str]) -> dict[str, str]:

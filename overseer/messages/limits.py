@@ -15,9 +15,12 @@ class MessageLimits:
     """How much a request may ask for before it is refused.
 
     ``params`` is a number of parameters, ``param_value`` a length in characters (the default is what Linux
-    lets one argument of a program have), ``depth`` the levels of arrays and objects in one message.
+    lets one argument of a program have), ``params_size`` the characters of all their names and values, which
+    are kept for as long as the task is remembered, and ``depth`` the levels of arrays and objects in one
+    message.
     """
 
     params: int = 256
     param_value: int = 128 * 1024
+    params_size: int = 256 * 1024
     depth: int = 32

@@ -111,6 +111,18 @@ def test_errored_ones_wait_for_their_reset_for_a_day_at_least(
     assert here.ids() == []
 
 
+def test_errored_ones_are_bounded_in_number_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Table(monkeypatch, tasks=3, age=_DAY)
+    monkeypatch.setattr(tasktable, "_ERRORED_KEPT", 2)
+    for _ in range(5):
+        here.finished(Phase.ERRORED)
+    assert here.table.prune() == pytest.approx(60)
+    assert len(here.ids()) == 5
+    here.now += 60
+    assert here.table.prune() == pytest.approx(_DAY - 60)
+    assert here.ids() == ["2", "3", "4"]
+
+
 def test_none_and_no_time_still_mean_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     here = Table(monkeypatch, tasks=0, age=0)
     here.finished()

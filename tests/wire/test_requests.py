@@ -325,6 +325,13 @@ def test_parameters_are_bounded_in_number_and_in_length() -> None:
     assert "params.x has 6 characters; at most 5" in str(refused(start | {"params": {"x": "123456"}}, limits))
     assert "is longer than 256 characters" in str(refused(start | {"params": {"x" * 257: ""}}, limits))
     assert parse(start | {"params": {"x": "y" * 131_072}})
+    limits = MessageLimits(params_size=10)
+    assert parse(start | {"params": {"x": "1234", "y": "1234"}}, limits)
+    assert "params has 11 characters; at most 10" in str(
+        refused(start | {"params": {"x": "1234", "yy": "1234"}}, limits)
+    )
+    long = dict.fromkeys("abc", "y" * 131_072)
+    assert "at most 262144 are allowed" in str(refused(start | {"params": long}))
 
 
 @pytest.mark.parametrize(
