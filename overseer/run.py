@@ -88,8 +88,11 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         print(schema_text(), end="")
         return 0
     try:
-        path = os.environ.get("OVERSEER_CONFIG") or options.config
+        named = os.environ.get("OVERSEER_CONFIG") or options.config
+        path = named or _DEFAULT_CONFIG
         config = load_config(path)
+        if options.check and named and not config.file:
+            raise OverseerError(f"{path}: no such file")
         # Before anything is said: it may start the program over.
         secrets = withdraw_secrets(config.auth.variables, start_over=not options.check)
         for warning in config.warnings:
@@ -120,9 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         add_help=False,
     )
-    parser.add_argument(
-        "--config", "-config", metavar="PATH", default=_DEFAULT_CONFIG, help="the file (default: %(default)s)"
-    )
+    parser.add_argument("--config", "-config", metavar="PATH", help=f"the file (default: {_DEFAULT_CONFIG})")
     for name, text in (
         ("check", "load everything, say what is wrong and where, and exit"),
         ("schema", "print the JSON Schema of the configuration file, for editors, and exit"),
@@ -181,9 +182,12 @@ class _Daemon:
         with self._signals:
             processes.adopt_orphans()
             processes.guardian.start()
-            _log.info("listening on %s", _written(self._server.address))
+            listening = f"listening on {_written(self._server.address)}"
+            if self._server.everywhere:
+                listening += " (every interface)"
+            _log.info("%s", listening)
             self._hub.start_services()
-            self._manager.ready(f"listening on {_written(self._server.address)}")
+            self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # Apart from everything else, for the manager may let it wait. A daemon: nobody waits for it.
                 threading.Thread(

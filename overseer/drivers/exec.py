@@ -104,7 +104,7 @@ class ExecHandler(ActionHandler):
 
     def _wanted(self, stream: str) -> bool:
         condition = self._conditions.get(stream)
-        return condition is None or condition.constant is not False
+        return condition is None or condition.constant_for(stream) is not False
 
     def _filtered(self, pass_on: Any) -> Any:
         def on_output(batch: OutputBatch) -> None:
@@ -253,7 +253,7 @@ def _condition(config: Mapping[str, Any], output: Mapping[str, Any], stream: str
     if not expression:
         return None
     condition: Condition = _compiled(compile_condition, expression, path)
-    return None if condition.constant is True else condition
+    return None if condition.constant_for(stream) is True else condition
 
 
 def _compiled(compiler: Any, expression: str, path: Path) -> Any:

@@ -23,6 +23,7 @@ __all__ = ["Listener", "adopt_listener", "open_listener"]
 
 _BACKLOG = 512
 _LOCK_TIMEOUT = 2.0  # seconds to wait for another server that is taking its place in the same directory
+_EVERYWHERE = ("0.0.0.0", "::")
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
 
 
@@ -40,6 +41,11 @@ class Listener:
         self.address = address
         self._path = Path(address).absolute() if isinstance(address, str) else None
         self._identity = _identity(self._path) if self._path and own else None
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it listens on every interface, and not just where ``address`` says."""
+        return self._path is None and any(sock.getsockname()[0] in _EVERYWHERE for sock in self.sockets)
 
     def accept(self, ready: socket.socket) -> tuple[socket.socket, Peer]:
         """A connection of one of the sockets; BlockingIOError: there is none; other OSErrors as they come."""
@@ -90,7 +96,7 @@ def adopt_listener(sockets: Sequence[socket.socket]) -> Listener:
     name = sockets[0].getsockname()
     if kinds == {"unix"}:
         return Listener(list(sockets), os.fsdecode(name), own=False)
-    host = "127.0.0.1" if name[0] in ("0.0.0.0", "::") else name[0]
+    host = "127.0.0.1" if name[0] in _EVERYWHERE else name[0]
     return Listener(list(sockets), (host, name[1]))
 
 

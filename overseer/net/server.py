@@ -77,7 +77,7 @@ class Server:
         self._connections: set[Connection] = set()
         self._numbers = 0
         self._accepting = True
-        # A daemon, but joined by stop_accepting.
+        # A daemon, but joined by shutdown.
         self._acceptor = threading.Thread(target=self._accept_all, name="net-accept", daemon=True)
         self._wake = Wakeup()
 
@@ -88,6 +88,11 @@ class Server:
     def address(self) -> tuple[str, int] | str:
         """(host, port), with the port that was chosen for 0, or the Unix socket's path."""
         return self._listener.address
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it listens on every interface."""
+        return self._listener.everywhere
 
     def set_limits(self, limits: ConnectionLimits) -> None:
         """Bounds of the connections to come; those there are keep theirs."""
@@ -102,7 +107,7 @@ class Server:
         self._writer.start()
         self._acceptor.start()
 
-    def stop_accepting(self) -> None:
+    def _stop_accepting(self) -> None:
         """Close the listening sockets; connections go on. Idempotent."""
         with self._changed:
             if not self._accepting:
@@ -120,7 +125,7 @@ class Server:
 
         Takes a little over ``close_timeout`` seconds at most. Idempotent.
         """
-        self.stop_accepting()
+        self._stop_accepting()
         deadline = time.monotonic() + self._limits.close_timeout + 0.5
         with self._changed:
             connections = list(self._connections)

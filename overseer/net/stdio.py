@@ -46,6 +46,7 @@ class StdioServer:
     """
 
     address = "stdio"
+    everywhere = False
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class StdioServer:
         self._limits = limits or ConnectionLimits()
         self._requests = requests
         self._open_session = open_session
+        self._timers = timers
         self._ended = ended
         self._wake = Wakeup()
         self._outbox = _PipeOutbox(replies, self._limits, timers, self._wake.set)
@@ -68,12 +70,10 @@ class StdioServer:
         self._writer = threading.Thread(target=self._outbox.run, name="stdio-writer", daemon=True)
 
     def start(self) -> None:
-        """Open the session and begin to read."""
+        """Open the session and begin to read; the timers' thread is started too: later there may be none."""
+        self._timers.start()
         self._writer.start()
         self._reader.start()
-
-    def stop_accepting(self) -> None:
-        """There is but one client; it has come."""
 
     def shutdown(self, code: int = 1001, reason: str = "the server is shutting down") -> None:
         """Stop reading, let pending replies go out for up to ``close_timeout`` seconds, end. Idempotent."""

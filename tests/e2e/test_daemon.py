@@ -131,6 +131,24 @@ def _get(daemon: Daemon, path: str, method: str = "GET") -> tuple[int, bytes]:
             return error.code, error.read()
 
 
+@pytest.mark.parametrize("named", [{"OVERSEER_CONFIG": "nowhere.yaml"}, {}], ids=["environment", "flag"])
+def test_a_check_of_a_file_that_is_named_and_missing_fails(tmp_path: Path, named: dict[str, str]) -> None:
+    arguments = [] if named else ["--config", "nowhere.yaml"]
+    ended = _run("--check", *arguments, cwd=tmp_path, **named)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "sticky-overseer: nowhere.yaml: no such file\n"
+
+
+@pytest.mark.parametrize(
+    ("listen", "rest"),
+    [(":0", " (every interface)"), ("0.0.0.0:0", " (every interface)"), ("127.0.0.1:0", "")],
+)
+def test_it_says_when_it_listens_on_every_interface(listen: str, rest: str) -> None:
+    with Daemon(listen=listen, actions={}) as daemon:
+        said = daemon.wait_stderr("listening on ")
+        assert said.endswith(f"listening on {daemon.address}{rest}")
+
+
 def test_http_paths() -> None:
     with Daemon(name="mine", actions={"one": shell("echo hi")}) as daemon, daemon.connect() as client:
         assert _get(daemon, "/ws")[0] == 400
