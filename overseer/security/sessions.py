@@ -11,11 +11,12 @@ from typing import Protocol
 
 from overseer.locks import Rank, lock
 from overseer.security.principal import Principal
-from overseer.timers import Timers
+from overseer.timers import Timer, Timers
 
 __all__ = ["SignIn", "SignIns"]
 
 _MOST = 1000  # the oldest sign-in makes room for one more
+_MOST_EACH = 20  # of one principal, whose own oldest goes first
 
 
 class _Closable(Protocol):
@@ -28,6 +29,7 @@ class SignIn:
     def __init__(self, principal: Principal, ends: float) -> None:
         self.principal = principal
         self.ends = ends
+        self.timer: Timer | None = None  # ends it
         self._lock = lock(Rank.LEAF, "sign-in")
         self._attached: set[_Closable] = set()
         self._over = False
@@ -48,6 +50,8 @@ class SignIn:
 
     def end(self) -> None:
         """Idempotent; no locks held."""
+        if self.timer is not None:
+            self.timer.cancel()
         with self._lock:
             self._over = True
             attached, self._attached = self._attached, set()
@@ -57,6 +61,8 @@ class SignIn:
 
 class SignIns:
     """Those that are valid, by the hash of their cookie. Safe from any thread.
+
+    Somebody who signs in over and over ends only sign-ins of its own.
 
     Args:
         age: seconds that each lasts.
@@ -85,14 +91,17 @@ class SignIns:
         """Sign somebody in; returns the value of the cookie."""
         value = secrets.token_urlsafe(32)
         sign_in = SignIn(principal, self._clock() + self._age)
+        sign_in.timer = self._timers.schedule_at(sign_in.ends, lambda: self.end(value))
         crowded_out: list[SignIn] = []
         with self._lock:
             self._sign_ins[_key(value)] = sign_in
+            own = [key for key, each in self._sign_ins.items() if each.principal == principal]
+            for key in own[: max(0, len(own) - _MOST_EACH)]:
+                crowded_out.append(self._sign_ins.pop(key))
             while len(self._sign_ins) > self._most:
                 crowded_out.append(self._sign_ins.popitem(last=False)[1])
         for each in crowded_out:
             each.end()
-        self._timers.schedule_at(sign_in.ends, lambda: self.end(value))
         return value
 
     def find(self, value: str) -> SignIn | None:

@@ -72,6 +72,25 @@ def test_there_are_never_more_than_so_many(timers: Timers) -> None:
     assert sign_ins.find(values[-1][:-1]) is None
 
 
+def test_who_signs_in_again_and_again_ends_only_sign_ins_of_its_own(timers: Timers) -> None:
+    sign_ins = SignIns(60.0, timers, Clock())
+    other = sign_ins.begin(Principal("other", "viewer"))
+    values = [sign_ins.begin(WHO) for _ in range(22)]
+    assert [sign_ins.find(value) is not None for value in values] == [False] * 2 + [True] * 20
+    assert sign_ins.find(other) is not None
+
+
+def test_an_ended_sign_in_leaves_no_timer(timers: Timers) -> None:
+    sign_ins = SignIns(60.0, timers, Clock())
+    value = sign_ins.begin(WHO)
+    sign_in = sign_ins.find(value)
+    assert sign_in is not None
+    assert sign_in.timer is not None
+    assert sign_in.timer.pending
+    sign_ins.end(value)
+    assert not sign_in.timer.pending
+
+
 def test_wrong_tokens_are_looked_at_ever_more_slowly() -> None:
     clock = Clock()
     failures = Failures(clock)
