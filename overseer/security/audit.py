@@ -12,6 +12,10 @@ from overseer.timestamps import format_timestamp, now
 
 __all__ = ["Audit"]
 
+_SHOWN = 256  # characters of a parameter
+# What terminals and other readers of lines may take for more than a character of a text, as JSON writes it.
+# (Those below U+0020 are written so anyway.) No key and no syntax of JSON has any of them.
+_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 _RECORDED = (Start, Stop, Reset, SetPool, Purge, Reload)
 
 
@@ -19,8 +23,9 @@ class Audit:
     """Appends a line of JSON for each such request to a file; an empty path makes an audit that is off.
 
     A line: ``ts``, ``who`` (a token's name, ``uid N``, ``""`` where nobody is asked), ``from`` (an address,
-    ``unix``, ``stdio``), ``request`` (as it came), ``allowed`` (whether it had the right), and where they
-    apply ``task_id`` (of a start that named none) and ``error`` (why it was refused).
+    ``unix``, ``stdio``), ``request`` (as it came, but for long parameters, which are cut; of one without the
+    right to it only ``type``, ``action`` and ``task_id``), ``allowed`` (whether it had the right), and where
+    they apply ``task_id`` (of a start that named none) and ``error`` (why it was refused).
     """
 
     def __init__(self, path: str = "") -> None:
@@ -48,12 +53,23 @@ class Audit:
             "ts": format_timestamp(now()),
             "who": peer.principal.name or ("" if peer.uid is None else f"uid {peer.uid}"),
             "from": peer.address if peer.kind == "tcp" else peer.kind,
-            "request": to_plain(request),
+            "request": _shown(request, allowed),
             "allowed": allowed,
         }
         if task_id:
             line["task_id"] = task_id
         if error:
             line["error"] = error
-        message = Encoded([dump(line)])
+        message = Encoded([dump(line).decode().translate(_ESCAPES).encode()])
         self._file.write(message, len(message.lines))
+
+
+def _shown(request: Request, allowed: bool) -> dict[str, Any]:
+    plain = to_plain(request)
+    if not allowed:
+        return {name: plain[name] for name in ("type", "action", "task_id") if name in plain}
+    if params := plain.get("params"):
+        plain["params"] = {
+            name: text if len(text) <= _SHOWN else text[:_SHOWN] + "..." for name, text in params.items()
+        }
+    return plain

@@ -6,8 +6,12 @@ import json
 import os
 import stat
 import time
+from pathlib import Path
 from typing import Any
 
+from overseer.messages import Request, Start
+from overseer.net.session import Peer
+from overseer.security.audit import Audit
 from tests.harness import Daemon, shell
 from tests.net.rawclient import RawClient
 from tests.security.support import TOKENS, address_of, bearer, request
@@ -82,6 +86,32 @@ def test_who_asked_for_what_and_whether_it_was_allowed() -> None:
         "limit": 3,
     }
     assert all(each["ts"].endswith("Z") for each in lines)
+
+
+def _recorded(path: Path, *records: tuple[Request, bool]) -> list[str]:
+    audit = Audit(str(path))
+    audit.start()
+    for each, allowed in records:
+        audit.record(Peer("tcp", "10.0.0.1"), each, allowed=allowed)
+    audit.close()
+    return path.read_text("utf-8").split("\n")[:-1]
+
+
+def test_what_a_client_sends_does_not_fill_the_disk(tmp_path: Path) -> None:
+    start = Start(id="1", action="a", task_id="t", params={"long": "x" * 1000, "short": "y" * 256})
+    allowed, refused = (
+        json.loads(line)["request"] for line in _recorded(tmp_path / "audit", (start, True), (start, False))
+    )
+    assert allowed["params"] == {"long": "x" * 256 + "...", "short": "y" * 256}
+    assert allowed["id"] == "1"
+    assert refused == {"type": "start", "action": "a", "task_id": "t"}
+
+
+def test_a_line_shows_as_what_it_is_wherever_it_is_read(tmp_path: Path) -> None:
+    odd = "\x7f\x85\x9b2J\u2028\u2029\x1b[2J"
+    (line,) = _recorded(tmp_path / "audit", (Start(id="1", action="a", params={"é": odd}), True))
+    assert line.isprintable()
+    assert json.loads(line)["request"]["params"] == {"é": odd}
 
 
 def test_over_a_unix_socket_it_is_the_uid() -> None:
