@@ -384,7 +384,7 @@ class Hub:
         end (``dequeued``, ``shutdown``); workers are stopped, after their grace killed. Idempotent.
         """
         with self._lock:
-            self._runs.closing = True  # first, so that a service that is told cannot submit any more
+            self._runs.close_locked()  # first, so that a service that is told cannot submit any more
         self._services.stop()
         told = time.monotonic()
         idle = self._scheduler.shutdown()

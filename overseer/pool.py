@@ -137,10 +137,6 @@ class PoolManager:
     def __repr__(self) -> str:
         return f"<PoolManager {self._all.running} running, {len(self._queues)} queued>"
 
-    def knows(self, action: str) -> bool:
-        """Whether there is such an action; ``""`` stands for all of them."""
-        return action == "" or action in self._scopes
-
     def acquire(
         self,
         task_id: str,

@@ -14,17 +14,18 @@ freed slot let in are launched, each on a thread of its own, since a driver's ``
 from __future__ import annotations
 
 import logging
-import operator
 import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum
+from functools import partial
 
 from overseer.actions import driver_failure
+from overseer.callbacks import Callbacks
 from overseer.clients import Client, Clients, Mail
 from overseer.definitions import Current
 from overseer.errors import OverseerError
@@ -37,7 +38,7 @@ from overseer.task import Ending, Phase, Requester, Task
 from overseer.tasktable import TaskTable
 from overseer.timers import Timer, Timers
 from overseer.timestamps import now
-from overseer.worker import OutputBatch, RunContext, StopPolicy, Worker, WorkerCallbacks, run_context
+from overseer.worker import RunContext, StopPolicy, Worker, run_context
 
 __all__ = ["Launch", "Runs"]
 
@@ -51,58 +52,6 @@ class Launch(Enum):
     QUEUED = 2  # from the queue: it was accepted, so it fails like a run
     RESTART = 3  # by its retry policy: it fails like a run
     RESET = 4  # at a client's request: the request is refused and the task stays errored
-
-
-@dataclass
-class _Callbacks:
-    """What a driver is given for one run; holds back what comes before ``started`` has been sent."""
-
-    runs: Runs
-    task: Task
-    run: int
-
-    def __post_init__(self) -> None:
-        self._pid = 0
-        self._settled = threading.Event()  # start() is over, for better or worse
-        self._failed = False
-        self._launcher = threading.get_ident()
-        self._early: list[Callable[[], None]] = []
-
-    def for_driver(self) -> WorkerCallbacks:
-        return WorkerCallbacks(self.on_output, self.log_event, self.on_exited)
-
-    def announced(self, pid: int) -> None:
-        """``started`` is on its way; let everything else follow. Called on the launching thread."""
-        self._pid = pid
-        for call in self._early:  # before what other threads say, which wait
-            call()
-        self._early.clear()
-        self._settled.set()
-
-    def failed(self) -> None:
-        """There was no start: what a worker says that was started nevertheless is dropped."""
-        self._failed = True
-        self._settled.set()
-
-    def _in_order(self, call: Callable[[], None]) -> None:
-        # A driver may call back from within start(), on the launching thread, which must not wait for itself.
-        if not self._settled.is_set():
-            if threading.get_ident() == self._launcher:
-                self._early.append(call)
-                return
-            self._settled.wait()
-        if not self._failed:
-            call()
-
-    def on_output(self, batch: OutputBatch) -> None:
-        self._in_order(lambda: self.task.stream.publish_output(batch, self._pid))
-
-    def log_event(self, text: str) -> None:
-        _log.info("task %s: %s", self.task.id, text)
-
-    def on_exited(self, worker: Worker, exit_code: int, intentional: bool, at: datetime) -> None:
-        code = int(operator.index(exit_code))  # here, where a driver's mistake is still the driver's
-        self._in_order(lambda: self.runs.exited(self.task, self.run, code, intentional, at))
 
 
 class Runs:
@@ -130,8 +79,12 @@ class Runs:
         self._timers = timers
         self._rng = rng
         self._pruning: Timer | None = None  # guarded by the hub's lock
-        self.closing = False  # nothing is restarted any more; guarded by the hub's lock
+        self.closing = False  # set by close_locked; guarded by the hub's lock
         self._hurried = False  # nobody has the time to wait for what is asked to end; hub's lock
+
+    def close_locked(self) -> None:
+        """From now on nothing is started again by itself; hub's lock held."""
+        self.closing = True
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until no id is in use; False when ``timeout`` seconds were not enough."""
@@ -156,29 +109,26 @@ class Runs:
         task.ending = Ending.NONE
         return task.runs
 
-    def launch_later(self, task_ids: Iterable[str]) -> None:
+    def launch_later(self, tasks: Iterable[Task]) -> None:
         """Launch tasks that were let in from a queue, each on its own thread; no locks held."""
-        for task_id in task_ids:
-            with self._lock:
-                task = self._table.get(task_id)
-                if task is None or task.phase is not Phase.STARTING:
-                    continue
-            self._on_thread(f"start-{task_id}", lambda task=task: self.launch(task, Launch.QUEUED))  # type: ignore[misc]
+        for task in tasks:
+            self._on_thread(f"start-{task.id}", partial(self.launch, task, Launch.QUEUED))
 
-    def admit_locked(self, task_ids: Iterable[str]) -> None:
+    def admit_locked(self, task_ids: Iterable[str]) -> list[Task]:
         """Tasks leave the queue for slots that are theirs already; :meth:`launch_later` must follow."""
-        for task_id in task_ids:
-            task = self._table.find(task_id)
+        tasks = [self._table.find(task_id) for task_id in task_ids]
+        for task in tasks:
             with task.lock:
                 task.move_locked(Phase.STARTING)
             self.begin_locked(task)
             self._metrics.count("dequeued", task.action)
             self._metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
+        return tasks
 
     def launch(self, task: Task, why: Launch) -> str:
         """Have the driver start the run begun last; returns "" or, when it failed, what went wrong."""
         assert_none_held("launch")
-        callbacks = _Callbacks(self, task, task.runs)
+        callbacks = Callbacks(task, partial(self.exited, task, task.runs))
         action = task.definition.config
         context = RunContext(
             task.id,
@@ -230,8 +180,7 @@ class Runs:
                 if starter is not None and task.requester.newly_subscribed:  # by a start that is refused
                     self._table.unsubscribe(task.id, starter)
                     starter.task_ids.discard(task.id)
-                admitted = self._release_locked(task)
-                self.admit_locked(admitted)
+                admitted = self.admit_locked(self._release_locked(task))
             else:
                 with task.lock:
                     task.error_message = message
@@ -316,7 +265,7 @@ class Runs:
             task.error_message = f"gave up after {count} exits, the last with exit code {exit_code}"
         return [*events, Errored(task_id=task.id, pid=task.last_pid(), exit_count=count, ts=now())]
 
-    def _conclude_locked(self, mail: Mail, task: Task, events: list[Event]) -> tuple[str, ...]:
+    def _conclude_locked(self, mail: Mail, task: Task, events: list[Event]) -> list[Task]:
         """Free the slot of a task that keeps none, then announce; returns who was let in.
 
         The hub's lock is held, the task's is not.
@@ -342,8 +291,7 @@ class Runs:
                     self.broadcast_locked(mail, task, event)
                 else:
                     task.stream.publish_locked(mail, event)
-        self.admit_locked(admitted)
-        return admitted
+        return self.admit_locked(admitted)
 
     def _release_locked(self, task: Task) -> tuple[str, ...]:
         self.freed_locked()
@@ -372,9 +320,7 @@ class Runs:
         """
         mail.log(task.log, event)
         told = [
-            client
-            for client in self._clients
-            if client is not besides and client.principal.sees(task.action)
+            client for client in self._clients if client is not besides and client.principal.sees(task.action)
         ]
         mail.send_all(told, event)
 
@@ -395,7 +341,7 @@ class Runs:
             self.begin_locked(task)
         self.launch(task, Launch.RESTART)
 
-    def end_waiting_locked(self, mail: Mail, task: Task, ending: Ending, reason: str) -> tuple[str, ...]:
+    def end_waiting_locked(self, mail: Mail, task: Task, ending: Ending, reason: str) -> list[Task]:
         """End a task that awaits its restart, so has no run to stop; returns who was let in."""
         with task.lock:
             if task.timer is not None:

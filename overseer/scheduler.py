@@ -157,8 +157,7 @@ class Scheduler:
         with Mail() as mail, self._lock:
             self._refuse_unknown_locked(action, principal)
             resized = self._pool.resize(action, limit, queue_size, excess)
-            self._runs.admit_locked(resized.admitted)
-            admitted = list(resized.admitted)
+            admitted = self._runs.admit_locked(resized.admitted)
             for trim in resized.trimmed:
                 task = self._table.find(trim.task_id)
                 ending = Ending.REQUEUE if trim.requeue else Ending.STOP
@@ -183,10 +182,12 @@ class Scheduler:
         return len(purged)
 
     def shutdown(self) -> bool:
-        """Empty the queues, stop every task, wait for them; whether all were gone in time. Idempotent."""
+        """Empty the queues, stop every task, wait for them; whether all were gone in time. Idempotent.
+
+        :meth:`Runs.close_locked` came before.
+        """
         workers: list[Worker] = []
         with Mail() as mail, self._lock:
-            self._runs.closing = True
             self._dequeue_locked(mail, self._pool.drain(), "shutdown")
             longest = 0.0
             for task in list(self._table):
@@ -224,11 +225,11 @@ class Scheduler:
             self._current.value = definitions
             self._table.history = config.history
             self._runs.prune_locked()
-            self._runs.admit_locked(changed.admitted)
+            admitted = self._runs.admit_locked(changed.admitted)
             self._watch_queues_locked()
             for action in changed.changed:
                 self._announce_pool_locked(mail, PoolUpdated(action=action, pool=self._pool.info(action)))
-        self._runs.launch_later(changed.admitted)
+        self._runs.launch_later(admitted)
 
     def _errored_locked(self, task_id: str, principal: Principal) -> Task:
         """The task, which can be reset.
@@ -345,13 +346,13 @@ class Scheduler:
 
     def _stop_locked(
         self, mail: Mail, task: Task, ending: Ending, reason: str
-    ) -> tuple[Worker | None, tuple[str, ...]]:
+    ) -> tuple[Worker | None, list[Task]]:
         """End a task as its phase allows; returns the worker to stop after the lock, and who was let in."""
         if task.phase is Phase.QUEUED:
             if ending is Ending.STOP:
                 self._pool.cancel(task.id)
                 self._dequeue_locked(mail, (task.id,), reason)
-            return None, ()
+            return None, []
         if task.phase is Phase.WAITING:
             return None, self._runs.end_waiting_locked(mail, task, ending, reason)
         if task.phase in (Phase.STARTING, Phase.RUNNING):
@@ -360,8 +361,8 @@ class Scheduler:
                 task.ending = ending
             self._pool.leaving(task.id)
             # A run that is being started is stopped by whoever starts it.
-            return (task.worker if task.phase is Phase.RUNNING else None), ()
-        return None, ()
+            return (task.worker if task.phase is Phase.RUNNING else None), []
+        return None, []
 
     def _dequeue_locked(self, mail: Mail, task_ids: Iterable[str], reason: str) -> None:
         """Tasks have left the queue, and will not run: say so. Those that never ran are forgotten."""

@@ -43,10 +43,6 @@ class Notifier:
         """It serves now, or again after :meth:`reloading`."""
         self._send("READY=1", f"STATUS={status}")
 
-    def status(self, status: str) -> None:
-        """A line for people."""
-        self._send(f"STATUS={status}")
-
     def reloading(self) -> None:
         """It reads its configuration anew; :meth:`ready` must follow."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")

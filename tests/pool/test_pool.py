@@ -79,12 +79,6 @@ class TestLimits:
 
 
 class TestUnknownActions:
-    def test_they_are_told_from_known_ones(self) -> None:
-        pool = Pool()
-        assert pool.knows("a")
-        assert pool.knows("")
-        assert not pool.knows("nope")
-
     def test_they_are_a_key_error_and_leave_no_trace(self) -> None:
         pool = Pool(1)
         for call in (
