@@ -207,6 +207,7 @@ class _Daemon:
         self._timers.close()
         self._log.close()
         self._audit.close()
+        processes.end_orphans()
         if over:
             processes.guardian.stop()
         else:

@@ -111,7 +111,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         registry.leave(entry)
         guardian.left(entry)
         raise
-    registry.spawned(entry, child.pid)
+    registry.spawned(entry, child.pid, child.links())
     guardian.spawned(entry)
     worker = OSWorker(config.task_id, child, entry, run.max_line, callbacks)
     worker.begin()
@@ -141,7 +141,6 @@ class OSWorker(Worker):
         super().__init__(task_id, child.pid, callbacks)
         self._pidfd = child.pidfd  # closed by whoever finishes the run
         self._pipes = child.pipes
-        self._links = {f"pipe:[{os.fstat(fd).st_ino}]" for fd in child.pipes.values()}
         self._entry = entry
         self._policy = entry.policy
         self._max_line = max_line
@@ -311,7 +310,7 @@ class OSWorker(Worker):
         if tree.mode == "leader":
             return []
         gentle = self._policy.signal_number
-        return [(process, gentle) for process in registry.find(tree, self.pid, self._links)]
+        return [(process, gentle) for process in registry.find(tree, self.pid, self._entry.pipes)]
 
     def _strike(self, number: int | None) -> set[int]:
         """Signal the leader and, unless the mode says otherwise, its group; returns the groups reached."""

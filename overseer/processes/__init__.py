@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from overseer.processes.children import Entry, adopt_orphans, reap_orphans, registry
+from overseer.processes.children import Entry, adopt_orphans, end_orphans, reap_orphans, registry
 from overseer.processes.ending import Ending
 from overseer.processes.keeper import Guardian, guardian
 from overseer.processes.policy import StopPolicy
@@ -21,6 +21,7 @@ __all__ = [
     "StopPolicy",
     "Tree",
     "adopt_orphans",
+    "end_orphans",
     "guardian",
     "raise_file_limit",
     "reap_orphans",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import signal
 import threading
 import time
 import uuid
@@ -17,14 +18,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from overseer.locks import Rank, assert_none_held, lock
+from overseer.processes.ending import Ending
 from overseer.processes.policy import StopPolicy
-from overseer.processes.tree import Process, Scanner, Snapshot, Tree, read_process
+from overseer.processes.tree import Process, Scanner, Snapshot, Tree, read_outputs, read_process
 
 __all__ = [
     "Entry",
     "Orphans",
     "Registry",
     "adopt_orphans",
+    "end_orphans",
     "reap_orphans",
     "registry",
 ]
@@ -32,6 +35,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _PR_SET_CHILD_SUBREAPER = 36
+_ORPHAN_KILL_S = 0.5
 
 
 @dataclass(slots=True)
@@ -41,6 +45,7 @@ class Entry:
     run: str
     policy: StopPolicy
     pid: int = 0  # 0 until it is spawned
+    pipes: frozenset[str] = frozenset()  # where it writes, as in /proc/PID/fd
 
 
 class Registry:
@@ -65,10 +70,11 @@ class Registry:
         with self._looked:
             self._entries[entry.run] = entry
 
-    def spawned(self, entry: Entry, pid: int) -> None:
+    def spawned(self, entry: Entry, pid: int, pipes: frozenset[str]) -> None:
         """The leader is there."""
         with self._looked:
             entry.pid = pid
+            entry.pipes = pipes
             self._children.add(pid)
 
     def leave(self, entry: Entry) -> None:
@@ -139,18 +145,14 @@ class Registry:
         spared.discard(leader)
         spared.add(os.getpid())
 
-        def adopted(snapshot: Snapshot) -> Iterator[Process]:
+        def adopted() -> Iterator[Process]:
             # An orphan with an empty environment and a session of its own; what it writes still comes to us.
             for process in snapshot.children.get(os.getpid(), ()):
-                if not process.run and not process.zombie and process.pid not in spared:
-                    for number in (1, 2):
-                        try:
-                            if os.readlink(f"/proc/{process.pid}/fd/{number}") in pipes:  # noqa: PTH115
-                                yield process
-                        except OSError:
-                            pass
+                known = process.run or process.zombie or process.pid in spared
+                if not known and any(link in pipes for link in read_outputs(process.pid)):
+                    yield process
 
-        return [process for process in tree.find(snapshot, spared, adopted) if process.pid != leader]
+        return [process for process in tree.find(snapshot, spared, adopted()) if process.pid != leader]
 
 
 class Orphans:
@@ -254,3 +256,40 @@ def reap_orphans() -> float | None:
         None, or in how many seconds to call it again even if no SIGCHLD comes.
     """
     return _orphans.reap()
+
+
+def end_orphans(grace: float = 0.5) -> bool:
+    """End what nobody could tell a run of; for the server's end, when all runs are over.
+
+    Those are the children of this process that nobody here waits for, are neither in its group nor in its
+    session, and show no run's id. What shows one was let be on purpose when its run ended. Takes the grace,
+    in seconds, and half a second for SIGKILL at most.
+
+    Returns:
+        False when some are left.
+    """
+    group, session = os.getpgrp(), os.getsid(0)
+    ended: set[int] = set()
+
+    def find() -> list[tuple[Process, int]]:
+        snapshot = registry.look()
+        spared = registry.children()
+        found = [
+            process
+            for process in snapshot.children.get(os.getpid(), ())
+            if not (process.zombie or process.run or process.pid in spared)
+            and process.group != group
+            and process.session != session
+        ]
+        ended.update(process.pid for process in found)
+        return [(process, signal.SIGTERM) for process in found]
+
+    deadline = time.monotonic() + grace
+    ending = Ending(find, deadline=lambda: deadline, killing=_ORPHAN_KILL_S)
+    over = ending.run(look_first=True)
+    if ended:
+        pids = ", ".join(map(str, sorted(ended)))
+        _log.warning("ended processes that had detached themselves from their tasks: %s", pids)
+    if not over:
+        _log.warning("processes that SIGKILL does not end are left: %s", ", ".join(map(str, ending.left)))
+    return over

@@ -40,6 +40,7 @@ class Ending:
         leader: int = -1,
         deadline: Callable[[], float],
         wake: int = -1,
+        killing: float = _KILL_S,
     ) -> None:
         """
         Args:
@@ -49,12 +50,14 @@ class Ending:
             leader: a pidfd that must be ready as well before all is over; not closed here.
             deadline: when the grace is over (:func:`time.monotonic`); asked again after each ``wake``.
             wake: an fd that becomes readable when the deadline has changed; not closed here.
+            killing: seconds for which SIGKILL is sent again and again before it gives up.
         """
         self._find = find
         self._strike = strike
         self._leader = leader
         self._deadline = deadline
         self._wake = wake
+        self._killing = killing
         self._asked: set[tuple[int, int]] = set()  # pid and start of those that had their gentle signal
         self._held: dict[int, tuple[int, int]] = {}  # pidfd to pid and start
         self._poll = select.poll()
@@ -93,7 +96,7 @@ class Ending:
 
     def _kill(self) -> bool:
         """SIGKILL to whatever there is, again and again: what is being killed may be forking."""
-        end = time.monotonic() + _KILL_S
+        end = time.monotonic() + self._killing
         stuck, before, seen = 0, None, set[tuple[int, int]]()
         while time.monotonic() < end:
             reached = self._strike(signal.SIGKILL) if self._strike is not None else set()
@@ -110,7 +113,7 @@ class Ending:
                 before, fresh, seen = now, now - seen, seen | now
                 if fresh:
                     continue  # they breed: waiting for their deaths would only give the others time
-            self._wait(0.02 if found is None else 1.0)
+            self._wait(0.02 if found is None else min(1.0, self._killing))
         return False
 
     def _look(self) -> list[tuple[Process, int]] | None:

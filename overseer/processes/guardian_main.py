@@ -4,7 +4,7 @@ It runs in an interpreter of its own that has nothing but this directory and the
 and imports as little as it can, to stay small. Lines on stdin::
 
     + RUN MODE SIGNAL GRACE   a run is about to be spawned
-    = RUN PID                 its leader, and its group's number
+    = RUN PID PIPE...         its leader, and its group's number; where it writes, as in /proc/PID/fd
     - RUN                     nothing of it is left
     exit                      the server shuts down in an orderly way: exit too
 """
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 if __package__:
     from overseer.processes.ending import Ending
-    from overseer.processes.tree import Scanner, Tree
+    from overseer.processes.tree import Scanner, Tree, read_outputs
 else:
     from ending import Ending  # type: ignore[import-not-found,no-redef]
-    from tree import Scanner, Tree  # type: ignore[import-not-found,no-redef]
+    from tree import Scanner, Tree, read_outputs  # type: ignore[import-not-found,no-redef]
 
 __all__ = ["main"]
 
@@ -46,7 +46,8 @@ def main(arguments: list[str]) -> None:
 
 
 def _listen(server: int) -> dict[str, list[str]]:
-    """Read until the server is gone. Of each run that lives then: mode, signal, grace, pid ("0": unknown)."""
+    """Read until the server is gone. Of each run that lives then: mode, signal, grace, pid ("0": unknown),
+    pipes."""
     os.set_blocking(0, False)
     poll = select.poll()
     poll.register(0, select.POLLIN)
@@ -79,14 +80,15 @@ def _listen(server: int) -> dict[str, list[str]]:
                 elif what == "-":
                     runs.pop(words[0], None)
                 elif words[0] in runs:
-                    runs[words[0]][-1] = words[1]
+                    runs[words[0]][3:] = words[1:]
         if gone:
             return runs
 
 
 def _end(runs: dict[str, list[str]], server_id: str, home: int, since: int) -> None:
-    """End all of them, as a stop would."""
-    trees = [(Tree(run, int(pid), mode, home), int(number)) for run, (mode, number, _, pid) in runs.items()]
+    """End all of them, each by its own mode and signal."""
+    trees = [(Tree(run, int(words[3]), words[0], home), int(words[1])) for run, words in runs.items()]
+    run_of = {link: run for run, words in runs.items() for link in words[4:]}
     starts: dict[str, int] = {}  # of the leaders that were there at the first look
     spared = {os.getpid()}
     scanner = Scanner(server_id, since)
@@ -94,15 +96,22 @@ def _end(runs: dict[str, list[str]], server_id: str, home: int, since: int) -> N
     def find() -> list[tuple[Process, int]]:
         snapshot = scanner.scan()
         found: dict[int, tuple[Process, int]] = {}
+        # Of an orphan with an empty environment and a session of its own, all that tells is where it writes.
+        writers: dict[str, list[Process]] = {}
+        for process in snapshot.processes.values():
+            if not process.run and not process.zombie:
+                for link in read_outputs(process.pid):
+                    if link in run_of:
+                        writers.setdefault(run_of[link], []).append(process)
         for tree, number in trees:
             leader = snapshot.processes.get(tree.group)
             if leader is None or starts.setdefault(tree.run, leader.start) != leader.start:
                 tree.group_over = True  # it is nobody's child here, so its number may be given away any time
-            for process in tree.find(snapshot, spared):
+            for process in tree.find(snapshot, spared, writers.get(tree.run, ())):
                 found.setdefault(process.pid, (process, number))
         return list(found.values())
 
-    deadline = time.monotonic() + min(_LONGEST_GRACE_S, max(float(grace) for _, _, grace, _ in runs.values()))
+    deadline = time.monotonic() + min(_LONGEST_GRACE_S, max(float(words[2]) for words in runs.values()))
     Ending(find, deadline=lambda: deadline).run(look_first=True)
 
 

@@ -286,7 +286,7 @@ def _entered(entry: Entry) -> bytes:
 
 
 def _spawned(entry: Entry) -> bytes:
-    return f"= {entry.run} {entry.pid}\n".encode()
+    return f"= {' '.join((entry.run, str(entry.pid), *entry.pipes))}\n".encode()
 
 
 guardian = Guardian()

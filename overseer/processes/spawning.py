@@ -29,6 +29,10 @@ class Child:
     pidfd: int
     pipes: dict[str, int]  # stream to our end of its pipe, non-blocking
 
+    def links(self) -> frozenset[str]:
+        """What /proc/PID/fd shows of whoever has the other ends."""
+        return frozenset(f"pipe:[{os.fstat(fd).st_ino}]" for fd in self.pipes.values())
+
 
 def raise_file_limit() -> None:
     """Let this process have as many open files as it may; its children keep the limit it had before.

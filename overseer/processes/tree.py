@@ -18,9 +18,18 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Container, Iterable
 
-__all__ = ["RUN_VARIABLE", "SERVER_VARIABLE", "Process", "Scanner", "Snapshot", "Tree", "read_process"]
+__all__ = [
+    "RUN_VARIABLE",
+    "SERVER_VARIABLE",
+    "Process",
+    "Scanner",
+    "Snapshot",
+    "Tree",
+    "read_outputs",
+    "read_process",
+]
 
 SERVER_VARIABLE = "OVERSEER_SERVER_ID"
 RUN_VARIABLE = "OVERSEER_RUN_ID"
@@ -87,11 +96,11 @@ class Tree:
         self,
         snapshot: Snapshot,
         spared: Container[int] = (),
-        adopted: Callable[[Snapshot], Iterable[Process]] | None = None,
+        adopted: Iterable[Process] = (),
     ) -> list[Process]:
         """The live members besides the leader's zombie; ``spared`` pids are never among them.
 
-        ``adopted`` may name further processes that are known to be the run's.
+        ``adopted``: further processes that are known to be the run's; asked for in the mode "tree" only.
         """
         if not self.group:
             marked = snapshot.runs.get(self.run, ())
@@ -105,8 +114,7 @@ class Tree:
             seeds = [process for process in seeds if process.pid == self.group]
         elif self.mode == "tree":
             seeds += snapshot.runs.get(self.run, ())
-            if adopted is not None:
-                seeds += adopted(snapshot)
+            seeds += adopted
             for pid, start in self._known.items():
                 process = snapshot.processes.get(pid)
                 if process is not None and process.start == start:
@@ -228,3 +236,14 @@ def read_process(pid: int) -> Process | None:
     return Process(
         pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X")
     )
+
+
+def read_outputs(pid: int) -> list[str]:
+    """Where its stdout and stderr go, as in /proc/PID/fd ("pipe:[123]"); only what can be told."""
+    links = []
+    for number in (1, 2):
+        try:  # noqa: SIM105 (contextlib costs the guardian memory)
+            links.append(os.readlink(f"/proc/{pid}/fd/{number}"))  # noqa: PTH115
+        except OSError:
+            pass
+    return links

@@ -25,6 +25,11 @@ ACTIONS = {
     "patient": shell(_STUBBORN, stop_grace="40s"),
     "flood": shell("yes", stop_grace=GRACE),
     "busy": shell("while :; do echo line; sleep 0.01; done", stop_grace=GRACE),
+    "detached": shell(
+        "env -i setsid -f sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' </dev/null; "
+        "sleep 0.3; echo detached; sleep 60",
+        stop_grace=GRACE,
+    ),
     "waiting": shell("exit 1", retry={"restart_delay": "1h"}),
     "spinning": shell("exit 1", retry={"restart_delay": "1ms"}, stop_grace=GRACE),
     "queued": {**shell("sleep 60", stop_grace=GRACE), "task_pool": {"limit": 1, "queue": {"enabled": True}}},
@@ -107,6 +112,20 @@ def test_a_second_signal_hurries_past_graces_and_clients_that_do_not_read(daemon
         assert gone(pid, timeout=0)
     assert took < PROMISED + BUSY
     daemon.wait()
+
+
+def test_what_detached_itself_from_its_task_ends_with_the_server_at_the_latest(daemon: Daemon) -> None:
+    """With no environment, no pipe and no parent nothing tells a stop whose it is."""
+    with daemon.connect() as client:
+        client.request("start", action="detached", task_id="t")
+        pid = client.expect("output", task_id="t")["data"]
+        client.expect("output", task_id="t", data="detached")
+        client.send("stop", task_id="t")
+        client.expect("exited", task_id="t")
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.wait()
+    assert gone(pid, timeout=0)
+    assert f"detached themselves from their tasks: {pid}" in daemon.stderr
 
 
 def test_idle_it_ends_at_once(daemon: Daemon) -> None:

@@ -72,6 +72,8 @@ TREE = (
     "env -i setsid sh -c 'echo $$; exec sleep 60' &"
     "sleep 60 & sleep 0.2; echo $! $$; exec sleep 60"
 )
+# Orphaned, with an empty environment and a session of its own: only where it writes tells whose it is.
+DETACHED = "(env -i setsid sh -c 'echo $$; exec sleep 60' &); sleep 0.2; echo $$; exec sleep 60"
 
 
 def test_a_killed_server_s_tasks_are_ended(servers: list[Server]) -> None:
@@ -81,6 +83,26 @@ def test_a_killed_server_s_tasks_are_ended(servers: list[Server]) -> None:
     server.kill()
     assert gone(*pids, timeout=3)
     assert gone(server.guardian, timeout=3)
+
+
+def test_what_holds_a_run_s_pipe_is_ended_even_if_nothing_else_tells_whose_it_is(
+    servers: list[Server],
+) -> None:
+    server = Server("tree", DETACHED, DETACHED)
+    servers.append(server)
+    pids = server.words(4)
+    server.kill()
+    assert gone(*pids, timeout=3)
+
+
+def test_a_guardian_that_comes_later_knows_the_pipes_too(servers: list[Server]) -> None:
+    server = Server("tree", DETACHED)
+    servers.append(server)
+    pids = server.words(2)
+    os.kill(server.guardian, signal.SIGKILL)
+    server.guardian = server.tell("guardian")["guardian"]
+    server.kill()
+    assert gone(*pids, timeout=3)
 
 
 def test_what_ignores_the_signal_is_killed(servers: list[Server]) -> None:

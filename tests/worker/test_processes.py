@@ -255,6 +255,61 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
     assert answer.splitlines() == ["escaped False", "grouped 6", "orphan False", "plain 5 None"]
 
 
+def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
+    answer = in_process(
+        """
+        import os, subprocess, sys, time
+        from overseer import processes
+        from overseer.processes import StopPolicy
+        from overseer.worker import *
+
+        assert processes.adopt_orphans()
+        lines = []
+        callbacks = WorkerCallbacks(lambda batch: lines.extend(batch.lines), print, lambda *_: None)
+
+        def orphan(script):
+            lines.clear()
+            worker = start_worker(WorkerConfig("t", "sh", ["-c", script]), callbacks)
+            assert worker.wait(10)
+            return int(lines[0])
+
+        # The second one ignores TERM and leaves a child behind, which is handed to this process only then.
+        detached = orphan("env -i setsid -f sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1'; sleep 0.2")
+        stay = "trap : TERM; echo $$; exec >/dev/null 2>&1; sleep 60; :"
+        deaf = orphan(f"env -i setsid -f sh -c '{stay}'; sleep 0.2")
+        [child] = map(int, open(f"/proc/{deaf}/task/{deaf}/children").read().split())
+        marked = orphan("setsid -f sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1'; sleep 0.2")
+        mine = subprocess.Popen(["sleep", "60"])
+        running = start_worker(WorkerConfig("r", "sleep", ["60"]), callbacks)
+        assert processes.guardian.start()
+
+        def lives(*pids):
+            return [os.path.exists(f"/proc/{pid}") and open(f"/proc/{pid}/stat").read().split()[2] != "Z"
+                    for pid in pids]
+
+        print(lives(detached, deaf, child, marked))
+        begun = time.monotonic()
+        print(processes.end_orphans(0.2), time.monotonic() - begun < 2)
+        print(lives(detached, deaf, child))
+        print(lives(marked, mine.pid, running.pid, processes.guardian.pid))
+        print(processes.end_orphans(0.2))
+        running.stop()
+        assert running.wait(10)
+        processes.guardian.stop()
+        os.kill(marked, 9)
+        mine.kill()
+        mine.wait()
+        """
+    )
+    assert answer.splitlines() == [
+        "[True, True, True, True]",
+        "True True",
+        "[False, False, False]",
+        "[True, True, True, True]",
+        "True",
+    ]
+
+
 def test_a_raised_file_limit_is_not_the_children_s() -> None:
     answer = in_process(
         """
