@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from overseer.net.http import Request, Response, Route, error_response
 from overseer.net.session import Peer
 from overseer.security.origins import BrowserRules
 from overseer.security.principal import Principal
 from overseer.security.sessions import SignIn, SignIns
-from overseer.security.throttle import Failures
+from overseer.security.throttle import Failures, Warnings
 from overseer.security.tokens import Tokens
 
 __all__ = ["BEARER_PROTOCOL", "Gate"]
@@ -23,7 +23,7 @@ BEARER_PROTOCOL = "bearer."
 
 _COOKIE = "overseer_session"
 # A proxy speaks for somebody else, whoever it runs as; and so does a browser, which only comes by a proxy.
-_SPEAKS_FOR_ANOTHER = ("forwarded", "x-forwarded-for", "x-real-ip", "via", "origin")
+_SPEAKS_FOR_ANOTHER = ("forwarded", "x-real-ip", "via", "cf-connecting-ip", "true-client-ip", "origin")
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="sticky-overseer"')
 
 
@@ -44,13 +44,15 @@ class Gate:
     failures: Failures
     open_paths: Collection[str]
     encrypted: bool
+    warnings: Warnings = field(default_factory=Warnings)
 
     def authorize(self, request: Request) -> Response | Peer:
         """The peer, and who it is; or what it is told instead."""
         refusal = self.browsers.refusal(request.headers.get("origin"), request.headers.get("host"))
         if refusal is not None:
             remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""
-            _log.warning("refused %s: %s%s", _shown(request.peer), refusal.reason, remedy)
+            if self.warnings.due(request.peer, refusal.reason):
+                _log.warning("refused %s: %s%s", _shown(request.peer), refusal.reason, remedy)
             return error_response(403, "web pages of this origin, or by this name, are not let in")
         if not request.is_upgrade and request.path in self.open_paths:
             return request.peer
@@ -67,7 +69,7 @@ class Gate:
             return peer
         presented = _presented(request)
         if presented is not None:
-            found = self._by_token(peer, presented)
+            found = self._by_token(request, presented)
             return found if isinstance(found, Response) else replace(peer, principal=found)
         sign_in = self._by_cookie(request)
         if sign_in is not None:
@@ -81,14 +83,18 @@ class Gate:
         _log.info("refused %s: it presented no token", _shown(peer))
         return error_response(401, "a token is required", _CHALLENGE)
 
-    def _by_token(self, peer: Peer, presented: str) -> Response | Principal:
-        wait = self.failures.wait(peer)
+    def _by_token(self, request: Request, presented: str) -> Response | Principal:
+        peer = request.peer
+        # A page that made its name resolve to this machine may guess, but not so that others are kept out.
+        # Not all that it asks has an Origin.
+        by_page = not self.browsers.knows(request.headers.get("host"))
+        wait = self.failures.wait(peer, by_page=by_page)
         if wait:
             return error_response(429, "too many wrong tokens came from here", ("Retry-After", str(wait)))
         principal = self.tokens.find(presented)
         if principal is not None:
             return principal
-        self.failures.add(peer)
+        self.failures.add(peer, by_page=by_page)
         _log.warning("refused %s: it presented a token that is none", _shown(peer))
         return error_response(401, "this token is not known", _CHALLENGE)
 
@@ -101,19 +107,18 @@ class Gate:
 
     def _by_uid(self, request: Request) -> Principal | None:
         uid = request.peer.uid
-        if self.users is None or uid is None or any(name in request.headers for name in _SPEAKS_FOR_ANOTHER):
+        if self.users is None or uid is None or _speaks_for_another(request.headers):
             return None
         return self.users.get(uid)
 
     def _sign_in(self, request: Request) -> Response:
         """A token for a cookie, which scripts cannot read and other sites' pages do not send."""
-        peer = request.peer
         if not self.tokens:
             return Response(204)
         presented = _presented(request)
         if presented is None:
             return error_response(401, "a token is required", _CHALLENGE)
-        principal = self._by_token(peer, presented)
+        principal = self._by_token(request, presented)
         if isinstance(principal, Response):
             return principal
         return self._with_cookie(request, self.sign_ins.begin(principal), int(self.sign_ins.age))
@@ -129,6 +134,10 @@ class Gate:
         if self.encrypted or request.headers.get("origin", "").startswith("https:"):
             cookie += "; Secure"
         return Response(204, headers=(("Set-Cookie", cookie),))
+
+
+def _speaks_for_another(headers: Mapping[str, str]) -> bool:
+    return any(name in _SPEAKS_FOR_ANOTHER or name.startswith("x-forwarded-") for name in headers)
 
 
 def _presented(request: Request) -> str | None:

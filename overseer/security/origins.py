@@ -18,6 +18,8 @@ _PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\\\s]+)\Z", re.IGNORECASE)
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(?::([0-9]{1,5}))?\Z", re.IGNORECASE)
 
+_LONGEST = 300  # characters of an origin, or of a Host; names have 253 at most
+
 Place = tuple[str, int | None]
 
 
@@ -61,6 +63,8 @@ class BrowserRules:
         """
         if origin is None:
             return None
+        if len(origin) > _LONGEST:
+            return Refusal(f"a page of an origin of {len(origin)} characters wanted in", "")
         place = _place(host or "")
         try:
             parsed = check_origin(origin)
@@ -84,6 +88,11 @@ class BrowserRules:
         # Without a port Host means the default one. A proxy may have taken the TLS off, so the page knows
         # better than we do which default that is.
         return _place(rest, _PORTS[scheme]) == _place(host, _PORTS[scheme])
+
+    def knows(self, host: str | None) -> bool:
+        """Whether a request with this Host came by a name of ours, which no stranger's page can do."""
+        place = _place(host or "")
+        return place is not None and self._ours(place[0])
 
     def _ours(self, name: str) -> bool:
         return name in self._hosts or _is_address(name)
@@ -124,7 +133,7 @@ def check_host_name(text: str) -> str:
 
 def _place(text: str, default: int | None = None) -> Place | None:
     """Host and port of ``host[:port]``; None when it is nothing of the kind."""
-    match = _HOST.match(text)
+    match = _HOST.match(text) if len(text) <= _LONGEST else None
     if match is None:
         return None
     name = match[1].lower()

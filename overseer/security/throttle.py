@@ -11,11 +11,14 @@ from collections.abc import Callable
 from overseer.locks import Rank, lock
 from overseer.net.session import Peer
 
-__all__ = ["Failures", "RequestRate"]
+__all__ = ["Failures", "RequestRate", "Warnings"]
 
 _FAILURES = 10  # wrong tokens in a row that cost nothing
 _SECONDS_EACH = 2.0  # in which one of them is forgiven
 _ADDRESSES = 4096  # remembered; the one that failed longest ago is forgotten first
+_AGAIN = 60.0  # seconds until the same is said of an address again
+_TEXTS = 8  # different ones that are said of one meanwhile
+_LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
 
 
 class RequestRate:
@@ -48,7 +51,11 @@ class Failures:
     """Who presented wrong tokens lately; bounded, and safe from any thread.
 
     An address has ten tries, and gets one back every two seconds. While it has none its tokens are not even
-    looked at, right or wrong. IPv6 addresses count by their /64, since a host has all of one.
+    looked at, right or wrong. IPv6 addresses count by their /64, since a host has all of one, and those
+    of the IPv4 loopback network count as one.
+
+    What comes ``by_page``, under a name that may be a web page's of a stranger, counts on its own: or any
+    page that somebody visits could use up what the programs of that address have.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, addresses: int = _ADDRESSES) -> None:
@@ -61,15 +68,16 @@ class Failures:
     def __len__(self) -> int:
         return len(self._forgiven)
 
-    def wait(self, peer: Peer) -> int:
+    def wait(self, peer: Peer, *, by_page: bool = False) -> int:
         """For how many whole seconds no token of this peer is looked at; 0: it may try."""
+        source = _source(peer, by_page)
         with self._lock:
-            excess = self._forgiven.get(_source(peer), 0.0) - self._clock() - (_FAILURES - 1) * _SECONDS_EACH
+            excess = self._forgiven.get(source, 0.0) - self._clock() - (_FAILURES - 1) * _SECONDS_EACH
         return max(0, math.ceil(excess))
 
-    def add(self, peer: Peer) -> None:
+    def add(self, peer: Peer, *, by_page: bool = False) -> None:
         """A wrong token came from this peer."""
-        source, now = _source(peer), self._clock()
+        source, now = _source(peer, by_page), self._clock()
         with self._lock:
             before = self._forgiven.pop(source, now)
             self._forgiven[source] = max(before, now) + _SECONDS_EACH
@@ -77,7 +85,41 @@ class Failures:
                 self._forgiven.popitem(last=False)
 
 
-def _source(peer: Peer) -> str:
+class Warnings:
+    """What has been logged of whom lately, so that nobody fills the log; bounded, thread-safe."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, addresses: int = _ADDRESSES) -> None:
+        self._clock = clock
+        self._addresses = addresses
+        self._lock = lock(Rank.LEAF, "warnings")
+        # When each was first warned of, and what has been said since; longest ago first.
+        self._said: OrderedDict[str, tuple[float, set[str]]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+    def due(self, peer: Peer, text: str) -> bool:
+        """Whether to log this of the peer: once a minute, and only a few different ones in a minute."""
+        source, now = _source(peer), self._clock()
+        with self._lock:
+            since, said = self._said.get(source, (now, set[str]()))
+            if now - since >= _AGAIN:
+                del self._said[source]
+                since, said = now, set()
+            if text in said or len(said) >= _TEXTS:
+                return False
+            said.add(text)
+            self._said[source] = (since, said)
+            while len(self._said) > self._addresses:
+                self._said.popitem(last=False)
+            return True
+
+
+def _source(peer: Peer, by_page: bool = False) -> str:
+    return f"a page at {_address(peer)}" if by_page else _address(peer)
+
+
+def _address(peer: Peer) -> str:
     if peer.kind == "unix":
         return f"uid {peer.uid}"
     try:
@@ -86,4 +128,6 @@ def _source(peer: Peer) -> str:
         return peer.address
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((address, 64), strict=False))
+    if address in _LOOPBACK:
+        return str(_LOOPBACK)
     return peer.address

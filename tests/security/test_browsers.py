@@ -99,6 +99,17 @@ def test_with_tokens_the_token_decides_and_not_the_name() -> None:
         assert http_to(daemon, "/ws/manifest", evil).status == 403
 
 
+def test_a_strangers_page_cannot_keep_the_tokens_of_programs_out() -> None:
+    with Daemon(actions=ACTIONS, auth={"tokens": TOKENS}) as daemon:
+        wrong = ("Authorization", "Bearer wrong")
+        for headers in ([wrong], [wrong, _origin("http://evil.example")]):
+            statuses = [
+                http_to(daemon, "/ws/manifest", headers, host="evil.example").status for _ in range(12)
+            ]
+            assert statuses[-1] == 429
+        assert http_to(daemon, "/ws/manifest", [bearer("viewer-all")]).status == 200
+
+
 class _Elsewhere(http.server.BaseHTTPRequestHandler):
     """The attacking page, wherever it is asked for."""
 

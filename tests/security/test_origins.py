@@ -81,6 +81,14 @@ def test_with_tokens_the_name_does_not_matter_but_the_origin_does() -> None:
     assert rules.refusal("http://evil.example", "any.example:8080") is not None
 
 
+def test_what_is_too_long_to_be_a_name_is_refused_without_being_repeated() -> None:
+    long = "a" * 16_000
+    for origin, host in ((f"http://{long}", long), (f"http://{long}", "localhost"), ("http://a", long)):
+        refusal = RULES.refusal(origin, host)
+        assert refusal is not None
+        assert len(refusal.reason + refusal.remedy) < 200
+
+
 def test_with_tls_a_page_that_came_without_is_another_origin() -> None:
     rules = BrowserRules(encrypted=True)
     assert rules.refusal("https://localhost:8443", "localhost:8443") is None

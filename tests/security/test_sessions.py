@@ -10,7 +10,7 @@ import pytest
 from overseer.net.session import Peer
 from overseer.security.principal import Principal
 from overseer.security.sessions import SignIns
-from overseer.security.throttle import Failures, RequestRate
+from overseer.security.throttle import Failures, RequestRate, Warnings
 from overseer.timers import Timers
 
 WHO = Principal("somebody", "viewer")
@@ -119,6 +119,36 @@ def test_a_host_has_all_of_its_ipv6_network() -> None:
     assert failures.wait(Peer("tcp", "2001:db8::ffff")) == 2
     assert failures.wait(Peer("tcp", "2001:db8:0:1::1")) == 0
     assert len(failures) == 1
+
+
+def test_this_machine_is_one_source_by_whatever_loopback_address() -> None:
+    failures = Failures(Clock())
+    for number in range(10):
+        failures.add(Peer("tcp", f"127.0.0.{number + 1}"))
+    assert failures.wait(Peer("tcp", "127.200.0.1")) == 2
+    assert failures.wait(Peer("tcp", "128.0.0.1")) == 0
+
+
+def test_what_a_strangers_page_guesses_keeps_out_nobody_else() -> None:
+    failures, peer = Failures(Clock()), Peer("tcp", "127.0.0.1")
+    for _ in range(10):
+        assert failures.wait(peer, by_page=True) == 0
+        failures.add(peer, by_page=True)
+    assert failures.wait(peer, by_page=True) == 2
+    assert failures.wait(peer) == 0
+
+
+def test_the_same_is_said_of_an_address_once_a_minute_and_not_much_else() -> None:
+    clock = Clock()
+    warnings = Warnings(clock, addresses=3)
+    peer, other = Peer("tcp", "10.0.0.1"), Peer("tcp", "10.0.0.2")
+    assert [warnings.due(peer, "a"), warnings.due(peer, "a"), warnings.due(other, "a")] == [True, False, True]
+    assert [warnings.due(peer, str(number)) for number in range(8)] == [True] * 7 + [False]
+    clock.now += 60
+    assert [warnings.due(peer, "a"), warnings.due(peer, "a")] == [True, False]
+    for number in range(10):
+        assert warnings.due(Peer("tcp", f"10.0.1.{number}"), "a")
+    assert len(warnings) == 3
 
 
 def test_the_table_of_failures_is_bounded() -> None:

@@ -87,7 +87,12 @@ def test_without_a_map_the_file_decides_alone(socket_path: str) -> None:
 def test_with_tokens_the_own_user_needs_none_but_a_proxy_of_its_does(socket_path: str) -> None:
     with Daemon(actions=ACTIONS, listen=socket_path, auth={"tokens": TOKENS}) as daemon:
         assert open_status(daemon) == 101
-        for header in (("X-Forwarded-For", "10.0.0.9"), ("Forwarded", "for=10.0.0.9"), ("Via", "1.1 proxy")):
+        for header in (
+            ("X-Forwarded-For", "10.0.0.9"),
+            ("Forwarded", "for=10.0.0.9"),
+            ("Via", "1.1 proxy"),
+            ("X-Forwarded-Proto", "https"),
+        ):
             assert open_status(daemon, [header]) == 401
         assert http(daemon, "/ws/manifest", [("Origin", "http://localhost")]).status == 401
         manifest = http(daemon, "/ws/manifest", [bearer("viewer-mine"), ("Via", "1.1 proxy")]).json()
