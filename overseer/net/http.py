@@ -138,7 +138,8 @@ def route(request: Request, routes: Mapping[str, Route]) -> Response:
     answers 200 for any path, which is what health checks of old expect.
     """
     if request.method in _METHODS:
-        answer = routes.get(request.path)
+        # Only what is a path: `GET POST%20/session` must not find another method's route.
+        answer = routes.get(request.path) if request.path.startswith("/") else None
     else:
         answer = routes.get(f"{request.method} {request.path}")
         if answer is None:

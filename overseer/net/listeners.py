@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import grp
+import logging
 import os
 import socket
 import stat
@@ -20,6 +21,8 @@ from overseer.net.session import Peer
 from overseer.net.trust import plain_address
 
 __all__ = ["Listener", "adopt_listener", "open_listener"]
+
+_log = logging.getLogger(__name__)
 
 _BACKLOG = 512
 _LOCK_TIMEOUT = 2.0  # seconds to wait for another server that is taking its place in the same directory
@@ -248,7 +251,8 @@ def _alone_in(directory: Path) -> Iterator[None]:
     """Keep other servers from taking over a socket in this directory meanwhile.
 
     To look whether a socket is stale and to replace it is not one step: two servers that start at the same
-    time could both find it stale, and the second would remove the first one's.
+    time could both find it stale, and the second would remove the first one's. Waits for the others for a
+    bounded time only.
     """
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -259,7 +263,9 @@ def _alone_in(directory: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise OverseerError(f"cannot listen in {directory}: it is locked") from None
+                    # Whoever may read the directory can lock it for ever; that must not keep a server down.
+                    _log.warning("%s is locked by another program; going on without a lock", directory)
+                    break
                 time.sleep(0.01)  # there is no way to wait for a lock with a deadline
         yield
     finally:

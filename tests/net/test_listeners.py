@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import stat
@@ -20,6 +21,20 @@ from tests.net.conftest import Harness
 from tests.net.rawclient import http_request
 
 Serve = Callable[..., Harness]
+
+
+def test_a_lock_that_is_never_given_back_does_not_keep_a_server_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listeners, "_LOCK_TIMEOUT", 0.05)
+    held = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        listener = open_listener(Listen("unix", path=str(tmp_path / "socket")))
+        listener.close()
+    finally:
+        os.close(held)
+    assert "going on without a lock" in caplog.text
 
 
 def tcp(host: str, port: int = 0) -> Listen:

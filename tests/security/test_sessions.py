@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from overseer.net.http import Request, Response, route
 from overseer.net.session import Peer
 from overseer.security.principal import Principal
 from overseer.security.sessions import SignIns
@@ -78,6 +79,11 @@ def test_who_signs_in_again_and_again_ends_only_sign_ins_of_its_own(timers: Time
     values = [sign_ins.begin(WHO) for _ in range(22)]
     assert [sign_ins.find(value) is not None for value in values] == [False] * 2 + [True] * 20
     assert sign_ins.find(other) is not None
+
+
+def test_a_path_cannot_name_another_methods_route() -> None:
+    request = Request("GET", "POST /session", "", {}, Peer("tcp", "10.0.0.1"))
+    assert route(request, {"POST /session": lambda _: Response(204)}).status == 404
 
 
 def test_an_ended_sign_in_leaves_no_timer(timers: Timers) -> None:
