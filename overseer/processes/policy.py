@@ -13,8 +13,8 @@ class StopPolicy:
     """What a stop ends, how it asks, and for how long it waits before SIGKILL.
 
     Attributes:
-        kill_mode: "tree": everything that belongs to the run; "group": the leader's process group; "leader":
-            the leader alone. After a natural exit the first two end what is left of the group, the last none.
+        kill_mode: "tree": all that can be told to be the run's; "group": the leader's process group;
+            "leader": the leader alone. After a natural exit the first two end what is left of the group, the last none.
         signal: what asks the processes to end, as a number or a name ("SIGINT").
         grace: seconds.
     """
