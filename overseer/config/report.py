@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ __all__ = ["ConfigErrors", "Path", "Report", "Spot", "quoted"]
 
 Path = tuple[str | int, ...]
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"(?= is )')  # a value that a message is about
 _SHOWN = 20  # errors listed before the rest is only counted: a terminal's worth
 
 
@@ -77,6 +79,9 @@ class Spot:
         self.report.warnings.append(self._note(message))
 
     def _note(self, message: str) -> ConfigError:
+        if self.path[:1] == ("auth",):
+            # A token may stand in the wrong place there; what was expected tells enough.
+            message = _QUOTED.sub("this", message.partition(", found ")[0])
         # A key may hold anything, line ends included; what is reported stays one plain line.
         path = tuple(
             step if isinstance(step, int) or (step and step.isprintable()) else quoted(step)

@@ -79,6 +79,26 @@ def test_what_is_wrong_with_a_token_is_said_with_its_place_and_without_it(
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"auth: {SECRET}",
+        f"auth: {{tokens: {SECRET}}}",
+        f"auth: {{tokens: [{SECRET}]}}",
+        f"auth: {{tokens: [{{name: x, role: {SECRET}, token: abc}}]}}",
+        f"auth: {{tokens: [{{name: x, role: viewer, actions: {{a: {SECRET}}}, token: abc}}]}}",
+        f"auth: {{unix: {SECRET}}}",
+        f"auth: {{unix: {{root: {SECRET}}}}}",
+        f"auth: {{session_age: {SECRET}}}",
+    ],
+)
+def test_no_value_below_auth_is_repeated(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _config(tmp_path, text)
+    assert "auth" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
 def test_a_token_that_can_be_guessed_is_warned_of(tmp_path: Path) -> None:
     config = _config(tmp_path, "auth: {tokens: [{name: x, role: viewer, token: hunter2}]}")
     (warning,) = config.warnings
