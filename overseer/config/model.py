@@ -127,8 +127,8 @@ class ActionConfig:
     )
     kill_mode: str = key(
         Choice("tree", "group", "leader"),
-        "What a stop ends: all that can be told to be the task's (`tree`), its process group (`group`) or its "
-        "first process alone (`leader`).",
+        "What a stop ends: all that can be told to be the task's (`tree`), its process group (`group`) or "
+        "its first process alone (`leader`).",
         default="tree",
     )
     stop_signal: str = key(Signal(), "The signal that asks the task to end.", default="SIGTERM")
