@@ -14,8 +14,8 @@ class StopPolicy:
 
     Attributes:
         kill_mode: "tree": all that can be told to be the run's; "group": the leader's process group;
-            "leader": the leader alone. After a natural exit the first two end what is left of the group, the last
-            none.
+            "leader": the leader alone. After a natural exit the first two end what is left of the group, the
+            last none.
         signal: what asks the processes to end, as a number or a name ("SIGINT").
         grace: seconds.
     """
