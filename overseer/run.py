@@ -102,7 +102,8 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         for advice in security_advice(config, asks=bool(access.tokens)):
             _log.warning("%s", advice)
         if options.check:
-            print(f"{config.file or 'no file'}: fine, {len(handlers)} actions")
+            count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"
+            print(f"{config.file or 'no file'}: fine, {count}")
             return 0
         return _Daemon(path, config, handlers, access, version).run()
     except OverseerError as error:
