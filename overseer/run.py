@@ -1,53 +1,26 @@
-"""The command line, and the composition root: the ordered start and the ordered end of a server."""
+"""The command line of the server."""
 
 from __future__ import annotations
 
 import argparse
-import gc
-import importlib.resources
 import logging
 import os
-import socket
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
-from overseer import processes
-from overseer.actions import ActionHandler, build_action_handlers, list_handlers, load_drivers
-from overseer.config import Config, Listen, load_config, parse_cidrs, parse_listen
-from overseer.dispatch import Session
-from overseer.documents import build_manifest, build_openapi
-from overseer.errors import OverseerError, RequestError
-from overseer.eventlog import EventLog
-from overseer.hub import Hub
-from overseer.net.bytestream import SocketStream
-from overseer.net.http import Request, Response, Route, json_response
-from overseer.net.outbox import Outbox
-from overseer.net.server import Server
-from overseer.net.session import ConnectionLimits, Peer
-from overseer.net.static import static_routes
-from overseer.net.stdio import StdioServer, take_over_stdio
-from overseer.net.trust import AutomaticTrust, is_trusted
-from overseer.prometheus import Exposition
-from overseer.reload import Reloader
-from overseer.security.access import Access, load_access
+from overseer.actions import build_action_handlers, list_handlers, load_drivers
+from overseer.config import load_config
+from overseer.daemon import Daemon
+from overseer.errors import OverseerError
+from overseer.security.access import load_access
 from overseer.security.advice import security_advice
-from overseer.security.audit import Audit
 from overseer.security.handover import withdraw_secrets
-from overseer.security.principal import ANYONE, Principal
-from overseer.signals import SignalLoop
-from overseer.systemd import Notifier, passed_sockets
-from overseer.timers import Timers
 
 __all__ = ["main", "run_cli"]
 
 _log = logging.getLogger(__name__)
 
 _DEFAULT_CONFIG = "./config.yaml"
-_END_MARGIN = 5.0  # seconds that the end may take beyond the longest stop_grace
 
 
 def main() -> int:
@@ -105,7 +78,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
             count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"
             print(f"{config.file or 'no file'}: fine, {count}")
             return 0
-        return _Daemon(path, config, handlers, access, version).run()
+        return Daemon(path, config, handlers, access, version).run()
     except OverseerError as error:
         print(f"sticky-overseer: {error}", file=sys.stderr)
     except OSError as error:
@@ -134,267 +107,3 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", f"-{name}", action="store_true", help=text)
     parser.add_argument("--help", "-help", "-h", action="help", help="print this and exit")
     return parser
-
-
-class _Daemon:
-    """One server from start to end.
-
-    Start: event log, listener, guardian, services. End, when a signal asks for it or a stdio client is gone
-    and its tasks are over: tasks, clients, timers, event log, guardian. The main thread waits for signals.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        config: Config,
-        handlers: Mapping[str, ActionHandler],
-        access: Access,
-        version: str,
-    ) -> None:
-        self._config = config
-        self._access = access
-        self._version = version
-        self._log = EventLog(config.log_file)
-        self._audit = Audit(config.audit_file)
-        self._hub = Hub(config, handlers, self._log)
-        self._reloader = Reloader(path, self._hub, self._apply)
-        # Apart from the hub's timers, whose restarts may have to wait for a driver.
-        self._timers = Timers("net-timers")
-        self._manager = Notifier()
-        self._over = threading.Event()
-        self._terminal = _has_terminal()
-        self._server = self._listen()
-        self._signals = SignalLoop(
-            end=self._end,
-            hurry=self._hub.hurry,
-            reopen=self._reopen,
-            reload=self._hang_up,
-            reap=processes.reap_orphans,
-        )
-
-    def run(self) -> int:
-        """Serve until told to stop; returns the exit status."""
-        processes.raise_file_limit()
-        # What start-up made is here to stay: without it, a full collection takes 1 ms instead of 30.
-        gc.freeze()
-        self._log.start()
-        self._audit.start()
-        self._server.start()
-        with self._signals:
-            processes.adopt_orphans()
-            processes.guardian.start()
-            listening = f"listening on {_written(self._server.address)}"
-            if self._server.everywhere:
-                listening += " (every interface)"
-            _log.info("%s", listening)
-            self._hub.start_services()
-            self._manager.ready(listening)
-            if self._manager.watchdog is not None:
-                # Apart from everything else, for the manager may let it wait. A daemon: nobody waits for it.
-                threading.Thread(
-                    target=self._watch, args=(self._manager.watchdog,), name="watchdog", daemon=True
-                ).start()
-            self._signals.run()
-        return 0
-
-    def _end(self) -> None:
-        """The ordered end; on a thread of its own, so that the main thread can hear a second signal."""
-        _log.info("shutting down")
-        self._manager.stopping(self._hub.longest_grace + _END_MARGIN)
-        over = self._hub.shutdown()
-        self._server.shutdown()
-        self._hub.close()
-        self._over.set()
-        self._timers.close()
-        self._log.close()
-        self._audit.close()
-        processes.end_orphans()
-        if over:
-            processes.guardian.stop()
-        else:
-            # The guardian stays: it ends what is left when this process does.
-            _log.warning("some tasks have not ended: %r", self._hub)
-
-    def _watch(self, period: float) -> None:
-        """Tell the manager's watchdog that the server is well, again and again."""
-        while not self._over.wait(period):
-            self._hub.wait_until_idle(0.0)  # takes the hub's lock: should that be stuck, so is this
-            self._manager.alive()
-
-    def _hang_up(self) -> None:
-        """SIGHUP: read everything anew, unless it means that the terminal we were started in is gone."""
-        if self._terminal and not _has_terminal():
-            self._signals.request_end()
-            return
-        try:
-            # Not on the main thread, which must hear the next signal. A daemon: the server may end meanwhile.
-            threading.Thread(target=self._reload, name="reload", daemon=True).start()
-        except RuntimeError as error:
-            _log.error("the configuration stays as it was: %s", error)
-
-    def _reload(self) -> None:
-        self._manager.reloading()
-        if self._access.certificates is not None:
-            self._access.certificates.reload()
-        try:
-            changes = self._reloader.reload()
-            _log.info("configuration read anew: %s", changes)
-            for warning in changes.warnings:
-                _log.warning("%s", warning)
-            self._manager.ready(f"configuration read anew: {changes}")
-        except RequestError as error:
-            _log.error("the configuration stays as it was: %s", error.message)
-            self._manager.ready("the new configuration is broken; the one before counts")
-        except Exception:
-            _log.exception("reading the configuration anew failed")
-            self._manager.ready("reading the configuration anew failed")
-
-    def _apply(self, config: Config) -> None:
-        """Put into effect what the hub has no part in; called by the reloader."""
-        self._config = config
-        if isinstance(self._server, Server):
-            self._server.set_limits(_limits(config))
-
-    def _reopen(self) -> None:
-        self._log.reopen()
-        self._audit.reopen()
-
-    def _listen(self) -> Server | StdioServer:
-        config = self._config
-        listen = parse_listen(config.listen)
-        passed = passed_sockets()
-        if passed:
-            listen = Listen("unix" if passed[0].family == socket.AF_UNIX else "tcp")
-        limits = _limits(config)
-        if listen.kind == "stdio":
-            return StdioServer(
-                *take_over_stdio(),
-                self._open_session,
-                timers=self._timers,
-                ended=self._client_gone,
-                limits=limits,
-            )
-        page = static_routes(importlib.resources.files("overseer") / "playground")
-        trusted = self._trust()
-        gate = self._access.gate(timers=self._timers, open_paths={*page, "/healthz", "/session"})
-        certificates = self._access.certificates if listen.kind == "tcp" else None
-        return Server(
-            replace(listen, mode=config.socket_mode, group=config.socket_group),
-            self._open_session,
-            routes={**page, **gate.routes(), **self._routes()},
-            trusted=trusted,
-            authorize=gate.authorize,
-            wrap=certificates.wrap if certificates else SocketStream,
-            timers=self._timers,
-            limits=limits,
-            sockets=passed,
-        )
-
-    def _trust(self) -> Callable[[str], bool]:
-        if self._config.trusted_cidrs is None:
-            return AutomaticTrust()
-        networks = parse_cidrs(self._config.trusted_cidrs)
-        return lambda address: is_trusted(address, networks)
-
-    def _open_session(self, outbox: Outbox, peer: Peer) -> Session:
-        return Session(
-            self._hub,
-            outbox,
-            peer,
-            limits=self._config.limits.message_limits(),
-            requests_per_second=self._config.limits.requests_per_second,
-            on_lag=self._config.clients.on_lag,
-            manifest=self._manifest,
-            audit=self._audit,
-            reloader=self._reloader,
-        )
-
-    def _client_gone(self) -> None:
-        """The one client over stdio is gone: end when its tasks are over."""
-
-        def wait() -> None:
-            self._hub.wait_until_idle()
-            self._signals.request_end()
-
-        try:
-            # A daemon: a signal may end the server first.
-            threading.Thread(target=wait, name="stdio-end", daemon=True).start()
-        except RuntimeError:  # no more threads to be had; the client's own has little left to do
-            wait()
-
-    def _routes(self) -> dict[str, Route]:
-        def healthz(request: Request) -> Response:
-            return Response(200, b"ok\n")
-
-        return {
-            "/openapi.json": lambda request: json_response(self._openapi(request.peer.principal)),
-            "/asyncapi.json": lambda request: json_response(self._asyncapi(request)),
-            "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
-            "/healthz": healthz,
-            "/metrics": Exposition(self._hub, self._version, time.time(), self._reloader.gauges).answer,
-        }
-
-    def _manifest(self, principal: Principal) -> dict[str, Any]:
-        manifest = build_manifest(
-            name=self._config.name,
-            version=self._version,
-            description=self._config.description,
-            actions=self._hub.actions("", principal),
-        )
-        if principal is not ANYONE:
-            # For the playground, which then knows what to offer.
-            manifest["session"] = {
-                "name": principal.name,
-                "role": principal.role,
-                "actions": list(principal.actions if principal.actions is not None else ("*",)),
-            }
-        return manifest
-
-    def _asyncapi(self, request: Request) -> dict[str, Any]:
-        from overseer.documents.asyncapi import build_asyncapi  # few ask, and it takes 10 ms
-
-        principal = request.peer.principal
-        return build_asyncapi(
-            title=self._config.name,
-            version=self._config.version or self._version,
-            description=self._config.description,
-            host=request.headers.get("host", "localhost"),
-            # As it is served, whatever was read anew since; a Unix socket's address is a text.
-            secure=self._access.certificates is not None and not isinstance(self._server.address, str),
-            tokens=principal is not ANYONE,
-            actions=self._hub.actions("", principal),
-        )
-
-    def _openapi(self, principal: Principal) -> dict[str, Any]:
-        return build_openapi(
-            title=self._config.name,
-            version=self._config.version or self._version,
-            description=self._config.description,
-            actions=self._hub.actions("", principal),
-        )
-
-
-def _limits(config: Config) -> ConnectionLimits:
-    return ConnectionLimits(
-        buffer=config.clients.buffer,
-        stall_timeout=config.clients.stall_timeout,
-        max_message=config.limits.max_message,
-        max_connections=config.limits.max_connections,
-        handshake_timeout=config.limits.handshake_timeout,
-    )
-
-
-def _has_terminal() -> bool:
-    """Whether the process has a terminal that controls it, and it is still there."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
-
-
-def _written(address: tuple[str, int] | str) -> str:
-    if isinstance(address, str):
-        return address if address == "stdio" else f"unix:{address}"
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
