@@ -23,6 +23,7 @@ from overseer.client.task import Task, iterate
 from overseer.client.transport import connect
 from overseer.messages import (
     Event,
+    List,
     Queued,
     Reset,
     RetryPolicy,
@@ -30,6 +31,7 @@ from overseer.messages import (
     Started,
     Subscribe,
     Subscribed,
+    Tasks,
 )
 
 if TYPE_CHECKING:
@@ -193,15 +195,18 @@ class Client(Requests):
         def answered(event: Event | None) -> None:
             if isinstance(event, Subscribed) and event.created_at is not None:
                 follower.subscribed_locked(event)
-                self._channel.check_locked(follower)
+            elif isinstance(event, Tasks) and follower.created_at is not None:
+                self._channel.listed_locked(follower, event)
             else:
                 self._channel.unfollow_locked(follower)
 
         request = Subscribe(
             id=self._channel.new_id(), task_id=task_id, since_seq=since_seq or 0, on_lag=on_lag
         )
-        answer = self._ask([request], timeout, repeat=True, answered=answered, follower=follower)
-        if not isinstance(answer, Subscribed) or answer.created_at is None:
+        # What is stored does not tell an errored task from one that ended, so the handle waits for the list.
+        look = List(id=self._channel.new_id())
+        self._ask([request, look], timeout, repeat=True, answered=answered, follower=follower)
+        if follower.created_at is None:
             raise RefusedError(f"task not found: {task_id}")
         return Task(self, follower)
 
@@ -255,13 +260,26 @@ class Client(Requests):
                 follower.revive_locked()
                 follower.subscribed_locked(event)
 
+        def started(event: Event | None) -> None:
+            if isinstance(event, Started):
+                follower.begin_chapter_locked()
+
         ids = channel.new_id(), channel.new_id()
         join = Subscribe(id=ids[0], task_id=follower.task_id, since_seq=follower.last_seq)
-        if follower.over and follower.failure is None:  # it was given up with the task
-            self._ask([join], timeout, answered=subscribed, follower=follower)
+        with self._core.lock:
+            # Should the news that it is errored come only now, it must not be given up.
+            follower.resetting = True
+            joins = follower.over and follower.failure is None  # it was given up with the task
         try:
-            self._expect(Started, [Reset(id=ids[1], task_id=follower.task_id)], timeout)
+            if joins:
+                self._ask([join], timeout, answered=subscribed, follower=follower)
+            self._ask([Reset(id=ids[1], task_id=follower.task_id)], timeout, answered=started)
         except RefusedError:
             with self._core.lock:
                 channel.check_locked(follower)  # it is as it was
             raise
+        finally:
+            with self._core.lock:
+                follower.resetting = False
+                for each in (channel, *channel.lanes):
+                    each.retire_locked(follower)

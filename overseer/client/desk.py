@@ -117,12 +117,22 @@ class Desk:
         request = List(id=self.new_id(), since=follower.unsure_since)
 
         def listed(answer: Event | None) -> None:
-            if isinstance(answer, Tasks) and not follower.over:
-                info = next((task for task in answer.tasks if task.task_id == follower.task_id), None)
-                follower.listed_locked(info)
-                self._retire_locked(follower)
+            if isinstance(answer, Tasks):
+                self.listed_locked(follower, answer)
 
         self._internal_locked(request, listed)
+
+    def listed_locked(self, follower: Follower, answer: Tasks) -> None:
+        """Here is the server's list, asked for after all that came before."""
+        if not follower.over:
+            info = next((task for task in answer.tasks if task.task_id == follower.task_id), None)
+            follower.listed_locked(info)
+            self.retire_locked(follower)
+
+    def retire_locked(self, follower: Follower) -> None:
+        """A task that is over is not followed any longer: another one may take its id."""
+        if follower.over and not follower.resetting:
+            self.unfollow_locked(follower)
 
     # -- under the lock
 
@@ -228,7 +238,7 @@ class Desk:
                     taken = True
                 if follower.unsure_since is not None and isinstance(item, Exited):
                     self.check_locked(follower)
-                self._retire_locked(follower)
+                self.retire_locked(follower)
             if self._tells_news:
                 taken = taken or not followers
             elif isinstance(item, Queued | Dequeued):  # which the other connection gets as well
@@ -258,12 +268,7 @@ class Desk:
     def _subscribed_locked(self, follower: Follower, answer: Event | None) -> None:
         if isinstance(answer, Subscribed):
             follower.subscribed_locked(answer)
-            self._retire_locked(follower)
-
-    def _retire_locked(self, follower: Follower) -> None:
-        """A task that is over is not followed any longer: another one may take its id."""
-        if follower.over:
-            self.unfollow_locked(follower)
+            self.retire_locked(follower)
 
     def _bury_locked(self, task_id: str) -> None:
         """A handle was dropped. Its events go on only for those who listen to everything."""

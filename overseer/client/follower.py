@@ -62,6 +62,7 @@ class Follower:
         self.failure: ClientError | None = None
         self.unsure_since: datetime | None = None  # it exited then, and that may have been the end
         self.moving = False  # to a connection of its own
+        self.resetting = False  # a reset is under way, so that its end is not the last word
         self.waiters = 0  # threads that wait for its end
         self._reader_due = math.inf  # until then a reader may still begin (monotonic)
         self.changed = threading.Condition(lock)  # notified when state, over or failure changed
@@ -187,6 +188,13 @@ class Follower:
     def revive_locked(self) -> None:
         """A task that was over is asked to start again."""
         self._goes_on_locked("starting")
+
+    def begin_chapter_locked(self) -> None:
+        """It was reset: what was before, read or not, is over and done with."""
+        self.inbox.clear_locked()
+        self.exit = None
+        self.dequeued = ""
+        self._goes_on_locked("running")
 
     def fail_locked(self, error: ClientError) -> None:
         """Nothing more can be known of it; what waits can still be read, then this is raised."""

@@ -128,6 +128,14 @@ class Inbox:
                 self.room.notify_all()
         return items
 
+    def clear_locked(self) -> None:
+        """Forget what waits; an iteration under way keeps only what it has taken."""
+        self._tidy_locked()
+        self._items.clear()
+        self._lost.clear()
+        self._size = 0
+        self.room.notify_all()
+
     def _trim_locked(self) -> None:
         """Down to three quarters of the bound, so that this is not done again for each line."""
         kept: list[Item] = []

@@ -174,9 +174,9 @@ class Lane(Channel):
                 self._send(frames.pong())
                 self._flush(self._in_use)
 
-    def _retire_locked(self, follower: Follower) -> None:
-        super()._retire_locked(follower)
-        if follower.over:
+    def retire_locked(self, follower: Follower) -> None:
+        super().retire_locked(follower)
+        if follower.over and not follower.resetting and follower is self._ref():
             self.end_locked()
 
     def _bury_locked(self, task_id: str) -> None:

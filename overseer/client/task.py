@@ -146,7 +146,9 @@ class Task:
         self._client.stop(self.id, timeout=timeout)
 
     def reset(self, timeout: float | None = None) -> None:
-        """Start it again after it has become errored; this handle goes on with it.
+        """Start it again after it has become errored; this handle goes on with it, in a new chapter: events
+        and lines of before that nobody has read are dropped, :attr:`exit` is None, and :meth:`wait` waits for
+        the end of what runs now.
 
         Raises:
             RefusedError: it is not errored.

@@ -115,6 +115,45 @@ def test_a_task_that_is_given_up_can_be_reset(client: Client):
     assert client.reset(task.id).task_id == task.id
 
 
+def test_a_task_that_was_given_up_is_errored_to_whoever_joins(client: Client, daemon: Daemon):
+    client.start("hopeless", task_id="given-up").wait(WAIT_S)
+    with Client(daemon.url) as other:
+        for since_seq in (None, 0, 3):
+            task = other.subscribe("given-up", since_seq)
+            assert (task.state, task.over, task.wait(WAIT_S).exit_code) == ("errored", True, 9)
+
+
+def test_a_task_that_ended_or_waits_for_its_restart_is_told_apart(client: Client, daemon: Daemon):
+    client.start("echo", task_id="all-done").wait(WAIT_S)
+    patient = client.start("patient", task_id="to-come-back")
+    assert any(isinstance(event, Restarting) for event in patient.events(WAIT_S))
+    with Client(daemon.url) as other:
+        assert other.subscribe("all-done").state == "ended"
+        waiting = other.subscribe("to-come-back")
+        assert (waiting.state, waiting.over) == ("restarting", False)
+    patient.stop()
+
+
+@pytest.mark.parametrize("joined", [False, True], ids=["started", "joined"])
+def test_a_reset_begins_a_new_chapter(client: Client, daemon: Daemon, tmp_path: Path, joined: bool):
+    go = tmp_path / "go"
+    task = client.start("until", task_id=f"until-{joined}", file=str(go))
+    assert task.wait(WAIT_S).exit_code == 9
+    with Client(daemon.url) as other:
+        if joined:
+            task = other.subscribe(task.id)
+        go.touch()
+        task.reset()
+        assert (task.state, task.over, task.exit) == ("running", False, None)
+        with pytest.raises(ReplyTimeoutError):
+            task.wait(0.05)
+        events = task.events(WAIT_S)
+        assert [type(next(events)) for _ in range(2)] == [Started, Output]
+        task.stop()
+        assert [type(event) for event in events] == [Exited]
+        assert task.wait(WAIT_S).signal == "SIGTERM"
+
+
 def test_what_is_not_errored_cannot_be_reset(client: Client):
     task = client.start("sleep")
     with pytest.raises(RefusedError):
