@@ -210,12 +210,15 @@ def test_a_stream_carries_any_amount_each_way_and_both_ends(certificates: Certif
     server_context.load_cert_chain(certificates.path("server.crt"), certificates.path("server.key"))
     near, far = socket.socketpair()
     far_end: list[bytes] = []
+    all_here = threading.Event()
 
     def client() -> None:
         with _context(certificates).wrap_socket(far, server_hostname="localhost") as wrapped:
             wrapped.sendall(b"up" * 500_000)
             while data := wrapped.recv(1 << 16):
                 far_end.append(data)
+                if sum(map(len, far_end)) == 700_010:
+                    all_here.set()
             wrapped.sendall(b"still")
 
     thread = threading.Thread(target=client)
@@ -232,6 +235,7 @@ def test_a_stream_carries_any_amount_each_way_and_both_ends(certificates: Certif
         for chunk in chunks:
             stream.send_all(bytes(chunk), deadline)
         assert not stream.unsent
+        assert all_here.wait(10)  # the farewell goes as far as it goes without waiting
         stream.finish()
         assert stream.receive(100, deadline) == b"still"
         assert stream.receive(100, deadline) == b""

@@ -175,7 +175,7 @@ def test_a_process_that_breeds_is_caught() -> None:
     # 364 in all, if they get that far: each in its own session, deaf to TERM, with three children soon.
     breed = (
         "trap '' TERM; echo $$; [ $1 -gt 0 ] || exec sleep 60; sleep 0.1;"
-        "for n in 1 2 3; do setsid sh -c \"$SELF\" sh $(($1 - 1)) & done; wait"
+        'for n in 1 2 3; do setsid sh -c "$SELF" sh $(($1 - 1)) & done; wait'
     )
     policy = StopPolicy(grace=0.05)
     worker, recorder = run("sh", "-c", breed, "sh", "5", env={"SELF": breed}, policy=policy)
@@ -323,7 +323,8 @@ def test_stops_of_many_tasks_share_their_looks_at_proc(monkeypatch: pytest.Monke
     for worker, recorder in runs:
         assert worker.wait(PATIENCE)
         assert stopped(recorder) == (-1, True)
-    assert len(looks) < 40
+    # Each of them looks at least twice, before its signals and after.
+    assert len(looks) < 80
 
 
 def open_files() -> int:
