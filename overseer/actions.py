@@ -227,7 +227,7 @@ def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionH
         raise
     except OverseerError as error:
         raise ConfigError(str(error)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"the driver {action.type!r} failed: {driver_failure(error)}") from error
     if not isinstance(handler, ActionHandler):
         raise ConfigError(f"the driver {action.type!r} made {handler!r}, which is no ActionHandler")
@@ -243,7 +243,7 @@ def describe_action(config: Config, name: str, handler: ActionHandler) -> Action
     info = ActionInfo(name, action.type)
     try:
         info = _checked(handler.describe())
-    except Exception:
+    except (Exception, SystemExit):
         _log.exception("action %s: the driver failed to describe it", name)
     retry = config.retry_for(name)
     return replace(

@@ -160,6 +160,7 @@ def _connected(daemon: Daemon) -> Iterator[WsClient]:
         yield client
         for task in client.request("list")["tasks"]:
             client.send("stop", task_id=task["task_id"])
+        client.settle()  # a stop that came later would hit the next test's task of that id
 
 
 def run_python(*arguments: str, cwd: Path, path: str = "", **environment: str) -> tuple[int, str, str]:

@@ -113,10 +113,10 @@ def test_an_on_output_that_raises_loses_its_lines_but_never_blocks_the_child(
 def test_an_on_exited_that_raises_ends_its_task_with_the_workers_own_code(
     faulty: WsClient, faulty_daemon: Daemon, action: str, words: str
 ) -> None:
-    _, _, exited = faulty.run(action, task_id="raises", params={"script": "exit 5"})
+    _, _, exited = faulty.run(action, task_id=action, params={"script": "exit 5"})
     assert (exited["exit_code"], exited["intentional"]) == (5, False)
     faulty_daemon.wait_stderr(words)
-    assert info(faulty, "raises")["worker_state"] == "exited"
+    assert info(faulty, action)["worker_state"] == "exited"
     assert faulty.request("pool_info", action=action)["pool"]["running"] == 0
 
 

@@ -51,6 +51,7 @@ def client(daemon: Daemon) -> Iterator[WsClient]:
         yield client
         for task in client.request("list")["tasks"]:
             client.send("stop", task_id=task["task_id"])
+        client.settle()  # a stop that came later would hit the next test's task of that id
 
 
 def test_a_run_is_started_then_output_then_exited_with_exactly_these_fields(client: WsClient) -> None:
