@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 
 # Before anything imports overseer: overseer.locks looks at it once, at import.
@@ -25,6 +26,11 @@ if os.environ.get("CI"):
 pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 
 from tests.harness.leaks import Snapshot  # noqa: E402
+
+# A shell that puts a command into the background lets it ignore SIGINT, which everything started from here would
+# inherit: programs that are sent one must not depend on where the tests were started.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if getattr(sys.modules.get("overseer.locks"), "_seed", "set") == "":
     raise RuntimeError("overseer.locks was imported before OVERSEER_CHECK_LOCKS was set")
