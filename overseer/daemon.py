@@ -9,13 +9,13 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from overseer import processes
 from overseer.actions import ActionHandler
-from overseer.config import Config, Listen, parse_cidrs, parse_listen
+from overseer.config import Config, Digest, Listen, parse_listen
 from overseer.dispatch import Session
 from overseer.documents import build_manifest, build_openapi
 from overseer.errors import RequestError
@@ -28,12 +28,15 @@ from overseer.net.server import Server
 from overseer.net.session import ConnectionLimits, Peer
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
-from overseer.net.trust import AutomaticTrust, is_trusted
 from overseer.prometheus import Exposition
-from overseer.reload import Reloader
-from overseer.security.access import Access
+from overseer.reload import Changes, Reloader, Rest
+from overseer.security.access import Access, load_access
+from overseer.security.advice import security_advice
 from overseer.security.audit import Audit
+from overseer.security.gate import Gate
+from overseer.security.handover import withdraw_secrets
 from overseer.security.principal import ANYONE, Principal
+from overseer.security.tokens import digests_of
 from overseer.signals import SignalLoop
 from overseer.systemd import Notifier, passed_sockets
 from overseer.timers import Timers
@@ -48,6 +51,8 @@ _END_MARGIN = 5.0  # seconds that the end may take beyond the longest stop_grace
 class Daemon:
     """One server from start to end.
 
+    ``variables`` are the tokens that stood in the environment, by the variable's name.
+
     Start: event log, listener, guardian, services. End, when a signal asks for it or a stdio client is gone
     and its tasks are over: tasks, clients, timers, event log, guardian. The main thread waits for signals.
     """
@@ -58,17 +63,20 @@ class Daemon:
         config: Config,
         handlers: Mapping[str, ActionHandler],
         access: Access,
+        variables: Mapping[str, Digest],
         version: str,
     ) -> None:
         self._config = config
-        self._access = access
+        self._variables = dict(variables)  # tokens that stood in the environment
         self._version = version
         self._log = EventLog(config.log_file)
         self._audit = Audit(config.audit_file)
         self._hub = Hub(config, handlers, self._log)
-        self._reloader = Reloader(path, self._hub, self._apply)
+        self._reloader = Reloader(path, self._hub, self._prepare)
         # Apart from the hub's timers, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
+        self._page = static_routes(importlib.resources.files("overseer") / "playground")
+        self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
         self._manager = Notifier()
         self._over = threading.Event()
         self._terminal = _has_terminal()
@@ -142,15 +150,15 @@ class Daemon:
             _log.error("the configuration stays as it was: %s", error)
 
     def _reload(self) -> None:
-        self._manager.reloading()
-        if self._access.certificates is not None:
-            self._access.certificates.reload()
-        try:
-            changes = self._reloader.reload()
+        def tell(changes: Changes) -> None:
             _log.info("configuration read anew: %s", changes)
             for warning in changes.warnings:
                 _log.warning("%s", warning)
             self._manager.ready(f"configuration read anew: {changes}")
+
+        self._manager.reloading()
+        try:
+            self._reloader.reload(tell)
         except RequestError as error:
             _log.error("the configuration stays as it was: %s", error.message)
             self._manager.ready("the new configuration is broken; the one before counts")
@@ -158,11 +166,24 @@ class Daemon:
             _log.exception("reading the configuration anew failed")
             self._manager.ready("reading the configuration anew failed")
 
-    def _apply(self, config: Config) -> None:
-        """Put into effect what the hub has no part in; called by the reloader."""
-        self._config = config
-        if isinstance(self._server, Server):
-            self._server.set_limits(_limits(config))
+    def _prepare(self, config: Config) -> Rest:
+        """What the hub has no part in; called by the reloader. Raises ConfigError."""
+        # Those named since the start. It is too late to take them out of /proc/PID/environ, which it says.
+        self._variables |= digests_of(withdraw_secrets(config.auth.variables, start_over=True))
+        access = load_access(config, self._variables)
+
+        def apply() -> None:
+            self._config = config
+            self._gate.replace_access(access)
+            if isinstance(self._server, Server):
+                self._server.set_limits(_limits(config))
+
+        def enforce() -> None:
+            if isinstance(self._server, Server) and (closed := self._server.close_unwelcome()):
+                _log.info("closed %d of the clients: what let them in has changed", closed)
+
+        advice = security_advice(config, asks=bool(access.tokens))
+        return Rest(access.differing(self._gate.access), tuple(advice), apply, enforce)
 
     def _reopen(self) -> None:
         self._log.reopen()
@@ -183,27 +204,19 @@ class Daemon:
                 ended=self._client_gone,
                 limits=limits,
             )
-        page = static_routes(importlib.resources.files("overseer") / "playground")
-        trusted = self._trust()
-        gate = self._access.gate(timers=self._timers, open_paths={*page, "/healthz", "/session"})
-        certificates = self._access.certificates if listen.kind == "tcp" else None
+        gate = self._gate
         return Server(
             replace(listen, mode=config.socket_mode, group=config.socket_group),
             self._open_session,
-            routes={**page, **gate.routes(), **self._routes()},
-            trusted=trusted,
+            routes={**self._page, **gate.routes(), **self._routes()},
+            trusted=gate.trusts,
             authorize=gate.authorize,
-            wrap=certificates.wrap if certificates else SocketStream,
+            admits=gate.admits,
+            wrap=gate.wrap if listen.kind == "tcp" else SocketStream,
             timers=self._timers,
             limits=limits,
             sockets=passed,
         )
-
-    def _trust(self) -> Callable[[str], bool]:
-        if self._config.trusted_cidrs is None:
-            return AutomaticTrust()
-        networks = parse_cidrs(self._config.trusted_cidrs)
-        return lambda address: is_trusted(address, networks)
 
     def _open_session(self, outbox: Outbox, peer: Peer) -> Session:
         return Session(
@@ -268,8 +281,8 @@ class Daemon:
             version=self._config.version or self._version,
             description=self._config.description,
             host=request.headers.get("host", "localhost"),
-            # As it is served, whatever was read anew since; a Unix socket's address is a text.
-            secure=self._access.certificates is not None and not isinstance(self._server.address, str),
+            # A Unix socket's address is a text.
+            secure=self._gate.access.encrypted and not isinstance(self._server.address, str),
             tokens=principal is not ANYONE,
             actions=self._hub.actions("", principal),
         )

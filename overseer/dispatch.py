@@ -194,8 +194,12 @@ class Session:
             case ManifestRequest():
                 self._reply(ManifestReply(id=request.id, manifest=self._manifest(principal)))
             case Reload():
-                changes = self._reloader.reload(dry_run=request.dry_run)
-                self._reply(Reloaded(id=request.id, dry_run=request.dry_run, **changes.as_fields()))
+                self._reloader.reload(
+                    lambda changes: self._reply(
+                        Reloaded(id=request.id, dry_run=request.dry_run, **changes.as_fields())
+                    ),
+                    dry_run=request.dry_run,
+                )
         return ""
 
     def _metrics(self, request: MetricsRequest) -> MetricsReply:

@@ -21,11 +21,10 @@ from overseer.errors import OverseerError, RequestError
 from overseer.hub import Hub
 from overseer.locks import Rank, lock
 
-__all__ = ["Changes", "Reloader", "compare"]
+__all__ = ["Changes", "Reloader", "Rest", "compare"]
 
-# Of the keys at the top, those that a reload puts into effect; ``actions`` apart. The others are about
-# sockets, files and who may come in, which are set up once.
-_LIVE = frozenset(("name", "description", "version", "task_pool", "retry", "clients", "history", "limits"))
+# Of the keys at the top, those that count only after a restart: sockets and files that are opened once.
+_RESTART = frozenset(("listen", "socket_mode", "socket_group", "db", "log_file", "audit_file"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +80,25 @@ def compare(old: Config, new: Config) -> Changes:
             if name in old.actions and not _same(_effective(old, name), _effective(new, name))
         ),
         removed=tuple(name for name in old.actions if name not in new.actions),
-        settings=tuple(name for name in differing if name in _LIVE),
-        restart_needed=tuple(name for name in differing if name not in _LIVE),
+        settings=tuple(name for name in differing if name not in _RESTART),
+        restart_needed=tuple(name for name in differing if name in _RESTART),
         warnings=new.warnings,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What the hub has no part in of a new configuration: read and checked, and ready to be put into effect.
+
+    ``settings`` are keys at the top whose files have something else in them than before, ``warnings`` what
+    is to be said of it. ``apply`` makes it count; ``enforce``, called after it, parts with those who may not
+    be here any more.
+    """
+
+    settings: tuple[str, ...]
+    warnings: tuple[str, ...]
+    apply: Callable[[], None]
+    enforce: Callable[[], None]
 
 
 class Reloader:
@@ -93,13 +107,13 @@ class Reloader:
     Args:
         path: the file.
         hub: what to give it to.
-        apply: called with the new configuration after the hub has it, to see to the rest.
+        prepare: called with a new configuration before anything has changed; raises ConfigError.
     """
 
-    def __init__(self, path: str, hub: Hub, apply: Callable[[Config], None]) -> None:
+    def __init__(self, path: str, hub: Hub, prepare: Callable[[Config], Rest]) -> None:
         self._path = path
         self._hub = hub
-        self._apply = apply
+        self._prepare = prepare
         self._started = hub.definitions.config  # what a restart is needed for, it was started with
         # One reload at a time; notified when one is over.
         self._turn = threading.Condition(lock(Rank.LEAF, "reload"))
@@ -118,8 +132,11 @@ class Reloader:
             ),
         }
 
-    def reload(self, *, dry_run: bool = False) -> Changes:
-        """Read the file, and put it into effect unless ``dry_run``; returns what changes.
+    def reload(self, tell: Callable[[Changes], None], *, dry_run: bool = False) -> None:
+        """Read the file, and put it into effect unless ``dry_run``.
+
+        ``tell`` is given what changes, when it counts: before those are closed who may not be here any more,
+        since whoever asked may be among them.
 
         Raises:
             RequestError: the file cannot be used, and why; nothing has changed.
@@ -127,33 +144,42 @@ class Reloader:
         with self._turn:
             self._turn.wait_for(lambda: not self._busy)
             self._busy = True
-        well = dry_run and self._well  # a dry run says nothing about what counts
         try:
-            changes = self._reload(dry_run)
-            well = well or not dry_run
-            return changes
-        except OverseerError as error:
-            raise RequestError(str(error)) from None
-        except OSError as error:
-            raise RequestError(f"{error.filename or self._path}: {error.strerror or error}") from None
+            self._reload(tell, dry_run)
+        except Exception as error:
+            self._well = dry_run and self._well  # a dry run says nothing about what counts
+            if isinstance(error, OverseerError):
+                raise RequestError(str(error)) from None
+            if isinstance(error, OSError):
+                raise RequestError(f"{error.filename or self._path}: {error.strerror or error}") from None
+            raise
         finally:
             with self._turn:
-                self._well = well
                 self._busy = False
                 self._turn.notify()
 
-    def _reload(self, dry_run: bool) -> Changes:
+    def _reload(self, tell: Callable[[Changes], None], dry_run: bool) -> None:
         new = load_config(self._path)
         if not new.file:
             raise RequestError(f"{self._path}: no such file")
         old = self._hub.definitions
-        changes = replace(compare(old.config, new), restart_needed=compare(self._started, new).restart_needed)
+        rest = self._prepare(new)
+        changes = compare(old.config, new)
+        changes = replace(
+            changes,
+            settings=tuple(dict.fromkeys((*changes.settings, *rest.settings))),
+            restart_needed=compare(self._started, new).restart_needed,
+            warnings=(*changes.warnings, *rest.warnings),
+        )
         handlers = self._handlers(old, new, {*changes.added, *changes.changed})
-        if not dry_run:
-            self._hub.redefine(Definitions(new, handlers))
-            self._apply(new)
-            self._last = time.time()
-        return changes
+        if dry_run:
+            tell(changes)
+            return
+        self._hub.redefine(Definitions(new, handlers))
+        rest.apply()
+        self._well, self._last = True, time.time()
+        tell(changes)
+        rest.enforce()
 
     def _handlers(self, old: Definitions, new: Config, wanted: set[str]) -> Mapping[str, ActionHandler]:
         subset = {name: action for name, action in new.actions.items() if name in wanted}

@@ -15,6 +15,7 @@ from overseer.errors import OverseerError
 from overseer.security.access import load_access
 from overseer.security.advice import security_advice
 from overseer.security.handover import withdraw_secrets
+from overseer.security.tokens import digests_of
 
 __all__ = ["main", "run_cli"]
 
@@ -70,7 +71,8 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         secrets = withdraw_secrets(config.auth.variables, start_over=not options.check)
         for warning in config.warnings:
             _log.warning("%s", warning)
-        access = load_access(config, secrets)
+        variables = digests_of(secrets)
+        access = load_access(config, variables)
         handlers = build_action_handlers(config)
         for advice in security_advice(config, asks=bool(access.tokens)):
             _log.warning("%s", advice)
@@ -78,7 +80,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
             count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"
             print(f"{config.file or 'no file'}: fine, {count}")
             return 0
-        return Daemon(path, config, handlers, access, version).run()
+        return Daemon(path, config, handlers, access, variables, version).run()
     except OverseerError as error:
         print(f"sticky-overseer: {error}", file=sys.stderr)
     except OSError as error:

@@ -27,8 +27,8 @@ pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 
 from tests.harness.leaks import Snapshot  # noqa: E402
 
-# A shell that puts a command into the background lets it ignore SIGINT, which everything started from here would
-# inherit: programs that are sent one must not depend on where the tests were started.
+# A shell that puts a command into the background lets it ignore SIGINT, and what is started from
+# here does too: programs that are sent one must not depend on where the tests were started.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -294,7 +294,8 @@ class Reloaded:
         tuple[str, ...], Wire(ListOf(TEXT), "Actions that can no longer be started", omit=True)
     ] = ()
     settings: Annotated[
-        tuple[str, ...], Wire(ListOf(TEXT), "Keys at the top of the file that differ", omit=True)
+        tuple[str, ...],
+        Wire(ListOf(TEXT), "Keys at the top that differ, in the file or in files that they name", omit=True),
     ] = ()
     restart_needed: Annotated[
         tuple[str, ...],

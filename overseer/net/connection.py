@@ -44,6 +44,7 @@ class Service:
         trusted: whether an IP address may have more than the answers to health checks.
         authorize: asked for every request but a plain one to the WebSocket's path; says who the peer is, or
             refuses it with a response.
+        admits: whether a peer that was let in before still is.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Service:
         *,
         trusted: Callable[[str], bool],
         authorize: Callable[[Request], Response | Peer] | None,
+        admits: Callable[[Peer], bool],
         limits: ConnectionLimits,
         writer: Writer,
         timers: Timers,
@@ -61,6 +63,7 @@ class Service:
         self.routes = {**routes, _ENDPOINT: _plain_request}
         self.trusted = trusted
         self.authorize = authorize
+        self.admits = admits
         self.limits = limits
         self.writer = writer
         self.timers = timers
@@ -122,6 +125,15 @@ class Connection:
             self._stream.abort()
         else:
             outbox.close(code, reason)
+
+    def close_unwelcome(self) -> bool:
+        """Close the WebSocket, if it is one, when its peer is not let in any more; whether that was so."""
+        with self._state:
+            outbox = self._outbox
+        if outbox is None or outbox.closed or self._service.admits(self._peer):
+            return False
+        outbox.close(1008, "what let this client in has changed: connect again")
+        return True
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end; False when it did not come in ``timeout`` seconds."""
@@ -207,7 +219,8 @@ class Connection:
             with self._state:
                 self._outbox = outbox
                 stopped = self._stopped
-            if stopped is not None:
+            # Who was let in by what has changed meanwhile is not: from here on it would be found and closed.
+            if stopped is not None or not service.admits(self._peer):
                 return
             self._talk(request, outbox, keepalive)
             self._drain()

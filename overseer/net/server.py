@@ -39,6 +39,7 @@ class Server:
         routes: path to what answers a GET there.
         trusted: whether an IP address is let in; not asked about a Unix socket's peers.
         authorize: if given, asked about each request: who the peer is, or a response that refuses it.
+        admits: whether a peer that was let in before still is; see :meth:`close_unwelcome`.
         wrap: makes the stream of a connection; TLS comes in here.
         sockets: those to serve, which listen already; then ``listen`` only says of which kind they are.
 
@@ -56,6 +57,7 @@ class Server:
         timers: Timers,
         limits: ConnectionLimits | None = None,
         authorize: Callable[[Request], Response | Peer] | None = None,
+        admits: Callable[[Peer], bool] = lambda peer: True,
         wrap: Callable[[socket.socket], ByteStream] = SocketStream,
         sockets: Sequence[socket.socket] = (),
     ) -> None:
@@ -68,6 +70,7 @@ class Server:
             routes,
             trusted=trusted,
             authorize=authorize,
+            admits=admits,
             limits=self._limits,
             writer=self._writer,
             timers=timers,
@@ -97,6 +100,12 @@ class Server:
     def set_limits(self, limits: ConnectionLimits) -> None:
         """Bounds of the connections to come; those there are keep theirs."""
         self._limits = self._service.limits = limits
+
+    def close_unwelcome(self) -> int:
+        """Close the WebSockets whose peers are not let in any more; returns how many there were."""
+        with self._changed:
+            connections = list(self._connections)
+        return sum(connection.close_unwelcome() for connection in connections)
 
     def start(self) -> None:
         """Begin to accept; the address is taken since construction.

@@ -7,10 +7,12 @@ what is to be sent is sent, and what is to be read is read, outside of it.
 from __future__ import annotations
 
 import contextlib
-import logging
+import hashlib
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from overseer.config import Config
@@ -20,8 +22,6 @@ from overseer.net.bytestream import SocketStream
 from overseer.net.outbox import Buffer
 
 __all__ = ["Certificates", "TlsStream"]
-
-_log = logging.getLogger(__name__)
 
 _RECEIVE = 32 * 1024
 _SEAL = 256 * 1024  # bytes encrypted at once
@@ -145,26 +145,23 @@ class TlsStream:
         self._sealed = memoryview(b"")
 
 
+@dataclass(frozen=True, slots=True)
 class Certificates:
-    """The server's certificate and key, which can be read anew while it runs."""
+    """The server's certificate and key as they were read; equal when the files had the same in them."""
 
-    def __init__(self, config: Config, context: ssl.SSLContext) -> None:
-        self._config = config
-        self._context = context  # replaced as a whole
+    fingerprint: bytes
+    _context: ssl.SSLContext = field(repr=False, compare=False)
 
     @classmethod
     def load(cls, config: Config) -> Certificates:
         """Raises ConfigError when they cannot be read or do not belong together."""
-        return cls(config, _context(config))
-
-    def reload(self) -> None:
-        """Read the files again, for connections to come; if they cannot be used, all stays as it was."""
-        try:
-            self._context = _context(self._config)
-        except ConfigError as error:
-            _log.warning("the certificates stay as they were: %s", error)
-        else:
-            _log.info("the certificates were read anew")
+        context = _context(config)
+        tls = config.tls
+        digest = hashlib.sha256()
+        for name in (tls.cert, tls.key, tls.client_ca):
+            digest.update(Path(name).read_bytes() if name else b"")
+            digest.update(b"\0")
+        return cls(digest.digest(), context)
 
     def wrap(self, sock: socket.socket) -> TlsStream:
         """A stream over a connection that was accepted."""

@@ -1,21 +1,23 @@
-"""From the configuration to what decides about clients; everything is read and checked here, once."""
+"""From the configuration to what decides about clients; everything is read and checked here, at once.
+
+A reload makes a new :class:`Access` and puts it into the place of the old one, as a whole.
+"""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from overseer.config import Config
+from overseer.config import Config, Digest, parse_cidrs
+from overseer.net.bytestream import ByteStream, SocketStream
+from overseer.net.session import Peer
 from overseer.net.tls import Certificates
-from overseer.security.gate import Gate
+from overseer.net.trust import AutomaticTrust, is_trusted
 from overseer.security.origins import BrowserRules
-from overseer.security.principal import Principal
-from overseer.security.sessions import SignIns
-from overseer.security.throttle import Failures
+from overseer.security.principal import ANYONE, Principal
 from overseer.security.tokens import Tokens, load_tokens
 from overseer.security.users import load_users
-from overseer.timers import Timers
 
 __all__ = ["Access", "load_access"]
 
@@ -25,48 +27,79 @@ class Access:
     """Who there is, and how they connect.
 
     ``users`` is None where nobody is asked over a Unix socket: whoever may open its file may do everything.
+    ``trusts`` says whether an IP address is let in at all.
     """
 
     config: Config
     tokens: Tokens
     users: Mapping[int, Principal] | None
     certificates: Certificates | None
+    browsers: BrowserRules
+    trusts: Callable[[str], bool]
 
-    def gate(self, *, timers: Timers, open_paths: Collection[str]) -> Gate:
-        """The gate in front of a server; see :class:`Gate` for the arguments."""
-        return Gate(
-            tokens=self.tokens,
-            users=self.users,
-            browsers=BrowserRules(
-                origins=self.config.allowed_origins,
-                hosts=self.config.allowed_hosts,
-                own_names=_own_names(),
-                check_host=not self.tokens,
-                encrypted=self.certificates is not None,
-            ),
-            sign_ins=SignIns(self.config.auth.session_age, timers),
-            failures=Failures(),
-            open_paths=open_paths,
-            encrypted=self.certificates is not None,
-        )
+    @property
+    def encrypted(self) -> bool:
+        """Whether clients speak TLS to the server itself."""
+        return self.certificates is not None
+
+    def asks(self, peer: Peer) -> bool:
+        """Whether who comes this way must be somebody we know."""
+        return bool(self.tokens) or (peer.kind == "unix" and self.users is not None)
+
+    def admits(self, peer: Peer) -> bool:
+        """Whether somebody who was let in before would be let in again, with the same rights."""
+        if peer.kind == "tcp" and not self.trusts(peer.address):
+            return False
+        if peer.principal == ANYONE:
+            return not self.asks(peer)
+        return peer.principal in self.tokens.principals or peer.principal in (self.users or {}).values()
+
+    def wrap(self, sock: socket.socket) -> ByteStream:
+        """The stream of a TCP connection that was accepted."""
+        return SocketStream(sock) if self.certificates is None else self.certificates.wrap(sock)
+
+    def differing(self, other: Access) -> tuple[str, ...]:
+        """The keys at the top whose files or variables have something else in them than in ``other``."""
+        found = []
+        if self.certificates != other.certificates:
+            found.append("tls")
+        if self.tokens != other.tokens or self.users != other.users:
+            found.append("auth")
+        return tuple(found)
 
 
-def load_access(config: Config, env: Mapping[str, str]) -> Access:
+def load_access(config: Config, variables: Mapping[str, Digest]) -> Access:
     """Read tokens, users and certificates.
 
     Args:
-        env: where variables with tokens are looked up.
+        variables: the tokens in the environment, by the variable's name.
 
     Raises:
         ConfigError: something cannot be read, or does not fit together.
     """
-    tokens = load_tokens(config, env)
+    tokens = load_tokens(config, variables)
+    certificates = Certificates.load(config) if config.tls.cert else None
     return Access(
         config=config,
         tokens=tokens,
         users=load_users(config) if tokens or config.auth.unix else None,
-        certificates=Certificates.load(config) if config.tls.cert else None,
+        certificates=certificates,
+        browsers=BrowserRules(
+            origins=config.allowed_origins,
+            hosts=config.allowed_hosts,
+            own_names=_own_names(),
+            check_host=not tokens,
+            encrypted=certificates is not None,
+        ),
+        trusts=_trust(config),
     )
+
+
+def _trust(config: Config) -> Callable[[str], bool]:
+    if config.trusted_cidrs is None:
+        return AutomaticTrust()
+    networks = parse_cidrs(config.trusted_cidrs)
+    return lambda address: is_trusted(address, networks)
 
 
 def _own_names() -> set[str]:

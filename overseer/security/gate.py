@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from overseer.net.bytestream import ByteStream
 from overseer.net.http import Request, Response, Route, error_response
 from overseer.net.session import Peer
-from overseer.security.origins import BrowserRules
+from overseer.security.access import Access
 from overseer.security.principal import Principal
 from overseer.security.sessions import SignIn, SignIns
 from overseer.security.throttle import Failures, Warnings
-from overseer.security.tokens import Tokens
+from overseer.timers import Timers
 
 __all__ = ["BEARER_PROTOCOL", "Gate"]
 
@@ -27,34 +29,53 @@ _SPEAKS_FOR_ANOTHER = ("forwarded", "x-real-ip", "via", "cf-connecting-ip", "tru
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="sticky-overseer"')
 
 
-@dataclass(frozen=True, slots=True)
 class Gate:
     """What lets clients in.
 
-    Attributes:
-        users: over a Unix socket, who each uid is; None: nobody is asked.
+    Args:
+        access: who may; see :meth:`replace_access`.
         open_paths: what strangers may have: the page itself, which then asks them to sign in, and /healthz.
-        encrypted: whether clients speak TLS to the server itself.
+        timers: that end sign-ins.
     """
 
-    tokens: Tokens
-    users: Mapping[int, Principal] | None
-    browsers: BrowserRules
-    sign_ins: SignIns
-    failures: Failures
-    open_paths: Collection[str]
-    encrypted: bool
-    warnings: Warnings = field(default_factory=Warnings)
+    def __init__(self, access: Access, *, open_paths: Collection[str], timers: Timers) -> None:
+        self._access = access  # replaced as a whole
+        self._open_paths = open_paths
+        self._sign_ins = SignIns(access.config.auth.session_age, timers)
+        self._failures = Failures()
+        self._warnings = Warnings()
+
+    @property
+    def access(self) -> Access:
+        """Who may come in now."""
+        return self._access
+
+    def replace_access(self, access: Access) -> None:
+        """From now on these may come in. Sign-ins by what has changed count no more, others go on."""
+        self._access = access
+        self._sign_ins.age = access.config.auth.session_age
+
+    def trusts(self, address: str) -> bool:
+        """Whether an IP address is let in at all."""
+        return self._access.trusts(address)
+
+    def admits(self, peer: Peer) -> bool:
+        """Whether who was let in before still is."""
+        return self._access.admits(peer)
+
+    def wrap(self, sock: socket.socket) -> ByteStream:
+        """The stream of a TCP connection that was accepted."""
+        return self._access.wrap(sock)
 
     def authorize(self, request: Request) -> Response | Peer:
         """The peer, and who it is; or what it is told instead."""
-        refusal = self.browsers.refusal(request.headers.get("origin"), request.headers.get("host"))
+        refusal = self._access.browsers.refusal(request.headers.get("origin"), request.headers.get("host"))
         if refusal is not None:
             remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""
-            if self.warnings.due(request.peer, refusal.reason):
+            if self._warnings.due(request.peer, refusal.reason):
                 _log.warning("refused %s: %s%s", _shown(request.peer), refusal.reason, remedy)
             return error_response(403, "web pages of this origin, or by this name, are not let in")
-        if not request.is_upgrade and request.path in self.open_paths:
+        if not request.is_upgrade and request.path in self._open_paths:
             return request.peer
         return self._identified(request)
 
@@ -64,8 +85,7 @@ class Gate:
 
     def _identified(self, request: Request) -> Response | Peer:
         peer = request.peer
-        asks_users = peer.kind == "unix" and self.users is not None
-        if not self.tokens and not asks_users:
+        if not self._access.asks(peer):
             return peer
         presented = _presented(request)
         if presented is not None:
@@ -74,10 +94,10 @@ class Gate:
         sign_in = self._by_cookie(request)
         if sign_in is not None:
             return replace(peer, principal=sign_in.principal, sign_in=sign_in)
-        principal = self.tokens.named(peer.certificate) or self._by_uid(request)
+        principal = self._access.tokens.named(peer.certificate) or self._by_uid(request)
         if principal is not None:
             return replace(peer, principal=principal)
-        if not self.tokens:
+        if not self._access.tokens:
             _log.warning("refused uid %s: it is not in auth.unix", peer.uid)
             return error_response(403, f"the user with uid {peer.uid} is not let in (auth.unix)")
         _log.info("refused %s: it presented no token", _shown(peer))
@@ -87,33 +107,34 @@ class Gate:
         peer = request.peer
         # A page that made its name resolve to this machine may guess, but not so that others are kept out.
         # Not all that it asks has an Origin.
-        by_page = not self.browsers.knows(request.headers.get("host"))
-        wait = self.failures.wait(peer, by_page=by_page)
+        by_page = not self._access.browsers.knows(request.headers.get("host"))
+        wait = self._failures.wait(peer, by_page=by_page)
         if wait:
             return error_response(429, "too many wrong tokens came from here", ("Retry-After", str(wait)))
-        principal = self.tokens.find(presented)
+        principal = self._access.tokens.find(presented)
         if principal is not None:
             return principal
-        self.failures.add(peer, by_page=by_page)
+        self._failures.add(peer, by_page=by_page)
         _log.warning("refused %s: it presented a token that is none", _shown(peer))
         return error_response(401, "this token is not known", _CHALLENGE)
 
     def _by_cookie(self, request: Request) -> SignIn | None:
         for value in _cookies(request, _cookie_name(request)):
-            sign_in = self.sign_ins.find(value)
-            if sign_in is not None:
+            sign_in = self._sign_ins.find(value)
+            if sign_in is not None and self.admits(replace(request.peer, principal=sign_in.principal)):
                 return sign_in
         return None
 
     def _by_uid(self, request: Request) -> Principal | None:
         uid = request.peer.uid
-        if self.users is None or uid is None or _speaks_for_another(request.headers):
+        users = self._access.users
+        if users is None or uid is None or _speaks_for_another(request.headers):
             return None
-        return self.users.get(uid)
+        return users.get(uid)
 
     def _sign_in(self, request: Request) -> Response:
         """A token for a cookie, which scripts cannot read and other sites' pages do not send."""
-        if not self.tokens:
+        if not self._access.tokens:
             return Response(204)
         presented = _presented(request)
         if presented is None:
@@ -121,17 +142,17 @@ class Gate:
         principal = self._by_token(request, presented)
         if isinstance(principal, Response):
             return principal
-        return self._with_cookie(request, self.sign_ins.begin(principal), int(self.sign_ins.age))
+        return self._with_cookie(request, self._sign_ins.begin(principal), int(self._sign_ins.age))
 
     def _sign_out(self, request: Request) -> Response:
         for value in _cookies(request, _cookie_name(request)):
-            self.sign_ins.end(value)
+            self._sign_ins.end(value)
         return self._with_cookie(request, "", 0)
 
     def _with_cookie(self, request: Request, value: str, age: int) -> Response:
         cookie = f"{_cookie_name(request)}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict"
         # Where a proxy has taken the TLS off, the browser still says what it speaks.
-        if self.encrypted or request.headers.get("origin", "").startswith("https:"):
+        if self._access.encrypted or request.headers.get("origin", "").startswith("https:"):
             cookie += "; Secure"
         return Response(204, headers=(("Set-Cookie", cookie),))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 __all__ = ["ANYONE", "NEEDS", "ROLES", "Principal"]
@@ -38,11 +38,13 @@ class Principal:
 
     ``name`` is for people and the audit: a token's, ``uid N``, or ``""`` for who is not asked.
     ``actions`` are globs (``build-*``) of the actions it can see and use; None: all of them.
+    ``credential`` is the SHA-256 of its token, if it has one: with another token it is somebody else.
     """
 
     name: str
     role: str
     actions: tuple[str, ...] | None = None
+    credential: bytes = field(default=b"", repr=False)
 
     def sees(self, action: str) -> bool:
         """Whether it knows of this action at all; its tasks, queue and counters are as visible as it is."""

@@ -65,24 +65,19 @@ class SignIns:
     Somebody who signs in over and over ends only sign-ins of its own.
 
     Args:
-        age: seconds that each lasts.
+        age: seconds that each lasts; may be changed, for those to come.
         timers: that end them.
     """
 
     def __init__(
         self, age: float, timers: Timers, clock: Callable[[], float] = time.monotonic, most: int = _MOST
     ) -> None:
-        self._age = age
+        self.age = age
         self._timers = timers
         self._clock = clock
         self._most = most
         self._lock = lock(Rank.LEAF, "sign-ins")
         self._sign_ins: OrderedDict[bytes, SignIn] = OrderedDict()
-
-    @property
-    def age(self) -> float:
-        """How long each lasts, in seconds."""
-        return self._age
 
     def __len__(self) -> int:
         return len(self._sign_ins)
@@ -90,7 +85,7 @@ class SignIns:
     def begin(self, principal: Principal) -> str:
         """Sign somebody in; returns the value of the cookie."""
         value = secrets.token_urlsafe(32)
-        sign_in = SignIn(principal, self._clock() + self._age)
+        sign_in = SignIn(principal, self._clock() + self.age)
         sign_in.timer = self._timers.schedule_at(sign_in.ends, lambda: self.end(value))
         crowded_out: list[SignIn] = []
         with self._lock:

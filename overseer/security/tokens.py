@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from overseer.config.secrets import guessable
 from overseer.errors import ConfigError
 from overseer.security.principal import Principal
 
-__all__ = ["Token", "Tokens", "load_tokens"]
+__all__ = ["Tokens", "digests_of", "load_tokens"]
 
 _log = logging.getLogger(__name__)
 
@@ -22,21 +22,16 @@ _MOST = 64 * 1024  # bytes; a file this long holds no token
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """Whose token it is; ``digest`` is None where only a certificate of that name will do."""
-
-    principal: Principal
-    digest: Digest | None
-
-
 class Tokens:
-    """All tokens of a server; immutable. False when there are none, and nobody need present one."""
+    """All tokens of a server, as those whose they are. False when there are none: nobody need present one.
 
-    def __init__(self, tokens: Sequence[Token] = ()) -> None:
-        self._tokens = tuple(tokens)
+    One without a credential has no token: only a certificate of that name will do.
+    """
+
+    principals: tuple[Principal, ...] = ()
 
     def __len__(self) -> int:
-        return len(self._tokens)
+        return len(self.principals)
 
     def find(self, presented: str) -> Principal | None:
         """Whose token this is; None when it is nobody's.
@@ -46,46 +41,55 @@ class Tokens:
         """
         digest = digest_of(presented).value
         found: Principal | None = None
-        for token in self._tokens:
-            known = token.digest.value if token.digest is not None else bytes(len(digest))
-            if hmac.compare_digest(known, digest) and token.digest is not None and found is None:
-                found = token.principal
+        for principal in self.principals:
+            known = principal.credential or bytes(len(digest))
+            if hmac.compare_digest(known, digest) and principal.credential and found is None:
+                found = principal
         return found
 
     def named(self, names: Collection[str]) -> Principal | None:
-        """Who presents a certificate with these names: the first token that has one of them as its name."""
-        return next((token.principal for token in self._tokens if token.principal.name in names), None)
+        """Who presents a certificate with these names: the first that has one of them as its name."""
+        return next((principal for principal in self.principals if principal.name in names), None)
 
 
-def load_tokens(config: Config, env: Mapping[str, str]) -> Tokens:
-    """The tokens of a configuration, files and variables read, and ``OVERSEER_TOKEN``, an admin's.
+def digests_of(variables: Mapping[str, str]) -> dict[str, Digest]:
+    """Tokens from variables, as they are kept; an empty one is none. Warns of those that are short."""
+    return {name: _checked(value, name) for name, value in variables.items() if value}
+
+
+def load_tokens(config: Config, variables: Mapping[str, Digest]) -> Tokens:
+    """The tokens of a configuration, files read, and ``OVERSEER_TOKEN``, an admin's.
+
+    Args:
+        variables: see :func:`digests_of`.
 
     Raises:
         ConfigErrors: tokens that cannot be read; no text tells what they are.
     """
-    tokens: list[Token] = []
+    principals: list[Principal] = []
     errors: list[ConfigError] = []
-    if env.get(_ENV):
-        tokens.append(Token(Principal(_ENV, "admin"), _checked(env[_ENV], _ENV)))
+    if _ENV in variables:
+        principals.append(Principal(_ENV, "admin", None, variables[_ENV].value))
     for number, each in enumerate(config.auth.tokens):
         try:
-            digest = _digest(each, env, optional=bool(config.tls.client_ca))
+            digest = _digest(each, variables, optional=bool(config.tls.client_ca))
         except ConfigError as error:
             errors.append(config.placed(error, "auth", "tokens", number))
         else:
-            tokens.append(Token(Principal(each.name, each.role, each.actions), digest))
+            credential = digest.value if digest is not None else b""
+            principals.append(Principal(each.name, each.role, each.actions, credential))
     if errors:
         raise ConfigErrors(errors)
-    return Tokens(tokens)
+    return Tokens(tuple(principals))
 
 
-def _digest(token: TokenConfig, env: Mapping[str, str], *, optional: bool) -> Digest | None:
+def _digest(token: TokenConfig, variables: Mapping[str, Digest], *, optional: bool) -> Digest | None:
     if token.token_file:
         return _checked(_read(token.token_file), token.token_file)
     if token.token_env:
-        if not env.get(token.token_env):
+        if token.token_env not in variables:
             raise ConfigError(f"the environment has no {token.token_env}", path=("token_env",))
-        return _checked(env[token.token_env], token.token_env)
+        return variables[token.token_env]
     digest = token.token or token.token_sha256
     if digest is None and not optional:
         raise ConfigError("token is missing: give token_file, token_env, token_sha256 or token")

@@ -213,15 +213,17 @@ class RawClient(RawSocket):
         super().__init__(address, timeout=timeout, receive_buffer=receive_buffer)
         self.handshake: HttpReply | None = None
         if upgrade:
-            self.upgrade(path, headers)
+            try:
+                self.upgrade(path, headers)
+            except BaseException:
+                self.drop()
+                raise
 
     def upgrade(self, path: str = "/ws", headers: Iterable[tuple[str, str]] = ()) -> None:
         self.send_raw(upgrade_request(path, headers=headers))
         self.handshake = self.read_reply()
         if self.handshake.status != 101:
-            status = self.handshake.status
-            self.drop()
-            raise Closed(None, f"upgrade answered {status}")
+            raise Closed(None, f"upgrade answered {self.handshake.status}")
 
     # -- sending ---------------------------------------------------------------------------------------
 

@@ -327,3 +327,26 @@ def test_unchanged_files_cost_no_body_and_changed_ones_get_another_folder(tmp_pa
 
 def test_no_directory_gives_no_routes(tmp_path: Path) -> None:
     assert static_routes(tmp_path / "missing") == {}
+
+
+def test_who_is_not_welcome_any_more_is_closed_also_when_it_was_just_let_in(serve: Serve) -> None:
+    welcome = True
+
+    def authorize(request: Request) -> Response | Peer:
+        nonlocal welcome
+        if request.headers.get("x-last"):
+            welcome = False
+            assert harness.server.close_unwelcome() == 1  # this one is on its way in, and cannot be found
+        return request.peer
+
+    harness = serve(authorize=authorize, admits=lambda peer: welcome)
+    with harness.client() as client:
+        client.send_text("in")
+        assert client.receive() == "in"
+        assert harness.server.close_unwelcome() == 0
+        with pytest.raises(Closed):
+            harness.client(headers=[("X-Last", "1")])
+        with pytest.raises(Closed) as caught:
+            client.receive()
+        assert caught.value.code == 1008
+        assert harness.server.close_unwelcome() == 0

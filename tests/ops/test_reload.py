@@ -21,7 +21,7 @@ from overseer.config import load_config
 from overseer.definitions import Definitions
 from overseer.errors import RequestError
 from overseer.hub import Hub
-from overseer.reload import Reloader, compare
+from overseer.reload import Reloader, Rest, compare
 from tests.e2e.support import end_all
 from tests.harness import Daemon, WsClient, shell
 from tests.ops.support import get
@@ -88,7 +88,8 @@ def actions(**changed: Any) -> dict[str, Any]:
         ({**BASE, "task_pool": {"limit": 10, "queue": {"size": 1, "enabled": True}}},
          {"changed": ("a", "b"), "settings": ("task_pool",)}),
         ({**BASE, "history": {"tasks": 5}, "name": "n"}, {"settings": ("name", "history")}),
-        ({**BASE, "log_file": "x", "auth": {"session_age": 60}}, {"restart_needed": ("auth", "log_file")}),
+        ({**BASE, "log_file": "x", "auth": {"session_age": 60}},
+         {"settings": ("auth",), "restart_needed": ("log_file",)}),
     ],
 )  # fmt: skip
 def test_what_differs(tmp_path: Path, new: Mapping[str, Any], expected: dict[str, Any]) -> None:
@@ -119,7 +120,7 @@ def test_actions_come_change_and_go(daemon: Daemon, client: WsClient) -> None:
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(daemon: Daemon, client: WsClient) -> None:
-    answer = reload(daemon, client, dry_run=True, **actions(b=None), listen=":1", log_file="x")
+    answer = reload(daemon, client, dry_run=True, **actions(b=None), listen="127.0.0.1:1", log_file="x")
     assert answer == {"dry_run": True, "removed": ["b"], "restart_needed": ["listen", "log_file"]}
     assert client.run("b")[2]["exit_code"] == 0
 
@@ -398,7 +399,8 @@ def test_handlers_of_unchanged_actions_stay_with_what_they_remember(tmp_path: Pa
     hub = Hub(config, overseer.build_action_handlers(config))
     before = hub.definitions.handlers
     write(tmp_path, **actions(b=shell("echo other")))
-    Reloader(str(path), hub, lambda config: None).reload()
+    nothing_else = Rest((), (), lambda: None, lambda: None)
+    Reloader(str(path), hub, lambda config: nothing_else).reload(lambda changes: None)
     after = hub.definitions.handlers
     assert (after["a"] is before["a"], after["b"] is before["b"]) == (True, False)
     hub.shutdown()

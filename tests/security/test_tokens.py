@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import timeit
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from overseer.config import Config, digest_of, load_config
 from overseer.errors import ConfigError
 from overseer.security.principal import Principal
-from overseer.security.tokens import Token, Tokens, load_tokens
+from overseer.security.tokens import Tokens, digests_of, load_tokens
 
 SECRET = "s3cret-0123456789abcdef"
 
@@ -38,19 +39,29 @@ auth:
     )
     assert config.warnings == ()
     assert config.auth.variables == ("OVERSEER_TOKEN", "CI_TOKEN")
-    tokens = load_tokens(config, {"CI_TOKEN": f"env-{SECRET}", "OVERSEER_TOKEN": f"main-{SECRET}"})
-    assert tokens.find(f"plain-{SECRET}") == Principal("plain", "viewer")
-    assert tokens.find(f"file-{SECRET}") == Principal("file", "operator", ("a*", "b"))
-    assert tokens.find(f"env-{SECRET}") == Principal("env", "admin")
-    assert tokens.find(f"hash-{SECRET}") == Principal("hash", "viewer")
-    assert tokens.find(f"main-{SECRET}") == Principal("OVERSEER_TOKEN", "admin")
+    tokens = load_tokens(
+        config, digests_of({"CI_TOKEN": f"env-{SECRET}", "OVERSEER_TOKEN": f"main-{SECRET}"})
+    )
+
+    def found(kind: str) -> Principal:
+        principal = tokens.find(f"{kind}-{SECRET}")
+        assert principal is not None
+        assert principal.credential == digest_of(f"{kind}-{SECRET}").value
+        return replace(principal, credential=b"")
+
+    assert found("plain") == Principal("plain", "viewer")
+    assert found("file") == Principal("file", "operator", ("a*", "b"))
+    assert found("env") == Principal("env", "admin")
+    assert found("hash") == Principal("hash", "viewer")
+    assert found("main") == Principal("OVERSEER_TOKEN", "admin")
     for wrong in ("", SECRET, digest, f"plain-{SECRET}x", f"plain-{SECRET[:-1]}", "\udc80", "é"):
         assert tokens.find(wrong) is None
     # Nothing that is kept has a secret in it, and nothing that is shown a hash.
     assert SECRET not in repr(config.tree)
     assert SECRET not in repr(config)
     assert digest not in repr(config)
-    assert repr(bytes.fromhex(digest)) not in repr(config)
+    for shown in (config, tokens):
+        assert repr(bytes.fromhex(digest)) not in repr(shown)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +121,9 @@ def test_one_from_the_environment_or_a_file_as_well(tmp_path: Path, caplog: pyte
     (tmp_path / "token").write_text("short")
     (tmp_path / "token").chmod(0o644)
     entry = f"{{name: x, role: viewer, token_file: {tmp_path}/token}}"
-    load_tokens(_config(tmp_path, f"auth: {{tokens: [{entry}]}}"), {"OVERSEER_TOKEN": "hunter2"})
+    load_tokens(
+        _config(tmp_path, f"auth: {{tokens: [{entry}]}}"), digests_of({"OVERSEER_TOKEN": "hunter2"})
+    )
     assert "OVERSEER_TOKEN: a token of 7 characters can be guessed" in caplog.text
     assert f"{tmp_path}/token: a token of 5 characters can be guessed" in caplog.text
     assert f"{tmp_path}/token: every user of this machine can read" in caplog.text
@@ -124,9 +137,7 @@ def test_two_tokens_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_certificate_only_entry_is_found_by_name_and_by_no_token() -> None:
-    tokens = Tokens(
-        [Token(Principal("cert", "viewer"), None), Token(Principal("b", "admin"), digest_of("b"))]
-    )
+    tokens = Tokens((Principal("cert", "viewer"), Principal("b", "admin", None, digest_of("b").value)))
     assert tokens.find("") is None
     assert tokens.find("\0" * 32) is None
     assert tokens.named(("other", "cert")) == Principal("cert", "viewer")
@@ -136,7 +147,7 @@ def test_a_certificate_only_entry_is_found_by_name_and_by_no_token() -> None:
 def test_the_time_that_a_comparison_takes_does_not_tell_how_much_of_a_guess_is_right() -> None:
     # So long that a comparison which stops at the first difference would be faster by orders of magnitude.
     secret = "x" * 500_000
-    tokens = Tokens([Token(Principal("t", "admin"), digest_of(secret))])
+    tokens = Tokens((Principal("t", "admin", None, digest_of(secret).value),))
     guesses = {"first": "y" + secret[1:], "last": secret[:-1] + "y", "none": secret}
     best = {
         name: min(timeit.repeat(lambda g=g: tokens.find(g), number=3, repeat=9))
