@@ -290,6 +290,8 @@ def _reload(client: Client, options: Options) -> int:
     )
     if not lists:
         say("nothing has changed")
+    elif options.dry_run:
+        say("this was a dry run: nothing was changed")
     return 0
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from overseer.client import Client
 from tests.ctl.conftest import Ctl
-from tests.harness import Daemon
+from tests.harness import Daemon, shell
 
 WAIT_S = 10.0
 
@@ -102,10 +102,27 @@ def test_top_into_a_pipe_is_printed_once(ctl: Ctl):
     assert {"tasks", "pool", "metrics"} == set(ctl("top", "--json").json)
 
 
-def test_a_reload_says_what_changed(ctl: Ctl):
+def test_a_reload_says_what_changed(daemon: Daemon, ctl: Ctl):
+    file = daemon.directory / "config.yaml"
+    before = file.read_text()
+    config = json.loads(before)
+    config["actions"]["new"] = shell("true")
+    file.write_text(json.dumps({**config, "log_file": "log"}))
     done = ctl("reload", "--dry-run")
-    assert done.status in (0, 1)  # the tests' config may not be reloadable; it is answered
-    assert done.out or done.err
+    assert (done.status, done.out) == (0, "added: new\nrestart needed: log_file\n")
+    assert "nothing was changed" in done.err
+    file.write_text(json.dumps({**config, "actoins": {}}))
+    done = ctl("reload")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("added: new\nwarnings: config.yaml:1: actoins: unknown key")
+    assert '"new"' in ctl("actions", "--json").out
+    file.write_text("actions: 3")
+    done = ctl("reload")
+    assert (done.status, done.out) == (1, "")
+    assert "config.yaml:1: actions: expected" in done.err
+    file.write_text(before)
+    assert ctl("reload", "--json").json["removed"] == ["new"]
+    assert ctl("reload").err == "overseerctl: nothing has changed\n"
 
 
 class TestTail:
