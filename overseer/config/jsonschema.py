@@ -41,6 +41,7 @@ def config_schema() -> _Json:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "sticky-overseer's configuration",
         **_schema(ROOT),
+        "type": ["object", "null"],  # an empty file is one of defaults
     }
 
 

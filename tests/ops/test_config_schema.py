@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from overseer.config import load_config
@@ -167,3 +171,53 @@ def test_the_command_prints_it() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == config_schema()
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 70000),
+    st.sampled_from(
+        [1.5, 10**12, "", "x", "5s", "1.5h", "-1s", "8MiB", "exec", "last", "SIGINT", "true", "10.0.0.0/8"]
+    ),
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.just("x"), inner, max_size=1)
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where something stands in a value, itself included."""
+    found = [path]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        found += places(inner, (*path, key))
+    return found
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copy = value.copy()
+    copy[path[0]] = put(value[path[0]], path[1:], new)
+    return copy
+
+
+WHOLE = [{**as_an_editor_reads(text)} for text in GOOD]
+
+
+@hypothesis.given(st.sampled_from(WHOLE), st.data())
+def test_nothing_that_the_schema_refuses_passes_the_loader_unsaid(
+    whole: dict[str, Any], data: st.DataObject
+) -> None:
+    """Whatever is put anywhere into a good file: --check says something wherever an editor would."""
+    path = data.draw(st.sampled_from(places(whole)))
+    changed = put(whole, path, data.draw(VALUES))
+    if isinstance(changed, dict) and data.draw(st.booleans()):
+        changed = {**changed, "another": 1}
+    hypothesis.assume(not CHECK.is_valid(changed))
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "c.yaml"
+        file.write_text(json.dumps(changed))
+        with contextlib.suppress(ConfigError):
+            assert load_config(file, {}).warnings
