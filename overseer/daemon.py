@@ -104,6 +104,7 @@ class Daemon:
             if self._server.everywhere:
                 listening += " (every interface)"
             _log.info("%s", listening)
+            _log.info("%s", self._summary())
             self._hub.start_services()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
@@ -113,6 +114,17 @@ class Daemon:
                 ).start()
             self._signals.run()
         return 0
+
+    def _summary(self) -> str:
+        """What there is, and where to look at it."""
+        count, file = len(self._config.actions), self._config.file
+        summary = f"{count} action{'' if count == 1 else 's'}"
+        if file:
+            summary += f" from {file}"
+        if isinstance(self._server.address, str):
+            return summary
+        scheme = "https" if self._gate.access.encrypted else "http"
+        return f"{summary}; the page: {scheme}://{_written(self._server.address)}/"
 
     def _end(self) -> None:
         """The ordered end; on a thread of its own, so that the main thread can hear a second signal."""

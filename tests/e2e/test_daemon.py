@@ -147,6 +147,8 @@ def test_it_says_when_it_listens_on_every_interface(listen: str, rest: str) -> N
     with Daemon(listen=listen, actions={}) as daemon:
         said = daemon.wait_stderr("listening on ")
         assert said.endswith(f"listening on {daemon.address}{rest}")
+        summary = daemon.wait_stderr("the page: ")
+        assert summary.endswith(f"0 actions from config.yaml; the page: http://{daemon.address}/")
 
 
 def test_http_paths() -> None:
