@@ -163,16 +163,12 @@ class Daemon:
 
     def _reload(self) -> None:
         def tell(changes: Changes) -> None:
-            _log.info("configuration read anew: %s", changes)
-            for warning in changes.warnings:
-                _log.warning("%s", warning)
             self._manager.ready(f"configuration read anew: {changes}")
 
         self._manager.reloading()
         try:
             self._reloader.reload(tell)
-        except RequestError as error:
-            _log.error("the configuration stays as it was: %s", error.message)
+        except RequestError:
             self._manager.ready("the new configuration is broken; the one before counts")
         except Exception:
             _log.exception("reading the configuration anew failed")

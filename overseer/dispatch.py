@@ -38,7 +38,7 @@ from overseer.messages import (
     parse_request,
 )
 from overseer.net.frames import Encoded
-from overseer.net.outbox import Outbox
+from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.net.session import Peer
 from overseer.reload import Reloader
 from overseer.security.audit import Audit
@@ -123,6 +123,8 @@ class Session:
     def closed(self) -> None:
         """The connection is gone."""
         self._hub.disconnect(self._client)
+        if self._client.outbox.close_code == TRY_AGAIN_LATER:
+            _log.warning("closed a client that did not read what it was sent: %s", self._peer)
         if self._peer.sign_in is not None:
             self._peer.sign_in.detach(self._client.outbox)
 

@@ -7,6 +7,7 @@ and pools whose settings in the file are the same, also where a ``set_pool`` has
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,12 +17,15 @@ from typing import Any
 from overseer.actions import ActionHandler, build_action_handlers
 from overseer.config import Config, load_config
 from overseer.config.schema import keys_of
+from overseer.config.tree import MapNode
 from overseer.definitions import Definitions
 from overseer.errors import OverseerError, RequestError
 from overseer.hub import Hub
 from overseer.locks import Rank, lock
 
 __all__ = ["Changes", "Reloader", "Rest", "compare"]
+
+_log = logging.getLogger(__name__)
 
 # Of the keys at the top, those that count only after a restart: sockets and files that are opened once.
 _RESTART = frozenset(("listen", "socket_mode", "socket_group", "db", "log_file", "audit_file"))
@@ -133,7 +137,7 @@ class Reloader:
         }
 
     def reload(self, tell: Callable[[Changes], None], *, dry_run: bool = False) -> None:
-        """Read the file, and put it into effect unless ``dry_run``.
+        """Read the file, and put it into effect unless ``dry_run``; then the log says what came of it.
 
         ``tell`` is given what changes, when it counts: before those are closed who may not be here any more,
         since whoever asked may be among them.
@@ -147,11 +151,14 @@ class Reloader:
         try:
             self._reload(tell, dry_run)
         except Exception as error:
-            self._well = dry_run and self._well  # a dry run says nothing about what counts
-            if isinstance(error, OverseerError):
-                raise RequestError(str(error)) from None
+            reason = str(error)
             if isinstance(error, OSError):
-                raise RequestError(f"{error.filename or self._path}: {error.strerror or error}") from None
+                reason = f"{error.filename or self._path}: {error.strerror or error}"
+            if not dry_run:
+                self._well = False
+                _log.error("the configuration stays as it was: %s", reason)
+            if isinstance(error, OverseerError | OSError):
+                raise RequestError(reason) from None
             raise
         finally:
             with self._turn:
@@ -162,6 +169,9 @@ class Reloader:
         new = load_config(self._path)
         if not new.file:
             raise RequestError(f"{self._path}: no such file")
+        if isinstance(new.tree, MapNode) and not new.tree.entries:
+            # A full disk, or an editor at work, leaves such a file; nobody means it.
+            raise RequestError(f"{self._path}: there is nothing in this file")
         old = self._hub.definitions
         rest = self._prepare(new)
         changes = compare(old.config, new)
@@ -178,6 +188,9 @@ class Reloader:
         self._hub.redefine(Definitions(new, handlers))
         rest.apply()
         self._well, self._last = True, time.time()
+        _log.info("configuration read anew: %s", changes)
+        for warning in changes.warnings:
+            _log.warning("%s", warning)
         tell(changes)
         rest.enforce()
 

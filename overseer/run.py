@@ -12,6 +12,8 @@ from overseer.actions import build_action_handlers, list_handlers, load_drivers
 from overseer.config import load_config
 from overseer.daemon import Daemon
 from overseer.errors import OverseerError
+from overseer.logs import set_up_logging
+from overseer.preflight import check_places
 from overseer.security.access import load_access
 from overseer.security.advice import security_advice
 from overseer.security.handover import withdraw_secrets
@@ -49,9 +51,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
     if options.version:
         print(f"sticky-overseer {version}" + (f" ({commit})" if commit else ""))
         return 0
-    logging.addLevelName(logging.WARNING, "warning")
-    logging.addLevelName(logging.ERROR, "error")
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s: %(message)s")
+    set_up_logging()
     load_drivers()
     if options.list_handlers:
         print("\n".join(list_handlers()))
@@ -74,6 +74,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         variables = digests_of(secrets)
         access = load_access(config, variables)
         handlers = build_action_handlers(config)
+        check_places(config)
         for advice in security_advice(config, asks=bool(access.tokens)):
             _log.warning("%s", advice)
         if options.check:

@@ -10,7 +10,7 @@ from overseer.config.kinds import Kind
 from overseer.config.report import Spot
 from overseer.config.tree import Node, Scalar
 
-__all__ = ["Digest", "Secret", "Sha256", "digest_of", "guessable"]
+__all__ = ["Digest", "Secret", "Sha256", "digest_of", "doubtful"]
 
 _SHORT = 16  # characters; 16 random ones take longer to guess than anybody has
 
@@ -27,8 +27,10 @@ def digest_of(secret: str) -> Digest:
     return Digest(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest())
 
 
-def guessable(secret: str) -> str:
-    """What to say of a secret that is too short; "" when it is long enough."""
+def doubtful(secret: str) -> str:
+    """What to say of a secret that is too short, or hardly what was meant; "" when it is neither."""
+    if any(map(str.isspace, secret)):
+        return "there are blanks in this token: is a comment or a line's end part of it?"
     if len(secret) >= _SHORT:
         return ""
     return (
@@ -47,7 +49,7 @@ class Secret(Kind):
             raise ValueError("expected text")
         if not node.text:
             raise ValueError("an empty text is no secret")
-        if warning := guessable(node.text):
+        if warning := doubtful(node.text):
             spot.warn(warning)
         return digest_of(node.text)
 

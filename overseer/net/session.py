@@ -30,6 +30,13 @@ class Peer:
     principal: Principal = ANYONE
     sign_in: SignIn | None = None
 
+    def __str__(self) -> str:
+        place = self.address if self.kind == "tcp" else self.kind
+        if self.uid is not None:
+            place = f"uid {self.uid}"
+        name = self.principal.name
+        return f"{place} ({name})" if name not in ("", place) else place
+
 
 class Session(Protocol):
     """A client as the hub sees it; called on the connection's own thread, with no lock held."""

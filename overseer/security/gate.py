@@ -73,7 +73,7 @@ class Gate:
         if refusal is not None:
             remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""
             if self._warnings.due(request.peer, refusal.reason):
-                _log.warning("refused %s: %s%s", _shown(request.peer), refusal.reason, remedy)
+                _log.warning("refused %s: %s%s", request.peer, refusal.reason, remedy)
             return error_response(403, "web pages of this origin, or by this name, are not let in")
         if not request.is_upgrade and request.path in self._open_paths:
             return request.peer
@@ -100,7 +100,7 @@ class Gate:
         if not self._access.tokens:
             _log.warning("refused uid %s: it is not in auth.unix", peer.uid)
             return error_response(403, f"the user with uid {peer.uid} is not let in (auth.unix)")
-        _log.info("refused %s: it presented no token", _shown(peer))
+        _log.info("refused %s: it presented no token", peer)
         return error_response(401, "a token is required", _CHALLENGE)
 
     def _by_token(self, request: Request, presented: str) -> Response | Principal:
@@ -115,7 +115,7 @@ class Gate:
         if principal is not None:
             return principal
         self._failures.add(peer, by_page=by_page)
-        _log.warning("refused %s: it presented a token that is none", _shown(peer))
+        _log.warning("refused %s: it presented a token that is none", peer)
         return error_response(401, "this token is not known", _CHALLENGE)
 
     def _by_cookie(self, request: Request) -> SignIn | None:
@@ -183,7 +183,3 @@ def _cookies(request: Request, name: str) -> list[str]:
     # Repeated headers were joined with commas, which no value of ours has in it.
     pairs = (pair.partition("=") for pair in request.headers.get("cookie", "").replace(",", ";").split(";"))
     return [value.strip() for key, _, value in pairs if key.strip() == name and value.strip()]
-
-
-def _shown(peer: Peer) -> str:
-    return peer.address if peer.kind == "tcp" else f"uid {peer.uid}"

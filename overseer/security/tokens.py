@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, Digest, TokenConfig, digest_of
-from overseer.config.secrets import guessable
+from overseer.config.secrets import doubtful
 from overseer.errors import ConfigError
 from overseer.security.principal import Principal
 
@@ -97,7 +97,7 @@ def _digest(token: TokenConfig, variables: Mapping[str, Digest], *, optional: bo
 
 
 def _checked(secret: str, place: str) -> Digest:
-    if warning := guessable(secret):
+    if warning := doubtful(secret):
         _log.warning("%s: %s", place, warning)
     return digest_of(secret)
 

@@ -137,6 +137,8 @@ def test_what_needs_a_restart_is_told_until_there_is_one_or_it_is_taken_back(
 
 
 BROKEN = [
+    ("", "there is nothing in this file"),
+    ("# all of it\n", "there is nothing in this file"),
     ("actions: [", "config.yaml:"),
     ("actions: {a: {type: exec, stop_signal: SIGTREM}}", "did you mean SIGTERM?"),
     ("actions: {a: {type: nothing}}", "unknown type 'nothing'"),
@@ -166,15 +168,29 @@ def test_a_broken_file_changes_nothing_and_says_why(
     assert "overseer_config_last_reload_successful 1.0" in get(daemon, "/metrics")[2]
 
 
-def test_a_signal_does_the_same_and_the_log_says_so(daemon: Daemon, client: WsClient) -> None:
-    write(daemon.directory, **actions(c=shell("echo c")))
+def test_a_signal_does_the_same(daemon: Daemon, client: WsClient) -> None:
+    write(daemon.directory, **actions(signalled=shell("echo c")))
     daemon.process.send_signal(signal.SIGHUP)
-    assert daemon.wait_stderr("read anew").endswith("configuration read anew: added c")
-    assert client.run("c")[2]["exit_code"] == 0
-    (daemon.directory / "config.yaml").write_text("actions: 3")
+    assert daemon.wait_stderr("added signalled").endswith("info: configuration read anew: added signalled")
+    assert client.run("signalled")[2]["exit_code"] == 0
+    (daemon.directory / "config.yaml").write_text("actions: 4")
     daemon.process.send_signal(signal.SIGHUP)
-    assert "config.yaml:1: actions: " in daemon.wait_stderr("the configuration stays as it was")
-    assert client.run("c")[2]["exit_code"] == 0
+    said = daemon.wait_stderr("the number 4")
+    assert said.startswith("error: the configuration stays as it was: config.yaml:1: actions: ")
+    assert client.run("signalled")[2]["exit_code"] == 0
+
+
+def test_the_log_tells_of_reloads_by_clients_too(daemon: Daemon, client: WsClient) -> None:
+    reload(daemon, client, **actions(told=shell("echo c")), nmae="x")
+    assert daemon.wait_stderr("added told")
+    assert daemon.wait_stderr("nmae: unknown key").startswith("warning: config.yaml:")
+    reload(daemon, client, actions=5)
+    assert daemon.wait_stderr("the number 5").startswith("error: the configuration stays as it was: ")
+    said = daemon.stderr
+    reload(daemon, client, dry_run=True, actions=6)
+    reload(daemon, client, dry_run=True, **BASE)
+    client.run("told")
+    assert daemon.stderr == said
 
 
 def test_the_signal_ends_a_server_whose_terminal_is_gone(tmp_path: Path) -> None:

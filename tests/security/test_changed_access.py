@@ -137,10 +137,10 @@ def test_a_token_file_is_read_anew(daemon: Daemon, tmp_path: Path) -> None:
 
 def test_who_takes_away_its_own_token_is_told_that_it_worked(daemon: Daemon) -> None:
     with connect(daemon, "boss") as boss:
-        other = entry("other boss", "admin")
+        other = entry("other-boss", "admin")
         assert reload(daemon, boss, auth={"tokens": [other, *START[1:]]}) == {"settings": ["auth"]}
         assert closed(boss)[0] == 1008
-    with connect(daemon, "other boss") as boss:
+    with connect(daemon, "other-boss") as boss:
         assert reload(daemon, boss, auth={"tokens": START}) == {"settings": ["auth"]}
 
 

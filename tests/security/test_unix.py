@@ -123,7 +123,7 @@ def test_an_unknown_group_is_a_plain_line(tmp_path: Path) -> None:
     )
     assert ended.returncode == 1
     assert ended.stderr == (
-        "sticky-overseer: cannot listen on ./socket: there is no group no-such-group (socket_group)\n"
+        "sticky-overseer: ./config.yaml:1: socket_group: there is no group no-such-group\n"
     )
 
 

@@ -1,0 +1,46 @@
+"""What the server would stumble over at its start, although the configuration is well written."""
+
+from __future__ import annotations
+
+import grp
+from pathlib import Path
+
+from overseer.config import Config, ConfigErrors, parse_listen
+from overseer.errors import ConfigError
+
+__all__ = ["check_places"]
+
+
+def check_places(config: Config) -> None:
+    """See whether there are places for the files that the server makes. Nothing is made here.
+
+    Raises:
+        ConfigErrors: a directory or a group that does not exist.
+    """
+    files = {"log_file": config.log_file, "audit_file": config.audit_file}
+    found = [(key, problem) for key, path in files.items() if path and (problem := _problem(path))]
+    listen = parse_listen(config.listen)
+    if listen.kind == "unix":
+        if not Path(listen.path).parent.is_dir():
+            found.append(("listen", f"there is no directory {Path(listen.path).parent}"))
+        if config.socket_group and not _is_group(config.socket_group):
+            found.append(("socket_group", f"there is no group {config.socket_group}"))
+    if found:
+        raise ConfigErrors([config.placed(ConfigError(problem), key) for key, problem in found])
+
+
+def _problem(path: str) -> str:
+    if Path(path).is_dir():
+        return f"{path} is a directory"
+    parent = Path(path).parent
+    return "" if parent.is_dir() else f"there is no directory {parent}"
+
+
+def _is_group(name: str) -> bool:
+    if name.isascii() and name.isdigit():
+        return True
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
