@@ -80,7 +80,7 @@ $(VENV)/.made:
 $(VENV)/.wheels: requirements.lock | $(VENV)/.made
 	@echo 'fetching what the server needs into $(VENV) (once)'
 	@rm -rf $(VENV)/wheels
-	@$(PIP) wheel --wheel-dir $(VENV)/wheels -r requirements.lock --constraint requirements-dev.lock setuptools
+	@$(PIP) wheel --wheel-dir $(VENV)/wheels -r requirements.lock --constraint requirements-dev.lock setuptools shiv
 	@touch $@
 
 # The project itself is installed as a link to this checkout, for its commands (.venv/bin/overseerctl).
@@ -98,5 +98,6 @@ $(VENV)/.dev: requirements-dev.lock tests/ops/fetch_asyncapi.sh $(VENV)/.run
 
 # --- the program in one file ---
 
-dist/sticky-overseer: $(SOURCES) $(VENV)/.wheels | $(VENV)/.dev
+dist/sticky-overseer: $(SOURCES) $(VENV)/.wheels | $(VENV)/.run
+	@$(PIP) install --no-index --find-links $(VENV)/wheels --constraint requirements-dev.lock shiv
 	@onefile/build.sh $(PY) $(VENV)/wheels $@

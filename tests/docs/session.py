@@ -1,14 +1,15 @@
 """Runs a document: its blocks one after the other, in a directory, as a reader would.
 
-A block is run by its language: ``sh`` by bash, ``python`` by Python; ``yaml`` is loaded as a configuration.
-``text`` is not run. An HTML comment on the line before says more, separated by semicolons::
+A block is run by its language: ``sh`` by bash, all of them by one and the same, ``python`` by Python;
+``yaml`` is loaded as a configuration. ``text`` is not run. An HTML comment on the line before says more,
+separated by semicolons::
 
     <!-- file: NAME -->      only written to this file (a yaml is loaded as well, unless ``file only:``)
     <!-- check -->           a yaml: only its syntax and keys, for it names files that are not there
     <!-- expect: TEXT -->    what is said must contain TEXT
     <!-- status: N -->       the exit status; 0 unless said
     <!-- wait: TEXT -->      a server was started: go on when a ``*.log`` file or what it said has TEXT
-    <!-- background: TEXT -->  the same for a command that does not return
+    <!-- background: TEXT -->  the same for what does not return, in a terminal of its own
     <!-- arguments: ... -->  for a python block
 
 The directory has what a reader's checkout has beside it: the shipped config.yaml and ``packaging``. The port
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -99,11 +101,11 @@ class Session:
         (directory / ".venv").mkdir()
         (directory / ".venv/bin").symlink_to(programs)
         scripts["overseerctl"] = f'#!/bin/sh\nexec {python} -m overseer.ctl "$@"\n'
-        scripts["python3"] = f'#!/bin/sh\nexec {python} "$@"\n'
+        scripts["python3"] = scripts["python"] = f'#!/bin/sh\nexec {python} "$@"\n'
         for name, script in scripts.items():
             (programs / name).write_text(script)
             (programs / name).chmod(0o755)
-        self._environment = {
+        environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("OVERSEER_")},
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
@@ -113,6 +115,16 @@ class Session:
             "OVERSEER_CHECK_LOCKS": os.environ["OVERSEER_CHECK_LOCKS"],
             MARKER: self._marker,
         }
+        self._environment = environment
+        # A reader has one, with its directory, its variables and its background jobs.
+        self._shell = subprocess.Popen(
+            ["bash", "-uo", "pipefail"],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def run(self, block: Block) -> None:
         """Run one block and check what came of it."""
@@ -124,7 +136,10 @@ class Session:
         if block.language == "yaml" and "file only" not in block.said:
             self._load(text, build="check" not in block.said)
         elif block.language == "sh":
-            self._call(block, ["bash", "-euo", "pipefail", "-c", text])
+            if "background" in block.said:
+                self._start(block, text)
+            else:
+                self._type(block, text)
         elif block.language == "python" and "file" not in block.said:
             arguments = shlex.split(block.said.get("arguments", ""))
             self._call(block, [sys.executable, "-c", text, *arguments])
@@ -137,6 +152,9 @@ class Session:
                 os.kill(pid, signal.SIGKILL)
         for server in self._servers:
             server.wait(10)
+        if self._shell.stdin is not None:
+            self._shell.stdin.close()
+        self._shell.wait(10)
 
     def _load(self, text: str, *, build: bool) -> None:
         values = to_value(parse_yaml(text, Report("example")))  # type: ignore[arg-type]
@@ -148,22 +166,43 @@ class Session:
         if build:
             build_action_handlers(config)
 
-    def _call(self, block: Block, command: list[str]) -> None:
-        said = self.directory / f".said-{block.number}"
-        if wanted := block.said.get("background"):
-            with said.open("wb") as file:
-                self._servers.append(
-                    subprocess.Popen(
-                        command,
-                        cwd=self.directory,
-                        env=self._environment,
-                        stdout=file,
-                        stderr=subprocess.STDOUT,
-                    )
+    def _start(self, block: Block, text: str) -> None:
+        """Run what does not return; go on when it has said what it is to say."""
+        said = self._said(block)
+        with said.open("wb") as file:
+            self._servers.append(
+                subprocess.Popen(
+                    ["bash", "-euo", "pipefail", "-c", text],
+                    cwd=self.directory,
+                    env=self._environment,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
                 )
-            self._wait(wanted, said, block.text)
-            return
-        with said.open("wb") as file:  # not a pipe, which a server started in the background would keep open
+            )
+        self._wait(block.said["background"], said, block.text)
+
+    def _type(self, block: Block, text: str) -> None:
+        """Run a block in the reader's shell; its status is that of the first command in it that failed."""
+        script, told = self.directory / f".block-{block.number}", self.directory / f".told-{block.number}"
+        script.write_text(text)
+        os.mkfifo(told)
+        descriptor = os.open(told, os.O_RDWR | os.O_CLOEXEC)  # both, or its end would come with each writer's
+        try:
+            assert self._shell.stdin is not None
+            self._shell.stdin.write(
+                f"failed=0; trap 'last=$?; [ $failed != 0 ] || failed=$last' ERR; . {script} "
+                f">{self._said(block)} 2>&1 </dev/null; trap - ERR; echo $failed >{told}\n".encode()
+            )
+            self._shell.stdin.flush()
+            ready, _, _ = select.select([descriptor], [], [], _LIMIT_S)
+            assert ready, f"line {block.line} does not return: {block.text}\n{self._said(block).read_text()}"
+            status = int(os.read(descriptor, 16))
+        finally:
+            os.close(descriptor)
+        self._check(block, status)
+
+    def _call(self, block: Block, command: list[str]) -> None:
+        with self._said(block).open("wb") as file:
             done = subprocess.run(
                 command,
                 cwd=self.directory,
@@ -173,12 +212,19 @@ class Session:
                 stderr=subprocess.STDOUT,
                 timeout=_LIMIT_S,
             )
-        output = said.read_text()
+        self._check(block, done.returncode)
+
+    def _said(self, block: Block) -> Path:
+        """What it says goes to a file: a server in the background would keep a pipe open."""
+        return self.directory / f".said-{block.number}"
+
+    def _check(self, block: Block, status: int) -> None:
+        output = self._said(block).read_text()
         shown = f"line {block.line}: {block.text}\n{output}"
-        assert done.returncode == int(block.said.get("status", 0)), shown
+        assert status == int(block.said.get("status", 0)), shown
         assert block.said.get("expect", "") in output, shown
         if wanted := block.said.get("wait"):
-            self._wait(wanted, said, shown)
+            self._wait(wanted, self._said(block), shown)
 
     def _wait(self, wanted: str, said: Path, shown: str) -> None:
         deadline = time.monotonic() + _LIMIT_S

@@ -54,8 +54,6 @@ def daemon(project: Path) -> Iterator[Daemon]:
     assert config != FILES["config.yaml"]
     daemon = Daemon(config, program=project / "acme_overseer.py", environment=ENVIRONMENT)
     with daemon:
-        for name in ("inbox", "archives"):
-            (daemon.directory / name).mkdir()
         yield daemon
 
 
