@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from overseer.actions import ActionHandler, build_action_handlers
-from overseer.config import Config, load_config
+from overseer.config import Config, Together, load_config
 from overseer.config.schema import keys_of
 from overseer.config.tree import MapNode
 from overseer.definitions import Definitions
@@ -173,15 +173,19 @@ class Reloader:
             # A full disk, or an editor at work, leaves such a file; nobody means it.
             raise RequestError(f"{self._path}: there is nothing in this file")
         old = self._hub.definitions
-        rest = self._prepare(new)
         changes = compare(old.config, new)
+        together = Together()
+        with together.step():
+            rest = self._prepare(new)
+        with together.step():
+            handlers = self._handlers(old, new, {*changes.added, *changes.changed})
+        together.raise_errors()
         changes = replace(
             changes,
             settings=tuple(dict.fromkeys((*changes.settings, *rest.settings))),
             restart_needed=compare(self._started, new).restart_needed,
             warnings=(*changes.warnings, *rest.warnings),
         )
-        handlers = self._handlers(old, new, {*changes.added, *changes.changed})
         if dry_run:
             tell(changes)
             return

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from overseer.actions import build_action_handlers, list_handlers, load_drivers
-from overseer.config import load_config
+from overseer.config import Together, load_config
 from overseer.daemon import Daemon
 from overseer.errors import OverseerError
 from overseer.logs import set_up_logging
@@ -72,9 +72,14 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         for warning in config.warnings:
             _log.warning("%s", warning)
         variables = digests_of(secrets)
-        access = load_access(config, variables)
-        handlers = build_action_handlers(config)
-        check_places(config)
+        together = Together()
+        with together.step():
+            access = load_access(config, variables)
+        with together.step():
+            handlers = build_action_handlers(config)
+        with together.step():
+            check_places(config)
+        together.raise_errors()
         for advice in security_advice(config, asks=bool(access.tokens)):
             _log.warning("%s", advice)
         if options.check:

@@ -8,7 +8,7 @@ would make of them. The keys are declared once, in :mod:`~overseer.config.model`
 from overseer.config.listen import Listen, Network, parse_cidrs, parse_listen
 from overseer.config.load import load_config
 from overseer.config.model import ActionConfig, ClientsConfig, Config, HistoryConfig, LimitsConfig, MetaConfig
-from overseer.config.report import ConfigErrors
+from overseer.config.report import ConfigErrors, Together
 from overseer.config.scalars import TextFloat, TextInt, config_text
 from overseer.config.secrets import Digest, digest_of
 from overseer.config.security import AuthConfig, TlsConfig, TokenConfig
@@ -28,6 +28,7 @@ __all__ = [
     "TextFloat",
     "TextInt",
     "TlsConfig",
+    "Together",
     "TokenConfig",
     "config_text",
     "digest_of",

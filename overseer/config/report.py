@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from overseer.errors import ConfigError
 
-__all__ = ["ConfigErrors", "Path", "Report", "Spot", "quoted"]
+__all__ = ["ConfigErrors", "Path", "Report", "Spot", "Together", "quoted"]
 
 Path = tuple[str | int, ...]
 
@@ -32,6 +33,31 @@ class ConfigErrors(ConfigError):
         if len(self.errors) > _SHOWN:
             lines.append(f"... and {len(self.errors) - _SHOWN} more")
         return "\n".join(lines)
+
+
+class Together:
+    """Takes several steps that do not need each other, so that what is wrong in all of them is said at once.
+
+    Each in a ``with together.step():``, then :meth:`raise_errors`; what the steps made counts after that.
+    """
+
+    def __init__(self) -> None:
+        self._errors: list[ConfigError] = []
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Keeps the ConfigError that is raised within."""
+        try:
+            yield
+        except ConfigErrors as error:
+            self._errors.extend(error.errors)
+        except ConfigError as error:
+            self._errors.append(error)
+
+    def raise_errors(self) -> None:
+        """Raises ConfigErrors with all that was kept, if there was any."""
+        if self._errors:
+            raise ConfigErrors(self._errors)
 
 
 @dataclass

@@ -155,17 +155,23 @@ class Certificates:
     @classmethod
     def load(cls, config: Config) -> Certificates:
         """Raises ConfigError when they cannot be read or do not belong together."""
-        context = _context(config)
-        tls = config.tls
         digest = hashlib.sha256()
-        for name in (tls.cert, tls.key, tls.client_ca):
-            digest.update(Path(name).read_bytes() if name else b"")
-            digest.update(b"\0")
-        return cls(digest.digest(), context)
+        for step in ("cert", "key", "client_ca"):
+            digest.update(_content(config, step) + b"\0")
+        return cls(digest.digest(), _context(config))
 
     def wrap(self, sock: socket.socket) -> TlsStream:
         """A stream over a connection that was accepted."""
         return TlsStream(sock, self._context)
+
+
+def _content(config: Config, step: str) -> bytes:
+    path = getattr(config.tls, step)
+    try:
+        return Path(path).read_bytes() if path else b""
+    except (OSError, ValueError) as error:
+        problem = ConfigError(f"{path} cannot be used: {_reason(error)}")
+        raise config.placed(problem, "tls", step) from None
 
 
 def _context(config: Config) -> ssl.SSLContext:

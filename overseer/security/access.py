@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from overseer.config import Config, Digest, parse_cidrs
+from overseer.config import Config, Digest, Together, parse_cidrs
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.session import Peer
 from overseer.net.tls import Certificates
@@ -77,12 +77,18 @@ def load_access(config: Config, variables: Mapping[str, Digest]) -> Access:
     Raises:
         ConfigError: something cannot be read, or does not fit together.
     """
-    tokens = load_tokens(config, variables)
-    certificates = Certificates.load(config) if config.tls.cert else None
+    together = Together()
+    with together.step():
+        tokens = load_tokens(config, variables)
+    with together.step():
+        users = load_users(config)
+    with together.step():
+        certificates = Certificates.load(config) if config.tls.cert else None
+    together.raise_errors()
     return Access(
         config=config,
         tokens=tokens,
-        users=load_users(config) if tokens or config.auth.unix else None,
+        users=users if tokens or config.auth.unix else None,
         certificates=certificates,
         browsers=BrowserRules(
             origins=config.allowed_origins,
