@@ -1,8 +1,12 @@
-"""What a parameter could do to a command line that its author did not mean, found before anything runs."""
+"""What is probably not meant so in a command line, found before anything runs.
+
+That is what parameters could do to it, and programs that are not there.
+"""
 
 from __future__ import annotations
 
 import re
+import shutil
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import PurePath
@@ -10,7 +14,7 @@ from pathlib import PurePath
 from overseer.errors import ConfigWarning, TemplateError
 from overseer.templates import Template
 
-__all__ = ["warn_of_open_params"]
+__all__ = ["warn_of_missing_program", "warn_of_open_params"]
 
 # "-o" and the like most often have their value in the next argument, which is then no option whatever it is.
 _TAKES_A_VALUE = re.compile(r"-[A-Za-z0-9]\Z")
@@ -50,6 +54,21 @@ def warn_of_open_params(
                     "knows that",
                     "command", place,
                 )  # fmt: skip
+
+
+def warn_of_missing_program(entrypoint: Template) -> None:
+    """Give a ConfigWarning where the program is not to be found now; it may be there when a task starts."""
+    if entrypoint.names:
+        return
+    program = entrypoint.render({})
+    if not program or shutil.which(program):
+        return
+    first, _, rest = program.partition(" ")
+    if rest and shutil.which(first):
+        hint = f": if {first} is meant, the rest goes into command"
+    else:
+        hint = "" if "/" in program else " in PATH"
+    _warn(f'there is no program "{program}"{hint}', "entrypoint")
 
 
 def _script(words: Sequence[str]) -> int | None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from overseer.actions import ActionHandler, register_factory
 from overseer.cel import compile_cel, compile_condition, eval_cel_bool
 from overseer.config import ConfigErrors, config_text
-from overseer.drivers.cautions import warn_of_open_params
+from overseer.drivers.cautions import warn_of_missing_program, warn_of_open_params
 from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError, ValidationError
 from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.templates import Template, compile_template
@@ -147,6 +147,7 @@ class ExecFactory:
         parameters = _parameters(config.get("parameters"), problems)
         conditions = _conditions(config, problems)
         problems.raise_them()
+        warn_of_missing_program(entrypoint)
         warn_of_open_params(
             entrypoint, arguments, [name for name, each in parameters.items() if each.rule is not None]
         )

@@ -10,9 +10,11 @@ import pytest
 
 from overseer.actions import build_action_handlers
 from overseer.config import load_config
+from overseer.drivers.cautions import warn_of_missing_program
 from overseer.drivers.exec import ExecFactory
 from overseer.errors import ConfigWarning
 from overseer.messages import PoolConfig, RetryPolicy
+from overseer.templates import compile_template
 from tests.harness import Daemon, WsClient
 
 SHOW = 'for each; do printf "<%s>" "$each"; done; echo'
@@ -124,3 +126,23 @@ def test_check_says_where(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> No
     )
     build_action_handlers(load_config(tmp_path / "c.yaml", {}))
     assert "c.yaml:8: actions.a.config.command.1: x goes into a shell's script as it is" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "said"),
+    [
+        ("echo a b", 'there is no program "echo a b": if echo is meant, the rest goes into command'),
+        ("no-such-program", 'there is no program "no-such-program" in PATH'),
+        ("no such program", 'there is no program "no such program" in PATH'),
+        ("./no-such-program", 'there is no program "./no-such-program"'),
+        ("/etc/passwd", 'there is no program "/etc/passwd"'),  # which nobody may execute
+        ("sh", ""),
+        ("/bin/sh", ""),
+        ("[[ if .p ]]sh[[ end ]]", ""),
+    ],
+)
+def test_a_program_that_is_not_there_is_warned_of(entrypoint: str, said: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_missing_program(compile_template(entrypoint))
+    assert [str(each.message) for each in caught] == ([said] if said else [])
