@@ -153,7 +153,7 @@ class VirtualWorker(Worker):
                     assert self._give_up_at is not None
                     remaining = self._give_up_at - time.monotonic()
                     if remaining > 0:
-                        self._changed.wait(remaining)
+                        self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
                         continue
                     self._closed = self._abandoned = True
                     _count_abandoned(1)

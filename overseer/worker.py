@@ -209,24 +209,33 @@ class OSWorker(Worker):
     # The end
 
     def _finish(self) -> None:
-        """All output is delivered; the leader may still live, with its pipes closed."""
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        poll.poll()
-        self._wait_for_stop()
-        code, name, survivors = self._reap()
-        if survivors:
-            self._end_survivors()
+        """All output is delivered; the leader may still live, with its pipes closed.
+
+        Whatever fails before it, the end is told: nobody else would, and the run would be there for ever.
+        """
+        code, name = -1, ""
+        try:
+            poll = select.poll()
+            poll.register(self._pidfd, select.POLLIN)
+            poll.poll()
+            self._wait_for_stop()
+            code, name, survivors = self._reap()
+            if survivors:
+                self._end_survivors()
+        except BaseException:
+            _log.exception("task %s: ending what its process left behind failed", self.task_id)
         while True:
             self._wait_for_stop()
             with self._lock:
                 if self._stop is None or self._stop.done.is_set():
                     end, intentional = self._exited_locked(code, name), self._intentional
                     break
-        os.close(self._pidfd)
-        registry.leave(self._entry)
-        guardian.left(self._entry)
-        self._announce(end, intentional)
+        try:
+            os.close(self._pidfd)
+            registry.leave(self._entry)
+            guardian.left(self._entry)
+        finally:
+            self._announce(end, intentional)
 
     def _wait_for_stop(self) -> None:
         with self._lock:

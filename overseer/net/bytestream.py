@@ -11,6 +11,7 @@ from typing import Protocol
 
 from overseer.locks import Rank, lock
 from overseer.net.outbox import Buffer
+from overseer.polling import poll_timeout
 
 __all__ = ["ByteStream", "SocketStream"]
 
@@ -112,5 +113,6 @@ def _wait(fd: int, event: int, deadline: float) -> None:
     """Wait for a poll event; raises TimeoutError at ``deadline`` (monotonic)."""
     poll = select.poll()
     poll.register(fd, event)
-    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-        raise TimeoutError("the peer is too slow")
+    while not poll.poll(poll_timeout(deadline - time.monotonic())):
+        if time.monotonic() >= deadline:
+            raise TimeoutError("the peer is too slow")

@@ -26,6 +26,7 @@ __all__ = ["Ending"]
 
 _HELD = 64  # pidfds held at once; of more processes the rest is found again when these are dead
 _KILL_S = 10.0  # for catching what forks while it is being killed
+_LONGEST_WAIT_S = 24 * 60 * 60.0  # poll takes no more than 24.8 days; then the deadline is looked at again
 _STUCK_ROUNDS = 2  # SIGKILL does not end a process in uninterruptible sleep; no point in waiting then
 
 
@@ -84,7 +85,7 @@ class Ending:
         reached = self._strike(None) if self._strike is not None else set()
         self._send(found or [], reached, None)
         while (remaining := self._deadline() - time.monotonic()) > 0:
-            if not self._wait(remaining):
+            if not self._wait(min(remaining, _LONGEST_WAIT_S)):
                 continue
             found = self._look()
             if found is not None and not found:

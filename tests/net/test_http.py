@@ -153,6 +153,13 @@ def test_a_request_that_trickles_in_has_one_deadline_for_all_of_it(serve: Serve)
         assert connection.buffer.startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_deadline_that_is_months_away_is_one(serve: Serve) -> None:
+    with RawSocket(serve(handshake_timeout=600 * 3600.0).address) as connection:
+        connection.send_raw(b"GET /doc HTTP/1.1\r\n")
+        connection.send_raw(b"Host: a\r\n\r\n")
+        assert connection.read_reply().status == 200
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /doc HTTP/1.1\r\n", upgrade_request()])
 def test_who_goes_away_during_the_request_leaves_nothing(serve: Serve, sent: bytes) -> None:
     harness = serve(handshake_timeout=30.0)

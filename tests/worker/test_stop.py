@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -280,6 +281,40 @@ def test_a_stop_while_survivors_of_a_natural_exit_are_ended_hurries() -> None:
     assert worker.wait(PATIENCE)
     assert not alive(member)
     assert recorder.exits[0][1:3] == (0, True)
+
+
+@pytest.mark.parametrize("grace", [30 * 24 * 3600.0, 1e18, math.inf])
+def test_a_grace_longer_than_poll_can_wait_is_a_grace(grace: float, caplog: pytest.LogCaptureFixture) -> None:
+    script = "sleep 60 >/dev/null 2>&1 & echo $!; exit 0"
+    ended, ends = run("sh", "-c", script, policy=StopPolicy(grace=grace))
+    script = "trap '' TERM; echo up; while :; do sleep 0.02; done"
+    stubborn, stops = run("sh", "-c", script, policy=StopPolicy(grace=grace))
+    stops.words(1)
+    stubborn.stop()
+    assert ended.wait(PATIENCE)
+    assert stopped(ends) == (0, False)
+    assert not alive(ends.words(1)[0])
+    assert not stubborn.wait(0.1)
+    stubborn.stop(0)
+    assert stubborn.wait(PATIENCE)
+    assert stopped(stops) == (-1, True)
+    assert not caplog.records
+    assert registry.entries() == []
+
+
+def test_the_end_is_told_although_ending_what_was_left_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("none left")
+
+    monkeypatch.setattr(registry, "find", fail)
+    worker, recorder = run("sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!; exit 3")
+    assert worker.wait(PATIENCE)
+    assert stopped(recorder) == (3, False)
+    assert "none left" in caplog.text
+    assert registry.entries() == []
+    os.kill(int(recorder.words(1)[0]), signal.SIGKILL)
 
 
 def test_a_listener_that_blocks_does_not_hold_up_the_kill() -> None:

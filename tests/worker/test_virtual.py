@@ -27,6 +27,13 @@ def end(recorder: Recorder) -> tuple[int, bool]:
     return code, intentional
 
 
+def until_none_is_abandoned() -> None:
+    deadline = time.monotonic() + PATIENCE
+    while abandoned_count() and time.monotonic() < deadline:
+        time.sleep(0.001)  # there is no event for a thread's end
+    assert abandoned_count() == 0
+
+
 def test_a_function_is_a_run() -> None:
     def work(context: VirtualContext, send: Send) -> int:
         send("stdout", f"this is {context.task_id}")
@@ -215,6 +222,19 @@ def test_sending_from_within_on_output_is_refused_not_a_deadlock() -> None:
     assert problems == ["send() called from within on_output"]
 
 
+def test_a_grace_of_any_length_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    release = threading.Event()
+    worker, recorder = start(lambda context, send: release.wait(PATIENCE) and 4, grace=1e18)
+    worker.stop()
+    assert not worker.wait(0.05)
+    worker.stop(0)
+    assert worker.wait(PATIENCE)
+    assert end(recorder) == (-1, True)
+    release.set()
+    assert not caplog.records
+    until_none_is_abandoned()
+
+
 def test_stops_race_with_returns() -> None:
     def one(number: int) -> bool:
         worker, recorder = start(lambda context, send: context.wait(0.001) or 5)
@@ -224,7 +244,4 @@ def test_stops_race_with_returns() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(one, range(200)))
-    deadline = time.monotonic() + PATIENCE
-    while abandoned_count() and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert abandoned_count() == 0
+    until_none_is_abandoned()
