@@ -137,12 +137,16 @@ class VirtualWorker(Worker):
             _log.exception("task %s: the end of its function failed", self.task_id)
 
     def _call(self) -> int:
+        """The exit code, whatever happens."""
         try:
             code = self._fn(self.context, self._send)
             return 0 if code is None else int(operator.index(code))
         except BaseException as error:  # SystemExit too: a thread's end must not go unnoticed
             _log.info("task %s: its function failed", self.task_id, exc_info=True)
-            self._send("stderr", str(error) or type(error).__name__)
+            try:
+                self._send("stderr", _text(error))
+            except BaseException:
+                _log.exception("task %s: what its function failed with cannot be sent", self.task_id)
             return 1
 
     def _wait_to_give_up(self) -> None:
@@ -201,3 +205,11 @@ class VirtualWorker(Worker):
         groups = splitter.feed(data if data.endswith(b"\n") else data + b"\n")
         at = now()
         return [OutputBatch(stream, at, lines, cut) for lines, cut in groups]
+
+
+def _text(error: BaseException) -> str:
+    """What it says; its kind when it says nothing, or fails at saying it, for it may be of any make."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:
+        return type(error).__name__

@@ -56,9 +56,19 @@ def test_what_it_returns_is_the_exit_code(result: object, code: int) -> None:
     assert recorder.batches == []
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        return self.response.text  # type: ignore[attr-defined,no-any-return]  # it has none
+
+
 @pytest.mark.parametrize(
     ("error", "lines"),
-    [(ValueError("what\nnow"), ["what", "now"]), (KeyError(), ["KeyError"]), (SystemExit(4), ["4"])],
+    [
+        (ValueError("what\nnow"), ["what", "now"]),
+        (KeyError(), ["KeyError"]),
+        (SystemExit(4), ["4"]),
+        (Unspeakable(), ["Unspeakable"]),
+    ],
 )
 def test_an_exception_is_exit_code_1_and_its_text_on_stderr(error: BaseException, lines: list[str]) -> None:
     def fail(context: VirtualContext, send: Send) -> int:
