@@ -107,7 +107,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     guardian.entered(entry)
     try:
         child = spawn(config.command, config.args, env=environment, cwd=config.cwd, streams=streams)
-    except SpawnError:
+    except BaseException:
         registry.leave(entry)
         guardian.left(entry)
         raise

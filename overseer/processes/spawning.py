@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import resource
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,6 +16,8 @@ from overseer.errors import SpawnError
 from overseer.locks import assert_none_held
 
 __all__ = ["SECRETS", "Child", "raise_file_limit", "spawn"]
+
+_log = logging.getLogger(__name__)
 
 SECRETS: set[str] = {"OVERSEER_TOKEN"}
 """Names of variables in the server's environment that no child gets."""
@@ -81,13 +85,13 @@ def spawn(
             restore_signals=True,
             close_fds=True,
         )
-    except (OSError, ValueError, TypeError) as error:
-        for fd in ours.values():
-            os.close(fd)
-        raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
+    except BaseException as error:
+        _close(ours)
+        if isinstance(error, OSError | ValueError | TypeError):
+            raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
+        raise
     finally:
-        for fd in theirs.values():
-            os.close(fd)
+        _close(theirs)
     # From here on reaping is the worker's. A Popen that believes it is over never reaps behind its back,
     # neither when it is dropped nor when the next one is made.
     popen.returncode = 0
@@ -97,12 +101,21 @@ def spawn(
     try:
         pidfd = os.pidfd_open(popen.pid)
     except OSError as error:
-        os.killpg(popen.pid, 9)
-        os.waitpid(popen.pid, 0)
-        for fd in ours.values():
-            os.close(fd)
+        _close(ours)
+        try:
+            os.killpg(popen.pid, signal.SIGKILL)
+        except PermissionError:
+            # It runs as somebody else by now. Waiting for it could take for ever; reap_orphans buries it.
+            _log.warning("process %d was started in vain and cannot be killed", popen.pid)
+        else:
+            os.waitpid(popen.pid, 0)
         raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
     return Child(popen.pid, pidfd, ours)
+
+
+def _close(fds: Mapping[str, int]) -> None:
+    for fd in fds.values():
+        os.close(fd)
 
 
 def _environment(extra: Mapping[str, str]) -> dict[bytes, bytes]:
@@ -136,19 +149,20 @@ _REASONS = {
 def _reason(error: Exception, command: str, args: Sequence[str], cwd: str | None) -> str:
     """What went wrong, to follow "cannot start 'program': "."""
     if not isinstance(error, OSError):
-        if not all(isinstance(text, str) for text in (command, *args)):
+        if not isinstance(args, Iterable) or not all(isinstance(text, str) for text in (command, *args)):
             return "its arguments must be strings"
         if any("\0" in text for text in (command, *args)):
             return "an argument has a NUL character in it"
-        if cwd is not None and "\0" in cwd:
+        if "\0" in str(cwd):
             return "its directory has a NUL character in it"
         if isinstance(error, UnicodeError):
             return "an argument has a character in it that is no text"
         return str(error)
+    command = os.fsdecode(command)  # a driver may have given Paths
     if cwd is not None and error.filename == cwd and error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return f"no such directory to run it in: {cwd!r}"
+        return f"no such directory to run it in: {str(cwd)!r}"
     if cwd is not None and error.filename == cwd and error.errno == errno.EACCES:
-        return f"permission denied to run it in {cwd!r}"
+        return f"permission denied to run it in {str(cwd)!r}"
     if not command:
         return "its name is empty"
     if error.errno in (errno.ENOENT, errno.ENOTDIR):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 import subprocess
 import sys
 import textwrap
@@ -17,7 +18,8 @@ from overseer import processes, worker
 from overseer.errors import SpawnError
 from overseer.processes import StopPolicy, registry
 from overseer.processes.tree import Process, Scanner, Snapshot, Tree, read_process
-from tests.worker.support import run
+from overseer.worker import WorkerConfig, start_worker
+from tests.worker.support import Recorder, run
 
 
 @pytest.mark.parametrize(
@@ -33,16 +35,17 @@ from tests.worker.support import run
         ("ec\0ho", [], "an argument has a NUL character in it"),
         ("echo", ["\ud800"], "an argument has a character in it that is no text"),
         ("echo", [5], "its arguments must be strings"),
+        ("echo", None, "its arguments must be strings"),
+        ("echo", 7, "its arguments must be strings"),
         ("echo", ["x" * 3_000_000], "its arguments and environment are too long"),
         ("x" * 5000, [], "its name is too long"),
     ],
 )
 def test_what_cannot_be_started_says_why_in_a_sentence(command: str, args: list[str], reason: str) -> None:
-    before = registry.entries()
     with pytest.raises(SpawnError) as caught:
-        run(command, *args)
+        start_worker(WorkerConfig("t", command, args), Recorder().callbacks)
     assert str(caught.value) == f"cannot start {command!r}: {reason}"
-    assert registry.entries() == before
+    assert registry.entries() == []
 
 
 def test_a_file_that_is_no_program_says_so(tmp_path: Path) -> None:
@@ -58,9 +61,22 @@ def test_a_file_that_is_no_program_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cwd", ["/no/such/directory", "/etc/passwd"])
-def test_a_directory_that_is_none_says_so(cwd: str) -> None:
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_directory_that_is_none_says_so(cwd: str, kind: type) -> None:
     with pytest.raises(SpawnError, match=f"no such directory to run it in: '{cwd}'"):
-        run("true", cwd=cwd)
+        run("true", cwd=kind(cwd))
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_directory_that_can_be_none_says_so(kind: type) -> None:
+    with pytest.raises(SpawnError, match="its directory has a NUL character in it"):
+        run("true", cwd=kind("/a\0b"))
+    assert registry.entries() == []
+
+
+def test_a_program_may_be_a_path() -> None:
+    with pytest.raises(SpawnError, match="no such file"):
+        run(Path("/no/such/program"))  # type: ignore[arg-type]
 
 
 def test_running_out_of_file_descriptors_is_an_error_like_any_other() -> None:
@@ -109,6 +125,38 @@ def test_an_error_of_fork_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", fail)
     with pytest.raises(SpawnError, match="cannot start 'true': the system allows no further process"):
         run("true")
+
+
+def test_whatever_goes_wrong_in_a_spawn_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    with pytest.raises(MemoryError):
+        run("true")
+    assert registry.entries() == []
+
+
+def test_a_process_that_may_not_be_killed_does_not_hold_up_the_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_room(pid: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def refused(group: int, number: int) -> None:
+        started.append(group)
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # as of a program that is setuid
+
+    started: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pidfd_open", no_room)
+        patched.setattr(os, "killpg", refused)
+        with pytest.raises(SpawnError, match="the server has too many open files"):
+            run("sleep", "60")
+    assert f"process {started[0]} was started in vain" in caplog.text
+    assert registry.entries() == []
+    os.kill(started[0], signal.SIGKILL)
+    os.waitpid(started[0], 0)
 
 
 # The tree: `server` is this process, 100 the leader; a process is (pid, parent, group, session, run).
