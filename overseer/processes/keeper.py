@@ -159,7 +159,7 @@ class Guardian:
 
     def _sleep(self, seconds: float) -> bool:
         """True when it is time to stop."""
-        if select.select([self._wake], [], [], seconds)[0]:
+        if _readable(self._wake, seconds):
             os.eventfd_read(self._wake)
         with self._lock:
             return self._stopping
@@ -262,7 +262,7 @@ class Guardian:
             told = os.write(self._pipe, message) == len(message)
         except OSError:
             told = False
-        if not told or not select.select([self._pidfd], [], [], _EXIT_S)[0]:
+        if not told or not _readable(self._pidfd, _EXIT_S):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         self._bury()
 
@@ -278,6 +278,13 @@ class Guardian:
         os.close(self._pidfd)
         self._pidfd = -1
         registry.discard_child(pid)
+
+
+def _readable(fd: int, seconds: float) -> bool:
+    """Whether it becomes readable within that time."""
+    poll = select.poll()  # select itself knows no descriptors above 1023
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _entered(entry: Entry) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 import time
 
@@ -33,19 +34,28 @@ def main() -> None:
                 )
             )
     for line in sys.stdin:
-        match line.strip():
-            case "guardian":
-                while not processes.guardian.pid or processes.guardian.restarts == 0:
+        match line.split():
+            case ["guardian", restarts]:
+                deadline = time.monotonic() + 10
+                while not processes.guardian.pid or processes.guardian.restarts < int(restarts):
+                    assert time.monotonic() < deadline, "the guardian was not replaced"
                     time.sleep(0.01)
                 say(guardian=processes.guardian.pid, restarts=processes.guardian.restarts)
-            case "stop guardian":
+            case ["stop", "guardian"]:
                 processes.guardian.stop()
                 say(guardian=processes.guardian.pid)
-            case "stop":
+            case ["start", "guardian", "high"]:  # with descriptors of high numbers
+                hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+                resource.setrlimit(resource.RLIMIT_NOFILE, (2000, hard))
+                while os.dup(0) < 1024:
+                    pass
+                processes.guardian.start()
+                say(guardian=processes.guardian.pid)
+            case ["stop"]:
                 for worker in workers:
                     worker.stop()
                 say(stopped=all(worker.wait(10) for worker in workers))
-            case "fork":
+            case ["fork"]:
                 pid = os.fork()
                 if pid == 0:  # it has a copy of the guardian's pipe, as a driver's multiprocessing may
                     time.sleep(60)

@@ -100,7 +100,7 @@ def test_a_guardian_that_comes_later_knows_the_pipes_too(servers: list[Server]) 
     servers.append(server)
     pids = server.words(2)
     os.kill(server.guardian, signal.SIGKILL)
-    server.guardian = server.tell("guardian")["guardian"]
+    server.guardian = server.tell("guardian 1")["guardian"]
     server.kill()
     assert gone(*pids, timeout=3)
 
@@ -153,13 +153,25 @@ def test_a_killed_guardian_is_replaced_by_one_that_knows_the_tasks(servers: list
     servers.append(server)
     pids = server.words(4)
     os.kill(server.guardian, signal.SIGKILL)
-    answer = server.tell("guardian")
+    answer = server.tell("guardian 1")
     assert answer["restarts"] == 1
     assert answer["guardian"] != server.guardian
     assert all(alive(pid) for pid in pids)
     server.guardian = answer["guardian"]
     server.kill()
     assert gone(*pids, timeout=3)
+
+
+def test_descriptors_of_any_number_will_do(servers: list[Server]) -> None:
+    server = Server("tree")
+    servers.append(server)
+    server.tell("stop guardian")
+    server.guardian = server.tell("start guardian high")["guardian"]
+    for restarts in (1, 2):  # before the second one there is a pause
+        os.kill(server.guardian, signal.SIGKILL)
+        server.guardian = server.tell(f"guardian {restarts}")["guardian"]
+    assert server.tell("stop guardian") == {"guardian": 0}
+    assert not alive(server.guardian)
 
 
 def test_told_to_exit_it_leaves_everything_alone(servers: list[Server]) -> None:
@@ -175,9 +187,10 @@ def test_told_to_exit_it_leaves_everything_alone(servers: list[Server]) -> None:
 
 def test_a_server_killed_before_the_guardian_is_up_is_noticed_all_the_same() -> None:
     command = [sys.executable, "-m", "tests.worker.server", "tree", "echo $$; exec sleep 60"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    # At the end of its stdin it would exit.
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    with process, process.stdout:
+    with process:
         guardian = json.loads(process.stdout.readline())["guardian"]
         [pid] = json.loads(process.stdout.readline())["lines"]
         process.kill()
