@@ -58,7 +58,9 @@ class Guardian:
         self._stopping = False
         self._wake = -1  # eventfd: there are lines kept, or it is time to stop
         self._pid = 0
-        self._pidfd = -1  # the keeper's own
+        # The keeper's own: the guardian's pidfd, and what goes to it next, before all that is kept.
+        self._pidfd = -1
+        self._unsent = memoryview(b"")
         self._keeper: threading.Thread | None = None
         self._restarts = 0
 
@@ -208,8 +210,7 @@ class Guardian:
             lines.append(_entered(entry))
             if entry.pid:
                 lines.append(_spawned(entry))
-        with self._lock:
-            self._kept = lines + self._kept
+        self._unsent = memoryview(b"".join(lines))
 
     def _watch(self) -> bool:
         """Pass on what is kept until the guardian is dead (False) or has been stopped (True)."""
@@ -217,7 +218,6 @@ class Guardian:
         poll.register(self._pidfd, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
         poll.register(self._pipe, select.POLLOUT)
-        unsent = b""
         while True:
             ready = {fd for fd, _ in poll.poll()}
             if self._wake in ready:
@@ -225,40 +225,41 @@ class Guardian:
             with self._lock:
                 stopping, kept = self._stopping, len(self._kept)
             if stopping:
-                self._dismiss(unsent)
+                self._dismiss()
                 return True
             if kept >= _KEPT:
                 _log.warning("the guardian does not take what it is told")
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             elif self._pidfd not in ready:
-                unsent = self._pass_on(unsent)
-                poll.modify(self._pipe, select.POLLOUT if unsent else 0)
+                self._pass_on()
+                poll.modify(self._pipe, select.POLLOUT if self._unsent else 0)
                 continue
             self._bury()
             return False
 
-    def _pass_on(self, unsent: bytes) -> bytes:
-        """Write what the pipe takes of what is kept; returns what is left of it."""
+    def _pass_on(self) -> None:
+        """Write what the pipe takes; when that is everything, lines go straight into it from now on."""
         while True:
             with self._lock:
-                if not unsent:
-                    unsent, self._kept = b"".join(self._kept), []
-                    if not unsent:
+                if not self._unsent:
+                    self._unsent, self._kept = memoryview(b"".join(self._kept)), []
+                    if not self._unsent:
                         self._direct = True
-                        return b""
+                        return
             try:
-                unsent = unsent[os.write(self._pipe, unsent) :]
+                self._unsent = self._unsent[os.write(self._pipe, self._unsent) :]
             except BlockingIOError:
-                return unsent
+                return
             except OSError:
-                return b""  # it is dead; its pidfd says so next
+                self._unsent = memoryview(b"")  # it is dead; its pidfd says so next
+                return
 
-    def _dismiss(self, unsent: bytes) -> None:
+    def _dismiss(self) -> None:
         """Have it exit; with a line cut off before it, "exit" would not be understood, so kill it then."""
         with self._lock:
             kept, self._kept, self._direct = b"".join(self._kept), [], False
         try:
-            message = unsent + kept + b"exit\n"
+            message = bytes(self._unsent) + kept + b"exit\n"
             told = os.write(self._pipe, message) == len(message)
         except OSError:
             told = False

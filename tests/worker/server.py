@@ -35,9 +35,9 @@ def main() -> None:
             )
     for line in sys.stdin:
         match line.split():
-            case ["guardian", restarts]:
+            case ["guardian", restarts]:  # which has been told of all there is
                 deadline = time.monotonic() + 10
-                while not processes.guardian.pid or processes.guardian.restarts < int(restarts):
+                while processes.guardian.restarts < int(restarts) or not processes.guardian._direct:
                     assert time.monotonic() < deadline, "the guardian was not replaced"
                     time.sleep(0.01)
                 say(guardian=processes.guardian.pid, restarts=processes.guardian.restarts)
@@ -51,6 +51,10 @@ def main() -> None:
                     pass
                 processes.guardian.start()
                 say(guardian=processes.guardian.pid)
+            case ["remember", count]:  # runs that no process has; the guardian is not told
+                for number in range(int(count)):
+                    processes.registry.enter(processes.Entry(f"r{number}", StopPolicy(mode, grace=1.0)))
+                say(runs=len(processes.registry.entries()))
             case ["stop"]:
                 for worker in workers:
                     worker.stop()

@@ -174,6 +174,17 @@ def test_descriptors_of_any_number_will_do(servers: list[Server]) -> None:
     assert not alive(server.guardian)
 
 
+def test_one_that_comes_later_knows_any_number_of_runs(servers: list[Server]) -> None:
+    server = Server("tree", "echo $$; exec sleep 60")
+    servers.append(server)
+    [pid] = server.words(1)
+    assert server.tell("remember 20000") == {"runs": 20001}
+    os.kill(server.guardian, signal.SIGKILL)
+    server.guardian = server.tell("guardian 1")["guardian"]
+    server.kill()
+    assert gone(pid, server.guardian, timeout=10)
+
+
 def test_told_to_exit_it_leaves_everything_alone(servers: list[Server]) -> None:
     server = Server("tree", "echo $$; exec sleep 60")
     servers.append(server)
