@@ -36,13 +36,12 @@ def decode(data: bytes | bytearray) -> str:
 class LineSplitter:
     """Splits what one pipe gives. Holds at most ``max_line`` + 1 bytes between calls."""
 
-    __slots__ = ("_held", "_held_size", "_max", "_skipping")
+    __slots__ = ("_held", "_max", "_skipping")
 
     def __init__(self, max_line: int) -> None:
         """``max_line``: how many bytes a line may have, its line end not counted; at least 1."""
         self._max = max_line
-        self._held: list[bytes] = []  # pieces of a line whose LF has not come; joined once, when it does
-        self._held_size = 0
+        self._held = bytearray()  # a line whose LF has not come; one buffer, for its pieces may be tiny
         self._skipping = False  # the line was cut, what is left of it is dropped
 
     def feed(self, data: bytes) -> list[Lines]:
@@ -50,8 +49,8 @@ class LineSplitter:
         end = data.rfind(b"\n") + 1
         if not end:
             return self._hold(data)
-        if not self._skipping and self._held_size + end <= self._max:
-            groups = [(_split(self._take() + data[:end] if self._held else data[:end]), False)]
+        if not self._skipping and len(self._held) + end <= self._max:
+            groups = [(_split(self._take(data[:end]) if self._held else data[:end]), False)]
         else:
             groups = self._feed_slowly(data[:end])
         if end < len(data):
@@ -72,18 +71,18 @@ class LineSplitter:
         """Keep the beginning of a line; gives it back, cut, when it is too long already."""
         if self._skipping or not data:
             return []
-        self._held.append(data)
-        self._held_size += len(data)
+        self._held += data
         # One byte more than allowed may turn out to be the CR of the line's end.
-        if self._held_size <= self._max or (self._held_size == self._max + 1 and data.endswith(b"\r")):
+        size = len(self._held)
+        if size <= self._max or (size == self._max + 1 and data.endswith(b"\r")):
             return []
         self._skipping = True
         return [([_cut(self._take(), self._max)], True)]
 
-    def _take(self) -> bytes:
-        held = b"".join(self._held)
-        self._held.clear()
-        self._held_size = 0
+    def _take(self, data: bytes = b"") -> bytearray:
+        """What is held, with ``data`` behind it; nothing is held from now on."""
+        held, self._held = self._held, bytearray()
+        held += data
         return held
 
     def _feed_slowly(self, data: bytes) -> list[Lines]:
@@ -93,7 +92,7 @@ class LineSplitter:
             data = data[data.index(b"\n") + 1 :]
         groups: list[Lines] = []
         lines: list[str] = []
-        for line in (self._take() + data).split(b"\n")[:-1]:
+        for line in self._take(data).split(b"\n")[:-1]:
             text, cut = self._one(line)
             if not cut:
                 lines += text
@@ -106,7 +105,7 @@ class LineSplitter:
             groups.append((lines, False))
         return groups
 
-    def _one(self, line: bytes) -> Lines:
+    def _one(self, line: bytearray) -> Lines:
         """One line, without its LF."""
         line = line.removesuffix(b"\r")
         if len(line) > self._max:
@@ -114,7 +113,7 @@ class LineSplitter:
         return [decode(line)], False
 
 
-def _split(data: bytes) -> list[str]:
+def _split(data: bytes | bytearray) -> list[str]:
     """The lines of ``data``, which ends with LF."""
     text = decode(data)
     if "\r" in text:
@@ -124,6 +123,6 @@ def _split(data: bytes) -> list[str]:
     return lines
 
 
-def _cut(line: bytes, size: int) -> str:
+def _cut(line: bytearray, size: int) -> str:
     """The first ``size`` bytes, less a character at their end that is not whole."""
     return codecs.utf_8_decode(line[:size], _ERRORS, False)[0]

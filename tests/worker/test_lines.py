@@ -154,6 +154,18 @@ def test_a_long_line_in_pieces_is_not_quadratic_and_memory_stays_bounded() -> No
     assert time.perf_counter() - started < 5
 
 
+def test_a_line_that_trickles_in_takes_no_more_memory_than_its_bytes() -> None:
+    limit, piece = 100_000, bytearray(b"xx")
+    splitter = LineSplitter(limit)
+    tracemalloc.start()
+    for _ in range(limit // 2):
+        assert splitter.feed(bytes(piece)) == []  # each an object of its own, as reads are
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * limit
+    assert splitter.feed(b"\n") == [(["x" * limit], False)]
+
+
 def test_a_read_gives_one_group_even_when_it_begins_within_a_line() -> None:
     splitter = LineSplitter(1000)
     assert splitter.feed(b"one\ntw") == [(["one"], False)]
