@@ -103,6 +103,16 @@ class EventLog:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self._mode)
 
     def _run(self) -> None:
+        try:
+            self._write_until_closed()
+        except BaseException:
+            _log.exception("%s %s: it is not written any more", self._name, self._path)
+            with self._wanted:
+                self._closed = True  # what comes is dropped, and not kept for nobody
+                self._queue.clear()
+            self._close_file()
+
+    def _write_until_closed(self) -> None:
         while True:
             with self._wanted:
                 self._wanted.wait_for(lambda: self._queue or self._reopen or self._closed)
@@ -113,10 +123,20 @@ class EventLog:
             if reopen:
                 self._close_file()
             if queue:
-                self._write(b"".join([message.lines for message in queue]))
+                self._write_all(queue)
             if closed:
                 self._close_file()
                 return
+
+    def _write_all(self, messages: deque[Loggable]) -> None:
+        try:
+            data = b"".join([message.lines for message in messages])
+        except Exception as error:  # out of memory most likely; those to come may fare better
+            with self._wanted:
+                self._dropped += len(messages)
+            self._warn(error)
+            return
+        self._write(data)
 
     def _close_file(self) -> None:
         if self._file is None:
@@ -151,9 +171,11 @@ class EventLog:
             _log.warning("%s %s: %d events were dropped", self._name, self._path, dropped)
         self._failing = False
 
-    def _warn(self, error: OSError) -> None:
+    def _warn(self, error: Exception) -> None:
         if not self._failing:
             self._failing = True
             _log.warning(
-                "%s %s: %s; events are dropped until it can be written", self._name, self._path, error
+                *("%s %s: %s; events are dropped until it can be written", self._name, self._path),
+                str(error) or type(error).__name__,
+                exc_info=not isinstance(error, OSError),
             )

@@ -145,11 +145,13 @@ class Connection:
             self._serve()
         except OSError as error:
             _log.debug("%s: %s", self._peer, error)
-        except Exception:
+        except BaseException:
             _log.exception("a connection failed: %r", self)
         finally:
-            self._stream.close()
-            self._ended(self)
+            try:
+                self._stream.close()
+            finally:
+                self._ended(self)
 
     def _serve(self) -> None:
         limits = self._service.limits

@@ -81,7 +81,7 @@ class Server:
         self._numbers = 0
         self._accepting = True
         # A daemon, but joined by shutdown.
-        self._acceptor = threading.Thread(target=self._accept_all, name="net-accept", daemon=True)
+        self._acceptor = threading.Thread(target=self._run, name="net-accept", daemon=True)
         self._wake = Wakeup()
 
     def __repr__(self) -> str:
@@ -144,6 +144,13 @@ class Server:
             if not connection.join(deadline - time.monotonic()):
                 _log.warning("a client's thread is still busy: %r", connection)
         self._writer.close()
+
+    def _run(self) -> None:
+        try:
+            self._accept_all()
+        except BaseException:
+            _log.exception("no more connections are accepted")
+            self._listener.close()  # so that who comes is refused, and does not wait in vain
 
     def _accept_all(self) -> None:
         poll = select.poll()

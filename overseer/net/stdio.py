@@ -95,7 +95,7 @@ class StdioServer:
             finally:
                 self._outbox.close(1011, "internal error")  # closed already, unless something failed
                 session.closed()
-        except Exception:
+        except BaseException:
             _log.exception("the session over stdio failed")
         finally:
             os.close(self._requests)
@@ -183,7 +183,7 @@ class _PipeOutbox(Outbox):
                 self._write(buffers)
         except OSError as error:
             _log.warning("cannot write replies: %s", error.strerror)
-        except Exception:
+        except BaseException:
             _log.exception("writing replies failed")
         finally:
             self._abort()

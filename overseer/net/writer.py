@@ -96,6 +96,17 @@ class Writer:
             self._thread = thread
 
     def _run(self) -> None:
+        try:
+            self._resume_until_closed()
+        except BaseException:
+            _log.exception("sending has failed: the clients that wait for it are cut off")
+            with self._lock:
+                self._thread = None  # the next one that has to wait gets another
+                waiting = [self._outboxes[fd] for fd in self._registered]
+            for outbox in waiting:
+                outbox.cut()
+
+    def _resume_until_closed(self) -> None:
         while True:
             ready = self._epoll.poll()
             with self._lock:
@@ -103,10 +114,7 @@ class Writer:
                     return
                 outboxes = [self._outboxes[fd] for fd, _ in ready if fd in self._outboxes]
             for outbox in outboxes:
-                try:
-                    outbox.resume()
-                except Exception:
-                    _log.exception("sending to a client failed: %r", outbox)
+                outbox.resume()
 
 
 class SocketOutbox(Outbox):
@@ -148,6 +156,10 @@ class SocketOutbox(Outbox):
             self._waiting = False
         self._send()
 
+    def cut(self) -> None:
+        """Nobody will resume."""
+        self._abort()
+
     def detach(self) -> None:
         """Nothing may touch the stream any more; returns when nothing does. The connection's last call."""
         self.fail()
@@ -162,6 +174,21 @@ class SocketOutbox(Outbox):
 
     def _send(self) -> None:
         callbacks: list[Callable[[], None]] = []
+        try:
+            self._send_pending(callbacks)
+            self._finish()
+        except BaseException as error:
+            self._abort()
+            with self._changed:
+                self._sending = False  # else detach would wait for ever
+                self._changed.notify_all()
+            if not isinstance(error, Exception):
+                raise
+            _log.exception("sending to a client failed: %r", self)
+        self._call(callbacks)
+
+    def _send_pending(self, callbacks: list[Callable[[], None]]) -> None:
+        """Adds to ``callbacks`` what is to be called afterwards."""
         buffers = self._begin()
         sends = 0
         while buffers is not None:
@@ -178,8 +205,6 @@ class SocketOutbox(Outbox):
                 wait = self._waiting
             if wait:
                 self._writer.watch(self._fd, self)
-        self._finish()
-        self._call(callbacks)
 
     def _begin(self) -> list[Buffer] | None:
         """Become the thread that sends; None when there is nothing to send or another one does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,44 @@ def test_a_close_that_fails_is_warned_of_and_the_log_goes_on(
     assert (tmp_path / "events").read_bytes() == b"after\n"
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "Bad file descriptor; events are dropped" in caplog.text
+
+
+class Unwritable:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        self.asked = threading.Event()
+
+    @property
+    def lines(self) -> bytes:
+        self.asked.set()
+        raise self.error
+
+
+def test_an_event_that_cannot_be_encoded_costs_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = EventLog(str(tmp_path / "events"))
+    message = Unwritable(MemoryError())
+    log.write(message, 1)
+    log.start()
+    assert message.asked.wait(5)
+    _write(log, b"after")
+    log.close()
+    assert (tmp_path / "events").read_bytes() == b"after\n"
+    assert "MemoryError; events are dropped" in caplog.text
+    assert "1 events were dropped" in caplog.text
+
+
+def test_when_its_thread_ends_nothing_is_kept_for_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = EventLog(str(tmp_path / "events"))
+    log.start()
+    log.write(Unwritable(SystemExit("of all things")), 1)
+    assert log._thread is not None
+    log._thread.join(5)
+    for _ in range(3):
+        _write(log, b"after")
+    log.close()
+    assert not log._queue
+    assert "it is not written any more" in caplog.text

@@ -133,3 +133,68 @@ def test_several_full_sockets_are_served_by_one_thread(writer: Writer, timers: T
         outbox.detach()
         near.close()
         far.close()
+
+
+class BrokenStream(SocketStream):
+    """Fails in a way that no stream should, when it is asked to send or to finish."""
+
+    def __init__(self, sock: socket.socket, where: str) -> None:
+        super().__init__(sock)
+        self.where = where
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        if self.where == "send":
+            raise MemoryError("in send")
+        return super().send(buffers)
+
+    def finish(self) -> None:
+        raise MemoryError("in finish")
+
+
+@pytest.mark.parametrize("where", ["send", "finish"])
+def test_whatever_a_send_fails_with_the_client_is_cut_off_and_nobody_waits_for_it(
+    where: str,
+    writer: Writer,
+    timers: Timers,
+    ends: tuple[socket.socket, socket.socket],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    outbox = new_outbox(BrokenStream(ends[0], where), writer, timers)
+    told = threading.Event()
+    outbox.append(MESSAGE)
+    outbox.close(1000)  # flushes
+    assert outbox.closed
+    ends[1].settimeout(5)
+    while ends[1].recv(1 << 20):
+        pass
+    detacher = threading.Thread(target=lambda: (outbox.detach(), told.set()))
+    detacher.start()
+    assert told.wait(5)
+    detacher.join(5)
+    assert f"in {where}" in caplog.text
+
+
+def test_when_the_thread_fails_its_clients_are_cut_off_and_the_next_one_is_served(
+    writer: Writer, timers: Timers, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(SocketOutbox):
+        def resume(self) -> None:
+            raise SystemExit("of all things")
+
+    for kind in (Broken, SocketOutbox):
+        near, far = socket.socketpair()
+        with near, far:
+            stream = SocketStream(near)
+            outbox = kind(stream, writer, bound=10**7, stall_timeout=60.0, close_timeout=60.0, timers=timers)
+            for _ in range(20):
+                outbox.append(MESSAGE)
+                outbox.flush()
+            assert outbox.pending > 0
+            outbox.close_with(1000, b"")
+            far.settimeout(5)
+            received = 0
+            while data := far.recv(1 << 20):
+                received += len(data)
+            assert (received == 20 * len(MESSAGE.websocket)) == (kind is SocketOutbox)
+            outbox.detach()
+    assert caplog.text.count("sending has failed") == 1
