@@ -1,4 +1,4 @@
-"""The guardian process: see :mod:`overseer.processes.keeper`.
+"""The guardian process: see :mod:`overseer.processes.guardian`.
 
 It runs in an interpreter of its own that has nothing but this directory and the standard library on its path,
 and imports as little as it can, to stay small. Lines on stdin::

@@ -58,10 +58,10 @@ class Guardian:
         self._stopping = False
         self._wake = -1  # eventfd: there are lines kept, or it is time to stop
         self._pid = 0
-        # The keeper's own: the guardian's pidfd, and what goes to it next, before all that is kept.
+        # The thread's own: the guardian's pidfd, and what goes to it next, before all that is kept.
         self._pidfd = -1
         self._unsent = memoryview(b"")
-        self._keeper: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
         self._restarts = 0
 
     @property
@@ -77,7 +77,7 @@ class Guardian:
     def start(self) -> bool:
         """Start it; False, with a warning in the log, when it cannot be started. Not started twice."""
         assert_none_held("start of the guardian")
-        if self._keeper is not None:
+        if self._thread is not None:
             return True
         try:
             self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -90,20 +90,20 @@ class Guardian:
             return False
         self._stopping = False
         # A daemon: a program that forgets stop() must still be able to end. Its guardian then ends its tasks.
-        self._keeper = threading.Thread(target=self._run, name="guardian", daemon=True)
-        self._keeper.start()
+        self._thread = threading.Thread(target=self._run, name="guardian", daemon=True)
+        self._thread.start()
         return True
 
     def stop(self) -> None:
         """Have it exit and leave everything alone; waits for that. Idempotent."""
-        keeper = self._keeper
-        if keeper is None:
+        thread = self._thread
+        if thread is None:
             return
         with self._lock:
             self._stopping = True
             os.eventfd_write(self._wake, 1)  # it never blocks
-        keeper.join()
-        self._keeper = None
+        thread.join()
+        self._thread = None
         os.close(self._wake)
         self._wake = -1
 
@@ -127,14 +127,14 @@ class Guardian:
                 try:
                     os.write(self._pipe, line)  # short, so all of it or nothing
                     return
-                except OSError:  # full, or it is dead; either is the keeper's to deal with
+                except OSError:  # full, or it is dead; either is the thread's to deal with
                     self._direct = False
                     os.eventfd_write(self._wake, 1)
             self._kept.append(line)
             if len(self._kept) == _KEPT:
                 os.eventfd_write(self._wake, 1)
 
-    # The keeper's thread
+    # The thread
 
     def _run(self) -> None:
         pause = 0.0
