@@ -82,16 +82,18 @@ class Guardian:
         try:
             self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._launch()
-        except OSError as error:
+            self._stopping = False
+            # A daemon: a program that forgets stop() must still be able to end. Its guardian ends its tasks.
+            thread = threading.Thread(target=self._run, name="guardian", daemon=True)
+            thread.start()
+        except (OSError, RuntimeError) as error:
             _log.warning("no guardian, so tasks will outlive a server that is killed outright: %s", error)
+            self._kill()  # one that nobody watches would not hear of all
             if self._wake >= 0:
                 os.close(self._wake)
                 self._wake = -1
             return False
-        self._stopping = False
-        # A daemon: a program that forgets stop() must still be able to end. Its guardian then ends its tasks.
-        self._thread = threading.Thread(target=self._run, name="guardian", daemon=True)
-        self._thread.start()
+        self._thread = thread
         return True
 
     def stop(self) -> None:
@@ -157,7 +159,8 @@ class Guardian:
                         _log.error("cannot start a guardian, trying again in %g s: %s", pause, error)
                 started = time.monotonic()
         except BaseException:
-            _log.exception("the guardian is not watched any more")
+            _log.exception("there is no guardian any more")
+            self._kill()
 
     def _sleep(self, seconds: float) -> bool:
         """True when it is time to stop."""
@@ -189,7 +192,7 @@ class Guardian:
             )
             program.returncode = 0  # reaped here, not behind our back
             registry.add_child(program.pid)
-        except OSError:
+        except BaseException:
             os.close(ours)
             raise
         finally:
@@ -229,12 +232,11 @@ class Guardian:
                 return True
             if kept >= _KEPT:
                 _log.warning("the guardian does not take what it is told")
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             elif self._pidfd not in ready:
                 self._pass_on()
                 poll.modify(self._pipe, select.POLLOUT if self._unsent else 0)
                 continue
-            self._bury()
+            self._kill()
             return False
 
     def _pass_on(self) -> None:
@@ -263,12 +265,16 @@ class Guardian:
             told = os.write(self._pipe, message) == len(message)
         except OSError:
             told = False
-        if not told or not _readable(self._pidfd, _EXIT_S):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        self._bury()
+        if told:
+            _readable(self._pidfd, _EXIT_S)
+        self._kill()
 
-    def _bury(self) -> None:
-        """It is dead or dying: reap it."""
+    def _kill(self) -> None:
+        """See to it that it is dead, if there is one, and reap it."""
+        if self._pidfd < 0:
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         with suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
         with self._lock:

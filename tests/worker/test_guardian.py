@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.worker.support import alive, gone
+from overseer.processes import Guardian
+from tests.worker.support import alive, gone, run
 
 
 class Server:
@@ -183,6 +185,48 @@ def test_one_that_comes_later_knows_any_number_of_runs(servers: list[Server]) ->
     server.guardian = server.tell("guardian 1")["guardian"]
     server.kill()
     assert gone(pid, server.guardian, timeout=10)
+
+
+def test_without_a_thread_to_watch_it_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    guardian = Guardian()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert not guardian.start()
+    assert guardian.pid == 0
+    assert "no guardian, so tasks will outlive" in caplog.text
+    guardian.stop()
+    assert guardian.start()  # now there is one to be had
+    assert alive(guardian.pid)
+    guardian.stop()
+
+
+def test_when_its_thread_fails_it_ends_without_ending_tasks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker, recorder = run("sh", "-c", "echo up; exec sleep 60")
+    recorder.words(1)
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise MemoryError
+
+    guardian = Guardian()
+    monkeypatch.setattr(guardian, "_pass_on", fail)
+    assert guardian.start()
+    assert failed.wait(5)
+    guardian.stop()
+    assert guardian.pid == 0
+    assert "there is no guardian any more" in caplog.text
+    assert worker.state == "running"
+    worker.stop()
+    assert worker.wait(10)
+    assert worker.signal == "SIGTERM"
 
 
 def test_told_to_exit_it_leaves_everything_alone(servers: list[Server]) -> None:
