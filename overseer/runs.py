@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from functools import partial
@@ -40,7 +40,7 @@ from overseer.timers import Timer, Timers
 from overseer.timestamps import now
 from overseer.worker import RunContext, StopPolicy, Worker, run_context
 
-__all__ = ["Launch", "Runs"]
+__all__ = ["Launch", "Runs", "stop_worker"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +52,14 @@ class Launch(Enum):
     QUEUED = 2  # from the queue: it was accepted, so it fails like a run
     RESTART = 3  # by its retry policy: it fails like a run
     RESET = 4  # at a client's request: the request is refused and the task stays errored
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Stray:
+    """A worker that is being ended, without being its task's: the start that made it failed after all."""
+
+    worker: Worker
+    task: Task
 
 
 class Runs:
@@ -80,6 +88,7 @@ class Runs:
         self._rng = rng
         self._pruning: Timer | None = None  # guarded by the hub's lock
         self.closing = False  # set by close_locked; guarded by the hub's lock
+        self._strays: set[_Stray] = set()  # hub's lock
         self._hurried = False  # nobody has the time to wait for what is asked to end; hub's lock
 
     def close_locked(self) -> None:
@@ -87,15 +96,29 @@ class Runs:
         self.closing = True
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
-        """Wait until no id is in use; False when ``timeout`` seconds were not enough."""
+        """Wait until no id is in use and nothing runs; False when ``timeout`` seconds were not enough."""
         with self._lock:
-            return self._freed.wait_for(lambda: self._table.in_use == 0, timeout)
+            return self._freed.wait_for(self._idle_locked, timeout)
 
     def wait_for_the_end(self, timeout: float) -> bool:
-        """Wait until no id is in use, for ``timeout`` seconds or until :meth:`hurry`; whether none is."""
+        """The same, but no longer than until :meth:`hurry`."""
         with self._lock:
-            self._freed.wait_for(lambda: self._table.in_use == 0 or self._hurried, timeout)
-            return self._table.in_use == 0
+            self._freed.wait_for(lambda: self._hurried or self._idle_locked(), timeout)
+            return self._idle_locked()
+
+    def _idle_locked(self) -> bool:
+        return not self._table.in_use and not self._strays
+
+    def workers_locked(self) -> list[Worker]:
+        """Everything that runs; hub's lock held."""
+        running = [task.worker for task in self._table if task.phase is Phase.RUNNING]
+        return [*filter(None, running), *(stray.worker for stray in self._strays)]
+
+    def longest_grace_locked(self) -> float:
+        """The longest ``stop_grace`` of what is in use or runs, in seconds; hub's lock held."""
+        tasks = [task for task in self._table if task.phase.in_use]
+        tasks += [stray.task for stray in self._strays]
+        return max((task.definition.config.stop_grace for task in tasks), default=0.0)
 
     def hurry(self) -> None:
         """End :meth:`wait_for_the_end`."""
@@ -149,12 +172,30 @@ class Runs:
                 _log.exception("action %s: the driver failed to start task %s", task.action, task.id)
                 message = f"the driver failed: {message}"
             callbacks.failed()
+            self._end_strays(task, context.workers)
             self._not_started(task, why, message)
             return message
         if self._started(task, why, worker):
-            worker.stop()
+            stop_worker(worker)
         callbacks.announced(worker.pid)
         return ""
+
+    def _end_strays(self, task: Task, workers: Iterable[Worker]) -> None:
+        """Stop what a driver started before it failed: no task has these workers, so nobody else can."""
+        for worker in workers:
+            if worker.wait(0):  # it never began, or is gone already
+                continue
+            stray = _Stray(worker, task)
+            with self._lock:
+                self._strays.add(stray)
+            stop_worker(worker)
+            self._on_thread(f"stray-{task.id}", partial(self._wait_for_stray, stray))
+
+    def _wait_for_stray(self, stray: _Stray) -> None:
+        stray.worker.wait()
+        with self._lock:
+            self._strays.remove(stray)
+            self.freed_locked()
 
     def _started(self, task: Task, why: Launch, worker: Worker) -> bool:
         """Record and announce a run; returns whether its stop was asked for meanwhile."""
@@ -377,3 +418,13 @@ class Runs:
         except RuntimeError:
             # No more threads to be had; late is better than never.
             run()
+
+
+def stop_worker(worker: Worker, grace: float | None = None) -> str:
+    """Stop a worker, which may be a driver's own; returns "" or, when it failed, what went wrong."""
+    try:
+        worker.stop(grace)
+    except BaseException as error:  # whoever else is to be stopped must be, and whoever waits be told
+        _log.exception("task %s: the driver failed to stop its worker", worker.task_id)
+        return f"the driver failed: {driver_failure(error)}"
+    return ""

@@ -22,7 +22,7 @@ from overseer.metrics import Metrics
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.pool import Outcome, PoolManager
 from overseer.retry import effective_policy
-from overseer.runs import Launch, Runs
+from overseer.runs import Launch, Runs, stop_worker
 from overseer.security.principal import Principal
 from overseer.task import Ending, Phase, Requester, Task
 from overseer.tasktable import TaskTable
@@ -189,13 +189,11 @@ class Scheduler:
         workers: list[Worker] = []
         with Mail() as mail, self._lock:
             self._dequeue_locked(mail, self._pool.drain(), "shutdown")
-            longest = 0.0
             for task in list(self._table):
                 worker, _ = self._stop_locked(mail, task, Ending.STOP, "shutdown")
                 if worker is not None:
                     workers.append(worker)
-                if task.phase.in_use:
-                    longest = max(longest, task.definition.config.stop_grace)
+            longest = self._runs.longest_grace_locked()
         for worker in workers:
             worker.stop()
         if self._runs.wait_for_the_end(longest + _KILL_S):
@@ -212,8 +210,7 @@ class Scheduler:
     def longest_grace(self) -> float:
         """The longest ``stop_grace`` of the tasks there are, in seconds."""
         with self._lock:
-            graces = [task.definition.config.stop_grace for task in self._table if task.phase.in_use]
-        return max(graces, default=0.0)
+            return self._runs.longest_grace_locked()
 
     def redefine(self, definitions: Definitions) -> None:
         """Go over to other definitions; see :meth:`overseer.hub.Hub.redefine`."""
@@ -273,10 +270,9 @@ class Scheduler:
 
     def _kill(self) -> None:
         with self._lock:
-            workers = [task.worker for task in self._table if task.phase is Phase.RUNNING]
+            workers = self._runs.workers_locked()
         for worker in workers:
-            if worker is not None:
-                worker.stop(0.0)
+            stop_worker(worker, 0.0)
 
     def _announce_pool_locked(self, mail: Mail, event: PoolUpdated) -> None:
         """Tell every client of a changed pool: of the global one, as much as concerns its actions."""

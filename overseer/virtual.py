@@ -103,6 +103,8 @@ class VirtualWorker(Worker):
             # A daemon: the program must be able to end while it ignores its stop.
             threading.Thread(target=self._run, name=f"virtual-{self.task_id}", daemon=True).start()
         except RuntimeError as error:
+            self._closed = True
+            self._over.set()
             raise SpawnError(f"cannot start a task: {error}") from error
 
     def stop(self, grace: float | None = None) -> None:

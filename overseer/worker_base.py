@@ -75,6 +75,7 @@ class RunContext:
         run_id: unique, of letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
         max_line: bytes a line may have before it is cut.
         exited: called like ``on_exited``, after it, should that fail: the end must become known.
+        workers: those made within :func:`run_context`, so that none is lost when the driver fails after all.
     """
 
     task_id: str
@@ -82,6 +83,7 @@ class RunContext:
     stop: StopPolicy = StopPolicy()  # noqa: RUF009 (frozen)
     max_line: int = 10 << 20
     exited: Callable[[Worker, int, bool, datetime], None] | None = None
+    workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", self.run_id):
@@ -137,6 +139,8 @@ class Worker(ABC):
         self._exit: _Exit | None = None
         self._complained = False  # about a callback that raised; once is enough
         self._over = threading.Event()  # set when on_exited has returned
+        if run is not None:
+            run.workers.append(self)
 
     def __repr__(self) -> str:
         end = self._exit

@@ -106,10 +106,13 @@ FAULTY_ACTIONS = {
             "start leaves",
             "start on purpose",
             "start nothing",
-            "start too much",
             "service",
             "service leaves",
         )
+    },
+    **{
+        where: {"type": "acme-broken", "config": {"where": where, "script": "exec sleep 60"}}
+        for where in ("start too much", "start and forget")
     },
     "queued start leaves": {
         "type": "acme-broken",

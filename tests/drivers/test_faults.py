@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from typing import Any
 
 import pytest
 
-from tests.harness import Daemon, WsClient
+from tests.harness import Daemon, WsClient, wait_for_exit
 
 
 @pytest.fixture(autouse=True)
@@ -65,13 +66,22 @@ def test_a_validate_or_start_that_fails_refuses_the_start(
     assert output["data"].startswith(f"refused: {message}")
 
 
-def test_a_start_that_fails_with_its_worker_started_leaves_no_thread_waiting(
+def test_a_start_that_fails_with_its_worker_started_ends_the_process(faulty: WsClient) -> None:
+    error = faulty.request("start", action="start too much", task_id="half")
+    found = re.search(r"after the worker was started as (\d+)", error["message"])
+    assert found
+    assert "half" not in [task["task_id"] for task in faulty.request("list")["tasks"]]
+    assert wait_for_exit(int(found[1]), 10.0)
+    assert not faulty.settle()
+
+
+def test_a_start_that_returns_no_worker_ends_the_one_it_started(
     faulty: WsClient, faulty_daemon: Daemon
 ) -> None:
-    error = faulty.request("start", action="start too much", task_id="half")
-    assert "after the worker was started" in error["message"]
-    assert "half" not in [task["task_id"] for task in faulty.request("list")["tasks"]]
-    assert not faulty.settle()
+    error = faulty.request("start", action="start and forget", task_id="half")
+    assert "start() returned None" in error["message"]
+    line = faulty_daemon.wait_stderr("task half: forgets ")
+    assert wait_for_exit(int(line.rpartition(" ")[2]), 10.0)
 
 
 def test_a_start_from_the_queue_that_leaves_fails_like_a_run(faulty: WsClient) -> None:

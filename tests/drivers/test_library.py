@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sqlite3
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -206,6 +207,37 @@ def test_a_worker_whose_start_failed_after_all_ends_unheard(tmp_path: Path) -> N
             hub.submit("half", "one")
         assert handler.worker.wait(10)
         assert hub.tasks() == []
+    finally:
+        hub.shutdown()
+        hub.close()
+
+
+class Obstinate(Half):
+    """Starts a worker that takes its time to end, then fails."""
+
+    def start(self, task_id: str, params: object, callbacks: overseer.WorkerCallbacks) -> overseer.Worker:
+        ready = threading.Event()
+        script = 'trap "sleep 0.3; exit 7" TERM; echo; while :; do sleep 0.05; done'
+        self.worker = overseer.start_worker(
+            overseer.WorkerConfig(task_id, "sh", ["-c", script]),
+            replace(callbacks, on_output=lambda batch: ready.set()),
+        )
+        assert ready.wait(10)
+        raise RuntimeError("after all")
+
+
+def test_a_shutdown_waits_for_the_worker_of_a_start_that_failed(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("actions: {half: {type: half, stop_grace: 10}}")
+    handler = Obstinate()
+    hub = overseer.Hub(overseer.load_config(path), {"half": handler})
+    try:
+        with pytest.raises(overseer.SubmitError, match="after all"):
+            hub.submit("half", "one")
+        assert not handler.worker.wait(0)
+        assert hub.shutdown()
+        assert handler.worker.wait(0)
+        assert handler.worker.exit_code == 7  # in its own time
     finally:
         hub.shutdown()
         hub.close()

@@ -40,8 +40,10 @@ class BrokenHandler(overseer.ServiceHandler):
         config = overseer.WorkerConfig(task_id, "sh", ["-c", self._script])
         worker = overseer.start_worker(config, callbacks)
         if self._where == "start too much":
-            worker.stop()
-            raise RuntimeError("after the worker was started")
+            raise RuntimeError(f"after the worker was started as {worker.pid}")
+        if self._where == "start and forget":
+            callbacks.log_event(f"forgets {worker.pid}")
+            return None
         return worker
 
     def run_service(self, stop, submitter):
