@@ -8,6 +8,7 @@ output never needs it.
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from overseer.actions import ActionHandler, describe_action
 from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
 from overseer.definitions import Current, Definitions
+from overseer.dormant import Dormant
 from overseer.errors import RequestError, SubmitError
 from overseer.eventlog import EventLog
 from overseer.figures import ClientFigures, Figures
@@ -41,6 +43,7 @@ from overseer.runs import Runs
 from overseer.scheduler import Scheduler
 from overseer.security.principal import ANYONE, Principal
 from overseer.services import Services
+from overseer.state import State
 from overseer.task import Phase, Requester, Task
 from overseer.tasktable import TaskTable
 from overseer.timers import Timers
@@ -67,55 +70,44 @@ class Hub:
         log: EventLog | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self._current = Current(Definitions(config, handlers))
-        self._log = log or EventLog()
+        definitions = Definitions(config, handlers)
         self._lock = lock(Rank.HUB, "hub")
-        self._timers = Timers()
-        self._clients = Clients()
-        self._metrics = Metrics(handlers)
-        self._pool = PoolManager(config.task_pool, self.definitions.pools)
-        self._table = TaskTable(config.history)
-        self._runs = Runs(
-            self._current,
-            self._lock,
-            self._table,
-            self._pool,
-            self._clients,
-            self._metrics,
-            self._timers,
-            rng or random.Random(),
+        self._state = State(
+            current=Current(definitions),
+            lock=self._lock,
+            freed=threading.Condition(self._lock),
+            table=TaskTable(config.history),
+            pool=PoolManager(config.task_pool, definitions.pools),
+            clients=Clients(),
+            metrics=Metrics(handlers),
+            timers=Timers(),
+            log=log or EventLog(),
+            rng=rng or random.Random(),
         )
-        self._scheduler = Scheduler(
-            self._current,
-            self._lock,
-            self._table,
-            self._pool,
-            self._runs,
-            self._clients,
-            self._metrics,
-            self._timers,
-            self._log,
-        )
+        dormant = Dormant(self._state)
+        self._runs = Runs(self._state, dormant)
+        self._scheduler = Scheduler(self._state, self._runs, dormant)
         self._services = Services(self)
 
     def __repr__(self) -> str:
-        return f"<Hub {len(self._table)} tasks, {self._table.in_use} in use, {len(self._clients)} clients>"
+        table, clients = self._state.table, self._state.clients
+        return f"<Hub {len(table)} tasks, {table.in_use} in use, {len(clients)} clients>"
 
     # Clients
 
     def connect(self, client: Client) -> None:
         """A client is there: it hears what is broadcast from now on."""
-        self._clients.add(client)
+        self._state.clients.add(client)
 
     def disconnect(self, client: Client) -> None:
         """A client is gone; its tasks go on."""
-        self._clients.remove(client)
+        self._state.clients.remove(client)
         with self._lock:
             # At a shutdown, who holds up the end is closed with that code however short its stall.
             if client.outbox.close_code == TRY_AGAIN_LATER and not self._runs.closing:
-                self._metrics.count("stalled_clients", "")
+                self._state.metrics.count("stalled_clients", "")
             for task_id in client.task_ids:
-                self._table.unsubscribe(task_id, client)
+                self._state.table.unsubscribe(task_id, client)
             client.task_ids.clear()
 
     def subscribe(
@@ -127,9 +119,9 @@ class Hub:
             RequestError: too many subscriptions to unknown tasks.
         """
         with Mail() as mail, self._lock:
-            task = self._table.get(task_id)
+            task = self._state.table.get(task_id)
             if task is None or not client.principal.sees(task.action):
-                self._table.subscribe_unknown(task_id, client, on_lag)
+                self._state.table.subscribe_unknown(task_id, client, on_lag)
                 mail.send(client, Subscribed(id=request_id, task_id=task_id))
                 return
             client.task_ids.add(task_id)
@@ -154,7 +146,7 @@ class Hub:
     def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
         """Nothing of the task follows ``unsubscribed``."""
         with Mail() as mail, self._lock:
-            self._table.unsubscribe(task_id, client)
+            self._state.table.unsubscribe(task_id, client)
             client.task_ids.discard(task_id)
             mail.send(client, Unsubscribed(id=request_id, task_id=task_id))
 
@@ -165,7 +157,7 @@ class Hub:
             RequestError: there is no such task.
         """
         with Mail() as mail, self._lock:
-            task = self._table.find(task_id, client.principal)
+            task = self._state.table.find(task_id, client.principal)
             with task.lock:
                 task.stream.replay_locked(mail, client, moment=since, seq=since_seq)
 
@@ -205,7 +197,7 @@ class Hub:
 
     def _checked(self, task_id: str, params: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
         """A driver's task is held to what holds for a client's; else no client could be told of it."""
-        limits = self._current.value.config.limits.message_limits()
+        limits = self._state.current.value.config.limits.message_limits()
         given = dict(params or {})
         try:
             for name in given:
@@ -247,7 +239,7 @@ class Hub:
         self, since: datetime | None, principal: Principal, show: Callable[[Task], _Shown]
     ) -> list[_Shown]:
         with self._lock:
-            tasks = [task for task in self._table if principal.sees(task.action)]
+            tasks = [task for task in self._state.table if principal.sees(task.action)]
         shown = []
         for task in tasks:
             with task.lock:
@@ -308,16 +300,16 @@ class Hub:
 
     def metrics(self, principal: Principal = ANYONE) -> GlobalMetrics:
         """All counters since start-up."""
-        return self._metrics.snapshot(principal.scope)
+        return self._state.metrics.snapshot(principal.scope)
 
     def action_metrics(self, action: str, principal: Principal = ANYONE) -> ActionMetrics | None:
         """One action's counters; None when there is no such action."""
-        return self._metrics.action_snapshot(action) if principal.sees(action) else None
+        return self._state.metrics.action_snapshot(action) if principal.sees(action) else None
 
     def task_metrics(self, task_id: str, principal: Principal = ANYONE) -> TaskMetrics | None:
         """One task's counters; None when there is no such task."""
         with self._lock:
-            task = self._table.get(task_id)
+            task = self._state.table.get(task_id)
         if task is None or not principal.sees(task.action):
             return None
         with task.lock:
@@ -325,15 +317,15 @@ class Hub:
 
     def figures(self) -> Figures:
         """Everything that can be counted or measured, of all actions that there are or were."""
-        counters = self._metrics.counters()
-        waits, runs = self._metrics.histograms()
+        counters = self._state.metrics.counters()
+        waits, runs = self._state.metrics.histograms()
         with self._lock:
-            actions = self._current.value.handlers
+            actions = self._state.current.value.handlers
             tasks: dict[str, Counter[str]] = {action: Counter() for action in actions}
-            for task in self._table:
+            for task in self._state.table:
                 tasks.setdefault(task.action, Counter())[task.phase.name] += 1
-            pool, pools = self._pool.counts()
-        outboxes = [client.outbox for client in self._clients]
+            pool, pools = self._state.pool.counts()
+        outboxes = [client.outbox for client in self._state.clients]
         lags = [outbox.lag for outbox in outboxes]
         return Figures(
             counters={action: each for action, each in counters.items() if action},
@@ -356,13 +348,13 @@ class Hub:
 
     def start_services(self) -> None:
         """Start the thread of each handler that is a service, and the timers'."""
-        self._timers.start()
+        self._state.timers.start()
         self._services.update(self.definitions.handlers)
 
     @property
     def definitions(self) -> Definitions:
         """What it runs by now."""
-        return self._current.value
+        return self._state.current.value
 
     def redefine(self, definitions: Definitions) -> None:
         """Go over to other definitions without stopping a task; one call at a time.
@@ -406,4 +398,4 @@ class Hub:
 
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the timers' thread."""
-        self._timers.close()
+        self._state.timers.close()

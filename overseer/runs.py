@@ -14,7 +14,6 @@ freed slot let in are launched, each on a thread of its own, since a driver's ``
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 import uuid
@@ -26,17 +25,14 @@ from functools import partial
 
 from overseer.actions import driver_failure
 from overseer.callbacks import Callbacks
-from overseer.clients import Client, Clients, Mail
-from overseer.definitions import Current
+from overseer.clients import Mail
+from overseer.dormant import Dormant
 from overseer.errors import OverseerError
 from overseer.locks import assert_none_held
-from overseer.messages import Dequeued, Error, Errored, Event, Exited, Queued, Restarting, Started
-from overseer.metrics import Metrics
-from overseer.pool import PoolManager
+from overseer.messages import Dequeued, Error, Errored, Event, Exited, Restarting, Started
 from overseer.retry import End, GiveUp, History, Restart, decide
+from overseer.state import State
 from overseer.task import Ending, Phase, Requester, Task
-from overseer.tasktable import TaskTable
-from overseer.timers import Timer, Timers
 from overseer.timestamps import now
 from overseer.worker import RunContext, StopPolicy, Worker, run_context
 
@@ -63,30 +59,11 @@ class _Stray:
 
 
 class Runs:
-    """Starts and ends runs on behalf of a hub, whose lock, table and pools it shares."""
+    """Starts and ends runs on behalf of a hub."""
 
-    def __init__(
-        self,
-        current: Current,
-        lock: threading.Lock,
-        table: TaskTable,
-        pool: PoolManager,
-        clients: Clients,
-        metrics: Metrics,
-        timers: Timers,
-        rng: random.Random,
-    ) -> None:
-        self._current = current
-        self._lock = lock  # the hub's
-        # Notified when an id falls free, so that shutdown can wait for the last one.
-        self._freed = threading.Condition(lock)
-        self._table = table
-        self._pool = pool
-        self._clients = clients
-        self._metrics = metrics
-        self._timers = timers
-        self._rng = rng
-        self._pruning: Timer | None = None  # guarded by the hub's lock
+    def __init__(self, state: State, dormant: Dormant) -> None:
+        self._state = state
+        self._dormant = dormant
         self.closing = False  # set by close_locked; guarded by the hub's lock
         self._strays: set[_Stray] = set()  # hub's lock
         self._hurried = False  # nobody has the time to wait for what is asked to end; hub's lock
@@ -97,34 +74,34 @@ class Runs:
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until no id is in use and nothing runs; False when ``timeout`` seconds were not enough."""
-        with self._lock:
-            return self._freed.wait_for(self._idle_locked, timeout)
+        with self._state.lock:
+            return self._state.freed.wait_for(self._idle_locked, timeout)
 
     def wait_for_the_end(self, timeout: float) -> bool:
         """The same, but no longer than until :meth:`hurry`."""
-        with self._lock:
-            self._freed.wait_for(lambda: self._hurried or self._idle_locked(), timeout)
+        with self._state.lock:
+            self._state.freed.wait_for(lambda: self._hurried or self._idle_locked(), timeout)
             return self._idle_locked()
 
     def _idle_locked(self) -> bool:
-        return not self._table.in_use and not self._strays
+        return not self._state.table.in_use and not self._strays
 
     def workers_locked(self) -> list[Worker]:
         """Everything that runs; hub's lock held."""
-        running = [task.worker for task in self._table if task.phase is Phase.RUNNING]
+        running = [task.worker for task in self._state.table if task.phase is Phase.RUNNING]
         return [*filter(None, running), *(stray.worker for stray in self._strays)]
 
     def longest_grace_locked(self) -> float:
         """The longest ``stop_grace`` of what is in use or runs, in seconds; hub's lock held."""
-        tasks = [task for task in self._table if task.phase.in_use]
+        tasks = [task for task in self._state.table if task.phase.in_use]
         tasks += [stray.task for stray in self._strays]
         return max((task.definition.config.stop_grace for task in tasks), default=0.0)
 
     def hurry(self) -> None:
         """End :meth:`wait_for_the_end`."""
-        with self._lock:
+        with self._state.lock:
             self._hurried = True
-            self._freed.notify_all()
+            self._state.freed.notify_all()
 
     def begin_locked(self, task: Task) -> int:
         """The task, now STARTING, is about to start a run; returns the run's number. Hub's lock held."""
@@ -139,13 +116,13 @@ class Runs:
 
     def admit_locked(self, task_ids: Iterable[str]) -> list[Task]:
         """Tasks leave the queue for slots that are theirs already; :meth:`launch_later` must follow."""
-        tasks = [self._table.find(task_id) for task_id in task_ids]
+        tasks = [self._state.table.find(task_id) for task_id in task_ids]
         for task in tasks:
             with task.lock:
                 task.move_locked(Phase.STARTING)
             self.begin_locked(task)
-            self._metrics.count("dequeued", task.action)
-            self._metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
+            self._state.metrics.count("dequeued", task.action)
+            self._state.metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
         return tasks
 
     def launch(self, task: Task, why: Launch) -> str:
@@ -157,7 +134,7 @@ class Runs:
             task.id,
             uuid.uuid4().hex,
             StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
-            self._current.value.config.limits.max_line,
+            self._state.current.value.config.limits.max_line,
             callbacks.on_exited,
         )
         try:
@@ -186,22 +163,22 @@ class Runs:
             if worker.wait(0):  # it never began, or is gone already
                 continue
             stray = _Stray(worker, task)
-            with self._lock:
+            with self._state.lock:
                 self._strays.add(stray)
             stop_worker(worker)
             self._on_thread(f"stray-{task.id}", partial(self._wait_for_stray, stray))
 
     def _wait_for_stray(self, stray: _Stray) -> None:
         stray.worker.wait()
-        with self._lock:
+        with self._state.lock:
             self._strays.remove(stray)
-            self.freed_locked()
+            self._state.freed.notify_all()
 
     def _started(self, task: Task, why: Launch, worker: Worker) -> bool:
         """Record and announce a run; returns whether its stop was asked for meanwhile."""
-        with Mail() as mail, self._lock, task.lock:
+        with Mail() as mail, self._state.lock, task.lock:
             if task.last_started_at is None:
-                self._metrics.count("tasks_started", task.action)
+                self._state.metrics.count("tasks_started", task.action)
             if why is Launch.RESTART:
                 task.restart_count += 1
             before = task.begin_run_locked(worker)
@@ -214,14 +191,15 @@ class Runs:
 
     def _not_started(self, task: Task, why: Launch, message: str) -> None:
         """A run could not be started: take the task back, or treat it as a run that failed at once."""
-        with Mail() as mail, self._lock:
+        with Mail() as mail, self._state.lock:
             if why is Launch.FIRST:
-                self._table.forget(task.id)
+                self._state.table.forget(task.id)
                 starter = task.requester.client
                 if starter is not None and task.requester.newly_subscribed:  # by a start that is refused
-                    self._table.unsubscribe(task.id, starter)
+                    self._state.table.unsubscribe(task.id, starter)
                     starter.task_ids.discard(task.id)
-                admitted = self.admit_locked(self._release_locked(task))
+                self._state.freed.notify_all()
+                admitted = self.admit_locked(self._state.pool.release(task.id))
             else:
                 with task.lock:
                     task.error_message = message
@@ -238,14 +216,14 @@ class Runs:
 
     def exited(self, task: Task, run: int, exit_code: int, intentional: bool, at: datetime) -> None:
         """A run's worker is gone, with all its output delivered."""
-        with Mail() as mail, self._lock:
+        with Mail() as mail, self._state.lock:
             with task.lock:
                 worker = task.worker
                 if run != task.runs or task.phase is not Phase.RUNNING or worker is None:
                     return  # a driver that reports an exit twice
                 ran_for = task.end_run_locked(exit_code, at)
-                self._metrics.count("tasks_completed", task.action)
-                self._metrics.observe_run(task.action, ran_for)
+                self._state.metrics.count("tasks_completed", task.action)
+                self._state.metrics.observe_run(task.action, ran_for)
                 event = Exited(
                     task_id=task.id,
                     pid=worker.pid,
@@ -279,11 +257,11 @@ class Runs:
             now_s=time.monotonic(),
             exit_code=exit_code,
             ran_for_s=ran_for,
-            rng=self._rng,
+            rng=self._state.rng,
         )
         if isinstance(decision, Restart):
             task.move_locked(Phase.WAITING)
-            self._metrics.count("tasks_restarted", task.action)
+            self._state.metrics.count("tasks_restarted", task.action)
             self._schedule_restart_locked(task, decision.delay_ns / 1e9)
             events = [replace(exited, will_restart=True)] if exited is not None else []
             return [
@@ -300,7 +278,7 @@ class Runs:
             task.move_locked(Phase.ENDED)
             return events
         task.move_locked(Phase.ERRORED)
-        self._metrics.count("tasks_errored", task.action)
+        self._state.metrics.count("tasks_errored", task.action)
         count = decision.exit_count if isinstance(decision, GiveUp) else task.history.total
         if not task.error_message:
             task.error_message = f"gave up after {count} exits, the last with exit code {exit_code}"
@@ -312,68 +290,34 @@ class Runs:
         The hub's lock is held, the task's is not.
         """
         admitted: tuple[str, ...] = ()
+        position = 0
         if task.phase is Phase.QUEUED:
             at = now()
-            requeued = self._pool.requeue(task.id, at)
-            admitted = requeued.admitted
+            requeued = self._state.pool.requeue(task.id, at)
+            admitted, position = requeued.admitted, requeued.position
             task.enter_queue(at)
-            self._metrics.count("enqueued", task.action)
-            events = [
-                *events,
-                Queued(id="", task_id=task.id, action=task.action, position=requeued.position, ts=at),
-            ]
         elif not task.phase.in_use:
-            self._table.finish(task)
-            self.prune_locked()
-            admitted = self._release_locked(task)
+            self._dormant.finish_locked(task)
+            admitted = self._state.pool.release(task.id)
         with task.lock:
             for event in events:
-                if isinstance(event, Queued | Dequeued):
-                    self.broadcast_locked(mail, task, event)
+                if isinstance(event, Dequeued):
+                    self._dormant.broadcast_locked(mail, task, event)
                 else:
                     task.stream.publish_locked(mail, event)
+        if position:
+            self._dormant.enqueued_locked(mail, task, position, at)
         return self.admit_locked(admitted)
-
-    def _release_locked(self, task: Task) -> tuple[str, ...]:
-        self.freed_locked()
-        return self._pool.release(task.id)
-
-    def prune_locked(self) -> None:
-        """Forget what is to be forgotten, now and again when the next finished task grows too old."""
-        wait = self._table.prune()
-        if wait is not None and (self._pruning is None or not self._pruning.pending):
-            self._pruning = self._timers.schedule(wait, self._prune)
-
-    def _prune(self) -> None:
-        with self._lock:
-            self.prune_locked()
-
-    def freed_locked(self) -> None:
-        """An id may have fallen free: whoever waits for the last one looks again. Hub's lock held."""
-        self._freed.notify_all()
-
-    def broadcast_locked(
-        self, mail: Mail, task: Task, event: Queued | Dequeued, *, besides: Client | None = None
-    ) -> None:
-        """Tell every client that may know, ``besides`` one that gets its own, and the event log.
-
-        Both locks are held.
-        """
-        mail.log(task.log, event)
-        told = [
-            client for client in self._clients if client is not besides and client.principal.sees(task.action)
-        ]
-        mail.send_all(told, event)
 
     def _schedule_restart_locked(self, task: Task, delay: float) -> None:
         run = task.runs
-        task.timer = self._timers.schedule(
+        task.timer = self._state.timers.schedule(
             delay, lambda: self._on_thread(f"restart-{task.id}", lambda: self._restart(task, run))
         )
 
     def _restart(self, task: Task, run: int) -> None:
         """The delay is over."""
-        with self._lock:
+        with self._state.lock:
             if self.closing or task.phase is not Phase.WAITING or task.runs != run:
                 return
             with task.lock:
@@ -401,8 +345,8 @@ class Runs:
         with task.lock:
             task.move_locked(Phase.STARTING)
             task.history = History()
-        self._pool.admit_over(task.id, task.action)
-        self._table.take(task)
+        self._state.pool.admit_over(task.id, task.action)
+        self._state.table.take(task)
         self.begin_locked(task)
 
     def _on_thread(self, name: str, call: Callable[[], object]) -> None:

@@ -7,26 +7,23 @@ together, and acts after it: launching, stopping workers, flushing sockets.
 from __future__ import annotations
 
 import logging
-import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from overseer.actions import describe_action, driver_failure
-from overseer.clients import Clients, Mail
-from overseer.definitions import Current, Definition, Definitions
+from overseer.clients import Mail
+from overseer.definitions import Definition, Definitions
+from overseer.dormant import Dormant
 from overseer.errors import OverseerError, RequestError
-from overseer.eventlog import EventLog
-from overseer.messages import Dequeued, PoolInfo, PoolUpdated, Queued, RetryPolicy
-from overseer.metrics import Metrics
+from overseer.messages import PoolInfo, PoolUpdated, RetryPolicy
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.pool import Outcome, PoolManager
+from overseer.pool import Outcome
 from overseer.retry import effective_policy
 from overseer.runs import Launch, Runs, stop_worker
 from overseer.security.principal import Principal
+from overseer.state import State
 from overseer.task import Ending, Phase, Requester, Task
-from overseer.tasktable import TaskTable
-from overseer.timers import Timer, Timers
 from overseer.timestamps import now
 from overseer.worker import Worker
 
@@ -40,30 +37,12 @@ _LAST_S = 0.75
 
 
 class Scheduler:
-    """Admits, queues, stops and resets tasks; shares the hub's lock, table and pools."""
+    """Admits, queues, stops and resets tasks on behalf of a hub."""
 
-    def __init__(
-        self,
-        current: Current,
-        lock: threading.Lock,
-        table: TaskTable,
-        pool: PoolManager,
-        runs: Runs,
-        clients: Clients,
-        metrics: Metrics,
-        timers: Timers,
-        log: EventLog,
-    ) -> None:
-        self._current = current
-        self._lock = lock  # the hub's
-        self._table = table
-        self._pool = pool
+    def __init__(self, state: State, runs: Runs, dormant: Dormant) -> None:
+        self._state = state
         self._runs = runs
-        self._clients = clients
-        self._metrics = metrics
-        self._timers = timers
-        self._log = log
-        self._expiry: Timer | None = None  # for the queued item that grows too old next; hub's lock
+        self._dormant = dormant
 
     def start(
         self,
@@ -77,7 +56,7 @@ class Scheduler:
     ) -> str:
         """See :meth:`overseer.hub.Hub.start`."""
         while True:
-            definitions = self._current.value
+            definitions = self._state.current.value
             definition = self._checked(definitions, action, params, requester.principal)
             task = Task(
                 task_id or str(uuid.uuid4()),
@@ -86,13 +65,13 @@ class Scheduler:
                 params,
                 effective_policy(retry_policy, definitions.config.retry_for(action)),
                 self._dedupe(definitions, definition, params),
-                self._metrics,
-                self._log,
+                self._state.metrics,
+                self._state.log,
                 requester,
                 retry_policy,
             )
-            with Mail() as mail, self._lock:
-                if self._current.value is definitions:  # else it was reloaded meanwhile: once more
+            with Mail() as mail, self._state.lock:
+                if self._state.current.value is definitions:  # else it was reloaded meanwhile: once more
                     outcome = self._admit_locked(mail, task, force, on_lag)
                     break
         if outcome is Outcome.RUNNING:
@@ -103,8 +82,8 @@ class Scheduler:
 
     def stop(self, task_id: str, principal: Principal) -> None:
         """See :meth:`overseer.hub.Hub.stop`."""
-        with Mail() as mail, self._lock:
-            task = self._table.find(task_id, principal)
+        with Mail() as mail, self._state.lock:
+            task = self._state.table.find(task_id, principal)
             worker, admitted = self._stop_locked(mail, task, Ending.STOP, "stopped")
         if worker is not None:
             worker.stop()
@@ -113,20 +92,20 @@ class Scheduler:
     def reset(self, task_id: str, requester: Requester) -> None:
         """See :meth:`overseer.hub.Hub.reset`."""
         while True:
-            with self._lock:
+            with self._state.lock:
                 task = self._errored_locked(task_id, requester.principal)
-                definitions = self._current.value
+                definitions = self._state.current.value
             # An action that was reloaded since is taken as it is now: who resets a task has mended it.
             fresh: Definition | None = None
             if definitions.handlers.get(task.action) is not task.definition.handler:
                 fresh = self._checked(definitions, task.action, task.params, requester.principal)
                 dedupe = self._dedupe(definitions, fresh, task.params)
-            with self._lock:
-                if self._current.value is not definitions:
+            with self._state.lock:
+                if self._state.current.value is not definitions:
                     continue
                 if self._errored_locked(task_id, requester.principal) is not task:
                     continue
-                self._table.refuse_taken(task.id, task.dedupe if fresh is None else dedupe)
+                self._state.table.refuse_taken(task.id, task.dedupe if fresh is None else dedupe)
                 if fresh is not None:
                     task.definition, task.dedupe = fresh, dedupe
                     policy = definitions.config.retry_for(task.action)
@@ -140,9 +119,9 @@ class Scheduler:
 
     def pool_info(self, action: str, principal: Principal) -> PoolInfo:
         """See :meth:`overseer.hub.Hub.pool_info`."""
-        with self._lock:
+        with self._state.lock:
             self._refuse_unknown_locked(action, principal)
-            return self._pool.info(action, principal.scope)
+            return self._state.pool.info(action, principal.scope)
 
     def set_pool(
         self,
@@ -154,19 +133,19 @@ class Scheduler:
     ) -> PoolInfo:
         """See :meth:`overseer.hub.Hub.set_pool`."""
         stops: list[tuple[Worker, float]] = []
-        with Mail() as mail, self._lock:
+        with Mail() as mail, self._state.lock:
             self._refuse_unknown_locked(action, principal)
-            resized = self._pool.resize(action, limit, queue_size, excess)
+            resized = self._state.pool.resize(action, limit, queue_size, excess)
             admitted = self._runs.admit_locked(resized.admitted)
             for trim in resized.trimmed:
-                task = self._table.find(trim.task_id)
+                task = self._state.table.find(trim.task_id)
                 ending = Ending.REQUEUE if trim.requeue else Ending.STOP
                 worker, let_in = self._stop_locked(mail, task, ending, "stopped")
                 admitted += let_in
                 if worker is not None:
                     stops.append((worker, trim.grace))
-            self._watch_queues_locked()
-            info = self._pool.info(action)
+            self._dormant.watch_queues_locked()
+            info = self._state.pool.info(action)
             self._announce_pool_locked(mail, PoolUpdated(action=action, pool=info))
         for worker, grace in stops:
             worker.stop(grace)
@@ -175,10 +154,10 @@ class Scheduler:
 
     def purge(self, action: str, principal: Principal) -> int:
         """See :meth:`overseer.hub.Hub.purge`."""
-        with Mail() as mail, self._lock:
+        with Mail() as mail, self._state.lock:
             self._refuse_unknown_locked(action, principal)
-            purged = self._pool.purge(action)
-            self._dequeue_locked(mail, purged, "purged")
+            purged = self._state.pool.purge(action)
+            self._dormant.dequeued_locked(mail, purged, "purged")
         return len(purged)
 
     def shutdown(self) -> bool:
@@ -187,9 +166,9 @@ class Scheduler:
         :meth:`Runs.close_locked` came before.
         """
         workers: list[Worker] = []
-        with Mail() as mail, self._lock:
-            self._dequeue_locked(mail, self._pool.drain(), "shutdown")
-            for task in list(self._table):
+        with Mail() as mail, self._state.lock:
+            self._dormant.dequeued_locked(mail, self._state.pool.drain(), "shutdown")
+            for task in list(self._state.table):
                 worker, _ = self._stop_locked(mail, task, Ending.STOP, "shutdown")
                 if worker is not None:
                     workers.append(worker)
@@ -201,7 +180,7 @@ class Scheduler:
         # By now only those are left whose last output waits for a client that does not read, and those that
         # nobody wants to wait for any more.
         self._kill()
-        for client in self._clients:
+        for client in self._state.clients:
             if client.outbox.full:
                 client.outbox.close(TRY_AGAIN_LATER, "not read from while the server shuts down", drop=True)
         return self._runs.wait_until_idle(_LAST_S)
@@ -209,23 +188,24 @@ class Scheduler:
     @property
     def longest_grace(self) -> float:
         """The longest ``stop_grace`` of the tasks there are, in seconds."""
-        with self._lock:
+        with self._state.lock:
             return self._runs.longest_grace_locked()
 
     def redefine(self, definitions: Definitions) -> None:
         """Go over to other definitions; see :meth:`overseer.hub.Hub.redefine`."""
         config = definitions.config
-        with Mail() as mail, self._lock:
+        with Mail() as mail, self._state.lock:
             self._refuse_closing_locked()
-            self._metrics.know(definitions.handlers)
-            changed = self._pool.reconfigure(config.task_pool, definitions.pools)
-            self._current.value = definitions
-            self._table.history = config.history
-            self._runs.prune_locked()
+            self._state.metrics.know(definitions.handlers)
+            changed = self._state.pool.reconfigure(config.task_pool, definitions.pools)
+            self._state.current.value = definitions
+            self._state.table.history = config.history
+            self._dormant.prune_locked()
             admitted = self._runs.admit_locked(changed.admitted)
-            self._watch_queues_locked()
+            self._dormant.watch_queues_locked()
             for action in changed.changed:
-                self._announce_pool_locked(mail, PoolUpdated(action=action, pool=self._pool.info(action)))
+                pool = self._state.pool.info(action)
+                self._announce_pool_locked(mail, PoolUpdated(action=action, pool=pool))
         self._runs.launch_later(admitted)
 
     def _errored_locked(self, task_id: str, principal: Principal) -> Task:
@@ -234,7 +214,7 @@ class Scheduler:
         Raises:
             RequestError: it cannot.
         """
-        task = self._table.find(task_id, principal)
+        task = self._state.table.find(task_id, principal)
         self._refuse_closing_locked()
         if task.phase is not Phase.ERRORED:
             raise RequestError("task is not errored")
@@ -269,7 +249,7 @@ class Scheduler:
         self._runs.hurry()
 
     def _kill(self) -> None:
-        with self._lock:
+        with self._state.lock:
             workers = self._runs.workers_locked()
         for worker in workers:
             stop_worker(worker, 0.0)
@@ -277,18 +257,18 @@ class Scheduler:
     def _announce_pool_locked(self, mail: Mail, event: PoolUpdated) -> None:
         """Tell every client of a changed pool: of the global one, as much as concerns its actions."""
         limited = []
-        for client in self._clients:
+        for client in self._state.clients:
             if client.principal.scope is None or (event.action and client.principal.sees(event.action)):
                 mail.send(client, event)
             elif not event.action:
                 limited.append(client)
         for client in limited:
-            mail.send(client, replace(event, pool=self._pool.info("", client.principal.scope)))
+            mail.send(client, replace(event, pool=self._state.pool.info("", client.principal.scope)))
 
     def _refuse_unknown_locked(self, action: str, principal: Principal) -> None:
         # Under the lock, so that no reload takes the action away before its pool was asked.
         if action:
-            self._current.value.of(action, principal)
+            self._state.current.value.of(action, principal)
 
     def _refuse_closing_locked(self) -> None:
         if self._runs.closing:
@@ -312,13 +292,13 @@ class Scheduler:
             RequestError: it is refused; nothing has changed.
         """
         self._refuse_closing_locked()
-        self._table.refuse_taken(task.id, task.dedupe, task.requester.principal)
+        self._state.table.refuse_taken(task.id, task.dedupe, task.requester.principal)
         at = now()
-        admission = self._pool.acquire(task.id, task.action, force, at, task.requester.principal.scope)
+        admission = self._state.pool.acquire(task.id, task.action, force, at, task.requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             raise RequestError(admission.reason)
-        self._dequeue_locked(mail, admission.displaced, "displaced")
-        self._table.add(task)
+        self._dormant.dequeued_locked(mail, admission.displaced, "displaced")
+        self._state.table.add(task)
         requester = task.requester
         if requester.client is not None:
             if task.id not in requester.client.task_ids:
@@ -331,13 +311,7 @@ class Scheduler:
             return admission.outcome
         task.phase = Phase.QUEUED
         task.enter_queue(at)
-        self._metrics.count("enqueued", task.action)
-        queued = Queued(id="", task_id=task.id, action=task.action, position=admission.position, ts=at)
-        with task.lock:
-            if requester.client is not None:
-                mail.send(requester.client, replace(queued, id=requester.request_id))
-            self._runs.broadcast_locked(mail, task, queued, besides=requester.client)
-        self._watch_queues_locked()
+        self._dormant.enqueued_locked(mail, task, admission.position, at)
         return admission.outcome
 
     def _stop_locked(
@@ -346,8 +320,8 @@ class Scheduler:
         """End a task as its phase allows; returns the worker to stop after the lock, and who was let in."""
         if task.phase is Phase.QUEUED:
             if ending is Ending.STOP:
-                self._pool.cancel(task.id)
-                self._dequeue_locked(mail, (task.id,), reason)
+                self._state.pool.cancel(task.id)
+                self._dormant.dequeued_locked(mail, (task.id,), reason)
             return None, []
         if task.phase is Phase.WAITING:
             return None, self._runs.end_waiting_locked(mail, task, ending, reason)
@@ -355,42 +329,7 @@ class Scheduler:
             # A stop that was asked for outlasts a requeue: who said stop does not want it back.
             if task.ending is not Ending.STOP:
                 task.ending = ending
-            self._pool.leaving(task.id)
+            self._state.pool.leaving(task.id)
             # A run that is being started is stopped by whoever starts it.
             return (task.worker if task.phase is Phase.RUNNING else None), []
         return None, []
-
-    def _dequeue_locked(self, mail: Mail, task_ids: Iterable[str], reason: str) -> None:
-        """Tasks have left the queue, and will not run: say so. Those that never ran are forgotten."""
-        for task_id in task_ids:
-            task = self._table.find(task_id)
-            self._metrics.count("dequeued", task.action)
-            if reason in ("displaced", "expired"):
-                self._metrics.count(reason, task.action)
-            with task.lock:
-                ran = task.last_started_at is not None
-                if ran:
-                    task.move_locked(Phase.STOPPED)
-                event = Dequeued(task_id=task_id, reason=reason, ts=now())
-                self._runs.broadcast_locked(mail, task, event)
-            if ran:
-                self._table.finish(task)
-                self._runs.prune_locked()
-            else:
-                self._table.forget(task_id)
-        self._runs.freed_locked()
-
-    def _watch_queues_locked(self) -> None:
-        """See to it that queued items are expired when they grow too old."""
-        at = self._pool.next_expiry()
-        if at is None or (self._expiry is not None and self._expiry.pending and self._expiry.when <= at):
-            return
-        if self._expiry is not None:
-            self._expiry.cancel()
-        self._expiry = self._timers.schedule_at(at, self._expire)
-
-    def _expire(self) -> None:
-        with Mail() as mail, self._lock:
-            self._expiry = None
-            self._dequeue_locked(mail, self._pool.expire(), "expired")
-            self._watch_queues_locked()

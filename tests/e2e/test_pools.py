@@ -35,6 +35,14 @@ def daemon() -> Iterator[Daemon]:
                 "excess": {"action": "requeue", "order": "last"},
             },
         },
+        "requeued aging": {
+            **_pooled(2),
+            "task_pool": {
+                "limit": 2,
+                "queue": {"enabled": True, "max_age": "0.2s"},
+                "excess": {"action": "requeue"},
+            },
+        },
         "broken": {
             "type": "exec",
             "config": {"entrypoint": "/no/such/program"},
@@ -267,3 +275,14 @@ def test_both_the_global_limit_and_an_action_s_own_hold(client: WsClient) -> Non
     client.send("stop", task_id="l1")
     client.expect("started", task_id="l2")
     assert client.request("pool_info", action="fifo")["pool"]["queue_depth"] == 1
+
+
+def test_a_requeued_task_expires_like_any_that_waits(client: WsClient) -> None:
+    _start(client, "requeued aging", "a")
+    _start(client, "requeued aging", "b")
+    client.request("set_pool", action="requeued aging", limit=1)
+    queued = client.expect("queued", id="")
+    assert client.expect("dequeued", task_id=queued["task_id"])["reason"] == "expired"
+    assert client.request("pool_info", action="requeued aging")["pool"]["queue_depth"] == 0
+    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == queued["task_id"]]
+    assert info["state"] == "stopped"
