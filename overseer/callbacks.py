@@ -6,7 +6,7 @@ import logging
 import operator
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from overseer.task import Task
 from overseer.worker import OutputBatch, Worker, WorkerCallbacks
@@ -40,7 +40,10 @@ class Callbacks:
         """``started`` is on its way; let everything else follow. Called on the launching thread."""
         self._pid = pid
         for call in self._early:  # before what other threads say, which wait
-            call()
+            try:
+                call()
+            except Exception:  # the driver that made the call cannot be told any more
+                _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
         self._settled.set()
 
@@ -56,8 +59,9 @@ class Callbacks:
         _log.info("task %s: %s", self._task.id, text)
 
     def on_exited(self, worker: Worker, exit_code: int, intentional: bool, at: datetime) -> None:
-        code = int(operator.index(exit_code))  # here, where a driver's mistake is still the driver's
-        self._in_order(lambda: self._exited(code, intentional, at))
+        # Here, where a driver's mistake is still the driver's.
+        code, moment = int(operator.index(exit_code)), at.astimezone(UTC)
+        self._in_order(lambda: self._exited(code, intentional, moment))
 
     def _in_order(self, call: Callable[[], None]) -> None:
         # A driver may call back from within start(), on the launching thread, which must not wait for itself.

@@ -20,8 +20,12 @@ _ESCAPED = bytes(range(0x20)) + b'"\\'
 
 
 def output_size(lines: list[str], task_id: str) -> int:
-    """About how many bytes the messages of these lines take, for asking for room before encoding."""
-    return sum(map(len, lines)) + len(lines) * (140 + len(task_id))
+    """About how many bytes the messages of these lines take, for asking for room before encoding.
+
+    Raises:
+        TypeError: a line is no text.
+    """
+    return len("".join(lines)) + len(lines) * (140 + len(task_id))
 
 
 class EncodedOutput:

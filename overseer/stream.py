@@ -59,15 +59,22 @@ class Stream:
         self.last_seq = 0
 
     def publish_output(self, batch: OutputBatch, pid: int) -> None:
-        """Number, keep and send a batch; waits (without the lock) while a lossless subscriber has no room."""
+        """Number, keep and send a batch; waits (without the lock) while a lossless subscriber has no room.
+
+        Raises:
+            TypeError, ValueError: it is not such as drivers may make; nothing has changed.
+        """
         lines = batch.lines
         if not lines:
             return
+        # A driver's mistakes show here, before anything is numbered or kept.
+        if batch.stream not in ("stdout", "stderr"):
+            raise ValueError(f"no such stream: {batch.stream!r}")
+        size = output_size(lines, self._task_id)
         ts = format_timestamp(batch.ts)
         while True:
             with self._lock:
                 subscribers = list(self.subscribers.values())
-                size = output_size(lines, self._task_id) if subscribers or self._log.enabled else 0
                 full = self._first_full_locked(subscribers, size)
                 if full is None:
                     first_seq = self.last_seq + 1

@@ -93,7 +93,10 @@ ACTIONS = {
 FAULTY_ACTIONS = {
     "good": process(),
     **{name: function(name) for name in ("raising", "leaving", "wrong_result", "wrong_stream")},
-    **{name: wrapped(name) for name in ("raising_output", "raising_exited", "wrong_code")},
+    **{
+        name: wrapped(name)
+        for name in ("raising_output", "raising_exited", "wrong_code", "wrong_batches", "wrong_inside_start")
+    },
     **{
         where: {"type": "acme-broken", "config": {"where": where}, "description": "as configured"}
         for where in (

@@ -117,6 +117,26 @@ def test_an_on_output_that_raises_loses_its_lines_but_never_blocks_the_child(
     faulty_daemon.wait_stderr("on_output of acme")
 
 
+def test_a_batch_that_is_wrong_is_lost_alone_and_neither_numbered_nor_kept(
+    faulty: WsClient, faulty_daemon: Daemon
+) -> None:
+    script = "printf '%s\\n' a number b stream c"
+    _, outputs, _ = faulty.run("wrong_batches", task_id="wrong", params={"script": script})
+    assert [(output["data"], output["seq"]) for output in outputs] == [("a", 1), ("b", 2), ("c", 3)]
+    for what in ("number", "stream"):
+        faulty_daemon.wait_stderr(f"task wrong: a wrong {what} is lost")
+    faulty.send("replay", task_id="wrong")
+    faulty.expect("exited", task_id="wrong")
+    assert faulty.outputs("wrong") == outputs
+
+
+def test_a_wrong_batch_from_within_start_is_lost_alone(faulty: WsClient, faulty_daemon: Daemon) -> None:
+    _, outputs, exited = faulty.run("wrong_inside_start", task_id="early", params={"script": "echo; exit 4"})
+    assert [(output["data"], output["seq"]) for output in outputs] == [("from start", 1), ("", 2)]
+    assert exited["exit_code"] == 4
+    faulty_daemon.wait_stderr("task early: what its driver said from within start() is lost")
+
+
 @pytest.mark.parametrize(
     ("action", "words"), [("raising_exited", "on_exited of acme"), ("wrong_code", "'str' object")]
 )

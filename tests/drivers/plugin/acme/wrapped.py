@@ -73,6 +73,19 @@ def wrong_code(callbacks, params):
     return replace(callbacks, on_exited=on_exited)
 
 
+def wrong_batches(callbacks, params):
+    wrong = {"number": {"lines": [7]}, "stream": {"stream": 7}}
+
+    def on_output(batch):
+        for line in batch.lines:
+            try:
+                callbacks.on_output(replace(batch, **wrong.get(line, {"lines": [line]})))
+            except (TypeError, ValueError):
+                callbacks.log_event(f"a wrong {line} is lost")
+
+    return replace(callbacks, on_output=on_output)
+
+
 def twice(callbacks, params):
     def on_exited(worker, exit_code, intentional, at):
         callbacks.on_exited(worker, exit_code, intentional, at)
@@ -115,7 +128,10 @@ def looking(callbacks, params):
 
 
 WRAPPERS = (plain, filtering, rewriting, emptying, slow, another_code, raising_output, raising_exited)
-BY_NAME = {wrap.__name__: wrap for wrap in (*WRAPPERS, wrong_code, twice, later, talking, threads, looking)}
+BY_NAME = {
+    wrap.__name__: wrap
+    for wrap in (*WRAPPERS, wrong_code, wrong_batches, twice, later, talking, threads, looking)
+}
 
 
 class WrappedHandler(overseer.ActionHandler):
@@ -139,6 +155,15 @@ class InsideStartHandler(WrappedHandler):
 
     def start(self, task_id, params, callbacks):
         callbacks.on_output(overseer.OutputBatch("stdout", datetime.now(UTC), ["from start"]))
+        return super().start(task_id, params, callbacks)
+
+
+class WrongInsideStartHandler(WrappedHandler):
+    """Calls back from within ``start`` with what is no text, and again with what is."""
+
+    def start(self, task_id, params, callbacks):
+        for line in (404, "from start"):
+            callbacks.on_output(overseer.OutputBatch("stdout", datetime.now(UTC), [line]))
         return super().start(task_id, params, callbacks)
 
 
@@ -192,6 +217,7 @@ class StopsItselfHandler(WrappedHandler):
 
 HANDLERS = {
     "inside_start": InsideStartHandler,
+    "wrong_inside_start": WrongInsideStartHandler,
     "both_at_once": BothAtOnceHandler,
     "over_before_started": OverBeforeStartedHandler,
     "stops_itself": StopsItselfHandler,
