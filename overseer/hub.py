@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from overseer.actions import ActionHandler, describe_action
-from overseer.clients import Client, Clients, Mail
+from overseer.clients import Client, Clients
 from overseer.config import Config
 from overseer.definitions import Current, Definitions
 from overseer.dormant import Dormant
@@ -30,10 +30,8 @@ from overseer.messages import (
     GlobalMetrics,
     PoolInfo,
     RetryPolicy,
-    Subscribed,
     TaskInfo,
     TaskMetrics,
-    Unsubscribed,
 )
 from overseer.messages.kinds import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.metrics import Metrics
@@ -44,6 +42,7 @@ from overseer.scheduler import Scheduler
 from overseer.security.principal import ANYONE, Principal
 from overseer.services import Services
 from overseer.state import State
+from overseer.subscriptions import Subscriptions
 from overseer.task import Phase, Requester, Task
 from overseer.tasktable import TaskTable
 from overseer.timers import Timers
@@ -87,6 +86,7 @@ class Hub:
         dormant = Dormant(self._state)
         self._runs = Runs(self._state, dormant)
         self._scheduler = Scheduler(self._state, self._runs, dormant)
+        self._subscriptions = Subscriptions(self._state)
         self._services = Services(self)
 
     def __repr__(self) -> str:
@@ -106,9 +106,7 @@ class Hub:
             # At a shutdown, who holds up the end is closed with that code however short its stall.
             if client.outbox.close_code == TRY_AGAIN_LATER and not self._runs.closing:
                 self._state.metrics.count("stalled_clients", "")
-            for task_id in client.task_ids:
-                self._state.table.unsubscribe(task_id, client)
-            client.task_ids.clear()
+            self._subscriptions.drop_locked(client)
 
     def subscribe(
         self, client: Client, request_id: str, task_id: str, since_seq: int | None, on_lag: str
@@ -118,37 +116,11 @@ class Hub:
         Raises:
             RequestError: too many subscriptions to unknown tasks.
         """
-        with Mail() as mail, self._lock:
-            task = self._state.table.get(task_id)
-            if task is None or not client.principal.sees(task.action):
-                self._state.table.subscribe_unknown(task_id, client, on_lag)
-                mail.send(client, Subscribed(id=request_id, task_id=task_id))
-                return
-            client.task_ids.add(task_id)
-            stream = task.stream
-            with task.lock:
-                stream.subscribe_locked(client, on_lag)
-                if since_seq is None:
-                    mail.send(client, Subscribed(id=request_id, task_id=task_id))
-                    return
-                mail.send(
-                    client,
-                    Subscribed(
-                        id=request_id,
-                        task_id=task_id,
-                        last_seq=stream.last_seq,
-                        oldest_seq=stream.ring.oldest_seq,
-                        created_at=task.created_at,
-                    ),
-                )
-                stream.resume_locked(mail, client, since_seq)
+        self._subscriptions.subscribe(client, request_id, task_id, since_seq, on_lag)
 
     def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
         """Nothing of the task follows ``unsubscribed``."""
-        with Mail() as mail, self._lock:
-            self._state.table.unsubscribe(task_id, client)
-            client.task_ids.discard(task_id)
-            mail.send(client, Unsubscribed(id=request_id, task_id=task_id))
+        self._subscriptions.unsubscribe(client, request_id, task_id)
 
     def replay(self, client: Client, task_id: str, since: datetime | None, since_seq: int | None) -> None:
         """Send the task's stored events to this client.
@@ -156,10 +128,7 @@ class Hub:
         Raises:
             RequestError: there is no such task.
         """
-        with Mail() as mail, self._lock:
-            task = self._state.table.find(task_id, client.principal)
-            with task.lock:
-                task.stream.replay_locked(mail, client, moment=since, seq=since_seq)
+        self._subscriptions.replay(client, task_id, since, since_seq)
 
     # Tasks
 

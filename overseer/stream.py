@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from datetime import datetime
 
 from overseer.clients import Client, Mail
 from overseer.encode import EncodedOutput, output_size
 from overseer.eventlog import EventLog
 from overseer.messages import Event, Exited, Gap
 from overseer.metrics import Metrics
+from overseer.replay import Replay
 from overseer.ring import Ring, StoredOutput
 from overseer.timestamps import format_timestamp, now
 from overseer.worker import OutputBatch
@@ -138,30 +138,11 @@ class Stream:
             Subscription(client, "block" if old.lossless else "drop") for client, old in subscribers.items()
         ]
 
-    def resume_locked(self, mail: Mail, client: Client, seq: int) -> None:
-        """Send a subscriber what the ring holds after ``seq``; what it missed before is settled with that."""
+    def resume_locked(self, mail: Mail, client: Client, replay: Replay) -> None:
+        """Send a subscriber what it asked for of the ring; what it missed before is settled with that."""
         subscription = self.subscribers[client]
         subscription.gap_from = subscription.gap_to = 0
-        self.replay_locked(mail, client, moment=None, seq=seq)
-
-    def replay_locked(self, mail: Mail, client: Client, *, moment: datetime | None, seq: int | None) -> None:
-        """Send what the ring holds to one client."""
-        for stored in self.ring.since(moment, seq):
-            if isinstance(stored, StoredOutput):
-                mail.send_output(
-                    client,
-                    EncodedOutput(
-                        self._task_id,
-                        stored.pid,
-                        stored.stream,
-                        stored.lines,
-                        stored.first_seq,
-                        format_timestamp(stored.ts),
-                        stored.truncated,
-                    ),
-                )
-            else:
-                mail.send(client, stored)
+        replay.send_locked(mail)
 
     def _first_full_locked(self, subscribers: Iterable[Subscription], size: int) -> Subscription | None:
         for subscription in subscribers:

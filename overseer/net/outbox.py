@@ -110,7 +110,11 @@ class Outbox(ABC):
 
         ``output`` says that room was asked for; such bytes do not count against the limit for replies.
         """
-        self._append(message.websocket if self._framing == "websocket" else message.lines, output)
+        self._append(self.framed(message), output)
+
+    def framed(self, message: Message) -> bytes:
+        """The bytes that :meth:`append` would queue; a message keeps them, once it was asked."""
+        return message.websocket if self._framing == "websocket" else message.lines
 
     def has_room(self, size: int) -> bool:
         """Whether output of ``size`` bytes may be appended now; True once closed (it is ignored then)."""

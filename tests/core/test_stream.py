@@ -13,6 +13,7 @@ from overseer.eventlog import EventLog
 from overseer.locks import Rank, lock
 from overseer.metrics import Metrics
 from overseer.net.outbox import Outbox
+from overseer.replay import Replay
 from overseer.stream import Stream
 from overseer.timers import Timers
 from overseer.timestamps import now
@@ -22,8 +23,8 @@ _BOUND = 2000
 
 
 class _Held(Outbox):
-    def __init__(self, timers: Timers) -> None:
-        super().__init__(framing="lines", bound=_BOUND, stall_timeout=60.0, close_timeout=60.0, timers=timers)
+    def __init__(self, timers: Timers, bound: int = _BOUND) -> None:
+        super().__init__(framing="lines", bound=bound, stall_timeout=60.0, close_timeout=60.0, timers=timers)
 
     def flush(self) -> None:
         pass
@@ -65,8 +66,10 @@ def test_what_was_missed_before_resuming_is_settled_by_the_resumption(outbox: _H
     client = Client(outbox, "drop")
     stream = _stream(client)
     _print(stream, 50)
+    replay = Replay("t", stream.ring, client, seq=3)
     with Mail() as mail, stream._lock:
-        stream.resume_locked(mail, client, 3)
+        assert replay.ready_locked()
+        stream.resume_locked(mail, client, replay)
     seqs = [message["seq"] for message in outbox.read()]  # no gap among them, which has no seq
     before = len(seqs) - len(range(4, 51))
     assert before > 3

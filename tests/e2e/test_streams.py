@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def daemon() -> Iterator[Daemon]:
     actions = {
         "fed": shell(_FED, config={"parameters": {"fifo": None}}),
         "many": shell("seq 1 250"),
+        "long lines": shell("i=0; while [ $i -lt 400 ]; do i=$((i+1)); printf '%020000d\\n' $i; done"),
         "echo": shell("echo again"),
         "missing": {"type": "exec", "config": {"entrypoint": "/no/such/program"}},
     }
@@ -89,6 +91,21 @@ def test_resuming_by_seq_leaves_no_gap_and_repeats_nothing(
         events = other.collect("exited", task_id="resumed")
         assert [event.get("seq") for event in events] == [*range(5, 17), None]
         assert not other.settle()
+
+
+def test_resuming_leaves_no_gap_and_repeats_nothing_while_long_lines_pour_in(
+    daemon: Daemon, client: WsClient
+) -> None:
+    client.request("start", action="long lines", task_id="pouring")
+    with ExitStack() as stack:
+        others = []
+        for seen in (50, 150, 250):
+            client.expect("output", task_id="pouring", seq=seen)
+            others.append(stack.enter_context(daemon.connect()))
+            others[-1].send("subscribe", task_id="pouring", since_seq=0)
+        for other in others:
+            subscribed, *events = other.collect("exited", task_id="pouring")
+            assert [event.get("seq") for event in events] == [*range(subscribed["oldest_seq"], 401), None]
 
 
 def test_the_ring_keeps_the_last_100_events_and_replay_goes_to_the_caller_only(
