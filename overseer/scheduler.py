@@ -85,9 +85,10 @@ class Scheduler:
         with Mail() as mail, self._state.lock:
             task = self._state.table.find(task_id, principal)
             worker, admitted = self._stop_locked(mail, task, Ending.STOP, "stopped")
-        if worker is not None:
-            worker.stop()
         self._runs.launch_later(admitted)
+        problem = stop_worker(worker) if worker is not None else ""
+        if problem:
+            raise RequestError(problem)
 
     def reset(self, task_id: str, requester: Requester) -> None:
         """See :meth:`overseer.hub.Hub.reset`."""
@@ -148,7 +149,7 @@ class Scheduler:
             info = self._state.pool.info(action)
             self._announce_pool_locked(mail, PoolUpdated(action=action, pool=info))
         for worker, grace in stops:
-            worker.stop(grace)
+            stop_worker(worker, grace)
         self._runs.launch_later(admitted)
         return info
 
@@ -174,7 +175,7 @@ class Scheduler:
                     workers.append(worker)
             longest = self._runs.longest_grace_locked()
         for worker in workers:
-            worker.stop()
+            stop_worker(worker)
         if self._runs.wait_for_the_end(longest + _KILL_S):
             return True
         # By now only those are left whose last output waits for a client that does not read, and those that

@@ -243,6 +243,52 @@ def test_a_shutdown_waits_for_the_worker_of_a_start_that_failed(tmp_path: Path) 
         hub.close()
 
 
+class Unstoppable(overseer.Worker):
+    """A driver's own worker, whose stop fails."""
+
+    def __init__(self, task_id: str, callbacks: overseer.WorkerCallbacks) -> None:
+        super().__init__(task_id, 0, callbacks)
+        self.asked = 0
+
+    def stop(self, grace: float | None = None) -> None:
+        self.asked += 1
+        raise RuntimeError("it does not want to")
+
+
+class Unstopped(Half):
+    def start(self, task_id: str, params: object, callbacks: overseer.WorkerCallbacks) -> overseer.Worker:
+        self.worker = Unstoppable(task_id, callbacks)
+        return self.worker
+
+
+@pytest.mark.parametrize("how", ["stop", "trim", "shutdown"])
+def test_a_worker_that_fails_to_stop_keeps_no_other_from_being_stopped(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "task_pool: {excess: {grace: 0}}\n"
+        "actions: {half: {type: exec, stop_grace: 0.1, config: {entrypoint: none}}, "
+        "sleep: {type: exec, stop_grace: 0.1, config: {entrypoint: sleep, command: ['60']}}}"
+    )
+    config = overseer.load_config(path)
+    handler = Unstopped()
+    hub = overseer.Hub(config, {**overseer.build_action_handlers(config), "half": handler})
+    try:
+        hub.submit("half", "first")
+        hub.submit("sleep", "second")
+        hub.submit("sleep", "third")
+        if how == "stop":
+            with pytest.raises(overseer.OverseerError, match="the driver failed: RuntimeError: it does not"):
+                hub.stop("first")
+        if how == "trim":
+            hub.set_pool(limit=1)
+        assert not hub.shutdown()
+        states = {task.task_id: task.worker_state for task in hub.tasks()}
+        assert states == {"first": "running", "second": "exited", "third": "exited"}
+        assert handler.worker.asked == (2 if how == "shutdown" else 3)
+    finally:
+        hub.close()
+
+
 def test_a_program_that_uses_workers_ends_by_itself_and_leaves_nothing(tmp_path: Path) -> None:
     program = """
 import overseer
