@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 
 from overseer.clients import Client, Mail
 from overseer.messages import Dequeued, Queued
@@ -28,11 +27,12 @@ class Dormant:
         self._expiry: Timer | None = None  # for the queued item that grows too old next
         self._pruning: Timer | None = None  # for the finished task that does
 
-    def enqueued_locked(self, mail: Mail, task: Task, position: int, at: datetime) -> None:
+    def enqueued_locked(self, mail: Mail, task: Task, position: int) -> None:
         """A task waits in the pool's queue since just now: tell its requester and everybody."""
+        assert task.queued_at is not None
         self._state.metrics.count("enqueued", task.action)
         requester = task.requester
-        queued = Queued(id="", task_id=task.id, action=task.action, position=position, ts=at)
+        queued = Queued(id="", task_id=task.id, action=task.action, position=position, ts=task.queued_at)
         with task.lock:
             if requester.client is not None:
                 mail.send(requester.client, replace(queued, id=requester.request_id))

@@ -247,7 +247,10 @@ class Runs:
         events: list[Event] = [exited] if exited is not None else []
         if task.ending is not Ending.NONE or self.closing or (exited is not None and exited.intentional):
             requeue = task.ending is Ending.REQUEUE and not self.closing
-            task.move_locked(Phase.QUEUED if requeue else Phase.STOPPED)
+            if requeue:
+                task.enter_queue_locked(now())
+            else:
+                task.move_locked(Phase.STOPPED)
             if exited is None and not requeue:
                 events.append(Dequeued(task_id=task.id, reason="stopped", ts=now()))
             return events
@@ -292,10 +295,9 @@ class Runs:
         admitted: tuple[str, ...] = ()
         position = 0
         if task.phase is Phase.QUEUED:
-            at = now()
-            requeued = self._state.pool.requeue(task.id, at)
+            assert task.queued_at is not None
+            requeued = self._state.pool.requeue(task.id, task.queued_at)
             admitted, position = requeued.admitted, requeued.position
-            task.enter_queue(at)
         elif not task.phase.in_use:
             self._dormant.finish_locked(task)
             admitted = self._state.pool.release(task.id)
@@ -306,7 +308,7 @@ class Runs:
                 else:
                     task.stream.publish_locked(mail, event)
         if position:
-            self._dormant.enqueued_locked(mail, task, position, at)
+            self._dormant.enqueued_locked(mail, task, position)
         return self.admit_locked(admitted)
 
     def _schedule_restart_locked(self, task: Task, delay: float) -> None:
@@ -334,7 +336,7 @@ class Runs:
                 task.timer = None
             events: list[Event] = []
             if ending is Ending.REQUEUE:
-                task.move_locked(Phase.QUEUED)
+                task.enter_queue_locked(now())
             else:
                 task.move_locked(Phase.STOPPED)
                 events.append(Dequeued(task_id=task.id, reason=reason, ts=now()))

@@ -110,7 +110,8 @@ class Scheduler:
                 if fresh is not None:
                     task.definition, task.dedupe = fresh, dedupe
                     policy = definitions.config.retry_for(task.action)
-                    task.policy = effective_policy(task.asked_policy, policy)
+                    with task.lock:
+                        task.policy = effective_policy(task.asked_policy, policy)
                 task.requester = requester
                 self._runs.reset_locked(task)
                 break
@@ -310,9 +311,9 @@ class Scheduler:
         if admission.outcome is Outcome.RUNNING:
             self._runs.begin_locked(task)
             return admission.outcome
-        task.phase = Phase.QUEUED
-        task.enter_queue(at)
-        self._dormant.enqueued_locked(mail, task, admission.position, at)
+        with task.lock:
+            task.enter_queue_locked(at)
+        self._dormant.enqueued_locked(mail, task, admission.position)
         return admission.outcome
 
     def _stop_locked(

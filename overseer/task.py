@@ -1,8 +1,9 @@
 """One task: what it is, where it stands, and what may come next.
 
-A task's state changes only while the hub's lock *and* the task's are held, so holding either is enough to
-read it. The stream (its output and its subscribers) is guarded by the task's lock alone: output never takes
-the hub's. Everything here is memory; the hub acts on what is decided.
+What clients are shown of a task changes only while the hub's lock *and* the task's are held, so holding
+either is enough to read it. A few fields that only the hub needs are guarded by its lock alone, as is said
+beside them. The stream (the task's output and its subscribers) is guarded by the task's lock alone: output
+never takes the hub's. Everything here is memory; the hub acts on what is decided.
 """
 
 from __future__ import annotations
@@ -96,21 +97,22 @@ class Task:
 
     id: str
     action: str
-    definition: Definition
+    definition: Definition  # changed by a reset alone, with the hub's lock
     params: Mapping[str, str]
     policy: RetryPolicy | None  # what brings it back; None: nothing does
-    dedupe: tuple[str, ...] | None  # what makes it the same as another, None: nothing does
+    dedupe: tuple[str, ...] | None  # what makes it the same as another, None: nothing does; hub's lock
     metrics: Metrics
     log: EventLog
-    requester: Requester = field(default_factory=Requester)
+    requester: Requester = field(default_factory=Requester)  # hub's lock
     asked_policy: RetryPolicy | None = None  # the one that its start gave
     phase: Phase = Phase.STARTING
     created_at: datetime = field(default_factory=now)
     queued_at: datetime | None = None
     queued_since: float = 0.0  # the same, monotonic
     worker: Worker | None = None
-    ending: Ending = Ending.NONE
-    runs: int = 0  # runs begun; the number of the latest is the generation that callbacks are checked against
+    ending: Ending = Ending.NONE  # hub's lock
+    # Runs begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
+    runs: int = 0
     restart_count: int = 0
     history: History = field(default_factory=History)
     timer: Timer | None = None  # of the restart awaited
@@ -147,8 +149,9 @@ class Task:
     def last_pid(self) -> int:
         return self.worker.pid if self.worker is not None else 0
 
-    def enter_queue(self, at: datetime) -> None:
-        """Record since when it waits; the hub's lock is held."""
+    def enter_queue_locked(self, at: datetime) -> None:
+        """Record that it waits in a queue from now on, which is ``at``."""
+        self.move_locked(Phase.QUEUED)
         self.queued_at = at
         self.queued_since = time.monotonic()
 
@@ -192,9 +195,10 @@ class Task:
 
     def encoded_info_locked(self) -> bytes:
         """The same as JSON, kept until something changes: most of a long list did not since the last one."""
-        if self._encoded_info is None:
-            self._encoded_info = encode(self.info_locked())
-        return self._encoded_info
+        data = self._encoded_info  # which the hub's lock alone may clear, though for no need
+        if data is None:
+            data = self._encoded_info = encode(self.info_locked())
+        return data
 
     def touched_locked(self) -> datetime:
         """The later of last start and last exit, the creation when there was neither."""
