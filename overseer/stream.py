@@ -138,6 +138,12 @@ class Stream:
             Subscription(client, "block" if old.lossless else "drop") for client, old in subscribers.items()
         ]
 
+    def catch_up_locked(self, mail: Mail, client: Client) -> None:
+        """Tell a subscriber that is to lose nothing from now on what it has lost, before the next line."""
+        subscription = self.subscribers[client]
+        if subscription.lossless:
+            self._tell_gap_locked(mail, subscription)
+
     def resume_locked(self, mail: Mail, client: Client, replay: Replay) -> None:
         """Send a subscriber what it asked for of the ring; what it missed before is settled with that."""
         subscription = self.subscribers[client]

@@ -53,6 +53,7 @@ class Subscriptions:
         reply = Subscribed(id=request_id, task_id=task.id)
         if replay is None:
             mail.send(client, reply)
+            stream.catch_up_locked(mail, client)
             return
         reply = Subscribed(
             id=request_id,

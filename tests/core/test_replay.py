@@ -168,3 +168,22 @@ def test_a_task_that_is_replaced_meanwhile_is_the_one_that_counts(
         hub.replay(client, "t", None, 0)
         stored = _read(client)
     assert [(each["seq"], each["data"]) for each in stored] == [(1, "x"), (2, "x"), (3, "x")]
+
+
+def test_who_will_lose_nothing_any_more_hears_first_what_it_has_lost(
+    hub: overseer.Hub, mute: Mute, client: Client
+) -> None:
+    hub.subscribe(client, "s1", "t", None, "drop")
+    assert _read(client)
+    mute.say(1, 9 << 20)  # more than the outbox holds
+    mute.say(2, 1)
+    hub.subscribe(client, "s2", "t", None, "drop")
+    assert isinstance(client.outbox, _Held)
+    with client.outbox._changed:  # it takes its data; nobody has had the time to note that there is room
+        said = client.outbox._sent_locked(client.outbox.pending)
+    hub.subscribe(client, "s3", "t", None, "block")
+    mute.say(1, 1)
+    client.outbox._call(said)
+    messages = _read(client)
+    assert [message["type"] for message in messages] == ["subscribed", "gap", "output"]
+    assert [messages[1]["from_seq"], messages[1]["to_seq"], messages[2]["seq"]] == [2, 3, 4]
