@@ -87,7 +87,7 @@ class Hub:
         self._runs = Runs(self._state, dormant)
         self._scheduler = Scheduler(self._state, self._runs, dormant)
         self._subscriptions = Subscriptions(self._state)
-        self._services = Services(self)
+        self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:
         table, clients = self._state.table, self._state.clients
@@ -318,7 +318,7 @@ class Hub:
     def start_services(self) -> None:
         """Start the thread of each handler that is a service, and the timers'."""
         self._state.timers.start()
-        self._services.update(self.definitions.handlers)
+        self._services.update()
 
     @property
     def definitions(self) -> Definitions:
@@ -336,7 +336,7 @@ class Hub:
             RequestError: the server is shutting down.
         """
         self._scheduler.redefine(definitions)
-        self._services.update(definitions.handlers)
+        self._services.update()
 
     def shutdown(self) -> bool:
         """Refuse new work, empty the queues, stop every task; whether all were gone in time.

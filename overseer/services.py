@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from overseer.actions import ActionHandler, ServiceHandler, TaskSubmitter
 from overseer.locks import Rank, lock
@@ -18,21 +18,39 @@ _GRACE = 1.0  # seconds that a service is given to return when it is told to
 
 
 class Services:
-    """One thread for each handler that is a service; safe from any thread, but one :meth:`update` at a time.
+    """One thread for each handler that is a service; safe from any thread.
 
     Args:
         submitter: what services start tasks by.
+        handlers: the handlers that count by now, by action.
     """
 
-    def __init__(self, submitter: TaskSubmitter) -> None:
+    def __init__(self, submitter: TaskSubmitter, handlers: Callable[[], Mapping[str, ActionHandler]]) -> None:
         self._submitter = submitter
-        self._lock = lock(Rank.LEAF, "services")  # guards the rest
+        self._handlers = handlers
+        # Guards the rest; notified when an update is done.
+        self._changed = threading.Condition(lock(Rank.LEAF, "services"))
+        self._updating = False
         self._running: dict[str, _Service] = {}
         self._over = threading.Event()
 
-    def update(self, handlers: Mapping[str, ActionHandler]) -> None:
-        """Have the services among these handlers run, by action; others are told to stop first."""
-        with self._lock:
+    def update(self) -> None:
+        """Have the services among the handlers run, by action; others are told to stop first.
+
+        Updates take turns, and each goes by the handlers that count when its turn comes.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._updating)
+            self._updating = True
+        try:
+            self._update(self._handlers())
+        finally:
+            with self._changed:
+                self._updating = False
+                self._changed.notify_all()
+
+    def _update(self, handlers: Mapping[str, ActionHandler]) -> None:
+        with self._changed:
             gone = [name for name, each in self._running.items() if handlers.get(name) is not each.handler]
             services = [self._running.pop(name) for name in gone]
         for service in services:
@@ -43,7 +61,7 @@ class Services:
                 self._start(name, handler)
 
     def _start(self, name: str, handler: ServiceHandler) -> None:
-        with self._lock:
+        with self._changed:
             if self._over.is_set() or name in self._running:
                 return
         service = _Service(name, handler, self._submitter)
@@ -52,14 +70,14 @@ class Services:
         except RuntimeError as error:  # no more threads to be had; the next update tries again
             _log.error("action %s: its service cannot be started: %s", name, error)
             return
-        with self._lock:
+        with self._changed:
             self._running[name] = service
             if self._over.is_set():  # too late to be told with the others
                 service.stop.set()
 
     def stop(self) -> None:
         """Tell all to return; none is started any more. Idempotent."""
-        with self._lock:
+        with self._changed:
             self._over.set()
             services = list(self._running.values())
         for service in services:
@@ -67,7 +85,7 @@ class Services:
 
     def join(self, told: float) -> None:
         """Wait for those that were told to stop at this moment (monotonic), for a second since then."""
-        with self._lock:
+        with self._changed:
             services = list(self._running.values())
         _join(services, told)
 

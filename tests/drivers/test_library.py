@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import overseer
+from overseer.definitions import Definitions
 from tests.drivers.conftest import PLUGIN, run_python
 
 
@@ -238,6 +239,51 @@ def test_a_shutdown_waits_for_the_worker_of_a_start_that_failed(tmp_path: Path) 
         assert hub.shutdown()
         assert handler.worker.wait(0)
         assert handler.worker.exit_code == 7  # in its own time
+    finally:
+        hub.shutdown()
+        hub.close()
+
+
+class Scanner(overseer.ServiceHandler, Half):
+    """A service that counts how often it runs."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.runs = threading.Event()
+
+    def run_service(self, stop: threading.Event, submitter: overseer.TaskSubmitter) -> None:
+        self.running += 1
+        self.runs.set()
+        stop.wait()
+        self.running -= 1
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_reload_while_services_are_started_leaves_one_of_each_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("actions: {scan: {type: scan}}")
+    config = overseer.load_config(path)
+    before = Scanner()
+    after = Scanner() if changed else before
+    hub = overseer.Hub(config, {"scan": before})
+    reload = threading.Thread(target=hub.redefine, args=(Definitions(config, {"scan": after}),))
+    start = threading.Thread.start
+
+    def start_overtaken(thread: threading.Thread) -> None:
+        if thread.name == "service-scan" and not reload.ident:
+            start(reload)
+            reload.join(0.3)  # it has to wait for its turn
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_overtaken)
+    try:
+        hub.start_services()
+        reload.join(10)
+        assert after.runs.wait(10)
+        assert (before.running, after.running) == ((0, 1) if changed else (1, 1))
+        assert [thread.name for thread in threading.enumerate()].count("service-scan") == 1
     finally:
         hub.shutdown()
         hub.close()
