@@ -16,14 +16,10 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.actions import ACTIONS
 from tests.browser.conftest import watched
 from tests.browser.forwarder import Forwarder
+from tests.browser.table import open_outputs
 from tests.harness import Daemon, WsClient
 
 BROKEN = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "WebSocket", "ERR_SOCKET")
-
-
-def open_output(page: Page, task_id: str) -> None:
-    page.get_by_role("gridcell", name=task_id, exact=True).dblclick()
-    expect(page.locator(".pane h3")).to_have_text(task_id)
 
 
 def lines(page: Page) -> list[str]:
@@ -42,7 +38,7 @@ def test_after_a_cut_the_output_goes_on_where_it_was_and_nothing_comes_twice(
         watched(context, *BROKEN) as page,
     ):
         page.goto(f"http://{wire.address}/")
-        open_output(page, "cut")
+        open_outputs(page, client, "cut")
         feed.write("3\n")
         expect(page.locator(".pane .line.out")).to_have_count(3)
         wire.cut()
@@ -78,7 +74,7 @@ def test_a_server_that_is_killed_and_started_anew_is_found_again(context: Browse
             page.goto(f"http://{daemon.address}/")
             with daemon.connect() as client:
                 client.run("count", task_id="same name", params={"lines": "5"})
-            open_output(page, "same name")
+                open_outputs(page, client, "same name")
             expect(page.locator(".pane .line.out")).to_have_count(5)
             daemon.process.kill()
             daemon.kill()

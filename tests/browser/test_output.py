@@ -12,17 +12,10 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.rawpage import RawPage
+from tests.browser.table import open_outputs
 from tests.harness import Daemon, WsClient
 
 LINES = 200_000
-
-
-def watch(page: Page, *task_ids: str) -> Locator:
-    """Open outputs by double click; the last one's pane."""
-    for task_id in task_ids:
-        page.get_by_role("gridcell", name=task_id, exact=True).dblclick()
-        expect(page.locator(".pane h3", has_text=task_id)).to_be_visible()
-    return page.locator(".pane").last
 
 
 def texts(pane: Locator, kind: str = "out") -> list[str]:
@@ -31,7 +24,7 @@ def texts(pane: Locator, kind: str = "out") -> list[str]:
 
 def test_nothing_that_a_child_prints_is_obeyed_but_colours(page: Page, client: WsClient) -> None:
     client.run("hostile", task_id="odd")
-    pane = watch(page, "odd")
+    pane = open_outputs(page, client, "odd")
     expect(pane.locator(".line.out")).to_have_count(8)
     lines = texts(pane)
     assert lines[:2] == ['<img src=x onerror="document.title=1">', "<script>document.title=2</script>"]
@@ -48,7 +41,7 @@ def test_nothing_that_a_child_prints_is_obeyed_but_colours(page: Page, client: W
 
 def test_json_unfolds_and_folds_part_by_part(page: Page, client: WsClient) -> None:
     client.run("json", task_id="data")
-    pane = watch(page, "data")
+    pane = open_outputs(page, client, "data")
     expect(pane.locator(".line.out")).to_have_count(5)
     expect(pane.locator(".fold.closed")).to_have_count(1)
     pane.locator(".fold.closed").click()
@@ -65,7 +58,7 @@ def test_json_unfolds_and_folds_part_by_part(page: Page, client: WsClient) -> No
 def test_outputs_side_by_side_filter_search_times_and_downloads(page: Page, client: WsClient) -> None:
     client.run("count", task_id="numbers", params={"lines": "80"})
     client.run("greet", task_id="greeting", params={"name": "you"})
-    watch(page, "numbers", "greeting")
+    open_outputs(page, client, "numbers", "greeting")
     numbers, greeting = page.locator(".pane").first, page.locator(".pane").last
     expect(greeting.locator(".line.err .mark")).to_have_text("err")
     greeting.get_by_role("button", name="out", exact=True).click()
@@ -103,7 +96,7 @@ def test_pausing_keeps_the_place_while_lines_come(page: Page, client: WsClient, 
     os.mkfifo(fifo)
     client.request("start", action="fed", task_id="slowly", params={"fifo": str(fifo)})
     with fifo.open("w", buffering=1) as feed:
-        pane = watch(page, "slowly")
+        pane = open_outputs(page, client, "slowly")
         feed.write("50\n")
         expect(pane.locator(".line.out").last).to_have_text("50")
         pane.get_by_role("button", name="pause").click()

@@ -13,6 +13,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import BrowserContext, Error, Page, expect
 
 from tests.browser.conftest import watched
+from tests.browser.table import open_outputs
 from tests.harness import ROOT, Daemon, WsClient
 
 HERE = Path(__file__).parent
@@ -34,9 +35,7 @@ def busy(client: WsClient) -> None:
 
 def test_every_view_is_readable_in_both_colours_and_names_everything(page: Page, client: WsClient) -> None:
     busy(client)
-    for task_id in ("data", "odd", "broken"):
-        page.get_by_role("gridcell", name=task_id, exact=True).dblclick()
-        expect(page.locator(".pane h3", has_text=task_id)).to_be_visible()
+    open_outputs(page, client, "data", "odd", "broken")
     page.locator(".pane").first.locator(".fold.closed").click()
     expect(page.locator(".line.sub")).not_to_have_count(0)
     for scheme in ("light", "dark"):

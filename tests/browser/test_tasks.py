@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("playwright")
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.table import row, settle
 from tests.harness import WsClient
 
-
-def row(page: Page, task_id: str):  # type: ignore[no-untyped-def]
-    return page.get_by_role("row").filter(has=page.get_by_role("gridcell", name=task_id, exact=True))
+STATES = (Path(__file__).parent / "states.js").read_text()
 
 
 def test_each_state_has_a_word_a_picture_and_a_colour(page: Page, client: WsClient) -> None:
@@ -24,14 +25,17 @@ def test_each_state_has_a_word_a_picture_and_a_colour(page: Page, client: WsClie
     client.request("start", action="sleep", task_id="s-stopped")
     client.send("stop", task_id="s-stopped")
     client.expect("exited", task_id="s-stopped")
+    settle(page, client)
     words = {"Running": "run", "Queued #1": "queue", "Finished": "check", "Errored": "bad", "Stopped": "stop"}
-    colours = set()
-    for word, picture in words.items():
-        cell = row(page, f"s-{word.split()[0].lower()}").locator(".c-status")
-        expect(cell).to_have_text(word)
-        expect(cell.locator("use")).to_have_attribute("href", f"#i-{picture}")
-        colours.add(cell.evaluate("cell => getComputedStyle(cell).color"))
-    assert len(colours) == len(words)
+    ids = {word: f"s-{word.split()[0].lower()}" for word in words}
+    for word, task_id in ids.items():
+        expect(row(page, task_id).locator(".c-status")).to_have_text(word)
+    # All of it in one look, so that each colour is that of the word beside it.
+    seen = page.locator(".t-row").evaluate_all(STATES)
+    assert {task_id: seen[task_id][:2] for task_id in ids.values()} == {
+        ids[word]: [word, f"#i-{picture}"] for word, picture in words.items()
+    }
+    assert len({seen[task_id][2] for task_id in ids.values()}) == len(words)
     time = row(page, "s-running").locator(".c-time")
     first = time.inner_text()
     expect(time).not_to_have_text(first)
@@ -43,6 +47,7 @@ def test_each_state_has_a_word_a_picture_and_a_colour(page: Page, client: WsClie
 def test_an_errored_task_shows_why_and_its_last_lines_and_is_reset(page: Page, client: WsClient) -> None:
     client.request("start", action="fail", task_id="broken")
     client.expect("errored", task_id="broken")
+    settle(page, client)
     row(page, "broken").click()
     facts = page.get_by_label("The selected task")
     expect(facts.locator(".banner")).to_contain_text("gave up after 2 exits")
@@ -61,6 +66,7 @@ def test_an_errored_task_shows_why_and_its_last_lines_and_is_reset(page: Page, c
 
 def test_stop_asks_and_start_again_keeps_the_parameters(page: Page, client: WsClient) -> None:
     client.request("start", action="sleep", task_id="victim")
+    settle(page, client)
     row(page, "victim").get_by_role("button", name="Stop").click()
     question = page.get_by_role("dialog")
     expect(question).to_contain_text("SIGTERM")
@@ -71,6 +77,7 @@ def test_stop_asks_and_start_again_keeps_the_parameters(page: Page, client: WsCl
     expect(row(page, "victim").locator(".c-status")).to_have_text("Stopped")
     expect(row(page, "victim").locator(".c-exit")).to_have_text("signal")
     client.run("greet", task_id="polite", params={"name": "once more"})
+    settle(page, client)
     row(page, "polite").get_by_role("button", name="Start again").click()
     expect(page.get_by_text("Started as polite")).to_be_visible()
     task = next(each for each in client.request("list")["tasks"] if each["task_id"] == "polite")
