@@ -5,7 +5,7 @@ import { count, isUuid, moment, paramsText } from "./format.js";
 import { COLUMNS, searched, sorted, timeText } from "./taskcolumns.js";
 import { VirtualList } from "./vlist.js";
 import { STATES, exitText } from "./states.js";
-import { perform, taskButtons } from "./taskactions.js";
+import { perform, possible, taskButtons } from "./taskactions.js";
 import { Inspector } from "./inspector.js";
 import { recall, remember } from "./prefs.js";
 
@@ -231,6 +231,10 @@ export class Tasks {
     setText(cells.exit, exit);
     cells.exit.title = exit;
     setText(cells.created, moment(task.created_at));
+    // Only when they are others: a click is lost when its button goes between press and release.
+    const acts = JSON.stringify([task.task_id, possible(this.#app, task)]);
+    if (row.acts === acts) return;
+    row.acts = acts;
     fill(cells.acts, taskButtons(this.#app, task, { tabbable: false }));
   }
 
