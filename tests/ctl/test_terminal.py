@@ -14,7 +14,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -56,6 +56,22 @@ class Terminal:
                 raise AssertionError(f"ended without {text!r}: {self.shown!r}") from None
         shown, self.shown = self.shown, b""
         return shown
+
+    def wait_connected(self) -> None:
+        """Until it has a socket; for what says nothing when it begins to wait."""
+        deadline = time.monotonic() + LIMIT_S
+        while not self._has_socket():
+            assert time.monotonic() < deadline, self.shown
+            time.sleep(0.005)
+
+    def _has_socket(self) -> bool:
+        root = Path(f"/proc/{self.pid}")
+        # Before it is the program, it is a copy of this process, with this one's sockets.
+        if b"overseer.ctl" not in (root / "cmdline").read_bytes():
+            return False
+        with suppress(FileNotFoundError):  # closed meanwhile
+            return any(str(path.readlink()).startswith("socket:") for path in (root / "fd").iterdir())
+        return False
 
     def wait(self) -> int:
         """Its exit status, its last words read."""
@@ -113,7 +129,7 @@ def test_ctrl_c_leaves_other_commands(daemon: Daemon):
                 if command[0] == "tail":
                     shown.wait_for(b"ready")
                 else:
-                    time.sleep(0.5)  # nothing says that it waits
+                    shown.wait_connected()
                 shown.type(b"\x03")
                 assert shown.wait() == 130
                 assert b"Traceback" not in shown.shown

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ from tests.harness import ROOT, Daemon, WsClient, shell
 from tests.net.rawclient import CONTINUATION, PING, PONG, TEXT, RawClient, RawSocket, frame, upgrade_request
 
 STALL = 1.0
+# Of a server whose clients may be as slow as they like: longer than any wait here. What is held up until then
+# is seen to be, and what is not comes in time on the busiest machine.
+PATIENT = 60.0
 # More than the kernel takes for a client that does not read (some megabytes), and the buffer.
 LINES = 3000
 # Long lines with their numbers; how far it has come is seen in a file, whoever reads or not.
@@ -33,15 +37,15 @@ _FLOOD = """exec awk -v lines=[[.lines]] -v file=[[.progress]] 'BEGIN {
 }'"""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[FaultDaemon]:
+@contextmanager
+def serving(stall: float) -> Iterator[FaultDaemon]:
     actions = {
         "flood": shell(_FLOOD, config={"parameters": {"lines": "3000", "progress": None}}),
         "echo": shell("echo hi"),
         "sleep": shell("exec sleep 60"),
     }
     limits = {"handshake_timeout": "500ms", "max_connections": 40}
-    clients = {"buffer": "256KiB", "stall_timeout": f"{STALL}s"}
+    clients = {"buffer": "256KiB", "stall_timeout": f"{stall}s"}
     # Pings that come soon; the rest of the program is as ever.
     program = Path(__file__).parent / "quick_pings.py"
     environment = {"PYTHONPATH": str(ROOT)}
@@ -49,6 +53,25 @@ def server() -> Iterator[FaultDaemon]:
         actions=actions, limits=limits, clients=clients, program=program, environment=environment
     ) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultDaemon]:
+    with serving(STALL) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def patient_server() -> Iterator[FaultDaemon]:
+    with serving(PATIENT) as server:
+        yield server
+
+
+@pytest.fixture
+def patient(patient_server: FaultDaemon) -> Iterator[Daemon]:
+    """One that waits for its clients; it has given everything back as well."""
+    yield patient_server
+    patient_server.must_be_idle()
 
 
 @pytest.fixture
@@ -83,22 +106,35 @@ def flood(client: RawClient, path: Path, task_id: str, on_lag: str, lines: int =
     assert started["type"] == "started", started
 
 
-def test_a_blocking_client_that_never_reads_holds_up_its_own_task_for_the_stall_timeout_only(
+def held_up(client: WsClient, path: Path) -> None:
+    """Wait until a flood stands still: while three other tasks came and went it got no further."""
+    wait_until(lambda: progress(path) > 50)
+    still, before = 0, -1
+    while still < 3:
+        client.run("echo")
+        still = still + 1 if (now := progress(path)) == before else 0
+        before = now
+        assert now < LINES, "nothing holds it up"
+
+
+def test_a_blocking_client_that_never_reads_holds_up_its_own_task_and_no_other(
+    patient: Daemon, tmp_path: Path
+) -> None:
+    path = tmp_path / "progress"
+    with patient.connect() as client, deaf(patient) as stuck:
+        flood(stuck, path, "stuck", "block")
+        held_up(client, path)
+        client.send("stop", task_id="stuck")
+
+
+def test_a_blocking_client_that_never_reads_is_cut_off_after_the_stall_timeout(
     daemon: Daemon, client: WsClient, tmp_path: Path
 ) -> None:
     path = tmp_path / "progress"
     with deaf(daemon) as stuck:
         begun = time.monotonic()
         flood(stuck, path, "blocked", "block")
-        wait_until(lambda: progress(path) > 50)
-        slowest = 0.0
-        while time.monotonic() - begun < STALL * 0.8:
-            asked = time.monotonic()
-            client.run("echo")
-            slowest = max(slowest, time.monotonic() - asked)
-        assert slowest < STALL
-        assert progress(path) < LINES
-        # Cut off, and the child goes on to its end.
+        # The child goes on to its end.
         wait_until(lambda: progress(path) == LINES)
         assert time.monotonic() - begun >= STALL * 0.9
         client.request("subscribe", task_id="blocked", since_seq=LINES - 1)
@@ -107,15 +143,13 @@ def test_a_blocking_client_that_never_reads_holds_up_its_own_task_for_the_stall_
 
 
 def test_a_dropping_client_that_never_reads_costs_its_task_nothing_and_is_told_exactly_what_it_missed(
-    daemon: Daemon, client: WsClient, tmp_path: Path
+    patient: Daemon, tmp_path: Path
 ) -> None:
     path = tmp_path / "progress"
-    with deaf(daemon) as slow:
+    with deaf(patient) as slow:
         flood(slow, path, "dropped", "drop")
-        begun = time.monotonic()
-        wait_until(lambda: progress(path) == LINES, timeout=STALL * 0.9, what="the end of the output")
+        wait_until(lambda: progress(path) == LINES, timeout=PATIENT / 3, what="the end of the output")
         # It reads again, before its time is over: nothing may be missing but what gaps say.
-        assert time.monotonic() - begun < STALL
         seen: list[int] = []
         missed = 0
         while not seen or seen[-1] < LINES:
@@ -132,12 +166,12 @@ def test_a_dropping_client_that_never_reads_costs_its_task_nothing_and_is_told_e
 
 
 def test_a_dropping_client_that_resumes_is_not_told_again_of_what_it_missed_before(
-    daemon: Daemon, tmp_path: Path
+    patient: Daemon, tmp_path: Path
 ) -> None:
     path = tmp_path / "progress"
-    with deaf(daemon) as slow:
+    with deaf(patient) as slow:
         flood(slow, path, "resumed", "drop")
-        wait_until(lambda: progress(path) == LINES, timeout=STALL * 0.9, what="the end of the output")
+        wait_until(lambda: progress(path) == LINES, timeout=PATIENT / 3, what="the end of the output")
         slow.send_json(id="again", type="subscribe", task_id="resumed", since_seq=1)
         slow.receive_until("subscribed")
         rest = slow.receive_until("exited")
@@ -158,17 +192,13 @@ def test_a_client_that_reads_a_byte_now_and_then_is_cut_as_well(daemon: Daemon, 
             time.sleep(0.05)
 
 
-def test_who_unsubscribes_holds_up_the_task_no_longer(
-    daemon: Daemon, client: WsClient, tmp_path: Path
-) -> None:
+def test_who_unsubscribes_holds_up_the_task_no_longer(patient: Daemon, tmp_path: Path) -> None:
     path = tmp_path / "progress"
-    with deaf(daemon) as slow:
+    with patient.connect() as client, deaf(patient) as slow:
         flood(slow, path, "left", "block")
-        wait_until(lambda: progress(path) > 50)
-        time.sleep(0.3)  # it is held up now
-        assert progress(path) < LINES
+        held_up(client, path)
         slow.send_json(id="u", type="unsubscribe", task_id="left")
-        wait_until(lambda: progress(path) == LINES, timeout=STALL - 0.5, what="the end of the output")
+        wait_until(lambda: progress(path) == LINES, timeout=PATIENT / 3, what="the end of the output")
 
 
 def test_a_frozen_client_process_is_cut_and_nobody_else_feels_it(

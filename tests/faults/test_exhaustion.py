@@ -22,8 +22,11 @@ ACTIONS = {
     "echo": shell("echo hi"),
     "sleep": shell("exec sleep 60", stop_grace="500ms"),
     "retried": shell("exit 1", retry={"restart_delay": "100ms", "error_threshold": 4}),
-    # An orphan of its own session that ends after its run: the server has to reap it.
-    "orphan": shell("(setsid sh -c 'sleep 0.5' >/dev/null 2>&1 &) ; echo hi"),
+    # An orphan of its own session that ends after its run, when it is told to: the server has to reap it.
+    "orphan": shell(
+        "(setsid sh -c 'echo $$ >[[.fifo]]; read word <[[.fifo]]' >/dev/null 2>&1 &); echo hi",
+        config={"parameters": {"fifo": None}},
+    ),
 }
 
 
@@ -97,12 +100,28 @@ def test_without_descriptors_a_stop_still_works(server: FaultDaemon, client: WsC
     client.expect("exited", task_id="stopped", timeout=15)
 
 
-def test_without_descriptors_an_orphan_that_dies_does_no_harm(server: FaultDaemon, client: WsClient) -> None:
-    client.run("orphan")
+def naps(daemon: FaultDaemon) -> int:
+    """How often the main thread, which signals wake, has gone to sleep."""
+    status = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/status").read_text()
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
+def test_without_descriptors_an_orphan_that_dies_does_no_harm(
+    server: FaultDaemon, client: WsClient, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    client.run("orphan", params={"fifo": str(fifo)})
+    pid = fifo.read_text().strip()
     with limited(server, resource.RLIMIT_NOFILE, 3):
-        time.sleep(0.8)  # it dies, and nobody can look at it
+        before = naps(server)
+        fifo.write_text("die\n")
+        assert gone(pid)
+        # The server was told, and could not look at it.
+        wait_until(lambda: naps(server) > before, what="the server's waking up")
         assert client.request("pool_info")["type"] == "pool_info"
     client.run("echo")
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), what="the orphan's being reaped")
 
 
 def test_without_descriptors_new_clients_wait_and_are_served_in_the_end(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import signal
+import struct
+import termios
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from tests.faults.support import deaf, gone
+from tests.faults.support import deaf, gone, wait_until
 from tests.harness import Daemon, WsClient, shell
 
 GRACE = 0.5
@@ -138,12 +142,18 @@ def test_idle_it_ends_at_once(daemon: Daemon) -> None:
     daemon.wait()
 
 
+def unread(pipe: IO[bytes] | None) -> int:
+    """How many bytes wait in a pipe."""
+    assert pipe is not None
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]  # type: ignore[no-any-return]
+
+
 def test_over_stdio_with_nobody_reading_it_ends_all_the_same(tmp_path: Path) -> None:
     with Daemon(listen="stdio", actions=ACTIONS, clients={"stall_timeout": "60s"}) as daemon:
         assert daemon.process.stdin is not None
         daemon.process.stdin.write(b'{"type":"start","id":"1","action":"flood"}\n')
         daemon.process.stdin.flush()
-        time.sleep(0.2)  # the pipe and the buffer fill
+        wait_until(lambda: unread(daemon.process.stdout) > 32 * 1024, what="a full pipe")
         begun = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(15) == 0
