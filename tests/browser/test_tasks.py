@@ -102,6 +102,7 @@ def test_a_button_that_is_pressed_stays_while_the_table_is_drawn_again(page: Pag
 
 def test_everything_works_from_the_keyboard(page: Page, client: WsClient) -> None:
     client.request("start", action="tick", task_id="keys")
+    settle(page, client)
     expect(row(page, "keys")).to_be_visible()
     page.keyboard.press("/")
     expect(page.get_by_role("searchbox", name="Find tasks")).to_be_focused()
@@ -113,6 +114,7 @@ def test_everything_works_from_the_keyboard(page: Page, client: WsClient) -> Non
     expect(page.locator(".pane")).to_have_count(1)
     page.keyboard.press("o")
     expect(page.get_by_role("log", name="Lines of keys")).to_be_focused()
+    expect(page.locator(".pane .line.out")).not_to_have_count(0)  # before the first one, there is none to go to
     page.keyboard.press("p")
     expect(page.locator(".pane .toggle", has_text="go on")).to_be_visible()
     page.keyboard.press("ArrowUp")

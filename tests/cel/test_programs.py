@@ -26,6 +26,7 @@ from overseer.cel import (
     map_of,
 )
 from overseer.cel.values import UInt
+from tests.harness import allowed
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_a_long_value_costs_no_more_than_its_length(expression: str, value: str)
     started = time.monotonic()
     with contextlib.suppress(CelError):
         eval_cel_bool(program, value)
-    assert time.monotonic() - started < 5  # anything worse than linear takes hours
+    assert time.monotonic() - started < allowed(5)  # anything worse than linear takes hours
 
 
 def test_programs_may_run_on_many_threads_at_once() -> None:

@@ -18,7 +18,8 @@ class Proxy:
 
     ``budget``: connections are cut after so many bytes for the client, each connection anew; None: never.
     ``refuse``: new connections are closed at once. ``tls``: what the client is spoken to with. ``on_second``
-    is called when the second connection is made, before anything passes over it.
+    is called when the second connection is made, before anything passes over it; ``on_second_passed`` when
+    some tens of lines have come over it.
     """
 
     def __init__(self, address: str, *, tls: ssl.SSLContext | None = None) -> None:
@@ -32,6 +33,7 @@ class Proxy:
         )  # what the server says over the first connection passes while it is set
         self.first.set()
         self.on_second: Callable[[], None] = lambda: None
+        self.on_second_passed: Callable[[], None] = lambda: None
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._flowing = threading.Event()
@@ -108,17 +110,25 @@ class Proxy:
                 self.connections += 1
                 self._changed.notify_all()
             flowing = self.first if self.connections == 1 else self._flowing
+            passed = None
             if self.connections == 2:
                 self.on_second()
+                passed = self.on_second_passed
             if self._tls is not None:
                 self._spawn(self._pump_tls, client, server)
             else:
                 self._spawn(self._pump, client, server, None, self._flowing)
-                self._spawn(self._pump, server, client, self.budget, flowing)
+                self._spawn(self._pump, server, client, self.budget, flowing, passed)
 
     def _pump(
-        self, source: socket.socket, sink: socket.socket, budget: int | None, flowing: threading.Event
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        budget: int | None,
+        flowing: threading.Event,
+        passed: Callable[[], None] | None = None,
     ) -> None:
+        total = 0
         try:
             while data := source.recv(65536):
                 flowing.wait()
@@ -126,6 +136,9 @@ class Proxy:
                 if budget is not None:
                     data, budget = data[:budget], budget - len(data)
                 sink.sendall(data)
+                total += len(data)
+                if passed is not None and total > 10_000:
+                    passed()
                 if budget is not None and budget <= 0:
                     break
         except OSError:

@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from overseer.client import Client, LinesMissedError
+from overseer.client import Client, LinesMissedError, Task
 from overseer.messages import Exited, Gap, Output
 from tests.client.proxy import Proxy
 from tests.client.test_faults import Count, follow
@@ -21,15 +21,26 @@ def lanes(client: Client) -> int:
     return len(client._channel.lanes)
 
 
+def written(client: Client, task: Task) -> int:
+    """How many lines of a task's output the server has read."""
+    return client.metrics(task_id=task.id).output_lines  # type: ignore[union-attr]
+
+
+def wait_for_lane(client: Client) -> None:
+    """Wait until a slow reader's task has moved to a connection of its own."""
+    deadline = time.monotonic() + WAIT_S
+    while not lanes(client):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_slow_reader_loses_nothing_and_holds_up_nobody_else(daemon: Daemon):
     with Client(daemon.url, buffer=50_000) as client:
         slow = client.start("count", n="60000")
         events = slow.events(WAIT_S)
         count = Count().add(next(events) for _ in range(3))
-        deadline = time.monotonic() + WAIT_S
-        while not lanes(client) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert lanes(client) == 1  # it has moved to a connection of its own
+        wait_for_lane(client)
+        assert lanes(client) == 1
         for _ in range(5):
             assert follow(client.start("count", n="5000")).lines == 5000
         for index, event in enumerate(events):
@@ -45,17 +56,19 @@ def test_the_task_waits_for_its_reader_and_memory_stays(daemon: Daemon):
         task = client.start("flood")
         lines = task.lines(timeout=WAIT_S)
         next(lines)
-        # Until the server has been read from no more for a while: then the task waits.
-        before = -1
+        # Until it has got no further while others came and went: then the task waits.
+        still, before = 0, -1
         deadline = time.monotonic() + WAIT_S
-        while (now := client.metrics(task_id=task.id).output_lines) != before:  # type: ignore[union-attr]
+        while still < 3:
             assert time.monotonic() < deadline
+            client.start("echo").wait(WAIT_S)
+            still = still + 1 if (now := written(client, task)) == before else 0
             before = now
-            time.sleep(0.3)
         tracemalloc.start()
-        time.sleep(0.3)
+        assert follow(client.start("count", n="5000")).lines == 5000
         grown, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
+        assert written(client, task) == before
         assert grown < 200_000
         for _ in range(100_000):
             assert next(lines) == "y"
@@ -99,8 +112,9 @@ def test_who_asks_for_it_loses_lines_and_is_told(daemon: Daemon):
         count = Count()
         for index, event in enumerate(task.events(WAIT_S)):
             count.add([event])
-            if index == 5:
-                time.sleep(0.5)
+            deadline = time.monotonic() + WAIT_S
+            while index == 5 and written(client, task) < 50_000:
+                assert time.monotonic() < deadline
         assert count.last == 50_000
         assert count.missing > 0
         assert lanes(client) == 0
@@ -113,18 +127,16 @@ def test_a_move_waits_for_what_is_under_way(daemon: Daemon):
     """The lane has its first lines long before the shared connection has delivered its last ones."""
     with Proxy(daemon.address) as proxy, Client(proxy.url, buffer=50_000) as client:
 
-        def hold() -> None:
-            proxy.first.clear()
-            threading.Timer(0.5, proxy.first.set).start()
-
-        proxy.on_second = hold
+        proxy.on_second = proxy.first.clear
+        proxy.on_second_passed = proxy.first.set
         task = client.start("slow-wide", n="1500")
         count = Count()
         for index, event in enumerate(task.events(WAIT_S)):
             count.add([event])
-            if index < 5:
-                time.sleep(0.1)
+            if index == 0:
+                proxy.wait_connections(2)
         assert proxy.connections == 2
+        assert proxy.first.is_set()
         assert (count.last, count.missing, len(count.exits)) == (1500, 0, 1)
 
 
@@ -135,11 +147,10 @@ def test_the_lane_is_cut_too(daemon: Daemon):
         cut = False
         for index, event in enumerate(task.events(WAIT_S)):
             count.add([event])
-            if index % 1000 == 0:
-                time.sleep(0.001)
-            if lanes(client) and index > 30_000 and not cut:
-                cut = True
+            if index == 30_000:
+                wait_for_lane(client)  # nobody reads meanwhile, and there is far more to come than is kept
                 proxy.cut()
+                cut = True
         assert cut
         assert (count.last, len(count.exits)) == (100_000, 1)
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.faults.as_nobody import NOBODY
 from tests.faults.support import FaultDaemon, address_of, alive, gone, wait_until
-from tests.harness import WsClient, shell
+from tests.harness import WsClient, allowed, shell
 
 ACTIONS = {
     "echo": shell("echo hi"),
@@ -96,7 +96,7 @@ def test_without_descriptors_a_stop_still_works(server: FaultDaemon, client: WsC
         begun = time.monotonic()
         client.send("stop", task_id="stopped")
         assert gone(started["pid"], timeout=5)
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < allowed(4)
     client.expect("exited", task_id="stopped", timeout=15)
 
 
@@ -259,6 +259,6 @@ def test_without_threads_the_end_is_as_ever(poor: FaultDaemon) -> None:
             begun = time.monotonic()
             poor.process.send_signal(signal.SIGTERM)
             poor.process.wait(12)
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < allowed(5)
             assert gone(*pids, timeout=0)
     poor.stop()

@@ -17,7 +17,7 @@ from typing import IO
 import pytest
 
 from tests.faults.support import deaf, gone, wait_until
-from tests.harness import Daemon, WsClient, shell
+from tests.harness import Daemon, WsClient, allowed, shell
 
 GRACE = 0.5
 PROMISED = 2.0
@@ -98,7 +98,7 @@ def test_under_load_with_everything_stuck_it_takes_no_longer_than_promised(daemo
         for number in range(5):
             assert len(client.pending("exited", task_id=f"stubborn {number}")) == 1
         assert gone(*pids, timeout=0)
-    assert took < GRACE + PROMISED + BUSY
+    assert took < allowed(GRACE + PROMISED + BUSY)
     daemon.wait()
 
 
@@ -114,7 +114,7 @@ def test_a_second_signal_hurries_past_graces_and_clients_that_do_not_read(daemon
         assert daemon.process.wait(15) == 0
         took = time.monotonic() - begun
         assert gone(pid, timeout=0)
-    assert took < PROMISED + BUSY
+    assert took < allowed(PROMISED + BUSY)
     daemon.wait()
 
 
@@ -137,7 +137,7 @@ def test_idle_it_ends_at_once(daemon: Daemon) -> None:
         begun = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(15) == 0
-        assert time.monotonic() - begun < PROMISED
+        assert time.monotonic() - begun < allowed(PROMISED)
         assert client.wait_closed()[0] == 1001
     daemon.wait()
 
@@ -157,5 +157,5 @@ def test_over_stdio_with_nobody_reading_it_ends_all_the_same(tmp_path: Path) -> 
         begun = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(15) == 0
-        assert time.monotonic() - begun < GRACE + PROMISED + BUSY
+        assert time.monotonic() - begun < allowed(GRACE + PROMISED + BUSY)
         daemon.wait()

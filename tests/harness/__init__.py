@@ -3,6 +3,7 @@
 from tests.harness.client import Closed, MessageClient, StdioClient, WsClient
 from tests.harness.daemon import ROOT, Daemon, marked_processes, shell
 from tests.harness.leaks import Snapshot, wait_for_exit
+from tests.harness.load import allowed
 
 __all__ = [
     "ROOT",
@@ -12,6 +13,7 @@ __all__ = [
     "Snapshot",
     "StdioClient",
     "WsClient",
+    "allowed",
     "marked_processes",
     "shell",
     "wait_for_exit",

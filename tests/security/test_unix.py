@@ -7,6 +7,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,14 +46,12 @@ def _as_user(uid: int, gid: int, path: str) -> str:
 
 
 @pytest.fixture
-def socket_path(tmp_path_factory: pytest.TempPathFactory) -> str:
-    # Others must be able to get as far as the socket itself.
-    directory = tmp_path_factory.mktemp("sockets")
-    for each in (directory, *directory.parents):
-        if each == Path("/tmp"):
-            break
-        each.chmod(0o755)
-    return str(directory / "socket")
+def socket_path() -> Iterator[str]:
+    # Others must be able to get as far as the socket itself; and pytest closes its own directory to them
+    # whenever another session of it begins.
+    with tempfile.TemporaryDirectory(prefix="overseer-sockets-") as directory:
+        Path(directory).chmod(0o755)
+        yield str(Path(directory) / "socket")
 
 
 def test_only_its_owner_may_open_the_file(socket_path: str) -> None:
