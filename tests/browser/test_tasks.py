@@ -114,7 +114,7 @@ def test_everything_works_from_the_keyboard(page: Page, client: WsClient) -> Non
     expect(page.locator(".pane")).to_have_count(1)
     page.keyboard.press("o")
     expect(page.get_by_role("log", name="Lines of keys")).to_be_focused()
-    expect(page.locator(".pane .line.out")).not_to_have_count(0)  # before the first one, there is none to go to
+    expect(page.locator(".pane .line.out")).not_to_have_count(0)  # else there is none to go to
     page.keyboard.press("p")
     expect(page.locator(".pane .toggle", has_text="go on")).to_be_visible()
     page.keyboard.press("ArrowUp")
