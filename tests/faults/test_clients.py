@@ -107,13 +107,12 @@ def flood(client: RawClient, path: Path, task_id: str, on_lag: str, lines: int =
 
 
 def held_up(client: WsClient, path: Path) -> None:
-    """Wait until a flood stands still: while three other tasks came and went it got no further."""
-    wait_until(lambda: progress(path) > 50)
-    still, before = 0, -1
-    while still < 3:
+    """Wait until a flood stands still: while others came and went, for longer than all of it would take."""
+    before, since = 0, time.monotonic()
+    while before < 50 or time.monotonic() - since < 0.5:
         client.run("echo")
-        still = still + 1 if (now := progress(path)) == before else 0
-        before = now
+        if (now := progress(path)) != before:
+            before, since = now, time.monotonic()
         assert now < LINES, "nothing holds it up"
 
 
