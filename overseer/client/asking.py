@@ -182,13 +182,13 @@ class Requests:
         *,
         repeat: bool = False,
         answered: Callable[[Event | None], None] | None = None,
-        follower: Follower | None = None,
+        followers: Sequence[Follower] = (),
     ) -> Event:
         core, channel = self._core, self._channel
         seconds = core.settings.timeout if timeout is None else timeout
         pending = Pending(messages, core.lock, repeat=repeat, answered=answered)
         with core.lock:
-            if follower is not None:
+            for follower in followers:
                 channel.follow_locked(follower)
             channel.ask_locked(pending)
             try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from overseer.client.address import parse_url
@@ -19,7 +20,7 @@ from overseer.client.errors import (
 from overseer.client.follower import Follower
 from overseer.client.inbox import Inbox, to_output
 from overseer.client.lane import SharedChannel
-from overseer.client.task import Task, iterate
+from overseer.client.task import Task, take
 from overseer.client.transport import connect
 from overseer.messages import (
     Event,
@@ -86,7 +87,7 @@ class Client(Requests):
     ) -> None:
         address = parse_url(url)
         notice = on_notice or (lambda text: None)
-        settings = Settings(address, token, tls, timeout, reconnect, keepalive, buffer, notice)
+        settings = Settings(address, token, tls, timeout, reconnect, keepalive, max(1, buffer), notice)
         transport = connect(address, token=token, tls=tls, timeout=timeout)
         core = Core(settings)
         super().__init__(core, SharedChannel(core, transport))
@@ -164,7 +165,7 @@ class Client(Requests):
         # while the connection is lost could be taken for this one.
         look = Subscribe(id=self._channel.new_id(), task_id=task_id, since_seq=_NOTHING_STORED)
         try:
-            self._ask([request, look], timeout, answered=answered, follower=follower)
+            self._ask([request, look], timeout, answered=answered, followers=[follower])
         except ConnectionLostError as error:
             if not made_up:
                 raise
@@ -191,24 +192,40 @@ class Client(Requests):
         """
         follower = self._follower(task_id, on_lag, from_now=since_seq is None)
         follower.last_seq = since_seq or 0
-
-        def answered(event: Event | None) -> None:
-            if isinstance(event, Subscribed) and event.created_at is not None:
-                follower.subscribed_locked(event)
-            elif isinstance(event, Tasks) and follower.created_at is not None:
-                self._channel.listed_locked(follower, event)
-            else:
-                self._channel.unfollow_locked(follower)
-
-        request = Subscribe(
-            id=self._channel.new_id(), task_id=task_id, since_seq=since_seq or 0, on_lag=on_lag
-        )
-        # What is stored does not tell an errored task from one that ended, so the handle waits for the list.
-        look = List(id=self._channel.new_id())
-        self._ask([request, look], timeout, repeat=True, answered=answered, follower=follower)
+        self._join([follower], None, timeout)
         if follower.created_at is None:
             raise RefusedError(f"task not found: {task_id}")
         return Task(self, follower)
+
+    def watch(
+        self,
+        task_ids: Iterable[str],
+        since_seq: int | None = None,
+        *,
+        again: Iterable[Task] = (),
+        touched_since: datetime | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Task]:
+        """Join tasks for :meth:`events` alone, which tells of them while their handles are held. The handles
+        keep nothing themselves, and no task waits for who reads too slowly (as with ``on_lag="drop"``).
+
+        Args:
+            since_seq: as for :meth:`subscribe`.
+            again: handles of watched tasks that were over and have been reset; they go on where they were.
+            touched_since: all of these tasks are known to have been created, started or ended since (aware),
+                so that the server need not list the others.
+
+        Returns:
+            The handles. Ids that no task has are left out.
+        """
+        followers = [task._follower for task in again]
+        for task_id in task_ids:
+            follower = self._follower(task_id, "drop", from_now=since_seq is None, buffer=0)
+            follower.last_seq = since_seq or 0
+            followers.append(follower)
+        if followers:
+            self._join(followers, touched_since, timeout)
+        return {each.task_id: Task(self, each) for each in followers if each.created_at is not None}
 
     def events(self, timeout: float | None = None) -> Iterator[Event]:
         """Everything this client is told from now on: queues and pools, and the tasks it follows (also those
@@ -221,29 +238,64 @@ class Client(Requests):
             ReplyTimeoutError: nothing came for so long.
             ConnectionLostError: the connection is lost for good; a close by this program just ends it.
         """
+        return (event for events in self.batches(timeout) for event in events)
+
+    def batches(self, timeout: float | None = None) -> Iterator[list[Event]]:
+        """As :meth:`events`, but as many at once as are there: for who flushes when there are no more."""
         core = self._core
         inbox = Inbox(core.lock, core.settings.buffer)
         with core.lock:
             core.check_locked()
             core.listeners = (*core.listeners, weakref.ref(inbox))
-        return self._events(inbox, timeout)
+        return self._batches(inbox, timeout)
 
-    def _events(self, inbox: Inbox, timeout: float | None) -> Iterator[Event]:
-        for item in iterate(inbox, lambda: self._core.failure is not None, timeout, "this server"):
-            yield to_output(item) if isinstance(item, tuple) else item
+    def _batches(self, inbox: Inbox, timeout: float | None) -> Iterator[list[Event]]:
+        for items in take(inbox, lambda: self._core.failure is not None, timeout, "this server"):
+            yield [to_output(item) if isinstance(item, tuple) else item for item in items]
         failure = self._core.failure
         if failure is not None and failure.code != 1000:
             raise failure
 
     # -- inside
 
-    def _follower(self, task_id: str, on_lag: str, *, from_now: bool = False) -> Follower:
+    def _follower(
+        self, task_id: str, on_lag: str, *, from_now: bool = False, buffer: int | None = None
+    ) -> Follower:
         if on_lag not in ("block", "drop"):
             raise ValueError(f"on_lag must be block or drop, not {on_lag!r}")
         core = self._core
         return Follower(
-            task_id, core.lock, core.settings.buffer, lossless=on_lag == "block", from_now=from_now
+            task_id,
+            core.lock,
+            core.settings.buffer if buffer is None else buffer,
+            lossless=on_lag == "block",
+            from_now=from_now,
+            tell=core.tell_listeners_locked,
         )
+
+    def _join(self, followers: Sequence[Follower], since: datetime | None, timeout: float | None) -> None:
+        """Follow tasks from their last_seq on, until all that is stored of them has come. Those that have no
+        created_at then are of tasks that do not exist."""
+        channel = self._channel
+        wanted = {follower.task_id: follower for follower in followers}
+
+        def answered(event: Event | None) -> None:
+            if isinstance(event, Subscribed) and event.created_at is not None:
+                follower = wanted[event.task_id]
+                if follower.over and follower.failure is None:
+                    follower.revive_locked()
+                follower.subscribed_locked(event)
+                return
+            for follower in followers:
+                if isinstance(event, Tasks) and follower.created_at is not None:
+                    channel.listed_locked(follower, event)
+                elif not isinstance(event, Subscribed) or event.task_id == follower.task_id:
+                    channel.unfollow_locked(follower)
+
+        # What is stored does not tell an errored task from one that ended, so the handle waits for the list.
+        look = List(id=channel.new_id(), since=since)
+        subscribe = [channel.subscription(follower) for follower in followers]
+        self._ask([*subscribe, look], timeout, repeat=True, answered=answered, followers=followers)
 
     def _find_started(self, task_id: str, on_lag: str, error: ClientError, timeout: float | None) -> Task:
         """The connection was lost while a start was under way: was it carried out? The id is ours alone."""
@@ -272,7 +324,7 @@ class Client(Requests):
             joins = follower.over and follower.failure is None  # it was given up with the task
         try:
             if joins:
-                self._ask([join], timeout, answered=subscribed, follower=follower)
+                self._ask([join], timeout, answered=subscribed, followers=[follower])
             self._ask([Reset(id=ids[1], task_id=follower.task_id)], timeout, answered=started)
         except RefusedError:
             with self._core.lock:

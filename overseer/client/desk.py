@@ -102,14 +102,18 @@ class Desk:
         elif self._followers.pop(follower.task_id, None) is not None:
             self._unsubscribe_locked(follower.task_id)
 
-    def subscribe_locked(self, follower: Follower, since_seq: int) -> None:
-        """Open a follower that is followed: send what it lacks, and then what comes."""
-        request = Subscribe(
+    def subscription(self, follower: Follower) -> Subscribe:
+        """The request to send what a follower lacks, and then what comes."""
+        return Subscribe(
             id=self.new_id(),
             task_id=follower.task_id,
-            since_seq=since_seq,
+            since_seq=follower.last_seq,
             on_lag="block" if follower.lossless else "drop",
         )
+
+    def subscribe_locked(self, follower: Follower) -> None:
+        """Open a follower that is followed: send what it lacks, and then what comes."""
+        request = self.subscription(follower)
         self._internal_locked(request, lambda answer: self._subscribed_locked(follower, answer))
 
     def check_locked(self, follower: Follower) -> None:
@@ -161,7 +165,7 @@ class Desk:
         for task_id in list(self._followers):
             for follower in self._live_followers_locked(task_id):
                 if follower.began:
-                    self.subscribe_locked(follower, follower.last_seq)
+                    self.subscribe_locked(follower)
                     self.check_locked(follower)
         for pending in dict.fromkeys(self._pending.values()):
             if not pending.sent:
@@ -213,17 +217,18 @@ class Desk:
     def _sort_one_locked(self, item: Item, touched: dict[Follower, None]) -> None:
         if isinstance(item, tuple):
             task_id = item[0]
-            taken = followed = False
+            taken = False
+            dropped = task_id in self._followers
             for ref in self._followers.get(task_id, ()):
                 follower = ref()
                 if follower is None:
                     self._bury_locked(task_id)
                     continue
-                followed = True
+                dropped = False
                 if follower.open and follower.line_locked(item):
                     touched[follower] = None
                     taken = True
-            if self.core.listeners and (taken or (self._tells_news and not followed)):
+            if self.core.listeners and (taken or (dropped and self._tells_news)):
                 self.core.tell_listeners_locked(item)
             self._collect_locked(task_id, item)
             return
@@ -231,19 +236,19 @@ class Desk:
         if isinstance(item, _NEWS):
             task_id = item.task_id
             followers = self._live_followers_locked(task_id)
-            taken = False
+            dropped = not followers and task_id in self._followers
+            heard = taken = False
             for follower in followers:
+                heard = heard or follower.open
                 if follower.open and follower.event_locked(item):
                     touched[follower] = None
                     taken = True
                 if follower.unsure_since is not None and isinstance(item, Exited):
                     self.check_locked(follower)
                 self.retire_locked(follower)
-            if self._tells_news:
-                taken = taken or not followers
-            elif isinstance(item, Queued | Dequeued):  # which the other connection gets as well
-                taken = False
-            if taken:
+            if isinstance(item, Queued | Dequeued):  # which everybody is told of, on every connection
+                taken = (taken or not heard) and self._tells_news
+            if taken or (dropped and self._tells_news):
                 self.core.tell_listeners_locked(item)
             self._collect_locked(task_id, item)
         elif isinstance(item, PoolUpdated) and self._tells_news:

@@ -10,6 +10,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 
 from overseer.client.errors import ClientError, TaskGoneError
@@ -39,13 +40,21 @@ class Follower:
 
     Args:
         lock: the client's.
-        buffer: bytes of events that may wait for the handle's owner.
+        buffer: bytes of events that may wait for the handle's owner; 0: none are kept.
         lossless: whether the task may be held up rather than lose lines.
         from_now: leave out what is stored from before the subscription.
+        tell: told of each gap that no message tells of.
     """
 
     def __init__(
-        self, task_id: str, lock: threading.Lock, buffer: int, *, lossless: bool, from_now: bool = False
+        self,
+        task_id: str,
+        lock: threading.Lock,
+        buffer: int,
+        *,
+        lossless: bool,
+        from_now: bool = False,
+        tell: Callable[[Gap], None] = lambda gap: None,
     ) -> None:
         self.task_id = task_id
         self.inbox = Inbox(lock, buffer)
@@ -67,6 +76,7 @@ class Follower:
         self._reader_due = math.inf  # until then a reader may still begin (monotonic)
         self.changed = threading.Condition(lock)  # notified when state, over or failure changed
         self._from_now = from_now
+        self._tell_locked = tell
         self._stored = from_now  # what comes is from before the subscription
         self._seen: deque[tuple[str, int, datetime]] = deque(maxlen=_REMEMBERED)
 
@@ -81,7 +91,7 @@ class Follower:
         if seq <= self.last_seq:
             return False
         if seq > self.last_seq + 1:
-            self._gap_locked(self.last_seq + 1, seq - 1)
+            self._miss_locked(seq - 1)
         self.last_seq = seq
         self.inbox.put_locked(line)
         return True
@@ -91,8 +101,7 @@ class Follower:
         if isinstance(event, Gap):
             if event.to_seq <= self.last_seq:
                 return False
-            self._gap_locked(self.last_seq + 1, event.to_seq)
-            self.last_seq = event.to_seq
+            self._gap_locked(event.to_seq)
             return True
         key = (event.type, getattr(event, "pid", 0), getattr(event, "ts", now()))
         if key in self._seen:
@@ -137,8 +146,7 @@ class Follower:
             return
         oldest = answer.oldest_seq or (answer.last_seq or 0) + 1
         if oldest > self.last_seq + 1:
-            self._gap_locked(self.last_seq + 1, oldest - 1)
-            self.last_seq = oldest - 1
+            self._miss_locked(oldest - 1)
         self.begin_locked()
 
     def begin_locked(self) -> None:
@@ -212,5 +220,12 @@ class Follower:
         self.inbox.came.notify_all()
         self.inbox.room.notify_all()
 
-    def _gap_locked(self, first: int, last: int) -> None:
-        self.inbox.put_locked(Gap(self.task_id, first, last, now()))
+    def _miss_locked(self, to_seq: int) -> None:
+        """The lines up to this one do not come, and no message says so."""
+        self._tell_locked(self._gap_locked(to_seq))
+
+    def _gap_locked(self, to_seq: int) -> Gap:
+        gap = Gap(self.task_id, self.last_seq + 1, to_seq, now())
+        self.inbox.put_locked(gap)
+        self.last_seq = to_seq
+        return gap

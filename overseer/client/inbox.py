@@ -35,7 +35,7 @@ class Inbox:
 
     Args:
         lock: the client's; methods that end in ``_locked`` expect it held.
-        bound: bytes that may wait; softly, for one item always may.
+        bound: bytes that may wait; softly, for one item always may. 0: nothing is kept.
     """
 
     def __init__(self, lock: threading.Lock, bound: int) -> None:
@@ -79,8 +79,9 @@ class Inbox:
 
     def put_locked(self, item: Item) -> None:
         """Add an item; whoever put some calls :meth:`settle_locked` afterwards."""
-        self._items.append(item)
-        self._size += _cost(item)
+        if self._bound:
+            self._items.append(item)
+            self._size += _cost(item)
 
     def settle_locked(self, *, lossless: bool) -> None:
         """Wake readers; and unless ``lossless``, lose the oldest lines of an inbox that is full."""

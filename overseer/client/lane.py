@@ -55,7 +55,7 @@ class SharedChannel(Channel):
         follower.lossless = False
         self.follow_locked(follower)
         if self._live:
-            self.subscribe_locked(follower, follower.last_seq)
+            self.subscribe_locked(follower)
             self.check_locked(follower)
 
     def end_locked(self) -> None:
@@ -107,13 +107,7 @@ class Lane(Channel):
             super()._up_locked()
         else:
             self._live = True
-            request = Subscribe(
-                id=self.new_id(),
-                task_id=follower.task_id,
-                since_seq=follower.last_seq,
-                on_lag="block",
-            )
-            self._internal_locked(request, self._has_subscribed_locked)
+            self._internal_locked(self.subscription(follower), self._has_subscribed_locked)
 
     def _has_subscribed_locked(self, answer: Event | None) -> None:
         follower = self._ref()

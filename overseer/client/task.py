@@ -14,7 +14,7 @@ from overseer.messages import Event, Exited, Gap
 if TYPE_CHECKING:
     from overseer.client.client import Client
 
-__all__ = ["Task", "iterate"]
+__all__ = ["Task", "take"]
 
 _AT_ONCE = 256  # items that an iteration takes in one go
 

@@ -198,7 +198,7 @@ def _replay(client: Client, options: Options) -> int:
 
 
 def _events(client: Client, options: Options) -> int:
-    from overseer.ctl.tail import events
+    from overseer.ctl.events import events
 
     return events(client, options.tasks)
 

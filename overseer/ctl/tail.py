@@ -1,8 +1,7 @@
-"""``tail``, ``replay``, ``events``: what tasks say, as text or as JSON lines."""
+"""``tail`` and ``replay``: what tasks say, as text or as JSON lines."""
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 from collections.abc import Sequence
@@ -15,9 +14,7 @@ from overseer.ctl.terminal import PALETTE, Style, plain, print_json, say, silenc
 from overseer.messages import Event, Exited, Gap, Output, to_plain
 from overseer.timestamps import format_timestamp
 
-__all__ = ["Printer", "events", "replay", "tail"]
-
-_LOOK_S = 1.0  # how often new tasks are looked for: nobody is told of those of others
+__all__ = ["Printer", "replay", "tail"]
 
 
 class Printer:
@@ -133,57 +130,3 @@ def replay(
     """Show what is stored of a task."""
     printer.write(client.replay(task_id, since_seq, since=since))
     return 0
-
-
-def events(client: Client, task_ids: Sequence[str]) -> int:
-    """Everything that happens, as JSON lines; of all tasks, also those to come, when none is named."""
-    heard = client.events()
-    handles = {task_id: client.subscribe(task_id) for task_id in task_ids}
-    over = threading.Event()
-    failures: list[ClientError] = []
-
-    def look() -> None:
-        """Nobody is told of other clients' new tasks, so these are looked for."""
-        since: datetime | None = None
-        first = True
-        try:
-            while True:
-                tasks = client.tasks(since)
-                for info in tasks:
-                    moments = (info.created_at, info.last_started_at, info.last_exited_at)
-                    since = max(moment for moment in (since, *moments) if moment is not None)
-                    known = handles.get(info.task_id)
-                    if known is None or (known.over and known.created_at != info.created_at):
-                        try:
-                            handles[info.task_id] = client.subscribe(info.task_id, None if first else 0)
-                        except RefusedError:
-                            continue  # forgotten meanwhile
-                    elif known.over and info.state == "active" and info.worker_state == "running":
-                        handles[info.task_id] = client.subscribe(info.task_id, known.last_seq)
-                first = False
-                if over.wait(_LOOK_S):
-                    return
-        except ClientError as error:
-            failures.append(error)
-            client.close()
-
-    thread = threading.Thread(target=look, name="look for tasks", daemon=True)
-    if not task_ids:
-        thread.start()
-    try:
-        for event in heard:
-            try:
-                sys.stdout.write(_line(event))
-                sys.stdout.flush()
-            except BrokenPipeError:
-                silence(sys.stdout)
-                return 0
-    finally:
-        over.set()
-    for failure in failures:
-        raise failure
-    return 0
-
-
-def _line(event: Event) -> str:
-    return json.dumps(to_plain(event), ensure_ascii=False) + "\n"

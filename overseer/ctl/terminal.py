@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import IO, Any, Self
 
+from overseer.messages import Event, to_plain, utf8
+
 __all__ = [
     "PALETTE",
     "Progress",
     "Style",
     "fit",
+    "json_line",
     "plain",
     "print_json",
     "print_text",
@@ -52,6 +55,11 @@ def print_text(text: str) -> None:
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     print_text(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+
+
+def json_line(event: Event) -> bytes:
+    """An event as a line of JSON."""
+    return utf8(json.dumps(to_plain(event), ensure_ascii=False) + "\n")
 
 
 def silence(stream: IO[Any]) -> None:

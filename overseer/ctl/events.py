@@ -1,0 +1,127 @@
+"""``overseerctl events``: everything that happens as JSON lines.
+
+It only looks on: no task ever waits for it. What comes faster than it can be printed is lost, and a ``gap``
+says which lines those were.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from overseer.client import Client, ClientError, RefusedError, Task
+from overseer.ctl.terminal import json_line, silence
+from overseer.messages import TaskInfo
+
+__all__ = ["Lookout", "events"]
+
+_LOOK_S = 1.0  # how often new tasks are looked for: nobody is told of those of others
+_WHOLE_LOOK = 30  # every so many looks are at all tasks
+_AT_ONCE = 20  # tasks that are joined in one go: each sends what is stored of it
+# A look is at what was touched since a little before the latest that the last one saw: a moment is taken a
+# little before a task has it, and clocks are set.
+_MARGIN = timedelta(seconds=2)
+
+
+def events(client: Client, task_ids: Sequence[str]) -> int:
+    """Print what happens to some tasks; to all, also those to come, when none is named."""
+    heard = client.batches()
+    over = threading.Event()
+    failures: list[ClientError] = []
+
+    def look() -> None:
+        lookout = Lookout(client)
+        try:
+            lookout.look()
+            while not over.wait(_LOOK_S):
+                lookout.look()
+        except ClientError as error:
+            failures.append(error)
+            client.close()
+
+    watched = client.watch(dict.fromkeys(task_ids))
+    for task_id in task_ids:
+        if task_id not in watched:
+            raise RefusedError(f"task not found: {task_id}")
+    if not task_ids:
+        threading.Thread(target=look, name="look for tasks", daemon=True).start()
+    try:
+        for batch in heard:
+            sys.stdout.buffer.writelines(map(json_line, batch))
+            sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        silence(sys.stdout)
+    finally:
+        over.set()
+    for failure in failures:
+        raise failure
+    return 0
+
+
+class Lookout:
+    """Finds tasks, and has the client's events tell of them."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._since: datetime | None = None
+        self._looks = 0
+        # Those that go on, and those that may: an errored task may be reset.
+        self._followed: dict[str, Task] = {}
+        self._over: dict[str, datetime] = {}  # the others' ids, and when each one's task was created
+
+    def look(self) -> None:
+        """Join what is new. Raises ClientError."""
+        first, since = self._looks == 0, self._since if self._looks % _WHOLE_LOOK else None
+        self._looks += 1
+        infos = self._client.tasks(since)
+        self._forget_ended()
+        fresh = [info.task_id for info in infos if self._is_new(info)]
+        again = [task for info in infos if (task := self._is_reset(info)) is not None]
+        for start in range(0, max(len(fresh), len(again)), _AT_ONCE):
+            chunk = slice(start, start + _AT_ONCE)
+            # At first what has been is not of interest; what is found later has come in between.
+            self._followed |= self._client.watch(
+                fresh[chunk], None if first else 0, again=again[chunk], touched_since=since
+            )
+        if since is None:  # what the server has forgotten
+            listed = {info.task_id for info in infos}
+            self._over = {task_id: at for task_id, at in self._over.items() if task_id in listed}
+            self._followed = {
+                task_id: task
+                for task_id, task in self._followed.items()
+                if task_id in listed or not task.over
+            }
+        # One whose predecessor is not known to be over yet is looked at again.
+        if not any(self._is_successor(info) for info in infos):
+            self._since = max((_touched(info) - _MARGIN for info in infos), default=self._since)
+
+    def _forget_ended(self) -> None:
+        for task_id, task in list(self._followed.items()):
+            if task.over and task.state != "errored" and task.created_at is not None:
+                del self._followed[task_id]
+                self._over[task_id] = task.created_at
+
+    def _is_new(self, info: TaskInfo) -> bool:
+        task = self._followed.get(info.task_id)
+        if task is not None:
+            return task.over and task.created_at != info.created_at
+        return self._over.get(info.task_id) != info.created_at
+
+    def _is_successor(self, info: TaskInfo) -> bool:
+        task = self._followed.get(info.task_id)
+        return task is not None and task.created_at != info.created_at
+
+    def _is_reset(self, info: TaskInfo) -> Task | None:
+        """The handle of a task that was errored, and has been started again since."""
+        task = self._followed.get(info.task_id)
+        if task is None or not task.over or task.created_at != info.created_at:
+            return None
+        exited_at = None if task.exit is None else task.exit.ts
+        return task if info.state != "errored" or info.last_exited_at != exited_at else None
+
+
+def _touched(info: TaskInfo) -> datetime:
+    moments = (info.last_started_at, info.last_exited_at)
+    return max((moment for moment in moments if moment is not None), default=info.created_at)
