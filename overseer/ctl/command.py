@@ -16,7 +16,17 @@ from overseer.ctl.parser import make_parser
 from overseer.ctl.run import refusal, run
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, EXIT_TIMEOUT, of_exit
-from overseer.ctl.terminal import Progress, Style, plain, print_json, print_text, say, width
+from overseer.ctl.terminal import (
+    OutputError,
+    Progress,
+    Style,
+    on_terminal,
+    plain,
+    print_json,
+    print_text,
+    say,
+    width,
+)
 from overseer.errors import OverseerError
 from overseer.messages import to_plain
 from overseer.timestamps import now, parse_timestamp
@@ -57,6 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run(settings, options.action, options.params, options.id, options.force, options.json)
         with settings.connect() as client:
             return _COMMANDS[options.command](client, options)
+    except OutputError as error:
+        if error.gone:
+            return 0
+        say(str(error))
+        return EXIT_REFUSED
     except RefusedError as error:
         say(refusal(error))
         return EXIT_REFUSED
@@ -138,7 +153,7 @@ def _list(client: Client, options: Options) -> int:
         print_json([to_plain(task) for task in tasks])
     elif tasks:
         style = Style(getattr(options, "color", "auto"), sys.stdout)
-        _print_lines(tasks_table(tasks, now(), style, width() if sys.stdout.isatty() else None))
+        _print_lines(tasks_table(tasks, now(), style, width() if on_terminal() else None))
     else:
         say("no tasks")
     return 0

@@ -6,13 +6,12 @@ says which lines those were.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from overseer.client import Client, ClientError, RefusedError, Task
-from overseer.ctl.terminal import json_line, silence
+from overseer.ctl.terminal import json_line, write_out
 from overseer.messages import TaskInfo
 
 __all__ = ["Lookout", "events"]
@@ -49,10 +48,7 @@ def events(client: Client, task_ids: Sequence[str]) -> int:
         threading.Thread(target=look, name="look for tasks", daemon=True).start()
     try:
         for batch in heard:
-            sys.stdout.buffer.writelines(map(json_line, batch))
-            sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        silence(sys.stdout)
+            write_out(b"".join(map(json_line, batch)))
     finally:
         over.set()
     for failure in failures:

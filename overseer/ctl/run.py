@@ -20,9 +20,9 @@ from overseer.client import (
 from overseer.ctl.interrupts import Interrupts
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
-from overseer.ctl.terminal import Progress, print_json, say, silence
+from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
 from overseer.durations import format_duration
-from overseer.messages import Dequeued, Errored, Event, Exited, Gap, Output, Queued, Restarting, to_plain
+from overseer.messages import Dequeued, Errored, Event, Exited, Gap, Output, Queued, Restarting
 
 __all__ = ["refusal", "run"]
 
@@ -65,6 +65,7 @@ class _Runner:
         self._as_json = as_json
         self._stopping = False
         self._left = False
+        self._failed = False  # to write
         self._waiting_for = ""
         streams = {"stdout": sys.stdout, "stderr": sys.stderr}
         self._exit: Exited | None = None
@@ -78,7 +79,8 @@ class _Runner:
             if self._stopping:  # that came too early
                 task.stop()
             self._follow(task)
-            return self._status(task)
+            status = self._status(task)
+            return EXIT_REFUSED if self._failed and not status else status
         except RefusedError as error:
             self._say(refusal(error))
             return EXIT_REFUSED
@@ -130,8 +132,7 @@ class _Runner:
 
     def _handle(self, event: Event) -> None:
         if self._as_json:
-            if self._outs.get("stdout") is not None:
-                print_json(to_plain(event), indent=None)
+            self._write("stdout", json_line(event))
             return
         if isinstance(event, Output):
             self._show(event)
@@ -158,11 +159,14 @@ class _Runner:
         name = line.stream
         if name != self._written:
             self._flush()  # the two may go to the same terminal, where order matters
-            self._written = name
+        self._write(name, line.data.encode("utf-8", "replace") + b"\n")
+
+    def _write(self, name: str, data: bytes) -> None:
+        self._written = name
         if (out := self._outs.get(name)) is None:
             return
         try:
-            out.write(line.data.encode("utf-8", "replace") + b"\n")
+            out.write(data)
         except OSError as error:
             self._cannot_write(name, error)
 
@@ -178,6 +182,7 @@ class _Runner:
         """Nobody reads it any more (``| head``), or the disk is full: the task has no more to run for."""
         silence(self._outs.pop(name))
         if not isinstance(error, BrokenPipeError):
-            say(f"cannot write to {name}: {error.strerror}")
+            say(str(OutputError(name, error)))
+            self._failed = True
         if not self._stopping:
             self._stop()

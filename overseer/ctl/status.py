@@ -8,7 +8,7 @@ from overseer.messages import Exited
 
 __all__ = ["EXITS", "EXIT_INTERRUPTED", "EXIT_LOST", "EXIT_REFUSED", "EXIT_TIMEOUT", "of_exit", "words_of"]
 
-EXIT_REFUSED = 1  # the server would not do it, or took the task out of its queue
+EXIT_REFUSED = 1  # the server would not do it, or took the task out of its queue; or stdout takes nothing
 EXIT_TIMEOUT = 124  # as of timeout(1)
 EXIT_LOST = 125  # how it ends cannot be known: no connection, or none any more
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -17,7 +17,7 @@ EXITS = """\
 exit status:
   run, wait: the task's own; 128 + the signal's number when a signal ended it
   0    done
-  1    the server refused, or took the task out of its queue
+  1    the server refused, or took the task out of its queue; or stdout cannot be written
   2    wrong usage
   124  --timeout is over
   125  no connection, or none any more: how the task ended is not known

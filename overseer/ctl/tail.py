@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Sequence
 from datetime import datetime
-from typing import IO, Any
+from itertools import groupby
+from operator import itemgetter
 
 from overseer.client import Client, ClientError, RefusedError
 from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, words_of
-from overseer.ctl.terminal import PALETTE, Style, plain, print_json, say, silence
-from overseer.messages import Event, Exited, Gap, Output, to_plain
+from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, plain, say, write_out
+from overseer.messages import Event, Exited, Gap, Output, utf8
 from overseer.timestamps import format_timestamp
 
 __all__ = ["Printer", "replay", "tail"]
@@ -34,49 +34,42 @@ class Printer:
             for index, task_id in enumerate(task_ids):
                 text = style.paint(f"{plain(task_id):<{size}} |", PALETTE[index % len(PALETTE)])
                 self._prefixes[task_id] = f"{text} ".encode()
-        self.broken = False  # nobody reads stdout any more
+        self.failure: OutputError | None = None  # nothing can be written any more
 
     def write(self, events: Sequence[Event]) -> None:
-        """Write some events of one task and flush."""
+        """Write some events of one task and flush. Raises OutputError, again and again after the first."""
         with self._lock:
-            if self.broken:
-                return
-            used: set[IO[Any]] = set()
+            if self.failure is not None:
+                raise self.failure
             try:
-                for event in events:
-                    used.add(self._write(event))
-                for stream in used:
-                    stream.flush()
-            except BrokenPipeError:
-                self.broken = True
-                silence(sys.stdout)
+                for name, parts in groupby(map(self._rendered, events), itemgetter(0)):
+                    if name:
+                        write_out(b"".join(data for _, data in parts), name)
+                    else:
+                        for _, remark in parts:
+                            say(remark.decode())
+            except OutputError as error:
+                self.failure = error
+                raise
 
-    def _write(self, event: Event) -> IO[Any]:
+    def _rendered(self, event: Event) -> tuple[str, bytes]:
+        """Where an event goes ("": it is a remark), and as what."""
         if self._as_json:
-            print_json(to_plain(event), indent=None)
-            return sys.stdout.buffer
-        if not isinstance(event, Output):
-            return self._remark(event)
+            return "stdout", json_line(event)
+        if not isinstance(event, Output | Gap | Exited):
+            return "stdout", b""
         prefix = self._prefixes.get(event.task_id, b"")
-        out = sys.stderr.buffer if event.stream == "stderr" and not self._prefixes else sys.stdout.buffer
-        when = f"{format_timestamp(event.ts)} ".encode() if self._timestamps else b""
-        out.write(prefix + when + event.data.encode("utf-8", "replace") + b"\n")
-        return out
-
-    def _remark(self, event: Event) -> IO[Any]:
-        out = sys.stdout.buffer
+        if isinstance(event, Output):
+            when = f"{format_timestamp(event.ts)} ".encode() if self._timestamps else b""
+            name = "stderr" if event.stream == "stderr" and not self._prefixes else "stdout"
+            return name, prefix + when + utf8(event.data) + b"\n"
         if isinstance(event, Gap):
             text = f"lines {event.from_seq} to {event.to_seq} are not there any more"
-        elif isinstance(event, Exited):
+        else:
             text = words_of(event) + (" and is restarted" if event.will_restart else "")
-        else:
-            return out
-        if event.task_id in self._prefixes:
-            out.write(self._prefixes[event.task_id] + f"({text})".encode() + b"\n")
-        else:
-            out.flush()
-            say(f"{plain(event.task_id)}: {text}")
-        return out
+        if prefix:
+            return "stdout", prefix + f"({text})\n".encode()
+        return "", utf8(f"{plain(event.task_id)}: {text}")
 
 
 def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: int, follow: bool) -> int:
@@ -98,20 +91,33 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
             since = shown[0] - 1 if shown else stored[-1] if stored else 0
             for events in client.subscribe(task_id, since).batches():
                 printer.write(events)
-                if printer.broken:
-                    return
+        except OutputError:
+            client.close()  # which ends the others
         except RefusedError as error:
             say(f"{plain(task_id)}: {error}")
             statuses[task_id] = EXIT_REFUSED
         except ClientError as error:
-            say(str(error))
+            if printer.failure is None:
+                say(str(error))
             statuses[task_id] = EXIT_LOST
 
-    threads = [threading.Thread(target=one, args=(task_id,), daemon=True) for task_id in task_ids]
+    def guarded(task_id: str) -> None:
+        try:
+            one(task_id)
+        except BaseException:
+            statuses[task_id] = EXIT_LOST
+            raise
+
+    threads = [
+        threading.Thread(target=guarded, args=(task_id,), name=f"tail-{task_id}", daemon=True)
+        for task_id in task_ids
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if printer.failure is not None:
+        raise printer.failure
     return max(statuses.values(), default=0)
 
 

@@ -11,14 +11,17 @@ import time
 from collections.abc import Callable, Iterable
 from typing import IO, Any, Self
 
+from overseer.errors import OverseerError
 from overseer.messages import Event, to_plain, utf8
 
 __all__ = [
     "PALETTE",
+    "OutputError",
     "Progress",
     "Style",
     "fit",
     "json_line",
+    "on_terminal",
     "plain",
     "print_json",
     "print_text",
@@ -26,6 +29,7 @@ __all__ = [
     "silence",
     "table",
     "width",
+    "write_out",
 ]
 
 PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # as SGR has them; none is red
@@ -44,17 +48,36 @@ def say(text: str) -> None:
         silence(sys.stderr)  # there is nobody to tell
 
 
-def print_text(text: str) -> None:
-    """Write to stdout; that its reader has gone (``| head``) is no error."""
+class OutputError(OverseerError):
+    """What is written to stdout or stderr goes nowhere; ``gone``: since its reader has gone (``| head``),
+    which is no failure."""
+
+    def __init__(self, name: str, error: OSError) -> None:
+        super().__init__(f"cannot write to {name}: {error.strerror or error}")
+        self.gone = isinstance(error, BrokenPipeError)
+
+
+def write_out(data: bytes, name: str = "stdout") -> None:
+    """Write to stdout or stderr, at once. Raises OutputError; what is written after that goes nowhere."""
+    stream = sys.stdout if name == "stdout" else sys.stderr
+    if stream is None:  # >&-
+        return
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        silence(sys.stdout)
+        stream.buffer.write(data)
+        stream.buffer.flush()
+    except OSError as error:
+        silence(stream)
+        raise OutputError(name, error) from None
 
 
-def print_json(value: Any, *, indent: int | None = 2) -> None:
-    print_text(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+def print_text(text: str) -> None:
+    """Write to stdout. Raises OutputError."""
+    write_out(utf8(text))
+
+
+def print_json(value: Any) -> None:
+    """Write to stdout. Raises OutputError."""
+    print_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def json_line(event: Event) -> bytes:
@@ -74,6 +97,11 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+def on_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def width() -> int:

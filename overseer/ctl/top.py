@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from overseer.client import Client, ReplyTimeoutError
 from overseer.ctl.listing import shown_state, tasks_table
-from overseer.ctl.terminal import Style, fit, plain, print_text
+from overseer.ctl.terminal import Style, fit, on_terminal, plain, print_text
 from overseer.messages import GlobalMetrics, PoolInfo, TaskInfo
 from overseer.timestamps import now
 
@@ -26,7 +26,7 @@ _LEAVE = "\x1b[?25h\x1b[?1049l"
 
 def top(client: Client, style: Style, interval: float) -> int:
     """Show until q or Ctrl-C; into a pipe, once."""
-    if not sys.stdout.isatty():
+    if not on_terminal():
         print_text("\n".join(_look(client, style, 10**6, 10**6)) + "\n")
         return 0
     with _resizes() as resized, _keys() as keys:

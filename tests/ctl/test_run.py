@@ -177,8 +177,9 @@ def test_a_task_that_outlives_its_grace_ends_by_sigkill(daemon: Daemon):
         assert finish(process)[0] == 128 + signal.SIGKILL
 
 
-def test_a_reader_that_has_seen_enough_ends_the_task(daemon: Daemon):
-    with started("run", "forever", "--id", "headed", url=daemon.url) as process:
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["text", "json"])
+def test_a_reader_that_has_seen_enough_ends_the_task(daemon: Daemon, more: list[str]):
+    with started("run", "forever", "--id", "headed", *more, url=daemon.url) as process:
         first_line(process)
         assert process.stdout is not None
         process.stdout.close()
@@ -186,6 +187,70 @@ def test_a_reader_that_has_seen_enough_ends_the_task(daemon: Daemon):
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
     assert state_of(daemon, "headed")["state"] == "stopped"
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["text", "json"])
+@pytest.mark.parametrize("command", ["tail -f", "events"])
+def test_a_reader_that_has_seen_enough_ends_a_look(daemon: Daemon, command: str, more: list[str]):
+    with daemon.connect() as client:
+        busy, silent = f"busy-{command}{more}", f"silent-{command}{more}"
+        client.request("start", action="forever", task_id=busy)
+        client.request("start", action="sleep", task_id=silent)
+        tasks = [silent, busy] if command == "tail -f" else [busy]
+        with started(*command.split(), *more, *tasks, url=daemon.url) as process:
+            first_line(process)
+            assert process.stdout is not None
+            process.stdout.close()
+            assert process.wait(LIMIT_S) == 0
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+        for task in (busy, silent):
+            assert state_of(daemon, task)["worker_state"] == "running"
+            client.send("stop", task_id=task)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["tail full", "tail -f full", "tail -f full idle", "tail --json full", "replay full", "list",
+     "list --json", "actions", "pool", "metrics", "check", "top", "start exit code=0", "events full",
+     "completion bash"],
+)  # fmt: skip
+def test_a_full_disk_is_one_line_and_status_1(daemon: Daemon, arguments: str):
+    with daemon.connect() as client:
+        for task in ("full", "idle"):  # refused when they run already
+            client.request("start", action="forever" if task == "full" else "sleep", task_id=task)
+        argv, environment = command(*arguments.split(), url=daemon.url)
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                argv, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT_S
+            )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "overseerctl: cannot write to stdout: No space left on device\n",
+    )
+
+
+def test_a_run_on_a_full_disk_has_failed(daemon: Daemon):
+    argv, environment = command("run", "both", url=daemon.url)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            argv, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT_S
+        )
+    assert done.returncode == 1
+    assert "overseerctl: cannot write to stdout: No space left on device\n" in done.stderr
+
+
+def test_without_a_stdout_there_is_nothing_to_say(daemon: Daemon):
+    ctl("run", "both", url=daemon.url)
+    argv, environment = command("list", url=daemon.url)
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *argv],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_waiting_in_a_queue_is_said(daemon: Daemon):
