@@ -120,20 +120,30 @@ def _start(client: Client, options: Options) -> int:
 
 
 def _stop(client: Client, options: Options) -> int:
-    tasks = [client.subscribe(task_id) for task_id in options.tasks] if options.wait else []
-    stopped = _each(options.tasks, client.stop)
-    for task in tasks:
-        _await(task, None)
+    joined: dict[str, Task] = {}
+
+    def stop(task_id: str) -> None:
+        if options.wait:
+            with suppress(RefusedError):  # so is the stop then, in words of its own
+                joined[task_id] = client.subscribe(task_id)
+        client.stop(task_id)
+
+    task_ids = list(dict.fromkeys(options.tasks))
+    stopped = _each(task_ids, stop)
+    for task_id in stopped:
+        if task_id in joined:
+            _await(joined[task_id], None)
     if options.json:
         print_json({"stopped": list(stopped)})
-    return 0 if len(stopped) == len(options.tasks) else EXIT_REFUSED
+    return 0 if len(stopped) == len(task_ids) else EXIT_REFUSED
 
 
 def _reset(client: Client, options: Options) -> int:
-    started = _each(options.tasks, client.reset)
+    task_ids = list(dict.fromkeys(options.tasks))
+    started = _each(task_ids, client.reset)
     if options.json:
         print_json([to_plain(event) for event in started.values()])
-    return 0 if len(started) == len(options.tasks) else EXIT_REFUSED
+    return 0 if len(started) == len(task_ids) else EXIT_REFUSED
 
 
 def _each(task_ids: Sequence[str], ask: Callable[[str], _T]) -> dict[str, _T]:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from overseer.client import Client
-from tests.ctl.conftest import Ctl
+from tests.ctl.conftest import ACTIONS, Ctl
 from tests.harness import Daemon, shell
 
 WAIT_S = 10.0
@@ -38,6 +38,25 @@ def test_several_are_stopped_and_the_unknown_are_named(ctl: Ctl):
     done = ctl("stop", "s1", "nobody", "s2", "--json")
     assert (done.status, done.json) == (1, {"stopped": ["s1", "s2"]})
     assert done.err == "overseerctl: nobody: task not found\n"
+
+
+def test_a_stop_that_waits_stops_those_that_there_are(ctl: Ctl):
+    ctl("start", "sleep", "--id", "w1")
+    done = ctl("stop", "--wait", "w1", "nobody", "w1")
+    assert (done.status, done.err) == (1, "overseerctl: nobody: task not found\n")
+    assert ctl("wait", "w1").status == 143
+
+
+def test_a_refused_stop_is_not_waited_for(ctl: Ctl, tmp_path):
+    tokens = {"boss": {"role": "admin"}, "eve": {"role": "viewer"}}
+    auth = {"tokens": [{"name": name, "token": name * 8, **more} for name, more in tokens.items()]}
+    with Daemon(actions=ACTIONS, auth=auth) as guarded:
+        server = ("--url", guarded.url, "--token")
+        assert ctl("start", "sleep", "--id", "kept", *server, "boss" * 8).status == 0
+        done = ctl("stop", "kept", "--wait", *server, "eve" * 8)
+        assert done.status == 1
+        assert done.err.startswith("overseerctl: kept: ")
+        assert ctl("stop", "kept", "--wait", *server, "boss" * 8).status == 0
 
 
 def test_a_reset(ctl: Ctl):
