@@ -53,6 +53,16 @@ class Channel(Desk):
         # A daemon: a program that ends without close() is not held up by a server that does not answer.
         self.thread = threading.Thread(target=self._run, name=f"overseer-client-{next(_names)}", daemon=True)
 
+    def start(self) -> None:
+        """Start the thread. Raises RuntimeError when there can be none; all is closed then."""
+        try:
+            self.thread.start()
+        except RuntimeError:
+            os.close(self._wakeup)
+            if self._transport is not None:
+                self._transport.close()
+            raise
+
     def end_locked(self) -> None:
         """Make the thread end soon; it can be joined then."""
         self._ending = True

@@ -14,6 +14,7 @@ from overseer.client.asking import Requests
 from overseer.client.core import Core, Settings
 from overseer.client.errors import (
     ClientError,
+    ConnectFailedError,
     ConnectionLostError,
     RefusedError,
 )
@@ -91,7 +92,10 @@ class Client(Requests):
         transport = connect(address, token=token, tls=tls, timeout=timeout)
         core = Core(settings)
         super().__init__(core, SharedChannel(core, transport))
-        self._channel.thread.start()
+        try:
+            self._channel.start()
+        except RuntimeError as error:
+            raise ConnectFailedError(f"cannot connect to {url}: {error}") from None
 
     def __repr__(self) -> str:
         return f"<Client {self._core.settings.address.url} {self._channel!r}>"

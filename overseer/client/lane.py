@@ -67,10 +67,14 @@ class SharedChannel(Channel):
         with self._lock:
             if follower.moving or follower.created_at is None or self._ending:
                 return
+            try:
+                lane = Lane(self.core, self, follower)
+                lane.start()  # which cannot do a thing before this lock is free
+            except (OSError, RuntimeError):  # out of descriptors or threads: lines are lost rather than all
+                follower.lossless = False
+                return
             follower.moving = True
-            lane = Lane(self.core, self, follower)
             self.lanes |= {lane}
-            lane.thread.start()
 
     def _over_locked(self, failure: ConnectionLostError) -> None:
         self.core.failure = self.core.failure or failure

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
-from overseer.client import Client, LinesMissedError, Task
+from overseer.client import Client, ConnectFailedError, LinesMissedError, Task
 from overseer.messages import Exited, Gap, Output
 from tests.client.proxy import Proxy
 from tests.client.test_faults import Count, follow
@@ -216,3 +217,33 @@ def test_a_server_is_not_sent_requests_without_end(daemon: Daemon):
                     break
         assert kinds == {"ReplyTimeoutError", "ConnectionLostError"}
         proxy.resume()
+
+
+def test_without_a_thread_for_a_lane_lines_are_lost_and_nothing_else(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+):
+    tried = threading.Event()
+    start = threading.Thread.start
+
+    def no_more_lanes(thread: threading.Thread) -> None:
+        if thread.name.startswith("overseer-client"):
+            tried.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with Client(daemon.url, buffer=50_000) as client:
+        monkeypatch.setattr(threading.Thread, "start", no_more_lanes)
+        before = set(Path("/proc/self/fd").iterdir())
+        task = client.start("count", n="60000")
+        count = Count()
+        for event in task.events(WAIT_S):
+            count.add([event])
+            if count.lines == 1:
+                assert tried.wait(WAIT_S)
+        assert (count.last, len(count.exits)) == (60_000, 1)
+        assert count.missing > 0
+        assert client.tasks()
+        assert lanes(client) == 0
+        assert set(Path("/proc/self/fd").iterdir()) <= before
+        with pytest.raises(ConnectFailedError, match="new thread"):
+            Client(daemon.url)
