@@ -30,6 +30,7 @@ __all__ = ["Channel"]
 _MAX_MESSAGE = 1 << 30  # a list of everything is one message, and may be long
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds between attempts to connect again
 _GOODBYE_S = 0.5
+_LONGEST_POLL_S = 86400.0  # poll takes milliseconds as a C int
 _names = itertools.count(1)
 
 
@@ -78,9 +79,9 @@ class Channel(Desk):
                 transport, self._transport = self._transport, None
                 if transport is None:
                     transport = self._connect()
+                failure = None
                 if transport is None:
                     return
-                failure = None
                 self._in_use = transport
                 self._was_up = True
                 try:
@@ -95,7 +96,7 @@ class Channel(Desk):
                         self._down_locked(failure)
                 if self.core.settings.reconnect <= 0:
                     return
-                self.core.settings.on_notice(f"{failure}; trying to connect again")
+                self.core.notice(f"{failure}; trying to connect again")
         except ClientError as error:
             failure = ConnectionLostError(f"{failure or 'the connection is lost'}, and {error}")
         except BaseException as error:
@@ -170,7 +171,7 @@ class Channel(Desk):
                     continue
                 writing = self._sending or transport.write_to_read
                 poller.register(transport, select.POLLIN | (select.POLLOUT if writing else 0))
-                ready = dict(poller.poll(0 if transport.pending else wait * 1000))
+                ready = dict(poller.poll(0 if transport.pending else min(wait, _LONGEST_POLL_S) * 1000))
                 if self._wakeup in ready:
                     os.eventfd_read(self._wakeup)
                 if transport.pending or ready.get(transport.fileno(), 0) & ~select.POLLOUT:
@@ -184,7 +185,7 @@ class Channel(Desk):
 
     def _received(self, got: frames.Received) -> None:
         if got.messages:
-            self._take(decode(got.messages, self.core.settings.on_notice))
+            self._take(decode(got.messages, self.core.notice))
         for payload in got.pings:
             self._send(frames.pong(payload))
         if got.close is not None:

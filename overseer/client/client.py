@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 import weakref
@@ -68,7 +69,8 @@ class Client(Requests):
             more the connection counts as lost.
         buffer: bytes of events that may wait for each task's reader; when one falls behind, what is on its
             way is taken as well (up to 32 MiB).
-        on_notice: called with a sentence about a lost or regained connection, on a thread of the client's.
+        on_notice: called with a sentence about a lost connection, on a thread of the client's; what it raises
+            is logged.
 
     Raises:
         ConnectFailedError: there is no such server, or it lets nobody in.
@@ -107,13 +109,16 @@ class Client(Requests):
         self.close()
 
     def close(self) -> None:
-        """End the connection; tasks go on. Whoever still waits gets ConnectionLostError. Idempotent."""
+        """End the connection; tasks go on. Whoever still waits gets ConnectionLostError. Idempotent, and may
+        be called from anywhere, ``on_notice`` too."""
         with self._core.lock:
             self._core.failure = self._core.failure or ConnectionLostError("this client was closed", 1000)
             threads = [self._channel.thread, *(lane.thread for lane in self._channel.lanes)]
             self._channel.end_locked()
         deadline = time.monotonic() + _JOIN_S
         for thread in threads:
+            if thread is threading.current_thread():
+                continue  # on_notice has had enough
             # One that is just connecting may take longer; it ends by itself.
             thread.join(max(0.0, deadline - time.monotonic()))
 

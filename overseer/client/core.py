@@ -46,6 +46,15 @@ class Core:
         # Weak: who does not iterate any more is not told any more.
         self.listeners: tuple[weakref.ref[Inbox], ...] = ()
 
+    def notice(self, text: str) -> None:
+        """Tell the program; called with no lock held."""
+        try:
+            self.settings.on_notice(text)
+        except Exception:  # of its own making, and no reason to end the connection
+            import logging  # which takes a while to load, and is hardly ever needed
+
+            logging.getLogger("overseer.client").exception("on_notice failed at %r", text)
+
     def check_locked(self) -> None:
         """Raise what ended the client, if something did."""
         if self.failure is not None:

@@ -68,7 +68,7 @@ class Transport:
 def connect(
     address: Address, *, token: str = "", tls: ssl.SSLContext | None = None, timeout: float = 10.0
 ) -> Transport:
-    """Connect and shake hands, all within ``timeout`` seconds.
+    """Connect and shake hands, all within ``timeout`` seconds (but for the resolver, which has its own).
 
     Raises:
         ConnectFailedError: that was not possible; the text says why.
@@ -76,7 +76,7 @@ def connect(
     """
     deadline = time.monotonic() + timeout
     request, accept = _upgrade(address, token)
-    connected = _open(address, tls, timeout)
+    connected = _open(address, tls, deadline, timeout)
     try:
         rest = _shake_hands(connected, address, request, accept, deadline, timeout)
         connected.settimeout(0)
@@ -115,10 +115,10 @@ def _shake_hands(
     """Send the upgrade and read the answer; what came behind it. Raises ConnectFailedError."""
     data = b""
     try:
-        connected.settimeout(max(0.001, deadline - time.monotonic()))
+        connected.settimeout(_left(deadline))
         connected.sendall(request)
         while b"\r\n\r\n" not in data and len(data) <= _MAX_HEAD and _may_be_http(data):
-            connected.settimeout(max(0.001, deadline - time.monotonic()))
+            connected.settimeout(_left(deadline))
             more = connected.recv(_MAX_HEAD)
             if not more:
                 break
@@ -166,7 +166,7 @@ def _words(connected: socket.socket, body: bytes, headers: dict[str, str], deadl
     length = headers.get("content-length", "")
     wanted = min(int(length), _MAX_BODY) if length.isdigit() else 0
     while len(body) < wanted:
-        connected.settimeout(max(0.001, deadline - time.monotonic()))
+        connected.settimeout(_left(deadline))
         more = connected.recv(wanted - len(body))
         if not more:
             break
@@ -191,10 +191,15 @@ def _refusal(address: Address, status: int, words: str, had_token: bool) -> str:
     return f"{address.url} is no overseer's address: it answered {status}; an overseer listens at /ws"
 
 
-def _open(address: Address, tls: Any, timeout: float) -> socket.socket:
+def _left(deadline: float) -> float:
+    """Seconds for a socket to wait; 0 would mean that it does not, and it cannot wait for months."""
+    return max(0.001, min(deadline - time.monotonic(), 1e6))
+
+
+def _open(address: Address, tls: Any, deadline: float, timeout: float) -> socket.socket:
     """A connected socket, TLS done; raises ConnectFailedError."""
     try:
-        return _open_socket(address, tls, timeout)
+        return _open_socket(address, tls, deadline)
     except ConnectionRefusedError:
         reason = "nothing listens there"
     except FileNotFoundError:
@@ -214,25 +219,44 @@ def _why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _open_socket(address: Address, tls: Any, timeout: float) -> socket.socket:
+def _open_socket(address: Address, tls: Any, deadline: float) -> socket.socket:
     if address.unix_path:
-        connected = socket.socket(socket.AF_UNIX)
-        try:
-            connected.settimeout(timeout)
-            connected.connect(address.unix_path)
-        except BaseException:
-            connected.close()
-            raise
-        return connected
-    connected = socket.create_connection((address.host, address.port), timeout)
+        return _open_one(socket.AF_UNIX, address.unix_path, deadline)
+    connected = _open_first(address, deadline)
     try:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if address.tls:
             import ssl
 
             context = tls or ssl.create_default_context()
+            connected.settimeout(_left(deadline))
             secured: socket.socket = context.wrap_socket(connected, server_hostname=address.host)
             return secured
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def _open_first(address: Address, deadline: float) -> socket.socket:
+    """Connected to the first of the host's addresses that answers, each of which has its share of the time.
+    (socket.create_connection would give each of them all of it.)"""
+    failure: OSError | None = None
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    for untried, (family, *_, where) in zip(range(len(found), 0, -1), found, strict=True):
+        now = time.monotonic()
+        try:
+            return _open_one(family, where, now + (deadline - now) / untried)
+        except OSError as error:
+            failure = error
+    raise failure or OSError(f"no address of {address.host} is known")
+
+
+def _open_one(family: int, where: Any, deadline: float) -> socket.socket:
+    connected = socket.socket(family)
+    try:
+        connected.settimeout(_left(deadline))
+        connected.connect(where)
     except BaseException:
         connected.close()
         raise

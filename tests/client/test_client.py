@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -430,6 +431,29 @@ def test_a_server_that_is_another_one(answer, words, status):
 def test_a_server_that_never_answers():
     with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises(ConnectFailedError):
         Client(f"ws://127.0.0.1:{listener.getsockname()[1]}", timeout=0.2)
+
+
+def test_a_host_of_many_addresses_of_which_none_answers_takes_no_longer(monkeypatch: pytest.MonkeyPatch):
+    with ExitStack() as stack:
+        listener = stack.enter_context(closing(socket.create_server(("127.0.0.1", 0), backlog=0)))
+        where = listener.getsockname()
+        for _ in range(4):  # after which the kernel lets nobody in
+            waiting = stack.enter_context(closing(socket.socket()))
+            waiting.setblocking(False)
+            waiting.connect_ex(where)
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", where)] * 8
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        began = time.monotonic()
+        with pytest.raises(ConnectFailedError, match=r"no answer within 0\.4 s"):
+            Client(f"ws://127.0.0.1:{where[1]}", timeout=0.4)
+        assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("times", [{"keepalive": 3e6}, {"timeout": 3e6}, {"reconnect": 3e9}])
+def test_times_may_be_very_long(daemon: Daemon, times: dict[str, float]):
+    with Client(daemon.url, **times) as client:  # type: ignore[arg-type]
+        assert client.start("echo").wait(WAIT_S).exit_code == 3
+        assert client.tasks()
 
 
 def test_a_token_that_cannot_be_sent_is_refused():

@@ -173,6 +173,37 @@ class TestCutConnections:
             with pytest.raises(ConnectionLostError):
                 task.wait()
 
+    def test_who_is_told_of_it_may_raise(self, daemon: Daemon, caplog: pytest.LogCaptureFixture):
+        def fail(text: str) -> None:
+            raise ValueError("of the program's own")
+
+        with Proxy(daemon.address) as proxy, Client(proxy.url, on_notice=fail) as client:
+            task = client.start("slow-count", n="20")
+            proxy.cut()
+            assert follow(task).last == 20
+            assert proxy.connections == 2
+        assert "of the program's own" in caplog.text
+
+    def test_who_is_told_of_it_may_close_the_client(self, daemon: Daemon):
+        clients: list[Client] = []
+        closed = threading.Event()
+
+        def close(text: str) -> None:
+            clients[0].close()
+            closed.set()
+
+        with Proxy(daemon.address) as proxy, Client(proxy.url, on_notice=close) as client:
+            clients.append(client)
+            task = client.start("sleep")
+            proxy.cut()
+            with pytest.raises(ConnectionLostError, match="was closed"):
+                task.wait(WAIT_S)
+            assert closed.wait(WAIT_S)
+            client._channel.thread.join(WAIT_S)
+            assert not client._channel.thread.is_alive()
+        with Client(daemon.url) as other:
+            other.stop(task.id)
+
     def test_it_is_not_tried_where_that_is_not_wanted(self, daemon: Daemon):
         with Proxy(daemon.address) as proxy, Client(proxy.url, reconnect=0) as client:
             task = client.start("slow-count", n="10")
