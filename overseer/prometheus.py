@@ -30,6 +30,7 @@ __all__ = ["Exposition"]
 # A counter's key, its name there (``_total`` is added), what it means.
 _COUNTERS = (
     *((each.name, each.name.removeprefix("total_"), each.description) for each in fields_of(GlobalMetrics)),
+    ("starts_refused", "starts_refused", "Starts for which the pool and its queue had no place"),
     ("dropped_lines", "dropped_lines", "Lines that a client missed because it lagged (on_lag: drop)"),
 )
 _PHASES = tuple(phase.name for phase in Phase if phase is not Phase.FORGOTTEN)

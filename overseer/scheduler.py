@@ -298,6 +298,7 @@ class Scheduler:
         at = now()
         admission = self._state.pool.acquire(task.id, task.action, force, at, task.requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
+            self._state.metrics.count("starts_refused", task.action)
             raise RequestError(admission.reason)
         self._dormant.dequeued_locked(mail, admission.displaced, "displaced")
         self._state.table.add(task)

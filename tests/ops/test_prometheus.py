@@ -114,6 +114,22 @@ def test_waits_and_runs_are_histograms(daemon: Daemon, client: WsClient) -> None
     assert 0 < moved("overseer_run_time_seconds_sum") < 20
 
 
+def test_starts_that_find_no_place_are_counted(daemon: Daemon, client: WsClient) -> None:
+    def refused() -> float:
+        return scrape(daemon)["overseer_starts_refused_total", "one"]
+
+    before = refused()
+    first = client.request("start", action="one")["task_id"]
+    client.request("set_pool", action="one", queue_size=1)
+    second = client.request("start", action="one")["task_id"]
+    for _ in range(3):
+        assert client.request("start", action="one")["type"] == "error"
+    assert refused() == before + 3
+    for task_id in (second, first):
+        client.send("stop", task_id=task_id)
+    client.expect("exited", task_id=first)
+
+
 def test_a_duration_counts_in_its_bucket_and_all_above() -> None:
     metrics = Metrics(["a"])
     for seconds in (0.0, 0.1, 0.11, 1e9):
