@@ -263,7 +263,7 @@ class TestServers:
                 events = task.events(WAIT_S)
                 for _ in range(5):
                     count.add([next(events)])
-                os.kill(daemon.pid, signal.SIGSTOP)
+                daemon.freeze()
                 try:
                     with pytest.raises(ReplyTimeoutError):
                         client.tasks()
@@ -279,7 +279,7 @@ class TestServers:
     def test_that_hangs_does_not_keep_a_client_from_closing(self):
         with Daemon(actions=ACTIONS) as daemon:
             client = Client(daemon.url)
-            os.kill(daemon.pid, signal.SIGSTOP)
+            daemon.freeze()
             try:
                 began = time.monotonic()
                 client.close()

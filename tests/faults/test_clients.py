@@ -38,7 +38,7 @@ _FLOOD = """exec awk -v lines=[[.lines]] -v file=[[.progress]] 'BEGIN {
 
 
 @contextmanager
-def serving(stall: float) -> Iterator[FaultDaemon]:
+def serving(stall: float, program: str) -> Iterator[FaultDaemon]:
     actions = {
         "flood": shell(_FLOOD, config={"parameters": {"lines": "3000", "progress": None}}),
         "echo": shell("echo hi"),
@@ -46,24 +46,24 @@ def serving(stall: float) -> Iterator[FaultDaemon]:
     }
     limits = {"handshake_timeout": "500ms", "max_connections": 40}
     clients = {"buffer": "256KiB", "stall_timeout": f"{stall}s"}
-    # Pings that come soon; the rest of the program is as ever.
-    program = Path(__file__).parent / "quick_pings.py"
     environment = {"PYTHONPATH": str(ROOT)}
     with FaultDaemon(
-        actions=actions, limits=limits, clients=clients, program=program, environment=environment
+        actions=actions, limits=limits, clients=clients, program=ROOT / program, environment=environment
     ) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultDaemon]:
-    with serving(STALL) as server:
+    # Pings that come soon; the rest of the program is as ever.
+    with serving(STALL, "tests/faults/quick_pings.py") as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def patient_server() -> Iterator[FaultDaemon]:
-    with serving(PATIENT) as server:
+    # Its pings come late: who does not read answers none, and would be cut off for that.
+    with serving(PATIENT, "sticky_overseer.py") as server:
         yield server
 
 

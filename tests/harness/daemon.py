@@ -138,6 +138,11 @@ class Daemon:
             raise
         return self
 
+    def freeze(self) -> None:
+        """SIGSTOP, and wait until it has stopped: its threads go on until one of them has got the signal."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+
     def stop(self, timeout: float = 10.0) -> None:
         """SIGTERM, then check how it ended. Does nothing when that was done, or after ``kill``."""
         if self._over:
