@@ -226,7 +226,7 @@ def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionH
     except ConfigError:
         raise
     except OverseerError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(driver_failure(error)) from error
     except (Exception, SystemExit) as error:
         raise ConfigError(f"the driver {action.type!r} failed: {driver_failure(error)}") from error
     if not isinstance(handler, ActionHandler):
@@ -269,8 +269,12 @@ def _checked(info: object) -> ActionInfo:
 def driver_failure(error: BaseException) -> str:
     """What went wrong in a driver, in one line: the text of an error raised on purpose, else also its kind
     and place."""
+    try:
+        said = str(error)
+    except BaseException:  # a driver's own error may fail even at this
+        said = "an error that cannot say what it is"
     if isinstance(error, OverseerError):
-        return str(error)
-    text = ": ".join(filter(None, [type(error).__name__, " ".join(str(error).split())]))
+        return said
+    text = ": ".join(filter(None, [type(error).__name__, " ".join(said.split())]))
     frames = traceback.extract_tb(error.__traceback__)
     return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else text

@@ -240,7 +240,7 @@ class Scheduler:
         try:
             definition.handler.validate(dict(params))
         except OverseerError as error:
-            raise RequestError(str(error)) from None
+            raise RequestError(driver_failure(error)) from None
         except BaseException as error:  # also SystemExit, which would end the client's thread
             _log.exception("action %s: the driver failed to validate parameters", action)
             raise RequestError(f"the driver failed: {driver_failure(error)}") from None

@@ -51,6 +51,12 @@ def test_a_describe_that_fails_leaves_what_the_configuration_knows(
         ("validate leaves", "the driver failed: SystemExit: 3 (broken.py, line "),
         ("start leaves", "the driver failed: SystemExit: 3 (broken.py, line "),
         ("start on purpose", "the tape drive is on fire"),
+        (
+            "start unspeakably",
+            "the driver failed: Unspeakable: an error that cannot say what it is (broken.py",
+        ),
+        ("start unspeakably on purpose", "an error that cannot say what it is"),
+        ("validate unspeakably", "an error that cannot say what it is"),
         ("start nothing", "the driver failed: TypeError: start() returned None, which is no Worker"),
     ],
 )

@@ -5,6 +5,15 @@ import warnings
 import overseer
 
 
+class Unspeakable(Exception):
+    def __str__(self):
+        raise SystemExit("no text of acme")
+
+
+class UnspeakableOnPurpose(Unspeakable, overseer.OverseerError):
+    pass
+
+
 class BrokenHandler(overseer.ServiceHandler):
     def __init__(self, name, where, script="echo orphan"):
         self._name = name
@@ -24,12 +33,18 @@ class BrokenHandler(overseer.ServiceHandler):
     def validate(self, params):
         if self._where == "validate":
             raise KeyError("validate of acme")
+        if self._where == "validate unspeakably":
+            raise UnspeakableOnPurpose
         if self._where == "validate leaves":
             raise SystemExit(3)
 
     def start(self, task_id, params, callbacks):
         if self._where == "start":
             raise KeyError("start of acme")
+        if self._where == "start unspeakably":
+            raise Unspeakable
+        if self._where == "start unspeakably on purpose":
+            raise UnspeakableOnPurpose
         if self._where == "start on purpose":
             raise overseer.OverseerError("the tape drive is on fire")
         self._starts += 1
