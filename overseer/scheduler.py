@@ -57,14 +57,14 @@ class Scheduler:
         """See :meth:`overseer.hub.Hub.start`."""
         while True:
             definitions = self._state.current.value
-            definition = self._checked(definitions, action, params, requester.principal)
+            definition, dedupe = _checked(definitions, action, params, requester.principal)
             task = Task(
                 task_id or str(uuid.uuid4()),
                 action,
                 definition,
                 params,
                 effective_policy(retry_policy, definitions.config.retry_for(action)),
-                self._dedupe(definitions, definition, params),
+                dedupe,
                 self._state.metrics,
                 self._state.log,
                 requester,
@@ -97,18 +97,18 @@ class Scheduler:
                 task = self._errored_locked(task_id, requester.principal)
                 definitions = self._state.current.value
             # An action that was reloaded since is taken as it is now: who resets a task has mended it.
-            fresh: Definition | None = None
-            if definitions.handlers.get(task.action) is not task.definition.handler:
-                fresh = self._checked(definitions, task.action, task.params, requester.principal)
-                dedupe = self._dedupe(definitions, fresh, task.params)
+            definition, dedupe = task.definition, task.dedupe
+            reloaded = definitions.handlers.get(task.action) is not definition.handler
+            if reloaded:
+                definition, dedupe = _checked(definitions, task.action, task.params, requester.principal)
             with self._state.lock:
                 if self._state.current.value is not definitions:
                     continue
                 if self._errored_locked(task_id, requester.principal) is not task:
                     continue
-                self._state.table.refuse_taken(task.id, task.dedupe if fresh is None else dedupe)
-                if fresh is not None:
-                    task.definition, task.dedupe = fresh, dedupe
+                self._state.table.refuse_taken(task.id, dedupe)
+                if reloaded:
+                    task.definition, task.dedupe = definition, dedupe
                     policy = definitions.config.retry_for(task.action)
                     with task.lock:
                         task.policy = effective_policy(task.asked_policy, policy)
@@ -222,30 +222,6 @@ class Scheduler:
             raise RequestError("task is not errored")
         return task
 
-    def _checked(
-        self, definitions: Definitions, action: str, params: Mapping[str, str], principal: Principal
-    ) -> Definition:
-        """The definition of an action, which takes these parameters.
-
-        Raises:
-            RequestError: it does not, there is no such action, or ``principal`` may not know of it.
-        """
-        definition = definitions.of(action, principal)
-        if definition.config.strict_params:
-            declared = describe_action(definitions.config, action, definition.handler).params
-            for name in params:
-                if name not in declared:
-                    known = ", ".join(declared) or "none"
-                    raise RequestError(f"unknown parameter {name!r}; {action} has: {known}")
-        try:
-            definition.handler.validate(dict(params))
-        except OverseerError as error:
-            raise RequestError(driver_failure(error)) from None
-        except BaseException as error:  # also SystemExit, which would end the client's thread
-            _log.exception("action %s: the driver failed to validate parameters", action)
-            raise RequestError(f"the driver failed: {driver_failure(error)}") from None
-        return definition
-
     def hurry(self) -> None:
         """Have a shutdown kill what still runs, whatever its grace, and wait for no client."""
         self._runs.hurry()
@@ -275,17 +251,6 @@ class Scheduler:
     def _refuse_closing_locked(self) -> None:
         if self._runs.closing:
             raise RequestError("the overseer is shutting down")
-
-    def _dedupe(
-        self, definitions: Definitions, definition: Definition, params: Mapping[str, str]
-    ) -> tuple[str, ...] | None:
-        """What makes the task the same as another: its action and the values of the action's dedupe_key."""
-        action = definition.config.name
-        info = describe_action(definitions.config, action, definition.handler)
-        if not info.dedupe_key:
-            return None
-        defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
-        return action, *(params.get(name) or defaults.get(name) or "" for name in info.dedupe_key)
 
     def _admit_locked(self, mail: Mail, task: Task, force: bool, on_lag: str) -> Outcome:
         """Take the task in, running or queued, and subscribe its starter.
@@ -336,3 +301,35 @@ class Scheduler:
             # A run that is being started is stopped by whoever starts it.
             return (task.worker if task.phase is Phase.RUNNING else None), []
         return None, []
+
+
+def _checked(
+    definitions: Definitions, action: str, params: Mapping[str, str], principal: Principal
+) -> tuple[Definition, tuple[str, ...] | None]:
+    """The definition of an action, which takes these parameters, and what makes them the same as others: the
+    action and the values of its dedupe_key; None: nothing does.
+
+    Raises:
+        RequestError: it does not, there is no such action, or ``principal`` may not know of it.
+    """
+    definition = definitions.of(action, principal)
+    info = describe_action(definitions.config, action, definition.handler)
+    if definition.config.strict_params:
+        for name in params:
+            if name not in info.params:
+                known = ", ".join(info.params) or "none"
+                raise RequestError(f"unknown parameter {name!r}; {action} has: {known}")
+    try:
+        definition.handler.validate(dict(params))
+    except OverseerError as error:
+        raise RequestError(driver_failure(error)) from None
+    except BaseException as error:  # also SystemExit, which would end the client's thread
+        _log.exception("action %s: the driver failed to validate parameters", action)
+        raise RequestError(f"the driver failed: {driver_failure(error)}") from None
+    if not info.dedupe_key:
+        return definition, None
+    defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
+    return definition, (
+        action,
+        *(params.get(name) or defaults.get(name) or "" for name in info.dedupe_key),
+    )

@@ -183,6 +183,42 @@ def test_a_hub_of_ones_own_runs_tasks_without_any_client(tmp_path: Path) -> None
     assert (tmp_path / "touched").exists()
 
 
+class Described(overseer.ActionHandler):
+    """Counts how often it is asked to describe itself."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def describe(self) -> overseer.ActionInfo:
+        self.asked += 1
+        params = {"name": overseer.ParamSpec(default="x")}
+        return overseer.ActionInfo("described", "described", params=params, dedupe_key=("name",))
+
+    def validate(self, params: object) -> None:
+        pass
+
+    def start(self, task_id: str, params: object, callbacks: overseer.WorkerCallbacks) -> overseer.Worker:
+        return overseer.start_virtual_worker(task_id, lambda context, send: int(context.wait()), callbacks)
+
+
+def test_a_start_asks_the_driver_once_what_its_parameters_are(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("actions: {described: {type: described, strict_params: true}}")
+    handler = Described()
+    hub = overseer.Hub(overseer.load_config(path), {"described": handler})
+    try:
+        hub.submit("described", "one", {"name": "x"})
+        assert handler.asked == 1
+        with pytest.raises(overseer.SubmitError, match="already running as one"):
+            hub.submit("described", "two")
+        with pytest.raises(overseer.SubmitError, match="unknown parameter 'size'; described has: name"):
+            hub.submit("described", "three", {"size": "y"})
+        assert handler.asked == 3
+    finally:
+        hub.shutdown()
+        hub.close()
+
+
 class Half(overseer.ActionHandler):
     """Starts a worker, then fails."""
 
