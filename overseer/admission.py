@@ -1,25 +1,32 @@
 """The rules of the pool, without its state: who may run, who waits, who makes way, who goes.
 
-Pure functions over values. A *place* is what a queue's ``size`` counts. An item usually holds a place of
-its own action's queue; one that displaced an item of another queue took over that item's place, so that
-displacing never makes more items wait than all sizes allow together.
+Pure functions over values, and the values that the pool answers with. A *place* is what a queue's ``size``
+counts. An item usually holds a place of its own action's queue; one that displaced an item of another queue
+took over that item's place, so that displacing never makes more items wait than all sizes allow together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from overseer.messages import QueueConfig
 
 __all__ = [
+    "Admission",
     "Decision",
     "Displace",
     "Enqueue",
+    "Outcome",
     "QueueState",
+    "Reconfigured",
     "Refuse",
+    "Requeued",
+    "Resize",
     "Run",
+    "Trim",
     "admit",
     "count_excess",
     "has_room",
@@ -65,6 +72,62 @@ class Refuse:
 
 
 Decision: TypeAlias = Run | Enqueue | Displace | Refuse
+
+
+class Outcome(Enum):
+    """What became of a start."""
+
+    RUNNING = "running"
+    QUEUED = "queued"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The answer to a start. ``position`` in the queue counts from 1; ``reason`` says why it is refused."""
+
+    outcome: Outcome
+    position: int = 0
+    displaced: tuple[str, ...] = ()
+    """Ids that lost their place in a queue to it."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """A running task that a lowered limit has no room for: to be stopped, with ``grace`` seconds to end.
+
+    Its slot stays taken until :meth:`PoolManager.release`, or :meth:`PoolManager.requeue` when ``requeue``
+    is true.
+    """
+
+    task_id: str
+    requeue: bool
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """What new settings lead to: ids that now run, and running ones that have to go."""
+
+    admitted: tuple[str, ...] = ()
+    trimmed: tuple[Trim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """The pools that have changed (``""`` for the global one), and ids that now run."""
+
+    changed: tuple[str, ...]
+    admitted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """``position`` counts from 1; 0 is not queued, for shutdown. ``admitted`` may name the task itself."""
+
+    position: int
+    admitted: tuple[str, ...] = ()
 
 
 def has_room(limit: int, running: int) -> bool:

@@ -15,72 +15,30 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum
 from typing import Any
 
-from overseer.admission import Displace, Enqueue, Refuse, Run, admit, count_excess, has_room, pick_excess
+from overseer.admission import (
+    Admission,
+    Displace,
+    Enqueue,
+    Outcome,
+    Reconfigured,
+    Refuse,
+    Requeued,
+    Resize,
+    Run,
+    Trim,
+    admit,
+    count_excess,
+    has_room,
+    pick_excess,
+)
 from overseer.figures import PoolFigures
 from overseer.locks import Rank, lock
 from overseer.messages import ExcessConfig, PoolConfig, PoolInfo, QueueItem
 from overseer.waiting import Queues
 
-__all__ = ["Admission", "Outcome", "PoolManager", "Reconfigured", "Requeued", "Resize", "Trim"]
-
-
-class Outcome(Enum):
-    """What became of a start."""
-
-    RUNNING = "running"
-    QUEUED = "queued"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """The answer to a start. ``position`` in the queue counts from 1; ``reason`` says why it is refused."""
-
-    outcome: Outcome
-    position: int = 0
-    displaced: tuple[str, ...] = ()
-    """Ids that lost their place in a queue to it."""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Trim:
-    """A running task that a lowered limit has no room for: to be stopped, with ``grace`` seconds to end.
-
-    Its slot stays taken until :meth:`PoolManager.release`, or :meth:`PoolManager.requeue` when ``requeue``
-    is true.
-    """
-
-    task_id: str
-    requeue: bool
-    grace: float
-
-
-@dataclass(frozen=True, slots=True)
-class Resize:
-    """What new settings lead to: ids that now run, and running ones that have to go."""
-
-    admitted: tuple[str, ...] = ()
-    trimmed: tuple[Trim, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reconfigured:
-    """The pools that have changed (``""`` for the global one), and ids that now run."""
-
-    changed: tuple[str, ...]
-    admitted: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Requeued:
-    """``position`` counts from 1; 0 is not queued, for shutdown. ``admitted`` may name the task itself."""
-
-    position: int
-    admitted: tuple[str, ...] = ()
+__all__ = ["PoolManager"]
 
 
 @dataclass(slots=True)

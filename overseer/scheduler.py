@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from overseer.actions import describe_action, driver_failure
+from overseer.admission import Outcome
 from overseer.clients import Mail
 from overseer.definitions import Definition, Definitions
 from overseer.dormant import Dormant
 from overseer.errors import OverseerError, RequestError
 from overseer.messages import PoolInfo, PoolUpdated, RetryPolicy
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.pool import Outcome
 from overseer.retry import effective_policy
 from overseer.runs import Launch, Runs, stop_worker
 from overseer.security.principal import Principal

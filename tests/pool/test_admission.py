@@ -26,11 +26,14 @@ POLICIES = ["false", "true", "prohibit"]
 
 
 def state(
-    action: str = "own", *, enabled: bool = True, size: int = 2, taken: int = 2, **rest: object
+    action: str = "own",
+    *,
+    enabled: bool = True,
+    size: int = 2,
+    taken: int = 2,
+    displace: str = "false",
+    oldest: int | None = None,
 ) -> QueueState:
-    displace = str(rest.get("displace", "false"))
-    oldest = rest.get("oldest")
-    assert oldest is None or isinstance(oldest, int)
     return QueueState(action, QueueConfig(enabled, size, displace=displace), taken, oldest)
 
 

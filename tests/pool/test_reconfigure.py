@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from overseer.admission import Outcome
 from overseer.messages import ExcessConfig, PoolConfig, QueueConfig
-from overseer.pool import Outcome, PoolManager
+from overseer.pool import PoolManager
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 QUEUE = QueueConfig(enabled=True)

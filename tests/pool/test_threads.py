@@ -15,8 +15,9 @@ import pytest
 
 from overseer import pool as pool_module
 from overseer import waiting as waiting_module
+from overseer.admission import Outcome
 from overseer.messages import ExcessConfig, PoolConfig
-from overseer.pool import Outcome, PoolManager
+from overseer.pool import PoolManager
 from tests.pool.pools import MOMENT, queue
 
 ACTIONS = ("a", "b", "c")
