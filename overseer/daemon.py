@@ -6,6 +6,7 @@ import gc
 import importlib.resources
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -79,7 +80,8 @@ class Daemon:
         self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
         self._manager = Notifier()
         self._over = threading.Event()
-        self._terminal = _has_terminal()
+        # With nohup it is to outlive its terminal.
+        self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -96,8 +98,8 @@ class Daemon:
         gc.freeze()
         self._log.start()
         self._audit.start()
-        self._server.start()
         with self._signals:
+            self._server.start()
             processes.adopt_orphans()
             processes.guardian.start()
             listening = f"listening on {_written(self._server.address)}"

@@ -17,6 +17,10 @@ __all__ = ["SignalLoop"]
 _log = logging.getLogger(__name__)
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+_HEARD = (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+# Python itself ignores the first two, and resets them for children. With a handler for the others, a process
+# in the background that uses its terminal would do so for ever: a call that was interrupted is made again.
+_LEFT_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTIN, signal.SIGTTOU}
 _RETRY_S = 1.0  # until reaping is tried again after it failed
 _NUDGE = b"\0"  # written to the pipe for other news than signals, none of which has this number
 
@@ -26,6 +30,9 @@ class SignalLoop:
 
     SIGINT and SIGTERM begin the end; another one of them hurries it. SIGHUP is for reading files anew,
     SIGUSR1 reopens log files. SIGCHLD means that a process has ended, perhaps an adopted orphan.
+
+    Others that were ignored before (``nohup``, a shell's ``&``) still do nothing, but by a handler: what is
+    ignored stays so in children, who would not hear a stop, while a handler does not.
 
     To be used on the main thread, as a context manager, which puts the former handlers back; but after the
     end, with the process about to exit, SIGINT and SIGTERM have nothing left to ask for and are ignored.
@@ -57,12 +64,13 @@ class SignalLoop:
         self._end_requested = False
         self._ended = False
         self._ending: threading.Thread | None = None
-        self._before: dict[signal.Signals, Any] = {}
+        self._before: dict[int, Any] = {}
         self._wakeup_before = -1
 
     def __enter__(self) -> SignalLoop:
         self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for number in (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
+        ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
+        for number in {*_HEARD, *ignored - _LEFT_IGNORED}:
             self._before[number] = signal.signal(number, lambda *_: None)
         return self
 

@@ -64,6 +64,9 @@ _log = logging.getLogger(__name__)
 class WorkerConfig:
     """An OS process to run.
 
+    It ignores the signals that this program ignores, by the rules of exec; not those with a handler that does
+    nothing, which is what the daemon makes of them.
+
     Attributes:
         command: found through PATH unless it has a slash; no shell is involved.
         args: not including the command itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -115,6 +116,22 @@ threading.Thread.start = no_more
 run("TERM", "INT")
 """
     assert outcome(script) == (["end"], "")
+
+
+def test_what_was_ignored_still_does_nothing_but_is_not_ignored_by_children() -> None:
+    script = """
+import subprocess
+for name in ("INT", "QUIT", "HUP", "USR2", "TTOU"):
+    signal.signal(getattr(signal, "SIG" + name), signal.SIG_IGN)
+
+def ask(loop):
+    say(subprocess.check_output(["grep", "SigIgn", "/proc/self/status"], text=True).split()[1])
+
+run("QUIT", "USR2", "TERM", before=ask)
+say(signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN)
+"""
+    said, logged = outcome(script)
+    assert (int(said[0], 16), said[1:], logged) == (1 << signal.SIGTTOU - 1, ["end", "True"], "")
 
 
 def test_former_handlers_come_back_but_nothing_can_interrupt_the_last_moments() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.support import FaultDaemon, Held, alive, gone
-from tests.harness import WsClient, allowed, shell
+from tests.harness import Daemon, WsClient, allowed, shell
 
 _MIB = 1 << 20
 
@@ -163,3 +163,30 @@ def test_a_thousand_lines_on_both_pipes_right_before_the_end_are_all_there(clien
     lines, exited = run(client, "seq 1000 & seq 1001 2000 >&2 & wait; kill -9 $$")
     assert sorted(map(int, lines)) == list(range(1, 2001))
     assert exited["signal"] == "SIGKILL"
+
+
+def test_a_server_that_was_started_with_signals_ignored_starts_children_that_hear_them() -> None:
+    """As from the background of a shell, and with nohup."""
+    ignored = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    try:
+        daemon = Daemon(
+            actions={"quits": shell("echo up; exec sleep 60", stop_signal="SIGQUIT", stop_grace="1h")}
+        )
+        daemon.start()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    try:
+        with daemon.connect() as client:
+            client.request("start", action="quits", task_id="t")
+            client.expect("output", task_id="t")
+            daemon.process.send_signal(signal.SIGQUIT)
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait_stderr("read anew")
+            client.send("stop", task_id="t")
+            assert client.expect("exited", task_id="t")["signal"] == "SIGQUIT"
+        daemon.stop()
+    finally:
+        daemon.process.kill()
+        daemon.kill()

@@ -193,19 +193,24 @@ def test_the_log_tells_of_reloads_by_clients_too(daemon: Daemon, client: WsClien
     assert daemon.stderr == said
 
 
-def test_the_signal_ends_a_server_whose_terminal_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("nohup", [False, True])
+def test_the_signal_ends_a_server_whose_terminal_is_gone_but_with_nohup(tmp_path: Path, nohup: bool) -> None:
     ours, theirs = pty.openpty()
     write(tmp_path, **BASE)
     program = Path(__file__).parents[2] / "sticky_overseer.py"
-    command = ["setsid", "--ctty", "--wait", sys.executable, str(program)]
+    start = ["nohup", sys.executable] if nohup else [sys.executable]
+    command = ["setsid", "--ctty", "--wait", *start, str(program)]
     with subprocess.Popen(
         command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE
     ) as server:
         os.close(theirs)
         assert server.stderr is not None
         try:
-            assert b"listening" in server.stderr.readline()
+            assert any(b"listening" in line for line in server.stderr)
             os.close(ours)
+            if nohup:
+                assert any(b"configuration read anew" in line for line in server.stderr)
+                server.send_signal(signal.SIGTERM)
             assert server.wait(10) == 0
         finally:
             with contextlib.suppress(OSError):
