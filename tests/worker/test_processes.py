@@ -262,26 +262,31 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
     # Orphaned and with an emptied environment, all that is left to tell it by is where it writes.
     answer = in_process(
         """
-        import os, signal, subprocess, sys, time
+        import os, signal, subprocess, sys, threading, time
         from overseer import processes
         from overseer.processes import StopPolicy, children
+        from overseer.processes.tree import read_process
         from overseer.worker import *
 
         children._orphans.UNCLAIMED_S = 0.3
         assert processes.adopt_orphans()
-        lines = []
-        callbacks = WorkerCallbacks(lambda batch: lines.extend(batch.lines), print, lambda *_: None)
+        lines, came = [], threading.Event()
+        callbacks = WorkerCallbacks(
+            lambda batch: (lines.extend(batch.lines), came.set()), print, lambda *_: None
+        )
         script = "(env -i setsid sh -c 'echo $$; exec sleep 60' &); sleep 60"
         worker = start_worker(WorkerConfig("t", "sh", ["-c", script]), callbacks)
-        while not lines: time.sleep(0.01)
-        time.sleep(0.1)
+        assert came.wait(10)
+        deadline = time.monotonic() + 10
+        while read_process(int(lines[0])).parent != os.getpid() and time.monotonic() < deadline:
+            time.sleep(0.005)  # there is no event for an adoption
         worker.stop()
         assert worker.wait(10)
         print("escaped", os.path.exists(f"/proc/{lines[0]}"))
 
         # A child that other code started in a group of its own: left to it for a while.
         grouped = subprocess.Popen(["sh", "-c", "exit 6"], process_group=0)
-        time.sleep(0.1)
+        os.waitid(os.P_PID, grouped.pid, os.WEXITED | os.WNOWAIT)
         assert 0 < processes.reap_orphans() <= 1.0
         print("grouped", grouped.wait())
 
