@@ -208,7 +208,10 @@ class Runs:
                         mail.send(requester.client, Error(id=requester.request_id, message=message))
                     if why is Launch.RESET:
                         task.move_locked(Phase.ERRORED)
-                        events: list[Event] = []
+                        # Whoever joined meanwhile found it starting, and waits for what becomes of that.
+                        count = task.history.total
+                        errored = Errored(task_id=task.id, pid=task.last_pid(), exit_count=count, ts=now())
+                        events: list[Event] = [errored]
                     else:
                         events = self._decide_locked(task, None, exit_code=-1, ran_for=0.0)
                 admitted = self._conclude_locked(mail, task, events)

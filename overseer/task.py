@@ -176,6 +176,7 @@ class Task:
     def info_locked(self) -> TaskInfo:
         """What ``list`` says of it."""
         running = self.phase is Phase.RUNNING
+        had_run = self.last_exited_at is not None and self.phase is not Phase.STARTING
         return TaskInfo(
             task_id=self.id,
             action=self.action,
@@ -184,7 +185,7 @@ class Task:
             state=self.phase.state,
             retry_policy=self.policy,
             current_pid=self.last_pid() if running else 0,
-            worker_state="running" if running else "exited" if self.last_exited_at else "",
+            worker_state="running" if running else "exited" if had_run else "",
             restart_count=self.restart_count,
             created_at=self.created_at,
             last_started_at=self.last_started_at,

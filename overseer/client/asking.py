@@ -183,7 +183,9 @@ class Requests:
         repeat: bool = False,
         answered: Callable[[Event | None], None] | None = None,
         followers: Sequence[Follower] = (),
+        late: bool = False,
     ) -> Event:
+        """The answer. ``late``: ``answered`` is called with one that comes after the timeout, too."""
         core, channel = self._core, self._channel
         seconds = core.settings.timeout if timeout is None else timeout
         pending = Pending(messages, core.lock, repeat=repeat, answered=answered)
@@ -194,7 +196,8 @@ class Requests:
             try:
                 in_time = pending.wait_locked(seconds)
             finally:
-                channel.forget_locked(pending)
+                if not late:
+                    channel.forget_locked(pending)
         if pending.error is not None:
             raise pending.error
         if not in_time or pending.reply is None:

@@ -18,6 +18,7 @@ from overseer.client.errors import (
     ConnectFailedError,
     ConnectionLostError,
     RefusedError,
+    ReplyTimeoutError,
 )
 from overseer.client.follower import Follower
 from overseer.client.inbox import Inbox, to_output
@@ -157,7 +158,7 @@ class Client(Requests):
             if isinstance(event, Started | Queued):
                 follower.begin_locked()
             elif isinstance(event, Subscribed):
-                follower.subscribed_locked(event)
+                follower.subscribed_locked(event, listed=False)
             else:
                 self._channel.unfollow_locked(follower)
 
@@ -316,31 +317,40 @@ class Client(Requests):
     def _reset(self, follower: Follower, timeout: float | None) -> None:
         channel = self._channel
 
-        def subscribed(event: Event | None) -> None:
+        def joined(event: Event | None) -> None:
             if isinstance(event, Subscribed):
                 follower.revive_locked()
-                follower.subscribed_locked(event)
+                follower.subscribed_locked(event, listed=False)
 
-        def started(event: Event | None) -> None:
-            if isinstance(event, Started):
-                follower.begin_chapter_locked()
+        def answered(event: Event | None) -> None:
+            if not isinstance(event, Started):
+                channel.check_locked(follower)  # it is as it was
+                self._end_reset_locked(follower)
 
-        ids = channel.new_id(), channel.new_id()
-        join = Subscribe(id=ids[0], task_id=follower.task_id, since_seq=follower.last_seq)
+        request = Reset(id=channel.new_id(), task_id=follower.task_id)
+        seconds = self._core.settings.timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
         with self._core.lock:
             # Should the news that it is errored come only now, it must not be given up.
             follower.resetting = True
+            follower.inbox.room.notify_all()
             joins = follower.over and follower.failure is None  # it was given up with the task
         try:
             if joins:
-                self._ask([join], timeout, answered=subscribed, followers=[follower])
-            self._ask([Reset(id=ids[1], task_id=follower.task_id)], timeout, answered=started)
-        except RefusedError:
+                self._ask([channel.subscription(follower)], timeout, answered=joined, followers=[follower])
+            self._ask([request], timeout, answered=answered, late=True)
+        except ReplyTimeoutError:
+            raise  # what becomes of the handle is said by the answer, when it comes
+        except ClientError:
             with self._core.lock:
-                channel.check_locked(follower)  # it is as it was
+                self._end_reset_locked(follower)
             raise
-        finally:
-            with self._core.lock:
-                follower.resetting = False
-                for each in (channel, *channel.lanes):
-                    each.retire_locked(follower)
+        with self._core.lock:
+            # To a lane of its own the news may come later than the answer.
+            left = max(0.0, deadline - time.monotonic())
+            follower.changed.wait_for(lambda: not follower.resetting or follower.failure is not None, left)
+
+    def _end_reset_locked(self, follower: Follower) -> None:
+        follower.resetting = False
+        for each in (self._channel, *self._channel.lanes):
+            each.retire_locked(follower)

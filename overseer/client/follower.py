@@ -71,13 +71,14 @@ class Follower:
         self.failure: ClientError | None = None
         self.unsure_since: datetime | None = None  # it exited then, and that may have been the end
         self.moving = False  # to a connection of its own
-        self.resetting = False  # a reset is under way, so that its end is not the last word
+        self.resetting = False  # a reset is under way: an end is not the last word, a start a new chapter
         self.waiters = 0  # threads that wait for its end
         self._reader_due = math.inf  # until then a reader may still begin (monotonic)
         self.changed = threading.Condition(lock)  # notified when state, over or failure changed
         self._from_now = from_now
         self._tell_locked = tell
         self._stored = from_now  # what comes is from before the subscription
+        self._settling = False  # since a subscription, until the list says what has become of what was stored
         self._seen: deque[tuple[str, int, datetime]] = deque(maxlen=_REMEMBERED)
 
     def __repr__(self) -> str:
@@ -106,9 +107,14 @@ class Follower:
         key = (event.type, getattr(event, "pid", 0), getattr(event, "ts", now()))
         if key in self._seen:
             return False
+        if self._is_anothers(event):
+            self._end_as_exited_locked()
+            return False
         self._seen.append(key)
         match event:
             case Started():
+                if self.resetting:
+                    self._begin_chapter_locked()
                 self._goes_on_locked("running")
             case Queued():
                 self._goes_on_locked("queued")
@@ -130,23 +136,28 @@ class Follower:
         self.inbox.put_locked(event)
         return True
 
-    def subscribed_locked(self, answer: Subscribed) -> None:
-        """A subscription with since_seq was answered: is it the same task, and what is missing?"""
+    def subscribed_locked(self, answer: Subscribed, *, listed: bool = True) -> None:
+        """A subscription with since_seq was answered: is it the same task, and what is missing?
+
+        ``listed``: what is stored comes next, and then the server's list.
+        """
         if answer.created_at is None:
             self.fail_locked(TaskGoneError(f"the server knows no task {self.task_id}; it was started anew"))
             return
         if self.created_at is None:
+            if self.unsure_since is not None and answer.created_at > self.unsure_since:
+                self._end_as_exited_locked()  # by now another task has its id
+                return
             self.created_at = answer.created_at
             if self._from_now:
                 self.last_seq = answer.last_seq or 0
         elif self.created_at != answer.created_at:
-            self.fail_locked(
-                TaskGoneError(f"another task has the id {self.task_id} now; how this one ended is not known")
-            )
+            self.fail_locked(_replaced(self.task_id))
             return
         oldest = answer.oldest_seq or (answer.last_seq or 0) + 1
         if oldest > self.last_seq + 1:
             self._miss_locked(oldest - 1)
+        self._settling = listed
         self.begin_locked()
 
     def begin_locked(self) -> None:
@@ -160,28 +171,38 @@ class Follower:
 
         A task that nobody reads must not stand still for that.
         """
+        if self.resetting:
+            return False  # what is before the new chapter is dropped, and must not stand in its way
         if not self.lossless or self.inbox.is_read:
             return self.lossless
         return not (self.inbox.was_read or self.waiters) and time.monotonic() < self._reader_due
 
     def listed_locked(self, info: TaskInfo | None) -> None:
         """What the server's list says of the task; it was asked after the messages that came before."""
-        self._stored = False
-        self.unsure_since = None
+        self._stored = self._settling = False
+        unsure, self.unsure_since = self.unsure_since is not None, None
         if info is None:  # forgotten; only what has ended is
-            self.end_locked("ended")
+            self._end_as_exited_locked()
+        elif self.created_at is not None and info.created_at != self.created_at:
+            if unsure:
+                self._end_as_exited_locked()
+            else:  # it was taken for this one's place in a queue
+                self.fail_locked(_replaced(self.task_id))
         elif info.state == "queued":
             self._goes_on_locked("queued")
         elif info.worker_state == "running":
             self._goes_on_locked("running")
         elif info.state != "active":
             self.end_locked(info.state)
-        elif info.worker_state and not (self.exit is not None and self.exit.will_restart):
+        elif not info.worker_state:
+            self._goes_on_locked("starting")
+        elif self.exit is None or not self.exit.will_restart:
             self.end_locked("ended")
 
     def interrupted_locked(self, *, shutdown: bool) -> None:
         """The connection is lost; ``shutdown``: because the server ended, and its tasks before it."""
         self.open = False
+        self.resetting = False  # whoever asked for it is told that the answer is lost
         if shutdown and self.unsure_since is not None:
             self.end_locked("stopped")
 
@@ -190,24 +211,35 @@ class Follower:
     def end_locked(self, state: str) -> None:
         """The task is over; what waits can still be read."""
         self.over = True
+        self.unsure_since = None
         self.state = state
         self._notify_locked()
+
+    def _end_as_exited_locked(self) -> None:
+        self.end_locked("stopped" if self.exit is not None and self.exit.intentional else "ended")
+
+    def _is_anothers(self, event: Event) -> bool:
+        """Whether it is of a task that has taken over the id: this one's last run has ended, after which it
+        may only be put back into a queue, and that only when it was stopped for it."""
+        if self.unsure_since is None or self._settling or self.exit is None:
+            return False
+        return isinstance(event, Started) or (isinstance(event, Queued) and not self.exit.intentional)
 
     def revive_locked(self) -> None:
         """A task that was over is asked to start again."""
         self._goes_on_locked("starting")
 
-    def begin_chapter_locked(self) -> None:
-        """It was reset: what was before, read or not, is over and done with."""
-        self.inbox.clear_locked()
-        self.exit = None
-        self.dequeued = ""
-        self._goes_on_locked("running")
-
     def fail_locked(self, error: ClientError) -> None:
         """Nothing more can be known of it; what waits can still be read, then this is raised."""
         self.failure = error
         self.end_locked("gone")
+
+    def _begin_chapter_locked(self) -> None:
+        """It was reset: what was before, read or not, is over and done with."""
+        self.resetting = False
+        self.inbox.clear_locked()
+        self.exit = None
+        self.dequeued = ""
 
     def _goes_on_locked(self, state: str) -> None:
         self.over = False
@@ -229,3 +261,7 @@ class Follower:
         self.inbox.put_locked(gap)
         self.last_seq = to_seq
         return gap
+
+
+def _replaced(task_id: str) -> TaskGoneError:
+    return TaskGoneError(f"another task has the id {task_id} now; how this one ended is not known")

@@ -96,6 +96,7 @@ class Lane(Channel):
         self._inbox = follower.inbox
         self._moved = False  # the task is followed here, and not there any more
         self._handing_over = False  # it has been asked for
+        self._done = False  # the task is over, and not followed here any more
         self._moving = threading.Condition(core.lock)  # notified when that has changed
 
     def end_locked(self) -> None:
@@ -175,6 +176,8 @@ class Lane(Channel):
     def retire_locked(self, follower: Follower) -> None:
         super().retire_locked(follower)
         if follower.over and not follower.resetting and follower is self._ref():
+            self._done = True
+            follower.moving = False
             self.end_locked()
 
     def _bury_locked(self, task_id: str) -> None:
@@ -183,7 +186,7 @@ class Lane(Channel):
     def _over_locked(self, failure: ConnectionLostError) -> None:
         self._shared.lanes -= {self}
         follower = self._ref()
-        if follower is None:
+        if follower is None or self._done:  # it may be back by now, after a reset, on another connection
             return
         follower.moving = False
         if follower.over or self.core.failure is not None or self._shared._ending:

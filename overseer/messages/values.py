@@ -219,7 +219,7 @@ class TaskInfo:
         RetryPolicy | None, Wire(Object(RetryPolicy), "The policy it follows", omit=True)
     ] = None
     current_pid: Annotated[int, Wire(COUNT, "Its process while one runs", omit=True)] = 0
-    worker_state: Annotated[str, Wire(_WORKER_STATE, "Absent until its first start", omit=True)] = ""
+    worker_state: Annotated[str, Wire(_WORKER_STATE, "Absent while it is started", omit=True)] = ""
     restart_count: Annotated[int, Wire(COUNT, "Restarts attempted so far")] = 0
     created_at: Annotated[datetime, Wire(TIMESTAMP, "When its start was accepted")]
     last_started_at: Annotated[datetime | None, Wire(TIMESTAMP, "When its latest run began", omit=True)] = (
