@@ -135,7 +135,7 @@ class Desk:
 
     def retire_locked(self, follower: Follower) -> None:
         """A task that is over is not followed any longer: another one may take its id."""
-        if follower.over and not follower.resetting:
+        if follower.finished:
             self.unfollow_locked(follower)
 
     # -- under the lock

@@ -84,6 +84,11 @@ class Follower:
     def __repr__(self) -> str:
         return f"<Follower {self.task_id} {self.state} seq={self.last_seq} {self.inbox!r}>"
 
+    @property
+    def finished(self) -> bool:
+        """Whether it need not be followed any longer."""
+        return self.over and not self.resetting
+
     # -- what comes
 
     def line_locked(self, line: Line) -> bool:

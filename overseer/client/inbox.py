@@ -46,7 +46,9 @@ class Inbox:
         self._lock = lock
         self.was_read = False  # somebody has ever iterated over it
         self._readers = 0  # iterations under way
-        self._left: deque[list[Item]] = deque()  # of iterations that ended: what they had taken and not used
+        # Of iterations that ended: what they had taken and not used, and in which chapter.
+        self._left: deque[tuple[int, list[Item]]] = deque()
+        self._chapter = 0
         self.came = threading.Condition(lock)  # notified at items, and by the owner at the end
         self.room = threading.Condition(lock)  # notified when it gets half empty, and by the owner at the end
 
@@ -94,14 +96,20 @@ class Inbox:
         self._readers += 1
         self.was_read = True
 
-    def leave(self, unused: Sequence[Item]) -> None:
-        """An iteration ends; what it took last and did not use goes back.
+    @property
+    def chapter(self) -> int:
+        """Counts how often it was cleared."""
+        return self._chapter
+
+    def leave(self, unused: Sequence[Item], chapter: int) -> None:
+        """An iteration ends; what it took last, in which chapter, and did not use goes back, unless all that
+        was there then has been cleared.
 
         Called without the lock, or so it seems: a generator may be finalised anywhere, also by the garbage
         collector in the middle of something that holds it. So the lock is only tried, and who has it sees
         to the rest.
         """
-        self._left.append(list(unused))
+        self._left.append((chapter, list(unused)))
         if self._lock.acquire(blocking=False):
             try:
                 self._tidy_locked()
@@ -111,10 +119,13 @@ class Inbox:
 
     def _tidy_locked(self) -> None:
         while self._left:
-            unused = self._left.popleft()
+            chapter, unused = self._left.popleft()
             self._readers -= 1
-            self._items.extendleft(reversed(unused))
-            self._size += sum(map(_cost, unused))
+            if unused and chapter == self._chapter:
+                back = [*unused, *self._lost]  # which was lost behind it
+                self._lost.clear()
+                self._items.extendleft(reversed(back))
+                self._size += sum(map(_cost, back))
 
     def take_locked(self, most: int) -> list[Item]:
         """The first items, in order, oldest first; [] when there is none."""
@@ -132,6 +143,7 @@ class Inbox:
     def clear_locked(self) -> None:
         """Forget what waits; an iteration under way keeps only what it has taken."""
         self._tidy_locked()
+        self._chapter += 1
         self._items.clear()
         self._lost.clear()
         self._size = 0

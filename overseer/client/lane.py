@@ -106,7 +106,7 @@ class Lane(Channel):
 
     def _up_locked(self) -> None:
         follower = self._ref()
-        if follower is None or follower.over:
+        if follower is None or follower.finished:
             self.end_locked()
         elif self._moved:
             super()._up_locked()
@@ -120,7 +120,7 @@ class Lane(Channel):
             return  # the connection was lost; it is asked again on the next one
         if (
             follower is None
-            or follower.over
+            or follower.finished
             or not isinstance(answer, Subscribed)
             or answer.created_at != follower.created_at
         ):
@@ -133,7 +133,7 @@ class Lane(Channel):
         self._handing_over = False
         self._moving.notify_all()
         follower = self._ref()
-        if follower is None or follower.over:
+        if follower is None or follower.finished:
             self.end_locked()
         elif self._ending:
             self._shared.take_back_locked(follower)
@@ -175,7 +175,7 @@ class Lane(Channel):
 
     def retire_locked(self, follower: Follower) -> None:
         super().retire_locked(follower)
-        if follower.over and not follower.resetting and follower is self._ref():
+        if follower.finished and follower is self._ref():
             self._done = True
             follower.moving = False
             self.end_locked()

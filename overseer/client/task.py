@@ -173,6 +173,7 @@ def take(inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: st
     A list that was handed out is the caller's; what it still holds when this is closed goes back.
     """
     taken: list[Item] = []
+    chapter = 0
     with inbox.came:
         inbox.enter_locked()
     try:
@@ -180,12 +181,12 @@ def take(inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: st
             with inbox.came:
                 if not inbox.came.wait_for(lambda: not inbox.empty or over(), timeout):
                     raise ReplyTimeoutError(f"nothing has come of {what} for {timeout:g} s")
-                taken = inbox.take_locked(_AT_ONCE)
+                taken, chapter = inbox.take_locked(_AT_ONCE), inbox.chapter
             if not taken:
                 return
             yield taken
     finally:
-        inbox.leave(taken)
+        inbox.leave(taken, chapter)
 
 
 def iterate(inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: str) -> Iterator[Item]:

@@ -11,7 +11,7 @@ import overseer
 
 
 class Slow(overseer.ActionHandler):
-    """Parameters: ``gate``, the FIFO: ``go`` lets a run start, anything else fails it; ``script``: the task."""
+    """Parameters: ``gate``, the FIFO, where ``go`` starts a run and any other word fails it; ``script``."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -181,10 +182,8 @@ def test_another_task_that_takes_over_the_id_at_once_is_not_taken_for_this_one(
 
         def take_over(task_id: str = old.id, made: list[Task] = made) -> None:
             while not made:
-                try:
+                with suppress(RefusedError):
                     made.append((client if same else other).start("count", task_id=task_id, n="3"))
-                except RefusedError:
-                    pass
 
         taking = Aside(take_over)
         assert set(told(old)) == {Started, "old", "err", Exited}
@@ -192,3 +191,26 @@ def test_another_task_that_takes_over_the_id_at_once_is_not_taken_for_this_one(
         assert old.state == "ended"
         taking.join(WAIT_S)
         assert told(made[0]) == [Started, "1", "2", "3", Exited]
+
+
+def test_a_reset_of_a_task_that_its_reader_has_not_kept_up_with(daemon: Daemon, other: Client, gate: Path):
+    script = 'seq 60000; [ "$run" = 1 ] && exit 9; echo last; exec sleep 60'
+    with Client(daemon.url, buffer=50_000) as client:
+        task = client.start("slow", gate=str(gate), script=script)
+        lines = task.lines(timeout=WAIT_S)
+        assert next(lines) == "1"
+        while not client._channel.lanes or other.subscribe(task.id).state != "errored":
+            pass
+        assert not task.over  # all that came before that is to be read first
+        resetting = Aside(task.reset)
+        gate.write_text("go")
+        resetting.join(WAIT_S)
+        assert resetting.error is None
+        assert (task.state, task.exit) == ("running", None)
+        lines.close()
+        events = task.events(WAIT_S)
+        assert isinstance(next(events), Started)
+        seen = [event.data for event in (next(events) for _ in range(60_001)) if isinstance(event, Output)]
+        assert seen == [*map(str, range(1, 60_001)), "last"]
+        task.stop()
+        assert task.wait(WAIT_S).signal == "SIGTERM"

@@ -251,6 +251,34 @@ class TestAFullInbox:
             inbox.enter_locked()
             first = inbox.take_locked(5)
             assert inbox.is_read
-            inbox.leave(first[2:])  # a finaliser in the middle of something: it cannot have the lock
+            # As a finaliser does in the middle of something: it cannot have the lock.
+            inbox.leave(first[2:], inbox.chapter)
             assert not inbox.is_read
             assert taken(inbox) == list(range(3, 11))
+
+    def test_puts_what_is_taken_back_before_what_was_lost_meanwhile(self):
+        inbox = Inbox(held_lock(), 3000)
+        for seq in range(1, 11):
+            inbox.put_locked(line(seq))
+        inbox.enter_locked()
+        first = inbox.take_locked(10)
+        for seq in range(11, 101):
+            inbox.put_locked(line(seq))
+            inbox.settle_locked(lossless=False)
+        inbox.leave(first[2:], inbox.chapter)
+        told = taken(inbox)
+        assert told[:8] == list(range(3, 11))
+        assert isinstance(told[8], tuple)
+        assert told[8][0] == 11
+        assert told[9:] == list(range(told[8][1] + 1, 101))
+
+    def test_takes_nothing_back_from_before_it_was_cleared(self):
+        inbox = Inbox(held_lock(), 3000)
+        for seq in range(1, 11):
+            inbox.put_locked(line(seq))
+        inbox.enter_locked()
+        first, chapter = inbox.take_locked(5), inbox.chapter
+        inbox.clear_locked()
+        inbox.put_locked(line(11))
+        inbox.leave(first[2:], chapter)
+        assert taken(inbox) == [11]
