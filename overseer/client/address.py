@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from overseer.errors import OverseerError
+from overseer.client.errors import ClientError
 
 __all__ = ["DEFAULT_URL", "Address", "parse_url"]
 
@@ -40,22 +40,22 @@ def parse_url(url: str) -> Address:
     A URL without a path means ``/ws``.
 
     Raises:
-        OverseerError: it is none of these; the text says what would be.
+        ClientError: it is none of these; the text says what would be.
     """
     if url.startswith("unix:"):
         path = url.removeprefix("unix:")
         path = path.removeprefix("//") if path.startswith("///") else path
         if not path:
-            raise OverseerError("unix: needs the path of a socket, as in unix:/run/overseer.sock")
+            raise ClientError("unix: needs the path of a socket, as in unix:/run/overseer.sock")
         return Address(url, unix_path=path)
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:  # a port that is no port, a bracket that is not closed
-        raise OverseerError(f"cannot use the URL {url!r}: {error}") from None
+        raise ClientError(f"cannot use the URL {url!r}: {error}") from None
     if parts.scheme not in _SCHEMES or not host:
         hint = f"ws://{url}/ws" if "/" not in url and url else DEFAULT_URL
-        raise OverseerError(f"cannot use the URL {url!r}: write it like {hint} or unix:/run/overseer.sock")
+        raise ClientError(f"cannot use the URL {url!r}: write it like {hint} or unix:/run/overseer.sock")
     tls, default_port = _SCHEMES[parts.scheme]
     path = parts.path if parts.path not in ("", "/") else "/ws"
     return Address(url, host, port or default_port, tls, path + (f"?{parts.query}" if parts.query else ""))

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from overseer.client.core import Core
-from overseer.client.errors import (
-    ClientError,
-    ReplyTimeoutError,
-)
+from overseer.client.errors import ClientError, ReplyTimeoutError
 from overseer.client.follower import Follower
 from overseer.client.inbox import Item, to_output
 from overseer.client.lane import SharedChannel
@@ -47,14 +44,9 @@ from overseer.messages import (
     Tasks,
 )
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["Requests"]
 
 _R = TypeVar("_R", bound=Event)
-_NOTHING_STORED = 2**62  # since_seq for "tell me of the task, and send nothing again"
-_JOIN_S = 5.0
 
 
 class Requests:

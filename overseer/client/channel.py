@@ -123,8 +123,8 @@ class Channel(Desk):
                 left = max(0.1, min(settings.timeout, deadline - time.monotonic()))
                 transport = connect(settings.address, token=settings.token, tls=settings.tls, timeout=left)
             except ConnectFailedError as error:
-                # A refusal is an answer; 503 and 5xx of a proxy are "not now".
-                if time.monotonic() >= deadline or 400 <= error.status < 500:
+                # A refusal is an answer; 429, 503 and 5xx of a proxy are "not now".
+                if time.monotonic() >= deadline or (400 <= error.status < 500 and error.status != 429):
                     raise
             else:
                 return transport

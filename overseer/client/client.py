@@ -8,7 +8,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from overseer.client.address import parse_url
 from overseer.client.asking import Requests
@@ -19,6 +19,7 @@ from overseer.client.errors import (
     ConnectionLostError,
     RefusedError,
     ReplyTimeoutError,
+    TaskGoneError,
 )
 from overseer.client.follower import Follower
 from overseer.client.inbox import Inbox, to_output
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
-_R = TypeVar("_R", bound=Event)
 _NOTHING_STORED = 2**62  # since_seq for "tell me of the task, and send nothing again"
 _JOIN_S = 5.0
 
@@ -199,10 +199,13 @@ class Client(Requests):
 
         Raises:
             RefusedError: there is no such task.
+            TaskGoneError: it has no line of that seq: another task had the id when you saw one.
         """
         follower = self._follower(task_id, on_lag, from_now=since_seq is None)
         follower.last_seq = since_seq or 0
         self._join([follower], None, timeout)
+        if isinstance(follower.failure, TaskGoneError):
+            raise follower.failure
         if follower.created_at is None:
             raise RefusedError(f"task not found: {task_id}")
         return Task(self, follower)

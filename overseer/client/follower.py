@@ -156,6 +156,9 @@ class Follower:
             self.created_at = answer.created_at
             if self._from_now:
                 self.last_seq = answer.last_seq or 0
+            elif not self.began and self.last_seq > (answer.last_seq or 0):
+                self.fail_locked(_replaced(self.task_id))
+                return
         elif self.created_at != answer.created_at:
             self.fail_locked(_replaced(self.task_id))
             return

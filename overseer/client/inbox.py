@@ -43,7 +43,7 @@ class Inbox:
         self._items: deque[Item] = deque()
         self._size = 0
         self._lost: list[Gap] = []  # told before what is in _items
-        self._lock = lock
+        self.lock = lock
         self.was_read = False  # somebody has ever iterated over it
         self._readers = 0  # iterations under way
         # Of iterations that ended: what they had taken and not used, and in which chapter.
@@ -110,12 +110,12 @@ class Inbox:
         to the rest.
         """
         self._left.append((chapter, list(unused)))
-        if self._lock.acquire(blocking=False):
+        if self.lock.acquire(blocking=False):
             try:
                 self._tidy_locked()
                 self.room.notify_all()
             finally:
-                self._lock.release()
+                self.lock.release()
 
     def _tidy_locked(self) -> None:
         while self._left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -86,13 +87,10 @@ class Task:
 
     def batches(self, timeout: float | None = None) -> Iterator[list[Event]]:
         """As :meth:`events`, but as many at once as are there: for who flushes when there are no more."""
-        follower = self._follower
-        for items in take(follower.inbox, lambda: follower.over, timeout, f"task {self.id}"):
+        for items in self._taken(timeout):
             events = [to_output(item) if isinstance(item, tuple) else item for item in items]
             items.clear()
             yield events
-        if follower.failure is not None:
-            raise follower.failure
 
     def lines(self, stream: str = "", timeout: float | None = None) -> Iterator[str]:
         """The lines of its output without their ends, until the task is over.
@@ -105,6 +103,11 @@ class Task:
             LinesMissedError: some are lost here (not with ``on_lag="drop"``, which asks for that).
             and as :meth:`events`.
         """
+        if stream not in ("", "stdout", "stderr"):
+            raise ValueError(f"stream must be stdout or stderr, not {stream!r}")
+        return self._lines(stream, timeout)
+
+    def _lines(self, stream: str, timeout: float | None) -> Iterator[str]:
         for item in self._items(timeout):
             if isinstance(item, tuple):
                 if not stream or item[2] == stream:
@@ -157,44 +160,42 @@ class Task:
         self._client._reset(self._follower, timeout)
 
     def _items(self, timeout: float | None) -> Iterator[Item]:
+        for items in self._taken(timeout):
+            while items:
+                # Those that are not reached go back. (No call here: a Ctrl-C would come between.)
+                item = items[0]
+                del items[0]
+                yield item
+
+    def _taken(self, timeout: float | None) -> Iterator[deque[Item]]:
         follower = self._follower
-
-        def over() -> bool:
-            return follower.over
-
-        yield from iterate(follower.inbox, over, timeout, f"task {self.id}")
+        yield from take(follower.inbox, lambda: follower.over, timeout, f"task {self.id}")
         if follower.failure is not None:
             raise follower.failure
 
 
-def take(inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: str) -> Iterator[list[Item]]:
+def take(
+    inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: str
+) -> Iterator[deque[Item]]:
     """What is in an inbox, some at a time, until it is empty and ``over()`` (called under the lock).
 
-    A list that was handed out is the caller's; what it still holds when this is closed goes back.
+    What is handed out is the caller's; what it still holds when this is closed goes back.
     """
-    taken: list[Item] = []
+    taken: deque[Item] = deque()
     chapter = 0
-    with inbox.came:
+    # The lock itself, not a condition: entering one is Python, within which a Ctrl-C may leave it locked.
+    with inbox.lock:
         inbox.enter_locked()
     try:
         while True:
-            with inbox.came:
+            with inbox.lock:
                 if not inbox.came.wait_for(lambda: not inbox.empty or over(), timeout):
                     raise ReplyTimeoutError(f"nothing has come of {what} for {timeout:g} s")
-                taken, chapter = inbox.take_locked(_AT_ONCE), inbox.chapter
+                chapter = inbox.chapter
+                taken.clear()
+                taken.extend(inbox.take_locked(_AT_ONCE))
             if not taken:
                 return
             yield taken
     finally:
         inbox.leave(taken, chapter)
-
-
-def iterate(inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: str) -> Iterator[Item]:
-    """The items of an inbox one by one; those that were not reached when this is closed stay there."""
-    for taken in take(inbox, over, timeout, what):
-        taken.reverse()
-        try:
-            while taken:
-                yield taken.pop()
-        finally:
-            taken.reverse()

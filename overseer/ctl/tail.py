@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
-from overseer.client import Client, ClientError, RefusedError
+from overseer.client import Client, ClientError, ConnectionLostError, RefusedError
 from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, words_of
 from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, plain, say, write_out
 from overseer.messages import Event, Exited, Gap, Output, utf8
@@ -97,7 +97,7 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
             say(f"{plain(task_id)}: {error}")
             statuses[task_id] = EXIT_REFUSED
         except ClientError as error:
-            if printer.failure is None:
+            if not (isinstance(error, ConnectionLostError) and error.code == 1000):  # closed by ourselves
                 say(str(error))
             statuses[task_id] = EXIT_LOST
 
