@@ -27,9 +27,12 @@ from overseer.client.lane import SharedChannel
 from overseer.client.task import Task, take
 from overseer.client.transport import connect
 from overseer.messages import (
+    Error,
     Event,
     List,
+    MetricsRequest,
     Queued,
+    Request,
     Reset,
     RetryPolicy,
     Start,
@@ -203,11 +206,18 @@ class Client(Requests):
         """
         follower = self._follower(task_id, on_lag, from_now=since_seq is None)
         follower.last_seq = since_seq or 0
-        self._join([follower], None, timeout)
+        channel, answered = self._channel, self._joined([follower])
+        # What is stored comes before the answer to the second, and says how short a list will do.
+        after = MetricsRequest(id=channel.new_id(), task_id=task_id)
+        messages: list[Request] = [channel.subscription(follower), after]
+        self._ask(messages, timeout, repeat=True, answered=answered, followers=[follower])
         if isinstance(follower.failure, TaskGoneError):
             raise follower.failure
         if follower.created_at is None:
             raise RefusedError(f"task not found: {task_id}")
+        with self._core.lock:
+            touched = follower.created_at if follower.exit is None else follower.exit.ts
+        self._ask([List(id=channel.new_id(), since=touched)], timeout, repeat=True, answered=answered)
         return Task(self, follower)
 
     def watch(
@@ -237,7 +247,12 @@ class Client(Requests):
             follower.last_seq = since_seq or 0
             followers.append(follower)
         if followers:
-            self._join(followers, touched_since, timeout)
+            subscriptions = [self._channel.subscription(follower) for follower in followers]
+            look = List(id=self._channel.new_id(), since=touched_since)
+            answered = self._joined(followers)
+            self._ask(
+                [*subscriptions, look], timeout, repeat=True, answered=answered, followers=followers
+            )
         return {each.task_id: Task(self, each) for each in followers if each.created_at is not None}
 
     def events(self, timeout: float | None = None) -> Iterator[Event]:
@@ -286,29 +301,30 @@ class Client(Requests):
             tell=core.tell_listeners_locked,
         )
 
-    def _join(self, followers: Sequence[Follower], since: datetime | None, timeout: float | None) -> None:
-        """Follow tasks from their last_seq on, until all that is stored of them has come. Those that have no
-        created_at then are of tasks that do not exist."""
+    def _joined(self, followers: Sequence[Follower]) -> Callable[[Event | None], None]:
+        """What to do with the answers to subscriptions, and to the question what is over: what is stored does
+        not tell an errored task from one that ended. Followers of no task are left without a created_at."""
         channel = self._channel
         wanted = {follower.task_id: follower for follower in followers}
 
         def answered(event: Event | None) -> None:
-            if isinstance(event, Subscribed) and event.created_at is not None:
+            if isinstance(event, Subscribed):
                 follower = wanted[event.task_id]
+                if event.created_at is None:
+                    channel.unfollow_locked(follower)
+                    return
                 if follower.over and follower.failure is None:
                     follower.revive_locked()
                 follower.subscribed_locked(event)
-                return
-            for follower in followers:
-                if isinstance(event, Tasks) and follower.created_at is not None:
-                    channel.listed_locked(follower, event)
-                elif not isinstance(event, Subscribed) or event.task_id == follower.task_id:
+            elif isinstance(event, Tasks):
+                for follower in followers:
+                    if follower.created_at is not None:
+                        channel.listed_locked(follower, event)
+            elif isinstance(event, Error):
+                for follower in followers:
                     channel.unfollow_locked(follower)
 
-        # What is stored does not tell an errored task from one that ended, so the handle waits for the list.
-        look = List(id=channel.new_id(), since=since)
-        subscribe = [channel.subscription(follower) for follower in followers]
-        self._ask([*subscribe, look], timeout, repeat=True, answered=answered, followers=followers)
+        return answered
 
     def _find_started(self, task_id: str, on_lag: str, error: ClientError, timeout: float | None) -> Task:
         """The connection was lost while a start was under way: was it carried out? The id is ours alone."""

@@ -17,9 +17,21 @@ from overseer.client import (
     ConnectionLostError,
     RefusedError,
     ReplyTimeoutError,
+    TaskGoneError,
     TaskNotRunError,
 )
-from overseer.messages import Dequeued, Errored, Exited, Gap, Output, PoolUpdated, Queued, Restarting, Started
+from overseer.messages import (
+    Dequeued,
+    Errored,
+    Exited,
+    Gap,
+    Output,
+    PoolUpdated,
+    Queued,
+    Restarting,
+    Started,
+    Tasks,
+)
 from tests.client.conftest import ACTIONS
 from tests.harness import Daemon
 
@@ -459,3 +471,41 @@ def test_times_may_be_very_long(daemon: Daemon, times: dict[str, float]):
 def test_a_token_that_cannot_be_sent_is_refused():
     with pytest.raises(ClientError, match="token"):
         Client("ws://127.0.0.1:1", token="a\r\nb")
+
+
+def test_joining_one_of_many_tasks_does_not_ask_for_all_of_them(daemon: Daemon, client: Client):
+    for _ in range(20):
+        client.start("echo").wait(WAIT_S)
+    task = client.start("echo")
+    task.wait(WAIT_S)
+    heard: list[int] = []
+    with Client(daemon.url) as other:
+        sort = other._channel._sort_locked
+
+        def count(items):
+            heard.extend(len(item.tasks) for item in items if isinstance(item, Tasks))
+            return sort(items)
+
+        other._channel._sort_locked = count  # type: ignore[method-assign]
+        assert other.subscribe(task.id, 0).wait(WAIT_S).exit_code == 3
+    assert set(heard) == {1}
+
+
+def test_a_seq_that_a_task_does_not_reach_is_anothers(client: Client):
+    client.start("count", task_id="shorter", n="5").wait(WAIT_S)
+    with pytest.raises(TaskGoneError, match="another task"):
+        client.subscribe("shorter", 50)
+    assert client.subscribe("shorter", 5).wait(WAIT_S).exit_code == 0
+
+
+def test_a_stream_that_there_is_not_is_refused(client: Client):
+    task = client.start("echo")
+    with pytest.raises(ValueError, match="stdour"):
+        task.lines("stdour")
+    assert sorted(task.lines(timeout=WAIT_S)) == ["err", "hi"]
+
+
+@pytest.mark.parametrize("url", ["", "ftp://h", "unix:"])
+def test_an_address_that_is_none_is_a_client_error(url: str):
+    with pytest.raises(ClientError):
+        Client(url)
