@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from overseer.client import Client
@@ -11,18 +11,24 @@ from overseer.errors import OverseerError
 
 __all__ = ["SCRIPTS", "candidates"]
 
+# What is offered are names that other people chose, so each shell must take them as text: bash inserts what
+# it is given as it is, so the script quotes it; zsh's compadd (without -Q) and fish do that by themselves.
 SCRIPTS = {
     # Words are split at = and : by readline; both are put together again, and cut off from the answers.
+    # read without -r takes backslashes away: what was completed once has them.
     "bash": r"""_overseerctl() {
-    local line=${COMP_LINE:0:COMP_POINT} words current candidate
-    read -ra words <<< "$line"
+    local line=${COMP_LINE:0:COMP_POINT} last=${COMP_WORDS[COMP_CWORD]} words current candidate
+    read -a words <<< "$line"
     [[ $line == *[[:space:]] ]] && words+=("")
     current=${words[-1]}
-    local cut=${current%"${COMP_WORDS[COMP_CWORD]}"}
-    [[ ${COMP_WORDS[COMP_CWORD]} == [=:] ]] && cut=$current
+    [[ $last == [=:] ]] && last=
+    IFS= read last <<< "$last"
+    local cut=${current%"$last"}
     COMPREPLY=()
     while IFS= read -r candidate; do
-        COMPREPLY+=("${candidate#"$cut"}")
+        candidate=${candidate#"$cut"}
+        [[ -n $candidate ]] && printf -v candidate %q "$candidate"
+        COMPREPLY+=("$candidate")
     done < <(command "${words[0]}" __complete -- "${words[@]:1}" 2>/dev/null)
     [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
 }
@@ -64,22 +70,25 @@ def candidates(
     if parser is None:
         return
     option = _option(parser, before[-1]) if before else None
+    found: Sequence[str] = []
     if option is not None and option.nargs != 0:
-        found: Sequence[str] = [str(choice) for choice in option.choices or ()]
+        found = [str(choice) for choice in option.choices or ()]
         if option.dest == "task":
             with suppress(OverseerError), connect() as client:
-                found = [task.task_id for task in client.tasks()]
+                found = _names(task.task_id for task in client.tasks())
     elif current.startswith("-"):
         found = [text for text in parser._option_string_actions if text.startswith("--")]
     elif not named:
         found = [name for name in parsers if not name.startswith("_")]
     else:
         with suppress(OverseerError):
-            found = _named(named[0], named[1:], connect)
-            yield from (text for text in found if text.startswith(current))
-            return
-        found = []
+            found = _names(_named(named[0], named[1:], connect))
     yield from (text for text in found if text.startswith(current))
+
+
+def _names(found: Iterable[str]) -> list[str]:
+    """Those that a line may hold: a task may be called --url=ws://elsewhere, or anything else."""
+    return [name for name in found if name.isprintable() and not name.startswith("-")]
 
 
 def _named(command: str, given: Sequence[str], connect: Callable[[], Client]) -> list[str]:

@@ -1,0 +1,70 @@
+"""What completion puts into a line are names that strangers chose."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.ctl.test_terminal import Terminal, on_path
+from tests.harness import Daemon
+
+
+@pytest.fixture
+def bash(tmp_path: Path, daemon: Daemon):
+    """An interactive bash in tmp_path that completes overseerctl's lines."""
+    with on_path(tmp_path) as path:
+        shown = Terminal(
+            [shutil.which("bash") or "bash", "--norc", "-i"],
+            daemon.url,
+            (24, 200),
+            PATH=path,
+            PS1="> ",
+            HOME=str(tmp_path),
+            HISTFILE="",
+        )
+        with shown:
+            shown.type(f"cd {tmp_path}\n".encode())
+            shown.type(b'bind "set enable-bracketed-paste off"; bind "set bell-style none"\n')
+            shown.type(b'eval "$(overseerctl completion bash)"; echo done\n')
+            shown.wait_for(b"done\r\n")
+            yield shown
+            shown.type(b"\x15exit\n")
+            shown.wait()
+
+
+@pytest.mark.parametrize(
+    ("task_id", "typed"),
+    [
+        ("zz;touch${IFS}PWNED;", "zz"),
+        ("$(touch PWNED)", r"\$"),
+        ("`touch PWNED`", r"\`"),
+        ("a:b;touch PWNED", "a:"),
+        ("a:b;touch PWNED", r"a:b\;to"),
+        ("x' \"|touch PWNED", "x"),
+        ("k=v&touch PWNED", "k=v"),
+        ("& touch PWNED", ""),
+        ("two words >PWNED", r"two\ w"),
+        ("höhe\\;touch PWNED", "h"),
+    ],
+)
+def test_an_id_is_completed_as_a_text_whatever_it_holds(
+    daemon: Daemon, bash: Terminal, tmp_path: Path, task_id: str, typed: str
+):
+    with daemon.connect() as client:
+        client.request("start", action="sleep", task_id=task_id)
+        # The whole line at once: readline reads on when the completion is done.
+        bash.type(f"overseerctl stop {typed}\t\necho en''d\n".encode())
+        shown = bash.wait_for(b"end\r\n").decode()
+        assert [path.name for path in tmp_path.iterdir()] == ["overseerctl"], shown
+        assert client.pending("exited") or client.expect("exited", 2.0), shown
+
+
+def test_an_id_that_looks_like_an_option_is_not_offered(daemon: Daemon, ctl):
+    with daemon.connect() as client:
+        for task_id in ("--url=ws://elsewhere", "-plain"):
+            client.request("start", action="sleep", task_id=task_id)
+            assert ctl("__complete", "--", "stop", "").out == ""
+            assert ctl("__complete", "--", "metrics", "--task", "").out.count(task_id) == 0
+            client.send("stop", task_id=task_id)
