@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from overseer.client import DEFAULT_URL, Client, ConnectFailedError
+from overseer.client import DEFAULT_URL, Address, Client, ConnectFailedError, parse_url
 from overseer.ctl.terminal import say
 from overseer.errors import OverseerError
 
@@ -32,7 +33,15 @@ class Settings:
         self._from_file = found
         self._options = options
         self.url = self._get("url") or DEFAULT_URL
+        address = _address(self.url)
         self.token = self._get("token")
+        self._withheld = ""  # why the file's token is not sent
+        if self.token and not self._given("token"):
+            # It belongs to the file's server: another one that --url or a variable names must not see it.
+            of_file = found.get("url") or DEFAULT_URL
+            if address != _address(of_file):
+                self.token = ""
+                self._withheld = f" (the one in {file} is for {of_file})"
         if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
             raise OverseerError("the token holds characters that no token has (blanks, or other than ASCII)")
         if found.get("token") and file.stat().st_mode & 0o077:
@@ -52,23 +61,31 @@ class Settings:
                 on_notice=say,
             )
         except ConnectFailedError as error:
-            raise ConnectFailedError(f"{error}{_advice(error)}", error.status) from None
+            raise ConnectFailedError(f"{error}{self._advice(error)}", error.status) from None
 
     def _get(self, name: str) -> str:
+        given = self._given(name)
+        return given if given is not None else self._from_file.get(name, "")
+
+    def _given(self, name: str) -> str | None:
+        """By an option or a variable."""
         given: str | None = getattr(self._options, name, None)
-        if given is not None:
-            return given
-        return os.environ.get(f"OVERSEER_{name.upper()}") or self._from_file.get(name, "")
+        return given if given is not None else os.environ.get(f"OVERSEER_{name.upper()}") or None
+
+    def _advice(self, error: ConnectFailedError) -> str:
+        if error.status == 401:
+            return f": set OVERSEER_TOKEN, or give one with --token{self._withheld}"
+        if error.status == 0 and str(error).startswith("cannot connect"):
+            return (
+                ". Start a server (sticky-overseer, or make run), or name another one with --url or "
+                "OVERSEER_URL."
+            )
+        return ""
 
 
-def _advice(error: ConnectFailedError) -> str:
-    if error.status == 401:
-        return ": set OVERSEER_TOKEN, or give one with --token"
-    if error.status == 0 and str(error).startswith("cannot connect"):
-        return (
-            ". Start a server (sticky-overseer, or make run), or name another one with --url or OVERSEER_URL."
-        )
-    return ""
+def _address(url: str) -> Address:
+    """Where a URL leads, however it is written. Raises OverseerError."""
+    return replace(parse_url(url), url="")
 
 
 def _file() -> tuple[Path, Mapping[str, str]]:
