@@ -39,6 +39,18 @@ _T = TypeVar("_T")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run overseerctl with these arguments (default: the process's) and return its exit status."""
+    try:
+        return _main(argv)
+    except OutputError as error:
+        if error.gone:
+            return 0
+        say(str(error))
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _main(argv: Sequence[str] | None) -> int:
     parser, commands = make_parser()
     options, extra = parser.parse_known_args(argv)
     # argparse takes KEY=VALUE in one block only; those after an option are as good.
@@ -67,19 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run(settings, options.action, options.params, options.id, options.force, options.json)
         with settings.connect() as client:
             return _COMMANDS[options.command](client, options)
-    except OutputError as error:
-        if error.gone:
-            return 0
-        say(str(error))
-        return EXIT_REFUSED
+    except OutputError:
+        raise
     except RefusedError as error:
         say(refusal(error))
         return EXIT_REFUSED
     except (ClientError, OverseerError) as error:
         say(str(error))
         return EXIT_LOST
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
 
 
 def _params(pairs: Sequence[str]) -> dict[str, str]:
@@ -110,12 +117,17 @@ def _print_lines(lines: Sequence[str]) -> None:
 
 def _start(client: Client, options: Options) -> int:
     task = client.start(options.action, options.params, task_id=options.id, force=options.force)
-    if options.json:
-        print_json({"task_id": task.id, "state": task.state})
-    else:
-        print_text(f"{plain(task.id)}\n")
-        if task.state == "queued":
-            say("it waits in the queue; overseerctl wait waits for its end")
+    try:
+        if options.json:
+            print_json({"task_id": task.id, "state": task.state})
+        else:
+            print_text(f"{plain(task.id)}\n")
+    except OutputError as error:
+        if not error.gone:
+            say(f"the task is started all the same: {plain(task.id)}")
+        raise
+    if task.state == "queued" and not options.json:
+        say("it waits in the queue; overseerctl wait waits for its end")
     return 0
 
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from typing import Any
 
 from overseer.client import DEFAULT_URL
 from overseer.ctl.status import EXITS
+from overseer.ctl.terminal import write_out
+from overseer.messages import utf8
 
 __all__ = ["make_parser"]
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, in overseerctl's manner."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help, which argparse would lose without a word when stdout takes nothing."""
+        write_out(utf8(message), "stderr" if file is sys.stderr else "stdout")
 
 
 def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     """The parser, and the part of it that holds the commands."""
     common = _common()
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="overseerctl",
         description="Talks to a running sticky-overseer.",
         epilog=f"{EXITS}\nEach command has its own --help. Completion: overseerctl completion bash|zsh|fish",
@@ -126,9 +138,9 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     return parser, commands
 
 
-def _common() -> argparse.ArgumentParser:
+def _common() -> Parser:
     """The options that stand before the command as well as after it."""
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     for name, metavar, text in (
         (
             "url",

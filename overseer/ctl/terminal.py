@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -60,13 +61,14 @@ class OutputError(OverseerError):
 def write_out(data: bytes, name: str = "stdout") -> None:
     """Write to stdout or stderr, at once. Raises OutputError; what is written after that goes nowhere."""
     stream = sys.stdout if name == "stdout" else sys.stderr
-    if stream is None:  # >&-
-        return
     try:
+        if stream is None:  # >&-
+            raise OSError(errno.EBADF, "it is closed")
         stream.buffer.write(data)
         stream.buffer.flush()
     except OSError as error:
-        silence(stream)
+        if stream is not None:
+            silence(stream)
         raise OutputError(name, error) from None
 
 

@@ -109,7 +109,7 @@ def _resizes() -> Iterator[int]:
 @contextmanager
 def _keys() -> Iterator[list[int]]:
     """The descriptor of single keys, none when stdin is no terminal."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         yield []
         return
     fd = sys.stdin.fileno()
