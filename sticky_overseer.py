@@ -22,7 +22,11 @@ A program with drivers of its own is the same few lines, with its own imports be
 import sys
 
 import overseer
-import overseer.drivers.exec  # registers itself, as every driver does
+from overseer.interrupt import end_at_once
+
+end_at_once()  # on Ctrl-C, until the server hears its signals itself
+
+import overseer.drivers.exec  # noqa: E402 - registers itself, as every driver does
 
 VERSION = overseer.__version__
 COMMIT = ""

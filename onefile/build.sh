@@ -21,7 +21,7 @@ $python -c '
 import os, sys
 print(f"BUILT_FOR = {(*sys.version_info[:2], os.uname().machine)}")
 ' | cat - onefile/check_python.py > build/check_python.py
-$python -W ignore -m shiv --reproducible --python '/usr/bin/env python3' --console-script sticky-overseer \
+$python -W ignore onefile/pack.py --reproducible --python '/usr/bin/env python3' --console-script sticky-overseer \
     --preamble build/check_python.py --site-packages build/site --output-file "$output.new"
 mv "$output.new" "$output"
 echo "built $output ($(wc -c < "$output" | tr -d ' ') bytes)"

@@ -1,7 +1,16 @@
-"""``python -m overseer``."""
+"""The server as ``python -m overseer``, and as the console script ``sticky-overseer``."""
 
 import sys
 
-from overseer.run import main
+from overseer.interrupt import end_at_once
 
-sys.exit(main())
+
+def main() -> int:
+    end_at_once()  # until the server hears its signals itself
+    from overseer.run import main
+
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,5 @@
 import sys
 
-from overseer.ctl.command import main
+from overseer.ctl import main
 
 sys.exit(main())

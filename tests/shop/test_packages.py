@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import ROOT
+from tests.harness.interrupted import interrupted_at
 
 LIMIT_S = 50
 WHEELS = ROOT / ".venv/wheels"
@@ -58,8 +60,8 @@ def test_the_wheel_declares_its_commands_and_its_driver(wheel: Path):
     archive = zipfile.ZipFile(wheel)
     (name,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     text = archive.read(name).decode()
-    wanted = {"sticky-overseer = overseer.run:main", "overseerctl = overseer.ctl:main", "[overseer.drivers]"}
-    assert wanted <= set(text.splitlines())
+    wanted = {"sticky-overseer = overseer.__main__:main", "overseerctl = overseer.ctl:main"}
+    assert wanted | {"[overseer.drivers]"} <= set(text.splitlines())
 
 
 def names_of(text: str) -> set[str]:
@@ -136,6 +138,13 @@ def test_another_python_is_told_what_to_do(program: Path, tmp_path: Path):
     assert done.returncode == 1
     assert "this is Python 3.99" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_it_unpacks_itself_or_loads_just_ends_it(program: Path, tmp_path: Path):
+    environment = {"SHIV_ROOT": str(tmp_path / "shiv"), "PYTHONWARNINGS": "error"}
+    for module in ("compileall", "overseer.hub"):
+        argv = [sys.executable, program, "--version"]
+        assert interrupted_at(module, argv, tmp_path, **environment) == (-signal.SIGINT, "")
 
 
 def test_it_names_no_place_it_was_built_at(program: Path):
