@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import sys
 import termios
+import threading
+import time
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from overseer.client import Client, ReplyTimeoutError
 from overseer.ctl.listing import shown_state, tasks_table
-from overseer.ctl.terminal import Style, fit, on_terminal, plain, print_text
+from overseer.ctl.terminal import OutputError, Style, fit, on_terminal, plain, print_text
 from overseer.messages import GlobalMetrics, PoolInfo, TaskInfo
 from overseer.timestamps import now
 
@@ -22,37 +26,109 @@ __all__ = ["screen", "top"]
 _ORDER = {"running": 0, "queued": 1, "errored": 2}
 _ENTER = "\x1b[?1049h\x1b[?25l"  # the other screen, without a cursor
 _LEAVE = "\x1b[?25h\x1b[?1049l"
+_LATE_S = 1.0  # after so long it is said that the server has not answered yet
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ANSWERED = b"\0"  # sent to the loop that also hears signals, none of which has this number
+
+
+@dataclass(frozen=True)
+class _Answer:
+    tasks: tuple[TaskInfo, ...]
+    pool: PoolInfo
+    counted: GlobalMetrics | None
 
 
 def top(client: Client, style: Style, interval: float) -> int:
-    """Show until q or Ctrl-C; into a pipe, once."""
+    """Show until q or a signal; into a pipe, once."""
     if not on_terminal():
-        print_text("\n".join(_look(client, style, 10**6, 10**6)) + "\n")
+        answer = _ask(client)
+        print_text("\n".join(_lines(answer, style, 10**6, 10**6)) + "\n")
         return 0
-    with _resizes() as resized, _keys() as keys:
-        print_text(_ENTER)
-        try:
-            while True:
-                size = os.get_terminal_size(sys.stdout.fileno())
-                try:
-                    lines = _look(client, style, max(1, size.columns), max(1, size.lines))
-                except ReplyTimeoutError as error:
-                    lines = [fit(str(error), size.columns)]
-                print_text("\x1b[H" + "\r\n".join(f"{line}\x1b[K" for line in lines) + "\x1b[J")
-                ready, _, _ = select.select([resized, *keys], [], [], interval)
-                if resized in ready:
-                    os.read(resized, 4096)
-                if any(os.read(key, 64) in (b"q", b"Q", b"\x03", b"") for key in keys if key in ready):
-                    return 0
-        finally:
-            print_text(_LEAVE)
+    hear, tell = socket.socketpair()
+    with hear, tell, _signals(tell), _keys() as keys, _other_screen():
+        return _Live(client, style, interval, hear, tell, keys).run()
 
 
-def _look(client: Client, style: Style, columns: int, rows: int) -> list[str]:
-    tasks = client.tasks()
-    pool = client.pool()
-    counted = client.metrics()
-    return screen(tasks, pool, counted if isinstance(counted, GlobalMetrics) else None, style, columns, rows)
+def _ask(client: Client) -> _Answer:
+    tasks, pool, counted = client.tasks(), client.pool(), client.metrics()
+    return _Answer(tasks, pool, counted if isinstance(counted, GlobalMetrics) else None)
+
+
+def _lines(answer: _Answer, style: Style, columns: int, rows: int) -> list[str]:
+    return screen(answer.tasks, answer.pool, answer.counted, style, columns, rows)
+
+
+class _Live:
+    """The main thread shows and hears keys and signals; another one asks the server, which may hang.
+
+    So nothing has to wait for an answer, and a signal comes in the middle of nothing.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        style: Style,
+        interval: float,
+        hear: socket.socket,
+        tell: socket.socket,
+        keys: list[int],
+    ) -> None:
+        self._client = client
+        self._style = style
+        self._interval = interval
+        self._hear = hear
+        self._tell = tell
+        self._keys = keys
+        self._wanted = threading.Semaphore(0)  # released for each look
+        # Set by the thread that asks, before it tells; read by the other one once it is told.
+        self._answer: _Answer | None = None
+        self._failure: Exception | None = None
+        self._asked_at: float | None = None  # None: there is nothing to be waited for
+
+    def run(self) -> int:
+        threading.Thread(target=self._look, name="look", daemon=True).start()
+        due, told = time.monotonic(), self._hear.fileno()
+        while True:
+            moment = time.monotonic()
+            if self._asked_at is None and moment >= due:
+                self._asked_at = moment
+                self._wanted.release()
+            self._show(moment)
+            until = due if self._asked_at is None else moment + _LATE_S
+            ready, _, _ = select.select([told, *self._keys], [], [], max(0.0, until - moment))
+            if any(os.read(key, 64) in (b"q", b"Q", b"\x03", b"") for key in self._keys if key in ready):
+                return 0
+            heard = self._hear.recv(4096) if told in ready else b""
+            for number in heard:
+                if number in _ENDING:
+                    return 128 + number
+            if _ANSWERED in heard:
+                self._asked_at, due = None, time.monotonic() + self._interval
+                if self._failure is not None and not isinstance(self._failure, ReplyTimeoutError):
+                    raise self._failure
+
+    def _show(self, moment: float) -> None:
+        size = os.get_terminal_size(sys.stdout.fileno())
+        columns, rows = size.columns or 80, size.lines or 24  # a terminal may not know its size
+        waited = 0.0 if self._asked_at is None else moment - self._asked_at
+        lines = [] if self._answer is None else _lines(self._answer, self._style, columns, rows)
+        if waited >= _LATE_S or self._failure is not None:
+            late = f"the server has not answered for {waited:.0f} s" if waited else str(self._failure)
+            lines[:1] = [fit(late, columns)]
+        elif self._answer is None:
+            return
+        print_text("\x1b[H" + "\r\n".join(f"{line}\x1b[K" for line in lines) + "\x1b[J")
+
+    def _look(self) -> None:
+        while True:
+            self._wanted.acquire()
+            try:
+                self._answer = _ask(self._client)
+                self._failure = None
+            except Exception as error:
+                self._failure = error
+            with suppress(OSError):  # the other thread has left
+                self._tell.send(_ANSWERED)
 
 
 def screen(
@@ -91,19 +167,18 @@ def screen(
 
 
 @contextmanager
-def _resizes() -> Iterator[int]:
-    """A descriptor that becomes readable when the terminal has another size."""
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    before = signal.signal(signal.SIGWINCH, lambda *_: None)
-    old = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+def _signals(tell: socket.socket) -> Iterator[None]:
+    """Have the socket told the numbers of signals: of another size of the terminal, and of those that end."""
+    tell.setblocking(False)
+    heeded = [signal.SIGWINCH, *(number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN)]
+    before = {number: signal.signal(number, lambda *_: None) for number in heeded}
+    old = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
     try:
-        yield read
+        yield
     finally:
         signal.set_wakeup_fd(old)
-        signal.signal(signal.SIGWINCH, before)
-        os.close(read)
-        os.close(write)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -118,4 +193,15 @@ def _keys() -> Iterator[list[int]]:
     try:
         yield [fd]
     finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # the terminal has gone
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _other_screen() -> Iterator[None]:
+    print_text(_ENTER)
+    try:
+        yield
+    finally:
+        with suppress(OutputError):
+            print_text(_LEAVE)

@@ -1,0 +1,61 @@
+"""``top`` in a real terminal, whatever becomes of it and of the server."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.ctl.test_terminal import Terminal, terminal
+from tests.harness import Daemon
+
+LEFT = b"\x1b[?25h\x1b[?1049l"
+
+
+def is_cooked(shown: Terminal) -> bool:
+    return bool(termios.tcgetattr(shown.fd)[3] & termios.ICANON)
+
+
+@pytest.mark.parametrize(("number", "status"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_top_leaves_the_terminal_as_it_was_when_it_is_ended(daemon: Daemon, number: str, status: int):
+    with terminal(daemon, "top") as shown:
+        # The terminal would be reset when its last user goes.
+        tty = os.open(Path(f"/proc/{shown.pid}/fd/0").readlink(), os.O_RDWR | os.O_NOCTTY)
+        try:
+            shown.wait_for(b"\x1b[J")
+            assert not is_cooked(shown)
+            os.kill(shown.pid, signal.Signals[number])
+            shown.wait_for(LEFT)
+            shown.status = os.waitstatus_to_exitcode(os.waitpid(shown.pid, 0)[1])
+            assert shown.status == status
+            assert is_cooked(shown)
+        finally:
+            os.close(tty)
+
+
+def test_top_says_that_the_server_hangs_and_can_be_left(daemon: Daemon):
+    with terminal(daemon, "top", "--interval", "0.1") as shown:
+        shown.wait_for(b" running")
+        os.kill(daemon.process.pid, signal.SIGSTOP)
+        try:
+            shown.wait_for(b"the server has not answered for 1 s")
+            began = time.monotonic()
+            shown.type(b"q")
+            assert shown.wait() == 0
+            assert time.monotonic() - began < 2.0
+        finally:
+            os.kill(daemon.process.pid, signal.SIGCONT)
+        assert shown.shown.endswith(LEFT)
+
+
+def test_a_terminal_that_does_not_know_its_size_is_taken_for_a_usual_one(daemon: Daemon):
+    with terminal(daemon, "top", size=(0, 0)) as shown:
+        first = shown.wait_for(b"\x1b[J")
+        assert re.search(rb"\d\d:\d\d:\d\d  \d+ running, \d+ waiting, \d+ known", first)
+        shown.type(b"q")
+        assert shown.wait() == 0
