@@ -20,12 +20,11 @@ from overseer.ctl.terminal import (
     OutputError,
     Progress,
     Style,
-    on_terminal,
     plain,
     print_json,
     print_text,
+    room,
     say,
-    width,
 )
 from overseer.errors import OverseerError
 from overseer.messages import to_plain
@@ -175,7 +174,7 @@ def _list(client: Client, options: Options) -> int:
         print_json([to_plain(task) for task in tasks])
     elif tasks:
         style = Style(getattr(options, "color", "auto"), sys.stdout)
-        _print_lines(tasks_table(tasks, now(), style, width() if on_terminal() else None))
+        _print_lines(tasks_table(tasks, now(), style, room()))
     else:
         say("no tasks")
     return 0
@@ -261,7 +260,7 @@ def _actions(client: Client, options: Options) -> int:
     elif options.action:
         _print_lines(action_lines(actions[0]))
     elif actions:
-        _print_lines(actions_table(actions))
+        _print_lines(actions_table(actions, room()))
     else:
         say("no actions; the server's config names them")
     return 0
@@ -272,7 +271,7 @@ def _pool(client: Client, options: Options) -> int:
     if options.json:
         print_json(to_plain(pool))
     else:
-        _print_lines(pool_lines(options.action, pool, now()))
+        _print_lines(pool_lines(options.action, pool, now(), room()))
     return 0
 
 
@@ -288,7 +287,7 @@ def _set_pool(client: Client, options: Options) -> int:
     if options.json:
         print_json(to_plain(pool))
     else:
-        _print_lines(pool_lines(options.action, pool, now()))
+        _print_lines(pool_lines(options.action, pool, now(), room()))
     return 0
 
 

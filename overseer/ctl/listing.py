@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from overseer.ctl.terminal import Style, plain, table
+from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.terminal import Style, plain
 from overseer.durations import format_duration
 from overseer.messages import ActionInfo, PoolInfo, TaskInfo
 
 __all__ = ["action_lines", "actions_table", "pool_lines", "shown_state", "tasks_table"]
 
 _TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE")
+_STATE = _TASKS.index("STATE")
+_SPARE = tuple(map(_TASKS.index, ("RESTARTS", "PID", "EXIT", "SINCE")))  # the least missed first
 
 
 def tasks_table(
     tasks: Sequence[TaskInfo], moment: datetime, style: Style, columns: int | None = None
 ) -> list[str]:
     """A heading and a line for each task; ``moment`` is now."""
-    lines = table([_TASKS, *(_row(task, moment) for task in tasks)], columns)
-    if not style.on:
-        return lines
-    start = lines[0].find("STATE")
-    end = lines[0].find("PID")
-    if start < 0 or end < 0:
-        return lines
-    coloured = [line[:start] + style.state(line[start:end]) + line[end:] for line in lines[1:]]
-    return [style.paint(lines[0], "1"), *coloured]
+
+    def paint(row: int, cell: int, text: str) -> str:
+        return style.paint(text, "1") if row == 0 else style.state(text) if cell == _STATE else text
+
+    rows = [_TASKS, *(_row(task, moment) for task in tasks)]
+    return table(rows, columns, cuts={0: cut_middle, 1: fit}, spare=_SPARE, paint=paint)
 
 
 def shown_state(task: TaskInfo) -> str:
@@ -63,7 +63,7 @@ def _ago(then: datetime, moment: datetime) -> str:
     return f"{seconds}s ago"
 
 
-def actions_table(actions: Sequence[ActionInfo]) -> list[str]:
+def actions_table(actions: Sequence[ActionInfo], columns: int | None = None) -> list[str]:
     rows = [("ACTION", "PARAMETERS", "DESCRIPTION")]
     for action in actions:
         params = []
@@ -71,7 +71,7 @@ def actions_table(actions: Sequence[ActionInfo]) -> list[str]:
             default = None if spec is None else spec.default
             params.append(_name(name) if default is None else f"[{_name(name)}={plain(default)}]")
         rows.append((_name(action.name), " ".join(params) or "-", plain(action.description)))
-    return table(rows)
+    return table(rows, columns, cuts={0: cut_middle, 1: fit, 2: fit})
 
 
 def action_lines(action: ActionInfo) -> list[str]:
@@ -94,7 +94,7 @@ def action_lines(action: ActionInfo) -> list[str]:
     return lines
 
 
-def pool_lines(name: str, pool: PoolInfo, moment: datetime) -> list[str]:
+def pool_lines(name: str, pool: PoolInfo, moment: datetime, columns: int | None = None) -> list[str]:
     limit = str(pool.limit) if pool.limit else "no limit"
     lines = [f"{plain(name) or 'server'}: {pool.running} running of {limit}, {pool.queue_depth} waiting"]
     if pool.queue_items:
@@ -103,5 +103,5 @@ def pool_lines(name: str, pool: PoolInfo, moment: datetime) -> list[str]:
             (str(item.position + 1), _name(item.task_id), _name(item.action), _ago(item.queued_at, moment))
             for item in pool.queue_items
         ]
-        lines += table(rows)
+        lines += table(rows, columns, cuts={1: cut_middle, 2: fit}, spare=(3,))
     return lines

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
+import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import IO, Any, Self
 
+from overseer.ctl.columns import fit
 from overseer.errors import OverseerError
 from overseer.messages import Event, to_plain, utf8
 
@@ -20,20 +21,20 @@ __all__ = [
     "OutputError",
     "Progress",
     "Style",
-    "fit",
     "json_line",
     "on_terminal",
     "plain",
     "print_json",
     "print_text",
+    "room",
     "say",
     "silence",
-    "table",
     "width",
     "write_out",
 ]
 
 PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # as SGR has them; none is red
+_CONTROLS = re.compile("[\x7f-\x9f]")
 _progress: list[Progress] = []  # the one that is shown, which remarks have to go around
 
 
@@ -44,7 +45,8 @@ def say(text: str) -> None:
     try:
         for progress in _progress:
             progress.clear()
-        print(f"overseerctl: {text}", file=sys.stderr, flush=True)
+        lines = "\n".join(map(plain, text.split("\n")))  # servers' words are strangers' too
+        print(f"overseerctl: {lines}", file=sys.stderr, flush=True)
     except OSError:
         silence(sys.stderr)  # there is nobody to tell
 
@@ -79,12 +81,18 @@ def print_text(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Write to stdout. Raises OutputError."""
-    print_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    print_text(_json(value, indent=2) + "\n")
 
 
 def json_line(event: Event) -> bytes:
     """An event as a line of JSON."""
-    return utf8(json.dumps(to_plain(event), ensure_ascii=False) + "\n")
+    return utf8(_json(to_plain(event)) + "\n")
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    # JSON escapes the control characters of ASCII only, and DEL is none for it.
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def silence(stream: IO[Any]) -> None:
@@ -106,14 +114,17 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def width() -> int:
-    """Columns of the terminal that stdout is; of one that says nothing, 80."""
-    return max(1, shutil.get_terminal_size().columns)
+def width(stream: IO[Any]) -> int:
+    """Columns of the terminal that a stream is; of one that does not know, 80."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
-def fit(text: str, columns: int) -> str:
-    """The text cut to so many characters, an ellipsis showing that it was."""
-    return text if len(text) <= columns else text[: max(0, columns - 1)] + "…"[:columns]
+def room() -> int | None:
+    """Columns for a line on stdout; None: any number, for it is no terminal."""
+    return width(sys.stdout) if on_terminal() else None
 
 
 class Style:
@@ -175,8 +186,10 @@ class Progress:
         while not self._over.wait(1.0):
             with self._lock:  # so that nothing is shown after a clear for what was over before it
                 if text := self._text():
-                    shown = fit(f"{text} ({time.monotonic() - self._since:.0f} s)", width() - 1)
-                    self._write(f"\r\x1b[K{shown}")
+                    elapsed = f" ({time.monotonic() - self._since:.0f} s)"
+                    columns = width(sys.stderr) - 1
+                    shown = fit(text, max(0, columns - len(elapsed))) + elapsed
+                    self._write(f"\r\x1b[K{fit(shown, columns)}")
                     self._shown = True
 
     def _write(self, text: str) -> None:
@@ -185,11 +198,3 @@ class Progress:
             sys.stderr.flush()
         except OSError:
             self._over.set()
-
-
-def table(rows: Iterable[tuple[str, ...]], columns: int | None = None) -> list[str]:
-    """Rows as aligned lines, cut to so many columns if given."""
-    rows = list(rows)
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)) for row in rows)
-    return [line.rstrip() if columns is None else fit(line.rstrip(), columns) for line in lines]

@@ -16,8 +16,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from overseer.client import Client, ReplyTimeoutError
+from overseer.ctl.columns import fit
 from overseer.ctl.listing import shown_state, tasks_table
-from overseer.ctl.terminal import OutputError, Style, fit, on_terminal, plain, print_text
+from overseer.ctl.terminal import OutputError, Style, on_terminal, plain, print_text
 from overseer.messages import GlobalMetrics, PoolInfo, TaskInfo
 from overseer.timestamps import now
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from overseer.ctl.columns import fit
 from overseer.ctl.listing import tasks_table
-from overseer.ctl.terminal import Style, fit, plain
+from overseer.ctl.terminal import Style, plain
 from overseer.ctl.top import screen
 from overseer.messages import GlobalMetrics, PoolInfo, TaskInfo
 from overseer.timestamps import now

@@ -212,7 +212,7 @@ def test_a_reader_that_has_seen_enough_ends_a_look(daemon: Daemon, command: str,
 @pytest.mark.parametrize(
     "arguments",
     ["tail full", "tail -f full", "tail -f full idle", "tail --json full", "replay full", "list",
-     "list --json", "actions", "pool", "metrics", "check", "top", "start exit code=0", "events full",
+     "list --json", "actions", "pool", "metrics", "check", "top", "events full",
      "completion bash"],
 )  # fmt: skip
 def test_a_full_disk_is_one_line_and_status_1(daemon: Daemon, arguments: str):
@@ -238,19 +238,6 @@ def test_a_run_on_a_full_disk_has_failed(daemon: Daemon):
         )
     assert done.returncode == 1
     assert "overseerctl: cannot write to stdout: No space left on device\n" in done.stderr
-
-
-def test_without_a_stdout_there_is_nothing_to_say(daemon: Daemon):
-    ctl("run", "both", url=daemon.url)
-    argv, environment = command("list", url=daemon.url)
-    done = subprocess.run(
-        ["sh", "-c", 'exec "$@" >&-', "sh", *argv],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_waiting_in_a_queue_is_said(daemon: Daemon):

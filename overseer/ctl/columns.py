@@ -1,0 +1,106 @@
+"""How many columns of a terminal a text takes, and texts and tables cut to what there are."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+
+__all__ = ["Cut", "columns_of", "cut_middle", "fit", "pad", "table"]
+
+Cut = Callable[[str, int], str]
+
+_ENOUGH = 12  # columns for a cell that gives way, before others go
+_LEAST = 3
+
+
+def columns_of(text: str) -> int:
+    """Of a text without control characters."""
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+@lru_cache(maxsize=4096)
+def _columns_of(char: str) -> int:
+    # What stands on the character before it, and the later parts of a Korean syllable.
+    if unicodedata.category(char) in ("Mn", "Me", "Cf") or "\u1160" <= char <= "\u11ff":
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
+
+
+def fit(text: str, columns: int) -> str:
+    """The text in at most so many columns; an ellipsis at its end shows that it was cut."""
+    if columns_of(text) <= columns:
+        return text
+    return _beginning(text, columns - 1) + "…" if columns > 0 else ""
+
+
+def cut_middle(text: str, columns: int) -> str:
+    """The same with the ellipsis in the middle, since ids often differ at their end only."""
+    if columns_of(text) <= columns:
+        return text
+    left = max(0, columns) // 2
+    end = _beginning(text[::-1], columns - 1 - left)[::-1]
+    return _beginning(text, left) + "…" + end if columns > 1 else fit(text, columns)
+
+
+def _beginning(text: str, columns: int) -> str:
+    taken = 0
+    for index, char in enumerate(text):
+        taken += _columns_of(char)
+        if taken > columns:
+            return text[:index]
+    return text
+
+
+def pad(text: str, columns: int) -> str:
+    return text + " " * (columns - columns_of(text))
+
+
+def table(
+    rows: Iterable[tuple[str, ...]],
+    columns: int | None = None,
+    *,
+    cuts: Mapping[int, Cut] | None = None,
+    spare: Iterable[int] = (),
+    paint: Callable[[int, int, str], str] = lambda row, cell, text: text,
+) -> list[str]:
+    """Rows as aligned lines, in at most so many columns if given.
+
+    Where there is no room for all, those of ``spare`` are left out, in this order, and the cells of ``cuts``
+    are cut in its way, the widest first. ``paint(row, cell, text)`` colours a cell.
+    """
+    rows, cuts = list(rows), cuts or {}
+    sizes = [max(map(columns_of, cells)) for cells in zip(*rows, strict=True)]
+    shown = list(range(len(sizes)))
+    if columns is not None:
+        for index in spare:
+            least = [min(sizes[cell], _ENOUGH) if cell in cuts else sizes[cell] for cell in shown]
+            if _wide(least) > columns:
+                shown.remove(index)
+        while _wide([sizes[cell] for cell in shown]) > columns:
+            widest = max(cuts, key=lambda cell: sizes[cell], default=None)
+            if widest is None or sizes[widest] <= _LEAST:
+                break
+            sizes[widest] -= 1
+    lines = []
+    for number, row in enumerate(rows):
+        parts: list[str] = []
+        left = columns
+        for cell in shown:
+            text = row[cell]
+            if columns_of(text) > sizes[cell]:
+                text = cuts[cell](text, sizes[cell])
+            if cell != shown[-1]:
+                text = pad(text, sizes[cell])
+            if left is not None:
+                text = fit(text, left)
+                left -= columns_of(text) + 2
+            parts.append(paint(number, cell, text))
+            if left is not None and left <= 0:
+                break
+        lines.append("  ".join(parts).rstrip())
+    return lines
+
+
+def _wide(sizes: list[int]) -> int:
+    return sum(sizes) + 2 * (len(sizes) - 1)
