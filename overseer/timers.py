@@ -132,5 +132,5 @@ class Timers:
         while (callback := self._next()) is not None:
             try:
                 callback()
-            except Exception:
+            except BaseException:  # of a SystemExit, too: others' timers must go on
                 _log.exception("timer callback failed")

@@ -147,6 +147,16 @@ def test_ctrl_c_while_it_unpacks_itself_or_loads_just_ends_it(program: Path, tmp
         assert interrupted_at(module, argv, tmp_path, **environment) == (-signal.SIGINT, "")
 
 
+@pytest.mark.parametrize("variable", ["HOME", "SHIV_ROOT"])
+def test_where_it_cannot_unpack_itself_it_says_what_to_do(program: Path, tmp_path: Path, variable: str):
+    environment = {**bare_environment(tmp_path), variable: "/proc/nothing"}
+    done = subprocess.run([program], env=environment, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert first.startswith("sticky-overseer: this file cannot unpack itself: ")
+    assert second == "Have SHIV_ROOT name a directory that can be written to."
+
+
 def test_it_names_no_place_it_was_built_at(program: Path):
     with zipfile.ZipFile(program) as archive:
         everything = b"".join(archive.read(name) for name in archive.namelist())
