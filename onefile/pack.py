@@ -11,10 +11,10 @@ FIRST = """\
 import signal
 import sys
 
-import _bootstrap
-
 if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import _bootstrap
 
 
 def telling(step):
