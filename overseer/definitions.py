@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from overseer.messages import PoolConfig
 from overseer.security.principal import Principal
 
 __all__ = ["Current", "Definition", "Definitions"]
+
+_LONGEST_NAME = 100  # to look for one like it takes its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,15 @@ class Definitions:
             RequestError: there is no such action, or ``principal`` may not know of it.
         """
         if action not in self.handlers:
-            raise RequestError(f"unknown action: {action}")
+            raise RequestError(self._unknown(action, principal))
         if not principal.sees(action):
-            raise NotPermittedError(f"unknown action: {action}")
+            raise NotPermittedError(self._unknown(action, principal))
         return Definition(self.config.actions[action], self.handlers[action])
+
+    def _unknown(self, action: str, principal: Principal) -> str:
+        seen = [name for name in self.handlers if principal.sees(name)]
+        near = difflib.get_close_matches(action, seen, n=1) if len(action) <= _LONGEST_NAME else []
+        return f"unknown action: {action}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 class Current:

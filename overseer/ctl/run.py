@@ -80,6 +80,8 @@ class _Runner:
                 task.stop()
             self._follow(task)
             status = self._status(task)
+            if task.exit is not None and task.exit.signal and task.state != "errored" and not self._stopping:
+                self._say(words_of(task.exit))  # the status alone is easily taken for one of the task's own
             return EXIT_REFUSED if self._failed and not status else status
         except RefusedError as error:
             self._say(refusal(error))
@@ -141,7 +143,7 @@ class _Runner:
             case Exited():
                 self._exit = event
             case Restarting():
-                delay = format_duration(event.restart_delay)
+                delay = _rounded(event.restart_delay)
                 self._say(f"{words_of(self._exit)}; restart {event.attempt} in {delay}")
                 self._waiting_for = "waiting for the restart"
             case Queued():
@@ -186,3 +188,9 @@ class _Runner:
             self._failed = True
         if not self._stopping:
             self._stop()
+
+
+def _rounded(nanos: int) -> str:
+    """A duration for people, who do not count nanoseconds."""
+    unit = 100_000_000 if nanos >= 1_000_000_000 else 1_000_000
+    return format_duration(round(nanos / unit) * unit or nanos)

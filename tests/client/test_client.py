@@ -94,7 +94,7 @@ def test_a_stop(client: Client):
     task.stop()
     ended = task.wait(WAIT_S)
     assert (ended.exit_code, ended.signal, ended.intentional) == (-1, "SIGTERM", True)
-    assert task.state == "stopped" or task.state == "ended"
+    assert task.state == "stopped"
     task.stop()  # silent
     with pytest.raises(RefusedError, match="task not found"):
         client.stop("nobody")
@@ -335,6 +335,11 @@ def test_a_handle_that_is_dropped_is_not_sent_for(client: Client):
     with client._core.lock:
         assert task_id not in client._channel._followers
     client.stop(task_id)
+
+
+def test_a_refusal_says_which_action_may_have_been_meant(client: Client):
+    with pytest.raises(RefusedError, match=r"^unknown action: cuont; did you mean count\?$"):
+        client.start("cuont")
 
 
 def test_a_refusal_names_the_task_that_is_in_the_way(client: Client):

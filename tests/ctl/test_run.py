@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from overseer.ctl.run import _rounded
 from tests.harness import ROOT, Daemon, shell
 
 LIMIT_S = 20
@@ -93,6 +94,18 @@ def state_of(daemon: Daemon, task_id: str) -> dict[str, object]:
 def test_output_goes_where_the_task_sent_it(daemon: Daemon):
     done = ctl("run", "both", url=daemon.url)
     assert (done.returncode, done.stdout, done.stderr) == (0, "to stdout\n", "to stderr\n")
+
+
+def test_a_signal_that_ended_it_is_named(daemon: Daemon):
+    assert ctl("run", "kill", url=daemon.url).stderr == "overseerctl: ended by SIGKILL\n"
+
+
+@pytest.mark.parametrize(
+    ("nanos", "text"),
+    [(1_475_960_105, "1.5s"), (999, "999ns"), (10_123_456, "10ms"), (61_960_000_000, "1m2s"), (0, "0s")],
+)
+def test_a_delay_is_rounded_for_people(nanos: int, text: str):
+    assert _rounded(nanos) == text
 
 
 @pytest.mark.parametrize(
