@@ -73,8 +73,8 @@ class Client(Requests):
             more the connection counts as lost.
         buffer: bytes of events that may wait for each task's reader; when one falls behind, what is on its
             way is taken as well (up to 32 MiB).
-        on_notice: called with a sentence about a lost connection, on a thread of the client's; what it raises
-            is logged.
+        on_notice: called with a sentence about a lost connection, on a thread of the client's, or about lost
+            events (other than lines), on the thread that reads them. What it raises is logged.
 
     Raises:
         ConnectFailedError: there is no such server, or it lets nobody in.
@@ -179,6 +179,8 @@ class Client(Requests):
         look = Subscribe(id=self._channel.new_id(), task_id=task_id, since_seq=_NOTHING_STORED)
         try:
             self._ask([request, look], timeout, answered=answered, followers=[follower])
+        except ReplyTimeoutError as error:
+            raise ReplyTimeoutError(f"{error}; if it starts all the same, it is task {task_id}") from None
         except ConnectionLostError as error:
             if not made_up:
                 raise
@@ -263,7 +265,8 @@ class Client(Requests):
             timeout: the most seconds to wait for each event; None: for ever.
 
         Raises:
-            ReplyTimeoutError: nothing came for so long.
+            ReplyTimeoutError: nothing came for so long. What comes from then on is not told: call it anew at
+                once, or do without a timeout.
             ConnectionLostError: the connection is lost for good; a close by this program just ends it.
         """
         return (event for events in self.batches(timeout) for event in events)
@@ -278,7 +281,8 @@ class Client(Requests):
         return self._batches(inbox, timeout)
 
     def _batches(self, inbox: Inbox, timeout: float | None) -> Iterator[list[Event]]:
-        for items in take(inbox, lambda: self._core.failure is not None, timeout, "this server"):
+        over, notice = (lambda: self._core.failure is not None), self._core.notice
+        for items in take(inbox, over, timeout, "this server", notice):
             yield [to_output(item) if isinstance(item, tuple) else item for item in items]
         failure = self._core.failure
         if failure is not None and failure.code != 1000:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from overseer.client import frames
@@ -52,6 +53,7 @@ class Desk:
         self._pending: dict[str, Pending] = {}
         # Weak: a task whose handle is dropped is not followed any longer.
         self._followers: dict[str, list[weakref.ref[Follower]]] = {}
+        self._dropped: deque[str] = deque()  # ids of tasks of which a handle was dropped
         self._tells_news = True  # of what nobody follows here, to those who listen to everything
         self._collecting: list[tuple[str, list[Item]]] = []
         self._ids = itertools.count(1)
@@ -67,6 +69,7 @@ class Desk:
 
     def ask_locked(self, pending: Pending) -> None:
         """Send a request; ``pending`` is told of the answer. Raises ClientError."""
+        self._bury_dropped_locked()
         self.core.check_locked()
         if self._out_size > _MAX_UNSENT:
             raise ConnectionLostError(f"{self.core.settings.address.url} takes no more requests")
@@ -92,7 +95,10 @@ class Desk:
 
     def follow_locked(self, follower: Follower) -> None:
         """Sort the task's messages to this follower, which an answer has yet to open."""
-        self._followers.setdefault(follower.task_id, []).append(weakref.ref(follower))
+        task_id = follower.task_id
+        # A finaliser runs anywhere, also within a locked section: it only leaves word.
+        ref = weakref.ref(follower, lambda _: self._dropped.append(task_id))
+        self._followers.setdefault(task_id, []).append(ref)
 
     def unfollow_locked(self, follower: Follower) -> None:
         """Send this follower no more; the last one ends the subscription."""
@@ -205,6 +211,7 @@ class Desk:
 
     def _sort_locked(self, items: Sequence[Item]) -> list[Follower]:
         """Hand each message to whom it is for; the followers that lag behind and must not."""
+        self._bury_dropped_locked()
         touched: dict[Follower, None] = {}
         for item in items:
             self._sort_one_locked(item, touched)
@@ -275,9 +282,16 @@ class Desk:
             follower.subscribed_locked(answer)
             self.retire_locked(follower)
 
+    def _bury_dropped_locked(self) -> None:
+        while self._dropped:
+            self._bury_locked(self._dropped.popleft())
+
     def _bury_locked(self, task_id: str) -> None:
         """A handle was dropped. Its events go on only for those who listen to everything."""
-        left = [ref for ref in self._followers.get(task_id, ()) if ref() is not None]
+        refs = self._followers.get(task_id)
+        if refs is None:
+            return
+        left = [ref for ref in refs if ref() is not None]
         if left:
             self._followers[task_id] = left
         elif not self.core.listeners:

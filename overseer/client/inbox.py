@@ -43,6 +43,7 @@ class Inbox:
         self._items: deque[Item] = deque()
         self._size = 0
         self._lost: list[Gap] = []  # told before what is in _items
+        self.dropped = 0  # other events than lines that are lost, and nobody was told so yet
         self.lock = lock
         self.was_read = False  # somebody has ever iterated over it
         self._readers = 0  # iterations under way
@@ -161,6 +162,8 @@ class Inbox:
             elif len(kept) < _KEPT_EVENTS:
                 kept.append(item)
                 continue
+            else:
+                self.dropped += 1
             self._size -= _cost(item)
         self._items.extendleft(reversed(kept))
 

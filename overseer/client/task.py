@@ -169,17 +169,23 @@ class Task:
 
     def _taken(self, timeout: float | None) -> Iterator[deque[Item]]:
         follower = self._follower
-        yield from take(follower.inbox, lambda: follower.over, timeout, f"task {self.id}")
+        notice = self._client._core.notice
+        yield from take(follower.inbox, lambda: follower.over, timeout, f"task {self.id}", notice)
         if follower.failure is not None:
             raise follower.failure
 
 
 def take(
-    inbox: Inbox, over: Callable[[], bool], timeout: float | None, what: str
+    inbox: Inbox,
+    over: Callable[[], bool],
+    timeout: float | None,
+    what: str,
+    notice: Callable[[str], None],
 ) -> Iterator[deque[Item]]:
     """What is in an inbox, some at a time, until it is empty and ``over()`` (called under the lock).
 
-    What is handed out is the caller's; what it still holds when this is closed goes back.
+    What is handed out is the caller's; what it still holds when this is closed goes back. ``notice`` is told
+    of what is lost but for lines, for which there are gaps.
     """
     taken: deque[Item] = deque()
     chapter = 0
@@ -194,6 +200,9 @@ def take(
                 chapter = inbox.chapter
                 taken.clear()
                 taken.extend(inbox.take_locked(_AT_ONCE))
+                dropped, inbox.dropped = inbox.dropped, 0
+            if dropped:
+                notice(f"{dropped} events of {what} are lost: they came faster than they were read")
             if not taken:
                 return
             yield taken

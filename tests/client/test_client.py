@@ -337,6 +337,20 @@ def test_a_handle_that_is_dropped_is_not_sent_for(client: Client):
     client.stop(task_id)
 
 
+def test_handles_that_are_dropped_leave_nothing_behind(client: Client):
+    task = client.start("sleep")
+    for _ in range(20):
+        client.subscribe(task.id)
+        client.start("one")  # which says nothing, or is refused
+        client.purge("one")
+    client.tasks()
+    with client._core.lock:
+        assert set(client._channel._followers) == {task.id}
+        assert len(client._channel._followers[task.id]) <= 2
+    for info in client.tasks():
+        client.stop(info.task_id)
+
+
 def test_a_refusal_says_which_action_may_have_been_meant(client: Client):
     with pytest.raises(RefusedError, match=r"^unknown action: cuont; did you mean count\?$"):
         client.start("cuont")

@@ -225,6 +225,15 @@ class TestAFullInbox:
         assert told[1] is Started
         assert told[-1] is Exited
 
+    def test_counts_the_other_events_that_it_has_no_room_for(self):
+        inbox = Inbox(held_lock(), 1000)
+        for second in range(1500):
+            inbox.put_locked(exited(second))
+            inbox.settle_locked(lossless=False)
+        kept = len(taken(inbox))
+        assert inbox.dropped == 1500 - kept
+        assert 0 < kept <= 1001
+
     def test_tells_tasks_apart(self):
         inbox = Inbox(held_lock(), 3000)
         for seq in range(1, 40):
