@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -39,6 +40,7 @@ from overseer.messages import (
     SetPool,
     Started,
     Stop,
+    Subscribed,
     TaskInfo,
     TaskMetrics,
     Tasks,
@@ -158,6 +160,47 @@ class Requests:
         return self._expect(Reloaded, [Reload(id=self._channel.new_id(), dry_run=dry_run)], timeout)
 
     # -- inside
+
+    def _reset(self, follower: Follower, timeout: float | None) -> None:
+        channel = self._channel
+
+        def joined(event: Event | None) -> None:
+            if isinstance(event, Subscribed):
+                follower.revive_locked()
+                follower.subscribed_locked(event, listed=False)
+
+        def answered(event: Event | None) -> None:
+            if not isinstance(event, Started):
+                channel.check_locked(follower)  # it is as it was
+                self._end_reset_locked(follower)
+
+        request = Reset(id=channel.new_id(), task_id=follower.task_id)
+        seconds = self._core.settings.timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
+        with self._core.lock:
+            # Should the news that it is errored come only now, it must not be given up.
+            follower.resetting = True
+            follower.inbox.room.notify_all()
+            joins = follower.over and follower.failure is None  # it was given up with the task
+        try:
+            if joins:
+                self._ask([channel.subscription(follower)], timeout, answered=joined, followers=[follower])
+            self._ask([request], timeout, answered=answered, late=True)
+        except ReplyTimeoutError:
+            raise  # what becomes of the handle is said by the answer, when it comes
+        except ClientError:
+            with self._core.lock:
+                self._end_reset_locked(follower)
+            raise
+        with self._core.lock:
+            # To a lane of its own the news may come later than the answer.
+            left = max(0.0, deadline - time.monotonic())
+            follower.changed.wait_for(lambda: not follower.resetting or follower.failure is not None, left)
+
+    def _end_reset_locked(self, follower: Follower) -> None:
+        follower.resetting = False
+        for each in (self._channel, *self._channel.lanes):
+            each.retire_locked(follower)
 
     def _expect(
         self, cls: type[_R], messages: Sequence[Request], timeout: float | None, *, repeat: bool = False

@@ -33,7 +33,6 @@ from overseer.messages import (
     MetricsRequest,
     Queued,
     Request,
-    Reset,
     RetryPolicy,
     Start,
     Started,
@@ -336,44 +335,3 @@ class Client(Requests):
             return self.subscribe(task_id, 0, on_lag=on_lag, timeout=timeout)
         except RefusedError:
             raise error from None
-
-    def _reset(self, follower: Follower, timeout: float | None) -> None:
-        channel = self._channel
-
-        def joined(event: Event | None) -> None:
-            if isinstance(event, Subscribed):
-                follower.revive_locked()
-                follower.subscribed_locked(event, listed=False)
-
-        def answered(event: Event | None) -> None:
-            if not isinstance(event, Started):
-                channel.check_locked(follower)  # it is as it was
-                self._end_reset_locked(follower)
-
-        request = Reset(id=channel.new_id(), task_id=follower.task_id)
-        seconds = self._core.settings.timeout if timeout is None else timeout
-        deadline = time.monotonic() + seconds
-        with self._core.lock:
-            # Should the news that it is errored come only now, it must not be given up.
-            follower.resetting = True
-            follower.inbox.room.notify_all()
-            joins = follower.over and follower.failure is None  # it was given up with the task
-        try:
-            if joins:
-                self._ask([channel.subscription(follower)], timeout, answered=joined, followers=[follower])
-            self._ask([request], timeout, answered=answered, late=True)
-        except ReplyTimeoutError:
-            raise  # what becomes of the handle is said by the answer, when it comes
-        except ClientError:
-            with self._core.lock:
-                self._end_reset_locked(follower)
-            raise
-        with self._core.lock:
-            # To a lane of its own the news may come later than the answer.
-            left = max(0.0, deadline - time.monotonic())
-            follower.changed.wait_for(lambda: not follower.resetting or follower.failure is not None, left)
-
-    def _end_reset_locked(self, follower: Follower) -> None:
-        follower.resetting = False
-        for each in (self._channel, *self._channel.lanes):
-            each.retire_locked(follower)

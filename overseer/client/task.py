@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from overseer.client.asking import Requests
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
 from overseer.client.inbox import Inbox, Item, to_output
 from overseer.messages import Event, Exited, Gap
-
-if TYPE_CHECKING:
-    from overseer.client.client import Client
 
 __all__ = ["Task", "take"]
 
@@ -27,7 +24,7 @@ class Task:
     the handle is dropped its events are not sent any longer; the task goes on.
     """
 
-    def __init__(self, client: Client, follower: Follower) -> None:
+    def __init__(self, client: Requests, follower: Follower) -> None:
         self._client = client
         self._follower = follower
 
