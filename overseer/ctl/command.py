@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from overseer.client import Client, ClientError, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
+from overseer.ctl.hints import look_at_action, suggesting
 from overseer.ctl.listing import action_lines, actions_table, pool_lines, tasks_table
 from overseer.ctl.parser import make_parser
 from overseer.ctl.run import refusal, run
@@ -76,7 +77,7 @@ def _main(argv: Sequence[str] | None) -> int:
             return _complete(settings, options.words, commands, parser)
         if options.command == "run":
             return run(settings, options.action, options.params, options.id, options.force, options.json)
-        with settings.connect() as client:
+        with settings.connect() as client, suggesting(client, getattr(options, "action", "")):
             return _COMMANDS[options.command](client, options)
     except OutputError:
         raise
@@ -115,6 +116,7 @@ def _print_lines(lines: Sequence[str]) -> None:
 
 
 def _start(client: Client, options: Options) -> int:
+    look_at_action(client, options.action, options.params)
     task = client.start(options.action, options.params, task_id=options.id, force=options.force)
     try:
         if options.json:

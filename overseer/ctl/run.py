@@ -17,6 +17,7 @@ from overseer.client import (
     Task,
     TaskGoneError,
 )
+from overseer.ctl.hints import look_at_action
 from overseer.ctl.interrupts import Interrupts
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
@@ -45,6 +46,7 @@ def run(
     with Interrupts() as interrupts:
         try:
             with settings.connect() as client:
+                look_at_action(client, action, params)  # meanwhile a signal just ends overseerctl
                 return _Runner(client, task_id, as_json).run(interrupts, action, params, force)
         except ConnectFailedError as error:
             say(str(error))

@@ -12,6 +12,7 @@ from tests.harness import Daemon, shell
 
 ACTIONS = {
     "both": shell("echo to stdout; echo to stderr >&2"),
+    "named": shell("echo [[.path]]", config={"parameters": {"path": {"default": "/"}}}),
     "count": shell(
         "seq [[.n]]", config={"parameters": {"n": {"default": "20", "validate": "int(value) > 0"}}}
     ),
