@@ -15,7 +15,7 @@ export const STATES = {
 export function stateOf(task) {
   if (task.state !== "active") return task.state in STATES ? task.state : "stopped";
   if (task.worker_state === "running") return "running";
-  if (!task.last_started_at) return "starting";
+  if (!task.worker_state) return "starting";
   if (task.retry_policy && (task.retry_policy.restart_on !== "failure" || task.last_exit_code !== 0)) {
     return "restarting";
   }

@@ -30,10 +30,15 @@ def tasks_table(
 
 
 def shown_state(task: TaskInfo) -> str:
-    """``active`` says little: whether it runs does."""
+    """``active`` says little: whether it runs, or will again, does."""
     if task.state != "active":
         return task.state
-    return "running" if task.worker_state == "running" else "exited"
+    if task.worker_state != "exited":
+        return task.worker_state or "starting"
+    policy = task.retry_policy
+    if policy is not None and (policy.restart_on != "failure" or task.last_exit_code != 0):
+        return "restarting"
+    return "exited"
 
 
 def _row(task: TaskInfo, moment: datetime) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from overseer.ctl.columns import fit
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.terminal import Style, plain
 from overseer.ctl.top import screen
-from overseer.messages import GlobalMetrics, PoolInfo, TaskInfo
+from overseer.messages import GlobalMetrics, PoolInfo, RetryPolicy, TaskInfo
 from overseer.timestamps import now
 
 NOW = now()
@@ -56,7 +56,24 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
             ["t", "a", "errored", "-", "4", "-1", "2h ago"],
         ),
         ({"state": "queued", "queued_at": ago(-60)}, ["t", "a", "queued", "-", "0", "-", "0s ago"]),
-        ({}, ["t", "a", "exited", "-", "0", "-", "3d ago"]),
+        ({}, ["t", "a", "starting", "-", "0", "-", "3d ago"]),
+        *(
+            (
+                {
+                    "worker_state": "exited",
+                    "retry_policy": RetryPolicy(restart_on=restart_on),
+                    "last_exit_code": code,
+                    "last_exited_at": ago(5.5),
+                },
+                ["t", "a", state, "-", "0", str(code), "5s ago"],
+            )
+            for restart_on, code, state in (
+                ("failure", 1, "restarting"),
+                ("failure", -1, "restarting"),
+                ("failure", 0, "exited"),
+                ("any", 0, "restarting"),
+            )
+        ),
     ],
 )
 def test_a_task_is_a_row(fields, row):
