@@ -91,6 +91,7 @@ export class Tasks {
       tabindex: "-1",
       onclick: (event) => this.#clicked(event),
       ondblclick: (event) => this.#clickedTwice(event),
+      onmouseout: (event) => event.target.closest(".c-acts") && this.#render(),
     });
     this.#empty = h("p.empty", { hidden: true });
     const head = h(
@@ -128,7 +129,7 @@ export class Tasks {
     let rows = [...tasks.values()];
     if (this.#only) rows = rows.filter((task) => task.status === this.#only);
     if (this.#search) rows = rows.filter((task) => searched(task).includes(this.#search));
-    this.#rows = sorted(rows, this.#sort);
+    this.#rows = this.#aimed() ? this.#held(tasks) : sorted(rows, this.#sort);
     COLUMNS.forEach(([name], at) => {
       const direction = name === this.#sort.by ? (this.#sort.down ? "descending" : "ascending") : "none";
       this.#heads[at].setAttribute("aria-sort", direction);
@@ -139,6 +140,19 @@ export class Tasks {
     this.#list.setCount(this.#rows.length);
     this.#list.paintNow();
     this.#inspector.show(tasks.get(this.#selected));
+  }
+
+  /** Whether the pointer is over a row's buttons; a finger leaves none behind that would be. */
+  #aimed() {
+    return matchMedia("(hover: hover)").matches && this.#scroller.querySelector(".c-acts:hover") !== null;
+  }
+
+  /**
+   * The rows as they stand, with what their tasks are now: what is aimed at must not be another task's. One
+   * that the server has no more was taken out of its queue, or has been over for long.
+   */
+  #held(tasks) {
+    return this.#rows.map((task) => tasks.get(task.task_id) ?? { ...task, status: "stopped" });
   }
 
   #drawChips(counts, all) {

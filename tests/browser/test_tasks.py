@@ -162,3 +162,20 @@ def test_thousands_of_tasks_cost_only_the_rows_in_sight_and_a_purge_clears_them(
     expect(page.get_by_text("Purged 2,000 tasks")).to_be_visible()
     expect(card).to_contain_text("1 of 1 running, 0 waiting")
     assert client.request("pool_info", action="one")["pool"]["queue_depth"] == 0
+
+
+def test_rows_stay_where_they_are_while_a_button_is_aimed_at(page: Page, client: WsClient) -> None:
+    client.request("start", action="one", task_id="runs")
+    client.request("start", action="one", task_id="aimed-at")
+    settle(page, client)
+    button = row(page, "aimed-at").get_by_role("button", name="Stop")
+    button.hover()
+    before = button.bounding_box()
+    client.request("start", action="one", task_id="newcomer")
+    expect(page.locator(".chip", has_text="Queued")).to_contain_text("2")
+    assert button.bounding_box() == before
+    expect(row(page, "newcomer")).to_have_count(0)
+    button.click()  # stops what waits without asking
+    expect(row(page, "aimed-at").locator(".c-status")).to_have_text("Stopped")
+    page.get_by_role("searchbox", name="Find tasks").hover()
+    expect(page.get_by_role("grid").locator(".t-row").first).to_contain_text("newcomer")
