@@ -147,10 +147,7 @@ export class Tasks {
     return matchMedia("(hover: hover)").matches && this.#scroller.querySelector(".c-acts:hover") !== null;
   }
 
-  /**
-   * The rows as they stand, with what their tasks are now: what is aimed at must not be another task's. One
-   * that the server has no more was taken out of its queue, or has been over for long.
-   */
+  /** The rows as they stand, with what their tasks are now: what is aimed at must not be another task's. */
   #held(tasks) {
     return this.#rows.map((task) => tasks.get(task.task_id) ?? { ...task, status: "stopped" });
   }
