@@ -250,7 +250,7 @@ class Desk:
                 if follower.open and follower.event_locked(item):
                     touched[follower] = None
                     taken = True
-                if follower.unsure_since is not None and isinstance(item, Exited):
+                if isinstance(item, Exited) and follower.must_ask:
                     self.check_locked(follower)
                 self.retire_locked(follower)
             if isinstance(item, Queued | Dequeued):  # which everybody is told of, on every connection

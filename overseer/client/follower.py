@@ -89,6 +89,11 @@ class Follower:
         """Whether it need not be followed any longer."""
         return self.over and not self.resetting
 
+    @property
+    def must_ask(self) -> bool:
+        """Whether the server's list is to be asked for what follows an exit; after a subscription it is."""
+        return self.unsure_since is not None and not self._settling
+
     # -- what comes
 
     def line_locked(self, line: Line) -> bool:

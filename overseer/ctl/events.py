@@ -73,13 +73,18 @@ class Lookout:
         self._looks += 1
         infos = self._client.tasks(since)
         self._forget_ended()
-        fresh = [info.task_id for info in infos if self._is_new(info)]
-        again = [task for info in infos if (task := self._is_reset(info)) is not None]
-        for start in range(0, max(len(fresh), len(again)), _AT_ONCE):
-            chunk = slice(start, start + _AT_ONCE)
+        if first:  # who is stopped by then does not come back
+            self._over = {info.task_id: info.created_at for info in infos if info.state == "stopped"}
+        wanted = [info for info in infos if self._is_new(info) or self._is_reset(info) is not None]
+        for start in range(0, len(wanted), _AT_ONCE):
+            chunk = wanted[start : start + _AT_ONCE]
+            again = [task for info in chunk if (task := self._is_reset(info)) is not None]
             # At first what has been is not of interest; what is found later has come in between.
             self._followed |= self._client.watch(
-                fresh[chunk], None if first else 0, again=again[chunk], touched_since=since
+                [info.task_id for info in chunk if self._is_new(info)],
+                None if first else 0,
+                again=again,
+                touched_since=min(map(_touched, chunk)),
             )
         if since is None:  # what the server has forgotten
             listed = {info.task_id for info in infos}
