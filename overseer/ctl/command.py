@@ -77,7 +77,7 @@ def _main(argv: Sequence[str] | None) -> int:
             return _complete(settings, options.words, commands, parser)
         if options.command == "run":
             return run(settings, options.action, options.params, options.id, options.force, options.json)
-        with settings.connect() as client, suggesting(client, getattr(options, "action", "")):
+        with settings.connect() as client, suggesting(getattr(options, "action", "")):
             return _COMMANDS[options.command](client, options)
     except OutputError:
         raise

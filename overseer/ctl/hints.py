@@ -10,6 +10,8 @@ from overseer.ctl.terminal import say
 
 __all__ = ["did_you_mean", "look_at_action", "suggesting"]
 
+_WHERE = " (overseerctl actions lists them)"
+
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """``"; did you mean path?"``, or nothing when nothing is like it."""
@@ -20,15 +22,15 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
 
 
 @contextmanager
-def suggesting(client: Client, action: str) -> Iterator[None]:
-    """Have a refusal of an action that there is not say which ones there are."""
+def suggesting(action: str) -> Iterator[None]:
+    """Have a refusal of an action that there is not say where to look; the server says which was meant."""
     try:
         yield
     except RefusedError as error:
-        if not action or str(error) != f"unknown action: {action}":
+        said = str(error)
+        if not action or said.partition(";")[0] != f"unknown action: {action}" or said.endswith(_WHERE):
             raise
-        near = did_you_mean(action, (each.name for each in client.actions()))
-        raise RefusedError(f"{error}{near} (overseerctl actions lists them)") from None
+        raise RefusedError(said + _WHERE) from None
 
 
 def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> None:
@@ -37,7 +39,7 @@ def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> No
     The server tolerates them, and what was meant keeps its default. An action that declares none at all may
     use any in its templates. Raises RefusedError when there is no such action.
     """
-    with suggesting(client, action):
+    with suggesting(action):
         (info,) = client.actions(action)
     for name in params:
         if info.params and name not in info.params:
