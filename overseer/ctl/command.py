@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from overseer.client import Client, ClientError, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
-from overseer.ctl.hints import look_at_action, suggesting
+from overseer.ctl.hints import how_to_write, look_at_action, suggesting
 from overseer.ctl.listing import action_lines, actions_table, pool_lines, tasks_table
-from overseer.ctl.parser import make_parser
+from overseer.ctl.parser import Parser, make_parser
 from overseer.ctl.run import refusal, run
 from overseer.ctl.settings import Settings
-from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, EXIT_TIMEOUT, of_exit
+from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, EXIT_TIMEOUT, EXIT_USAGE, of_exit
 from overseer.ctl.terminal import (
     OutputError,
     Progress,
@@ -53,20 +53,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     parser, commands = make_parser()
     options, extra = parser.parse_known_args(argv)
+    if options.command == "help":
+        parser.parse_args([*([options.about] if options.about else []), "--help"])
+    choices: dict[str, Parser] = dict(commands.choices or {})
+    command = choices[options.command]
     # argparse takes KEY=VALUE in one block only; those after an option are as good.
     takes_params = options.command in ("run", "start")
     if wrong := [text for text in extra if not takes_params or text.startswith("-")]:
-        parser.error(f"unknown argument: {wrong[0]}")
+        command.refuse(wrong[0], takes_params)
     try:
         settings = Settings(options)
+    except OverseerError as error:
+        if options.command != "__complete":
+            say(str(error))
+            return EXIT_USAGE
+        return 0
+    try:
         if takes_params:
-            options.params = _params([*options.params, *extra])
+            options.params = _params([*options.params, *extra], options.action, settings)
         if getattr(options, "since", None) is not None:
             options.since = _time(options.since)
     except OverseerError as error:
-        if options.command == "__complete":
-            return 0
-        parser.error(str(error))
+        command.error(str(error))
     try:
         if options.command == "completion":
             from overseer.ctl.completion import SCRIPTS
@@ -89,12 +97,13 @@ def _main(argv: Sequence[str] | None) -> int:
         return EXIT_LOST
 
 
-def _params(pairs: Sequence[str]) -> dict[str, str]:
+def _params(pairs: Sequence[str], action: str, settings: Settings) -> dict[str, str]:
     params: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise OverseerError(f"a parameter is written KEY=VALUE, not {pair!r}")
+            hint = how_to_write(settings, action, pair)
+            raise OverseerError(f"a parameter is written KEY=VALUE, not {pair!r}{hint}")
         if name in params:
             raise OverseerError(f"the parameter {name!r} is given twice")
         params[name] = value
@@ -282,7 +291,7 @@ def _set_pool(client: Client, options: Options) -> int:
     excess = {name: value for name, value in given.items() if value is not None}
     if options.limit is None and options.queue_size is None and not excess:
         say("say what to change: --limit, --queue-size, --excess, --order or --grace")
-        return 2
+        return EXIT_USAGE
     pool = client.set_pool(
         options.action, limit=options.limit, queue_size=options.queue_size, excess=excess or None
     )

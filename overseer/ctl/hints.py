@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from overseer.client import Client, RefusedError
+from overseer.ctl.settings import Settings
 from overseer.ctl.terminal import say
+from overseer.errors import OverseerError
 
-__all__ = ["did_you_mean", "look_at_action", "suggesting"]
+__all__ = ["did_you_mean", "how_to_write", "look_at_action", "suggesting"]
 
 _WHERE = " (overseerctl actions lists them)"
 
 
-def did_you_mean(word: str, words: Iterable[str]) -> str:
+def did_you_mean(word: str, words: Iterable[str], prefix: str = "") -> str:
     """``"; did you mean path?"``, or nothing when nothing is like it."""
     from difflib import get_close_matches
 
     near = get_close_matches(word, list(words), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
 @contextmanager
@@ -45,3 +47,13 @@ def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> No
         if info.params and name not in info.params:
             near = did_you_mean(name, info.params) or f"; it has {', '.join(info.params)}"
             say(f"{action} has no parameter {name}{near}")
+
+
+def how_to_write(settings: Settings, action: str, value: str) -> str:
+    """Which parameters the action has, as far as the server says it."""
+    with suppress(OverseerError), settings.connect(timeout=2.0, reconnect=0) as client:
+        names = list(client.actions(action)[0].params)
+        if len(names) == 1:
+            return f"; did you mean {names[0]}={value}?"
+        return f"; {action} has {', '.join(names) or 'none'}"
+    return ""

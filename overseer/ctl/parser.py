@@ -4,18 +4,61 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
+from overseer import __version__
 from overseer.client import DEFAULT_URL
+from overseer.ctl.hints import did_you_mean
 from overseer.ctl.status import EXITS
-from overseer.ctl.terminal import write_out
+from overseer.ctl.terminal import say, write_out
 from overseer.messages import utf8
 
 __all__ = ["make_parser"]
 
 
+# What other programs call it.
+_ALSO = {"logs": "tail", "log": "tail", "ps": "list", "ls": "list", "status": "list", "kill": "stop"}
+_NO_RESTART = "there is no restart: stop --wait and start do that, and reset starts an errored task again"
+_SERVER = ("url", "token", "ca", "cert", "key", "reconnect", "color")  # options of all commands
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        """A command's own options only: those of all would bury them."""
+        super().add_usage(usage, [each for each in actions if each.dest not in _SERVER], groups, prefix)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse's, in overseerctl's manner."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Formatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """One line, and status 2."""
+        say(f"{message}{' See' if message.endswith('?') else '; see'} {self.prog} --help")
+        sys.exit(2)
+
+    def refuse(self, word: str, takes_params: bool) -> NoReturn:
+        """An argument that there is no place for."""
+        if not word.startswith("-"):
+            self.error(f"{word} is one argument too many")
+        option, _, value = word.partition("=")
+        name = option.lstrip("-")
+        options = [each.removeprefix("--") for each in self._option_string_actions if each.startswith("--")]
+        near = did_you_mean(name, options, prefix="--")
+        if takes_params and not near and name:
+            near = f"; a parameter of the action is written {name}={value or 'VALUE'}"
+        self.error(f"there is no option {option}{near}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            if value == "restart":
+                self.error(_NO_RESTART)
+            names = [name for name in action.choices if not name.startswith("_")]
+            also = f"; did you mean {_ALSO[value]}?" if value in _ALSO else did_you_mean(value, names)
+            self.error(f"there is no command {value}{also}")
+        super()._check_value(action, value)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Help, which argparse would lose without a word when stdout takes nothing."""
@@ -29,10 +72,9 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         prog="overseerctl",
         description="Talks to a running sticky-overseer.",
         epilog=f"{EXITS}\nEach command has its own --help. Completion: overseerctl completion bash|zsh|fish",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common],
-        allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"overseerctl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, help: str, more: str = "") -> argparse.ArgumentParser:
@@ -42,9 +84,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
             help=help,
             description=description,
             epilog=EXITS if name in ("run", "wait") else None,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
             parents=[common],
-            allow_abbrev=False,
         )
         made.add_argument("--json", action="store_true", help="for programs")
         return made
@@ -55,7 +95,9 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     ):
         command = add(name, help, more)
         command.add_argument("action", metavar="ACTION", help="an action of the server's config")
-        command.add_argument("params", metavar="KEY=VALUE", nargs="*", help="a parameter of the action")
+        command.add_argument(
+            "params", metavar="KEY=VALUE", nargs="*", default=[], help="a parameter of the action"
+        )
         command.add_argument(
             "--id", default="", metavar="TASK_ID", help="the task's id (default: a random one)"
         )
@@ -133,6 +175,8 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "completion", "print a shell's completion script", 'For bash: eval "$(overseerctl completion bash)"'
     )
     command.add_argument("shell", choices=("bash", "zsh", "fish"))
+    command = commands.add_parser("help", help="show a command's help", parents=[common])
+    command.add_argument("about", metavar="COMMAND", nargs="?", default="")
     command = commands.add_parser("__complete", parents=[common])
     command.add_argument("words", nargs=argparse.REMAINDER)
     return parser, commands
@@ -140,7 +184,8 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
 
 def _common() -> Parser:
     """The options that stand before the command as well as after it."""
-    common = Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    parent = Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = parent.add_argument_group("for every command")
     for name, metavar, text in (
         (
             "url",
@@ -166,7 +211,7 @@ def _common() -> Parser:
         "--reconnect", type=_seconds, metavar="SECONDS", help="how long a lost connection is tried again (30)"
     )
     common.add_argument("--color", choices=("auto", "always", "never"), help="auto: on a terminal")
-    return common
+    return parent
 
 
 def _seconds(text: str) -> float:

@@ -6,9 +6,19 @@ import signal
 
 from overseer.messages import Exited
 
-__all__ = ["EXITS", "EXIT_INTERRUPTED", "EXIT_LOST", "EXIT_REFUSED", "EXIT_TIMEOUT", "of_exit", "words_of"]
+__all__ = [
+    "EXITS",
+    "EXIT_INTERRUPTED",
+    "EXIT_LOST",
+    "EXIT_REFUSED",
+    "EXIT_TIMEOUT",
+    "EXIT_USAGE",
+    "of_exit",
+    "words_of",
+]
 
 EXIT_REFUSED = 1  # the server would not do it, or took the task out of its queue; or stdout takes nothing
+EXIT_USAGE = 2
 EXIT_TIMEOUT = 124  # as of timeout(1)
 EXIT_LOST = 125  # how it ends cannot be known: no connection, or none any more
 EXIT_INTERRUPTED = 128 + signal.SIGINT
