@@ -22,6 +22,9 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAX_HEAD = 64 * 1024
 _MAX_BODY = 4 * 1024  # of a refusal, for its words
 _CHUNK = 256 * 1024
+# What OpenSSL, in its versions, calls something that is no TLS.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
+_TLS_ALERT = b"\x15\x03"
 
 
 @dataclass(slots=True)
@@ -125,6 +128,8 @@ def _shake_hands(
             data += more
         if not data:
             raise ConnectFailedError(f"{address.url} closed the connection without an answer")
+        if data.startswith(_TLS_ALERT):
+            raise ConnectFailedError(_wants_tls(address))
         head, end, rest = data.partition(b"\r\n\r\n")
         if not end or not _may_be_http(data):
             raise ConnectFailedError(f"{address.url} is no WebSocket server: it answered something else")
@@ -188,12 +193,18 @@ def _refusal(address: Address, status: int, words: str, had_token: bool) -> str:
         return f"{address.url} takes no token now (429): too many wrong ones came from here"
     if status == 503:
         return f"{address.url} takes no more connections now (503){said}"
+    if status == 400 and not address.tls and "speaks TLS" in words:  # as an overseer's TLS port does
+        return _wants_tls(address)
     return f"{address.url} is no overseer's address: it answered {status}; an overseer listens at /ws"
 
 
 def _left(deadline: float) -> float:
     """Seconds for a socket to wait; 0 would mean that it does not, and it cannot wait for months."""
     return max(0.001, min(deadline - time.monotonic(), 1e6))
+
+
+def _wants_tls(address: Address) -> str:
+    return f"cannot connect to {address.url}: it speaks TLS: try {address.url.replace('://', 's://', 1)}"
 
 
 def _open(address: Address, tls: Any, deadline: float, timeout: float) -> socket.socket:
@@ -209,7 +220,11 @@ def _open(address: Address, tls: Any, deadline: float, timeout: float) -> socket
     except socket.gaierror:
         reason = f"no host {address.host} is known"
     except OSError as error:  # ssl.SSLError too
-        reason = f"TLS failed: {error}" if type(error).__module__ == "ssl" else _why(error)
+        reason = _why(error)
+        if getattr(error, "reason", "") in _NO_TLS:
+            reason = f"it does not speak TLS: try {address.url.replace('s://', '://', 1)}"
+        elif type(error).__module__ == "ssl":
+            reason = f"TLS failed: {error}"
     except UnicodeError:  # a host name that IDNA does not know
         reason = f"{address.host!r} is no name of a host"
     raise ConnectFailedError(f"cannot connect to {address.url}: {reason}")

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from overseer.client import Client, ClientError, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
-from overseer.ctl.hints import how_to_write, look_at_action, suggesting
+from overseer.ctl.hints import how_to_write, look_at_action
 from overseer.ctl.listing import action_lines, actions_table, pool_lines, tasks_table
 from overseer.ctl.parser import Parser, make_parser
 from overseer.ctl.run import refusal, run
@@ -85,7 +85,7 @@ def _main(argv: Sequence[str] | None) -> int:
             return _complete(settings, options.words, commands, parser)
         if options.command == "run":
             return run(settings, options.action, options.params, options.id, options.force, options.json)
-        with settings.connect() as client, suggesting(getattr(options, "action", "")):
+        with settings.connect() as client:
             return _COMMANDS[options.command](client, options)
     except OutputError:
         raise
@@ -175,7 +175,7 @@ def _each(task_ids: Sequence[str], ask: Callable[[str], _T]) -> dict[str, _T]:
         try:
             answers[task_id] = ask(task_id)
         except RefusedError as error:
-            say(f"{plain(task_id)}: {error}")
+            say(f"{plain(task_id)}: {str(error).removesuffix(f': {task_id}')}")
     return answers
 
 
@@ -200,14 +200,17 @@ def _await(task: Task, deadline: float | None) -> None:
 
 def _wait(client: Client, options: Options) -> int:
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
-    tasks = [client.subscribe(task_id) for task_id in options.tasks]
+    task_ids = list(dict.fromkeys(options.tasks))
+    tasks = _each(task_ids, client.subscribe)
+    if len(tasks) < len(task_ids):
+        return EXIT_REFUSED
     statuses = []
     ended: list[dict[str, Any]] = []
-    for task in tasks:
+    for task in tasks.values():
         try:
             _await(task, deadline)
-        except ReplyTimeoutError as error:
-            say(str(error))
+        except ReplyTimeoutError:
+            say(f"{plain(task.id)} is not over after {options.timeout:g} s")
             return EXIT_TIMEOUT
         statuses.append(of_exit(task.exit) or (1 if task.state == "errored" else 0))
         ended.append(
@@ -241,7 +244,10 @@ def _replay(client: Client, options: Options) -> int:
 
     style = Style(getattr(options, "color", "auto"), sys.stdout)
     printer = Printer([options.task], style, as_json=options.json, timestamps=options.timestamps)
-    return replay(client, options.task, printer, options.since_seq, options.since)
+    statuses = _each(
+        [options.task], lambda task_id: replay(client, task_id, printer, options.since_seq, options.since)
+    )
+    return statuses.get(options.task, EXIT_REFUSED)
 
 
 def _events(client: Client, options: Options) -> int:

@@ -43,7 +43,7 @@ def events(client: Client, task_ids: Sequence[str]) -> int:
     watched = client.watch(dict.fromkeys(task_ids))
     for task_id in task_ids:
         if task_id not in watched:
-            raise RefusedError(f"task not found: {task_id}")
+            raise RefusedError(f"{task_id}: task not found")
     if not task_ids:
         threading.Thread(target=look, name="look for tasks", daemon=True).start()
     try:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
-from overseer.client import Client, RefusedError
+from overseer.client import Client
 from overseer.ctl.settings import Settings
 from overseer.ctl.terminal import say
 from overseer.errors import OverseerError
 
-__all__ = ["did_you_mean", "how_to_write", "look_at_action", "suggesting"]
-
-_WHERE = " (overseerctl actions lists them)"
+__all__ = ["did_you_mean", "how_to_write", "look_at_action"]
 
 
 def did_you_mean(word: str, words: Iterable[str], prefix: str = "") -> str:
@@ -23,26 +21,13 @@ def did_you_mean(word: str, words: Iterable[str], prefix: str = "") -> str:
     return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
-@contextmanager
-def suggesting(action: str) -> Iterator[None]:
-    """Have a refusal of an action that there is not say where to look; the server says which was meant."""
-    try:
-        yield
-    except RefusedError as error:
-        said = str(error)
-        if not action or said.partition(";")[0] != f"unknown action: {action}" or said.endswith(_WHERE):
-            raise
-        raise RefusedError(said + _WHERE) from None
-
-
 def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> None:
     """Before a start: say which parameters the action does not declare.
 
     The server tolerates them, and what was meant keeps its default. An action that declares none at all may
     use any in its templates. Raises RefusedError when there is no such action.
     """
-    with suggesting(action):
-        (info,) = client.actions(action)
+    (info,) = client.actions(action)
     for name in params:
         if info.params and name not in info.params:
             near = did_you_mean(name, info.params) or f"; it has {', '.join(info.params)}"

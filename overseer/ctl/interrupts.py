@@ -28,6 +28,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.first: Callable[[], None] | None = None
         self.again: Callable[[], None] = lambda: None
+        self.heard: int | None = None  # the first signal
         self._signals: set[signal.Signals] = set()
         self._before: set[signal.Signals | int] = set()
         self._over = threading.Event()
@@ -55,6 +56,7 @@ class Interrupts:
             if number == signal.SIGUSR2:
                 continue
             count += 1
+            self.heard = self.heard or number
             if count == 1 and self.first is not None:
                 # On a thread of its own: the second signal must be heard while this waits.
                 threading.Thread(target=self.first, name="interrupted", daemon=True).start()

@@ -50,9 +50,14 @@ def _row(task: TaskInfo, moment: datetime) -> tuple[str, ...]:
         shown_state(task),
         str(task.current_pid) if running and task.current_pid else "-",
         str(task.restart_count),
-        "-" if task.last_exit_code is None else str(task.last_exit_code),
+        _exit(task.last_exit_code),
         _ago(since or task.queued_at or task.created_at, moment),
     )
+
+
+def _exit(code: int | None) -> str:
+    """The server does not list which signal it was."""
+    return "-" if code is None else "signal" if code == -1 else str(code)
 
 
 def _name(text: str) -> str:

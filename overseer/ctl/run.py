@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import uuid
 from collections.abc import Mapping
@@ -54,8 +55,10 @@ def run(
 
 
 def refusal(error: RefusedError) -> str:
-    existing = error.existing_task_id
-    return str(error) if existing in str(error) else f"{error} (task {existing})"
+    text, existing = str(error), error.existing_task_id
+    if text.startswith("unknown action: "):
+        return f"{text} (overseerctl actions lists them)"
+    return text if existing in text else f"{text} (task {existing})"
 
 
 class _Runner:
@@ -69,12 +72,14 @@ class _Runner:
         self._left = False
         self._failed = False  # to write
         self._waiting_for = ""
+        self._interrupts: Interrupts | None = None
         streams = {"stdout": sys.stdout, "stderr": sys.stderr}
         self._exit: Exited | None = None
         self._outs = {name: stream.buffer for name, stream in streams.items() if stream is not None}
         self._written = ""  # the stream written last, whose buffer goes out before the other one is written
 
     def run(self, interrupts: Interrupts, action: str, params: Mapping[str, str], force: bool) -> int:
+        self._interrupts = interrupts
         interrupts.first, interrupts.again = self._stop, self._leave
         try:
             task = self._client.start(action, params, task_id=self._task_id, force=force)
@@ -98,7 +103,8 @@ class _Runner:
 
     def _stop(self) -> None:
         self._stopping = True
-        say("stopping the task (Ctrl-C leaves without waiting for it)")
+        by_hand = self._interrupts is None or self._interrupts.heard in (None, signal.SIGINT)
+        say(f"stopping the task{' (Ctrl-C leaves without waiting for it)' if by_hand else ''}")
         with suppress(ClientError):  # not started yet, or no connection: the main thread sees to either
             self._client.stop(self._task_id)
 

@@ -75,7 +75,7 @@ class Settings:
     def _advice(self, error: ConnectFailedError) -> str:
         if error.status == 401:
             return f": set OVERSEER_TOKEN, or give one with --token{self._withheld}"
-        if error.status == 0 and str(error).startswith("cannot connect"):
+        if error.status == 0 and str(error).startswith("cannot connect") and "TLS" not in str(error):
             return (
                 ". Start a server (sticky-overseer, or make run), or name another one with --url or "
                 "OVERSEER_URL."

@@ -53,7 +53,7 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
         ),
         (
             {"state": "errored", "last_exit_code": -1, "restart_count": 4, "last_exited_at": ago(7300)},
-            ["t", "a", "errored", "-", "4", "-1", "2h ago"],
+            ["t", "a", "errored", "-", "4", "signal", "2h ago"],
         ),
         ({"state": "queued", "queued_at": ago(-60)}, ["t", "a", "queued", "-", "0", "-", "0s ago"]),
         ({}, ["t", "a", "starting", "-", "0", "-", "3d ago"]),
@@ -65,7 +65,7 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
                     "last_exit_code": code,
                     "last_exited_at": ago(5.5),
                 },
-                ["t", "a", state, "-", "0", str(code), "5s ago"],
+                ["t", "a", state, "-", "0", "signal" if code == -1 else str(code), "5s ago"],
             )
             for restart_on, code, state in (
                 ("failure", 1, "restarting"),

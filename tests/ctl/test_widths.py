@@ -23,6 +23,8 @@ NAMES = [
     "e\u0301" * 30, "🚀" * 20,
 ]  # fmt: skip
 
+ENDED = task(worker_state="exited", last_exit_code=0)
+
 
 def wide(text: str) -> int:
     """Plainly: what a terminal takes for it."""
@@ -32,7 +34,7 @@ def wide(text: str) -> int:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 @pytest.mark.parametrize("columns", [1, 2, 7, 20, 39, 40, 80])
 def test_a_name_is_cut_to_columns_not_to_characters(name: str, columns: int):
     for cut in (fit, cut_middle):
@@ -42,10 +44,9 @@ def test_a_name_is_cut_to_columns_not_to_characters(name: str, columns: int):
 
 
 @pytest.mark.parametrize("columns", [36, 40, 60, 80, 120])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_the_state_and_the_action_of_a_task_stay_whatever_its_id(name: str, columns: int):
-    errored = task(task_id=name, action="build", state="errored", last_exit_code=3)
-    tasks = [errored, task(worker_state="exited")]
+    tasks = [task(task_id=name, action="build", state="errored", last_exit_code=3), ENDED]
     for style in (PLAIN, Style("always", None)):
         lines = [re.sub("\x1b\\[\\d*m", "", line) for line in tasks_table(tasks, NOW, style, columns)]
         assert max(map(wide, lines)) <= columns
@@ -55,11 +56,13 @@ def test_the_state_and_the_action_of_a_task_stay_whatever_its_id(name: str, colu
 
 def test_ids_are_told_apart_at_both_ends():
     uuids = ["1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bee"]
-    lines = tasks_table([task(task_id=each, worker_state="exited") for each in uuids], NOW, PLAIN, 40)
+    lines = tasks_table(
+        [task(task_id=each, worker_state="exited", last_exit_code=0) for each in uuids], NOW, PLAIN, 40
+    )
     assert [line.split()[0] for line in lines[1:]] == ["1b9d6bcd…bbd4bed", "1b9d6bcd…bbd4bee"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 @pytest.mark.parametrize("columns", [20, 40, 80])
 def test_so_do_actions_pools_and_the_live_view(name: str, columns: int):
     params = {f"{name}{number}": None for number in range(9)}

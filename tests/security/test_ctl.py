@@ -78,3 +78,14 @@ def test_certificates(ctl: Ctl, certificates: Certificates) -> None:
     missing = ctl("list", "--url", "wss://localhost/ws", "--ca", "/not/there")
     assert missing.returncode == 2
     assert "cannot use /not/there: No such file or directory" in missing.stderr
+
+
+def test_the_wrong_scheme_is_told_from_a_broken_server(ctl: Ctl, certificates: Certificates) -> None:
+    tls = {"cert": certificates.path("server.crt"), "key": certificates.path("server.key")}
+    with Daemon(actions={}) as plain, Daemon(actions={}, tls=tls) as secured:
+        ended = ctl("check", "--url", f"wss://{plain.address}/ws")
+        text = f"wss://{plain.address}/ws: it does not speak TLS: try ws://{plain.address}/ws"
+        assert (ended.returncode, ended.stderr) == (125, f"overseerctl: cannot connect to {text}\n")
+        ended = ctl("check", "--url", f"ws://{secured.address}/ws")
+        text = f"ws://{secured.address}/ws: it speaks TLS: try wss://{secured.address}/ws"
+        assert (ended.returncode, ended.stderr) == (125, f"overseerctl: cannot connect to {text}\n")

@@ -1,0 +1,45 @@
+"""What overseerctl says, in the same words everywhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.ctl.conftest import Ctl
+from tests.ctl.test_run import finish, first_line, started
+from tests.harness import Daemon
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["stop nosuch", "stop --wait nosuch", "reset nosuch", "wait nosuch", "tail nosuch", "tail -f nosuch",
+     "replay nosuch", "events nosuch"],
+)  # fmt: skip
+def test_a_task_that_is_not_there_is_named(ctl: Ctl, command: str):
+    done = ctl(*command.split())
+    assert (done.status, done.err) == (1, "overseerctl: nosuch: task not found\n")
+
+
+def test_a_wait_says_how_long_it_was_asked_to_wait(ctl: Ctl):
+    ctl("start", "sleep", "--id", "lasting")
+    done = ctl("wait", "lasting", "--timeout", "0.05")
+    assert (done.status, done.err) == (124, "overseerctl: lasting is not over after 0.05 s\n")
+    ctl("stop", "--wait", "lasting")
+    assert " signal " in next(line for line in ctl("list").out.splitlines() if "lasting" in line)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGINT, "stopping the task (Ctrl-C leaves without waiting for it)\n"),
+        (signal.SIGTERM, "stopping the task\n"),
+    ],
+)
+def test_ctrl_c_is_spoken_of_to_those_who_have_pressed_it(daemon: Daemon, number: signal.Signals, words: str):
+    with started("run", "sleep", url=daemon.url) as process:
+        first_line(process)
+        os.kill(process.pid, number)
+        status, _, err = finish(process)
+    assert (status, err) == (143, f"overseerctl: {words}")
