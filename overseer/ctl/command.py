@@ -61,6 +61,10 @@ def _main(argv: Sequence[str] | None) -> int:
     takes_params = options.command in ("run", "start")
     if wrong := [text for text in extra if not takes_params or text.startswith("-")]:
         command.refuse(wrong[0], takes_params)
+    if options.command == "__complete":
+        from overseer.ctl.completion import server_of
+
+        vars(options).update(server_of(options.words))
     try:
         settings = Settings(options)
     except OverseerError as error:

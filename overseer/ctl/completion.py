@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
 
 from overseer.client import Client
+from overseer.ctl.settings import NAMES
 from overseer.errors import OverseerError
 
-__all__ = ["SCRIPTS", "candidates"]
+__all__ = ["SCRIPTS", "candidates", "server_of"]
 
 # What is offered are names that other people chose, so each shell must take them as text: bash inserts what
 # it is given as it is, so the script quotes it; zsh's compadd (without -Q) and fish do that by themselves.
@@ -84,6 +87,17 @@ def candidates(
         with suppress(OverseerError):
             found = _names(_named(named[0], named[1:], connect))
     yield from (text for text in found if text.startswith(current))
+
+
+def server_of(words: Sequence[str]) -> dict[str, str]:
+    """Which server the words before the last name, and as whom: --url and its like, with their values."""
+    found = {}
+    for word, following in pairwise(words):
+        option, equals, value = word.partition("=")
+        if option.startswith("--") and option[2:] in NAMES:
+            text = (value if equals else following).strip("'\"")
+            found[option[2:]] = str(Path(text).expanduser()) if text.startswith("~") else text
+    return found
 
 
 def _names(found: Iterable[str]) -> list[str]:

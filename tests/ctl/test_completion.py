@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ctl.conftest import Ctl
 from tests.ctl.test_terminal import Terminal, on_path
-from tests.harness import Daemon
+from tests.harness import Daemon, shell
+from tests.security.support import TOKENS, token_of
 
 
 @pytest.fixture
@@ -61,10 +63,26 @@ def test_an_id_is_completed_as_a_text_whatever_it_holds(
         assert client.pending("exited") or client.expect("exited", 2.0), shown
 
 
-def test_an_id_that_looks_like_an_option_is_not_offered(daemon: Daemon, ctl):
+def test_an_id_that_looks_like_an_option_is_not_offered(daemon: Daemon, ctl: Ctl):
     with daemon.connect() as client:
         for task_id in ("--url=ws://elsewhere", "-plain"):
             client.request("start", action="sleep", task_id=task_id)
             assert ctl("__complete", "--", "stop", "").out == ""
             assert ctl("__complete", "--", "metrics", "--task", "").out.count(task_id) == 0
             client.send("stop", task_id=task_id)
+
+
+@pytest.mark.parametrize(
+    "words", ["--url URL run hop", "run --url=URL hop", "run --url 'URL' --color never hop"]
+)
+def test_the_server_that_the_line_names_is_asked(daemon: Daemon, ctl: Ctl, monkeypatch, words: str):
+    monkeypatch.setenv("OVERSEER_URL", "unix:/nowhere")
+    assert ctl("__complete", "--", *words.replace("URL", daemon.url).split()).out == "hopeless\n"
+    assert ctl("__complete", "--", "run", "hop").out == ""
+
+
+def test_and_with_the_token_that_the_line_gives(ctl: Ctl):
+    with Daemon(actions={"mine": shell("true")}, auth={"tokens": TOKENS}) as closed:
+        line = ["--url", closed.url, "--token", token_of("operator-all"), "run", ""]
+        assert ctl("__complete", "--", *line).out == "mine\n"
+        assert ctl("__complete", "--", *line[:2], *line[4:]).out == ""
