@@ -7,22 +7,17 @@ modules are loaded. So the programs call this before they load what takes long.
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
-__all__ = ["end_at_once", "raise_again"]
-
-
-def end_at_once() -> None:
-    """From now on SIGINT ends the process, unless it is ignored. To be called on the main thread."""
-    if _is_heard():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+__all__ = ["end_at_once"]
 
 
-def raise_again() -> None:
-    """From now on SIGINT is a KeyboardInterrupt, as Python has it, unless it is ignored."""
-    if _is_heard():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def end_at_once(leave: Callable[[], None] | None = None) -> None:
+    """From now on SIGINT ends the process, unless it is ignored. To be called on the main thread.
 
-
-def _is_heard() -> bool:
-    """A shell has what it starts in the background ignore SIGINT, and so it shall."""
-    return signal.getsignal(signal.SIGINT) != signal.SIG_IGN
+    Args:
+        leave: called then, and has to end it; without one the signal does.
+    """
+    # A shell has what it starts in the background ignore SIGINT, and so it shall.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if leave is None else lambda number, frame: leave())

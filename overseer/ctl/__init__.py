@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from overseer.interrupt import end_at_once, raise_again
+from overseer.interrupt import end_at_once
 
 __all__ = ["main"]
 
@@ -12,8 +12,9 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run overseerctl with these arguments and return its exit status.
 
-    Without any it is the process that overseerctl has to itself: its arguments, and Ctrl-C is heeded while it
-    loads and while it ends.
+    Without any it is the process that overseerctl has to itself: its arguments, and Ctrl-C ends it wherever
+    it is, but where ``run`` and ``top`` have something left to do. (A KeyboardInterrupt may come between a
+    lock and what it guards.)
     """
     if argv is not None:
         from overseer.ctl.command import main as command
@@ -21,11 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command(argv)
     end_at_once()
     from overseer.ctl.command import main as command
+    from overseer.ctl.terminal import leave
 
-    try:
-        raise_again()
-        return command()
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        end_at_once()
+    end_at_once(leave)
+    return command()

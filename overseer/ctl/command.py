@@ -16,7 +16,7 @@ from overseer.ctl.listing import action_lines, actions_table, pool_lines, tasks_
 from overseer.ctl.parser import Parser, make_parser
 from overseer.ctl.run import refusal, run
 from overseer.ctl.settings import Settings
-from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, EXIT_TIMEOUT, EXIT_USAGE, of_exit
+from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, EXIT_TIMEOUT, EXIT_USAGE, of_exit
 from overseer.ctl.terminal import (
     OutputError,
     Progress,
@@ -46,8 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         say(str(error))
         return EXIT_REFUSED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
 
 
 def _main(argv: Sequence[str] | None) -> int:

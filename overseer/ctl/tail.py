@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from overseer.client import Client, ClientError, ConnectionLostError, RefusedError
+from overseer.ctl.columns import columns_of, pad
 from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, words_of
 from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, plain, say, write_out
 from overseer.messages import Event, Exited, Gap, Output, utf8
@@ -30,9 +31,9 @@ class Printer:
         self._timestamps = timestamps
         self._prefixes: dict[str, bytes] = {}
         if len(task_ids) > 1:
-            size = max(len(plain(task_id)) for task_id in task_ids)
+            size = max(columns_of(plain(task_id)) for task_id in task_ids)
             for index, task_id in enumerate(task_ids):
-                text = style.paint(f"{plain(task_id):<{size}} |", PALETTE[index % len(PALETTE)])
+                text = style.paint(f"{pad(plain(task_id), size)} |", PALETTE[index % len(PALETTE)])
                 self._prefixes[task_id] = f"{text} ".encode()
         self.failure: OutputError | None = None  # nothing can be written any more
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import IO, Any, Self
 
 from overseer.ctl.columns import fit
+from overseer.ctl.status import EXIT_INTERRUPTED
 from overseer.errors import OverseerError
 from overseer.messages import Event, to_plain, utf8
 
@@ -22,6 +23,7 @@ __all__ = [
     "Progress",
     "Style",
     "json_line",
+    "leave",
     "on_terminal",
     "plain",
     "print_json",
@@ -148,6 +150,13 @@ class Style:
         return self.paint(text, code)
 
 
+def leave() -> None:
+    """End the process at once, on Ctrl-C; takes no lock, for whoever was interrupted may have it."""
+    if any(progress.shown for progress in _progress):
+        os.write(2, b"\r\x1b[K")
+    os._exit(EXIT_INTERRUPTED)
+
+
 class Progress:
     """``with Progress(lambda: "waiting for x"):`` a line on stderr: what is waited for, and how long.
 
@@ -162,6 +171,11 @@ class Progress:
         self._shown = False
         self._on = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+
+    @property
+    def shown(self) -> bool:
+        """Whether its line stands on the terminal."""
+        return self._shown
 
     def clear(self) -> None:
         with self._lock:
