@@ -22,7 +22,6 @@ from overseer.documents import build_manifest, build_openapi
 from overseer.errors import RequestError
 from overseer.eventlog import EventLog
 from overseer.hub import Hub
-from overseer.net.bytestream import SocketStream
 from overseer.net.http import Request, Response, Route, json_response
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
@@ -178,17 +177,21 @@ class Daemon:
 
     def _prepare(self, config: Config) -> Rest:
         """What the hub has no part in; called by the reloader. Raises ConfigError."""
-        # Those named since the start. It is too late to take them out of /proc/PID/environ, which it says.
-        self._variables |= digests_of(withdraw_secrets(config.auth.variables, start_over=True))
-        access = load_access(config, self._variables)
+        fresh = {name: os.environ[name] for name in config.auth.variables if name in os.environ}
+        variables = self._variables | digests_of(fresh)
+        access = load_access(config, variables)
 
         def apply() -> None:
+            # Named since the start: too late to take them out of /proc/PID/environ, which it says.
+            withdraw_secrets(list(fresh), start_over=True)
+            self._variables = variables
             self._config = config
             self._gate.replace_access(access)
             if isinstance(self._server, Server):
                 self._server.set_limits(_limits(config))
 
         def enforce() -> None:
+            self._gate.end_sign_ins()
             if isinstance(self._server, Server) and (closed := self._server.close_unwelcome()):
                 _log.info("closed %d of the clients: what let them in has changed", closed)
 
@@ -222,7 +225,7 @@ class Daemon:
             trusted=gate.trusts,
             authorize=gate.authorize,
             admits=gate.admits,
-            wrap=gate.wrap if listen.kind == "tcp" else SocketStream,
+            receive=gate.receive,
             timers=self._timers,
             limits=limits,
             sockets=passed,

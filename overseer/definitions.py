@@ -14,7 +14,9 @@ from overseer.security.principal import Principal
 
 __all__ = ["Current", "Definition", "Definitions"]
 
-_LONGEST_NAME = 100  # to look for one like it takes its time
+# To look for a name like another takes its time.
+_LONGEST_NAME = 64
+_MOST_NAMES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +45,25 @@ class Definitions:
         Raises:
             RequestError: there is no such action, or ``principal`` may not know of it.
         """
-        if action not in self.handlers:
-            raise RequestError(self._unknown(action, principal))
-        if not principal.sees(action):
-            raise NotPermittedError(self._unknown(action, principal))
+        try:
+            self.refuse_unknown(action, principal)
+        except RequestError as error:
+            raise type(error)(f"{error.message}{self._hint(action, principal)}") from None
         return Definition(self.config.actions[action], self.handlers[action])
 
-    def _unknown(self, action: str, principal: Principal) -> str:
-        seen = [name for name in self.handlers if principal.sees(name)]
-        near = difflib.get_close_matches(action, seen, n=1) if len(action) <= _LONGEST_NAME else []
-        return f"unknown action: {action}" + (f"; did you mean {near[0]}?" if near else "")
+    def refuse_unknown(self, action: str, principal: Principal) -> None:
+        """Raises what :meth:`of` does, without the hint, which takes its time: for those with a lock held."""
+        if action not in self.handlers:
+            raise RequestError(f"unknown action: {action}")
+        if not principal.sees(action):
+            raise NotPermittedError(f"unknown action: {action}")
+
+    def _hint(self, action: str, principal: Principal) -> str:
+        seen = [name for name in self.handlers if principal.sees(name) and len(name) <= _LONGEST_NAME]
+        if len(action) > _LONGEST_NAME or len(seen) > _MOST_NAMES:
+            return ""
+        near = difflib.get_close_matches(action, seen, n=1)
+        return f"; did you mean {near[0]}?" if near else ""
 
 
 class Current:

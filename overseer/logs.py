@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-__all__ = ["set_up_logging"]
+__all__ = ["printable", "set_up_logging"]
 
 # The journal takes `<N>` in front of a line for its priority, see sd-daemon(3).
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -25,11 +25,23 @@ class _Formatter(logging.Formatter):
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
-        text = f"{record.levelname.lower()}: {super().format(record)}"
-        if not self._journal:
-            return text
-        priority = f"<{_PRIORITIES.get(record.levelno, 6)}>"
-        return "\n".join(priority + line for line in text.split("\n"))
+        priority = f"<{_PRIORITIES.get(record.levelno, 6)}>" if self._journal else ""
+        # What comes from clients must not look like another entry, nor do anything to a terminal.
+        first, *rest = map(printable, super().format(record).split("\n"))
+        entry = [f"{record.levelname.lower()}: {first}", *(f"  {line}" for line in rest)]
+        return "\n".join(priority + line for line in entry)
+
+
+def printable(line: str) -> str:
+    """The line with what is not to be seen written as an escape, ``\\x1b``; tabs stay."""
+    if line.isprintable():
+        return line
+    shown = (char if char.isprintable() or char == "\t" else _escaped(char) for char in line)
+    return "".join(shown)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 def _goes_to_the_journal() -> bool:

@@ -11,8 +11,11 @@ from overseer.errors import ConfigError
 __all__ = ["check_places"]
 
 
-def check_places(config: Config) -> None:
+def check_places(config: Config, *, listens: bool) -> None:
     """See whether there are places for the files that the server makes. Nothing is made here.
+
+    Args:
+        listens: whether the server opens the address in the configuration itself.
 
     Raises:
         ConfigErrors: a directory or a group that does not exist.
@@ -20,7 +23,7 @@ def check_places(config: Config) -> None:
     files = {"log_file": config.log_file, "audit_file": config.audit_file}
     found = [(key, problem) for key, path in files.items() if path and (problem := _problem(path))]
     listen = parse_listen(config.listen)
-    if listen.kind == "unix":
+    if listens and listen.kind == "unix":
         if not Path(listen.path).parent.is_dir():
             found.append(("listen", f"there is no directory {Path(listen.path).parent}"))
         if config.socket_group and not _is_group(config.socket_group):

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from overseer.actions import ActionHandler, build_action_handlers
@@ -26,6 +28,8 @@ from overseer.locks import Rank, lock
 __all__ = ["Changes", "Reloader", "Rest", "compare"]
 
 _log = logging.getLogger(__name__)
+
+_TURN_S = 10.0  # for a reload before this one
 
 # Of the keys at the top, those that count only after a restart: sockets and files that are opened once.
 _RESTART = frozenset(("listen", "socket_mode", "socket_group", "db", "log_file", "audit_file"))
@@ -146,26 +150,53 @@ class Reloader:
             RequestError: the file cannot be used, and why; nothing has changed.
         """
         with self._turn:
-            self._turn.wait_for(lambda: not self._busy)
+            if not self._turn.wait_for(lambda: not self._busy, _TURN_S):
+                # One that hangs, on a dead disk perhaps, must not gather others behind it.
+                _log.error("the configuration is not read anew: an earlier reload is still under way")
+                raise RequestError("an earlier reload is still under way")
             self._busy = True
         try:
-            self._reload(tell, dry_run)
-        except Exception as error:
-            reason = str(error)
-            if isinstance(error, OSError):
-                reason = f"{error.filename or self._path}: {error.strerror or error}"
-            if not dry_run:
-                self._well = False
-                _log.error("the configuration stays as it was: %s", reason)
-            if isinstance(error, OverseerError | OSError):
-                raise RequestError(reason) from None
-            raise
+            with self._refusing(dry_run):
+                definitions, rest, changes = self._load()
+                if not dry_run:
+                    self._hub.redefine(definitions)
+                    rest.apply()
+                    self._well, self._last = True, time.time()
+            if dry_run:
+                tell(changes)
+                return
+            _log.info("configuration read anew: %s", changes)
+            for warning in changes.warnings:
+                _log.warning("%s", warning)
+            try:
+                tell(changes)
+            finally:
+                rest.enforce()
         finally:
             with self._turn:
                 self._busy = False
                 self._turn.notify()
 
-    def _reload(self, tell: Callable[[Changes], None], dry_run: bool) -> None:
+    @contextmanager
+    def _refusing(self, dry_run: bool) -> Iterator[None]:
+        """Makes a RequestError of what is wrong, and has the log say it."""
+        try:
+            yield
+        except Exception as error:
+            reason = str(error)
+            if isinstance(error, OSError):
+                reason = f"{error.filename or self._path}: {error.strerror or error}"
+            if not dry_run:  # which says nothing about what counts
+                self._well = False
+                _log.error("the configuration stays as it was: %s", reason)
+            if isinstance(error, OverseerError | OSError):
+                raise RequestError(reason) from None
+            raise
+
+    def _load(self) -> tuple[Definitions, Rest, Changes]:
+        path = Path(self._path)
+        if path.exists() and not path.is_file():  # a pipe would have us wait for ever
+            raise RequestError(f"{self._path}: it is no regular file, and cannot be read anew")
         new = load_config(self._path)
         if not new.file:
             raise RequestError(f"{self._path}: no such file")
@@ -186,17 +217,7 @@ class Reloader:
             restart_needed=compare(self._started, new).restart_needed,
             warnings=(*changes.warnings, *rest.warnings),
         )
-        if dry_run:
-            tell(changes)
-            return
-        self._hub.redefine(Definitions(new, handlers))
-        rest.apply()
-        self._well, self._last = True, time.time()
-        _log.info("configuration read anew: %s", changes)
-        for warning in changes.warnings:
-            _log.warning("%s", warning)
-        tell(changes)
-        rest.enforce()
+        return Definitions(new, handlers), rest, changes
 
     def _handlers(self, old: Definitions, new: Config, wanted: set[str]) -> Mapping[str, ActionHandler]:
         subset = {name: action for name, action in new.actions.items() if name in wanted}

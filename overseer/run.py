@@ -12,7 +12,7 @@ from overseer.actions import build_action_handlers, list_handlers, load_drivers
 from overseer.config import Together, load_config
 from overseer.daemon import Daemon
 from overseer.errors import OverseerError
-from overseer.logs import set_up_logging
+from overseer.logs import printable, set_up_logging
 from overseer.preflight import check_places
 from overseer.security.access import load_access
 from overseer.security.advice import security_advice
@@ -78,7 +78,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         with together.step():
             handlers = build_action_handlers(config)
         with together.step():
-            check_places(config)
+            check_places(config, listens=not os.environ.get("LISTEN_FDS"))
         together.raise_errors()
         for advice in security_advice(config, asks=bool(access.tokens)):
             _log.warning("%s", advice)
@@ -88,7 +88,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
             return 0
         return Daemon(path, config, handlers, access, variables, version).run()
     except OverseerError as error:
-        print(f"sticky-overseer: {error}", file=sys.stderr)
+        print("\n".join(map(printable, f"sticky-overseer: {error}".split("\n"))), file=sys.stderr)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         print(f"sticky-overseer: {place}{error.strerror or error}", file=sys.stderr)

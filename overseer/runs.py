@@ -143,6 +143,7 @@ class Runs:
             given: object = worker
             if not isinstance(given, Worker):
                 raise TypeError(f"start() returned {given!r}, which is no Worker")
+            _ = worker.pid, worker.started_at, worker.task_id  # it may have forgotten super().__init__()
         except BaseException as error:  # also SystemExit: whoever waits for this run must be told
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
@@ -160,16 +161,18 @@ class Runs:
     def _end_strays(self, task: Task, workers: Iterable[Worker]) -> None:
         """Stop what a driver started before it failed: no task has these workers, so nobody else can."""
         for worker in workers:
-            if worker.wait(0):  # it never began, or is gone already
-                continue
+            if stop_worker(worker):
+                continue  # it cannot be stopped, so neither waited for: a class whose own __init__ failed
             stray = _Stray(worker, task)
             with self._state.lock:
                 self._strays.add(stray)
-            stop_worker(worker)
             self._on_thread(f"stray-{task.id}", partial(self._wait_for_stray, stray))
 
     def _wait_for_stray(self, stray: _Stray) -> None:
-        stray.worker.wait()
+        try:
+            stray.worker.wait()
+        except Exception:
+            _log.exception("task %s: the driver failed to wait for its worker", stray.task.id)
         with self._state.lock:
             self._strays.remove(stray)
             self._state.freed.notify_all()

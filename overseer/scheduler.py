@@ -121,6 +121,7 @@ class Scheduler:
 
     def pool_info(self, action: str, principal: Principal) -> PoolInfo:
         """See :meth:`overseer.hub.Hub.pool_info`."""
+        self._refuse_unknown(action, principal)
         with self._state.lock:
             self._refuse_unknown_locked(action, principal)
             return self._state.pool.info(action, principal.scope)
@@ -135,6 +136,7 @@ class Scheduler:
     ) -> PoolInfo:
         """See :meth:`overseer.hub.Hub.set_pool`."""
         stops: list[tuple[Worker, float]] = []
+        self._refuse_unknown(action, principal)
         with Mail() as mail, self._state.lock:
             self._refuse_unknown_locked(action, principal)
             resized = self._state.pool.resize(action, limit, queue_size, excess)
@@ -156,6 +158,7 @@ class Scheduler:
 
     def purge(self, action: str, principal: Principal) -> int:
         """See :meth:`overseer.hub.Hub.purge`."""
+        self._refuse_unknown(action, principal)
         with Mail() as mail, self._state.lock:
             self._refuse_unknown_locked(action, principal)
             purged = self._state.pool.purge(action)
@@ -243,10 +246,15 @@ class Scheduler:
         for client in limited:
             mail.send(client, replace(event, pool=self._state.pool.info("", client.principal.scope)))
 
+    def _refuse_unknown(self, action: str, principal: Principal) -> None:
+        """With a hint at the name that was meant."""
+        if action:
+            self._state.current.value.of(action, principal)
+
     def _refuse_unknown_locked(self, action: str, principal: Principal) -> None:
         # Under the lock, so that no reload takes the action away before its pool was asked.
         if action:
-            self._state.current.value.of(action, principal)
+            self._state.current.value.refuse_unknown(action, principal)
 
     def _refuse_closing_locked(self) -> None:
         if self._runs.closing:

@@ -202,11 +202,9 @@ class Task:
         return data
 
     def touched_locked(self) -> datetime:
-        """The later of last start and last exit, the creation when there was neither."""
-        return max(
-            (moment for moment in (self.last_started_at, self.last_exited_at) if moment),
-            default=self.created_at,
-        )
+        """The latest of creation, last start and last exit, whose order a clock set back may turn."""
+        moments = (self.created_at, self.last_started_at, self.last_exited_at)
+        return max(moment for moment in moments if moment is not None)
 
     def metrics_locked(self) -> TaskMetrics:
         """What ``metrics`` says of it; a run that is going on counts."""

@@ -36,6 +36,7 @@ export class Tasks {
   #search = "";
   #only = ""; // a state, "" for all
   #rows = []; // the tasks shown, in order
+  #asked = ""; // which, and in what order
   #places = new Map(); // task id -> place in the queue, from 1
   #selected = "";
   #list;
@@ -129,7 +130,9 @@ export class Tasks {
     let rows = [...tasks.values()];
     if (this.#only) rows = rows.filter((task) => task.status === this.#only);
     if (this.#search) rows = rows.filter((task) => searched(task).includes(this.#search));
-    this.#rows = this.#aimed() ? this.#held(tasks) : sorted(rows, this.#sort);
+    const asked = JSON.stringify([this.#only, this.#search, this.#sort]);
+    this.#rows = (asked === this.#asked && this.#held(tasks)) || sorted(rows, this.#sort);
+    this.#asked = asked;
     COLUMNS.forEach(([name], at) => {
       const direction = name === this.#sort.by ? (this.#sort.down ? "descending" : "ascending") : "none";
       this.#heads[at].setAttribute("aria-sort", direction);
@@ -142,13 +145,10 @@ export class Tasks {
     this.#inspector.show(tasks.get(this.#selected));
   }
 
-  /** Whether the pointer is over a row's buttons; a finger leaves none behind that would be. */
-  #aimed() {
-    return matchMedia("(hover: hover)").matches && this.#scroller.querySelector(".c-acts:hover") !== null;
-  }
-
-  /** The rows as they stand, with what their tasks are now: what is aimed at must not be another task's. */
+  /** The rows as they stand, if the pointer is over their buttons: what is aimed at must not be another task's. */
   #held(tasks) {
+    // A finger leaves no pointer behind.
+    if (!matchMedia("(hover: hover)").matches || !this.#scroller.querySelector(".c-acts:hover")) return null;
     return this.#rows.map((task) => tasks.get(task.task_id) ?? { ...task, status: "stopped" });
   }
 

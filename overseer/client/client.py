@@ -30,6 +30,7 @@ from overseer.messages import (
     Error,
     Event,
     List,
+    MetricsReply,
     MetricsRequest,
     Queued,
     Request,
@@ -319,6 +320,9 @@ class Client(Requests):
                 if follower.over and follower.failure is None:
                     follower.revive_locked()
                 follower.subscribed_locked(event)
+            elif isinstance(event, MetricsReply):
+                for follower in followers:
+                    follower.caught_up_locked()
             elif isinstance(event, Tasks):
                 for follower in followers:
                     if follower.created_at is not None:

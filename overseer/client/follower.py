@@ -140,6 +140,8 @@ class Follower:
                     return False
             case Errored():
                 self.end_locked("errored")
+                if self.resetting:
+                    return False  # it was refused: all is as it was
             case Dequeued():
                 self.dequeued = event.reason
                 self.end_locked("stopped")
@@ -172,6 +174,10 @@ class Follower:
             self._miss_locked(oldest - 1)
         self._settling = listed
         self.begin_locked()
+
+    def caught_up_locked(self) -> None:
+        """All that was stored has come."""
+        self._stored = False
 
     def begin_locked(self) -> None:
         """What comes from now on is of this task."""

@@ -320,7 +320,8 @@ class _Builder:
                 into.setdefault(key, entry)
 
     def _unknown_tag(self, source: yaml.Node, spot: Spot) -> None:
-        spot.error(f"the YAML tag {source.tag.replace(_STANDARD, '!!')} means nothing here")
+        # What stands there is not shown: it may be a secret that begins with an exclamation mark.
+        spot.error("a YAML tag (!...) means nothing here; put quotes around a text that begins like one")
 
     def _fatal(self, spot: Spot, message: str) -> ConfigError:
         spot.error(message)

@@ -114,7 +114,9 @@ class _Live:
         waited = 0.0 if self._asked_at is None else moment - self._asked_at
         lines = [] if self._answer is None else _lines(self._answer, self._style, columns, rows)
         if waited >= _LATE_S or self._failure is not None:
-            late = f"the server has not answered for {waited:.0f} s" if waited else str(self._failure)
+            late = f"the server has not answered for {waited:.0f} s"
+            if waited < _LATE_S:
+                late = str(self._failure)
             lines[:1] = [fit(late, columns)]
         elif self._answer is None:
             return

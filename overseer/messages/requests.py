@@ -77,7 +77,8 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Start an errored task again, with an empty exit history, even over its pool's limit."""
+    """Start an errored task again, with an empty exit history, even over its pool's limit. When the driver
+    cannot start it, the request is refused and the task's subscribers are told ``errored`` again."""
 
     type: ClassVar[str] = "reset"
     id: Annotated[str, Wire(REQUEST_ID, _ID)]

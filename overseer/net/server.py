@@ -40,7 +40,7 @@ class Server:
         trusted: whether an IP address is let in; not asked about a Unix socket's peers.
         authorize: if given, asked about each request: who the peer is, or a response that refuses it.
         admits: whether a peer that was let in before still is; see :meth:`close_unwelcome`.
-        wrap: makes the stream of a connection; TLS comes in here.
+        receive: makes the stream of a TCP connection, and tells its peer the door; TLS comes in here.
         sockets: those to serve, which listen already; then ``listen`` only says of which kind they are.
 
     Raises:
@@ -58,12 +58,12 @@ class Server:
         limits: ConnectionLimits | None = None,
         authorize: Callable[[Request], Response | Peer] | None = None,
         admits: Callable[[Peer], bool] = lambda peer: True,
-        wrap: Callable[[socket.socket], ByteStream] = SocketStream,
+        receive: Callable[[socket.socket, Peer], tuple[ByteStream, Peer]] | None = None,
         sockets: Sequence[socket.socket] = (),
     ) -> None:
         self._limits = limits or ConnectionLimits()
         self._listener: Listener = adopt_listener(sockets) if sockets else open_listener(listen)
-        self._wrap = wrap
+        self._receive = receive
         self._writer = Writer()
         self._service = Service(
             open_session,
@@ -194,7 +194,8 @@ class Server:
             full = len(self._connections) >= self._limits.max_connections + _HEADROOM
             if not full:
                 self._numbers += 1
-                connection = Connection(self._wrap(sock), peer, self._service, self._numbers, self._ended)
+                stream, peer = self._received(sock, peer)
+                connection = Connection(stream, peer, self._service, self._numbers, self._ended)
                 self._connections.add(connection)
         if full:
             _refuse(sock)
@@ -205,6 +206,11 @@ class Server:
             self._ended(connection)
             _log.warning("cannot serve a connection: no more threads can be started")
             _refuse(sock)
+
+    def _received(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
+        if self._receive is None or peer.kind != "tcp":
+            return SocketStream(sock), peer
+        return self._receive(sock, peer)
 
     def _ended(self, connection: Connection) -> None:
         with self._changed:

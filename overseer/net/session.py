@@ -20,7 +20,8 @@ class Peer:
     ``address`` is an IP address without port (an IPv4 one also when it came in over IPv6), for a Unix socket
     the socket's path, for stdio ``""``. ``uid`` is the user at the other end of a Unix socket,
     ``certificate`` the names in the certificate that it presented. Once it has been asked, ``principal`` is
-    who it is, and ``sign_in`` the sign-in that it is by, if it is by one.
+    who it is, and ``sign_in`` the sign-in that it is by, if it is by one. ``door`` is what a TCP connection
+    was accepted by: ``""`` in clear text, else by TLS, and by whose certificates.
     """
 
     kind: Literal["tcp", "unix", "stdio"]
@@ -29,6 +30,7 @@ class Peer:
     certificate: tuple[str, ...] = ()
     principal: Principal = ANYONE
     sign_in: SignIn | None = None
+    door: str = ""
 
     def __str__(self) -> str:
         place = self.address if self.kind == "tcp" else self.kind

@@ -12,10 +12,10 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from overseer.config import Config
+from overseer.config.files import read_small
 from overseer.errors import ConfigError
 from overseer.locks import Rank, lock
 from overseer.net.bytestream import SocketStream
@@ -23,6 +23,7 @@ from overseer.net.outbox import Buffer
 
 __all__ = ["Certificates", "TlsStream"]
 
+_MOST = 2**20  # bytes of a file with certificates
 _RECEIVE = 32 * 1024
 _SEAL = 256 * 1024  # bytes encrypted at once
 _NOT_TLS = b"""HTTP/1.1 400 Bad Request\r
@@ -147,18 +148,21 @@ class TlsStream:
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """The server's certificate and key as they were read; equal when the files had the same in them."""
+    """The server's certificate and key as they were read; equal when the files had the same in them.
 
-    fingerprint: bytes
+    ``door`` tells apart whose certificates clients must present; the server's own may be renewed.
+    """
+
+    fingerprint: str
+    door: str
     _context: ssl.SSLContext = field(repr=False, compare=False)
 
     @classmethod
     def load(cls, config: Config) -> Certificates:
         """Raises ConfigError when they cannot be read or do not belong together."""
-        digest = hashlib.sha256()
-        for step in ("cert", "key", "client_ca"):
-            digest.update(_content(config, step) + b"\0")
-        return cls(digest.digest(), _context(config))
+        contents = [_content(config, step) for step in ("cert", "key", "client_ca")]
+        digests = [hashlib.sha256(content).hexdigest() for content in contents]
+        return cls(" ".join(digests), digests[-1] if config.tls.client_ca else "tls", _context(config))
 
     def wrap(self, sock: socket.socket) -> TlsStream:
         """A stream over a connection that was accepted."""
@@ -168,7 +172,10 @@ class Certificates:
 def _content(config: Config, step: str) -> bytes:
     path = getattr(config.tls, step)
     try:
-        return Path(path).read_bytes() if path else b""
+        content = read_small(path, _MOST) if path else b""
+        if len(content) > _MOST:
+            raise ValueError(f"longer than {_MOST // 2**20} MiB")
+        return content
     except (OSError, ValueError) as error:
         problem = ConfigError(f"{path} cannot be used: {_reason(error)}")
         raise config.placed(problem, "tls", step) from None

@@ -102,9 +102,9 @@ class Writer:
             _log.exception("sending has failed: the clients that wait for it are cut off")
             with self._lock:
                 self._thread = None  # the next one that has to wait gets another
-                waiting = [self._outboxes[fd] for fd in self._registered]
-            for outbox in waiting:
-                outbox.cut()
+                known = [self._outboxes[fd] for fd in self._registered]
+            for outbox in known:
+                outbox.cut_if_waiting()
 
     def _resume_until_closed(self) -> None:
         while True:
@@ -156,9 +156,10 @@ class SocketOutbox(Outbox):
             self._waiting = False
         self._send()
 
-    def cut(self) -> None:
-        """Nobody will resume."""
-        self._abort()
+    def cut_if_waiting(self) -> None:
+        """Nobody will resume it."""
+        if self._waiting:
+            self._abort()
 
     def detach(self) -> None:
         """Nothing may touch the stream any more; returns when nothing does. The connection's last call."""

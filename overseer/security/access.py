@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from overseer.config import Config, Digest, Together, parse_cidrs
 from overseer.net.bytestream import ByteStream, SocketStream
@@ -48,15 +48,25 @@ class Access:
 
     def admits(self, peer: Peer) -> bool:
         """Whether somebody who was let in before would be let in again, with the same rights."""
-        if peer.kind == "tcp" and not self.trusts(peer.address):
+        if peer.kind == "tcp" and not (peer.door == self.door and self.trusts(peer.address)):
             return False
         if peer.principal == ANYONE:
             return not self.asks(peer)
-        return peer.principal in self.tokens.principals or peer.principal in (self.users or {}).values()
+        return self.knows(peer.principal)
 
-    def wrap(self, sock: socket.socket) -> ByteStream:
-        """The stream of a TCP connection that was accepted."""
-        return SocketStream(sock) if self.certificates is None else self.certificates.wrap(sock)
+    def knows(self, principal: Principal) -> bool:
+        """Whether there is somebody with this name, these rights and this token."""
+        return principal in self.tokens.principals or principal in (self.users or {}).values()
+
+    @property
+    def door(self) -> str:
+        """What TCP connections come in by; see :class:`Peer`."""
+        return "" if self.certificates is None else self.certificates.door
+
+    def receive(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
+        """The stream of a TCP connection that was accepted, and its peer."""
+        stream = SocketStream(sock) if self.certificates is None else self.certificates.wrap(sock)
+        return stream, replace(peer, door=self.door)
 
     def differing(self, other: Access) -> tuple[str, ...]:
         """The keys at the top whose files or variables have something else in them than in ``other``."""

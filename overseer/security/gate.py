@@ -51,7 +51,7 @@ class Gate:
         return self._access
 
     def replace_access(self, access: Access) -> None:
-        """From now on these may come in. Sign-ins by what has changed count no more, others go on."""
+        """From now on these may come in. Sign-ins by what has changed count no more: see ``end_sign_ins``."""
         self._access = access
         self._sign_ins.age = access.config.auth.session_age
 
@@ -63,12 +63,18 @@ class Gate:
         """Whether who was let in before still is."""
         return self._access.admits(peer)
 
-    def wrap(self, sock: socket.socket) -> ByteStream:
-        """The stream of a TCP connection that was accepted."""
-        return self._access.wrap(sock)
+    def receive(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
+        """The stream of a TCP connection that was accepted, and its peer."""
+        return self._access.receive(sock, peer)
+
+    def end_sign_ins(self) -> None:
+        """End those by whom nobody would be let in any more; no locks held."""
+        self._sign_ins.end_those(lambda principal: not self._access.knows(principal))
 
     def authorize(self, request: Request) -> Response | Peer:
         """The peer, and who it is; or what it is told instead."""
+        if request.peer.kind == "tcp" and request.peer.door != self._access.door:
+            return error_response(403, "what this connection was let in by has changed: connect again")
         refusal = self._access.browsers.refusal(request.headers.get("origin"), request.headers.get("host"))
         if refusal is not None:
             remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""

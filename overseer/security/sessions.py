@@ -105,6 +105,15 @@ class SignIns:
             sign_in = self._sign_ins.get(_key(value))
         return sign_in if sign_in is not None and self._clock() < sign_in.ends else None
 
+    def end_those(self, gone: Callable[[Principal], bool]) -> None:
+        """End the sign-ins of those principals, and what is attached to them; no locks held."""
+        with self._lock:
+            ended = {key: each for key, each in self._sign_ins.items() if gone(each.principal)}
+            for key in ended:
+                del self._sign_ins[key]
+        for each in ended.values():
+            each.end()
+
     def end(self, value: str) -> None:
         """End a sign-in, if there is one, and what is attached to it; no locks held."""
         with self._lock:

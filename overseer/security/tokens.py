@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, Digest, TokenConfig, digest_of
+from overseer.config.files import read_small
 from overseer.config.secrets import doubtful
 from overseer.errors import ConfigError
 from overseer.security.principal import Principal
@@ -104,8 +105,7 @@ def _checked(secret: str, place: str) -> Digest:
 
 def _read(path: str) -> str:
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(_MOST + 1)
+        data = read_small(path, _MOST)
         shared = Path(path).stat().st_mode & 0o004
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", path=("token_file",)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from overseer.logs import _Formatter
 from tests.harness import ROOT, Daemon, shell
 from tests.net.rawclient import RawClient
 from tests.security.support import address_of, bearer, token_of
@@ -65,3 +67,22 @@ def test_who_is_closed_for_not_reading_is_named() -> None:
 def test_a_token_with_blanks_in_it_is_doubted(value: str) -> None:
     with Daemon(actions={}, environment={"OVERSEER_TOKEN": value}) as daemon:
         assert "OVERSEER_TOKEN: there are blanks in this token" in daemon.wait_stderr("blanks")
+
+
+def test_what_others_write_does_nothing_to_a_terminal_nor_looks_like_an_entry(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(
+        '"nm\\e[2Jae\\u202e\\nerror: forged": x\n'
+        'auth: {tokens: [{name: a, role: viewer, token_file: "/none\\e[2J\\nerror: forged"}]}\n'
+    )
+    ended = subprocess.run([*COMMAND, "--check"], cwd=tmp_path, capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 1
+    assert all(line.isprintable() for line in ended.stderr.splitlines())
+    assert "token_file: /none\\x1b[2J" in ended.stderr
+
+
+def test_further_lines_of_an_entry_are_set_in(capsys: pytest.CaptureFixture[str]) -> None:
+    record = logging.makeLogRecord(
+        {"levelno": logging.ERROR, "levelname": "ERROR", "msg": "a\x1b\nb\tc\u202e"}
+    )
+    assert _Formatter(journal=False).format(record) == "error: a\\x1b\n  b\tc\\u202e"
+    assert _Formatter(journal=True).format(record) == "<3>error: a\\x1b\n<3>  b\tc\\u202e"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import ssl
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Daemon, shell
-from tests.net.rawclient import Closed, RawClient
+from tests.net.rawclient import Closed, RawClient, RawSocket, upgrade_request
 from tests.security.conftest import Certificates
 from tests.security.support import (
     TlsRawClient,
@@ -235,18 +236,89 @@ def test_tls_is_turned_on_and_its_certificate_replaced(daemon: Daemon, certifica
 
     with connect(daemon, "boss") as boss:
         assert reload(daemon, boss, auth=auth, tls=tls("server")) == {"settings": ["tls"]}
-        assert goes_on(boss)
-        assert open_status(daemon, [bearer("boss")]) == 400  # in clear text
-        with TlsRawClient(address_of(daemon), context, [bearer("boss")]) as secure:
-            first = secure.sock.getpeercert()
-            wrong = {**tls("server"), "key": certificates.path("second.key")}
-            assert "the key is another certificate's" in reload(daemon, boss, auth=auth, tls=wrong)["message"]
-            assert reload(daemon, boss, auth=auth, tls=tls("second")) == {"settings": ["tls"]}
-            with TlsRawClient(address_of(daemon), context, [bearer("boss")]) as another:
-                assert another.sock.getpeercert() != first
-            assert goes_on(secure)
-        assert reload(daemon, boss, auth=auth) == {"settings": ["tls"]}
+        assert closed(boss)[0] == 1008  # who came in clear text
+    assert open_status(daemon, [bearer("boss")]) == 400
+    with TlsRawClient(address_of(daemon), context, [bearer("boss")]) as secure:
+        first = secure.sock.getpeercert()
+        wrong = {**tls("server"), "key": certificates.path("second.key")}
+        assert "the key is another certificate's" in reload(daemon, secure, auth=auth, tls=wrong)["message"]
+        assert reload(daemon, secure, auth=auth, tls=tls("second")) == {"settings": ["tls"]}
+        with TlsRawClient(address_of(daemon), context, [bearer("boss")]) as another:
+            assert another.sock.getpeercert() != first
+        assert goes_on(secure)  # a renewal is no reason to go
+        demanding = {**tls("second"), "client_ca": certificates.path("ca.crt")}
+        assert reload(daemon, secure, auth=auth, tls=demanding) == {"settings": ["tls"]}
+        assert closed(secure)[0] == 1008
+    context.load_cert_chain(certificates.path("nobody.crt"), certificates.path("nobody.key"))
+    with TlsRawClient(address_of(daemon), context, [bearer("boss")]) as certified:
+        assert reload(daemon, certified, auth=auth) == {"settings": ["tls"]}
+        assert closed(certified)[0] == 1008
     assert open_status(daemon, [bearer("boss")]) == 101
+
+
+def test_who_was_accepted_before_tls_was_turned_on_is_not_let_in_in_clear_text(
+    daemon: Daemon, certificates: Certificates
+) -> None:
+    upgrade = upgrade_request(headers=[bearer("boss")])
+    tls = {"cert": certificates.path("server.crt"), "key": certificates.path("server.key")}
+    with connect(daemon, "boss") as boss, RawSocket(address_of(daemon)) as early:
+        early.send_raw(upgrade[:20])
+        reload(daemon, boss, auth={"tokens": START}, tls=tls)
+        early.send_raw(upgrade[20:])
+        assert early.read_reply().status == 403
+    context = ssl.create_default_context(cafile=certificates.path("ca.crt"))
+    with TlsRawClient(address_of(daemon), context, [bearer("boss")]) as secure:
+        assert reload(daemon, secure, auth={"tokens": START}) == {"settings": ["tls"]}
+
+
+def test_a_sign_in_that_has_ended_does_not_come_back_with_its_token(daemon: Daemon) -> None:
+    cookie = sign_in(daemon, "a")
+    with connect(daemon, "boss") as boss:
+        reload(daemon, boss, auth={"tokens": [BOSS]})
+        reload(daemon, boss, auth={"tokens": START})
+        assert open_status(daemon, [cookie]) == 401
+        assert open_status(daemon, [bearer("a")]) == 101
+
+
+@pytest.mark.parametrize("kind", ["token_file", "config"])
+def test_a_pipe_in_place_of_a_file_does_not_end_all_reloads(
+    daemon: Daemon, tmp_path: Path, kind: str
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with connect(daemon, "boss") as boss:
+        if kind == "token_file":
+            answer = reload(daemon, boss, auth={"tokens": [BOSS, entry("a", token_file=str(pipe))]})
+        else:
+            (daemon.directory / "config.yaml").unlink()
+            os.mkfifo(daemon.directory / "config.yaml")
+            answer = request(boss, "reload")
+            (daemon.directory / "config.yaml").unlink()
+        assert "no regular file" in answer["message"]
+        assert reload(daemon, boss, auth={"tokens": [BOSS]}) == {"settings": ["auth"]}
+
+
+def test_a_dry_run_leaves_the_environment_of_tasks_alone() -> None:
+    tokens = {"tokens": [{"name": "boss", "role": "admin", "token_env": "BOSS"}]}
+    more = {"tokens": [*tokens["tokens"], {"name": "x", "role": "viewer", "token_env": "NEEDED"}]}
+    actions = {"show": shell('echo "$NEEDED"')}
+    variables = {"BOSS": token_of("boss"), "NEEDED": "by-all-tasks-of-this"}
+    with (
+        Daemon(actions=actions, auth=tokens, environment=variables) as daemon,
+        connect(daemon, "boss") as boss,
+    ):
+
+        def shown() -> str:
+            boss.send_json(type="start", id="s", action="show")
+            while (message := boss.receive_json())["type"] != "output":
+                pass
+            return str(message["data"])
+
+        write(daemon, auth=more, actions=actions)
+        assert request(boss, "reload", dry_run=True)["settings"] == ["auth"]
+        assert shown() == "by-all-tasks-of-this"
+        assert request(boss, "reload")["settings"] == ["auth"]
+        assert shown() == ""
 
 
 def test_a_token_from_a_variable_outlives_reloads() -> None:

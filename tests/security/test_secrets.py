@@ -175,13 +175,15 @@ def test_check_warns_and_reads_tokens(tmp_path: Path) -> None:
         ("auth:\n  unix:\n    no-such-user: viewer\n", "config.yaml:3: auth.unix.no-such-user: no such user"),
         (
             "auth: {tokens: [{name: a, role: viewer, token_file: /no/token}], unix: {nobody-at-all: admin}}\n"
-            "tls: {cert: /dev/null, key: /not/there}\n",
+            "tls: {cert: /etc/passwd, key: /not/there}\n",
             "config.yaml:1: auth.tokens.0.token_file: /no/token cannot be read: No such file or directory\n"
             "config.yaml:1: auth.unix.nobody-at-all: no such user\n"
             "config.yaml:2: tls.key: /not/there cannot be used: No such file or directory",
         ),
         ("tls: {cert: /not/there}\n", "config.yaml:1: tls.cert: /not/there cannot be used: No such file"),
-        ("tls: {cert: /dev/null}\n", "config.yaml:1: tls.cert: /dev/null cannot be used: "),
+        ("tls: {cert: /dev/null}\n", "tls.cert: /dev/null cannot be used: it is no regular file"),
+        ("tls: {cert: /etc/passwd}\n", "config.yaml:1: tls.cert: /etc/passwd cannot be used: "),
+        ("auth: {tokens: [{name: a, role: viewer, token: !Zx8dK2mQp9 }]}\n", "token: a YAML tag (!...)"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, text: str, said: str) -> None:
@@ -189,3 +191,4 @@ def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path, text: str, s
     with pytest.raises(ConfigError) as caught:
         load_access(load_config(tmp_path / "config.yaml", {}), {})
     assert said in str(caught.value).replace(f"{tmp_path}/", "")
+    assert "Zx8dK2mQp9" not in str(caught.value)
