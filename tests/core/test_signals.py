@@ -131,7 +131,8 @@ run("QUIT", "USR2", "TERM", before=ask)
 say(signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN)
 """
     said, logged = outcome(script)
-    assert (int(said[0], 16), said[1:], logged) == (1 << signal.SIGTTOU - 1, ["end", "True"], "")
+    ignored = int(said[0], 16) & ((1 << 31) - 1)  # those above are the C library's own
+    assert (ignored, said[1:], logged) == (1 << signal.SIGTTOU - 1, ["end", "True"], "")
 
 
 def test_former_handlers_come_back_but_nothing_can_interrupt_the_last_moments() -> None:

@@ -22,9 +22,10 @@ ACTIONS = {
     "echo": shell("echo hi"),
     "sleep": shell("exec sleep 60", stop_grace="500ms"),
     "retried": shell("exit 1", retry={"restart_delay": "100ms", "error_threshold": 4}),
-    # An orphan of its own session that ends after its run, when it is told to: the server has to reap it.
+    # An orphan of its own session that ends after its run, when it is told to: the server has to reap it. The
+    # run lasts until it has that session, for what is in its group then ends with it.
     "orphan": shell(
-        "(setsid sh -c 'echo $$ >[[.fifo]]; read word <[[.fifo]]' >/dev/null 2>&1 &); echo hi",
+        "(setsid sh -c 'echo $$ >[[.fifo]]; read word <[[.fifo]].go' >/dev/null 2>&1 &); cat [[.fifo]]",
         config={"parameters": {"fifo": None}},
     ),
 }
@@ -118,13 +119,14 @@ def naps(daemon: FaultDaemon) -> int:
 def test_without_descriptors_an_orphan_that_dies_does_no_harm(
     server: FaultDaemon, client: WsClient, tmp_path: Path
 ) -> None:
-    fifo = tmp_path / "fifo"
+    fifo, go = tmp_path / "fifo", tmp_path / "fifo.go"
     os.mkfifo(fifo)
-    client.run("orphan", params={"fifo": str(fifo)})
-    pid = fifo.read_text().strip()
+    os.mkfifo(go)
+    _, [output], _ = client.run("orphan", params={"fifo": str(fifo)})
+    pid = output["data"]
     with limited(server, resource.RLIMIT_NOFILE, 3):
         before = naps(server)
-        fifo.write_text("die\n")
+        go.write_text("die\n")
         assert gone(pid)
         # The server was told, and could not look at it.
         wait_until(lambda: naps(server) > before, what="the server's waking up")

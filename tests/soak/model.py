@@ -46,7 +46,7 @@ _LEGAL = {
     "output": {"running"},
     "exited": {"running"},
     "restarting": {"to restart", "queued", "waiting"},
-    "errored": {"over", "queued", "waiting"},
+    "errored": {"over", "queued", "waiting", "errored"},  # the last: after a reset that could not start it
 }
 
 
