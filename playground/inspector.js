@@ -4,7 +4,7 @@ import { fill, h, icon, iconButton, setText } from "./dom.js";
 import { moment, policyText } from "./format.js";
 import { plain } from "./ansi.js";
 import { STATES, exitText } from "./states.js";
-import { taskButtons } from "./taskactions.js";
+import { possible, taskButtons } from "./taskactions.js";
 
 const LAST = 8; // lines shown
 const LONGEST = 400; // characters of each
@@ -13,11 +13,25 @@ export class Inspector {
   constructor(app) {
     this.#app = app;
     this.#lines = h("pre.last-lines", { tabindex: "0", "aria-label": "The last lines" });
-    this.element = h("aside.inspector", { "aria-label": "The selected task", hidden: true });
+    this.element = h(
+      "aside.inspector",
+      { "aria-label": "The selected task", hidden: true },
+      this.#title,
+      this.#state,
+      this.#error,
+      this.#acts,
+      this.#lines,
+      this.#facts,
+    );
     app.link.on("output", (chunk) => this.#take(chunk));
   }
 
   #app;
+  #title = h("h3");
+  #state = h("p.row");
+  #error = h("p.banner");
+  #acts = h("p.row");
+  #facts = h("dl");
   #lines;
   #key = "";
   #taskId = ""; // whose lines are shown
@@ -54,33 +68,32 @@ export class Inspector {
       ["Exited", task.last_exited_at ? moment(task.last_exited_at) : ""],
     ].filter(([, value]) => value !== undefined && value !== "");
     const toggle = () => this.#app.panes.toggle(task.task_id);
-    const focused = this.element.contains(document.activeElement) ? document.activeElement.className : "";
+    setText(this.#title, task.task_id);
+    fill(this.#state, h(`span.state.s-${status}`, null, icon(STATES[status].icon), STATES[status].label));
+    this.#error.hidden = !task.error_message;
+    fill(this.#error, icon("bad"), h("span", null, task.error_message ?? ""));
     fill(
-      this.element,
-      h("h3", null, task.task_id),
-      h("p.row", null, h(`span.state.s-${status}`, null, icon(STATES[status].icon), STATES[status].label)),
-      task.error_message ? h("p.banner", null, icon("bad"), h("span", null, task.error_message)) : null,
-      h(
-        "p.row",
-        null,
-        iconButton("output", open ? "Close the output" : "Show the output", toggle, {
-          key: "Enter",
-          text: open ? "Close output" : "Output",
-          kind: "primary",
-        }),
-        taskButtons(this.#app, task),
-      ),
-      this.#lines,
-      h(
-        "dl",
-        null,
-        facts.map(([name, value, kind]) => [
-          h(kind === "param" ? "dt.param" : "dt", null, name),
-          h("dd", null, String(value)),
-        ]),
-      ),
+      this.#facts,
+      facts.map(([name, value, kind]) => [
+        h(kind === "param" ? "dt.param" : "dt", null, name),
+        h("dd", null, String(value)),
+      ]),
     );
-    if (focused) this.element.querySelector(`.${focused.split(" ").join(".")}`)?.focus();
+    // Only when they are others: a click is lost when its button goes between press and release.
+    const acts = JSON.stringify([task.task_id, open, possible(this.#app, task)]);
+    if (this.#acts.shown === acts) return;
+    this.#acts.shown = acts;
+    const focused = this.#acts.contains(document.activeElement) ? document.activeElement.className : "";
+    fill(
+      this.#acts,
+      iconButton("output", open ? "Close the output" : "Show the output", toggle, {
+        key: "Enter",
+        text: open ? "Close output" : "Output",
+        kind: "primary",
+      }),
+      taskButtons(this.#app, task),
+    );
+    if (focused) this.#acts.querySelector(`.${focused.split(" ").join(".")}`)?.focus();
   }
 
   // replay has no end mark, but the answer to a later request is one.

@@ -100,6 +100,21 @@ def test_a_button_that_is_pressed_stays_while_the_table_is_drawn_again(page: Pag
     expect(page.get_by_role("dialog")).to_contain_text("held and every process it started")
 
 
+def test_a_button_beside_the_table_stays_while_its_task_changes(page: Page, client: WsClient) -> None:
+    client.run("json", task_id="changing")
+    settle(page, client)
+    page.get_by_role("gridcell", name="changing", exact=True).click()
+    facts = page.get_by_label("The selected task")
+    before = facts.locator("dd").all_inner_texts()
+    facts.get_by_role("button", name="Output").hover()
+    page.mouse.down()
+    client.run("json", task_id="changing", params={"other": "now"})
+    expect(facts).to_contain_text("other")
+    assert facts.locator("dd").all_inner_texts() != before
+    page.mouse.up()
+    expect(page.locator(".pane .line.out").first).to_be_visible()
+
+
 def test_everything_works_from_the_keyboard(page: Page, client: WsClient) -> None:
     client.request("start", action="tick", task_id="keys")
     settle(page, client)
