@@ -32,9 +32,9 @@ help:
 run: $(VENV)/.run
 	@exec $(PY) sticky_overseer.py --config config.yaml
 
-# Two at a time, since most tests wait for processes more than they compute; a file's tests share its servers.
+# Three at a time, since most tests wait for processes more than they compute; a file's tests share its servers.
 test: $(VENV)/.dev
-	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
 # One minute of everything at once; the seed is printed. make soak ARGS="--seconds 600 --seed 7"
 soak: $(VENV)/.dev
