@@ -24,13 +24,13 @@ from overseer.client.errors import ClientError, ConnectFailedError, ConnectionLo
 from overseer.client.follower import Follower
 from overseer.client.inbox import Item
 from overseer.client.transport import Transport, connect
+from overseer.polling import poll_timeout
 
 __all__ = ["Channel"]
 
 _MAX_MESSAGE = 1 << 30  # a list of everything is one message, and may be long
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds between attempts to connect again
 _GOODBYE_S = 0.5
-_LONGEST_POLL_S = 86400.0  # poll takes milliseconds as a C int
 _names = itertools.count(1)
 
 
@@ -171,7 +171,7 @@ class Channel(Desk):
                     continue
                 writing = self._sending or transport.write_to_read
                 poller.register(transport, select.POLLIN | (select.POLLOUT if writing else 0))
-                ready = dict(poller.poll(0 if transport.pending else min(wait, _LONGEST_POLL_S) * 1000))
+                ready = dict(poller.poll(0 if transport.pending else poll_timeout(wait)))
                 if self._wakeup in ready:
                     os.eventfd_read(self._wakeup)
                 if transport.pending or ready.get(transport.fileno(), 0) & ~select.POLLOUT:

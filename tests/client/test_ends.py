@@ -207,9 +207,9 @@ def test_a_reset_of_a_task_that_its_reader_has_not_kept_up_with(daemon: Daemon, 
         resetting.join(WAIT_S)
         assert resetting.error is None
         assert (task.state, task.exit) == ("running", None)
-        lines.close()
         events = task.events(WAIT_S)
         assert isinstance(next(events), Started)
+        lines.close()  # only now: a task that nobody reads any more is not held up
         seen = [event.data for event in (next(events) for _ in range(60_001)) if isinstance(event, Output)]
         assert seen == [*map(str, range(1, 60_001)), "last"]
         task.stop()
