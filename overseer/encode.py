@@ -46,6 +46,7 @@ class EncodedOutput:
         first_seq: int,
         ts: str,
         truncated: bool = False,
+        overwritten: bool = False,
     ) -> None:
         self._lines = lines
         self.first_seq = first_seq
@@ -54,7 +55,8 @@ class EncodedOutput:
             f'"stream":{encode_basestring(stream)},"data":'
         )
         self._middle = f',"ts":"{ts}","seq":'
-        self._tail = ',"truncated":true}' if truncated else "}"
+        flags = ',"truncated":true' if truncated else ""
+        self._tail = f'{flags},"overwritten":true}}' if overwritten else f"{flags}}}"
         # Two threads may build one of these at the same time; the results are equal, so either may stay.
         self._as_lines: bytes | None = None
         self._as_frames: bytes | None = None

@@ -8,6 +8,7 @@ is always read, and so is what the others write, for as long as it keeps coming:
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import select
 import sys
@@ -29,18 +30,27 @@ class PipeReader:
     """Reads one pipe to its end on the calling thread."""
 
     def __init__(
-        self, pipe: int, leader: int, splitter: LineSplitter, deliver: Callable[[list[Lines]], None]
+        self,
+        pipe: int,
+        leader: int,
+        splitter: LineSplitter,
+        deliver: Callable[[list[Lines]], None],
+        show: Callable[[bytes], float | None] | None = None,
     ) -> None:
         """
         Args:
             pipe: our end of it, non-blocking; not closed here.
             leader: a pidfd of the process it was made for; not closed here.
             deliver: gets the lines of each read that completes any; it may block.
+            show: gets the end of the line that has no LF yet, whenever that has changed (``b""``: there is
+                none); it may return after how many seconds it is to be called again, changed or not.
         """
         self._pipe = pipe
         self._leader = leader
         self._splitter = splitter
         self._deliver = deliver
+        self._show = show
+        self._showing = False  # show was given something last
 
     def run(self) -> None:
         """Returns when there is nothing more to read."""
@@ -55,20 +65,34 @@ class PipeReader:
         poll.register(self._pipe, select.POLLIN)
         poll.register(self._leader, select.POLLIN)
         timeout: int | None = None
+        again: float | None = None  # the seconds after which the unfinished line is to be shown once more
         while True:
-            if any(fd == self._leader for fd, _ in poll.poll(timeout)):
+            ready = poll.poll(timeout)
+            if any(fd == self._leader for fd, _ in ready):
                 return False
+            if not ready and timeout:
+                again = self._show_unfinished()
+                timeout = _milliseconds(again)
+                continue
             timeout = 0
             for _ in range(_READS_A_CHECK):
                 try:
                     data = os.read(self._pipe, _READ)
                 except BlockingIOError:
-                    timeout = None
+                    timeout = _milliseconds(again)
                     break
                 if not data:
                     return True
                 if groups := self._splitter.feed(data):
                     self._deliver(groups)
+                again = self._show_unfinished()
+
+    def _show_unfinished(self) -> float | None:
+        line = self._splitter.unfinished
+        if self._show is None or not (line or self._showing):
+            return None
+        self._showing = bool(line)
+        return self._show(line)
 
     def _drain(self) -> None:
         """The leader is dead."""
@@ -92,3 +116,8 @@ class PipeReader:
                 self._deliver(groups)
             if owed <= 0 and time.monotonic() >= end:
                 return
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    """For poll, never a moment too early."""
+    return None if seconds is None else math.ceil(seconds * 1000)

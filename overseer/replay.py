@@ -94,4 +94,5 @@ class Replay:
             output.first_seq,
             format_timestamp(output.ts),
             output.truncated,
+            output.overwritten,
         )

@@ -6,18 +6,19 @@ costs next to nothing for tasks that nobody watches.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from overseer.messages import Exited
 
 __all__ = ["Ring", "StoredOutput"]
 
-# What a ring holds: events, and characters of output (100 lines of 10 MiB would be a gigabyte).
+# What a ring holds: events, and bytes of memory (100 lines of 10 MiB would be a gigabyte).
 CAPACITY = 100
-CAPACITY_CHARS = 16 * 1024 * 1024
+CAPACITY_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class StoredOutput:
     stream: str
     lines: list[str]
     truncated: bool = False
+    overwritten: bool = False
 
     @property
     def last_seq(self) -> int:
@@ -42,7 +44,7 @@ class StoredOutput:
             return self
         if skip >= len(self.lines):
             return None
-        return StoredOutput(seq + 1, self.ts, self.pid, self.stream, self.lines[skip:], self.truncated)
+        return replace(self, first_seq=seq + 1, lines=self.lines[skip:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,16 @@ class Ring:
     def __init__(self) -> None:
         self._entries: deque[StoredOutput | _StoredExit] = deque()
         self._events = 0
-        self._chars = 0
+        self._bytes = 0
 
     def add_output(self, output: StoredOutput) -> None:
         """Keep the end of a batch; ``output.lines`` may be longer than the ring."""
         if len(output.lines) > CAPACITY:
-            tail = output.lines[-CAPACITY:]
             first = output.last_seq - CAPACITY + 1
-            output = StoredOutput(first, output.ts, output.pid, output.stream, tail, output.truncated)
+            output = replace(output, first_seq=first, lines=output.lines[-CAPACITY:])
         self._entries.append(output)
         self._events += len(output.lines)
-        self._chars += sum(map(len, output.lines))
+        self._bytes += _memory(output.lines)
         self._trim()
 
     def add_exit(self, event: Exited, after_seq: int) -> None:
@@ -114,9 +115,14 @@ class Ring:
         while len(self._entries) > 1:
             first = self._entries[0]
             events = 1 if isinstance(first, _StoredExit) else len(first.lines)
-            if self._events - events < CAPACITY and self._chars <= CAPACITY_CHARS:
+            if self._events - events < CAPACITY and self._bytes <= CAPACITY_BYTES:
                 return
             self._entries.popleft()
             self._events -= events
             if isinstance(first, StoredOutput):
-                self._chars -= sum(map(len, first.lines))
+                self._bytes -= _memory(first.lines)
+
+
+def _memory(lines: list[str]) -> int:
+    """What the texts occupy: one emoji makes a line take four bytes a character."""
+    return sum(map(sys.getsizeof, lines))

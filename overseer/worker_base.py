@@ -43,12 +43,14 @@ class OutputBatch:
         stream: "stdout" or "stderr".
         ts: when they came; aware, UTC.
         truncated: the one line in it was cut at the limit for lines.
+        overwritten: of the one line in it, which redrew itself, the beginning was dropped.
     """
 
     stream: str
     ts: datetime
     lines: list[str]
     truncated: bool = False
+    overwritten: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def decode(payloads: Sequence[bytes], on_bad: Callable[[str], None]) -> list[Ite
         try:
             if raw["type"] == "output":
                 line = raw["task_id"], raw["pid"], raw["stream"], raw["data"], raw["ts"], raw["seq"]
-                items.append((*line, raw.get("truncated", False)))
+                items.append((*line, raw.get("truncated", False), raw.get("overwritten", False)))
             elif (event := event_from(raw)) is not None:
                 items.append(event)
         except (KeyError, TypeError, AttributeError) as error:

@@ -20,7 +20,7 @@ from overseer.timestamps import now, parse_timestamp
 __all__ = ["Inbox", "Item", "Line", "to_output"]
 
 Line: TypeAlias = tuple[str, int, str, str, str, int, bool]
-"""An ``output`` message while it waits: task_id, pid, stream, data, ts, seq, truncated."""
+"""An ``output`` message while it waits: task_id, pid, stream, data, ts, seq, truncated, overwritten."""
 
 Item: TypeAlias = Line | Event
 
@@ -190,9 +190,9 @@ _last: tuple[str, datetime] = ("", now())
 def to_output(line: Line) -> Output:
     """The ``output`` message that a line was. Raises ValueError when its time is none."""
     global _last
-    task_id, pid, stream, data, ts, seq, truncated = line
+    task_id, pid, stream, data, ts, seq, truncated, overwritten = line
     text, moment = _last
     if text != ts:
         moment = parse_timestamp(ts)
         _last = ts, moment
-    return Output(task_id, pid, stream, data, moment, seq, truncated)
+    return Output(task_id, pid, stream, data, moment, seq, truncated, overwritten)

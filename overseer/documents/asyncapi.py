@@ -21,7 +21,7 @@ from overseer.messages import (
     kinds,
     to_plain,
 )
-from overseer.messages.declare import Declared, FieldSpec, MapOf, Object, Partial, description_of, fields_of
+from overseer.messages.declare import Declared, FieldSpec, MapOf, Object, PartOf, description_of, fields_of
 from overseer.messages.values import VALUES
 
 __all__ = ["build_asyncapi"]
@@ -274,7 +274,7 @@ def _(of: Object) -> _Json:
 
 
 @_schema.register
-def _(of: Partial) -> _Json:
+def _(of: PartOf) -> _Json:
     schema = _object(of.cls, sent=False)
     schema.pop("required", None)
     return schema

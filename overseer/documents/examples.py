@@ -14,6 +14,7 @@ from overseer.messages import (
     Event,
     Exited,
     Gap,
+    Partial,
     GlobalMetrics,
     List,
     ManifestReply,
@@ -138,5 +139,6 @@ EXAMPLES: tuple[Request | Event, ...] = (
     Reloaded("r15", True, ("deploy",), ("build",), settings=("task_pool",), restart_needed=("listen",)),
     Error("r14", "duplicate task: already running as build-main", _TASK),
     Gap(_TASK, 1042, 5310, _LATER),
+    Partial(_TASK, _PID, "stdout", "Password: ", _LATER),
 )
 """In the order of the declarations, requests first."""

@@ -12,6 +12,7 @@ from overseer.messages import (
     Event,
     Exited,
     Gap,
+    Partial,
     List,
     ManifestReply,
     ManifestRequest,
@@ -63,7 +64,7 @@ class Operation:
     notes: str = ""
 
 
-_RUN: _Events = (Started, Output, Exited, Restarting, Errored, Gap)
+_RUN: _Events = (Started, Output, Exited, Restarting, Errored, Gap, Partial)
 
 OPERATIONS = (
     Operation(

@@ -26,7 +26,7 @@ __all__ = [
     "FieldSpec",
     "MapOf",
     "Object",
-    "Partial",
+    "PartOf",
     "Wire",
     "description_of",
     "dump",
@@ -260,7 +260,7 @@ class Object(Kind):
         return {"$ref": f"#/types/{self.cls.__name__}"}
 
 
-class Partial(Object):
+class PartOf(Object):
     """Some fields of a declared class: attribute names to values, ready for :func:`dataclasses.replace`."""
 
     def read(self, value: Any, where: str, limits: MessageLimits) -> dict[str, Any]:

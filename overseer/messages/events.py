@@ -43,6 +43,7 @@ __all__ = [
     "ManifestReply",
     "MetricsReply",
     "Output",
+    "Partial",
     "PoolInfoReply",
     "PoolUpdated",
     "Purged",
@@ -93,6 +94,14 @@ class Output:
     seq: Annotated[int, Wire(COUNT, "Counts the task's lines, from 1, over all its runs")]
     truncated: Annotated[
         bool, Wire(BOOLEAN, "Whether the line was too long and its end is missing", omit=True)
+    ] = False
+    overwritten: Annotated[
+        bool,
+        Wire(
+            BOOLEAN,
+            "Whether the line was long and redrew itself (with CR), and its beginning is missing",
+            omit=True,
+        ),
     ] = False
 
 
@@ -331,6 +340,21 @@ class Gap:
     ts: Annotated[datetime, Wire(TIMESTAMP, "When it was sent")]
 
 
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What stands in a line that has no end yet, as a terminal would show it; to those who asked for partial.
+    The next partial or output of this stream takes its place. It is not stored, and has no seq.
+    """
+
+    type: ClassVar[str] = "partial"
+    delivery: ClassVar[Delivery] = Delivery.SUBSCRIBERS
+    task_id: Annotated[str, Wire(TASK_ID, _TASK)]
+    pid: Annotated[int, Wire(COUNT, "The process of its run")]
+    stream: Annotated[str, Wire(STREAM, "Where it was written")]
+    data: Annotated[str, Wire(TEXT, "The line so far, at most its last 4096 bytes; colours as it has them")]
+    ts: Annotated[datetime, Wire(TIMESTAMP, "When it was sent")]
+
+
 Event: TypeAlias = (
     Started
     | Output
@@ -351,6 +375,7 @@ Event: TypeAlias = (
     | Reloaded
     | Error
     | Gap
+    | Partial
 )
 
 EVENTS: Mapping[str, type[Event]] = {
@@ -375,6 +400,7 @@ EVENTS: Mapping[str, type[Event]] = {
         Reloaded,
         Error,
         Gap,
+        Partial,
     )
 }
 """Every message by its ``type``, in the order the documents list them."""

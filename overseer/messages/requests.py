@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, TypeAlias
 
-from overseer.messages.declare import Object, Partial, Wire
+from overseer.messages.declare import Object, PartOf, Wire
 from overseer.messages.kinds import BOOLEAN, REQUEST_ID, TASK_ID, TEXT_MAP, TIMESTAMP, Choice, Name
 from overseer.messages.values import COUNT, ExcessConfig, RetryPolicy
 
@@ -33,6 +33,7 @@ __all__ = [
 _ACTION = Name()
 _ON_LAG = Choice("block", "drop")
 _ID = "Repeated in the answer; any text that tells this request from your others"
+_PARTIAL = "Whether you are also sent lines that have no end yet (partial)"
 _LAG = "When you read too slowly: block: the task waits for you; drop: you are told of a gap"
 
 
@@ -64,6 +65,7 @@ class Start:
         Wire(BOOLEAN, "In a full queue, take the place of the oldest task that is not forced", omit=True),
     ] = False
     on_lag: Annotated[str, Wire(_ON_LAG, _LAG, omit=True)] = ""
+    partial: Annotated[bool | None, Wire(BOOLEAN, _PARTIAL, omit=True)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Subscribe:
         Wire(COUNT, "First send the stored events after the output with this seq; 0: all of them", omit=True),
     ] = None
     on_lag: Annotated[str, Wire(_ON_LAG, _LAG, omit=True)] = ""
+    partial: Annotated[bool | None, Wire(BOOLEAN, _PARTIAL, omit=True)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ class SetPool:
     excess: Annotated[
         Mapping[str, Any] | None,
         Wire(
-            Partial(ExcessConfig),
+            PartOf(ExcessConfig),
             "What becomes of those that run above a lowered limit; any of its fields",
             omit=True,
             hint="json-editor",
