@@ -57,16 +57,20 @@ class Stream:
         self.subscribers: dict[Client, Subscription] = {}
         self.ring = Ring()
         self.last_seq = 0
+        self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
 
-    def publish_output(self, batch: OutputBatch, pid: int) -> None:
+    def publish_output(self, batch: OutputBatch, pid: int, run: int = 0) -> bool:
         """Number, keep and send a batch; waits (without the lock) while a lossless subscriber has no room.
+
+        Returns:
+            Whether it was taken; what comes when its run is over is not.
 
         Raises:
             TypeError, ValueError: it is not such as drivers may make; nothing has changed.
         """
         lines = batch.lines
         if not lines:
-            return
+            return True
         # A driver's mistakes show here, before anything is numbered or kept.
         if batch.stream not in ("stdout", "stderr"):
             raise ValueError(f"no such stream: {batch.stream!r}")
@@ -74,6 +78,8 @@ class Stream:
         ts = format_timestamp(batch.ts)
         while True:
             with self._lock:
+                if run != self.run:
+                    return False
                 subscribers = list(self.subscribers.values())
                 full = self._first_full_locked(subscribers, size)
                 if full is None:
@@ -94,6 +100,7 @@ class Stream:
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
         for subscription in subscribers:
             subscription.client.outbox.flush()
+        return True
 
     def publish_locked(self, mail: Mail, event: Event, *, besides: Client | None = None) -> None:
         """Send a lifecycle event to every subscriber, ``besides`` one; an ``exited`` is kept.

@@ -8,7 +8,7 @@ from overseer.clients import Client, Mail
 from overseer.messages import Subscribed, Unsubscribed
 from overseer.replay import Replay
 from overseer.state import State
-from overseer.task import Phase, Task
+from overseer.task import Phase, Requester, Task
 
 __all__ = ["Subscriptions"]
 
@@ -28,8 +28,9 @@ class Subscriptions:
     ) -> None:
         """See :meth:`overseer.hub.Hub.subscribe`."""
         replay: Replay | None = None
+        requester = Requester(client, request_id)
         while True:
-            with Mail() as mail, self._state.lock:
+            with Mail() as mail, self._state.lock, requester.refusals(mail):
                 task = self._state.table.get(task_id)
                 if task is None or not client.principal.sees(task.action):
                     self._state.table.subscribe_unknown(task_id, client, on_lag)
@@ -78,11 +79,14 @@ class Subscriptions:
             self._state.table.unsubscribe(task_id, client)
         client.task_ids.clear()
 
-    def replay(self, client: Client, task_id: str, since: datetime | None, since_seq: int | None) -> None:
+    def replay(
+        self, client: Client, request_id: str, task_id: str, since: datetime | None, since_seq: int | None
+    ) -> None:
         """See :meth:`overseer.hub.Hub.replay`."""
         replay: Replay | None = None
+        requester = Requester(client, request_id)
         while True:
-            with self._state.lock:
+            with Mail() as mail, self._state.lock, requester.refusals(mail):
                 task = self._state.table.find(task_id, client.principal)
             replay = _replay_of(task, replay, client, since, since_seq)
             with Mail() as mail, task.lock:

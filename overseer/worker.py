@@ -43,7 +43,7 @@ from overseer.processes import (
 )
 from overseer.reader import PipeReader
 from overseer.timestamps import now
-from overseer.worker_base import OutputBatch, RunContext, Worker, WorkerCallbacks, current_run, run_context
+from overseer.worker_base import OutputBatch, RunContext, Worker, WorkerCallbacks, run_context
 
 __all__ = [
     "OSWorker",
@@ -92,7 +92,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     Raises:
         SpawnError: it cannot be started, with one sentence that says why.
     """
-    run = current_run(config.task_id)
+    run = callbacks.run or RunContext(config.task_id)
     policy = config.stop if config.stop is not None else run.stop
     streams = [
         stream
@@ -118,6 +118,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     guardian.spawned(entry)
     worker = OSWorker(config.task_id, child, entry, run.max_line, callbacks)
     worker.begin()
+    worker._begun()
     return worker
 
 

@@ -7,7 +7,14 @@ the declarations; nothing about a message is written down a second time.
 
 from __future__ import annotations
 
-from overseer.messages.codec import encode, encode_tasks, event_from, parse_request
+from overseer.messages.codec import (
+    encode,
+    encode_pool,
+    encode_tasks,
+    event_from,
+    parse_request,
+    queue_row,
+)
 from overseer.messages.declare import Delivery, dump, to_plain, utf8
 from overseer.messages.events import (
     DEQUEUE_REASONS,
@@ -131,9 +138,11 @@ __all__ = [
     "Unsubscribed",
     "dump",
     "encode",
+    "encode_pool",
     "encode_tasks",
     "event_from",
     "parse_request",
+    "queue_row",
     "to_plain",
     "utf8",
 ]
