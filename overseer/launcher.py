@@ -70,14 +70,16 @@ class Launcher:
 
     def __init__(self, timers: Timers) -> None:
         self._timers = timers
-        # Guards the rest; notified when a driver needs a thread, when a lane moves and at the end.
-        self._changed = threading.Condition(lock(Rank.LEAF, "launcher"))
+        self._lock = lock(Rank.LEAF, "launcher")  # guards the rest
+        self._work = threading.Condition(self._lock)  # notified when a driver needs a thread, and at the end
+        self._room = threading.Condition(self._lock)  # notified when a long lane is less so, and at the end
         self._drivers: dict[str, _Driver] = {}
         self._wanted: deque[_Driver] = deque()  # each gets one of the threads that have nothing to do
         self._free = 0  # threads that have nothing to do, and are not in demand yet
         self._threads = 0
         self._numbers = itertools.count(1)
         self._looking = False  # a timer will look for lanes that do not move
+        self._out_of_threads = False  # when one was wanted last
         self._closed = False
 
     def __repr__(self) -> str:
@@ -89,7 +91,7 @@ class Launcher:
         Raises:
             RuntimeError: the system allows no more threads.
         """
-        with self._changed:
+        with self._lock:
             if not self._threads:
                 idle = _Driver()
                 idle.threads = 1
@@ -102,12 +104,16 @@ class Launcher:
         Where there is neither a thread nor one to be had, it is called here.
         """
         assert_none_held("a launch")
-        with self._changed:
+        with self._lock:
             served = self._drivers.setdefault(driver, _Driver())
-            served.lane(asker).waiting.append(call)
+            lane = served.lane(asker)
+            lane.waiting.append(call)
             self._serve_locked(served)
             alone = not self._threads
-            look, self._looking = not self._looking, True
+            # One that may begin at once has a thread by now, where there was one to be had.
+            held_up = len(lane.waiting) > lane.allowed - lane.going or self._out_of_threads
+            look = held_up and not alone and not self._looking
+            self._looking = self._looking or look
         if look:
             self._timers.schedule(_STUCK_S, self._look)
         if alone:
@@ -116,16 +122,17 @@ class Launcher:
     def wait_for_room(self, driver: str, asker: Hashable) -> None:
         """Wait, though not for long, while very much of what ``asker`` wants of the driver has not begun."""
         assert_none_held("waiting for launches")
-        with self._changed:
+        with self._lock:
             lane = self._drivers[driver].lanes.get(asker)
             if lane is not None:
-                self._changed.wait_for(lambda: self._closed or len(lane.waiting) <= _AHEAD, _PATIENCE_S)
+                self._room.wait_for(lambda: self._closed or len(lane.waiting) <= _AHEAD, _PATIENCE_S)
 
     def close(self) -> None:
         """Let the threads end once what was submitted is done; waits for none, which may hang in a driver."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._work.notify_all()
+            self._room.notify_all()
 
     def _serve_locked(self, driver: _Driver) -> None:
         """Give the driver as many threads as it can use by now and may have."""
@@ -136,7 +143,7 @@ class Launcher:
             if self._free:
                 self._free -= 1
                 self._wanted.append(driver)
-                self._changed.notify_all()
+                self._work.notify()
             elif not self._add_thread_locked(driver):
                 driver.threads -= 1
                 return
@@ -148,7 +155,9 @@ class Launcher:
             # A daemon: shutdown waits for tasks, not for threads, and a driver may block in start() for ever.
             threading.Thread(target=self._run, args=(driver,), name=name, daemon=True).start()
         except RuntimeError:
+            self._out_of_threads = True
             return False
+        self._out_of_threads = False
         self._threads += 1
         return True
 
@@ -161,7 +170,7 @@ class Launcher:
         """Launch until no lane of the driver has anything that may begin."""
         lane: _Lane | None = None
         while True:
-            with self._changed:
+            with self._lock:
                 if lane is not None:
                     lane.going -= 1
                     if not lane.going and not lane.waiting:
@@ -173,7 +182,7 @@ class Launcher:
                 lane.going += 1
                 lane.moved = True
                 if len(lane.waiting) == _AHEAD:
-                    self._changed.notify_all()
+                    self._room.notify_all()
             try:
                 call()
             except BaseException:
@@ -181,14 +190,14 @@ class Launcher:
 
     def _next_driver(self, served: _Driver) -> _Driver | None:
         """What the thread does next, when it has served a driver; None: it ends."""
-        with self._changed:
+        with self._lock:
             served.threads -= 1
             self._free += 1
             self._serve_locked(served)  # what came since it looked last
             while not self._wanted:
                 # The last one stays: there may be no thread to be had when one is needed.
                 linger = _LINGER_S if self._threads > 1 else None
-                in_vain = not self._closed and not self._changed.wait(linger)
+                in_vain = not self._closed and not self._work.wait(linger)
                 if not self._wanted and (self._closed or (in_vain and self._threads > 1)):
                     self._free -= 1
                     self._threads -= 1
@@ -197,7 +206,7 @@ class Launcher:
 
     def _look(self) -> None:
         """Widen the lanes that have begun nothing since the last look; look again while anything waits."""
-        with self._changed:
+        with self._lock:
             held_up = False
             for driver in self._drivers.values():
                 for lane in driver.lanes.values():

@@ -232,9 +232,7 @@ class Runs:
             _log.exception("task %s: the driver failed to wait for its worker", task.id)
         self._forget_stray(worker)
 
-    def _started(
-        self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime
-    ) -> list[float | None]:
+    def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime) -> list[float | None]:
         """Record and announce a run; returns with which graces it is to be stopped at once, mostly none."""
         with Mail() as mail, self._state.lock, task.lock:
             requester = task.requester
