@@ -182,7 +182,7 @@ class Runs:
         """Whether the run need not be started, since the server ends or the task was stopped in time."""
         with Mail() as mail, self._state.lock:
             asked_for = why in (Launch.FIRST, Launch.RESET)  # whoever asked for it is told ``started``
-            if not self.closing and (asked_for or task.ending is Ending.NONE):
+            if not self.closing and (asked_for or task.ending is not Ending.STOP):
                 return False
             if asked_for:
                 admitted = self._refuse_locked(mail, task, why, _CLOSING)

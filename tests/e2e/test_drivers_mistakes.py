@@ -1,4 +1,4 @@
-"""Drivers that say what cannot be so, or too late: nobody but their task bears it; with a hub of their own."""
+"""Drivers that say what cannot be so, or too late: nobody but their task bears it; a hub of the tests."""
 
 from __future__ import annotations
 
