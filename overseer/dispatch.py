@@ -18,12 +18,9 @@ from overseer.messages import (
     ManifestReply,
     ManifestRequest,
     MessageLimits,
-    MetricsReply,
     MetricsRequest,
-    PoolInfoReply,
     PoolInfoRequest,
     Purge,
-    Purged,
     Reload,
     Reloaded,
     Replay,
@@ -34,10 +31,8 @@ from overseer.messages import (
     Stop,
     Subscribe,
     Unsubscribe,
-    encode_tasks,
     parse_request,
 )
-from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.net.session import Peer
 from overseer.reload import Reloader
@@ -109,13 +104,14 @@ class Session:
                 raise RequestError(f"too many requests: {limit}")
             self._serve(request)
         except RequestError as error:
-            self._reply(
-                Error(
-                    id=error.id or request_id,
-                    message=error.message,
-                    existing_task_id=error.existing_task_id,
+            if not error.answered:
+                self._reply(
+                    Error(
+                        id=error.id or request_id,
+                        message=error.message,
+                        existing_task_id=error.existing_task_id,
+                    )
                 )
-            )
         except Exception:
             _log.exception("a request failed")
             self._reply(Error(id=request_id, message="internal error; the server's log says more"))
@@ -151,6 +147,7 @@ class Session:
     def _handle(self, request: Request) -> str:
         """Do what is asked; returns the id of a task that was started."""
         hub, client, principal = self._hub, self._client, self._principal
+        requester = Requester(client, request.id)
         match request:
             case Start():
                 return hub.start(
@@ -160,41 +157,43 @@ class Session:
                     retry_policy=request.retry_policy,
                     force=request.force,
                     on_lag=request.on_lag,
-                    requester=Requester(client, request.id),
+                    partial=request.partial,
+                    requester=requester,
                 )
             case Stop():
-                hub.stop(request.task_id, principal)
+                hub.stop(request.task_id, requester)
             case Reset():
-                hub.reset(request.task_id, Requester(client, request.id))
+                hub.reset(request.task_id, requester)
             case List():
-                tasks = encode_tasks(request.id, hub.encoded_tasks(request.since, principal))
-                with Mail() as mail:
-                    mail.send_encoded(client, Encoded([tasks]))
+                hub.tell_tasks(client, request.id, request.since)
             case Replay():
-                hub.replay(client, request.task_id, request.since, request.since_seq)
+                hub.replay(client, request.id, request.task_id, request.since, request.since_seq)
             case Subscribe():
                 on_lag = self._on_lag or request.on_lag
-                hub.subscribe(client, request.id, request.task_id, request.since_seq, on_lag)
+                hub.subscribe(
+                    client, request.id, request.task_id, request.since_seq, on_lag, request.partial
+                )
             case Unsubscribe():
                 hub.unsubscribe(client, request.id, request.task_id)
             case Describe():
-                actions = tuple(hub.actions(request.action, principal))
-                self._reply(Actions(id=request.id, actions=actions))
-            case PoolInfoRequest():
-                pool = hub.pool_info(request.action, principal)
-                self._reply(PoolInfoReply(id=request.id, action=request.action, pool=pool))
-            case SetPool():
-                pool = hub.set_pool(
-                    request.action, request.limit, request.queue_size, request.excess, principal
+                action = request.action
+                hub.tell_of_definitions(
+                    requester,
+                    lambda: Actions(id=requester.request_id, actions=tuple(hub.actions(action, principal))),
                 )
-                self._reply(PoolInfoReply(id=request.id, action=request.action, pool=pool))
+            case PoolInfoRequest():
+                hub.pool_info(request.action, requester)
+            case SetPool():
+                hub.set_pool(request.action, request.limit, request.queue_size, request.excess, requester)
             case Purge():
-                count = hub.purge(request.action, principal)
-                self._reply(Purged(id=request.id, action=request.action, count=count))
+                hub.purge(request.action, requester)
             case MetricsRequest():
-                self._reply(self._metrics(request))
+                hub.tell_metrics(requester, request.action, request.task_id)
             case ManifestRequest():
-                self._reply(ManifestReply(id=request.id, manifest=self._manifest(principal)))
+                hub.tell_of_definitions(
+                    requester,
+                    lambda: ManifestReply(id=requester.request_id, manifest=self._manifest(principal)),
+                )
             case Reload():
                 self._reloader.reload(
                     lambda changes: self._reply(
@@ -203,11 +202,3 @@ class Session:
                     dry_run=request.dry_run,
                 )
         return ""
-
-    def _metrics(self, request: MetricsRequest) -> MetricsReply:
-        if request.action:
-            action = self._hub.action_metrics(request.action, self._principal)
-            return MetricsReply(id=request.id, action=action)
-        if request.task_id:
-            return MetricsReply(id=request.id, task=self._hub.task_metrics(request.task_id, self._principal))
-        return MetricsReply(id=request.id, global_=self._hub.metrics(self._principal))

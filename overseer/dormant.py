@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from overseer.clients import Client, Mail
@@ -76,11 +77,8 @@ class Dormant:
     def watch_queues_locked(self) -> None:
         """See to it that queued items are expired when they grow too old."""
         at = self._state.pool.next_expiry()
-        if at is None or (self._expiry is not None and self._expiry.pending and self._expiry.when <= at):
-            return
-        if self._expiry is not None:
-            self._expiry.cancel()
-        self._expiry = self._state.timers.schedule_at(at, self._expire)
+        if at is not None:
+            self._expiry = self._sooner(self._expiry, at, self._expire)
 
     def finish_locked(self, task: Task) -> None:
         """The task is over: its id is free, and it is remembered for a while."""
@@ -91,8 +89,16 @@ class Dormant:
     def prune_locked(self) -> None:
         """Forget what is to be forgotten, now and again when the next finished task grows too old."""
         wait = self._state.table.prune()
-        if wait is not None and (self._pruning is None or not self._pruning.pending):
-            self._pruning = self._state.timers.schedule(wait, self._prune)
+        if wait is not None:
+            self._pruning = self._sooner(self._pruning, time.monotonic() + wait, self._prune)
+
+    def _sooner(self, timer: Timer | None, at: float, callback: Callable[[], None]) -> Timer:
+        """The timer, if it comes no later than ``at``, else another one in its place."""
+        if timer is not None and timer.pending and timer.when <= at:
+            return timer
+        if timer is not None:
+            timer.cancel()
+        return self._state.timers.schedule_at(at, callback)
 
     def _expire(self) -> None:
         with Mail() as mail, self._state.lock:

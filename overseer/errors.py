@@ -102,11 +102,13 @@ class TemplateError(OverseerError):
 class RequestError(OverseerError):
     """A client's request that is answered with an ``error`` message.
 
-    ``id`` is the request's id as far as it could be read, else ``""``.
+    ``id`` is the request's id as far as it could be read, else ``""``; ``answered``: whether its sender has
+    been told.
     """
 
     def __init__(self, message: str, *, id: str = "", existing_task_id: str = "") -> None:
         super().__init__(message)
+        self.answered = False
         self.message = message
         self.id = id
         self.existing_task_id = existing_task_id

@@ -10,13 +10,11 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TypeVar
 
 from overseer.actions import ActionHandler, describe_action
-from overseer.clients import Client, Clients
+from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
 from overseer.definitions import Current, Definitions
 from overseer.dormant import Dormant
@@ -26,15 +24,17 @@ from overseer.figures import ClientFigures, Figures
 from overseer.locks import Rank, lock
 from overseer.messages import (
     ActionInfo,
-    ActionMetrics,
-    GlobalMetrics,
+    Event,
+    MetricsReply,
     PoolInfo,
     RetryPolicy,
     TaskInfo,
-    TaskMetrics,
+    encode,
+    encode_tasks,
 )
 from overseer.messages.kinds import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.metrics import Metrics
+from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.pool import PoolManager
 from overseer.runs import Runs
@@ -49,7 +49,9 @@ from overseer.timers import Timers
 
 __all__ = ["Hub"]
 
-_Shown = TypeVar("_Shown")
+# How many tasks of a list may be encoded with the hub's lock held, and how often it is tried without.
+_LITTLE = 32
+_ROUNDS = 8
 
 
 class Hub:
@@ -109,26 +111,34 @@ class Hub:
             self._subscriptions.drop_locked(client)
 
     def subscribe(
-        self, client: Client, request_id: str, task_id: str, since_seq: int | None, on_lag: str
+        self,
+        client: Client,
+        request_id: str,
+        task_id: str,
+        since_seq: int | None,
+        on_lag: str,
+        partial: bool | None = None,
     ) -> None:
         """Send ``subscribed``, then what is stored after ``since_seq`` if given, then everything live.
 
         Raises:
             RequestError: too many subscriptions to unknown tasks.
         """
-        self._subscriptions.subscribe(client, request_id, task_id, since_seq, on_lag)
+        self._subscriptions.subscribe(client, request_id, task_id, since_seq, on_lag, partial)
 
     def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
         """Nothing of the task follows ``unsubscribed``."""
         self._subscriptions.unsubscribe(client, request_id, task_id)
 
-    def replay(self, client: Client, task_id: str, since: datetime | None, since_seq: int | None) -> None:
+    def replay(
+        self, client: Client, request_id: str, task_id: str, since: datetime | None, since_seq: int | None
+    ) -> None:
         """Send the task's stored events to this client.
 
         Raises:
             RequestError: there is no such task.
         """
-        self._subscriptions.replay(client, task_id, since, since_seq)
+        self._subscriptions.replay(client, request_id, task_id, since, since_seq)
 
     # Tasks
 
@@ -141,6 +151,7 @@ class Hub:
         retry_policy: RetryPolicy | None = None,
         force: bool = False,
         on_lag: str = "",
+        partial: bool | None = None,
         requester: Requester | None = None,
     ) -> str:
         """Start a task or queue it; the requester is told ``started`` or ``queued``. Returns the task's id.
@@ -150,7 +161,14 @@ class Hub:
                 program could not be started.
         """
         return self._scheduler.start(
-            action, task_id, dict(params or {}), retry_policy, force, on_lag, requester or Requester()
+            action,
+            task_id,
+            dict(params or {}),
+            retry_policy,
+            force,
+            on_lag,
+            partial,
+            requester or Requester(),
         )
 
     def submit(self, action: str, task_id: str = "", params: Mapping[str, str] | None = None) -> str:
@@ -178,13 +196,13 @@ class Hub:
         except Unreadable as error:
             raise RequestError(str(error)) from None
 
-    def stop(self, task_id: str, principal: Principal = ANYONE) -> None:
+    def stop(self, task_id: str, requester: Requester | None = None) -> None:
         """Stop a task, take it off its queue, or call off its restart; silent when it is over already.
 
         Raises:
             RequestError: there is no such task.
         """
-        self._scheduler.stop(task_id, principal)
+        self._scheduler.stop(task_id, requester or Requester())
 
     def reset(self, task_id: str, requester: Requester | None = None) -> None:
         """Start an errored task over, even over the pool's limit; the requester is told ``started``.
@@ -194,30 +212,46 @@ class Hub:
         """
         self._scheduler.reset(task_id, requester or Requester())
 
-    # What follows tells ``principal`` only of what it may see; what it may not is unknown to it.
+    # What follows tells whoever asks only of what it may see; what it may not is unknown to it. A reply is
+    # appended in the critical section that pictured what it says, so never older than what comes before it.
 
-    def tasks(self, since: datetime | None = None, principal: Principal = ANYONE) -> list[TaskInfo]:
+    def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
-        return self._list(since, principal, Task.info_locked)
-
-    def encoded_tasks(self, since: datetime | None, principal: Principal) -> list[bytes]:
-        """The same, each as JSON."""
-        return self._list(since, principal, Task.encoded_info_locked)
-
-    def _list(
-        self, since: datetime | None, principal: Principal, show: Callable[[Task], _Shown]
-    ) -> list[_Shown]:
         with self._lock:
-            tasks = [task for task in self._state.table if principal.sees(task.action)]
+            tasks = self._listed_locked(since, ANYONE)
         shown = []
         for task in tasks:
             with task.lock:
-                queued = task.phase is Phase.QUEUED
-                if task.phase is not Phase.FORGOTTEN and (
-                    since is None or queued or task.touched_locked() >= since
-                ):
-                    shown.append(show(task))
+                if task.phase is not Phase.FORGOTTEN:
+                    shown.append(task.info_locked())
         return shown
+
+    def tell_tasks(self, client: Client, request_id: str, since: datetime | None) -> None:
+        """Send the client the same.
+
+        What has changed since the last list is encoded without the hub's lock, in rounds, until next to
+        nothing is left: the section that pictures all tasks joins what there is.
+        """
+        for last in (False,) * _ROUNDS + (True,):
+            with Mail() as mail, self._lock:
+                tasks = self._listed_locked(since, client.principal)
+                changed = [task for task in tasks if not task.is_encoded]
+                if last or len(changed) <= _LITTLE:
+                    rows = [task.encoded_info_locked() for task in tasks]
+                    mail.send_encoded(client, Encoded([encode_tasks(request_id, rows)]))
+                    return
+            for task in changed:
+                with task.lock:
+                    task.encoded_info_locked()
+
+    def _listed_locked(self, since: datetime | None, principal: Principal) -> list[Task]:
+        """The tasks that a list shows, in its order."""
+        return [
+            task
+            for task in self._state.table
+            if (since is None or task.phase is Phase.QUEUED or task.touched_locked() >= since)
+            and principal.sees(task.action)
+        ]
 
     # Actions, pools, metrics
 
@@ -234,13 +268,24 @@ class Hub:
             for each in names
         ]
 
-    def pool_info(self, action: str = "", principal: Principal = ANYONE) -> PoolInfo:
-        """The state of an action's pool, or of all.
+    def tell_of_definitions(self, requester: Requester, reply: Callable[[], Event]) -> None:
+        """Send a reply about the definitions, made without a lock; and again, when a reload replaces them."""
+        while True:
+            definitions = self.definitions
+            encoded = Encoded([encode(reply())])
+            with Mail() as mail, self._lock:
+                if self.definitions is definitions:
+                    if requester.client is not None:
+                        mail.send_encoded(requester.client, encoded)
+                    return
+
+    def pool_info(self, action: str = "", requester: Requester | None = None) -> PoolInfo:
+        """The state of an action's pool, or of all; the requester is told.
 
         Raises:
             RequestError: there is no such action.
         """
-        return self._scheduler.pool_info(action, principal)
+        return self._scheduler.pool_info(action, requester or Requester())
 
     def set_pool(
         self,
@@ -248,41 +293,47 @@ class Hub:
         limit: int | None = None,
         queue_size: int | None = None,
         excess: Mapping[str, object] | None = None,
-        principal: Principal = ANYONE,
+        requester: Requester | None = None,
     ) -> PoolInfo:
-        """Change an action's pool or, with ``""``, the global one; what is None stays.
+        """Change an action's pool or, with ``""``, the global one; what is None stays. The requester is told.
 
         A raised limit lets queued tasks in at once, a lowered one stops or requeues the excess.
 
         Raises:
             RequestError: there is no such action.
         """
-        return self._scheduler.set_pool(action, limit, queue_size, excess, principal)
+        return self._scheduler.set_pool(action, limit, queue_size, excess, requester or Requester())
 
-    def purge(self, action: str = "", principal: Principal = ANYONE) -> int:
-        """Take everything off an action's queue, or off all; returns how many there were.
+    def purge(self, action: str = "", requester: Requester | None = None) -> int:
+        """Take everything off an action's queue, or off all; the requester is told how many there were.
 
         Raises:
             RequestError: there is no such action.
         """
-        return self._scheduler.purge(action, principal)
+        return self._scheduler.purge(action, requester or Requester())
 
-    def metrics(self, principal: Principal = ANYONE) -> GlobalMetrics:
-        """All counters since start-up."""
-        return self._state.metrics.snapshot(principal.scope)
+    def tell_metrics(self, requester: Requester, action: str = "", task_id: str = "") -> None:
+        """Send the requester all counters since start-up, or those of an action or a task, if it is there."""
+        if task_id:
+            self._tell_task_metrics(requester, task_id)
+            return
+        who, metrics = requester.principal, self._state.metrics
+        with Mail() as mail, metrics.lock:
+            if not action:
+                reply = MetricsReply(id=requester.request_id, global_=metrics.snapshot_locked(who.scope))
+            else:
+                seen = metrics.action_snapshot_locked(action) if who.sees(action) else None
+                reply = MetricsReply(id=requester.request_id, action=seen)
+            requester.tell(mail, reply)
 
-    def action_metrics(self, action: str, principal: Principal = ANYONE) -> ActionMetrics | None:
-        """One action's counters; None when there is no such action."""
-        return self._state.metrics.action_snapshot(action) if principal.sees(action) else None
-
-    def task_metrics(self, task_id: str, principal: Principal = ANYONE) -> TaskMetrics | None:
-        """One task's counters; None when there is no such task."""
-        with self._lock:
+    def _tell_task_metrics(self, requester: Requester, task_id: str) -> None:
+        with Mail() as mail, self._lock:
             task = self._state.table.get(task_id)
-        if task is None or not principal.sees(task.action):
-            return None
-        with task.lock:
-            return task.metrics_locked()
+            if task is None or not requester.principal.sees(task.action):
+                requester.tell(mail, MetricsReply(id=requester.request_id))
+                return
+            with task.lock:
+                requester.tell(mail, MetricsReply(id=requester.request_id, task=task.metrics_locked()))
 
     def figures(self) -> Figures:
         """Everything that can be counted or measured, of all actions that there are or were."""
@@ -290,9 +341,7 @@ class Hub:
         waits, runs = self._state.metrics.histograms()
         with self._lock:
             actions = self._state.current.value.handlers
-            tasks: dict[str, Counter[str]] = {action: Counter() for action in actions}
-            for task in self._state.table:
-                tasks.setdefault(task.action, Counter())[task.phase.name] += 1
+            tasks = {action: counts.copy() for action, counts in self._state.table.phases.items()}
             pool, pools = self._state.pool.counts()
         outboxes = [client.outbox for client in self._state.clients]
         lags = [outbox.lag for outbox in outboxes]
@@ -300,7 +349,10 @@ class Hub:
             counters={action: each for action, each in counters.items() if action},
             queue_waits=waits,
             run_times=runs,
-            tasks=tasks,
+            tasks={
+                action: {phase.name: count for phase, count in each.items() if phase is not Phase.FORGOTTEN}
+                for action, each in tasks.items()
+            },
             pools={action: pools[action] for action in actions},
             pool=pool,
             clients=ClientFigures(
@@ -316,8 +368,9 @@ class Hub:
     # Services and shutdown
 
     def start_services(self) -> None:
-        """Start the thread of each handler that is a service, and the timers'."""
+        """Start the thread of each handler that is a service, and those that everybody shares."""
         self._state.timers.start()
+        self._runs.launcher.start()
         self._services.update()
 
     @property
@@ -366,5 +419,6 @@ class Hub:
         self._scheduler.hurry()
 
     def close(self) -> None:
-        """After the shutdown, when the last client is gone: end the timers' thread."""
+        """After the shutdown, when the last client is gone: end the threads."""
+        self._runs.launcher.close()
         self._state.timers.close()

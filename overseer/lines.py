@@ -64,7 +64,7 @@ class LineSplitter:
     @property
     def unfinished(self) -> bytes:
         """The end of the line whose LF has not come, as much of it as may be shown."""
-        return bytes(self._held[-UNFINISHED:])
+        return bytes(self._held[-UNFINISHED:]) if self._held else b""
 
     def feed(self, data: bytes) -> list[Lines]:
         """The lines that ``data`` completes, as few groups in order; ``[]`` when it completes none."""
@@ -139,7 +139,7 @@ class LineSplitter:
 
     def _one(self, line: bytearray, overwritten: bool) -> Lines:
         """One line, without its end; ``overwritten``: its beginning has been dropped already."""
-        if overwritten or (len(line) > self._kept and b"\r" in line):
+        if overwritten or (len(line) > self._kept and line.find(b"\r", 0, -1) >= 0):
             return [_end_of(line, self._kept)], "overwritten"
         if len(line) > self._max:
             return [_cut(line, self._max)], "truncated"

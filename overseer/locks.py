@@ -8,7 +8,7 @@ with a lock held.
 
 The order, highest first; two locks of one rank are never held together::
 
-    HUB  >  POOL  >  TASK  >  WORKER  >  PROCESSES  >  LEAF
+    HUB  >  POOL  >  TASK  >  WORKER  >  PROCESSES  >  METRICS  >  LEAF
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Rank(IntEnum):
     TASK = 3
     WORKER = 4
     PROCESSES = 5
-    LEAF = 6  # outboxes, metrics, event log, timers: never take another lock
+    METRICS = 6  # held while a reply that shows counters is appended
+    LEAF = 7  # outboxes, event log, timers, launcher: never take another lock
 
 
 class LockOrderError(AssertionError):

@@ -6,6 +6,7 @@ One lock for all of them: each is touched once a batch or once a lifecycle event
 from __future__ import annotations
 
 import bisect
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 
@@ -43,10 +44,14 @@ class _Histogram:
 
 
 class Metrics:
-    """What has happened since start-up, in all and by action; safe from any thread."""
+    """What has happened since start-up, in all and by action; safe from any thread.
+
+    What is counted is counted before it is announced. So who holds ``lock`` while it looks and appends what
+    it saw says nothing older than what was appended before.
+    """
 
     def __init__(self, actions: Iterable[str]) -> None:
-        self._lock = lock(Rank.LEAF, "metrics")
+        self.lock: threading.Lock = lock(Rank.METRICS, "metrics")
         self._global = dict.fromkeys(_ALL, 0)
         self._actions: dict[str, dict[str, int]] = {}
         self._waits: dict[str, _Histogram] = {}
@@ -55,7 +60,7 @@ class Metrics:
 
     def know(self, actions: Iterable[str]) -> None:
         """Count for these actions as well. None is ever forgotten: a counter does not go back."""
-        with self._lock:
+        with self.lock:
             for action in actions:
                 if action not in self._actions:
                     self._actions[action] = dict.fromkeys(_ALL, 0)
@@ -68,7 +73,7 @@ class Metrics:
         Raises:
             KeyError: there is no such counter.
         """
-        with self._lock:
+        with self.lock:
             self._global[name] += amount
             counters = self._actions.get(action)
             if counters is not None:
@@ -78,38 +83,36 @@ class Metrics:
         """Add lines of output that passed the filters."""
         self.count("total_output_lines", action, lines)
 
-    def snapshot(self, sees: Callable[[str], bool] | None = None) -> GlobalMetrics:
-        """All counters at one moment; with ``sees``, what the actions that it is true of add to them."""
-        with self._lock:
-            if sees is None:
-                return GlobalMetrics(**{name: self._global[name] for name in _WIRE})
-            seen = [counters for action, counters in self._actions.items() if sees(action)]
-            return GlobalMetrics(**{name: sum(each[name] for each in seen) for name in _WIRE})
+    def snapshot_locked(self, sees: Callable[[str], bool] | None = None) -> GlobalMetrics:
+        """All counters; with ``sees``, what the actions that it is true of add to them."""
+        if sees is None:
+            return GlobalMetrics(**{name: self._global[name] for name in _WIRE})
+        seen = [counters for action, counters in self._actions.items() if sees(action)]
+        return GlobalMetrics(**{name: sum(each[name] for each in seen) for name in _WIRE})
 
-    def action_snapshot(self, action: str) -> ActionMetrics | None:
+    def action_snapshot_locked(self, action: str) -> ActionMetrics | None:
         """One action's counters, None when there is no such action."""
-        with self._lock:
-            counters = self._actions.get(action)
-            return None if counters is None else ActionMetrics(**{name: counters[name] for name in _ACTION})
+        counters = self._actions.get(action)
+        return None if counters is None else ActionMetrics(**{name: counters[name] for name in _ACTION})
 
     def observe_wait(self, action: str, seconds: float) -> None:
         """A task of this action left its queue to start, after so long."""
-        with self._lock:
+        with self.lock:
             self._waits[action].observe(seconds)
 
     def observe_run(self, action: str, seconds: float) -> None:
         """A run of this action ended, after so long."""
-        with self._lock:
+        with self.lock:
             self._runs[action].observe(seconds)
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """Every counter by action and name; ``""`` has those of the whole."""
-        with self._lock:
+        with self.lock:
             return {"": dict(self._global), **{name: dict(each) for name, each in self._actions.items()}}
 
     def histograms(self) -> tuple[Mapping[str, HistogramFigures], Mapping[str, HistogramFigures]]:
         """How long tasks waited in queues, and how long runs took, by action."""
-        with self._lock:
+        with self.lock:
             return (
                 {name: each.figures() for name, each in self._waits.items()},
                 {name: each.figures() for name, each in self._runs.items()},

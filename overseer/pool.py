@@ -36,7 +36,7 @@ from overseer.admission import (
 from overseer.figures import PoolFigures
 from overseer.locks import Rank, lock
 from overseer.messages import ExcessConfig, PoolConfig, PoolInfo, QueueItem
-from overseer.waiting import Queues
+from overseer.waiting import Item, Queues
 
 __all__ = ["PoolManager"]
 
@@ -284,17 +284,21 @@ class PoolManager:
             KeyError: no such action.
         """
         with self._lock:
-            scope = self._scope_locked(action)
-            limit, running = scope.limit, scope.running
-            items = self._queues.waiting(action)
-            if sees is not None and not action:
-                running = sum(each.running for name, each in self._scopes.items() if sees(name))
-                items = [item for item in items if sees(item.action)]
+            limit, running, items = self._look_locked(action, sees)
         queue_items = tuple(
             QueueItem(item.task_id, item.action, item.queued_at, position, item.forced)
             for position, item in enumerate(items)
         )
         return PoolInfo(limit, running, len(items), queue_items)
+
+    def rows(
+        self, action: str = "", sees: Callable[[str], bool] | None = None
+    ) -> tuple[PoolInfo, list[tuple[bytes, bytes]]]:
+        """The same without the items, which come as JSON (:func:`overseer.messages.queue_row`)."""
+        with self._lock:
+            limit, running, items = self._look_locked(action, sees)
+            rows = [item.row for item in items]
+        return PoolInfo(limit, running, len(rows)), rows
 
     def counts(self) -> tuple[PoolFigures, dict[str, PoolFigures]]:
         """Limit, running and queued of all together, and of each action; quicker than :meth:`info`."""
@@ -318,6 +322,17 @@ class PoolManager:
         if before is None or before.queue != config.queue:
             self._queues.configure(action, config.queue)
         return before != config
+
+    def _look_locked(
+        self, action: str, sees: Callable[[str], bool] | None
+    ) -> tuple[int, int, list[Item]]:
+        """Limit, how many run, and which wait, as :meth:`info` says."""
+        scope = self._scope_locked(action)
+        if sees is None or action:
+            return scope.limit, scope.running, self._queues.waiting(action)
+        seen = {name for name in self._scopes if sees(name)}
+        running = sum(self._scopes[name].running for name in seen)
+        return scope.limit, running, [item for item in self._queues.waiting() if item.action in seen]
 
     def _scope_locked(self, action: str) -> _Scope:
         return self._all if action == "" else self._scopes[action]

@@ -7,30 +7,34 @@ A run's life::
       output     straight to the task's stream, under the task's lock alone
       exited     the retry policy decides: over, restart after a delay, or errored
 
-Whatever is decided under locks is done after them: sockets are flushed, workers stopped, and tasks that a
-freed slot let in are launched, each on a thread of its own, since a driver's ``start`` may block.
+Whatever is decided under locks is done after them: sockets are flushed, workers stopped, and runs launched,
+on threads of the launcher, since a driver's ``start`` may block.
 """
 
 from __future__ import annotations
 
 import logging
+import operator
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
 
 from overseer.actions import driver_failure
-from overseer.callbacks import Callbacks
+from overseer.callbacks import Callbacks, End
 from overseer.clients import Mail
 from overseer.dormant import Dormant
 from overseer.errors import OverseerError
+from overseer.launcher import Launcher
 from overseer.locks import assert_none_held
-from overseer.messages import Dequeued, Error, Errored, Event, Exited, Restarting, Started
-from overseer.retry import End, GiveUp, History, Restart, decide
+from overseer.messages import Dequeued, Errored, Event, Exited, Restarting, Started, encode
+from overseer.net.frames import Encoded
+from overseer.retry import End as NoRestart
+from overseer.retry import GiveUp, Restart, decide
 from overseer.state import State
 from overseer.task import Ending, Phase, Requester, Task
 from overseer.timestamps import now
@@ -39,6 +43,8 @@ from overseer.worker import RunContext, StopPolicy, Worker, run_context
 __all__ = ["Launch", "Runs", "stop_worker"]
 
 _log = logging.getLogger(__name__)
+
+_CLOSING = "the overseer is shutting down"
 
 
 class Launch(Enum):
@@ -50,26 +56,21 @@ class Launch(Enum):
     RESET = 4  # at a client's request: the request is refused and the task stays errored
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Stray:
-    """A worker that is being ended, without being its task's: the start that made it failed after all."""
-
-    worker: Worker
-    task: Task
-
-
 class Runs:
     """Starts and ends runs on behalf of a hub."""
 
     def __init__(self, state: State, dormant: Dormant) -> None:
         self._state = state
         self._dormant = dormant
+        self.launcher = Launcher(state.timers)
         self.closing = False  # set by close_locked; guarded by the hub's lock
-        self._strays: set[_Stray] = set()  # hub's lock
+        # Workers that are being ended without being their task's, since the start that made them failed; by
+        # identity, since a driver's own may be of any make. Hub's lock.
+        self._strays: dict[int, tuple[Worker, Task]] = {}
         self._hurried = False  # nobody has the time to wait for what is asked to end; hub's lock
 
     def close_locked(self) -> None:
-        """From now on nothing is started again by itself; hub's lock held."""
+        """From now on nothing is started any more; hub's lock held."""
         self.closing = True
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
@@ -89,30 +90,26 @@ class Runs:
     def workers_locked(self) -> list[Worker]:
         """Everything that runs; hub's lock held."""
         running = [task.worker for task in self._state.table if task.phase is Phase.RUNNING]
-        return [*filter(None, running), *(stray.worker for stray in self._strays)]
+        return [*filter(None, running), *(worker for worker, _ in self._strays.values())]
 
     def longest_grace_locked(self) -> float:
         """The longest ``stop_grace`` of what is in use or runs, in seconds; hub's lock held."""
         tasks = [task for task in self._state.table if task.phase.in_use]
-        tasks += [stray.task for stray in self._strays]
+        tasks += [task for _, task in self._strays.values()]
         return max((task.definition.config.stop_grace for task in tasks), default=0.0)
 
     def hurry(self) -> None:
-        """End :meth:`wait_for_the_end`."""
+        """End :meth:`wait_for_the_end`; what begins only now is stopped without a grace."""
         with self._state.lock:
             self._hurried = True
             self._state.freed.notify_all()
 
     def begin_locked(self, task: Task) -> int:
-        """The task, now STARTING, is about to start a run; returns the run's number. Hub's lock held."""
+        """The task, now launching, is about to start a run; returns the run's number. Hub's lock held."""
         task.runs += 1
         task.ending = Ending.NONE
+        task.graces = []
         return task.runs
-
-    def launch_later(self, tasks: Iterable[Task]) -> None:
-        """Launch tasks that were let in from a queue, each on its own thread; no locks held."""
-        for task in tasks:
-            self._on_thread(f"start-{task.id}", partial(self.launch, task, Launch.QUEUED))
 
     def admit_locked(self, task_ids: Iterable[str]) -> list[Task]:
         """Tasks leave the queue for slots that are theirs already; :meth:`launch_later` must follow."""
@@ -125,10 +122,31 @@ class Runs:
             self._state.metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
         return tasks
 
+    def launch_later(self, tasks: Iterable[Task]) -> None:
+        """Launch tasks that were let in from a queue; no locks held."""
+        for task in tasks:
+            self._submit(task, Launch.QUEUED, Launch.QUEUED)
+
+    def launch_for(self, requester: Requester, task: Task, why: Launch) -> str:
+        """Launch what somebody asked for. A client is told by a message of what comes of it, and goes on;
+        others wait: returns "" or, when it failed, what went wrong."""
+        if requester.client is None:
+            return self.launch(task, why)
+        self._submit(task, why, requester.client)
+        self.launcher.wait_for_room(task.definition.config.type, requester.client)
+        return ""
+
+    def _submit(self, task: Task, why: Launch, asker: object) -> None:
+        self.launcher.submit(task.definition.config.type, asker, partial(self.launch, task, why))
+
     def launch(self, task: Task, why: Launch) -> str:
         """Have the driver start the run begun last; returns "" or, when it failed, what went wrong."""
         assert_none_held("launch")
-        callbacks = Callbacks(task, partial(self.exited, task, task.runs))
+        if self._called_off(task, why):
+            return _CLOSING
+        callbacks = Callbacks(
+            task, task.runs, partial(self._exited, task, task.runs), partial(self._orphaned, task)
+        )
         action = task.definition.config
         context = RunContext(
             task.id,
@@ -136,109 +154,156 @@ class Runs:
             StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
             self._state.current.value.config.limits.max_line,
             callbacks.on_exited,
+            callbacks.begun,
         )
         try:
             with run_context(context):
-                worker = task.definition.handler.start(task.id, dict(task.params), callbacks.for_driver())
-            given: object = worker
-            if not isinstance(given, Worker):
-                raise TypeError(f"start() returned {given!r}, which is no Worker")
-            _ = worker.pid, worker.started_at, worker.task_id  # it may have forgotten super().__init__()
+                given = task.definition.handler.start(
+                    task.id, dict(task.params), callbacks.for_driver(context)
+                )
+            worker, pid, at = _checked(given)
+            graces = self._started(task, why, worker, pid, at)
         except BaseException as error:  # also SystemExit: whoever waits for this run must be told
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
                 _log.exception("action %s: the driver failed to start task %s", task.action, task.id)
                 message = f"the driver failed: {message}"
             callbacks.failed()
-            self._end_strays(task, context.workers)
+            for made in context.workers:
+                self._end_stray(task, made)
             self._not_started(task, why, message)
             return message
-        if self._started(task, why, worker):
-            stop_worker(worker)
-        callbacks.announced(worker.pid)
+        for grace in graces:
+            stop_worker(worker, grace)
+        callbacks.announced(pid)
         return ""
 
-    def _end_strays(self, task: Task, workers: Iterable[Worker]) -> None:
-        """Stop what a driver started before it failed: no task has these workers, so nobody else can."""
-        for worker in workers:
-            if stop_worker(worker):
-                continue  # it cannot be stopped, so neither waited for: a class whose own __init__ failed
-            stray = _Stray(worker, task)
-            with self._state.lock:
-                self._strays.add(stray)
-            self._on_thread(f"stray-{task.id}", partial(self._wait_for_stray, stray))
+    def _called_off(self, task: Task, why: Launch) -> bool:
+        """Whether the run need not be started, since the server ends or the task was stopped in time."""
+        with Mail() as mail, self._state.lock:
+            asked_for = why in (Launch.FIRST, Launch.RESET)  # whoever asked for it is told ``started``
+            if not self.closing and (asked_for or task.ending is not Ending.STOP):
+                return False
+            if asked_for:
+                admitted = self._refuse_locked(mail, task, why, _CLOSING)
+            else:
+                with task.lock:
+                    events = self._decide_locked(task, None, exit_code=-1, ran_for=0.0)
+                admitted = self._conclude_locked(mail, task, events)
+        self.launch_later(admitted)
+        return True
 
-    def _wait_for_stray(self, stray: _Stray) -> None:
-        try:
-            stray.worker.wait()
-        except Exception:
-            _log.exception("task %s: the driver failed to wait for its worker", stray.task.id)
+    def _orphaned(self, task: Task, worker: Worker, over: bool) -> None:
+        """A start failed, and yet a worker of it has begun, or is over."""
+        if not over:
+            self._end_stray(task, worker)
+        elif self._forget_stray(worker):
+            worker._over.set()  # its driver calls back by itself, and nobody else would end the wait for it
+
+    def _forget_stray(self, worker: Worker) -> bool:
         with self._state.lock:
-            self._strays.remove(stray)
+            known = self._strays.pop(id(worker), None) is not None
             self._state.freed.notify_all()
+        return known
 
-    def _started(self, task: Task, why: Launch, worker: Worker) -> bool:
-        """Record and announce a run; returns whether its stop was asked for meanwhile."""
+    def _end_stray(self, task: Task, worker: Worker) -> None:
+        """Stop what a driver started before it failed: no task has this worker, so nobody else can."""
+        with self._state.lock:
+            if id(worker) in self._strays:
+                return
+            self._strays[id(worker)] = worker, task
+            graces: list[float | None] = [0.0] if self._hurried else [None, *task.graces]
+        for grace in graces:
+            if stop_worker(worker, grace):
+                # It cannot be stopped, so neither waited for: a class whose own __init__ failed.
+                self._forget_stray(worker)
+                return
+        try:
+            threading.Thread(
+                target=self._wait_for_stray, args=(task, worker), name=f"stray-{task.id}", daemon=True
+            ).start()
+        except RuntimeError:  # no more threads to be had; late is better than never
+            self._wait_for_stray(task, worker)
+
+    def _wait_for_stray(self, task: Task, worker: Worker) -> None:
+        try:
+            worker.wait()
+        except BaseException:
+            _log.exception("task %s: the driver failed to wait for its worker", task.id)
+        self._forget_stray(worker)
+
+    def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime) -> list[float | None]:
+        """Record and announce a run; returns with which graces it is to be stopped at once, mostly none."""
         with Mail() as mail, self._state.lock, task.lock:
+            requester = task.requester
+            event = Started(id="", task_id=task.id, pid=pid, restart_of=task.last_pid, ts=at)
+            answer = Encoded([encode(replace(event, id=requester.request_id))])
+            mail.encode(event)  # what could fail is done; from here on only memory changes
             if task.last_started_at is None:
                 self._state.metrics.count("tasks_started", task.action)
             if why is Launch.RESTART:
                 task.restart_count += 1
-            before = task.begin_run_locked(worker)
-            requester, task.requester = task.requester, Requester()
-            event = Started(id="", task_id=task.id, pid=worker.pid, restart_of=before, ts=worker.started_at)
+            task.requester = Requester()
+            task.begin_run_locked(worker, pid, at)
             if requester.client is not None:
-                mail.send(requester.client, replace(event, id=requester.request_id))
+                mail.send_encoded(requester.client, answer)
             task.stream.publish_locked(mail, event, besides=requester.client)
-            return task.ending is not Ending.NONE
+            if task.ending is Ending.NONE:
+                return []
+            return [0.0] if self._hurried else task.graces
 
     def _not_started(self, task: Task, why: Launch, message: str) -> None:
         """A run could not be started: take the task back, or treat it as a run that failed at once."""
         with Mail() as mail, self._state.lock:
-            if why is Launch.FIRST:
-                self._state.table.forget(task.id)
-                starter = task.requester.client
-                if starter is not None and task.requester.newly_subscribed:  # by a start that is refused
-                    self._state.table.unsubscribe(task.id, starter)
-                    starter.task_ids.discard(task.id)
-                self._state.freed.notify_all()
-                admitted = self.admit_locked(self._state.pool.release(task.id))
+            if why in (Launch.FIRST, Launch.RESET):
+                admitted = self._refuse_locked(mail, task, why, message)
             else:
+                requester, task.requester = task.requester, Requester()
                 with task.lock:
                     task.error_message = message
-                    requester, task.requester = task.requester, Requester()
-                    if requester.client is not None and why is Launch.QUEUED:
-                        mail.send(requester.client, Error(id=requester.request_id, message=message))
-                    if why is Launch.RESET:
-                        task.move_locked(Phase.ERRORED)
-                        # Whoever joined meanwhile found it starting, and waits for what becomes of that.
-                        count = task.history.total
-                        errored = Errored(task_id=task.id, pid=task.last_pid(), exit_count=count, ts=now())
-                        events: list[Event] = [errored]
-                    else:
-                        events = self._decide_locked(task, None, exit_code=-1, ran_for=0.0)
+                    requester.refuse(mail, message)
+                    events = self._decide_locked(task, None, exit_code=-1, ran_for=0.0)
                 admitted = self._conclude_locked(mail, task, events)
         self.launch_later(admitted)
 
-    def exited(self, task: Task, run: int, exit_code: int, intentional: bool, at: datetime) -> None:
+    def _refuse_locked(self, mail: Mail, task: Task, why: Launch, message: str) -> list[Task]:
+        """What was asked for is not to be: all is as it was before, and the requester told so; returns who
+        was let in."""
+        requester, task.requester = task.requester, Requester()
+        if why is Launch.FIRST:
+            self._state.table.forget(task.id)
+            if requester.client is not None and requester.newly_subscribed:  # by a start that is refused
+                self._state.table.unsubscribe(task.id, requester.client)
+                requester.client.task_ids.discard(task.id)
+            self._state.freed.notify_all()
+        else:
+            with task.lock:
+                task.move_locked(Phase.ERRORED)
+            self._dormant.finish_locked(task)
+            with task.lock:
+                task.undo_reset()
+        admitted = self.admit_locked(self._state.pool.release(task.id))
+        requester.refuse(mail, message)
+        return admitted
+
+    def _exited(self, task: Task, run: int, end: End) -> None:
         """A run's worker is gone, with all its output delivered."""
         with Mail() as mail, self._state.lock:
             with task.lock:
-                worker = task.worker
-                if run != task.runs or task.phase is not Phase.RUNNING or worker is None:
+                if run != task.runs or task.phase is not Phase.RUNNING:
                     return  # a driver that reports an exit twice
-                ran_for = task.end_run_locked(exit_code, at)
-                self._state.metrics.count("tasks_completed", task.action)
-                self._state.metrics.observe_run(task.action, ran_for)
                 event = Exited(
                     task_id=task.id,
-                    pid=worker.pid,
-                    exit_code=exit_code,
-                    intentional=intentional or task.ending is not Ending.NONE,
-                    ts=at,
-                    signal=worker.signal if exit_code == -1 else "",
+                    pid=task.last_pid,
+                    exit_code=end.exit_code,
+                    intentional=end.intentional or task.ending is not Ending.NONE,
+                    ts=end.at,
+                    signal=end.signal,
                 )
-                events = self._decide_locked(task, event, exit_code=exit_code, ran_for=ran_for)
+                ran_for = task.end_run_locked(end.exit_code, end.at)
+                self._state.metrics.count("tasks_completed", task.action)
+                self._state.metrics.observe_run(task.action, ran_for)
+                events = self._decide_locked(task, event, exit_code=end.exit_code, ran_for=ran_for)
             admitted = self._conclude_locked(mail, task, events)
         self.launch_later(admitted)
 
@@ -258,7 +323,8 @@ class Runs:
             else:
                 task.move_locked(Phase.STOPPED)
             if exited is None and not requeue:
-                events.append(Dequeued(task_id=task.id, reason="stopped", ts=now()))
+                reason = "shutdown" if self.closing else "stopped"
+                events.append(Dequeued(task_id=task.id, reason=reason, ts=now()))
             return events
         decision, task.history = decide(
             task.policy,
@@ -277,13 +343,13 @@ class Runs:
                 *events,
                 Restarting(
                     task_id=task.id,
-                    pid=task.last_pid(),
+                    pid=task.last_pid,
                     restart_delay=decision.delay_ns,
                     attempt=decision.attempt,
                     ts=now(),
                 ),
             ]
-        if isinstance(decision, End) and exited is not None:
+        if isinstance(decision, NoRestart) and exited is not None:
             task.move_locked(Phase.ENDED)
             return events
         task.move_locked(Phase.ERRORED)
@@ -291,7 +357,7 @@ class Runs:
         count = decision.exit_count if isinstance(decision, GiveUp) else task.history.total
         if not task.error_message:
             task.error_message = f"gave up after {count} exits, the last with exit code {exit_code}"
-        return [*events, Errored(task_id=task.id, pid=task.last_pid(), exit_count=count, ts=now())]
+        return [*events, Errored(task_id=task.id, pid=task.last_pid, exit_count=count, ts=now())]
 
     def _conclude_locked(self, mail: Mail, task: Task, events: list[Event]) -> list[Task]:
         """Free the slot of a task that keeps none, then announce; returns who was let in.
@@ -318,10 +384,7 @@ class Runs:
         return self.admit_locked(admitted)
 
     def _schedule_restart_locked(self, task: Task, delay: float) -> None:
-        run = task.runs
-        task.timer = self._state.timers.schedule(
-            delay, lambda: self._on_thread(f"restart-{task.id}", lambda: self._restart(task, run))
-        )
+        task.timer = self._state.timers.schedule(delay, partial(self._restart, task, task.runs))
 
     def _restart(self, task: Task, run: int) -> None:
         """The delay is over."""
@@ -332,7 +395,7 @@ class Runs:
                 task.timer = None
                 task.move_locked(Phase.STARTING)
             self.begin_locked(task)
-        self.launch(task, Launch.RESTART)
+        self._submit(task, Launch.RESTART, Launch.RESTART)
 
     def end_waiting_locked(self, mail: Mail, task: Task, ending: Ending, reason: str) -> list[Task]:
         """End a task that awaits its restart, so has no run to stop; returns who was let in."""
@@ -349,27 +412,27 @@ class Runs:
         return self._conclude_locked(mail, task, events)
 
     def reset_locked(self, task: Task) -> None:
-        """An errored task starts over: its history is cleared and it runs whatever the pool says."""
+        """An errored task is to start over, whatever the pool says; until it has, it is shown as it was."""
         with task.lock:
-            task.move_locked(Phase.STARTING)
-            task.history = History()
+            task.move_locked(Phase.RESETTING)
         self._state.pool.admit_over(task.id, task.action)
         self._state.table.take(task)
         self.begin_locked(task)
 
-    def _on_thread(self, name: str, call: Callable[[], object]) -> None:
-        def run() -> None:
-            try:
-                call()
-            except BaseException:
-                _log.exception("%s failed", name)
 
-        try:
-            # A daemon: shutdown waits for tasks, not for threads, and a driver may block in start() for ever.
-            threading.Thread(target=run, name=name, daemon=True).start()
-        except RuntimeError:
-            # No more threads to be had; late is better than never.
-            run()
+def _checked(given: object) -> tuple[Worker, int, datetime]:
+    """What a driver's ``start`` has returned, its pid and its start: of a type that clients can be told.
+
+    Raises:
+        TypeError: it is no worker, or its values are of another type.
+        Exception: whatever a driver's own worker raises.
+    """
+    if not isinstance(given, Worker):
+        raise TypeError(f"start() returned {given!r}, which is no Worker")
+    pid, at = operator.index(given.pid), given.started_at  # missing if it has not called super().__init__()
+    if not isinstance(given.task_id, str) or not isinstance(at, datetime):
+        raise TypeError(f"a worker needs a text and a datetime: task_id {given.task_id!r}, started_at {at!r}")
+    return given, int(pid), at.astimezone(UTC)
 
 
 def stop_worker(worker: Worker, grace: float | None = None) -> str:

@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from overseer.actions import describe_action, driver_failure
 from overseer.admission import Outcome
@@ -17,7 +18,8 @@ from overseer.clients import Mail
 from overseer.definitions import Definition, Definitions
 from overseer.dormant import Dormant
 from overseer.errors import OverseerError, RequestError
-from overseer.messages import PoolInfo, PoolUpdated, RetryPolicy
+from overseer.messages import PoolInfo, PoolInfoReply, PoolUpdated, Purged, RetryPolicy, encode_pool
+from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.retry import effective_policy
 from overseer.runs import Launch, Runs, stop_worker
@@ -52,6 +54,7 @@ class Scheduler:
         retry_policy: RetryPolicy | None,
         force: bool,
         on_lag: str,
+        partial: bool | None,
         requester: Requester,
     ) -> str:
         """See :meth:`overseer.hub.Hub.start`."""
@@ -70,20 +73,20 @@ class Scheduler:
                 requester,
                 retry_policy,
             )
-            with Mail() as mail, self._state.lock:
+            with Mail() as mail, self._state.lock, requester.refusals(mail):
                 if self._state.current.value is definitions:  # else it was reloaded meanwhile: once more
-                    outcome = self._admit_locked(mail, task, force, on_lag)
+                    outcome = self._admit_locked(mail, task, force, on_lag, partial)
                     break
         if outcome is Outcome.RUNNING:
-            problem = self._runs.launch(task, Launch.FIRST)
+            problem = self._runs.launch_for(requester, task, Launch.FIRST)
             if problem:
                 raise RequestError(problem)
         return task.id
 
-    def stop(self, task_id: str, principal: Principal) -> None:
+    def stop(self, task_id: str, requester: Requester) -> None:
         """See :meth:`overseer.hub.Hub.stop`."""
-        with Mail() as mail, self._state.lock:
-            task = self._state.table.find(task_id, principal)
+        with Mail() as mail, self._state.lock, requester.refusals(mail):
+            task = self._state.table.find(task_id, requester.principal)
             worker, admitted = self._stop_locked(mail, task, Ending.STOP, "stopped")
         self._runs.launch_later(admitted)
         problem = stop_worker(worker) if worker is not None else ""
@@ -93,7 +96,7 @@ class Scheduler:
     def reset(self, task_id: str, requester: Requester) -> None:
         """See :meth:`overseer.hub.Hub.reset`."""
         while True:
-            with self._state.lock:
+            with Mail() as mail, self._state.lock, requester.refusals(mail):
                 task = self._errored_locked(task_id, requester.principal)
                 definitions = self._state.current.value
             # An action that was reloaded since is taken as it is now: who resets a task has mended it.
@@ -101,30 +104,30 @@ class Scheduler:
             reloaded = definitions.handlers.get(task.action) is not definition.handler
             if reloaded:
                 definition, dedupe = _checked(definitions, task.action, task.params, requester.principal)
-            with self._state.lock:
+            with Mail() as mail, self._state.lock, requester.refusals(mail):
                 if self._state.current.value is not definitions:
                     continue
                 if self._errored_locked(task_id, requester.principal) is not task:
                     continue
                 self._state.table.refuse_taken(task.id, dedupe)
+                task.undo_reset = partial(_redefine, task, task.definition, task.dedupe, task.policy)
                 if reloaded:
-                    task.definition, task.dedupe = definition, dedupe
                     policy = definitions.config.retry_for(task.action)
                     with task.lock:
-                        task.policy = effective_policy(task.asked_policy, policy)
+                        _redefine(task, definition, dedupe, effective_policy(task.asked_policy, policy))
                 task.requester = requester
                 self._runs.reset_locked(task)
                 break
-        problem = self._runs.launch(task, Launch.RESET)
+        problem = self._runs.launch_for(requester, task, Launch.RESET)
         if problem:
             raise RequestError(problem)
 
-    def pool_info(self, action: str, principal: Principal) -> PoolInfo:
+    def pool_info(self, action: str, requester: Requester) -> PoolInfo:
         """See :meth:`overseer.hub.Hub.pool_info`."""
-        self._refuse_unknown(action, principal)
-        with self._state.lock:
-            self._refuse_unknown_locked(action, principal)
-            return self._state.pool.info(action, principal.scope)
+        self._refuse_unknown(action, requester.principal)
+        with Mail() as mail, self._state.lock, requester.refusals(mail):
+            self._refuse_unknown_locked(action, requester.principal)
+            return self._tell_pool_locked(mail, action, requester)
 
     def set_pool(
         self,
@@ -132,37 +135,38 @@ class Scheduler:
         limit: int | None,
         queue_size: int | None,
         excess: Mapping[str, object] | None,
-        principal: Principal,
+        requester: Requester,
     ) -> PoolInfo:
         """See :meth:`overseer.hub.Hub.set_pool`."""
         stops: list[tuple[Worker, float]] = []
-        self._refuse_unknown(action, principal)
-        with Mail() as mail, self._state.lock:
-            self._refuse_unknown_locked(action, principal)
+        self._refuse_unknown(action, requester.principal)
+        with Mail() as mail, self._state.lock, requester.refusals(mail):
+            self._refuse_unknown_locked(action, requester.principal)
             resized = self._state.pool.resize(action, limit, queue_size, excess)
             admitted = self._runs.admit_locked(resized.admitted)
             for trim in resized.trimmed:
                 task = self._state.table.find(trim.task_id)
                 ending = Ending.REQUEUE if trim.requeue else Ending.STOP
-                worker, let_in = self._stop_locked(mail, task, ending, "stopped")
+                worker, let_in = self._stop_locked(mail, task, ending, "stopped", trim.grace)
                 admitted += let_in
                 if worker is not None:
                     stops.append((worker, trim.grace))
             self._dormant.watch_queues_locked()
-            info = self._state.pool.info(action)
-            self._announce_pool_locked(mail, PoolUpdated(action=action, pool=info))
+            self._announce_pool_locked(mail, action)
+            info = self._tell_pool_locked(mail, action, requester)
         for worker, grace in stops:
             stop_worker(worker, grace)
         self._runs.launch_later(admitted)
         return info
 
-    def purge(self, action: str, principal: Principal) -> int:
+    def purge(self, action: str, requester: Requester) -> int:
         """See :meth:`overseer.hub.Hub.purge`."""
-        self._refuse_unknown(action, principal)
-        with Mail() as mail, self._state.lock:
-            self._refuse_unknown_locked(action, principal)
+        self._refuse_unknown(action, requester.principal)
+        with Mail() as mail, self._state.lock, requester.refusals(mail):
+            self._refuse_unknown_locked(action, requester.principal)
             purged = self._state.pool.purge(action)
             self._dormant.dequeued_locked(mail, purged, "purged")
+            requester.tell(mail, Purged(id=requester.request_id, action=action, count=len(purged)))
         return len(purged)
 
     def shutdown(self) -> bool:
@@ -209,8 +213,7 @@ class Scheduler:
             admitted = self._runs.admit_locked(changed.admitted)
             self._dormant.watch_queues_locked()
             for action in changed.changed:
-                pool = self._state.pool.info(action)
-                self._announce_pool_locked(mail, PoolUpdated(action=action, pool=pool))
+                self._announce_pool_locked(mail, action)
         self._runs.launch_later(admitted)
 
     def _errored_locked(self, task_id: str, principal: Principal) -> Task:
@@ -221,6 +224,8 @@ class Scheduler:
         """
         task = self._state.table.find(task_id, principal)
         self._refuse_closing_locked()
+        if task.phase is Phase.RESETTING:
+            raise RequestError("task already running or starting")
         if task.phase is not Phase.ERRORED:
             raise RequestError("task is not errored")
         return task
@@ -230,21 +235,33 @@ class Scheduler:
         self._runs.hurry()
 
     def _kill(self) -> None:
+        self._runs.hurry()  # also for what is being started yet
         with self._state.lock:
             workers = self._runs.workers_locked()
         for worker in workers:
             stop_worker(worker, 0.0)
 
-    def _announce_pool_locked(self, mail: Mail, event: PoolUpdated) -> None:
+    def _tell_pool_locked(self, mail: Mail, action: str, requester: Requester) -> PoolInfo:
+        """Answer with a pool as it is now, as much of the global one as concerns the requester."""
+        if requester.client is None:
+            return self._state.pool.info(action)
+        info, rows = self._state.pool.rows(action, requester.principal.scope)
+        reply = PoolInfoReply(id=requester.request_id, action=action, pool=info)
+        mail.send_encoded(requester.client, Encoded([encode_pool(reply, rows)]))
+        return info
+
+    def _announce_pool_locked(self, mail: Mail, action: str) -> None:
         """Tell every client of a changed pool: of the global one, as much as concerns its actions."""
-        limited = []
+        told: dict[Principal | None, Encoded] = {}  # None: who sees all of it
         for client in self._state.clients:
-            if client.principal.scope is None or (event.action and client.principal.sees(event.action)):
-                mail.send(client, event)
-            elif not event.action:
-                limited.append(client)
-        for client in limited:
-            mail.send(client, replace(event, pool=self._state.pool.info("", client.principal.scope)))
+            who = client.principal
+            if action and not who.sees(action):
+                continue
+            view = None if action or who.scope is None else who
+            if view not in told:
+                info, rows = self._state.pool.rows(action, None if view is None else view.scope)
+                told[view] = Encoded([encode_pool(PoolUpdated(action=action, pool=info), rows)])
+            mail.send_encoded(client, told[view])
 
     def _refuse_unknown(self, action: str, principal: Principal) -> None:
         """With a hint at the name that was meant."""
@@ -260,7 +277,9 @@ class Scheduler:
         if self._runs.closing:
             raise RequestError("the overseer is shutting down")
 
-    def _admit_locked(self, mail: Mail, task: Task, force: bool, on_lag: str) -> Outcome:
+    def _admit_locked(
+        self, mail: Mail, task: Task, force: bool, on_lag: str, partial: bool | None
+    ) -> Outcome:
         """Take the task in, running or queued, and subscribe its starter.
 
         Raises:
@@ -281,7 +300,7 @@ class Scheduler:
                 task.requester = replace(requester, newly_subscribed=True)
             requester.client.task_ids.add(task.id)
             with task.lock:
-                task.stream.subscribe_locked(requester.client, on_lag)
+                task.stream.subscribe_locked(requester.client, on_lag, partial)
         if admission.outcome is Outcome.RUNNING:
             self._runs.begin_locked(task)
             return admission.outcome
@@ -291,7 +310,7 @@ class Scheduler:
         return admission.outcome
 
     def _stop_locked(
-        self, mail: Mail, task: Task, ending: Ending, reason: str
+        self, mail: Mail, task: Task, ending: Ending, reason: str, grace: float | None = None
     ) -> tuple[Worker | None, list[Task]]:
         """End a task as its phase allows; returns the worker to stop after the lock, and who was let in."""
         if task.phase is Phase.QUEUED:
@@ -301,14 +320,23 @@ class Scheduler:
             return None, []
         if task.phase is Phase.WAITING:
             return None, self._runs.end_waiting_locked(mail, task, ending, reason)
-        if task.phase in (Phase.STARTING, Phase.RUNNING):
+        if task.phase.launching or task.phase is Phase.RUNNING:
             # A stop that was asked for outlasts a requeue: who said stop does not want it back.
             if task.ending is not Ending.STOP:
                 task.ending = ending
             self._state.pool.leaving(task.id)
-            # A run that is being started is stopped by whoever starts it.
-            return (task.worker if task.phase is Phase.RUNNING else None), []
+            if task.phase is Phase.RUNNING:
+                return task.worker, []
+            if grace not in task.graces:
+                task.graces.append(grace)  # for whoever starts it, who will stop it
         return None, []
+
+
+def _redefine(
+    task: Task, definition: Definition, dedupe: tuple[str, ...] | None, policy: RetryPolicy | None
+) -> None:
+    """Both locks are held."""
+    task.definition, task.dedupe, task.policy = definition, dedupe, policy
 
 
 def _checked(

@@ -94,16 +94,20 @@ class Stream:
         self.ring = Ring()
         self.last_seq = 0
         self._unfinished: dict[str, _Unfinished] = {}  # by stream, where a line stands that has no end yet
+        self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
 
-    def publish_output(self, batch: OutputBatch, pid: int) -> None:
+    def publish_output(self, batch: OutputBatch, pid: int, run: int = 0) -> bool:
         """Number, keep and send a batch; waits (without the lock) while a lossless subscriber has no room.
+
+        Returns:
+            Whether it was taken; what comes when its run is over is not.
 
         Raises:
             TypeError, ValueError: it is not such as drivers may make; nothing has changed.
         """
         lines = batch.lines
         if not lines:
-            return
+            return True
         # A driver's mistakes show here, before anything is numbered or kept.
         if batch.stream not in ("stdout", "stderr"):
             raise ValueError(f"no such stream: {batch.stream!r}")
@@ -111,6 +115,8 @@ class Stream:
         ts = format_timestamp(batch.ts)
         while True:
             with self._lock:
+                if run != self.run:
+                    return False
                 subscribers = list(self.subscribers.values())
                 full = self._first_full_locked(subscribers, size)
                 if full is None:
@@ -142,14 +148,17 @@ class Stream:
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
         for subscription in subscribers:
             subscription.client.outbox.flush()
+        return True
 
-    def publish_unfinished(self, stream: str, line: bytes, pid: int) -> float | None:
+    def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
         """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
 
         Returns after how many seconds to say it again, though nothing came: somebody has not seen it yet,
         since they saw another state just now, or have not read what they were sent. None: no need.
         """
         with Mail() as mail, self._lock:
+            if run != self.run:
+                return None
             unfinished = self._unfinished.get(stream)
             if unfinished is None:
                 if not line:

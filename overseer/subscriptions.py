@@ -8,7 +8,7 @@ from overseer.clients import Client, Mail
 from overseer.messages import Subscribed, Unsubscribed
 from overseer.replay import Replay
 from overseer.state import State
-from overseer.task import Phase, Task
+from overseer.task import Phase, Requester, Task
 
 __all__ = ["Subscriptions"]
 
@@ -24,32 +24,40 @@ class Subscriptions:
         self._state = state
 
     def subscribe(
-        self, client: Client, request_id: str, task_id: str, since_seq: int | None, on_lag: str
+        self,
+        client: Client,
+        request_id: str,
+        task_id: str,
+        since_seq: int | None,
+        on_lag: str,
+        partial: bool | None = None,
     ) -> None:
         """See :meth:`overseer.hub.Hub.subscribe`."""
         replay: Replay | None = None
+        requester = Requester(client, request_id)
         while True:
-            with Mail() as mail, self._state.lock:
+            with Mail() as mail, self._state.lock, requester.refusals(mail):
                 task = self._state.table.get(task_id)
                 if task is None or not client.principal.sees(task.action):
-                    self._state.table.subscribe_unknown(task_id, client, on_lag)
+                    self._state.table.subscribe_unknown(task_id, client, on_lag, partial)
                     mail.send(client, Subscribed(id=request_id, task_id=task_id))
                     return
                 if since_seq is not None:
                     replay = _replay_of(task, replay, client, None, since_seq)
                 with task.lock:
                     if replay is None or replay.ready_locked():
-                        self._subscribe_locked(mail, client, request_id, task, replay, on_lag)
+                        task.stream.subscribe_locked(client, on_lag, partial)
+                        self._answer_locked(mail, client, request_id, task, replay)
+                        task.stream.show_unfinished_locked(mail, client)
                         return
             replay.encode()
 
-    def _subscribe_locked(
-        self, mail: Mail, client: Client, request_id: str, task: Task, replay: Replay | None, on_lag: str
+    def _answer_locked(
+        self, mail: Mail, client: Client, request_id: str, task: Task, replay: Replay | None
     ) -> None:
         """Both locks are held; ``replay`` is ready."""
         client.task_ids.add(task.id)
         stream = task.stream
-        stream.subscribe_locked(client, on_lag)
         reply = Subscribed(id=request_id, task_id=task.id)
         if replay is None:
             mail.send(client, reply)
@@ -78,11 +86,14 @@ class Subscriptions:
             self._state.table.unsubscribe(task_id, client)
         client.task_ids.clear()
 
-    def replay(self, client: Client, task_id: str, since: datetime | None, since_seq: int | None) -> None:
+    def replay(
+        self, client: Client, request_id: str, task_id: str, since: datetime | None, since_seq: int | None
+    ) -> None:
         """See :meth:`overseer.hub.Hub.replay`."""
         replay: Replay | None = None
+        requester = Requester(client, request_id)
         while True:
-            with self._state.lock:
+            with Mail() as mail, self._state.lock, requester.refusals(mail):
                 task = self._state.table.find(task_id, client.principal)
             replay = _replay_of(task, replay, client, since, since_seq)
             with Mail() as mail, task.lock:

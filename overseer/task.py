@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from overseer.clients import Client
+from overseer.clients import Client, Mail
 from overseer.definitions import Definition
+from overseer.errors import RequestError
 from overseer.eventlog import EventLog
 from overseer.locks import Rank, lock
-from overseer.messages import RetryPolicy, TaskInfo, TaskMetrics, encode
+from overseer.messages import Error, Event, RetryPolicy, TaskInfo, TaskMetrics, encode
 from overseer.metrics import Metrics
 from overseer.retry import History
 from overseer.security.principal import ANYONE, Principal
@@ -42,7 +45,8 @@ class Phase(Enum):
     ENDED = "active", 4  # by itself, and nothing follows
     STOPPED = "stopped", 5  # on purpose
     ERRORED = "errored", 6  # given up
-    FORGOTTEN = "", 7  # replaced by a new task of that id, or never started
+    RESETTING = "errored", 7  # its driver is starting the run of a reset; should that fail, nothing was
+    FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
 
     @property
     def state(self) -> str:
@@ -51,7 +55,15 @@ class Phase(Enum):
     @property
     def in_use(self) -> bool:
         """Whether the task's id is taken."""
-        return self in (Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.WAITING)
+        return self in _IN_USE
+
+    @property
+    def launching(self) -> bool:
+        """Whether its driver is starting a run, or is about to."""
+        return self in (Phase.STARTING, Phase.RESETTING)
+
+
+_IN_USE = frozenset({Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.WAITING, Phase.RESETTING})
 
 
 # Every legal step. A requeued task goes back to QUEUED when its run is over or could not be started, or from
@@ -65,7 +77,8 @@ _NEXT: dict[Phase, frozenset[Phase]] = {
     Phase.WAITING: frozenset({Phase.STARTING, Phase.STOPPED, Phase.QUEUED}),
     Phase.ENDED: frozenset({Phase.FORGOTTEN}),
     Phase.STOPPED: frozenset({Phase.FORGOTTEN}),
-    Phase.ERRORED: frozenset({Phase.STARTING, Phase.FORGOTTEN}),
+    Phase.ERRORED: frozenset({Phase.RESETTING, Phase.FORGOTTEN}),
+    Phase.RESETTING: frozenset({Phase.RUNNING, Phase.ERRORED}),
     Phase.FORGOTTEN: frozenset(),
 }
 
@@ -80,7 +93,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who is told, with its request's id, when the task starts."""
+    """Who asked for something and is told of it, with its request's id; without a client nobody is."""
 
     client: Client | None = None
     request_id: str = ""
@@ -89,6 +102,29 @@ class Requester:
     @property
     def principal(self) -> Principal:
         return ANYONE if self.client is None else self.client.principal
+
+    def tell(self, mail: Mail, reply: Event) -> None:
+        """Append the reply, in the critical section that pictured what it says."""
+        if self.client is not None:
+            mail.send(self.client, reply)
+
+    def refuse(self, mail: Mail, message: str, existing_task_id: str = "") -> None:
+        """Append the ``error`` reply, in the critical section that refuses."""
+        self.tell(mail, Error(id=self.request_id, message=message, existing_task_id=existing_task_id))
+
+    @contextmanager
+    def refusals(self, mail: Mail) -> Iterator[None]:
+        """Around a critical section: what refuses the request there is told there, and raised."""
+        try:
+            yield
+        except RequestError as error:
+            self.refuse(mail, error.message, error.existing_task_id)
+            error.answered = self.client is not None
+            raise
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(eq=False)
@@ -110,7 +146,11 @@ class Task:
     queued_at: datetime | None = None
     queued_since: float = 0.0  # the same, monotonic
     worker: Worker | None = None
+    last_pid: int = 0  # of the latest run
     ending: Ending = Ending.NONE  # hub's lock
+    # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
+    graces: list[float | None] = field(default_factory=list)
+    undo_reset: Callable[[], None] = _nothing  # what takes a reset back that fails; called with both locks
     # Runs begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0
     restart_count: int = 0
@@ -122,6 +162,7 @@ class Task:
     error_message: str = ""
     began: float = 0.0  # monotonic start of the current run
     ran_for: float = 0.0  # seconds, over all finished runs
+    counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
     _encoded_info: bytes | None = None  # what list says; None: not known since the last change of anything
 
     def __post_init__(self) -> None:
@@ -144,10 +185,10 @@ class Task:
         """
         if phase not in _NEXT[self.phase]:
             raise RuntimeError(f"{self!r} cannot become {phase.name}")
+        if self.counted is not None:
+            self.counted[self.phase] -= 1
+            self.counted[phase] += 1
         self.phase = phase
-
-    def last_pid(self) -> int:
-        return self.worker.pid if self.worker is not None else 0
 
     def enter_queue_locked(self, at: datetime) -> None:
         """Record that it waits in a queue from now on, which is ``at``."""
@@ -155,18 +196,21 @@ class Task:
         self.queued_at = at
         self.queued_since = time.monotonic()
 
-    def begin_run_locked(self, worker: Worker) -> int:
-        """Record that ``worker`` runs it now; returns the pid of the run before, 0 when this is the first."""
-        before = self.last_pid()
+    def begin_run_locked(self, worker: Worker, pid: int, at: datetime) -> None:
+        """Record that ``worker``, which may be of a driver's make and is not asked again, runs it now."""
+        if self.phase is Phase.RESETTING:
+            self.history = History()
+        self.move_locked(Phase.RUNNING)
         self.worker = worker
-        self.last_started_at = worker.started_at
+        self.last_pid = pid
+        self.last_started_at = at
         self.began = time.monotonic()
         self.error_message = ""
-        self.move_locked(Phase.RUNNING)
-        return before
+        self.stream.run = self.runs
 
     def end_run_locked(self, exit_code: int, at: datetime) -> float:
         """Record that the run is over; returns how long it ran, in seconds."""
+        self.stream.run = None
         ran_for = time.monotonic() - self.began
         self.ran_for += ran_for
         self.last_exited_at = at
@@ -184,7 +228,7 @@ class Task:
             queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
             state=self.phase.state,
             retry_policy=self.policy,
-            current_pid=self.last_pid() if running else 0,
+            current_pid=self.last_pid if running else 0,
             worker_state="running" if running else "exited" if had_run else "",
             restart_count=self.restart_count,
             created_at=self.created_at,
@@ -193,6 +237,11 @@ class Task:
             last_exit_code=self.last_exit_code,
             error_message=self.error_message,
         )
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether :meth:`encoded_info_locked` has nothing to do."""
+        return self._encoded_info is not None
 
     def encoded_info_locked(self) -> bytes:
         """The same as JSON, kept until something changes: most of a long list did not since the last one."""

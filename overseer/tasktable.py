@@ -7,6 +7,7 @@ one at a time.
 from __future__ import annotations
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from overseer.clients import Client
@@ -41,6 +42,8 @@ class TaskTable:
         self._errored: dict[str, float] = {}
         # Subscriptions to ids that no task has, or none that the client may see.
         self._unknown: dict[str, dict[Client, Subscription]] = {}
+        # How many tasks of each action are in which phase.
+        self.phases: defaultdict[str, Counter[Phase]] = defaultdict(Counter)
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks.values())
@@ -101,6 +104,8 @@ class TaskTable:
         if not waiting:
             self._unknown.pop(task.id, None)
         self._tasks[task.id] = task
+        task.counted = self.phases[task.action]
+        task.counted[task.phase] += 1
         self.take(task)
 
     def take(self, task: Task) -> None:
@@ -157,13 +162,15 @@ class TaskTable:
             self.forget(task_id)
         return None
 
-    def subscribe_unknown(self, task_id: str, client: Client, on_lag: str) -> None:
+    def subscribe_unknown(
+        self, task_id: str, client: Client, on_lag: str, partial: bool | None = None
+    ) -> None:
         """Subscribe to an id that has no task yet, or none that the client may see.
 
         Raises:
             RequestError: the client waits for too many of them.
         """
-        if not self._wait(task_id, Subscription(client, on_lag)):
+        if not self._wait(task_id, Subscription(client, on_lag, bool(partial))):
             raise RequestError(f"too many subscriptions to unknown tasks; the limit is {_MAX_UNKNOWN}")
 
     def unsubscribe(self, task_id: str, client: Client) -> None:

@@ -1,7 +1,7 @@
 """A line whose end has not come, as a terminal would show it: what a CR or backspace overwrote is gone.
 
-Pure. Colours stay, as escape sequences; what moves the cursor within the line is carried out (CR, backspace,
-tab stays a tab; CSI C, D, G and K); all other control sequences are dropped. The numbers in CSI are ECMA-48's.
+Pure. Colours stay, as escape sequences, and so do tabs. What moves the cursor within the line or erases is
+carried out: CR, backspace, and ECMA-48's CSI C, D, G and K. All other control sequences are dropped.
 """
 
 from __future__ import annotations

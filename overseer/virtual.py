@@ -16,7 +16,7 @@ from overseer.errors import SpawnError
 from overseer.lines import LineSplitter
 from overseer.locks import Rank, lock
 from overseer.timestamps import now
-from overseer.worker_base import OutputBatch, StopPolicy, Worker, WorkerCallbacks, current_run
+from overseer.worker_base import OutputBatch, RunContext, StopPolicy, Worker, WorkerCallbacks
 
 __all__ = ["VirtualContext", "VirtualWorker", "abandoned_count", "start_virtual_worker"]
 
@@ -68,9 +68,10 @@ def start_virtual_worker(
     Raises:
         SpawnError: the system allows no more threads.
     """
-    run = current_run(task_id)
+    run = callbacks.run or RunContext(task_id)
     worker = VirtualWorker(task_id, fn, callbacks, run.stop, run.max_line)
     worker.begin()
+    worker._begun()
     return worker
 
 
@@ -206,7 +207,10 @@ class VirtualWorker(Worker):
         splitter = LineSplitter(self._max_line)
         groups = splitter.feed(data if data.endswith(b"\n") else data + b"\n")
         at = now()
-        return [OutputBatch(stream, at, lines, cut) for lines, cut in groups]
+        return [
+            OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten")
+            for lines, mark in groups
+        ]
 
 
 def _text(error: BaseException) -> str:

@@ -11,14 +11,14 @@ clock: it belongs to :class:`overseer.pool.PoolManager` and is used under its lo
 
 from __future__ import annotations
 
-import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import itemgetter
 
 from overseer.admission import QueueState
-from overseer.messages import QueueConfig
+from overseer.messages import QueueConfig, QueueItem, queue_row
 
 __all__ = ["Item", "Queues"]
 
@@ -39,6 +39,11 @@ class Item:
     """The action whose queue's size it counts against, see :mod:`overseer.admission`."""
     turn: int
     """The rank of the arrival whose turn it has; its own unless its queue is last-in-first-out."""
+    row: tuple[bytes, bytes] = field(init=False, repr=False)
+    """What clients are told of it, but for its position; encoded when it comes, once for all messages."""
+
+    def __post_init__(self) -> None:
+        self.row = queue_row(QueueItem(self.task_id, self.action, self.queued_at, 0, self.forced))
 
 
 class _Queue:
@@ -144,8 +149,12 @@ class Queues:
         """The items of one queue, or of all, in the order they would start in if their actions had room."""
         if action:
             return list(self._in_order(self._queues[action]))
-        by_turn = (zip(queue.turns, self._in_order(queue), strict=True) for queue in self._queues.values())
-        return [item for _, item in heapq.merge(*by_turn)]
+        # Each queue is in order by itself, which sorting makes the most of.
+        by_turn: list[tuple[int, Item]] = []
+        for queue in self._queues.values():
+            by_turn += zip(queue.turns, self._in_order(queue), strict=True)
+        by_turn.sort(key=itemgetter(0))
+        return [item for _, item in by_turn]
 
     def expire(self, now: float) -> list[Item]:
         """Take out what has waited for its queue's ``max_age`` by ``now``."""

@@ -43,7 +43,7 @@ from overseer.processes import (
 )
 from overseer.reader import PipeReader
 from overseer.timestamps import now
-from overseer.worker_base import OutputBatch, RunContext, Worker, WorkerCallbacks, current_run, run_context
+from overseer.worker_base import OutputBatch, RunContext, Worker, WorkerCallbacks, run_context
 
 __all__ = [
     "OSWorker",
@@ -71,6 +71,7 @@ class WorkerConfig:
         command: found through PATH unless it has a slash; no shell is involved.
         args: not including the command itself.
         include_stdout, include_stderr: a stream that is not included goes to /dev/null.
+        merge: stderr goes where stdout goes, so that their lines keep their order; all are of stdout then.
         env: added to the server's environment.
         cwd: None for the server's.
         stop: None for the run's own (:class:`RunContext`).
@@ -84,6 +85,7 @@ class WorkerConfig:
     env: Mapping[str, str] | None = None
     cwd: str | None = None
     stop: StopPolicy | None = None
+    merge: bool = False
 
 
 def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
@@ -92,11 +94,14 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     Raises:
         SpawnError: it cannot be started, with one sentence that says why.
     """
-    run = current_run(config.task_id)
+    run = callbacks.run or RunContext(config.task_id)
     policy = config.stop if config.stop is not None else run.stop
     streams = [
         stream
-        for stream, included in (("stdout", config.include_stdout), ("stderr", config.include_stderr))
+        for stream, included in (
+            ("stdout", config.include_stdout),
+            ("stderr", config.include_stderr and not config.merge),
+        )
         if included
     ]
     markers = {
@@ -109,7 +114,14 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     registry.enter(entry)
     guardian.entered(entry)
     try:
-        child = spawn(config.command, config.args, env=environment, cwd=config.cwd, streams=streams)
+        child = spawn(
+            config.command,
+            config.args,
+            env=environment,
+            cwd=config.cwd,
+            streams=streams,
+            merge=config.merge,
+        )
     except BaseException:
         registry.leave(entry)
         guardian.left(entry)
@@ -118,6 +130,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     guardian.spawned(entry)
     worker = OSWorker(config.task_id, child, entry, run.max_line, callbacks)
     worker.begin()
+    worker._begun()
     return worker
 
 
@@ -187,7 +200,10 @@ class OSWorker(Worker):
     def _read(self, stream: str, pipe: int) -> None:
         try:
             splitter = LineSplitter(self._max_line)
-            PipeReader(pipe, self._pidfd, splitter, partial(self._deliver, stream)).run()
+            # Not of a driver's own on_output: see WorkerCallbacks.
+            unfinished = getattr(self._callbacks.on_output, "unfinished", None)
+            show = partial(unfinished, stream) if unfinished is not None else None
+            PipeReader(pipe, self._pidfd, splitter, partial(self._deliver, stream), show).run()
         except BaseException:
             _log.exception("task %s: reading %s failed", self.task_id, stream)
         finally:
@@ -196,8 +212,8 @@ class OSWorker(Worker):
 
     def _deliver(self, stream: str, groups: list[Lines]) -> None:
         at = now()
-        for lines, cut in groups:
-            self._output(OutputBatch(stream, at, lines, cut))
+        for lines, mark in groups:
+            self._output(OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten"))
 
     def _reader_done(self) -> None:
         with self._lock:

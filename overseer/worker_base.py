@@ -28,7 +28,6 @@ __all__ = [
     "StopPolicy",
     "Worker",
     "WorkerCallbacks",
-    "current_run",
     "run_context",
 ]
 
@@ -59,14 +58,18 @@ class WorkerCallbacks:
 
     Attributes:
         on_output: gets the batches of one stream one after another; it may block, and the child then waits.
+            The one that a driver is given also has an attribute ``unfinished``, by which clients are shown
+            lines in the making; a wrapper without one keeps them from seeing what it might not let through.
         log_event: gets a sentence for people about something unusual.
         on_exited: gets the worker, its exit code (-1 when a signal ended it), whether a stop had been asked
             for, and when; exactly once, after the last ``on_output`` has returned.
+        run: the run that they are of, for the worker; who wraps them with ``dataclasses.replace`` keeps it.
     """
 
     on_output: Callable[[OutputBatch], None]
     log_event: Callable[[str], None]
     on_exited: Callable[[Worker, int, bool, datetime], None]
+    run: RunContext | None = field(default_factory=lambda: _context.get(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ class RunContext:
         run_id: unique, of letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
         max_line: bytes a line may have before it is cut.
         exited: called like ``on_exited``, after it, should that fail: the end must become known.
-        workers: those made within :func:`run_context`, so that none is lost when the driver fails after all.
+        begun: told of each worker that has begun, which may be after its driver's ``start`` has failed.
+        workers: those made for the run, so that none is lost when the driver fails after all.
     """
 
     task_id: str
@@ -85,6 +89,7 @@ class RunContext:
     stop: StopPolicy = StopPolicy()  # noqa: RUF009 (frozen)
     max_line: int = 10 << 20
     exited: Callable[[Worker, int, bool, datetime], None] | None = None
+    begun: Callable[[Worker], None] | None = None
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -99,17 +104,12 @@ _context: ContextVar[RunContext | None] = ContextVar("overseer_run", default=Non
 
 @contextmanager
 def run_context(context: RunContext) -> Iterator[None]:
-    """Within it, workers started on this thread belong to that run. One worker a run."""
+    """Within it, callbacks that a driver makes from nothing on this thread are that run's, too."""
     token = _context.set(context)
     try:
         yield
     finally:
         _context.reset(token)
-
-
-def current_run(task_id: str) -> RunContext:
-    """The run that a worker started now belongs to; a fresh one outside of :func:`run_context`."""
-    return _context.get() or RunContext(task_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Worker(ABC):
         self.pid = pid
         self.started_at = now()
         self._callbacks = callbacks
-        run = _context.get()
+        run = callbacks.run
         self._if_on_exited_fails = run.exited if run is not None else None
         # Guards what the subclasses add, and the three below. kill and waitid are the only calls under it.
         self._lock = lock(Rank.WORKER, f"worker {task_id}")
@@ -189,6 +189,12 @@ class Worker(ABC):
         """Wait until ``on_exited`` has returned; False when ``timeout`` seconds were too few."""
         assert_none_held("wait for a worker")
         return self._over.wait(timeout)
+
+    def _begun(self) -> None:
+        """It runs; called once, when nothing can prevent that any more."""
+        run = self._callbacks.run
+        if run is not None and run.begun is not None:
+            run.begun(self)
 
     def _output(self, batch: OutputBatch) -> None:
         assert_none_held("on_output")

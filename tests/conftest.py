@@ -1,27 +1,28 @@
 """What holds for every test: checked locks, and nothing left behind.
 
-The seed of the lock checker is in the header; ``OVERSEER_CHECK_LOCKS=SEED make test`` repeats its yields.
+Every seed stays the same, so that a change is judged by what it changes: ``OVERSEER_CHECK_LOCKS=SEED make test``
+has the checked locks yield elsewhere, and `make soak` looks for what nobody has thought of.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
 
 # Before anything imports overseer: overseer.locks looks at it once, at import.
-os.environ.setdefault("OVERSEER_CHECK_LOCKS", str(random.SystemRandom().randrange(1, 1_000_000)))
+os.environ.setdefault("OVERSEER_CHECK_LOCKS", "1")
 
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
 
-# The same examples on every run of CI, so that a change is judged by what it changes; new ones on a desk.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# The same examples on every run, and as much time for each as a machine with other things to do needs.
+hypothesis.settings.register_profile(
+    "steady", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("steady")
 
 pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 

@@ -19,7 +19,7 @@ from overseer.timestamps import now, parse_timestamp
 
 __all__ = ["Inbox", "Item", "Line", "to_output"]
 
-Line: TypeAlias = tuple[str, int, str, str, str, int, bool]
+Line: TypeAlias = tuple[str, int, str, str, str, int, bool, bool]
 """An ``output`` message while it waits: task_id, pid, stream, data, ts, seq, truncated, overwritten."""
 
 Item: TypeAlias = Line | Event

@@ -11,19 +11,21 @@ Its ``config``::
     output:
       stdout: {condition: "has(output.json.event)"}
       stderr: {condition: "false"}
+      merge: false                            # true: stderr goes where stdout goes, in one order
 """
 
 from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from overseer.actions import ActionHandler, register_factory
 from overseer.cel import compile_cel, compile_condition, eval_cel_bool
 from overseer.config import ConfigErrors, config_text
+from overseer.config.kinds import BOOLEANS
 from overseer.drivers.cautions import warn_of_missing_program, warn_of_open_params
 from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError, ValidationError
 from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
@@ -56,12 +58,14 @@ class ExecHandler(ActionHandler):
         arguments: tuple[Template, ...],
         parameters: Mapping[str, _Parameter],
         conditions: Mapping[str, Condition],
+        merge: bool,
     ) -> None:
         self._info = info
         self._entrypoint = entrypoint
         self._arguments = arguments
         self._parameters = parameters
         self._conditions = conditions  # by stream; those that let everything through are not in it
+        self._merge = merge
 
     def describe(self) -> ActionInfo:
         return self._info
@@ -89,9 +93,10 @@ class ExecHandler(ActionHandler):
             [_rendered(f"command.{n}", argument, resolved) for n, argument in enumerate(self._arguments)],
             include_stdout=self._wanted("stdout"),
             include_stderr=self._wanted("stderr"),
+            merge=self._merge,
         )
         if self._conditions:
-            callbacks = replace(callbacks, on_output=self._filtered(callbacks.on_output))
+            callbacks = replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
         return start_worker(config, callbacks)
 
     def _resolve(self, params: Mapping[str, str]) -> dict[str, str]:
@@ -106,17 +111,30 @@ class ExecHandler(ActionHandler):
         condition = self._conditions.get(stream)
         return condition is None or condition.constant_for(stream) is not False
 
-    def _filtered(self, pass_on: Any) -> Any:
-        def on_output(batch: OutputBatch) -> None:
-            condition = self._conditions.get(batch.stream)
-            if condition is not None:
-                lines = condition.filter(batch.stream, batch.lines)
-                if not lines:
-                    return
-                batch = replace(batch, lines=lines)
-            pass_on(batch)
 
-        return on_output
+class _Filtered:
+    """Hands on the lines that meet their stream's condition."""
+
+    def __init__(self, on_output: Callable[[OutputBatch], None], conditions: Mapping[str, Condition]) -> None:
+        self._on_output = on_output
+        self._unfinished = getattr(on_output, "unfinished", None)
+        self._conditions = conditions
+
+    def __call__(self, batch: OutputBatch) -> None:
+        condition = self._conditions.get(batch.stream)
+        if condition is not None:
+            lines = condition.filter(batch.stream, batch.lines)
+            if not lines:
+                return
+            batch = replace(batch, lines=lines)
+        self._on_output(batch)
+
+    def unfinished(self, stream: str, line: bytes) -> float | None:
+        """Of a stream that has a condition nothing: it is for whole lines to meet."""
+        if self._unfinished is None or stream in self._conditions:
+            return None
+        wait: float | None = self._unfinished(stream, line)
+        return wait
 
 
 def _rendered(key: str, template: Template, params: Mapping[str, str]) -> str:
@@ -146,6 +164,9 @@ class ExecFactory:
         arguments = _arguments(config.get("command"), problems)
         parameters = _parameters(config.get("parameters"), problems)
         conditions = _conditions(config, problems)
+        merge = False
+        with problems:
+            merge = _merge(config, conditions)
         problems.raise_them()
         warn_of_missing_program(entrypoint)
         warn_of_open_params(
@@ -166,7 +187,7 @@ class ExecFactory:
             retry=None if retry.empty else retry,
             dedupe_key=dedupe_key,
         )
-        return ExecHandler(info, entrypoint, arguments, parameters, conditions)
+        return ExecHandler(info, entrypoint, arguments, parameters, conditions, merge)
 
 
 class _Problems:
@@ -233,13 +254,28 @@ def _conditions(config: Mapping[str, Any], problems: _Problems) -> dict[str, Con
     conditions: dict[str, Condition] = {}
     with problems:
         output = _mapping(config.get("output"), ("output",))
-        _warn_unknown(output, ("stdout", "stderr"), ("output",))
+        _warn_unknown(output, ("stdout", "stderr", "merge"), ("output",))
         for stream in ("stdout", "stderr"):
             with problems:
                 condition = _condition(config, output, stream)
                 if condition is not None:
                     conditions[stream] = condition
     return conditions
+
+
+def _merge(config: Mapping[str, Any], conditions: Mapping[str, Condition]) -> bool:
+    given = _mapping(config.get("output"), ("output",)).get("merge")
+    path: Path = ("output", "merge")
+    if given is None:
+        return False
+    text = config_text(given).lower() if not isinstance(given, Mapping | list | tuple) else ""
+    if text not in BOOLEANS:
+        raise ConfigError("needs true or false", path=path)
+    if BOOLEANS[text] and "stderr" in conditions:
+        raise ConfigError(
+            "with merge there is no stderr that a condition could be about: its lines are stdout's", path=path
+        )
+    return BOOLEANS[text]
 
 
 def _condition(config: Mapping[str, Any], output: Mapping[str, Any], stream: str) -> Condition | None:

@@ -7,7 +7,14 @@ the declarations; nothing about a message is written down a second time.
 
 from __future__ import annotations
 
-from overseer.messages.codec import encode, encode_tasks, event_from, parse_request
+from overseer.messages.codec import (
+    encode,
+    encode_pool,
+    encode_tasks,
+    event_from,
+    parse_request,
+    queue_row,
+)
 from overseer.messages.declare import Delivery, dump, to_plain, utf8
 from overseer.messages.events import (
     DEQUEUE_REASONS,
@@ -19,10 +26,10 @@ from overseer.messages.events import (
     Event,
     Exited,
     Gap,
-    Partial,
     ManifestReply,
     MetricsReply,
     Output,
+    Partial,
     PoolInfoReply,
     PoolUpdated,
     Purged,
@@ -92,7 +99,6 @@ __all__ = [
     "ExcessConfig",
     "Exited",
     "Gap",
-    "Partial",
     "GlobalMetrics",
     "List",
     "ManifestReply",
@@ -102,6 +108,7 @@ __all__ = [
     "MetricsRequest",
     "Output",
     "ParamSpec",
+    "Partial",
     "PoolConfig",
     "PoolInfo",
     "PoolInfoReply",
@@ -133,9 +140,11 @@ __all__ = [
     "Unsubscribed",
     "dump",
     "encode",
+    "encode_pool",
     "encode_tasks",
     "event_from",
     "parse_request",
+    "queue_row",
     "to_plain",
     "utf8",
 ]

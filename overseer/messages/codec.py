@@ -10,13 +10,13 @@ from typing import Any
 
 from overseer.errors import RequestError
 from overseer.messages.declare import dump, from_plain, read_fields, to_plain
-from overseer.messages.events import EVENTS, Event, Tasks
+from overseer.messages.events import EVENTS, Event, PoolInfoReply, PoolUpdated, Tasks
 from overseer.messages.kinds import REQUEST_ID, TEXT, Kind, Unreadable, quoted
 from overseer.messages.limits import MessageLimits
 from overseer.messages.requests import REQUESTS, MetricsRequest, Request
-from overseer.messages.values import TaskInfo
+from overseer.messages.values import QueueItem, TaskInfo
 
-__all__ = ["encode", "encode_tasks", "event_from", "parse_request"]
+__all__ = ["encode", "encode_pool", "encode_tasks", "event_from", "parse_request", "queue_row"]
 
 _DEFAULT_LIMITS = MessageLimits()
 
@@ -33,6 +33,19 @@ def encode_tasks(request_id: str, tasks: Iterable[bytes]) -> bytes:
     """A ``tasks`` message whose tasks are encoded already."""
     empty = encode(Tasks(id=request_id, tasks=()))
     return empty.removesuffix(b"]}") + b",".join(tasks) + b"]}"
+
+
+def queue_row(item: QueueItem) -> tuple[bytes, bytes]:
+    """An item of a queue as JSON, without its position: what comes before that and what after it."""
+    before, position, after = dump(to_plain(item)).rpartition(b'"position":%d' % item.position)
+    return before + position.removesuffix(b"%d" % item.position), after
+
+
+def encode_pool(message: PoolInfoReply | PoolUpdated, rows: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A message about a pool whose items are encoded already, in their order: see :func:`queue_row`."""
+    empty = encode(message)
+    items = b",".join([b"%b%d%b" % (row[0], position, row[1]) for position, row in enumerate(rows)])
+    return empty.removesuffix(b"}}") + b',"queue_items":[' + items + b"]}}" if items else empty
 
 
 def event_from(raw: Mapping[str, Any]) -> Event | None:

@@ -57,12 +57,14 @@ def spawn(
     env: Mapping[str, str],
     cwd: str | None,
     streams: Sequence[str],
+    merge: bool = False,
 ) -> Child:
     """Start ``command``, found through PATH unless it has a slash.
 
     Args:
         env: added to this process's own environment, or replacing what is there.
         streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null. So does stdin.
+        merge: stderr goes where stdout goes.
 
     Raises:
         SpawnError: it cannot be started, with one sentence that says why.
@@ -78,7 +80,7 @@ def spawn(
             [command, *args],
             stdin=subprocess.DEVNULL,
             stdout=theirs.get("stdout", subprocess.DEVNULL),
-            stderr=theirs.get("stderr", subprocess.DEVNULL),
+            stderr=subprocess.STDOUT if merge else theirs.get("stderr", subprocess.DEVNULL),
             env=_environment(env),
             cwd=cwd,
             process_group=0,

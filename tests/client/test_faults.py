@@ -133,9 +133,10 @@ class TestCutConnections:
         with Proxy(daemon.address) as proxy, Client(proxy.url) as client:
             before = client.metrics("slow-count")
             proxy.budget = 10_000
+            rng = random.Random(3)
             started = []
             for _ in range(12):
-                threading.Timer(random.random() / 100, proxy.cut).start()
+                threading.Timer(rng.random() / 100, proxy.cut).start()
                 with suppress(ConnectionLostError):
                     started.append(client.start("slow-count", n="1"))
             ended = [task.wait(WAIT_S) for task in started]

@@ -111,7 +111,7 @@ def test_a_long_history_is_encoded_with_nothing_locked(
     hub: overseer.Hub, mute: Mute, client: Client, sizes: list[int]
 ) -> None:
     mute.say(100)
-    hub.replay(client, "t", None, 0)
+    hub.replay(client, "r", "t", None, 0)
     assert _seqs(_read(client)) == list(range(1, 101))
     hub.subscribe(client, "s", "t", 90, "block")
     assert _seqs(_read(client)[1:]) == list(range(91, 101))
@@ -165,7 +165,7 @@ def test_a_task_that_is_replaced_meanwhile_is_the_one_that_counts(
         subscribed, *stored = _read(client)
         assert (subscribed["oldest_seq"], subscribed["last_seq"]) == (1, 3)
     else:
-        hub.replay(client, "t", None, 0)
+        hub.replay(client, "r", "t", None, 0)
         stored = _read(client)
     assert [(each["seq"], each["data"]) for each in stored] == [(1, "x"), (2, "x"), (3, "x")]
 

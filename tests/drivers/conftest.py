@@ -78,6 +78,7 @@ ACTIONS = {
             "both_at_once",
             "over_before_started",
             "stops_itself",
+            "slow_start",
         )
     },
     "retried by its other code": wrapped("another_code", retry={"error_threshold": 1}),

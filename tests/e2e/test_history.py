@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import overseer
 from overseer import tasktable
 from overseer.clients import Client
 from overseer.config import HistoryConfig
@@ -15,6 +18,7 @@ from overseer.eventlog import EventLog
 from overseer.metrics import Metrics
 from overseer.task import Phase, Task
 from overseer.tasktable import TaskTable
+from tests.faults.support import wait_until
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
@@ -177,3 +181,31 @@ def test_twenty_days_of_churn_leave_no_more_than_is_kept(monkeypatch: pytest.Mon
     # An hour's worth of those that ended, a day's worth of errored ones.
     assert len(here.table) <= 11 + 11
     assert here.table.in_use == 0
+    counted = Counter(task.phase for task in here.table)
+    assert +here.table.phases["a"] - Counter({Phase.FORGOTTEN: 5_000}) == counted
+
+
+@pytest.mark.parametrize(("history", "first"), [("{tasks: 1, age: 1h}", "ok"), ("{age: 0.05s}", "bad")])
+def test_what_is_due_sooner_than_what_was_waited_for_goes_in_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, history: str, first: str
+) -> None:
+    """Nothing else happens meanwhile that would have somebody look."""
+    monkeypatch.setattr(tasktable, "_YOUNGEST", 0.05)
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"history: {history}\n"
+        "actions:\n"
+        "  ok: {type: exec, config: {entrypoint: 'true'}}\n"
+        "  bad: {type: exec, retry: {error_threshold: 1}, config: {entrypoint: 'false'}}"
+    )
+    config = overseer.load_config(path)
+    hub = overseer.Hub(config, overseer.build_action_handlers(config))
+    try:
+        for action in (first, "ok"):
+            hub.submit(action)
+            assert hub.wait_until_idle(10)
+        # Of the first kind the older one, which is one too many by now; else the one that is no errored one.
+        wait_until(lambda: len(hub.tasks()) == 1, what="the end of one of them")
+    finally:
+        hub.shutdown()
+        hub.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 from collections import Counter
@@ -155,7 +154,7 @@ class Story:
         return fine
 
 
-@pytest.mark.parametrize("seed", [int(os.environ["OVERSEER_CHECK_LOCKS"])])  # printed in the header
+@pytest.mark.parametrize("seed", [1, 889931])  # the second has resets that fail
 def test_whatever_clients_do_the_story_of_each_task_makes_sense(seed: int) -> None:
     failures: list[str] = []
     with (

@@ -165,3 +165,109 @@ def test_one_that_was_stopped_and_then_cannot_be_started_is_stopped(hub: oversee
     hub.stop("first")
     assert hub.wait_until_idle(_PATIENCE)
     assert hub.pool_info().running == 0
+
+
+class Stubborn(Gate):
+    """Its tasks ignore their stop."""
+
+    def start(
+        self, task_id: str, params: Mapping[str, str], callbacks: overseer.WorkerCallbacks
+    ) -> overseer.Worker:
+        answer: queue.Queue[str] = queue.Queue()
+        self.begun.put((task_id, answer.put))
+        answer.get(timeout=_PATIENCE)
+        self.over = threading.Event()
+        return overseer.start_virtual_worker(
+            task_id, lambda context, send: int(self.over.wait(_PATIENCE)), callbacks
+        )
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path) -> Iterator[tuple[overseer.Hub, Stubborn]]:
+    path = tmp_path / "stubborn.yaml"
+    path.write_text("actions: {gate: {type: gate, stop_grace: 60, task_pool: {limit: 1}}}")
+    gate = Stubborn()
+    hub = overseer.Hub(overseer.load_config(path), {"gate": gate})
+    try:
+        yield hub, gate
+    finally:
+        gate.over.set()
+        hub.shutdown()
+        hub.close()
+
+
+def test_one_that_is_trimmed_while_it_is_being_started_has_the_grace_of_the_excess(
+    stubborn: tuple[overseer.Hub, Stubborn],
+) -> None:
+    hub, gate = stubborn
+    thread = _start(hub, "first")
+    gate.next()[1]("")
+    thread.join(_PATIENCE)
+    first = gate.over
+    hub.set_pool("gate", limit=2)
+    thread = _start(hub, "t")
+    _, answer = gate.next()
+    hub.set_pool("gate", limit=1, excess={"grace": 0.0, "order": "last"})
+    answer("")
+    thread.join(_PATIENCE)
+    _until(lambda: _states(hub)["t"] == "stopped")  # not after a minute
+    first.set()
+
+
+def test_a_shutdown_that_is_hurried_waits_for_no_grace_of_what_is_still_being_started(
+    stubborn: tuple[overseer.Hub, Stubborn],
+) -> None:
+    hub, gate = stubborn
+    thread = _start(hub, "t")
+    _, answer = gate.next()
+    ended = queue.Queue[bool]()
+    shutdown = threading.Thread(target=lambda: ended.put(hub.shutdown()))
+    shutdown.start()
+    _until(lambda: hub._state.table.find("t").ending.name == "STOP")
+    hub.hurry()
+    answer("")
+    thread.join(_PATIENCE)
+    assert ended.get(timeout=_PATIENCE)
+    shutdown.join(_PATIENCE)
+
+
+def test_what_a_shutdown_finds_before_its_driver_was_asked_is_not_started(
+    hub: overseer.Hub, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overseer.launcher._MOST", 1)
+    hub.set_pool("gate", queue_size=30)
+    answer = _let_in_from_the_queue(hub, gate, "t")
+    for number in range(20):
+        hub.submit("gate", f"q{number}")
+    hub.set_pool("gate", limit=0)
+    shutdown = threading.Thread(target=hub.shutdown)
+    shutdown.start()
+    _until(lambda: hub._runs.closing)
+    answer("")
+    shutdown.join(_PATIENCE)
+    assert hub.wait_until_idle(_PATIENCE)
+    assert gate.begun.empty()
+    assert set(_states(hub).values()) == {"stopped"}
+    with pytest.raises(overseer.SubmitError, match="shutting down"):
+        hub.submit("gate", "late")
+
+
+def test_a_queue_that_is_let_in_at_once_is_launched_by_few_threads(
+    hub: overseer.Hub, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overseer.launcher._MOST", 4)
+    hub.set_pool("gate", queue_size=1000)
+    answer = _let_in_from_the_queue(hub, gate, "t")
+    answers = [answer]
+    for number in range(500):
+        hub.submit("gate", f"q{number}")
+    hub.set_pool("gate", limit=0)
+    answers += [gate.next()[1] for _ in range(3)]
+    assert hub._runs.launcher._threads == 4
+    for answer in answers:
+        answer("no")
+    for _ in range(497):
+        gate.next()[1]("no")
+    hub.stop("first")
+    assert hub.wait_until_idle(_PATIENCE)
+    assert hub.pool_info().running == 0

@@ -171,8 +171,8 @@ class Hammer:
             (3, lambda: client.ask("subscribe", task_id=task_id, on_lag=self._on_lag())),
             (3, lambda: self._resume(client, task_id)),
             (3, lambda: self._unsubscribe(client, view, task_id)),
-            (1, lambda: self._check_list(client)),
-            (1, lambda: self._check_pool(client)),
+            (2, lambda: self._check_list(client)),
+            (2, lambda: self._check_pool(client)),
             (1, lambda: client.ask("metrics", **self._random.choice(({}, {"task_id": task_id})))),
             (1, lambda: self._resize(client)),
             (1 if self._stalls or not self._lossless else 0, lambda: self._stall(client)),
@@ -219,6 +219,7 @@ class Hammer:
                 raise Broken(f"a pid without a run, or the reverse: {task}")
 
     def _check_pool(self, client: SoakClient) -> None:
+        client.ask("pool_info", action="resized")
         pool = client.ask("pool_info", action="fixed")["pool"]
         if pool["running"] > pool["limit"]:
             raise Broken(f"more run than may: {pool}")

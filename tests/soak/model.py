@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
+
+from overseer.timestamps import parse_timestamp
 
 __all__ = ["Broken", "Limits", "Truth", "View"]
 
@@ -46,7 +49,7 @@ _LEGAL = {
     "output": {"running"},
     "exited": {"running"},
     "restarting": {"to restart", "queued", "waiting"},
-    "errored": {"over", "queued", "waiting", "errored"},  # the last: after a reset that could not start it
+    "errored": {"over", "queued", "waiting"},
 }
 
 
@@ -131,6 +134,63 @@ class Truth:
         task.state = "errored"
 
 
+# A task may have been made, though not taken in, a little before the end of another one of its id.
+_MADE = timedelta(seconds=1)
+
+
+class _Pictures:
+    """What one client has heard, against what replies show: none may be older than a message before it."""
+
+    def __init__(self) -> None:
+        self._moments: dict[str, dict[str, str]] = {}  # by task: what happened last when, as far as heard
+        self._dequeued: dict[str, str] = {}
+        self._limits: dict[str, int] = {}
+        self._counters: dict[str, int] = {}
+
+    def see(self, message: Message) -> None:
+        kind = message["type"]
+        if kind in ("started", "exited", "errored"):
+            moments = self._moments.setdefault(message["task_id"], {})
+            moments[kind] = max(message["ts"], moments.get(kind, ""))  # what is stored may come again
+        elif kind == "dequeued":
+            self._dequeued[message["task_id"]] = message["ts"]
+        elif kind == "tasks":
+            for row in message["tasks"]:
+                self._row(row)
+        elif kind in ("pool_info", "pool_updated"):
+            self._pool(message)
+        elif kind == "metrics" and "global" in message:
+            if any(message["global"][name] < count for name, count in self._counters.items()):
+                raise Broken(f"a counter went back: {message} after {self._counters}")
+            self._counters = message["global"]
+
+    def _row(self, row: Message) -> None:
+        moments = self._moments.get(row["task_id"], {})
+        heard = {
+            "started": row.get("last_started_at", "") >= moments.get("started", ""),
+            "exited": row.get("last_exited_at", "") >= moments.get("exited", ""),
+            "errored": row["state"] == "errored" or row.get("last_started_at", "") > moments.get("errored", ""),
+        }
+        for kind, moment in moments.items():
+            anothers = parse_timestamp(row["created_at"]) + _MADE > parse_timestamp(moment)
+            if not heard[kind] and not anothers:
+                raise Broken(f"{row} is older than its {kind} of {moment}, which came before")
+        dequeued = self._dequeued.get(row["task_id"], "")
+        if row["state"] == "queued" and row["queued_at"] < dequeued:
+            raise Broken(f"{row} had been dequeued, at {dequeued}")
+
+    def _pool(self, message: Message) -> None:
+        action, pool = message.get("action", ""), message["pool"]
+        limit = self._limits.setdefault(action, pool["limit"])
+        if message["type"] == "pool_updated":
+            self._limits[action] = pool["limit"]
+        elif limit != pool["limit"]:  # whoever changes it, everybody is told of it
+            raise Broken(f"{message}, but the limit was {limit} by then")
+        for item in pool.get("queue_items", ()):
+            if item["queued_at"] < self._dequeued.get(item["task_id"], ""):
+                raise Broken(f"{item} had been dequeued, at {self._dequeued[item['task_id']]}")
+
+
 class View:
     """What one client hears of the tasks that it is subscribed to; fed everything in the order it came.
 
@@ -141,6 +201,7 @@ class View:
         self._lossless = lossless
         self._next: dict[str, int | None] = {}  # of each subscription: the seq to come, None: any
         self._asked: dict[str, Message] = {}  # requests not answered yet
+        self._pictures = _Pictures()
         self.lines = 0
         self.missed = 0
 
@@ -154,6 +215,7 @@ class View:
 
     def see(self, message: Message) -> None:
         """One message."""
+        self._pictures.see(message)
         kind, task_id = message["type"], message.get("task_id", "")
         request = self._asked.pop(message.get("id") or "", None)
         if kind == "error" or (kind in ("queued", "dequeued") and request is None):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from overseer.processes.tree import read_process
@@ -15,7 +16,6 @@ from overseer.worker import (
     Worker,
     WorkerCallbacks,
     WorkerConfig,
-    run_context,
     start_worker,
 )
 
@@ -79,11 +79,11 @@ def run(
 ) -> tuple[Worker, Recorder]:
     """Start a worker, of its own run, that a recorder listens to."""
     recorder = Recorder()
-    with run_context(RunContext(task_id, stop=policy or StopPolicy(grace=5.0), max_line=max_line)):
-        worker = start_worker(
-            WorkerConfig(task_id, command, args, **config),  # type: ignore[arg-type]
-            recorder.callbacks,
-        )
+    context = RunContext(task_id, stop=policy or StopPolicy(grace=5.0), max_line=max_line)
+    worker = start_worker(
+        WorkerConfig(task_id, command, args, **config),  # type: ignore[arg-type]
+        replace(recorder.callbacks, run=context),
+    )
     return worker, recorder
 
 

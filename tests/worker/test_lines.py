@@ -100,24 +100,24 @@ def go_text(data: bytes) -> str:
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 64])
 def test_lines_end_at_lf_and_keep_everything_else(data: bytes, expected: list[str], size: int) -> None:
-    assert split(data, [size]) == [(line, False) for line in expected]
+    assert split(data, [size]) == [(line, "") for line in expected]
 
 
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b"1234\n", [("1234", False)]),
-        (b"1234\r\n", [("1234", False)]),
-        (b"12345\n", [("1234", True)]),
-        (b"1234\r", [("1234", True)]),
-        (b"1234\rx\n", [("1234", True)]),
-        (b"12345678901234567890\nab\n", [("1234", True), ("ab", False)]),
-        (b"ab\n12345\ncd\nef\n", [("ab", False), ("1234", True), ("cd", False), ("ef", False)]),
-        (b"12345", [("1234", True)]),
-        (b"123\xc3\xa4\n", [("123", True)]),  # a character is not cut in two
-        (b"12\xc3\xa4\n", [("12ä", False)]),
-        (b"1\xf0\x9f\x8e\x89\n", [("1", True)]),
-        (b"\x80\x80\x80\x80\x80\x80\n", [("\ufffd\ufffd\ufffd\ufffd", True)]),
+        (b"1234\n", [("1234", "")]),
+        (b"1234\r\n", [("1234", "")]),
+        (b"12345\n", [("1234", "truncated")]),
+        (b"1234\r", [("1234", "truncated")]),
+        (b"1234\rx\n", [("x", "overwritten")]),
+        (b"12345678901234567890\nab\n", [("1234", "truncated"), ("ab", "")]),
+        (b"ab\n12345\ncd\nef\n", [("ab", ""), ("1234", "truncated"), ("cd", ""), ("ef", "")]),
+        (b"12345", [("1234", "truncated")]),
+        (b"123\xc3\xa4\n", [("123", "truncated")]),  # a character is not cut in two
+        (b"12\xc3\xa4\n", [("12ä", "")]),
+        (b"1\xf0\x9f\x8e\x89\n", [("1", "truncated")]),
+        (b"\x80\x80\x80\x80\x80\x80\n", [("\ufffd\ufffd\ufffd\ufffd", "truncated")]),
     ],
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 64])
@@ -149,7 +149,7 @@ def test_a_long_line_in_pieces_is_not_quadratic_and_memory_stays_bounded() -> No
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     groups += splitter.feed(b"end\nnext\n")
-    assert [(len(lines[0]), cut) for lines, cut in groups] == [(limit, True), (4, False)]
+    assert [(len(lines[0]), cut) for lines, cut in groups] == [(limit, "truncated"), (4, "")]
     assert peak < 4 * limit
     assert time.perf_counter() - started < 5
 
@@ -163,14 +163,14 @@ def test_a_line_that_trickles_in_takes_no_more_memory_than_its_bytes() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.5 * limit
-    assert splitter.feed(b"\n") == [(["x" * limit], False)]
+    assert splitter.feed(b"\n") == [(["x" * limit], "")]
 
 
 def test_a_read_gives_one_group_even_when_it_begins_within_a_line() -> None:
     splitter = LineSplitter(1000)
-    assert splitter.feed(b"one\ntw") == [(["one"], False)]
-    assert splitter.feed(b"o\nthree\nfo") == [(["two", "three"], False)]
-    assert splitter.close() == [(["fo"], False)]
+    assert splitter.feed(b"one\ntw") == [(["one"], "")]
+    assert splitter.feed(b"o\nthree\nfo") == [(["two", "three"], "")]
+    assert splitter.close() == [(["fo"], "")]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from overseer.virtual import Send, VirtualContext, abandoned_count, start_virtual_worker
-from overseer.worker import OutputBatch, RunContext, StopPolicy, Worker, WorkerCallbacks, run_context
+from overseer.worker import OutputBatch, RunContext, StopPolicy, Worker, WorkerCallbacks
 from tests.worker.support import Recorder
 
 PATIENCE = 10.0
@@ -17,8 +18,10 @@ PATIENCE = 10.0
 
 def start(fn: object, grace: float = 5.0, max_line: int = 1000) -> tuple[Worker, Recorder]:
     recorder = Recorder()
-    with run_context(RunContext("v", stop=StopPolicy(grace=grace), max_line=max_line)):
-        return start_virtual_worker("v", fn, recorder.callbacks), recorder  # type: ignore[arg-type]
+    callbacks = replace(
+        recorder.callbacks, run=RunContext("v", stop=StopPolicy(grace=grace), max_line=max_line)
+    )
+    return start_virtual_worker("v", fn, callbacks), recorder  # type: ignore[arg-type]
 
 
 def end(recorder: Recorder) -> tuple[int, bool]:

@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import overseer
 
@@ -215,7 +216,17 @@ class StopsItselfHandler(WrappedHandler):
         return worker
 
 
+class SlowStartHandler(WrappedHandler):
+    """Starts once somebody has written to the pipe that is its parameter; what was written is the problem."""
+
+    def start(self, task_id, params, callbacks):
+        if problem := Path(params["script"]).read_text():
+            raise overseer.SpawnError(problem)
+        return super().start(task_id, {"script": "echo up; exec sleep 60"}, callbacks)
+
+
 HANDLERS = {
+    "slow_start": SlowStartHandler,
     "inside_start": InsideStartHandler,
     "wrong_inside_start": WrongInsideStartHandler,
     "both_at_once": BothAtOnceHandler,
