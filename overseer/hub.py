@@ -224,6 +224,9 @@ class Hub:
                 changed = [task for task in tasks if not task.is_encoded]
                 if last or len(changed) <= _LITTLE:
                     rows = [task.encoded_info_locked() for task in tasks]
+                    for task in tasks:
+                        if task.phase is Phase.RESETTING:
+                            task.onlookers.add(client)
                     mail.send_encoded(client, Encoded([encode_tasks(request_id, rows)]))
                     return
             for task in changed:

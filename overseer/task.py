@@ -45,7 +45,7 @@ class Phase(Enum):
     ENDED = "active", 4  # by itself, and nothing follows
     STOPPED = "stopped", 5  # on purpose
     ERRORED = "errored", 6  # given up
-    RESETTING = "errored", 7  # its driver is starting the run of a reset; should that fail, nothing was
+    RESETTING = "active", 7  # its driver is starting the run of a reset; should that fail, nothing was
     FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
 
     @property
@@ -151,6 +151,8 @@ class Task:
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
     undo_reset: Callable[[], None] = _nothing  # what takes a reset back that fails; called with both locks
+    onlookers: set[Client] = field(default_factory=set)  # who was told that it is being reset; hub's lock
+    exit_count: int = 0  # what its ``errored`` said
     # Runs begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0
     restart_count: int = 0
@@ -220,7 +222,7 @@ class Task:
     def info_locked(self) -> TaskInfo:
         """What ``list`` says of it."""
         running = self.phase is Phase.RUNNING
-        had_run = self.last_exited_at is not None and self.phase is not Phase.STARTING
+        had_run = self.last_exited_at is not None and not self.phase.launching
         return TaskInfo(
             task_id=self.id,
             action=self.action,

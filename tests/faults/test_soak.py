@@ -1,4 +1,4 @@
-"""A few seconds of the soak, from a seed that stays; `make soak` runs it for longer, each time from another."""
+"""A few seconds of the soak, from a seed that stays; `make soak` runs it for longer, each time anew."""
 
 from __future__ import annotations
 

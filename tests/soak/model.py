@@ -169,7 +169,9 @@ class _Pictures:
         heard = {
             "started": row.get("last_started_at", "") >= moments.get("started", ""),
             "exited": row.get("last_exited_at", "") >= moments.get("exited", ""),
-            "errored": row["state"] == "errored" or row.get("last_started_at", "") > moments.get("errored", ""),
+            "errored": row["state"] == "errored"
+            or "worker_state" not in row  # it is being reset
+            or row.get("last_started_at", "") > moments.get("errored", ""),
         }
         for kind, moment in moments.items():
             anothers = parse_timestamp(row["created_at"]) + _MADE > parse_timestamp(moment)
