@@ -165,7 +165,7 @@ class Task:
     began: float = 0.0  # monotonic start of the current run
     ran_for: float = 0.0  # seconds, over all finished runs
     counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
-    _encoded_info: bytes | None = None  # what list says; None: not known since the last change of anything
+    encoded_info: bytes | None = None  # what list says; None: not known since the last change of anything
 
     def __post_init__(self) -> None:
         self.lock: threading.Lock = lock(Rank.TASK, f"task {self.id}")
@@ -173,8 +173,8 @@ class Task:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if name != "_encoded_info":
-            self._encoded_info = None
+        if name != "encoded_info":
+            self.encoded_info = None
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
@@ -240,16 +240,11 @@ class Task:
             error_message=self.error_message,
         )
 
-    @property
-    def is_encoded(self) -> bool:
-        """Whether :meth:`encoded_info_locked` has nothing to do."""
-        return self._encoded_info is not None
-
     def encoded_info_locked(self) -> bytes:
         """The same as JSON, kept until something changes: most of a long list did not since the last one."""
-        data = self._encoded_info  # which the hub's lock alone may clear, though for no need
+        data = self.encoded_info  # which the hub's lock alone may clear, though for no need
         if data is None:
-            data = self._encoded_info = encode(self.info_locked())
+            data = self.encoded_info = encode(self.info_locked())
         return data
 
     def touched_locked(self) -> datetime:

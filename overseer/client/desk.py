@@ -134,8 +134,8 @@ class Desk:
         self._internal_locked(request, listed)
 
     def listed_locked(self, follower: Follower, answer: Tasks) -> None:
-        """Here is the server's list. Of an exit that came after it was asked for it may not know: older servers
-        answer so. Then it is asked again."""
+        """Here is the server's list. It may not know of an exit that came after it was asked for, as older
+        servers answer: then it is asked for again."""
         if not follower.over and follower.in_doubt:
             self.check_locked(follower)
         elif not follower.over:
