@@ -1,4 +1,4 @@
-"""From a client's message to the hub, and the one place where an error becomes a reply."""
+"""From a client's message to the hub, and from an error to a reply that was not told by the hub."""
 
 from __future__ import annotations
 

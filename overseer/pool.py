@@ -38,7 +38,10 @@ from overseer.locks import Rank, lock
 from overseer.messages import ExcessConfig, PoolConfig, PoolInfo, QueueItem
 from overseer.waiting import Item, Queues
 
-__all__ = ["PoolManager"]
+__all__ = ["PoolManager", "Rows"]
+
+Rows = tuple[PoolInfo, list[tuple[bytes, bytes]]]
+"""A pool without its queue's items, and these as JSON: see :func:`overseer.messages.queue_row`."""
 
 
 @dataclass(slots=True)
@@ -291,10 +294,8 @@ class PoolManager:
         )
         return PoolInfo(limit, running, len(items), queue_items)
 
-    def rows(
-        self, action: str = "", sees: Callable[[str], bool] | None = None
-    ) -> tuple[PoolInfo, list[tuple[bytes, bytes]]]:
-        """The same without the items, which come as JSON (:func:`overseer.messages.queue_row`)."""
+    def rows(self, action: str = "", sees: Callable[[str], bool] | None = None) -> Rows:
+        """The same, its items encoded already."""
         with self._lock:
             limit, running, items = self._look_locked(action, sees)
             rows = [item.row for item in items]
@@ -323,9 +324,7 @@ class PoolManager:
             self._queues.configure(action, config.queue)
         return before != config
 
-    def _look_locked(
-        self, action: str, sees: Callable[[str], bool] | None
-    ) -> tuple[int, int, list[Item]]:
+    def _look_locked(self, action: str, sees: Callable[[str], bool] | None) -> tuple[int, int, list[Item]]:
         """Limit, how many run, and which wait, as :meth:`info` says."""
         scope = self._scope_locked(action)
         if sees is None or action:

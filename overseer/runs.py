@@ -243,7 +243,7 @@ class Runs:
                 self._state.metrics.count("tasks_started", task.action)
             if why is Launch.RESTART:
                 task.restart_count += 1
-            task.requester = Requester()
+            task.requester, task.onlookers = Requester(), set()
             task.begin_run_locked(worker, pid, at)
             if requester.client is not None:
                 mail.send_encoded(requester.client, answer)
@@ -282,6 +282,10 @@ class Runs:
             self._dormant.finish_locked(task)
             with task.lock:
                 task.undo_reset()
+                # Nobody else knows that it was anything but errored.
+                for client in task.onlookers & task.stream.subscribers.keys():
+                    mail.send(client, _errored(task))
+            task.onlookers = set()
         admitted = self.admit_locked(self._state.pool.release(task.id))
         requester.refuse(mail, message)
         return admitted
@@ -355,9 +359,10 @@ class Runs:
         task.move_locked(Phase.ERRORED)
         self._state.metrics.count("tasks_errored", task.action)
         count = decision.exit_count if isinstance(decision, GiveUp) else task.history.total
+        task.exit_count = count
         if not task.error_message:
             task.error_message = f"gave up after {count} exits, the last with exit code {exit_code}"
-        return [*events, Errored(task_id=task.id, pid=task.last_pid, exit_count=count, ts=now())]
+        return [*events, _errored(task)]
 
     def _conclude_locked(self, mail: Mail, task: Task, events: list[Event]) -> list[Task]:
         """Free the slot of a task that keeps none, then announce; returns who was let in.
@@ -412,12 +417,16 @@ class Runs:
         return self._conclude_locked(mail, task, events)
 
     def reset_locked(self, task: Task) -> None:
-        """An errored task is to start over, whatever the pool says; until it has, it is shown as it was."""
+        """An errored task is to start over, whatever the pool says; until it has, its history stays."""
         with task.lock:
             task.move_locked(Phase.RESETTING)
         self._state.pool.admit_over(task.id, task.action)
         self._state.table.take(task)
         self.begin_locked(task)
+
+
+def _errored(task: Task) -> Errored:
+    return Errored(task_id=task.id, pid=task.last_pid, exit_count=task.exit_count, ts=now())
 
 
 def _checked(given: object) -> tuple[Worker, int, datetime]:

@@ -21,6 +21,7 @@ from overseer.errors import OverseerError, RequestError
 from overseer.messages import PoolInfo, PoolInfoReply, PoolUpdated, Purged, RetryPolicy, encode_pool
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
+from overseer.pool import Rows
 from overseer.retry import effective_policy
 from overseer.runs import Launch, Runs, stop_worker
 from overseer.security.principal import Principal
@@ -127,7 +128,8 @@ class Scheduler:
         self._refuse_unknown(action, requester.principal)
         with Mail() as mail, self._state.lock, requester.refusals(mail):
             self._refuse_unknown_locked(action, requester.principal)
-            return self._tell_pool_locked(mail, action, requester)
+            picture = self._state.pool.rows(action, requester.principal.scope)
+            return self._tell_pool_locked(mail, action, requester, picture)
 
     def set_pool(
         self,
@@ -152,8 +154,10 @@ class Scheduler:
                 if worker is not None:
                     stops.append((worker, trim.grace))
             self._dormant.watch_queues_locked()
-            self._announce_pool_locked(mail, action)
-            info = self._tell_pool_locked(mail, action, requester)
+            picture = self._state.pool.rows(action)
+            self._announce_pool_locked(mail, action, picture)
+            # Who may change a pool sees all of it.
+            info = self._tell_pool_locked(mail, action, requester, picture)
         for worker, grace in stops:
             stop_worker(worker, grace)
         self._runs.launch_later(admitted)
@@ -213,7 +217,7 @@ class Scheduler:
             admitted = self._runs.admit_locked(changed.admitted)
             self._dormant.watch_queues_locked()
             for action in changed.changed:
-                self._announce_pool_locked(mail, action)
+                self._announce_pool_locked(mail, action, self._state.pool.rows(action))
         self._runs.launch_later(admitted)
 
     def _errored_locked(self, task_id: str, principal: Principal) -> Task:
@@ -241,16 +245,16 @@ class Scheduler:
         for worker in workers:
             stop_worker(worker, 0.0)
 
-    def _tell_pool_locked(self, mail: Mail, action: str, requester: Requester) -> PoolInfo:
+    def _tell_pool_locked(self, mail: Mail, action: str, requester: Requester, picture: Rows) -> PoolInfo:
         """Answer with a pool as it is now, as much of the global one as concerns the requester."""
         if requester.client is None:
             return self._state.pool.info(action)
-        info, rows = self._state.pool.rows(action, requester.principal.scope)
+        info, rows = picture
         reply = PoolInfoReply(id=requester.request_id, action=action, pool=info)
         mail.send_encoded(requester.client, Encoded([encode_pool(reply, rows)]))
         return info
 
-    def _announce_pool_locked(self, mail: Mail, action: str) -> None:
+    def _announce_pool_locked(self, mail: Mail, action: str, picture: Rows) -> None:
         """Tell every client of a changed pool: of the global one, as much as concerns its actions."""
         told: dict[Principal | None, Encoded] = {}  # None: who sees all of it
         for client in self._state.clients:
@@ -259,7 +263,7 @@ class Scheduler:
                 continue
             view = None if action or who.scope is None else who
             if view not in told:
-                info, rows = self._state.pool.rows(action, None if view is None else view.scope)
+                info, rows = picture if view is None else self._state.pool.rows(action, view.scope)
                 told[view] = Encoded([encode_pool(PoolUpdated(action=action, pool=info), rows)])
             mail.send_encoded(client, told[view])
 

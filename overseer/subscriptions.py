@@ -57,6 +57,8 @@ class Subscriptions:
     ) -> None:
         """Both locks are held; ``replay`` is ready."""
         client.task_ids.add(task.id)
+        if task.phase is Phase.RESETTING:
+            task.onlookers.add(client)
         stream = task.stream
         reply = Subscribed(id=request_id, task_id=task.id)
         if replay is None:

@@ -45,7 +45,7 @@ class Phase(Enum):
     ENDED = "active", 4  # by itself, and nothing follows
     STOPPED = "stopped", 5  # on purpose
     ERRORED = "errored", 6  # given up
-    RESETTING = "errored", 7  # its driver is starting the run of a reset; should that fail, nothing was
+    RESETTING = "active", 7  # its driver is starting the run of a reset; should that fail, nothing was
     FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
 
     @property
@@ -151,6 +151,8 @@ class Task:
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
     undo_reset: Callable[[], None] = _nothing  # what takes a reset back that fails; called with both locks
+    onlookers: set[Client] = field(default_factory=set)  # who was told that it is being reset; hub's lock
+    exit_count: int = 0  # what its ``errored`` said
     # Runs begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0
     restart_count: int = 0
@@ -163,7 +165,7 @@ class Task:
     began: float = 0.0  # monotonic start of the current run
     ran_for: float = 0.0  # seconds, over all finished runs
     counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
-    _encoded_info: bytes | None = None  # what list says; None: not known since the last change of anything
+    encoded_info: bytes | None = None  # what list says; None: not known since the last change of anything
 
     def __post_init__(self) -> None:
         self.lock: threading.Lock = lock(Rank.TASK, f"task {self.id}")
@@ -171,8 +173,8 @@ class Task:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if name != "_encoded_info":
-            self._encoded_info = None
+        if name != "encoded_info":
+            self.encoded_info = None
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
@@ -220,7 +222,7 @@ class Task:
     def info_locked(self) -> TaskInfo:
         """What ``list`` says of it."""
         running = self.phase is Phase.RUNNING
-        had_run = self.last_exited_at is not None and self.phase is not Phase.STARTING
+        had_run = self.last_exited_at is not None and not self.phase.launching
         return TaskInfo(
             task_id=self.id,
             action=self.action,
@@ -238,16 +240,11 @@ class Task:
             error_message=self.error_message,
         )
 
-    @property
-    def is_encoded(self) -> bool:
-        """Whether :meth:`encoded_info_locked` has nothing to do."""
-        return self._encoded_info is not None
-
     def encoded_info_locked(self) -> bytes:
         """The same as JSON, kept until something changes: most of a long list did not since the last one."""
-        data = self._encoded_info  # which the hub's lock alone may clear, though for no need
+        data = self.encoded_info  # which the hub's lock alone may clear, though for no need
         if data is None:
-            data = self._encoded_info = encode(self.info_locked())
+            data = self.encoded_info = encode(self.info_locked())
         return data
 
     def touched_locked(self) -> datetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from overseer.clients import Client
 from overseer.config import HistoryConfig
@@ -55,6 +55,12 @@ class TaskTable:
     def in_use(self) -> int:
         """How many ids are taken: queued, starting, running or awaiting restart."""
         return len(self._in_use)
+
+    def resetting(self, tasks: Iterable[Task]) -> list[Task]:
+        """Those of these tasks that are being reset, of which there are hardly ever any."""
+        if not any(counts[Phase.RESETTING] for counts in self.phases.values()):
+            return []
+        return [task for task in tasks if task.phase is Phase.RESETTING]
 
     def get(self, task_id: str) -> Task | None:
         return self._tasks.get(task_id)

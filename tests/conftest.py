@@ -1,7 +1,7 @@
 """What holds for every test: checked locks, and nothing left behind.
 
-Every seed stays the same, so that a change is judged by what it changes: ``OVERSEER_CHECK_LOCKS=SEED make test``
-has the checked locks yield elsewhere, and `make soak` looks for what nobody has thought of.
+Every seed stays the same, so that a change is judged by what it changes. ``OVERSEER_CHECK_LOCKS=SEED make
+test`` has the checked locks yield elsewhere, and ``make soak`` looks for what nobody has thought of.
 """
 
 from __future__ import annotations

@@ -125,6 +125,7 @@ class Desk:
     def check_locked(self, follower: Follower) -> None:
         """Ask the server whether the task is over."""
         request = List(id=self.new_id(), since=follower.unsure_since)
+        follower.in_doubt = False
 
         def listed(answer: Event | None) -> None:
             if isinstance(answer, Tasks):
@@ -133,8 +134,11 @@ class Desk:
         self._internal_locked(request, listed)
 
     def listed_locked(self, follower: Follower, answer: Tasks) -> None:
-        """Here is the server's list, asked for after all that came before."""
-        if not follower.over:
+        """Here is the server's list. It may not know of an exit that came after it was asked for, as older
+        servers answer: then it is asked for again."""
+        if not follower.over and follower.in_doubt:
+            self.check_locked(follower)
+        elif not follower.over:
             info = next((task for task in answer.tasks if task.task_id == follower.task_id), None)
             follower.listed_locked(info)
             self.retire_locked(follower)

@@ -78,6 +78,7 @@ class Follower:
         self._from_now = from_now
         self._tell_locked = tell
         self._stored = from_now  # what comes is from before the subscription
+        self.in_doubt = False  # an exit has come since the list was asked for, which may be older than that
         self._settling = False  # since a subscription, until the list says what has become of what was stored
         self._seen: deque[tuple[str, int, datetime]] = deque(maxlen=_REMEMBERED)
 
@@ -132,6 +133,7 @@ class Follower:
                 self._goes_on_locked("restarting")
             case Exited():
                 self.exit = event
+                self.in_doubt = True
                 if event.will_restart:
                     self._goes_on_locked("restarting")
                 else:
@@ -176,8 +178,8 @@ class Follower:
         self.begin_locked()
 
     def caught_up_locked(self) -> None:
-        """All that was stored has come."""
-        self._stored = False
+        """All that was stored has come; the list that comes next is newer than that."""
+        self._stored = self.in_doubt = False
 
     def begin_locked(self) -> None:
         """What comes from now on is of this task."""

@@ -32,7 +32,7 @@ def encode(message: Event | Request | TaskInfo) -> bytes:
 def encode_tasks(request_id: str, tasks: Iterable[bytes]) -> bytes:
     """A ``tasks`` message whose tasks are encoded already."""
     empty = encode(Tasks(id=request_id, tasks=()))
-    return empty.removesuffix(b"]}") + b",".join(tasks) + b"]}"
+    return _joined(empty.removesuffix(b"]}"), [*tasks], b"]}")
 
 
 def queue_row(item: QueueItem) -> tuple[bytes, bytes]:
@@ -44,8 +44,17 @@ def queue_row(item: QueueItem) -> tuple[bytes, bytes]:
 def encode_pool(message: PoolInfoReply | PoolUpdated, rows: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A message about a pool whose items are encoded already, in their order: see :func:`queue_row`."""
     empty = encode(message)
-    items = b",".join([b"%b%d%b" % (row[0], position, row[1]) for position, row in enumerate(rows)])
-    return empty.removesuffix(b"}}") + b',"queue_items":[' + items + b"]}}" if items else empty
+    items = [b"%b%d%b" % (row[0], position, row[1]) for position, row in enumerate(rows)]
+    return _joined(empty.removesuffix(b"}}") + b',"queue_items":[', items, b"]}}") if items else empty
+
+
+def _joined(head: bytes, rows: list[bytes], tail: bytes) -> bytes:
+    """An array and what is around it, put together at once: there may be megabytes of it."""
+    if not rows:
+        return head + tail
+    rows[0] = head + rows[0]
+    rows[-1] += tail
+    return b",".join(rows)
 
 
 def event_from(raw: Mapping[str, Any]) -> Event | None:

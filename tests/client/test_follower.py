@@ -9,19 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overseer.client.core import Core
+from overseer.client.desk import Desk
 from overseer.client.follower import Follower
 from overseer.client.inbox import Inbox, Line
+from overseer.client.pending import Pending
 from overseer.messages import (
     Dequeued,
     Errored,
     Event,
     Exited,
     Gap,
+    List,
     Queued,
     Restarting,
     Started,
     Subscribed,
     TaskInfo,
+    Tasks,
 )
 from overseer.timestamps import format_timestamp
 
@@ -291,3 +296,34 @@ class TestAFullInbox:
         inbox.put_locked(line(11))
         inbox.leave(first[2:], chapter)
         assert taken(inbox) == [11]
+
+
+class Asked(Desk):
+    """A connection that keeps the ids of the lists that it asks for."""
+
+    def __init__(self) -> None:
+        super().__init__(Core(None))  # type: ignore[arg-type]
+        self._live = True
+        self.lists: list[str] = []
+
+    def _send_locked(self, frame: bytes) -> None:
+        pass
+
+    def _send_pending_locked(self, pending: Pending) -> None:
+        self.lists += [message.id for message in pending.messages if isinstance(message, List)]
+
+
+def test_a_list_that_is_older_than_an_exit_is_not_believed_but_asked_for_again():
+    desk = Asked()
+    with desk.core.lock:
+        mine = Follower("t", desk.core.lock, 1 << 20, lossless=True)
+        desk.follow_locked(mine)
+        mine.subscribed_locked(Subscribed(id="s", task_id="t", last_seq=0, oldest_seq=0, created_at=T))
+        mine.caught_up_locked()
+        # The list is on its way, and was made before this:
+        desk._sort_locked([exited(1)])
+        desk.listed_locked(mine, Tasks(id="l", tasks=(info(worker="running"),)))
+        assert not mine.over
+        assert len(desk.lists) == 1
+        desk._sort_locked([Tasks(id=desk.lists[0], tasks=(info(),))])
+        assert (mine.over, mine.state) == (True, "ended")

@@ -303,7 +303,7 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     stage.handler.how = fail
     stage.hub.reset("t", Requester(stage.client, "reset"))
     assert entered.wait(_PATIENCE)
-    assert stage.hub.tasks() == [before], "nothing has happened yet"
+    assert stage.hub.tasks() == [replace(before, state="active", worker_state="")], "nothing else has changed"
     with pytest.raises(overseer.RequestError, match="already running or starting"):
         stage.hub.reset("t", Requester(stage.client, "again"))
     assert stage.expect("error")["id"] == "again"
@@ -313,6 +313,17 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     assert stage.hub.tasks() == [before]
     assert not stage.heard
     assert not stage.outbox.read(), "no second errored"
+    assert stage.hub.figures().counters["a"]["tasks_errored"] == 1
+    entered.clear()
+    go.clear()
+    stage.handler.how = fail
+    stage.hub.reset("t", Requester(stage.client, "looked at"))
+    assert entered.wait(_PATIENCE)
+    stage.hub.tell_tasks(stage.client, "list", None)  # who has seen it starting is told what came of it
+    stage.expect("tasks")
+    go.set()
+    assert stage.expect("errored")["exit_count"] == 1
+    assert stage.expect("error")["id"] == "looked at"
     assert stage.hub.figures().counters["a"]["tasks_errored"] == 1
     stage.handler.how = lambda task_id, params, callbacks: overseer.start_virtual_worker(
         task_id, lambda context, send: 4, callbacks

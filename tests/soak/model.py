@@ -13,7 +13,7 @@ from typing import Any
 
 from overseer.timestamps import parse_timestamp
 
-__all__ = ["Broken", "Limits", "Truth", "View"]
+__all__ = ["Broken", "Limits", "Pictures", "Truth", "View"]
 
 Message = dict[str, Any]
 
@@ -138,7 +138,7 @@ class Truth:
 _MADE = timedelta(seconds=1)
 
 
-class _Pictures:
+class Pictures:
     """What one client has heard, against what replies show: none may be older than a message before it."""
 
     def __init__(self) -> None:
@@ -169,7 +169,9 @@ class _Pictures:
         heard = {
             "started": row.get("last_started_at", "") >= moments.get("started", ""),
             "exited": row.get("last_exited_at", "") >= moments.get("exited", ""),
-            "errored": row["state"] == "errored" or row.get("last_started_at", "") > moments.get("errored", ""),
+            "errored": row["state"] == "errored"
+            or "worker_state" not in row  # it is being reset
+            or row.get("last_started_at", "") > moments.get("errored", ""),
         }
         for kind, moment in moments.items():
             anothers = parse_timestamp(row["created_at"]) + _MADE > parse_timestamp(moment)
@@ -201,7 +203,7 @@ class View:
         self._lossless = lossless
         self._next: dict[str, int | None] = {}  # of each subscription: the seq to come, None: any
         self._asked: dict[str, Message] = {}  # requests not answered yet
-        self._pictures = _Pictures()
+        self._pictures = Pictures()
         self.lines = 0
         self.missed = 0
 
