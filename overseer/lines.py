@@ -4,8 +4,8 @@ A line ends at LF, and one CR before the LF goes with it; a last line without LF
 stays. Bytes that are not UTF-8 become U+FFFD, one for each bad byte (Python's own ``replace`` gives one for a
 whole broken sequence). A line longer than the limit is cut there, flagged, and the rest of it is skipped.
 
-A line with CRs in it is one that redraws itself: a progress bar. Of such a line the last 64 KiB are kept,
-however long it goes on, from a redrawing on where there is one.
+A line with a CR in it, before it would be cut, is one that redraws itself: a progress bar. Of such a line the
+last 64 KiB are kept, however long it goes on, from where it was drawn again.
 
 This is on the hot path: whole reads are decoded and split by one call each, and nothing is done per line.
 """
@@ -26,12 +26,15 @@ UNFINISHED = 4096  # bytes of a line without its end that are shown: several lin
 _STAND_INS = "\ufdd0\ufdd1\ufdd2\ufdd3"  # noncharacters, which nobody means to print
 
 
-def decode(data: bytes | bytearray) -> str:
-    """UTF-8 to text, with U+FFFD for each byte that is not part of a character."""
+def decode(data: bytes | bytearray, final: bool = True) -> str:
+    """UTF-8 to text, with U+FFFD for each byte that is not part of a character.
+
+    Unless ``final``, a character at the end that is not whole is left out.
+    """
     try:
-        return data.decode()
+        return codecs.utf_8_decode(data, "strict", final)[0]
     except UnicodeDecodeError:
-        return _replaced(data.decode("utf-8", "surrogateescape"))
+        return _replaced(codecs.utf_8_decode(data, "surrogateescape", final)[0])
 
 
 def _replaced(text: str) -> str:
@@ -93,12 +96,14 @@ class LineSplitter:
         if self._skipping or not data:
             return []
         held = self._held
-        self._redrawn = self._redrawn or held.endswith(b"\r") or data.find(b"\r", 0, -1) >= 0
+        self._redrawn = (
+            self._redrawn or held.endswith(b"\r") or 0 <= data.find(b"\r", 0, -1) <= self._max - len(held)
+        )
         held += data
         size = len(held)
         if self._redrawn:
-            if size > 2 * self._kept:  # in large steps, so that each byte is moved once
-                del held[: size - self._kept]
+            if size > 2 * self._kept + 1:  # in large steps, so that each byte is moved once
+                del held[: size - self._kept - 1]  # the last one may be the CR of the line's end
                 self._overwritten = True
             return []
         # One byte more than allowed may turn out to be the CR of the line's end.
@@ -139,7 +144,8 @@ class LineSplitter:
 
     def _one(self, line: bytearray, overwritten: bool) -> Lines:
         """One line, without its end; ``overwritten``: its beginning has been dropped already."""
-        if overwritten or (len(line) > self._kept and line.find(b"\r", 0, -1) >= 0):
+        redrawn = line.find(b"\r", 0, min(len(line) - 1, self._max + 1)) >= 0
+        if overwritten or (redrawn and len(line) > self._kept):
             return [_end_of(line, self._kept)], "overwritten"
         if len(line) > self._max:
             return [_cut(line, self._max)], "truncated"
@@ -158,16 +164,19 @@ def _split(data: bytes | bytearray) -> list[str]:
 
 def _cut(line: bytearray, size: int) -> str:
     """The first ``size`` bytes, less a character at their end that is not whole."""
-    return _replaced(codecs.utf_8_decode(line[:size], "surrogateescape", False)[0])
+    return decode(line[:size], final=False)
 
 
 def _end_of(line: bytearray, size: int) -> str:
-    """At most the last ``size`` bytes: from behind a CR, or else from the beginning of a character."""
+    """At most the last ``size`` bytes: from behind a CR, or else from the beginning of a character.
+
+    There was more, here or before.
+    """
     start = max(0, len(line) - size)
     redrawn = line.find(b"\r", start, -1) + 1
     if redrawn:
         start = redrawn
-    elif start:
+    else:
         while start < len(line) and line[start] & 0xC0 == 0x80:
             start += 1
     return decode(line[start:])

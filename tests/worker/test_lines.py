@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 import tracemalloc
@@ -9,12 +10,12 @@ from itertools import product
 
 import pytest
 
-from overseer.lines import LineSplitter, decode
+from overseer.lines import KEPT_OF_REDRAWN, LineSplitter, decode
 
 EDGES = (0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF)  # where the ranges of a second byte begin and end
 
 
-def split(data: bytes, sizes: list[int], max_line: int = 1000) -> list[tuple[str, bool]]:
+def split(data: bytes, sizes: list[int], max_line: int = 1000) -> list[tuple[str, str]]:
     """Feed ``data`` in pieces of the given sizes (the last one repeats); each line with its flag."""
     splitter = LineSplitter(max_line)
     groups = []
@@ -29,14 +30,26 @@ def split(data: bytes, sizes: list[int], max_line: int = 1000) -> list[tuple[str
     return [(line, cut) for lines, cut in groups for line in lines]
 
 
-def model(data: bytes, max_line: int) -> list[tuple[str, bool]]:
+def model(data: bytes, max_line: int) -> list[tuple[str, str]]:
     """The same by the definition, one line at a time."""
     lines = data.split(b"\n")
     last = lines.pop()
     lines = [line.removesuffix(b"\r") for line in lines]
     if last:
         lines.append(last)
-    return [(go_text(line[: boundary(line, max_line)]), len(line) > max_line) for line in lines]
+    return [one(line, max_line) for line in lines]
+
+
+def one(line: bytes, max_line: int) -> tuple[str, str]:
+    kept = min(max_line, KEPT_OF_REDRAWN)
+    if len(line) > kept and b"\r" in line[:-1][: max_line + 1]:
+        end = line[-kept:]
+        if b"\r" in end[:-1]:
+            return go_text(end[end.index(b"\r") + 1 :]), "overwritten"
+        while end and 0x80 <= end[0] < 0xC0:
+            end = end[1:]
+        return go_text(end), "overwritten"
+    return go_text(line[: boundary(line, max_line)]), "truncated" if len(line) > max_line else ""
 
 
 def boundary(line: bytes, size: int) -> int:
@@ -178,3 +191,49 @@ def test_a_read_gives_one_group_even_when_it_begins_within_a_line() -> None:
 )
 def test_bad_utf8_gives_one_replacement_for_each_byte(data: bytes) -> None:
     assert decode(data) == go_text(data)
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\xe2\x82", b"caf\xe9? ", os.urandom(4) + b"?\xff"])
+def test_bytes_that_are_no_text_cost_little_more_than_text(bad: bytes) -> None:
+    def cost(data: bytes) -> float:
+        best = 9.0
+        for _ in range(5):
+            started = time.thread_time()
+            decode(data)
+            best = min(best, time.thread_time() - started)
+        return best
+
+    data = (bad * (1 << 20))[: 1 << 20]
+    started = time.thread_time()
+    data.decode("utf-8", "surrogateescape")
+    plain = time.thread_time() - started
+    # An error handler in Python takes ten to thirty times as long.
+    assert cost(data) < 8 * max(plain, 0.01)
+
+
+def test_text_of_every_stand_in_is_decoded_all_the_same() -> None:
+    assert decode("\ufdd0\ufdd1\ufdd2\ufdd3?".encode() + b"\xff") == "\ufdd0\ufdd1\ufdd2\ufdd3?\ufffd"
+
+
+@pytest.mark.parametrize("step", [1, 1000, 65536])
+def test_of_a_line_that_redraws_itself_for_hours_the_last_state_is_kept(step: int) -> None:
+    data = b"".join(b"frame=%9d fps=25 time=00:00:00\r" % frame for frame in range(20_000))
+    splitter = LineSplitter(10 << 20)
+    tracemalloc.start()
+    groups = [group for at in range(0, len(data), step) for group in splitter.feed(data[at : at + step])]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert groups == []
+    ((lines, mark),) = splitter.feed(b"done\nnext\n")[:1]
+    assert mark == "overwritten"
+    assert len(lines[0]) <= KEPT_OF_REDRAWN
+    assert lines[0].startswith("frame=")
+    assert lines[0].endswith("frame=    19999 fps=25 time=00:00:00\rdone")
+    assert peak < 8 * KEPT_OF_REDRAWN
+
+
+def test_a_long_line_that_ends_in_cr_lf_is_whole() -> None:
+    line = b"x" * 200_000
+    splitter = LineSplitter(10 << 20)
+    groups = [splitter.feed(part) for part in (line[:100_000], line[100_000:] + b"\r", b"\n")]
+    assert groups[2] == [([line.decode()], "")]
