@@ -227,7 +227,8 @@ class Runs:
                 worker = task.worker
                 if run != task.runs or task.phase is not Phase.RUNNING or worker is None:
                     return  # a driver that reports an exit twice
-                ran_for = task.end_run_locked(exit_code, at)
+                signal = worker.signal if exit_code == -1 else ""
+                ran_for = task.end_run_locked(exit_code, signal, at)
                 self._state.metrics.count("tasks_completed", task.action)
                 self._state.metrics.observe_run(task.action, ran_for)
                 event = Exited(
@@ -236,7 +237,7 @@ class Runs:
                     exit_code=exit_code,
                     intentional=intentional or task.ending is not Ending.NONE,
                     ts=at,
-                    signal=worker.signal if exit_code == -1 else "",
+                    signal=signal,
                 )
                 events = self._decide_locked(task, event, exit_code=exit_code, ran_for=ran_for)
             admitted = self._conclude_locked(mail, task, events)

@@ -136,6 +136,9 @@ class Desk:
         """Here is the server's list, asked for after all that came before."""
         if not follower.over:
             info = next((task for task in answer.tasks if task.task_id == follower.task_id), None)
+            if follower.is_stale_locked(info):
+                self.check_locked(follower)
+                return
             follower.listed_locked(info)
             self.retire_locked(follower)
 
@@ -149,8 +152,8 @@ class Desk:
     def _send_pending_locked(self, pending: Pending) -> None:
         if self._live:
             pending.sent = True
-            for message in pending.messages:
-                self._send_locked(frames.text(encode(message)))
+            for frame in pending.frames:
+                self._send_locked(frame)
 
     def _internal_locked(self, request: Request, answered: Callable[[Event | None], None]) -> None:
         """A request of this package's own; ``answered`` is called under the lock, with None when the

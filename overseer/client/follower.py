@@ -196,6 +196,13 @@ class Follower:
             return self.lossless
         return not (self.inbox.was_read or self.waiters) and time.monotonic() < self._reader_due
 
+    def is_stale_locked(self, info: TaskInfo | None) -> bool:
+        """Whether this is a picture from before an exit that has been heard: some servers make the list a
+        little before they send it. It says nothing of what followed."""
+        if info is None or self.exit is None or info.created_at != self.created_at:
+            return False
+        return info.last_exited_at is None or info.last_exited_at < self.exit.ts
+
     def listed_locked(self, info: TaskInfo | None) -> None:
         """What the server's list says of the task; it was asked after the messages that came before."""
         self._stored = self._settling = False

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 from overseer import __version__
 from overseer.client import DEFAULT_URL
-from overseer.ctl.hints import did_you_mean
 from overseer.ctl.status import EXITS
 from overseer.ctl.terminal import say, write_out
 from overseer.messages import utf8
+from overseer.suggest import did_you_mean
 
 __all__ = ["make_parser"]
 

@@ -291,3 +291,28 @@ class TestAFullInbox:
         inbox.put_locked(line(11))
         inbox.leave(first[2:], chapter)
         assert taken(inbox) == [11]
+
+
+def listing(**fields: object) -> TaskInfo:
+    basics = {"task_id": "t", "action": "a", "state": "active", "created_at": T, "worker_state": "running"}
+    return TaskInfo(**{**basics, **fields})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("info", "stale"),
+    [
+        (listing(last_started_at=at(1)), True),
+        (listing(last_started_at=at(4), last_exited_at=at(3)), True),
+        (listing(state="queued", worker_state=""), True),
+        (listing(last_started_at=at(6), last_exited_at=at(5)), False),
+        (listing(worker_state="exited", last_started_at=at(4), last_exited_at=at(5)), False),
+        (listing(created_at=at(9), last_started_at=at(9)), False),  # another task
+        (None, False),
+    ],
+)
+def test_a_list_from_before_an_exit_that_was_heard_says_nothing(info: TaskInfo | None, stale: bool):
+    made = follower()
+    made.subscribed_locked(Subscribed("1", "t", 0, 0, T), listed=False)
+    assert not made.is_stale_locked(listing(last_started_at=at(1)))
+    made.event_locked(Exited("t", 7, 0, False, at(5)))
+    assert made.is_stale_locked(info) is stale
