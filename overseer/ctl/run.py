@@ -33,7 +33,7 @@ def run(
     settings: Settings,
     action: str,
     params: Mapping[str, str],
-    task_id: str,
+    task_id: str | None,
     force: bool,
     as_json: bool,
 ) -> int:

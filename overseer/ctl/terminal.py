@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import sys
 import threading
 import time
@@ -36,7 +35,6 @@ __all__ = [
 ]
 
 PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # as SGR has them; none is red
-_CONTROLS = re.compile("[\x7f-\x9f]")
 _progress: list[Progress] = []  # the one that is shown, which remarks have to go around
 
 
@@ -93,8 +91,9 @@ def json_line(event: Event) -> bytes:
 
 def _json(value: Any, indent: int | None = None) -> str:
     text = json.dumps(value, indent=indent, ensure_ascii=False)
-    # JSON escapes the control characters of ASCII only, and DEL is none for it.
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    # JSON escapes the control characters of ASCII alone, and DEL is none for it. What else a terminal acts
+    # upon, or nobody sees (U+202E turns a line around), is escaped too: it is the same text for a program.
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def silence(stream: IO[Any]) -> None:
@@ -108,7 +107,16 @@ def plain(text: str) -> str:
     """A text of somebody else's, on one line and without anything that a terminal would act upon."""
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+    return "".join(map(_shown, text))
+
+
+def _shown(char: str) -> str:
+    if char.isprintable():
+        return char
+    # Half a surrogate pair is no character, and many a program refuses JSON that escapes one.
+    if "\ud800" <= char <= "\udfff":
+        return "\ufffd"
+    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]  # to JSON DEL is a character like others
 
 
 def on_terminal() -> bool:
@@ -144,10 +152,15 @@ class Style:
     def paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.on and code else text
 
-    def state(self, text: str) -> str:
-        """A task's state in its colour, blanks around it left alone."""
-        code = {"running": "32", "queued": "33", "restarting": "33", "errored": "31"}.get(text.strip(), "")
-        return self.paint(text, code)
+    def state(self, text: str, *, failed: bool) -> str:
+        """A task's state in its colour. An exit is red when it was a failure."""
+        codes = {"running": "32", "queued": "33", "restarting": "33", "errored": "31"}
+        if failed:
+            codes["exited"] = "31"
+        return self.paint(text, codes.get(text.strip(), ""))
+
+    def failure(self, text: str) -> str:
+        return self.paint(text, "31")
 
 
 def leave() -> None:

@@ -126,6 +126,7 @@ def test_who_asks_for_it_loses_lines_and_is_told(daemon: Daemon):
 def test_a_move_waits_for_what_is_under_way(daemon: Daemon):
     """The lane has its first lines long before the shared connection has delivered its last ones."""
     with Proxy(daemon.address) as proxy, Client(proxy.url, buffer=50_000) as client:
+
         proxy.on_second = proxy.first.clear
         proxy.on_second_passed = proxy.first.set
         task = client.start("slow-wide", n="1500")
