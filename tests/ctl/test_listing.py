@@ -169,9 +169,12 @@ def cells(text: str) -> str:
     [
         ({"worker_state": "exited", "last_exit_code": 0}, []),
         ({"worker_state": "exited", "last_exit_code": 3}, ["exited", "3"]),
-        ({"worker_state": "exited", "last_exit_code": -1, "last_signal": "SIGBUS"}, ["exited", "signal SIGBUS"]),
+        (
+            {"worker_state": "exited", "last_exit_code": -1, "last_signal": "SIGBUS"},
+            ["exited", "signal SIGBUS"],
+        ),
         ({"state": "errored", "last_exit_code": 9}, ["errored", "9"]),
-        ({"state": "stopped", "worker_state": "exited", "last_exit_code": -1, "last_signal": "SIGTERM"}, []),
+        ({"state": "stopped", "last_exit_code": -1, "last_signal": "SIGTERM"}, []),
         ({"worker_state": "running", "last_exit_code": 9}, ["9"]),
         ({}, []),
     ],

@@ -67,11 +67,11 @@ def test_help_and_the_version_can_be_asked_for_in_any_way(ctl: Ctl):
 
 
 EMPTY = [
-    "stop ''", "stop a ''", "reset ''", "wait ''", "tail ''", "replay ''", "events ''", "run ''", "start ''",
-    "run both --id ''", "actions ''", "pool ''", "set-pool '' --limit 3", "purge ''", "metrics ''",
-    "metrics --task ''", "check --url ''", "check --url=", "--url '' check", "check --token ''",
-    "check --ca ''", "check --cert ''", "check --key ''", "check --reconnect ''", "list --since ''", "tail x -n ''",
-    "wait x --timeout ''", "run both ''", "run both =x",
+    "stop ''", "stop a ''", "reset ''", "wait ''", "tail ''", "replay ''", "events ''", "run ''",
+    "start ''", "run both --id ''", "actions ''", "pool ''", "set-pool '' --limit 3", "purge ''",
+    "metrics ''", "metrics --task ''", "check --url ''", "check --url=", "--url '' check",
+    "check --token ''", "check --ca ''", "check --cert ''", "check --key ''", "check --reconnect ''",
+    "list --since ''", "tail x -n ''", "wait x --timeout ''", "run both ''", "run both =x",
 ]  # fmt: skip
 
 

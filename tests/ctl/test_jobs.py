@@ -1,0 +1,206 @@
+"""Ctrl-Z, fg, bg and their like, in a real shell on a real terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.ctl.test_terminal import LIMIT_S, Terminal
+from tests.harness import Daemon
+
+ENTER = b"\x1b[?1049h\x1b[?25l"
+LEFT = b"\x1b[?25h\x1b[?1049l"
+CTL = f"{sys.executable} -m overseer.ctl".encode()
+PROMPT = b"ready> "
+
+
+class Shell(Terminal):
+    """An interactive bash, whose jobs these are."""
+
+    def wait_for(self, text: bytes, count: int = 1) -> bytes:
+        """The same, but what comes after it is kept."""
+        *before, rest = super().wait_for(text, count).split(text, count)
+        self.shown = rest + self.shown
+        return text.join(before) + text
+
+    def run(self, line: bytes) -> None:
+        self.type(line + b"\n")
+
+    def job(self) -> int:
+        """The pid of its only job."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return wait_for(lambda: next(map(int, children.read_text().split()), 0))
+
+
+def wait_for(found) -> int:
+    deadline = time.monotonic() + LIMIT_S
+    while not (value := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return value
+
+
+def state(pid: int) -> str:
+    """As ps shows it; "" when there is no such process any more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+@contextmanager
+def shell(daemon: Daemon, tmp_path: Path) -> Iterator[Shell]:
+    bash = shutil.which("bash") or "bash"
+    with Shell(
+        [bash, "--norc", "--noediting", "-i"],
+        daemon.url,
+        PS1=PROMPT.decode(),
+        HOME=str(tmp_path),
+        NO_COLOR="1",
+    ) as shown:
+        shown.wait_for(PROMPT)
+        yield shown
+        if shown.status is None:
+            os.kill(shown.pid, signal.SIGHUP)  # which ends its jobs too
+
+
+def modes(shown: Terminal) -> tuple[bool, bool]:
+    """Whether the terminal gives whole lines, and echoes them."""
+    flags = termios.tcgetattr(shown.fd)[3]
+    return bool(flags & termios.ICANON), bool(flags & termios.ECHO)
+
+
+def test_top_can_be_stopped_and_taken_up_again(daemon: Daemon, tmp_path: Path):
+    with shell(daemon, tmp_path) as shown:
+        shown.run(CTL + b" top --interval 60")
+        shown.wait_for(ENTER)
+        shown.wait_for(b"\x1b[J")
+        assert modes(shown) == (False, False)
+        for _ in range(2):
+            shown.type(b"\x1a")
+            shown.wait_for(LEFT)
+            shown.wait_for(b"Stopped")
+            shown.wait_for(PROMPT)
+            assert modes(shown) == (True, True)
+            shown.resize(5, 12)  # while it does not look
+            shown.run(b"fg")
+            shown.wait_for(ENTER)
+            drawn = shown.wait_for(b"\x1b[J").decode().partition("\x1b[H")[2].removesuffix("\x1b[J")
+            lines = [line.strip("\r\n") for line in drawn.split("\x1b[K")]
+            assert max(map(len, lines)) <= 12
+            assert len(lines) <= 6
+        shown.type(b"q")
+        shown.wait_for(LEFT)
+        shown.wait_for(PROMPT)
+        shown.run(b"echo status $?")
+        shown.wait_for(b"status 0\r\n")
+        assert modes(shown) == (True, True)
+
+
+def test_top_in_the_background_waits_to_be_brought_to_the_foreground(daemon: Daemon, tmp_path: Path):
+    with shell(daemon, tmp_path) as shown:
+        shown.run(CTL + b" top &")
+        shown.wait_for(PROMPT)
+        pid = shown.job()
+        wait_for(lambda: state(pid) == "T")
+        assert ENTER not in shown.shown
+        shown.run(b"fg")
+        shown.wait_for(ENTER)
+        shown.wait_for(b"\x1b[J")
+        shown.type(b"\x1a")
+        shown.wait_for(LEFT)
+        shown.wait_for(PROMPT)
+        shown.run(b"bg")
+        assert ENTER not in shown.wait_for(PROMPT)
+        wait_for(lambda: state(pid) == "T")
+        assert modes(shown) == (True, True)
+        shown.run(b"fg")
+        shown.wait_for(ENTER)
+        shown.wait_for(b"\x1b[J")
+        shown.type(b"q")
+        shown.wait_for(LEFT)
+
+
+def test_top_draws_anew_after_a_stop_that_it_did_not_hear_of(daemon: Daemon, tmp_path: Path):
+    with shell(daemon, tmp_path) as shown:
+        shown.run(CTL + b" top --interval 60")
+        shown.wait_for(b"\x1b[J")
+        pid = shown.job()
+        os.kill(pid, signal.SIGSTOP)
+        shown.wait_for(PROMPT)
+        shown.run(b"fg")
+        shown.wait_for(ENTER)
+        shown.wait_for(b"\x1b[J")
+        shown.type(b"q")
+        shown.wait_for(LEFT)
+        shown.wait_for(PROMPT)
+        assert modes(shown) == (True, True)
+
+
+def test_a_stopped_top_can_be_ended(daemon: Daemon, tmp_path: Path):
+    with shell(daemon, tmp_path) as shown:
+        shown.run(CTL + b" top")
+        shown.wait_for(b"\x1b[J")
+        shown.type(b"\x1a")
+        shown.wait_for(LEFT)
+        shown.wait_for(PROMPT)
+        pid = shown.job()
+        shown.run(b"kill %1")
+        wait_for(lambda: not state(pid))
+        shown.run(b"")
+        shown.wait_for(b"Exit 143")
+
+
+def test_top_ends_with_its_terminal_stopped_or_not(daemon: Daemon, tmp_path: Path):
+    for stop in (False, True):
+        with shell(daemon, tmp_path) as shown:
+            shown.run(CTL + b" top")
+            shown.wait_for(b"\x1b[J")
+            pid = shown.job()
+            if stop:
+                shown.type(b"\x1a")
+                shown.wait_for(LEFT)
+                shown.wait_for(PROMPT)
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, shown.fd)  # the terminal's window is closed
+            os.close(nowhere)
+            wait_for(lambda pid=pid: not state(pid))
+            shown.status = os.waitstatus_to_exitcode(os.waitpid(shown.pid, 0)[1])
+
+
+def test_top_without_a_shell_goes_on_when_it_is_stopped(daemon: Daemon):
+    """Nobody could bring it back; the system does not stop it."""
+    with Shell([sys.executable, "-m", "overseer.ctl", "top"], daemon.url) as shown:
+        shown.wait_for(b"\x1b[J")
+        shown.type(b"\x1a")
+        shown.wait_for(LEFT)
+        shown.wait_for(ENTER)
+        shown.wait_for(b"\x1b[J")
+        shown.type(b"q")
+        assert shown.wait() == 0
+
+
+def test_a_run_that_was_stopped_loses_no_line_and_ends_as_the_task_does(daemon: Daemon, tmp_path: Path):
+    with shell(daemon, tmp_path) as shown:
+        shown.run(CTL + b" run ticks --id stopped-run")
+        shown.wait_for(b"\n5\r\n")
+        shown.type(b"\x1a")
+        before = shown.wait_for(b"Stopped")
+        shown.wait_for(PROMPT)
+        with daemon.connect() as client:  # the task goes on meanwhile
+            while client.request("list", task_id="")["tasks"] and any(
+                task["task_id"] == "stopped-run" and task.get("worker_state") == "running"
+                for task in client.request("list")["tasks"]
+            ):
+                pass
+        shown.run(b"fg; echo status $?")
+        after = shown.wait_for(b"status 4\r\n")
+        lines = [int(line) for line in (b"5\r\n" + before + after).split() if line.isdigit()]
+        assert [number for number in lines if number < 31 and number > 5] == list(range(6, 31))
