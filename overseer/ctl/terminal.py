@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, Any, Self
+from typing import IO, Any, Protocol, Self
 
 from overseer.ctl.columns import fit
 from overseer.ctl.status import EXIT_INTERRUPTED
@@ -30,12 +30,24 @@ __all__ = [
     "room",
     "say",
     "silence",
+    "transient",
     "width",
     "write_out",
 ]
 
 PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # as SGR has them; none is red
-_progress: list[Progress] = []  # the one that is shown, which remarks have to go around
+
+
+class Transient(Protocol):
+    """A line that comes and goes at the bottom of the terminal."""
+
+    @property
+    def shown(self) -> bool: ...
+
+    def clear(self) -> None: ...
+
+
+transient: list[Transient] = []  # those there are; remarks have to go around them
 
 
 def say(text: str) -> None:
@@ -43,8 +55,8 @@ def say(text: str) -> None:
     if sys.stderr is None:
         return
     try:
-        for progress in _progress:
-            progress.clear()
+        for line in transient:
+            line.clear()
         lines = "\n".join(map(plain, text.split("\n")))  # servers' words are strangers' too
         print(f"overseerctl: {lines}", file=sys.stderr, flush=True)
     except OSError:
@@ -165,7 +177,7 @@ class Style:
 
 def leave() -> None:
     """End the process at once, on Ctrl-C; takes no lock, for whoever was interrupted may have it."""
-    if any(progress.shown for progress in _progress):
+    if any(line.shown for line in transient):
         os.write(2, b"\r\x1b[K")
     os._exit(EXIT_INTERRUPTED)
 
@@ -198,7 +210,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         if self._on:
-            _progress.append(self)
+            transient.append(self)
             self._thread.start()
         return self
 
@@ -207,7 +219,7 @@ class Progress:
         if self._on:
             self._thread.join()
             self.clear()
-            _progress.remove(self)
+            transient.remove(self)
 
     def _run(self) -> None:
         while not self._over.wait(1.0):
