@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Self, TextIO
 
 from overseer.ctl.columns import columns_of
-from overseer.ctl.terminal import transient, width
+from overseer.ctl.terminal import in_foreground, transient, width
 
 __all__ = ["LiveLine", "Unfinished", "cut_live"]
 
@@ -144,7 +144,7 @@ class LiveLine:
             self.draw()
 
     def _write(self, text: str) -> None:
-        if text and self._out is not None:
+        if text and self._out is not None and in_foreground(self._out):
             with suppress(OSError):  # what else is written there will tell
                 self._out.buffer.write(text.encode("utf-8", "replace"))
                 self._out.buffer.flush()

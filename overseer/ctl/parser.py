@@ -84,7 +84,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     parser = Parser(
         prog="overseerctl",
         description="Talks to a running sticky-overseer.",
-        epilog=f"{EXITS}\nEach command has its own --help. Completion: overseerctl completion bash|zsh|fish",
+        epilog=f"{EXITS}\nEach command has its own --help.\nCompletion: overseerctl completion bash|zsh|fish",
         parents=[common],
     )
     parser.add_argument("--version", action="version", version=f"overseerctl {__version__}")

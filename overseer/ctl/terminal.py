@@ -21,6 +21,7 @@ __all__ = [
     "OutputError",
     "Progress",
     "Style",
+    "in_foreground",
     "json_line",
     "leave",
     "on_terminal",
@@ -136,6 +137,14 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def in_foreground(stream: IO[Any]) -> bool:
+    """Whether a terminal is this program's to draw on: in the background (``bg``, ``&``) a shell has it."""
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except OSError:  # it is not the one that a shell gives and takes
+        return True
+
+
 def width(stream: IO[Any]) -> int:
     """Columns of the terminal that a stream is; of one that does not know, 80."""
     try:
@@ -233,7 +242,8 @@ class Progress:
 
     def _write(self, text: str) -> None:
         try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            if in_foreground(sys.stderr):
+                sys.stderr.write(text)
+                sys.stderr.flush()
         except OSError:
             self._over.set()

@@ -33,6 +33,14 @@ class Shell(Terminal):
     def run(self, line: bytes) -> None:
         self.type(line + b"\n")
 
+    def wait_stopped(self) -> None:
+        """Until the shell knows that its job is stopped, without which fg would not have it go on."""
+        deadline = time.monotonic() + LIMIT_S
+        self.run(b"jobs")
+        while b"Stopped" not in self.wait_for(PROMPT):
+            assert time.monotonic() < deadline
+            self.run(b"jobs")
+
     def job(self) -> int:
         """The pid of its only job."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
@@ -108,8 +116,7 @@ def test_top_in_the_background_waits_to_be_brought_to_the_foreground(daemon: Dae
     with shell(daemon, tmp_path) as shown:
         shown.run(CTL + b" top &")
         shown.wait_for(PROMPT)
-        pid = shown.job()
-        wait_for(lambda: state(pid) == "T")
+        shown.wait_stopped()
         assert ENTER not in shown.shown
         shown.run(b"fg")
         shown.wait_for(ENTER)
@@ -119,7 +126,7 @@ def test_top_in_the_background_waits_to_be_brought_to_the_foreground(daemon: Dae
         shown.wait_for(PROMPT)
         shown.run(b"bg")
         assert ENTER not in shown.wait_for(PROMPT)
-        wait_for(lambda: state(pid) == "T")
+        shown.wait_stopped()
         assert modes(shown) == (True, True)
         shown.run(b"fg")
         shown.wait_for(ENTER)
@@ -204,3 +211,20 @@ def test_a_run_that_was_stopped_loses_no_line_and_ends_as_the_task_does(daemon: 
         after = shown.wait_for(b"status 4\r\n")
         lines = [int(line) for line in (b"5\r\n" + before + after).split() if line.isdigit()]
         assert [number for number in lines if number < 31 and number > 5] == list(range(6, 31))
+
+
+def test_what_comes_and_goes_is_not_drawn_over_a_shell_that_has_the_terminal(daemon: Daemon, tmp_path: Path):
+    with daemon.connect() as client, shell(daemon, tmp_path) as shown:
+        client.request("start", action="one", task_id="first")
+        shown.run(CTL + b" run one --id second")
+        shown.wait_for(b"waiting in the queue (")
+        shown.type(b"\x1a")
+        shown.wait_for(b"Stopped")
+        shown.wait_for(PROMPT)
+        shown.run(b"bg")
+        shown.wait_for(PROMPT)
+        client.send("stop", task_id="first")
+        assert b"\x1b[K" not in shown.wait_for(b"ready")  # the output itself is shown, as any program's
+        client.send("stop", task_id="second")
+        shown.run(b"fg")
+        shown.wait_for(PROMPT)
