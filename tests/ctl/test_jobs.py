@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from overseer.client import Client
 from tests.ctl.test_terminal import LIMIT_S, Terminal
 from tests.harness import Daemon
+from tests.harness import shell as command
 
 ENTER = b"\x1b[?1049h\x1b[?25l"
 LEFT = b"\x1b[?25h\x1b[?1049l"
@@ -228,3 +230,22 @@ def test_what_comes_and_goes_is_not_drawn_over_a_shell_that_has_the_terminal(dae
         client.send("stop", task_id="second")
         shown.run(b"fg")
         shown.wait_for(PROMPT)
+
+
+def test_a_run_that_the_server_gave_up_on_while_it_was_stopped_takes_up_again(tmp_path: Path):
+    actions = {"flood": command("i=0; while [ $i -lt 400 ]; do i=$((i+1)); seq 1000; done; exit 5")}
+    with (
+        Daemon(actions=actions, clients={"buffer": "64KiB", "stall_timeout": "100ms"}) as daemon,
+        Client(daemon.url) as client,
+        shell(daemon, tmp_path) as shown,
+    ):
+        shown.run(CTL + f" run flood --id flood > {tmp_path}/out".encode())
+        wait_for(lambda: any(task.worker_state == "running" for task in client.tasks()))
+        shown.type(b"\x1a")
+        shown.wait_for(b"Stopped")
+        client.subscribe("flood", on_lag="drop").wait(LIMIT_S)  # it does not wait for who is stopped
+        shown.run(b"fg; echo status $?")
+        shown.wait_for(b"trying to connect again")
+        shown.wait_for(b"are missing here: they came faster than they could be shown, or while there was")
+        shown.wait_for(b"status 5")
+        assert (tmp_path / "out").read_text().endswith("\n1000\n")
