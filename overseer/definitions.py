@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,12 +10,9 @@ from overseer.config import ActionConfig, Config
 from overseer.errors import NotPermittedError, RequestError
 from overseer.messages import PoolConfig
 from overseer.security.principal import Principal
+from overseer.suggest import did_you_mean
 
 __all__ = ["Current", "Definition", "Definitions"]
-
-# To look for a name like another takes its time.
-_LONGEST_NAME = 64
-_MOST_NAMES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +55,7 @@ class Definitions:
             raise NotPermittedError(f"unknown action: {action}")
 
     def _hint(self, action: str, principal: Principal) -> str:
-        seen = [name for name in self.handlers if principal.sees(name) and len(name) <= _LONGEST_NAME]
-        if len(action) > _LONGEST_NAME or len(seen) > _MOST_NAMES:
-            return ""
-        near = difflib.get_close_matches(action, seen, n=1)
-        return f"; did you mean {near[0]}?" if near else ""
+        return did_you_mean(action, filter(principal.sees, self.handlers))
 
 
 class Current:

@@ -7,8 +7,9 @@ configurations and clients written for a Go program depend on it. Pure; no clock
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
-__all__ = ["MAX_DURATION", "format_duration", "parse_duration"]
+__all__ = ["MAX_DURATION", "format_duration", "nanoseconds", "parse_duration"]
 
 MAX_DURATION = 2**63 - 1
 """The longest duration there is, in nanoseconds (about 292 years)."""
@@ -51,6 +52,25 @@ def parse_duration(text: str) -> int:
     if sign == "-" and total:
         raise ValueError(f"{_shown(text)} is negative; a duration must be zero or more")
     return total
+
+
+def nanoseconds(duration: int | str | timedelta) -> int:
+    """The nanoseconds of a duration as a program may give it: Go's text (``"5s"``), a timedelta, or whole
+    nanoseconds.
+
+    Raises:
+        ValueError: it is none of these, is negative or is too long; says so in a plain sentence.
+    """
+    if isinstance(duration, str):
+        return parse_duration(duration)
+    if isinstance(duration, timedelta):
+        duration = duration // timedelta(microseconds=1) * 1000
+    elif isinstance(duration, bool) or not isinstance(duration, int):
+        what = f"{duration!r} (a {type(duration).__name__})"
+        raise ValueError(f"{what} is not a duration; write one {_EXAMPLE}, or as a timedelta")
+    if not 0 <= duration <= MAX_DURATION:
+        raise ValueError(f"{format_duration(duration)} is not between zero and the longest duration")
+    return duration
 
 
 def _term(match: re.Match[str], text: str) -> int:

@@ -304,7 +304,7 @@ class Runs:
                     ts=end.at,
                     signal=end.signal,
                 )
-                ran_for = task.end_run_locked(end.exit_code, end.at)
+                ran_for = task.end_run_locked(end.exit_code, end.signal, end.at)
                 self._state.metrics.count("tasks_completed", task.action)
                 self._state.metrics.observe_run(task.action, ran_for)
                 events = self._decide_locked(task, event, exit_code=end.exit_code, ran_for=ran_for)

@@ -161,6 +161,7 @@ class Task:
     last_started_at: datetime | None = None
     last_exited_at: datetime | None = None
     last_exit_code: int | None = None
+    last_signal: str = ""  # that ended the latest run
     error_message: str = ""
     began: float = 0.0  # monotonic start of the current run
     ran_for: float = 0.0  # seconds, over all finished runs
@@ -210,13 +211,14 @@ class Task:
         self.error_message = ""
         self.stream.run = self.runs
 
-    def end_run_locked(self, exit_code: int, at: datetime) -> float:
+    def end_run_locked(self, exit_code: int, signal: str, at: datetime) -> float:
         """Record that the run is over; returns how long it ran, in seconds."""
         self.stream.run = None
         ran_for = time.monotonic() - self.began
         self.ran_for += ran_for
         self.last_exited_at = at
         self.last_exit_code = exit_code
+        self.last_signal = signal
         return ran_for
 
     def info_locked(self) -> TaskInfo:
@@ -238,6 +240,7 @@ class Task:
             last_exited_at=self.last_exited_at,
             last_exit_code=self.last_exit_code,
             error_message=self.error_message,
+            last_signal=self.last_signal,
         )
 
     def encoded_info_locked(self) -> bytes:

@@ -7,6 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from overseer.client.arguments import (
+    Moment,
+    Seconds,
+    TaskId,
+    action_name,
+    excess_of,
+    moment_of,
+    seconds_of,
+    seq_of,
+    task_id_of,
+)
 from overseer.client.core import Core
 from overseer.client.errors import ClientError, ReplyTimeoutError
 from overseer.client.follower import Follower
@@ -19,6 +30,7 @@ from overseer.messages import (
     Actions,
     Describe,
     Event,
+    ExcessConfig,
     Exited,
     GlobalMetrics,
     List,
@@ -60,35 +72,38 @@ class Requests:
 
     # -- tasks
 
-    def stop(self, task_id: str, *, timeout: float | None = None) -> None:
+    def stop(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
         """Ask for the end of a task; silent when it is over already."""
-        stop = Stop(id=self._channel.new_id(), task_id=task_id)
+        stop = Stop(id=self._channel.new_id(), task_id=task_id_of(task_id))
         # A stop has no answer but an error; this one's says that there was none.
         after = MetricsRequest(id=self._channel.new_id())
         self._ask([stop, after], timeout, repeat=True)
 
-    def reset(self, task_id: str, *, timeout: float | None = None) -> Started:
+    def reset(self, task_id: TaskId, *, timeout: Seconds | None = None) -> Started:
         """Start an errored task again."""
-        request = Reset(id=self._channel.new_id(), task_id=task_id)
+        request = Reset(id=self._channel.new_id(), task_id=task_id_of(task_id))
         return self._expect(Started, [request], timeout)
 
-    def tasks(self, since: datetime | None = None, *, timeout: float | None = None) -> tuple[TaskInfo, ...]:
-        """The tasks that the server knows; with ``since`` (aware) those that started or ended since, and all
-        that are queued."""
-        request = List(id=self._channel.new_id(), since=since)
+    def tasks(self, since: Moment | None = None, *, timeout: Seconds | None = None) -> tuple[TaskInfo, ...]:
+        """The tasks that the server knows; with ``since`` those that started or ended since, and all that
+        are queued. ``timedelta(minutes=5)``: in the last five minutes, by this machine's clock."""
+        request = List(id=self._channel.new_id(), since=moment_of(since))
         return self._expect(Tasks, [request], timeout, repeat=True).tasks
 
     def replay(
         self,
-        task_id: str,
+        task_id: TaskId,
         since_seq: int | None = None,
         *,
-        since: datetime | None = None,
-        timeout: float | None = None,
+        since: Moment | None = None,
+        timeout: Seconds | None = None,
     ) -> list[Output | Exited]:
         """What the server has stored of a task (the last 100 lines and exits), oldest first."""
         items: list[Item] = []
-        request = Replay(id=self._channel.new_id(), task_id=task_id, since=since, since_seq=since_seq)
+        task_id, since_seq = task_id_of(task_id), seq_of(since_seq)
+        request = Replay(
+            id=self._channel.new_id(), task_id=task_id, since=moment_of(since), since_seq=since_seq
+        )
         after = MetricsRequest(id=self._channel.new_id())
         with self._core.lock:
             self._channel.collect_locked(task_id, items)
@@ -108,60 +123,71 @@ class Requests:
 
     # -- actions, pools, counters
 
-    def actions(self, action: str = "", *, timeout: float | None = None) -> tuple[ActionInfo, ...]:
+    # An empty name is refused: it would stand for all actions, which is not what a variable that was never
+    # set was meant to be.
+
+    def actions(
+        self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None
+    ) -> tuple[ActionInfo, ...]:
         """What can be started, or the one action of that name."""
-        request = Describe(id=self._channel.new_id(), action=action)
+        request = Describe(id=self._channel.new_id(), action=_name(action))
         return self._expect(Actions, [request], timeout, repeat=True).actions
 
-    def pool(self, action: str = "", *, timeout: float | None = None) -> PoolInfo:
+    def pool(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> PoolInfo:
         """How full an action's pool is, or the whole server's, and who waits."""
-        request = PoolInfoRequest(id=self._channel.new_id(), action=action)
+        request = PoolInfoRequest(id=self._channel.new_id(), action=_name(action))
         return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
 
     def set_pool(
         self,
-        action: str = "",
+        action: ActionInfo | str | None = None,
         *,
         limit: int | None = None,
         queue_size: int | None = None,
-        excess: Mapping[str, Any] | None = None,
-        timeout: float | None = None,
+        excess: ExcessConfig | Mapping[str, Any] | None = None,
+        timeout: Seconds | None = None,
     ) -> PoolInfo:
-        """Change a pool; what is None stays. ``excess``: any of the fields of ``ExcessConfig``."""
+        """Change an action's pool, or the whole server's; what is None stays. ``excess``: any of the fields
+        of ``ExcessConfig``."""
         request = SetPool(
             id=self._channel.new_id(),
-            action=action,
+            action=_name(action),
             limit=limit,
             queue_size=queue_size,
-            excess=excess,
+            excess=excess_of(excess),
         )
         return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
 
-    def purge(self, action: str = "", *, timeout: float | None = None) -> int:
+    def purge(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> int:
         """Empty an action's queue, or every queue; how many tasks were waiting."""
-        request = Purge(id=self._channel.new_id(), action=action)
+        request = Purge(id=self._channel.new_id(), action=_name(action))
         return self._expect(Purged, [request], timeout).count
 
     def metrics(
-        self, action: str = "", *, task_id: str = "", timeout: float | None = None
+        self,
+        action: ActionInfo | str | None = None,
+        *,
+        task_id: TaskId | None = None,
+        timeout: Seconds | None = None,
     ) -> GlobalMetrics | ActionMetrics | TaskMetrics | None:
         """The counters of an action, of a task, or of the whole server; None when there is no such thing."""
-        request = MetricsRequest(id=self._channel.new_id(), action=action, task_id=task_id)
+        of_task = "" if task_id is None else task_id_of(task_id)
+        request = MetricsRequest(id=self._channel.new_id(), action=_name(action), task_id=of_task)
         reply = self._expect(MetricsReply, [request], timeout, repeat=True)
         return reply.global_ or reply.action or reply.task
 
-    def manifest(self, *, timeout: float | None = None) -> Mapping[str, Any]:
+    def manifest(self, *, timeout: Seconds | None = None) -> Mapping[str, Any]:
         """The protocol's description for programs."""
         request = ManifestRequest(id=self._channel.new_id())
         return self._expect(ManifestReply, [request], timeout, repeat=True).manifest
 
-    def reload(self, *, dry_run: bool = False, timeout: float | None = None) -> Reloaded:
+    def reload(self, *, dry_run: bool = False, timeout: Seconds | None = None) -> Reloaded:
         """Have the server read its configuration anew; with ``dry_run`` only say what would change."""
         return self._expect(Reloaded, [Reload(id=self._channel.new_id(), dry_run=dry_run)], timeout)
 
     # -- inside
 
-    def _reset(self, follower: Follower, timeout: float | None) -> None:
+    def _reset(self, follower: Follower, timeout: Seconds | None) -> None:
         channel = self._channel
 
         def joined(event: Event | None) -> None:
@@ -175,8 +201,7 @@ class Requests:
                 self._end_reset_locked(follower)
 
         request = Reset(id=channel.new_id(), task_id=follower.task_id)
-        seconds = self._core.settings.timeout if timeout is None else timeout
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + self._seconds(timeout)
         with self._core.lock:
             # Should the news that it is errored come only now, it must not be given up.
             follower.resetting = True
@@ -203,7 +228,7 @@ class Requests:
             each.retire_locked(follower)
 
     def _expect(
-        self, cls: type[_R], messages: Sequence[Request], timeout: float | None, *, repeat: bool = False
+        self, cls: type[_R], messages: Sequence[Request], timeout: Seconds | None, *, repeat: bool = False
     ) -> _R:
         answer = self._ask(messages, timeout, repeat=repeat)
         if not isinstance(answer, cls):
@@ -213,7 +238,7 @@ class Requests:
     def _ask(
         self,
         messages: Sequence[Request],
-        timeout: float | None,
+        timeout: Seconds | None,
         *,
         repeat: bool = False,
         answered: Callable[[Event | None], None] | None = None,
@@ -222,7 +247,7 @@ class Requests:
     ) -> Event:
         """The answer. ``late``: ``answered`` is called with one that comes after the timeout, too."""
         core, channel = self._core, self._channel
-        seconds = core.settings.timeout if timeout is None else timeout
+        seconds = self._seconds(timeout)
         pending = Pending(messages, core.lock, repeat=repeat, answered=answered)
         with core.lock:
             for follower in followers:
@@ -238,3 +263,11 @@ class Requests:
         if not in_time or pending.reply is None:
             raise ReplyTimeoutError(f"the server has not answered {messages[0].type} within {seconds:g} s")
         return pending.reply
+
+    def _seconds(self, timeout: Seconds | None) -> float:
+        seconds = seconds_of(timeout)
+        return self._core.settings.timeout if seconds is None else seconds
+
+
+def _name(action: ActionInfo | str | None) -> str:
+    return "" if action is None else action_name(action)

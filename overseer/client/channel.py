@@ -142,7 +142,8 @@ class Channel(Desk):
         reader = frames.FrameReader(_MAX_MESSAGE)
         data: bytes | None = transport.rest
         self._sending = memoryview(b"")
-        heard, asked = time.monotonic(), False
+        keepalive = self.core.settings.keepalive
+        heard, due, asked = time.monotonic(), time.monotonic() + keepalive, False
         poller = select.poll()
         poller.register(self._wakeup, select.POLLIN)
         with self._lock:
@@ -152,7 +153,7 @@ class Channel(Desk):
         try:
             while True:
                 if data:
-                    heard, asked = time.monotonic(), False
+                    heard, due, asked = time.monotonic(), time.monotonic() + keepalive, False
                     self._received(reader.feed(data))
                 data = None
                 with self._lock:
@@ -161,23 +162,23 @@ class Channel(Desk):
                 if ending:
                     self._say_goodbye(transport)
                     return
-                wait = heard + self.core.settings.keepalive * (2 if asked else 1) - time.monotonic()
-                if wait <= 0:
-                    if asked:
-                        quiet = time.monotonic() - heard
-                        raise _Lost(f"{url} has not said a word for {quiet:.0f} s")
-                    asked = True
-                    self._send(frames.ping())
-                    continue
                 writing = self._sending or transport.write_to_read
                 poller.register(transport, select.POLLIN | (select.POLLOUT if writing else 0))
-                ready = dict(poller.poll(0 if transport.pending else poll_timeout(wait)))
+                wait = 0.0 if transport.pending else max(0.0, due - time.monotonic())
+                ready = dict(poller.poll(poll_timeout(wait)))
                 if self._wakeup in ready:
                     os.eventfd_read(self._wakeup)
                 if transport.pending or ready.get(transport.fileno(), 0) & ~select.POLLOUT:
                     data = transport.receive()
                     if data == b"":
                         raise _Lost(f"{url} ended the connection")
+                elif time.monotonic() >= due:
+                    # Only now that there is nothing to be read: this process may have been stopped (Ctrl-Z, a
+                    # laptop that slept), which counts against nobody; the answer has its time from here on.
+                    if asked:
+                        raise _Lost(f"{url} has not said a word for {time.monotonic() - heard:.0f} s")
+                    due, asked = time.monotonic() + keepalive, True
+                    self._send(frames.ping())
         except OSError as error:
             raise _Lost(f"the connection to {url} broke: {error.strerror or error}") from None
         except frames.ProtocolViolation as error:

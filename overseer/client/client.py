@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from overseer.client.address import parse_url
+from overseer.client.arguments import (
+    Moment,
+    Seconds,
+    TaskId,
+    action_name,
+    moment_of,
+    params_of,
+    policy_of,
+    seconds_of,
+    seq_of,
+    task_id_of,
+    text_of,
+)
 from overseer.client.asking import Requests
 from overseer.client.core import Core, Settings
 from overseer.client.errors import (
@@ -27,6 +40,7 @@ from overseer.client.lane import SharedChannel
 from overseer.client.task import Task, take
 from overseer.client.transport import connect
 from overseer.messages import (
+    ActionInfo,
     Error,
     Event,
     List,
@@ -54,7 +68,10 @@ _JOIN_S = 5.0
 class Client(Requests):
     """A connection to a server, for any number of threads and tasks; a context manager that closes it.
 
-    Every method that asks the server something takes ``timeout`` (seconds; None: the client's) and raises
+    Lengths of time are numbers of seconds, timedeltas or texts such as ``"1m30s"``; tasks may be named by
+    their id (a text or a UUID), by their ``Task`` or by a ``TaskInfo``. What is none of what a method takes
+    raises TypeError or ValueError, and nothing is sent. Every method that asks the server something takes
+    ``timeout`` (None: the client's) and raises
 
     - RefusedError when the server refuses, with its own words,
     - ReplyTimeoutError when no answer came in time,
@@ -64,13 +81,14 @@ class Client(Requests):
     A connection that is lost is made again, and every task goes on where it was.
 
     Args:
-        url: ``ws://HOST:PORT/ws``, ``wss://...``, ``http(s)://...`` or ``unix:PATH``.
+        url: ``ws://HOST:PORT/ws``, ``wss://...``, ``http(s)://...`` or ``unix:PATH``; a ``Path`` is that of
+            a socket.
         token: sent as ``Authorization: Bearer``.
         tls: for ``wss``, in place of the system's certificates.
-        timeout: seconds for the connection and for each answer.
-        reconnect: for so many seconds a lost connection is tried again; 0: it is not.
-        keepalive: after so many seconds of silence the server is asked whether it is there; after as many
-            more the connection counts as lost.
+        timeout: for the connection and for each answer.
+        reconnect: for so long a lost connection is tried again; 0: it is not.
+        keepalive: after so long a silence the server is asked whether it is there; after as long again the
+            connection counts as lost.
         buffer: bytes of events that may wait for each task's reader; when one falls behind, what is on its
             way is taken as well (up to 32 MiB).
         on_notice: called with a sentence about a lost connection, on a thread of the client's, or about lost
@@ -82,20 +100,32 @@ class Client(Requests):
 
     def __init__(
         self,
-        url: str,
+        url: str | os.PathLike[str],
         *,
-        token: str = "",
+        token: str | None = None,
         tls: ssl.SSLContext | None = None,
-        timeout: float = 10.0,
-        reconnect: float = 60.0,
-        keepalive: float = 30.0,
+        timeout: Seconds = 10.0,
+        reconnect: Seconds = 60.0,
+        keepalive: Seconds = 30.0,
         buffer: int = 4 << 20,
         on_notice: Callable[[str], None] | None = None,
     ) -> None:
-        address = parse_url(url)
-        notice = on_notice or (lambda text: None)
-        settings = Settings(address, token, tls, timeout, reconnect, keepalive, max(1, buffer), notice)
-        transport = connect(address, token=token, tls=tls, timeout=timeout)
+        if isinstance(url, os.PathLike):
+            url = f"unix:{os.fspath(url)}"
+        address = parse_url(text_of(url, "url", empty=True))
+        if tls is not None and not hasattr(tls, "wrap_socket"):
+            raise TypeError("tls must be an ssl.SSLContext, as ssl.create_default_context(cafile=...) makes")
+        settings = Settings(
+            address,
+            "" if token is None else text_of(token, "token", empty=True),
+            tls,
+            seconds_of(timeout, "timeout") or 0.0,
+            seconds_of(reconnect, "reconnect") or 0.0,
+            seconds_of(keepalive, "keepalive") or 0.0,
+            max(1, buffer),
+            on_notice or (lambda text: None),
+        )
+        transport = connect(address, token=settings.token, tls=tls, timeout=settings.timeout)
         core = Core(settings)
         super().__init__(core, SharedChannel(core, transport))
         try:
@@ -130,31 +160,38 @@ class Client(Requests):
 
     def start(
         self,
-        action: str,
-        params: Mapping[str, str] | None = None,
+        action: ActionInfo | str,
+        params: Mapping[str, object] | None = None,
         /,
         *,
-        task_id: str = "",
-        retry_policy: RetryPolicy | None = None,
+        task_id: TaskId | None = None,
+        retry_policy: RetryPolicy | Mapping[str, Any] | None = None,
         force: bool = False,
         on_lag: str = "block",
-        timeout: float | None = None,
-        **more: str,
+        timeout: Seconds | None = None,
+        **more: object,
     ) -> Task:
         """Start a task, or queue it: ``client.start("build", branch="main")``.
 
         Args:
             params: parameters whose names would be taken for one of the arguments here.
-            task_id: a name for the task; made up when empty.
-            retry_policy: in place of the action's own; ``RetryPolicy()`` restarts at once, without limit.
+            task_id: a name for the task; made up when None or empty.
+            retry_policy: in place of the action's own, also as a mapping of its fields:
+                ``{"restart_delay": "5s"}``. ``RetryPolicy()`` restarts at once, without limit.
             force: in a full queue, take the place of another.
             on_lag: what happens when a handle is read too slowly: ``block``: the task waits, as for a pipe;
                 ``drop``: lines are lost, and a ``Gap`` says which. A task that nobody reads does not wait
                 for that (but for ten seconds in which one may begin); its oldest lines are lost.
-            more: parameters of the action.
+            more: parameters of the action. They are texts; numbers and booleans become what JSON writes
+                (``true``, ``1.5``), durations Go's text (``1m30s``), times RFC 3339's, an enumeration's
+                member what it stands for, paths and UUIDs their text. One that is None is not given.
+
+        Raises:
+            TypeError: a parameter is something else, such as a list or bytes.
         """
-        made_up = not task_id
-        task_id = task_id or str(uuid.uuid4())
+        made_up = task_id is None or task_id == ""
+        task_id = task_id_of(uuid.uuid4() if task_id is None or task_id == "" else task_id)
+        on_lag = text_of(on_lag, "on_lag")
         follower = self._follower(task_id, on_lag)
 
         def answered(event: Event | None) -> None:
@@ -167,10 +204,10 @@ class Client(Requests):
 
         request = Start(
             id=self._channel.new_id(),
-            action=action,
+            action=action_name(action),
             task_id=task_id,
-            params={**(params or {}), **more},
-            retry_policy=retry_policy,
+            params=params_of(params, more),
+            retry_policy=policy_of(retry_policy),
             force=force,
             on_lag=on_lag,
         )
@@ -189,11 +226,11 @@ class Client(Requests):
 
     def subscribe(
         self,
-        task_id: str,
+        task_id: TaskId,
         since_seq: int | None = None,
         *,
         on_lag: str = "block",
-        timeout: float | None = None,
+        timeout: Seconds | None = None,
     ) -> Task:
         """Join a task, whoever started it.
 
@@ -206,8 +243,9 @@ class Client(Requests):
             RefusedError: there is no such task.
             TaskGoneError: it has no line of that seq: another task had the id when you saw one.
         """
+        task_id, on_lag = task_id_of(task_id), text_of(on_lag, "on_lag")
         follower = self._follower(task_id, on_lag, from_now=since_seq is None)
-        follower.last_seq = since_seq or 0
+        follower.last_seq = seq_of(since_seq) or 0
         channel, answered = self._channel, self._joined([follower])
         # What is stored comes before the answer to the second, and says how short a list will do.
         after = MetricsRequest(id=channel.new_id(), task_id=task_id)
@@ -224,12 +262,12 @@ class Client(Requests):
 
     def watch(
         self,
-        task_ids: Iterable[str],
+        task_ids: Iterable[TaskId],
         since_seq: int | None = None,
         *,
         again: Iterable[Task] = (),
-        touched_since: datetime | None = None,
-        timeout: float | None = None,
+        touched_since: Moment | None = None,
+        timeout: Seconds | None = None,
     ) -> dict[str, Task]:
         """Join tasks for :meth:`events` alone, which tells of them while their handles are held. The handles
         keep nothing themselves, and no task waits for who reads too slowly (as with ``on_lag="drop"``).
@@ -237,27 +275,27 @@ class Client(Requests):
         Args:
             since_seq: as for :meth:`subscribe`.
             again: handles of watched tasks that were over and have been reset; they go on where they were.
-            touched_since: all of these tasks are known to have been created, started or ended since (aware),
+            touched_since: all of these tasks are known to have been created, started or ended since,
                 so that the server need not list the others.
 
         Returns:
             The handles. Ids that no task has are left out.
         """
+        if isinstance(task_ids, str):
+            raise TypeError(f"task_ids must be several ids, such as [{task_ids!r}]")
         followers = [task._follower for task in again]
-        for task_id in task_ids:
+        for task_id in map(task_id_of, task_ids):
             follower = self._follower(task_id, "drop", from_now=since_seq is None, buffer=0)
-            follower.last_seq = since_seq or 0
+            follower.last_seq = seq_of(since_seq) or 0
             followers.append(follower)
         if followers:
             subscriptions = [self._channel.subscription(follower) for follower in followers]
-            look = List(id=self._channel.new_id(), since=touched_since)
+            look = List(id=self._channel.new_id(), since=moment_of(touched_since))
             answered = self._joined(followers)
-            self._ask(
-                [*subscriptions, look], timeout, repeat=True, answered=answered, followers=followers
-            )
+            self._ask([*subscriptions, look], timeout, repeat=True, answered=answered, followers=followers)
         return {each.task_id: Task(self, each) for each in followers if each.created_at is not None}
 
-    def events(self, timeout: float | None = None) -> Iterator[Event]:
+    def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
         """Everything this client is told from now on: queues and pools, and the tasks it follows (also those
         whose handles are dropped while this is read). Answers to requests are not among it.
 
@@ -271,14 +309,14 @@ class Client(Requests):
         """
         return (event for events in self.batches(timeout) for event in events)
 
-    def batches(self, timeout: float | None = None) -> Iterator[list[Event]]:
+    def batches(self, timeout: Seconds | None = None) -> Iterator[list[Event]]:
         """As :meth:`events`, but as many at once as are there: for who flushes when there are no more."""
-        core = self._core
+        core, seconds = self._core, seconds_of(timeout)
         inbox = Inbox(core.lock, core.settings.buffer)
         with core.lock:
             core.check_locked()
             core.listeners = (*core.listeners, weakref.ref(inbox))
-        return self._batches(inbox, timeout)
+        return self._batches(inbox, seconds)
 
     def _batches(self, inbox: Inbox, timeout: float | None) -> Iterator[list[Event]]:
         over, notice = (lambda: self._core.failure is not None), self._core.notice
@@ -333,7 +371,7 @@ class Client(Requests):
 
         return answered
 
-    def _find_started(self, task_id: str, on_lag: str, error: ClientError, timeout: float | None) -> Task:
+    def _find_started(self, task_id: str, on_lag: str, error: ClientError, timeout: Seconds | None) -> Task:
         """The connection was lost while a start was under way: was it carried out? The id is ours alone."""
         try:
             return self.subscribe(task_id, 0, on_lag=on_lag, timeout=timeout)

@@ -153,8 +153,8 @@ class Desk:
     def _send_pending_locked(self, pending: Pending) -> None:
         if self._live:
             pending.sent = True
-            for message in pending.messages:
-                self._send_locked(frames.text(encode(message)))
+            for frame in pending.frames:
+                self._send_locked(frame)
 
     def _internal_locked(self, request: Request, answered: Callable[[Event | None], None]) -> None:
         """A request of this package's own; ``answered`` is called under the lock, with None when the

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from overseer.client import frames
 from overseer.client.errors import ClientError, RefusedError
-from overseer.messages import Error, Event, Request
+from overseer.messages import Error, Event, Request, encode
 
 __all__ = ["Pending"]
 
@@ -32,6 +33,8 @@ class Pending:
         internal: bool = False,
     ) -> None:
         self.messages = messages
+        # Made here: what cannot be written must not be found out with the lock held, in tables already.
+        self.frames = [frames.text(encode(message)) for message in messages]
         self.repeat = repeat
         self.internal = internal
         self.sent = False  # on this connection

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from overseer.client.arguments import Seconds, seconds_of
 from overseer.client.asking import Requests
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
@@ -65,7 +66,7 @@ class Task:
         """The seq of the latest line that came, read or not."""
         return self._follower.last_seq
 
-    def events(self, timeout: float | None = None) -> Iterator[Event]:
+    def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
         """Everything that happens to the task, in order, until it is over; restarts included.
 
         Lines that are lost are told of by a ``Gap``. An iteration that is broken off may be taken up by
@@ -79,17 +80,17 @@ class Task:
             TaskGoneError: how the task ended cannot be known any more.
             ConnectionLostError: the connection is lost for good.
         """
-        for item in self._items(timeout):
+        for item in self._items(seconds_of(timeout)):
             yield to_output(item) if isinstance(item, tuple) else item
 
-    def batches(self, timeout: float | None = None) -> Iterator[list[Event]]:
+    def batches(self, timeout: Seconds | None = None) -> Iterator[list[Event]]:
         """As :meth:`events`, but as many at once as are there: for who flushes when there are no more."""
-        for items in self._taken(timeout):
+        for items in self._taken(seconds_of(timeout)):
             events = [to_output(item) if isinstance(item, tuple) else item for item in items]
             items.clear()
             yield events
 
-    def lines(self, stream: str = "", timeout: float | None = None) -> Iterator[str]:
+    def lines(self, stream: str = "", timeout: Seconds | None = None) -> Iterator[str]:
         """The lines of its output without their ends, until the task is over.
 
         Args:
@@ -102,7 +103,7 @@ class Task:
         """
         if stream not in ("", "stdout", "stderr"):
             raise ValueError(f"stream must be stdout or stderr, not {stream!r}")
-        return self._lines(stream, timeout)
+        return self._lines(stream, seconds_of(timeout))
 
     def _lines(self, stream: str, timeout: float | None) -> Iterator[str]:
         for item in self._items(timeout):
@@ -112,7 +113,7 @@ class Task:
             elif isinstance(item, Gap) and not self._follower.may_drop:
                 raise LinesMissedError(self.id, item.from_seq, item.to_seq)
 
-    def wait(self, timeout: float | None = None) -> Exited:
+    def wait(self, timeout: Seconds | None = None) -> Exited:
         """Wait until the task is over, restarts included; returns how its last run ended.
 
         Raises:
@@ -120,16 +121,16 @@ class Task:
             TaskNotRunError: it never ran: it was taken out of its queue, or could not be started again.
             TaskGoneError, ConnectionLostError: as :meth:`events`.
         """
-        follower = self._follower
+        follower, seconds = self._follower, seconds_of(timeout)
         with self._client._core.lock:
             follower.waiters += 1
             follower.inbox.room.notify_all()  # the task is not to wait for who waits for it
             try:
-                in_time = follower.changed.wait_for(lambda: follower.over, timeout)
+                in_time = follower.changed.wait_for(lambda: follower.over, seconds)
             finally:
                 follower.waiters -= 1
             if not in_time:
-                raise ReplyTimeoutError(f"task {self.id} is not over after {timeout:g} s")
+                raise ReplyTimeoutError(f"task {self.id} is not over after {seconds:g} s")
             if follower.failure is not None:
                 raise follower.failure
             if follower.exit is None:
@@ -137,7 +138,7 @@ class Task:
                 raise TaskNotRunError(f"task {self.id} never ran: {reason}", reason)
             return follower.exit
 
-    def stop(self, timeout: float | None = None) -> None:
+    def stop(self, timeout: Seconds | None = None) -> None:
         """Ask for its end; :meth:`wait` waits for it. Silent when it is over already.
 
         Raises:
@@ -145,7 +146,7 @@ class Task:
         """
         self._client.stop(self.id, timeout=timeout)
 
-    def reset(self, timeout: float | None = None) -> None:
+    def reset(self, timeout: Seconds | None = None) -> None:
         """Start it again after it has become errored; this handle goes on with it, in a new chapter: events
         and lines of before that nobody has read are dropped, :attr:`exit` is None, and :meth:`wait` waits for
         the end of what runs now.

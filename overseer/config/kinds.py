@@ -11,12 +11,12 @@ import re
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 from overseer.config.report import Spot
 from overseer.config.tree import ListNode, MapNode, Node, Scalar, describe_node, to_value
 from overseer.durations import format_duration, parse_duration
+from overseer.suggest import did_you_mean
 
 __all__ = [
     "BOOLEANS",
@@ -31,15 +31,7 @@ __all__ = [
     "Text",
     "TextList",
     "Whole",
-    "near",
 ]
-
-
-def near(word: str, known: list[str]) -> str:
-    """The one of ``known`` that ``word`` is probably a misspelling of, else ``""``."""
-    by_lower = {each.lower(): each for each in known}
-    matches = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[matches[0]] if matches else ""
 
 
 class Kind(ABC):
@@ -136,8 +128,7 @@ class Choice(Kind):
             return text
         if self.booleans and text.lower() in BOOLEANS:
             return "true" if BOOLEANS[text.lower()] else "false"
-        guess = near(text, list(self.words))
-        hint = f"; did you mean {guess}?" if guess else ""
+        hint = did_you_mean(text, self.words)
         raise ValueError(f"expected {expected}, found {describe_node(node)}{hint}")
 
 
@@ -294,8 +285,8 @@ class Signal(Kind):
                 return signal.Signals(int(name[:5])).name
             return signal.Signals[f"SIG{name}"].name
         except (KeyError, ValueError):
-            guess = near(name, [each.name.removeprefix("SIG") for each in signal.Signals])
-            hint = f"; did you mean SIG{guess}?" if guess else ", such as SIGTERM"
+            names = [each.name.removeprefix("SIG") for each in signal.Signals]
+            hint = did_you_mean(name, names, prefix="SIG") or ", such as SIGTERM"
             raise ValueError(f"expected the name of a signal, found {describe_node(node)}{hint}") from None
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
-from overseer.config.kinds import Kind, near
+from overseer.config.kinds import Kind
 from overseer.config.report import Spot, quoted
 from overseer.config.tree import ListNode, MapNode, Node, Scalar, describe_node
+from overseer.suggest import did_you_mean
 
 __all__ = ["Key", "Listed", "Named", "Section", "key", "keys_of"]
 
@@ -97,8 +98,7 @@ class Section(Kind):
 
     def _unknown(self, name: str, spot: Spot) -> None:
         if not name.startswith(OWN_PREFIX):
-            guess = near(name, list(self._keys))
-            spot.warn(f"unknown key; did you mean {guess}?" if guess else f"unknown key{self._stray}")
+            spot.warn(f"unknown key{did_you_mean(name, self._keys) or self._stray}")
 
     @staticmethod
     def _noted(spot: Spot, name: str) -> bool:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from overseer.client import Client, ClientError, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
@@ -27,6 +27,7 @@ from overseer.ctl.terminal import (
     room,
     say,
 )
+from overseer.durations import parse_duration
 from overseer.errors import OverseerError
 from overseer.messages import to_plain
 from overseer.timestamps import now, parse_timestamp
@@ -102,6 +103,10 @@ def _main(argv: Sequence[str] | None) -> int:
 def _params(pairs: Sequence[str], action: str, settings: Settings) -> dict[str, str]:
     params: dict[str, str] = {}
     for pair in pairs:
+        try:
+            pair.encode()
+        except UnicodeEncodeError:
+            raise OverseerError(f"a parameter must be UTF-8, which {pair!a} is not") from None
         name, equals, value = pair.partition("=")
         if not equals or not name:
             hint = how_to_write(settings, action, pair)
@@ -113,10 +118,13 @@ def _params(pairs: Sequence[str], action: str, settings: Settings) -> dict[str, 
 
 
 def _time(text: str) -> datetime:
-    try:
+    with suppress(ValueError):
         return parse_timestamp(text)
-    except ValueError:
-        raise OverseerError(f"a time is written like 2026-03-14T09:26:53Z, not {text!r}") from None
+    with suppress(ValueError, OverflowError):
+        return now() - timedelta(microseconds=parse_duration(text) // 1000)
+    raise OverseerError(
+        f"a time is written like 2026-03-14T09:26:53Z, or 10m for ten minutes ago, not {text!r}"
+    )
 
 
 def _print_lines(lines: Sequence[str]) -> None:
@@ -290,7 +298,7 @@ def _pool(client: Client, options: Options) -> int:
     if options.json:
         print_json(to_plain(pool))
     else:
-        _print_lines(pool_lines(options.action, pool, now(), room()))
+        _print_lines(pool_lines(options.action or "", pool, now(), room()))
     return 0
 
 
@@ -306,7 +314,7 @@ def _set_pool(client: Client, options: Options) -> int:
     if options.json:
         print_json(to_plain(pool))
     else:
-        _print_lines(pool_lines(options.action, pool, now(), room()))
+        _print_lines(pool_lines(options.action or "", pool, now(), room()))
     return 0
 
 
@@ -322,7 +330,7 @@ def _purge(client: Client, options: Options) -> int:
 def _metrics(client: Client, options: Options) -> int:
     counted = client.metrics(options.action, task_id=options.task)
     if counted is None:
-        what = f"task {options.task}" if options.task else f"action {options.action}"
+        what = f"action {options.action}" if options.task is None else f"task {options.task}"
         say(f"no counters: the server knows no {plain(what)}")
         return EXIT_REFUSED
     values = to_plain(counted)

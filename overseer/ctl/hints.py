@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 from overseer.client import Client
 from overseer.ctl.settings import Settings
 from overseer.ctl.terminal import say
 from overseer.errors import OverseerError
+from overseer.suggest import did_you_mean
 
-__all__ = ["did_you_mean", "how_to_write", "look_at_action"]
-
-
-def did_you_mean(word: str, words: Iterable[str], prefix: str = "") -> str:
-    """``"; did you mean path?"``, or nothing when nothing is like it."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, list(words), n=1)
-    return f"; did you mean {prefix}{near[0]}?" if near else ""
+__all__ = ["how_to_write", "look_at_action"]
 
 
 def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from overseer.ctl.columns import cut_middle, fit, table
@@ -12,9 +12,13 @@ from overseer.messages import ActionInfo, PoolInfo, TaskInfo
 
 __all__ = ["action_lines", "actions_table", "pool_lines", "shown_state", "tasks_table"]
 
-_TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE")
-_STATE = _TASKS.index("STATE")
-_SPARE = tuple(map(_TASKS.index, ("RESTARTS", "PID", "EXIT", "SINCE")))  # the least missed first
+_TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE", "PARAMETERS")
+_STATE, _EXIT = _TASKS.index("STATE"), _TASKS.index("EXIT")
+_PARAMS = _TASKS.index("PARAMETERS")
+_SPARE = tuple(
+    map(_TASKS.index, ("PARAMETERS", "RESTARTS", "PID", "EXIT", "SINCE"))
+)  # the least missed first
+_VALUE, _VALUES = 30, 80  # columns that a parameter's value, and all of a task's, take at most
 
 
 def tasks_table(
@@ -23,10 +27,14 @@ def tasks_table(
     """A heading and a line for each task; ``moment`` is now."""
 
     def paint(row: int, cell: int, text: str) -> str:
-        return style.paint(text, "1") if row == 0 else style.state(text) if cell == _STATE else text
+        if row == 0:
+            return style.paint(text, "1")
+        if cell == _STATE:
+            return style.state(text, failed=_failed(tasks[row - 1]))
+        return style.failure(text) if cell == _EXIT and _failed(tasks[row - 1]) else text
 
     rows = [_TASKS, *(_row(task, moment) for task in tasks)]
-    return table(rows, columns, cuts={0: cut_middle, 1: fit}, spare=_SPARE, paint=paint)
+    return table(rows, columns, cuts={0: cut_middle, 1: fit, _PARAMS: fit}, spare=_SPARE, paint=paint)
 
 
 def shown_state(task: TaskInfo) -> str:
@@ -50,14 +58,32 @@ def _row(task: TaskInfo, moment: datetime) -> tuple[str, ...]:
         shown_state(task),
         str(task.current_pid) if running and task.current_pid else "-",
         str(task.restart_count),
-        _exit(task.last_exit_code),
+        _exit(task),
         _ago(since or task.queued_at or task.created_at, moment),
+        _params(task.params),
     )
 
 
-def _exit(code: int | None) -> str:
-    """The server does not list which signal it was."""
-    return "-" if code is None else "signal" if code == -1 else str(code)
+def _exit(task: TaskInfo) -> str:
+    """Of its latest run. (Older servers do not list which signal it was.)"""
+    code = task.last_exit_code
+    if code == -1:
+        return f"signal {plain(task.last_signal)}".rstrip()
+    return "-" if code is None else str(code)
+
+
+def _failed(task: TaskInfo) -> bool:
+    """Whether its latest run ended badly, and not because somebody stopped it."""
+    return task.state == "errored" or (task.state != "stopped" and task.last_exit_code not in (None, 0))
+
+
+def _params(params: Mapping[str, str]) -> str:
+    """Shortened, since a value may be a whole script."""
+    shown = (
+        f"{_name(name)}={fit(_name(value[:_VALUES]), _VALUE) if value else ''}"
+        for name, value in params.items()
+    )
+    return fit(" ".join(shown), _VALUES) or "-"
 
 
 def _name(text: str) -> str:

@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 
 from overseer import __version__
 from overseer.client import DEFAULT_URL
-from overseer.ctl.hints import did_you_mean
 from overseer.ctl.status import EXITS
 from overseer.ctl.terminal import say, write_out
+from overseer.durations import parse_duration
 from overseer.messages import utf8
+from overseer.suggest import did_you_mean
 
 __all__ = ["make_parser"]
 
@@ -20,6 +21,18 @@ __all__ = ["make_parser"]
 _ALSO = {"logs": "tail", "log": "tail", "ps": "list", "ls": "list", "status": "list", "kill": "stop"}
 _NO_RESTART = "there is no restart: stop --wait and start do that, and reset starts an errored task again"
 _SERVER = ("url", "token", "ca", "cert", "key", "reconnect", "color")  # options of all commands
+
+
+def _text(text: str) -> str:
+    """A name or a setting. An empty one is refused: most likely a variable was never set, and what it was
+    to name would be taken for not named."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"it is not UTF-8: {text!a}") from None
+    return text
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -71,7 +84,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     parser = Parser(
         prog="overseerctl",
         description="Talks to a running sticky-overseer.",
-        epilog=f"{EXITS}\nEach command has its own --help. Completion: overseerctl completion bash|zsh|fish",
+        epilog=f"{EXITS}\nEach command has its own --help.\nCompletion: overseerctl completion bash|zsh|fish",
         parents=[common],
     )
     parser.add_argument("--version", action="version", version=f"overseerctl {__version__}")
@@ -94,50 +107,63 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         ("start", "start a task and print its id", ""),
     ):
         command = add(name, help, more)
-        command.add_argument("action", metavar="ACTION", help="an action of the server's config")
+        command.add_argument("action", type=_text, metavar="ACTION", help="an action of the server's config")
         command.add_argument(
-            "params", metavar="KEY=VALUE", nargs="*", default=[], help="a parameter of the action"
+            "params",
+            metavar="KEY=VALUE",
+            nargs="*",
+            default=[],
+            help="a parameter of the action; KEY= gives it an empty text",
         )
         command.add_argument(
-            "--id", default="", metavar="TASK_ID", help="the task's id (default: a random one)"
+            "--id", type=_text, metavar="TASK_ID", help="the task's id (default: a random one)"
         )
         command.add_argument(
             "--force", action="store_true", help="displace a queued task if the queue is full"
         )
     command = add("stop", "stop tasks")
-    command.add_argument("tasks", metavar="TASK_ID", nargs="+")
+    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command.add_argument("--wait", action="store_true", help="until they have ended")
     command = add("reset", "start errored tasks again")
-    command.add_argument("tasks", metavar="TASK_ID", nargs="+")
+    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command = add("list", "show the server's tasks")
     command.add_argument(
-        "--since", metavar="TIME", help="only those that started or ended since, and all queued"
+        "--since",
+        metavar="TIME",
+        help="only those that started or ended since, and all queued; such as 2026-03-14T09:26:53Z, or 10m "
+        "for ten minutes ago",
     )
     command = add("wait", "wait for tasks to end, and exit as the first that failed did")
-    command.add_argument("tasks", metavar="TASK_ID", nargs="+")
-    command.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="and no longer (status 124)")
+    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
+    command.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="and no longer, such as 90 or 1m30s (status 124)"
+    )
     command = add("tail", "show the last lines of tasks")
-    command.add_argument("tasks", metavar="TASK_ID", nargs="*", help="default: all that run")
+    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="*", help="default: all that run")
     command.add_argument("-f", "--follow", action="store_true", help="and what comes, until they end")
     command.add_argument(
         "-n", "--lines", type=_count, default=10, metavar="LINES", help="how many (10); the server stores 100"
     )
     command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
     command = add("replay", "show what is stored of a task: its last 100 lines and exits")
-    command.add_argument("task", metavar="TASK_ID")
+    command.add_argument("task", type=_text, metavar="TASK_ID")
     command.add_argument(
         "--since-seq", type=_count, metavar="SEQ", help="only what is after the line of this seq"
     )
-    command.add_argument("--since", metavar="TIME", help="only what is of then or later")
+    command.add_argument(
+        "--since", metavar="TIME", help="only what is of then or later; or 10m for ten minutes ago"
+    )
     command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
     command = add("events", "show everything that happens as JSON lines")
-    command.add_argument("tasks", metavar="TASK_ID", nargs="*", help="default: all, also those to come")
+    command.add_argument(
+        "tasks", type=_text, metavar="TASK_ID", nargs="*", help="default: all, also those to come"
+    )
     command = add("top", "show tasks and pools, live", "q leaves.")
     command.add_argument(
         "--interval", type=_seconds, default=2.0, metavar="SECONDS", help="between looks (2)"
     )
     command = add("actions", "show what can be started")
-    command.add_argument("action", metavar="ACTION", nargs="?", default="", help="only this one, in full")
+    command.add_argument("action", type=_text, metavar="ACTION", nargs="?", help="only this one, in full")
     for name, help in (
         ("pool", "show how full a pool is and who waits"),
         ("set-pool", "change a pool while it works"),
@@ -145,15 +171,14 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         ("metrics", "show counters"),
     ):
         command = add(name, help)
-        command.add_argument(
-            "action",
-            metavar="ACTION",
-            nargs="?",
-            default="",
-            help="this action's; default: the whole server's",
-        )
+        of_action = "this action's" if name == "purge" else "this action's; default: the whole server's"
+        # To empty every queue must be asked for.
+        group = command.add_mutually_exclusive_group(required=True) if name == "purge" else command
+        group.add_argument("action", type=_text, metavar="ACTION", nargs="?", help=of_action)
+        if name == "purge":
+            group.add_argument("--all", action="store_true", help="every queue of the server")
         if name == "metrics":
-            command.add_argument("--task", default="", metavar="TASK_ID", help="of this task instead")
+            command.add_argument("--task", type=_text, metavar="TASK_ID", help="of this task instead")
         if name == "set-pool":
             command.add_argument("--limit", type=_count, help="how many may run at once; 0: any number")
             command.add_argument("--queue-size", type=_count, help="how many may wait; 0: any number")
@@ -185,7 +210,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
 def _common() -> Parser:
     """The options that stand before the command as well as after it."""
     parent = Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    common = parent.add_argument_group("for every command")
+    common = parent.add_argument_group("for every command", "A variable that is empty counts as not set.")
     for name, metavar, text in (
         (
             "url",
@@ -206,7 +231,7 @@ def _common() -> Parser:
         ("cert", "FILE", "your own certificate, where the server asks for one (default: $OVERSEER_CERT)"),
         ("key", "FILE", "its key, if it is in another file (default: $OVERSEER_KEY)"),
     ):
-        common.add_argument(f"--{name}", metavar=metavar, help=text)
+        common.add_argument(f"--{name}", type=_text, metavar=metavar, help=text)
     common.add_argument(
         "--reconnect", type=_seconds, metavar="SECONDS", help="how long a lost connection is tried again (30)"
     )
@@ -215,13 +240,16 @@ def _common() -> Parser:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = parse_duration(text) / 1e9
     if not 0 <= seconds < 1e9:
         raise ValueError
     return seconds
 
 
-_seconds.__name__ = "number of seconds"  # as argparse's error calls it
+_seconds.__name__ = "number of seconds or duration"  # as argparse's error calls it
 
 
 def _count(text: str) -> int:

@@ -33,7 +33,7 @@ def run(
     settings: Settings,
     action: str,
     params: Mapping[str, str],
-    task_id: str,
+    task_id: str | None,
     force: bool,
     as_json: bool,
 ) -> int:
@@ -159,7 +159,8 @@ class _Runner:
                 self._waiting_for = "waiting in the queue"
             case Gap():
                 lost = f"{event.from_seq} to {event.to_seq}"
-                self._say(f"lines {lost} are missing here: they came faster than they could be shown")
+                why = "they came faster than they could be shown, or while there was no connection"
+                self._say(f"lines {lost} are missing here: {why}")
             case Dequeued() if not self._stopping:
                 self._say(f"taken out of the queue: {event.reason}")
             case Errored():

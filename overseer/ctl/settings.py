@@ -68,7 +68,7 @@ class Settings:
         return given if given is not None else self._from_file.get(name, "")
 
     def _given(self, name: str) -> str | None:
-        """By an option or a variable."""
+        """By an option or a variable; one that is empty counts as not set, as for other programs."""
         given: str | None = getattr(self._options, name, None)
         return given if given is not None else os.environ.get(f"OVERSEER_{name.upper()}") or None
 
@@ -95,6 +95,8 @@ def _file() -> tuple[Path, Mapping[str, str]]:
     try:
         text = path.read_text()
     except (FileNotFoundError, NotADirectoryError):
+        if os.environ.get("OVERSEERCTL_CONFIG"):
+            raise OverseerError(f"there is no {path}, which OVERSEERCTL_CONFIG names") from None
         return path, {}
     except (OSError, UnicodeDecodeError) as error:
         raise OverseerError(f"cannot read {path}: {error}") from None
@@ -111,11 +113,15 @@ def _file() -> tuple[Path, Mapping[str, str]]:
             raise OverseerError(f"{path}: {name} is not known; there are {', '.join(NAMES)}")
         if not isinstance(value, str):
             raise OverseerError(f"{path}: {name} must be a text")
+        if not value:
+            raise OverseerError(f"{path}: {name} is empty; leave it out")
     return path, found
 
 
 def _tls(ca: str, cert: str, key: str) -> ssl.SSLContext | None:
     """What to trust and to present; None: the system's certificates and nothing."""
+    if key and not cert:
+        raise OverseerError(f"the key {key} is of no use without its certificate (--cert or OVERSEER_CERT)")
     if not ca and not cert:
         return None
     import ssl

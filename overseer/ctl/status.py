@@ -27,7 +27,8 @@ EXITS = """\
 exit status:
   run, wait: the task's own; 128 + the signal's number when a signal ended it
   0    done
-  1    the server refused, or took the task out of its queue; or stdout cannot be written
+  1    the server refused, or took the task out of its queue; or stdout cannot
+       be written
   2    wrong usage
   124  --timeout is over
   125  no connection, or none any more: how the task ended is not known

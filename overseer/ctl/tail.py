@@ -79,7 +79,9 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
     if not follow:
         for task_id in task_ids:
             try:
-                printer.write(_last(client.replay(task_id), lines))
+                events = client.replay(task_id)
+                _say_what_is_gone(task_id, events, lines)
+                printer.write(_last(events, lines))
             except RefusedError as error:
                 say(f"{plain(task_id)}: {error}")
                 statuses[task_id] = EXIT_REFUSED
@@ -87,11 +89,13 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
 
     def one(task_id: str) -> None:
         try:
-            stored = [event.seq for event in client.replay(task_id) if isinstance(event, Output)]
+            events = client.replay(task_id)
+            _say_what_is_gone(task_id, events, lines)
+            stored = [event.seq for event in events if isinstance(event, Output)]
             shown = stored[-lines:] if lines else []
             since = shown[0] - 1 if shown else stored[-1] if stored else 0
-            for events in client.subscribe(task_id, since).batches():
-                printer.write(events)
+            for batch in client.subscribe(task_id, since).batches():
+                printer.write(batch)
         except OutputError:
             client.close()  # which ends the others
         except RefusedError as error:
@@ -122,6 +126,13 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
     return max(statuses.values(), default=0)
 
 
+def _say_what_is_gone(task_id: str, events: Sequence[Output | Exited], wanted: int) -> None:
+    """When there were as many lines as are wanted, and they are not stored any more."""
+    seqs = [event.seq for event in events if isinstance(event, Output)]
+    if seqs and len(seqs) < min(wanted, seqs[-1]):
+        say(f"{plain(task_id)}: its last {len(seqs)} lines; the server does not store those before any more")
+
+
 def _last(events: Sequence[Output | Exited], lines: int) -> list[Output | Exited]:
     """Without the output before the last so many lines."""
     seqs = [event.seq for event in events if isinstance(event, Output)]
@@ -135,5 +146,9 @@ def replay(
     client: Client, task_id: str, printer: Printer, since_seq: int | None, since: datetime | None
 ) -> int:
     """Show what is stored of a task."""
-    printer.write(client.replay(task_id, since_seq, since=since))
+    events = client.replay(task_id, since_seq, since=since)
+    first = next((event.seq for event in events if isinstance(event, Output)), 0)
+    if since_seq is not None and since is None and first > since_seq + 1:
+        say(f"{plain(task_id)}: lines {since_seq + 1} to {first - 1} are not stored any more")
+    printer.write(events)
     return 0

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, Any, Self
+from typing import IO, Any, Protocol, Self
 
 from overseer.ctl.columns import fit
 from overseer.ctl.status import EXIT_INTERRUPTED
@@ -22,6 +21,7 @@ __all__ = [
     "OutputError",
     "Progress",
     "Style",
+    "in_foreground",
     "json_line",
     "leave",
     "on_terminal",
@@ -31,13 +31,24 @@ __all__ = [
     "room",
     "say",
     "silence",
+    "transient",
     "width",
     "write_out",
 ]
 
 PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # as SGR has them; none is red
-_CONTROLS = re.compile("[\x7f-\x9f]")
-_progress: list[Progress] = []  # the one that is shown, which remarks have to go around
+
+
+class Transient(Protocol):
+    """A line that comes and goes at the bottom of the terminal."""
+
+    @property
+    def shown(self) -> bool: ...
+
+    def clear(self) -> None: ...
+
+
+transient: list[Transient] = []  # those there are; remarks have to go around them
 
 
 def say(text: str) -> None:
@@ -45,8 +56,8 @@ def say(text: str) -> None:
     if sys.stderr is None:
         return
     try:
-        for progress in _progress:
-            progress.clear()
+        for line in transient:
+            line.clear()
         lines = "\n".join(map(plain, text.split("\n")))  # servers' words are strangers' too
         print(f"overseerctl: {lines}", file=sys.stderr, flush=True)
     except OSError:
@@ -93,8 +104,9 @@ def json_line(event: Event) -> bytes:
 
 def _json(value: Any, indent: int | None = None) -> str:
     text = json.dumps(value, indent=indent, ensure_ascii=False)
-    # JSON escapes the control characters of ASCII only, and DEL is none for it.
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    # JSON escapes the control characters of ASCII alone, and DEL is none for it. What else a terminal acts
+    # upon, or nobody sees (U+202E turns a line around), is escaped too: it is the same text for a program.
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def silence(stream: IO[Any]) -> None:
@@ -108,12 +120,29 @@ def plain(text: str) -> str:
     """A text of somebody else's, on one line and without anything that a terminal would act upon."""
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+    return "".join(map(_shown, text))
+
+
+def _shown(char: str) -> str:
+    if char.isprintable():
+        return char
+    # Half a surrogate pair is no character, and many a program refuses JSON that escapes one.
+    if "\ud800" <= char <= "\udfff":
+        return "\ufffd"
+    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]  # to JSON DEL is a character like others
 
 
 def on_terminal() -> bool:
     """Whether stdout is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
+
+
+def in_foreground(stream: IO[Any]) -> bool:
+    """Whether a terminal is this program's to draw on: in the background (``bg``, ``&``) a shell has it."""
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except OSError:  # it is not the one that a shell gives and takes
+        return True
 
 
 def width(stream: IO[Any]) -> int:
@@ -144,15 +173,20 @@ class Style:
     def paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.on and code else text
 
-    def state(self, text: str) -> str:
-        """A task's state in its colour, blanks around it left alone."""
-        code = {"running": "32", "queued": "33", "restarting": "33", "errored": "31"}.get(text.strip(), "")
-        return self.paint(text, code)
+    def state(self, text: str, *, failed: bool) -> str:
+        """A task's state in its colour. An exit is red when it was a failure."""
+        codes = {"running": "32", "queued": "33", "restarting": "33", "errored": "31"}
+        if failed:
+            codes["exited"] = "31"
+        return self.paint(text, codes.get(text.strip(), ""))
+
+    def failure(self, text: str) -> str:
+        return self.paint(text, "31")
 
 
 def leave() -> None:
     """End the process at once, on Ctrl-C; takes no lock, for whoever was interrupted may have it."""
-    if any(progress.shown for progress in _progress):
+    if any(line.shown for line in transient):
         os.write(2, b"\r\x1b[K")
     os._exit(EXIT_INTERRUPTED)
 
@@ -185,7 +219,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         if self._on:
-            _progress.append(self)
+            transient.append(self)
             self._thread.start()
         return self
 
@@ -194,7 +228,7 @@ class Progress:
         if self._on:
             self._thread.join()
             self.clear()
-            _progress.remove(self)
+            transient.remove(self)
 
     def _run(self) -> None:
         while not self._over.wait(1.0):
@@ -208,7 +242,8 @@ class Progress:
 
     def _write(self, text: str) -> None:
         try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            if in_foreground(sys.stderr):
+                sys.stderr.write(text)
+                sys.stderr.flush()
         except OSError:
             self._over.set()

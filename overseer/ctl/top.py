@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -14,11 +15,12 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from overseer.client import Client, ReplyTimeoutError
 from overseer.ctl.columns import fit
 from overseer.ctl.listing import shown_state, tasks_table
-from overseer.ctl.terminal import OutputError, Style, on_terminal, plain, print_text
+from overseer.ctl.terminal import OutputError, Style, on_terminal, plain, print_text, width
 from overseer.messages import GlobalMetrics, PoolInfo, TaskInfo
 from overseer.timestamps import now
 
@@ -29,6 +31,7 @@ _ENTER = "\x1b[?1049h\x1b[?25l"  # the other screen, without a cursor
 _LEAVE = "\x1b[?25h\x1b[?1049l"
 _LATE_S = 1.0  # after so long it is said that the server has not answered yet
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LEAVING = (b"q", b"Q", b"\x03", b"")  # keys; and the end of them
 _ANSWERED = b"\0"  # sent to the loop that also hears signals, none of which has this number
 
 
@@ -46,8 +49,12 @@ def top(client: Client, style: Style, interval: float) -> int:
         print_text("\n".join(_lines(answer, style, 10**6, 10**6)) + "\n")
         return 0
     hear, tell = socket.socketpair()
-    with hear, tell, _signals(tell), _keys() as keys, _other_screen():
-        return _Live(client, style, interval, hear, tell, keys).run()
+    screen = Screen()
+    with hear, tell, _signals(tell):
+        try:
+            return _Live(client, style, interval, hear, tell, screen).run()
+        finally:
+            screen.leave()
 
 
 def _ask(client: Client) -> _Answer:
@@ -72,14 +79,14 @@ class _Live:
         interval: float,
         hear: socket.socket,
         tell: socket.socket,
-        keys: list[int],
+        screen: Screen,
     ) -> None:
         self._client = client
         self._style = style
         self._interval = interval
         self._hear = hear
         self._tell = tell
-        self._keys = keys
+        self._screen = screen
         self._wanted = threading.Semaphore(0)  # released for each look
         # Set by the thread that asks, before it tells; read by the other one once it is told.
         self._answer: _Answer | None = None
@@ -94,10 +101,12 @@ class _Live:
             if self._asked_at is None and moment >= due:
                 self._asked_at = moment
                 self._wanted.release()
-            self._show(moment)
+            if self._screen.on:
+                self._show(moment)
             until = due if self._asked_at is None else moment + _LATE_S
-            ready, _, _ = select.select([told, *self._keys], [], [], max(0.0, until - moment))
-            if any(os.read(key, 64) in (b"q", b"Q", b"\x03", b"") for key in self._keys if key in ready):
+            wait = max(0.0, until - moment) if self._screen.on else 0.0
+            ready, _, _ = select.select([told, *self._screen.keys], [], [], wait)
+            if any(_read(key) in _LEAVING for key in self._screen.keys if key in ready):
                 return 0
             heard = self._hear.recv(4096) if told in ready else b""
             for number in heard:
@@ -107,10 +116,19 @@ class _Live:
                 self._asked_at, due = None, time.monotonic() + self._interval
                 if self._failure is not None and not isinstance(self._failure, ReplyTimeoutError):
                     raise self._failure
+            try:
+                if signal.SIGTSTP in heard:
+                    self._screen.leave()
+                    _stop()
+                elif signal.SIGCONT in heard or not self._screen.on:
+                    self._screen.enter()
+                    due = time.monotonic()  # what was seen may be hours old, and an answer due since then
+                    self._asked_at = None if self._asked_at is None else due
+            except OSError:  # the terminal has gone, and with it whoever looked
+                return 128 + signal.SIGHUP
 
     def _show(self, moment: float) -> None:
-        size = os.get_terminal_size(sys.stdout.fileno())
-        columns, rows = size.columns or 80, size.lines or 24  # a terminal may not know its size
+        columns, rows = width(sys.stdout), _height()
         waited = 0.0 if self._asked_at is None else moment - self._asked_at
         lines = [] if self._answer is None else _lines(self._answer, self._style, columns, rows)
         if waited >= _LATE_S or self._failure is not None:
@@ -171,9 +189,12 @@ def screen(
 
 @contextmanager
 def _signals(tell: socket.socket) -> Iterator[None]:
-    """Have the socket told the numbers of signals: of another size of the terminal, and of those that end."""
+    """Have the socket told the numbers of signals: of another size of the terminal, of those that end, and of
+    those that stop (Ctrl-Z) and go on."""
     tell.setblocking(False)
-    heeded = [signal.SIGWINCH, *(number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN)]
+    usual = [*_ENDING, signal.SIGTSTP]
+    heeded = [number for number in usual if signal.getsignal(number) != signal.SIG_IGN]
+    heeded += [signal.SIGWINCH, signal.SIGCONT]
     before = {number: signal.signal(number, lambda *_: None) for number in heeded}
     old = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
     try:
@@ -184,27 +205,72 @@ def _signals(tell: socket.socket) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def _keys() -> Iterator[list[int]]:
-    """The descriptor of single keys, none when stdin is no terminal."""
-    if sys.stdin is None or not sys.stdin.isatty():
-        yield []
-        return
-    fd = sys.stdin.fileno()
-    before = termios.tcgetattr(fd)
-    tty.setcbreak(fd)
+def _read(key: int) -> bytes:
     try:
-        yield [fd]
-    finally:
-        with suppress(termios.error):  # the terminal has gone
-            termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        return os.read(key, 64)
+    except OSError:  # the terminal has gone
+        return b""
 
 
-@contextmanager
-def _other_screen() -> Iterator[None]:
-    print_text(_ENTER)
+def _height() -> int:
     try:
-        yield
-    finally:
+        return os.get_terminal_size(sys.stdout.fileno()).lines or 24  # a terminal may not know its size
+    except OSError:
+        return 24
+
+
+def _stop() -> None:
+    """Stop as Ctrl-Z does for other programs; returns once it goes on. (Where nobody could have it go on, the
+    system does not stop it at all.)"""
+    ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTSTP)
+    signal.signal(signal.SIGTSTP, ours)
+
+
+class Screen:
+    """The terminal while it is top's: another screen without a cursor, and single keys.
+
+    ``on`` while it is; ``keys`` are the descriptors of keys then, none when stdin is no terminal.
+    """
+
+    def __init__(self) -> None:
+        self.on = False
+        self.keys: list[int] = []
+        self._modes: list[Any] = []  # of the terminal before
+
+    def enter(self) -> None:
+        """Take the terminal, again also after a stop, in which a shell had it.
+
+        In the background the system stops us here, until somebody brings us to the foreground. It may have
+        returned without ``on`` then, since there is a signal to be heard first. Raises OSError when the
+        terminal has gone.
+        """
+        key = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
+        try:
+            # Changes nothing, but may be done in the foreground only. What is read of the terminal's modes
+            # before that may be a shell's, which edits its next command.
+            termios.tcdrain(sys.stdout.fileno())
+            if key is not None:
+                if not self.on:
+                    self._modes = termios.tcgetattr(key)
+                tty.setcbreak(key)
+                self.keys = [key]
+        except termios.error as error:
+            if error.args[0] == errno.EINTR:
+                return
+            raise OSError(*error.args) from None
+        self.on = True
+        print_text(_ENTER)
+
+    def leave(self) -> None:
+        """Give it back as it was."""
+        if not self.on:
+            return
+        self.on = False
+        for key in self.keys:
+            with suppress(termios.error, OSError):  # the terminal has gone
+                if os.tcgetpgrp(key) == os.getpgrp():  # else a shell has set it as it wants it
+                    termios.tcsetattr(key, termios.TCSADRAIN, self._modes)
+        self.keys = []
         with suppress(OutputError):
             print_text(_LEAVE)

@@ -16,7 +16,6 @@ Its ``config``::
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from overseer.config.kinds import BOOLEANS
 from overseer.drivers.cautions import warn_of_missing_program, warn_of_open_params
 from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError, ValidationError
 from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
+from overseer.suggest import nearest
 from overseer.templates import Template, compile_template
 from overseer.worker import OutputBatch, Worker, WorkerCallbacks, WorkerConfig, start_worker
 
@@ -326,8 +326,8 @@ def _mapping(value: Any, path: Path) -> Mapping[str, Any]:
 def _warn_undeclared(template: Template, parameters: Mapping[str, _Parameter], path: Path) -> None:
     """A name that is no parameter renders empty unless a start gives it all the same: most likely a slip."""
     for name in sorted(template.names - set(parameters)):
-        near = difflib.get_close_matches(name, parameters, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        near = nearest(name, parameters)
+        hint = f"; did you mean {near!r}?" if near else ""
         message = f"uses {name!r}, which is not among the parameters{hint}"
         warnings.warn(ConfigWarning(message, path=path), stacklevel=2)
 
@@ -335,8 +335,8 @@ def _warn_undeclared(template: Template, parameters: Mapping[str, _Parameter], p
 def _warn_unknown(mapping: Mapping[str, Any], known: tuple[str, ...], path: Path) -> None:
     for key in mapping:
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            near = nearest(key, known)
+            hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(known)}"
             warnings.warn(ConfigWarning(f"unknown key; {hint}", path=(*path, key)), stacklevel=2)
 
 

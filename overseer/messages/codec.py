@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from overseer.messages.kinds import REQUEST_ID, TEXT, Kind, Unreadable, quoted
 from overseer.messages.limits import MessageLimits
 from overseer.messages.requests import REQUESTS, MetricsRequest, Request
 from overseer.messages.values import QueueItem, TaskInfo
+from overseer.suggest import nearest
 
 __all__ = ["encode", "encode_pool", "encode_tasks", "event_from", "parse_request", "queue_row"]
 
@@ -103,8 +103,8 @@ def _required(raw: dict[str, Any], name: str, kind: Kind, limits: MessageLimits)
 
 
 def _unknown(message_type: str) -> Unreadable:
-    near = difflib.get_close_matches(message_type[:64].lower(), REQUESTS, n=1)
-    advice = f"did you mean {quoted(near[0])}?" if near else f"there are {', '.join(REQUESTS)}"
+    near = nearest(message_type, REQUESTS)
+    advice = f"did you mean {quoted(near)}?" if near else f"there are {', '.join(REQUESTS)}"
     return Unreadable(f"unknown type {quoted(message_type)}; {advice}")
 
 

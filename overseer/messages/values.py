@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, TypeAlias
 
+from overseer.durations import nanoseconds
 from overseer.messages.declare import MapOf, Object, Wire
 from overseer.messages.kinds import (
     BOOLEAN,
@@ -31,6 +32,7 @@ __all__ = [
     "VALUES",
     "ActionInfo",
     "ActionMetrics",
+    "Duration",
     "ExcessConfig",
     "GlobalMetrics",
     "ParamSpec",
@@ -42,6 +44,9 @@ __all__ = [
     "TaskInfo",
     "TaskMetrics",
 ]
+
+Duration: TypeAlias = int | str | timedelta
+"""Whole nanoseconds, Go's text such as ``"5s"``, or a timedelta."""
 
 COUNT = Integer()
 ORDERS = ("first", "last")
@@ -72,7 +77,7 @@ CHOICES = (_TASK_STATE, _WORKER_STATE, STREAM, _QUEUE_ORDER, _EXCESS_ACTION, _KI
 """The words that the manifest lists as types of their own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class RetryPolicy:
     """When and how a task is started again after an exit that nobody asked for."""
 
@@ -89,6 +94,27 @@ class RetryPolicy:
         str,
         Wire(_RESTART_ON, "any: every unasked exit; failure: only one with a code other than 0", omit=True),
     ] = ""
+
+    def __init__(
+        self,
+        restart_delay: Duration = 0,
+        restart_jitter: Duration = 0,
+        error_window: Duration = 0,
+        error_threshold: int = 0,
+        restart_on: str = "",
+    ) -> None:
+        # Durations may be given as "5s" or as a timedelta as well.
+        for name, duration in (
+            ("restart_delay", restart_delay),
+            ("restart_jitter", restart_jitter),
+            ("error_window", error_window),
+        ):
+            try:
+                object.__setattr__(self, name, nanoseconds(duration))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        object.__setattr__(self, "error_threshold", error_threshold)
+        object.__setattr__(self, "restart_on", restart_on)
 
     @property
     def empty(self) -> bool:
@@ -233,6 +259,9 @@ class TaskInfo:
     error_message: Annotated[str, Wire(TEXT, "Why it could not be started, when it could not", omit=True)] = (
         ""
     )
+    last_signal: Annotated[
+        str, Wire(TEXT, "The signal that its latest run ended by, such as SIGKILL", omit=True)
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)

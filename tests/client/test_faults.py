@@ -8,6 +8,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -27,7 +28,7 @@ from overseer.client import (
 from overseer.messages import Event, Exited, Gap, Output
 from tests.client.conftest import ACTIONS
 from tests.client.proxy import Proxy
-from tests.harness import Daemon, allowed
+from tests.harness import ROOT, Daemon, allowed
 
 WAIT_S = 15.0
 
@@ -316,3 +317,31 @@ def test_tls(daemon: Daemon, certificate: Path):
             for task in tasks:
                 count = follow(task)
                 assert (count.last, count.missing) == (5000, 0)
+
+
+_STOPPED = """
+import sys
+from overseer.client import Client
+notices = []
+with Client(sys.argv[1], keepalive=0.25, on_notice=notices.append) as client:
+    print("up", flush=True)
+    for line in sys.stdin:
+        client.tasks()
+        print(notices, flush=True)
+"""
+
+
+def test_a_process_that_was_stopped_does_not_blame_the_server(daemon: Daemon):
+    argv = [sys.executable, "-c", _STOPPED, daemon.url]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(0.6)  # longer than a server may be silent
+        os.kill(process.pid, signal.SIGCONT)
+        print("ask", file=process.stdin, flush=True)
+        assert process.stdout.readline() == "[]\n"
+        process.stdin.close()

@@ -22,6 +22,7 @@ _SHOWN = {
     "last_started_at",
     "last_exited_at",
     "last_exit_code",
+    "last_signal",
     "error_message",
     "ran_for",
     "began",

@@ -152,7 +152,16 @@ class TestTail:
         assert done.err == "overseerctl: tailed: exited with 0\n"
         assert ctl("tail", "tailed", "-n", "2").out == "49\n50\n"
         assert ctl("tail", "tailed", "-n", "0").out == ""
-        assert len(ctl("tail", "tailed", "-n", "100").out.split()) == 50
+        done = ctl("tail", "tailed", "-n", "400")
+        assert (len(done.out.split()), done.err) == (50, "overseerctl: tailed: exited with 0\n")
+
+    @pytest.mark.parametrize("more", [[], ["-f"], ["--json"]])
+    def test_says_when_there_are_not_as_many_as_are_wanted(self, ctl: Ctl, more: list[str]):
+        ctl("run", "count", "n=450", "--id", "counted")
+        done = ctl("tail", "counted", "-n", "400", *more)
+        note = "counted: its last 99 lines; the server does not store those before any more"
+        assert done.err.splitlines()[0] == f"overseerctl: {note}"
+        assert "any more" not in ctl("tail", "counted", "-n", "50", *more).err
 
     def test_follows_to_the_end(self, ctl: Ctl):
         ctl("start", "ticks", "--id", "followed")
@@ -194,7 +203,10 @@ class TestTail:
 def test_a_replay(ctl: Ctl):
     ctl("run", "count", "n=150", "--id", "replayed")
     assert ctl("replay", "replayed").out.split() == [str(n) for n in range(52, 151)]
-    assert ctl("replay", "replayed", "--since-seq", "148").out.split() == ["149", "150"]
+    done = ctl("replay", "replayed", "--since-seq", "148")
+    assert (done.out.split(), done.err) == (["149", "150"], "overseerctl: replayed: exited with 0\n")
+    note = "overseerctl: replayed: lines 11 to 51 are not stored any more\n"
+    assert ctl("replay", "replayed", "--since-seq", "10").err.startswith(note)
     assert ctl("replay", "replayed", "--since", "2100-01-01T00:00:00Z").out == ""
     assert ctl("replay", "nobody").status == 1
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from overseer.ctl.columns import fit
 from overseer.ctl.listing import tasks_table
-from overseer.ctl.terminal import Style, plain
+from overseer.ctl.terminal import Style, _json, plain
 from overseer.ctl.top import screen
 from overseer.messages import GlobalMetrics, PoolInfo, RetryPolicy, TaskInfo
 from overseer.timestamps import now
@@ -28,7 +30,10 @@ def ago(seconds: float) -> Any:
 
 def rows(*tasks: TaskInfo) -> list[list[str]]:
     heading, *lines = tasks_table(tasks, NOW, PLAIN)
-    starts = [heading.index(word) for word in ("TASK", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE")]
+    starts = [
+        heading.index(word)
+        for word in ("TASK", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE", "PARAM")
+    ]
     return [
         [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
         for line in lines
@@ -40,7 +45,7 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
     [
         (
             {"worker_state": "running", "current_pid": 7, "last_started_at": ago(130)},
-            ["t", "a", "running", "7", "0", "-", "2m ago"],
+            ["t", "a", "running", "7", "0", "-", "2m ago", "-"],
         ),
         (
             {
@@ -49,14 +54,14 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
                 "last_started_at": ago(99),
                 "last_exited_at": ago(5.5),
             },
-            ["t", "a", "exited", "-", "0", "0", "5s ago"],
+            ["t", "a", "exited", "-", "0", "0", "5s ago", "-"],
         ),
         (
             {"state": "errored", "last_exit_code": -1, "restart_count": 4, "last_exited_at": ago(7300)},
-            ["t", "a", "errored", "-", "4", "signal", "2h ago"],
+            ["t", "a", "errored", "-", "4", "signal", "2h ago", "-"],
         ),
-        ({"state": "queued", "queued_at": ago(-60)}, ["t", "a", "queued", "-", "0", "-", "0s ago"]),
-        ({}, ["t", "a", "starting", "-", "0", "-", "3d ago"]),
+        ({"state": "queued", "queued_at": ago(-60)}, ["t", "a", "queued", "-", "0", "-", "0s ago", "-"]),
+        ({}, ["t", "a", "starting", "-", "0", "-", "3d ago", "-"]),
         *(
             (
                 {
@@ -65,7 +70,7 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
                     "last_exit_code": code,
                     "last_exited_at": ago(5.5),
                 },
-                ["t", "a", state, "-", "0", "signal" if code == -1 else str(code), "5s ago"],
+                ["t", "a", state, "-", "0", "signal" if code == -1 else str(code), "5s ago", "-"],
             )
             for restart_on, code, state in (
                 ("failure", 1, "restarting"),
@@ -152,3 +157,68 @@ def test_the_live_view_shows_who_runs_first_and_counts_the_rest():
 
 def test_texts_are_cut_with_a_sign():
     assert [fit("abcdef", size) for size in (6, 5, 2, 1, 0)] == ["abcdef", "abcd…", "a…", "…", ""]
+
+
+def cells(text: str) -> str:
+    (line,) = [line for line in text.splitlines() if line.startswith("t ")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("fields", "red"),
+    [
+        ({"worker_state": "exited", "last_exit_code": 0}, []),
+        ({"worker_state": "exited", "last_exit_code": 3}, ["exited", "3"]),
+        (
+            {"worker_state": "exited", "last_exit_code": -1, "last_signal": "SIGBUS"},
+            ["exited", "signal SIGBUS"],
+        ),
+        ({"state": "errored", "last_exit_code": 9}, ["errored", "9"]),
+        ({"state": "stopped", "last_exit_code": -1, "last_signal": "SIGTERM"}, []),
+        ({"worker_state": "running", "last_exit_code": 9}, ["9"]),
+        ({}, []),
+    ],
+)  # fmt: skip
+def test_a_failure_is_red_and_a_success_is_not(fields: dict[str, Any], red: list[str]):
+    line = cells("\n".join(tasks_table([task(**fields)], NOW, Style("always", None))))
+    assert [found.strip() for found in re.findall("\x1b\\[31m(.*?)\x1b\\[0m", line)] == red
+
+
+def test_a_signal_has_its_name():
+    shown = tasks_table([task(state="stopped", last_exit_code=-1, last_signal="SIGKILL")], NOW, PLAIN)
+    assert "  signal SIGKILL  " in shown[1]
+
+
+def test_parameters_are_shown_shortened_and_harmless():
+    params = {"a": "1", "empty": "", "blanks": "x y", "long": "z" * 100_000, "evil": "\x1b[2J\u202e"}
+    (line,) = tasks_table([task(params=params)], NOW, PLAIN)[1:]
+    shown = line.partition(" ago  ")[2]
+    assert shown.startswith('a=1 empty= blanks="x y" long=' + "z" * 29 + "…")
+    assert len(shown) <= 80
+    assert cells("\n".join(tasks_table([task(params=params)], NOW, PLAIN, 60)))
+    (line,) = tasks_table([task(params={"evil": params["evil"]})], NOW, PLAIN)[1:]
+    assert line.endswith('evil="\\u001b[2J\\u202e"')
+
+
+def test_where_there_is_no_room_parameters_go_first():
+    fields = {"params": {"key": "value"}, "worker_state": "running", "current_pid": 7, "last_started_at": NOW}
+    assert "PARAMETERS" in tasks_table([task(**fields)], NOW, PLAIN, 80)[0]
+    heading = tasks_table([task(task_id="x" * 36, **fields)], NOW, PLAIN, 60)[0]
+    assert "PARAMETERS" not in heading
+    assert "RESTARTS" in heading
+
+
+UNSEEN = ["\u202e", "\u2066", "\u200b", "\ufeff", "\x7f", "\x9b", "\u2028", "\U000e0001", "\u0378", "\x1b"]
+
+
+def test_json_escapes_what_a_terminal_acts_upon_or_nobody_sees():
+    text = "aä構🚀 " + "".join(UNSEEN)
+    for shown in (_json({text: [text]}), _json({text: [text]}, indent=2)):
+        assert json.loads(shown) == {text: [text]}
+        assert all(line.isprintable() for line in shown.split("\n"))
+        assert "aä構🚀 \\u202e" in shown
+    assert json.loads(_json(["\ud800"])) == ["\ufffd"]
+    assert plain(text).isprintable()
+    assert plain(text) == "aä構🚀 " + "".join(
+        json.dumps(char)[1:-1] if char != "\x7f" else "\\u007f" for char in UNSEEN
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 import overseer
 from tests.ctl.conftest import Ctl
+from tests.harness import Daemon
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,10 @@ from tests.ctl.conftest import Ctl
             "there is no restart: stop --wait and start do that, and reset starts an errored task again",
         ),
         ("help blorb", "there is no command blorb"),
-        ("list --since x", "a time is written like 2026-03-14T09:26:53Z, not 'x'"),
+        (
+            "list --since x",
+            "a time is written like 2026-03-14T09:26:53Z, or 10m for ten minutes ago, not 'x'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(ctl: Ctl, line: str, words: str):
@@ -59,3 +64,89 @@ def test_help_and_the_version_can_be_asked_for_in_any_way(ctl: Ctl):
     assert text == ctl("run", "--help").out
     assert text.index("--force") < text.index("--url")
     assert text.startswith("usage: overseerctl run [-h] [--json] [--id TASK_ID] [--force]")
+
+
+EMPTY = [
+    "stop ''", "stop a ''", "reset ''", "wait ''", "tail ''", "replay ''", "events ''", "run ''",
+    "start ''", "run both --id ''", "actions ''", "pool ''", "set-pool '' --limit 3", "purge ''",
+    "metrics ''", "metrics --task ''", "check --url ''", "check --url=", "--url '' check",
+    "check --token ''", "check --ca ''", "check --cert ''", "check --key ''", "check --reconnect ''",
+    "list --since ''", "tail x -n ''", "wait x --timeout ''", "run both ''", "run both =x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", EMPTY)
+def test_what_is_empty_is_not_taken_for_not_given(ctl: Ctl, line: str):
+    done = ctl(*shlex.split(line))
+    assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith("overseerctl: ")
+
+
+def test_a_parameter_may_be_empty(ctl: Ctl):
+    assert ctl("run", "named", "path=").out == "\n"
+
+
+def test_a_variable_that_is_empty_counts_as_not_set(
+    ctl: Ctl, daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("TOKEN", "CA", "CERT", "KEY"):
+        monkeypatch.setenv(f"OVERSEER_{name}", "")
+    assert ctl("check").status == 0
+    (tmp_path / "overseerctl.yaml").write_text(f"url: {daemon.url}\n")
+    monkeypatch.setenv("OVERSEER_URL", "")
+    monkeypatch.setenv("OVERSEERCTL_CONFIG", "")
+    assert ctl("check").status == 0
+    assert "A variable that is empty counts as not set." in ctl("check", "--help").out
+
+
+def test_settings_of_no_use_are_told_of(ctl: Ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "overseerctl.yaml"
+    file.write_text("token:\n")
+    done = ctl("check")
+    assert (done.status, done.err) == (2, f"overseerctl: {file}: token is empty; leave it out\n")
+    file.unlink()
+    assert ctl("check", "--key", "k.pem").status == 2
+    monkeypatch.setenv("OVERSEERCTL_CONFIG", f"{tmp_path}/none.yaml")
+    done = ctl("check")
+    assert (done.status, done.err) == (
+        2,
+        f"overseerctl: there is no {tmp_path}/none.yaml, which OVERSEERCTL_CONFIG names\n",
+    )
+
+
+def test_bytes_that_are_no_utf_8_are_refused_rather_than_changed(ctl: Ctl):
+    for arguments in (
+        ["run", "named", "path=/\udcff"],
+        ["stop", "\udcff"],
+        ["run", "both", "--id", "\udcff"],
+    ):
+        done = ctl(*arguments)
+        assert (done.status, "UTF-8" in done.err) == (2, True)
+
+
+def test_every_queue_is_emptied_only_when_that_is_asked_for(ctl: Ctl):
+    for name in ("p1", "p2"):
+        ctl("start", "one", "--id", name)
+    done = ctl("purge")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == (
+        "overseerctl: one of the arguments ACTION --all is required; see overseerctl purge --help\n"
+    )
+    assert ctl("purge", "one", "--all").status == 2
+    assert ctl("pool", "one", "--json").json["queue_depth"] == 1
+    assert ctl("purge", "--all").out == "1 taken out of the queue\n"
+    ctl("stop", "p1", "--wait")
+
+
+@pytest.mark.parametrize("command", ["stop", "reset", "wait"])
+def test_what_is_for_tasks_needs_some(ctl: Ctl, command: str):
+    done = ctl(command)
+    assert (done.status, "TASK_ID" in done.err) == (2, True)
+
+
+def test_times_may_be_written_as_durations(ctl: Ctl):
+    ctl("run", "both", "--id", "just-now")
+    assert "just-now" in ctl("list", "--since", "1h").out
+    assert ctl("replay", "just-now", "--since", "1h").out == "to stdout\n"
+    assert ctl("wait", "just-now", "--timeout", "1m30s").status == 0
+    assert ctl("wait", "just-now", "--timeout", "-5s").status == 2

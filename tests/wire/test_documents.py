@@ -94,6 +94,7 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "last_exited_at",
         "last_exit_code",
         "error_message",
+        "last_signal",
     ]
 
 

@@ -175,6 +175,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         last_exited_at=T,
         last_exit_code=0,
         error_message="gone",
+        last_signal="SIGKILL",
     )
     assert json.loads(encode(Tasks("1", (task,))))["tasks"] == [
         {
@@ -198,6 +199,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "last_exited_at": TS,
             "last_exit_code": 0,
             "error_message": "gone",
+            "last_signal": "SIGKILL",
         }
     ]
     assert list(to_plain(task)) == [spec.name for spec in fields_of(TaskInfo)]

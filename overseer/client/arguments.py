@@ -1,0 +1,203 @@
+"""What programs pass, brought into the form that messages have; what is nothing of the kind is refused.
+
+A mistake of the program raises TypeError or ValueError, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import os
+import uuid
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, Protocol, TypeAlias
+
+from overseer.durations import format_duration, nanoseconds
+from overseer.messages import ActionInfo, ExcessConfig, RetryPolicy, TaskInfo
+from overseer.timestamps import format_timestamp, now, parse_timestamp
+
+__all__ = [
+    "Moment",
+    "Seconds",
+    "TaskId",
+    "action_name",
+    "excess_of",
+    "moment_of",
+    "params_of",
+    "policy_of",
+    "seconds_of",
+    "seq_of",
+    "task_id_of",
+    "text_of",
+]
+
+Seconds: TypeAlias = float | timedelta | str
+"""A length of time: a number of seconds, a timedelta, or Go's text such as ``"1m30s"``."""
+
+Moment: TypeAlias = datetime | timedelta | str
+"""A moment: a datetime (one without a zone is local time, as everywhere in Python), how long ago as a
+timedelta, or RFC 3339's text."""
+
+_LONGEST_S = 1e9  # for ever, nearly; more than threads can wait
+_LEAST_NANOS = 1000
+
+
+class HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+TaskId: TypeAlias = str | uuid.UUID | HasId | TaskInfo
+"""A task's id as a text or a UUID, or what has one: a ``Task``, or a ``TaskInfo`` of ``Client.tasks``."""
+
+
+def seconds_of(value: Seconds | None, name: str = "timeout") -> float | None:
+    """A length of time in seconds; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = nanoseconds(value) / 1e9
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    elif isinstance(value, timedelta):
+        value = value.total_seconds()
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(name, "a number of seconds, a timedelta or a duration such as '5s'", value)
+    if math.isnan(value) or value < 0:
+        raise ValueError(f"{name} must be zero or more, not {value!r}")
+    return min(float(value), _LONGEST_S)
+
+
+def moment_of(value: Moment | None, name: str = "since") -> datetime | None:
+    """An aware moment; None stays None."""
+    if isinstance(value, timedelta):
+        return now() - value
+    if isinstance(value, str):
+        return parse_timestamp(value)
+    if value is not None and not isinstance(value, datetime):
+        raise _wrong(name, "a datetime, a timedelta or a time such as '2026-03-14T09:26:53Z'", value)
+    return None if value is None else value.astimezone()
+
+
+def text_of(value: object, name: str, *, empty: bool = False) -> str:
+    """A text, or the text that an enumeration's member stands for. An empty one must be asked for: it is
+    more often a variable that was never set."""
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if not isinstance(value, str):
+        raise _wrong(name, "a text", value)
+    if not value and not empty:
+        raise ValueError(f"{name} must not be empty")
+    return _sound(value, name)
+
+
+def action_name(value: object) -> str:
+    """An action's name, given as such or as its ``ActionInfo``."""
+    return value.name if isinstance(value, ActionInfo) else text_of(value, "action")
+
+
+def task_id_of(value: TaskId) -> str:
+    if isinstance(value, TaskInfo):
+        return value.task_id
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    held = getattr(value, "id", value)
+    return text_of(held if isinstance(held, str) else value, "task_id")
+
+
+def seq_of(value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise _wrong("since_seq", "a whole number", value)
+    if value is not None and value < 0:
+        raise ValueError(f"since_seq must be zero or more, not {value}")
+    return value
+
+
+def policy_of(value: RetryPolicy | Mapping[str, Any] | None) -> RetryPolicy | None:
+    if value is None:
+        return None
+    policy = RetryPolicy(**value) if isinstance(value, Mapping) else value
+    if not isinstance(policy, RetryPolicy):
+        raise _wrong("retry_policy", "a RetryPolicy, or a mapping of its fields", value)
+    for name in ("restart_delay", "restart_jitter", "error_window"):
+        if 0 < (nanos := getattr(policy, name)) < _LEAST_NANOS:
+            raise ValueError(f"{name}={nanos} is {nanos} nanoseconds; for seconds write {name}='{nanos}s'")
+    return policy
+
+
+def excess_of(value: ExcessConfig | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if isinstance(value, ExcessConfig):
+        value = {name: getattr(value, name) for name in ("action", "order", "grace")}
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise _wrong("excess", "an ExcessConfig, or a mapping of its fields", value)
+    ExcessConfig(**value)  # so that another name is told of here
+    plain = {name: text_of(value[name], name) for name in ("action", "order") if name in value}
+    return {**plain, "grace": seconds_of(value["grace"], "grace")} if "grace" in value else plain
+
+
+def params_of(params: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, str]:
+    """Parameters as the texts that they are on the wire; what is None is not given at all.
+
+    Texts stay as they are. Numbers and booleans become what JSON writes (``true``, ``1.5``), durations
+    Go's text, times RFC 3339's, an enumeration's member what it stands for, paths and UUIDs their text.
+    """
+    if params is not None and not isinstance(params, Mapping):
+        raise _wrong("params", "a mapping of names to values", params)
+    texts = {}
+    for name, value in {**(params or {}), **more}.items():
+        if not isinstance(name, str):
+            raise _wrong(f"the name {name!r} of a parameter", "a text", name)
+        if value is not None:
+            texts[_sound(name, "a parameter's name")] = _sound(_param(value, name), f"the parameter {name!r}")
+    return texts
+
+
+def _param(value: Any, name: str) -> str:
+    if isinstance(value, enum.Enum):
+        value = value.value
+    match value:
+        case str():
+            return str(value)
+        case bool():
+            return "true" if value else "false"
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"the parameter {name!r} is {value!r}, which is no number for others")
+            return float.__repr__(value)
+        case timedelta():
+            return format_duration(value // timedelta(microseconds=1) * 1000)
+        case datetime():
+            return format_timestamp(value)
+        case date():
+            return value.isoformat()
+        case bytes() | bytearray() | memoryview():
+            raise TypeError(f"the parameter {name!r} is bytes; decode them to a text")
+        case os.PathLike():
+            path = os.fspath(value)
+            return path if isinstance(path, str) else os.fsdecode(path)
+        case uuid.UUID():
+            return str(value)
+    if hasattr(type(value), "__index__"):
+        return str(value.__index__())
+    if type(value).__module__ == "decimal":
+        return str(value)
+    raise TypeError(
+        f"the parameter {name!r} is a {type(value).__name__}; parameters are texts, so write it as the "
+        "action expects it, such as with json.dumps"
+    )
+
+
+def _sound(text: str, name: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds what is no character (half a surrogate pair): {text!a}") from None
+    return text
+
+
+def _wrong(name: str, expected: str, value: object) -> TypeError:
+    return TypeError(f"{name} must be {expected}, not {type(value).__name__}")

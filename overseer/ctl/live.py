@@ -1,0 +1,178 @@
+"""The unfinished line of a task's output at the bottom of a terminal, drawn over and over in its place."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import unicodedata
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from typing import Self, TextIO
+
+from overseer.ctl.columns import columns_of
+from overseer.ctl.terminal import in_foreground, transient, width
+
+__all__ = ["LiveLine", "Unfinished", "cut_live"]
+
+_ERASE = "\r\x1b[K"
+_PLAIN = "\x1b[0m"
+# A colour; any other sequence, finished or not; a character.
+_TOKEN = re.compile(
+    r"(?P<colour>\x1b\[[0-9;:]*m)"
+    r"|\x1b\[[0-?]*[ -/]*[@-~]?"
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\)?|\x1b[ -/]*[0-~]?"
+    r"|(?P<char>.)",
+    re.DOTALL,
+)
+
+
+def cut_live(text: str, columns: int) -> str:
+    """A text as one line of at most so many columns, with its colours, and without what would move the
+    cursor or go unseen; an ellipsis at its end shows that it was cut."""
+    shown: list[str] = []  # a character, or a colour
+    taken = 0
+    coloured = False
+    for token in _TOKEN.finditer(text):
+        if token["colour"]:
+            coloured = True
+            shown.append(token["colour"])
+        for char in " " * (8 - taken % 8) if token["char"] == "\t" else token["char"] or "":
+            if not char.isprintable() and unicodedata.category(char) != "Zs":
+                continue
+            taken += columns_of(char)
+            shown.append(char)
+        if taken > columns:
+            while shown and taken >= max(columns, 1):
+                taken -= 0 if len(last := shown.pop()) > 1 else columns_of(last)
+            shown.append("…" if columns > 0 else "")
+            break
+    return "".join(shown) + (_PLAIN if coloured else "")
+
+
+class Unfinished:
+    """What is to be written for it; pure. Of several streams' the one that changed last is shown."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Hashable, str] = {}  # in the order in which they changed
+        self.shown = False
+
+    def put(self, key: Hashable, text: str) -> None:
+        """A stream's unfinished line is this now; "": it has none."""
+        self._lines.pop(key, None)
+        if text:
+            self._lines[key] = text
+
+    def clear(self) -> str:
+        """Take it away, for something else to be written there."""
+        was, self.shown = self.shown, False
+        return _ERASE if was else ""
+
+    def draw(self, columns: int) -> str:
+        """Show it as it is now, on a terminal of so many columns, whose last one stays free: the cursor would
+        hang between two lines."""
+        if not self._lines:
+            return self.clear()
+        self.shown = True
+        return _ERASE + cut_live(next(reversed(self._lines.values())), columns - 1)
+
+
+class LiveLine:
+    """The same on stdout or stderr, whichever is a terminal; nothing where neither is.
+
+    Safe from several threads. While entered it is drawn anew when this program goes on after a stop (Ctrl-Z),
+    and in the width of the window when that changes.
+    """
+
+    def __init__(self, *, wanted: bool = True) -> None:
+        self._lock = threading.Lock()  # guards the line, and writing it
+        self._line = Unfinished()
+        wanted = wanted and os.environ.get("TERM") != "dumb"
+        streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+        self._terminals = {
+            name: stream
+            for name, stream in streams.items()
+            if wanted and stream is not None and stream.isatty()
+        }
+        self._out: TextIO | None = next(iter(self._terminals.values()), None)
+        self._restore: Callable[[], None] = lambda: None
+
+    @property
+    def on(self) -> bool:
+        return self._out is not None
+
+    @property
+    def shown(self) -> bool:
+        """Whether it stands on the terminal."""
+        return self._line.shown
+
+    def put(self, stream: str, key: Hashable, text: str) -> None:
+        """This is unfinished now of what goes to ``stream``; "": nothing. :meth:`draw` shows it."""
+        if stream in self._terminals:
+            with self._lock:
+                self._line.put(key, text)
+
+    def clear(self) -> None:
+        """To be called before anything else is written to the terminal."""
+        if self.shown:
+            with self._lock:
+                self._write(self._line.clear())
+
+    def draw(self) -> None:
+        """To be called when all else has been written."""
+        if self._out is not None:
+            with self._lock:
+                self._write(self._line.draw(width(self._out)))
+
+    def __enter__(self) -> Self:
+        if self.on:
+            transient.append(self)
+            self._restore = _on_signals((signal.SIGCONT, signal.SIGWINCH), self._redraw)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._restore()
+        self.clear()
+        if self.on:
+            transient.remove(self)
+
+    def _redraw(self) -> None:
+        if self.shown:
+            self.draw()
+
+    def _write(self, text: str) -> None:
+        if text and self._out is not None and in_foreground(self._out):
+            with suppress(OSError):  # what else is written there will tell
+                self._out.buffer.write(text.encode("utf-8", "replace"))
+                self._out.buffer.flush()
+
+
+def _on_signals(numbers: tuple[int, ...], act: Callable[[], None]) -> Callable[[], None]:
+    """Have a thread act at these signals: a handler would come in the middle of whatever the main thread
+    does. Returns what ends that."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    hear, tell = socket.socketpair()
+    tell.setblocking(False)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    old = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+
+    def listen() -> None:
+        while heard := hear.recv(64):
+            if any(number in heard for number in numbers):
+                act()
+
+    def restore() -> None:
+        signal.set_wakeup_fd(old)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        tell.close()  # which ends the thread
+        thread.join()
+        hear.close()
+
+    thread = threading.Thread(target=listen, name="redraw", daemon=True)
+    thread.start()
+    return restore

@@ -1,0 +1,30 @@
+"""What was probably meant by a word that is not known. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["did_you_mean", "nearest"]
+
+# Comparing takes time that grows with both: a stranger's word must not cost more than a moment.
+_LONGEST = 64
+_MOST = 200
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The one of ``known`` that ``word`` is probably a misspelling of, else ``""``."""
+    if len(word) > _LONGEST:
+        return ""
+    by_lower = {each.lower(): each for each in known if len(each) <= _LONGEST}
+    if len(by_lower) > _MOST:
+        return ""
+    from difflib import get_close_matches  # which overseerctl hardly ever needs
+
+    found = get_close_matches(word.lower(), by_lower, n=1)
+    return by_lower[found[0]] if found else ""
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """``"; did you mean path?"``, or nothing when nothing is like it. ``prefix`` goes before the guess."""
+    near = nearest(word, known)
+    return f"; did you mean {prefix}{near}?" if near else ""
