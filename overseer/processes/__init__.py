@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from overseer.processes.children import Entry, adopt_orphans, end_orphans, reap_orphans, registry
 from overseer.processes.ending import Ending
+from overseer.processes.forking import raise_file_limit
 from overseer.processes.guardian import Guardian, guardian
 from overseer.processes.policy import StopPolicy
-from overseer.processes.spawning import SECRETS, Child, raise_file_limit, spawn
+from overseer.processes.spawning import SECRETS, Child, spawn
 from overseer.processes.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree
 
 __all__ = [
