@@ -39,6 +39,7 @@ from overseer.processes import (
     Tree,
     guardian,
     registry,
+    signal_name,
     spawn,
 )
 from overseer.reader import PipeReader
@@ -261,7 +262,7 @@ class OSWorker(Worker):
             return -1, "", survivors
         if status.si_code == os.CLD_EXITED:
             return status.si_status, "", survivors
-        return -1, _signal_name(status.si_status), survivors
+        return -1, signal_name(status.si_status), survivors
 
     def _end_survivors(self) -> None:
         """The leader ended by itself and left others in its group."""
@@ -361,10 +362,3 @@ def _send_to_group(group: int, number: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from overseer.processes.children import Entry, adopt_orphans, end_orphans, reap_orphans, registry
-from overseer.processes.ending import Ending
+from overseer.processes.ending import Ending, signal_name
 from overseer.processes.forking import raise_file_limit
 from overseer.processes.guardian import Guardian, guardian
 from overseer.processes.policy import StopPolicy
@@ -27,5 +27,6 @@ __all__ = [
     "raise_file_limit",
     "reap_orphans",
     "registry",
+    "signal_name",
     "spawn",
 ]

@@ -37,18 +37,19 @@ def raise_file_limit() -> None:
     A task takes three fds, a client one, and the usual soft limit is 1024.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    fork: Callable[..., int] | None = getattr(subprocess, "_fork_exec", None)
+    fork: Callable[..., Any] | None = getattr(subprocess, "_fork_exec", None)
     if soft == hard or fork is None:
         return
     lower = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
     higher = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (hard, hard))
 
-    def fork_exec(*arguments: Any) -> int:
+    def fork_exec(*arguments: Any) -> Any:
         # One C call makes all three calls, and none of them gives up the interpreter's lock: no other thread
         # of Python opens anything under the low limit.
         with forking:
             try:
-                _, pid, _ = map(call, (lower, partial(fork, *arguments), higher))
+                steps: tuple[partial[Any], ...] = (lower, partial(fork, *arguments), higher)
+                _, pid, _ = map(call, steps)
             except BaseException:
                 higher()
                 raise
@@ -82,7 +83,7 @@ def remember_popens() -> None:
 
 
 def is_popen_child(pid: int) -> bool:
-    """Whether this zombie is a Popen's to wait for, or may be: one is in the making whose pid is not known."""
+    """Whether this zombie is a Popen's to wait for, or may be that of one which is in the making."""
     popen = _popens.get(pid)
     return (popen is not None and popen.returncode is None) or _under_way > 0
 

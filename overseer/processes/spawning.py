@@ -24,7 +24,7 @@ SECRETS: set[str] = {"OVERSEER_TOKEN"}
 
 @dataclass(slots=True)
 class Child:
-    """A process just started, leader of its own session and group. Whoever has it must reap it and close the fds."""
+    """A process just started, leader of a session. Whoever has it must reap it and close the fds."""
 
     pid: int
     pidfd: int

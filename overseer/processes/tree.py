@@ -37,6 +37,7 @@ RUN_VARIABLE = "OVERSEER_RUN_ID"
 _SERVER = b"\0" + SERVER_VARIABLE.encode() + b"="
 _RUN = b"\0" + RUN_VARIABLE.encode() + b"="
 
+_PF_FORKNOEXEC = 0x40
 _LISTINGS = 20
 _BLANK_LOOKS = 3
 
@@ -44,10 +45,18 @@ _BLANK_LOOKS = 3
 class Process:
     """One process as it was when it was looked at; ``pid`` and ``start`` together name it for good."""
 
-    __slots__ = ("group", "parent", "pid", "run", "session", "start", "zombie")
+    __slots__ = ("forked", "group", "parent", "pid", "run", "session", "start", "zombie")
 
     def __init__(
-        self, pid: int, parent: int, group: int, session: int, start: int, zombie: bool, run: str = ""
+        self,
+        pid: int,
+        parent: int,
+        group: int,
+        session: int,
+        start: int,
+        zombie: bool,
+        run: str = "",
+        forked: bool = False,
     ) -> None:
         self.pid = pid
         self.parent = parent
@@ -56,6 +65,7 @@ class Process:
         self.start = start  # clock ticks since boot
         self.zombie = zombie
         self.run = run  # the run's id in its environment, "" when it is not one of this server's
+        self.forked = forked  # it has executed no program since it was forked
 
     def __repr__(self) -> str:
         return f"<Process {self.pid} of {self.parent}, group {self.group}, session {self.session}>"
@@ -233,9 +243,9 @@ def read_process(pid: int) -> Process | None:
         os.close(fd)
     # The name in parentheses may hold anything, parentheses and spaces too.
     fields = text[text.rindex(b")") + 2 :].split()
-    return Process(
-        pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X")
-    )
+    parent, group, session, flags, start = (int(fields[n]) for n in (1, 2, 3, 6, 19))
+    zombie = fields[0] in (b"Z", b"X")
+    return Process(pid, parent, group, session, start, zombie, forked=bool(flags & _PF_FORKNOEXEC))
 
 
 def read_outputs(pid: int) -> list[str]:
