@@ -27,6 +27,7 @@ fork and exec anyway, so that this makes nobody wait longer.
 """
 
 _popens: weakref.WeakValueDictionary[int, subprocess.Popen[Any]] = weakref.WeakValueDictionary()
+_remembering = False
 _under_way = 0  # Popens in the making; guarded by forking
 _hand_forked = False
 
@@ -60,7 +61,11 @@ def raise_file_limit() -> None:
 
 
 def remember_popens() -> None:
-    """Have :func:`is_popen_child` know of every Popen from now on. To be called once."""
+    """Have :func:`is_popen_child` know of every Popen from now on. Idempotent."""
+    global _remembering
+    if _remembering:
+        return
+    _remembering = True
     make = subprocess.Popen.__init__
 
     def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:

@@ -19,7 +19,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from overseer.processes.tree import Process
+    from overseer.processes.tree import Process, Snapshot
 
 if __package__:
     from overseer.processes.ending import Ending
@@ -31,6 +31,7 @@ else:
 __all__ = ["SLOT", "main"]
 
 SLOT = 256  # bytes: a part of a page, so that no kill of the server leaves half of one
+_UNSETTLED_LOOKS = 5
 _SESSION_S = 2.0  # by then a fork for a run has opened its session
 _LONGEST_GRACE_S = 10.0  # whoever starts the server again should not have to wait longer for its ports
 
@@ -92,7 +93,14 @@ def _end(runs: dict[str, list[str]], server_id: str, home: int, since: int, comm
     scanner = Scanner(server_id, since)
 
     def find() -> list[tuple[Process, int]]:
-        snapshot = scanner.scan()
+        # An empty look proves nothing while others are still coming.
+        for _ in range(_UNSETTLED_LOOKS):
+            snapshot = scanner.scan()
+            if (found := find_in(snapshot)) or snapshot.settled:
+                break
+        return found
+
+    def find_in(snapshot: Snapshot) -> list[tuple[Process, int]]:
         found: dict[int, tuple[Process, int]] = {}
         # Of an orphan with an empty environment and a session of its own, all that tells is where it writes.
         writers: dict[str, list[Process]] = {}
