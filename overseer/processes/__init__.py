@@ -8,7 +8,7 @@ from overseer.processes.forking import raise_file_limit
 from overseer.processes.guardian import Guardian, guardian
 from overseer.processes.policy import StopPolicy
 from overseer.processes.spawning import SECRETS, Child, spawn
-from overseer.processes.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree
+from overseer.processes.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree, can_look
 
 __all__ = [
     "RUN_VARIABLE",
@@ -22,6 +22,7 @@ __all__ = [
     "StopPolicy",
     "Tree",
     "adopt_orphans",
+    "can_look",
     "end_orphans",
     "guardian",
     "raise_file_limit",

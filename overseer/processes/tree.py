@@ -27,6 +27,7 @@ __all__ = [
     "Scanner",
     "Snapshot",
     "Tree",
+    "can_look",
     "read_outputs",
     "read_process",
 ]
@@ -265,6 +266,15 @@ def read_process(pid: int) -> Process | None:
     parent, group, session, flags, start = (int(fields[n]) for n in (1, 2, 3, 6, 19))
     zombie = fields[0] in (b"Z", b"X")
     return Process(pid, parent, group, session, start, zombie, forked=bool(flags & _PF_FORKNOEXEC))
+
+
+def can_look() -> bool:
+    """Whether /proc shows what finding a run's processes needs."""
+    me = str(os.getpid())
+    try:
+        return me in os.listdir("/proc") and read_process(os.getpid()) is not None  # noqa: PTH208
+    except OSError:
+        return False
 
 
 def read_outputs(pid: int) -> list[str]:
