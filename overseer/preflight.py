@@ -38,8 +38,8 @@ def system_advice() -> list[str]:
     if can_look():
         return []
     return [
-        "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the tasks "
-        "of a server that is killed outright; mount a proc file system there"
+        "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the "
+        "tasks of a server that is killed outright; mount a proc file system there"
     ]
 
 

@@ -96,11 +96,8 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         if isinstance(error, RuntimeError) and "start new thread" not in str(error):
             raise
         missing = "memory" if isinstance(error, MemoryError) else "threads"
-        print(
-            f"sticky-overseer: the system allows no more {missing}; see ulimit -a and the limits of its service",
-            file=sys.stderr,
-            flush=True,
-        )
+        text = f"the system allows no more {missing}; see ulimit -a and the limits of its service"
+        print(f"sticky-overseer: {text}", file=sys.stderr, flush=True)
         os._exit(1)  # the threads that did start would wait for the end of a server that never began
     return 1
 

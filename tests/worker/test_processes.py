@@ -353,20 +353,31 @@ def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
 def test_a_raised_file_limit_is_not_the_children_s() -> None:
     answer = in_process(
         """
-        import resource
+        import resource, subprocess, threading
         from overseer import processes
         from overseer.worker import *
+
+        def busy():
+            while True:
+                sum(range(2000))
 
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (123, hard))
         processes.raise_file_limit()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
         callbacks = WorkerCallbacks(lambda batch: print(batch.lines), print, lambda *_: None)
-        worker = start_worker(WorkerConfig("t", "sh", ["-c", "sleep 0.1; ulimit -n"]), callbacks)
-        assert worker.wait(10)
+        threading.Thread(target=busy, daemon=True).start()
+        for _ in range(20):
+            worker = start_worker(WorkerConfig("t", "sh", ["-c", "ulimit -n"]), callbacks)
+            assert worker.wait(10)
+        print(subprocess.run(["sh", "-c", "ulimit -n"], capture_output=True, text=True).stdout, end="")
+        try:
+            subprocess.run(["/no/such/program"])
+        except FileNotFoundError:
+            print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
         """
     )
-    assert answer == "['123']\n"
+    assert answer == "['123']\n" * 20 + "123\nTrue\n"
 
 
 @pytest.mark.parametrize("wrong", [{"kill_mode": "all"}, {"signal": "SIGNOPE"}])

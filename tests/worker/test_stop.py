@@ -403,7 +403,8 @@ def test_a_reader_that_cannot_deliver_does_not_hold_up_the_end_of_a_stop(
         go_on.wait(20)
 
     callbacks = replace(recorder.callbacks, on_output=take)
-    worker = start_worker(WorkerConfig("t", "sh", ["-c", "echo a; sleep 0.1; echo b; exec sleep 60"]), callbacks)
+    script = "echo a; sleep 0.1; echo b; exec sleep 60"
+    worker = start_worker(WorkerConfig("t", "sh", ["-c", script]), callbacks)
     assert blocked.wait(10)
     worker.stop()
     try:
