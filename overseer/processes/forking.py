@@ -13,7 +13,7 @@ import subprocess
 import threading
 import weakref
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from operator import call
 from typing import Any
 
@@ -25,6 +25,9 @@ forking = threading.RLock()
 Unranked: a fork is no business of anybody who holds another lock. The interpreter's own lock is held over the
 fork and exec anyway, so that this makes nobody wait longer.
 """
+
+# So that nobody forks this process itself meanwhile: the copy would have a lock that nobody gives back.
+os.register_at_fork(before=forking.acquire, after_in_parent=forking.release, after_in_child=forking.release)
 
 _popens: weakref.WeakValueDictionary[int, subprocess.Popen[Any]] = weakref.WeakValueDictionary()
 _remembering = False
@@ -41,23 +44,29 @@ def raise_file_limit() -> None:
     fork: Callable[..., Any] | None = getattr(subprocess, "_fork_exec", None)
     if soft == hard or fork is None:
         return
-    lower = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-    higher = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (hard, hard))
 
     def fork_exec(*arguments: Any) -> Any:
-        # One C call makes all three calls, and none of them gives up the interpreter's lock: no other thread
-        # of Python opens anything under the low limit.
         with forking:
+            raised = resource.getrlimit(resource.RLIMIT_NOFILE)  # somebody may have changed it since
+            if raised[0] <= soft:
+                return fork(*arguments)
+            restore = partial(resource.setrlimit, resource.RLIMIT_NOFILE, raised)
+            steps: tuple[partial[Any], ...] = (
+                partial(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, raised[1])),
+                partial(fork, *arguments),
+                restore,
+            )
             try:
-                steps: tuple[partial[Any], ...] = (lower, partial(fork, *arguments), higher)
+                # One C call makes all three, and none of them gives up the interpreter's lock: no other
+                # thread of Python begins to open anything under the low limit.
                 _, pid, _ = map(call, steps)
             except BaseException:
-                higher()
+                restore()
                 raise
         return pid
 
     subprocess._fork_exec = fork_exec  # type: ignore[attr-defined]
-    higher()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def remember_popens() -> None:
@@ -68,6 +77,7 @@ def remember_popens() -> None:
     _remembering = True
     make = subprocess.Popen.__init__
 
+    @wraps(make)
     def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:
         global _under_way
         with forking:

@@ -380,6 +380,40 @@ def test_a_raised_file_limit_is_not_the_children_s() -> None:
     assert answer == "['123']\n" * 20 + "123\nTrue\n"
 
 
+def test_a_program_that_forks_itself_beside_starts_can_start_programs_in_the_copy() -> None:
+    answer = in_process(
+        """
+        import os, resource, subprocess, threading
+        from overseer import processes
+        from overseer.worker import *
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (123, hard))
+        processes.raise_file_limit()
+        processes.adopt_orphans()
+        over = threading.Event()
+
+        def start():
+            while not over.is_set():
+                child = processes.spawn("true", [], env={}, cwd=None, streams=[])
+                os.waitpid(child.pid, 0)
+                os.close(child.pidfd)
+
+        starter = threading.Thread(target=start)
+        starter.start()
+        for _ in range(20):
+            pid = os.fork()
+            if pid == 0:
+                raised = resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+                os._exit(subprocess.call(["true"]) + (not raised))
+            assert os.waitpid(pid, 0)[1] == 0
+        over.set()
+        starter.join()
+        """
+    )
+    assert answer == ""
+
+
 @pytest.mark.parametrize("wrong", [{"kill_mode": "all"}, {"signal": "SIGNOPE"}])
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong.values()))):
