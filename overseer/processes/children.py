@@ -278,6 +278,9 @@ class Orphans:
 
     def _is_orphan(self, pid: int) -> bool:
         """Whether this zombie is to be reaped here, now."""
+        # Asked first: what is spawned between the two questions is among the children by the second one.
+        spawning = self._registry.spawning()
+        in_the_making = spawning or is_popen_child(pid)
         if pid in self._registry.children():
             return False
         try:
@@ -290,8 +293,8 @@ class Orphans:
         home = process.session == os.getsid(0)
         if not home and process.session != pid:
             return True
-        if is_popen_child(pid) or self._registry.spawning():
-            self._look_again_in(_LOOK_S if self._registry.spawning() else _RETRY_S)
+        if in_the_making:
+            self._look_again_in(_LOOK_S if spawning else _RETRY_S)
             return False
         if not home and not hand_forked():
             return True
