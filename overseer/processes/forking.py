@@ -99,8 +99,10 @@ def remember_popens() -> None:
 
 def is_popen_child(pid: int) -> bool:
     """Whether this zombie is a Popen's to wait for, or may be that of one which is in the making."""
+    if _under_way > 0:  # asked first, for it is remembered before it is no longer under way
+        return True
     popen = _popens.get(pid)
-    return (popen is not None and popen.returncode is None) or _under_way > 0
+    return popen is not None and popen.returncode is None
 
 
 def hand_forked() -> bool:
