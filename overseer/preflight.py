@@ -7,8 +7,9 @@ from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, parse_listen
 from overseer.errors import ConfigError
+from overseer.processes import can_look
 
-__all__ = ["check_places"]
+__all__ = ["check_places", "system_advice"]
 
 
 def check_places(config: Config, *, listens: bool) -> None:
@@ -30,6 +31,16 @@ def check_places(config: Config, *, listens: bool) -> None:
             found.append(("socket_group", f"there is no group {config.socket_group}"))
     if found:
         raise ConfigErrors([config.placed(ConfigError(problem), key) for key, problem in found])
+
+
+def system_advice() -> list[str]:
+    """What the system withholds that the server needs, a sentence each."""
+    if can_look():
+        return []
+    return [
+        "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the "
+        "tasks of a server that is killed outright; mount a proc file system there"
+    ]
 
 
 def _problem(path: str) -> str:

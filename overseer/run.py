@@ -13,7 +13,7 @@ from overseer.config import Together, load_config
 from overseer.daemon import Daemon
 from overseer.errors import OverseerError
 from overseer.logs import printable, set_up_logging
-from overseer.preflight import check_places
+from overseer.preflight import check_places, system_advice
 from overseer.security.access import load_access
 from overseer.security.advice import security_advice
 from overseer.security.handover import withdraw_secrets
@@ -80,7 +80,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         with together.step():
             check_places(config, listens=not os.environ.get("LISTEN_FDS"))
         together.raise_errors()
-        for advice in security_advice(config, asks=bool(access.tokens)):
+        for advice in (*security_advice(config, asks=bool(access.tokens)), *system_advice()):
             _log.warning("%s", advice)
         if options.check:
             count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"
@@ -92,6 +92,13 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         print(f"sticky-overseer: {place}{error.strerror or error}", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+            raise
+        missing = "memory" if isinstance(error, MemoryError) else "threads"
+        text = f"the system allows no more {missing}; see ulimit -a and the limits of its service"
+        print(f"sticky-overseer: {text}", file=sys.stderr, flush=True)
+        os._exit(1)  # the threads that did start would wait for the end of a server that never began
     return 1
 
 

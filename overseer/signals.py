@@ -12,6 +12,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from overseer.locks import Rank, lock
+
 __all__ = ["SignalLoop"]
 
 _log = logging.getLogger(__name__)
@@ -60,6 +62,9 @@ class SignalLoop:
         self._reload = reload
         self._reap = reap
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # Held over a nudge, which never waits: once the pipe is closed its number may be another file's.
+        self._closing = lock(Rank.LEAF, "signals")
+        self._closed = False
         # Set by other threads, each followed by a nudge.
         self._end_requested = False
         self._ended = False
@@ -81,11 +86,13 @@ class SignalLoop:
             over = self._ended and number in _ENDING
             signal.signal(number, signal.SIG_IGN if over else handler)
         signal.set_wakeup_fd(self._wakeup_before)
-        os.close(self._read)
-        os.close(self._write)
+        with self._closing:
+            self._closed = True
+            os.close(self._read)
+            os.close(self._write)
 
     def request_end(self) -> None:
-        """Begin the end as a signal would; from any thread."""
+        """Begin the end as a signal would; from any thread, and for nothing after the end."""
         self._end_requested = True
         self._nudge()
 
@@ -147,5 +154,6 @@ class SignalLoop:
 
     def _nudge(self) -> None:
         # A pipe that is full of signals wakes the loop anyway.
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._write, _NUDGE)
+        with self._closing, contextlib.suppress(BlockingIOError):
+            if not self._closed:
+                os.write(self._write, _NUDGE)

@@ -10,7 +10,8 @@ The last of them finishes the run::
     on_exited
 
 A stop runs on a thread of its own, beside all this, so that a callback that blocks cannot hold it up. The run
-is over only when that thread is done too.
+is over only when that thread is done too. When a reader does not come to an end soon after that, most likely
+for a client that takes nothing, the stop finishes the run without it.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ from overseer.processes import (
     Tree,
     guardian,
     registry,
+    signal_name,
     spawn,
 )
-from overseer.reader import PipeReader
+from overseer.reader import DRAIN_MAX_S, PipeReader
 from overseer.timestamps import now
 from overseer.worker_base import OutputBatch, RunContext, Worker, WorkerCallbacks, run_context
 
@@ -58,6 +60,8 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+_READ_OUT_S = DRAIN_MAX_S + 1.0  # for what is still to be read and delivered when a stop has ended everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +159,15 @@ class OSWorker(Worker):
         callbacks: WorkerCallbacks,
     ) -> None:
         super().__init__(task_id, child.pid, callbacks)
-        self._pidfd = child.pidfd  # closed by whoever finishes the run
+        self._pidfd = child.pidfd  # closed when the run is finished and no reader is left
         self._pipes = child.pipes
         self._entry = entry
         self._policy = entry.policy
         self._max_line = max_line
         self._readers = max(1, len(child.pipes))  # threads that have not ended
+        self._read_out = threading.Event()  # all output is delivered
+        self._finishing = False  # by one of the readers, or by a stop that waited long enough for them
+        self._finished = False
         self._reaped = False
         self._stop: _Stop | None = None  # the last one begun
         # Used by one ending at a time: the stop, or, when there is none, the reader that finishes.
@@ -194,6 +201,7 @@ class OSWorker(Worker):
         with self._lock:
             self._readers = self._readers - max(1, len(self._pipes)) + started
             alone = self._readers == 0
+            self._finishing = alone
         if alone:
             self._finish()
 
@@ -211,6 +219,8 @@ class OSWorker(Worker):
             self._reader_done()
 
     def _deliver(self, stream: str, groups: list[Lines]) -> None:
+        if self._finishing:
+            return  # without it
         at = now()
         for lines, mark in groups:
             self._output(OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten"))
@@ -218,8 +228,13 @@ class OSWorker(Worker):
     def _reader_done(self) -> None:
         with self._lock:
             self._readers -= 1
-            last = self._readers == 0
+            last = self._readers == 0 and not self._finishing
+            left_to_us = self._readers == 0 and self._finished
+            self._finishing = self._finishing or last
+        if left_to_us:
+            os.close(self._pidfd)
         if last:
+            self._read_out.set()
             try:
                 self._finish()
             except BaseException:
@@ -250,7 +265,11 @@ class OSWorker(Worker):
                     end, intentional = self._exited_locked(code, name), self._intentional
                     break
         try:
-            os.close(self._pidfd)
+            with self._lock:
+                self._finished = True
+                unused = self._readers == 0
+            if unused:
+                os.close(self._pidfd)
             registry.leave(self._entry)
             guardian.left(self._entry)
         finally:
@@ -277,7 +296,7 @@ class OSWorker(Worker):
             return -1, "", survivors
         if status.si_code == os.CLD_EXITED:
             return status.si_status, "", survivors
-        return -1, _signal_name(status.si_status), survivors
+        return -1, signal_name(status.si_status), survivors
 
     def _end_survivors(self) -> None:
         """The leader ended by itself and left others in its group."""
@@ -333,6 +352,19 @@ class OSWorker(Worker):
                 stop.done.set()
             if wake >= 0:
                 os.close(wake)
+        if not self._read_out.wait(_READ_OUT_S):
+            self._finish_without_readers()
+
+    def _finish_without_readers(self) -> None:
+        with self._lock:
+            if self._finishing:
+                return
+            self._finishing = True
+        self._event("the rest of its output is dropped: nobody took it in time")
+        try:
+            self._finish()
+        except BaseException:
+            _log.exception("task %s: the end of its process failed", self.task_id)
 
     def _find(self, tree: Tree) -> list[tuple[Process, int]]:
         if tree.mode == "leader":
@@ -377,10 +409,3 @@ def _send_to_group(group: int, number: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}"

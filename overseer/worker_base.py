@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import re
 import threading
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from overseer.locks import Rank, assert_none_held, lock
-from overseer.processes import StopPolicy
+from overseer.processes import StopPolicy, registry
 from overseer.timestamps import now
 
 __all__ = [
@@ -85,7 +84,7 @@ class RunContext:
     """
 
     task_id: str
-    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    run_id: str = field(default_factory=registry.new_run_id)
     stop: StopPolicy = StopPolicy()  # noqa: RUF009 (frozen)
     max_line: int = 10 << 20
     exited: Callable[[Worker, int, bool, datetime], None] | None = None

@@ -7,6 +7,7 @@ orphans can be told from leaders and a new guardian can be given the whole list.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 
 from overseer.locks import Rank, assert_none_held, lock
 from overseer.processes.ending import Ending
+from overseer.processes.forking import hand_forked, is_popen_child, remember_popens
 from overseer.processes.policy import StopPolicy
 from overseer.processes.tree import Process, Scanner, Snapshot, Tree, read_outputs, read_process
 
@@ -36,6 +38,9 @@ _log = logging.getLogger(__name__)
 
 _PR_SET_CHILD_SUBREAPER = 36
 _ORPHAN_KILL_S = 0.5
+_CHASE_S = 0.02
+_LOOK_S = 0.05  # between looks at what one zombie hides
+_RETRY_S = 1.0
 
 
 @dataclass(slots=True)
@@ -55,6 +60,7 @@ class Registry:
         self.server_id = uuid.uuid4().hex
         me = read_process(os.getpid())
         self.since = me.start if me is not None else 0  # clock ticks since boot
+        self._key = os.urandom(16)
         self._scanner = Scanner(self.server_id, self.since)  # used by the one that looks
         # Guards all below; notified when a look at /proc is over.
         self._looked = threading.Condition(lock(Rank.PROCESSES, "processes"))
@@ -64,6 +70,18 @@ class Registry:
         self._looks_begun = 0
         self._look_done = 0  # number of the look that _last came from
         self._last = Snapshot(())
+
+    def new_run_id(self) -> str:
+        """A run's id that :meth:`issued` recognises for ever, without a list of them."""
+        head = uuid.uuid4().hex[:16]
+        return head + self._tag(head)
+
+    def issued(self, run: str) -> bool:
+        """Whether this is the id of a run of this process; a process may show another that it was given."""
+        return run[16:] == self._tag(run[:16])
+
+    def _tag(self, head: str) -> str:
+        return hashlib.blake2b(head.encode(), key=self._key, digest_size=8).hexdigest()
 
     def enter(self, entry: Entry) -> None:
         """Before the spawn."""
@@ -87,6 +105,11 @@ class Registry:
         """All runs, as they are now."""
         with self._looked:
             return [replace(entry) for entry in self._entries.values()]
+
+    def spawning(self) -> bool:
+        """Whether there is a run whose leader is not known yet."""
+        with self._looked:
+            return any(not entry.pid for entry in self._entries.values())
 
     def add_child(self, pid: int) -> None:
         """A child of another kind (the guardian), to be left alone."""
@@ -144,23 +167,64 @@ class Registry:
         spared = self.children()
         spared.discard(leader)
         spared.add(os.getpid())
+        with self._looked:
+            runs = set(self._entries)
 
         def adopted() -> Iterator[Process]:
-            # An orphan with an empty environment and a session of its own; what it writes still comes to us.
+            # An orphan in a session of its own that shows no run; what it writes still comes to us.
             for process in snapshot.children.get(os.getpid(), ()):
-                known = process.run or process.zombie or process.pid in spared
+                known = process.run in runs or process.zombie or process.pid in spared
                 if not known and any(link in pipes for link in read_outputs(process.pid)):
                     yield process
 
-        return [process for process in tree.find(snapshot, spared, adopted()) if process.pid != leader]
+        found = [process for process in tree.find(snapshot, spared, adopted()) if process.pid != leader]
+        settled = any(map(_lives, found)) if found else snapshot.settled
+        if tree.mode != "tree" or settled:
+            return found
+        return self._chase(tree.run, spared | {leader}) or found
+
+    def _chase(self, run: str, spared: Container[int]) -> list[Process]:
+        """One that lives of a run whose processes come and go faster than a look at all of them.
+
+        Whoever's parent does not live longer has been handed to this process, whose children are few.
+        """
+        scanner = Scanner(self.server_id, self.since)
+        others: set[int] = set()
+        end = time.monotonic() + _CHASE_S
+        while time.monotonic() < end:
+            for pid in adopted_children():
+                if pid in others or pid in spared:
+                    continue
+                process = scanner.read(pid)
+                if process is not None and process.run == run:
+                    return [process]
+                if process is not None and not process.blank:
+                    others.add(pid)
+        return []
+
+
+def _lives(process: Process) -> bool:
+    current = read_process(process.pid)
+    return current is not None and current.start == process.start and not current.zombie
+
+
+def adopted_children() -> list[int]:
+    """The children among which the adopted ones are: they are handed to the main thread.
+
+    Raises:
+        OSError: the kernel does not tell.
+    """
+    pid = os.getpid()
+    with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:  # noqa: PTH123
+        return [int(child) for child in file.read().split()]
 
 
 class Orphans:
     """Reaps adopted orphans, and nothing else: no leader, and no child that other code here waits for.
 
-    The kernel does not tell an orphan from a child that a driver started with :mod:`subprocess`. So children
-    in this process's own group are left alone, and of the others a zombie is taken only when nobody has, for
-    some seconds.
+    That other code's are those of a Popen, and, when it forks by other means, those in this process's own
+    group. What opened a session itself, or a group within this process's session, may then be anybody's, and
+    is taken when nobody has, for some seconds. Everything else in another session was adopted.
     """
 
     UNCLAIMED_S = 5.0
@@ -168,8 +232,8 @@ class Orphans:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._seen: dict[int, float] = {}  # zombies of unknown origin, and when each was first seen
-        self._next_look: float | None = None
-        self._pause = 1.0  # between looks; longer while they find nothing
+        self._next_look = 0.0
+        self._again: float | None = None  # in how many seconds one must be looked at again
 
     def reap(self) -> float | None:
         """Reap what there is to reap; call it on SIGCHLD, always on one thread.
@@ -177,6 +241,7 @@ class Orphans:
         Returns:
             None, or in how many seconds it should be called again even without SIGCHLD.
         """
+        self._again = None
         while True:
             try:
                 first = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -184,46 +249,70 @@ class Orphans:
                 first = None
             if first is None:
                 self._seen.clear()
-                self._next_look, self._pause = None, 1.0
                 return None
             # It is the eldest of them; what it is decides whether those behind it can be seen so cheaply.
-            if not self._is_orphan(first.si_pid, time.monotonic()):
+            if not self._is_orphan(first.si_pid):
                 break
             _reap(first.si_pid)
-        return self._look_behind()
+        self._look_behind()
+        return self._again
 
-    def _look_behind(self) -> float:
-        """A zombie that is not ours to reap hides the others: find them in /proc, but not too often."""
+    def _look_behind(self) -> None:
+        """A zombie that is not ours to reap hides the others, who may be many: look at all children."""
         now = time.monotonic()
-        if self._next_look is None:  # most likely a leader that its worker is about to reap
-            self._next_look = now + self._pause
         if now < self._next_look:
-            return self._next_look - now
+            self._look_again_in(self._next_look - now)
+            return
         try:
-            snapshot = self._registry.look()
+            children = adopted_children()
         except OSError:
-            return self._pause
-        zombies = [process.pid for process in snapshot.children.get(os.getpid(), ()) if process.zombie]
-        ripe = [pid for pid in zombies if self._is_orphan(pid, now)]
-        for pid in ripe:
-            _reap(pid)
-        self._seen = {pid: since for pid, since in self._seen.items() if pid in zombies and pid not in ripe}
-        self._pause = min(60.0, self._pause * 2) if not ripe else 1.0
-        pause = min([self._pause, *(since + self.UNCLAIMED_S - now for since in self._seen.values())])
-        self._next_look = now + max(pause, 0.1)
-        return self._next_look - now
+            self._look_again_in(_RETRY_S)
+            return
+        zombies = [pid for pid in children if _is_zombie(pid)]
+        for pid in zombies:
+            if self._is_orphan(pid):
+                _reap(pid)
+        self._seen = {pid: since for pid, since in self._seen.items() if pid in zombies}
+        # Many children take their time; half of it is left to others.
+        self._next_look = time.monotonic() + max(_LOOK_S, time.monotonic() - now)
 
-    def _is_orphan(self, pid: int, now: float) -> bool:
+    def _is_orphan(self, pid: int) -> bool:
         """Whether this zombie is to be reaped here, now."""
+        # Asked first: what is spawned between the two questions is among the children by the second one.
+        spawning = self._registry.spawning()
+        in_the_making = spawning or is_popen_child(pid)
         if pid in self._registry.children():
             return False
         try:
             process = read_process(pid)
         except OSError:  # out of file descriptors: it is looked at again
+            self._look_again_in(_RETRY_S)
             return False
         if process is None or process.group == os.getpgrp():
             return False
-        return now - self._seen.setdefault(pid, now) >= self.UNCLAIMED_S
+        home = process.session == os.getsid(0)
+        if not home and process.session != pid:
+            return True
+        if in_the_making:
+            self._look_again_in(_LOOK_S if spawning else _RETRY_S)
+            return False
+        if not home and not hand_forked():
+            return True
+        now = time.monotonic()
+        remaining = self._seen.setdefault(pid, now) + self.UNCLAIMED_S - now
+        if remaining > 0:
+            self._look_again_in(remaining)
+        return remaining <= 0
+
+    def _look_again_in(self, seconds: float) -> None:
+        self._again = seconds if self._again is None else min(self._again, seconds)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
 
 
 def _reap(pid: int) -> None:
@@ -241,6 +330,7 @@ def adopt_orphans() -> bool:
     From then on the main thread must call :func:`reap_orphans` on each SIGCHLD. Returns False, with a warning
     in the log, where the system does not offer it.
     """
+    remember_popens()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
         return True
@@ -262,8 +352,8 @@ def end_orphans(grace: float = 0.5) -> bool:
     """End what nobody could tell a run of; for the server's end, when all runs are over.
 
     Those are the children of this process that nobody here waits for, are neither in its group nor in its
-    session, and show no run's id. What shows one was let be on purpose when its run ended. Takes the grace,
-    in seconds, and half a second for SIGKILL at most.
+    session, and show no id that a run had. What shows one was let be on purpose when its run ended. Takes the
+    grace, in seconds, and half a second for SIGKILL at most.
 
     Returns:
         False when some are left.
@@ -277,7 +367,7 @@ def end_orphans(grace: float = 0.5) -> bool:
         found = [
             process
             for process in snapshot.children.get(os.getpid(), ())
-            if not (process.zombie or process.run or process.pid in spared)
+            if not (process.zombie or registry.issued(process.run) or process.pid in spared)
             and process.group != group
             and process.session != session
         ]

@@ -22,7 +22,7 @@ if __package__:
 else:
     from tree import read_process  # type: ignore[import-not-found,no-redef]
 
-__all__ = ["Ending"]
+__all__ = ["Ending", "signal_name"]
 
 _HELD = 64  # pidfds held at once; of more processes the rest is found again when these are dead
 _KILL_S = 10.0  # for catching what forks while it is being killed
@@ -205,3 +205,11 @@ def _now(process: Process) -> Process | None:
     except OSError:
         return None
     return current if current is not None and current.start == process.start else None
+
+
+def signal_name(number: int) -> str:
+    """As in "SIGKILL"; those of real time are counted from SIGRTMIN."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"

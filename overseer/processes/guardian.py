@@ -1,12 +1,10 @@
 """The server's side of the guardian: a small process that ends every run when the server is killed outright.
 
-It is told of each run over a pipe: before the spawn, with the leader's pid, and when nothing of it is left.
-When the pipe ends or the server's pidfd says that it is dead, it ends what it was told of (its own side is
-:mod:`overseer.processes.guardian_main`). One thread here waits for the guardian to die and replaces it; the
-new one is given the whole list.
-
-What a run's threads say goes straight into the pipe, which never blocks; only when it is full, or while a
-guardian is being replaced, it is kept in memory and passed on by that thread.
+What it has to know stands in a file that lies in memory and that both have open: a slot for each run, written
+before the spawn, again with the leader's pid, and cleared when nothing of the run is left. The guardian reads
+it only when the server's pidfd says that it is dead (its own side is
+:mod:`overseer.processes.guardian_main`). So it may be frozen, or die and be replaced, and misses nothing. One
+thread here waits for it to die and replaces it.
 """
 
 from __future__ import annotations
@@ -23,6 +21,8 @@ from contextlib import suppress
 
 from overseer.locks import Rank, assert_none_held, lock
 from overseer.processes.children import Entry, registry
+from overseer.processes.ending import signal_name
+from overseer.processes.guardian_main import SLOT
 
 __all__ = ["Guardian", "guardian"]
 
@@ -34,10 +34,9 @@ sys.path.insert(0, sys.argv[1])
 import guardian_main
 guardian_main.main(sys.argv[2:])
 """
-_KEPT = 20_000  # lines kept for a guardian that does not read; then it is taken for stuck and replaced
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 60.0
-_EXIT_S = 0.5  # to exit by itself; killing it does no harm, for a killed guardian ends nothing
+_FIRST_PAUSE_S = 0.1  # before the second of a row that die at once; the first is replaced immediately
+_LONGEST_PAUSE_S = 2.0
+_WELL_S = 10.0  # one that lived for so long is not of that row
 # What a terminal, a service manager or a stop of everything in sight may send.
 _BLOCKED = {
     *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1),
@@ -49,20 +48,19 @@ class Guardian:
     """At most one for each server process. :meth:`start` and :meth:`stop` on one thread."""
 
     def __init__(self) -> None:
-        # Guards what follows. A write to the pipe, which is non-blocking, is allowed under it: were the fd
-        # used outside, it could be closed and mean another file by then.
+        # Guards what follows. Writing to the file, which is memory, is allowed under it.
         self._lock = lock(Rank.LEAF, "guardian")
-        self._pipe = -1
-        self._direct = False  # lines go straight into the pipe; else they are kept
-        self._kept: list[bytes] = []
+        self._runs = -1
+        self._slots: dict[str, int] = {}  # a run's place in the file
+        self._free: list[int] = []
+        self._complained = False
         self._stopping = False
-        self._wake = -1  # eventfd: there are lines kept, or it is time to stop
-        self._pid = 0
-        # The thread's own: the guardian's pidfd, and what goes to it next, before all that is kept.
-        self._pidfd = -1
-        self._unsent = memoryview(b"")
-        self._thread: threading.Thread | None = None
         self._restarts = 0
+        self._wake = -1  # eventfd: it is time to stop
+        # The thread's own, once it runs.
+        self._pid = 0
+        self._pidfd = -1
+        self._thread: threading.Thread | None = None
 
     @property
     def pid(self) -> int:
@@ -81,6 +79,7 @@ class Guardian:
             return True
         try:
             self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._open()
             self._launch()
             self._stopping = False
             # A daemon: a program that forgets stop() must still be able to end. Its guardian ends its tasks.
@@ -88,16 +87,14 @@ class Guardian:
             thread.start()
         except (OSError, RuntimeError) as error:
             _log.warning("no guardian, so tasks will outlive a server that is killed outright: %s", error)
-            self._kill()  # one that nobody watches would not hear of all
-            if self._wake >= 0:
-                os.close(self._wake)
-                self._wake = -1
+            self._kill()
+            self._close()
             return False
         self._thread = thread
         return True
 
     def stop(self) -> None:
-        """Have it exit and leave everything alone; waits for that. Idempotent."""
+        """End it; it leaves everything alone. Waits for that. Idempotent."""
         thread = self._thread
         if thread is None:
             return
@@ -106,48 +103,80 @@ class Guardian:
             os.eventfd_write(self._wake, 1)  # it never blocks
         thread.join()
         self._thread = None
-        os.close(self._wake)
-        self._wake = -1
+        self._close()
+
+    def _open(self) -> None:
+        runs = os.memfd_create("overseer-runs", os.MFD_CLOEXEC)
+        with self._lock:
+            self._runs = runs
+        for entry in registry.entries():
+            self.entered(entry)
+        # One that has left meanwhile may have done so before it was written down.
+        living = {entry.run for entry in registry.entries()}
+        with self._lock:
+            gone = self._slots.keys() - living
+        for run in gone:
+            self._clear(run)
+
+    def _close(self) -> None:
+        with self._lock:
+            fds, self._runs, self._wake = (self._runs, self._wake), -1, -1
+            self._slots.clear()
+            self._free.clear()
+        for fd in fds:
+            if fd >= 0:
+                os.close(fd)
 
     def entered(self, entry: Entry) -> None:
         """A run is about to be spawned."""
-        self._tell(_entered(entry))
+        with self._lock:
+            if self._runs < 0:
+                return
+            slot = self._slots.get(entry.run)
+            if slot is None:
+                slot = self._free.pop() if self._free else len(self._slots)
+                self._slots[entry.run] = slot
+            self._write_locked(slot, _line(entry))
 
     def spawned(self, entry: Entry) -> None:
         """It has a leader."""
-        self._tell(_spawned(entry))
+        self.entered(entry)
 
     def left(self, entry: Entry) -> None:
         """Nothing of it is left to end."""
-        self._tell(f"- {entry.run}\n".encode())
+        self._clear(entry.run)
 
-    def _tell(self, line: bytes) -> None:
+    def _clear(self, run: str) -> None:
         with self._lock:
-            if self._pipe < 0:
-                return  # the next one will find it in the list it is given
-            if self._direct:
-                try:
-                    os.write(self._pipe, line)  # short, so all of it or nothing
-                    return
-                except OSError:  # full, or it is dead; either is the thread's to deal with
-                    self._direct = False
-                    os.eventfd_write(self._wake, 1)
-            self._kept.append(line)
-            if len(self._kept) == _KEPT:
-                os.eventfd_write(self._wake, 1)
+            slot = self._slots.pop(run, None)
+            if slot is not None:
+                self._free.append(slot)
+                self._write_locked(slot, b"")
+
+    def _write_locked(self, slot: int, line: bytes) -> None:
+        try:
+            os.pwrite(self._runs, line.ljust(SLOT, b"\0"), slot * SLOT)
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                _log.warning("the guardian does not get to know of every task: %s", error)
 
     # The thread
 
     def _run(self) -> None:
         pause = 0.0
-        started = time.monotonic()
         try:
-            while not self._watch():
+            while True:
+                started = time.monotonic()
+                if self._watch():
+                    return
+                how = self._kill()
                 with self._lock:
                     self._restarts += 1
-                _log.warning("the guardian died; starting another")
-                if time.monotonic() - started > _LONGEST_PAUSE_S:
+                if time.monotonic() - started > _WELL_S:
                     pause = 0.0
+                when = f"in {pause:g} s" if pause else "now"
+                _log.warning("the guardian died (%s); starting another %s", how, when)
                 while True:
                     if self._sleep(pause):
                         return
@@ -157,150 +186,94 @@ class Guardian:
                         break
                     except OSError as error:
                         _log.error("cannot start a guardian, trying again in %g s: %s", pause, error)
-                started = time.monotonic()
         except BaseException:
             _log.exception("there is no guardian any more")
             self._kill()
 
     def _sleep(self, seconds: float) -> bool:
         """True when it is time to stop."""
-        if _readable(self._wake, seconds):
-            os.eventfd_read(self._wake)
+        _readable(self._wake, seconds)
         with self._lock:
             return self._stopping
 
     def _launch(self) -> None:
-        """A new process, told of all there is. Raises OSError."""
+        """A new process. Raises OSError."""
         if not sys.executable or getattr(sys, "frozen", False):
             raise OSError("no Python interpreter to run it with")
-        theirs, ours = os.pipe2(os.O_CLOEXEC)
         # It inherits this thread's mask and keeps it: no moment at which a stray signal could end it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
         try:
-            os.set_blocking(ours, False)
             program = subprocess.Popen(
                 [
                     *(sys.executable, "-I", "-S", "-c", _PROGRAM, os.path.dirname(__file__)),  # noqa: PTH120
                     *(str(os.getpid()), registry.server_id, str(os.getsid(0)), str(registry.since)),
                 ],
-                stdin=theirs,
+                stdin=self._runs,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
                 start_new_session=True,
             )
-            program.returncode = 0  # reaped here, not behind our back
+            # In this order: at no moment is it a child that nobody seems to wait for.
             registry.add_child(program.pid)
-        except BaseException:
-            os.close(ours)
-            raise
+            program.returncode = 0  # reaped here, not behind our back
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            os.close(theirs)
         try:
             self._pidfd = os.pidfd_open(program.pid)
         except OSError:
-            os.close(ours)  # it knows of no run, so it just exits
+            os.kill(program.pid, signal.SIGKILL)
             os.waitpid(program.pid, 0)
             registry.discard_child(program.pid)
             raise
-        with self._lock:
-            self._pid, self._pipe, self._direct, self._kept = program.pid, ours, False, []
-        # From here on changes are kept, and come after the list they may be part of already.
-        lines = []
-        for entry in registry.entries():
-            lines.append(_entered(entry))
-            if entry.pid:
-                lines.append(_spawned(entry))
-        self._unsent = memoryview(b"".join(lines))
+        self._pid = program.pid
 
     def _watch(self) -> bool:
-        """Pass on what is kept until the guardian is dead (False) or has been stopped (True)."""
+        """Wait until the guardian is dead (False), or it is time to stop, and it was killed (True)."""
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
-        poll.register(self._pipe, select.POLLOUT)
-        while True:
-            ready = {fd for fd, _ in poll.poll()}
-            if self._wake in ready:
-                os.eventfd_read(self._wake)
-            with self._lock:
-                stopping, kept = self._stopping, len(self._kept)
-            if stopping:
-                self._dismiss()
-                return True
-            if kept >= _KEPT:
-                _log.warning("the guardian does not take what it is told")
-            elif self._pidfd not in ready:
-                self._pass_on()
-                poll.modify(self._pipe, select.POLLOUT if self._unsent else 0)
-                continue
+        ready = {fd for fd, _ in poll.poll()}
+        if self._wake in ready:
             self._kill()
-            return False
+            return True
+        return False
 
-    def _pass_on(self) -> None:
-        """Write what the pipe takes; when that is everything, lines go straight into it from now on."""
-        while True:
-            with self._lock:
-                if not self._unsent:
-                    self._unsent, self._kept = memoryview(b"".join(self._kept)), []
-                    if not self._unsent:
-                        self._direct = True
-                        return
-            try:
-                self._unsent = self._unsent[os.write(self._pipe, self._unsent) :]
-            except BlockingIOError:
-                return
-            except OSError:
-                self._unsent = memoryview(b"")  # it is dead; its pidfd says so next
-                return
+    def _kill(self) -> str:
+        """See to it that it is dead, if there is one, and reap it; says what ended it.
 
-    def _dismiss(self) -> None:
-        """Have it exit; with a line cut off before it, "exit" would not be understood, so kill it then."""
-        with self._lock:
-            kept, self._kept, self._direct = b"".join(self._kept), [], False
-        try:
-            message = bytes(self._unsent) + kept + b"exit\n"
-            told = os.write(self._pipe, message) == len(message)
-        except OSError:
-            told = False
-        if told:
-            _readable(self._pidfd, _EXIT_S)
-        self._kill()
-
-    def _kill(self) -> None:
-        """See to it that it is dead, if there is one, and reap it."""
+        It does no harm: a guardian that is killed ends nothing.
+        """
         if self._pidfd < 0:
-            return
+            return ""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        how = "nobody knows how"
         with suppress(ChildProcessError):
-            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
-        with self._lock:
-            pid, self._pid = self._pid, 0
-            self._direct = False
-            os.close(self._pipe)
-            self._pipe = -1
+            status = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+            if status is not None and status.si_code == os.CLD_EXITED:
+                how = f"status {status.si_status}"
+            elif status is not None:
+                how = signal_name(status.si_status)
         os.close(self._pidfd)
         self._pidfd = -1
+        pid, self._pid = self._pid, 0
         registry.discard_child(pid)
+        return how
 
 
-def _readable(fd: int, seconds: float) -> bool:
-    """Whether it becomes readable within that time."""
+def _readable(fd: int, seconds: float) -> None:
+    """Wait until it is readable, for that time at most."""
     poll = select.poll()  # select itself knows no descriptors above 1023
     poll.register(fd, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
+    poll.poll(seconds * 1000)
 
 
-def _entered(entry: Entry) -> bytes:
+def _line(entry: Entry) -> bytes:
     policy = entry.policy
-    return f"+ {entry.run} {policy.kill_mode} {policy.signal_number:d} {policy.grace:.3f}\n".encode()
-
-
-def _spawned(entry: Entry) -> bytes:
-    return f"= {' '.join((entry.run, str(entry.pid), *entry.pipes))}\n".encode()
+    fixed = (entry.run, policy.kill_mode, f"{policy.signal_number:d}", f"{policy.grace:.3f}", str(entry.pid))
+    return " ".join((*fixed, *entry.pipes)).encode()
 
 
 guardian = Guardian()

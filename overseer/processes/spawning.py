@@ -5,29 +5,26 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import resource
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from overseer.errors import SpawnError
 from overseer.locks import assert_none_held
+from overseer.processes.forking import forking
 
-__all__ = ["SECRETS", "Child", "raise_file_limit", "spawn"]
+__all__ = ["SECRETS", "Child", "spawn"]
 
 _log = logging.getLogger(__name__)
 
 SECRETS: set[str] = {"OVERSEER_TOKEN"}
 """Names of variables in the server's environment that no child gets."""
 
-_file_limit: tuple[int, int] | None = None
-
 
 @dataclass(slots=True)
 class Child:
-    """A process just started, leader of its own group. Whoever has it must reap it and close the fds."""
+    """A process just started, leader of a session. Whoever has it must reap it and close the fds."""
 
     pid: int
     pidfd: int
@@ -36,18 +33,6 @@ class Child:
     def links(self) -> frozenset[str]:
         """What /proc/PID/fd shows of whoever has the other ends."""
         return frozenset(f"pipe:[{os.fstat(fd).st_ino}]" for fd in self.pipes.values())
-
-
-def raise_file_limit() -> None:
-    """Let this process have as many open files as it may; its children keep the limit it had before.
-
-    A task takes three fds, a client one, and the usual soft limit is 1024.
-    """
-    global _file_limit
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard and _file_limit is None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        _file_limit = (soft, hard)
 
 
 def spawn(
@@ -70,6 +55,13 @@ def spawn(
         SpawnError: it cannot be started, with one sentence that says why.
     """
     assert_none_held("spawn")
+    with forking:
+        return _spawn(command, args, env, cwd, streams)
+
+
+def _spawn(
+    command: str, args: Sequence[str], env: Mapping[str, str], cwd: str | None, streams: Sequence[str]
+) -> Child:
     ours: dict[str, int] = {}
     theirs: dict[str, int] = {}
     try:
@@ -83,7 +75,8 @@ def spawn(
             stderr=subprocess.STDOUT if merge else theirs.get("stderr", subprocess.DEVNULL),
             env=_environment(env),
             cwd=cwd,
-            process_group=0,
+            # Its own, so that no terminal of the server's controls it: it could be stopped for reading there.
+            start_new_session=True,
             restore_signals=True,
             close_fds=True,
         )
@@ -97,9 +90,6 @@ def spawn(
     # From here on reaping is the worker's. A Popen that believes it is over never reaps behind its back,
     # neither when it is dropped nor when the next one is made.
     popen.returncode = 0
-    if _file_limit is not None:
-        with suppress(OSError):  # it is gone already, or runs as somebody else
-            resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, _file_limit)
     try:
         pidfd = os.pidfd_open(popen.pid)
     except OSError as error:

@@ -27,6 +27,7 @@ __all__ = [
     "Scanner",
     "Snapshot",
     "Tree",
+    "can_look",
     "read_outputs",
     "read_process",
 ]
@@ -37,6 +38,7 @@ RUN_VARIABLE = "OVERSEER_RUN_ID"
 _SERVER = b"\0" + SERVER_VARIABLE.encode() + b"="
 _RUN = b"\0" + RUN_VARIABLE.encode() + b"="
 
+_PF_FORKNOEXEC = 0x40
 _LISTINGS = 20
 _BLANK_LOOKS = 3
 
@@ -44,10 +46,18 @@ _BLANK_LOOKS = 3
 class Process:
     """One process as it was when it was looked at; ``pid`` and ``start`` together name it for good."""
 
-    __slots__ = ("group", "parent", "pid", "run", "session", "start", "zombie")
+    __slots__ = ("blank", "forked", "group", "parent", "pid", "run", "session", "start", "zombie")
 
     def __init__(
-        self, pid: int, parent: int, group: int, session: int, start: int, zombie: bool, run: str = ""
+        self,
+        pid: int,
+        parent: int,
+        group: int,
+        session: int,
+        start: int,
+        zombie: bool,
+        run: str = "",
+        forked: bool = False,
     ) -> None:
         self.pid = pid
         self.parent = parent
@@ -56,6 +66,8 @@ class Process:
         self.start = start  # clock ticks since boot
         self.zombie = zombie
         self.run = run  # the run's id in its environment, "" when it is not one of this server's
+        self.blank = False  # it shows no environment at all
+        self.forked = forked  # it has executed no program since it was forked
 
     def __repr__(self) -> str:
         return f"<Process {self.pid} of {self.parent}, group {self.group}, session {self.session}>"
@@ -64,7 +76,8 @@ class Process:
 class Snapshot:
     """Every process that could be a run's, from one pass over /proc."""
 
-    def __init__(self, processes: Iterable[Process]) -> None:
+    def __init__(self, processes: Iterable[Process], settled: bool = True) -> None:
+        self.settled = settled  # False: others were still coming when it was given up
         self.processes: dict[int, Process] = {}
         self.children: dict[int, list[Process]] = {}
         self.groups: dict[int, list[Process]] = {}
@@ -162,30 +175,47 @@ class Scanner:
             OSError: /proc cannot be read, for lack of file descriptors most likely.
         """
         seen: set[str] = set()
-        found: list[Process] = []
+        found: dict[int, Process] = {}
         blank: list[Process] = []
+        looks = 0  # at those that show no environment
+        settled = False
         for _ in range(_LISTINGS):
             names = {name for name in os.listdir("/proc") if name.isdecimal()} - seen  # noqa: PTH208
             if not names:
+                settled = True
                 break
             seen |= names
+            blank = []
             for name in names:
-                process = read_process(int(name))
-                if process is None or process.start < self._since:
+                process = self.read(int(name))
+                if process is None:
                     continue
-                found.append(process)
+                found[process.pid] = process
                 # Threads of the kernel, which have no group, come and go too.
-                if not process.zombie and process.group and not self._read_run(process):
+                if process.blank and process.group and (process.pid, process.start) not in self._bare:
                     blank.append(process)
-        self._bare &= {(process.pid, process.start) for process in blank}
-        for _ in range(_BLANK_LOOKS):
-            blank = [process for process in blank if (process.pid, process.start) not in self._bare]
-            if not blank:
-                break
-            time.sleep(0.001)
-            blank = [process for process in blank if not self._read_run(process)]
+            if blank and looks < _BLANK_LOOKS:
+                # Most likely between two programs. It is looked at again together with a new list, on which
+                # is what it may have forked meanwhile.
+                looks += 1
+                time.sleep(0.001)
+                seen -= {str(process.pid) for process in blank}
+        self._bare &= {(process.pid, process.start) for process in found.values() if process.blank}
         self._bare |= {(process.pid, process.start) for process in blank}
-        return Snapshot(found)
+        return Snapshot(found.values(), settled)
+
+    def read(self, pid: int) -> Process | None:
+        """The process with its run; None when it is gone, or older than the server.
+
+        Raises:
+            OSError: out of file descriptors or memory.
+        """
+        process = read_process(pid)
+        if process is None or process.start < self._since:
+            return None
+        if not process.zombie:
+            process.blank = not self._read_run(process)
+        return process
 
     def _read_run(self, process: Process) -> bool:
         """Fill in its run; False when it shows no environment at all."""
@@ -233,9 +263,18 @@ def read_process(pid: int) -> Process | None:
         os.close(fd)
     # The name in parentheses may hold anything, parentheses and spaces too.
     fields = text[text.rindex(b")") + 2 :].split()
-    return Process(
-        pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X")
-    )
+    parent, group, session, flags, start = (int(fields[n]) for n in (1, 2, 3, 6, 19))
+    zombie = fields[0] in (b"Z", b"X")
+    return Process(pid, parent, group, session, start, zombie, forked=bool(flags & _PF_FORKNOEXEC))
+
+
+def can_look() -> bool:
+    """Whether /proc shows what finding a run's processes needs."""
+    me = str(os.getpid())
+    try:
+        return me in os.listdir("/proc") and read_process(os.getpid()) is not None  # noqa: PTH208
+    except OSError:
+        return False
 
 
 def read_outputs(pid: int) -> list[str]:

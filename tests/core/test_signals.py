@@ -143,3 +143,21 @@ send("TERM", "INT", "USR1")
 say("ended")
 """
     assert outcome(script)[0] == ["end", "ended"]
+
+
+def test_an_end_that_is_asked_for_too_late_writes_into_no_stranger_s_file() -> None:
+    said, logged = outcome(
+        """
+loop = overseer.signals.SignalLoop(**actions)
+with loop:
+    send("TERM")
+    loop.run()
+read, write = os.pipe2(os.O_NONBLOCK)  # they get the numbers that the loop's had
+loop.request_end()
+try:
+    os.read(read, 1)
+except BlockingIOError:
+    say("nothing")
+"""
+    )
+    assert (said, logged) == (["end", "nothing"], "")

@@ -50,12 +50,12 @@ def start(client: WsClient, action: str, task_id: str, words: int) -> list[int]:
     return [int(client.expect("output", task_id=task_id)["data"]) for _ in range(words)]
 
 
-def guardian_of(daemon: Daemon, besides: int = 0) -> int:
+def guardian_of(server: int, besides: int = 0) -> int:
     """Wait for the server's guardian, one that is not ``besides``, to be up; returns its pid."""
     found: list[int] = []
 
     def look() -> bool:
-        children = "".join(path.read_text() for path in Path(f"/proc/{daemon.pid}/task").glob("*/children"))
+        children = "".join(path.read_text() for path in Path(f"/proc/{server}/task").glob("*/children"))
         for pid in map(int, children.split()):
             with contextlib.suppress(OSError):
                 if pid != besides and Path(f"/proc/{pid}/comm").read_text() == "overseer-guard\n":
@@ -67,7 +67,7 @@ def guardian_of(daemon: Daemon, besides: int = 0) -> int:
 
 
 def test_a_killed_server_leaves_none_of_its_processes(daemon: Daemon) -> None:
-    guardian = guardian_of(daemon)
+    guardian = guardian_of(daemon.pid)
     with daemon.connect() as client:
         pids = [pid for n in range(3) for pid in start(client, "tree", f"tree {n}", 4)]
         pids += start(client, "stubborn", "stubborn", 2)
@@ -79,17 +79,17 @@ def test_a_killed_server_leaves_none_of_its_processes(daemon: Daemon) -> None:
 
 
 def test_a_killed_guardian_is_replaced_and_the_next_one_does_its_work(daemon: Daemon) -> None:
-    first = guardian_of(daemon)
+    first = guardian_of(daemon.pid)
     with daemon.connect() as client:
         pids = start(client, "tree", "before", 4)
         os.kill(first, signal.SIGKILL)
-        second = guardian_of(daemon, besides=first)
+        second = guardian_of(daemon.pid, besides=first)
         pids += start(client, "tree", "after", 4)
         assert not gone(*pids, timeout=0)
         daemon.process.kill()
         client.wait_closed()
     assert gone(*pids, second, timeout=6)
-    assert "the guardian died; starting another" in daemon.stderr
+    assert "the guardian died (SIGKILL); starting another now" in daemon.stderr
 
 
 def test_both_killed_at_once_is_what_nothing_helps_against_but_the_next_server_starts(
@@ -98,7 +98,7 @@ def test_both_killed_at_once_is_what_nothing_helps_against_but_the_next_server_s
     """Said in the promises: who kills the guardian and the server in one go leaves the tasks alive."""
     with daemon.connect() as client:
         pids = start(client, "leader", "t", 3)
-        os.kill(guardian_of(daemon), signal.SIGKILL)
+        os.kill(guardian_of(daemon.pid), signal.SIGKILL)
         daemon.process.kill()
         client.wait_closed()
     daemon.process.wait()
@@ -111,7 +111,7 @@ def test_both_killed_at_once_is_what_nothing_helps_against_but_the_next_server_s
 
 
 def test_a_stopped_guardian_does_not_hold_up_the_end(daemon: Daemon) -> None:
-    guardian = guardian_of(daemon)
+    guardian = guardian_of(daemon.pid)
     os.kill(guardian, signal.SIGSTOP)
     with daemon.connect() as client:
         for number in range(20):

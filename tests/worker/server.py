@@ -37,7 +37,7 @@ def main() -> None:
         match line.split():
             case ["guardian", restarts]:  # which has been told of all there is
                 deadline = time.monotonic() + 10
-                while processes.guardian.restarts < int(restarts) or not processes.guardian._direct:
+                while processes.guardian.restarts < int(restarts) or not processes.guardian.pid:
                     assert time.monotonic() < deadline, "the guardian was not replaced"
                     time.sleep(0.01)
                 say(guardian=processes.guardian.pid, restarts=processes.guardian.restarts)
@@ -51,17 +51,33 @@ def main() -> None:
                     pass
                 processes.guardian.start()
                 say(guardian=processes.guardian.pid)
-            case ["remember", count]:  # runs that no process has; the guardian is not told
+            case ["remember", count]:  # runs that no process has
                 for number in range(int(count)):
-                    processes.registry.enter(processes.Entry(f"r{number}", StopPolicy(mode, grace=1.0)))
+                    entry = processes.Entry(f"r{number}", StopPolicy(mode, grace=1.0))
+                    processes.registry.enter(entry)
+                    processes.guardian.entered(entry)
                 say(runs=len(processes.registry.entries()))
             case ["stop"]:
                 for worker in workers:
                     worker.stop()
                 say(stopped=all(worker.wait(10) for worker in workers))
+            case ["start", count]:  # as many workers more, which do nothing
+                for number in range(int(count)):
+                    with run_context(RunContext(f"m{number}", stop=StopPolicy(mode, grace=1.0))):
+                        workers.append(
+                            start_worker(
+                                WorkerConfig(f"m{number}", "sleep", ["60"], include_stdout=False),
+                                WorkerCallbacks(print, print, lambda *_: None),
+                            )
+                        )
+                say(pids=[worker.pid for worker in workers])
+            case ["slow"]:  # one that takes a tenth of a second from fork to exec
+                path = "/:" * 60_000 + os.environ["PATH"]
+                config = WorkerConfig("slow", "sleep", ["60"], env={"PATH": path})
+                start_worker(config, WorkerCallbacks(print, print, lambda *_: None))
             case ["fork"]:
                 pid = os.fork()
-                if pid == 0:  # it has a copy of the guardian's pipe, as a driver's multiprocessing may
+                if pid == 0:  # it has a copy of all descriptors, as a driver's multiprocessing may
                     time.sleep(60)
                     os._exit(0)
                 say(forked=pid)

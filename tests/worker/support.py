@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +22,7 @@ from overseer.worker import (
     start_worker,
 )
 
-__all__ = ["Recorder", "alive", "gone", "run"]
+__all__ = ["Recorder", "alive", "gone", "in_process", "run"]
 
 
 class Recorder:
@@ -101,3 +104,16 @@ def gone(*pids: int | str, timeout: float = 5.0) -> bool:
             return False
         time.sleep(0.005)  # they are nobody's children that could be waited for
     return True
+
+
+def in_process(program: str) -> str:
+    """Run a program of its own; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

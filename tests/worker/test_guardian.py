@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from overseer.processes import Guardian
+from overseer.processes.tree import read_process
 from tests.worker.support import alive, gone, run
 
 
@@ -128,7 +129,7 @@ def test_the_mode_holds_for_the_guardian_too(servers: list[Server], mode: str, l
     assert len(living) == left
 
 
-def test_a_forked_copy_of_the_pipe_does_not_deceive_it(servers: list[Server]) -> None:
+def test_a_forked_copy_of_the_server_does_not_deceive_it(servers: list[Server]) -> None:
     server = Server("tree", "echo $$; exec sleep 60")
     servers.append(server)
     pids = server.words(1)
@@ -187,6 +188,63 @@ def test_one_that_comes_later_knows_any_number_of_runs(servers: list[Server]) ->
     assert gone(pid, server.guardian, timeout=10)
 
 
+def test_a_frozen_one_misses_nothing(servers: list[Server]) -> None:
+    server = Server("tree")
+    servers.append(server)
+    os.kill(server.guardian, signal.SIGSTOP)
+    # More than a pipe would have taken.
+    assert server.tell("remember 2000") == {"runs": 2000}
+    pids = server.tell("start 40")["pids"]
+    assert server.tell("remember 2000") == {"runs": 2040}
+    server.kill()
+    os.kill(server.guardian, signal.SIGCONT)
+    assert gone(*pids, server.guardian, timeout=10)
+
+
+def test_one_that_is_killed_again_and_again_is_replaced_soon_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    guardian = Guardian()
+    assert guardian.start()
+    for restarts in range(1, 8):
+        os.kill(guardian.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while guardian.restarts < restarts or not guardian.pid:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)  # there is no event for it
+    guardian.stop()
+    said = [record.getMessage() for record in caplog.records]
+    whens = ("now", *(f"in {pause} s" for pause in ("0.1", "0.2", "0.4", "0.8", "1.6", "2")))
+    assert said == [f"the guardian died (SIGKILL); starting another {when}" for when in whens]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_is_killed_between_fork_and_exec_leaves_nothing(servers: list[Server], frozen: bool) -> None:
+    server = Server("tree")
+    servers.append(server)
+    assert server.process.stdin is not None
+    server.process.stdin.write("slow\n")
+    server.process.stdin.flush()
+    child = fork_of(server.process.pid)
+    if frozen:
+        server.process.send_signal(signal.SIGSTOP)
+        server.process.send_signal(signal.SIGCONT)
+    server.kill()
+    assert gone(child, server.guardian, timeout=20)
+
+
+def fork_of(pid: int) -> int:
+    """Wait for a child of the process that has not executed a program yet."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in map(int, children.read_text().split()):
+                process = read_process(child)
+                if process is not None and process.forked and process.session == child:
+                    return child
+    raise AssertionError("no fork seen")
+
+
 def test_without_a_thread_to_watch_it_there_is_none(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -212,12 +270,12 @@ def test_when_its_thread_fails_it_ends_without_ending_tasks(
     recorder.words(1)
     failed = threading.Event()
 
-    def fail() -> None:
+    def fail() -> bool:
         failed.set()
         raise MemoryError
 
     guardian = Guardian()
-    monkeypatch.setattr(guardian, "_pass_on", fail)
+    monkeypatch.setattr(guardian, "_watch", fail)
     assert guardian.start()
     assert failed.wait(5)
     guardian.stop()

@@ -7,8 +7,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
-import textwrap
 import threading
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from overseer.errors import SpawnError
 from overseer.processes import StopPolicy, registry
 from overseer.processes.tree import Process, Scanner, Snapshot, Tree, read_process
 from overseer.worker import WorkerConfig, start_worker
-from tests.worker.support import Recorder, run
+from tests.worker.support import Recorder, in_process, run
 
 
 @pytest.mark.parametrize(
@@ -245,30 +243,16 @@ def test_a_name_full_of_parentheses_and_an_environment_of_any_size() -> None:
     assert worker.wait(10)
 
 
-def in_process(program: str) -> str:
-    """Run a program of its own; what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> None:
     # Orphaned and with an emptied environment, all that is left to tell it by is where it writes.
     answer = in_process(
         """
         import os, signal, subprocess, sys, threading, time
         from overseer import processes
-        from overseer.processes import StopPolicy, children
+        from overseer.processes import StopPolicy
         from overseer.processes.tree import read_process
         from overseer.worker import *
 
-        children._orphans.UNCLAIMED_S = 0.3
         assert processes.adopt_orphans()
         lines, came = [], threading.Event()
         callbacks = WorkerCallbacks(
@@ -284,11 +268,14 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
         assert worker.wait(10)
         print("escaped", os.path.exists(f"/proc/{lines[0]}"))
 
-        # A child that other code started in a group of its own: left to it for a while.
-        grouped = subprocess.Popen(["sh", "-c", "exit 6"], process_group=0)
-        os.waitid(os.P_PID, grouped.pid, os.WEXITED | os.WNOWAIT)
-        assert 0 < processes.reap_orphans() <= 1.0
-        print("grouped", grouped.wait())
+        # Children that other code started, in a group and in a session of their own.
+        for own in ({"process_group": 0}, {"start_new_session": True}):
+            child = subprocess.Popen(["sh", "-c", "exit 6"], **own)
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+            processes.reap_orphans()
+            time.sleep(0.1)  # longer than between two looks
+            processes.reap_orphans()
+            print("own", child.wait())
 
         # Another in this process's group, and, behind it, an orphan that nobody waits for.
         plain = subprocess.Popen(["sh", "-c", "exit 5"])
@@ -298,14 +285,14 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
         worker = start_worker(WorkerConfig("t", "sh", ["-c", script], stop=policy), callbacks)
         assert worker.wait(10)
         deadline = time.monotonic() + 10
-        while (again := processes.reap_orphans()) is not None and time.monotonic() < deadline:
-            if not os.path.exists(f"/proc/{lines[0]}"): break
-            time.sleep(min(again, 0.1))
-        print("orphan", os.path.exists(f"/proc/{lines[0]}"))
+        while os.path.exists(f"/proc/{lines[0]}") and time.monotonic() < deadline:
+            processes.reap_orphans()
+            time.sleep(0.01)  # there is no signal loop here
+        print("orphan", time.monotonic() > deadline - 8)
         print("plain", plain.wait(), processes.reap_orphans())
         """
     )
-    assert answer.splitlines() == ["escaped False", "grouped 6", "orphan False", "plain 5 None"]
+    assert answer.splitlines() == ["escaped False", "own 6", "own 6", "orphan False", "plain 5 None"]
 
 
 def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
@@ -366,20 +353,65 @@ def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
 def test_a_raised_file_limit_is_not_the_children_s() -> None:
     answer = in_process(
         """
-        import resource
+        import resource, subprocess, threading
         from overseer import processes
         from overseer.worker import *
+
+        def busy():
+            while True:
+                sum(range(2000))
 
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (123, hard))
         processes.raise_file_limit()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
         callbacks = WorkerCallbacks(lambda batch: print(batch.lines), print, lambda *_: None)
-        worker = start_worker(WorkerConfig("t", "sh", ["-c", "sleep 0.1; ulimit -n"]), callbacks)
-        assert worker.wait(10)
+        threading.Thread(target=busy, daemon=True).start()
+        for _ in range(20):
+            worker = start_worker(WorkerConfig("t", "sh", ["-c", "ulimit -n"]), callbacks)
+            assert worker.wait(10)
+        print(subprocess.run(["sh", "-c", "ulimit -n"], capture_output=True, text=True).stdout, end="")
+        try:
+            subprocess.run(["/no/such/program"])
+        except FileNotFoundError:
+            print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
         """
     )
-    assert answer == "['123']\n"
+    assert answer == "['123']\n" * 20 + "123\nTrue\n"
+
+
+def test_a_program_that_forks_itself_beside_starts_can_start_programs_in_the_copy() -> None:
+    answer = in_process(
+        """
+        import os, resource, subprocess, threading
+        from overseer import processes
+        from overseer.worker import *
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (123, hard))
+        processes.raise_file_limit()
+        processes.adopt_orphans()
+        over = threading.Event()
+
+        def start():
+            while not over.is_set():
+                child = processes.spawn("true", [], env={}, cwd=None, streams=[])
+                os.waitpid(child.pid, 0)
+                os.close(child.pidfd)
+
+        starter = threading.Thread(target=start)
+        starter.start()
+        for _ in range(20):
+            pid = os.fork()
+            if pid == 0:
+                raised = resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+                os._exit(subprocess.call(["true"]) + (not raised))
+            assert os.waitpid(pid, 0)[1] == 0
+        over.set()
+        starter.join()
+        """
+    )
+    assert answer == ""
 
 
 @pytest.mark.parametrize("wrong", [{"kill_mode": "all"}, {"signal": "SIGNOPE"}])

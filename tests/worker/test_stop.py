@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from overseer.processes import StopPolicy, registry
 from overseer.processes.tree import Scanner
 from overseer.worker import OutputBatch, WorkerCallbacks, WorkerConfig, start_worker
 from tests.harness import allowed
-from tests.worker.support import Recorder, alive, gone, run
+from tests.worker.support import Recorder, alive, gone, in_process, run
 
 PATIENCE = 20.0
 QUICK = StopPolicy(grace=0.3)
@@ -387,3 +389,86 @@ def test_200_runs_in_8_threads_leave_nothing() -> None:
     assert registry.entries() == []
     with pytest.raises(ChildProcessError):
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+
+def test_a_reader_that_cannot_deliver_does_not_hold_up_the_end_of_a_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("overseer.worker._READ_OUT_S", 0.3)
+    blocked, go_on = threading.Event(), threading.Event()
+    recorder = Recorder()
+
+    def take(batch: OutputBatch) -> None:
+        blocked.set()
+        go_on.wait(20)
+
+    callbacks = replace(recorder.callbacks, on_output=take)
+    script = "echo a; sleep 0.1; echo b; exec sleep 60"
+    worker = start_worker(WorkerConfig("t", "sh", ["-c", script]), callbacks)
+    assert blocked.wait(10)
+    worker.stop()
+    try:
+        assert worker.wait(10)
+    finally:
+        go_on.set()
+    assert recorder.log == ["the rest of its output is dropped: nobody took it in time"]
+    assert len(recorder.exits) == 1
+    threads = [thread for thread in threading.enumerate() if thread.name == "stdout-t"]
+    for thread in threads:
+        thread.join(10)
+    assert len(recorder.exits) == 1
+
+
+# Each generation lives for a moment, in a session of its own, and its parent is gone. All end with the file.
+CHAINS = {
+    "programs": "printf '#!/bin/sh\n[ -e $0 ] && exec setsid $0 &\n' >$0; chmod +x $0; $0; echo up; sleep 60",
+    "forks": f"""touch $0; {sys.executable} -SEc '
+import os, sys
+os.write(1, b"up\\n")
+while os.path.exists(sys.argv[1]):
+    if os.fork(): os._exit(0)
+    os.setsid()
+' $0; sleep 60""",
+}
+
+
+@pytest.mark.parametrize("kind", list(CHAINS))
+def test_a_stop_ends_what_forks_itself_away_again_and_again(kind: str, tmp_path: Path) -> None:
+    chain = tmp_path / "chain"
+    try:
+        answer = in_process(
+            f"""
+            import threading
+            from overseer import processes
+            from overseer.processes.tree import Scanner
+            from overseer.worker import *
+
+            assert processes.adopt_orphans()
+            over = threading.Event()
+
+            def reap():
+                while not over.wait(0.002):
+                    processes.reap_orphans()
+
+            reaper = threading.Thread(target=reap)
+            reaper.start()
+            for _ in range(5):
+                up = threading.Event()
+                callbacks = WorkerCallbacks(lambda batch: up.set(), print, lambda *_: None)
+                config = WorkerConfig("t", "sh", ["-c", {CHAINS[kind]!r}, {str(chain)!r}])
+                with run_context(RunContext("t", stop=StopPolicy(grace=1.0))) as _:
+                    worker = start_worker(config, callbacks)
+                assert up.wait(10)
+                run = worker._entry.run
+                worker.stop()
+                assert worker.wait(20)
+                scanner = Scanner(processes.registry.server_id, processes.registry.since)
+                alive = [p for _ in range(3) for p in scanner.scan().runs.get(run, ()) if not p.zombie]
+                print(alive + processes.registry._chase(run, set()))
+            over.set()
+            reaper.join()
+            """
+        )
+    finally:
+        chain.unlink()
+    assert answer == "[]\n" * 5

@@ -1,0 +1,110 @@
+"""What happens around every fork of :mod:`subprocess` in this process, the drivers' own included.
+
+A child inherits the limit of open files as it is at its fork, and nothing can change it between that and its
+exec. So the limit that the server raised for itself is lowered for the fork. And each ``Popen`` is remembered
+for as long as its child has not been waited for, which tells a driver's child from an adopted orphan.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial, wraps
+from operator import call
+from typing import Any
+
+__all__ = ["forking", "hand_forked", "is_popen_child", "raise_file_limit", "remember_popens"]
+
+forking = threading.RLock()
+"""Held over a fork, and by whoever must not run out of file descriptors because of the low limit meanwhile.
+
+Unranked: a fork is no business of anybody who holds another lock. The interpreter's own lock is held over the
+fork and exec anyway, so that this makes nobody wait longer.
+"""
+
+# So that nobody forks this process itself meanwhile: the copy would have a lock that nobody gives back.
+os.register_at_fork(before=forking.acquire, after_in_parent=forking.release, after_in_child=forking.release)
+
+_popens: weakref.WeakValueDictionary[int, subprocess.Popen[Any]] = weakref.WeakValueDictionary()
+_remembering = False
+_under_way = 0  # Popens in the making; guarded by forking
+_hand_forked = False
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many open files as it may; its children keep the limit it had before.
+
+    A task takes three fds, a client one, and the usual soft limit is 1024.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fork: Callable[..., Any] | None = getattr(subprocess, "_fork_exec", None)
+    if soft == hard or fork is None:
+        return
+
+    def fork_exec(*arguments: Any) -> Any:
+        with forking:
+            raised = resource.getrlimit(resource.RLIMIT_NOFILE)  # somebody may have changed it since
+            if raised[0] <= soft:
+                return fork(*arguments)
+            restore = partial(resource.setrlimit, resource.RLIMIT_NOFILE, raised)
+            steps: tuple[partial[Any], ...] = (
+                partial(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, raised[1])),
+                partial(fork, *arguments),
+                restore,
+            )
+            try:
+                # One C call makes all three, and none of them gives up the interpreter's lock: no other
+                # thread of Python begins to open anything under the low limit.
+                _, pid, _ = map(call, steps)
+            except BaseException:
+                restore()
+                raise
+        return pid
+
+    subprocess._fork_exec = fork_exec  # type: ignore[attr-defined]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def remember_popens() -> None:
+    """Have :func:`is_popen_child` know of every Popen from now on. Idempotent."""
+    global _remembering
+    if _remembering:
+        return
+    _remembering = True
+    make = subprocess.Popen.__init__
+
+    @wraps(make)
+    def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:
+        global _under_way
+        with forking:
+            _under_way += 1
+        try:
+            make(self, *arguments, **keywords)
+            _popens[self.pid] = self
+        finally:
+            with forking:
+                _under_way -= 1
+
+    def forked() -> None:
+        global _hand_forked
+        _hand_forked = True
+
+    subprocess.Popen.__init__ = __init__  # type: ignore[method-assign]
+    os.register_at_fork(after_in_parent=forked)
+
+
+def is_popen_child(pid: int) -> bool:
+    """Whether this zombie is a Popen's to wait for, or may be that of one which is in the making."""
+    if _under_way > 0:  # asked first, for it is remembered before it is no longer under way
+        return True
+    popen = _popens.get(pid)
+    return popen is not None and popen.returncode is None
+
+
+def hand_forked() -> bool:
+    """Whether other code in this process has forked without subprocess, so that it may have any child."""
+    return _hand_forked
