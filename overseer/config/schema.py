@@ -17,6 +17,7 @@ from overseer.config.tree import ListNode, MapNode, Node, Scalar, describe_node
 
 __all__ = ["Key", "Listed", "Named", "Section", "key", "keys_of"]
 
+_DOORS = ("auth", "tls")  # sections that keep strangers out
 OWN_PREFIX = "x-"  # keys that begin so are the user's, for anchors and notes
 
 
@@ -80,7 +81,7 @@ class Section(Kind):
             here = spot.child(name, entry.line)
             known = self._keys.get(name)
             if known is None:
-                self._unknown(name, here)
+                self._unknown(name, entry.node, here)
             elif not (isinstance(entry.node, Scalar) and entry.node.tag == "null"):
                 try:
                     values[name] = known.kind.read(entry.node, here)
@@ -95,10 +96,16 @@ class Section(Kind):
     def show(self, value: Any) -> str:
         return ""
 
-    def _unknown(self, name: str, spot: Spot) -> None:
-        if not name.startswith(OWN_PREFIX):
-            guess = near(name, list(self._keys))
-            spot.warn(f"unknown key; did you mean {guess}?" if guess else f"unknown key{self._stray}")
+    def _unknown(self, name: str, node: Node, spot: Spot) -> None:
+        if name.startswith(OWN_PREFIX):
+            return
+        guess = near(name, list(self._keys))
+        message = f"unknown key; did you mean {guess}?" if guess else f"unknown key{self._stray}"
+        # A server that was told to ask for tokens must not run without because of a slip of the pen.
+        if spot.path[0] in _DOORS or (guess in _DOORS and isinstance(node, MapNode)):
+            spot.error(message)
+        else:
+            spot.unknown(message)
 
     @staticmethod
     def _noted(spot: Spot, name: str) -> bool:

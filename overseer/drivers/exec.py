@@ -25,7 +25,14 @@ from overseer.actions import ActionHandler, register_factory
 from overseer.cel import compile_cel, compile_condition, eval_cel_bool
 from overseer.config import ConfigErrors, config_text
 from overseer.drivers.cautions import warn_of_missing_program, warn_of_open_params
-from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError, ValidationError
+from overseer.errors import (
+    CelError,
+    ConfigError,
+    ConfigWarning,
+    TemplateError,
+    UnknownKeyWarning,
+    ValidationError,
+)
 from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.templates import Template, compile_template
 from overseer.worker import OutputBatch, Worker, WorkerCallbacks, WorkerConfig, start_worker
@@ -298,10 +305,10 @@ def _warn_undeclared(template: Template, parameters: Mapping[str, _Parameter], p
 
 def _warn_unknown(mapping: Mapping[str, Any], known: tuple[str, ...], path: Path) -> None:
     for key in mapping:
-        if key not in known:
+        if key not in known and not key.startswith("x-"):  # those are the user's
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-            warnings.warn(ConfigWarning(f"unknown key; {hint}", path=(*path, key)), stacklevel=2)
+            warnings.warn(UnknownKeyWarning(f"unknown key; {hint}", path=(*path, key)), stacklevel=2)
 
 
 register_factory(ExecFactory())
