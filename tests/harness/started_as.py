@@ -1,7 +1,7 @@
 """Starts the server as odd as a starter may be: runs the Python in STARTED_AS, then becomes the server.
 
-The code may change this process (descriptors, masks, limits) and ``environment``, ``options`` (Python's own) and
-``arguments``.
+The code may change this process (descriptors, masks, limits) and ``environment``, ``options``, which are
+Python's own, and ``arguments``.
 """
 
 import os
