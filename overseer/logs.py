@@ -14,7 +14,7 @@ import queue
 import select
 import sys
 import threading
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 __all__ = ["Stderr", "lines_dropped", "printable", "set_up_logging"]
 
@@ -90,6 +90,13 @@ class Stderr(io.TextIOBase):
 
     def isatty(self) -> bool:
         return os.isatty(2)
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """The process's own stderr, for whoever has bytes to write, and waits."""
+        if self._before is None:
+            raise AttributeError("stderr is closed")
+        return self._before.buffer
 
     def start(self) -> None:
         """Begin to write, once there may be a second thread."""

@@ -233,7 +233,17 @@ def _parameter(given: Any, path: Path) -> _Parameter:
     expression = _text(given.get("validate"), (*path, "validate"))
     spec = ParamSpec(None if default is None else _text(default, (*path, "default")), expression)
     rule = _compiled(compile_cel, expression, (*path, "validate")) if expression else None
+    if rule is not None and spec.default is not None and not _meets(rule, spec.default):
+        message = "does not meet the validate beside it, so every start without this parameter is refused"
+        warnings.warn(ConfigWarning(message, path=(*path, "default")), stacklevel=2)
     return _Parameter(None if spec == ParamSpec() else spec, rule)
+
+
+def _meets(rule: Program, value: str) -> bool:
+    try:
+        return eval_cel_bool(rule, value)
+    except CelError:
+        return False
 
 
 def _conditions(config: Mapping[str, Any], problems: _Problems) -> dict[str, Condition]:

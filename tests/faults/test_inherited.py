@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ import pytest
 
 from overseer.config import load, load_config
 from overseer.errors import ConfigError
-from tests.faults.support import wait_until
+from overseer.net.session import Peer
+from overseer.security.throttle import Warnings
+from tests.faults.support import listens, wait_until
 from tests.harness import ROOT, Daemon, WsClient, shell
 from tests.net.rawclient import RawClient
 from tests.ops.support import get
@@ -70,7 +71,9 @@ def test_a_config_out_of_a_pipe_keeps_its_tokens(path: str, number: int) -> None
         daemon.process.send_signal(signal.SIGHUP)
         said = daemon.wait_stderr("stays as it was")
         assert "what came out of it at the start is gone" in said
-        with RawClient(address_of(daemon), headers=[("Authorization", f"Bearer {TOKEN}")]) as client:
+        authorization = ("Authorization", f"Bearer {TOKEN}")
+        assert "overseer_log_lines_dropped_total 0.0" in get(daemon, "/metrics", **dict([authorization]))[2]
+        with RawClient(address_of(daemon), headers=[authorization]) as client:
             client.send_json(type="reload", id="r")
             assert "no regular file" in client.receive_json()["message"]
         assert get(daemon, "/metrics")[0] == 401
@@ -310,7 +313,7 @@ def test_without_any_of_the_three_it_still_serves(tmp_path: Path) -> None:
         [sys.executable, str(STARTER)], cwd=tmp_path, env={**os.environ, "STARTED_AS": "os.closerange(0, 3)"}
     )
     try:
-        wait_until(path.exists)
+        wait_until(lambda: listens(path))
         with WsClient(f"unix:{path}") as client:
             _, outputs, _ = client.run("a")
             assert [output["data"] for output in outputs] == ["hi"]
@@ -347,8 +350,7 @@ def test_what_was_asked_for_and_cannot_be_printed_is_no_success(
 # -- stderr
 
 
-def test_a_stderr_that_nobody_reads_holds_up_nothing(tmp_path: Path) -> None:
-    code = """
+STUCK = """
 import fcntl
 read, write = os.pipe()
 fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
@@ -358,24 +360,61 @@ os.set_blocking(write, True)
 os.dup2(write, 2)
 os.set_inheritable(read, True)
 """
+GONE = "read, write = os.pipe(); os.dup2(write, 2); os.close(read); os.close(write)"
+
+
+@pytest.mark.parametrize("code", [STUCK, GONE, "os.close(2)"], ids=["stuck", "gone", "closed"])
+def test_a_stderr_that_nobody_reads_holds_up_nothing(tmp_path: Path, code: str) -> None:
     path = tmp_path / "s"
-    (tmp_path / "config.yaml").write_text(
-        json.dumps({"listen": f"unix:{path}", "nmae": 1, "actions": {"a": shell("exec sleep 60")}})
-    )
+    action = shell("trap '' TERM; exec sleep 60", stop_grace=60)
+    config = {"listen": f"unix:{path}", "nmae": 1, "actions": {"a": action}}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
     process = subprocess.Popen(
         [sys.executable, str(STARTER)], cwd=tmp_path, env={**os.environ, "STARTED_AS": code}
     )
     try:
-        wait_until(path.exists)
+        wait_until(lambda: listens(path))
         with WsClient(f"unix:{path}") as client:
             client.request("start", action="a", task_id="t")
             for _ in range(20):
                 assert client.request("reload")["type"] == "reloaded"
-    finally:
-        begun = time.monotonic()
+            process.terminate()
+            wait_until(lambda: client.request("start", action="a")["type"] == "error")
+    finally:  # a second signal, which ends the grace
         process.terminate()
         assert process.wait(10) == 0
-        assert time.monotonic() - begun < 8
+
+
+def test_who_must_not_start_ends_also_when_stderr_is_stuck(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("listen: [")
+    environment = {**os.environ, "STARTED_AS": STUCK}
+    ended = subprocess.run(
+        [sys.executable, str(STARTER)], cwd=tmp_path, env=environment, timeout=20, check=False
+    )
+    assert ended.returncode == 1
+
+
+def test_what_strangers_bring_about_is_said_seldom() -> None:
+    tokens = [{"name": "a", "role": "admin", "token": TOKEN}]
+    with Daemon(actions={}, auth={"tokens": tokens}) as daemon:
+        for _ in range(50):
+            assert get(daemon, "/metrics")[0] == 401
+        for _ in range(30):
+            assert get(daemon, "/metrics", Authorization="Bearer wrong")[0] in (401, 429)
+        assert daemon.stderr.count("presented no token") == 1
+        assert daemon.stderr.count("presented a token that is none") == 1
+        assert " (49 refusals before this one went unsaid)" in daemon.stderr
+    with Daemon(actions={}, trusted_cidrs=["192.0.2.0/24"]) as daemon:
+        for _ in range(50):
+            assert get(daemon, "/metrics")[0] == 403
+        assert daemon.stderr.count("not in trusted_cidrs") == 1
+
+
+def test_any_number_of_addresses_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    warnings = Warnings(together=5)
+    for number in range(100):
+        warnings.refused(Peer("tcp", f"10.0.0.{number}"), "no")
+    assert [record.getMessage() for record in caplog.records] == [f"refused 10.0.0.{n}: no" for n in range(5)]
 
 
 SAYING = """

@@ -17,7 +17,7 @@ import pytest
 import overseer.reload
 from overseer.config import files
 from overseer.errors import RequestError
-from tests.faults.support import wait_until
+from tests.faults.support import listens, wait_until
 from tests.harness import ROOT, Daemon, WsClient, shell
 
 COMMAND = [sys.executable, str(ROOT / "sticky_overseer.py")]
@@ -96,7 +96,7 @@ def test_events_go_to_stdout_or_stderr_also_where_that_is_a_socket(tmp_path: Pat
             stderr=theirs if number == 2 else subprocess.DEVNULL,
         )
         try:
-            wait_until((tmp_path / "s").exists)
+            wait_until(lambda: listens(tmp_path / "s"))
             with WsClient(f"unix:{tmp_path / 's'}") as client:
                 client.run("a")
             said = b""
