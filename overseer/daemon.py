@@ -94,7 +94,14 @@ class Daemon:
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
-        threading.excepthook = self._thread_failed
+        before, threading.excepthook = threading.excepthook, self._thread_failed
+        try:
+            self._serve()
+        finally:
+            threading.excepthook = before
+        return int(self._failed)
+
+    def _serve(self) -> None:
         processes.raise_file_limit()
         # What start-up made is here to stay: without it, a full collection takes 1 ms instead of 30.
         gc.freeze()
@@ -117,7 +124,6 @@ class Daemon:
                     target=self._watch, args=(self._manager.watchdog,), name="watchdog", daemon=True
                 ).start()
             self._signals.run()
-        return int(self._failed)
 
     def _summary(self) -> str:
         """What there is, and where to look at it."""

@@ -93,6 +93,17 @@ def test_an_unknown_key_fails_the_check_and_is_warned_of_by_a_lenient_one(tmp_pa
         }
 
 
+def test_a_default_that_can_never_be_accepted_is_said(tmp_path: Path) -> None:
+    refused = {"default": "x", "validate": "int(value) > 0"}
+    parameters = {"n": refused, "m": {**refused, "default": "1"}}
+    action = shell("true", config={"parameters": parameters})
+    (tmp_path / "config.yaml").write_text(json.dumps({"listen": "stdio", "actions": {"a": action}}))
+    ended = _run("--check", cwd=tmp_path)
+    assert ended.returncode == 0
+    (said,) = ended.stderr.splitlines()
+    assert "actions.a.config.parameters.n.default: does not meet the validate beside it" in said
+
+
 def test_a_template_s_name_that_is_no_parameter_is_warned_of(tmp_path: Path) -> None:
     action = shell("echo [[.megabyte]] [[.megabytes]]", config={"parameters": {"megabytes": "1"}})
     (tmp_path / "config.yaml").write_text(json.dumps({"listen": "stdio", "actions": {"a": action}}))
