@@ -142,8 +142,14 @@ def _complain(text: str) -> None:
     print("\n".join(map(printable, f"sticky-overseer: {text}".split("\n"))), file=sys.stderr)
 
 
+class _Parser(argparse.ArgumentParser):
+    def print_help(self, file: object = None) -> None:
+        # argparse's own takes no notice of a stdout that cannot be written to.
+        raise SystemExit(_print(self.format_help().rstrip("\n")))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="sticky-overseer",
         description="Runs, watches and streams processes over one WebSocket.",
         epilog="Environment: OVERSEER_CONFIG beats --config; OVERSEER_LISTEN, OVERSEER_DB, "

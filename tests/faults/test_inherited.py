@@ -324,6 +324,7 @@ def test_without_any_of_the_three_it_still_serves(tmp_path: Path) -> None:
         assert process.wait(10) == 0
 
 
+@pytest.mark.parametrize("flag", ["--schema", "--help"])
 @pytest.mark.parametrize(
     ("redirected", "status", "said"),
     [
@@ -334,11 +335,11 @@ def test_without_any_of_the_three_it_still_serves(tmp_path: Path) -> None:
     ],
 )
 def test_what_was_asked_for_and_cannot_be_printed_is_no_success(
-    redirected: str, status: int, said: str
+    flag: str, redirected: str, status: int, said: str
 ) -> None:
     program = f"{sys.executable} {ROOT / 'sticky_overseer.py'}"
     ended = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {program} --schema {redirected}"],
+        ["bash", "-c", f"set -o pipefail; {program} {flag} {redirected}"],
         capture_output=True,
         text=True,
         timeout=20,
