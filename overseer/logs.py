@@ -12,6 +12,7 @@ import logging
 import os
 import queue
 import select
+import signal
 import sys
 import threading
 from typing import BinaryIO, TextIO
@@ -131,6 +132,8 @@ class Stderr(io.TextIOBase):
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        # A terminal with `stty tostop` would stop a process in the background that writes to it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
         while (piece := self._pieces.get()) is not None:
             self._write_all(piece)
             if self._pieces.empty() and (unsaid := self._take_unsaid()):

@@ -418,6 +418,34 @@ def test_any_number_of_addresses_does_not_fill_the_log(caplog: pytest.LogCapture
     assert [record.getMessage() for record in caplog.records] == [f"refused 10.0.0.{n}: no" for n in range(5)]
 
 
+TERMINAL = """
+import fcntl, os, pty, subprocess, sys, termios
+os.setsid()
+master, slave = pty.openpty()
+fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+mode = termios.tcgetattr(slave)
+mode[3] |= termios.TOSTOP
+termios.tcsetattr(slave, termios.TCSANOW, mode)
+process = subprocess.Popen([sys.executable, sys.argv[1]], stderr=slave, process_group=0)
+said = b""
+while b"the page" not in said:
+    said += os.read(master, 1000)
+process.terminate()
+sys.exit(process.wait(10))
+"""
+
+
+def test_a_terminal_that_stops_who_writes_in_the_background_does_not_stop_the_server(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text('listen: "127.0.0.1:0"')
+    command = [sys.executable, "-c", TERMINAL, str(ROOT / "sticky_overseer.py")]
+    process = subprocess.Popen(command, cwd=tmp_path)
+    try:
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 SAYING = """
 import fcntl, logging, os, sys, threading, time
 sys.path.insert(0, {root!r})
