@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         SpawnError,
         SubmitError,
         TemplateError,
+        UnknownKeyWarning,
         ValidationError,
     )
     from overseer.hub import Hub
@@ -74,6 +75,7 @@ __all__ = [
     "SubmitError",
     "TaskSubmitter",
     "TemplateError",
+    "UnknownKeyWarning",
     "ValidationError",
     "VirtualContext",
     "Worker",
@@ -116,6 +118,7 @@ _HOMES = {
         "SpawnError",
         "SubmitError",
         "TemplateError",
+        "UnknownKeyWarning",
         "ValidationError",
     ),
     "overseer.hub": ("Hub",),

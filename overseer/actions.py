@@ -19,7 +19,7 @@ import threading
 import traceback
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -27,7 +27,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from overseer.config import Config, ConfigErrors
-from overseer.errors import ConfigError, ConfigWarning, OverseerError
+from overseer.errors import ConfigError, ConfigWarning, OverseerError, UnknownKeyWarning
 from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.worker import Worker, WorkerCallbacks
 
@@ -183,8 +183,13 @@ def load_drivers() -> None:
             _log.warning("driver %s (%s) cannot be loaded: %s", entry.name, entry.value, what)
 
 
-def build_action_handlers(config: Config) -> Mapping[str, ActionHandler]:
+def build_action_handlers(
+    config: Config, unknown: Callable[[ConfigError], None] | None = None
+) -> Mapping[str, ActionHandler]:
     """The handler of every action in the configuration, by name, read-only.
+
+    Args:
+        unknown: told of keys that mean nothing to their driver, which are logged otherwise.
 
     Raises:
         ConfigErrors: actions of unknown types or with unusable settings, all of them, with their places.
@@ -208,7 +213,11 @@ def build_action_handlers(config: Config) -> Mapping[str, ActionHandler]:
         for warning in caught:
             if isinstance(warning.message, ConfigWarning):
                 about = ConfigError(warning.message.message, path=warning.message.path)
-                _log.warning("%s", config.placed(about, "actions", name, "config"))
+                placed = config.placed(about, "actions", name, "config")
+                if unknown is not None and isinstance(warning.message, UnknownKeyWarning):
+                    unknown(placed)
+                else:
+                    _log.warning("%s", placed)
             else:
                 warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
     if errors:

@@ -40,6 +40,7 @@ from overseer.security.tokens import digests_of
 from overseer.signals import SignalLoop
 from overseer.systemd import Notifier, passed_sockets
 from overseer.timers import Timers
+from overseer.vital import VitalThread
 
 __all__ = ["Daemon"]
 
@@ -80,6 +81,7 @@ class Daemon:
         self._manager = Notifier()
         self._over = threading.Event()
         # With nohup it is to outlive its terminal.
+        self._failed = False  # a thread that everybody needs
         self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._server = self._listen()
         self._signals = SignalLoop(
@@ -92,6 +94,14 @@ class Daemon:
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
+        before, threading.excepthook = threading.excepthook, self._thread_failed
+        try:
+            self._serve()
+        finally:
+            threading.excepthook = before
+        return int(self._failed)
+
+    def _serve(self) -> None:
         processes.raise_file_limit()
         # What start-up made is here to stay: without it, a full collection takes 1 ms instead of 30.
         gc.freeze()
@@ -114,7 +124,6 @@ class Daemon:
                     target=self._watch, args=(self._manager.watchdog,), name="watchdog", daemon=True
                 ).start()
             self._signals.run()
-        return 0
 
     def _summary(self) -> str:
         """What there is, and where to look at it."""
@@ -126,6 +135,20 @@ class Daemon:
             return summary
         scheme = "https" if self._gate.access.encrypted else "http"
         return f"{summary}; the page: {scheme}://{_written(self._server.address)}/"
+
+    def _thread_failed(self, args: threading.ExceptHookArgs) -> None:
+        """A thread has ended by an exception; when everybody needs it, so does the server."""
+        vital = isinstance(args.thread, VitalThread)
+        if args.exc_type is SystemExit and not vital:  # the way to end a thread of one's own
+            return
+        _log.critical(
+            *("the thread %s failed%s", args.thread.name if args.thread else "of somebody"),
+            ", without which the server is of no use: it ends" if vital else "",
+            exc_info=(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback),
+        )
+        if vital:
+            self._failed = True
+            self._signals.request_end()
 
     def _end(self) -> None:
         """The ordered end; on a thread of its own, so that the main thread can hear a second signal."""
@@ -225,6 +248,7 @@ class Daemon:
             trusted=gate.trusts,
             authorize=gate.authorize,
             admits=gate.admits,
+            refused=gate.refused,
             receive=gate.receive,
             timers=self._timers,
             limits=limits,

@@ -16,6 +16,7 @@ __all__ = [
     "SpawnError",
     "SubmitError",
     "TemplateError",
+    "UnknownKeyWarning",
     "ValidationError",
 ]
 
@@ -68,6 +69,10 @@ class ConfigWarning(UserWarning):
         super().__init__(message)
         self.message = message
         self.path = path
+
+
+class UnknownKeyWarning(ConfigWarning):
+    """A key in the configuration that means nothing: a warning at a start, an error for ``--check``."""
 
 
 class ValidationError(OverseerError):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import threading
 from collections import deque
 from pathlib import Path
 from typing import Protocol
 
+from overseer.config.files import open_to_append
 from overseer.locks import Rank, lock
 
 __all__ = ["EventLog", "Loggable"]
@@ -100,7 +102,7 @@ class EventLog:
             self._thread.join(timeout)
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self._mode)
+        return open_to_append(str(self._path), self._mode)
 
     def _run(self) -> None:
         try:
@@ -154,11 +156,11 @@ class EventLog:
                 self._file = self._open()
                 self._torn = self._torn and os.fstat(self._file).st_size > 0
             if self._torn:  # what follows must not become part of the line that the disk was full within
-                os.write(self._file, b"\n")
+                _write_some(self._file, memoryview(b"\n"))
                 self._torn = False
             with memoryview(data) as view:
                 while written < len(data):
-                    written += os.write(self._file, view[written:])
+                    written += _write_some(self._file, view[written:])
         except OSError as error:
             self._torn = self._torn or (written > 0 and data[written - 1] != ord("\n"))
             with self._wanted:
@@ -179,3 +181,13 @@ class EventLog:
                 str(error) or type(error).__name__,
                 exc_info=not isinstance(error, OSError),
             )
+
+
+def _write_some(fd: int, data: memoryview) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:  # one that came in non-blocking mode, as /dev/stdout may
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        poll.poll()
+        return 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import grp
+import os
+import stat
 from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, parse_listen
+from overseer.config.files import open_to_append
 from overseer.errors import ConfigError
 from overseer.processes import can_look
 
@@ -19,14 +22,17 @@ def check_places(config: Config, *, listens: bool) -> None:
         listens: whether the server opens the address in the configuration itself.
 
     Raises:
-        ConfigErrors: a directory or a group that does not exist.
+        ConfigErrors: a directory or a group that does not exist, or what can only be something else.
     """
     files = {"log_file": config.log_file, "audit_file": config.audit_file}
     found = [(key, problem) for key, path in files.items() if path and (problem := _problem(path))]
     listen = parse_listen(config.listen)
     if listens and listen.kind == "unix":
-        if not Path(listen.path).parent.is_dir():
-            found.append(("listen", f"there is no directory {Path(listen.path).parent}"))
+        place = Path(listen.path)
+        if not place.parent.is_dir():
+            found.append(("listen", f"there is no directory {place.parent}"))
+        elif os.path.lexists(place) and not stat.S_ISSOCK(place.lstat().st_mode):
+            found.append(("listen", f"{place} exists and is not a socket"))
         if config.socket_group and not _is_group(config.socket_group):
             found.append(("socket_group", f"there is no group {config.socket_group}"))
     if found:
@@ -44,10 +50,16 @@ def system_advice() -> list[str]:
 
 
 def _problem(path: str) -> str:
-    if Path(path).is_dir():
-        return f"{path} is a directory"
-    parent = Path(path).parent
-    return "" if parent.is_dir() else f"there is no directory {parent}"
+    """What is in the way of appending to a file, which may be about to be made."""
+    try:
+        os.close(open_to_append(path, 0, make=False))
+    except FileNotFoundError:
+        parent = Path(path).parent
+        return "" if parent.is_dir() else f"there is no directory {parent}"
+    except OSError as error:
+        said = error.strerror or str(error)
+        return f"{path} {said.removeprefix('it ')}" if said.startswith("it ") else f"{path}: {said}"
+    return ""
 
 
 def _is_group(name: str) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.figures import Figures, HistogramFigures
 from overseer.hub import Hub
+from overseer.logs import lines_dropped
 from overseer.messages import GlobalMetrics
 from overseer.messages.declare import fields_of
 from overseer.net.http import Request, Response
@@ -107,6 +108,8 @@ class Exposition:
         for name, help_text, value in (
             ("stalled_clients", "Clients that were closed because they did not read",
              figures.stalled_clients),
+            ("log_lines_dropped", "Lines of the server's own log that found no room on stderr",
+             lines_dropped()),
             ("guardian_restarts", "How often the guardian process died and was replaced", guardian.restarts),
         ):  # fmt: skip
             yield CounterMetricFamily(f"overseer_{name}", help_text, value)

@@ -13,11 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from overseer.actions import ActionHandler, build_action_handlers
-from overseer.config import Config, Together, load_config
+from overseer.config import Config, Together, parse_config, read_config
 from overseer.config.schema import keys_of
 from overseer.config.tree import MapNode
 from overseer.definitions import Definitions
@@ -29,7 +28,9 @@ __all__ = ["Changes", "Reloader", "Rest", "compare"]
 
 _log = logging.getLogger(__name__)
 
-_TURN_S = 10.0  # for a reload before this one
+_READ_S = 10.0  # for reading and checking all files
+_TURN_S = _READ_S + 2.0  # for a reload before this one
+_STUCK = 8  # threads that may hang on disks which do not answer
 
 # Of the keys at the top, those that count only after a restart: sockets and files that are opened once.
 _RESTART = frozenset(("listen", "socket_mode", "socket_group", "db", "log_file", "audit_file"))
@@ -68,6 +69,9 @@ class Changes:
             if names
         ]
         return "; ".join(parts) or "nothing has changed"
+
+
+_Loaded = tuple[Definitions, "Rest", Changes]
 
 
 def compare(old: Config, new: Config) -> Changes:
@@ -126,6 +130,8 @@ class Reloader:
         # One reload at a time; notified when one is over.
         self._turn = threading.Condition(lock(Rank.LEAF, "reload"))
         self._busy = False
+        # Threads that read; those of reloads that were given up, and still hang, are among them.
+        self._reading: set[threading.Thread] = set()
         # For monitoring: whether the last reload went well, and when the last one did (seconds since 1970).
         self._well = True
         self._last = time.time()
@@ -157,7 +163,7 @@ class Reloader:
             self._busy = True
         try:
             with self._refusing(dry_run):
-                definitions, rest, changes = self._load()
+                definitions, rest, changes = self._load_in_time()
                 if not dry_run:
                     self._hub.redefine(definitions)
                     rest.apply()
@@ -193,11 +199,38 @@ class Reloader:
                 raise RequestError(reason) from None
             raise
 
-    def _load(self) -> tuple[Definitions, Rest, Changes]:
-        path = Path(self._path)
-        if path.exists() and not path.is_file():  # a pipe would have us wait for ever
-            raise RequestError(f"{self._path}: it is no regular file, and cannot be read anew")
-        new = load_config(self._path)
+    def _load_in_time(self) -> _Loaded:
+        """As ``_load``, on a thread that is left to itself when it takes too long: on a disk that is gone."""
+        over = threading.Event()
+        loaded: list[_Loaded] = []
+        failed: list[BaseException] = []
+
+        def load() -> None:
+            try:
+                loaded.append(self._load())
+            except BaseException as error:
+                failed.append(error)
+            finally:
+                self._reading.discard(threading.current_thread())
+                over.set()
+
+        if len(self._reading) >= _STUCK:
+            raise RequestError(f"{_STUCK} earlier reloads still wait for a disk that does not answer")
+        thread = threading.Thread(target=load, name="reload-read", daemon=True)  # it may hang for ever
+        self._reading.add(thread)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._reading.discard(thread)
+            raise RequestError(f"the files cannot be read: {error}") from None
+        if not over.wait(_READ_S):
+            raise RequestError(f"reading the files takes longer than {_READ_S:g} s: is their disk there?")
+        if failed:
+            raise failed[0]
+        return loaded[0]
+
+    def _load(self) -> _Loaded:
+        new = parse_config(self._path, read_config(self._path, again=True))
         if not new.file:
             raise RequestError(f"{self._path}: no such file")
         if isinstance(new.tree, MapNode) and not new.tree.entries:

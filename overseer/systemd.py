@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
+import threading
 import time
 from collections.abc import MutableMapping
 
@@ -19,6 +21,7 @@ __all__ = ["Notifier", "passed_sockets"]
 _log = logging.getLogger(__name__)
 
 _FIRST_FD = 3
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 class Notifier:
@@ -36,8 +39,9 @@ class Notifier:
         self.watchdog: float | None = None
         period = environ.pop("WATCHDOG_USEC", "")
         meant = environ.pop("WATCHDOG_PID", "") in ("", str(os.getpid()))
-        if self._address and meant and period.isascii() and period.isdigit() and int(period) > 0:
-            self.watchdog = int(period) / 1e6 / 2
+        if self._address and meant and _NUMBER.fullmatch(period) and int(period) > 0:
+            self.watchdog = min(int(period) / 1e6 / 2, threading.TIMEOUT_MAX)
+        self._warned = False
 
     def ready(self, status: str) -> None:
         """It serves now, or again after :meth:`reloading`."""
@@ -63,20 +67,24 @@ class Notifier:
                 sock.settimeout(1.0)
                 sock.sendto("\n".join(lines).encode(), self._address)
         except (OSError, ValueError) as error:
-            _log.warning("cannot tell the service manager: %s", error)
+            if not self._warned:  # a watchdog's due would say it again and again
+                self._warned = True
+                _log.warning("cannot tell the service manager (NOTIFY_SOCKET): %s", error)
 
 
 def passed_sockets(environ: MutableMapping[str, str] = os.environ) -> list[socket.socket]:
     """The listening sockets that the manager opened for this process, which are the caller's from now on.
 
     Raises:
-        OverseerError: what was passed are no listening stream sockets.
+        OverseerError: what was said is no number, or what was passed are no listening stream sockets.
     """
     count = environ.pop("LISTEN_FDS", "")
     meant = environ.pop("LISTEN_PID", "") == str(os.getpid())
     environ.pop("LISTEN_FDNAMES", None)
-    if not meant or not (count.isascii() and count.isdigit()):
+    if not meant:
         return []
+    if not _NUMBER.fullmatch(count):
+        raise OverseerError(f"LISTEN_FDS is no number of file descriptors: {count[:40]!r}")
     sockets: list[socket.socket] = []
     try:
         for fd in range(_FIRST_FD, _FIRST_FD + int(count)):
@@ -85,7 +93,7 @@ def passed_sockets(environ: MutableMapping[str, str] = os.environ) -> list[socke
             sockets.append(sock)
             if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 raise OSError("it does not listen")
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         for sock in sockets:
             sock.close()
         raise OverseerError(

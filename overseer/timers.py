@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from overseer.locks import Rank, lock
+from overseer.vital import VitalThread
 
 __all__ = ["Timer", "Timers"]
 
@@ -92,7 +93,7 @@ class Timers:
     def _start_locked(self) -> None:
         if self._thread is None and not self._closed:
             # A daemon: an embedding program that forgets close() must still be able to end.
-            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread = VitalThread(target=self._run, name=self._name)
             thread.start()
             self._thread = thread
 

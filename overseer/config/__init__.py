@@ -6,7 +6,7 @@ would make of them. The keys are declared once, in :mod:`~overseer.config.model`
 """
 
 from overseer.config.listen import Listen, Network, parse_cidrs, parse_listen
-from overseer.config.load import load_config
+from overseer.config.load import load_config, parse_config, read_config
 from overseer.config.model import ActionConfig, ClientsConfig, Config, HistoryConfig, LimitsConfig, MetaConfig
 from overseer.config.report import ConfigErrors, Together
 from overseer.config.scalars import TextFloat, TextInt, config_text
@@ -34,5 +34,7 @@ __all__ = [
     "digest_of",
     "load_config",
     "parse_cidrs",
+    "parse_config",
     "parse_listen",
+    "read_config",
 ]

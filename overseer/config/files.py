@@ -1,26 +1,133 @@
-"""Reading the small files that a configuration names, without waiting for any of them."""
+"""Opening the files that a configuration names, without ever waiting for one of them.
+
+A path may name a pipe that nobody writes to, a device or a directory, and another thing at the next look. So
+each is opened once, without waiting, and judged by its descriptor.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
+import select
 import stat
+import time
+from dataclasses import dataclass
 
-__all__ = ["read_small"]
+__all__ = ["SmallFile", "open_to_append", "read_once", "read_small"]
+
+# Names of descriptors that this process has. Opened anew they would be refused where they are sockets.
+_DESCRIPTOR = re.compile(r"/(?:dev/(std(?:in|out|err)|fd/[0-9]{1,9})|proc/self/fd/([0-9]{1,9}))\Z")
+_STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
+_PIECE = 64 * 1024
 
 
-def read_small(path: str, most: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class SmallFile:
+    """What was in a file, up to a byte more than was asked for, and its mode then."""
+
+    data: bytes
+    mode: int
+
+
+def read_small(path: str, most: int) -> SmallFile:
     """The first ``most`` + 1 bytes of a regular file.
 
     Raises:
         OSError: it cannot be read, or is something else: a pipe may have its reader wait for ever.
         ValueError: the path is none.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "it is no regular file", path)
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read(most + 1)
+            return SmallFile(file.read(most + 1), mode)
     finally:
         os.close(descriptor)
+
+
+def read_once(path: str, most: int, patience: float) -> bytes:
+    """As :func:`read_small`, of a pipe or a device as well, which must end within ``patience`` seconds."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ENXIO, errno.ENOENT):
+            raise
+        own = _own(path)  # which may be a socket
+        if own is None:
+            raise
+        descriptor = own
+    try:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EISDIR, "it is a directory", path)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        deadline = time.monotonic() + patience
+        data = b""
+        while len(data) <= most:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise OSError(errno.ETIMEDOUT, f"there was no end to it after {patience:g} s", path)
+            try:
+                piece = os.read(descriptor, min(_PIECE, most + 1 - len(data)))
+            except BlockingIOError:
+                continue
+            if not piece:
+                break
+            data += piece
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def open_to_append(path: str, mode: int, *, make: bool = True) -> int:
+    """A descriptor that appends to a file, a device or a pipe that somebody reads; opening it never waits.
+
+    Args:
+        mode: permissions of a file that is made.
+        make: whether one is made.
+
+    Raises:
+        OSError: it cannot be opened, or is of another kind.
+        ValueError: the path is none.
+    """
+    descriptor = _own(path)
+    if descriptor is not None:
+        return descriptor
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags | (os.O_CREAT if make else 0), mode)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            pipe = _is_pipe(path)
+            what = "it is a pipe that nobody reads" if pipe else "it is a socket, or a device that is gone"
+            raise OSError(errno.ENXIO, what, path) from None
+        if error.errno == errno.EISDIR:
+            raise OSError(errno.EISDIR, "it is a directory", path) from None
+        raise
+    if stat.S_ISBLK(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is a disk", path)
+    os.set_blocking(descriptor, True)  # its writer waits on a thread of its own
+    return descriptor
+
+
+def _own(path: str) -> int | None:
+    """Another descriptor for one that ``path`` is the name of; None: it is an ordinary path."""
+    found = _DESCRIPTOR.match(path)
+    if found is None:
+        return None
+    name = found[1] or found[2]
+    number = _STANDARD[name] if name in _STANDARD else int(name.removeprefix("fd/"))
+    try:
+        return os.dup(number)  # not inherited by children
+    except OSError as error:
+        raise OSError(error.errno, "the server was started without this descriptor", path) from None
+
+
+def _is_pipe(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116
+    except OSError:
+        return False

@@ -146,7 +146,8 @@ ACTION = Section(ActionConfig, _action, stray=" (what the driver is to know goes
 class Config:
     """A configuration that holds together. ``file`` is where it came from, ``""`` for none.
 
-    ``trusted_cidrs`` is None for the automatic choice. ``warnings`` are plain lines with their place.
+    ``trusted_cidrs`` is None for the automatic choice. ``warnings`` are plain lines with their place;
+    ``unknown`` are those about keys that mean nothing, again.
     """
 
     name: str = key(Text(), "The server's name, the title of `/openapi.json`.", default="sticky-overseer")
@@ -206,6 +207,7 @@ class Config:
     limits: LimitsConfig = key(Section(LimitsConfig), "Bounds on clients and lines.", default=LimitsConfig)
 
     warnings: tuple[str, ...] = ()
+    unknown: tuple[ConfigError, ...] = field(default=(), repr=False, compare=False)
     file: str = ""
     # The file as it was read, to find lines by.
     tree: Node | None = field(default=None, repr=False, compare=False)

@@ -67,6 +67,7 @@ class Report:
     file: str
     errors: list[ConfigError] = field(default_factory=list)
     warnings: list[ConfigError] = field(default_factory=list)
+    unknown: list[ConfigError] = field(default_factory=list)  # those of them about keys that mean nothing
 
     def raise_errors(self) -> None:
         """Raise what was found, in the file's order; nothing found, nothing raised.
@@ -103,6 +104,12 @@ class Spot:
     def warn(self, message: str) -> None:
         """Note that what is here is probably not meant so."""
         self.report.warnings.append(self._note(message))
+
+    def unknown(self, message: str) -> None:
+        """Note that the key here means nothing."""
+        note = self._note(message)
+        self.report.warnings.append(note)
+        self.report.unknown.append(note)
 
     def _note(self, message: str) -> ConfigError:
         if self.path[:1] == ("auth",):

@@ -14,10 +14,11 @@ from typing import Any
 from overseer.config.kinds import Kind
 from overseer.config.report import Spot, quoted
 from overseer.config.tree import ListNode, MapNode, Node, Scalar, describe_node
-from overseer.suggest import did_you_mean
+from overseer.suggest import nearest
 
 __all__ = ["Key", "Listed", "Named", "Section", "key", "keys_of"]
 
+_DOORS = ("auth", "tls")  # sections that keep strangers out
 OWN_PREFIX = "x-"  # keys that begin so are the user's, for anchors and notes
 
 
@@ -81,7 +82,7 @@ class Section(Kind):
             here = spot.child(name, entry.line)
             known = self._keys.get(name)
             if known is None:
-                self._unknown(name, here)
+                self._unknown(name, entry.node, here)
             elif not (isinstance(entry.node, Scalar) and entry.node.tag == "null"):
                 try:
                     values[name] = known.kind.read(entry.node, here)
@@ -96,9 +97,16 @@ class Section(Kind):
     def show(self, value: Any) -> str:
         return ""
 
-    def _unknown(self, name: str, spot: Spot) -> None:
-        if not name.startswith(OWN_PREFIX):
-            spot.warn(f"unknown key{did_you_mean(name, self._keys) or self._stray}")
+    def _unknown(self, name: str, node: Node, spot: Spot) -> None:
+        if name.startswith(OWN_PREFIX):
+            return
+        guess = nearest(name, self._keys)
+        message = f"unknown key; did you mean {guess}?" if guess else f"unknown key{self._stray}"
+        # A server that was told to ask for tokens must not run without because of a slip of the pen.
+        if spot.path[0] in _DOORS or (guess in _DOORS and isinstance(node, MapNode)):
+            spot.error(message)
+        else:
+            spot.unknown(message)
 
     @staticmethod
     def _noted(spot: Spot, name: str) -> bool:

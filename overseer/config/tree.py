@@ -254,7 +254,8 @@ class _Builder:
 
     def _scalar(self, source: yaml.ScalarNode, spot: Spot, line: int) -> Scalar:
         tag = source.tag.removeprefix(_STANDARD)
-        if _SURROGATE.search(source.value):
+        text = _paired(source.value)
+        if _SURROGATE.search(text):
             spot.error(_NO_CHARACTER)
         if tag in CORE_SCHEMA:
             if not CORE_SCHEMA[tag].match(source.value):
@@ -264,7 +265,7 @@ class _Builder:
         elif tag != "str":
             self._unknown_tag(source, spot)
             tag = "str"
-        return Scalar(source.value, tag, source.style is None, line)
+        return Scalar(text, tag, source.style is None, line)
 
     def _sequence(self, source: yaml.SequenceNode, spot: Spot, line: int) -> _Built:
         if source.tag != _STANDARD + "seq":
@@ -288,7 +289,7 @@ class _Builder:
                     "a key must be text, found a list or a mapping (text that begins with { needs quotes)"
                 )
                 continue
-            name: str = key.value
+            name = _paired(key.value)
             here = spot.child(name, key_line)
             if _SURROGATE.search(name):
                 here.error(_NO_CHARACTER)
@@ -326,6 +327,13 @@ class _Builder:
     def _fatal(self, spot: Spot, message: str) -> ConfigError:
         spot.error(message)
         return self.report.errors.pop()
+
+
+def _paired(text: str) -> str:
+    """The text with surrogate pairs, as JSON writes what is beyond U+FFFF, made the characters they are."""
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _measure(parts: list[_Built]) -> tuple[int, int]:

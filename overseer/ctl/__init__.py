@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from overseer.inherited import settle, speak_utf8
 from overseer.interrupt import end_at_once
 
 __all__ = ["main"]
@@ -20,9 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         from overseer.ctl.command import main as command
 
         return command(argv)
+    settle()
     end_at_once()
+    unable = speak_utf8()
     from overseer.ctl.command import main as command
-    from overseer.ctl.terminal import leave
+    from overseer.ctl.terminal import leave, say
 
+    if unable:
+        say(unable)
     end_at_once(leave)
     return command()

@@ -91,9 +91,12 @@ def _address(url: str) -> Address:
 def _file() -> tuple[Path, Mapping[str, str]]:
     """The file's path, and what it says; nothing when there is none."""
     home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    path = Path(os.environ.get("OVERSEERCTL_CONFIG") or f"{home}/overseerctl.yaml").expanduser()
+    path = Path(os.environ.get("OVERSEERCTL_CONFIG") or f"{home}/overseerctl.yaml")
     try:
-        text = path.read_text()
+        path = path.expanduser()
+        text = path.read_text("utf-8-sig")
+    except RuntimeError:  # nobody's home
+        return path, {}
     except (FileNotFoundError, NotADirectoryError):
         if os.environ.get("OVERSEERCTL_CONFIG"):
             raise OverseerError(f"there is no {path}, which OVERSEERCTL_CONFIG names") from None

@@ -26,7 +26,14 @@ from overseer.cel import compile_cel, compile_condition, eval_cel_bool
 from overseer.config import ConfigErrors, config_text
 from overseer.config.kinds import BOOLEANS
 from overseer.drivers.cautions import warn_of_missing_program, warn_of_open_params
-from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError, ValidationError
+from overseer.errors import (
+    CelError,
+    ConfigError,
+    ConfigWarning,
+    TemplateError,
+    UnknownKeyWarning,
+    ValidationError,
+)
 from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.suggest import nearest
 from overseer.templates import Template, compile_template
@@ -247,7 +254,17 @@ def _parameter(given: Any, path: Path) -> _Parameter:
     expression = _text(given.get("validate"), (*path, "validate"))
     spec = ParamSpec(None if default is None else _text(default, (*path, "default")), expression)
     rule = _compiled(compile_cel, expression, (*path, "validate")) if expression else None
+    if rule is not None and spec.default is not None and not _meets(rule, spec.default):
+        message = "does not meet the validate beside it, so every start without this parameter is refused"
+        warnings.warn(ConfigWarning(message, path=(*path, "default")), stacklevel=2)
     return _Parameter(None if spec == ParamSpec() else spec, rule)
+
+
+def _meets(rule: Program, value: str) -> bool:
+    try:
+        return eval_cel_bool(rule, value)
+    except CelError:
+        return False
 
 
 def _conditions(config: Mapping[str, Any], problems: _Problems) -> dict[str, Condition]:
@@ -334,10 +351,10 @@ def _warn_undeclared(template: Template, parameters: Mapping[str, _Parameter], p
 
 def _warn_unknown(mapping: Mapping[str, Any], known: tuple[str, ...], path: Path) -> None:
     for key in mapping:
-        if key not in known:
+        if key not in known and not key.startswith("x-"):  # those are the user's
             near = nearest(key, known)
             hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(known)}"
-            warnings.warn(ConfigWarning(f"unknown key; {hint}", path=(*path, key)), stacklevel=2)
+            warnings.warn(UnknownKeyWarning(f"unknown key; {hint}", path=(*path, key)), stacklevel=2)
 
 
 register_factory(ExecFactory())

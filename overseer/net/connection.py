@@ -45,6 +45,7 @@ class Service:
         authorize: asked for every request but a plain one to the WebSocket's path; says who the peer is, or
             refuses it with a response.
         admits: whether a peer that was let in before still is.
+        refused: told of whom was refused, and why.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Service:
         trusted: Callable[[str], bool],
         authorize: Callable[[Request], Response | Peer] | None,
         admits: Callable[[Peer], bool],
+        refused: Callable[[Peer, str], None],
         limits: ConnectionLimits,
         writer: Writer,
         timers: Timers,
@@ -64,6 +66,7 @@ class Service:
         self.trusted = trusted
         self.authorize = authorize
         self.admits = admits
+        self.refused = refused
         self.limits = limits
         self.writer = writer
         self.timers = timers
@@ -188,7 +191,7 @@ class Connection:
         service = self._service
         upgrade = request.path == _ENDPOINT and request.is_upgrade
         if self._peer.kind == "tcp" and not _is_open(request) and not service.trusted(self._peer.address):
-            _log.warning("refused %s: not in trusted_cidrs", self._peer.address)
+            service.refused(self._peer, "not in trusted_cidrs")
             return error_response(403, "this address is not trusted (trusted_cidrs)")
         if service.authorize is not None and (upgrade or request.path != _ENDPOINT):
             answer = service.authorize(request)
@@ -202,7 +205,7 @@ class Connection:
         if wrong is not None:
             return wrong
         if not service.enter():
-            _log.warning("refused %s: too many clients are connected", self._peer.address)
+            service.refused(self._peer, "too many clients are connected")
             return error_response(503, "too many clients are connected (limits.max_connections)")
         return None
 

@@ -196,8 +196,7 @@ def _open_unix(text: str, mode: int, group: str) -> Listener:
             sock.bind(text)
             if gid >= 0:
                 os.chown(path, -1, gid, follow_symlinks=False)
-            if mode != 0o600:
-                path.chmod(mode)
+            path.chmod(mode)  # also where it is the same: the umask has taken its part
             sock.listen(_BACKLOG)
         sock.setblocking(False)
         return Listener([sock], text)

@@ -20,6 +20,7 @@ from overseer.net.session import ConnectionLimits, OpenSession, Peer
 from overseer.net.wakeup import Wakeup
 from overseer.net.writer import Writer
 from overseer.timers import Timers
+from overseer.vital import VitalThread
 
 __all__ = ["Server"]
 
@@ -27,8 +28,14 @@ _log = logging.getLogger(__name__)
 
 _HEADROOM = 64  # connections beyond max_connections: requests that are no WebSocket, and refusals
 _RETRY = 1.0  # seconds until accepting is tried again when descriptors ran out and none was given back
+_SAID_AGAIN = 10.0  # seconds
 _OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_NO_LISTENER = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class _Broken(Exception):
+    """There is nothing to accept from any more; to try again would be of no use."""
 
 
 class Server:
@@ -40,6 +47,7 @@ class Server:
         trusted: whether an IP address is let in; not asked about a Unix socket's peers.
         authorize: if given, asked about each request: who the peer is, or a response that refuses it.
         admits: whether a peer that was let in before still is; see :meth:`close_unwelcome`.
+        refused: told of whom was refused, and why; may be called for each request of a stranger.
         receive: makes the stream of a TCP connection, and tells its peer the door; TLS comes in here.
         sockets: those to serve, which listen already; then ``listen`` only says of which kind they are.
 
@@ -58,6 +66,7 @@ class Server:
         limits: ConnectionLimits | None = None,
         authorize: Callable[[Request], Response | Peer] | None = None,
         admits: Callable[[Peer], bool] = lambda peer: True,
+        refused: Callable[[Peer, str], None] = lambda peer, reason: None,
         receive: Callable[[socket.socket, Peer], tuple[ByteStream, Peer]] | None = None,
         sockets: Sequence[socket.socket] = (),
     ) -> None:
@@ -71,6 +80,7 @@ class Server:
             trusted=trusted,
             authorize=authorize,
             admits=admits,
+            refused=refused,
             limits=self._limits,
             writer=self._writer,
             timers=timers,
@@ -80,8 +90,9 @@ class Server:
         self._connections: set[Connection] = set()
         self._numbers = 0
         self._accepting = True
+        self._warned = ("", 0.0)  # the acceptor's own: what it warned of last, and when
         # A daemon, but joined by shutdown.
-        self._acceptor = threading.Thread(target=self._run, name="net-accept", daemon=True)
+        self._acceptor = VitalThread(target=self._run, name="net-accept")
         self._wake = Wakeup()
 
     def __repr__(self) -> str:
@@ -149,8 +160,8 @@ class Server:
         try:
             self._accept_all()
         except BaseException:
-            _log.exception("no more connections are accepted")
             self._listener.close()  # so that who comes is refused, and does not wait in vain
+            raise
 
     def _accept_all(self) -> None:
         poll = select.poll()
@@ -167,6 +178,8 @@ class Server:
                     continue
                 try:
                     self._accept(sockets[fd])
+                except _Broken:
+                    raise
                 except Exception:
                     _log.exception("accepting a connection failed")
 
@@ -176,10 +189,12 @@ class Server:
         except (BlockingIOError, ConnectionError):
             return  # it is gone already
         except OSError as error:
+            if error.errno in _NO_LISTENER:
+                raise _Broken(f"the listening socket is broken: {error.strerror}") from None
             if error.errno not in _OUT_OF:
                 raise
             # The connection stays where it is, and would be reported again at once: wait for a descriptor.
-            _log.warning("cannot accept connections: %s", error.strerror)
+            self._warn(f"cannot accept connections: {error.strerror}")
             with self._changed:
                 self._changed.wait(_RETRY)
             return
@@ -204,8 +219,15 @@ class Server:
             connection.start()
         except RuntimeError:  # no more threads
             self._ended(connection)
-            _log.warning("cannot serve a connection: no more threads can be started")
+            self._warn("cannot serve a connection: no more threads can be started")
             _refuse(sock)
+
+    def _warn(self, text: str) -> None:
+        """Log what strangers can bring about, and so could say again and again."""
+        now = time.monotonic()
+        if text != self._warned[0] or now - self._warned[1] >= _SAID_AGAIN:
+            self._warned = text, now
+            _log.warning("%s", text)
 
     def _received(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
         if self._receive is None or peer.kind != "tcp":

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import select
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from overseer.locks import assert_none_held
+from overseer.logs import Stderr
 from overseer.net.outbox import Buffer, Outbox
 from overseer.net.session import ConnectionLimits, OpenSession, Peer, Session
 from overseer.net.wakeup import Wakeup
@@ -32,6 +34,8 @@ def take_over_stdio() -> tuple[int, int]:
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
+    if isinstance(sys.stderr, Stderr):  # where nobody waits for a reader, also not who prints
+        sys.stdout = sys.stderr
     return requests, replies
 
 
@@ -87,10 +91,16 @@ class StdioServer:
 
     def _read(self) -> None:
         try:
-            session = self._open_session(self._outbox, Peer("stdio", ""))
             try:
-                self._receive_all(session)
+                session = self._open_session(self._outbox, Peer("stdio", ""))
+            except BaseException:
                 self._ended()
+                raise
+            try:
+                try:
+                    self._receive_all(session)
+                finally:
+                    self._ended()  # also when it failed: nothing more is heard
                 self._outbox.wait_until_closed()
             finally:
                 self._outbox.close(1011, "internal error")  # closed already, unless something failed

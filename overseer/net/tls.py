@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,7 +163,8 @@ class Certificates:
         """Raises ConfigError when they cannot be read or do not belong together."""
         contents = [_content(config, step) for step in ("cert", "key", "client_ca")]
         digests = [hashlib.sha256(content).hexdigest() for content in contents]
-        return cls(" ".join(digests), digests[-1] if config.tls.client_ca else "tls", _context(config))
+        door = digests[-1] if config.tls.client_ca else "tls"
+        return cls(" ".join(digests), door, _context(config, *contents))
 
     def wrap(self, sock: socket.socket) -> TlsStream:
         """A stream over a connection that was accepted."""
@@ -172,7 +174,7 @@ class Certificates:
 def _content(config: Config, step: str) -> bytes:
     path = getattr(config.tls, step)
     try:
-        content = read_small(path, _MOST) if path else b""
+        content = read_small(path, _MOST).data if path else b""
         if len(content) > _MOST:
             raise ValueError(f"longer than {_MOST // 2**20} MiB")
         return content
@@ -181,7 +183,8 @@ def _content(config: Config, step: str) -> bytes:
         raise config.placed(problem, "tls", step) from None
 
 
-def _context(config: Config) -> ssl.SSLContext:
+def _context(config: Config, cert: bytes, key: bytes, client_ca: bytes) -> ssl.SSLContext:
+    """Made of what was read, and not of what the files may have in them by now."""
     tls = config.tls
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -189,16 +192,27 @@ def _context(config: Config) -> ssl.SSLContext:
     step = "cert"
     try:
         # With a password given, OpenSSL does not ask the terminal for one.
-        context.load_cert_chain(tls.cert, tls.key or None, password="")
+        with _in_memory(cert) as cert_file, _in_memory(key) as key_file:
+            context.load_cert_chain(cert_file, key_file if tls.key else None, password="")
         if tls.client_ca:
             step = "client_ca"
             context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(tls.client_ca)
+            with _in_memory(client_ca) as file:
+                context.load_verify_locations(file)
     except (OSError, ValueError) as error:
         files = tls.client_ca if step == "client_ca" else " and ".join(filter(None, (tls.cert, tls.key)))
         problem = ConfigError(f"{files} cannot be used: {_reason(error)}")
         raise config.placed(problem, "tls", step) from None
     return context
+
+
+@contextlib.contextmanager
+def _in_memory(content: bytes) -> Iterator[str]:
+    """A path to a file that exists in memory only, since OpenSSL reads none but files."""
+    with open(os.memfd_create("overseer-tls"), "wb") as file:  # noqa: PTH123
+        file.write(content)
+        file.flush()
+        yield f"/proc/self/fd/{file.fileno()}"
 
 
 def _reason(error: Exception) -> str:

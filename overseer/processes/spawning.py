@@ -56,11 +56,16 @@ def spawn(
     """
     assert_none_held("spawn")
     with forking:
-        return _spawn(command, args, env, cwd, streams)
+        return _spawn(command, args, env, cwd, streams, merge)
 
 
 def _spawn(
-    command: str, args: Sequence[str], env: Mapping[str, str], cwd: str | None, streams: Sequence[str]
+    command: str,
+    args: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str | None,
+    streams: Sequence[str],
+    merge: bool,
 ) -> Child:
     ours: dict[str, int] = {}
     theirs: dict[str, int] = {}

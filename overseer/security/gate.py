@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -17,8 +16,6 @@ from overseer.security.throttle import Failures, Warnings
 from overseer.timers import Timers
 
 __all__ = ["BEARER_PROTOCOL", "Gate"]
-
-_log = logging.getLogger(__name__)
 
 BEARER_PROTOCOL = "bearer."
 """How a subprotocol begins that is a token: browsers can send no header with a WebSocket."""
@@ -43,7 +40,8 @@ class Gate:
         self._open_paths = open_paths
         self._sign_ins = SignIns(access.config.auth.session_age, timers)
         self._failures = Failures()
-        self._warnings = Warnings()
+        self.refused = Warnings().refused
+        """Logs that a peer was refused, and why; bounded, whoever comes however often."""
 
     @property
     def access(self) -> Access:
@@ -78,8 +76,7 @@ class Gate:
         refusal = self._access.browsers.refusal(request.headers.get("origin"), request.headers.get("host"))
         if refusal is not None:
             remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""
-            if self._warnings.due(request.peer, refusal.reason):
-                _log.warning("refused %s: %s%s", request.peer, refusal.reason, remedy)
+            self.refused(request.peer, refusal.reason, remedy)
             return error_response(403, "web pages of this origin, or by this name, are not let in")
         if not request.is_upgrade and request.path in self._open_paths:
             return request.peer
@@ -104,9 +101,9 @@ class Gate:
         if principal is not None:
             return replace(peer, principal=principal)
         if not self._access.tokens:
-            _log.warning("refused uid %s: it is not in auth.unix", peer.uid)
+            self.refused(peer, "it is not in auth.unix")
             return error_response(403, f"the user with uid {peer.uid} is not let in (auth.unix)")
-        _log.info("refused %s: it presented no token", peer)
+        self.refused(peer, "it presented no token")
         return error_response(401, "a token is required", _CHALLENGE)
 
     def _by_token(self, request: Request, presented: str) -> Response | Principal:
@@ -121,7 +118,7 @@ class Gate:
         if principal is not None:
             return principal
         self._failures.add(peer, by_page=by_page)
-        _log.warning("refused %s: it presented a token that is none", peer)
+        self.refused(peer, "it presented a token that is none")
         return error_response(401, "this token is not known", _CHALLENGE)
 
     def _by_cookie(self, request: Request) -> SignIn | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
 import time
 from collections import OrderedDict
@@ -13,11 +14,14 @@ from overseer.net.session import Peer
 
 __all__ = ["Failures", "RequestRate", "Warnings"]
 
+_log = logging.getLogger(__name__)
+
 _FAILURES = 10  # wrong tokens in a row that cost nothing
 _SECONDS_EACH = 2.0  # in which one of them is forgiven
 _ADDRESSES = 4096  # remembered; the one that failed longest ago is forgotten first
 _AGAIN = 60.0  # seconds until the same is said of an address again
 _TEXTS = 8  # different ones that are said of one meanwhile
+_TOGETHER = 200  # that are said of all together meanwhile
 _LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
 
 
@@ -86,33 +90,61 @@ class Failures:
 
 
 class Warnings:
-    """What has been logged of whom lately, so that nobody fills the log; bounded, thread-safe."""
+    """What has been logged of whom lately, so that nobody fills the log; bounded, thread-safe.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, addresses: int = _ADDRESSES) -> None:
+    Strangers may have any number of addresses, so there is a bound for all together as well.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        addresses: int = _ADDRESSES,
+        together: int = _TOGETHER,
+    ) -> None:
         self._clock = clock
         self._addresses = addresses
+        self._together = together
         self._lock = lock(Rank.LEAF, "warnings")
+        self._begun = clock()  # of the minute in which so many were said
+        self._in_all = 0
+        self._unsaid = 0  # since something was said
         # When each was first warned of, and what has been said since; longest ago first.
         self._said: OrderedDict[str, tuple[float, set[str]]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._said)
 
+    def refused(self, peer: Peer, reason: str, remedy: str = "") -> None:
+        """Log that the peer was refused, if that is :meth:`due`, and how many others went unsaid before."""
+        if not self.due(peer, reason):
+            return
+        with self._lock:
+            unsaid, self._unsaid = self._unsaid, 0
+        more = f" ({unsaid} refusals before this one went unsaid)" if unsaid else ""
+        _log.warning("refused %s: %s%s%s", peer, reason, remedy, more)
+
     def due(self, peer: Peer, text: str) -> bool:
         """Whether to log this of the peer: once a minute, and only a few different ones in a minute."""
-        source, now = _source(peer), self._clock()
         with self._lock:
-            since, said = self._said.get(source, (now, set[str]()))
-            if now - since >= _AGAIN:
-                del self._said[source]
-                since, said = now, set()
-            if text in said or len(said) >= _TEXTS:
-                return False
-            said.add(text)
-            self._said[source] = (since, said)
-            while len(self._said) > self._addresses:
-                self._said.popitem(last=False)
-            return True
+            due = self._due_locked(_source(peer), text, self._clock())
+            self._unsaid += not due
+        return due
+
+    def _due_locked(self, source: str, text: str, now: float) -> bool:
+        if now - self._begun >= _AGAIN:
+            self._begun, self._in_all = now, 0
+        since, said = self._said.get(source, (now, set[str]()))
+        if now - since >= _AGAIN:
+            del self._said[source]
+            since, said = now, set()
+        if text in said or len(said) >= _TEXTS or self._in_all >= self._together:
+            return False
+        self._in_all += 1
+        said.add(text)
+        self._said[source] = (since, said)
+        while len(self._said) > self._addresses:
+            self._said.popitem(last=False)
+        return True
 
 
 def _source(peer: Peer, by_page: bool = False) -> str:

@@ -6,7 +6,6 @@ import hmac
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, Digest, TokenConfig, digest_of
 from overseer.config.files import read_small
@@ -105,13 +104,12 @@ def _checked(secret: str, place: str) -> Digest:
 
 def _read(path: str) -> str:
     try:
-        data = read_small(path, _MOST)
-        shared = Path(path).stat().st_mode & 0o004
+        file = read_small(path, _MOST)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", path=("token_file",)) from None
-    text = data.decode("utf-8", "replace").rstrip("\r\n") if len(data) <= _MOST else ""
+    text = file.data.decode("utf-8", "replace").rstrip("\r\n") if len(file.data) <= _MOST else ""
     if not text or "\n" in text:
         raise ConfigError(f"{path} does not hold one line with a token", path=("token_file",))
-    if shared:
+    if file.mode & 0o004:
         _log.warning("%s: every user of this machine can read the token in it: chmod 600 it", path)
     return text

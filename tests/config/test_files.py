@@ -12,8 +12,8 @@ from overseer.config.files import read_small
 
 def test_no_more_than_is_asked_for_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 100)
-    assert read_small(str(tmp_path / "file"), 10) == b"x" * 11
-    assert read_small(str(tmp_path / "file"), 1000) == b"x" * 100
+    assert read_small(str(tmp_path / "file"), 10).data == b"x" * 11
+    assert read_small(str(tmp_path / "file"), 1000).data == b"x" * 100
 
 
 def test_what_is_no_regular_file_is_refused_and_closed(tmp_path: Path) -> None:

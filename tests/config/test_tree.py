@@ -49,7 +49,7 @@ def test_an_empty_file_gives_the_defaults(load: Load, text: str) -> None:
         ("name: x\n---\nname: y\n", 2, "a second document"),
         ("name: x\n---\n", 2, "a second document"),
         (b"a: 1\nname: \xff\xfe\n", 2, "not UTF-8: the byte 0xff"),
-        ("name: x\n".encode("utf-16"), 1, "not UTF-8"),
+        (b"\xff\xfen\0\0", 1, "begins like UTF-16 and is not"),
         ("name: x\nb: \x01\n", 2, "0x1 is not allowed"),
         ("name: x\0", 1, "0x0 is not allowed"),
         ('a: 1\nname: "\\UFFFFFFFF"\n', 2, "out of range"),

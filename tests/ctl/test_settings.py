@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from overseer.ctl import settings
 from tests.ctl.conftest import Ctl
 from tests.harness import Daemon, shell
 from tests.security.support import TOKENS, token_of
@@ -48,6 +49,13 @@ def test_a_token_without_a_url_is_for_the_default_server(
     write(tmp_path, f"token: {token_of('operator-all')}\n")
     done = ctl("check", "--url", closed.url)
     assert (done.status, "is for ws://localhost:8080/ws" in done.err) == (125, True)
+
+
+def test_who_has_no_home_has_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CONFIG_HOME", "OVERSEERCTL_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    assert settings._file()[1] == {}
 
 
 @pytest.mark.parametrize("url", ["builds:8080", "ftp://builds", "ws://h:port", "unix:"])

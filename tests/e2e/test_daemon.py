@@ -79,14 +79,29 @@ def test_check_says_the_same_and_exits(tmp_path: Path) -> None:
     assert "task_pool.limit" in checked.stderr
 
 
-def test_an_unknown_key_is_warned_of_with_the_nearest_known_one(tmp_path: Path) -> None:
+def test_an_unknown_key_fails_the_check_and_is_warned_of_by_a_lenient_one(tmp_path: Path) -> None:
     action = shell("true", config={"parametres": {}})
     (tmp_path / "config.yaml").write_text(json.dumps({"lisen": ":1", "actions": {"a": action}}))
+    for arguments, status, level in ((["--check"], 1, ""), (["--check", "--lenient"], 0, "warning: ")):
+        ended = _run(*arguments, cwd=tmp_path)
+        assert ended.returncode == status
+        listen, parameters = ended.stderr.removeprefix("sticky-overseer: ").splitlines()[:2]
+        place = f"{level}./config.yaml:1: "
+        assert {listen, parameters} == {
+            f"{place}lisen: unknown key; did you mean listen?",
+            f"{place}actions.a.config.parametres: unknown key; did you mean 'parameters'?",
+        }
+
+
+def test_a_default_that_can_never_be_accepted_is_said(tmp_path: Path) -> None:
+    refused = {"default": "x", "validate": "int(value) > 0"}
+    parameters = {"n": refused, "m": {**refused, "default": "1"}}
+    action = shell("true", config={"parameters": parameters})
+    (tmp_path / "config.yaml").write_text(json.dumps({"listen": "stdio", "actions": {"a": action}}))
     ended = _run("--check", cwd=tmp_path)
     assert ended.returncode == 0
-    assert "lisen" in ended.stderr
-    assert "listen" in ended.stderr.replace("lisen", "")
-    assert "'parameters'" in ended.stderr
+    (said,) = ended.stderr.splitlines()
+    assert "actions.a.config.parameters.n.default: does not meet the validate beside it" in said
 
 
 def test_a_template_s_name_that_is_no_parameter_is_warned_of(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Self
 from tests.harness import Daemon
 from tests.net.rawclient import RawClient
 
-__all__ = ["FaultDaemon", "Held", "address_of", "alive", "deaf", "gone", "wait_until"]
+__all__ = ["FaultDaemon", "Held", "address_of", "alive", "deaf", "gone", "listens", "wait_until"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ def wait_until(true: Callable[[], object], timeout: float = 10.0, what: str = "i
     while not true():
         assert time.monotonic() < deadline, f"{what} did not happen in {timeout} s"
         time.sleep(0.02)
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody accepts connections on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
 
 
 class FaultDaemon(Daemon):

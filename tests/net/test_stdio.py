@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import select
@@ -186,6 +187,29 @@ def test_files_serve_as_well_as_pipes(tmp_path: Path) -> None:
     server.shutdown()
     timers.close()
     assert (tmp_path / "out").read_bytes() == b"one\ntwo\n"
+
+
+def test_a_session_that_fails_ends_the_server_too(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(RecordingSession):
+        def receive(self, data: str | bytes) -> None:
+            raise RuntimeError("no luck")
+
+    def refuse(*_: object) -> RecordingSession:
+        raise RuntimeError("no luck")
+
+    for session in (Failing, refuse):
+        (requests, ours), replies = os.pipe(), os.open(os.devnull, os.O_WRONLY)
+        ended = threading.Event()
+        timers = Timers("stdio-timers")
+        server = StdioServer(requests, replies, session, timers=timers, ended=ended.set, limits=QUICK)
+        server.start()
+        with contextlib.suppress(BrokenPipeError):
+            os.write(ours, b"one\n")
+        assert ended.wait(5)
+        server.shutdown()
+        timers.close()
+        os.close(ours)
+    assert caplog.text.count("the session over stdio failed") == 2
 
 
 def test_taking_over_stdio_keeps_prints_and_children_away_from_the_protocol() -> None:

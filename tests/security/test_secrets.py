@@ -85,10 +85,10 @@ def test_a_token_is_nowhere_but_with_its_owner() -> None:
 def test_the_program_starts_over_as_itself(tmp_path: Path) -> None:
     program = """
 import os, sys, threading
-from overseer.security.handover import withdraw_secrets
+from overseer.security.handover import handed_on, withdraw_secrets
 if sys.argv[1] == "threads":
     threading.Thread(target=threading.Event().wait, daemon=True).start()
-secrets = withdraw_secrets(["OVERSEER_TOKEN", "B"], start_over=True)
+secrets = withdraw_secrets(["OVERSEER_TOKEN", "B"], start_over=True, before=handed_on(), config=b"x")
 print(os.getpid(), sys.argv[1:], secrets, "OVERSEER_TOKEN" in open("/proc/self/environ").read(), sorted(
     name for name in os.environ if name in ("OVERSEER_TOKEN", "B", "OVERSEER_HANDED_ON")))
 """
@@ -113,7 +113,7 @@ print(os.getpid(), sys.argv[1:], secrets, "OVERSEER_TOKEN" in open("/proc/self/e
 @pytest.mark.parametrize("value", ["0", "9999", "x", "-1"])
 def test_nobody_else_hands_secrets_on(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("OVERSEER_HANDED_ON", value)
-    assert handover.withdraw_secrets([], start_over=False) == {}
+    assert handover.handed_on() is None
     assert "OVERSEER_HANDED_ON" not in os.environ
 
 

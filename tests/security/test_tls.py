@@ -46,6 +46,20 @@ def test_the_context_takes_nothing_old(certificates: Certificates, tmp_path: Pat
         stream.close()
 
 
+def test_the_context_is_made_of_what_was_read_once(
+    certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from overseer.net import tls
+
+    files = _tls(certificates, client_ca=certificates.path("ca.crt"))
+    (tmp_path / "config.yaml").write_text(json.dumps({"tls": {name: f"/none/{name}" for name in files}}))
+    real = tls.read_small
+    # The second look at each path would find nothing, as it might find something else, or a pipe.
+    monkeypatch.setattr(tls, "read_small", lambda path, most: real(files[Path(path).name], most))
+    loaded = Certificates_.load(load_config(tmp_path / "config.yaml", {}))
+    assert loaded._context.verify_mode is ssl.CERT_REQUIRED
+
+
 def test_old_versions_and_clear_text_are_refused(certificates: Certificates) -> None:
     with Daemon(actions=ACTIONS, tls=_tls(certificates)) as daemon:
         address = address_of(daemon)

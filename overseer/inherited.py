@@ -1,0 +1,94 @@
+"""What a process gets from whoever starts it, put in order before anything else: whoever that is, the program
+is the same.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Mapping
+
+__all__ = ["execute_anew", "settle", "speak_utf8"]
+
+_STACK = 8 * 2**20  # bytes for a thread, where what was inherited is no measure
+_STACKS = (2**20, 64 * 2**20)
+
+
+def settle() -> None:
+    """Put in order what can be put in order in this process. To be called first, on the main thread."""
+    _fill_descriptors()
+    # A blocked SIGTERM would never be heard, neither here nor by the children, who inherit what is blocked.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _forget_coerced_locale()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever PYTHONIOENCODING says
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    # PYTHONWARNINGS=error is for those who test a library: a deprecation is no reason to refuse a task.
+    warnings.filters[:] = [  # type: ignore[index]
+        ("default", *rest) if action == "error" else (action, *rest) for action, *rest in warnings.filters
+    ]
+    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    if not _STACKS[0] <= soft <= _STACKS[1]:  # which is also what a thread would get
+        threading.stack_size(_STACK)
+
+
+def speak_utf8() -> str:
+    """Have all texts be UTF-8, in paths, arguments and variables too, whatever the locale says.
+
+    Python settles that as it starts, so where it chose something else the program starts over, and this does
+    not return.
+
+    Returns:
+        Why that cannot be done, "" where nothing is to be done.
+    """
+    if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8":
+        return ""
+    problem = execute_anew(os.environb, "-X", "utf8=1")
+    taken_for = sys.getfilesystemencoding()
+    return f"texts are taken for {taken_for}, and not for UTF-8 (set PYTHONUTF8=1): {problem}"
+
+
+def execute_anew(environment: Mapping[bytes, bytes], *options: str) -> str:
+    """Start this program over in this process, with more of Python's options; returns why it cannot be done.
+
+    To be called before there is a second thread and before anything else is open.
+    """
+    if not sys.executable:
+        return "it is not known where Python is"
+    if threading.active_count() > 1:
+        return "this program has threads already"
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    try:
+        os.execve(sys.executable, [sys.orig_argv[0], *options, *sys.orig_argv[1:]], environment)
+    except OSError as error:
+        return str(error)
+
+
+def _fill_descriptors() -> None:
+    """Open what is closed of stdin, stdout and stderr: whatever is opened next would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free, which is this one.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+def _forget_coerced_locale() -> None:
+    """Python itself sets LC_CTYPE in a bare environment (PEP 538); the children shall have what there was."""
+    if os.environ.get("LC_CTYPE") not in ("C.UTF-8", "C.utf8", "UTF-8"):
+        return
+    try:
+        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123
+            given = file.read().split(b"\0")
+    except OSError:
+        return
+    if not any(each.startswith(b"LC_CTYPE=") for each in given):
+        del os.environ["LC_CTYPE"]
