@@ -1,20 +1,21 @@
 """A checked expression to one closure.
 
 A closure takes the frame, a list made for one evaluation (or for one batch of lines), whose slots hold
-variables; it returns a plain value or raises EvaluationError. Closures keep nothing between calls, so a
+variables and, the last one, the steps that are left; it returns a plain value or raises EvaluationError. Closures keep nothing between calls, so a
 compiled expression may run on any number of threads at once. What is constant is computed here, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Protocol
 
 from ..errors import CelError
 from . import special
 from .checker import Checked
-from .code import Code, Run, constant
+from .code import Code, Run, charge, charged, constant
 from .functions import FUNCTIONS
 from .statictypes import BOOL, DYN, CelType
 from .syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
@@ -112,6 +113,8 @@ class _Compiler:
                 return special.choice(*args)
         run = FUNCTIONS[node.function].run
         kind = DYN if node.function == "_[_]" else self._checked.types[node]
+        if self._scopes and node.function in _LINEAR:
+            args = [arg if arg.is_constant else replace(arg, run=charged(arg.run)) for arg in args]
         assert run is not None
         try:
             specialised = special.specialised(node.function, args)
@@ -150,6 +153,15 @@ class _Compiler:
         return Code(_loop(node.kind, within.run, slot, predicate, transform), self._checked.types[node])
 
 
+# What takes as long as its arguments are, and is therefore counted where macros repeat it.
+_LINEAR = frozenset(
+    {
+        *("contains", "endsWith", "matches", "startsWith", "@in", "_+_", "_==_", "_!=_"),
+        *("_<_", "_<=_", "_>_", "_>=_", "bytes", "double", "duration", "string", "timestamp"),
+    }
+)
+
+
 def _apply(function: Callable[..., Any], args: Sequence[Run]) -> Run:
     if len(args) == 1:
         (only,) = args
@@ -179,13 +191,21 @@ def _loop(kind: str, within: Run, slot: int, predicate: Run | None, transform: R
     return _LOOPS[kind](within, slot, predicate)
 
 
+def _items(within: Run, frame: list[Any]) -> Iterable[object]:
+    """What a macro loops over, each element counted."""
+    value = within(frame)
+    items = iterate(value)
+    charge(frame, len(value))
+    return items
+
+
 def _quantifier(decisive: bool) -> Callable[[Run, int, Run], Run]:
     """all() is decided by a false, exists() by a true; an error counts only when nothing decides."""
 
     def make(within: Run, slot: int, predicate: Run) -> Run:
         def run(frame: list[Any]) -> object:
             failed = ""
-            for item in iterate(within(frame)):
+            for item in _items(within, frame):
                 frame[slot] = item
                 try:
                     if predicate(frame) is decisive:
@@ -204,7 +224,7 @@ def _quantifier(decisive: bool) -> Callable[[Run, int, Run], Run]:
 def _exists_one(within: Run, slot: int, predicate: Run) -> Run:
     def run(frame: list[Any]) -> bool:
         count = 0
-        for item in iterate(within(frame)):
+        for item in _items(within, frame):
             frame[slot] = item
             count += predicate(frame)
         return count == 1
@@ -215,7 +235,7 @@ def _exists_one(within: Run, slot: int, predicate: Run) -> Run:
 def _filter(within: Run, slot: int, predicate: Run) -> Run:
     def run(frame: list[Any]) -> list[object]:
         kept = []
-        for item in iterate(within(frame)):
+        for item in _items(within, frame):
             frame[slot] = item
             if predicate(frame):
                 kept.append(item)
@@ -227,7 +247,7 @@ def _filter(within: Run, slot: int, predicate: Run) -> Run:
 def _map_loop(within: Run, slot: int, predicate: Run | None, transform: Run) -> Run:
     def run(frame: list[Any]) -> list[object]:
         made = []
-        for item in iterate(within(frame)):
+        for item in _items(within, frame):
             frame[slot] = item
             if predicate is None or predicate(frame):
                 made.append(transform(frame))

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from ..errors import CelError
 from .checker import Checked, check
-from .code import Code, Run, constant
+from .code import MAX_STEPS, Code, Run, constant
 from .compiler import compile_tree
 from .jsonlines import json_object
 from .parser import parse
 from .statictypes import BOOL, DYN, STRING, CelType, map_of, record_of
 from .syntax import Node
-from .values import EvaluationError, as_value, type_name
+from .values import EvaluationError, Exhausted, as_value, type_name
 
 __all__ = ["Condition", "Program", "build_condition", "build_program"]
 
@@ -55,8 +55,8 @@ class Program:
         try:
             frame = [_as_declared(name, kind, values) for name, kind in self.variables.items()]
             frame += [None] * (self._slots - len(frame))
-            return self._run(frame)
-        except EvaluationError as error:
+            return self._run([*frame, MAX_STEPS])
+        except (EvaluationError, Exhausted) as error:
             raise CelError(str(error)) from None
         except RecursionError:
             raise CelError("a value is nested too deeply") from None
@@ -172,16 +172,17 @@ class Condition:
             return lines if variant.constant else []
         run = variant.run
         # One frame for the batch: it is this call's own, so other threads cannot see it.
-        frame: list[Any] = [None] * variant.slots
+        frame: list[Any] = [None] * (variant.slots + 1)
         frame[_STREAM] = stream
         passed: list[str] = []
         for line in lines:
             frame[_DATA] = line
             frame[_JSON] = None
+            frame[-1] = MAX_STEPS + len(line)
             try:
                 if run(frame) is True:
                     passed.append(line)
-            except (EvaluationError, RecursionError):
+            except (EvaluationError, Exhausted, RecursionError):
                 pass  # by design: what cannot be decided is dropped
         return passed
 
