@@ -43,7 +43,7 @@ def charged(run: Run) -> Run:
     """``run`` for an argument in a loop, whose function takes as long as the argument is."""
 
     def counted(frame: list[Any]) -> Any:
-        value = run(frame)
+        value: Any = run(frame)
         if value.__class__ in _SIZED:
             charge(frame, _weight(value))
         return value
@@ -51,17 +51,16 @@ def charged(run: Run) -> Run:
     return counted
 
 
-_SIZED = frozenset({str, bytes, list, dict})
+_SIZED: Final = frozenset[Any]({str, bytes, list, dict})
 
 
 def _weight(value: Any) -> int:
     """The steps that it takes to go through a value, and through those within it."""
-    kind = value.__class__
-    if kind is list:
+    if value.__class__ is list:
         return 1 + sum(map(_weight, value))
-    if kind is dict:
+    if value.__class__ is dict:
         return 1 + sum(map(_weight, value.values()))
-    return 1 if kind not in _SIZED else 1 + len(value) // 64
+    return 1 + len(value) // 64 if value.__class__ in _SIZED else 1
 
 
 def constant(value: object, kind: CelType) -> Code:

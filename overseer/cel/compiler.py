@@ -1,8 +1,9 @@
 """A checked expression to one closure.
 
 A closure takes the frame, a list made for one evaluation (or for one batch of lines), whose slots hold
-variables and, the last one, the steps that are left; it returns a plain value or raises EvaluationError. Closures keep nothing between calls, so a
-compiled expression may run on any number of threads at once. What is constant is computed here, once.
+variables and, the last one, the steps that are left; it returns a plain value or raises EvaluationError.
+Closures keep nothing between calls, so a compiled expression may run on any number of threads at once. What
+is constant is computed here, once.
 """
 
 from __future__ import annotations
