@@ -20,7 +20,7 @@ from .code import Code, Run, charge, charged, constant
 from .functions import FUNCTIONS
 from .statictypes import BOOL, DYN, CelType
 from .syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
-from .values import EvaluationError, UInt, iterate, map_key, type_name
+from .values import EvaluationError, TypeValue, UInt, iterate, map_key, type_name
 
 __all__ = ["Variables", "compile_tree"]
 
@@ -101,6 +101,8 @@ class _Compiler:
     def _has(self, node: Has) -> Code:
         if self._field_of_variable(node) is not None:
             return constant(True, BOOL)
+        if self._checked.types[node.operand].fields:  # it has none but those
+            return constant(False, BOOL)
         return self._applied(special.has(node.field), [self.compile(node.operand)], BOOL)
 
     def _call(self, node: Call) -> Code:
@@ -112,6 +114,9 @@ class _Compiler:
                 return special.any_of(args)
             case "_?_:_":
                 return special.choice(*args)
+        known = self._known_by_type(node, args)
+        if known is not None:
+            return known
         run = FUNCTIONS[node.function].run
         kind = DYN if node.function == "_[_]" else self._checked.types[node]
         if self._scopes and node.function in _LINEAR:
@@ -125,6 +130,30 @@ class _Compiler:
         if specialised is not None and not all(arg.is_constant for arg in args):
             return Code(specialised, kind)
         return self._applied(run, args, kind)
+
+    def _known_by_type(self, node: Call, args: Sequence[Code]) -> Code | None:
+        """What a call gives whatever the values are: ``type(value)``, ``dyn(value) == 5``; ``dyn`` itself
+        only hides a type."""
+        kinds = [arg.type.name for arg in args]
+        if not all(kind in special.SCALARS for kind in kinds) or not all(map(self._is_plain, node.operands)):
+            return None
+        match node.function:
+            case "dyn":
+                return args[0]
+            case "type":
+                return constant(TypeValue(kinds[0]), self._checked.types[node])
+            case "_==_" | "_!=_" if kinds[0] != kinds[1] and not _NUMBERS.issuperset(kinds):
+                return constant(node.function == "_!=_", BOOL)
+        return None
+
+    def _is_plain(self, node: Node) -> bool:
+        """Whether it is a literal or a variable, perhaps in ``dyn()``: nothing that could fail."""
+        match node:
+            case Call(function="dyn", args=[inner]):
+                return self._is_plain(inner)
+            case Select():
+                return self._field_of_variable(node) is not None
+        return isinstance(node, Ident | Literal)
 
     def _applied(self, function: Callable[..., object], args: Sequence[Code], kind: CelType) -> Code:
         """``function`` over the values of ``args``, now if they are all constant."""
@@ -161,6 +190,9 @@ _LINEAR = frozenset(
         *("_<_", "_<=_", "_>_", "_>=_", "bytes", "double", "duration", "string", "timestamp"),
     }
 )
+
+
+_NUMBERS = frozenset({"int", "uint", "double"})
 
 
 def _apply(function: Callable[..., Any], args: Sequence[Run]) -> Run:

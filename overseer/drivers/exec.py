@@ -264,8 +264,9 @@ def _condition(config: Mapping[str, Any], output: Mapping[str, Any], stream: str
     if not expression:
         return None
     condition: Condition = _compiled(compile_condition, expression, path)
-    if condition.constant is False and expression.strip() != "false":
-        message = 'is never true, so that every line is dropped; write "false" if that is meant'
+    never = all(condition.constant_for(each) is False for each in ("stdout", "stderr"))
+    if never and expression.strip() != "false":
+        message = 'is never true, so every line is dropped; write "false" if that is meant'
         warnings.warn(ConfigWarning(message, path=path), stacklevel=2)
     return None if condition.constant_for(stream) is True else condition
 
