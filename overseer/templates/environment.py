@@ -25,10 +25,10 @@ __all__ = ["ENVIRONMENT", "GO"]
 GO = "go:"
 """Go's functions are filters whose names begin with this, which no expression can spell."""
 
-# Jinja's filters for pages, which take quadratic time, and the one whose result no two renders share.
-_LEFT_OUT = frozenset({"random", "striptags", "urlize"})
+# Jinja's filters that take quadratic time, and the one that gives something else in every render.
+_LEFT_OUT = frozenset({"random", "striptags", "urlize", "wordwrap"})
 # What takes a number that says how long the result becomes.
-_SIZED_FILTERS = frozenset({"batch", "center", "indent", "round", "slice", "tojson", "truncate", "wordwrap"})
+_SIZED_FILTERS = frozenset({"batch", "center", "indent", "round", "slice", "tojson", "truncate"})
 _SIZED_METHODS = frozenset({"center", "expandtabs", "ljust", "rjust", "to_bytes", "zfill"})
 
 
@@ -160,22 +160,23 @@ def _expandtabs(text: str, size: int = 8) -> tuple[Any, ...]:
     return (size,)
 
 
+def _translate(text: str, table: Any) -> tuple[Any, ...]:
+    values = table.values() if isinstance(table, Mapping) else (table,)
+    check_size(len(text) * max((len(str(value)) for value in values), default=0))
+    return (table,)
+
+
 # Methods of strings that multiply what they are given: each gives back the arguments, looked at.
 _PRODUCTS: Mapping[str, Callable[..., tuple[Any, ...]]] = {
     "expandtabs": _expandtabs,
     "join": _join,
     "replace": _replace,
+    "translate": _translate,
 }
 
 
 def _indented(text: Any, width: Any = 4, *_: Any, **__: Any) -> None:
     check_size((str(text).count("\n") + 1) * (len(width) if isinstance(width, str) else width))
-
-
-def _wrapped(
-    text: Any, width: int = 79, long: bool = True, wrapstring: Any = "\n", *_: Any, **__: Any
-) -> None:
-    check_size(len(str(text)) * len(str(wrapstring or "")))
 
 
 def _joined(parts: Any, separator: Any = "", *_: Any, d: Any = "", **__: Any) -> None:
@@ -204,7 +205,6 @@ _CHECKS: Mapping[str, Callable[..., None]] = {
     "replace": _replaced,
     "sum": _summed,
     "tojson": _written,
-    "wordwrap": _wrapped,
 }
 
 

@@ -51,7 +51,6 @@ def dialect_of(text: str) -> Dialect:
         "[[ big|join(big) ]]",
         "[[ big|list|join(d=big) ]]",
         "[[ big.replace('x', '\\t').expandtabs(1000) ]]",
-        "[[ big|wordwrap(1, true, big) ]]",
         "[[ big.replace('x', '\\n')|indent(big) ]]",
         "[[ big.replace('x', '\\n')|indent(1000) ]]",
         "[[ [[1], [name]]|sum(start=[]) ]]",
