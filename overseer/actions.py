@@ -123,6 +123,9 @@ class ActionHandlerFactory(Protocol):
     ) -> ActionHandler:
         """Make the handler of one action.
 
+        A ``create`` that has a parameter ``templates`` is given that key of the file as well: the dialect of
+        the file's ``[[ ]]``.
+
         Args:
             config: the action's ``config`` mapping as the file has it; empty when it has none.
             retry: the action's policy merged over the top-level one.
@@ -229,8 +232,9 @@ def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionH
     """Have the factory make the handler of an action; whatever it raises becomes a ConfigError."""
     action = config.actions[name]
     try:
+        more = {"templates": config.templates} if _wants_templates(factory) else {}
         handler: object = factory.create(
-            action.config, name, config.retry_for(name), config.pool_for(name), action.dedupe_key
+            action.config, name, config.retry_for(name), config.pool_for(name), action.dedupe_key, **more
         )
     except ConfigError:
         raise
@@ -241,6 +245,13 @@ def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionH
     if not isinstance(handler, ActionHandler):
         raise ConfigError(f"the driver {action.type!r} made {handler!r}, which is no ActionHandler")
     return handler
+
+
+def _wants_templates(factory: ActionHandlerFactory) -> bool:
+    try:
+        return "templates" in inspect.signature(factory.create).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 def describe_action(config: Config, name: str, handler: ActionHandler) -> ActionInfo:

@@ -259,7 +259,7 @@ class Reloader:
 
 
 def _effective(config: Config, action: str) -> tuple[Any, ...]:
-    return config.actions[action], config.retry_for(action), config.pool_for(action)
+    return (config.actions[action], config.retry_for(action), config.pool_for(action), config.templates)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -4,9 +4,12 @@
 work is refused there, with its place. The grammar is cel-python's, the behaviour that of cel-go in its
 default environment; tests/cel/test_answers.py has a table of it.
 
+The evaluator is this package's own because a filter looks at every line of output: a line takes 0.13 to
+2.4 µs here and 250 to 320 µs with cel-python's evaluator, which walks the parse tree anew each time.
+
 The length and depth of an expression are bounded, regular expressions are linear in the text. Macros within
-macros multiply, as they must: what they may cost is up to who writes the expression, never to who sends a
-value.
+macros multiply, so what they do in one evaluation is counted and bounded (``code.MAX_STEPS``): whoever sends
+a value, or writes a line, cannot make it take long.
 
 Importing this package is cheap: the parser and all that goes with it are loaded when the first
 expression is compiled.

@@ -1,24 +1,26 @@
 """A checked expression to one closure.
 
 A closure takes the frame, a list made for one evaluation (or for one batch of lines), whose slots hold
-variables; it returns a plain value or raises EvaluationError. Closures keep nothing between calls, so a
-compiled expression may run on any number of threads at once. What is constant is computed here, once.
+variables and, the last one, the steps that are left; it returns a plain value or raises EvaluationError.
+Closures keep nothing between calls, so a compiled expression may run on any number of threads at once. What
+is constant is computed here, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Protocol
 
 from ..errors import CelError
 from . import special
 from .checker import Checked
-from .code import Code, Run, constant
+from .code import Code, Run, charge, charged, constant
 from .functions import FUNCTIONS
 from .statictypes import BOOL, DYN, CelType
 from .syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
-from .values import EvaluationError, UInt, iterate, map_key, type_name
+from .values import EvaluationError, TypeValue, UInt, iterate, map_key, type_name
 
 __all__ = ["Variables", "compile_tree"]
 
@@ -99,6 +101,8 @@ class _Compiler:
     def _has(self, node: Has) -> Code:
         if self._field_of_variable(node) is not None:
             return constant(True, BOOL)
+        if self._checked.types[node.operand].fields:  # it has none but those
+            return constant(False, BOOL)
         return self._applied(special.has(node.field), [self.compile(node.operand)], BOOL)
 
     def _call(self, node: Call) -> Code:
@@ -110,8 +114,13 @@ class _Compiler:
                 return special.any_of(args)
             case "_?_:_":
                 return special.choice(*args)
+        known = self._known_by_type(node, args)
+        if known is not None:
+            return known
         run = FUNCTIONS[node.function].run
         kind = DYN if node.function == "_[_]" else self._checked.types[node]
+        if self._scopes and node.function in _LINEAR:
+            args = [arg if arg.is_constant else replace(arg, run=charged(arg.run)) for arg in args]
         assert run is not None
         try:
             specialised = special.specialised(node.function, args)
@@ -121,6 +130,30 @@ class _Compiler:
         if specialised is not None and not all(arg.is_constant for arg in args):
             return Code(specialised, kind)
         return self._applied(run, args, kind)
+
+    def _known_by_type(self, node: Call, args: Sequence[Code]) -> Code | None:
+        """What a call gives whatever the values are: ``type(value)``, ``dyn(value) == 5``; ``dyn`` itself
+        only hides a type."""
+        kinds = [arg.type.name for arg in args]
+        if not all(kind in special.SCALARS for kind in kinds) or not all(map(self._is_plain, node.operands)):
+            return None
+        match node.function:
+            case "dyn":
+                return args[0]
+            case "type":
+                return constant(TypeValue(kinds[0]), self._checked.types[node])
+            case "_==_" | "_!=_" if kinds[0] != kinds[1] and not _NUMBERS.issuperset(kinds):
+                return constant(node.function == "_!=_", BOOL)
+        return None
+
+    def _is_plain(self, node: Node) -> bool:
+        """Whether it is a literal or a variable, perhaps in ``dyn()``: nothing that could fail."""
+        match node:
+            case Call(function="dyn", args=[inner]):
+                return self._is_plain(inner)
+            case Select():
+                return self._field_of_variable(node) is not None
+        return isinstance(node, Ident | Literal)
 
     def _applied(self, function: Callable[..., object], args: Sequence[Code], kind: CelType) -> Code:
         """``function`` over the values of ``args``, now if they are all constant."""
@@ -148,6 +181,18 @@ class _Compiler:
         transform = self.compile(node.transform).run if node.transform is not None else None
         self._scopes.pop()
         return Code(_loop(node.kind, within.run, slot, predicate, transform), self._checked.types[node])
+
+
+# What takes as long as its arguments are, and is therefore counted where macros repeat it.
+_LINEAR = frozenset(
+    {
+        *("contains", "endsWith", "matches", "startsWith", "@in", "_+_", "_==_", "_!=_"),
+        *("_<_", "_<=_", "_>_", "_>=_", "bytes", "double", "duration", "string", "timestamp"),
+    }
+)
+
+
+_NUMBERS = frozenset({"int", "uint", "double"})
 
 
 def _apply(function: Callable[..., Any], args: Sequence[Run]) -> Run:
@@ -179,13 +224,21 @@ def _loop(kind: str, within: Run, slot: int, predicate: Run | None, transform: R
     return _LOOPS[kind](within, slot, predicate)
 
 
+def _items(within: Run, frame: list[Any]) -> Iterable[object]:
+    """What a macro loops over, each element counted."""
+    value = within(frame)
+    items = iterate(value)
+    charge(frame, len(value))
+    return items
+
+
 def _quantifier(decisive: bool) -> Callable[[Run, int, Run], Run]:
     """all() is decided by a false, exists() by a true; an error counts only when nothing decides."""
 
     def make(within: Run, slot: int, predicate: Run) -> Run:
         def run(frame: list[Any]) -> object:
             failed = ""
-            for item in iterate(within(frame)):
+            for item in _items(within, frame):
                 frame[slot] = item
                 try:
                     if predicate(frame) is decisive:
@@ -204,7 +257,7 @@ def _quantifier(decisive: bool) -> Callable[[Run, int, Run], Run]:
 def _exists_one(within: Run, slot: int, predicate: Run) -> Run:
     def run(frame: list[Any]) -> bool:
         count = 0
-        for item in iterate(within(frame)):
+        for item in _items(within, frame):
             frame[slot] = item
             count += predicate(frame)
         return count == 1
@@ -215,7 +268,7 @@ def _exists_one(within: Run, slot: int, predicate: Run) -> Run:
 def _filter(within: Run, slot: int, predicate: Run) -> Run:
     def run(frame: list[Any]) -> list[object]:
         kept = []
-        for item in iterate(within(frame)):
+        for item in _items(within, frame):
             frame[slot] = item
             if predicate(frame):
                 kept.append(item)
@@ -227,7 +280,7 @@ def _filter(within: Run, slot: int, predicate: Run) -> Run:
 def _map_loop(within: Run, slot: int, predicate: Run | None, transform: Run) -> Run:
     def run(frame: list[Any]) -> list[object]:
         made = []
-        for item in iterate(within(frame)):
+        for item in _items(within, frame):
             frame[slot] = item
             if predicate is None or predicate(frame):
                 made.append(transform(frame))

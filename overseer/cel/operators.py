@@ -17,6 +17,7 @@ from .values import (
     equal,
     map_key,
     no_overload,
+    type_name,
 )
 
 __all__ = [
@@ -46,6 +47,7 @@ _TIMESTAMP_MIN = -62_135_596_800 * 10**9  # 0001-01-01T00:00:00Z
 _TIMESTAMP_END = 253_402_300_800 * 10**9  # 10000-01-01T00:00:00Z, no longer in it
 _NUMBERS = frozenset({int, UInt, float})
 _ORDERED = frozenset({bool, int, UInt, float, str, bytes, Timestamp, Duration})
+_MAX_SIZE = 1 << 24  # of a text or list that is put together; the longest line has 10 MiB
 
 
 def checked_int(value: int) -> int:
@@ -99,7 +101,11 @@ def add(a: Any, b: Any) -> object:
     if kind is b.__class__:
         if kind is int:
             return checked_int(a + b)
-        if kind is str or kind is float or kind is list or kind is bytes:
+        if kind is float:
+            return a + b
+        if kind is str or kind is list or kind is bytes:
+            if len(a) + len(b) > _MAX_SIZE:
+                raise EvaluationError(f"a {type_name(a)} of more than {_MAX_SIZE} elements")
             return a + b
         if kind is UInt:
             return checked_uint(int(a) + int(b))

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from ..errors import CelError
 from .checker import Checked, check
-from .code import Code, Run, constant
+from .code import MAX_STEPS, Code, Run, constant
 from .compiler import compile_tree
 from .jsonlines import json_object
 from .parser import parse
 from .statictypes import BOOL, DYN, STRING, CelType, map_of, record_of
-from .syntax import Node
-from .values import EvaluationError, as_value, type_name
+from .syntax import Call, Ident, Node, children
+from .values import EvaluationError, Exhausted, as_value, type_name
 
 __all__ = ["Condition", "Program", "build_condition", "build_program"]
 
@@ -41,7 +41,7 @@ class Program:
 
     expression: str
     variables: Mapping[str, CelType]
-    #: What it gives when that needs no variable.
+    #: What it gives when that needs no variable; False as well when that is no bool.
     constant: bool | None
     _run: Run
     _slots: int
@@ -55,8 +55,8 @@ class Program:
         try:
             frame = [_as_declared(name, kind, values) for name, kind in self.variables.items()]
             frame += [None] * (self._slots - len(frame))
-            return self._run(frame)
-        except EvaluationError as error:
+            return self._run([*frame, MAX_STEPS])
+        except (EvaluationError, Exhausted) as error:
             raise CelError(str(error)) from None
         except RecursionError:
             raise CelError("a value is nested too deeply") from None
@@ -65,8 +65,10 @@ class Program:
 def build_program(expression: str, variables: Mapping[str, CelType], *, result: CelType | None) -> Program:
     """Parse, check and compile ``expression``; ``result`` is the type it must have, if any."""
     root, checked = _checked(expression, variables, result)
+    if result == BOOL:
+        _refuse_failures(root, checked, variables)
     code, slots = compile_tree(root, checked, _Slots(variables))
-    known = code.value if code.is_constant and code.value.__class__ is bool else None
+    known = (code.value is True) if code.is_constant else None
     return Program(expression, MappingProxyType(dict(variables)), known, code.run, slots)
 
 
@@ -92,6 +94,25 @@ def _checked(
         if found not in (result, DYN):
             raise CelError(f"the result must be a {result}, not {found}", line=root.line, column=root.column)
     return root, checked
+
+
+def _refuse_failures(root: Node, checked: Checked, variables: Mapping[str, CelType]) -> None:
+    """Refuse a condition that no variable can make true, since a part of it that has to be true looks at none
+    and fails."""
+    for part in root.args if isinstance(root, Call) and root.function == "_&&_" else [root]:
+        if _reads(part, variables):
+            continue
+        code, slots = compile_tree(part, checked, _Slots({}))
+        try:
+            code.run([None] * slots + [MAX_STEPS])
+        except (EvaluationError, Exhausted) as error:
+            raise CelError(f"this always fails: {error}", line=part.line, column=part.column) from None
+
+
+def _reads(node: Node, variables: Mapping[str, CelType]) -> bool:
+    if isinstance(node, Ident) and node.name.removeprefix(".") in variables:
+        return True
+    return any(_reads(child, variables) for child in children(node))
 
 
 # The frame of a condition: the line, and its JSON once it was asked for. Macros' variables follow.
@@ -172,16 +193,17 @@ class Condition:
             return lines if variant.constant else []
         run = variant.run
         # One frame for the batch: it is this call's own, so other threads cannot see it.
-        frame: list[Any] = [None] * variant.slots
+        frame: list[Any] = [None] * (variant.slots + 1)
         frame[_STREAM] = stream
         passed: list[str] = []
         for line in lines:
             frame[_DATA] = line
             frame[_JSON] = None
+            frame[-1] = MAX_STEPS + len(line)
             try:
                 if run(frame) is True:
                     passed.append(line)
-            except (EvaluationError, RecursionError):
+            except (EvaluationError, Exhausted, RecursionError):
                 pass  # by design: what cannot be decided is dropped
         return passed
 
@@ -189,6 +211,7 @@ class Condition:
 def build_condition(expression: str) -> Condition:
     """Parse, check and compile a condition over ``output``."""
     root, checked = _checked(expression, {"output": _OUTPUT}, BOOL)
+    _refuse_failures(root, checked, {"output": _OUTPUT})
 
     def variant(stream: str | None) -> _Variant:
         code, slots = compile_tree(root, checked, _OutputSlots(stream))

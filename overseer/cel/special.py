@@ -16,10 +16,10 @@ from .statictypes import BOOL, DYN
 from .texts import compile_pattern
 from .values import EvaluationError, UInt, no_overload, type_name
 
-__all__ = ["all_of", "any_of", "bool_run", "choice", "has", "select", "specialised"]
+__all__ = ["SCALARS", "all_of", "any_of", "bool_run", "choice", "has", "select", "specialised"]
 
 _MISSING = object()
-_SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "null_type"})
+SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "null_type"})
 
 
 def bool_run(code: Code) -> Run:
@@ -212,7 +212,7 @@ def _equality(left: Code, right: Code, wanted: bool) -> Run | None:
                 return (found == value and found.__class__ is not bool) is wanted
 
             return run
-    if left.type == right.type and left.type.name in _SCALARS:
+    if left.type == right.type and left.type.name in SCALARS:
         other = right.run
         return lambda frame: (load(frame) == other(frame)) is wanted
     return None

@@ -21,9 +21,15 @@ def utf8(text: str) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
+# RE2 takes time in proportion to the text *and* to the pattern, so one that whoever sends a value may choose
+# is bounded: its length, and by the memory what its repetitions come to.
+_MAX_PATTERN = 1000
+_MEMORY = 1 << 18
+
+
 # A pattern is nearly always a constant, compiled at start-up; this is for those that are not.
 @lru_cache(maxsize=64)
-def compile_pattern(pattern: str) -> Callable[[str], bool]:
+def compile_pattern(pattern: str, memory: int = 8 << 20) -> Callable[[str], bool]:
     """A function telling whether a text has a match for ``pattern`` anywhere.
 
     Raises:
@@ -32,6 +38,7 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     options = re2.Options()
     options.log_errors = False  # it would write to stderr
     options.never_capture = True
+    options.max_mem = memory
     try:
         search = re2.compile(utf8(pattern), options).search
     except re2.error as error:
@@ -67,5 +74,7 @@ def ends_with(text: Any, part: Any) -> bool:
 
 def matches(text: Any, pattern: Any) -> bool:
     if text.__class__ is str and pattern.__class__ is str:
-        return compile_pattern(pattern)(text)
+        if len(pattern) > _MAX_PATTERN:
+            raise EvaluationError(f"a regular expression of more than {_MAX_PATTERN} characters")
+        return compile_pattern(pattern, _MEMORY)(text)
     raise no_overload("matches", text, pattern)

@@ -28,6 +28,7 @@ __all__ = [
     "BoolKey",
     "Duration",
     "EvaluationError",
+    "Exhausted",
     "Timestamp",
     "TypeValue",
     "UInt",
@@ -46,6 +47,10 @@ UINT_MAX: Final = (1 << 64) - 1
 
 class EvaluationError(Exception):
     """An error of the language (overflow, no such key), which ``&&`` and ``||`` may absorb."""
+
+
+class Exhausted(Exception):
+    """The evaluation did more than it may. Nothing absorbs it, unlike an EvaluationError."""
 
 
 class UInt(int):

@@ -195,6 +195,12 @@ class Config:
         Text("path"), "Accepted for drivers that keep a database; the server itself opens none.",
         default="", env="OVERSEER_DB",
     )  # fmt: skip
+    templates: str = key(
+        Choice("go", "jinja"),
+        "What `[[ ]]` in a command line is written in: Go's templates (`go`) or Jinja's syntax (`jinja`); "
+        "see [TEMPLATES.md](TEMPLATES.md).",
+        default="go",
+    )
     task_pool: PoolConfig = key(
         POOL, "How many tasks run at once and what becomes of the rest.", default=PoolConfig
     )

@@ -1,6 +1,7 @@
-"""What is probably not meant so in a command line, found before anything runs.
+"""What is probably not meant so in an action, found before anything runs.
 
-That is what parameters could do to it, and programs that are not there.
+That is what parameters could do to its command line, programs that are not there, and what would be refused
+or fail whatever a start gives.
 """
 
 from __future__ import annotations
@@ -8,13 +9,44 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from overseer.errors import ConfigWarning, TemplateError
+from overseer.cel import eval_cel_bool
+from overseer.errors import CelError, ConfigWarning, TemplateError
+from overseer.messages import ParamSpec
 from overseer.templates import Template
 
-__all__ = ["warn_of_missing_program", "warn_of_open_params"]
+if TYPE_CHECKING:
+    from overseer.cel.program import Program
+
+__all__ = [
+    "Rules",
+    "warn_of_failing_templates",
+    "warn_of_missing_program",
+    "warn_of_open_params",
+    "warn_of_refusals",
+]
+
+Rules = Mapping[str, "tuple[ParamSpec | None, Program | None]"]
+"""Each parameter with its default and what it has to meet."""
+
+# What a client might send; an expression over parameters that takes none of these takes nothing.
+_SAMPLES = (
+    "x",
+    "1",
+    "1.5",
+    "a,b",
+    "",
+    "/a/b.c",
+    "true",
+    "key=value",
+    "2024-05-06",
+    "[1]",
+    "x" * 64,
+    "1" * 40,
+)
 
 # "-o" and the like most often have their value in the next argument, which is then no option whatever it is.
 _TAKES_A_VALUE = re.compile(r"-[A-Za-z0-9]\Z")
@@ -69,6 +101,59 @@ def warn_of_missing_program(entrypoint: Template) -> None:
     else:
         hint = "" if "/" in program else " in PATH"
     _warn(f'there is no program "{program}"{hint}', "entrypoint")
+
+
+def warn_of_refusals(rules: Rules) -> None:
+    """Give a ConfigWarning for each parameter whose ``validate`` accepts nothing, or not its default."""
+    for name, (spec, rule) in rules.items():
+        if rule is None or spec is None:
+            continue
+        if rule.constant is False:
+            _warn("is never true, so that every start is refused", "parameters", name, "validate")
+        elif spec.default is not None and (reason := _refusal(rule, spec.default)) is not None:
+            _warn(
+                f"does not meet the parameter's own validate{reason}: a start that does not give {name} is "
+                "refused",
+                "parameters", name, "default",
+            )  # fmt: skip
+
+
+def _refusal(rule: Program, value: str) -> str | None:
+    """Why a value is refused, as more words or none; None when it is accepted."""
+    try:
+        return None if eval_cel_bool(rule, value) else ""
+    except CelError as error:
+        return f" ({error.message})"
+
+
+def warn_of_failing_templates(entrypoint: Template, arguments: Sequence[Template], rules: Rules) -> None:
+    """Give a ConfigWarning for each text that cannot be rendered with any of the values that were tried."""
+    samples = {name: _accepted(*each) for name, each in rules.items()}
+    tried = [
+        {name: values[number % len(values)] for name, values in samples.items() if values}
+        for number in range(len(_SAMPLES) + 1)
+    ]
+    for path, template in (
+        (("entrypoint",), entrypoint),
+        *((("command", place), argument) for place, argument in enumerate(arguments)),
+    ):
+        if not all(samples.get(name, ["?"]) for name in template.names):
+            continue  # nothing is known that one of its parameters takes
+        errors = []
+        for params in tried:
+            try:
+                template.render(params)
+                break
+            except TemplateError as error:
+                errors.append(str(error))
+        else:
+            _warn(f"fails with every value that was tried: {errors[0]}", *path)
+
+
+def _accepted(spec: ParamSpec | None, rule: Program | None) -> list[str]:
+    """Values that a parameter takes: its default, and those of the samples that it accepts."""
+    given = [] if spec is None or spec.default is None else [spec.default]
+    return [value for value in (*given, *_SAMPLES) if rule is None or _refusal(rule, value) is None]
 
 
 def _script(words: Sequence[str]) -> int | None:

@@ -25,7 +25,12 @@ from overseer.actions import ActionHandler, register_factory
 from overseer.cel import compile_cel, compile_condition, eval_cel_bool
 from overseer.config import ConfigErrors, config_text
 from overseer.config.kinds import BOOLEANS
-from overseer.drivers.cautions import warn_of_missing_program, warn_of_open_params
+from overseer.drivers.cautions import (
+    warn_of_failing_templates,
+    warn_of_missing_program,
+    warn_of_open_params,
+    warn_of_refusals,
+)
 from overseer.errors import (
     CelError,
     ConfigError,
@@ -36,7 +41,7 @@ from overseer.errors import (
 )
 from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.suggest import nearest
-from overseer.templates import Template, compile_template
+from overseer.templates import Dialect, Template, compile_template
 from overseer.worker import OutputBatch, Worker, WorkerCallbacks, WorkerConfig, start_worker
 
 if TYPE_CHECKING:
@@ -163,12 +168,13 @@ class ExecFactory:
         retry: RetryPolicy,
         pool: PoolConfig,
         dedupe_key: tuple[str, ...],
+        templates: Dialect = "go",
     ) -> ExecHandler:
         problems = _Problems()
         _warn_unknown(config, _KEYS, ())
         with problems:
-            entrypoint = _entrypoint(config.get("entrypoint"))
-        arguments = _arguments(config.get("command"), problems)
+            entrypoint = _entrypoint(config.get("entrypoint"), templates)
+        arguments = _arguments(config.get("command"), templates, problems)
         parameters = _parameters(config.get("parameters"), problems)
         conditions = _conditions(config, problems)
         merge = False
@@ -179,6 +185,9 @@ class ExecFactory:
         warn_of_open_params(
             entrypoint, arguments, [name for name, each in parameters.items() if each.rule is not None]
         )
+        rules = {name: (each.spec, each.rule) for name, each in parameters.items()}
+        warn_of_refusals(rules)
+        warn_of_failing_templates(entrypoint, arguments, rules)
         for name in dedupe_key:
             if name not in parameters:
                 message = f"dedupe_key names {name!r}, which is not among the parameters"
@@ -217,21 +226,22 @@ class _Problems:
             raise ConfigErrors(self._errors)
 
 
-def _entrypoint(value: Any) -> Template:
+def _entrypoint(value: Any, dialect: Dialect) -> Template:
     text = _text(value, ("entrypoint",))
     if not text:
         raise ConfigError("needs the program to run", path=("entrypoint",))
-    return _template(text, ("entrypoint",))
+    return _template(text, dialect, ("entrypoint",))
 
 
-def _arguments(value: Any, problems: _Problems) -> tuple[Template, ...]:
+def _arguments(value: Any, dialect: Dialect, problems: _Problems) -> tuple[Template, ...]:
     arguments = []
     with problems:
         if not isinstance(value, list | tuple | None):
             raise ConfigError("needs a list of arguments", path=("command",))
         for place, argument in enumerate(value or ()):
             with problems:
-                arguments.append(_template(_text(argument, ("command", place)), ("command", place)))
+                path: Path = ("command", place)
+                arguments.append(_template(_text(argument, path), dialect, path))
     return tuple(arguments)
 
 
@@ -254,17 +264,7 @@ def _parameter(given: Any, path: Path) -> _Parameter:
     expression = _text(given.get("validate"), (*path, "validate"))
     spec = ParamSpec(None if default is None else _text(default, (*path, "default")), expression)
     rule = _compiled(compile_cel, expression, (*path, "validate")) if expression else None
-    if rule is not None and spec.default is not None and not _meets(rule, spec.default):
-        message = "does not meet the validate beside it, so every start without this parameter is refused"
-        warnings.warn(ConfigWarning(message, path=(*path, "default")), stacklevel=2)
     return _Parameter(None if spec == ParamSpec() else spec, rule)
-
-
-def _meets(rule: Program, value: str) -> bool:
-    try:
-        return eval_cel_bool(rule, value)
-    except CelError:
-        return False
 
 
 def _conditions(config: Mapping[str, Any], problems: _Problems) -> dict[str, Condition]:
@@ -307,6 +307,10 @@ def _condition(config: Mapping[str, Any], output: Mapping[str, Any], stream: str
     if not expression:
         return None
     condition: Condition = _compiled(compile_condition, expression, path)
+    never = all(condition.constant_for(each) is False for each in ("stdout", "stderr"))
+    if never and expression.strip() != "false":
+        message = 'is never true, so every line is dropped; write "false" if that is meant'
+        warnings.warn(ConfigWarning(message, path=path), stacklevel=2)
     return None if condition.constant_for(stream) is True else condition
 
 
@@ -317,9 +321,9 @@ def _compiled(compiler: Any, expression: str, path: Path) -> Any:
         raise ConfigError(f"CEL: {error}", path=path) from None
 
 
-def _template(text: str, path: Path) -> Template:
+def _template(text: str, dialect: Dialect, path: Path) -> Template:
     try:
-        return compile_template(text)
+        return compile_template(text, dialect)
     except TemplateError as error:
         raise ConfigError(f"template: {error}", path=path) from None
 

@@ -140,17 +140,24 @@ class _LineBuffer:
 
     def __init__(self, max_line: int) -> None:
         self._max_line = max_line
-        self._rest = b""
+        self._rest = bytearray()  # one buffer, for a line may come byte by byte
 
     def feed(self, data: bytes) -> list[bytes]:
-        *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest[: self._max_line + 1]
-        return [line[: self._max_line + 1] for line in lines if line.strip()]
+        first, *others = data.split(b"\n")
+        self._hold(first)
+        lines: list[bytes] = []
+        for part in others:
+            lines += self.end()
+            self._hold(part)
+        return lines
 
     def end(self) -> list[bytes]:
-        """The last line, if it had no end."""
-        rest, self._rest = self._rest, b""
-        return [rest] if rest.strip() else []
+        """The line so far, if there is anything in it."""
+        rest, self._rest = bytes(self._rest), bytearray()
+        return [rest] if rest.strip() or len(rest) > self._max_line else []
+
+    def _hold(self, part: bytes) -> None:
+        self._rest += part[: self._max_line + 1 - len(self._rest)]
 
 
 class _PipeOutbox(Outbox):

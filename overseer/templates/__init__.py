@@ -1,7 +1,7 @@
-"""``[[ ]]`` templates: Go's text/template and Jinja's expressions, over one set of string params."""
+"""``[[ ]]`` in a text, over one set of string params: Go's text/template, or Jinja's syntax."""
 
 from __future__ import annotations
 
-from overseer.templates.template import Template, compile_template
+from overseer.templates.template import Dialect, Template, compile_template
 
-__all__ = ["Template", "compile_template"]
+__all__ = ["Dialect", "Template", "compile_template"]

@@ -7,25 +7,28 @@ value that a client sends, takes the server's memory or time, or reaches Python'
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sized
 from typing import Any, Never
 
-from jinja2 import ChainableUndefined
+from jinja2 import ChainableUndefined, pass_context
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEscapeFormatter, SandboxedFormatter
+from markupsafe import Markup
 
 from overseer.templates.functions import FUNCTIONS, field, shquote
-from overseer.templates.limits import MAX_SIZE
-from overseer.templates.runtime import assign, call_template, items, recall
-from overseer.templates.values import ValueProblem, go_print
+from overseer.templates.runtime import assign, call_template, items, recall, render_of
+from overseer.templates.values import ValueProblem, check_size, go_print
 
 __all__ = ["ENVIRONMENT", "GO"]
 
 GO = "go:"
 """Go's functions are filters whose names begin with this, which no expression can spell."""
 
+# Jinja's filters that take quadratic time, and the one that gives something else in every render.
+_LEFT_OUT = frozenset({"random", "striptags", "urlize", "wordwrap"})
 # What takes a number that says how long the result becomes.
-_SIZED_FILTERS = frozenset({"batch", "center", "indent", "round", "slice", "truncate", "wordwrap"})
+_SIZED_FILTERS = frozenset({"batch", "center", "indent", "round", "slice", "tojson", "truncate"})
 _SIZED_METHODS = frozenset({"center", "expandtabs", "ljust", "rjust", "to_bytes", "zfill"})
 
 
@@ -56,52 +59,179 @@ class _Absent(ChainableUndefined):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, with bounds on what grows out of numbers."""
+    """Jinja's sandbox, with bounds on what grows: each result is looked at, and before that whatever
+    multiplies the sizes that it is given."""
 
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"%", "*", "**", "+"})
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "*":
             for sequence, times in ((left, right), (right, left)):
                 if isinstance(sequence, (str, list, tuple)) and isinstance(times, int):
-                    _check_number(len(sequence) * times)
-        elif isinstance(left, int) and isinstance(right, int):
-            _check_number(left.bit_length() * right)
-        return _checked(super().call_binop(context, operator, left, right))
+                    check_size(len(sequence) * times)
+        elif operator == "**" and isinstance(left, int) and isinstance(right, int):
+            check_size(left.bit_length() * right)
+        elif operator == "%" and isinstance(left, str):
+            _check_directives(left, right if isinstance(right, tuple) else (right,))
+        return render_of(context).counted(super().call_binop(context, operator, left, right))
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if getattr(obj, "__name__", "") in _SIZED_METHODS:
+        name, of = getattr(obj, "__name__", ""), getattr(obj, "__self__", None)
+        if name in _SIZED_METHODS:
             _check_numbers(args, kwargs)
-        return _checked(super().call(context, obj, *args, **kwargs))
+        if isinstance(of, str) and name in _PRODUCTS:
+            args = _PRODUCTS[name](of, *args)
+        render = render_of(context)
+        render.step()
+        return render.counted(super().call(context, obj, *args, **kwargs), of, *args)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        if super().wrap_str_format(value) is None:
+            return None
+        text = value.__self__
+        formatter: SandboxedFormatter = _Formatter(self)
+        if isinstance(text, Markup):
+            formatter = _EscapeFormatter(self, escape=text.escape)
+
+        def formatted(*args: Any, **kwargs: Any) -> str:
+            if value.__name__ == "format_map":
+                (kwargs,), args = args, ()
+            return type(text)(formatter.vformat(text, args, kwargs))  # type: ignore[no-any-return]
+
+        return formatted
 
 
-def _check_number(number: int) -> None:
-    if abs(number) > MAX_SIZE:
-        raise ValueProblem(f"{number} is too large here; the most is {MAX_SIZE}")
+class _Widths(SandboxedFormatter):
+    """``str.format`` with bounded widths."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        _check_widths(format_spec)
+        return super().format_field(value, format_spec)
+
+
+class _Formatter(_Widths):
+    pass
+
+
+class _EscapeFormatter(_Widths, SandboxedEscapeFormatter):
+    pass
+
+
+_WIDTH = re.compile("[0-9]+")
+
+
+def _check_widths(spec: str) -> None:
+    for digits in _WIDTH.findall(spec):
+        check_size(int(digits[:9]))
+
+
+# A directive of Python's %: its name, flags, width and precision.
+_DIRECTIVE = re.compile(r"%(?:\([^()%]*\))?[-#0 +]*(?:\*|[0-9]+)?(?:\.(?:\*|[0-9]+))?")
+
+
+def _check_directives(text: str, values: tuple[Any, ...]) -> None:
+    total = 0
+    for directive in _DIRECTIVE.findall(text):
+        total += sum(int(digits[:9]) for digits in _WIDTH.findall(directive.rpartition(")")[2]))
+    check_size(total)
+    if "*" in text:
+        _check_numbers(values, {})
 
 
 def _check_numbers(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     for value in (*args, *kwargs.values()):
         if isinstance(value, int):
-            _check_number(value)
+            check_size(value)
 
 
-def _checked(result: Any) -> Any:
-    if isinstance(result, (str, list, tuple)) and len(result) > MAX_SIZE:
-        raise ValueProblem(f"a value grew beyond {MAX_SIZE} characters")
-    return result
+def _replace(text: str, old: Any, new: Any, *more: Any) -> tuple[Any, ...]:
+    check_size(text.count(str(old)) * len(str(new)))
+    return old, new, *more
 
 
-def _bounded(name: str, jinja_filter: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter, or a function of Go's, that looks at its result's size and perhaps at its numbers."""
+def _join(separator: str, parts: Any) -> tuple[Any, ...]:
+    parts = parts if isinstance(parts, Sized) else list(parts)
+    check_size(len(parts) * len(separator))
+    return (parts,)
 
-    @functools.wraps(jinja_filter)  # keeps the mark that says whether it wants the context
-    def bounded(*args: Any, **kwargs: Any) -> Any:
+
+def _expandtabs(text: str, size: int = 8) -> tuple[Any, ...]:
+    check_size(text.count("\t") * size)
+    return (size,)
+
+
+def _translate(text: str, table: Any) -> tuple[Any, ...]:
+    values = table.values() if isinstance(table, Mapping) else (table,)
+    check_size(len(text) * max((len(str(value)) for value in values), default=0))
+    return (table,)
+
+
+# Methods of strings that multiply what they are given: each gives back the arguments, looked at.
+_PRODUCTS: Mapping[str, Callable[..., tuple[Any, ...]]] = {
+    "expandtabs": _expandtabs,
+    "join": _join,
+    "replace": _replace,
+    "translate": _translate,
+}
+
+
+def _indented(text: Any, width: Any = 4, *_: Any, **__: Any) -> None:
+    check_size((str(text).count("\n") + 1) * (len(width) if isinstance(width, str) else width))
+
+
+def _joined(parts: Any, separator: Any = "", *_: Any, d: Any = "", **__: Any) -> None:
+    check_size(len(parts) * max(len(str(separator)), len(str(d))))
+
+
+def _replaced(text: Any, old: Any, new: Any, *_: Any, **__: Any) -> None:
+    _replace(str(text), old, new)
+
+
+def _summed(parts: Any, attribute: Any = None, start: Any = 0) -> None:
+    if not isinstance(start, (int, float)):
+        raise ValueProblem("sum adds up numbers only")
+
+
+def _written(value: Any, indent: int | None = None) -> None:
+    if indent is not None and indent > 16:
+        raise ValueProblem(f"an indent of {indent} is too much here; the most is 16")
+
+
+# The same for filters, where parts that come one by one have been made a list.
+_CHECKS: Mapping[str, Callable[..., None]] = {
+    "format": lambda text, *values, **named: _check_directives(str(text), (*values, *named.values())),
+    "indent": _indented,
+    "join": _joined,
+    "replace": _replaced,
+    "sum": _summed,
+    "tojson": _written,
+}
+
+
+def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter, or a function of Go's, whose arguments and result are counted."""
+    wanted = getattr(getattr(function, "jinja_pass_arg", None), "name", "")
+    first: Callable[[Context], tuple[Any, ...]] = _FIRST.get(wanted, lambda context: ())
+    check = _CHECKS.get(name)
+
+    @functools.wraps(function)
+    def bounded(context: Context, *args: Any, **kwargs: Any) -> Any:
         if name in _SIZED_FILTERS:
             _check_numbers(args, kwargs)
-        return _checked(jinja_filter(*args, **kwargs))
+        if check is not None:
+            if args and not isinstance(args[0], Sized):
+                args = (list(args[0]), *args[1:]) if hasattr(args[0], "__iter__") else args
+            check(*args, **kwargs)
+        return render_of(context).counted(function(*first(context), *args, **kwargs), *args)
 
-    return bounded
+    return pass_context(bounded)
+
+
+_FIRST: Mapping[str, Callable[[Context], tuple[Any, ...]]] = {
+    "context": lambda context: (context,),
+    "eval_context": lambda context: (context.eval_ctx,),
+    "environment": lambda context: (context.environment,),
+}
 
 
 def _show(value: Any) -> str:
@@ -109,20 +239,47 @@ def _show(value: Any) -> str:
     return "" if value is None else go_print(value)
 
 
+def _concatenated(*values: Any) -> str:
+    """Jinja's ``a ~ b``."""
+    return "".join(map(str, values))
+
+
+@pass_context
+def _step(context: Context, value: Any) -> Any:
+    """Count an iteration of one of Jinja's loops."""
+    render_of(context).step()
+    return value
+
+
 def _make() -> _Environment:
     environment = _Environment(
-        variable_start_string="[[", variable_end_string="]]", undefined=_Absent, autoescape=False
+        block_start_string="[%",
+        block_end_string="%]",
+        variable_start_string="[[",
+        variable_end_string="]]",
+        comment_start_string="[#",
+        comment_end_string="#]",
+        undefined=_Absent,
+        autoescape=False,
+        keep_trailing_newline=True,
     )
-    filters = {name: _bounded(name, jinja_filter) for name, jinja_filter in environment.filters.items()}
-    filters["shquote"] = shquote
+    filters = {
+        name: _bounded(name, function)
+        for name, function in environment.filters.items()
+        if name not in _LEFT_OUT
+    }
+    filters["shquote"] = _bounded("shquote", shquote)
     filters |= {GO + name: _bounded(GO + name, function) for name, (function, _, _) in FUNCTIONS.items()}
     filters |= {
         GO + "assign": assign,
+        GO + "concat": _bounded("", _concatenated),
         GO + "field": field,
         GO + "items": items,
         GO + "recall": recall,
         GO + "show": _show,
+        GO + "step": _step,
         GO + "template": call_template,
+        GO + "text": _bounded("", str),
     }
     environment.filters = filters
     # Jinja's other globals make text out of nothing (lipsum) or hold state.

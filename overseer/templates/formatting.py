@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from overseer.templates.values import ValueProblem, go_bytes, go_float, go_print, go_type
+from overseer.templates.values import ValueProblem, check_size, go_bytes, go_float, go_print, go_type
 
 __all__ = ["quote", "sprint", "sprintf", "sprintln"]
 
@@ -81,11 +81,14 @@ class _Formatter:
         self._out: list[str] = []
 
     def run(self, template: str) -> str:
-        position = 0
+        position = size = 0
         for match in _DIRECTIVE.finditer(template):
             self._out.append(template[position : match.start()])
             position = match.end()
+            before = len(self._out)
             self._directive(match)
+            size += sum(map(len, self._out[before:]))
+            check_size(size)
         self._out.append(template[position:])
         if not self._reordered and self._next < len(self._values):
             extra = self._values[self._next :]

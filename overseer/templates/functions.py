@@ -7,6 +7,7 @@ Each raises ValueProblem, in Go's words, for values it cannot take.
 from __future__ import annotations
 
 import html as python_html
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -38,16 +39,16 @@ def _html(*values: Any) -> str:
     return escaped.replace('"', "&#34;").replace("'", "&#39;").replace("\0", "\ufffd")
 
 
+_JS_SPECIAL = re.compile(r"""[\\'"<>&=\x00-\x1f]|[^\x00-\x7f]""")
 _JS = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D"}
 
 
 def _js(*values: Any) -> str:
-    def escaped(char: str) -> str:
-        if char in _JS:
-            return _JS[char]
-        return f"\\u{ord(char):04X}" if char < " " or (char > "\x7f" and not char.isprintable()) else char
+    def escaped(match: re.Match[str]) -> str:
+        char = match.group()
+        return _JS.get(char) or (char if char.isprintable() else f"\\u{ord(char):04X}")
 
-    return "".join(map(escaped, sprint(*values)))
+    return _JS_SPECIAL.sub(escaped, sprint(*values))
 
 
 def _urlquery(*values: Any) -> str:

@@ -8,24 +8,59 @@ notices only when it runs, but then at every run, is an error here at once.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
 
 from jinja2 import nodes
 
-from overseer.templates.environment import ENVIRONMENT, GO
+from overseer.templates.environment import GO
 from overseer.templates.functions import FUNCTIONS
+from overseer.templates.lexing import (
+    Problem,
+    Token,
+    character_value,
+    number_value,
+    string_value,
+    tokenize,
+)
 from overseer.templates.runtime import FRAME, ROOT
-from overseer.templates.scan import Problem
-from overseer.templates.scope import Scope
-from overseer.templates.tokens import Token, character_value, number_value, string_value
+from overseer.templates.values import Byte, ValueProblem, go_type
 
-__all__ = ["KEYWORDS", "GoReader", "Targets", "go_call", "load"]
+__all__ = ["KEYWORDS", "Pipeline", "Scope", "go_call", "load", "read_pipeline"]
 
 KEYWORDS = frozenset(
     ("block", "break", "continue", "define", "else", "end", "if", "range", "template", "with")
 )
 _LOGIC = {"and": nodes.And, "or": nodes.Or}
 _END = ("end", "close")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The variables and the dot in force; inner scopes are copies, so declarations end with them.
+
+    ``dot`` is the Jinja name that holds the dot, ``slots`` numbers the variables of a whole text.
+    """
+
+    dot: str = ROOT
+    variables: dict[str, int] = field(default_factory=dict)
+    in_range: bool = False
+    slots: Iterator[int] = field(default_factory=count)
+
+    def inner(self, *, in_range: bool = False) -> Scope:
+        """The scope of a block within this one."""
+        return replace(self, variables=dict(self.variables), in_range=self.in_range or in_range)
+
+    def with_dot(self) -> Scope:
+        """The same scope with a dot of its own; the outer one stays within reach under its name."""
+        return replace(self, dot=f"{self.dot}0")
+
+    def declare(self, name: str) -> int:
+        """The slot of a new variable."""
+        self.variables[name] = slot = next(self.slots)
+        return slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +103,78 @@ class _Operand:
     value: nodes.Expr
 
 
-class GoReader:
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A value and the slots of the variables that it is for.
+
+    ``names`` are the params it may look up; ``quoted`` says that shquote is at work in it, ``constant`` that
+    it looks at nothing that a start can change.
+    """
+
+    value: nodes.Expr
+    slots: tuple[int, ...]
+    names: frozenset[str]
+    quoted: bool
+    constant: bool
+
+    @property
+    def assigned(self) -> nodes.Expr:
+        """The value, put into its variables on the way."""
+        value = self.value
+        for slot in self.slots:
+            value = go_call("assign", value, nodes.Const(slot), load(FRAME))
+        return value
+
+    @property
+    def param(self) -> str | None:
+        """The param's name, if the value is a param as it is, looked up in what the text is rendered with."""
+        value = self.value
+        if isinstance(value, nodes.Filter) and value.name == GO + "field" and value.node == load(ROOT):
+            return next(iter(self.names))
+        return None
+
+
+def read_pipeline(text: str, offset: int, scope: Scope, context: str) -> Pipeline:
+    """Read what is left of an action behind its keyword; ``offset`` is that of ``text``.
+
+    Variables are declared in ``scope``. ``context`` is the action's kind, for messages. Raises Problem.
+    """
+    reader = _Reader(tokenize(text, offset), offset + len(text), scope)
+    value, slots = reader.read(context)
+    value.set_lineno(offset + 1, override=True)
+    return Pipeline(value, slots, frozenset(reader.names), reader.quoted, reader.constant)
+
+
+def _static_type(value: nodes.Expr) -> str | None:
+    """What Go calls the type that a value has in every render; None where that is not known."""
+    match value:
+        case nodes.Const():
+            return go_type(value.value)
+        case nodes.Not():
+            return "bool"
+        case nodes.And() | nodes.Or():
+            left, right = _static_type(value.left), _static_type(value.right)
+            return left if left == right else None
+        case nodes.Filter(name=name):
+            if name == GO + "field":
+                return "string" if value.node == load(ROOT) else None
+            return _RESULTS.get(name.removeprefix(GO))
+    return None
+
+
+_RESULTS = {
+    **dict.fromkeys(("eq", "ge", "gt", "le", "lt", "ne"), "bool"),
+    **dict.fromkeys(("html", "js", "print", "printf", "println", "shquote", "urlquery"), "string"),
+    "len": "int",
+}
+# A value of each type that nothing but its type can make wrong.
+_SAMPLES: Mapping[str | None, Any] = {
+    "string": "x", "int": 0, "float64": 0.0, "bool": False, "uint8": Byte(0), "<nil>": None,
+}  # fmt: skip
+_TYPED = frozenset(("eq", "ge", "gt", "index", "le", "len", "lt", "ne", "printf", "slice"))
+
+
+class _Reader:
     """Reads the tokens of one action from first to last. Every method may raise Problem."""
 
     def __init__(self, tokens: list[Token], end: int, scope: Scope) -> None:
@@ -80,16 +186,17 @@ class GoReader:
         """Params that the expression may look up."""
         self.quoted = False
         """Whether shquote is among its functions."""
+        self.constant = True
+        """Whether it looks at no param, dot or variable."""
 
     def read(self, context: str) -> tuple[nodes.Expr, tuple[int, ...]]:
-        """The value of the whole action and the slots of the variables it is for. ``context`` is
-        the action's kind, for messages."""
+        """The value of the whole action and the slots of the variables it is for."""
         result = self._pipeline(context)
         if self._peek().kind != "end":
             raise self._unexpected(context)
         return result
 
-    def targets(self, context: str) -> Targets:
+    def _targets(self, context: str) -> Targets:
         """Take what is in front of the value; nothing is taken if that is the value itself."""
         start = self._position
         variables: list[Token] = []
@@ -107,13 +214,8 @@ class GoReader:
         self._take()
         return Targets(tuple(variables), mark == "declare")
 
-    @property
-    def offset(self) -> int:
-        """Where in the text the next token stands."""
-        return self._peek().offset
-
     def _pipeline(self, context: str) -> tuple[nodes.Expr, tuple[int, ...]]:
-        targets = self.targets(context)
+        targets = self._targets(context)
         value = self._command(context, None)
         while self._skip_space().kind == "pipe":
             self._take()
@@ -123,7 +225,7 @@ class GoReader:
     def _command(self, context: str, piped: nodes.Expr | None) -> nodes.Expr:
         """One command; ``piped`` is the value of the one before it, which becomes its last argument."""
         if self._skip_space().kind in _END:
-            raise Problem(f"missing value for {context}", self.offset)
+            raise Problem(f"missing value for {context}", self._peek().offset)
         first = self._operand(context)
         args = []
         while self._peek().kind == "space" and self._skip_space().kind not in (*_END, "pipe"):
@@ -146,7 +248,7 @@ class GoReader:
         operand = self._term(context)
         while self._peek().kind == "field":
             if operand.kind != "value" or operand.token.kind == "dot":
-                raise Problem(f"unexpected . after term {operand.token.text}", self.offset)
+                raise Problem(f"unexpected . after term {operand.token.text}", self._peek().offset)
             operand = _Operand("value", operand.token, self._field(operand.value))
         return operand
 
@@ -160,6 +262,7 @@ class GoReader:
             case "field":
                 return _Operand(kind, token, self._field(load(self._scope.dot)))
             case "dot":
+                self.constant = False
                 value = load(self._scope.dot)
             case "variable":
                 value = self._variable(token)
@@ -170,6 +273,7 @@ class GoReader:
                 self._take()
                 value, slots = self._pipeline("parenthesized pipeline")
                 for slot in slots:
+                    self.constant = False
                     value = go_call("assign", value, nodes.Const(slot), load(FRAME))
                 if self._peek().kind != "close":
                     raise Problem("unclosed left paren", token.offset)
@@ -189,18 +293,20 @@ class GoReader:
             return _Operand("nil", token, nodes.Const(None))
         if token.text in FUNCTIONS or token.text in _LOGIC or token.text == "not":
             return _Operand("function", token, nodes.Const(None))
-        message = f'function "{token.text}" not defined'
-        if token.text in ENVIRONMENT.filters:
-            message += " (Jinja's filters take names without the dot: [[ name | " + token.text + " ]])"
-        raise Problem(message, token.offset)
+        alone = self._skip_space().kind in (*_END, "pipe")
+        piped = any(earlier.kind == "pipe" for earlier in self._tokens[: self._position])
+        hint = f" (the param is .{token.text})" if alone and not piped else ""
+        raise Problem(f'function "{token.text}" not defined{hint}', token.offset)
 
     def _field(self, of: nodes.Expr) -> nodes.Expr:
         name = self._take().text[1:]
+        self.constant = False
         if not (isinstance(of, nodes.Filter) and of.name == GO + "field"):
             self.names.add(name)
         return go_call("field", of, nodes.Const(name))
 
     def _variable(self, token: Token) -> nodes.Expr:
+        self.constant = False
         if token.text == "$" and "$" not in self._scope.variables:
             return load(ROOT)
         return go_call("recall", nodes.Const(_slot(token, self._scope)), load(FRAME))
@@ -222,10 +328,12 @@ class GoReader:
             if isinstance(key, nodes.Const) and isinstance(key.value, str):
                 self.names.add(key.value)
         self.quoted |= name == "shquote"
+        if name in _TYPED:
+            _check_types(function, args)
         return go_call(name, *args) if args else nodes.Const(FUNCTIONS[name][0]())
 
     def _unexpected(self, context: str) -> Problem:
-        return Problem(f"unexpected {self._peek().text} in {context}", self.offset)
+        return Problem(f"unexpected {self._peek().text} in {context}", self._peek().offset)
 
     def _peek(self) -> Token:
         return self._tokens[self._position] if self._position < len(self._tokens) else self._end
@@ -239,6 +347,24 @@ class GoReader:
         while self._peek().kind == "space":
             self._position += 1
         return self._peek()
+
+
+def _check_types(function: Token, args: list[nodes.Expr]) -> None:
+    """Refuse a call whose arguments are of types that the function never takes (``eq .n 1``)."""
+    types = [_static_type(arg) for arg in args]
+    if all(isinstance(arg, nodes.Const) for arg in args):
+        values = [arg.value for arg in args if isinstance(arg, nodes.Const)]
+    elif None in types:
+        return
+    else:
+        values = [_SAMPLES[each] for each in types]
+    try:
+        FUNCTIONS[function.text][0](*values)
+    except ValueProblem as problem:
+        hint = ""
+        if "string" in types and "int" in types and function.text not in ("index", "slice"):
+            hint = ' (a param is a text: compare it with one, as in eq .n "1")'
+        raise Problem(f"{problem}{hint}", function.offset) from None
 
 
 _VALUES = {"string": string_value, "character": character_value, "number": number_value}

@@ -7,11 +7,19 @@ from typing import Any
 
 import jinja2
 from jinja2 import Undefined
+from jinja2.runtime import Context
 
-from overseer.templates.limits import MAX_DEPTH, MAX_SIZE, MAX_STEPS
-from overseer.templates.values import Missing, ValueProblem, go_print
+from overseer.templates.values import (
+    MAX_DEPTH,
+    MAX_SIZE,
+    MAX_STEPS,
+    MAX_WORK,
+    Missing,
+    ValueProblem,
+    go_print,
+)
 
-__all__ = ["FRAME", "ROOT", "Frame", "Render", "assign", "call_template", "items", "recall"]
+__all__ = ["FRAME", "ROOT", "Frame", "Render", "assign", "call_template", "items", "recall", "render_of"]
 
 ROOT, FRAME = "0dot", "0frame"
 """Jinja's names for the dot that a template was called with and for its variables. A name that
@@ -22,7 +30,7 @@ expression can meet these."""
 class Render:
     """One rendering: the params, the templates by name, and what is left of the bounds."""
 
-    __slots__ = ("_depth", "_names", "_steps", "_templates")
+    __slots__ = ("_depth", "_names", "_steps", "_templates", "_work")
 
     def __init__(
         self,
@@ -33,6 +41,7 @@ class Render:
         self._names = {**names, **params}
         self._templates = templates
         self._steps = MAX_STEPS
+        self._work = MAX_WORK
         self._depth = 0
 
     def step(self) -> None:
@@ -40,6 +49,15 @@ class Render:
         self._steps -= 1
         if self._steps < 0:
             raise ValueProblem(f"more than {MAX_STEPS} iterations")
+
+    def counted(self, result: Any, *given: Any) -> Any:
+        """What a function made of what it was given, once both have been counted."""
+        if isinstance(result, _SIZED) and len(result) > MAX_SIZE:
+            raise ValueProblem(f"a value grew beyond {MAX_SIZE} characters")
+        self._work -= sum(len(value) for value in (result, *given) if isinstance(value, _SIZED))
+        if self._work < 0:
+            raise ValueProblem(f"functions went through more than {MAX_WORK} characters")
+        return result
 
     def run(self, name: str | None, dot: Any) -> str:
         """The text of the template ``name`` for ``dot``."""
@@ -60,6 +78,9 @@ class Render:
         return "".join(parts)
 
 
+_SIZED = (str, list, tuple, Mapping)
+
+
 class Frame:
     """The variables of one call of one template; each declaration in its text has a slot."""
 
@@ -68,6 +89,12 @@ class Frame:
     def __init__(self, render: Render) -> None:
         self.render = render
         self.values: dict[int, Any] = {}
+
+
+def render_of(context: Context) -> Render:
+    """The rendering that a call of a filter or function belongs to."""
+    frame: Frame = context.parent[FRAME]
+    return frame.render
 
 
 def assign(value: Any, slot: int, frame: Frame) -> Any:

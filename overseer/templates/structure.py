@@ -1,4 +1,4 @@
-"""A whole text: its actions nested as they open and close, as statements of Jinja's.
+"""A whole text of Go's dialect: its actions nested as they open and close, as statements of Jinja's.
 
 ``if``, ``range``, ``break`` and ``continue`` are Jinja's statements; every ``define`` becomes a
 template of its own. The line number of each node is its offset in the text plus one, so that an
@@ -8,19 +8,24 @@ error while rendering can be traced to its place.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jinja2 import nodes
 
 from overseer.templates.environment import ENVIRONMENT
-from overseer.templates.expressions import Pipeline, read_pipeline
-from overseer.templates.pipeline import KEYWORDS, go_call, load
+from overseer.templates.lexing import Action, Problem, scan, string_value, tokenize
+from overseer.templates.pipeline import (
+    KEYWORDS,
+    Pipeline,
+    Scope,
+    go_call,
+    load,
+    read_pipeline,
+)
 from overseer.templates.runtime import FRAME
-from overseer.templates.scan import Action, Problem, scan
-from overseer.templates.scope import Scope
-from overseer.templates.tokens import string_value, tokenize
 
-__all__ = ["Structure", "read_structure"]
+__all__ = ["Structure", "is_brackets", "read_structure"]
 
 _KEYWORD = re.compile(rf"\s*({'|'.join(sorted(KEYWORDS))})(?![^ \t\r\n.,|:()])")
 
@@ -30,13 +35,15 @@ class Structure:
     """What a text came to.
 
     ``templates``: by name, the text itself under None. ``plain``: the text's pieces when it is
-    nothing but text and params, each with whether it is a param's name; else None.
+    nothing but text and params, each with whether it is a param's name; else None. ``constant``:
+    whether it comes out the same whatever the params.
     """
 
     templates: dict[str | None, nodes.Template]
     plain: list[tuple[str, bool]] | None
     names: frozenset[str]
     unquoted: frozenset[str]
+    constant: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ class _Reader:
         self._plain: list[tuple[str, bool]] | None = []
         self._names: set[str] = set()
         self._unquoted: set[str] = set()
+        self._constant = True
 
     def read(self) -> Structure:
         body: list[nodes.Node] = []
@@ -83,7 +91,9 @@ class _Reader:
         templates = {name: nodes.Template(statements) for name, statements in bodies.items()}
         for template in templates.values():
             template.set_environment(ENVIRONMENT)
-        return Structure(templates, self._plain, frozenset(self._names), frozenset(self._unquoted))
+        return Structure(
+            templates, self._plain, frozenset(self._names), frozenset(self._unquoted), self._constant
+        )
 
     def _statements(self, scope: Scope, body: list[nodes.Node]) -> _Clause | None:
         """Read into ``body`` up to an end, an else, a define (given back) or the text's end (None)."""
@@ -118,12 +128,16 @@ class _Reader:
         if pipeline.slots:
             self._plain = None
             return nodes.ExprStmt(pipeline.assigned, lineno=action.offset + 1)
+        if pipeline.constant and not is_brackets(pipeline.value):
+            problem = Problem("nothing is looked up here, so this is no template", action.offset)
+            problem.action = action.text
+            raise problem
         if self._plain is not None:
             if pipeline.param is None:
                 self._plain = None
             else:
                 self._plain.append((pipeline.param, True))
-        shown = pipeline.shown.set_lineno(action.offset + 1, override=True)
+        shown = go_call("show", pipeline.value).set_lineno(action.offset + 1, override=True)
         return nodes.Output([shown], lineno=action.offset + 1)
 
     def _branch(self, clause: _Clause, outer: Scope) -> list[nodes.Node]:
@@ -200,8 +214,7 @@ class _Reader:
 
     def _template_name(self, clause: _Clause) -> tuple[str, str, int]:
         """The name behind the keyword, and the rest with its offset."""
-        tokens, _ = tokenize(clause.rest, clause.offset)
-        words = [token for token in tokens if token.kind != "space"]
+        words = [token for token in tokenize(clause.rest, clause.offset) if token.kind != "space"]
         if not words or words[0].kind != "string":
             raise Problem(f"{clause.word} needs a name in quotes", clause.offset)
         offset = words[0].offset + len(words[0].text)
@@ -216,8 +229,13 @@ class _Reader:
             raise Problem(f'multiple definition of template "{name}"', clause.start)
 
     def _pipeline(self, text: str, offset: int, scope: Scope, context: str) -> Pipeline:
-        pipeline = read_pipeline(text, offset, scope, context)
+        try:
+            pipeline = read_pipeline(text, offset, scope, context)
+        except Problem as problem:
+            problem.action = text
+            raise
         self._names |= pipeline.names
+        self._constant &= pipeline.constant
         if context != "if" and not pipeline.quoted:
             self._unquoted |= pipeline.names
         return pipeline
@@ -240,6 +258,15 @@ def _jump(clause: _Clause, scope: Scope) -> nodes.Node:
     if not scope.in_range:
         raise Problem(f"{clause.word} outside range", clause.start)
     return nodes.Break() if clause.word == "break" else nodes.Continue()
+
+
+def is_brackets(value: nodes.Node, marks: Sequence[str] = ("[[", "]]")) -> bool:
+    """Whether it is a literal such as ``"[["``, which says that the brackets themselves are meant."""
+    return (
+        isinstance(value, nodes.Const)
+        and isinstance(value.value, str)
+        and any(mark in value.value for mark in marks)
+    )
 
 
 def _is_space(body: list[nodes.Node]) -> bool:

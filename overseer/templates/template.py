@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import jinja2
 
 from overseer.errors import TemplateError
 from overseer.templates.environment import ENVIRONMENT
-from overseer.templates.limits import MAX_SIZE
+from overseer.templates.jinja import LITERAL, is_expression, read_jinja
+from overseer.templates.lexing import Problem, place
 from overseer.templates.runtime import Render
-from overseer.templates.scan import Problem, place
 from overseer.templates.structure import Structure, read_structure
-from overseer.templates.values import ValueProblem
+from overseer.templates.values import MAX_SIZE, ValueProblem
 
-__all__ = ["Template", "compile_template"]
+__all__ = ["Dialect", "Template", "compile_template"]
+
+Dialect = Literal["go", "jinja"]
 
 
 class Template:
@@ -25,24 +27,25 @@ class Template:
     the text without ``shquote`` in the same action; ones that only decide an ``if`` are not among them.
     """
 
-    def __init__(self, text: str, structure: Structure) -> None:
+    def __init__(self, text: str, structure: Structure, dialect: Dialect) -> None:
         self.text: Final = text
         self.names: Final = structure.names
         self.unquoted: Final = structure.unquoted
+        self._dialect = dialect
         self._plain = structure.plain
-        self._constant = (
-            None if structure.plain is None or self.names else "".join(p for p, _ in structure.plain)
-        )
         self._templates: dict[str | None, jinja2.Template] = {}
         if structure.plain is None:
             self._templates = {
                 name: ENVIRONMENT.from_string(tree) for name, tree in structure.templates.items()
             }
+        self._constant: str | None = None
+        if structure.constant:
+            self._constant = self.render({})
 
     def render(self, params: Mapping[str, str]) -> str:
         """The text with the params' values in it; a name without a value is empty.
 
-        Raises TemplateError, with line and column, for values that an expression cannot take and
+        Raises TemplateError, which begins with the place, for values that an expression cannot take and
         for results beyond bounds.
         """
         if self._constant is not None:
@@ -63,30 +66,38 @@ class Template:
             raise TemplateError(f"{self._place(error)}{error or type(error).__name__}") from error
 
     def _place(self, error: Exception) -> str:
-        """``line:column: `` of the action that raised, from the innermost frame of generated code."""
-        offset = None
+        """Where the action that raised stands, from the innermost frame of generated code."""
+        line = None
         traceback = error.__traceback__
         while traceback is not None:
             template = traceback.tb_frame.f_globals.get("__jinja_template__")
             if isinstance(template, jinja2.Template):
-                offset = template.get_corresponding_lineno(traceback.tb_lineno) - 1
+                line = template.get_corresponding_lineno(traceback.tb_lineno)
             traceback = traceback.tb_next
-        return "" if offset is None else f"{place(self.text, offset)}: "
+        if line is None:
+            return ""
+        # What Go's dialect compiles to has the offset plus one for a line.
+        return f"line {line}: " if self._dialect == "jinja" else f"{place(self.text, line - 1)}: "
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"
 
 
-def compile_template(text: str) -> Template:
-    """Compile a text with ``[[ ]]`` in it.
+def compile_template(text: str, dialect: Dialect = "go") -> Template:
+    """Compile a text with ``[[ ]]`` in it, in Go's dialect or Jinja's.
 
-    Raises TemplateError, whose text begins with ``line:column: `` (from 1), if it cannot be used.
+    Raises TemplateError if it cannot be used, or could never be rendered. It begins with the place:
+    ``line:column: `` (from 1), or ``line N: `` for Jinja's.
     """
     try:
-        return Template(text, read_structure(text))
+        if dialect == "jinja":
+            return Template(text, read_jinja(text), dialect)
+        return Template(text, read_structure(text), dialect)
     except Problem as problem:
-        raise TemplateError(f"{place(text, problem.offset)}: {problem.message}") from None
-    except ValueProblem as error:
-        raise TemplateError(f"1:1: {error}") from None
+        hint = "" if problem.action is None or not is_expression(problem.action) else _JINJA
+        raise TemplateError(f"{place(text, problem.offset)}: {problem.message}; {LITERAL}{hint}") from None
     except RecursionError:
         raise TemplateError("1:1: nested too deeply") from None
+
+
+_JINJA = ", or `templates: jinja` at the top of the file if Jinja's syntax is meant"

@@ -1,4 +1,4 @@
-"""The values that Go's side of a template knows, and how Go names and prints them.
+"""The values that Go's side of a template knows, how Go names and prints them, and how much there may be.
 
 Params are strings; literals and functions add int, float, bool and None (Go's nil), and a Jinja
 expression may add lists and mappings. ``bool`` is never taken for an int, as Go does not.
@@ -13,16 +13,36 @@ from typing import Any, Final
 from jinja2 import Undefined
 
 __all__ = [
+    "MAX_DEPTH",
+    "MAX_SIZE",
+    "MAX_STEPS",
+    "MAX_WORK",
     "MISSING",
     "Byte",
     "Missing",
     "ValueProblem",
+    "check_size",
     "go_bytes",
     "go_float",
     "go_print",
     "go_string",
     "go_type",
 ]
+
+
+MAX_SIZE: Final = 1 << 20
+"""Characters that a rendered text, and any string on the way to it, may have. (An argument of a
+program may have 128 KiB on Linux, so nothing that could run is refused.)"""
+
+MAX_WORK: Final = 16 * MAX_SIZE
+"""Characters that all functions together may take in and give, in one render."""
+
+MAX_STEPS: Final = 100_000
+"""Iterations of all loops and calls of all templates together, in one render."""
+
+MAX_DEPTH: Final = 100
+"""Templates that may be in the middle of calling one another. Go allows 100,000; here each takes a
+few frames of Python's stack."""
 
 
 class ValueProblem(Exception):
@@ -41,6 +61,12 @@ class Missing(str):
 
 
 MISSING: Final = Missing()
+
+
+def check_size(size: int) -> None:
+    """Refuse a number that is, or says, how long a text is to be."""
+    if abs(size) > MAX_SIZE:
+        raise ValueProblem(f"{size} is too much here; the most is {MAX_SIZE}")
 
 
 def go_bytes(text: str) -> bytes:

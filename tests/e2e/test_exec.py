@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -41,15 +42,15 @@ actions:
       command:
         - '<%s>\n'
         - '[[.name]]'
-        - '[[ name ]]'
+        - '[[print .name]]'
         - 'a[[- /* none */ -]]  b'
-        - '[[.missing]]|[[ absent ]]'
+        - '[[.missing]]|[[$.absent]]'
         - '{{.name}} ${name} ${#x} {% raw %} {# x #}'
         - "ends in a newline\n"
         - "cr\r\nlf"
         - '[[range $key, $value := .]][[if eq $key "n"]][[$value]][[break]][[end]][[end]]'
         - '[[printf "%05s|%q" .n .n]]'
-        - '[[ n | upper ]][[ n | shquote ]]'
+        - '[[.n | shquote]]'
         - '[[with .n]][[.]][[end]]'
         - '[[$v := .n]][[$v]][[if and .n (eq .n "x y")]] is[[end]]'
         - '[[define "t"]]T([[.]])[[end]][[template "t" .n]]'
@@ -179,7 +180,7 @@ def test_a_scalar_as_a_parameter_is_its_default(client: WsClient) -> None:
 _NASTY = """a b; $(reboot) `id` 'single' "double" * [[.n]] {{ x }} \\ é"""
 
 
-def test_templates_of_both_kinds_and_an_argument_stays_one_argument(client: WsClient) -> None:
+def test_templates_are_rendered_and_an_argument_stays_one_argument(client: WsClient) -> None:
     assert _lines(client, "templates", name=_NASTY, undeclared="tolerated") == [
         f"<{_NASTY}>",
         f"<{_NASTY}>",
@@ -192,13 +193,46 @@ def test_templates_of_both_kinds_and_an_argument_stays_one_argument(client: WsCl
         "lf>",
         "<x y>",
         '<00x y|"x y">',
-        "<X Y'x y'>",
+        "<'x y'>",
         "<x y>",
         "<x y is>",
         "<T(x y)>",
         "<3120y>",
         "<[[>",
     ]
+
+
+def test_a_file_may_say_that_its_templates_are_jinjas() -> None:
+    config = {
+        "listen": "127.0.0.1:0",
+        "templates": "jinja",
+        "actions": {
+            "jinja": {
+                "type": "exec",
+                "config": {
+                    "entrypoint": "[% if tool %][[ tool ]][% else %]printf[% endif %]",
+                    "command": [
+                        "<%s>\\n",
+                        "[[ name ]]",
+                        '[% for x in n.split(" ") %][[ x|upper ]][% endfor %]',
+                        "[[ n|shquote ]]",
+                        '[["[["]] -f x ]]',
+                        "{{.name}} {% raw %} {# x #}\n",
+                    ],
+                    "parameters": {"name": {}, "n": "x y", "tool": ""},
+                },
+            }
+        },
+    }
+    with Daemon(json.dumps(config)) as daemon, daemon.connect() as client:
+        assert _lines(client, "jinja", name=_NASTY) == [
+            f"<{_NASTY}>",
+            "<XY>",
+            "<'x y'>",
+            "<[[ -f x ]]>",
+            "<{{.name}} {% raw %} {# x #}",
+            ">",
+        ]
 
 
 def test_the_program_itself_is_a_template_too(client: WsClient) -> None:

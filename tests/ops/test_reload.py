@@ -84,6 +84,7 @@ def actions(**changed: Any) -> dict[str, Any]:
         (actions(a=shell("echo other")), {"changed": ("a",)}),
         (actions(a=shell("echo a", description="d")), {"changed": ("a",)}),
         ({**BASE, "retry": {}}, {"changed": ("a", "b"), "settings": ("retry",)}),
+        ({**BASE, "templates": "jinja"}, {"changed": ("a", "b"), "settings": ("templates",)}),
         ({**BASE, "task_pool": {"limit": 11}}, {"settings": ("task_pool",)}),
         ({**BASE, "task_pool": {"limit": 10, "queue": {"size": 1, "enabled": True}}},
          {"changed": ("a", "b"), "settings": ("task_pool",)}),
@@ -145,6 +146,10 @@ BROKEN = [
     (
         'actions: {a: {type: exec, config: {entrypoint: "[[if]]"}}}',
         "config.yaml:1: actions.a.config.entrypoint",
+    ),
+    (
+        'actions: {a: {type: exec, config: {entrypoint: "[[ x | upper ]]"}}}',
+        "or `templates: jinja` at the top of the file",
     ),
     (None, "config.yaml: no such file"),
 ]

@@ -96,7 +96,7 @@ def test_undeclared_parameters_are_refused_only_where_that_is_wanted(client: WsC
         ("rm", ["-rf", "[[.x]]"], "command.1: x can begin with -"),
         ("ls", ["[[.x]][[.y]]"], "command.0: x can begin with -"),
         ("ls", ["[[or .x .y]]"], "command.0: x can begin with -"),
-        ("ls", ["[[ x|upper ]]"], "command.0: x can begin with -"),
+        ("ls", ["[[ print .x ]]"], "command.0: x can begin with -"),
         ("du", ["--", "[[.x]]"], ""),
         ("du", ["[[.checked]]"], ""),
         ("du", ["./[[.x]]", "--path=[[.x]]", "[[if .x]]-v[[end]]"], ""),

@@ -46,8 +46,6 @@ def render(text: str) -> str:
         ('[[index . "name"]]', "bob"),
         ('[[index $ "absent"]]', ""),
         ("[[len .]]", "8"),
-        ("[[true]] [[false]]", "true false"),
-        ("[[print nil]]", "<nil>"),
         # A field cannot begin with a digit; such a param is reached through index.
         ('[[index . "1"]]', ""),
     ],
@@ -78,7 +76,7 @@ def test_the_dot_itself_shows_as_a_map_with_sorted_keys() -> None:
         "\udcff\u2028\ufeff\0",
     ],
 )
-@pytest.mark.parametrize("action", ["[[.name]]", "[[if .name]]bob[[end]]", "[[ name|lower ]]"])
+@pytest.mark.parametrize("action", ["[[.name]]", "[[if .name]]bob[[end]]", "[[ print .name ]]"])
 def test_text_outside_of_actions_is_verbatim(text: str, action: str) -> None:
     assert render(text) == text
     assert render(f"{text}{action}{text}") == f"{text}bob{text}"
@@ -91,14 +89,13 @@ def test_text_outside_of_actions_is_verbatim(text: str, action: str) -> None:
         ("a [[.name -]] b", "a bobb"),
         ("a \r\n\t[[- .name -]] \n b", "abobb"),
         ("a [[-\n.name\n-]] b", "abobb"),
-        ("a [[- 3 -]] b", "a3b"),
-        ("a [[-3]] b", "a -3 b"),
-        ("a [[- -3 -]] b", "a-3b"),
+        ("a [[- print 3 .empty -]] b", "a3b"),
+        ("a [[- print -3 .empty -]] b", "a-3b"),
         (" [[- .name]]", "bob"),
         ("[[.name -]] ", "bob"),
         ("[[.name -]]  [[- .name]]", "bobbob"),
         ("a\u00a0[[- .name]]", "a\u00a0bob"),
-        ("a [[- name -]] b", "abobb"),
+        ("a [[- print .name -]] b", "abobb"),
         ("[[.name -]] \u00a0b", "bob\u00a0b"),
         ("[[if .name -]] x [[- end]]", "x"),
         ("a[[/* comment */]]b", "ab"),
@@ -149,7 +146,7 @@ def test_trim_marks_and_comments(text: str, expected: str) -> None:
         ("[[if $x := .name]][[$x]][[end]]", "bob"),
         ("[[if $x := .empty]]T[[else]]F[[$x]][[end]]", "F"),
         ("[[if .empty]][[else if $y := .name]][[$y]][[end]]", "bob"),
-        ("[[ if .name ]] [[- `x` -]] [[ end ]]", "x"),
+        ("[[ if .name ]] [[- .x1 -]] [[ end ]]", "X"),
         ("[[if .name]][[end]]", ""),
     ],
 )
@@ -319,7 +316,7 @@ def test_templates_within_templates(text: str, expected: str) -> None:
     ],
 )
 def test_literals(text: str, expected: str) -> None:
-    assert render(text) == expected
+    assert render(f"[[$v := {text[2:-2]}]][[$v]]") == expected
 
 
 @pytest.mark.parametrize(
@@ -329,16 +326,16 @@ def test_literals(text: str, expected: str) -> None:
         ("[[.name|print]]", "bob"),
         ("[[.name | printf `%s-%s` .n]]", "3-bob"),
         ("[[.name | len | printf `%03d`]]", "003"),
-        ('[["a" | print "b" | print "c"]]', "cba"),
-        ("[[1 | print 2]]", "2 1"),
+        ('[[.name | print "b" | print "c"]]', "cbbob"),
+        ("[[.n | len | print 2]]", "2 1"),
         ("[[printf `%d %d %d` (1) (len .name) (len (print .name .n))]]", "1 3 4"),
         ("[[(index . `name`) | len]]", "3"),
         ("[[ .name | shquote ]]", "bob"),
         ("[[ shquote .name ]]", "bob"),
         ("[[print (.name)]]", "bob"),
         ("[[with $x := .name | printf `%s!`]][[$x]][[end]]", "bob!"),
-        ("[[print print]]", ""),
-        ("[[html]][[js]][[urlquery]][[print]][[println]]", "\n"),
+        ("[[$v := print print]][[$v]]", ""),
+        ("[[$v := print html js urlquery print println]][[$v]]", "\n"),
     ],
 )
 def test_pipelines(text: str, expected: str) -> None:

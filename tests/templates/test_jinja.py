@@ -1,9 +1,10 @@
-"""Jinja's expressions between the same delimiters, and which of the two dialects an action is in."""
+"""Jinja's own syntax, in a file that says `templates: jinja`."""
 
 from __future__ import annotations
 
 import pytest
 
+from overseer.errors import TemplateError
 from overseer.templates import compile_template
 
 PARAMS = {
@@ -18,7 +19,7 @@ PARAMS = {
 
 
 def render(text: str) -> str:
-    return compile_template(text).render(PARAMS)
+    return compile_template(text, "jinja").render(PARAMS)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +55,8 @@ def render(text: str) -> str:
         ('[[ name ~ "-" ~ n ]]', "bob-3"),
         ("[[ name[0] ]][[ name[-1] ]][[ name[1:] ]]", "bbob"),
         ("[[ name[0]]]", "b"),
-        ("[[ [[1, 2], [3]][1][0]]]", "3"),
-        ('[[ {"a": {"b": "]]"}}["a"]["b"] ]]', "]]"),
-        ('[[ {"a": {"b": 1}}.a.b ]]', "1"),
+        ("[[ [[1, 2], [n]][1][0] ]]", "3"),
+        ('[[ {"a": {"b": n}}.a.b ]]', "3"),
         ('[[ name.split("o")|join("-") ]]', "b-b"),
         ('[[ name.startswith("b") and n == "3" ]]', "True"),
         ("[[ not name ]]", "False"),
@@ -64,15 +64,19 @@ def render(text: str) -> str:
         ("[[ name | shquote ]][[ nasty|shquote ]]", "bob'a b;'\"'\"'c'\"'\"''"),
         ("[[ shquote(nasty) ]]", "'a b;'\"'\"'c'\"'\"''"),
         ("[[ absent|shquote ]]", "''"),
-        ("[[ '<b>' ]][[ '<b>'|e ]]", "<b>&lt;b&gt;"),
+        ("[[ ('<' ~ n)|e ]]", "&lt;3"),
         ("[[ name|tojson ]]", '"bob"'),
         ("[[ name|replace('b', 'p') ]]", "pop"),
         ("[[ (range(3)|list)|join ]]", "012"),
-        ("[[ none ]][[ True ]]", "NoneTrue"),
+        ("[[ none if n ]][[ true if n ]]", "NoneTrue"),
         ("a [[- name|upper -]] b", "aBOBb"),
         ("[[ name\n| upper ]]", "BOB"),
-        ("[[ '{%' ]][[ '}}' ]][[ '{{' ]][[ '{#' ]]", "{%}}{{{#"),
-        ("[[ loop ]]", "L"),
+        ("{% x %} {{ y }} {# z #} ${#a} ${b}", "{% x %} {{ y }} {# z #} ${#a} ${b}"),
+        ('[["[["]] [[ "]]" ]]', "[[ ]]"),
+        ("[% raw %][[ name ]][% endraw %]", "[[ name ]]"),
+        ("a\r\nb\rc[[ name\r\n]]\r\n", "a\r\nb\rcbob\r\n"),
+        ("\n[[ name ]]\n\n", "\nbob\n\n"),
+        ("[[ loop ]][[ index ]]", "LI"),
     ],
 )
 def test_expressions(text: str, expected: str) -> None:
@@ -82,69 +86,72 @@ def test_expressions(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('[[if name == "bob"]]T[[else]]F[[end]]', "T"),
-        ('[[if name == "eve"]]1[[else if n|int > 2]]2[[end]]', "2"),
-        ("[[if absent is defined]]T[[else]]F[[end]]", "F"),
-        ("[[if not absent]]T[[end]]", "T"),
-        ("[[with name|upper]]<[[.]]>[[end]]", "<BOB>"),
-        ("[[with absent]]T[[else]]F[[end]]", "F"),
-        ('[[range list.split(",")]]<[[.]]>[[end]]', "<a><b><c>"),
-        ('[[range $i, $x := list.split(",")]][[$i]][[$x]] [[end]]', "0a 1b 2c "),
-        ('[[range list.split(",")]][[.]][["," if not loop.last]][[end]]', "a,b,c"),
-        ('[[range $x := list.split(",")]][[shquote $x]][[name]] [[end]]', "abob bbob cbob "),
-        ("[[range absent]]T[[else]]F[[end]]", "F"),
-        ('[[$x := list.split(",")]][[index $x 1]][[len $x]][[$x]]', "b3[a b c]"),
-        ('[[with {"a": "1"}]][[.a]][[.b]][[.]][[end]]', "1map[a:1]"),
-        ("[[$x := name|upper]][[$x]]", "BOB"),
-        ("[[$x := 1]][[$x = name]][[$x]]", "bob"),
-        ("[[define `t`]]<[[.]][[name]]>[[end]][[template `t` name|upper]]", "<BOBbob>"),
-        ("[[block `t` name|upper]][[.]][[end]]", "BOB"),
-        ("[[with .name]][[ name ]][[ n ]][[end]]", "bob3"),
+        ('[% if name == "bob" %]T[% else %]F[% endif %]', "T"),
+        ('[% if name == "eve" %]1[% elif n|int > 2 %]2[% endif %]', "2"),
+        ("[% if absent is defined %]T[% else %]F[% endif %]", "F"),
+        ('[% for x in list.split(",") %]<[[ x ]]>[% endfor %]', "<a><b><c>"),
+        ('[% for x in list.split(",") %][[ x ]][[ "," if not loop.last ]][% endfor %]', "a,b,c"),
+        ('[% for x in list.split(",") if x != "b" %][[ loop.index ]][[ x ]][% endfor %]', "1a2c"),
+        ("[% for x in absent %]T[% else %]F[% endfor %]", "F"),
+        (
+            "[% for x in range(2) %][% for y in range(2) %][[ x ]][[ y ]] [% endfor %][% endfor %]",
+            "00 01 10 11 ",
+        ),
+        ("[% for x in [[n, n], [n]] recursive %][[ loop(x) if x is not string else x ]][% endfor %]", "333"),
+        ("[% set x = name|upper %][[ x ]]", "BOB"),
+        ("[% set x %]<[[ name ]]>[% endset %][[ x ]][[ x ]]", "<bob><bob>"),
+        ("[% macro m(a, b=n) %]<[[ a ]][[ b ]]>[% endmacro %][[ m(name) ]][[ m(1, 2) ]]", "<bob3><12>"),
+        ("[% macro m() %]<[[ caller() ]]>[% endmacro %][% call m() %][[ name ]][% endcall %]", "<bob>"),
+        ("[% filter upper %]a[[ name ]][% endfilter %]", "ABOB"),
+        ("[% with a = name %][[ a ]][% endwith %]", "bob"),
+        ("[% block b %][[ name ]][% endblock %][[ self.b() ]]", "bobbob"),
+        ("a [%- if true -%] b [%- endif -%] c", "abc"),
+        ("a[# [[ name ]] [% if #]b", "ab"),
     ],
 )
-def test_expressions_in_statements(text: str, expected: str) -> None:
+def test_statements(text: str, expected: str) -> None:
     assert render(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "message"),
     [
-        ("[[true]]", "true"),
-        ("[[ True ]]", "True"),
-        ("[['a']]", "97"),
-        ("[['ab']]", "ab"),
-        ("[[ ('a') ]]", "97"),
-        ("[[017]]", "15"),
-        ("[[ 1e6 ]]", "1e+06"),
-        ("[[ 1e6 + 0 ]]", "1000000.0"),
-        ("[[ index|lower ]]", "i"),
-        ("[[ index[0] ]]", "I"),
-        ("[[ index+'x' ]]", "Ix"),
-        ("[[ index ~ 'x' ]]", "Ix"),
-        ("[[ index if index else 'x' ]]", "I"),
-        ("[[$x := [1, 2]]][[$x]]", "[1 2]"),
-        ("[[ print ]]", ""),
-        ("[[ html | upper ]]", ""),
-        ("[[ not true ]]", "false"),
-        ("[[ not name ]]", "False"),
-        ('[[ "a" | print ]]', "a"),
-        ('[[ "a" | upper ]]', "A"),
-        ("[[ (.name) ]][[ (name) ]]", "bobbob"),
+        ("[[ name | nosuch ]]", 'no filter named "nosuch"'),
+        ("[[ 'x' if name else (name|nosuch) ]]", 'no filter named "nosuch"'),
+        ("[[ name is nosuch ]]", 'no test named "nosuch"'),
+        ("[[ nosuch(name) ]]", 'function "nosuch" not defined'),
+        ("[[ lipsum() ]]", 'function "lipsum" not defined'),
+        ("[[ name == ]]", "unexpected 'end of print statement'"),
+        ("[[ name n ]]", "expected token 'end of print statement', got 'n'"),
+        ("[[ .name ]]", "unexpected '.'"),
+        ("[[if name]]x[[end]]", "expected token 'end of print statement', got 'name'"),
+        ("[[ name ? n ]]", "unexpected char '?' at 9"),
+        ("[[ name.__class__ ]]", 'there is no attribute "__class__" here'),
+        ("[% if name %]x", "Unexpected end of template. Jinja was looking for the following tags: "),
+        ("[% endif %]", "Encountered unknown tag 'endif'"),
+        ("[% include 'x' %]", "there are no other files to include"),
+        ("[% extends name %]", "there are no other files to extends"),
+        ("[% import 'x' as x %]", "there are no other files to import"),
+        ("[% from 'x' import y %]", "there are no other files to from"),
+        ("[[ n ]][[ ('x' * 100000000) ~ n ]]", "100000000 is too much here; the most is 1048576"),
+        ("[[ n if (1 / 0) ]]", "division by zero"),
+        ('[[ "x" ]]', "nothing is looked up here, so this is no template"),
+        ('if [[ "$1" == "y" ]]; then', "nothing is looked up here, so this is no template"),
+        ("if [[ -f x ]]; then", "expected token 'end of print statement', got 'x'"),
+        ("grep [[:alpha:]]", "unexpected ':'"),
+        ("[[", "unexpected 'end of template'"),
     ],
 )
-def test_what_go_can_read_is_go(text: str, expected: str) -> None:
-    assert render(text) == expected
+def test_what_can_never_work_is_refused_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        compile_template(f"\n{text}", "jinja")
+    assert str(caught.value).lower().startswith(f"line 2: {message}".lower())
+    assert str(caught.value).endswith('; write [["[["]] for [[ itself')
 
 
 def test_a_param_may_have_any_name() -> None:
-    params = {
-        "0dot": "x",
-        "0frame": "y",
-        "0dot0": "z",
-        "true": "s",
-        "range": "r",
-        "context": "c",
-        "go:show": "g",
-    }
-    text = "[[index . `true`]][[context]][[with .range]][[.]][[end]][[index . `0dot0`]][[index . `go:show`]]"
-    assert compile_template(text).render(params) == "scrzg"
+    params = {"0dot": "x", "0frame": "y", "true": "s", "context": "c", "go:show": "g", "environment": "e"}
+    text = "[[ context ]][[ environment ]][% set x = context %]"
+    assert compile_template(text, "jinja").render(params) == "ce"
+    text = "[[index . `true`]][[.context]][[with .range]][[.]][[end]][[index . `0dot`]][[index . `go:show`]]"
+    assert compile_template(text).render({**params, "range": "r"}) == "scrxg"

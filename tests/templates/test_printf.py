@@ -159,7 +159,7 @@ PARAMS = {"name": "bob", "n": "3", "uni": "é€", "byte": "\udcff"}
     ],
 )
 def test_printf(arguments: str, expected: str) -> None:
-    template = compile_template(f"[[printf {arguments}]]")
+    template = compile_template(f"[[$v := printf {arguments}]][[$v]]")
     assert template.render(PARAMS) == expected
 
 
@@ -179,6 +179,6 @@ def test_the_params_as_a_whole(verb: str, expected: str) -> None:
 
 
 def test_widths_are_bounded_as_in_go() -> None:
-    assert compile_template("[[printf `%2000000d` 1]]").render({}) == "1"
-    assert compile_template("[[printf `%*d` 2000000 1]]").render({}) == "%!(BADWIDTH)1"
-    assert len(compile_template("[[printf `%900000d` 1]]").render({})) == 900_000
+    assert compile_template("[[$v := printf `%2000000d` 1]][[$v]]").render({}) == "1"
+    assert compile_template("[[$v := printf `%*d` 2000000 1]][[$v]]").render({}) == "%!(BADWIDTH)1"
+    assert len(compile_template("[[$v := printf `%900000d` 1]][[$v]]").render({})) == 900_000

@@ -1,13 +1,117 @@
-"""The words of Go's template language inside one action, and the values of its literals."""
+"""Go's template language cut up: a text into what is verbatim and what stands between ``[[`` and ``]]``, and
+that into words.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from overseer.templates.scan import Problem
+__all__ = [
+    "Action",
+    "Problem",
+    "Token",
+    "character_value",
+    "number_value",
+    "place",
+    "scan",
+    "string_value",
+    "tokenize",
+]
 
-__all__ = ["Token", "character_value", "number_value", "string_value", "tokenize"]
+_SPACE = " \t\r\n"
+_LEFT, _RIGHT = "[[", "]]"
+# One step through an action: a quoted string as a whole (it may hold "]]"), or one character.
+_STEP = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|`[^`]*`|.', re.DOTALL)
+_UNTERMINATED = {
+    '"': "unterminated quoted string",
+    "'": "unterminated character constant",
+    "`": "unterminated raw quoted string",
+}
+
+
+class Problem(Exception):
+    """What is wrong with a template and where: ``offset`` counts characters from the text's start.
+
+    ``action`` is what was to be read as a value, if that is what went wrong.
+    """
+
+    action: str | None = None
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The inside of one pair of delimiters, without trim marks; ``offset`` is that of ``text``."""
+
+    text: str
+    offset: int
+
+
+def place(text: str, offset: int) -> str:
+    """``line:column`` of an offset, both from 1, columns in characters."""
+    before = text[:offset]
+    return f"{before.count(chr(10)) + 1}:{offset - before.rfind(chr(10))}"
+
+
+def scan(text: str) -> list[str | Action]:
+    """Texts and actions in order, trimmed, without comments and without empty texts.
+
+    Raises Problem for an action, a comment or a string that does not end.
+    """
+    pieces: list[str | Action] = []
+    position = 0
+    trim = False
+    while True:
+        start = text.find(_LEFT, position)
+        verbatim = text[position:] if start < 0 else text[position:start]
+        if trim:
+            verbatim = verbatim.lstrip(_SPACE)
+        inside = start + len(_LEFT)
+        if start >= 0 and text[inside : inside + 1] == "-" and text[inside + 1 : inside + 2] in (*_SPACE,):
+            verbatim = verbatim.rstrip(_SPACE)
+            inside += 2
+        if verbatim:
+            pieces.append(verbatim)
+        if start < 0:
+            return pieces
+        if text.startswith("/*", inside):
+            end, trim = _end_of_comment(text, inside)
+        else:
+            end, trim = _end_of_action(text, start, inside)
+            pieces.append(Action(text[inside : end - 2 if trim else end], inside))
+        position = end + len(_RIGHT)
+
+
+def _end_of_comment(text: str, inside: int) -> tuple[int, bool]:
+    """Offset of the ``]]`` after a comment, and whether a trim mark stands before it."""
+    end = text.find("*/", inside + 2)
+    if end < 0:
+        raise Problem("unclosed comment", inside)
+    end += 2
+    if text.startswith(_RIGHT, end):
+        return end, False
+    if text[end : end + 1] in (*_SPACE,) and text.startswith("-" + _RIGHT, end + 1):
+        return end + 2, True
+    raise Problem("comment ends before closing delimiter", end)
+
+
+def _end_of_action(text: str, start: int, inside: int) -> tuple[int, bool]:
+    """Offset of the ``]]`` that ends an action, and whether a trim mark stands before it."""
+    position = inside
+    while step := _STEP.match(text, position):
+        if text.startswith(_RIGHT, position):
+            trim = position - inside >= 2 and text[position - 1] == "-" and text[position - 2] in _SPACE
+            return position, trim
+        if step.group() in _UNTERMINATED:
+            raise Problem(_UNTERMINATED[step.group()], position)
+        position = step.end()
+    raise Problem("unclosed action", start)
+
 
 _TOKEN = re.compile(
     r"""
@@ -43,23 +147,18 @@ class Token:
     offset: int
 
 
-def tokenize(text: str, offset: int) -> tuple[list[Token], Problem | None]:
-    """The tokens of an action up to its end, or up to and with the first thing that is none of Go's.
-
-    The tokens before a problem are of use too: they tell which dialect was meant.
-    """
+def tokenize(text: str, offset: int) -> list[Token]:
+    """The words of an action; ``offset`` is that of ``text``. Raises Problem for what is none of Go's."""
     tokens: list[Token] = []
     for match in _TOKEN.finditer(text):
-        kind = match.lastgroup or "other"
-        token = Token(kind, match.group(), offset + match.start())
+        token = Token(match.lastgroup or "other", match.group(), offset + match.start())
         tokens.append(token)
-        if kind == "other":
-            return tokens, Problem(f"unexpected {token.text!r}", token.offset)
+        if token.kind == "other":
+            raise Problem(f"unexpected {token.text!r}", token.offset)
         following = text[match.end() : match.end() + 1]
-        if kind in _NAMES and following and following not in _TERMINATORS:
-            tokens.append(Token("other", following, offset + match.end()))
-            return tokens, Problem(f"bad character {following!r}", offset + match.end())
-    return tokens, None
+        if token.kind in _NAMES and following and following not in _TERMINATORS:
+            raise Problem(f"bad character {following!r}", offset + match.end())
+    return tokens
 
 
 _INTEGER = re.compile(
