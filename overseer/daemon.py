@@ -316,6 +316,7 @@ def _limits(config: Config) -> ConnectionLimits:
         max_message=config.limits.max_message,
         max_connections=config.limits.max_connections,
         handshake_timeout=config.limits.handshake_timeout,
+        ping_interval=config.clients.keepalive,
     )
 
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
+from overseer.awake import awake
 from overseer.locks import Rank, assert_none_held, lock
 from overseer.net.frames import Message, close_frame, frame_end
 from overseer.timers import Timers
@@ -68,13 +68,14 @@ class Outbox(ABC):
         self._replies = 0  # bytes of the chunks that are not output
         self._full = False  # there was no room, and half the bound is not free yet
         self._refused = 0  # the size of the biggest output that there was no room for since it was full
-        self._over_since: float | None = None  # since when full or more than half pending (monotonic)
+        self._over_since: float | None = None  # since when full or more than half pending (awake)
         self._stall_watched = False  # a timer will look at _over_since
         self._sending = False  # a thread is sending what it took; only it may take
         self._drop_then: bytes | None = None  # drop when that send has ended, then send these bytes
         self._on_room: list[Callable[[], None]] = []
         self._closing = False  # nothing is accepted any more
         self._dead = False  # nothing leaves any more
+        self._cut_at = 0.0  # once closed: when the connection is cut, whatever is left (awake)
         self.close_code = 0  # what it was closed with; 0: not closed, or the connection broke
         self.close_reason = ""
 
@@ -93,7 +94,7 @@ class Outbox(ABC):
     def lag(self) -> float:
         """For how many seconds more than half the bound has been pending; 0.0: it is not."""
         since = self._over_since  # without the lock: at worst the answer is of a moment ago
-        return 0.0 if since is None else time.monotonic() - since
+        return 0.0 if since is None else awake() - since
 
     @property
     def full(self) -> bool:
@@ -122,7 +123,7 @@ class Outbox(ABC):
             if self._closing or self._pending == 0:
                 return True
             if not self._full:
-                now = time.monotonic()
+                now = awake()
                 lingers = self._over_since is not None and now - self._over_since > self._stall_timeout / 3
                 if not lingers and self._pending + size <= self._bound:
                     return True
@@ -259,7 +260,7 @@ class Outbox(ABC):
             if self._over_since is None or self._stall_watched or self._closing:
                 return
             self._stall_watched = True
-            delay = self._over_since + self._stall_timeout - time.monotonic()
+            delay = self._over_since + self._stall_timeout - awake()
         self._timers.schedule(delay, self._check_stall)
 
     # -- inside ----------------------------------------------------------------------------------------
@@ -275,7 +276,7 @@ class Outbox(ABC):
             # One reply alone may be of any size.
             flooded = self._replies > _REPLIES_FACTOR * self._bound and len(self._chunks) > 1
             if self._pending > self._half and self._over_since is None:
-                self._over_since = time.monotonic()
+                self._over_since = awake()
         if flooded:
             # The caller may hold locks, so the closing itself is left to another thread.
             self._timers.schedule(0.0, self._close_flooded)
@@ -297,7 +298,7 @@ class Outbox(ABC):
             since = self._over_since
         if since is None:
             return
-        if time.monotonic() - since < self._stall_timeout:
+        if awake() - since < self._stall_timeout:
             self._watch_stall()
             return
         self.close(TRY_AGAIN_LATER, f"has not read for {self._stall_timeout:g} s", drop=True)
@@ -345,6 +346,14 @@ class Outbox(ABC):
         self._push_locked(last, output=False)
 
     def _start_closing(self) -> None:
+        self._cut_at = awake() + self._close_timeout
         # Not cancelled when the closing goes well: cutting what is closed does nothing.
-        self._timers.schedule(self._close_timeout, self._abort)
+        self._timers.schedule(self._close_timeout, self._cut)
         self.flush()
+
+    def _cut(self) -> None:
+        left = self._cut_at - awake()
+        if left > 0:  # this process did not run meanwhile
+            self._timers.schedule(left, self._cut)
+        else:
+            self._abort()
