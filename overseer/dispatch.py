@@ -34,10 +34,8 @@ from overseer.messages import (
     Stop,
     Subscribe,
     Unsubscribe,
-    encode_tasks,
     parse_request,
 )
-from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.net.session import Peer
 from overseer.reload import Reloader
@@ -167,9 +165,7 @@ class Session:
             case Reset():
                 hub.reset(request.task_id, Requester(client, request.id))
             case List():
-                tasks = encode_tasks(request.id, hub.encoded_tasks(request.since, principal))
-                with Mail() as mail:
-                    mail.send_encoded(client, Encoded([tasks]))
+                hub.tell_tasks(client, request)
             case Replay():
                 hub.replay(client, request.task_id, request.since, request.since_seq)
             case Subscribe():

@@ -11,15 +11,15 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 from overseer.actions import ActionHandler, describe_action
-from overseer.clients import Client, Clients
+from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
 from overseer.definitions import Current, Definitions
 from overseer.dormant import Dormant
+from overseer.encode import StreamedTasks, TaskRow
 from overseer.errors import RequestError, SubmitError
 from overseer.eventlog import EventLog
 from overseer.figures import ClientFigures, Figures
@@ -28,13 +28,16 @@ from overseer.messages import (
     ActionInfo,
     ActionMetrics,
     GlobalMetrics,
+    List,
     PoolInfo,
     RetryPolicy,
     TaskInfo,
     TaskMetrics,
+    encode_tasks,
 )
 from overseer.messages.kinds import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.metrics import Metrics
+from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.pool import PoolManager
 from overseer.runs import Runs
@@ -49,7 +52,11 @@ from overseer.timers import Timers
 
 __all__ = ["Hub"]
 
-_Shown = TypeVar("_Shown")
+# How many tasks of a list may be encoded with the hub's lock held, and how often it is tried without.
+_LITTLE = 32
+_ROUNDS = 8
+_WHOLE = 64 * 1024  # bytes of a list that is sent as it is; a longer one is made piece by piece
+_PAGE = 512 * 1024  # bytes of a page of the list, after which the rest goes to the next
 
 
 class Hub:
@@ -198,26 +205,46 @@ class Hub:
 
     def tasks(self, since: datetime | None = None, principal: Principal = ANYONE) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
-        return self._list(since, principal, Task.info_locked)
-
-    def encoded_tasks(self, since: datetime | None, principal: Principal) -> list[bytes]:
-        """The same, each as JSON."""
-        return self._list(since, principal, Task.encoded_info_locked)
-
-    def _list(
-        self, since: datetime | None, principal: Principal, show: Callable[[Task], _Shown]
-    ) -> list[_Shown]:
         with self._lock:
-            tasks = [task for task in self._state.table if principal.sees(task.action)]
-        shown = []
-        for task in tasks:
-            with task.lock:
-                queued = task.phase is Phase.QUEUED
-                if task.phase is not Phase.FORGOTTEN and (
-                    since is None or queued or task.touched_locked() >= since
-                ):
-                    shown.append(show(task))
-        return shown
+            tasks, _ = self._listed_locked(List("", since), principal)
+            return [task.info_locked() for task in tasks]
+
+    def tell_tasks(self, client: Client, request: List) -> None:
+        """Send the client the same, or a page of them.
+
+        What has changed since the last list is encoded without the hub's lock, in rounds, until next to
+        nothing is left: the section that pictures all tasks puts together what there is.
+        """
+        for last in (False,) * _ROUNDS + (True,):
+            with Mail() as mail, self._lock:
+                tasks, following = self._listed_locked(request, client.principal)
+                changed = [task for task in tasks if not task.is_encoded]
+                if last or len(changed) <= _LITTLE:
+                    rows = [task.encoded_info_locked() for task in tasks]
+                    if request.limit:
+                        fitting = _fitting(rows)
+                        following = tasks[fitting - 1].id if fitting < len(rows) else following
+                        del rows[fitting:]
+                    _send_tasks(mail, client, request.id, rows, following)
+                    return
+            for task in changed:
+                with task.lock:
+                    task.encoded_info_locked()
+
+    def _listed_locked(self, request: List, principal: Principal) -> tuple[list[Task], str]:
+        """The tasks that a list shows, in its order; and where the next page begins, when there is one."""
+        since, limit = request.since, request.limit
+        table = self._state.table
+        tasks: list[Task] = []
+        # A page goes by the ids: so what comes, goes or is started anew between two of them upsets nothing.
+        for task in table.after(request.after) if limit or request.after else table:
+            if (since is None or task.phase is Phase.QUEUED or task.touched_locked() >= since) and (
+                principal.sees(task.action)
+            ):
+                if limit and len(tasks) == limit:
+                    return tasks, tasks[-1].id
+                tasks.append(task)
+        return tasks, ""
 
     # Actions, pools, metrics
 
@@ -368,3 +395,23 @@ class Hub:
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the timers' thread."""
         self._state.timers.close()
+
+
+def _send_tasks(
+    mail: Mail, client: Client, request_id: str, rows: Sequence[TaskRow], following: str
+) -> None:
+    kept = [row for row in rows if isinstance(row, bytes)]
+    if len(kept) < len(rows) or sum(map(len, kept)) > _WHOLE:
+        mail.send_streamed(client, StreamedTasks(request_id, rows, following))
+    else:
+        mail.send_encoded(client, Encoded([encode_tasks(request_id, kept, following)]))
+
+
+def _fitting(rows: Sequence[TaskRow]) -> int:
+    """How many of the rows make a page: one at least."""
+    size = 0
+    for count, row in enumerate(rows):
+        size += len(row)
+        if count and size > _PAGE:
+            return count
+    return len(rows)

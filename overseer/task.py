@@ -18,9 +18,10 @@ from typing import Any
 
 from overseer.clients import Client
 from overseer.definitions import Definition
+from overseer.encode import TaskRow, task_row
 from overseer.eventlog import EventLog
 from overseer.locks import Rank, lock
-from overseer.messages import RetryPolicy, TaskInfo, TaskMetrics, encode
+from overseer.messages import RetryPolicy, TaskInfo, TaskMetrics
 from overseer.metrics import Metrics
 from overseer.retry import History
 from overseer.security.principal import ANYONE, Principal
@@ -122,7 +123,7 @@ class Task:
     error_message: str = ""
     began: float = 0.0  # monotonic start of the current run
     ran_for: float = 0.0  # seconds, over all finished runs
-    _encoded_info: bytes | None = None  # what list says; None: not known since the last change of anything
+    _encoded_info: TaskRow | None = None  # what list says; None: not known since the last change of anything
 
     def __post_init__(self) -> None:
         self.lock: threading.Lock = lock(Rank.TASK, f"task {self.id}")
@@ -194,12 +195,17 @@ class Task:
             error_message=self.error_message,
         )
 
-    def encoded_info_locked(self) -> bytes:
+    @property
+    def is_encoded(self) -> bool:
+        """Whether :meth:`encoded_info_locked` has nothing to do."""
+        return self._encoded_info is not None
+
+    def encoded_info_locked(self) -> TaskRow:
         """The same as JSON, kept until something changes: most of a long list did not since the last one."""
-        data = self._encoded_info  # which the hub's lock alone may clear, though for no need
-        if data is None:
-            data = self._encoded_info = encode(self.info_locked())
-        return data
+        row = self._encoded_info  # which the hub's lock alone may clear, though for no need
+        if row is None:
+            row = self._encoded_info = task_row(self.info_locked())
+        return row
 
     def touched_locked(self) -> datetime:
         """The latest of creation, last start and last exit, whose order a clock set back may turn."""

@@ -6,6 +6,7 @@ one at a time.
 
 from __future__ import annotations
 
+import bisect
 import time
 from collections.abc import Iterator
 
@@ -34,6 +35,7 @@ class TaskTable:
     def __init__(self, history: HistoryConfig) -> None:
         self.history = history  # replaced by a reload
         self._tasks: dict[str, Task] = {}
+        self._ids: list[str] = []  # sorted
         self._in_use: set[str] = set()
         self._duplicates: dict[tuple[str, ...], str] = {}  # dedupe key to the id in use that has it
         # Finished tasks and when they finished (monotonic), oldest first.
@@ -52,6 +54,12 @@ class TaskTable:
     def in_use(self) -> int:
         """How many ids are taken: queued, starting, running or awaiting restart."""
         return len(self._in_use)
+
+    def after(self, task_id: str) -> Iterator[Task]:
+        """The tasks whose ids come after this one, in the order of their ids; none is in the table twice, or
+        left out, when tasks come and go between two looks."""
+        for index in range(bisect.bisect_right(self._ids, task_id), len(self._ids)):
+            yield self._tasks[self._ids[index]]
 
     def get(self, task_id: str) -> Task | None:
         return self._tasks.get(task_id)
@@ -101,6 +109,7 @@ class TaskTable:
         if not waiting:
             self._unknown.pop(task.id, None)
         self._tasks[task.id] = task
+        bisect.insort(self._ids, task.id)
         self.take(task)
 
     def take(self, task: Task) -> None:
@@ -129,6 +138,7 @@ class TaskTable:
             task.move_locked(Phase.FORGOTTEN)
             orphans = task.stream.give_up_locked()
         del self._tasks[task_id]
+        del self._ids[bisect.bisect_left(self._ids, task_id)]
         self._finished.pop(task_id, None)
         self._errored.pop(task_id, None)
         for subscription in orphans:

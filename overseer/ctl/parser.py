@@ -113,6 +113,10 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command.add_argument(
         "--since", metavar="TIME", help="only those that started or ended since, and all queued"
     )
+    command.add_argument(
+        "--limit", type=_count, default=0, metavar="COUNT", help="so many at most, by their ids (all)"
+    )
+    command.add_argument("--after", default="", metavar="TASK_ID", help="only those with greater ids")
     command = add("wait", "wait for tasks to end, and exit as the first that failed did")
     command.add_argument("tasks", metavar="TASK_ID", nargs="+")
     command.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="and no longer (status 124)")

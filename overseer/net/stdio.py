@@ -200,6 +200,8 @@ class _PipeOutbox(Outbox):
         with self._changed:
             self._changed.wait_for(lambda: self._chunks or self._closing)
             self._sending = bool(self._chunks)
+        self._make_piece()
+        with self._changed:
             return _first_bytes(self._take_locked(_BUFFERS), select.PIPE_BUF)
 
     def _write(self, buffers: list[Buffer]) -> None:

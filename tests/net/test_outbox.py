@@ -34,6 +34,7 @@ class HeldOutbox(Outbox):
 
     def begin(self) -> bytes:
         """Take everything for a send that is under way."""
+        self._make_piece()
         with self._changed:
             self._sending = True
             return b"".join(self._take_locked(64))
