@@ -47,6 +47,7 @@ class _Source:
     def __init__(self, size: int, pieces: Iterator[Piece]) -> None:
         self._left = size
         self._pieces = pieces
+        self.ending = False  # the rest is dropped when a frame, or line, is whole
 
     def __len__(self) -> int:
         return self._left
@@ -264,6 +265,9 @@ class Outbox(ABC):
             if not self._chunks or self._chunks[0] is not first:  # all was dropped meanwhile
                 return
             first.data.took(len(piece.data))
+            if first.data.ending and not piece.more:
+                self._pending -= len(first.data)
+                first.data.took(len(first.data))
             if not len(first.data):
                 self._chunks.popleft()
             self._chunks.appendleft(_Chunk(piece.data, first.output, piece.more))
@@ -405,7 +409,7 @@ class Outbox(ABC):
         self._push_locked(last, output=False)
 
     def _begun_locked(self) -> list[_Chunk]:
-        """The rest of the frame or line that has left in part, and no more where that can be told."""
+        """The rest of the frame or line that has left in part."""
         if not self._offset and not self._within:
             return []
         first = self._chunks[0]
@@ -418,6 +422,9 @@ class Outbox(ABC):
         rest = []
         for chunk in self._chunks:
             rest.append(chunk)
+            if isinstance(chunk.data, _Source):
+                chunk.data.ending = True
+                break
             if not chunk.more:
                 break
         if self._offset and isinstance(first.data, bytes):
