@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from overseer.awake import Ticker
 from overseer.locks import assert_none_held
 from overseer.net.outbox import Buffer, Outbox
 from overseer.net.session import ConnectionLimits, OpenSession, Peer, Session
@@ -62,6 +63,7 @@ class StdioServer:
         self._requests = requests
         self._open_session = open_session
         self._timers = timers
+        self._ticker: Ticker | None = None
         self._ended = ended
         self._wake = Wakeup()
         self._outbox = _PipeOutbox(replies, self._limits, timers, self._wake.set)
@@ -72,6 +74,7 @@ class StdioServer:
     def start(self) -> None:
         """Open the session and begin to read; the timers' thread is started too: later there may be none."""
         self._timers.start()
+        self._ticker = Ticker(self._timers)
         self._writer.start()
         self._reader.start()
 
@@ -84,6 +87,8 @@ class StdioServer:
                 thread.join(self._limits.close_timeout + 0.5)
         if not self._reader.is_alive():
             self._wake.close()
+        if self._ticker is not None:
+            self._ticker.stop()
 
     def _read(self) -> None:
         try:
