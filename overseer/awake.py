@@ -73,6 +73,8 @@ class Ticker:
         awake.stop()
 
     def _tick(self) -> None:
-        if not self._stopped.is_set():
-            awake.tick()
-            self._timer = self._timers.schedule(TICK, self._tick)
+        awake.tick()
+        self._timer = self._timers.schedule(TICK, self._tick)
+        if self._stopped.is_set() or not self._timer.pending:  # meanwhile, or the timers are closed
+            self._timer.cancel()
+            awake.stop()

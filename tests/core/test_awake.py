@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from overseer.awake import TICK, AwakeClock
+from overseer.awake import TICK, AwakeClock, Ticker, awake
+from overseer.timers import Timers
 
 
 class Time:
@@ -42,3 +43,14 @@ def test_time_without_ticks_is_left_out_whoever_looks_first() -> None:
     clock.stop()
     time.now += 95
     assert clock() == before + TICK + 95
+
+
+def test_a_ticker_whose_timers_end_leaves_the_clock_going() -> None:
+    timers = Timers("awake-timers")
+    ticker = Ticker(timers)
+    assert awake._last[0] is not None
+    timers.close()
+    Ticker(timers)
+    assert awake._last[0] is None
+    ticker.stop()
+    assert awake._last[0] is None
