@@ -13,7 +13,7 @@ from types import TracebackType
 from overseer.eventlog import EventLog
 from overseer.locks import Rank, assert_none_held, lock
 from overseer.messages import Event, encode
-from overseer.net.frames import Encoded, Message
+from overseer.net.frames import Encoded, Message, Streamed
 from overseer.net.outbox import Outbox
 from overseer.security.principal import ANYONE, Principal
 
@@ -105,6 +105,11 @@ class Mail:
     def send_output(self, client: Client, message: Message) -> None:
         """Append stored output to one client's outbox; its size says nothing against the client."""
         client.outbox.append(message, output=True)
+        self._touched[client.outbox] = None
+
+    def send_streamed(self, client: Client, message: Streamed) -> None:
+        """Append what is long to one client's outbox, to be made when it is sent."""
+        client.outbox.append_streamed(message)
         self._touched[client.outbox] = None
 
     def send_encoded(self, client: Client, message: Message) -> None:

@@ -313,13 +313,16 @@ class Daemon:
         from overseer.documents.asyncapi import build_asyncapi  # few ask, and it takes 10 ms
 
         principal = request.peer.principal
+        # A Unix socket's address is a text.
+        encrypted = self._gate.access.encrypted and not isinstance(self._server.address, str)
         return build_asyncapi(
             title=self._config.name,
             version=self._config.version or self._version,
             description=self._config.description,
             host=request.headers.get("host", "localhost"),
-            # A Unix socket's address is a text.
-            secure=self._gate.access.encrypted and not isinstance(self._server.address, str),
+            # What proxies say counts for no more than this: where the one who asks has found us.
+            secure=encrypted or request.headers.get("x-forwarded-proto", "") == "https",
+            prefix=request.headers.get("x-forwarded-prefix", "").rstrip("/"),
             tokens=principal is not ANYONE,
             actions=self._hub.actions("", principal),
         )
@@ -340,6 +343,7 @@ def _limits(config: Config) -> ConnectionLimits:
         max_message=config.limits.max_message,
         max_connections=config.limits.max_connections,
         handshake_timeout=config.limits.handshake_timeout,
+        ping_interval=config.clients.keepalive,
     )
 
 

@@ -165,7 +165,7 @@ class Session:
             case Reset():
                 hub.reset(request.task_id, requester)
             case List():
-                hub.tell_tasks(client, request.id, request.since)
+                hub.tell_tasks(client, request)
             case Replay():
                 hub.replay(client, request.id, request.task_id, request.since, request.since_seq)
             case Subscribe():

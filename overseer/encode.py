@@ -8,12 +8,24 @@ look-up and one f-string. The result is, byte for byte, what ``messages.encode(O
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from json.encoder import encode_basestring
 
-from overseer.messages import utf8
-from overseer.net.frames import text_header
+from overseer.messages import TaskInfo, encode, encode_tasks, utf8
+from overseer.net.frames import Piece, text_header
 
-__all__ = ["EncodedOutput", "output_size"]
+__all__ = [
+    "EncodedOutput",
+    "LateRow",
+    "StreamedOutput",
+    "StreamedTasks",
+    "TaskRow",
+    "output_size",
+    "task_row",
+]
+
+_PIECE = 64 * 1024  # characters, or bytes, that a streamed message is made of at a time
+_KEPT = 4 * 1024  # bytes of a task's row that are kept; a longer one is made anew each time
 
 # What JSON wants escaped.
 _ESCAPED = bytes(range(0x20)) + b'"\\'
@@ -117,3 +129,117 @@ def _frame_start(length: int, head: str) -> str:
 def _as_bytes(text: str) -> str:
     """Text to text in which each character stands for a byte of its UTF-8."""
     return utf8(text).decode("latin-1")
+
+
+class StreamedOutput:
+    """The same messages as of :class:`EncodedOutput`, made piece by piece: JSON of control characters is six
+    times as long as they are. A :class:`~overseer.net.frames.Streamed`."""
+
+    def __init__(
+        self,
+        task_id: str,
+        pid: int,
+        stream: str,
+        lines: list[str],
+        first_seq: int,
+        ts: str,
+        truncated: bool = False,
+        overwritten: bool = False,
+    ) -> None:
+        self._task_id, self._pid, self._stream = task_id, pid, stream
+        self._lines, self._ts, self._marks = lines, ts, (truncated, overwritten)
+        self.first_seq = first_seq
+        self._sizes: dict[bool, int] = {}
+
+    def size(self, *, framed: bool) -> int:
+        if framed not in self._sizes:
+            self._sizes[framed] = sum(len(piece.data) for piece in self.pieces(framed=framed))
+        return self._sizes[framed]
+
+    def pieces(self, *, framed: bool) -> Iterator[Piece]:
+        begin = 0
+        while begin < len(self._lines):
+            end, chars = begin, 0
+            while end < len(self._lines) and (end == begin or chars + len(self._lines[end]) <= _PIECE):
+                chars += len(self._lines[end])
+                end += 1
+            if chars > _PIECE:
+                yield from self._long_line(begin, framed)
+            else:
+                some = self._encoded(self._lines[begin:end], begin)
+                yield Piece(some.websocket if framed else some.lines, more=False)
+            begin = end
+
+    def _encoded(self, lines: list[str], index: int) -> EncodedOutput:
+        first = self.first_seq + index
+        return EncodedOutput(self._task_id, self._pid, self._stream, lines, first, self._ts, *self._marks)
+
+    def _long_line(self, index: int, framed: bool) -> Iterator[Piece]:
+        # What stands around a line is what stands around an empty one.
+        before, quotes, after = self._encoded([""], index).lines.rpartition(b'""')
+        before, after = before + quotes[:1], quotes[1:] + after.removesuffix(b"\n")
+        line = self._lines[index]
+
+        def parts() -> Iterator[bytes]:
+            for begin in range(0, len(line), _PIECE):
+                yield utf8(encode_basestring(line[begin : begin + _PIECE])[1:-1])
+
+        if framed:
+            before = text_header(len(before) + sum(map(len, parts())) + len(after)) + before
+        yield Piece(before, more=True)
+        for part in parts():
+            yield Piece(part, more=True)
+        yield Piece(after if framed else after + b"\n", more=False)
+
+
+class LateRow:
+    """What ``list`` says of a task with much to say: known by its length, and made when it is sent."""
+
+    __slots__ = ("_info", "_size")
+
+    def __init__(self, info: TaskInfo, size: int) -> None:
+        self._info = info
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def data(self) -> bytes:
+        return encode(self._info)
+
+
+TaskRow = bytes | LateRow
+
+
+def task_row(info: TaskInfo) -> TaskRow:
+    """The row of a task, to be kept until something changes."""
+    data = encode(info)
+    return data if len(data) <= _KEPT else LateRow(info, len(data))
+
+
+class StreamedTasks:
+    """A ``tasks`` message made piece by piece. A :class:`~overseer.net.frames.Streamed`."""
+
+    def __init__(self, request_id: str, rows: Sequence[TaskRow], following: str = "") -> None:
+        self._rows = rows
+        before, tasks, after = encode_tasks(request_id, (), following).partition(b'"tasks":[]')
+        self._before, self._after = before + tasks.removesuffix(b"]"), b"]" + after
+
+    def _length(self) -> int:
+        commas = max(0, len(self._rows) - 1)
+        return len(self._before) + sum(map(len, self._rows)) + commas + len(self._after)
+
+    def size(self, *, framed: bool) -> int:
+        length = self._length()
+        return length + (len(text_header(length)) if framed else 1)
+
+    def pieces(self, *, framed: bool) -> Iterator[Piece]:
+        header, end = (text_header(self._length()), b"") if framed else (b"", b"\n")
+        some, size = [header, self._before], 0
+        for index, row in enumerate(self._rows):
+            some += (b"," if index else b"", row if isinstance(row, bytes) else row.data())
+            size += len(row)
+            if size > _PIECE:
+                yield Piece(b"".join(some), more=True)
+                some, size = [], 0
+        yield Piece(b"".join((*some, self._after, end)), more=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from overseer.actions import ActionHandler, describe_action
@@ -18,6 +18,7 @@ from overseer.clients import Client, Clients, Mail
 from overseer.config import Config
 from overseer.definitions import Current, Definitions
 from overseer.dormant import Dormant
+from overseer.encode import StreamedTasks, TaskRow
 from overseer.errors import RequestError, SubmitError
 from overseer.eventlog import EventLog
 from overseer.figures import ClientFigures, Figures
@@ -25,6 +26,7 @@ from overseer.locks import Rank, lock
 from overseer.messages import (
     ActionInfo,
     Event,
+    List,
     MetricsReply,
     PoolInfo,
     RetryPolicy,
@@ -52,6 +54,8 @@ __all__ = ["Hub"]
 # How many tasks of a list may be encoded with the hub's lock held, and how often it is tried without.
 _LITTLE = 32
 _ROUNDS = 8
+_WHOLE = 64 * 1024  # bytes of a list that is sent as it is; a longer one is made piece by piece
+_PAGE = 512 * 1024  # bytes of a page of the list, after which the rest goes to the next
 
 
 class Hub:
@@ -218,7 +222,7 @@ class Hub:
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
         with self._lock:
-            tasks = self._listed_locked(since, ANYONE)
+            tasks, _ = self._listed_locked(List("", since), ANYONE)
         shown = []
         for task in tasks:
             with task.lock:
@@ -226,36 +230,47 @@ class Hub:
                     shown.append(task.info_locked())
         return shown
 
-    def tell_tasks(self, client: Client, request_id: str, since: datetime | None) -> None:
-        """Send the client the same.
+    def tell_tasks(self, client: Client, request: List) -> None:
+        """Send the client the same, or a page of them.
 
         What has changed since the last list is encoded without the hub's lock, in rounds, until next to
-        nothing is left: the section that pictures all tasks joins what there is.
+        nothing is left: the section that pictures all tasks puts together what there is.
         """
         for last in (False,) * _ROUNDS + (True,):
             with Mail() as mail, self._lock:
-                tasks = self._listed_locked(since, client.principal)
-                changed = [task for task in tasks if task.encoded_info is None]
+                tasks, following = self._listed_locked(request, client.principal)
+                changed = [task for task in tasks if not task.is_encoded]
                 if last or len(changed) <= _LITTLE:
-                    rows = [task.encoded_info or task.encoded_info_locked() for task in tasks]
+                    rows = [task.encoded_info_locked() for task in tasks]
+                    if request.limit:
+                        fitting = _fitting(rows)
+                        following = tasks[fitting - 1].id if fitting < len(rows) else following
+                        del rows[fitting:]
+                        del tasks[fitting:]
                     for task in self._state.table.resetting(tasks):
                         task.onlookers.add(client)
-                    mail.send_encoded(client, Encoded([encode_tasks(request_id, rows)]))
+                    _send_tasks(mail, client, request.id, rows, following)
                     return
             for task in changed:
                 with task.lock:
                     task.encoded_info_locked()
 
-    def _listed_locked(self, since: datetime | None, principal: Principal) -> list[Task]:
-        """The tasks that a list shows, in its order."""
-        if since is None and principal.scope is None:
-            return [*self._state.table]
-        return [
-            task
-            for task in self._state.table
-            if (since is None or task.phase is Phase.QUEUED or task.touched_locked() >= since)
-            and principal.sees(task.action)
-        ]
+    def _listed_locked(self, request: List, principal: Principal) -> tuple[list[Task], str]:
+        """The tasks that a list shows, in its order; and where the next page begins, when there is one."""
+        since, limit = request.since, request.limit
+        table = self._state.table
+        if since is None and principal.scope is None and not limit and not request.after:
+            return [*table], ""
+        tasks: list[Task] = []
+        # A page goes by the ids: so what comes, goes or is started anew between two of them upsets nothing.
+        for task in table.after(request.after) if limit or request.after else table:
+            if (since is None or task.phase is Phase.QUEUED or task.touched_locked() >= since) and (
+                principal.sees(task.action)
+            ):
+                if limit and len(tasks) == limit:
+                    return tasks, tasks[-1].id
+                tasks.append(task)
+        return tasks, ""
 
     # Actions, pools, metrics
 
@@ -426,3 +441,23 @@ class Hub:
         """After the shutdown, when the last client is gone: end the threads."""
         self._runs.launcher.close()
         self._state.timers.close()
+
+
+def _send_tasks(
+    mail: Mail, client: Client, request_id: str, rows: Sequence[TaskRow], following: str
+) -> None:
+    kept = [row for row in rows if isinstance(row, bytes)]
+    if len(kept) < len(rows) or sum(map(len, kept)) > _WHOLE:
+        mail.send_streamed(client, StreamedTasks(request_id, rows, following))
+    else:
+        mail.send_encoded(client, Encoded([encode_tasks(request_id, kept, following)]))
+
+
+def _fitting(rows: Sequence[TaskRow]) -> int:
+    """How many of the rows make a page: one at least."""
+    size = 0
+    for count, row in enumerate(rows):
+        size += len(row)
+        if count and size > _PAGE:
+            return count
+    return len(rows)

@@ -1,7 +1,8 @@
 """What a task's ring holds, on its way to one client: encoded without a lock, appended under one.
 
 A ring may hold 16 MiB, whose encoding takes a tenth of a second, while a lock may be held for next to
-nothing. So it goes in rounds, until little is left to encode::
+nothing; and several times as long, which a client that does not read must not cost. So what is long is only
+measured, and made when it is sent; and it goes in rounds, until little is left to encode::
 
     with the locks:     replay.ready_locked()?  then replay.send_locked(), and done
     without:            replay.encode()         what has come since the last round as well
@@ -14,7 +15,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from overseer.clients import Client, Mail
-from overseer.encode import EncodedOutput
+from overseer.encode import EncodedOutput, StreamedOutput
 from overseer.locks import assert_none_held
 from overseer.messages import Exited
 from overseer.ring import Ring, StoredOutput
@@ -22,6 +23,8 @@ from overseer.timestamps import format_timestamp
 
 __all__ = ["Replay"]
 
+# Characters of a batch that is encoded and kept; longer ones are made piece by piece when they are sent.
+_SMALL = 16 * 1024
 # Characters that may be encoded with the locks held; a batch of output has as many at most, mostly.
 _LITTLE = 64 * 1024
 # A task might write faster than its output is encoded. Then what is left is encoded with the locks held.
@@ -51,7 +54,7 @@ class Replay:
         self._rounds = 0
         self._events: list[StoredOutput | Exited] = []  # what is to be sent, as of the last look
         # By first seq: the ring drops lines only from the front of an entry, which then has another one.
-        self._encoded: dict[int, EncodedOutput] = {}
+        self._encoded: dict[int, EncodedOutput | StreamedOutput] = {}
 
     def ready_locked(self) -> bool:
         """Look at the ring; whether :meth:`send_locked` can follow at once, or else :meth:`encode` has to."""
@@ -65,7 +68,10 @@ class Replay:
         self._rounds += 1
         for output in self._left():
             encoded = self._encode(output)
-            self._client.outbox.framed(encoded)  # which it keeps
+            if isinstance(encoded, StreamedOutput):
+                self._client.outbox.measure(encoded)  # which keeps its size
+            else:
+                self._client.outbox.framed(encoded)  # which it keeps
             self._encoded[output.first_seq] = encoded
 
     def send_locked(self, mail: Mail) -> None:
@@ -73,7 +79,10 @@ class Replay:
         for event in self._events:
             if isinstance(event, StoredOutput):
                 encoded = self._encoded.get(event.first_seq) or self._encode(event)
-                mail.send_output(self._client, encoded)
+                if isinstance(encoded, StreamedOutput):
+                    mail.send_streamed(self._client, encoded)
+                else:
+                    mail.send_output(self._client, encoded)
             else:
                 mail.send(self._client, event)
 
@@ -85,8 +94,9 @@ class Replay:
             if isinstance(event, StoredOutput) and event.first_seq not in self._encoded
         ]
 
-    def _encode(self, output: StoredOutput) -> EncodedOutput:
-        return EncodedOutput(
+    def _encode(self, output: StoredOutput) -> EncodedOutput | StreamedOutput:
+        small = sum(map(len, output.lines)) <= _SMALL
+        return (EncodedOutput if small else StreamedOutput)(
             self._task_id,
             output.pid,
             output.stream,

@@ -20,10 +20,11 @@ from typing import Any
 
 from overseer.clients import Client, Mail
 from overseer.definitions import Definition
+from overseer.encode import TaskRow, task_row
 from overseer.errors import RequestError
 from overseer.eventlog import EventLog
 from overseer.locks import Rank, lock
-from overseer.messages import Error, Event, RetryPolicy, TaskInfo, TaskMetrics, encode
+from overseer.messages import Error, Event, RetryPolicy, TaskInfo, TaskMetrics
 from overseer.metrics import Metrics
 from overseer.retry import History
 from overseer.security.principal import ANYONE, Principal
@@ -166,7 +167,7 @@ class Task:
     began: float = 0.0  # monotonic start of the current run
     ran_for: float = 0.0  # seconds, over all finished runs
     counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
-    encoded_info: bytes | None = None  # what list says; None: not known since the last change of anything
+    _encoded_info: TaskRow | None = None  # what list says; None: not known since the last change of anything
 
     def __post_init__(self) -> None:
         self.lock: threading.Lock = lock(Rank.TASK, f"task {self.id}")
@@ -174,8 +175,8 @@ class Task:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if name != "encoded_info":
-            self.encoded_info = None
+        if name != "_encoded_info":
+            self._encoded_info = None
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
@@ -243,12 +244,17 @@ class Task:
             last_signal=self.last_signal,
         )
 
-    def encoded_info_locked(self) -> bytes:
+    @property
+    def is_encoded(self) -> bool:
+        """Whether :meth:`encoded_info_locked` has nothing to do."""
+        return self._encoded_info is not None
+
+    def encoded_info_locked(self) -> TaskRow:
         """The same as JSON, kept until something changes: most of a long list did not since the last one."""
-        data = self.encoded_info  # which the hub's lock alone may clear, though for no need
-        if data is None:
-            data = self.encoded_info = encode(self.info_locked())
-        return data
+        row = self._encoded_info  # which the hub's lock alone may clear, though for no need
+        if row is None:
+            row = self._encoded_info = task_row(self.info_locked())
+        return row
 
     def touched_locked(self) -> datetime:
         """The latest of creation, last start and last exit, whose order a clock set back may turn."""

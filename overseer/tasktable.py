@@ -6,6 +6,7 @@ one at a time.
 
 from __future__ import annotations
 
+import bisect
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -35,6 +36,7 @@ class TaskTable:
     def __init__(self, history: HistoryConfig) -> None:
         self.history = history  # replaced by a reload
         self._tasks: dict[str, Task] = {}
+        self._ids: list[str] = []  # sorted
         self._in_use: set[str] = set()
         self._duplicates: dict[tuple[str, ...], str] = {}  # dedupe key to the id in use that has it
         # Finished tasks and when they finished (monotonic), oldest first.
@@ -61,6 +63,12 @@ class TaskTable:
         if not any(counts[Phase.RESETTING] for counts in self.phases.values()):
             return []
         return [task for task in tasks if task.phase is Phase.RESETTING]
+
+    def after(self, task_id: str) -> Iterator[Task]:
+        """The tasks whose ids come after this one, in the order of their ids; none is in the table twice, or
+        left out, when tasks come and go between two looks."""
+        for index in range(bisect.bisect_right(self._ids, task_id), len(self._ids)):
+            yield self._tasks[self._ids[index]]
 
     def get(self, task_id: str) -> Task | None:
         return self._tasks.get(task_id)
@@ -112,6 +120,7 @@ class TaskTable:
         self._tasks[task.id] = task
         task.counted = self.phases[task.action]
         task.counted[task.phase] += 1
+        bisect.insort(self._ids, task.id)
         self.take(task)
 
     def take(self, task: Task) -> None:
@@ -140,6 +149,7 @@ class TaskTable:
             task.move_locked(Phase.FORGOTTEN)
             orphans = task.stream.give_up_locked()
         del self._tasks[task_id]
+        del self._ids[bisect.bisect_left(self._ids, task_id)]
         self._finished.pop(task_id, None)
         self._errored.pop(task_id, None)
         for subscription in orphans:

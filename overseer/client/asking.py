@@ -84,11 +84,31 @@ class Requests:
         request = Reset(id=self._channel.new_id(), task_id=task_id_of(task_id))
         return self._expect(Started, [request], timeout)
 
-    def tasks(self, since: Moment | None = None, *, timeout: Seconds | None = None) -> tuple[TaskInfo, ...]:
+    def tasks(
+        self,
+        since: Moment | None = None,
+        *,
+        limit: int = 0,
+        after: str = "",
+        timeout: Seconds | None = None,
+    ) -> tuple[TaskInfo, ...]:
         """The tasks that the server knows; with ``since`` those that started or ended since, and all that
-        are queued. ``timedelta(minutes=5)``: in the last five minutes, by this machine's clock."""
-        request = List(id=self._channel.new_id(), since=moment_of(since))
-        return self._expect(Tasks, [request], timeout, repeat=True).tasks
+        are queued. ``timedelta(minutes=5)``: in the last five minutes, by this machine's clock. All are one
+        picture of one moment, oldest first.
+
+        With ``limit`` or ``after`` they come in the order of their ids: at most so many, of those behind that
+        id, which need not be there any more. Fewer than ``limit``: there are no more.
+        """
+        moment = moment_of(since)
+        found: list[TaskInfo] = []
+        while True:
+            left = limit - len(found) if limit else 0
+            request = List(id=self._channel.new_id(), since=moment, limit=left, after=after)
+            reply = self._expect(Tasks, [request], timeout, repeat=True)
+            found += reply.tasks
+            after = reply.next  # the server ends a page early that is long in bytes
+            if not limit or not after or len(found) >= limit:
+                return tuple(found)
 
     def replay(
         self,

@@ -22,7 +22,7 @@ __all__ = ["ROOT", "ActionConfig", "ClientsConfig", "Config", "HistoryConfig", "
 
 @dataclass(frozen=True)
 class ClientsConfig:
-    """``clients``: what is done about clients that read more slowly than their tasks write."""
+    """``clients``: what is done to keep clients connected, and about those that read slowly."""
 
     buffer: int = key(
         Size(), "How much may wait for one client, in bytes, before its tasks feel it.", default=8 * 2**20
@@ -31,6 +31,12 @@ class ClientsConfig:
         Seconds(zero=False),
         "A client whose buffer stays over half full for this long is closed with code 1013.",
         default=30.0,
+    )
+    keepalive: float = key(
+        Seconds(zero=False),
+        "How often a client is pinged: more often than a proxy before the server gives up on an idle "
+        "connection. Who does not answer for a minute more is closed.",
+        default=20.0,
     )
     on_lag: str = key(
         Choice("block", "drop"),

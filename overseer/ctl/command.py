@@ -190,7 +190,7 @@ def _each(task_ids: Sequence[str], ask: Callable[[str], _T]) -> dict[str, _T]:
 
 
 def _list(client: Client, options: Options) -> int:
-    tasks = client.tasks(options.since)
+    tasks = client.tasks(options.since, limit=options.limit, after=options.after)
     if options.json:
         print_json([to_plain(task) for task in tasks])
     elif tasks:

@@ -145,7 +145,7 @@ def _without_options(words: Sequence[str], parser: argparse.ArgumentParser) -> l
 
 
 _VALUED = {"--id", "--timeout", "--limit", "--queue-size", "--excess", "--order", "--grace", "-n", "--lines"}
-_VALUED |= {"--since", "--since-seq", "--task", "--interval", "--reconnect", "--color"}
+_VALUED |= {"--since", "--since-seq", "--task", "--interval", "--reconnect", "--color", "--after"}
 
 
 def _option(parser: argparse.ArgumentParser, word: str) -> argparse.Action | None:

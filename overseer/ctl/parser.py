@@ -133,6 +133,10 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         help="only those that started or ended since, and all queued; such as 2026-03-14T09:26:53Z, or 10m "
         "for ten minutes ago",
     )
+    command.add_argument(
+        "--limit", type=_count, default=0, metavar="COUNT", help="so many at most, by their ids (all)"
+    )
+    command.add_argument("--after", default="", metavar="TASK_ID", help="only those with greater ids")
     command = add("wait", "wait for tasks to end, and exit as the first that failed did")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command.add_argument(

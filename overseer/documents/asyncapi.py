@@ -39,6 +39,7 @@ def build_asyncapi(
     description: str = "",
     host: str = "localhost:8080",
     secure: bool = False,
+    prefix: str = "",
     tokens: bool = False,
     actions: Sequence[ActionInfo] = (),
 ) -> _Json:
@@ -50,6 +51,7 @@ def build_asyncapi(
     Args:
         host: where the server is, with the port.
         secure: whether that is reached by TLS.
+        prefix: what a proxy has put before its paths (``/ov``).
         tokens: whether clients must present one.
         actions: those to describe.
     """
@@ -57,7 +59,7 @@ def build_asyncapi(
     messages = {cls.type: _message(cls, sent=True) for cls in REQUESTS.values()}
     messages |= {name: _start(action) for name, action in starts.items()}
     messages |= {_key(event): _message(event, sent=False) for event in EVENTS.values()}
-    server: _Json = {"host": host, "pathname": "/", "protocol": "wss" if secure else "ws"}
+    server: _Json = {"host": host, "pathname": f"{prefix}/", "protocol": "wss" if secure else "ws"}
     if tokens:
         server["security"] = [{"type": "http", "scheme": "bearer"}]
     info: _Json = {"title": title, "version": version}

@@ -70,7 +70,7 @@ EXAMPLES: tuple[Request | Event, ...] = (
     Start("r1", "build", _TASK, {"branch": "main"}, _RETRY),
     Stop("r2", _TASK),
     Reset("r3", _TASK),
-    List("r4", _THEN),
+    List("r4", _THEN, limit=100),
     Replay("r5", _TASK, since_seq=40),
     Subscribe("r6", _TASK, since_seq=40),
     Unsubscribe("r7", _TASK),

@@ -95,7 +95,15 @@ OPERATIONS = (
         notes="Only an errored task can be reset. The sender gets started with the request's id, subscribers "
         'get it with the id "".',
     ),
-    Operation("list_tasks", List, "List tasks", success=(Tasks,)),
+    Operation(
+        "list_tasks",
+        List,
+        "List tasks",
+        success=(Tasks,),
+        notes="All tasks come oldest first, as they are at one moment. With limit or after they come in the "
+        "order of their ids (by code points). A page ends after limit tasks, or half a MiB, with one at "
+        "least; when there are more, next is its last id: ask again with that as after.",
+    ),
     Operation(
         "replay_task",
         Replay,

@@ -29,10 +29,11 @@ def encode(message: Event | Request | TaskInfo) -> bytes:
     return dump(to_plain(message))
 
 
-def encode_tasks(request_id: str, tasks: Iterable[bytes]) -> bytes:
-    """A ``tasks`` message whose tasks are encoded already."""
-    empty = encode(Tasks(id=request_id, tasks=()))
-    return _joined(empty.removesuffix(b"]}"), [*tasks], b"]}")
+def encode_tasks(request_id: str, tasks: Iterable[bytes], following: str = "") -> bytes:
+    """A ``tasks`` message whose tasks are encoded already; ``following`` is its ``next``."""
+    empty = encode(Tasks(id=request_id, tasks=(), next=following))
+    before, brackets, after = empty.partition(b'"tasks":[]')
+    return _joined(before + brackets.removesuffix(b"]"), [*tasks], b"]" + after)
 
 
 def queue_row(item: QueueItem) -> tuple[bytes, bytes]:

@@ -181,6 +181,7 @@ class Tasks:
     delivery: ClassVar[Delivery] = Delivery.DIRECT
     id: Annotated[str, Wire(TEXT, _ID)]
     tasks: Annotated[tuple[TaskInfo, ...], Wire(ListOf(Object(TaskInfo)), "Never null")]
+    next: Annotated[str, Wire(TEXT, "There are more: ask again with this as after", omit=True)] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,17 @@ class List:
             TIMESTAMP, "Only those that started or exited then or later, and all that are queued", omit=True
         ),
     ] = None
+    limit: Annotated[
+        int,
+        Wire(
+            COUNT,
+            "A page of so many at most, in the order of their ids; 0: all",
+            omit=True,
+        ),
+    ] = 0
+    after: Annotated[
+        str, Wire(TASK_ID, "Only those with ids after this one, which need not be there any more", omit=True)
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from overseer.awake import awake
 from overseer.locks import Rank, lock
 from overseer.net.outbox import Buffer
 from overseer.polling import poll_timeout
@@ -27,7 +27,7 @@ class ByteStream(Protocol):
     def open(self, deadline: float) -> tuple[str, ...]:
         """Get ready, called first; returns the names in the peer's certificate, if it has one.
 
-        Raises OSError when that fails, TimeoutError at ``deadline`` (monotonic).
+        Raises OSError when that fails, TimeoutError at ``deadline`` (:data:`awake`).
         """
 
     @property
@@ -38,13 +38,13 @@ class ByteStream(Protocol):
         """What to wait on until more can be sent."""
 
     def receive(self, size: int, deadline: float | None = None) -> bytes:
-        """Wait for at most ``size`` bytes; ``b""`` at the end, TimeoutError at ``deadline`` (monotonic)."""
+        """Wait for at most ``size`` bytes; ``b""`` at the end, TimeoutError at ``deadline`` (awake)."""
 
     def send(self, buffers: Sequence[Buffer]) -> int:
         """Take what can be sent without waiting; returns how many bytes that was. OSError: it is broken."""
 
     def send_all(self, data: bytes, deadline: float) -> None:
-        """Send all of it, waiting where that takes time; TimeoutError at ``deadline`` (monotonic)."""
+        """Send all of it, waiting where that takes time; TimeoutError at ``deadline`` (:data:`awake`)."""
 
     def finish(self) -> None:
         """Nothing more will be sent: tell the peer, but go on receiving."""
@@ -110,9 +110,9 @@ class SocketStream:
 
 
 def _wait(fd: int, event: int, deadline: float) -> None:
-    """Wait for a poll event; raises TimeoutError at ``deadline`` (monotonic)."""
+    """Wait for a poll event; raises TimeoutError at ``deadline`` (:data:`awake`)."""
     poll = select.poll()
     poll.register(fd, event)
-    while not poll.poll(poll_timeout(deadline - time.monotonic())):
-        if time.monotonic() >= deadline:
+    while not poll.poll(poll_timeout(deadline - awake())):
+        if awake() >= deadline:
             raise TimeoutError("the peer is too slow")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from overseer.awake import awake
 from overseer.locks import Rank, lock
 from overseer.net.bytestream import ByteStream
 from overseer.net.http import (
@@ -15,6 +15,7 @@ from overseer.net.http import (
     Request,
     Response,
     Route,
+    begin_request,
     check_upgrade,
     error_response,
     read_request,
@@ -34,6 +35,7 @@ _log = logging.getLogger(__name__)
 _ENDPOINT = "/ws"
 _HEALTH = "/healthz"
 _DRAIN = 64 * 1024
+_STRANGERS_TIME = 2.0  # seconds that a stranger has for a health check, TLS and all
 
 
 class Service:
@@ -73,6 +75,10 @@ class Service:
         self._counting = lock(Rank.LEAF, "websockets")
         self._websockets = 0
 
+    def is_stranger(self, peer: Peer) -> bool:
+        """Whether a peer's address is not let in; who comes by a Unix socket has none."""
+        return peer.kind == "tcp" and not self.trusted(peer.address)
+
     def enter(self) -> bool:
         """Count one more WebSocket, if there may be one."""
         with self._counting:
@@ -90,6 +96,8 @@ class Connection:
     """The thread of one socket: a request, then its response, or a WebSocket until that is closed.
 
     Args:
+        stranger: whether its address may have no more than the answers to health checks.
+        upgraded: called when it becomes a WebSocket, on the connection's thread.
         ended: called last, on the connection's thread.
     """
 
@@ -99,11 +107,18 @@ class Connection:
         peer: Peer,
         service: Service,
         number: int,
+        *,
+        stranger: bool,
+        upgraded: Callable[[Connection], None],
         ended: Callable[[Connection], None],
     ) -> None:
         self._stream = stream
         self._peer = peer
+        self.source = peer.source
+        self.accepted_at = awake()
         self._service = service
+        self._stranger = stranger
+        self._upgraded = upgraded
         self._ended = ended
         # Guards the two below, so that a stop and an upgrade at the same time do not miss each other.
         self._state = lock(Rank.LEAF, "connection")
@@ -159,9 +174,14 @@ class Connection:
     def _serve(self) -> None:
         limits = self._service.limits
         try:
-            deadline = time.monotonic() + limits.handshake_timeout
+            allowed = limits.handshake_timeout
+            deadline = awake() + (min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
             self._peer = replace(self._peer, certificate=self._stream.open(deadline))
-            request = read_request(self._stream, self._peer, deadline)
+            begun = begin_request(self._stream, deadline) if self._stranger else b""
+            if begun is None:
+                self._respond(self._refused(), head_only=False)
+                return
+            request = read_request(self._stream, self._peer, deadline, begun)
         except BadRequest as error:
             self._respond(error.response, head_only=False)
             return
@@ -190,9 +210,11 @@ class Connection:
         """The response, or None when a WebSocket is to be opened (and was counted)."""
         service = self._service
         upgrade = request.path == _ENDPOINT and request.is_upgrade
-        if self._peer.kind == "tcp" and not _is_open(request) and not service.trusted(self._peer.address):
-            service.refused(self._peer, "not in trusted_cidrs")
-            return error_response(403, "this address is not trusted (trusted_cidrs)")
+        known = request.path in (_ENDPOINT, _HEALTH) and request.method in ("GET", "HEAD")
+        health_check = known and not upgrade
+        # Asked again, for the configuration may have changed since it was accepted.
+        if not health_check and (self._stranger or service.is_stranger(self._peer)):
+            return self._refused()
         if service.authorize is not None and (upgrade or request.path != _ENDPOINT):
             answer = service.authorize(request)
             if isinstance(answer, Response):
@@ -208,6 +230,10 @@ class Connection:
             service.refused(self._peer, "too many clients are connected")
             return error_response(503, "too many clients are connected (limits.max_connections)")
         return None
+
+    def _refused(self) -> Response:
+        self._service.refused(self._peer, "not in trusted_cidrs")
+        return error_response(403, "this address is not trusted (trusted_cidrs)")
 
     def _websocket(self, request: Request) -> None:
         service, limits = self._service, self._service.limits
@@ -227,6 +253,7 @@ class Connection:
             # Who was let in by what has changed meanwhile is not: from here on it would be found and closed.
             if stopped is not None or not service.admits(self._peer):
                 return
+            self._upgraded(self)
             self._talk(request, outbox, keepalive)
             self._drain()
         finally:
@@ -272,12 +299,6 @@ class Connection:
         """
         while self._stream.receive(_DRAIN):
             pass
-
-
-def _is_open(request: Request) -> bool:
-    """Whether it is answered wherever it comes from: health checks, old ones included, which tell nothing."""
-    plain = request.path == _ENDPOINT and request.method == "GET" and not request.is_upgrade
-    return plain or request.path == _HEALTH or request.method == "HEAD"
 
 
 def _plain_request(request: Request) -> Response:

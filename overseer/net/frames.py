@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 __all__ = [
     "BINARY",
@@ -20,6 +20,8 @@ __all__ = [
     "Encoded",
     "FrameScanner",
     "Message",
+    "Piece",
+    "Streamed",
     "close_frame",
     "frame_end",
     "ping_frame",
@@ -105,6 +107,23 @@ class Message(Protocol):
     @property
     def lines(self) -> bytes:
         """As newline-delimited JSON."""
+
+
+class Piece(NamedTuple):
+    """Some bytes of a long message; ``more``: the frame, or line, goes on in the next piece."""
+
+    data: bytes
+    more: bool
+
+
+class Streamed(Protocol):
+    """One message or many, too long to be kept as bytes: made piece by piece, when there is room to send."""
+
+    def size(self, *, framed: bool) -> int:
+        """How many bytes all pieces have together; known without making them."""
+
+    def pieces(self, *, framed: bool) -> Iterator[Piece]:
+        """The same bytes each time, as text frames or as newline-delimited JSON."""
 
 
 class Encoded:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import logging
-import time
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 import h11
 
+from overseer.awake import awake
 from overseer.net.bytestream import ByteStream
 from overseer.net.session import Peer
 
@@ -28,6 +29,7 @@ __all__ = [
     "Request",
     "Response",
     "Route",
+    "begin_request",
     "check_upgrade",
     "error_response",
     "json_response",
@@ -41,6 +43,9 @@ _log = logging.getLogger(__name__)
 _MAX_HEAD = 16 * 1024  # bytes of request line and headers
 _RECEIVE = 8192
 _METHODS = ("GET", "HEAD")
+_FIRST_LINE = 1024  # bytes of a stranger's request that are looked at
+# What is answered wherever it comes from, once it turns out to be no upgrade: it tells nothing.
+_HEALTH_CHECK = re.compile(rb"(?:GET|HEAD) (?:/healthz|/ws)(?:\?[^ ]*)? HTTP/1\.[01]\r?\n")
 
 
 @dataclass(frozen=True)
@@ -96,18 +101,38 @@ def json_response(document: Any) -> Response:
     return Response(200, body, "application/json")
 
 
-def read_request(stream: ByteStream, peer: Peer, deadline: float) -> Request | None:
+def begin_request(stream: ByteStream, deadline: float) -> bytes | None:
+    """The beginning of a stranger's request as far as it came, if that may be a health check; else None.
+
+    No more is read of it than shows that.
+
+    Raises:
+        OSError: the connection broke, or ``deadline`` has come (TimeoutError).
+    """
+    begun = b""
+    while b"\n" not in begun and len(begun) < _FIRST_LINE:
+        data = stream.receive(_FIRST_LINE - len(begun), deadline)
+        if not data:
+            break
+        begun += data
+    return begun if _HEALTH_CHECK.match(begun) else None
+
+
+def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes = b"") -> Request | None:
     """The request's head; None when the peer went away before it sent anything.
 
     Args:
-        deadline: monotonic time by which it must be complete, however it trickles in.
+        begun: what was read of it before.
+        deadline: time (:data:`awake`) by which it must be complete, however it trickles in.
 
     Raises:
         BadRequest: too slow (408), too large (431), or no HTTP (400).
         OSError: the connection broke.
     """
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
-    received = False
+    received = bool(begun)
+    if begun:
+        parser.receive_data(begun)
     while True:
         try:
             event = parser.next_event()
@@ -135,15 +160,19 @@ def route(request: Request, routes: Mapping[str, Route]) -> Response:
     """What the request's route answers: 404 where there is none, 405 for a method that it does not have.
 
     A path is the route of GET and HEAD; that of another method has the method in front (``POST /path``). HEAD
-    answers 200 for any path, which is what health checks of old expect.
+    answers 200 for any path, which is what health checks of old expect. OPTIONS names the methods there are,
+    and says nothing by which a browser would let another site's page in.
     """
+    if request.method == "OPTIONS":
+        return Response(204, headers=(("Allow", _allowed(request.path, routes)),))
     if request.method in _METHODS:
         # Only what is a path: `GET POST%20/session` must not find another method's route.
         answer = routes.get(request.path) if request.path.startswith("/") else None
     else:
         answer = routes.get(f"{request.method} {request.path}")
         if answer is None:
-            return error_response(405, "only GET and HEAD are answered here", ("Allow", ", ".join(_METHODS)))
+            allowed = _allowed(request.path, routes)
+            return error_response(405, f"only {allowed} are answered here", ("Allow", allowed))
     if answer is None:
         return Response(200) if request.method == "HEAD" else error_response(404, "not found")
     try:
@@ -151,6 +180,13 @@ def route(request: Request, routes: Mapping[str, Route]) -> Response:
     except Exception:
         _log.exception("answering %s %s failed", request.method, request.path)
         return error_response(500, "internal error")
+
+
+def _allowed(path: str, routes: Mapping[str, Route]) -> str:
+    """The methods that are answered at a path."""
+    own = [name.partition(" ")[0] for name in routes if name.endswith(f" {path}")]
+    # Where a path is nobody's GET is answered as well, with 404.
+    return ", ".join([*(_METHODS if path in routes or not own else ()), *own, "OPTIONS"])
 
 
 def check_upgrade(request: Request) -> Response | None:
@@ -181,8 +217,8 @@ def respond(
     headers = [
         ("Date", formatdate(usegmt=True)),
         ("Content-Type", response.content_type),
-        # On a 304 it would be the length of what the client has.
-        *(() if response.status == 304 else (("Content-Length", str(len(response.body))),)),
+        # On a 304 it would be the length of what the client has, and a 204 must have none.
+        *(() if response.status in (204, 304) else (("Content-Length", str(len(response.body))),)),
         ("X-Content-Type-Options", "nosniff"),
         *(() if any(name == "Cache-Control" for name, _ in own) else (("Cache-Control", "no-cache"),)),
         ("Connection", "close"),
@@ -190,9 +226,9 @@ def respond(
     ]
     lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
     head = "\r\n".join(lines).encode("latin-1")
-    stream.send_all(head if head_only else head + response.body, time.monotonic() + timeout)
+    stream.send_all(head if head_only else head + response.body, awake() + timeout)
     stream.finish()
-    deadline = time.monotonic() + linger
+    deadline = awake() + linger
     # To close with bytes unread would reset the connection, and the peer might lose the response.
     while stream.receive(_RECEIVE, deadline):
         pass
@@ -211,7 +247,13 @@ def _request(event: h11.Request, peer: Peer, rest: bytes) -> Request:
             raise BadRequest(error_response(400, "bad request: no such path")) from None
         target = f"{parts.path or '/'}?{parts.query}"
     path, _, query = target.partition("?")
-    return Request(event.method.decode("ascii"), unquote(path), query, headers, peer, rest)
+    return Request(event.method.decode("ascii"), _below(unquote(path), headers), query, headers, peer, rest)
+
+
+def _below(path: str, headers: Mapping[str, str]) -> str:
+    """The path without the prefix that a proxy serves us under, if it says so and has left it there."""
+    prefix = headers.get("x-forwarded-prefix", "").strip().rstrip("/")
+    return path.removeprefix(prefix) if prefix and path.startswith(f"{prefix}/") else path
 
 
 def _said(error: h11.RemoteProtocolError) -> str:

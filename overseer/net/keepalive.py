@@ -1,9 +1,8 @@
-"""Finding peers that have vanished without a word."""
+"""Keeping connections alive, and finding peers that have vanished without a word."""
 
 from __future__ import annotations
 
-import time
-
+from overseer.awake import awake
 from overseer.net.frames import ping_frame
 from overseer.net.outbox import Outbox
 from overseer.net.session import ConnectionLimits
@@ -13,10 +12,13 @@ __all__ = ["Keepalive"]
 
 
 class Keepalive:
-    """Pings a peer from which nothing comes, and closes it when nothing comes then either.
+    """Pings a peer again and again, and closes it when nothing comes from it for long.
 
-    A context manager around each receive: time spent otherwise (handling a message, or not reading from a
-    client that does not read) does not count.
+    The pings go out whatever else passes: proxies count idle time for each direction by itself, and a ping
+    with its pong is something in both. Who has not answered the last one is not sent another.
+
+    For the closing, a context manager around each receive: time spent otherwise (handling a message, or not
+    reading from a client that does not read) does not count, nor does time in which this process did not run.
     """
 
     def __init__(self, outbox: Outbox, limits: ConnectionLimits, timers: Timers) -> None:
@@ -24,15 +26,16 @@ class Keepalive:
         self._limits = limits
         self._timers = timers
         # Plain attributes, written by the connection's thread and read by the timers' one: a stale value
-        # moves a ping by an interval, no more.
-        self._since = time.monotonic()  # when the receive that is under way began
+        # moves the end by an interval, no more.
+        self._since = awake()  # when the receive that is under way began
         self._receiving = False
         self._pinged = 0.0  # the value of _since that a ping was sent for
         self._stopped = False
+        self._ping_at = awake() + limits.ping_interval
         self._timer = timers.schedule(limits.ping_interval, self._check)
 
     def __enter__(self) -> None:
-        self._since = time.monotonic()
+        self._since = awake()
         self._receiving = True
 
     def __exit__(self, *exc: object) -> None:
@@ -45,20 +48,19 @@ class Keepalive:
     def _check(self) -> None:
         if self._stopped or self._outbox.closed:
             return
-        since = self._since
-        silent = time.monotonic() - since if self._receiving else 0.0
-        interval, patience = self._limits.ping_interval, self._limits.ping_timeout
-        if silent >= interval + patience:
+        now, since = awake(), self._since
+        silent = now - since if self._receiving else 0.0
+        longest = self._limits.ping_interval + self._limits.ping_timeout
+        if silent >= longest:
             self._outbox.close(1011, f"no sign of life for {silent:.0f} s", drop=True)
             return
-        if silent >= interval:
-            if self._pinged != since:
+        if now >= self._ping_at:
+            self._ping_at = now + self._limits.ping_interval
+            if self._pinged != since or not self._receiving:
                 self._pinged = since
                 self._outbox.append_frame(ping_frame())
                 self._outbox.flush()
-            self._again(min(interval, interval + patience - silent))
-        else:
-            self._again(interval - silent)
+        self._again(min(self._ping_at - now, longest - silent))
 
     def _again(self, delay: float) -> None:
         self._timer = self._timers.schedule(delay, self._check)

@@ -9,22 +9,25 @@ Everything a connection sends passes its outbox, in the order of the appends. Th
 - Over half, or without room for what waits to be appended, for ``stall_timeout``: closed with 1013. From a
   third of that time on there is no room for output, so that a client which does read, only not fast, gets
   below half in time.
+- What is long and streamed (a replay, a list) is made piece by piece as it leaves: until then it costs next
+  to nothing. It counts as pending with its size, so no request is read meanwhile, but not as replies.
 - A close lets what is pending go out first (1013 drops it, as far as whole frames allow), then the close
   frame; the connection is cut when that took longer than ``close_timeout``.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
 
+from overseer.awake import awake
 from overseer.locks import Rank, assert_none_held, lock
-from overseer.net.frames import Message, close_frame, frame_end
+from overseer.net.frames import Message, Piece, Streamed, close_frame, frame_end
 from overseer.timers import Timers
 
 __all__ = ["TRY_AGAIN_LATER", "Buffer", "Framing", "Outbox"]
@@ -36,6 +39,30 @@ Framing = Literal["websocket", "lines"]
 
 TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
 _REPLIES_FACTOR = 4
+
+
+class _Source:
+    """What is left of a streamed message; its pieces are taken by the thread that sends."""
+
+    def __init__(self, size: int, pieces: Iterator[Piece]) -> None:
+        self._left = size
+        self._pieces = pieces
+        self.ending = False  # the rest is dropped when a frame, or line, is whole
+
+    def __len__(self) -> int:
+        return self._left
+
+    def next(self) -> Piece:
+        return next(self._pieces)
+
+    def took(self, size: int) -> None:
+        self._left -= size
+
+
+class _Chunk(NamedTuple):
+    data: bytes | _Source
+    output: bool
+    more: bool = False  # its last frame, or line, goes on in the next chunk
 
 
 class Outbox(ABC):
@@ -62,19 +89,21 @@ class Outbox(ABC):
         # Guards all that follows. Notified when room returns, when something is there for a writer that
         # waits, when it closes and when a send ends.
         self._changed = threading.Condition(lock(Rank.LEAF, "outbox"))
-        self._chunks: deque[tuple[bytes, bool]] = deque()  # (bytes, whether it is output)
+        self._chunks: deque[_Chunk] = deque()
+        self._within = False  # the first chunk goes on with a frame, or line, that one before it began
         self._offset = 0  # bytes of the first chunk that have left
         self._pending = 0  # bytes of all chunks that have not left
         self._replies = 0  # bytes of the chunks that are not output
         self._full = False  # there was no room, and half the bound is not free yet
         self._refused = 0  # the size of the biggest output that there was no room for since it was full
-        self._over_since: float | None = None  # since when full or more than half pending (monotonic)
+        self._over_since: float | None = None  # since when full or more than half pending (awake)
         self._stall_watched = False  # a timer will look at _over_since
         self._sending = False  # a thread is sending what it took; only it may take
         self._drop_then: bytes | None = None  # drop when that send has ended, then send these bytes
         self._on_room: list[Callable[[], None]] = []
         self._closing = False  # nothing is accepted any more
         self._dead = False  # nothing leaves any more
+        self._cut_at = 0.0  # once closed: when the connection is cut, whatever is left (awake)
         self.close_code = 0  # what it was closed with; 0: not closed, or the connection broke
         self.close_reason = ""
 
@@ -93,7 +122,7 @@ class Outbox(ABC):
     def lag(self) -> float:
         """For how many seconds more than half the bound has been pending; 0.0: it is not."""
         since = self._over_since  # without the lock: at worst the answer is of a moment ago
-        return 0.0 if since is None else time.monotonic() - since
+        return 0.0 if since is None else awake() - since
 
     @property
     def full(self) -> bool:
@@ -112,6 +141,18 @@ class Outbox(ABC):
         """
         self._append(self.framed(message), output)
 
+    def append_streamed(self, message: Streamed) -> None:
+        """Queue what is made when it is sent; may be called with locks held, like :meth:`append`."""
+        source = _Source(self.measure(message), message.pieces(framed=self._framing == "websocket"))
+        with self._changed:
+            if not self._closing:
+                self._push_locked(source, output=True)
+                self._look_at_half_locked()
+
+    def measure(self, message: Streamed) -> int:
+        """How many bytes :meth:`append_streamed` would queue."""
+        return message.size(framed=self._framing == "websocket")
+
     def framed(self, message: Message) -> bytes:
         """The bytes that :meth:`append` would queue; a message keeps them, once it was asked."""
         return message.websocket if self._framing == "websocket" else message.lines
@@ -122,7 +163,7 @@ class Outbox(ABC):
             if self._closing or self._pending == 0:
                 return True
             if not self._full:
-                now = time.monotonic()
+                now = awake()
                 lingers = self._over_since is not None and now - self._over_since > self._stall_timeout / 3
                 if not lingers and self._pending + size <= self._bound:
                     return True
@@ -214,10 +255,33 @@ class Outbox(ABC):
     def _abort(self) -> None:
         """Cut the connection at once; called with no lock held."""
 
+    def _make_piece(self) -> None:
+        """Have bytes at the front, if anything is; called by the thread that sends, with no lock held."""
+        first = self._chunks[0] if self._chunks else None
+        if first is None or not isinstance(first.data, _Source):
+            return
+        piece = first.data.next()
+        with self._changed:
+            if not self._chunks or self._chunks[0] is not first:  # all was dropped meanwhile
+                return
+            first.data.took(len(piece.data))
+            if first.data.ending and not piece.more:
+                self._pending -= len(first.data)
+                first.data.took(len(first.data))
+            if not len(first.data):
+                self._chunks.popleft()
+            self._chunks.appendleft(_Chunk(piece.data, first.output, piece.more))
+
     def _take_locked(self, buffers: int) -> list[Buffer]:
-        """The first pending bytes, as at most so many buffers; they stay until :meth:`_sent_locked`."""
-        chunks = self._chunks
-        taken: list[Buffer] = [chunks[index][0] for index in range(min(buffers, len(chunks)))]
+        """The first pending bytes, as at most so many buffers; they stay until :meth:`_sent_locked`.
+
+        None where a piece has to be made first.
+        """
+        taken: list[Buffer] = []
+        for chunk in itertools.islice(self._chunks, buffers):
+            if isinstance(chunk.data, _Source):
+                break
+            taken.append(chunk.data)
         if self._offset:
             taken[0] = memoryview(taken[0])[self._offset :]
         return taken
@@ -228,11 +292,12 @@ class Outbox(ABC):
             return []
         self._pending -= size
         size += self._offset
-        while self._chunks and size >= len(self._chunks[0][0]):
-            chunk, output = self._chunks.popleft()
-            size -= len(chunk)
-            if not output:
-                self._replies -= len(chunk)
+        while self._chunks and size >= len(self._chunks[0].data):
+            chunk = self._chunks.popleft()
+            size -= len(chunk.data)
+            self._within = chunk.more
+            if not chunk.output:
+                self._replies -= len(chunk.data)
         self._offset = size
         if self._drop_then is not None:
             last, self._drop_then = self._drop_then, None
@@ -259,7 +324,7 @@ class Outbox(ABC):
             if self._over_since is None or self._stall_watched or self._closing:
                 return
             self._stall_watched = True
-            delay = self._over_since + self._stall_timeout - time.monotonic()
+            delay = self._over_since + self._stall_timeout - awake()
         self._timers.schedule(delay, self._check_stall)
 
     # -- inside ----------------------------------------------------------------------------------------
@@ -274,11 +339,14 @@ class Outbox(ABC):
             self._push_locked(data, output)
             # One reply alone may be of any size.
             flooded = self._replies > _REPLIES_FACTOR * self._bound and len(self._chunks) > 1
-            if self._pending > self._half and self._over_since is None:
-                self._over_since = time.monotonic()
+            self._look_at_half_locked()
         if flooded:
             # The caller may hold locks, so the closing itself is left to another thread.
             self._timers.schedule(0.0, self._close_flooded)
+
+    def _look_at_half_locked(self) -> None:
+        if self._pending > self._half and self._over_since is None:
+            self._over_since = awake()
 
     def _close_flooded(self) -> None:
         self.close(TRY_AGAIN_LATER, "too many messages are waiting to be read", drop=True)
@@ -297,7 +365,7 @@ class Outbox(ABC):
             since = self._over_since
         if since is None:
             return
-        if time.monotonic() - since < self._stall_timeout:
+        if awake() - since < self._stall_timeout:
             self._watch_stall()
             return
         self.close(TRY_AGAIN_LATER, f"has not read for {self._stall_timeout:g} s", drop=True)
@@ -322,29 +390,56 @@ class Outbox(ABC):
         self._call(callbacks)
         return True
 
-    def _push_locked(self, data: bytes, output: bool) -> None:
+    def _push_locked(self, data: bytes | _Source, output: bool) -> None:
         if data:
-            self._chunks.append((data, output))
+            self._chunks.append(_Chunk(data, output))
             self._pending += len(data)
             if not output:
                 self._replies += len(data)
 
     def _drop_locked(self, last: bytes) -> None:
         """Forget what is pending but for the rest of a frame or line that has left in part; then ``last``."""
-        rest = b""
-        if self._offset:
-            chunk = self._chunks[0][0]
-            if self._framing == "websocket":
-                end = frame_end(chunk, self._offset)
-            else:
-                end = chunk.find(b"\n", self._offset - 1) + 1
-            rest = chunk[self._offset : end]
+        rest = self._begun_locked()
         self._chunks.clear()
         self._offset = self._pending = self._replies = 0
-        self._push_locked(rest, output=False)
+        for chunk in rest:
+            self._chunks.append(chunk)
+            self._pending += len(chunk.data)
+            self._replies += 0 if chunk.output else len(chunk.data)
         self._push_locked(last, output=False)
 
+    def _begun_locked(self) -> list[_Chunk]:
+        """The rest of the frame or line that has left in part."""
+        if not self._offset and not self._within:
+            return []
+        first = self._chunks[0]
+        if not self._within and not first.more and isinstance(first.data, bytes):
+            if self._framing == "websocket":
+                end = frame_end(first.data, self._offset)
+            else:
+                end = first.data.find(b"\n", self._offset - 1) + 1
+            return [_Chunk(first.data[self._offset : end], output=False)]
+        rest = []
+        for chunk in self._chunks:
+            rest.append(chunk)
+            if isinstance(chunk.data, _Source):
+                chunk.data.ending = True
+                break
+            if not chunk.more:
+                break
+        if self._offset and isinstance(first.data, bytes):
+            rest[0] = first._replace(data=first.data[self._offset :])
+        return rest
+
     def _start_closing(self) -> None:
+        self._cut_at = awake() + self._close_timeout
         # Not cancelled when the closing goes well: cutting what is closed does nothing.
-        self._timers.schedule(self._close_timeout, self._abort)
+        self._timers.schedule(self._close_timeout, self._cut)
         self.flush()
+
+    def _cut(self) -> None:
+        left = self._cut_at - awake()
+        if left > 0:  # this process did not run meanwhile
+            self._timers.schedule(left, self._cut)
+        else:
+            self._abort()

@@ -10,12 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from overseer.awake import Ticker, awake
 from overseer.config.listen import Listen
 from overseer.locks import Rank, lock
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection, Service
 from overseer.net.http import Request, Response, Route
 from overseer.net.listeners import Listener, adopt_listener, open_listener
+from overseer.net.lobby import Lobby
+from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.session import ConnectionLimits, OpenSession, Peer
 from overseer.net.wakeup import Wakeup
 from overseer.net.writer import Writer
@@ -27,6 +30,9 @@ __all__ = ["Server"]
 _log = logging.getLogger(__name__)
 
 _HEADROOM = 64  # connections beyond max_connections: requests that are no WebSocket, and refusals
+_STRANGERS = 16  # connections from addresses that are not let in: health checks
+_SLOW = 2.0  # seconds after which who has said nothing whole makes room where descriptors or threads run out
+_MAKING_ROOM = 0.5  # seconds to wait for one that was cut
 _RETRY = 1.0  # seconds until accepting is tried again when descriptors ran out and none was given back
 _SAID_AGAIN = 10.0  # seconds
 _OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -88,12 +94,18 @@ class Server:
         # Guards what follows; notified when a connection ends (a descriptor is free again) and at shutdown.
         self._changed = threading.Condition(lock(Rank.LEAF, "server"))
         self._connections: set[Connection] = set()
+        # Those that are no WebSocket yet and may be made to go, and which were and have not ended.
+        self._lobby: Lobby[Connection] = Lobby()
+        self._strangers: Lobby[Connection] = Lobby()
+        self._going: set[Connection] = set()
         self._numbers = 0
         self._accepting = True
         self._warned = ("", 0.0)  # the acceptor's own: what it warned of last, and when
         # A daemon, but joined by shutdown.
         self._acceptor = VitalThread(target=self._run, name="net-accept")
         self._wake = Wakeup()
+        self._timers = timers
+        self._ticker: Ticker | None = None
 
     def __repr__(self) -> str:
         return f"<Server {self._listener.address} connections={len(self._connections)}>"
@@ -123,7 +135,8 @@ class Server:
 
         The threads that all clients share are started here: later there may be none to be had.
         """
-        self._service.timers.start()
+        self._timers.start()
+        self._ticker = Ticker(self._timers)
         self._writer.start()
         self._acceptor.start()
 
@@ -155,6 +168,8 @@ class Server:
             if not connection.join(deadline - time.monotonic()):
                 _log.warning("a client's thread is still busy: %r", connection)
         self._writer.close()
+        if self._ticker is not None:
+            self._ticker.stop()
 
     def _run(self) -> None:
         try:
@@ -195,6 +210,7 @@ class Server:
                 raise
             # The connection stays where it is, and would be reported again at once: wait for a descriptor.
             self._warn(f"cannot accept connections: {error.strerror}")
+            self._cut_one(self._lobby, idle=_SLOW)  # whose descriptor may be had
             with self._changed:
                 self._changed.wait(_RETRY)
             return
@@ -205,22 +221,60 @@ class Server:
             raise
 
     def _serve(self, sock: socket.socket, peer: Peer) -> None:
-        with self._changed:
-            full = len(self._connections) >= self._limits.max_connections + _HEADROOM
-            if not full:
-                self._numbers += 1
-                stream, peer = self._received(sock, peer)
-                connection = Connection(stream, peer, self._service, self._numbers, self._ended)
-                self._connections.add(connection)
-        if full:
+        # Before a byte is read: who is not let in has few places, and takes none from the others.
+        stranger = self._service.is_stranger(peer)
+        if not self._make_room(stranger):
             _refuse(sock)
             return
+        with self._changed:
+            self._numbers += 1
+            stream, peer = self._received(sock, peer)
+            connection = Connection(
+                stream,
+                peer,
+                self._service,
+                self._numbers,
+                stranger=stranger,
+                upgraded=self._upgraded,
+                ended=self._ended,
+            )
+            self._connections.add(connection)
+            (self._strangers if stranger else self._lobby).enter(connection, peer.source)
         try:
             connection.start()
         except RuntimeError:  # no more threads
             self._ended(connection)
             self._warn("cannot serve a connection: no more threads can be started")
+            self._cut_one(self._lobby, idle=_SLOW)  # whose thread the next one may have
             _refuse(sock)
+
+    def _make_room(self, stranger: bool) -> bool:
+        """Have room for one more connection, if another has to be cut for it; False: there is none."""
+        with self._changed:
+            staying = len(self._connections) - len(self._going)
+            lobby = self._strangers if stranger else self._lobby
+            most = self._limits.max_connections + _HEADROOM + _STRANGERS
+            full = len(lobby) >= _STRANGERS if stranger else staying >= most
+        if full and not self._cut_one(lobby):
+            return False
+        with self._changed:  # what was cut has a thread and a descriptor until it has ended
+            return self._changed.wait_for(lambda: len(self._going) < _HEADROOM, _MAKING_ROOM)
+
+    def _cut_one(self, lobby: Lobby[Connection], idle: float = 0.0) -> bool:
+        """Cut the connection that has to go first; False: there is none, or it is younger than ``idle`` s."""
+        with self._changed:
+            found = lobby.next_to_go()
+            if found is None or found[0].accepted_at + idle > awake():
+                return False
+            connection, place = found
+            lobby.leave(connection, place)
+            self._going.add(connection)
+        connection.stop(TRY_AGAIN_LATER, "there are too many connections")
+        return True
+
+    def _upgraded(self, connection: Connection) -> None:
+        with self._changed:
+            self._lobby.leave(connection, connection.source)
 
     def _warn(self, text: str) -> None:
         """Log what strangers can bring about, and so could say again and again."""
@@ -237,6 +291,9 @@ class Server:
     def _ended(self, connection: Connection) -> None:
         with self._changed:
             self._connections.discard(connection)
+            self._going.discard(connection)
+            for lobby in (self._lobby, self._strangers):
+                lobby.leave(connection, connection.source)
             self._changed.notify_all()
 
 

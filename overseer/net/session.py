@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -32,6 +33,19 @@ class Peer:
     sign_in: SignIn | None = None
     door: str = ""
 
+    @property
+    def source(self) -> str:
+        """What it is counted by: IPv6 addresses by their /64, since a host has all of one."""
+        if self.kind == "unix":
+            return f"uid {self.uid}"
+        try:
+            address = ipaddress.ip_address(self.address)
+        except ValueError:
+            return self.address
+        if isinstance(address, ipaddress.IPv6Address):
+            return str(ipaddress.IPv6Network((address, 64), strict=False))
+        return self.address
+
     def __str__(self) -> str:
         place = self.address if self.kind == "tcp" else self.kind
         if self.uid is not None:
@@ -58,8 +72,8 @@ class ConnectionLimits:
     """Bounds of every connection; sizes in bytes, times in seconds.
 
     ``close_timeout`` bounds what is left to do after a close from either side: pending output, close frames,
-    the peer's end. A client from which nothing came for ``ping_interval`` is pinged, and closed when
-    nothing comes for another ``ping_timeout``.
+    the peer's end. A client is pinged every ``ping_interval``, and closed when nothing came from it for
+    ``ping_timeout`` more than that.
     """
 
     buffer: int = 8 * 2**20
@@ -68,5 +82,5 @@ class ConnectionLimits:
     max_connections: int = 2000
     handshake_timeout: float = 10.0
     close_timeout: float = 1.0
-    ping_interval: float = 30.0
+    ping_interval: float = 20.0
     ping_timeout: float = 60.0

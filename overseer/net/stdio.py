@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from overseer.awake import Ticker
 from overseer.locks import assert_none_held
 from overseer.logs import Stderr
 from overseer.net.outbox import Buffer, Outbox
@@ -66,6 +67,7 @@ class StdioServer:
         self._requests = requests
         self._open_session = open_session
         self._timers = timers
+        self._ticker: Ticker | None = None
         self._ended = ended
         self._wake = Wakeup()
         self._outbox = _PipeOutbox(replies, self._limits, timers, self._wake.set)
@@ -76,6 +78,7 @@ class StdioServer:
     def start(self) -> None:
         """Open the session and begin to read; the timers' thread is started too: later there may be none."""
         self._timers.start()
+        self._ticker = Ticker(self._timers)
         self._writer.start()
         self._reader.start()
 
@@ -88,6 +91,8 @@ class StdioServer:
                 thread.join(self._limits.close_timeout + 0.5)
         if not self._reader.is_alive():
             self._wake.close()
+        if self._ticker is not None:
+            self._ticker.stop()
 
     def _read(self) -> None:
         try:
@@ -217,6 +222,8 @@ class _PipeOutbox(Outbox):
         with self._changed:
             self._changed.wait_for(lambda: self._chunks or self._closing)
             self._sending = bool(self._chunks)
+        self._make_piece()
+        with self._changed:
             return _first_bytes(self._take_locked(_BUFFERS), select.PIPE_BUF)
 
     def _write(self, buffers: list[Buffer]) -> None:

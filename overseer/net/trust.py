@@ -76,7 +76,8 @@ def local_networks() -> tuple[Network, ...]:
     """Loopback and the subnets of every local interface; loopback alone when the kernel does not tell."""
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
-            sock.settimeout(2.0)  # the kernel answers at once or, in a sandbox, never
+            # The kernel answers at once or, in a sandbox, never; and who accepts connections waits for this.
+            sock.settimeout(0.25)
             request = _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
             head = _HEADER.pack(_HEADER.size + len(request), _RTM_GETADDR, _NLM_F_REQUEST_DUMP, 1, 0)
             sock.send(head + request)

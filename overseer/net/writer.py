@@ -193,6 +193,10 @@ class SocketOutbox(Outbox):
         buffers = self._begin()
         sends = 0
         while buffers is not None:
+            if not buffers:
+                self._make_piece()
+                with self._changed:
+                    buffers = self._take_locked(_BUFFERS)
             try:
                 sent = self._stream.send(buffers)
             except OSError:

@@ -55,8 +55,8 @@ class Failures:
     """Who presented wrong tokens lately; bounded, and safe from any thread.
 
     An address has ten tries, and gets one back every two seconds. While it has none its tokens are not even
-    looked at, right or wrong. IPv6 addresses count by their /64, since a host has all of one, and those
-    of the IPv4 loopback network count as one.
+    looked at, right or wrong. Addresses count as :attr:`Peer.source` has
+    them, and those of the IPv4 loopback network as one.
 
     What comes ``by_page``, under a name that may be a web page's of a stranger, counts on its own: or any
     page that somebody visits could use up what the programs of that address have.
@@ -152,14 +152,9 @@ def _source(peer: Peer, by_page: bool = False) -> str:
 
 
 def _address(peer: Peer) -> str:
-    if peer.kind == "unix":
-        return f"uid {peer.uid}"
     try:
-        address = ipaddress.ip_address(peer.address)
+        if ipaddress.ip_address(peer.address) in _LOOPBACK:
+            return str(_LOOPBACK)
     except ValueError:
-        return peer.address
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.IPv6Network((address, 64), strict=False))
-    if address in _LOOPBACK:
-        return str(_LOOPBACK)
-    return peer.address
+        pass
+    return peer.source

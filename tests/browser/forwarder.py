@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -35,6 +36,10 @@ class Forwarder:
         with self._lock:
             self._whole = True
 
+    def change(self, first: bytes) -> bytes:
+        """What becomes of the first bytes from a client; for those that do more than forward."""
+        return first
+
     def __enter__(self) -> Self:
         self._acceptor.start()
         return self
@@ -62,15 +67,21 @@ class Forwarder:
                 far = socket.create_connection(self._to)
                 self._sockets += [near, far]
                 for source, target in ((near, far), (far, near)):
+                    change = self.change if source is near else _as_it_is
                     thread = threading.Thread(
-                        target=_pass_on, args=(source, target), name="forward", daemon=True
+                        target=_pass_on, args=(source, target, change), name="forward", daemon=True
                     )
                     self._threads.append(thread)
                     thread.start()
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _as_it_is(first: bytes) -> bytes:
+    return first
+
+
+def _pass_on(source: socket.socket, target: socket.socket, change: Callable[[bytes], bytes]) -> None:
     try:
+        target.sendall(change(source.recv(65536)))
         while data := source.recv(65536):
             target.sendall(data)
     except OSError:

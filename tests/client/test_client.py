@@ -64,6 +64,21 @@ def test_params_of_any_name_can_be_given(client: Client):
     assert info.params == {"text": "b", "timeout": "5"}
 
 
+def test_the_list_can_be_had_in_pages(client: Client):
+    for name in ("page-b", "page-a", "page-c"):
+        client.start("echo", task_id=name).wait(WAIT_S)
+    ids = [info.task_id for info in client.tasks()]
+    assert [name for name in ids if name.startswith("page-")] == ["page-b", "page-a", "page-c"]
+    pages: list[str] = []
+    while page := client.tasks(limit=2, after=pages[-1] if pages else ""):
+        assert len(page) <= 2
+        pages += [info.task_id for info in page]
+    assert pages == sorted(ids)
+    assert [info.task_id for info in client.tasks(after="page-a")] == sorted(ids)[
+        sorted(ids).index("page-b") :
+    ]
+
+
 def test_every_line_of_many_comes_in_order(client: Client):
     assert list(client.start("count", n="50000").lines(timeout=WAIT_S)) == [str(n) for n in range(1, 50001)]
 

@@ -45,7 +45,8 @@ def test_every_section_has_its_table() -> None:
 
 def test_a_table_has_a_row_for_each_key() -> None:
     rows = table(sections()["clients"]).splitlines()[2:]
-    assert [row.split(" | ")[0] for row in rows] == ["| `buffer`", "| `stall_timeout`", "| `on_lag`"]
+    keys = ["| `buffer`", "| `stall_timeout`", "| `keepalive`", "| `on_lag`"]
+    assert [row.split(" | ")[0] for row in rows] == keys
     assert "| size | `8MiB` |" in rows[0]
 
 

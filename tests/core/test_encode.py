@@ -6,12 +6,13 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from overseer.encode import EncodedOutput, output_size
-from overseer.messages import Output, encode
-from overseer.net.frames import TEXT, split_frames
+import overseer.encode
+from overseer.encode import EncodedOutput, StreamedOutput, StreamedTasks, output_size, task_row
+from overseer.messages import Output, TaskInfo, Tasks, encode
+from overseer.net.frames import TEXT, Encoded, Streamed, split_frames
 from overseer.timestamps import format_timestamp
 
 _TS = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
@@ -83,3 +84,56 @@ def test_a_lone_surrogate_does_not_stop_the_others() -> None:
 def test_the_size_estimate_is_near_for_plain_lines(lines: list[str]) -> None:
     actual = len(_encoded(lines).websocket)
     assert 0.8 * actual < output_size(lines, "task") < 1.25 * actual
+
+
+# -- piece by piece ------------------------------------------------------------------------------------
+
+
+def _joined(message: Streamed, framed: bool) -> bytes:
+    """All pieces; each ends a frame, or line, unless it says that there is more of it."""
+    pieces = list(message.pieces(framed=framed))
+    begun = b""
+    for piece in pieces:
+        begun += piece.data
+        if not piece.more:
+            assert (b"".join(frame for _, frame in split_frames(begun)) if framed else begun) == begun
+            begun = b""
+    assert begun == b""
+    data = b"".join(piece.data for piece in pieces)
+    assert message.size(framed=framed) == len(data)
+    return data
+
+
+@pytest.fixture
+def tiny_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overseer.encode, "_PIECE", 20)
+    monkeypatch.setattr(overseer.encode, "_KEPT", 150)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=_LINES, first=st.sampled_from([1, 9, 99_995]), task_id=_TEXTS, cut=st.booleans())
+def test_output_in_pieces_is_the_same(
+    tiny_pieces: None, lines: list[str], first: int, task_id: str, cut: bool
+) -> None:
+    whole = _encoded(lines, first, task_id, cut)
+    streamed = StreamedOutput(task_id, 123, "stdout", lines, first, format_timestamp(_TS), cut)
+    assert _joined(streamed, framed=True) == whole.websocket
+    assert _joined(streamed, framed=False) == whole.lines
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    params=st.lists(st.dictionaries(_TEXTS, _TEXTS, max_size=3), max_size=5),
+    following=st.sampled_from(["", "t"]),
+)
+def test_a_list_in_pieces_is_the_same(
+    tiny_pieces: None, params: list[dict[str, str]], following: str
+) -> None:
+    tasks = tuple(
+        TaskInfo(task_id=f"t{n}", action="a", params=each, state="active", created_at=_TS)
+        for n, each in enumerate(params)
+    )
+    whole = Encoded([encode(Tasks("r", tasks, following))])
+    streamed = StreamedTasks("r", [task_row(task) for task in tasks], following)
+    assert _joined(streamed, framed=True) == whole.websocket
+    assert _joined(streamed, framed=False) == whole.lines

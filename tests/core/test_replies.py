@@ -286,7 +286,7 @@ def test_a_long_list_is_encoded_with_nothing_locked(stage: Stage, monkeypatch: p
     stage.ask("list")
     assert held == [False] * 21, "nothing is encoded twice"
     for number in range(1, 3):
-        stage.hub._state.table.find(f"q{number}").encoded_info = None
+        stage.hub._state.table.find(f"q{number}")._encoded_info = None
     stage.ask("list")
     assert held == [False] * 21 + [True] * 2, "next to nothing is encoded where it is"
 

@@ -74,6 +74,12 @@ def test_the_list(ctl: Ctl):
     assert (info["last_exit_code"], info["action"]) == (0, "count")
     assert ctl("list", "--since", "2100-01-01T00:00:00Z", "--json").json == []
     assert ctl("list", "--since", "yesterday").status == 2
+    ids = [task["task_id"] for task in ctl("list", "--json").json]
+    page = [task["task_id"] for task in ctl("list", "--limit", "1", "--json").json]
+    assert page == sorted(ids)[:1]
+    rest = [task["task_id"] for task in ctl("list", "--after", page[0], "--json").json]
+    assert rest == sorted(ids)[1:]
+    assert ctl("list", "--limit", "-1").status == 2
 
 
 def test_pools(ctl: Ctl):

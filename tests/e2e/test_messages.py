@@ -175,6 +175,29 @@ def test_a_task_in_each_state(client: WsClient) -> None:
     ]
 
 
+def test_pages_neither_skip_nor_repeat_what_stays_while_tasks_come_and_go(client: WsClient) -> None:
+    stay = [f"page-{number}" for number in range(0, 60, 2)]
+    for name in stay:
+        client.run("bare", task_id=name)
+    seen: list[str] = []
+    after = "page-"
+    for number in range(100):
+        reply = client.request("list", limit=4, after=after)
+        ids = [task["task_id"] for task in reply["tasks"]]
+        assert len(ids) <= 4
+        seen += ids
+        if "next" not in reply:
+            break
+        after = reply["next"]
+        assert after == ids[-1]
+        client.run("bare", task_id=after)  # the one that the next page goes on from is a new task now
+        client.run("bare", task_id=f"page-{number}-new")
+    assert [name for name in seen if name in stay] == sorted(stay)
+    assert len(set(seen)) == len(seen)
+    assert client.request("list", limit=1, after="zzz")["tasks"] == []
+    assert "limit" in client.request("list", limit=-1)["message"]
+
+
 def test_since_goes_by_the_later_of_last_start_and_last_exit_and_is_inclusive(client: WsClient) -> None:
     client.request("start", action="single", task_id="holds")
     client.request("start", action="single", task_id="queues")

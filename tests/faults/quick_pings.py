@@ -1,4 +1,4 @@
-"""The daemon, but for pings that come after a second of silence, and a second to answer."""
+"""The daemon, but for who does not answer a ping: that is closed after a second more."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from overseer.net.session import ConnectionLimits
 
 if __name__ == "__main__":
     overseer.daemon.ConnectionLimits = functools.partial(  # type: ignore[misc,assignment]
-        ConnectionLimits, ping_interval=1.0, ping_timeout=1.0
+        ConnectionLimits, ping_timeout=1.0
     )
     sys.exit(overseer.run_cli(overseer.__version__, ""))

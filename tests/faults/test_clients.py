@@ -5,6 +5,7 @@ What matters is what others feel of it: the task that the client listens to, the
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import struct
@@ -45,7 +46,7 @@ def serving(stall: float, program: str) -> Iterator[FaultDaemon]:
         "sleep": shell("exec sleep 60"),
     }
     limits = {"handshake_timeout": "500ms", "max_connections": 40}
-    clients = {"buffer": "256KiB", "stall_timeout": f"{stall}s"}
+    clients = {"buffer": "256KiB", "stall_timeout": f"{stall}s", "keepalive": f"{stall}s"}
     environment = {"PYTHONPATH": str(ROOT)}
     with FaultDaemon(
         actions=actions, limits=limits, clients=clients, program=ROOT / program, environment=environment
@@ -245,6 +246,20 @@ def test_a_client_that_is_silent_and_answers_no_ping_is_closed(daemon: Daemon) -
         while opcode == PING:
             opcode, payload = silent.receive_frame(timeout=5)
         assert struct.unpack("!H", payload[:2])[0] == 1011
+
+
+def test_time_in_which_the_server_did_not_run_counts_against_nobody(daemon: Daemon) -> None:
+    with RawClient(address_of(daemon)) as idle, RawClient(address_of(daemon)) as asking:
+        os.kill(daemon.pid, signal.SIGSTOP)
+        try:
+            asking.send_json(type="pool_info", id="asked meanwhile")
+            time.sleep(3)  # longer than interval and timeout of the pings together
+        finally:
+            os.kill(daemon.pid, signal.SIGCONT)
+        assert asking.receive_until("pool_info")
+        assert idle.receive_frame(timeout=5)[0] == PING, "and no close"
+        idle.send_frame(PONG)
+        assert idle.request(type="pool_info", id="still there")["type"] == "pool_info"
 
 
 @pytest.mark.parametrize(

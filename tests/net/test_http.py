@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from overseer.net.http import Request, Response, error_response
+from overseer.net.lobby import Lobby
 from overseer.net.session import Peer
 from overseer.net.static import static_routes
 from overseer.security.principal import Principal
@@ -55,14 +59,16 @@ def answer_to(harness: Harness, data: bytes) -> HttpReply:
         ("POST", "/doc", 405),
         ("PUT", "/ws", 405),
         ("DELETE", "/nothing", 405),
-        ("OPTIONS", "*", 405),
+        ("OPTIONS", "*", 204),
+        ("OPTIONS", "/", 204),
+        ("OPTIONS", "/nothing", 204),
     ],
 )
 def test_each_request_gets_its_status(serve: Serve, method: str, path: str, status: int) -> None:
     reply = http_request(serve().address, path, method=method)
     assert reply.status == status
     assert reply.headers["connection"] == "close"
-    assert bool(reply.body) == (method != "HEAD")
+    assert bool(reply.body) == (method not in ("HEAD", "OPTIONS"))
 
 
 def test_a_route_sees_path_and_query_and_its_body_arrives(serve: Serve) -> None:
@@ -79,7 +85,15 @@ def test_head_has_the_length_of_the_body_that_get_has(serve: Serve) -> None:
 
 
 def test_405_says_what_is_allowed(serve: Serve) -> None:
-    assert http_request(serve().address, "/doc", method="POST").headers["allow"] == "GET, HEAD"
+    assert http_request(serve().address, "/doc", method="POST").headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_options_say_what_there_is_and_let_no_page_in(serve: Serve) -> None:
+    asked = [("Origin", "https://elsewhere.example"), ("Access-Control-Request-Method", "GET")]
+    reply = http_request(serve().address, "/doc", method="OPTIONS", headers=asked)
+    assert (reply.status, reply.headers["allow"], reply.body) == (204, "GET, HEAD, OPTIONS", b"")
+    assert "content-length" not in reply.headers
+    assert not any(name.startswith("access-control") for name in reply.headers)
 
 
 # -- broken and slow requests --------------------------------------------------------------------------
@@ -218,21 +232,120 @@ def test_the_key_is_answered_as_the_protocol_says(serve: Serve) -> None:
 
 
 def test_an_untrusted_peer_gets_403_for_all_but_health_checks(serve: Serve) -> None:
-    asked: list[str] = []
+    answered: list[str] = []
 
-    def trusted(address: str) -> bool:
-        asked.append(address)
-        return False
+    def answer(request: Request) -> Response:
+        answered.append(request.path)
+        return Response(200)
 
-    harness = serve(trusted=trusted)
+    harness = serve(trusted=lambda address: False, authorize=lambda request: answer(request) and request.peer)
     with pytest.raises(Closed, match="403"):
         harness.client()
-    assert http_request(harness.address, "/doc").status == 403
-    assert http_request(harness.address, "/nowhere").status == 403
-    assert asked == ["127.0.0.1"] * 3
-    assert http_request(harness.address, "/ws").status == 400
-    assert http_request(harness.address, "/healthz").status == 404  # nothing is there, but it was looked for
-    assert len(asked) == 3
+    upgrades = [upgrade_request(path) for path in ("/doc", "//ws", "/healthz/", "/%77s", "http://a/ws")]
+    assert [answer_to(harness, data).status for data in upgrades] == [403] * 5
+    for method in ("GET", "HEAD", "POST", "OPTIONS", "PUT", "TRACE", "NONE"):
+        for path in ("/doc", "/nowhere", "/healthz/x", "//healthz", "/%68ealthz", "http://a/doc", "/ws/x"):
+            assert http_request(harness.address, path, method=method).status == 403, (method, path)
+        health = [http_request(harness.address, path, method=method).status for path in ("/ws", "/healthz")]
+        assert health == {"GET": [400, 404], "HEAD": [200, 200]}.get(method, [403, 403])
+    assert set(answered) == {"/healthz"}
+
+
+@pytest.mark.parametrize("sent", [b"GET /doc HTTP/1.1\r\nHost", b"\x16\x03\x01\n", b"x" * 1024])
+def test_an_untrusted_peer_is_refused_before_it_has_said_all(serve: Serve, sent: bytes) -> None:
+    harness = serve(trusted=lambda address: False, handshake_timeout=60.0, close_timeout=60.0)
+    with RawSocket(harness.address) as connection:
+        connection.send_raw(sent)
+        assert connection.read_reply().status == 403
+
+
+def test_an_untrusted_peer_that_says_nothing_is_soon_gone(serve: Serve) -> None:
+    with RawSocket(serve(trusted=lambda address: False, handshake_timeout=60.0).address) as connection:
+        connection.send_raw(b"GET /healthz")
+        assert connection.at_end(timeout=4)
+
+
+def test_untrusted_peers_take_no_places_from_others(serve: Serve) -> None:
+    strangers_only = threading.Event()
+    harness = serve(trusted=lambda address: not strangers_only.is_set(), max_connections=1)
+    with harness.client():
+        strangers_only.set()
+        with contextlib.ExitStack() as stack:
+            waiting = [stack.enter_context(RawSocket(harness.address)) for _ in range(40)]
+            assert waiting[0].at_end(timeout=1.5)
+            waiting[-1].send_raw(b"GET /ws HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert waiting[-1].read_reply().status == 400
+
+
+# -- too many at once ----------------------------------------------------------------------------------
+
+
+def socket_from(address: str, harness: Harness, data: bytes) -> socket.socket:
+    assert not isinstance(harness.address, str)
+    sock = socket.create_connection(harness.address, timeout=5, source_address=(address, 0))
+    sock.sendall(data)
+    return sock
+
+
+HALF, REST = b"GET /doc HTTP/1.1\r\nHost: a\r\n", b"\r\n"
+
+
+def test_half_sent_requests_keep_out_neither_new_ones_nor_who_has_few(serve: Serve) -> None:
+    harness = serve(max_connections=1, handshake_timeout=60.0)
+    with contextlib.ExitStack() as stack:
+        slow = stack.enter_context(socket_from("127.0.0.3", harness, HALF))
+        many = [stack.enter_context(socket_from("127.0.0.2", harness, HALF)) for _ in range(300)]
+        with harness.client() as client:
+            client.send_text("in")
+            assert client.receive() == "in"
+            assert many[0].recv(1) == b"", "the oldest one has made room"
+            slow.sendall(REST)
+            assert slow.recv(12) == b"HTTP/1.1 200"
+            many[-1].sendall(REST)
+            assert many[-1].recv(12) == b"HTTP/1.1 200", "the newest ones have not"
+
+
+def test_slow_readers_of_a_document_make_room_as_well(serve: Serve) -> None:
+    harness = serve(max_connections=1, handshake_timeout=60.0)
+    with contextlib.ExitStack() as stack:
+        for _ in range(120):
+            reader = stack.enter_context(RawSocket(harness.address, receive_buffer=4096))
+            reader.send_raw(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert http_request(harness.address, "/doc").status == 200
+
+
+def test_who_goes_first_is_the_oldest_of_whoever_has_most() -> None:
+    lobby: Lobby[str] = Lobby()
+    for guest, place in (("a1", "a"), ("b1", "b"), ("b2", "b"), ("c1", "c"), ("c2", "c"), ("c3", "c")):
+        lobby.enter(guest, place)
+    gone = []
+    while (found := lobby.next_to_go()) is not None:
+        assert lobby.leave(*found)
+        gone.append(found[0])
+    assert gone == ["c1", "b1", "c2", "a1", "b2", "c3"]
+    assert len(lobby) == 0
+    assert not lobby.leave("a1", "a")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+    ],
+)
+def test_an_ipv6_host_is_counted_by_its_network(one: str, other: str, same: bool) -> None:
+    assert (Peer("tcp", one).source == Peer("tcp", other).source) == same
+
+
+def test_a_path_prefix_may_be_left_in_place_by_the_proxy_that_names_it(serve: Serve) -> None:
+    address = serve().address
+    named = [("X-Forwarded-Prefix", "/ov")]
+    assert http_request(address, "/ov/doc", headers=named).json()["path"] == "/doc"
+    assert http_request(address, "/doc", headers=named).status == 200, "it was taken off"
+    assert http_request(address, "/ov/doc").status == 404
+    assert http_request(address, "/ovdoc", headers=named).status == 404
 
 
 def test_authorize_is_asked_about_all_but_a_plain_request_to_the_websockets_path(serve: Serve) -> None:

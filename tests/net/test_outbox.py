@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from overseer.locks import LockOrderError, Rank, lock
-from overseer.net.frames import Encoded, close_frame, text_frames
+from overseer.net.frames import Encoded, Piece, close_frame, text_frames
 from overseer.net.outbox import Outbox
 from overseer.timers import Timers
 from tests.harness import allowed
@@ -34,6 +34,7 @@ class HeldOutbox(Outbox):
 
     def begin(self) -> bytes:
         """Take everything for a send that is under way."""
+        self._make_piece()
         with self._changed:
             self._sending = True
             return b"".join(self._take_locked(64))
@@ -389,6 +390,71 @@ def test_a_dropping_close_leaves_whole_frames(new: New, sent: int, in_flight: bo
     rest = outbox.sent.removesuffix(last)
     whole = [b"", frames[0], frames[0] + frames[1], b"".join(frames)]
     assert rest == next(prefix for prefix in whole if len(prefix) >= sent)
+
+
+class InPieces:
+    """A message before and a message after another one, which comes in three pieces."""
+
+    texts = (b"a" * 10, b"b" * 70, b"c" * 5)
+
+    def whole(self, framed: bool) -> list[bytes]:
+        return [text_frames([text]) if framed else text + b"\n" for text in self.texts]
+
+    def size(self, *, framed: bool) -> int:
+        return sum(map(len, self.whole(framed)))
+
+    def pieces(self, *, framed: bool) -> Iterator[Piece]:
+        first, second, third = self.whole(framed)
+        yield Piece(first, more=False)
+        yield Piece(second[:30], more=True)
+        yield Piece(second[30:31], more=True)
+        yield Piece(second[31:], more=False)
+        yield Piece(third, more=False)
+
+
+@pytest.mark.parametrize("framing", ["websocket", "lines"])
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_what_is_streamed_leaves_in_its_place(new: New, framing: str, step: int) -> None:
+    outbox, message = new(framing=framing), InPieces()
+    framed = framing == "websocket"
+    outbox.append(Encoded([b"before"]))
+    outbox.append_streamed(message)
+    outbox.append(Encoded([b"after"]))
+    before, after = (Encoded([text]) for text in (b"before", b"after"))
+    ends = [outbox.framed(before), outbox.framed(after)]
+    assert outbox.pending == sum(map(len, ends)) + message.size(framed=framed)
+    while outbox.pending:
+        outbox.send(step)
+    assert outbox.sent == ends[0] + b"".join(message.whole(framed)) + ends[1]
+
+
+@pytest.mark.parametrize("framing", ["websocket", "lines"])
+@pytest.mark.parametrize("in_flight", [False, True])
+@pytest.mark.parametrize("sent", [*range(5), 11, 12, 13, 14, 40, 41, 42, 43, 44, 60, 82, 83, 84, 90])
+def test_a_dropping_close_leaves_a_streamed_frame_whole(
+    new: New, framing: str, in_flight: bool, sent: int
+) -> None:
+    outbox, message = new(framing=framing), InPieces()
+    outbox.append_streamed(message)
+    left = min(sent, outbox.pending)
+    while left > 1:
+        taken = outbox.begin()
+        outbox.end(taken, min(left - 1, len(taken)))
+        left -= min(left - 1, len(taken))
+    taken = outbox.begin()
+    if in_flight:
+        outbox.close(1013, "slow", drop=True)
+        outbox.end(taken, left)
+    else:
+        outbox.end(taken, left)
+        outbox.close(1013, "slow", drop=True)
+    while outbox.pending:
+        outbox.send()
+    last = close_frame(1013, "slow") if framing == "websocket" else b""
+    first, second, third = message.whole(framing == "websocket")
+    rest = outbox.sent.removesuffix(last)
+    whole = [b"", first, first + second, first + second + third]
+    assert rest == next(prefix for prefix in whole if len(prefix) >= min(sent, len(whole[-1])))
 
 
 @pytest.mark.parametrize(("sent", "rest"), [(0, b""), (1, b"one\n"), (4, b"one\n"), (5, b"one\ntwo\n")])

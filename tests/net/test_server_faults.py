@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from overseer.net import server as server_module
 from overseer.net.connection import Connection
 from tests.net.conftest import Harness
 from tests.net.rawclient import Closed, http_request
@@ -68,6 +69,24 @@ def test_without_descriptors_clients_wait_and_are_served_when_there_are_some(
         client.close()
     assert "cannot accept connections" in caplog.text
     assert http_request(harness.address, "/doc").status == 200
+
+
+def test_who_says_nothing_gives_its_descriptor_to_the_next_one(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "_SLOW", 0.1)
+    monkeypatch.setattr(server_module, "_RETRY", 0.1)
+    harness = serve(handshake_timeout=60.0)
+    silent = [socket.socket() for _ in range(2)]
+    client = socket.socket()
+    client.settimeout(5)
+    with descriptors_to_spare(2):
+        for sock in (*silent, client):
+            sock.connect(harness.address)
+        client.sendall(REQUEST)
+        assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+    for sock in (*silent, client):
+        sock.close()
 
 
 def test_without_threads_a_client_is_refused_and_the_next_one_served(

@@ -7,6 +7,7 @@ import os
 import random
 import struct
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -344,6 +345,23 @@ def test_a_silent_client_is_pinged_and_one_that_answers_stays(serve: Serve) -> N
             assert client.receive_frame() == (PING, b"")
             client.send_frame(PONG)
         assert not session.outbox.closed
+
+
+@pytest.mark.parametrize("way", ["to it", "from it"])
+def test_pings_go_out_though_something_passes_one_way(serve: Serve, way: str) -> None:
+    client, session = serve(ping_interval=0.2, ping_timeout=60.0).pair()
+    with client:
+        deadline = time.monotonic() + 5
+        opcode = TEXT
+        while opcode != PING:
+            assert time.monotonic() < deadline
+            if way == "to it":
+                session.outbox.append(Encoded([b"output"]))
+                session.outbox.flush()
+            else:
+                client.send_frame(PONG)  # to which nothing is answered
+            with contextlib.suppress(TimeoutError):
+                opcode, _ = client.receive_frame(timeout=0.05)
 
 
 def test_a_client_that_does_not_answer_pings_is_closed(serve: Serve) -> None:

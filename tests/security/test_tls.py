@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,28 @@ def test_old_versions_and_clear_text_are_refused(certificates: Certificates) -> 
                 assert request(client, "list")["type"] == "tasks"
             silent.send_raw(b"\x16\x03\x01\x00\x05nonsense" * 3)
             assert silent.at_end()
+
+
+def test_handshakes_that_nobody_goes_on_with_keep_nobody_out(certificates: Certificates) -> None:
+    limits = {"max_connections": 1, "handshake_timeout": "60s"}
+    with Daemon(actions=ACTIONS, tls=_tls(certificates), limits=limits) as daemon, ExitStack() as stack:
+        address = address_of(daemon)
+        silent = [stack.enter_context(RawSocket(address)) for _ in range(120)]
+        silent[-1].send_raw(b"\x16\x03\x01")
+        with TlsRawClient(address, _context(certificates)) as client:
+            assert request(client, "list")["type"] == "tasks"
+        assert silent[0].at_end()
+
+
+def test_a_stranger_gets_health_checks_by_tls_and_nothing_else(certificates: Certificates) -> None:
+    networks = ["192.0.2.0/24"]
+    with Daemon(actions=ACTIONS, tls=_tls(certificates), trusted_cidrs=networks) as daemon:
+        for path, status in (("/healthz", 200), ("/metrics", 403)):
+            with TlsRawClient(address_of(daemon), _context(certificates), upgrade=False) as client:
+                client.send_raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                assert client.read_reply().status == status
+        with RawSocket(address_of(daemon)) as silent:
+            assert silent.at_end(timeout=4)
 
 
 def test_certificates_of_clients_are_demanded_and_can_be_tokens(certificates: Certificates) -> None:
