@@ -101,7 +101,7 @@ def test_a_default_that_can_never_be_accepted_is_said(tmp_path: Path) -> None:
     ended = _run("--check", cwd=tmp_path)
     assert ended.returncode == 0
     (said,) = ended.stderr.splitlines()
-    assert "actions.a.config.parameters.n.default: does not meet the validate beside it" in said
+    assert "actions.a.config.parameters.n.default: does not meet the parameter's own validate" in said
 
 
 def test_a_template_s_name_that_is_no_parameter_is_warned_of(tmp_path: Path) -> None:

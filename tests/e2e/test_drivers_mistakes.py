@@ -13,6 +13,7 @@ import pytest
 
 import overseer
 from overseer.clients import Client
+from overseer.messages import List
 from overseer.task import Requester
 from overseer.timers import Timers
 from overseer.timestamps import now
@@ -82,7 +83,7 @@ class Stage:
         assert self.expect("started")["id"] == "next"
         self.hub.stop("next")
         self.expect("exited")
-        self.hub.tell_tasks(self.client, "list", None)
+        self.hub.tell_tasks(self.client, List("list"))
         assert "next" in [task["task_id"] for task in self.expect("tasks")["tasks"]]
 
 
@@ -319,7 +320,7 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     stage.handler.how = fail
     stage.hub.reset("t", Requester(stage.client, "looked at"))
     assert entered.wait(_PATIENCE)
-    stage.hub.tell_tasks(stage.client, "list", None)  # who has seen it starting is told what came of it
+    stage.hub.tell_tasks(stage.client, List("list"))  # who has seen it starting is told what came of it
     stage.expect("tasks")
     go.set()
     assert stage.expect("errored")["exit_count"] == 1
