@@ -168,6 +168,7 @@ class Client(Requests):
         retry_policy: RetryPolicy | Mapping[str, Any] | None = None,
         force: bool = False,
         on_lag: str = "block",
+        partial: bool = False,
         timeout: Seconds | None = None,
         **more: object,
     ) -> Task:
@@ -182,6 +183,8 @@ class Client(Requests):
             on_lag: what happens when a handle is read too slowly: ``block``: the task waits, as for a pipe;
                 ``drop``: lines are lost, and a ``Gap`` says which. A task that nobody reads does not wait
                 for that (but for ten seconds in which one may begin); its oldest lines are lost.
+            partial: also get a ``Partial``, of ``events`` and ``batches``, whenever it has changed how a line
+                stands that has no end yet: a prompt, a progress bar; ten a second at most.
             more: parameters of the action. They are texts; numbers and booleans become what JSON writes
                 (``true``, ``1.5``), durations Go's text (``1m30s``), times RFC 3339's, an enumeration's
                 member what it stands for, paths and UUIDs their text. One that is None is not given.
@@ -192,7 +195,7 @@ class Client(Requests):
         made_up = task_id is None or task_id == ""
         task_id = task_id_of(uuid.uuid4() if task_id is None or task_id == "" else task_id)
         on_lag = text_of(on_lag, "on_lag")
-        follower = self._follower(task_id, on_lag)
+        follower = self._follower(task_id, on_lag, partial=partial)
 
         def answered(event: Event | None) -> None:
             if isinstance(event, Started | Queued):
@@ -210,6 +213,7 @@ class Client(Requests):
             retry_policy=policy_of(retry_policy),
             force=force,
             on_lag=on_lag,
+            partial=partial or None,
         )
         # The sender is subscribed; this is for its created_at, without which a task that takes over the id
         # while the connection is lost could be taken for this one.
@@ -221,7 +225,7 @@ class Client(Requests):
         except ConnectionLostError as error:
             if not made_up:
                 raise
-            return self._find_started(task_id, on_lag, error, timeout)
+            return self._find_started(task_id, on_lag, partial, error, timeout)
         return Task(self, follower)
 
     def subscribe(
@@ -230,6 +234,7 @@ class Client(Requests):
         since_seq: int | None = None,
         *,
         on_lag: str = "block",
+        partial: bool = False,
         timeout: Seconds | None = None,
     ) -> Task:
         """Join a task, whoever started it.
@@ -237,14 +242,14 @@ class Client(Requests):
         Args:
             since_seq: first what is stored after the line with this seq (0: all that is stored); a ``Gap``
                 says what is not stored any more. None: only what happens from now on.
-            on_lag: as for :meth:`start`.
+            on_lag, partial: as for :meth:`start`.
 
         Raises:
             RefusedError: there is no such task.
             TaskGoneError: it has no line of that seq: another task had the id when you saw one.
         """
         task_id, on_lag = task_id_of(task_id), text_of(on_lag, "on_lag")
-        follower = self._follower(task_id, on_lag, from_now=since_seq is None)
+        follower = self._follower(task_id, on_lag, partial=partial, from_now=since_seq is None)
         follower.last_seq = seq_of(since_seq) or 0
         channel, answered = self._channel, self._joined([follower])
         # What is stored comes before the answer to the second, and says how short a list will do.
@@ -329,7 +334,13 @@ class Client(Requests):
     # -- inside
 
     def _follower(
-        self, task_id: str, on_lag: str, *, from_now: bool = False, buffer: int | None = None
+        self,
+        task_id: str,
+        on_lag: str,
+        *,
+        partial: bool = False,
+        from_now: bool = False,
+        buffer: int | None = None,
     ) -> Follower:
         if on_lag not in ("block", "drop"):
             raise ValueError(f"on_lag must be block or drop, not {on_lag!r}")
@@ -339,6 +350,7 @@ class Client(Requests):
             core.lock,
             core.settings.buffer if buffer is None else buffer,
             lossless=on_lag == "block",
+            partial=partial,
             from_now=from_now,
             tell=core.tell_listeners_locked,
         )
@@ -371,9 +383,11 @@ class Client(Requests):
 
         return answered
 
-    def _find_started(self, task_id: str, on_lag: str, error: ClientError, timeout: Seconds | None) -> Task:
+    def _find_started(
+        self, task_id: str, on_lag: str, partial: bool, error: ClientError, timeout: Seconds | None
+    ) -> Task:
         """The connection was lost while a start was under way: was it carried out? The id is ours alone."""
         try:
-            return self.subscribe(task_id, 0, on_lag=on_lag, timeout=timeout)
+            return self.subscribe(task_id, 0, on_lag=on_lag, partial=partial, timeout=timeout)
         except RefusedError:
             raise error from None

@@ -24,6 +24,7 @@ from overseer.messages import (
     Exited,
     Gap,
     List,
+    Partial,
     PoolUpdated,
     Queued,
     Request,
@@ -39,7 +40,7 @@ from overseer.messages import (
 __all__ = ["Desk"]
 
 _MAX_UNSENT = 16 << 20  # bytes of requests that the server does not take
-_NEWS = (Started, Exited, Restarting, Errored, Queued, Dequeued, Gap)
+_NEWS = (Started, Exited, Restarting, Errored, Queued, Dequeued, Gap, Partial)
 
 
 class Desk:
@@ -115,6 +116,7 @@ class Desk:
             task_id=follower.task_id,
             since_seq=follower.last_seq,
             on_lag="block" if follower.lossless else "drop",
+            partial=follower.partial or None,
         )
 
     def subscribe_locked(self, follower: Follower) -> None:
@@ -267,7 +269,7 @@ class Desk:
 
     def _collect_locked(self, task_id: str, item: Item) -> None:
         for wanted, into in self._collecting:
-            if wanted == task_id:
+            if wanted == task_id and not isinstance(item, Partial):
                 into.append(item)
 
     def _answer_locked(self, event: Event) -> None:

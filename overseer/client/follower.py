@@ -21,6 +21,7 @@ from overseer.messages import (
     Event,
     Exited,
     Gap,
+    Partial,
     Queued,
     Restarting,
     Started,
@@ -42,6 +43,7 @@ class Follower:
         lock: the client's.
         buffer: bytes of events that may wait for the handle's owner; 0: none are kept.
         lossless: whether the task may be held up rather than lose lines.
+        partial: take what tells of lines that have no end yet.
         from_now: leave out what is stored from before the subscription.
         tell: told of each gap that no message tells of.
     """
@@ -53,6 +55,7 @@ class Follower:
         buffer: int,
         *,
         lossless: bool,
+        partial: bool = False,
         from_now: bool = False,
         tell: Callable[[Gap], None] = lambda gap: None,
     ) -> None:
@@ -60,6 +63,7 @@ class Follower:
         self.inbox = Inbox(lock, buffer)
         self.lossless = lossless
         self.may_drop = not lossless  # as asked for; lossless may be given up
+        self.partial = partial  # wants to know how lines stand that have no end yet
         self.open = False  # takes messages: since the answer that opened it, on this connection
         self.began = False  # was open once
         self.created_at: datetime | None = None
@@ -81,6 +85,7 @@ class Follower:
         self.in_doubt = False  # an exit has come since the list was asked for, which may be older than that
         self._settling = False  # since a subscription, until the list says what has become of what was stored
         self._seen: deque[tuple[str, int, datetime]] = deque(maxlen=_REMEMBERED)
+        self._partials: dict[str, datetime] = {}  # when the last one of each stream was sent
 
     def __repr__(self) -> str:
         return f"<Follower {self.task_id} {self.state} seq={self.last_seq} {self.inbox!r}>"
@@ -115,6 +120,8 @@ class Follower:
                 return False
             self._gap_locked(event.to_seq)
             return True
+        if isinstance(event, Partial):
+            return self._partial_locked(event)
         key = (event.type, getattr(event, "pid", 0), getattr(event, "ts", now()))
         if key in self._seen:
             return False
@@ -148,6 +155,15 @@ class Follower:
                 self.dequeued = event.reason
                 self.end_locked("stopped")
         self.inbox.put_locked(event)
+        return True
+
+    def _partial_locked(self, event: Partial) -> bool:
+        # While a task moves to a connection of its own, both tell of it.
+        last = self._partials.get(event.stream)
+        if not self.partial or (last is not None and event.ts <= last):
+            return False
+        self._partials[event.stream] = event.ts
+        self.inbox.put_partial_locked(event)
         return True
 
     def subscribed_locked(self, answer: Subscribed, *, listed: bool = True) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from overseer.messages import Event, Gap, Output
+from overseer.messages import Event, Gap, Output, Partial
 from overseer.timestamps import now, parse_timestamp
 
 __all__ = ["Inbox", "Item", "Line", "to_output"]
@@ -85,6 +85,14 @@ class Inbox:
         if self._bound:
             self._items.append(item)
             self._size += _cost(item)
+
+    def put_partial_locked(self, item: Partial) -> None:
+        """Add how a line stands, in place of how it stood if that was not taken yet."""
+        last = self._items[-1] if self._items else None
+        if isinstance(last, Partial) and last.stream == item.stream:
+            self._items[-1] = item
+        else:
+            self.put_locked(item)
 
     def settle_locked(self, *, lossless: bool) -> None:
         """Wake readers; and unless ``lossless``, lose the oldest lines of an inbox that is full."""
@@ -159,6 +167,8 @@ class Inbox:
                 self._lose_locked(item[0], item[5], item[5])
             elif isinstance(item, Gap):
                 self._lose_locked(item.task_id, item.from_seq, item.to_seq)
+            elif isinstance(item, Partial):
+                pass  # the line's end is yet to come
             elif len(kept) < _KEPT_EVENTS:
                 kept.append(item)
                 continue
