@@ -20,11 +20,12 @@ from overseer.client import (
 )
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.interrupts import Interrupts
+from overseer.ctl.live import LiveLine
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
 from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
 from overseer.durations import format_duration
-from overseer.messages import Dequeued, Errored, Event, Exited, Gap, Output, Queued, Restarting
+from overseer.messages import Dequeued, Errored, Event, Exited, Gap, Output, Partial, Queued, Restarting
 
 __all__ = ["refusal", "run"]
 
@@ -68,6 +69,7 @@ class _Runner:
         self._client = client
         self._task_id = task_id
         self._as_json = as_json
+        self._live = LiveLine(wanted=not as_json)
         self._stopping = False
         self._left = False
         self._failed = False  # to write
@@ -82,7 +84,9 @@ class _Runner:
         self._interrupts = interrupts
         interrupts.first, interrupts.again = self._stop, self._leave
         try:
-            task = self._client.start(action, params, task_id=self._task_id, force=force)
+            task = self._client.start(
+                action, params, task_id=self._task_id, force=force, partial=self._live.on
+            )
             if self._stopping:  # that came too early
                 task.stop()
             self._follow(task)
@@ -116,13 +120,14 @@ class _Runner:
     # -- on the main thread
 
     def _follow(self, task: Task) -> None:
-        with Progress(lambda: self._waiting_for) as progress:
+        with Progress(lambda: self._waiting_for) as progress, self._live:
             for events in task.batches():
                 self._waiting_for = ""
                 progress.clear()
                 for event in events:
                     self._handle(event)
                 self._flush()
+                self._live.draw()
 
     def _status(self, task: Task) -> int:
         if self._left:
@@ -148,6 +153,8 @@ class _Runner:
             self._show(event)
             return
         match event:
+            case Partial():
+                self._live.put(event.stream, event.stream, event.data)
             case Exited():
                 self._exit = event
             case Restarting():
@@ -168,11 +175,13 @@ class _Runner:
 
     def _show(self, line: Output) -> None:
         name = line.stream
+        self._live.put(name, name, "")
         if name != self._written:
             self._flush()  # the two may go to the same terminal, where order matters
         self._write(name, line.data.encode("utf-8", "replace") + b"\n")
 
     def _write(self, name: str, data: bytes) -> None:
+        self._live.clear()
         self._written = name
         if (out := self._outs.get(name)) is None:
             return

@@ -10,9 +10,10 @@ from operator import itemgetter
 
 from overseer.client import Client, ClientError, ConnectionLostError, RefusedError
 from overseer.ctl.columns import columns_of, pad
+from overseer.ctl.live import LiveLine
 from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, words_of
 from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, plain, say, write_out
-from overseer.messages import Event, Exited, Gap, Output, utf8
+from overseer.messages import Event, Exited, Gap, Output, Partial, utf8
 from overseer.timestamps import format_timestamp
 
 __all__ = ["Printer", "replay", "tail"]
@@ -29,6 +30,7 @@ class Printer:
         self._lock = threading.Lock()
         self._as_json = as_json
         self._timestamps = timestamps
+        self.live = LiveLine(wanted=not as_json)
         self._prefixes: dict[str, bytes] = {}
         if len(task_ids) > 1:
             size = max(columns_of(plain(task_id)) for task_id in task_ids)
@@ -43,6 +45,7 @@ class Printer:
             if self.failure is not None:
                 raise self.failure
             try:
+                self.live.clear()
                 for name, parts in groupby(map(self._rendered, events), itemgetter(0)):
                     if name:
                         write_out(b"".join(data for _, data in parts), name)
@@ -52,17 +55,23 @@ class Printer:
             except OutputError as error:
                 self.failure = error
                 raise
+            self.live.draw()
 
     def _rendered(self, event: Event) -> tuple[str, bytes]:
         """Where an event goes ("": it is a remark), and as what."""
         if self._as_json:
             return "stdout", json_line(event)
-        if not isinstance(event, Output | Gap | Exited):
+        if not isinstance(event, Output | Partial | Gap | Exited):
             return "stdout", b""
         prefix = self._prefixes.get(event.task_id, b"")
-        if isinstance(event, Output):
+        if isinstance(event, Output | Partial):
             when = f"{format_timestamp(event.ts)} ".encode() if self._timestamps else b""
             name = "stderr" if event.stream == "stderr" and not self._prefixes else "stdout"
+            key = event.task_id, event.stream
+            if isinstance(event, Partial):
+                self.live.put(name, key, (prefix + when).decode() + event.data if event.data else "")
+                return name, b""
+            self.live.put(name, key, "")
             return name, prefix + when + utf8(event.data) + b"\n"
         if isinstance(event, Gap):
             text = f"lines {event.from_seq} to {event.to_seq} are not there any more"
@@ -94,7 +103,7 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
             stored = [event.seq for event in events if isinstance(event, Output)]
             shown = stored[-lines:] if lines else []
             since = shown[0] - 1 if shown else stored[-1] if stored else 0
-            for batch in client.subscribe(task_id, since).batches():
+            for batch in client.subscribe(task_id, since, partial=printer.live.on).batches():
                 printer.write(batch)
         except OutputError:
             client.close()  # which ends the others
@@ -117,10 +126,11 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
         threading.Thread(target=guarded, args=(task_id,), name=f"tail-{task_id}", daemon=True)
         for task_id in task_ids
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with printer.live:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     if printer.failure is not None:
         raise printer.failure
     return max(statuses.values(), default=0)

@@ -114,7 +114,7 @@ def test_metrics(ctl: Ctl):
 
 
 def test_check(ctl: Ctl):
-    assert ctl("check").out.startswith("ok: 8 actions, ")
+    assert ctl("check").out.startswith("ok: 9 actions, ")
     assert ctl("check", "--json").json["ok"] is True
     assert ctl("check", "--url", "unix:/nowhere").status == 125
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from overseer.ctl.columns import columns_of
 from overseer.ctl.live import Unfinished, cut_live
 from tests.ctl.test_jobs import LIMIT_S, PROMPT, shell
+from tests.ctl.test_terminal import terminal
 from tests.harness import ROOT, Daemon
 
 ERASE = "\r\x1b[K"
@@ -134,3 +135,17 @@ def test_into_a_pipe_nothing_of_it_is_written(tmp_path: Path):
         timeout=LIMIT_S,
     )
     assert (done.stdout, done.stderr) == (b"a whole line\n", b"overseerctl: a remark\n")
+
+
+@pytest.mark.parametrize("command", [["run", "prompt"], ["tail", "-f", "asks"], ["tail", "-f", "asks", "other"]])
+def test_a_task_s_unfinished_line_is_shown_on_a_terminal(daemon: Daemon, command: list[str]):
+    with daemon.connect() as client:
+        if command[0] == "tail":
+            for name in command[2:]:
+                client.request("start", action="prompt", task_id=name)
+        with terminal(daemon, *command, NO_COLOR="1") as shown:
+            shown.wait_for(ERASE.encode() + (b"asks  | " if len(command) > 3 else b"") + b"Continue? ")
+            shown.type(b"\x03")
+            shown.wait()
+        for name in command[2:]:
+            client.request("stop", task_id=name)
