@@ -22,7 +22,7 @@ A program with drivers of its own is the same few lines, with its own imports be
 import sys
 
 import overseer
-from overseer.interrupt import end_at_once
+from overseer.util.interrupt import end_at_once
 
 end_at_once()  # on Ctrl-C, until the server hears its signals itself
 

@@ -1,7 +1,7 @@
 """shiv, with two manners more.
 
 What goes wrong while the program unpacks itself is said in two plain lines. Ctrl-C just ends it while it does
-so and while it loads (see overseer.interrupt).
+so and while it loads (see overseer.util.interrupt).
 """
 
 from shiv import builder, cli

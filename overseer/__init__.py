@@ -17,7 +17,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from overseer.actions import (
+    from overseer.cel import compile_cel, eval_cel_bool
+    from overseer.config import Config, ConfigErrors, config_text, load_config
+    from overseer.daemon.cli import run_cli
+    from overseer.drivers.api import (
         ActionHandler,
         ActionHandlerFactory,
         ServiceHandler,
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
         list_handlers,
         register_factory,
     )
-    from overseer.cel import compile_cel, eval_cel_bool
-    from overseer.config import Config, ConfigErrors, config_text, load_config
     from overseer.errors import (
         CelError,
         ConfigError,
@@ -40,14 +41,20 @@ if TYPE_CHECKING:
         UnknownKeyWarning,
         ValidationError,
     )
-    from overseer.hub import Hub
-    from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
-    from overseer.metrics import Metrics
-    from overseer.pool import PoolManager
-    from overseer.run import run_cli
-    from overseer.store import open_db
-    from overseer.virtual import VirtualContext, start_virtual_worker
-    from overseer.worker import OutputBatch, StopPolicy, Worker, WorkerCallbacks, WorkerConfig, start_worker
+    from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
+    from overseer.supervisor.hub import Hub
+    from overseer.supervisor.metrics import Metrics
+    from overseer.supervisor.pool.pool import PoolManager
+    from overseer.util.sqlite import open_db
+    from overseer.workers.os_process import (
+        OutputBatch,
+        StopPolicy,
+        Worker,
+        WorkerCallbacks,
+        WorkerConfig,
+        start_worker,
+    )
+    from overseer.workers.thread import VirtualContext, start_virtual_worker
 
 __version__ = "0.1.0"
 
@@ -98,7 +105,7 @@ __all__ = [
 # Loaded when they are first asked for: overseerctl, and programs that use ``overseer.client``, need none of
 # the server, which would cost them a fifth of a second.
 _HOMES = {
-    "overseer.actions": (
+    "overseer.drivers.api": (
         "ActionHandler",
         "ActionHandlerFactory",
         "ServiceHandler",
@@ -121,14 +128,14 @@ _HOMES = {
         "UnknownKeyWarning",
         "ValidationError",
     ),
-    "overseer.hub": ("Hub",),
-    "overseer.messages": ("ActionInfo", "ParamSpec", "PoolConfig", "RetryPolicy"),
-    "overseer.metrics": ("Metrics",),
-    "overseer.pool": ("PoolManager",),
-    "overseer.run": ("run_cli",),
-    "overseer.store": ("open_db",),
-    "overseer.virtual": ("VirtualContext", "start_virtual_worker"),
-    "overseer.worker": (
+    "overseer.supervisor.hub": ("Hub",),
+    "overseer.protocol": ("ActionInfo", "ParamSpec", "PoolConfig", "RetryPolicy"),
+    "overseer.supervisor.metrics": ("Metrics",),
+    "overseer.supervisor.pool.pool": ("PoolManager",),
+    "overseer.daemon.cli": ("run_cli",),
+    "overseer.util.sqlite": ("open_db",),
+    "overseer.workers.thread": ("VirtualContext", "start_virtual_worker"),
+    "overseer.workers.os_process": (
         "OutputBatch",
         "StopPolicy",
         "Worker",

@@ -2,12 +2,12 @@
 
 import sys
 
-from overseer.interrupt import end_at_once
+from overseer.util.interrupt import end_at_once
 
 
 def main() -> int:
     end_at_once()  # until the server hears its signals itself
-    from overseer.run import main
+    from overseer.daemon.cli import main
 
     return main()
 

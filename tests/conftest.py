@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-# Before anything imports overseer: overseer.locks looks at it once, at import.
+# Before anything imports overseer: overseer.util.locks looks at it once, at import.
 os.environ.setdefault("OVERSEER_CHECK_LOCKS", "1")
 
 from collections.abc import Iterator
@@ -33,8 +33,8 @@ from tests.harness.leaks import Snapshot  # noqa: E402
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-if getattr(sys.modules.get("overseer.locks"), "_seed", "set") == "":
-    raise RuntimeError("overseer.locks was imported before OVERSEER_CHECK_LOCKS was set")
+if getattr(sys.modules.get("overseer.util.locks"), "_seed", "set") == "":
+    raise RuntimeError("overseer.util.locks was imported before OVERSEER_CHECK_LOCKS was set")
 
 
 def pytest_report_header() -> str:

@@ -20,8 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import CelError
-from .statictypes import (
+from overseer.cel.statictypes import (
     BOOL,
     BYTES,
     DOUBLE,
@@ -36,9 +35,10 @@ from .statictypes import (
     list_of,
     map_of,
 )
+from overseer.errors import CelError
 
 if TYPE_CHECKING:
-    from .program import Condition, Program
+    from overseer.cel.program import Condition, Program
 
 __all__ = [
     "BOOL",
@@ -67,7 +67,7 @@ def compile_cel(expression: str, *, variables: Mapping[str, CelType] | None = No
     Raises:
         CelError: it is not understood, can never work or gives no bool; with line and column.
     """
-    from .program import build_program
+    from overseer.cel.program import build_program
 
     return build_program(expression, {"value": STRING} if variables is None else variables, result=BOOL)
 
@@ -91,6 +91,6 @@ def compile_condition(expression: str) -> Condition:
     Raises:
         CelError: it is not understood, can never work or gives no bool; with line and column.
     """
-    from .program import build_condition
+    from overseer.cel.program import build_condition
 
     return build_condition(expression)

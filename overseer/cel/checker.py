@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import CelError
-from .functions import FUNCTIONS, Overload
-from .statictypes import (
+from overseer.cel.functions import FUNCTIONS, Overload
+from overseer.cel.statictypes import (
     BOOL,
     BYTES,
     DOUBLE,
@@ -26,8 +25,9 @@ from .statictypes import (
     parameter,
     type_of,
 )
-from .syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
-from .values import INT_MAX, INT_MIN, TypeValue, UInt
+from overseer.cel.syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
+from overseer.cel.values import INT_MAX, INT_MIN, TypeValue, UInt
+from overseer.errors import CelError
 
 __all__ = ["Checked", "check"]
 

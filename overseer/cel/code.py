@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .statictypes import CelType
-from .values import Exhausted
+from overseer.cel.statictypes import CelType
+from overseer.cel.values import Exhausted
 
 __all__ = ["MAX_STEPS", "Code", "Run", "charge", "charged", "constant"]
 

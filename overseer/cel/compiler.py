@@ -13,14 +13,14 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Protocol
 
-from ..errors import CelError
-from . import special
-from .checker import Checked
-from .code import Code, Run, charge, charged, constant
-from .functions import FUNCTIONS
-from .statictypes import BOOL, DYN, CelType
-from .syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
-from .values import EvaluationError, TypeValue, UInt, iterate, map_key, type_name
+from overseer.cel import special
+from overseer.cel.checker import Checked
+from overseer.cel.code import Code, Run, charge, charged, constant
+from overseer.cel.functions import FUNCTIONS
+from overseer.cel.statictypes import BOOL, DYN, CelType
+from overseer.cel.syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
+from overseer.cel.values import EvaluationError, TypeValue, UInt, iterate, map_key, type_name
+from overseer.errors import CelError
 
 __all__ = ["Variables", "compile_tree"]
 

@@ -10,10 +10,10 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from .operators import checked_int, checked_timestamp, checked_uint
-from .texts import utf8
-from .times import format_duration, format_timestamp, parse_duration, parse_timestamp
-from .values import Duration, EvaluationError, Timestamp, TypeValue, UInt, no_overload, type_name
+from overseer.cel.operators import checked_int, checked_timestamp, checked_uint
+from overseer.cel.texts import utf8
+from overseer.cel.times import format_duration, format_timestamp, parse_duration, parse_timestamp
+from overseer.cel.values import Duration, EvaluationError, Timestamp, TypeValue, UInt, no_overload, type_name
 
 __all__ = [
     "to_bool",

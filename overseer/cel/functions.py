@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from . import conversions, operators, texts, times
-from .statictypes import (
+from overseer.cel import conversions, operators, texts, times
+from overseer.cel.statictypes import (
     BOOL,
     BYTES,
     DOUBLE,

@@ -14,8 +14,8 @@ from lark import Lark, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 from lark.lexer import Token
 
-from ..errors import CelError
-from ..locks import Rank, lock
+from overseer.errors import CelError
+from overseer.util.locks import Rank, lock
 
 __all__ = ["ParseTree", "parse_tree"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .values import UInt
+from overseer.cel.values import UInt
 
 __all__ = ["bytes_value", "float_value", "int_value", "string_value", "uint_value"]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .values import (
+from overseer.cel.values import (
     INT_MAX,
     INT_MIN,
     UINT_MAX,

@@ -11,10 +11,21 @@ from typing import Any, Final
 
 from lark.lexer import Token
 
-from ..errors import CelError
-from .grammar import ParseTree, parse_tree
-from .literals import bytes_value, float_value, int_value, string_value, uint_value
-from .syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select, children
+from overseer.cel.grammar import ParseTree, parse_tree
+from overseer.cel.literals import bytes_value, float_value, int_value, string_value, uint_value
+from overseer.cel.syntax import (
+    Call,
+    Has,
+    Ident,
+    ListLiteral,
+    Literal,
+    Macro,
+    MapLiteral,
+    Node,
+    Select,
+    children,
+)
+from overseer.errors import CelError
 
 __all__ = ["MAX_DEPTH", "MAX_LENGTH", "parse"]
 

@@ -8,15 +8,15 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final
 
-from ..errors import CelError
-from .checker import Checked, check
-from .code import MAX_STEPS, Code, Run, constant
-from .compiler import compile_tree
-from .jsonlines import json_object
-from .parser import parse
-from .statictypes import BOOL, DYN, STRING, CelType, map_of, record_of
-from .syntax import Call, Ident, Node, children
-from .values import EvaluationError, Exhausted, as_value, type_name
+from overseer.cel.checker import Checked, check
+from overseer.cel.code import MAX_STEPS, Code, Run, constant
+from overseer.cel.compiler import compile_tree
+from overseer.cel.jsonlines import json_object
+from overseer.cel.parser import parse
+from overseer.cel.statictypes import BOOL, DYN, STRING, CelType, map_of, record_of
+from overseer.cel.syntax import Call, Ident, Node, children
+from overseer.cel.values import EvaluationError, Exhausted, as_value, type_name
+from overseer.errors import CelError
 
 __all__ = ["Condition", "Program", "build_condition", "build_program"]
 

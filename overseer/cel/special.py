@@ -10,11 +10,11 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .code import Code, Run, constant
-from .functions import FUNCTIONS
-from .statictypes import BOOL, DYN
-from .texts import compile_pattern
-from .values import EvaluationError, UInt, no_overload, type_name
+from overseer.cel.code import Code, Run, constant
+from overseer.cel.functions import FUNCTIONS
+from overseer.cel.statictypes import BOOL, DYN
+from overseer.cel.texts import compile_pattern
+from overseer.cel.values import EvaluationError, UInt, no_overload, type_name
 
 __all__ = ["SCALARS", "all_of", "any_of", "bool_run", "choice", "has", "select", "specialised"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import re2
 
-from .values import EvaluationError, no_overload
+from overseer.cel.values import EvaluationError, no_overload
 
 __all__ = ["compile_pattern", "contains", "ends_with", "matches", "starts_with", "utf8"]
 

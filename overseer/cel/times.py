@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .operators import checked_duration, checked_timestamp
-from .values import Duration, EvaluationError, Timestamp, no_overload
+from overseer.cel.operators import checked_duration, checked_timestamp
+from overseer.cel.values import Duration, EvaluationError, Timestamp, no_overload
 
 __all__ = ["ACCESSORS", "format_duration", "format_timestamp", "parse_duration", "parse_timestamp"]
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeAlias
 
-from overseer.durations import format_duration, nanoseconds
-from overseer.messages import ActionInfo, ExcessConfig, RetryPolicy, TaskInfo
-from overseer.timestamps import format_timestamp, now, parse_timestamp
+from overseer.protocol import ActionInfo, ExcessConfig, RetryPolicy, TaskInfo
+from overseer.util.durations import format_duration, nanoseconds
+from overseer.util.timestamps import format_timestamp, now, parse_timestamp
 
 __all__ = [
     "Moment",

@@ -24,7 +24,7 @@ from overseer.client.follower import Follower
 from overseer.client.inbox import Item, to_output
 from overseer.client.lane import SharedChannel
 from overseer.client.pending import Pending
-from overseer.messages import (
+from overseer.protocol import (
     ActionInfo,
     ActionMetrics,
     Actions,

@@ -24,7 +24,7 @@ from overseer.client.errors import ClientError, ConnectFailedError, ConnectionLo
 from overseer.client.follower import Follower
 from overseer.client.inbox import Item
 from overseer.client.transport import Transport, connect
-from overseer.polling import poll_timeout
+from overseer.util.polling import poll_timeout
 
 __all__ = ["Channel"]
 

@@ -39,7 +39,7 @@ from overseer.client.inbox import Inbox, to_output
 from overseer.client.lane import SharedChannel
 from overseer.client.task import Task, take
 from overseer.client.transport import connect
-from overseer.messages import (
+from overseer.protocol import (
     ActionInfo,
     Error,
     Event,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from overseer.client.address import Address
 from overseer.client.errors import ConnectionLostError
 from overseer.client.inbox import Inbox, Item
-from overseer.locks import Rank, lock
+from overseer.util.locks import Rank, lock
 
 if TYPE_CHECKING:
     import ssl

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from overseer.client.inbox import Item
-from overseer.messages import Unreadable, event_from
+from overseer.protocol import Unreadable, event_from
 
 __all__ = ["decode"]
 

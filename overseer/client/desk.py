@@ -16,7 +16,7 @@ from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
 from overseer.client.inbox import Item
 from overseer.client.pending import Pending
-from overseer.messages import (
+from overseer.protocol import (
     Dequeued,
     Error,
     Errored,

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from overseer.client.errors import ClientError, TaskGoneError
 from overseer.client.inbox import Inbox, Line
-from overseer.messages import (
+from overseer.protocol import (
     Dequeued,
     Errored,
     Event,
@@ -28,7 +28,7 @@ from overseer.messages import (
     Subscribed,
     TaskInfo,
 )
-from overseer.timestamps import now
+from overseer.util.timestamps import now
 
 __all__ = ["Follower"]
 

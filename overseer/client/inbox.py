@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from overseer.messages import Event, Gap, Output, Partial
-from overseer.timestamps import now, parse_timestamp
+from overseer.protocol import Event, Gap, Output, Partial
+from overseer.util.timestamps import now, parse_timestamp
 
 __all__ = ["Inbox", "Item", "Line", "to_output"]
 

@@ -23,7 +23,7 @@ from overseer.client.core import Core
 from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
 from overseer.client.inbox import Item
-from overseer.messages import Event, Subscribe, Subscribed
+from overseer.protocol import Event, Subscribe, Subscribed
 
 __all__ = ["Lane", "SharedChannel"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from overseer.client import frames
 from overseer.client.errors import ClientError, RefusedError
-from overseer.messages import Error, Event, Request, encode
+from overseer.protocol import Error, Event, Request, encode
 
 __all__ = ["Pending"]
 

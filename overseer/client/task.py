@@ -11,7 +11,7 @@ from overseer.client.asking import Requests
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
 from overseer.client.inbox import Inbox, Item, to_output
-from overseer.messages import Event, Exited, Gap
+from overseer.protocol import Event, Exited, Gap
 
 __all__ = ["Task", "take"]
 

@@ -17,10 +17,10 @@ from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
+from overseer.auth.principal import ROLES
 from overseer.config import kinds, secrets, security
 from overseer.config.model import ROOT
 from overseer.config.schema import OWN_PREFIX, Key, Listed, Named, Section, keys_of
-from overseer.security.principal import ROLES
 
 __all__ = ["config_schema", "schema_text"]
 

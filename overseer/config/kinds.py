@@ -15,8 +15,8 @@ from typing import Any
 
 from overseer.config.report import Spot
 from overseer.config.tree import ListNode, MapNode, Node, Scalar, describe_node, to_value
-from overseer.durations import format_duration, parse_duration
-from overseer.suggest import did_you_mean
+from overseer.util.durations import format_duration, parse_duration
+from overseer.util.suggest import did_you_mean
 
 __all__ = [
     "BOOLEANS",

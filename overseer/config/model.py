@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.kinds import Choice, Flag, Raw, Seconds, Signal, Size, Text, TextList, Whole
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.report import ConfigErrors, Path, Spot
@@ -14,8 +15,7 @@ from overseer.config.sections import POOL, RETRY
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.tree import Node, line_of
 from overseer.errors import ConfigError
-from overseer.messages import MessageLimits, PoolConfig, RetryPolicy
-from overseer.security.origins import check_host_name, check_origin
+from overseer.protocol import MessageLimits, PoolConfig, RetryPolicy
 
 __all__ = ["ROOT", "ActionConfig", "ClientsConfig", "Config", "HistoryConfig", "LimitsConfig", "MetaConfig"]
 

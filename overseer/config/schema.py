@@ -14,7 +14,7 @@ from typing import Any
 from overseer.config.kinds import Kind
 from overseer.config.report import Spot, quoted
 from overseer.config.tree import ListNode, MapNode, Node, Scalar, describe_node
-from overseer.suggest import nearest
+from overseer.util.suggest import nearest
 
 __all__ = ["Key", "Listed", "Named", "Section", "key", "keys_of"]
 

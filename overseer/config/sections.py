@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from overseer.config.kinds import Choice, Duration, Flag, Seconds, Whole
 from overseer.config.report import Spot
 from overseer.config.schema import Section, key
-from overseer.messages import ExcessConfig, PoolConfig, QueueConfig, RetryPolicy
+from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, RetryPolicy
 
 __all__ = ["EXCESS", "POOL", "QUEUE", "RETRY", "ExcessSection", "PoolSection", "QueueSection", "RetrySection"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from overseer.inherited import settle, speak_utf8
-from overseer.interrupt import end_at_once
+from overseer.util.inherited import settle, speak_utf8
+from overseer.util.interrupt import end_at_once
 
 __all__ = ["main"]
 

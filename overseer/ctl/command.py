@@ -27,10 +27,10 @@ from overseer.ctl.terminal import (
     room,
     say,
 )
-from overseer.durations import parse_duration
 from overseer.errors import OverseerError
-from overseer.messages import to_plain
-from overseer.timestamps import now, parse_timestamp
+from overseer.protocol import to_plain
+from overseer.util.durations import parse_duration
+from overseer.util.timestamps import now, parse_timestamp
 
 __all__ = ["main"]
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from overseer.client import Client, ClientError, RefusedError, Task
 from overseer.ctl.terminal import json_line, write_out
-from overseer.messages import TaskInfo
+from overseer.protocol import TaskInfo
 
 __all__ = ["Lookout", "events"]
 

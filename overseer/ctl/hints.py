@@ -9,7 +9,7 @@ from overseer.client import Client
 from overseer.ctl.settings import Settings
 from overseer.ctl.terminal import say
 from overseer.errors import OverseerError
-from overseer.suggest import did_you_mean
+from overseer.util.suggest import did_you_mean
 
 __all__ = ["how_to_write", "look_at_action"]
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.terminal import Style, plain
-from overseer.durations import format_duration
-from overseer.messages import ActionInfo, PoolInfo, TaskInfo
+from overseer.protocol import ActionInfo, PoolInfo, TaskInfo
+from overseer.util.durations import format_duration
 
 __all__ = ["action_lines", "actions_table", "pool_lines", "shown_state", "tasks_table"]
 

@@ -10,9 +10,9 @@ from overseer import __version__
 from overseer.client import DEFAULT_URL
 from overseer.ctl.status import EXITS
 from overseer.ctl.terminal import say, write_out
-from overseer.durations import parse_duration
-from overseer.messages import utf8
-from overseer.suggest import did_you_mean
+from overseer.protocol import utf8
+from overseer.util.durations import parse_duration
+from overseer.util.suggest import did_you_mean
 
 __all__ = ["make_parser"]
 

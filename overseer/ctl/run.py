@@ -24,8 +24,8 @@ from overseer.ctl.live import LiveLine
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
 from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
-from overseer.durations import format_duration
-from overseer.messages import Dequeued, Errored, Event, Exited, Gap, Output, Partial, Queued, Restarting
+from overseer.protocol import Dequeued, Errored, Event, Exited, Gap, Output, Partial, Queued, Restarting
+from overseer.util.durations import format_duration
 
 __all__ = ["refusal", "run"]
 

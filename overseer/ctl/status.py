@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from overseer.messages import Exited
+from overseer.protocol import Exited
 
 __all__ = [
     "EXITS",

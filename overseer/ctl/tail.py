@@ -13,8 +13,8 @@ from overseer.ctl.columns import columns_of, pad
 from overseer.ctl.live import LiveLine
 from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, words_of
 from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, plain, say, write_out
-from overseer.messages import Event, Exited, Gap, Output, Partial, utf8
-from overseer.timestamps import format_timestamp
+from overseer.protocol import Event, Exited, Gap, Output, Partial, utf8
+from overseer.util.timestamps import format_timestamp
 
 __all__ = ["Printer", "replay", "tail"]
 

@@ -14,7 +14,7 @@ from typing import IO, Any, Protocol, Self
 from overseer.ctl.columns import fit
 from overseer.ctl.status import EXIT_INTERRUPTED
 from overseer.errors import OverseerError
-from overseer.messages import Event, to_plain, utf8
+from overseer.protocol import Event, to_plain, utf8
 
 __all__ = [
     "PALETTE",

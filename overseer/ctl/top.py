@@ -21,8 +21,8 @@ from overseer.client import Client, ReplyTimeoutError
 from overseer.ctl.columns import fit
 from overseer.ctl.listing import shown_state, tasks_table
 from overseer.ctl.terminal import OutputError, Style, on_terminal, plain, print_text, width
-from overseer.messages import GlobalMetrics, PoolInfo, TaskInfo
-from overseer.timestamps import now
+from overseer.protocol import GlobalMetrics, PoolInfo, TaskInfo
+from overseer.util.timestamps import now
 
 __all__ = ["screen", "top"]
 

@@ -21,11 +21,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from overseer.actions import ActionHandler, register_factory
 from overseer.cel import compile_cel, compile_condition, eval_cel_bool
 from overseer.config import ConfigErrors, config_text
 from overseer.config.kinds import BOOLEANS
-from overseer.drivers.cautions import (
+from overseer.drivers.api import ActionHandler, register_factory
+from overseer.drivers.lint import (
     warn_of_failing_templates,
     warn_of_missing_program,
     warn_of_open_params,
@@ -39,10 +39,10 @@ from overseer.errors import (
     UnknownKeyWarning,
     ValidationError,
 )
-from overseer.messages import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
-from overseer.suggest import nearest
+from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.templates import Dialect, Template, compile_template
-from overseer.worker import OutputBatch, Worker, WorkerCallbacks, WorkerConfig, start_worker
+from overseer.util.suggest import nearest
+from overseer.workers.os_process import OutputBatch, Worker, WorkerCallbacks, WorkerConfig, start_worker
 
 if TYPE_CHECKING:
     from overseer.cel.program import Condition, Program  # not loaded until an expression is compiled

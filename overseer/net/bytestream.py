@@ -8,10 +8,10 @@ import socket
 from collections.abc import Sequence
 from typing import Protocol
 
-from overseer.awake import awake
-from overseer.locks import Rank, lock
 from overseer.net.outbox import Buffer
-from overseer.polling import poll_timeout
+from overseer.util.awake import awake
+from overseer.util.locks import Rank, lock
+from overseer.util.polling import poll_timeout
 
 __all__ = ["ByteStream", "SocketStream"]
 

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from overseer.awake import awake
-from overseer.locks import Rank, lock
 from overseer.net.bytestream import ByteStream
 from overseer.net.http import (
     BadRequest,
@@ -26,7 +24,9 @@ from overseer.net.keepalive import Keepalive
 from overseer.net.session import ConnectionLimits, OpenSession, Peer, Session
 from overseer.net.websocket import run_websocket
 from overseer.net.writer import SocketOutbox, Writer
-from overseer.timers import Timers
+from overseer.util.awake import awake
+from overseer.util.locks import Rank, lock
+from overseer.util.timers import Timers
 
 __all__ = ["Connection", "Service"]
 

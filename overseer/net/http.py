@@ -20,9 +20,9 @@ from urllib.parse import unquote, urlsplit
 
 import h11
 
-from overseer.awake import awake
 from overseer.net.bytestream import ByteStream
 from overseer.net.session import Peer
+from overseer.util.awake import awake
 
 __all__ = [
     "BadRequest",

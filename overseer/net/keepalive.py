@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from overseer.awake import awake
 from overseer.net.frames import ping_frame
 from overseer.net.outbox import Outbox
 from overseer.net.session import ConnectionLimits
-from overseer.timers import Timers
+from overseer.util.awake import awake
+from overseer.util.timers import Timers
 
 __all__ = ["Keepalive"]
 

@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from overseer.auth.networks import plain_address
 from overseer.config.listen import Listen
 from overseer.errors import OverseerError
 from overseer.net.session import Peer
-from overseer.net.trust import plain_address
 
 __all__ = ["Listener", "adopt_listener", "open_listener"]
 

@@ -25,10 +25,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from overseer.awake import awake
-from overseer.locks import Rank, assert_none_held, lock
 from overseer.net.frames import Message, Piece, Streamed, close_frame, frame_end
-from overseer.timers import Timers
+from overseer.util.awake import awake
+from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.timers import Timers
 
 __all__ = ["TRY_AGAIN_LATER", "Buffer", "Framing", "Outbox"]
 

@@ -10,9 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from overseer.awake import Ticker, awake
 from overseer.config.listen import Listen
-from overseer.locks import Rank, lock
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection, Service
 from overseer.net.http import Request, Response, Route
@@ -20,10 +18,12 @@ from overseer.net.listeners import Listener, adopt_listener, open_listener
 from overseer.net.lobby import Lobby
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.session import ConnectionLimits, OpenSession, Peer
-from overseer.net.wakeup import Wakeup
 from overseer.net.writer import Writer
-from overseer.timers import Timers
-from overseer.vital import VitalThread
+from overseer.util.awake import Ticker, awake
+from overseer.util.locks import Rank, lock
+from overseer.util.timers import Timers
+from overseer.util.vital import VitalThread
+from overseer.util.wakeup import Wakeup
 
 __all__ = ["Server"]
 

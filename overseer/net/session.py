@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.sign_ins import SignIn
 from overseer.net.outbox import Outbox
-from overseer.security.principal import ANYONE, Principal
-from overseer.security.sessions import SignIn
 
 __all__ = ["ConnectionLimits", "OpenSession", "Peer", "Session"]
 

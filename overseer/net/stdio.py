@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from overseer.awake import Ticker
-from overseer.locks import assert_none_held
-from overseer.logs import Stderr
 from overseer.net.outbox import Buffer, Outbox
 from overseer.net.session import ConnectionLimits, OpenSession, Peer, Session
-from overseer.net.wakeup import Wakeup
-from overseer.timers import Timers
+from overseer.util.awake import Ticker
+from overseer.util.locks import assert_none_held
+from overseer.util.logs import Stderr
+from overseer.util.timers import Timers
+from overseer.util.wakeup import Wakeup
 
 __all__ = ["StdioServer", "take_over_stdio"]
 

@@ -18,9 +18,9 @@ from typing import Any
 from overseer.config import Config
 from overseer.config.files import read_small
 from overseer.errors import ConfigError
-from overseer.locks import Rank, lock
 from overseer.net.bytestream import SocketStream
 from overseer.net.outbox import Buffer
+from overseer.util.locks import Rank, lock
 
 __all__ = ["Certificates", "TlsStream"]
 

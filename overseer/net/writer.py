@@ -11,11 +11,11 @@ import select
 import threading
 from collections.abc import Callable
 
-from overseer.locks import Rank, assert_none_held, lock
 from overseer.net.bytestream import ByteStream
 from overseer.net.outbox import Buffer, Outbox
-from overseer.net.wakeup import Wakeup
-from overseer.timers import Timers
+from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.timers import Timers
+from overseer.util.wakeup import Wakeup
 
 __all__ = ["SocketOutbox", "Writer"]
 

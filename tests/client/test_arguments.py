@@ -15,9 +15,9 @@ import pytest
 from overseer.client import Client, RefusedError
 from overseer.client.arguments import moment_of, params_of, policy_of, seconds_of, task_id_of
 from overseer.client.pending import Pending
-from overseer.durations import MAX_DURATION, nanoseconds
-from overseer.messages import ExcessConfig, RetryPolicy
-from overseer.timestamps import now
+from overseer.protocol import ExcessConfig, RetryPolicy
+from overseer.util.durations import MAX_DURATION, nanoseconds
+from overseer.util.timestamps import now
 from tests.client.conftest import ACTIONS
 from tests.harness import Daemon
 
@@ -216,7 +216,7 @@ def test_a_client_that_cannot_be_made_says_why(daemon: Daemon, arguments: dict[s
 
 
 def test_what_cannot_be_written_is_found_out_without_the_lock():
-    from overseer.messages import Stop
+    from overseer.protocol import Stop
 
     with pytest.raises(TypeError):
         Pending([Stop(id="c1", task_id=object())], None)  # type: ignore[arg-type]

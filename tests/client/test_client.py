@@ -20,7 +20,7 @@ from overseer.client import (
     TaskGoneError,
     TaskNotRunError,
 )
-from overseer.messages import (
+from overseer.protocol import (
     Dequeued,
     Errored,
     Exited,

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from overseer.documents.examples import EXAMPLES
-from overseer.messages import EVENTS, Error, Unreadable, encode, event_from
+from overseer.protocol import EVENTS, Error, Unreadable, encode, event_from
+from overseer.protocol.specs.examples import EXAMPLES
 
 MESSAGES = [message for message in EXAMPLES if type(message) in EVENTS.values()]
 

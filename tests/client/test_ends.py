@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from overseer.client import Client, ClientError, ConnectionLostError, RefusedError, ReplyTimeoutError, Task
-from overseer.messages import Exited, Output, Queued, Started
+from overseer.protocol import Exited, Output, Queued, Started
 from tests.client.conftest import ACTIONS as COMMON
 from tests.client.proxy import Proxy
 from tests.harness import ROOT, Daemon

@@ -25,7 +25,7 @@ from overseer.client import (
     Task,
     TaskGoneError,
 )
-from overseer.messages import Event, Exited, Gap, Output
+from overseer.protocol import Event, Exited, Gap, Output
 from tests.client.conftest import ACTIONS
 from tests.client.proxy import Proxy
 from tests.harness import ROOT, Daemon, allowed

@@ -14,7 +14,7 @@ from overseer.client.desk import Desk
 from overseer.client.follower import Follower
 from overseer.client.inbox import Inbox, Line
 from overseer.client.pending import Pending
-from overseer.messages import (
+from overseer.protocol import (
     Dequeued,
     Errored,
     Event,
@@ -28,7 +28,7 @@ from overseer.messages import (
     TaskInfo,
     Tasks,
 )
-from overseer.timestamps import format_timestamp
+from overseer.util.timestamps import format_timestamp
 
 T = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

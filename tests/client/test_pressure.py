@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from overseer.client import Client, ConnectFailedError, LinesMissedError, Task
-from overseer.messages import Exited, Gap, Output
+from overseer.protocol import Exited, Gap, Output
 from tests.client.proxy import Proxy
 from tests.client.test_faults import Count, follow
 from tests.harness import Daemon

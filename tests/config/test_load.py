@@ -8,7 +8,7 @@ import pytest
 
 from overseer.config import Config, ConfigErrors, load_config
 from overseer.errors import ConfigError
-from overseer.messages import ExcessConfig, PoolConfig, QueueConfig, RetryPolicy
+from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, RetryPolicy
 from tests.config.conftest import Fails, Load
 
 RECORDER = """\

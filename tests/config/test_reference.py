@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from overseer.actions import build_action_handlers
 from overseer.config.reference import refresh, sections, table
+from overseer.drivers.api import build_action_handlers
 from tests.config.conftest import Load
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "CONFIG.md"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from overseer.actions import ActionHandler, describe_action
 from overseer.config import load_config
-from overseer.messages import ActionInfo
-from overseer.worker import Worker, WorkerCallbacks
+from overseer.drivers.api import ActionHandler, describe_action
+from overseer.protocol import ActionInfo
+from overseer.workers.os_process import Worker, WorkerCallbacks
 
 
 class _Leaving(ActionHandler):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from overseer.awake import TICK, AwakeClock, Ticker, awake
-from overseer.timers import Timers
+from overseer.util.awake import TICK, AwakeClock, Ticker, awake
+from overseer.util.timers import Timers
 
 
 class Time:

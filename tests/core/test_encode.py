@@ -9,11 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import overseer.encode
-from overseer.encode import EncodedOutput, StreamedOutput, StreamedTasks, output_size, task_row
-from overseer.messages import Output, TaskInfo, Tasks, encode
+import overseer.supervisor.output.encode
 from overseer.net.frames import TEXT, Encoded, Streamed, split_frames
-from overseer.timestamps import format_timestamp
+from overseer.protocol import Output, TaskInfo, Tasks, encode
+from overseer.supervisor.output.encode import (
+    EncodedOutput,
+    StreamedOutput,
+    StreamedTasks,
+    output_size,
+    task_row,
+)
+from overseer.util.timestamps import format_timestamp
 
 _TS = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -106,8 +112,8 @@ def _joined(message: Streamed, framed: bool) -> bytes:
 
 @pytest.fixture
 def tiny_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overseer.encode, "_PIECE", 20)
-    monkeypatch.setattr(overseer.encode, "_KEPT", 150)
+    monkeypatch.setattr(overseer.supervisor.output.encode, "_PIECE", 20)
+    monkeypatch.setattr(overseer.supervisor.output.encode, "_KEPT", 150)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

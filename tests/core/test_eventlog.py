@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from overseer.eventlog import EventLog
 from overseer.net.frames import Encoded
+from overseer.util.jsonlog import EventLog
 
 
 def _write(log: EventLog, text: bytes) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from overseer import launcher as module
-from overseer.launcher import Launcher
-from overseer.timers import Timers
+from overseer.supervisor import launcher as module
+from overseer.supervisor.launcher import Launcher
+from overseer.util.timers import Timers
 from tests.faults.support import wait_until
 
 _PATIENCE = 10.0

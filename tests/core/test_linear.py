@@ -15,25 +15,25 @@ from functools import cache
 
 import pytest
 
-from overseer import durations, timestamps
+from overseer.auth.networks import is_trusted, plain_address
+from overseer.auth.origins import BrowserRules, check_host_name, check_origin
 from overseer.cel import STRING, compile_condition
 from overseer.cel.program import build_program
 from overseer.client.decoding import decode as decode_messages
 from overseer.client.frames import FrameReader
 from overseer.ctl.terminal import plain
-from overseer.encode import EncodedOutput
-from overseer.lines import LineSplitter, decode
-from overseer.messages import parse_request
+from overseer.daemon.gate import _cookies, _presented
 from overseer.net.bytestream import ByteStream
 from overseer.net.frames import FrameScanner
 from overseer.net.http import check_upgrade, read_request
 from overseer.net.session import Peer
 from overseer.net.stdio import _LineBuffer
-from overseer.net.trust import is_trusted, plain_address
-from overseer.security.gate import _cookies, _presented
-from overseer.security.origins import BrowserRules, check_host_name, check_origin
+from overseer.process.lines import LineSplitter, decode
+from overseer.protocol import parse_request
+from overseer.supervisor.output.encode import EncodedOutput
 from overseer.templates import compile_template
 from overseer.templates.environment import ENVIRONMENT, GO
+from overseer.util import durations, timestamps
 
 _LENGTH = 4096
 _TIMES = 4

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from overseer.locks import LockOrderError, Rank, assert_none_held, lock
+from overseer.util.locks import LockOrderError, Rank, assert_none_held, lock
 
 
 def test_locks_may_be_taken_in_order_of_rank() -> None:
@@ -49,5 +49,5 @@ def test_a_condition_over_a_checked_lock_waits_and_wakes() -> None:
 
 
 def test_without_checking_it_is_a_plain_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overseer.locks._seed", "")
+    monkeypatch.setattr("overseer.util.locks._seed", "")
     assert type(lock(Rank.HUB, "hub")) is type(threading.Lock())

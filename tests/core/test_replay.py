@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import overseer
-from overseer.clients import Client
-from overseer.encode import EncodedOutput
-from overseer.locks import assert_none_held
-from overseer.replay import Replay
-from overseer.timers import Timers
-from overseer.timestamps import now
+from overseer.supervisor.clients import Client
+from overseer.supervisor.output.encode import EncodedOutput
+from overseer.supervisor.output.replay import Replay
+from overseer.util.locks import assert_none_held
+from overseer.util.timers import Timers
+from overseer.util.timestamps import now
 from tests.core.test_stream import _Held
 
 _LONG = 10_000  # characters of a line; a hundred of them are more than may be encoded with a lock held

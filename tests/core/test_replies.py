@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 import overseer
-from overseer import locks
-from overseer.dispatch import Session
-from overseer.messages import MessageLimits
-from overseer.metrics import Metrics
+from overseer.daemon.audit import Audit
+from overseer.daemon.session import Session
 from overseer.net.session import Peer
-from overseer.pool import PoolManager
-from overseer.ring import Ring
-from overseer.security.audit import Audit
-from overseer.task import Task
-from overseer.tasktable import TaskTable
-from overseer.timers import Timers
+from overseer.protocol import MessageLimits
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.output.history import Ring
+from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Task
+from overseer.util import locks
+from overseer.util.timers import Timers
 from tests.core.test_stream import _Held
 from tests.faults.support import wait_until
 
@@ -267,7 +267,7 @@ def test_what_a_driver_says_of_its_action_is_asked_again_when_a_reload_came_betw
 
 
 def test_a_long_list_is_encoded_with_nothing_locked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overseer.hub._LITTLE", 3)
+    monkeypatch.setattr("overseer.supervisor.hub._LITTLE", 3)
     stage.hub.set_pool(limit=1, queue_size=50)
     for number in range(20):
         stage.hub.submit("waits", f"q{number}", {"name": str(number)})

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from overseer.messages import Exited
-from overseer.ring import CAPACITY, Ring, StoredOutput
+from overseer.protocol import Exited
+from overseer.supervisor.output.history import CAPACITY, Ring, StoredOutput
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 

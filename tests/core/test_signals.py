@@ -9,9 +9,9 @@ import sys
 import pytest
 
 BEFORE = """
-import os, signal, threading, overseer.signals
+import os, signal, threading, overseer.daemon.signals
 
-overseer.signals._RETRY_S = 0.01
+overseer.daemon.signals._RETRY_S = 0.01
 hurried = threading.Event()
 
 def send(*names):
@@ -38,7 +38,7 @@ actions = dict(
 )
 
 def run(*names, before=lambda loop: None, **changed):
-    loop = overseer.signals.SignalLoop(**{**actions, **changed})
+    loop = overseer.daemon.signals.SignalLoop(**{**actions, **changed})
     with loop:
         send(*names)
         before(loop)
@@ -97,7 +97,7 @@ def reap():
         return 0.01
     loop.request_end()
 
-loop = overseer.signals.SignalLoop(**{**actions, "reap": reap})
+loop = overseer.daemon.signals.SignalLoop(**{**actions, "reap": reap})
 with loop:
     send("CHLD")
     loop.run()
@@ -148,7 +148,7 @@ say("ended")
 def test_an_end_that_is_asked_for_too_late_writes_into_no_stranger_s_file() -> None:
     said, logged = outcome(
         """
-loop = overseer.signals.SignalLoop(**actions)
+loop = overseer.daemon.signals.SignalLoop(**actions)
 with loop:
     send("TERM")
     loop.run()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from overseer.clients import Client
 from overseer.config import load_config
-from overseer.hub import Hub
 from overseer.net.outbox import TRY_AGAIN_LATER
+from overseer.supervisor.clients import Client
+from overseer.supervisor.hub import Hub
 from tests.core.test_stream import _Held
 from tests.core.test_stream import outbox as outbox
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from overseer.clients import Client, Mail
-from overseer.eventlog import EventLog
-from overseer.locks import Rank, lock
-from overseer.metrics import Metrics
 from overseer.net.outbox import Outbox
-from overseer.replay import Replay
-from overseer.stream import Stream
-from overseer.timers import Timers
-from overseer.timestamps import now
-from overseer.worker import OutputBatch
+from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.output.publisher import Stream
+from overseer.supervisor.output.replay import Replay
+from overseer.util.jsonlog import EventLog
+from overseer.util.locks import Rank, lock
+from overseer.util.timers import Timers
+from overseer.util.timestamps import now
+from overseer.workers.os_process import OutputBatch
 
 _BOUND = 2000
 

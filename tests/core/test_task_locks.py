@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import overseer
-from overseer.definitions import Definitions
-from overseer.task import Task
+from overseer.supervisor.definitions import Definitions
+from overseer.supervisor.task import Task
 
 _SHOWN = {
     "phase",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from overseer.timers import Timers
+from overseer.util.timers import Timers
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 
 from overseer.client import Client
 from overseer.ctl.events import Lookout
-from overseer.messages import Event, Exited, Gap, Output
+from overseer.protocol import Event, Exited, Gap, Output
 from tests.ctl.conftest import ACTIONS as COMMON
 from tests.harness import ROOT, Daemon, shell
 

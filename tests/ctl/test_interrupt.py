@@ -19,9 +19,9 @@ CTL = [sys.executable, "-m", "overseer.ctl", "completion", "bash"]
     [
         (CTL, "argparse"),
         (CTL, "overseer.client.core"),
-        ([sys.executable, "-m", "overseer", "--version"], "overseer.hub"),
-        ([sys.executable, str(ROOT / "sticky_overseer.py"), "--version"], "overseer.actions"),
-        ([sys.executable, str(ROOT / "sticky_overseer.py"), "--version"], "overseer.hub"),
+        ([sys.executable, "-m", "overseer", "--version"], "overseer.supervisor.hub"),
+        ([sys.executable, str(ROOT / "sticky_overseer.py"), "--version"], "overseer.drivers.api"),
+        ([sys.executable, str(ROOT / "sticky_overseer.py"), "--version"], "overseer.supervisor.hub"),
     ],
 )
 def test_while_it_loads_a_program_just_ends(tmp_path: Path, argv: list[str], module: str):

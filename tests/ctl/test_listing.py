@@ -12,8 +12,8 @@ from overseer.ctl.columns import fit
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.terminal import Style, _json, plain
 from overseer.ctl.top import screen
-from overseer.messages import GlobalMetrics, PoolInfo, RetryPolicy, TaskInfo
-from overseer.timestamps import now
+from overseer.protocol import GlobalMetrics, PoolInfo, RetryPolicy, TaskInfo
+from overseer.util.timestamps import now
 
 NOW = now()
 PLAIN = Style("never", None)

@@ -137,7 +137,9 @@ def test_into_a_pipe_nothing_of_it_is_written(tmp_path: Path):
     assert (done.stdout, done.stderr) == (b"a whole line\n", b"overseerctl: a remark\n")
 
 
-@pytest.mark.parametrize("command", [["run", "prompt"], ["tail", "-f", "asks"], ["tail", "-f", "asks", "other"]])
+@pytest.mark.parametrize(
+    "command", [["run", "prompt"], ["tail", "-f", "asks"], ["tail", "-f", "asks", "other"]]
+)
 def test_a_task_s_unfinished_line_is_shown_on_a_terminal(daemon: Daemon, command: list[str]):
     with daemon.connect() as client:
         if command[0] == "tail":

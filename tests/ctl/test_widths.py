@@ -12,7 +12,7 @@ from overseer.ctl.columns import columns_of, cut_middle, fit
 from overseer.ctl.listing import actions_table, pool_lines, tasks_table
 from overseer.ctl.terminal import Style, say
 from overseer.ctl.top import screen
-from overseer.messages import ActionInfo, PoolConfig, PoolInfo, QueueItem
+from overseer.protocol import ActionInfo, PoolConfig, PoolInfo, QueueItem
 from tests.ctl.conftest import Ctl
 from tests.ctl.test_listing import NOW, PLAIN, task
 from tests.ctl.test_terminal import Terminal, terminal

@@ -35,11 +35,11 @@ from pathlib import Path
 
 from jsonschema import Draft7Validator
 
-from overseer.actions import build_action_handlers
 from overseer.config import load_config
 from overseer.config.jsonschema import config_schema
 from overseer.config.report import Report
 from overseer.config.tree import parse_yaml, to_value
+from overseer.drivers.api import build_action_handlers
 from tests.harness import ROOT, marked_processes
 from tests.harness.daemon import MARKER
 from tests.harness.leaks import wait_for_exit

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from overseer.actions import build_action_handlers
 from overseer.config import load_config
+from overseer.drivers.api import build_action_handlers
 from overseer.errors import ConfigError
 
 TRIED = "fails with every value that was tried: "

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import overseer
-from overseer.definitions import Definitions
+from overseer.supervisor.definitions import Definitions
 from tests.drivers.conftest import PLUGIN, run_python
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import overseer
-from overseer.clients import Client
-from overseer.messages import List
-from overseer.task import Requester
-from overseer.timers import Timers
-from overseer.timestamps import now
+from overseer.protocol import List
+from overseer.supervisor.clients import Client
+from overseer.supervisor.task import Requester
+from overseer.util.timers import Timers
+from overseer.util.timestamps import now
 from tests.core.test_stream import _Held
 from tests.faults.support import wait_until
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 import overseer
-from overseer import tasktable
-from overseer.clients import Client
 from overseer.config import HistoryConfig
 from overseer.errors import RequestError
-from overseer.eventlog import EventLog
-from overseer.metrics import Metrics
-from overseer.task import Phase, Task
-from overseer.tasktable import TaskTable
+from overseer.supervisor import table as tasktable
+from overseer.supervisor.clients import Client
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Phase, Task
+from overseer.util.jsonlog import EventLog
 from tests.faults.support import wait_until
 
 _HOUR = 3600.0

@@ -8,7 +8,7 @@ import sys
 import time
 
 import overseer
-from overseer import timestamps
+from overseer.util import timestamps
 
 _jumps = itertools.cycle([0, 7200, -86400, 31536000, -31536000, 3600])
 _wall = time.time

@@ -6,11 +6,11 @@ import functools
 import sys
 
 import overseer
-import overseer.daemon
+import overseer.daemon.daemon
 from overseer.net.session import ConnectionLimits
 
 if __name__ == "__main__":
-    overseer.daemon.ConnectionLimits = functools.partial(  # type: ignore[misc,assignment]
+    overseer.daemon.daemon.ConnectionLimits = functools.partial(  # type: ignore[misc,assignment]
         ConnectionLimits, ping_timeout=1.0
     )
     sys.exit(overseer.run_cli(overseer.__version__, ""))

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from overseer.auth.throttle import Warnings
 from overseer.config import load, load_config
 from overseer.errors import ConfigError
 from overseer.net.session import Peer
-from overseer.security.throttle import Warnings
 from tests.faults.support import listens, wait_until
 from tests.harness import ROOT, Daemon, WsClient, shell
 from tests.net.rawclient import RawClient
@@ -98,7 +98,7 @@ def test_what_counts_is_the_file_that_named_the_tokens() -> None:
 options = ["-c", '''
 import sys
 sys.argv = ["sticky_overseer.py", "--config", "config.yaml"]
-import overseer.inherited, os
+import overseer.util.inherited, os
 from overseer import run
 real = os.execve
 def emptied(*given):
@@ -449,7 +449,7 @@ def test_a_terminal_that_stops_who_writes_in_the_background_does_not_stop_the_se
 SAYING = """
 import fcntl, logging, os, sys, threading, time
 sys.path.insert(0, {root!r})
-from overseer.logs import lines_dropped, set_up_logging
+from overseer.util.logs import lines_dropped, set_up_logging
 read, write = os.pipe()
 os.dup2(write, 2)
 stderr = set_up_logging()
@@ -504,7 +504,7 @@ def accept(self, ready):
 l.Listener.accept = accept
 """
 NEXT = """
-import overseer.timers as t, time
+import overseer.util.timers as t, time
 real = t.Timers._next
 def failing(self):
     if self._name == "{name}":

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-import overseer.reload
+import overseer.daemon.reload
 from overseer.config import files
 from overseer.errors import RequestError
 from tests.faults.support import listens, wait_until
@@ -156,7 +156,7 @@ def test_what_lies_behind_a_path_is_judged_by_its_descriptor(
 def test_a_reload_that_hangs_is_given_up_and_the_next_one_is_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(overseer.reload, "_READ_S", 0.05)
+    monkeypatch.setattr(overseer.daemon.reload, "_READ_S", 0.05)
     released = threading.Event()
     hang = True
 
@@ -165,18 +165,18 @@ def test_a_reload_that_hangs_is_given_up_and_the_next_one_is_served(
             released.wait(20)
         raise RequestError("read")
 
-    monkeypatch.setattr(overseer.reload.Reloader, "_load", load)
-    reloader = overseer.reload.Reloader("c.yaml", _Hub(), lambda config: None)  # type: ignore[arg-type, return-value]
+    monkeypatch.setattr(overseer.daemon.reload.Reloader, "_load", load)
+    reloader = overseer.daemon.reload.Reloader("c.yaml", _Hub(), lambda config: None)  # type: ignore[arg-type, return-value]
     try:
         with pytest.raises(RequestError, match="reading the files takes longer"):
             reloader.reload(lambda changes: None)
         hang = False
-        monkeypatch.setattr(overseer.reload, "_READ_S", 10)
+        monkeypatch.setattr(overseer.daemon.reload, "_READ_S", 10)
         with pytest.raises(RequestError, match="read"):
             reloader.reload(lambda changes: None)
         hang = True
-        monkeypatch.setattr(overseer.reload, "_READ_S", 0.01)
-        for _ in range(overseer.reload._STUCK - 1):
+        monkeypatch.setattr(overseer.daemon.reload, "_READ_S", 0.01)
+        for _ in range(overseer.daemon.reload._STUCK - 1):
             with pytest.raises(RequestError, match="reading the files"):
                 reloader.reload(lambda changes: None)
         with pytest.raises(RequestError, match="8 earlier reloads still wait"):

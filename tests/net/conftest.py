@@ -17,7 +17,7 @@ from overseer.net.http import Response, Route, json_response
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
 from overseer.net.session import ConnectionLimits, Peer
-from overseer.timers import Timers
+from overseer.util.timers import Timers
 from tests.net.rawclient import RawClient
 
 

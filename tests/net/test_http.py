@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from overseer.auth.principal import Principal
 from overseer.net.http import Request, Response, error_response
 from overseer.net.lobby import Lobby
 from overseer.net.session import Peer
 from overseer.net.static import static_routes
-from overseer.security.principal import Principal
 from tests.harness import allowed
 from tests.net.conftest import Harness
 from tests.net.rawclient import (

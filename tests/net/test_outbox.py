@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from overseer.locks import LockOrderError, Rank, lock
 from overseer.net.frames import Encoded, Piece, close_frame, text_frames
 from overseer.net.outbox import Outbox
-from overseer.timers import Timers
+from overseer.util.locks import LockOrderError, Rank, lock
+from overseer.util.timers import Timers
 from tests.harness import allowed
 
 

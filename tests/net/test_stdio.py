@@ -21,7 +21,7 @@ from overseer.net.frames import Encoded
 from overseer.net.outbox import Outbox
 from overseer.net.session import Peer
 from overseer.net.stdio import StdioServer
-from overseer.timers import Timers
+from overseer.util.timers import Timers
 from tests.net.conftest import QUICK, RecordingSession
 
 

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from overseer.net import trust
-from overseer.net.trust import AutomaticTrust, is_trusted, local_networks, plain_address
+from overseer.auth import networks as trust
+from overseer.auth.networks import AutomaticTrust, is_trusted, local_networks, plain_address
 
 
 def networks(*texts: str) -> list[trust.Network]:

@@ -13,7 +13,7 @@ from overseer.net.bytestream import SocketStream
 from overseer.net.frames import Encoded
 from overseer.net.outbox import Buffer
 from overseer.net.writer import SocketOutbox, Writer
-from overseer.timers import Timers
+from overseer.util.timers import Timers
 
 MESSAGE = Encoded([b"x" * 100_000])
 

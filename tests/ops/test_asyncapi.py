@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from overseer.documents.asyncapi import build_asyncapi
-from overseer.documents.examples import EXAMPLES
 from overseer.errors import RequestError
-from overseer.messages import EVENTS, REQUESTS, ActionInfo, ParamSpec, parse_request, to_plain
+from overseer.protocol import EVENTS, REQUESTS, ActionInfo, ParamSpec, parse_request, to_plain
+from overseer.protocol.specs.asyncapi import build_asyncapi
+from overseer.protocol.specs.examples import EXAMPLES
 from tests.harness import ROOT, Daemon, shell
 from tests.ops.support import get_json
 

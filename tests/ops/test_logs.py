@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.logs import _Formatter
+from overseer.util.logs import _Formatter
 from tests.harness import ROOT, Daemon, shell
 from tests.net.rawclient import RawClient
 from tests.security.support import address_of, bearer, token_of

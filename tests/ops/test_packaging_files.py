@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from overseer.run import _parser
+from overseer.daemon.cli import _parser
 from tests.harness import ROOT, Daemon
 
 PACKAGING = ROOT / "packaging"

@@ -18,8 +18,8 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from overseer.messages import ActionMetrics, GlobalMetrics
-from overseer.metrics import Metrics
+from overseer.protocol import ActionMetrics, GlobalMetrics
+from overseer.supervisor.metrics import Metrics
 from tests.harness import ROOT, Daemon, WsClient, shell
 from tests.net.rawclient import RawClient
 from tests.ops.support import get
@@ -158,7 +158,7 @@ def test_a_guardian_that_dies_is_counted(daemon: Daemon) -> None:
 
 
 def test_the_library_is_not_loaded_before_somebody_asks() -> None:
-    code = "import sys, overseer.run; print([name for name in sys.modules if 'prometheus_client' in name])"
+    code = "import sys, overseer.daemon.cli; print([m for m in sys.modules if 'prometheus_client' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 

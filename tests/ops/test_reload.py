@@ -18,10 +18,10 @@ import pytest
 
 import overseer
 from overseer.config import load_config
-from overseer.definitions import Definitions
+from overseer.daemon.reload import Reloader, Rest, compare
 from overseer.errors import RequestError
-from overseer.hub import Hub
-from overseer.reload import Reloader, Rest, compare
+from overseer.supervisor.definitions import Definitions
+from overseer.supervisor.hub import Hub
 from tests.e2e.support import end_all
 from tests.harness import Daemon, WsClient, shell
 from tests.ops.support import get

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.errors import OverseerError
-from overseer.systemd import Notifier, passed_sockets
 from tests.harness import ROOT, Daemon, WsClient, allowed, shell
 from tests.ops.support import get
 
@@ -169,6 +169,6 @@ def test_sockets_for_another_process_are_not_taken() -> None:
 
 def test_a_socket_that_does_not_listen_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     sock = socket.socket()
-    monkeypatch.setattr("overseer.systemd._FIRST_FD", sock.detach())
+    monkeypatch.setattr("overseer.daemon.systemd._FIRST_FD", sock.detach())
     with pytest.raises(OverseerError, match="it does not listen"):
         passed_sockets({"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from overseer.admission import Admission, Outcome, Trim
-from overseer.messages import PoolConfig, QueueConfig
-from overseer.pool import PoolManager
+from overseer.protocol import PoolConfig, QueueConfig
+from overseer.supervisor.pool.policy import Admission, Outcome, Trim
+from overseer.supervisor.pool.pool import PoolManager
 
 MOMENT = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from overseer.admission import (
+from overseer.protocol import QueueConfig
+from overseer.supervisor.pool.policy import (
     Decision,
     Displace,
     Enqueue,
@@ -20,7 +21,6 @@ from overseer.admission import (
     pick_excess,
     yields,
 )
-from overseer.messages import QueueConfig
 
 POLICIES = ["false", "true", "prohibit"]
 

@@ -12,10 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from overseer.admission import Admission, Outcome, Requeued, Trim
-from overseer.figures import PoolFigures
-from overseer.messages import ExcessConfig, PoolConfig, QueueConfig
-from overseer.pool import PoolManager
+from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig
+from overseer.supervisor.figures import PoolFigures
+from overseer.supervisor.pool.policy import Admission, Outcome, Requeued, Trim
+from overseer.supervisor.pool.pool import PoolManager
 from tests.pool.pools import MOMENT, Clock
 
 ACTIONS = ("a", "b", "c")

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from overseer.admission import Admission, Outcome, Requeued, Resize, Trim
-from overseer.messages import ExcessConfig, PoolConfig, QueueConfig, QueueItem
-from overseer.pool import PoolManager
+from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, QueueItem
+from overseer.supervisor.pool.policy import Admission, Outcome, Requeued, Resize, Trim
+from overseer.supervisor.pool.pool import PoolManager
 from tests.pool.pools import MOMENT, Pool, ids, own, queue
 
 RUNNING, QUEUED, REFUSED = Outcome.RUNNING, Outcome.QUEUED, Outcome.REFUSED

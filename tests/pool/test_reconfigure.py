@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from overseer.admission import Outcome
-from overseer.messages import ExcessConfig, PoolConfig, QueueConfig
-from overseer.pool import PoolManager
+from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig
+from overseer.supervisor.pool.policy import Outcome
+from overseer.supervisor.pool.pool import PoolManager
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 QUEUE = QueueConfig(enabled=True)

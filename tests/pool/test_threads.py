@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from overseer import pool as pool_module
-from overseer import waiting as waiting_module
-from overseer.admission import Outcome
-from overseer.messages import ExcessConfig, PoolConfig
-from overseer.pool import PoolManager
+from overseer.protocol import ExcessConfig, PoolConfig
+from overseer.supervisor.pool import pool as pool_module
+from overseer.supervisor.pool import queues as waiting_module
+from overseer.supervisor.pool.policy import Outcome
+from overseer.supervisor.pool.pool import PoolManager
 from tests.pool.pools import MOMENT, queue
 
 ACTIONS = ("a", "b", "c")

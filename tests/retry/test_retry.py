@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overseer.messages import RetryPolicy
-from overseer.retry import (
+from overseer.protocol import RetryPolicy
+from overseer.supervisor.retry import (
     FLOOR_CAP_NS,
     IMMEDIATE_S,
     MAX_WINDOWED_EXITS,

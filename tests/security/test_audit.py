@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from overseer.messages import Request, Start
+from overseer.daemon.audit import Audit
 from overseer.net.session import Peer
-from overseer.security.audit import Audit
+from overseer.protocol import Request, Start
 from tests.harness import Daemon, shell
 from tests.net.rawclient import RawClient
 from tests.security.support import TOKENS, address_of, bearer, request

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from overseer.actions import build_action_handlers
 from overseer.config import load_config
-from overseer.drivers.cautions import warn_of_missing_program
+from overseer.drivers.api import build_action_handlers
 from overseer.drivers.exec import ExecFactory
+from overseer.drivers.lint import warn_of_missing_program
 from overseer.errors import ConfigWarning
-from overseer.messages import PoolConfig, RetryPolicy
+from overseer.protocol import PoolConfig, RetryPolicy
 from overseer.templates import compile_template
 from tests.harness import Daemon, WsClient
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from overseer.messages import REQUESTS
+from overseer.protocol import REQUESTS
 from tests.harness import Daemon, shell
 from tests.net.rawclient import BINARY, TEXT, RawClient, RawSocket
 from tests.security.support import TOKENS, address_of, bearer, request

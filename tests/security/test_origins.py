@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from overseer.security.origins import BrowserRules, check_host_name, check_origin
+from overseer.auth.origins import BrowserRules, check_host_name, check_origin
 
 RULES = BrowserRules(
     origins=["https://app.example", "chrome-extension://abcdef"], hosts=["build.example"], own_names=["box"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from overseer.messages import REQUESTS
-from overseer.security.principal import NEEDS, ROLES, Principal
+from overseer.auth.principal import NEEDS, ROLES, Principal
+from overseer.protocol import REQUESTS
 from tests.harness import Daemon
 from tests.net.rawclient import RawClient, upgrade_request
 from tests.security.support import (

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from overseer.config import load_config
+from overseer.daemon.access import load_access
+from overseer.daemon.advice import security_advice
+from overseer.daemon.daemon import handover
 from overseer.errors import ConfigError
-from overseer.security import handover
-from overseer.security.access import load_access
-from overseer.security.advice import security_advice
 from tests.harness import ROOT, Daemon, shell
 from tests.net.rawclient import RawClient, RawSocket
 from tests.security.support import address_of, http, request
@@ -85,7 +85,7 @@ def test_a_token_is_nowhere_but_with_its_owner() -> None:
 def test_the_program_starts_over_as_itself(tmp_path: Path) -> None:
     program = """
 import os, sys, threading
-from overseer.security.handover import handed_on, withdraw_secrets
+from overseer.daemon.handover import handed_on, withdraw_secrets
 if sys.argv[1] == "threads":
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 secrets = withdraw_secrets(["OVERSEER_TOKEN", "B"], start_over=True, before=handed_on(), config=b"x")

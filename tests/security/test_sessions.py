@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from overseer.auth.principal import Principal
+from overseer.auth.sign_ins import SignIns
+from overseer.auth.throttle import Failures, RequestRate, Warnings
 from overseer.net.http import Request, Response, route
 from overseer.net.session import Peer
-from overseer.security.principal import Principal
-from overseer.security.sessions import SignIns
-from overseer.security.throttle import Failures, RequestRate, Warnings
-from overseer.timers import Timers
+from overseer.util.timers import Timers
 
 WHO = Principal("somebody", "viewer")
 

@@ -19,7 +19,7 @@ from overseer.net.frames import Encoded
 from overseer.net.tls import Certificates as Certificates_
 from overseer.net.tls import TlsStream
 from overseer.net.writer import SocketOutbox, Writer
-from overseer.timers import Timers
+from overseer.util.timers import Timers
 from tests.harness import Daemon, shell
 from tests.net.rawclient import Closed, RawSocket, frame
 from tests.security.conftest import Certificates

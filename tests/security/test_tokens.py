@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from overseer.auth.principal import Principal
+from overseer.auth.tokens import Tokens, digests_of, load_tokens
 from overseer.config import Config, digest_of, load_config
 from overseer.errors import ConfigError
-from overseer.security.principal import Principal
-from overseer.security.tokens import Tokens, digests_of, load_tokens
 
 SECRET = "s3cret-0123456789abcdef"
 

@@ -142,7 +142,7 @@ def test_another_python_is_told_what_to_do(program: Path, tmp_path: Path):
 
 def test_ctrl_c_while_it_unpacks_itself_or_loads_just_ends_it(program: Path, tmp_path: Path):
     environment = {"SHIV_ROOT": str(tmp_path / "shiv"), "PYTHONWARNINGS": "error"}
-    for module in ("compileall", "overseer.hub"):
+    for module in ("compileall", "overseer.supervisor.hub"):
         argv = [sys.executable, program, "--version"]
         assert interrupted_at(module, argv, tmp_path, **environment) == (-signal.SIGINT, "")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from overseer.errors import OverseerError
-from overseer.store import open_db
+from overseer.util.sqlite import open_db
 from tests.harness import allowed
 
 

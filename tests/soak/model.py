@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from overseer.timestamps import parse_timestamp
+from overseer.util.timestamps import parse_timestamp
 
 __all__ = ["Broken", "Limits", "Pictures", "Truth", "View"]
 

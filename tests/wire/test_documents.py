@@ -9,11 +9,7 @@ from typing import Any
 
 import pytest
 
-from overseer.documents import build_manifest, build_openapi
-from overseer.documents.examples import EXAMPLES
-from overseer.documents.operations import OPERATIONS
-from overseer.documents.protocol import main, with_generated_parts
-from overseer.messages import (
+from overseer.protocol import (
     EVENTS,
     REQUESTS,
     ActionInfo,
@@ -23,6 +19,10 @@ from overseer.messages import (
     parse_request,
     to_plain,
 )
+from overseer.protocol.specs import build_manifest, build_openapi
+from overseer.protocol.specs.examples import EXAMPLES
+from overseer.protocol.specs.operations import OPERATIONS
+from overseer.protocol.specs.tables import main, with_generated_parts
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "PROTOCOL.md"
 GREET = ActionInfo(
@@ -267,7 +267,7 @@ def test_openapi_asks_for_an_action_s_parameters_required_ones_first(
 
 def test_the_protocol_s_document_is_up_to_date() -> None:
     text = PROTOCOL.read_text("utf-8")
-    assert text == with_generated_parts(text), "run: python -m overseer.documents.protocol"
+    assert text == with_generated_parts(text), "run: python -m overseer.protocol.specs.tables"
 
 
 def test_rewriting_the_document_changes_nothing_but_the_generated_parts(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from overseer.durations import MAX_DURATION, format_duration, parse_duration
+from overseer.util.durations import MAX_DURATION, format_duration, parse_duration
 
 US, MS, S = 1_000, 1_000_000, 1_000_000_000
 M, H = 60 * S, 3600 * S

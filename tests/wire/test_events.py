@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overseer.documents.examples import EXAMPLES
-from overseer.messages import (
+from overseer.protocol import (
     EVENTS,
     ActionInfo,
     ActionMetrics,
@@ -49,8 +48,9 @@ from overseer.messages import (
     encode,
     to_plain,
 )
-from overseer.messages.declare import fields_of
-from overseer.messages.values import VALUES
+from overseer.protocol.declare import fields_of
+from overseer.protocol.specs.examples import EXAMPLES
+from overseer.protocol.values import VALUES
 
 T = datetime(2024, 5, 6, 7, 8, 9, 120000, tzinfo=UTC)
 TS = "2024-05-06T07:08:09.120000Z"

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overseer.documents.examples import EXAMPLES
 from overseer.errors import RequestError
-from overseer.messages import (
+from overseer.protocol import (
     REQUESTS,
     Describe,
     List,
@@ -34,7 +33,8 @@ from overseer.messages import (
     encode,
     parse_request,
 )
-from overseer.messages.declare import fields_of
+from overseer.protocol.declare import fields_of
+from overseer.protocol.specs.examples import EXAMPLES
 
 SECOND = 1_000_000_000
 THEN = datetime(2024, 5, 6, 7, 8, 9, 500000, tzinfo=UTC)

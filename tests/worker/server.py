@@ -11,8 +11,15 @@ import resource
 import sys
 import time
 
-from overseer import processes
-from overseer.worker import RunContext, StopPolicy, WorkerCallbacks, WorkerConfig, run_context, start_worker
+from overseer import process as processes
+from overseer.workers.os_process import (
+    RunContext,
+    StopPolicy,
+    WorkerCallbacks,
+    WorkerConfig,
+    run_context,
+    start_worker,
+)
 
 
 def say(**words: object) -> None:

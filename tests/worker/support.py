@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from overseer.processes.tree import read_process
-from overseer.worker import (
+from overseer.process.tree import read_process
+from overseer.workers.os_process import (
     OutputBatch,
     RunContext,
     StopPolicy,

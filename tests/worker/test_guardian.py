@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from overseer.processes import Guardian
-from overseer.processes.tree import read_process
+from overseer.process import Guardian
+from overseer.process.tree import read_process
 from tests.worker.support import alive, gone, run
 
 

@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 
-from overseer.lines import KEPT_OF_REDRAWN, LineSplitter, decode
+from overseer.process.lines import KEPT_OF_REDRAWN, LineSplitter, decode
 
 EDGES = (0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF)  # where the ranges of a second byte begin and end
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from overseer import reader
-from overseer.lines import LineSplitter
-from overseer.processes import SECRETS
-from overseer.worker import OutputBatch, StopPolicy, WorkerCallbacks, WorkerConfig, start_worker
+from overseer.process import SECRETS
+from overseer.process import pipe as reader
+from overseer.process.lines import LineSplitter
+from overseer.workers.os_process import OutputBatch, StopPolicy, WorkerCallbacks, WorkerConfig, start_worker
 from tests.harness import allowed
 from tests.worker.support import Recorder, alive, gone, run
 
@@ -238,7 +238,7 @@ def test_an_ordinary_exit_needs_no_look_at_proc(monkeypatch: pytest.MonkeyPatch)
     def look() -> None:
         raise AssertionError("an ordinary exit needs no look at /proc")
 
-    monkeypatch.setattr("overseer.processes.children.registry.look", look)
+    monkeypatch.setattr("overseer.process.registry.registry.look", look)
     worker, recorder = run("sh", "-c", "echo hi", policy=StopPolicy())
     assert worker.wait(PATIENCE)
     assert recorder.log == []

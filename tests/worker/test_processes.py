@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from overseer import processes, worker
+from overseer import process as processes
 from overseer.errors import SpawnError
-from overseer.processes import StopPolicy, registry
-from overseer.processes.tree import Process, Scanner, Snapshot, Tree, read_process
-from overseer.worker import WorkerConfig, start_worker
+from overseer.process import StopPolicy, registry
+from overseer.process.tree import Process, Scanner, Snapshot, Tree, read_process
+from overseer.workers import os_process as worker
+from overseer.workers.os_process import WorkerConfig, start_worker
 from tests.worker.support import Recorder, in_process, run
 
 
@@ -249,9 +250,9 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
         """
         import os, signal, subprocess, sys, threading, time
         from overseer import processes
-        from overseer.processes import StopPolicy
-        from overseer.processes.tree import read_process
-        from overseer.worker import *
+        from overseer.process import StopPolicy
+        from overseer.process.tree import read_process
+        from overseer.workers.os_process import *
 
         assert processes.adopt_orphans()
         lines, came = [], threading.Event()
@@ -300,8 +301,8 @@ def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
         """
         import os, subprocess, sys, time
         from overseer import processes
-        from overseer.processes import StopPolicy
-        from overseer.worker import *
+        from overseer.process import StopPolicy
+        from overseer.workers.os_process import *
 
         assert processes.adopt_orphans()
         lines = []
@@ -355,7 +356,7 @@ def test_a_raised_file_limit_is_not_the_children_s() -> None:
         """
         import resource, subprocess, threading
         from overseer import processes
-        from overseer.worker import *
+        from overseer.workers.os_process import *
 
         def busy():
             while True:
@@ -385,7 +386,7 @@ def test_a_program_that_forks_itself_beside_starts_can_start_programs_in_the_cop
         """
         import os, resource, subprocess, threading
         from overseer import processes
-        from overseer.worker import *
+        from overseer.workers.os_process import *
 
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (123, hard))

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from overseer import reader
-from overseer.processes import StopPolicy, registry
-from overseer.processes.tree import Scanner
-from overseer.worker import OutputBatch, WorkerCallbacks, WorkerConfig, start_worker
+from overseer.process import StopPolicy, registry
+from overseer.process import pipe as reader
+from overseer.process.tree import Scanner
+from overseer.workers.os_process import OutputBatch, WorkerCallbacks, WorkerConfig, start_worker
 from tests.harness import allowed
 from tests.worker.support import Recorder, alive, gone, in_process, run
 
@@ -394,7 +394,7 @@ def test_200_runs_in_8_threads_leave_nothing() -> None:
 def test_a_reader_that_cannot_deliver_does_not_hold_up_the_end_of_a_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("overseer.worker._READ_OUT_S", 0.3)
+    monkeypatch.setattr("overseer.workers.os_process._READ_OUT_S", 0.3)
     blocked, go_on = threading.Event(), threading.Event()
     recorder = Recorder()
 
@@ -440,8 +440,8 @@ def test_a_stop_ends_what_forks_itself_away_again_and_again(kind: str, tmp_path:
             f"""
             import threading
             from overseer import processes
-            from overseer.processes.tree import Scanner
-            from overseer.worker import *
+            from overseer.process.tree import Scanner
+            from overseer.workers.os_process import *
 
             assert processes.adopt_orphans()
             over = threading.Event()

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from overseer.virtual import Send, VirtualContext, abandoned_count, start_virtual_worker
-from overseer.worker import OutputBatch, RunContext, StopPolicy, Worker, WorkerCallbacks
+from overseer.workers.os_process import OutputBatch, RunContext, StopPolicy, Worker, WorkerCallbacks
+from overseer.workers.thread import Send, VirtualContext, abandoned_count, start_virtual_worker
 from tests.worker.support import Recorder
 
 PATIENCE = 10.0

@@ -1,0 +1,131 @@
+"""Sign-ins of browsers: a cookie in place of a token, for a bounded time."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+from overseer.auth.principal import Principal
+from overseer.util.locks import Rank, lock
+from overseer.util.timers import Timer, Timers
+
+__all__ = ["SignIn", "SignIns"]
+
+_MOST = 1000  # the oldest sign-in makes room for one more
+_MOST_EACH = 20  # of one principal, whose own oldest goes first
+
+
+class _Closable(Protocol):
+    def close(self, code: int, reason: str = "") -> None: ...
+
+
+class SignIn:
+    """One sign-in, until ``ends`` (monotonic). What was attached to it is closed when it ends, however."""
+
+    def __init__(self, principal: Principal, ends: float) -> None:
+        self.principal = principal
+        self.ends = ends
+        self.timer: Timer | None = None  # ends it
+        self._lock = lock(Rank.LEAF, "sign-in")
+        self._attached: set[_Closable] = set()
+        self._over = False
+
+    def attach(self, connection: _Closable) -> None:
+        """Close this connection (1008) when the sign-in ends; at once if it has ended."""
+        with self._lock:
+            over = self._over
+            if not over:
+                self._attached.add(connection)
+        if over:
+            _close(connection)
+
+    def detach(self, connection: _Closable) -> None:
+        """It is gone by itself."""
+        with self._lock:
+            self._attached.discard(connection)
+
+    def end(self) -> None:
+        """Idempotent; no locks held."""
+        if self.timer is not None:
+            self.timer.cancel()
+        with self._lock:
+            self._over = True
+            attached, self._attached = self._attached, set()
+        for connection in attached:
+            _close(connection)
+
+
+class SignIns:
+    """Those that are valid, by the hash of their cookie. Safe from any thread.
+
+    Somebody who signs in over and over ends only sign-ins of its own.
+
+    Args:
+        age: seconds that each lasts; may be changed, for those to come.
+        timers: that end them.
+    """
+
+    def __init__(
+        self, age: float, timers: Timers, clock: Callable[[], float] = time.monotonic, most: int = _MOST
+    ) -> None:
+        self.age = age
+        self._timers = timers
+        self._clock = clock
+        self._most = most
+        self._lock = lock(Rank.LEAF, "sign-ins")
+        self._sign_ins: OrderedDict[bytes, SignIn] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._sign_ins)
+
+    def begin(self, principal: Principal) -> str:
+        """Sign somebody in; returns the value of the cookie."""
+        value = secrets.token_urlsafe(32)
+        sign_in = SignIn(principal, self._clock() + self.age)
+        sign_in.timer = self._timers.schedule_at(sign_in.ends, lambda: self.end(value))
+        crowded_out: list[SignIn] = []
+        with self._lock:
+            self._sign_ins[_key(value)] = sign_in
+            own = [key for key, each in self._sign_ins.items() if each.principal == principal]
+            for key in own[: max(0, len(own) - _MOST_EACH)]:
+                crowded_out.append(self._sign_ins.pop(key))
+            while len(self._sign_ins) > self._most:
+                crowded_out.append(self._sign_ins.popitem(last=False)[1])
+        for each in crowded_out:
+            each.end()
+        return value
+
+    def find(self, value: str) -> SignIn | None:
+        """The sign-in that a cookie stands for; None when there is none, or it is over."""
+        with self._lock:
+            sign_in = self._sign_ins.get(_key(value))
+        return sign_in if sign_in is not None and self._clock() < sign_in.ends else None
+
+    def end_those(self, gone: Callable[[Principal], bool]) -> None:
+        """End the sign-ins of those principals, and what is attached to them; no locks held."""
+        with self._lock:
+            ended = {key: each for key, each in self._sign_ins.items() if gone(each.principal)}
+            for key in ended:
+                del self._sign_ins[key]
+        for each in ended.values():
+            each.end()
+
+    def end(self, value: str) -> None:
+        """End a sign-in, if there is one, and what is attached to it; no locks held."""
+        with self._lock:
+            sign_in = self._sign_ins.pop(_key(value), None)
+        if sign_in is not None:
+            sign_in.end()
+
+
+def _key(value: str) -> bytes:
+    # Looked up by a hash, so that the time it takes tells nothing about the cookies there are.
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()
+
+
+def _close(connection: _Closable) -> None:
+    connection.close(1008, "the sign-in has ended")

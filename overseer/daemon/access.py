@@ -1,0 +1,123 @@
+"""From the configuration to what decides about clients; everything is read and checked here, at once.
+
+A reload makes a new :class:`Access` and puts it into the place of the old one, as a whole.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from overseer.auth.networks import AutomaticTrust, is_trusted
+from overseer.auth.origins import BrowserRules
+from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.tokens import Tokens, load_tokens
+from overseer.auth.users import load_users
+from overseer.config import Config, Digest, Together, parse_cidrs
+from overseer.net.bytestream import ByteStream, SocketStream
+from overseer.net.session import Peer
+from overseer.net.tls import Certificates
+
+__all__ = ["Access", "load_access"]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who there is, and how they connect.
+
+    ``users`` is None where nobody is asked over a Unix socket: whoever may open its file may do everything.
+    ``trusts`` says whether an IP address is let in at all.
+    """
+
+    config: Config
+    tokens: Tokens
+    users: Mapping[int, Principal] | None
+    certificates: Certificates | None
+    browsers: BrowserRules
+    trusts: Callable[[str], bool]
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether clients speak TLS to the server itself."""
+        return self.certificates is not None
+
+    def asks(self, peer: Peer) -> bool:
+        """Whether who comes this way must be somebody we know."""
+        return bool(self.tokens) or (peer.kind == "unix" and self.users is not None)
+
+    def admits(self, peer: Peer) -> bool:
+        """Whether somebody who was let in before would be let in again, with the same rights."""
+        if peer.kind == "tcp" and not (peer.door == self.door and self.trusts(peer.address)):
+            return False
+        if peer.principal == ANYONE:
+            return not self.asks(peer)
+        return self.knows(peer.principal)
+
+    def knows(self, principal: Principal) -> bool:
+        """Whether there is somebody with this name, these rights and this token."""
+        return principal in self.tokens.principals or principal in (self.users or {}).values()
+
+    @property
+    def door(self) -> str:
+        """What TCP connections come in by; see :class:`Peer`."""
+        return "" if self.certificates is None else self.certificates.door
+
+    def receive(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
+        """The stream of a TCP connection that was accepted, and its peer."""
+        stream = SocketStream(sock) if self.certificates is None else self.certificates.wrap(sock)
+        return stream, replace(peer, door=self.door)
+
+    def differing(self, other: Access) -> tuple[str, ...]:
+        """The keys at the top whose files or variables have something else in them than in ``other``."""
+        found = []
+        if self.certificates != other.certificates:
+            found.append("tls")
+        if self.tokens != other.tokens or self.users != other.users:
+            found.append("auth")
+        return tuple(found)
+
+
+def load_access(config: Config, variables: Mapping[str, Digest]) -> Access:
+    """Read tokens, users and certificates.
+
+    Args:
+        variables: the tokens in the environment, by the variable's name.
+
+    Raises:
+        ConfigError: something cannot be read, or does not fit together.
+    """
+    together = Together()
+    with together.step():
+        tokens = load_tokens(config, variables)
+    with together.step():
+        users = load_users(config)
+    with together.step():
+        certificates = Certificates.load(config) if config.tls.cert else None
+    together.raise_errors()
+    return Access(
+        config=config,
+        tokens=tokens,
+        users=users if tokens or config.auth.unix else None,
+        certificates=certificates,
+        browsers=BrowserRules(
+            origins=config.allowed_origins,
+            hosts=config.allowed_hosts,
+            own_names=_own_names(),
+            check_host=not tokens,
+            encrypted=certificates is not None,
+        ),
+        trusts=_trust(config),
+    )
+
+
+def _trust(config: Config) -> Callable[[str], bool]:
+    if config.trusted_cidrs is None:
+        return AutomaticTrust()
+    networks = parse_cidrs(config.trusted_cidrs)
+    return lambda address: is_trusted(address, networks)
+
+
+def _own_names() -> set[str]:
+    name = socket.gethostname()
+    return {name, name.partition(".")[0]}

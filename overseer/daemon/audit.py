@@ -1,0 +1,75 @@
+"""The audit: who asked to start, stop or change something, from where, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from overseer.net.frames import Encoded
+from overseer.net.session import Peer
+from overseer.protocol import Purge, Reload, Request, Reset, SetPool, Start, Stop, dump, to_plain
+from overseer.util.jsonlog import EventLog
+from overseer.util.timestamps import format_timestamp, now
+
+__all__ = ["Audit"]
+
+_SHOWN = 256  # characters of a parameter
+# What terminals and other readers of lines may take for more than a character of a text, as JSON writes it.
+# (Those below U+0020 are written so anyway.) No key and no syntax of JSON has any of them.
+_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+_RECORDED = (Start, Stop, Reset, SetPool, Purge, Reload)
+
+
+class Audit:
+    """Appends a line of JSON for each such request to a file; an empty path makes an audit that is off.
+
+    A line: ``ts``, ``who`` (a token's name, ``uid N``, ``""`` where nobody is asked), ``from`` (an address,
+    ``unix``, ``stdio``), ``request`` (as it came, but for long parameters, which are cut; of one without the
+    right to it only ``type``, ``action`` and ``task_id``), ``allowed`` (whether it had the right), and where
+    they apply ``task_id`` (of a start that named none) and ``error`` (why it was refused).
+    """
+
+    def __init__(self, path: str = "") -> None:
+        self._file = EventLog(path, "audit", 0o600)
+
+    def start(self) -> None:
+        """Open the file. Raises OSError when that cannot be done."""
+        self._file.start()
+
+    def reopen(self) -> None:
+        """Open the path anew, for log rotation."""
+        self._file.reopen()
+
+    def close(self) -> None:
+        """Write what is queued and end. Idempotent."""
+        self._file.close()
+
+    def record(
+        self, peer: Peer, request: Request, *, allowed: bool, error: str = "", task_id: str = ""
+    ) -> None:
+        """Record a request that has been dealt with; other requests than those are let pass."""
+        if not self._file.enabled or not isinstance(request, _RECORDED):
+            return
+        line: dict[str, Any] = {
+            "ts": format_timestamp(now()),
+            "who": peer.principal.name or ("" if peer.uid is None else f"uid {peer.uid}"),
+            "from": peer.address if peer.kind == "tcp" else peer.kind,
+            "request": _shown(request, allowed),
+            "allowed": allowed,
+        }
+        if task_id:
+            line["task_id"] = task_id
+        if error:
+            line["error"] = error
+        message = Encoded([dump(line).decode().translate(_ESCAPES).encode()])
+        self._file.write(message, len(message.lines))
+
+
+def _shown(request: Request, allowed: bool) -> dict[str, Any]:
+    plain = to_plain(request)
+    if not allowed:
+        return {name: plain[name] for name in ("type", "action", "task_id") if name in plain}
+    if params := plain.get("params"):
+        plain["params"] = {
+            name: text if len(text) <= _SHOWN else text[:_SHOWN] + "..." for name, text in params.items()
+        }
+    return plain

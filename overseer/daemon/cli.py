@@ -1,0 +1,176 @@
+"""The command line of the server."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from overseer.auth.tokens import digests_of
+from overseer.config import ConfigErrors, Together, parse_config, read_config
+from overseer.daemon.access import load_access
+from overseer.daemon.advice import security_advice
+from overseer.daemon.daemon import Daemon
+from overseer.daemon.handover import handed_on, withdraw_secrets
+from overseer.daemon.preflight import check_places, system_advice
+from overseer.drivers.api import build_action_handlers, list_handlers, load_drivers
+from overseer.errors import OverseerError
+from overseer.util.inherited import settle, speak_utf8
+from overseer.util.logs import Stderr, printable, set_up_logging
+
+__all__ = ["main", "run_cli"]
+
+_log = logging.getLogger(__name__)
+
+_DEFAULT_CONFIG = "./config.yaml"
+
+
+def main() -> int:
+    """The console script ``sticky-overseer``."""
+    from overseer import __version__
+
+    return run_cli(__version__, "")
+
+
+def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int:
+    """The whole daemon: parse the command line, serve until told to stop. To be called on the main thread.
+
+    Args:
+        version, commit: what ``--version`` prints; a program with drivers of its own gives its own.
+        argv: the arguments after the program's name; None: those of the process.
+
+    Returns:
+        The exit status: 0 after an orderly end, 1 when the configuration or the address cannot be used or the
+        server had to give up, 2 for wrong arguments.
+    """
+    settle()
+    stderr = set_up_logging()
+    try:
+        status = _run(version, commit, argv, stderr)
+        if os.environ.get("PYTHONINSPECT"):  # with which Python would not end, nor give this status
+            stderr.end()
+            os._exit(status)
+        return status
+    except OverseerError as error:
+        _complain(str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _complain(f"{place}{error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+            raise
+        missing = "memory" if isinstance(error, MemoryError) else "threads"
+        _complain(f"the system allows no more {missing}; see ulimit -a and the limits of its service")
+        stderr.end()
+        os._exit(1)  # the threads that did start would wait for the end of a server that never began
+    finally:
+        stderr.end()
+    return 1
+
+
+def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) -> int:
+    unable = speak_utf8()
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    if options.version:
+        return _print(f"sticky-overseer {version}" + (f" ({commit})" if commit else ""))
+    load_drivers()
+    if options.list_handlers:
+        return _print("\n".join(list_handlers()))
+    if options.schema:
+        from overseer.config.jsonschema import schema_text
+
+        return _print(schema_text().rstrip("\n"))
+    named = os.environ.get("OVERSEER_CONFIG") or options.config
+    path = named or _DEFAULT_CONFIG
+    before = handed_on()
+    data = before.config if before else read_config(path)
+    if options.check and named and data is None:
+        raise OverseerError(f"{path}: no such file")
+    config = parse_config(path, data)
+    # Before anything is said: it may start the program over.
+    secrets = withdraw_secrets(
+        config.auth.variables, start_over=not options.check, before=before, config=data
+    )
+    stderr.start()
+    if secrets.get("OVERSEER_TOKEN") == "" and not config.auth.tokens:
+        raise OverseerError("OVERSEER_TOKEN is empty: put a token into it, or unset it to ask nobody for one")
+    if unable:
+        _log.warning("%s", unable)
+    strict = options.check and not options.lenient
+    unknown = list(config.unknown) if strict else []
+    said = set(map(str, unknown))
+    for warning in config.warnings:
+        if warning not in said:
+            _log.warning("%s", warning)
+    variables = digests_of(secrets)
+    together = Together()
+    with together.step():
+        access = load_access(config, variables)
+    with together.step():
+        handlers = build_action_handlers(config, unknown.append if strict else None)
+    with together.step():
+        check_places(config, listens=not os.environ.get("LISTEN_FDS"))
+    with together.step():
+        if unknown:
+            raise ConfigErrors(unknown)
+    together.raise_errors()
+    for advice in (*security_advice(config, asks=bool(access.tokens)), *system_advice()):
+        _log.warning("%s", advice)
+    if options.check:
+        count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"
+        return _print(f"{config.file or 'no file'}: fine, {count}")
+    return Daemon(path, config, handlers, access, variables, version).run()
+
+
+def _print(text: str) -> int:
+    """Print what was asked for; the exit status."""
+    try:
+        if sys.stdout is None:  # >&-
+            raise OSError(errno.EBADF, "it is closed")
+        print(text, flush=True)
+    except BrokenPipeError:  # who reads it has seen enough
+        sys.stdout = None
+    except OSError as error:
+        sys.stdout = None  # Python would try again at its end, and say so in its own words
+        _complain(f"cannot write to stdout: {error.strerror}")
+        return 1
+    return 0
+
+
+def _complain(text: str) -> None:
+    print("\n".join(map(printable, f"sticky-overseer: {text}".split("\n"))), file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    def print_help(self, file: object = None) -> None:
+        # argparse's own takes no notice of a stdout that cannot be written to.
+        raise SystemExit(_print(self.format_help().rstrip("\n")))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="sticky-overseer",
+        description="Runs, watches and streams processes over one WebSocket.",
+        epilog="Environment: OVERSEER_CONFIG beats --config; OVERSEER_LISTEN, OVERSEER_DB, "
+        "OVERSEER_LOG_FILE and OVERSEER_TRUSTED_CIDRS beat what the file says. OVERSEER_TOKEN is an admin's "
+        "token, which clients must then present.",
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument("--config", "-config", metavar="PATH", help=f"the file (default: {_DEFAULT_CONFIG})")
+    for name, text in (
+        ("check", "load everything, say what is wrong and where, and exit"),
+        ("lenient", "with --check: keys that mean nothing are no error, only warned of, as at a start"),
+        ("schema", "print the JSON Schema of the configuration file, for editors, and exit"),
+        ("list-handlers", "print the driver types that actions can have, and exit"),
+        ("version", "print the version and exit"),
+    ):
+        parser.add_argument(f"--{name}", f"-{name}", action="store_true", help=text)
+    parser.add_argument("--help", "-help", "-h", action="help", help="print this and exit")
+    return parser

@@ -1,0 +1,363 @@
+"""The composition root: the ordered start and the ordered end of a server."""
+
+from __future__ import annotations
+
+import gc
+import importlib.resources
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from overseer import process as processes
+from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.tokens import digests_of
+from overseer.config import Config, Digest, Listen, parse_listen
+from overseer.daemon.access import Access, load_access
+from overseer.daemon.advice import security_advice
+from overseer.daemon.audit import Audit
+from overseer.daemon.gate import Gate
+from overseer.daemon.handover import withdraw_secrets
+from overseer.daemon.prometheus import Exposition
+from overseer.daemon.reload import Changes, Reloader, Rest
+from overseer.daemon.session import Session
+from overseer.daemon.signals import SignalLoop
+from overseer.daemon.systemd import Notifier, passed_sockets
+from overseer.drivers.api import ActionHandler
+from overseer.errors import RequestError
+from overseer.net.http import Request, Response, Route, json_response
+from overseer.net.outbox import Outbox
+from overseer.net.server import Server
+from overseer.net.session import ConnectionLimits, Peer
+from overseer.net.static import static_routes
+from overseer.net.stdio import StdioServer, take_over_stdio
+from overseer.protocol.specs import build_manifest, build_openapi
+from overseer.supervisor.hub import Hub
+from overseer.util.jsonlog import EventLog
+from overseer.util.timers import Timers
+from overseer.util.vital import VitalThread
+
+__all__ = ["Daemon"]
+
+_log = logging.getLogger(__name__)
+
+_END_MARGIN = 5.0  # seconds that the end may take beyond the longest stop_grace
+
+
+class Daemon:
+    """One server from start to end.
+
+    ``variables`` are the tokens that stood in the environment, by the variable's name.
+
+    Start: event log, listener, guardian, services. End, when a signal asks for it or a stdio client is gone
+    and its tasks are over: tasks, clients, timers, event log, guardian. The main thread waits for signals.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        config: Config,
+        handlers: Mapping[str, ActionHandler],
+        access: Access,
+        variables: Mapping[str, Digest],
+        version: str,
+    ) -> None:
+        self._config = config
+        self._variables = dict(variables)  # tokens that stood in the environment
+        self._version = version
+        self._log = EventLog(config.log_file)
+        self._audit = Audit(config.audit_file)
+        self._hub = Hub(config, handlers, self._log)
+        self._reloader = Reloader(path, self._hub, self._prepare)
+        # Apart from the hub's timers, whose restarts may have to wait for a driver.
+        self._timers = Timers("net-timers")
+        self._page = static_routes(importlib.resources.files("overseer") / "playground")
+        self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
+        self._manager = Notifier()
+        self._over = threading.Event()
+        # With nohup it is to outlive its terminal.
+        self._failed = False  # a thread that everybody needs
+        self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        self._server = self._listen()
+        self._signals = SignalLoop(
+            end=self._end,
+            hurry=self._hub.hurry,
+            reopen=self._reopen,
+            reload=self._hang_up,
+            reap=processes.reap_orphans,
+        )
+
+    def run(self) -> int:
+        """Serve until told to stop; returns the exit status."""
+        before, threading.excepthook = threading.excepthook, self._thread_failed
+        try:
+            self._serve()
+        finally:
+            threading.excepthook = before
+        return int(self._failed)
+
+    def _serve(self) -> None:
+        processes.raise_file_limit()
+        # What start-up made is here to stay: without it, a full collection takes 1 ms instead of 30.
+        gc.freeze()
+        self._log.start()
+        self._audit.start()
+        with self._signals:
+            self._server.start()
+            processes.adopt_orphans()
+            processes.guardian.start()
+            listening = f"listening on {_written(self._server.address)}"
+            if self._server.everywhere:
+                listening += " (every interface)"
+            _log.info("%s", listening)
+            _log.info("%s", self._summary())
+            self._hub.start_services()
+            self._manager.ready(listening)
+            if self._manager.watchdog is not None:
+                # Apart from everything else, for the manager may let it wait. A daemon: nobody waits for it.
+                threading.Thread(
+                    target=self._watch, args=(self._manager.watchdog,), name="watchdog", daemon=True
+                ).start()
+            self._signals.run()
+
+    def _summary(self) -> str:
+        """What there is, and where to look at it."""
+        count, file = len(self._config.actions), self._config.file
+        summary = f"{count} action{'' if count == 1 else 's'}"
+        if file:
+            summary += f" from {file}"
+        if isinstance(self._server.address, str):
+            return summary
+        scheme = "https" if self._gate.access.encrypted else "http"
+        return f"{summary}; the page: {scheme}://{_written(self._server.address)}/"
+
+    def _thread_failed(self, args: threading.ExceptHookArgs) -> None:
+        """A thread has ended by an exception; when everybody needs it, so does the server."""
+        vital = isinstance(args.thread, VitalThread)
+        if args.exc_type is SystemExit and not vital:  # the way to end a thread of one's own
+            return
+        _log.critical(
+            *("the thread %s failed%s", args.thread.name if args.thread else "of somebody"),
+            ", without which the server is of no use: it ends" if vital else "",
+            exc_info=(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback),
+        )
+        if vital:
+            self._failed = True
+            self._signals.request_end()
+
+    def _end(self) -> None:
+        """The ordered end; on a thread of its own, so that the main thread can hear a second signal."""
+        _log.info("shutting down")
+        self._manager.stopping(self._hub.longest_grace + _END_MARGIN)
+        over = self._hub.shutdown()
+        self._server.shutdown()
+        self._hub.close()
+        self._over.set()
+        self._timers.close()
+        self._log.close()
+        self._audit.close()
+        processes.end_orphans()
+        if over:
+            processes.guardian.stop()
+        else:
+            # The guardian stays: it ends what is left when this process does.
+            _log.warning("some tasks have not ended: %r", self._hub)
+
+    def _watch(self, period: float) -> None:
+        """Tell the manager's watchdog that the server is well, again and again."""
+        while not self._over.wait(period):
+            self._hub.wait_until_idle(0.0)  # takes the hub's lock: should that be stuck, so is this
+            self._manager.alive()
+
+    def _hang_up(self) -> None:
+        """SIGHUP: read everything anew, unless it means that the terminal we were started in is gone."""
+        if self._terminal and not _has_terminal():
+            self._signals.request_end()
+            return
+        try:
+            # Not on the main thread, which must hear the next signal. A daemon: the server may end meanwhile.
+            threading.Thread(target=self._reload, name="reload", daemon=True).start()
+        except RuntimeError as error:
+            _log.error("the configuration stays as it was: %s", error)
+
+    def _reload(self) -> None:
+        def tell(changes: Changes) -> None:
+            self._manager.ready(f"configuration read anew: {changes}")
+
+        self._manager.reloading()
+        try:
+            self._reloader.reload(tell)
+        except RequestError:
+            self._manager.ready("the new configuration is broken; the one before counts")
+        except Exception:
+            _log.exception("reading the configuration anew failed")
+            self._manager.ready("reading the configuration anew failed")
+
+    def _prepare(self, config: Config) -> Rest:
+        """What the hub has no part in; called by the reloader. Raises ConfigError."""
+        fresh = {name: os.environ[name] for name in config.auth.variables if name in os.environ}
+        variables = self._variables | digests_of(fresh)
+        access = load_access(config, variables)
+
+        def apply() -> None:
+            # Named since the start: too late to take them out of /proc/PID/environ, which it says.
+            withdraw_secrets(list(fresh), start_over=True)
+            self._variables = variables
+            self._config = config
+            self._gate.replace_access(access)
+            if isinstance(self._server, Server):
+                self._server.set_limits(_limits(config))
+
+        def enforce() -> None:
+            self._gate.end_sign_ins()
+            if isinstance(self._server, Server) and (closed := self._server.close_unwelcome()):
+                _log.info("closed %d of the clients: what let them in has changed", closed)
+
+        advice = security_advice(config, asks=bool(access.tokens))
+        return Rest(access.differing(self._gate.access), tuple(advice), apply, enforce)
+
+    def _reopen(self) -> None:
+        self._log.reopen()
+        self._audit.reopen()
+
+    def _listen(self) -> Server | StdioServer:
+        config = self._config
+        listen = parse_listen(config.listen)
+        passed = passed_sockets()
+        if passed:
+            listen = Listen("unix" if passed[0].family == socket.AF_UNIX else "tcp")
+        limits = _limits(config)
+        if listen.kind == "stdio":
+            return StdioServer(
+                *take_over_stdio(),
+                self._open_session,
+                timers=self._timers,
+                ended=self._client_gone,
+                limits=limits,
+            )
+        gate = self._gate
+        return Server(
+            replace(listen, mode=config.socket_mode, group=config.socket_group),
+            self._open_session,
+            routes={**self._page, **gate.routes(), **self._routes()},
+            trusted=gate.trusts,
+            authorize=gate.authorize,
+            admits=gate.admits,
+            refused=gate.refused,
+            receive=gate.receive,
+            timers=self._timers,
+            limits=limits,
+            sockets=passed,
+        )
+
+    def _open_session(self, outbox: Outbox, peer: Peer) -> Session:
+        return Session(
+            self._hub,
+            outbox,
+            peer,
+            limits=self._config.limits.message_limits(),
+            requests_per_second=self._config.limits.requests_per_second,
+            on_lag=self._config.clients.on_lag,
+            manifest=self._manifest,
+            audit=self._audit,
+            reloader=self._reloader,
+        )
+
+    def _client_gone(self) -> None:
+        """The one client over stdio is gone: end when its tasks are over."""
+
+        def wait() -> None:
+            self._hub.wait_until_idle()
+            self._signals.request_end()
+
+        try:
+            # A daemon: a signal may end the server first.
+            threading.Thread(target=wait, name="stdio-end", daemon=True).start()
+        except RuntimeError:  # no more threads to be had; the client's own has little left to do
+            wait()
+
+    def _routes(self) -> dict[str, Route]:
+        def healthz(request: Request) -> Response:
+            return Response(200, b"ok\n")
+
+        return {
+            "/openapi.json": lambda request: json_response(self._openapi(request.peer.principal)),
+            "/asyncapi.json": lambda request: json_response(self._asyncapi(request)),
+            "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
+            "/healthz": healthz,
+            "/metrics": Exposition(self._hub, self._version, time.time(), self._reloader.gauges).answer,
+        }
+
+    def _manifest(self, principal: Principal) -> dict[str, Any]:
+        manifest = build_manifest(
+            name=self._config.name,
+            version=self._version,
+            description=self._config.description,
+            actions=self._hub.actions("", principal),
+        )
+        if principal is not ANYONE:
+            # For the playground, which then knows what to offer.
+            manifest["session"] = {
+                "name": principal.name,
+                "role": principal.role,
+                "actions": list(principal.actions if principal.actions is not None else ("*",)),
+            }
+        return manifest
+
+    def _asyncapi(self, request: Request) -> dict[str, Any]:
+        from overseer.protocol.specs.asyncapi import build_asyncapi  # few ask, and it takes 10 ms
+
+        principal = request.peer.principal
+        # A Unix socket's address is a text.
+        encrypted = self._gate.access.encrypted and not isinstance(self._server.address, str)
+        return build_asyncapi(
+            title=self._config.name,
+            version=self._config.version or self._version,
+            description=self._config.description,
+            host=request.headers.get("host", "localhost"),
+            # What proxies say counts for no more than this: where the one who asks has found us.
+            secure=encrypted or request.headers.get("x-forwarded-proto", "") == "https",
+            prefix=request.headers.get("x-forwarded-prefix", "").rstrip("/"),
+            tokens=principal is not ANYONE,
+            actions=self._hub.actions("", principal),
+        )
+
+    def _openapi(self, principal: Principal) -> dict[str, Any]:
+        return build_openapi(
+            title=self._config.name,
+            version=self._config.version or self._version,
+            description=self._config.description,
+            actions=self._hub.actions("", principal),
+        )
+
+
+def _limits(config: Config) -> ConnectionLimits:
+    return ConnectionLimits(
+        buffer=config.clients.buffer,
+        stall_timeout=config.clients.stall_timeout,
+        max_message=config.limits.max_message,
+        max_connections=config.limits.max_connections,
+        handshake_timeout=config.limits.handshake_timeout,
+        ping_interval=config.clients.keepalive,
+    )
+
+
+def _has_terminal() -> bool:
+    """Whether the process has a terminal that controls it, and it is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def _written(address: tuple[str, int] | str) -> str:
+    if isinstance(address, str):
+        return address if address == "stdio" else f"unix:{address}"
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,189 @@
+"""The gate: every HTTP request and every WebSocket's opening is let in here, or not, before it is served."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from overseer.auth.principal import Principal
+from overseer.auth.sign_ins import SignIn, SignIns
+from overseer.auth.throttle import Failures, Warnings
+from overseer.daemon.access import Access
+from overseer.net.bytestream import ByteStream
+from overseer.net.http import Request, Response, Route, error_response
+from overseer.net.session import Peer
+from overseer.util.timers import Timers
+
+__all__ = ["BEARER_PROTOCOL", "Gate"]
+
+BEARER_PROTOCOL = "bearer."
+"""How a subprotocol begins that is a token: browsers can send no header with a WebSocket."""
+
+_COOKIE = "overseer_session"
+# A proxy speaks for somebody else, whoever it runs as; and so does a browser, which only comes by a proxy.
+_SPEAKS_FOR_ANOTHER = ("forwarded", "x-real-ip", "via", "cf-connecting-ip", "true-client-ip", "origin")
+_CHALLENGE = ("WWW-Authenticate", 'Bearer realm="sticky-overseer"')
+
+
+class Gate:
+    """What lets clients in.
+
+    Args:
+        access: who may; see :meth:`replace_access`.
+        open_paths: what strangers may have: the page itself, which then asks them to sign in, and /healthz.
+        timers: that end sign-ins.
+    """
+
+    def __init__(self, access: Access, *, open_paths: Collection[str], timers: Timers) -> None:
+        self._access = access  # replaced as a whole
+        self._open_paths = open_paths
+        self._sign_ins = SignIns(access.config.auth.session_age, timers)
+        self._failures = Failures()
+        self.refused = Warnings().refused
+        """Logs that a peer was refused, and why; bounded, whoever comes however often."""
+
+    @property
+    def access(self) -> Access:
+        """Who may come in now."""
+        return self._access
+
+    def replace_access(self, access: Access) -> None:
+        """From now on these may come in. Sign-ins by what has changed count no more: see ``end_sign_ins``."""
+        self._access = access
+        self._sign_ins.age = access.config.auth.session_age
+
+    def trusts(self, address: str) -> bool:
+        """Whether an IP address is let in at all."""
+        return self._access.trusts(address)
+
+    def admits(self, peer: Peer) -> bool:
+        """Whether who was let in before still is."""
+        return self._access.admits(peer)
+
+    def receive(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
+        """The stream of a TCP connection that was accepted, and its peer."""
+        return self._access.receive(sock, peer)
+
+    def end_sign_ins(self) -> None:
+        """End those by whom nobody would be let in any more; no locks held."""
+        self._sign_ins.end_those(lambda principal: not self._access.knows(principal))
+
+    def authorize(self, request: Request) -> Response | Peer:
+        """The peer, and who it is; or what it is told instead."""
+        if request.peer.kind == "tcp" and request.peer.door != self._access.door:
+            return error_response(403, "what this connection was let in by has changed: connect again")
+        refusal = self._access.browsers.refusal(request.headers.get("origin"), request.headers.get("host"))
+        if refusal is not None:
+            remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""
+            self.refused(request.peer, refusal.reason, remedy)
+            return error_response(403, "web pages of this origin, or by this name, are not let in")
+        if not request.is_upgrade and request.path in self._open_paths:
+            return request.peer
+        return self._identified(request)
+
+    def routes(self) -> dict[str, Route]:
+        """The playground's sign-in and sign-out."""
+        return {"POST /session": self._sign_in, "DELETE /session": self._sign_out}
+
+    def _identified(self, request: Request) -> Response | Peer:
+        peer = request.peer
+        if not self._access.asks(peer):
+            return peer
+        presented = _presented(request)
+        if presented is not None:
+            found = self._by_token(request, presented)
+            return found if isinstance(found, Response) else replace(peer, principal=found)
+        sign_in = self._by_cookie(request)
+        if sign_in is not None:
+            return replace(peer, principal=sign_in.principal, sign_in=sign_in)
+        principal = self._access.tokens.named(peer.certificate) or self._by_uid(request)
+        if principal is not None:
+            return replace(peer, principal=principal)
+        if not self._access.tokens:
+            self.refused(peer, "it is not in auth.unix")
+            return error_response(403, f"the user with uid {peer.uid} is not let in (auth.unix)")
+        self.refused(peer, "it presented no token")
+        return error_response(401, "a token is required", _CHALLENGE)
+
+    def _by_token(self, request: Request, presented: str) -> Response | Principal:
+        peer = request.peer
+        # A page that made its name resolve to this machine may guess, but not so that others are kept out.
+        # Not all that it asks has an Origin.
+        by_page = not self._access.browsers.knows(request.headers.get("host"))
+        wait = self._failures.wait(peer, by_page=by_page)
+        if wait:
+            return error_response(429, "too many wrong tokens came from here", ("Retry-After", str(wait)))
+        principal = self._access.tokens.find(presented)
+        if principal is not None:
+            return principal
+        self._failures.add(peer, by_page=by_page)
+        self.refused(peer, "it presented a token that is none")
+        return error_response(401, "this token is not known", _CHALLENGE)
+
+    def _by_cookie(self, request: Request) -> SignIn | None:
+        for value in _cookies(request, _cookie_name(request)):
+            sign_in = self._sign_ins.find(value)
+            if sign_in is not None and self.admits(replace(request.peer, principal=sign_in.principal)):
+                return sign_in
+        return None
+
+    def _by_uid(self, request: Request) -> Principal | None:
+        uid = request.peer.uid
+        users = self._access.users
+        if users is None or uid is None or _speaks_for_another(request.headers):
+            return None
+        return users.get(uid)
+
+    def _sign_in(self, request: Request) -> Response:
+        """A token for a cookie, which scripts cannot read and other sites' pages do not send."""
+        if not self._access.tokens:
+            return Response(204)
+        presented = _presented(request)
+        if presented is None:
+            return error_response(401, "a token is required", _CHALLENGE)
+        principal = self._by_token(request, presented)
+        if isinstance(principal, Response):
+            return principal
+        return self._with_cookie(request, self._sign_ins.begin(principal), int(self._sign_ins.age))
+
+    def _sign_out(self, request: Request) -> Response:
+        for value in _cookies(request, _cookie_name(request)):
+            self._sign_ins.end(value)
+        return self._with_cookie(request, "", 0)
+
+    def _with_cookie(self, request: Request, value: str, age: int) -> Response:
+        # Without a Path it is for whatever lies beside the sign-in, whichever prefix a proxy serves us under.
+        cookie = f"{_cookie_name(request)}={value}; Max-Age={age}; HttpOnly; SameSite=Strict"
+        # Where a proxy has taken the TLS off, the browser still says what it speaks.
+        if self._access.encrypted or request.headers.get("origin", "").startswith("https:"):
+            cookie += "; Secure"
+        return Response(204, headers=(("Set-Cookie", cookie),))
+
+
+def _speaks_for_another(headers: Mapping[str, str]) -> bool:
+    return any(name in _SPEAKS_FOR_ANOTHER or name.startswith("x-forwarded-") for name in headers)
+
+
+def _presented(request: Request) -> str | None:
+    """The token that a request presents, in a header or as a subprotocol; None when there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    if request.is_upgrade:
+        for offered in request.headers.get("sec-websocket-protocol", "").split(","):
+            if offered.strip().startswith(BEARER_PROTOCOL):
+                return offered.strip().removeprefix(BEARER_PROTOCOL)
+    return None
+
+
+def _cookie_name(request: Request) -> str:
+    """Cookies do not know ports: the name tells apart what servers on one machine have set."""
+    port = request.headers.get("host", "").rpartition(":")[2]
+    return f"{_COOKIE}_{port}" if port.isascii() and port.isdigit() else _COOKIE
+
+
+def _cookies(request: Request, name: str) -> list[str]:
+    # Repeated headers were joined with commas, which no value of ours has in it.
+    pairs = (pair.partition("=") for pair in request.headers.get("cookie", "").replace(",", ";").split(";"))
+    return [value.strip() for key, _, value in pairs if key.strip() == name and value.strip()]

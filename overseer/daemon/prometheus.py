@@ -1,0 +1,172 @@
+"""``/metrics`` in the format of Prometheus, or of OpenMetrics for who asks for that.
+
+Nothing is counted here: a scrape reads the hub's figures once and writes them down. The names are those of
+the ``metrics`` message with ``overseer_`` before and the suffixes that Prometheus wants behind. The library
+that knows the formats is loaded at the first scrape, since most servers are never scraped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from overseer.auth.principal import Principal
+from overseer.net.http import Request, Response
+from overseer.process import guardian
+from overseer.protocol import GlobalMetrics
+from overseer.protocol.declare import fields_of
+from overseer.supervisor.figures import Figures, HistogramFigures
+from overseer.supervisor.hub import Hub
+from overseer.supervisor.task import Phase
+from overseer.util.logs import lines_dropped
+from overseer.workers.thread import abandoned_count
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+__all__ = ["Exposition"]
+
+# A counter's key, its name there (``_total`` is added), what it means.
+_COUNTERS = (
+    *((each.name, each.name.removeprefix("total_"), each.description) for each in fields_of(GlobalMetrics)),
+    ("starts_refused", "starts_refused", "Starts for which the pool and its queue had no place"),
+    ("dropped_lines", "dropped_lines", "Lines that a client missed because it lagged (on_lag: drop)"),
+)
+_PHASES = tuple(phase.name for phase in Phase if phase is not Phase.FORGOTTEN)
+
+
+class Exposition:
+    """Answers ``/metrics``. A client whose rights end at some actions is shown nothing but those.
+
+    Args:
+        hub: whose figures.
+        version: of the program.
+        started: when the server started, in seconds since 1970.
+        more: other gauges of the whole server: name (without ``overseer_``) to meaning and value.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        version: str,
+        started: float,
+        more: Callable[[], Mapping[str, tuple[str, float]]] = dict,
+    ) -> None:
+        self._hub = hub
+        self._version = version
+        self._started = started
+        self._more = more
+
+    def answer(self, request: Request) -> Response:
+        """The route."""
+        from prometheus_client import CollectorRegistry, ProcessCollector
+        from prometheus_client.exposition import choose_encoder
+
+        principal = request.peer.principal
+        registry = CollectorRegistry(auto_describe=False)
+        if principal.scope is None:
+            ProcessCollector(registry=registry)
+        registry.register(_Scrape(lambda: self._families(principal)))
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(200, encode(registry), content_type)
+
+    def _families(self, principal: Principal) -> Iterator[Metric]:
+        figures = self._hub.figures()
+        actions = [action for action in figures.counters if principal.sees(action)]
+        yield from _by_action(figures, actions)
+        if principal.scope is None:
+            yield from self._of_the_server(figures)
+
+    def _of_the_server(self, figures: Figures) -> Iterator[Metric]:
+        from prometheus_client.metrics_core import CounterMetricFamily, InfoMetricFamily
+
+        yield InfoMetricFamily("overseer", "The program", {"version": self._version})
+        clients = figures.clients
+        for name, help_text, value in (
+            ("start_time_seconds", "When the server started, in seconds since 1970", self._started),
+            ("global_pool_limit", "How many tasks may run at once, all together; 0: any number",
+             figures.pool.limit),
+            ("global_pool_running", "Tasks that count as running, those that await a restart included",
+             figures.pool.running),
+            ("global_pool_queued", "Tasks that wait in a queue", figures.pool.queued),
+            ("clients", "Connected clients", clients.connected),
+            ("outbox_bytes", "Bytes that wait to be sent, to all clients", clients.pending),
+            ("outbox_max_bytes", "Bytes that wait for the client with the most of them",
+             clients.most_pending),
+            ("lagging_clients", "Clients with more than half their buffer full", clients.lagging),
+            ("client_lag_max_seconds", "For how long the worst of them has been lagging",
+             clients.longest_lag),
+            ("threads", "Threads of the server", threading.active_count()),
+            ("abandoned_workers", "Virtual workers' threads that ignored their stop and still run",
+             abandoned_count()),
+        ):  # fmt: skip
+            yield _gauge(name, help_text, value)
+        for name, (help_text, value) in self._more().items():
+            yield _gauge(name, help_text, value)
+        for name, help_text, value in (
+            ("stalled_clients", "Clients that were closed because they did not read",
+             figures.stalled_clients),
+            ("log_lines_dropped", "Lines of the server's own log that found no room on stderr",
+             lines_dropped()),
+            ("guardian_restarts", "How often the guardian process died and was replaced", guardian.restarts),
+        ):  # fmt: skip
+            yield CounterMetricFamily(f"overseer_{name}", help_text, value)
+
+
+def _by_action(figures: Figures, actions: Iterable[str]) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    actions = list(actions)
+    for key, name, help_text in _COUNTERS:
+        counter = CounterMetricFamily(f"overseer_{name}", help_text, labels=["action"])
+        for action in actions:
+            counter.add_metric([action], figures.counters[action][key])
+        yield counter
+    for name, help_text, histograms in (
+        ("queue_wait_seconds", "How long tasks waited in a queue until they started", figures.queue_waits),
+        ("run_time_seconds", "How long runs took, from start to exit", figures.run_times),
+    ):
+        histogram = HistogramMetricFamily(f"overseer_{name}", help_text, labels=["action"])
+        for action in actions:
+            histogram.add_metric([action], _buckets(histograms[action]), histograms[action].total)
+        yield histogram
+    tasks = GaugeMetricFamily(
+        "overseer_tasks", "Tasks that the server knows, by where they stand", labels=["action", "phase"]
+    )
+    for action in actions:
+        for phase in _PHASES:
+            tasks.add_metric([action, phase.lower()], figures.tasks.get(action, {}).get(phase, 0))
+    yield tasks
+    pools = [(action, figures.pools[action]) for action in actions if action in figures.pools]
+    for name, help_text, field in (
+        ("pool_limit", "How many of its tasks may run at once; 0: any number", "limit"),
+        ("pool_running", "Its tasks that count as running, those that await a restart included", "running"),
+        ("pool_queued", "Its tasks that wait in the queue", "queued"),
+    ):
+        gauge = GaugeMetricFamily(f"overseer_{name}", help_text, labels=["action"])
+        for action, pool in pools:
+            gauge.add_metric([action], getattr(pool, field))
+        yield gauge
+
+
+def _buckets(figures: HistogramFigures) -> list[tuple[str, float]]:
+    bounds = [*(str(bound) for bound in figures.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(figures.counts), strict=True))
+
+
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    from prometheus_client.metrics_core import GaugeMetricFamily
+
+    return GaugeMetricFamily(f"overseer_{name}", help_text, value)
+
+
+class _Scrape:
+    """What the library calls a collector, for one scrape."""
+
+    def __init__(self, families: Callable[[], Iterator[Any]]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Any]:
+        return self._families()

@@ -1,0 +1,279 @@
+"""Reading the configuration anew while the server runs.
+
+Everything is loaded and built first; only when nothing is wrong is it put in place, in one step under the
+hub's lock. What did not change stays as it is: the handlers of such actions with whatever they remember,
+and pools whose settings in the file are the same, also where a ``set_pool`` has changed them since.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from overseer.config import Config, Together, parse_config, read_config
+from overseer.config.schema import keys_of
+from overseer.config.tree import MapNode
+from overseer.drivers.api import ActionHandler, build_action_handlers
+from overseer.errors import OverseerError, RequestError
+from overseer.supervisor.definitions import Definitions
+from overseer.supervisor.hub import Hub
+from overseer.util.locks import Rank, lock
+
+__all__ = ["Changes", "Reloader", "Rest", "compare"]
+
+_log = logging.getLogger(__name__)
+
+_READ_S = 10.0  # for reading and checking all files
+_TURN_S = _READ_S + 2.0  # for a reload before this one
+_STUCK = 8  # threads that may hang on disks which do not answer
+
+# Of the keys at the top, those that count only after a restart: sockets and files that are opened once.
+_RESTART = frozenset(("listen", "socket_mode", "socket_group", "db", "log_file", "audit_file"))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How one configuration differs from another; all in the order of the file.
+
+    ``added``, ``changed`` and ``removed`` are actions, ``settings`` keys at the top that count at once,
+    ``restart_needed`` those that count only after a restart: in a reload, as they differ from what the server
+    was started with. ``warnings`` are those of the new file.
+    """
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    restart_needed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def as_fields(self) -> dict[str, tuple[str, ...]]:
+        """The fields, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def __str__(self) -> str:
+        parts = [
+            f"{what} {', '.join(names)}"
+            for what, names in (
+                ("added", self.added),
+                ("changed", self.changed),
+                ("removed", self.removed),
+                ("settings", self.settings),
+                ("only after a restart:", self.restart_needed),
+            )
+            if names
+        ]
+        return "; ".join(parts) or "nothing has changed"
+
+
+_Loaded = tuple[Definitions, "Rest", Changes]
+
+
+def compare(old: Config, new: Config) -> Changes:
+    """What a reload from ``old`` to ``new`` changes.
+
+    An action has changed as well when what it takes over from the top level has.
+    """
+    differing = [
+        key.name
+        for key in keys_of(Config)
+        if key.name != "actions" and not _same(getattr(old, key.name), getattr(new, key.name))
+    ]
+    return Changes(
+        added=tuple(name for name in new.actions if name not in old.actions),
+        changed=tuple(
+            name
+            for name in new.actions
+            if name in old.actions and not _same(_effective(old, name), _effective(new, name))
+        ),
+        removed=tuple(name for name in old.actions if name not in new.actions),
+        settings=tuple(name for name in differing if name not in _RESTART),
+        restart_needed=tuple(name for name in differing if name in _RESTART),
+        warnings=new.warnings,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What the hub has no part in of a new configuration: read and checked, and ready to be put into effect.
+
+    ``settings`` are keys at the top whose files have something else in them than before, ``warnings`` what
+    is to be said of it. ``apply`` makes it count; ``enforce``, called after it, parts with those who may not
+    be here any more.
+    """
+
+    settings: tuple[str, ...]
+    warnings: tuple[str, ...]
+    apply: Callable[[], None]
+    enforce: Callable[[], None]
+
+
+class Reloader:
+    """Replaces a running server's configuration by what the file says now; safe from any thread.
+
+    Args:
+        path: the file.
+        hub: what to give it to.
+        prepare: called with a new configuration before anything has changed; raises ConfigError.
+    """
+
+    def __init__(self, path: str, hub: Hub, prepare: Callable[[Config], Rest]) -> None:
+        self._path = path
+        self._hub = hub
+        self._prepare = prepare
+        self._started = hub.definitions.config  # what a restart is needed for, it was started with
+        # One reload at a time; notified when one is over.
+        self._turn = threading.Condition(lock(Rank.LEAF, "reload"))
+        self._busy = False
+        # Threads that read; those of reloads that were given up, and still hang, are among them.
+        self._reading: set[threading.Thread] = set()
+        # For monitoring: whether the last reload went well, and when the last one did (seconds since 1970).
+        self._well = True
+        self._last = time.time()
+
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """What monitoring is told: names to meanings and values."""
+        return {
+            "config_last_reload_successful": ("Whether the last reload went well", float(self._well)),
+            "config_last_reload_success_timestamp_seconds": (
+                "When the configuration that counts was read, in seconds since 1970",
+                self._last,
+            ),
+        }
+
+    def reload(self, tell: Callable[[Changes], None], *, dry_run: bool = False) -> None:
+        """Read the file, and put it into effect unless ``dry_run``; then the log says what came of it.
+
+        ``tell`` is given what changes, when it counts: before those are closed who may not be here any more,
+        since whoever asked may be among them.
+
+        Raises:
+            RequestError: the file cannot be used, and why; nothing has changed.
+        """
+        with self._turn:
+            if not self._turn.wait_for(lambda: not self._busy, _TURN_S):
+                # One that hangs, on a dead disk perhaps, must not gather others behind it.
+                _log.error("the configuration is not read anew: an earlier reload is still under way")
+                raise RequestError("an earlier reload is still under way")
+            self._busy = True
+        try:
+            with self._refusing(dry_run):
+                definitions, rest, changes = self._load_in_time()
+                if not dry_run:
+                    self._hub.redefine(definitions)
+                    rest.apply()
+                    self._well, self._last = True, time.time()
+            if dry_run:
+                tell(changes)
+                return
+            _log.info("configuration read anew: %s", changes)
+            for warning in changes.warnings:
+                _log.warning("%s", warning)
+            try:
+                tell(changes)
+            finally:
+                rest.enforce()
+        finally:
+            with self._turn:
+                self._busy = False
+                self._turn.notify()
+
+    @contextmanager
+    def _refusing(self, dry_run: bool) -> Iterator[None]:
+        """Makes a RequestError of what is wrong, and has the log say it."""
+        try:
+            yield
+        except Exception as error:
+            reason = str(error)
+            if isinstance(error, OSError):
+                reason = f"{error.filename or self._path}: {error.strerror or error}"
+            if not dry_run:  # which says nothing about what counts
+                self._well = False
+                _log.error("the configuration stays as it was: %s", reason)
+            if isinstance(error, OverseerError | OSError):
+                raise RequestError(reason) from None
+            raise
+
+    def _load_in_time(self) -> _Loaded:
+        """As ``_load``, on a thread that is left to itself when it takes too long: on a disk that is gone."""
+        over = threading.Event()
+        loaded: list[_Loaded] = []
+        failed: list[BaseException] = []
+
+        def load() -> None:
+            try:
+                loaded.append(self._load())
+            except BaseException as error:
+                failed.append(error)
+            finally:
+                self._reading.discard(threading.current_thread())
+                over.set()
+
+        if len(self._reading) >= _STUCK:
+            raise RequestError(f"{_STUCK} earlier reloads still wait for a disk that does not answer")
+        thread = threading.Thread(target=load, name="reload-read", daemon=True)  # it may hang for ever
+        self._reading.add(thread)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._reading.discard(thread)
+            raise RequestError(f"the files cannot be read: {error}") from None
+        if not over.wait(_READ_S):
+            raise RequestError(f"reading the files takes longer than {_READ_S:g} s: is their disk there?")
+        if failed:
+            raise failed[0]
+        return loaded[0]
+
+    def _load(self) -> _Loaded:
+        new = parse_config(self._path, read_config(self._path, again=True))
+        if not new.file:
+            raise RequestError(f"{self._path}: no such file")
+        if isinstance(new.tree, MapNode) and not new.tree.entries:
+            # A full disk, or an editor at work, leaves such a file; nobody means it.
+            raise RequestError(f"{self._path}: there is nothing in this file")
+        old = self._hub.definitions
+        changes = compare(old.config, new)
+        together = Together()
+        with together.step():
+            rest = self._prepare(new)
+        with together.step():
+            handlers = self._handlers(old, new, {*changes.added, *changes.changed})
+        together.raise_errors()
+        changes = replace(
+            changes,
+            settings=tuple(dict.fromkeys((*changes.settings, *rest.settings))),
+            restart_needed=compare(self._started, new).restart_needed,
+            warnings=(*changes.warnings, *rest.warnings),
+        )
+        return Definitions(new, handlers), rest, changes
+
+    def _handlers(self, old: Definitions, new: Config, wanted: set[str]) -> Mapping[str, ActionHandler]:
+        subset = {name: action for name, action in new.actions.items() if name in wanted}
+        built = build_action_handlers(replace(new, actions=subset))
+        return {name: built[name] if name in wanted else old.handlers[name] for name in new.actions}
+
+
+def _effective(config: Config, action: str) -> tuple[Any, ...]:
+    return (config.actions[action], config.retry_for(action), config.pool_for(action), config.templates)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality that tells ``1.10`` from ``1.1`` in a driver's raw settings: their texts count."""
+    return one == other and repr(one) == repr(other) and _texts(one) == _texts(other)
+
+
+def _texts(value: Any) -> Any:
+    """The texts of the numbers in an action's raw settings."""
+    if isinstance(value, tuple):
+        return [_texts(each) for each in value]
+    if isinstance(value, list):
+        return [_texts(each) for each in value]
+    if isinstance(value, dict):
+        return [(name, _texts(each)) for name, each in value.items()]
+    raw = getattr(value, "config", None)
+    return str(value) if raw is None else _texts(raw)

@@ -1,0 +1,204 @@
+"""From a client's message to the hub, and from an error to a reply that was not told by the hub."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from overseer.auth.principal import Principal
+from overseer.auth.throttle import RequestRate
+from overseer.daemon.audit import Audit
+from overseer.daemon.reload import Reloader
+from overseer.errors import NotPermittedError, RequestError
+from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
+from overseer.net.session import Peer
+from overseer.protocol import (
+    Actions,
+    Describe,
+    Error,
+    Event,
+    List,
+    ManifestReply,
+    ManifestRequest,
+    MessageLimits,
+    MetricsRequest,
+    PoolInfoRequest,
+    Purge,
+    Reload,
+    Reloaded,
+    Replay,
+    Request,
+    Reset,
+    SetPool,
+    Start,
+    Stop,
+    Subscribe,
+    Unsubscribe,
+    parse_request,
+)
+from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.hub import Hub
+from overseer.supervisor.task import Requester
+
+__all__ = ["Session"]
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """One client's conversation; its methods are called on the connection's own thread.
+
+    Its rights are checked here, before the hub is asked; the hub keeps from it what it may not see.
+
+    Args:
+        hub: what the requests are for.
+        outbox: where the replies go.
+        peer: who it is.
+        limits: of messages.
+        requests_per_second: how many are served; 0: any number.
+        on_lag: what subscriptions mean that do not say.
+        manifest: makes the manifest document for somebody.
+        audit: where requests that change something are recorded.
+        reloader: reads the configuration anew.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        outbox: Outbox,
+        peer: Peer,
+        *,
+        limits: MessageLimits,
+        requests_per_second: int,
+        on_lag: str,
+        manifest: Callable[[Principal], Mapping[str, Any]],
+        audit: Audit,
+        reloader: Reloader,
+    ) -> None:
+        self._hub = hub
+        self._peer = peer
+        self._principal = peer.principal
+        self._limits = limits
+        self._per_second = requests_per_second
+        self._rate = RequestRate(requests_per_second)
+        # Nobody who only looks on may hold up a task.
+        self._on_lag = "drop" if self._principal.role == "viewer" else ""
+        self._manifest = manifest
+        self._audit = audit
+        self._reloader = reloader
+        self._client = Client(outbox, self._on_lag or on_lag, self._principal)
+        hub.connect(self._client)
+        if peer.sign_in is not None:
+            peer.sign_in.attach(outbox)
+
+    def receive(self, data: str | bytes) -> None:
+        """Handle one message; whatever is wrong with it is answered, never raised."""
+        request_id = ""
+        try:
+            in_time = self._rate.allows()  # what cannot be read counts as well
+            request = parse_request(data, self._limits)
+            request_id = request.id
+            if not in_time:
+                limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
+                raise RequestError(f"too many requests: {limit}")
+            self._serve(request)
+        except RequestError as error:
+            if not error.answered:
+                self._reply(
+                    Error(
+                        id=error.id or request_id,
+                        message=error.message,
+                        existing_task_id=error.existing_task_id,
+                    )
+                )
+        except Exception:
+            _log.exception("a request failed")
+            self._reply(Error(id=request_id, message="internal error; the server's log says more"))
+
+    def closed(self) -> None:
+        """The connection is gone."""
+        self._hub.disconnect(self._client)
+        if self._client.outbox.close_code == TRY_AGAIN_LATER:
+            _log.warning("closed a client that did not read what it was sent: %s", self._peer)
+        if self._peer.sign_in is not None:
+            self._peer.sign_in.detach(self._client.outbox)
+
+    def _reply(self, event: Event) -> None:
+        with Mail() as mail:
+            mail.send(self._client, event)
+
+    def _serve(self, request: Request) -> None:
+        """Handle a request if its sender may make it, and record it."""
+        try:
+            missing = self._principal.missing(request.type, getattr(request, "action", ""))
+            if missing:
+                raise NotPermittedError(missing)
+            task_id = self._handle(request)
+        except RequestError as error:
+            allowed = not isinstance(error, NotPermittedError)
+            self._audit.record(self._peer, request, allowed=allowed, error=error.message)
+            raise
+        except Exception as error:
+            self._audit.record(self._peer, request, allowed=True, error=f"failed: {type(error).__name__}")
+            raise
+        self._audit.record(self._peer, request, allowed=True, task_id=task_id)
+
+    def _handle(self, request: Request) -> str:
+        """Do what is asked; returns the id of a task that was started."""
+        hub, client, principal = self._hub, self._client, self._principal
+        requester = Requester(client, request.id)
+        match request:
+            case Start():
+                return hub.start(
+                    request.action,
+                    request.task_id,
+                    request.params,
+                    retry_policy=request.retry_policy,
+                    force=request.force,
+                    on_lag=request.on_lag,
+                    partial=request.partial,
+                    requester=requester,
+                )
+            case Stop():
+                hub.stop(request.task_id, requester)
+            case Reset():
+                hub.reset(request.task_id, requester)
+            case List():
+                hub.tell_tasks(client, request)
+            case Replay():
+                hub.replay(client, request.id, request.task_id, request.since, request.since_seq)
+            case Subscribe():
+                on_lag = self._on_lag or request.on_lag
+                hub.subscribe(
+                    client, request.id, request.task_id, request.since_seq, on_lag, request.partial
+                )
+            case Unsubscribe():
+                hub.unsubscribe(client, request.id, request.task_id)
+            case Describe():
+                action = request.action
+                hub.tell_of_definitions(
+                    requester,
+                    lambda: Actions(id=requester.request_id, actions=tuple(hub.actions(action, principal))),
+                )
+            case PoolInfoRequest():
+                hub.pool_info(request.action, requester)
+            case SetPool():
+                hub.set_pool(request.action, request.limit, request.queue_size, request.excess, requester)
+            case Purge():
+                hub.purge(request.action, requester)
+            case MetricsRequest():
+                hub.tell_metrics(requester, request.action, request.task_id)
+            case ManifestRequest():
+                hub.tell_of_definitions(
+                    requester,
+                    lambda: ManifestReply(id=requester.request_id, manifest=self._manifest(principal)),
+                )
+            case Reload():
+                self._reloader.reload(
+                    lambda changes: self._reply(
+                        Reloaded(id=request.id, dry_run=request.dry_run, **changes.as_fields())
+                    ),
+                    dry_run=request.dry_run,
+                )
+        return ""

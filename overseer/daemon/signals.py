@@ -1,0 +1,159 @@
+"""The main thread of a daemon: it waits for signals, and acts on them one at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from overseer.util.locks import Rank, lock
+
+__all__ = ["SignalLoop"]
+
+_log = logging.getLogger(__name__)
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_HEARD = (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+# Python itself ignores the first two, and resets them for children. With a handler for the others, a process
+# in the background that uses its terminal would do so for ever: a call that was interrupted is made again.
+_LEFT_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTIN, signal.SIGTTOU}
+_RETRY_S = 1.0  # until reaping is tried again after it failed
+_NUDGE = b"\0"  # written to the pipe for other news than signals, none of which has this number
+
+
+class SignalLoop:
+    """Signals become bytes in a pipe (``signal.set_wakeup_fd``), which the loop reads.
+
+    SIGINT and SIGTERM begin the end; another one of them hurries it. SIGHUP is for reading files anew,
+    SIGUSR1 reopens log files. SIGCHLD means that a process has ended, perhaps an adopted orphan.
+
+    Others that were ignored before (``nohup``, a shell's ``&``) still do nothing, but by a handler: what is
+    ignored stays so in children, who would not hear a stop, while a handler does not.
+
+    To be used on the main thread, as a context manager, which puts the former handlers back; but after the
+    end, with the process about to exit, SIGINT and SIGTERM have nothing left to ask for and are ignored.
+
+    Args:
+        end: what to do when the end is asked for; called once, on a thread of its own. The loop ends with it.
+        hurry: what to do when it is asked for again.
+        reopen: called on SIGUSR1.
+        reload: called on SIGHUP.
+        reap: called on SIGCHLD; returns in how many seconds to call it again anyway, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        end: Callable[[], None],
+        hurry: Callable[[], None],
+        reopen: Callable[[], None],
+        reload: Callable[[], None],
+        reap: Callable[[], float | None],
+    ) -> None:
+        self._end = end
+        self._hurry = hurry
+        self._reopen = reopen
+        self._reload = reload
+        self._reap = reap
+        self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # Held over a nudge, which never waits: once the pipe is closed its number may be another file's.
+        self._closing = lock(Rank.LEAF, "signals")
+        self._closed = False
+        # Set by other threads, each followed by a nudge.
+        self._end_requested = False
+        self._ended = False
+        self._ending: threading.Thread | None = None
+        self._before: dict[int, Any] = {}
+        self._wakeup_before = -1
+
+    def __enter__(self) -> SignalLoop:
+        self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
+        for number in {*_HEARD, *ignored - _LEFT_IGNORED}:
+            self._before[number] = signal.signal(number, lambda *_: None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            over = self._ended and number in _ENDING
+            signal.signal(number, signal.SIG_IGN if over else handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        with self._closing:
+            self._closed = True
+            os.close(self._read)
+            os.close(self._write)
+
+    def request_end(self) -> None:
+        """Begin the end as a signal would; from any thread, and for nothing after the end."""
+        self._end_requested = True
+        self._nudge()
+
+    def run(self) -> None:
+        """Act on signals until the end is complete."""
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
+        again: float | None = None
+        while not self._ended:
+            ready = poll.poll(None if again is None else again * 1000)
+            said = os.read(self._read, 4096) if ready else b""
+            # Whatever is wrong, this thread's end would be the server's.
+            for number in said:
+                try:
+                    self._act(number)
+                except Exception:
+                    _log.exception("acting on signal %d failed", number)
+            if signal.SIGCHLD in said or not ready:
+                try:
+                    again = self._reap()
+                except Exception:
+                    _log.exception("reaping failed")
+                    again = _RETRY_S
+        if self._ending is not None:
+            self._ending.join()
+
+    def _act(self, number: int) -> None:
+        if number in _ENDING:
+            self._ask_to_end()
+        elif number == signal.SIGHUP:
+            self._reload()
+        elif number == signal.SIGUSR1:
+            self._reopen()
+        if self._end_requested and self._ending is None:
+            self._ask_to_end()
+
+    def _ask_to_end(self) -> None:
+        if self._ended:
+            return
+        if self._ending is None:
+            ending = threading.Thread(target=self._run_end, name="shutdown")
+            try:
+                ending.start()
+            except RuntimeError:  # no more threads to be had: without hearing a second signal, then
+                self._run_end()
+                return
+            self._ending = ending
+        else:
+            self._hurry()
+
+    def _run_end(self) -> None:
+        try:
+            self._end()
+        except Exception:
+            _log.exception("the shutdown failed")
+        finally:
+            self._ended = True
+            self._nudge()
+
+    def _nudge(self) -> None:
+        # A pipe that is full of signals wakes the loop anyway.
+        with self._closing, contextlib.suppress(BlockingIOError):
+            if not self._closed:
+                os.write(self._write, _NUDGE)

@@ -1,0 +1,190 @@
+"""What is probably not meant so in an action, found before anything runs.
+
+That is what parameters could do to its command line, programs that are not there, and what would be refused
+or fail whatever a start gives.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from overseer.cel import eval_cel_bool
+from overseer.errors import CelError, ConfigWarning, TemplateError
+from overseer.protocol import ParamSpec
+from overseer.templates import Template
+
+if TYPE_CHECKING:
+    from overseer.cel.program import Program
+
+__all__ = [
+    "Rules",
+    "warn_of_failing_templates",
+    "warn_of_missing_program",
+    "warn_of_open_params",
+    "warn_of_refusals",
+]
+
+Rules = Mapping[str, "tuple[ParamSpec | None, Program | None]"]
+"""Each parameter with its default and what it has to meet."""
+
+# What a client might send; an expression over parameters that takes none of these takes nothing.
+_SAMPLES = (
+    "x",
+    "1",
+    "1.5",
+    "a,b",
+    "",
+    "/a/b.c",
+    "true",
+    "key=value",
+    "2024-05-06",
+    "[1]",
+    "x" * 64,
+    "1" * 40,
+)
+
+# "-o" and the like most often have their value in the next argument, which is then no option whatever it is.
+_TAKES_A_VALUE = re.compile(r"-[A-Za-z0-9]\Z")
+_SHELLS = ("sh", "ash", "bash", "dash", "fish", "ksh", "mksh", "zsh")
+
+
+def warn_of_open_params(
+    entrypoint: Template, arguments: Sequence[Template], checked: Collection[str]
+) -> None:
+    """Give a ConfigWarning where a value that nothing checks chooses the program, becomes part of a shell's
+    script, or may be taken for an option.
+
+    Args:
+        checked: the parameters with a ``validate``; others, declared or not, may have any value.
+    """
+    script = _script([entrypoint.text, *(argument.text for argument in arguments)])
+    if names := _open(entrypoint.names, checked):
+        _warn(f"{names} chooses the program, and nothing checks it: give it a validate", "entrypoint")
+    for place, argument in enumerate(arguments):
+        if place == script:
+            if names := _open(argument.unquoted, checked):
+                _warn(
+                    f"{names} goes into a shell's script as it is, where it may end a word and begin a "
+                    "command: write [[ shquote .NAME ]], or give it a validate",
+                    "command", place,
+                )  # fmt: skip
+            return  # what follows are the script's $0, $1 and so on
+        if argument.text == "--":
+            return
+        if place and _TAKES_A_VALUE.match(arguments[place - 1].text):
+            continue
+        for name in sorted(argument.names - set(checked)):
+            if _may_be_an_option(argument, name):
+                _warn(
+                    f"{name} can begin with - and be taken for an option: give it a validate, write "
+                    f'--OPTION=[[.{name}]] where it belongs to one, or put "--" before it if the program '
+                    "knows that",
+                    "command", place,
+                )  # fmt: skip
+
+
+def warn_of_missing_program(entrypoint: Template) -> None:
+    """Give a ConfigWarning where the program is not to be found now; it may be there when a task starts."""
+    if entrypoint.names:
+        return
+    program = entrypoint.render({})
+    if not program or shutil.which(program):
+        return
+    first, _, rest = program.partition(" ")
+    if rest and shutil.which(first):
+        hint = f": if {first} is meant, the rest goes into command"
+    else:
+        hint = "" if "/" in program else " in PATH"
+    _warn(f'there is no program "{program}"{hint}', "entrypoint")
+
+
+def warn_of_refusals(rules: Rules) -> None:
+    """Give a ConfigWarning for each parameter whose ``validate`` accepts nothing, or not its default."""
+    for name, (spec, rule) in rules.items():
+        if rule is None or spec is None:
+            continue
+        if rule.constant is False:
+            _warn("is never true, so that every start is refused", "parameters", name, "validate")
+        elif spec.default is not None and (reason := _refusal(rule, spec.default)) is not None:
+            _warn(
+                f"does not meet the parameter's own validate{reason}: a start that does not give {name} is "
+                "refused",
+                "parameters", name, "default",
+            )  # fmt: skip
+
+
+def _refusal(rule: Program, value: str) -> str | None:
+    """Why a value is refused, as more words or none; None when it is accepted."""
+    try:
+        return None if eval_cel_bool(rule, value) else ""
+    except CelError as error:
+        return f" ({error.message})"
+
+
+def warn_of_failing_templates(entrypoint: Template, arguments: Sequence[Template], rules: Rules) -> None:
+    """Give a ConfigWarning for each text that cannot be rendered with any of the values that were tried."""
+    samples = {name: _accepted(*each) for name, each in rules.items()}
+    tried = [
+        {name: values[number % len(values)] for name, values in samples.items() if values}
+        for number in range(len(_SAMPLES) + 1)
+    ]
+    for path, template in (
+        (("entrypoint",), entrypoint),
+        *((("command", place), argument) for place, argument in enumerate(arguments)),
+    ):
+        if not all(samples.get(name, ["?"]) for name in template.names):
+            continue  # nothing is known that one of its parameters takes
+        errors = []
+        for params in tried:
+            try:
+                template.render(params)
+                break
+            except TemplateError as error:
+                errors.append(str(error))
+        else:
+            _warn(f"fails with every value that was tried: {errors[0]}", *path)
+
+
+def _accepted(spec: ParamSpec | None, rule: Program | None) -> list[str]:
+    """Values that a parameter takes: its default, and those of the samples that it accepts."""
+    given = [] if spec is None or spec.default is None else [spec.default]
+    return [value for value in (*given, *_SAMPLES) if rule is None or _refusal(rule, value) is None]
+
+
+def _script(words: Sequence[str]) -> int | None:
+    """Which argument (from 0) a shell is given as its script, with -c; None when there is no such thing."""
+    for start, word in enumerate(words):
+        if PurePath(word).name not in _SHELLS:
+            continue
+        is_script, position = False, start + 1
+        while position < len(words) and words[position][:1] in ("-", "+"):
+            option = words[position]
+            is_script = is_script or (not option.startswith("--") and "c" in option)
+            position += 2 if option.endswith("o") and not option.startswith("--") else 1  # -o NAME
+        if is_script and position < len(words):
+            return position - 1
+    return None
+
+
+def _may_be_an_option(argument: Template, name: str) -> bool:
+    """Whether the argument begins with - because this parameter does."""
+    plain = dict.fromkeys(argument.names, "x")
+    try:
+        return argument.render({**plain, name: "-x"}).startswith("-") and not argument.render(
+            plain
+        ).startswith("-")
+    except TemplateError:
+        return False  # it does not take just any value
+
+
+def _open(names: Collection[str], checked: Collection[str]) -> str:
+    return " and ".join(sorted(set(names) - set(checked)))
+
+
+def _warn(message: str, *path: str | int) -> None:
+    warnings.warn(ConfigWarning(message, path=path), stacklevel=3)

@@ -1,0 +1,279 @@
+"""The server's side of the guardian: a small process that ends every run when the server is killed outright.
+
+What it has to know stands in a file that lies in memory and that both have open: a slot for each run, written
+before the spawn, again with the leader's pid, and cleared when nothing of the run is left. The guardian reads
+it only when the server's pidfd says that it is dead (its own side is
+:mod:`overseer.process.guardian_main`). So it may be frozen, or die and be replaced, and misses nothing. One
+thread here waits for it to die and replaces it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+
+from overseer.process.guardian_main import SLOT
+from overseer.process.registry import Entry, registry
+from overseer.process.terminate import signal_name
+from overseer.util.locks import Rank, assert_none_held, lock
+
+__all__ = ["Guardian", "guardian"]
+
+_log = logging.getLogger(__name__)
+
+_PROGRAM = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import guardian_main
+guardian_main.main(sys.argv[2:])
+"""
+_FIRST_PAUSE_S = 0.1  # before the second of a row that die at once; the first is replaced immediately
+_LONGEST_PAUSE_S = 2.0
+_WELL_S = 10.0  # one that lived for so long is not of that row
+# What a terminal, a service manager or a stop of everything in sight may send.
+_BLOCKED = {
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1),
+    *(signal.SIGUSR2, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGALRM),
+}
+
+
+class Guardian:
+    """At most one for each server process. :meth:`start` and :meth:`stop` on one thread."""
+
+    def __init__(self) -> None:
+        # Guards what follows. Writing to the file, which is memory, is allowed under it.
+        self._lock = lock(Rank.LEAF, "guardian")
+        self._runs = -1
+        self._slots: dict[str, int] = {}  # a run's place in the file
+        self._free: list[int] = []
+        self._complained = False
+        self._stopping = False
+        self._restarts = 0
+        self._wake = -1  # eventfd: it is time to stop
+        # The thread's own, once it runs.
+        self._pid = 0
+        self._pidfd = -1
+        self._thread: threading.Thread | None = None
+
+    @property
+    def pid(self) -> int:
+        """The guardian process, 0 when there is none."""
+        return self._pid
+
+    @property
+    def restarts(self) -> int:
+        """How often it died and was replaced."""
+        return self._restarts
+
+    def start(self) -> bool:
+        """Start it; False, with a warning in the log, when it cannot be started. Not started twice."""
+        assert_none_held("start of the guardian")
+        if self._thread is not None:
+            return True
+        try:
+            self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._open()
+            self._launch()
+            self._stopping = False
+            # A daemon: a program that forgets stop() must still be able to end. Its guardian ends its tasks.
+            thread = threading.Thread(target=self._run, name="guardian", daemon=True)
+            thread.start()
+        except (OSError, RuntimeError) as error:
+            _log.warning("no guardian, so tasks will outlive a server that is killed outright: %s", error)
+            self._kill()
+            self._close()
+            return False
+        self._thread = thread
+        return True
+
+    def stop(self) -> None:
+        """End it; it leaves everything alone. Waits for that. Idempotent."""
+        thread = self._thread
+        if thread is None:
+            return
+        with self._lock:
+            self._stopping = True
+            os.eventfd_write(self._wake, 1)  # it never blocks
+        thread.join()
+        self._thread = None
+        self._close()
+
+    def _open(self) -> None:
+        runs = os.memfd_create("overseer-runs", os.MFD_CLOEXEC)
+        with self._lock:
+            self._runs = runs
+        for entry in registry.entries():
+            self.entered(entry)
+        # One that has left meanwhile may have done so before it was written down.
+        living = {entry.run for entry in registry.entries()}
+        with self._lock:
+            gone = self._slots.keys() - living
+        for run in gone:
+            self._clear(run)
+
+    def _close(self) -> None:
+        with self._lock:
+            fds, self._runs, self._wake = (self._runs, self._wake), -1, -1
+            self._slots.clear()
+            self._free.clear()
+        for fd in fds:
+            if fd >= 0:
+                os.close(fd)
+
+    def entered(self, entry: Entry) -> None:
+        """A run is about to be spawned."""
+        with self._lock:
+            if self._runs < 0:
+                return
+            slot = self._slots.get(entry.run)
+            if slot is None:
+                slot = self._free.pop() if self._free else len(self._slots)
+                self._slots[entry.run] = slot
+            self._write_locked(slot, _line(entry))
+
+    def spawned(self, entry: Entry) -> None:
+        """It has a leader."""
+        self.entered(entry)
+
+    def left(self, entry: Entry) -> None:
+        """Nothing of it is left to end."""
+        self._clear(entry.run)
+
+    def _clear(self, run: str) -> None:
+        with self._lock:
+            slot = self._slots.pop(run, None)
+            if slot is not None:
+                self._free.append(slot)
+                self._write_locked(slot, b"")
+
+    def _write_locked(self, slot: int, line: bytes) -> None:
+        try:
+            os.pwrite(self._runs, line.ljust(SLOT, b"\0"), slot * SLOT)
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                _log.warning("the guardian does not get to know of every task: %s", error)
+
+    # The thread
+
+    def _run(self) -> None:
+        pause = 0.0
+        try:
+            while True:
+                started = time.monotonic()
+                if self._watch():
+                    return
+                how = self._kill()
+                with self._lock:
+                    self._restarts += 1
+                if time.monotonic() - started > _WELL_S:
+                    pause = 0.0
+                when = f"in {pause:g} s" if pause else "now"
+                _log.warning("the guardian died (%s); starting another %s", how, when)
+                while True:
+                    if self._sleep(pause):
+                        return
+                    pause = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, pause * 2))
+                    try:
+                        self._launch()
+                        break
+                    except OSError as error:
+                        _log.error("cannot start a guardian, trying again in %g s: %s", pause, error)
+        except BaseException:
+            _log.exception("there is no guardian any more")
+            self._kill()
+
+    def _sleep(self, seconds: float) -> bool:
+        """True when it is time to stop."""
+        _readable(self._wake, seconds)
+        with self._lock:
+            return self._stopping
+
+    def _launch(self) -> None:
+        """A new process. Raises OSError."""
+        if not sys.executable or getattr(sys, "frozen", False):
+            raise OSError("no Python interpreter to run it with")
+        # It inherits this thread's mask and keeps it: no moment at which a stray signal could end it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
+        try:
+            program = subprocess.Popen(
+                [
+                    *(sys.executable, "-I", "-S", "-c", _PROGRAM, os.path.dirname(__file__)),  # noqa: PTH120
+                    *(str(os.getpid()), registry.server_id, str(os.getsid(0)), str(registry.since)),
+                ],
+                stdin=self._runs,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+                start_new_session=True,
+            )
+            # In this order: at no moment is it a child that nobody seems to wait for.
+            registry.add_child(program.pid)
+            program.returncode = 0  # reaped here, not behind our back
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        try:
+            self._pidfd = os.pidfd_open(program.pid)
+        except OSError:
+            os.kill(program.pid, signal.SIGKILL)
+            os.waitpid(program.pid, 0)
+            registry.discard_child(program.pid)
+            raise
+        self._pid = program.pid
+
+    def _watch(self) -> bool:
+        """Wait until the guardian is dead (False), or it is time to stop, and it was killed (True)."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll()}
+        if self._wake in ready:
+            self._kill()
+            return True
+        return False
+
+    def _kill(self) -> str:
+        """See to it that it is dead, if there is one, and reap it; says what ended it.
+
+        It does no harm: a guardian that is killed ends nothing.
+        """
+        if self._pidfd < 0:
+            return ""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        how = "nobody knows how"
+        with suppress(ChildProcessError):
+            status = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+            if status is not None and status.si_code == os.CLD_EXITED:
+                how = f"status {status.si_status}"
+            elif status is not None:
+                how = signal_name(status.si_status)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        pid, self._pid = self._pid, 0
+        registry.discard_child(pid)
+        return how
+
+
+def _readable(fd: int, seconds: float) -> None:
+    """Wait until it is readable, for that time at most."""
+    poll = select.poll()  # select itself knows no descriptors above 1023
+    poll.register(fd, select.POLLIN)
+    poll.poll(seconds * 1000)
+
+
+def _line(entry: Entry) -> bytes:
+    policy = entry.policy
+    fixed = (entry.run, policy.kill_mode, f"{policy.signal_number:d}", f"{policy.grace:.3f}", str(entry.pid))
+    return " ".join((*fixed, *entry.pipes)).encode()
+
+
+guardian = Guardian()

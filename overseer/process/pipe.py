@@ -1,0 +1,123 @@
+"""Reading what a child writes into one pipe, until it can be said that nothing more will come.
+
+Others may hold the pipe open after the leader's death, and may go on writing into it. What the leader wrote
+is always read, and so is what the others write, for as long as it keeps coming: until there was nothing for
+``DRAIN_IDLE_S`` seconds, for ``DRAIN_MAX_S`` in all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import select
+import sys
+import termios
+import time
+from collections.abc import Callable
+
+from overseer.process.lines import Lines, LineSplitter
+
+__all__ = ["DRAIN_IDLE_S", "DRAIN_MAX_S", "PipeReader"]
+
+DRAIN_IDLE_S = 2.0
+DRAIN_MAX_S = 10.0
+_READ = 65536  # as much as a pipe holds
+_READS_A_CHECK = 32  # a flood from the others must not hide the leader's exit
+
+
+class PipeReader:
+    """Reads one pipe to its end on the calling thread."""
+
+    def __init__(
+        self,
+        pipe: int,
+        leader: int,
+        splitter: LineSplitter,
+        deliver: Callable[[list[Lines]], None],
+        show: Callable[[bytes], float | None] | None = None,
+    ) -> None:
+        """
+        Args:
+            pipe: our end of it, non-blocking; not closed here.
+            leader: a pidfd of the process it was made for; not closed here.
+            deliver: gets the lines of each read that completes any; it may block.
+            show: gets the end of the line that has no LF yet, whenever that has changed (``b""``: there is
+                none); it may return after how many seconds it is to be called again, changed or not.
+        """
+        self._pipe = pipe
+        self._leader = leader
+        self._splitter = splitter
+        self._deliver = deliver
+        self._show = show
+        self._showing = False  # show was given something last
+
+    def run(self) -> None:
+        """Returns when there is nothing more to read."""
+        if not self._read_while_leader_lives():
+            self._drain()
+        if last := self._splitter.close():
+            self._deliver(last)
+
+    def _read_while_leader_lives(self) -> bool:
+        """Read to the pipe's end (True) or until the leader is dead (False)."""
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        poll.register(self._leader, select.POLLIN)
+        timeout: int | None = None
+        again: float | None = None  # the seconds after which the unfinished line is to be shown once more
+        while True:
+            ready = poll.poll(timeout)
+            if any(fd == self._leader for fd, _ in ready):
+                return False
+            if not ready and timeout:
+                again = self._show_unfinished()
+                timeout = _milliseconds(again)
+                continue
+            timeout = 0
+            for _ in range(_READS_A_CHECK):
+                try:
+                    data = os.read(self._pipe, _READ)
+                except BlockingIOError:
+                    timeout = _milliseconds(again)
+                    break
+                if not data:
+                    return True
+                if groups := self._splitter.feed(data):
+                    self._deliver(groups)
+                again = self._show_unfinished()
+
+    def _show_unfinished(self) -> float | None:
+        line = self._splitter.unfinished
+        if self._show is None or not (line or self._showing):
+            return None
+        self._showing = bool(line)
+        return self._show(line)
+
+    def _drain(self) -> None:
+        """The leader is dead."""
+        # What is in the pipe now may be its own: that is read however long the callbacks take.
+        owed = int.from_bytes(fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        end = time.monotonic() + DRAIN_MAX_S
+        while True:
+            try:
+                data = os.read(self._pipe, _READ)
+            except BlockingIOError:
+                patience = min(DRAIN_IDLE_S, end - time.monotonic())
+                if patience <= 0 or not poll.poll(patience * 1000):
+                    return
+                continue
+            if not data:
+                return
+            owed -= len(data)
+            if groups := self._splitter.feed(data):
+                self._deliver(groups)
+            if owed <= 0 and time.monotonic() >= end:
+                return
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    """For poll, never a moment too early."""
+    return None if seconds is None else math.ceil(seconds * 1000)

@@ -1,0 +1,385 @@
+"""What this server runs: its own children, looks at /proc that concurrent stops share, and adopted orphans.
+
+Every leader is entered here before it is spawned and leaves when nothing of its run is left to end, so that
+orphans can be told from leaders and a new guardian can be given the whole list.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Container, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from overseer.process.forking import hand_forked, is_popen_child, remember_popens
+from overseer.process.policy import StopPolicy
+from overseer.process.terminate import Ending
+from overseer.process.tree import Process, Scanner, Snapshot, Tree, read_outputs, read_process
+from overseer.util.locks import Rank, assert_none_held, lock
+
+__all__ = [
+    "Entry",
+    "Orphans",
+    "Registry",
+    "adopt_orphans",
+    "end_orphans",
+    "reap_orphans",
+    "registry",
+]
+
+_log = logging.getLogger(__name__)
+
+_PR_SET_CHILD_SUBREAPER = 36
+_ORPHAN_KILL_S = 0.5
+_CHASE_S = 0.02
+_LOOK_S = 0.05  # between looks at what one zombie hides
+_RETRY_S = 1.0
+
+
+@dataclass(slots=True)
+class Entry:
+    """One run that is being spawned or lives; what a guardian must know of it."""
+
+    run: str
+    policy: StopPolicy
+    pid: int = 0  # 0 until it is spawned
+    pipes: frozenset[str] = frozenset()  # where it writes, as in /proc/PID/fd
+
+
+class Registry:
+    """All runs of this process."""
+
+    def __init__(self) -> None:
+        self.server_id = uuid.uuid4().hex
+        me = read_process(os.getpid())
+        self.since = me.start if me is not None else 0  # clock ticks since boot
+        self._key = os.urandom(16)
+        self._scanner = Scanner(self.server_id, self.since)  # used by the one that looks
+        # Guards all below; notified when a look at /proc is over.
+        self._looked = threading.Condition(lock(Rank.PROCESSES, "processes"))
+        self._entries: dict[str, Entry] = {}
+        self._children: set[int] = set()  # pids that somebody here waits for: leaders and the guardian
+        self._looking = False
+        self._looks_begun = 0
+        self._look_done = 0  # number of the look that _last came from
+        self._last = Snapshot(())
+
+    def new_run_id(self) -> str:
+        """A run's id that :meth:`issued` recognises for ever, without a list of them."""
+        head = uuid.uuid4().hex[:16]
+        return head + self._tag(head)
+
+    def issued(self, run: str) -> bool:
+        """Whether this is the id of a run of this process; a process may show another that it was given."""
+        return run[16:] == self._tag(run[:16])
+
+    def _tag(self, head: str) -> str:
+        return hashlib.blake2b(head.encode(), key=self._key, digest_size=8).hexdigest()
+
+    def enter(self, entry: Entry) -> None:
+        """Before the spawn."""
+        with self._looked:
+            self._entries[entry.run] = entry
+
+    def spawned(self, entry: Entry, pid: int, pipes: frozenset[str]) -> None:
+        """The leader is there."""
+        with self._looked:
+            entry.pid = pid
+            entry.pipes = pipes
+            self._children.add(pid)
+
+    def leave(self, entry: Entry) -> None:
+        """Nothing of the run is left to end, and its leader is reaped; or the spawn failed."""
+        with self._looked:
+            self._entries.pop(entry.run, None)
+            self._children.discard(entry.pid)
+
+    def entries(self) -> list[Entry]:
+        """All runs, as they are now."""
+        with self._looked:
+            return [replace(entry) for entry in self._entries.values()]
+
+    def spawning(self) -> bool:
+        """Whether there is a run whose leader is not known yet."""
+        with self._looked:
+            return any(not entry.pid for entry in self._entries.values())
+
+    def add_child(self, pid: int) -> None:
+        """A child of another kind (the guardian), to be left alone."""
+        with self._looked:
+            self._children.add(pid)
+
+    def discard_child(self, pid: int) -> None:
+        """It was reaped."""
+        with self._looked:
+            self._children.discard(pid)
+
+    def children(self) -> set[int]:
+        """The pids that somebody here waits for."""
+        with self._looked:
+            return set(self._children)
+
+    def look(self) -> Snapshot:
+        """All processes that can be a run's, from a pass over /proc that began after this call.
+
+        Callers that come together share one pass.
+
+        Raises:
+            OSError: /proc cannot be read, for lack of file descriptors most likely.
+        """
+        assert_none_held("a look at /proc")
+        with self._looked:
+            wanted = self._looks_begun + 1
+            while self._look_done < wanted:
+                if not self._looking:
+                    self._looking = True
+                    self._looks_begun += 1
+                    number = self._looks_begun
+                    break
+                self._looked.wait()
+            else:
+                return self._last
+        snapshot = None
+        try:
+            snapshot = self._scanner.scan()
+        finally:
+            with self._looked:
+                self._looking = False
+                if snapshot is not None:
+                    self._last, self._look_done = snapshot, number
+                self._looked.notify_all()
+        return snapshot
+
+    def find(self, tree: Tree, leader: int, pipes: Container[str]) -> list[Process]:
+        """The live processes of a run but its leader; ``pipes`` are links as in /proc/PID/fd.
+
+        Raises:
+            OSError: as :meth:`look`.
+        """
+        snapshot = self.look()
+        spared = self.children()
+        spared.discard(leader)
+        spared.add(os.getpid())
+        with self._looked:
+            runs = set(self._entries)
+
+        def adopted() -> Iterator[Process]:
+            # An orphan in a session of its own that shows no run; what it writes still comes to us.
+            for process in snapshot.children.get(os.getpid(), ()):
+                known = process.run in runs or process.zombie or process.pid in spared
+                if not known and any(link in pipes for link in read_outputs(process.pid)):
+                    yield process
+
+        found = [process for process in tree.find(snapshot, spared, adopted()) if process.pid != leader]
+        settled = any(map(_lives, found)) if found else snapshot.settled
+        if tree.mode != "tree" or settled:
+            return found
+        return self._chase(tree.run, spared | {leader}) or found
+
+    def _chase(self, run: str, spared: Container[int]) -> list[Process]:
+        """One that lives of a run whose processes come and go faster than a look at all of them.
+
+        Whoever's parent does not live longer has been handed to this process, whose children are few.
+        """
+        scanner = Scanner(self.server_id, self.since)
+        others: set[int] = set()
+        end = time.monotonic() + _CHASE_S
+        while time.monotonic() < end:
+            for pid in adopted_children():
+                if pid in others or pid in spared:
+                    continue
+                process = scanner.read(pid)
+                if process is not None and process.run == run:
+                    return [process]
+                if process is not None and not process.blank:
+                    others.add(pid)
+        return []
+
+
+def _lives(process: Process) -> bool:
+    current = read_process(process.pid)
+    return current is not None and current.start == process.start and not current.zombie
+
+
+def adopted_children() -> list[int]:
+    """The children among which the adopted ones are: they are handed to the main thread.
+
+    Raises:
+        OSError: the kernel does not tell.
+    """
+    pid = os.getpid()
+    with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:  # noqa: PTH123
+        return [int(child) for child in file.read().split()]
+
+
+class Orphans:
+    """Reaps adopted orphans, and nothing else: no leader, and no child that other code here waits for.
+
+    That other code's are those of a Popen, and, when it forks by other means, those in this process's own
+    group. What opened a session itself, or a group within this process's session, may then be anybody's, and
+    is taken when nobody has, for some seconds. Everything else in another session was adopted.
+    """
+
+    UNCLAIMED_S = 5.0
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._seen: dict[int, float] = {}  # zombies of unknown origin, and when each was first seen
+        self._next_look = 0.0
+        self._again: float | None = None  # in how many seconds one must be looked at again
+
+    def reap(self) -> float | None:
+        """Reap what there is to reap; call it on SIGCHLD, always on one thread.
+
+        Returns:
+            None, or in how many seconds it should be called again even without SIGCHLD.
+        """
+        self._again = None
+        while True:
+            try:
+                first = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                first = None
+            if first is None:
+                self._seen.clear()
+                return None
+            # It is the eldest of them; what it is decides whether those behind it can be seen so cheaply.
+            if not self._is_orphan(first.si_pid):
+                break
+            _reap(first.si_pid)
+        self._look_behind()
+        return self._again
+
+    def _look_behind(self) -> None:
+        """A zombie that is not ours to reap hides the others, who may be many: look at all children."""
+        now = time.monotonic()
+        if now < self._next_look:
+            self._look_again_in(self._next_look - now)
+            return
+        try:
+            children = adopted_children()
+        except OSError:
+            self._look_again_in(_RETRY_S)
+            return
+        zombies = [pid for pid in children if _is_zombie(pid)]
+        for pid in zombies:
+            if self._is_orphan(pid):
+                _reap(pid)
+        self._seen = {pid: since for pid, since in self._seen.items() if pid in zombies}
+        # Many children take their time; half of it is left to others.
+        self._next_look = time.monotonic() + max(_LOOK_S, time.monotonic() - now)
+
+    def _is_orphan(self, pid: int) -> bool:
+        """Whether this zombie is to be reaped here, now."""
+        # Asked first: what is spawned between the two questions is among the children by the second one.
+        spawning = self._registry.spawning()
+        in_the_making = spawning or is_popen_child(pid)
+        if pid in self._registry.children():
+            return False
+        try:
+            process = read_process(pid)
+        except OSError:  # out of file descriptors: it is looked at again
+            self._look_again_in(_RETRY_S)
+            return False
+        if process is None or process.group == os.getpgrp():
+            return False
+        home = process.session == os.getsid(0)
+        if not home and process.session != pid:
+            return True
+        if in_the_making:
+            self._look_again_in(_LOOK_S if spawning else _RETRY_S)
+            return False
+        if not home and not hand_forked():
+            return True
+        now = time.monotonic()
+        remaining = self._seen.setdefault(pid, now) + self.UNCLAIMED_S - now
+        if remaining > 0:
+            self._look_again_in(remaining)
+        return remaining <= 0
+
+    def _look_again_in(self, seconds: float) -> None:
+        self._again = seconds if self._again is None else min(self._again, seconds)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
+def _reap(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+
+
+registry = Registry()
+_orphans = Orphans(registry)
+
+
+def adopt_orphans() -> bool:
+    """Become the process that orphaned descendants are handed to, so that stops find them.
+
+    From then on the main thread must call :func:`reap_orphans` on each SIGCHLD. Returns False, with a warning
+    in the log, where the system does not offer it.
+    """
+    remember_popens()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
+        return True
+    error = os.strerror(ctypes.get_errno())
+    _log.warning("cannot adopt orphans (%s): a stop will not find every process that left its group", error)
+    return False
+
+
+def reap_orphans() -> float | None:
+    """Reap adopted orphans that have ended; on the main thread, on SIGCHLD.
+
+    Returns:
+        None, or in how many seconds to call it again even if no SIGCHLD comes.
+    """
+    return _orphans.reap()
+
+
+def end_orphans(grace: float = 0.5) -> bool:
+    """End what nobody could tell a run of; for the server's end, when all runs are over.
+
+    Those are the children of this process that nobody here waits for, are neither in its group nor in its
+    session, and show no id that a run had. What shows one was let be on purpose when its run ended. Takes the
+    grace, in seconds, and half a second for SIGKILL at most.
+
+    Returns:
+        False when some are left.
+    """
+    group, session = os.getpgrp(), os.getsid(0)
+    ended: set[int] = set()
+
+    def find() -> list[tuple[Process, int]]:
+        snapshot = registry.look()
+        spared = registry.children()
+        found = [
+            process
+            for process in snapshot.children.get(os.getpid(), ())
+            if not (process.zombie or registry.issued(process.run) or process.pid in spared)
+            and process.group != group
+            and process.session != session
+        ]
+        ended.update(process.pid for process in found)
+        return [(process, signal.SIGTERM) for process in found]
+
+    deadline = time.monotonic() + grace
+    ending = Ending(find, deadline=lambda: deadline, killing=_ORPHAN_KILL_S)
+    over = ending.run(look_first=True)
+    if ended:
+        pids = ", ".join(map(str, sorted(ended)))
+        _log.warning("ended processes that had detached themselves from their tasks: %s", pids)
+    if not over:
+        _log.warning("processes that SIGKILL does not end are left: %s", ", ".join(map(str, ending.left)))
+    return over

@@ -1,0 +1,169 @@
+"""Starting an OS process: pipes, environment, errors in plain words."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from overseer.errors import SpawnError
+from overseer.process.forking import forking
+from overseer.util.locks import assert_none_held
+
+__all__ = ["SECRETS", "Child", "spawn"]
+
+_log = logging.getLogger(__name__)
+
+SECRETS: set[str] = {"OVERSEER_TOKEN"}
+"""Names of variables in the server's environment that no child gets."""
+
+
+@dataclass(slots=True)
+class Child:
+    """A process just started, leader of a session. Whoever has it must reap it and close the fds."""
+
+    pid: int
+    pidfd: int
+    pipes: dict[str, int]  # stream to our end of its pipe, non-blocking
+
+    def links(self) -> frozenset[str]:
+        """What /proc/PID/fd shows of whoever has the other ends."""
+        return frozenset(f"pipe:[{os.fstat(fd).st_ino}]" for fd in self.pipes.values())
+
+
+def spawn(
+    command: str,
+    args: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str | None,
+    streams: Sequence[str],
+    merge: bool = False,
+) -> Child:
+    """Start ``command``, found through PATH unless it has a slash.
+
+    Args:
+        env: added to this process's own environment, or replacing what is there.
+        streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null. So does stdin.
+        merge: stderr goes where stdout goes.
+
+    Raises:
+        SpawnError: it cannot be started, with one sentence that says why.
+    """
+    assert_none_held("spawn")
+    with forking:
+        return _spawn(command, args, env, cwd, streams, merge)
+
+
+def _spawn(
+    command: str,
+    args: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str | None,
+    streams: Sequence[str],
+    merge: bool,
+) -> Child:
+    ours: dict[str, int] = {}
+    theirs: dict[str, int] = {}
+    try:
+        for stream in streams:
+            ours[stream], theirs[stream] = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(ours[stream], False)
+        popen = subprocess.Popen(
+            [command, *args],
+            stdin=subprocess.DEVNULL,
+            stdout=theirs.get("stdout", subprocess.DEVNULL),
+            stderr=subprocess.STDOUT if merge else theirs.get("stderr", subprocess.DEVNULL),
+            env=_environment(env),
+            cwd=cwd,
+            # Its own, so that no terminal of the server's controls it: it could be stopped for reading there.
+            start_new_session=True,
+            restore_signals=True,
+            close_fds=True,
+        )
+    except BaseException as error:
+        _close(ours)
+        if isinstance(error, OSError | ValueError | TypeError):
+            raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
+        raise
+    finally:
+        _close(theirs)
+    # From here on reaping is the worker's. A Popen that believes it is over never reaps behind its back,
+    # neither when it is dropped nor when the next one is made.
+    popen.returncode = 0
+    try:
+        pidfd = os.pidfd_open(popen.pid)
+    except OSError as error:
+        _close(ours)
+        try:
+            os.killpg(popen.pid, signal.SIGKILL)
+        except PermissionError:
+            # It runs as somebody else by now. Waiting for it could take for ever; reap_orphans buries it.
+            _log.warning("process %d was started in vain and cannot be killed", popen.pid)
+        else:
+            os.waitpid(popen.pid, 0)
+        raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
+    return Child(popen.pid, pidfd, ours)
+
+
+def _close(fds: Mapping[str, int]) -> None:
+    for fd in fds.values():
+        os.close(fd)
+
+
+def _environment(extra: Mapping[str, str]) -> dict[bytes, bytes]:
+    environment = {}
+    for name in list(os.environb):
+        value = os.environb.get(name)  # another thread may have taken it away
+        if value is not None:
+            environment[name] = value
+    for secret in SECRETS:
+        environment.pop(os.fsencode(secret), None)
+    for key, text in extra.items():
+        environment[os.fsencode(key)] = os.fsencode(text)
+    return environment
+
+
+_REASONS = {
+    errno.EACCES: "permission denied; is it executable?",
+    errno.EPERM: "the system does not permit it",
+    errno.ENOEXEC: "it is neither a program for this machine nor a script with a #! line",
+    errno.E2BIG: "its arguments and environment are too long",
+    errno.EMFILE: "the server has too many open files",
+    errno.ENFILE: "the system has too many open files",
+    errno.EAGAIN: "the system allows no further process",
+    errno.ENOMEM: "out of memory",
+    errno.ETXTBSY: "its file is being written to",
+    errno.ELOOP: "too many symbolic links",
+    errno.ENAMETOOLONG: "its name is too long",
+}
+
+
+def _reason(error: Exception, command: str, args: Sequence[str], cwd: str | None) -> str:
+    """What went wrong, to follow "cannot start 'program': "."""
+    if not isinstance(error, OSError):
+        if not isinstance(args, Iterable) or not all(isinstance(text, str) for text in (command, *args)):
+            return "its arguments must be strings"
+        if any("\0" in text for text in (command, *args)):
+            return "an argument has a NUL character in it"
+        if "\0" in str(cwd):
+            return "its directory has a NUL character in it"
+        if isinstance(error, UnicodeError):
+            return "an argument has a character in it that is no text"
+        return str(error)
+    command = os.fsdecode(command)  # a driver may have given Paths
+    if cwd is not None and error.filename == cwd and error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"no such directory to run it in: {str(cwd)!r}"
+    if cwd is not None and error.filename == cwd and error.errno == errno.EACCES:
+        return f"permission denied to run it in {str(cwd)!r}"
+    if not command:
+        return "its name is empty"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if "/" not in command:
+            return "no such program in PATH"
+        return "its interpreter is missing" if os.path.exists(command) else "no such file"  # noqa: PTH110
+    return _REASONS.get(error.errno or 0) or os.strerror(error.errno or 0)

@@ -1,0 +1,198 @@
+"""From a received message to a request, and from a message to its bytes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from overseer.errors import RequestError
+from overseer.protocol.declare import dump, from_plain, read_fields, to_plain
+from overseer.protocol.events import EVENTS, Event, PoolInfoReply, PoolUpdated, Tasks
+from overseer.protocol.kinds import REQUEST_ID, TEXT, Kind, Unreadable, quoted
+from overseer.protocol.limits import MessageLimits
+from overseer.protocol.requests import REQUESTS, MetricsRequest, Request
+from overseer.protocol.values import QueueItem, TaskInfo
+from overseer.util.suggest import nearest
+
+__all__ = ["encode", "encode_pool", "encode_tasks", "event_from", "parse_request", "queue_row"]
+
+_DEFAULT_LIMITS = MessageLimits()
+
+
+def encode(message: Event | Request | TaskInfo) -> bytes:
+    """The message as compact JSON in UTF-8, its fields in their declared order.
+
+    Half surrogate pairs in any text become U+FFFD: no text makes this fail.
+    """
+    return dump(to_plain(message))
+
+
+def encode_tasks(request_id: str, tasks: Iterable[bytes], following: str = "") -> bytes:
+    """A ``tasks`` message whose tasks are encoded already; ``following`` is its ``next``."""
+    empty = encode(Tasks(id=request_id, tasks=(), next=following))
+    before, brackets, after = empty.partition(b'"tasks":[]')
+    return _joined(before + brackets.removesuffix(b"]"), [*tasks], b"]" + after)
+
+
+def queue_row(item: QueueItem) -> tuple[bytes, bytes]:
+    """An item of a queue as JSON, without its position: what comes before that and what after it."""
+    before, position, after = dump(to_plain(item)).rpartition(b'"position":%d' % item.position)
+    return before + position.removesuffix(b"%d" % item.position), after
+
+
+def encode_pool(message: PoolInfoReply | PoolUpdated, rows: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A message about a pool whose items are encoded already, in their order: see :func:`queue_row`."""
+    empty = encode(message)
+    items = [b"%b%d%b" % (row[0], position, row[1]) for position, row in enumerate(rows)]
+    return _joined(empty.removesuffix(b"}}") + b',"queue_items":[', items, b"]}}") if items else empty
+
+
+def _joined(head: bytes, rows: list[bytes], tail: bytes) -> bytes:
+    """An array and what is around it, put together at once: there may be megabytes of it."""
+    if not rows:
+        return head + tail
+    rows[0] = head + rows[0]
+    rows[-1] += tail
+    return b",".join(rows)
+
+
+def event_from(raw: Mapping[str, Any]) -> Event | None:
+    """What a server's message says, the message decoded from JSON; None when it is of a type not known here.
+
+    Raises:
+        Unreadable: it is of a known type and a field is missing or of another shape.
+    """
+    cls = EVENTS.get(raw.get("type", ""))
+    event: Event | None = None if cls is None else from_plain(cls, raw)
+    return event
+
+
+def parse_request(data: str | bytes, limits: MessageLimits = _DEFAULT_LIMITS) -> Request:
+    """The request that one text or binary message holds.
+
+    Raises:
+        RequestError: whatever else the message is. Its text says what is wrong and what was expected, its
+            ``id`` is the request's where that can be told, else ``""``.
+    """
+    request_id = ""
+    try:
+        raw = _decode(data, limits)
+    except Unreadable as error:
+        raise RequestError(str(error), id=_salvaged_id(data, limits)) from None
+    try:
+        request_id = _required(raw, "id", REQUEST_ID, limits)
+        message_type = _required(raw, "type", TEXT, limits)
+        cls = REQUESTS.get(message_type)
+        if cls is None:
+            raise _unknown(message_type)
+        request = cls(**read_fields(cls, raw, f"{message_type}: ", limits))
+        if isinstance(request, MetricsRequest) and request.action and request.task_id:
+            raise Unreadable("metrics: give action or task_id, not both")
+    except Unreadable as error:
+        raise RequestError(str(error), id=request_id) from None
+    return request
+
+
+def _required(raw: dict[str, Any], name: str, kind: Kind, limits: MessageLimits) -> str:
+    value = raw.get(name)
+    if value is None or value == "":
+        raise Unreadable(f"{name} is required ({kind.expected})")
+    text: str = kind.read(value, name, limits)
+    return text
+
+
+def _unknown(message_type: str) -> Unreadable:
+    near = nearest(message_type, REQUESTS)
+    advice = f"did you mean {quoted(near)}?" if near else f"there are {', '.join(REQUESTS)}"
+    return Unreadable(f"unknown type {quoted(message_type)}; {advice}")
+
+
+def _decode(data: str | bytes, limits: MessageLimits) -> dict[str, Any]:
+    """The JSON object in a message; raises Unreadable."""
+    try:
+        text = data if isinstance(data, str) else str(data, "utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"the message is not UTF-8: byte {error.start + 1} cannot be part of it") from None
+    try:
+        raw = _strict.decode(text)
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"the message is not JSON: {error.msg} (at character {error.pos + 1})") from None
+    except RecursionError:
+        raise _too_deep(limits) from None
+    except ValueError as error:
+        # Python refuses numbers of thousands of digits, whose conversion takes quadratic time.
+        reason = str(error) if isinstance(error, _NotStrict) else "a number has too many digits"
+        raise Unreadable(f"the message is not usable JSON: {reason}") from None
+    if not isinstance(raw, dict):
+        raise Unreadable('the message must be a JSON object, such as {"type": "list", "id": "1"}')
+    # As many brackets as levels are needed to be too deep: most messages need no second look.
+    if text.count("{") + text.count("[") > limits.depth and _deeper_than(raw, limits.depth):
+        raise _too_deep(limits)
+    return raw
+
+
+def _too_deep(limits: MessageLimits) -> Unreadable:
+    return Unreadable(f"the message is nested too deeply; at most {limits.depth} levels are allowed")
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    """Whether objects and arrays are nested more than ``levels`` deep; not recursive."""
+    layer = [value]
+    for _ in range(levels):
+        inner: list[Any] = []
+        for item in layer:
+            inner.extend(item.values() if isinstance(item, dict) else item)
+        layer = [item for item in inner if isinstance(item, dict | list)]
+        if not layer:
+            return False
+    return True
+
+
+class _NotStrict(ValueError):
+    """Something that Python's decoder lets pass and others do not."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise _NotStrict(f"the key {quoted(twice)} is there twice")
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise _NotStrict(f"{name} is not a JSON value")
+
+
+_strict = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+class _Twice(dict[str, Any]):
+    """An object in which a key was given twice; ``ambiguous`` holds such keys."""
+
+    ambiguous: frozenset[str] = frozenset()
+
+
+def _forgiving_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = _Twice(pairs)
+    if len(result) != len(pairs):
+        times = Counter(key for key, _ in pairs)
+        result.ambiguous = frozenset(key for key, count in times.items() if count > 1)
+    return result
+
+
+# Numbers stay texts, since neither their size nor NaN matters when all that is wanted is the id.
+_forgiving = json.JSONDecoder(object_pairs_hook=_forgiving_pairs, parse_int=str.__len__, parse_float=len)
+
+
+def _salvaged_id(data: str | bytes, limits: MessageLimits) -> str:
+    """The id of a message that was refused before its id was looked at, or ``""``."""
+    try:
+        raw = _forgiving.decode(data if isinstance(data, str) else str(data, "utf-8"))
+        if not isinstance(raw, _Twice) or "id" in raw.ambiguous:
+            return ""
+        return REQUEST_ID.read(raw.get("id"), "id", limits)
+    except (ValueError, RecursionError, Unreadable):
+        return ""

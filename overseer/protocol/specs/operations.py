@@ -1,0 +1,165 @@
+"""What each request leads to: the answers to its sender and the news it makes for others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from overseer.protocol import (
+    Actions,
+    Dequeued,
+    Describe,
+    Errored,
+    Event,
+    Exited,
+    Gap,
+    List,
+    ManifestReply,
+    ManifestRequest,
+    MetricsReply,
+    MetricsRequest,
+    Output,
+    Partial,
+    PoolInfoReply,
+    PoolInfoRequest,
+    PoolUpdated,
+    Purge,
+    Purged,
+    Queued,
+    Reload,
+    Reloaded,
+    Replay,
+    Request,
+    Reset,
+    Restarting,
+    SetPool,
+    Start,
+    Started,
+    Stop,
+    Subscribe,
+    Subscribed,
+    Tasks,
+    Unsubscribe,
+    Unsubscribed,
+)
+
+__all__ = ["OPERATIONS", "Operation"]
+
+_Events = tuple[type[Event], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A request with all that may follow from it.
+
+    ``success`` are answers that carry the request's id (or go to its sender alone); ``broadcast`` and
+    ``subscribers`` are sent to everyone and to the task's subscribers.
+    """
+
+    name: str
+    request: type[Request]
+    summary: str
+    success: _Events = ()
+    broadcast: _Events = ()
+    subscribers: _Events = ()
+    notes: str = ""
+
+
+_RUN: _Events = (Started, Output, Exited, Restarting, Errored, Gap, Partial)
+
+OPERATIONS = (
+    Operation(
+        "start_task",
+        Start,
+        "Start a task",
+        success=(Started, Queued),
+        broadcast=(Queued, Dequeued),
+        subscribers=_RUN,
+        notes="The sender is subscribed before anything happens. When a queued task starts later, its "
+        "started carries the id of this request. With force, another task may be dequeued as displaced.",
+    ),
+    Operation(
+        "stop_task",
+        Stop,
+        "Stop a task",
+        broadcast=(Dequeued,),
+        subscribers=(Output, Exited),
+        notes="There is no direct answer. A task that runs ends with exited (intentional), one that waits, "
+        "in a queue or for its restart, with dequeued (stopped); for one that ended nothing is sent.",
+    ),
+    Operation(
+        "reset_task",
+        Reset,
+        "Reset a task",
+        success=(Started,),
+        subscribers=_RUN,
+        notes="Only an errored task can be reset. The sender gets started with the request's id, subscribers "
+        'get it with the id "".',
+    ),
+    Operation(
+        "list_tasks",
+        List,
+        "List tasks",
+        success=(Tasks,),
+        notes="All tasks come oldest first, as they are at one moment. With limit or after they come in the "
+        "order of their ids (by code points). A page ends after limit tasks, or half a MiB, with one at "
+        "least; when there are more, next is its last id: ask again with that as after.",
+    ),
+    Operation(
+        "replay_task",
+        Replay,
+        "Replay a task's events",
+        success=(Output, Exited),
+        notes="Zero or more stored events, in order; nothing marks the end. At most the last 100 are stored.",
+    ),
+    Operation("describe_actions", Describe, "Describe actions", success=(Actions,)),
+    Operation("get_pool_info", PoolInfoRequest, "Pool info", success=(PoolInfoReply,)),
+    Operation(
+        "purge_queue",
+        Purge,
+        "Purge queue",
+        success=(Purged,),
+        broadcast=(Dequeued,),
+        notes="Each task that waited is dequeued (purged).",
+    ),
+    Operation(
+        "set_pool_limits",
+        SetPool,
+        "Set pool limits",
+        success=(PoolInfoReply,),
+        broadcast=(PoolUpdated, Queued),
+        subscribers=(Started, Output, Exited),
+        notes="pool_updated is sent before the answer. A raised limit starts waiting tasks at once; a "
+        "lowered one stops or queues again those above it, as excess says.",
+    ),
+    Operation(
+        "subscribe_task",
+        Subscribe,
+        "Subscribe to a task",
+        success=(Subscribed,),
+        subscribers=_RUN,
+        notes="With since_seq: subscribed, then the stored events after it, then live ones; none is "
+        "missing in between and none comes twice.",
+    ),
+    Operation("unsubscribe_task", Unsubscribe, "Unsubscribe from a task", success=(Unsubscribed,)),
+    Operation(
+        "get_metrics",
+        MetricsRequest,
+        "Get metrics",
+        success=(MetricsReply,),
+        notes="action and task_id exclude each other; without both the counters are the server's. For an "
+        "unknown action or task the answer has none of global, action and task.",
+    ),
+    Operation("get_manifest", ManifestRequest, "Get the manifest", success=(ManifestReply,)),
+    Operation(
+        "reload_config",
+        Reload,
+        "Reload the configuration",
+        success=(Reloaded,),
+        broadcast=(PoolUpdated,),
+        subscribers=(Started,),
+        notes="When anything is wrong with the file, the answer is an error that says what and where, and "
+        "nothing changes. Each pool that changes is announced by pool_updated; a lowered limit stops nobody, "
+        "a raised one starts waiting tasks.",
+    ),
+)
+"""One for each request. Every one of them may also be answered by an error."""

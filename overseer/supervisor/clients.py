@@ -1,0 +1,118 @@
+"""The clients that are connected, and the mail that goes to them.
+
+A message is *appended* to outboxes while the state that it announces is locked, so that the order on every
+connection is the order of events; sockets are touched only after all locks are released. :class:`Mail` keeps
+the two apart: ``with Mail() as mail, self._lock: ...`` releases the lock first and then flushes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+from overseer.auth.principal import ANYONE, Principal
+from overseer.net.frames import Encoded, Message, Streamed
+from overseer.net.outbox import Outbox
+from overseer.protocol import Event, encode
+from overseer.util.jsonlog import EventLog
+from overseer.util.locks import Rank, assert_none_held, lock
+
+__all__ = ["Client", "Clients", "Mail"]
+
+
+class Client:
+    """One connection, as the hub sees it; compared by identity.
+
+    ``on_lag`` is what its subscriptions mean when they do not say: ``block`` or ``drop``. ``principal`` is
+    who it is: what it may not see is never sent to it.
+    """
+
+    def __init__(self, outbox: Outbox, on_lag: str = "block", principal: Principal = ANYONE) -> None:
+        self.outbox = outbox
+        self.on_lag = on_lag
+        self.principal = principal
+        # Guarded by the hub's lock: what it is subscribed to, and which of that has no task.
+        self.task_ids: set[str] = set()
+        self.waiting: set[str] = set()
+
+
+class Clients:
+    """All connected clients. Reading takes no lock: the tuple is replaced, never changed."""
+
+    def __init__(self) -> None:
+        self._changing = lock(Rank.LEAF, "clients")
+        self._clients: tuple[Client, ...] = ()
+
+    def __iter__(self) -> Iterator[Client]:
+        return iter(self._clients)
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def add(self, client: Client) -> None:
+        with self._changing:
+            self._clients = (*self._clients, client)
+
+    def remove(self, client: Client) -> None:
+        with self._changing:
+            self._clients = tuple(other for other in self._clients if other is not client)
+
+
+class Mail:
+    """Collects the outboxes that were appended to; leaving the ``with`` block flushes them.
+
+    Enter it *before* the locks, so that it is left after them.
+    """
+
+    def __init__(self) -> None:
+        self._touched: dict[Outbox, None] = {}
+        self._event: Event | None = None  # the event encoded last, since one event often goes to many
+        self._encoded: Encoded | None = None
+
+    def __enter__(self) -> Mail:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._touched:
+            assert_none_held("flush")
+            for outbox in self._touched:
+                outbox.flush()
+
+    def encode(self, event: Event) -> Encoded:
+        """The event as bytes; asking twice in a row for the same event encodes once."""
+        if self._encoded is None or self._event is not event:
+            self._event = event
+            self._encoded = Encoded([encode(event)])
+        return self._encoded
+
+    def log(self, log: EventLog, event: Event) -> None:
+        """Queue the event for the event log, when there is one."""
+        if log.enabled:
+            message = self.encode(event)
+            log.write(message, len(message.lines))
+
+    def send(self, client: Client, event: Event) -> None:
+        """Append the event to one client's outbox."""
+        self.send_encoded(client, self.encode(event))
+
+    def send_all(self, clients: Iterable[Client], event: Event) -> None:
+        """Append the event to each client's outbox, encoded once."""
+        for client in clients:
+            self.send_encoded(client, self.encode(event))
+
+    def send_output(self, client: Client, message: Message) -> None:
+        """Append stored output to one client's outbox; its size says nothing against the client."""
+        client.outbox.append(message, output=True)
+        self._touched[client.outbox] = None
+
+    def send_streamed(self, client: Client, message: Streamed) -> None:
+        """Append what is long to one client's outbox, to be made when it is sent."""
+        client.outbox.append_streamed(message)
+        self._touched[client.outbox] = None
+
+    def send_encoded(self, client: Client, message: Message) -> None:
+        """Append what is encoded already to one client's outbox."""
+        client.outbox.append(message)
+        self._touched[client.outbox] = None

@@ -1,0 +1,66 @@
+"""What a server runs by: its configuration and the handlers made from it, replaced as a whole by a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from overseer.auth.principal import Principal
+from overseer.config import ActionConfig, Config
+from overseer.drivers.api import ActionHandler
+from overseer.errors import NotPermittedError, RequestError
+from overseer.protocol import PoolConfig
+from overseer.util.suggest import did_you_mean
+
+__all__ = ["Current", "Definition", "Definitions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One action. A task keeps the one it was accepted with, through queue and restarts, until a reset."""
+
+    config: ActionConfig
+    handler: ActionHandler
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """A configuration and the handler of each of its actions; immutable."""
+
+    config: Config
+    handlers: Mapping[str, ActionHandler]
+
+    @property
+    def pools(self) -> Mapping[str, PoolConfig | None]:
+        """Each action's pool as the file has it; None: it has none of its own."""
+        return {name: self.config.actions[name].task_pool for name in self.handlers}
+
+    def of(self, action: str, principal: Principal) -> Definition:
+        """The definition of an action.
+
+        Raises:
+            RequestError: there is no such action, or ``principal`` may not know of it.
+        """
+        try:
+            self.refuse_unknown(action, principal)
+        except RequestError as error:
+            raise type(error)(f"{error.message}{self._hint(action, principal)}") from None
+        return Definition(self.config.actions[action], self.handlers[action])
+
+    def refuse_unknown(self, action: str, principal: Principal) -> None:
+        """Raises what :meth:`of` does, without the hint, which takes its time: for those with a lock held."""
+        if action not in self.handlers:
+            raise RequestError(f"unknown action: {action}")
+        if not principal.sees(action):
+            raise NotPermittedError(f"unknown action: {action}")
+
+    def _hint(self, action: str, principal: Principal) -> str:
+        return did_you_mean(action, filter(principal.sees, self.handlers))
+
+
+class Current:
+    """The definitions that count now. ``value`` is replaced under the hub's lock, and may be read without it:
+    who needs it to stay the same looks again under the lock."""
+
+    def __init__(self, value: Definitions) -> None:
+        self.value = value

@@ -1,0 +1,221 @@
+"""The threads on which drivers start their runs: few, and more only while a driver keeps those that it has.
+
+What one client asks of one driver is a *lane*. Its launches begin in their order, one at a time, so that a
+client's replies come in the order of its requests. A lane that does not move, as its driver takes long, may
+have twice as many going on every now and then, up to a bound for each driver; nobody else waits for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+
+from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.timers import Timers
+
+__all__ = ["Launcher"]
+
+_log = logging.getLogger(__name__)
+
+_MOST = 64  # threads that one driver may have
+_STUCK_S = 0.05  # a lane that has begun nothing for so long gets more of them
+_LINGER_S = 5.0  # a thread with nothing to do waits so long for more
+_AHEAD = 500  # launches that a client may have waiting; then its next request waits
+_PATIENCE_S = 1.0  # but no longer than this: it must be heard
+
+
+class _Lane:
+    """The launches of one driver that one client, or one cause, has asked for."""
+
+    __slots__ = ("allowed", "going", "key", "moved", "waiting")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.waiting: deque[Callable[[], object]] = deque()
+        self.going = 0
+        self.allowed = 1  # how many may go on at once
+        self.moved = True  # whether one was begun since the last look
+
+
+class _Driver:
+    """A driver's lanes that have something to launch, and how many threads serve them."""
+
+    __slots__ = ("lanes", "threads")
+
+    def __init__(self) -> None:
+        self.lanes: dict[Hashable, _Lane] = {}  # whose turn is next, first
+        self.threads = 0
+
+    def lane(self, key: Hashable) -> _Lane:
+        """The lane of that key, which is made when there is none."""
+        if key not in self.lanes:
+            self.lanes[key] = _Lane(key)
+        return self.lanes[key]
+
+    def next_lane(self) -> _Lane | None:
+        """The lane whose turn it is to launch something; it goes to the end of those that wait."""
+        for lane in self.lanes.values():
+            if lane.waiting and lane.going < lane.allowed:
+                del self.lanes[lane.key]
+                self.lanes[lane.key] = lane
+                return lane
+        return None
+
+
+class Launcher:
+    """Calls what may take its time, in order; safe from any thread."""
+
+    def __init__(self, timers: Timers) -> None:
+        self._timers = timers
+        self._lock = lock(Rank.LEAF, "launcher")  # guards the rest
+        self._work = threading.Condition(self._lock)  # notified when a driver needs a thread, and at the end
+        self._room = threading.Condition(self._lock)  # notified when a long lane is less so, and at the end
+        self._drivers: dict[str, _Driver] = {}
+        self._wanted: deque[_Driver] = deque()  # each gets one of the threads that have nothing to do
+        self._free = 0  # threads that have nothing to do, and are not in demand yet
+        self._threads = 0
+        self._numbers = itertools.count(1)
+        self._looking = False  # a timer will look for lanes that do not move
+        self._out_of_threads = False  # when one was wanted last
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Launcher {self._threads} threads, {self._free} of them free>"
+
+    def start(self) -> None:
+        """Start a thread now, while there surely can be one; it stays.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        with self._lock:
+            if not self._threads:
+                idle = _Driver()
+                idle.threads = 1
+                if not self._add_thread_locked(idle):
+                    raise RuntimeError("can't start new thread")
+
+    def submit(self, driver: str, asker: Hashable, call: Callable[[], object]) -> None:
+        """Call ``call()`` on another thread, after what ``asker`` wants of this driver already.
+
+        Where there is neither a thread nor one to be had, it is called here.
+        """
+        assert_none_held("a launch")
+        with self._lock:
+            served = self._drivers.setdefault(driver, _Driver())
+            lane = served.lane(asker)
+            lane.waiting.append(call)
+            self._serve_locked(served)
+            alone = not self._threads
+            # One that may begin at once has a thread by now, where there was one to be had.
+            held_up = len(lane.waiting) > lane.allowed - lane.going or self._out_of_threads
+            look = held_up and not alone and not self._looking
+            self._looking = self._looking or look
+        if look:
+            self._timers.schedule(_STUCK_S, self._look)
+        if alone:
+            self._launch_all(served)
+
+    def wait_for_room(self, driver: str, asker: Hashable) -> None:
+        """Wait, though not for long, while very much of what ``asker`` wants of the driver has not begun."""
+        assert_none_held("waiting for launches")
+        with self._lock:
+            lane = self._drivers[driver].lanes.get(asker)
+            if lane is not None:
+                self._room.wait_for(lambda: self._closed or len(lane.waiting) <= _AHEAD, _PATIENCE_S)
+
+    def close(self) -> None:
+        """Let the threads end once what was submitted is done; waits for none, which may hang in a driver."""
+        with self._lock:
+            self._closed = True
+            self._work.notify_all()
+            self._room.notify_all()
+
+    def _serve_locked(self, driver: _Driver) -> None:
+        """Give the driver as many threads as it can use by now and may have."""
+        ready = sum(min(len(lane.waiting), lane.allowed - lane.going) for lane in driver.lanes.values())
+        going = sum(lane.going for lane in driver.lanes.values())
+        while driver.threads < min(going + ready, _MOST):
+            driver.threads += 1
+            if self._free:
+                self._free -= 1
+                self._wanted.append(driver)
+                self._work.notify()
+            elif not self._add_thread_locked(driver):
+                driver.threads -= 1
+                return
+
+    def _add_thread_locked(self, driver: _Driver) -> bool:
+        """Start a thread that serves this driver first; False when the system allows none."""
+        name = f"launch-{next(self._numbers)}"
+        try:
+            # A daemon: shutdown waits for tasks, not for threads, and a driver may block in start() for ever.
+            threading.Thread(target=self._run, args=(driver,), name=name, daemon=True).start()
+        except RuntimeError:
+            self._out_of_threads = True
+            return False
+        self._out_of_threads = False
+        self._threads += 1
+        return True
+
+    def _run(self, driver: _Driver | None) -> None:
+        while driver is not None:
+            self._launch_all(driver)
+            driver = self._next_driver(driver)
+
+    def _launch_all(self, driver: _Driver) -> None:
+        """Launch until no lane of the driver has anything that may begin."""
+        lane: _Lane | None = None
+        while True:
+            with self._lock:
+                if lane is not None:
+                    lane.going -= 1
+                    if not lane.going and not lane.waiting:
+                        del driver.lanes[lane.key]
+                lane = driver.next_lane()
+                if lane is None:
+                    return
+                call = lane.waiting.popleft()
+                lane.going += 1
+                lane.moved = True
+                if len(lane.waiting) == _AHEAD:
+                    self._room.notify_all()
+            try:
+                call()
+            except BaseException:
+                _log.exception("a launch failed")
+
+    def _next_driver(self, served: _Driver) -> _Driver | None:
+        """What the thread does next, when it has served a driver; None: it ends."""
+        with self._lock:
+            served.threads -= 1
+            self._free += 1
+            self._serve_locked(served)  # what came since it looked last
+            while not self._wanted:
+                # The last one stays: there may be no thread to be had when one is needed.
+                linger = _LINGER_S if self._threads > 1 else None
+                in_vain = not self._closed and not self._work.wait(linger)
+                if not self._wanted and (self._closed or (in_vain and self._threads > 1)):
+                    self._free -= 1
+                    self._threads -= 1
+                    return None
+            return self._wanted.popleft()
+
+    def _look(self) -> None:
+        """Widen the lanes that have begun nothing since the last look; look again while anything waits."""
+        with self._lock:
+            held_up = False
+            for driver in self._drivers.values():
+                for lane in driver.lanes.values():
+                    if lane.waiting:
+                        held_up = True
+                        if not lane.moved:
+                            lane.allowed = min(2 * lane.allowed, _MOST)
+                        lane.moved = False
+                self._serve_locked(driver)
+            self._looking = held_up
+        if held_up:
+            self._timers.schedule(_STUCK_S, self._look)

@@ -1,0 +1,119 @@
+"""Counters, in memory; they start from zero with the server.
+
+One lock for all of them: each is touched once a batch or once a lifecycle event, never once a line.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+
+from overseer.protocol import ActionMetrics, GlobalMetrics
+from overseer.supervisor.figures import HistogramFigures
+from overseer.util.locks import Rank, lock
+
+__all__ = ["Metrics"]
+
+_ACTION = tuple(field.name for field in fields(ActionMetrics))
+_WIRE = tuple(field.name for field in fields(GlobalMetrics))
+# Starts for which the pool and its queue had no place; lines that a client missed, for each client that
+# missed them; and clients that were closed for not reading.
+_ALL = (*_WIRE, "starts_refused", "dropped_lines", "stalled_clients")
+
+# Seconds; queues hold what takes minutes, runs what takes up to days.
+_WAIT_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
+_RUN_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+
+
+class _Histogram:
+    """Durations by how long they were; guarded by the lock of its owner."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect.bisect_left(self._bounds, seconds)] += 1
+        self._total += seconds
+
+    def figures(self) -> HistogramFigures:
+        return HistogramFigures(self._bounds, tuple(self._counts), self._total)
+
+
+class Metrics:
+    """What has happened since start-up, in all and by action; safe from any thread.
+
+    What is counted is counted before it is announced. So who holds ``lock`` while it looks and appends what
+    it saw says nothing older than what was appended before.
+    """
+
+    def __init__(self, actions: Iterable[str]) -> None:
+        self.lock: threading.Lock = lock(Rank.METRICS, "metrics")
+        self._global = dict.fromkeys(_ALL, 0)
+        self._actions: dict[str, dict[str, int]] = {}
+        self._waits: dict[str, _Histogram] = {}
+        self._runs: dict[str, _Histogram] = {}
+        self.know(actions)
+
+    def know(self, actions: Iterable[str]) -> None:
+        """Count for these actions as well. None is ever forgotten: a counter does not go back."""
+        with self.lock:
+            for action in actions:
+                if action not in self._actions:
+                    self._actions[action] = dict.fromkeys(_ALL, 0)
+                    self._waits[action] = _Histogram(_WAIT_BOUNDS)
+                    self._runs[action] = _Histogram(_RUN_BOUNDS)
+
+    def count(self, name: str, action: str, amount: int = 1) -> None:
+        """Add to the counter ``name`` of the action (where actions have it) and of the whole.
+
+        Raises:
+            KeyError: there is no such counter.
+        """
+        with self.lock:
+            self._global[name] += amount
+            counters = self._actions.get(action)
+            if counters is not None:
+                counters[name] += amount
+
+    def count_output(self, action: str, lines: int) -> None:
+        """Add lines of output that passed the filters."""
+        self.count("total_output_lines", action, lines)
+
+    def snapshot_locked(self, sees: Callable[[str], bool] | None = None) -> GlobalMetrics:
+        """All counters; with ``sees``, what the actions that it is true of add to them."""
+        if sees is None:
+            return GlobalMetrics(**{name: self._global[name] for name in _WIRE})
+        seen = [counters for action, counters in self._actions.items() if sees(action)]
+        return GlobalMetrics(**{name: sum(each[name] for each in seen) for name in _WIRE})
+
+    def action_snapshot_locked(self, action: str) -> ActionMetrics | None:
+        """One action's counters, None when there is no such action."""
+        counters = self._actions.get(action)
+        return None if counters is None else ActionMetrics(**{name: counters[name] for name in _ACTION})
+
+    def observe_wait(self, action: str, seconds: float) -> None:
+        """A task of this action left its queue to start, after so long."""
+        with self.lock:
+            self._waits[action].observe(seconds)
+
+    def observe_run(self, action: str, seconds: float) -> None:
+        """A run of this action ended, after so long."""
+        with self.lock:
+            self._runs[action].observe(seconds)
+
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """Every counter by action and name; ``""`` has those of the whole."""
+        with self.lock:
+            return {"": dict(self._global), **{name: dict(each) for name, each in self._actions.items()}}
+
+    def histograms(self) -> tuple[Mapping[str, HistogramFigures], Mapping[str, HistogramFigures]]:
+        """How long tasks waited in queues, and how long runs took, by action."""
+        with self.lock:
+            return (
+                {name: each.figures() for name, each in self._waits.items()},
+                {name: each.figures() for name, each in self._runs.items()},
+            )

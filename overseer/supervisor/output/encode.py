@@ -1,0 +1,245 @@
+"""A batch of output lines to the bytes of its ``output`` messages, as fast as Python does it.
+
+This is the one message that is not encoded through :mod:`overseer.protocol`: there may be a million of them a
+second. Everything that is the same for the whole batch is put together once; a line then costs one dictionary
+look-up and one f-string. The result is, byte for byte, what ``messages.encode(Output(...))`` gives, framed
+(RFC 6455, section 5.2: a server's text frame is not masked, so one encoding serves every client).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from json.encoder import encode_basestring
+
+from overseer.net.frames import Piece, text_header
+from overseer.protocol import TaskInfo, encode, encode_tasks, utf8
+
+__all__ = [
+    "EncodedOutput",
+    "LateRow",
+    "StreamedOutput",
+    "StreamedTasks",
+    "TaskRow",
+    "output_size",
+    "task_row",
+]
+
+_PIECE = 64 * 1024  # characters, or bytes, that a streamed message is made of at a time
+_KEPT = 4 * 1024  # bytes of a task's row that are kept; a longer one is made anew each time
+
+# What JSON wants escaped.
+_ESCAPED = bytes(range(0x20)) + b'"\\'
+
+
+def output_size(lines: list[str], task_id: str) -> int:
+    """About how many bytes the messages of these lines take, for asking for room before encoding.
+
+    Raises:
+        TypeError: a line is no text.
+    """
+    return len("".join(lines)) + len(lines) * (140 + len(task_id))
+
+
+class EncodedOutput:
+    """The ``output`` messages of one batch; each form is made when first asked for and then kept.
+
+    Args:
+        lines: the texts, without line ends.
+        first_seq: the seq of the first line; the others follow.
+        ts: RFC 3339, the batch's time.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        pid: int,
+        stream: str,
+        lines: list[str],
+        first_seq: int,
+        ts: str,
+        truncated: bool = False,
+        overwritten: bool = False,
+    ) -> None:
+        self._lines = lines
+        self.first_seq = first_seq
+        self._head = (
+            f'{{"type":"output","task_id":{encode_basestring(task_id)},"pid":{pid},'
+            f'"stream":{encode_basestring(stream)},"data":'
+        )
+        self._middle = f',"ts":"{ts}","seq":'
+        flags = ',"truncated":true' if truncated else ""
+        self._tail = f'{flags},"overwritten":true}}' if overwritten else f"{flags}}}"
+        # Two threads may build one of these at the same time; the results are equal, so either may stay.
+        self._as_lines: bytes | None = None
+        self._as_frames: bytes | None = None
+
+    @property
+    def lines(self) -> bytes:
+        """The messages as newline-delimited JSON."""
+        if self._as_lines is None:
+            head, lines, middle = self._escaped()
+            tail = f"{self._tail}\n"
+            numbered = enumerate(lines, self.first_seq)
+            self._as_lines = utf8("".join([f"{head}{line}{middle}{seq}{tail}" for seq, line in numbered]))
+        return self._as_lines
+
+    @property
+    def websocket(self) -> bytes:
+        """The messages as WebSocket text frames, one after the other."""
+        if self._as_frames is None:
+            # In the texts here a character stands for a byte (Latin-1): a length is a length on the wire.
+            head, lines, middle = self._escaped()
+            if not all(map(str.isascii, lines)):
+                lines = [_as_bytes(line) for line in lines]
+            frames = _frames(_as_bytes(head), lines, middle, self.first_seq, self._tail)
+            self._as_frames = frames.encode("latin-1")
+        return self._as_frames
+
+    def _escaped(self) -> tuple[str, list[str], str]:
+        """What stands before a line, the lines as JSON has them, what stands between a line and its seq."""
+        # Mostly nothing needs escaping, and asking once for all lines is quicker than escaping each.
+        data = "".join(self._lines).encode("utf-8", "replace")
+        if len(data.translate(None, _ESCAPED)) < len(data):
+            return self._head, [encode_basestring(line) for line in self._lines], self._middle
+        return f'{self._head}"', self._lines, f'"{self._middle}'
+
+
+def _frames(head: str, lines: list[str], middle: str, seq: int, tail: str) -> str:
+    """A frame around head, line, middle, seq and tail, for each line."""
+    frames: list[str] = []
+    while lines:
+        # Seqs with as many digits at a time, so that a line's length alone decides its frame's header.
+        digits = len(str(seq))
+        count = min(len(lines), 10**digits - seq)
+        same, lines = lines[:count], lines[count:]
+        around = len(head) + len(middle) + digits + len(tail)
+        starts = {length: _frame_start(around + length, head) for length in set(map(len, same))}
+        frames += [
+            f"{starts[len(line)]}{line}{middle}{number}{tail}" for number, line in enumerate(same, seq)
+        ]
+        seq += count
+    return "".join(frames)
+
+
+def _frame_start(length: int, head: str) -> str:
+    """The header of a frame whose payload has ``length`` bytes, and the payload's head."""
+    return text_header(length).decode("latin-1") + head
+
+
+def _as_bytes(text: str) -> str:
+    """Text to text in which each character stands for a byte of its UTF-8."""
+    return utf8(text).decode("latin-1")
+
+
+class StreamedOutput:
+    """The same messages as of :class:`EncodedOutput`, made piece by piece: JSON of control characters is six
+    times as long as they are. A :class:`~overseer.net.frames.Streamed`."""
+
+    def __init__(
+        self,
+        task_id: str,
+        pid: int,
+        stream: str,
+        lines: list[str],
+        first_seq: int,
+        ts: str,
+        truncated: bool = False,
+        overwritten: bool = False,
+    ) -> None:
+        self._task_id, self._pid, self._stream = task_id, pid, stream
+        self._lines, self._ts, self._marks = lines, ts, (truncated, overwritten)
+        self.first_seq = first_seq
+        self._sizes: dict[bool, int] = {}
+
+    def size(self, *, framed: bool) -> int:
+        if framed not in self._sizes:
+            self._sizes[framed] = sum(len(piece.data) for piece in self.pieces(framed=framed))
+        return self._sizes[framed]
+
+    def pieces(self, *, framed: bool) -> Iterator[Piece]:
+        begin = 0
+        while begin < len(self._lines):
+            end, chars = begin, 0
+            while end < len(self._lines) and (end == begin or chars + len(self._lines[end]) <= _PIECE):
+                chars += len(self._lines[end])
+                end += 1
+            if chars > _PIECE:
+                yield from self._long_line(begin, framed)
+            else:
+                some = self._encoded(self._lines[begin:end], begin)
+                yield Piece(some.websocket if framed else some.lines, more=False)
+            begin = end
+
+    def _encoded(self, lines: list[str], index: int) -> EncodedOutput:
+        first = self.first_seq + index
+        return EncodedOutput(self._task_id, self._pid, self._stream, lines, first, self._ts, *self._marks)
+
+    def _long_line(self, index: int, framed: bool) -> Iterator[Piece]:
+        # What stands around a line is what stands around an empty one.
+        before, quotes, after = self._encoded([""], index).lines.rpartition(b'""')
+        before, after = before + quotes[:1], quotes[1:] + after.removesuffix(b"\n")
+        line = self._lines[index]
+
+        def parts() -> Iterator[bytes]:
+            for begin in range(0, len(line), _PIECE):
+                yield utf8(encode_basestring(line[begin : begin + _PIECE])[1:-1])
+
+        if framed:
+            before = text_header(len(before) + sum(map(len, parts())) + len(after)) + before
+        yield Piece(before, more=True)
+        for part in parts():
+            yield Piece(part, more=True)
+        yield Piece(after if framed else after + b"\n", more=False)
+
+
+class LateRow:
+    """What ``list`` says of a task with much to say: known by its length, and made when it is sent."""
+
+    __slots__ = ("_info", "_size")
+
+    def __init__(self, info: TaskInfo, size: int) -> None:
+        self._info = info
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def data(self) -> bytes:
+        return encode(self._info)
+
+
+TaskRow = bytes | LateRow
+
+
+def task_row(info: TaskInfo) -> TaskRow:
+    """The row of a task, to be kept until something changes."""
+    data = encode(info)
+    return data if len(data) <= _KEPT else LateRow(info, len(data))
+
+
+class StreamedTasks:
+    """A ``tasks`` message made piece by piece. A :class:`~overseer.net.frames.Streamed`."""
+
+    def __init__(self, request_id: str, rows: Sequence[TaskRow], following: str = "") -> None:
+        self._rows = rows
+        before, tasks, after = encode_tasks(request_id, (), following).partition(b'"tasks":[]')
+        self._before, self._after = before + tasks.removesuffix(b"]"), b"]" + after
+
+    def _length(self) -> int:
+        commas = max(0, len(self._rows) - 1)
+        return len(self._before) + sum(map(len, self._rows)) + commas + len(self._after)
+
+    def size(self, *, framed: bool) -> int:
+        length = self._length()
+        return length + (len(text_header(length)) if framed else 1)
+
+    def pieces(self, *, framed: bool) -> Iterator[Piece]:
+        header, end = (text_header(self._length()), b"") if framed else (b"", b"\n")
+        some, size = [header, self._before], 0
+        for index, row in enumerate(self._rows):
+            some += (b"," if index else b"", row if isinstance(row, bytes) else row.data())
+            size += len(row)
+            if size > _PIECE:
+                yield Piece(b"".join(some), more=True)
+                some, size = [], 0
+        yield Piece(b"".join((*some, self._after, end)), more=False)

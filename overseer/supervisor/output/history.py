@@ -1,0 +1,128 @@
+"""The last events of a task, kept for clients that come late or come back.
+
+Pure: no locks, no clock. Output is kept as the batches it came in (text, not yet encoded), so that keeping it
+costs next to nothing for tasks that nobody watches.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from overseer.protocol import Exited
+
+__all__ = ["Ring", "StoredOutput"]
+
+# What a ring holds: events, and bytes of memory (100 lines of 10 MiB would be a gigabyte).
+CAPACITY = 100
+CAPACITY_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutput:
+    """Consecutive lines of one stream of one run; the first has seq ``first_seq``."""
+
+    first_seq: int
+    ts: datetime
+    pid: int
+    stream: str
+    lines: list[str]
+    truncated: bool = False
+    overwritten: bool = False
+
+    @property
+    def last_seq(self) -> int:
+        return self.first_seq + len(self.lines) - 1
+
+    def after(self, seq: int) -> StoredOutput | None:
+        """The part with a greater seq, None when there is none."""
+        skip = seq + 1 - self.first_seq
+        if skip <= 0:
+            return self
+        if skip >= len(self.lines):
+            return None
+        return replace(self, first_seq=seq + 1, lines=self.lines[skip:])
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredExit:
+    event: Exited
+    after_seq: int  # the seq of the last output before it
+
+
+class Ring:
+    """The last 100 ``output`` and ``exited`` events; fewer when they are very long, but the last batch."""
+
+    def __init__(self) -> None:
+        self._entries: deque[StoredOutput | _StoredExit] = deque()
+        self._events = 0
+        self._bytes = 0
+
+    def add_output(self, output: StoredOutput) -> None:
+        """Keep the end of a batch; ``output.lines`` may be longer than the ring."""
+        if len(output.lines) > CAPACITY:
+            first = output.last_seq - CAPACITY + 1
+            output = replace(output, first_seq=first, lines=output.lines[-CAPACITY:])
+        self._entries.append(output)
+        self._events += len(output.lines)
+        self._bytes += _memory(output.lines)
+        self._trim()
+
+    def add_exit(self, event: Exited, after_seq: int) -> None:
+        """Keep an ``exited``, which came after the output with seq ``after_seq`` (0: before any)."""
+        self._entries.append(_StoredExit(event, after_seq))
+        self._events += 1
+        self._trim()
+
+    @property
+    def oldest_seq(self) -> int:
+        """The seq of the oldest line kept, 0 when there is none."""
+        return next((entry.first_seq for entry in self._kept() if isinstance(entry, StoredOutput)), 0)
+
+    def since(
+        self, moment: datetime | None = None, seq: int | None = None
+    ) -> Iterator[StoredOutput | Exited]:
+        """What is kept, oldest first: from ``moment`` on (inclusive) and after ``seq`` (exclusive).
+
+        An ``exited`` right behind the line with that seq is given as well: who asks may not have seen it.
+        """
+        for entry in self._kept():
+            if isinstance(entry, _StoredExit):
+                if (moment is None or entry.event.ts >= moment) and (seq is None or entry.after_seq >= seq):
+                    yield entry.event
+            elif moment is None or entry.ts >= moment:
+                output = entry if seq is None else entry.after(seq)
+                if output is not None:
+                    yield output
+
+    def _kept(self) -> Iterator[StoredOutput | _StoredExit]:
+        """The entries, the first one shortened so that no more than CAPACITY events are seen."""
+        excess = self._events - CAPACITY
+        for entry in self._entries:
+            if excess > 0 and isinstance(entry, StoredOutput):
+                shortened = entry.after(entry.first_seq + excess - 1)
+                if shortened is not None:
+                    yield shortened
+            else:
+                yield entry
+            excess = 0
+
+    def _trim(self) -> None:
+        """Drop entries from the front that are wholly outside; only the first kept may be partly so."""
+        while len(self._entries) > 1:
+            first = self._entries[0]
+            events = 1 if isinstance(first, _StoredExit) else len(first.lines)
+            if self._events - events < CAPACITY and self._bytes <= CAPACITY_BYTES:
+                return
+            self._entries.popleft()
+            self._events -= events
+            if isinstance(first, StoredOutput):
+                self._bytes -= _memory(first.lines)
+
+
+def _memory(lines: list[str]) -> int:
+    """What the texts occupy: one emoji makes a line take four bytes a character."""
+    return sum(map(sys.getsizeof, lines))

@@ -1,0 +1,304 @@
+"""The hot path's second half: from a batch of lines to the outboxes of whoever listens.
+
+A :class:`Stream` is the part of a task that clients listen to: its subscribers, the seq of its lines and
+the ring of its last events. All of it is guarded by the task's lock, which is handed in, because what is
+said of a task and what the task is must change together. A batch's way::
+
+    worker's reader thread -> Stream.publish_output:  with the lock: room? number, keep, encode once, append
+                              then, without it:       flush each outbox (a send that never waits)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+
+from overseer.protocol import Event, Exited, Gap, Partial
+from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.output.encode import EncodedOutput, output_size
+from overseer.supervisor.output.history import Ring, StoredOutput
+from overseer.supervisor.output.replay import Replay
+from overseer.supervisor.output.unfinished import shown
+from overseer.util.jsonlog import EventLog
+from overseer.util.timestamps import format_timestamp, now
+from overseer.workers.os_process import OutputBatch
+
+__all__ = ["Stream", "Subscription"]
+
+
+PARTIAL_INTERVAL_S = 0.1
+_KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
+
+
+class _Unfinished:
+    """How the last line of a stream stands, which has no end yet; the task's lock guards it."""
+
+    __slots__ = ("line", "pid", "rendered_at", "stale", "text")
+
+    def __init__(self) -> None:
+        self.line = b""
+        self.pid = 0
+        self.text = ""  # as it is shown
+        self.stale = False  # the line has changed since
+        self.rendered_at = -PARTIAL_INTERVAL_S
+
+    def change(self, line: bytes, pid: int) -> None:
+        if line != self.line:
+            self.line, self.pid, self.stale = line, pid, True
+
+    def render(self) -> bool:
+        """Bring ``text`` up to date; whether it has changed."""
+        before, self.text = self.text, shown(self.line)
+        self.stale = False
+        self.rendered_at = time.monotonic()
+        return self.text != before
+
+    def finish(self) -> None:
+        """The line has ended, so nothing stands there any more, and nobody need be told."""
+        self.line, self.text, self.stale = b"", "", False
+
+
+class Subscription:
+    """One client's wish to hear of one task id; it outlives the tasks that bear the id."""
+
+    __slots__ = ("client", "ended", "gap_from", "gap_to", "lossless", "owed", "partial")
+
+    def __init__(self, client: Client, on_lag: str, partial: bool = False) -> None:
+        self.client = client
+        self.lossless = (on_lag or client.on_lag) != "drop"
+        self.partial = partial  # it is also sent lines that have no end yet
+        self.owed: set[str] = set()  # of which streams it has not seen how that line stands
+        self.ended = False
+        self.gap_from = 0  # the first line skipped since the client fell behind; 0: it keeps up
+        self.gap_to = 0
+
+    def waits_no_more(self) -> bool:
+        """Whether the stream need not wait for this client, as it had to."""
+        return self.ended or not self.lossless
+
+
+class Stream:
+    """Numbers a task's lines, keeps the last ones, and hands everything to the subscribers in one order."""
+
+    def __init__(
+        self, task_id: str, action: str, lock: threading.Lock, metrics: Metrics, log: EventLog
+    ) -> None:
+        self._task_id = task_id
+        self._action = action
+        self._lock = lock  # the task's
+        self._metrics = metrics
+        self._log = log
+        self.subscribers: dict[Client, Subscription] = {}
+        self.ring = Ring()
+        self.last_seq = 0
+        self._unfinished: dict[str, _Unfinished] = {}  # by stream, where a line stands that has no end yet
+        self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
+
+    def publish_output(self, batch: OutputBatch, pid: int, run: int = 0) -> bool:
+        """Number, keep and send a batch; waits (without the lock) while a lossless subscriber has no room.
+
+        Returns:
+            Whether it was taken; what comes when its run is over is not.
+
+        Raises:
+            TypeError, ValueError: it is not such as drivers may make; nothing has changed.
+        """
+        lines = batch.lines
+        if not lines:
+            return True
+        # A driver's mistakes show here, before anything is numbered or kept.
+        if batch.stream not in ("stdout", "stderr"):
+            raise ValueError(f"no such stream: {batch.stream!r}")
+        size = output_size(lines, self._task_id)
+        ts = format_timestamp(batch.ts)
+        while True:
+            with self._lock:
+                if run != self.run:
+                    return False
+                subscribers = list(self.subscribers.values())
+                full = self._first_full_locked(subscribers, size)
+                if full is None:
+                    if self._unfinished:
+                        self._finish_line_locked(batch.stream)
+                    first_seq = self.last_seq + 1
+                    self.last_seq += len(lines)
+                    self.ring.add_output(
+                        StoredOutput(
+                            first_seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten
+                        )
+                    )
+                    self._metrics.count_output(self._action, len(lines))
+                    if subscribers or self._log.enabled:
+                        encoded = EncodedOutput(
+                            self._task_id,
+                            pid,
+                            batch.stream,
+                            lines,
+                            first_seq,
+                            ts,
+                            batch.truncated,
+                            batch.overwritten,
+                        )
+                        if self._log.enabled:
+                            self._log.write(encoded, size, len(lines))
+                        self._append_output_locked(subscribers, encoded, size)
+                    break
+            full.client.outbox.wait_for_room(unless=full.waits_no_more)
+        for subscription in subscribers:
+            subscription.client.outbox.flush()
+        return True
+
+    def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
+        """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
+
+        Returns after how many seconds to say it again, though nothing came: somebody has not seen it yet,
+        since they saw another state just now, or have not read what they were sent. None: no need.
+        """
+        with Mail() as mail, self._lock:
+            if run != self.run:
+                return None
+            unfinished = self._unfinished.get(stream)
+            if unfinished is None:
+                if not line:
+                    return None
+                unfinished = self._unfinished[stream] = _Unfinished()
+            unfinished.change(line, pid)
+            watchers = [each for each in self.subscribers.values() if each.partial]
+            if not watchers:
+                return None
+            if unfinished.stale:
+                wait = unfinished.rendered_at + PARTIAL_INTERVAL_S - time.monotonic()
+                if wait > 0:
+                    return wait
+                if unfinished.render():
+                    for each in watchers:
+                        each.owed.add(stream)
+            for each in watchers:
+                if stream in each.owed:
+                    self._send_partial_locked(mail, each, stream)
+            return PARTIAL_INTERVAL_S if any(stream in each.owed for each in watchers) else None
+
+    def publish_locked(self, mail: Mail, event: Event, *, besides: Client | None = None) -> None:
+        """Send a lifecycle event to every subscriber, ``besides`` one; an ``exited`` is kept.
+
+        Who missed lines before it is told of them first, so that ``exited`` is the last of its run.
+        """
+        if isinstance(event, Exited):
+            self.ring.add_exit(event, self.last_seq)
+            for stream in list(self._unfinished):
+                self._finish_line_locked(stream)
+        mail.log(self._log, event)
+        for subscription in self.subscribers.values():
+            self._tell_gap_locked(mail, subscription)
+        mail.send_all([client for client in self.subscribers if client is not besides], event)
+
+    def subscribe_locked(self, client: Client, on_lag: str, partial: bool | None = None) -> None:
+        """Add a subscriber, or change what it asked for before (``""`` and None: leave that)."""
+        known = self.subscribers.get(client)
+        if known is None:
+            self.subscribers[client] = Subscription(client, on_lag, bool(partial))
+            return
+        if partial is not None:
+            known.partial = partial
+            known.owed.clear()
+        if on_lag:
+            known.lossless = on_lag != "drop"
+            client.outbox.look_again()
+
+    def show_unfinished_locked(self, mail: Mail, client: Client) -> None:
+        """Send a subscriber that asked for it how the lines stand that have no end yet."""
+        subscription = self.subscribers[client]
+        if subscription.partial:
+            for stream, unfinished in self._unfinished.items():
+                if unfinished.stale and unfinished.render():
+                    for each in self.subscribers.values():
+                        if each.partial:
+                            each.owed.add(stream)
+                if unfinished.text:
+                    subscription.owed.add(stream)
+                    self._send_partial_locked(mail, subscription, stream)
+
+    def unsubscribe_locked(self, client: Client) -> None:
+        """Remove a subscriber, if it is one; nothing is sent to it for this stream from now on."""
+        subscription = self.subscribers.pop(client, None)
+        if subscription is not None:
+            subscription.gap_from = 0
+            subscription.ended = True
+            client.outbox.look_again()
+
+    def adopt_locked(self, subscription: Subscription) -> None:
+        """Go on with a subscription from before this stream."""
+        self.subscribers[subscription.client] = subscription
+
+    def give_up_locked(self) -> list[Subscription]:
+        """Let go of all subscriptions and return them renewed, for the next stream of this id."""
+        subscribers, self.subscribers = self.subscribers, {}
+        for subscription in subscribers.values():
+            subscription.gap_from = 0  # what was missed here does not count there
+        # New ones, so that the note of a gap still to come for this stream cannot touch the next one's.
+        return [
+            Subscription(client, "block" if old.lossless else "drop", old.partial)
+            for client, old in subscribers.items()
+        ]
+
+    def catch_up_locked(self, mail: Mail, client: Client) -> None:
+        """Tell a subscriber that is to lose nothing from now on what it has lost, before the next line."""
+        subscription = self.subscribers[client]
+        if subscription.lossless:
+            self._tell_gap_locked(mail, subscription)
+
+    def resume_locked(self, mail: Mail, client: Client, replay: Replay) -> None:
+        """Send a subscriber what it asked for of the ring; what it missed before is settled with that."""
+        subscription = self.subscribers[client]
+        subscription.gap_from = subscription.gap_to = 0
+        replay.send_locked(mail)
+
+    def _finish_line_locked(self, stream: str) -> None:
+        """What stood in the line is past: output takes its place, or nothing does."""
+        unfinished = self._unfinished.get(stream)
+        if unfinished is not None and unfinished.line:
+            unfinished.finish()
+            for subscription in self.subscribers.values():
+                subscription.owed.discard(stream)
+
+    def _send_partial_locked(self, mail: Mail, subscription: Subscription, stream: str) -> None:
+        # Only to who reads along: a state that is past when it is read is worth nothing.
+        if subscription.client.outbox.pending <= _KEEPS_UP and not subscription.gap_from:
+            unfinished = self._unfinished[stream]
+            event = Partial(self._task_id, unfinished.pid, stream, unfinished.text, now())
+            mail.send(subscription.client, event)
+            subscription.owed.discard(stream)
+
+    def _first_full_locked(self, subscribers: Iterable[Subscription], size: int) -> Subscription | None:
+        for subscription in subscribers:
+            if subscription.lossless and not subscription.client.outbox.has_room(size):
+                return subscription
+        return None
+
+    def _append_output_locked(
+        self, subscribers: list[Subscription], encoded: EncodedOutput, size: int
+    ) -> None:
+        for subscription in subscribers:
+            outbox = subscription.client.outbox
+            if subscription.lossless or (not subscription.gap_from and outbox.has_room(size)):
+                outbox.append(encoded, output=True)
+                continue
+            self._metrics.count("dropped_lines", self._action, self.last_seq - encoded.first_seq + 1)
+            subscription.gap_to = self.last_seq
+            if not subscription.gap_from:
+                subscription.gap_from = encoded.first_seq
+                outbox.on_room(lambda behind=subscription: self._end_gap(behind))  # type: ignore[misc]
+
+    def _end_gap(self, subscription: Subscription) -> None:
+        """The client takes data again: tell it what it missed, and go on with the next batch."""
+        with Mail() as mail, self._lock:
+            self._tell_gap_locked(mail, subscription)
+
+    def _tell_gap_locked(self, mail: Mail, subscription: Subscription) -> None:
+        if not subscription.gap_from:
+            return
+        gap = Gap(self._task_id, subscription.gap_from, subscription.gap_to, now())
+        mail.send(subscription.client, gap)
+        subscription.gap_from = subscription.gap_to = 0

@@ -1,0 +1,108 @@
+"""What a task's ring holds, on its way to one client: encoded without a lock, appended under one.
+
+A ring may hold 16 MiB, whose encoding takes a tenth of a second, while a lock may be held for next to
+nothing; and several times as long, which a client that does not read must not cost. So what is long is only
+measured, and made when it is sent; and it goes in rounds, until little is left to encode::
+
+    with the locks:     replay.ready_locked()?  then replay.send_locked(), and done
+    without:            replay.encode()         what has come since the last round as well
+
+Only what is in the ring in the end is sent, so it does not matter what comes or goes meanwhile.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from overseer.protocol import Exited
+from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput
+from overseer.supervisor.output.history import Ring, StoredOutput
+from overseer.util.locks import assert_none_held
+from overseer.util.timestamps import format_timestamp
+
+__all__ = ["Replay"]
+
+# Characters of a batch that is encoded and kept; longer ones are made piece by piece when they are sent.
+_SMALL = 16 * 1024
+# Characters that may be encoded with the locks held; a batch of output has as many at most, mostly.
+_LITTLE = 64 * 1024
+# A task might write faster than its output is encoded. Then what is left is encoded with the locks held.
+_ROUNDS = 8
+
+
+class Replay:
+    """One client's request for stored events, from ``since`` on (inclusive) and after ``seq`` (exclusive).
+
+    Methods that end in ``_locked`` expect the task's lock to be held.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        ring: Ring,
+        client: Client,
+        *,
+        since: datetime | None = None,
+        seq: int | None = None,
+    ) -> None:
+        self.ring = ring
+        self._task_id = task_id
+        self._client = client
+        self._since = since
+        self._seq = seq
+        self._rounds = 0
+        self._events: list[StoredOutput | Exited] = []  # what is to be sent, as of the last look
+        # By first seq: the ring drops lines only from the front of an entry, which then has another one.
+        self._encoded: dict[int, EncodedOutput | StreamedOutput] = {}
+
+    def ready_locked(self) -> bool:
+        """Look at the ring; whether :meth:`send_locked` can follow at once, or else :meth:`encode` has to."""
+        self._events = list(self.ring.since(self._since, self._seq))
+        left = sum(sum(map(len, output.lines)) for output in self._left())
+        return left <= _LITTLE or self._rounds == _ROUNDS
+
+    def encode(self) -> None:
+        """Encode what the last look found; no lock is held."""
+        assert_none_held("encoding what is stored")
+        self._rounds += 1
+        for output in self._left():
+            encoded = self._encode(output)
+            if isinstance(encoded, StreamedOutput):
+                self._client.outbox.measure(encoded)  # which keeps its size
+            else:
+                self._client.outbox.framed(encoded)  # which it keeps
+            self._encoded[output.first_seq] = encoded
+
+    def send_locked(self, mail: Mail) -> None:
+        """Append what the last look found, made under the same lock."""
+        for event in self._events:
+            if isinstance(event, StoredOutput):
+                encoded = self._encoded.get(event.first_seq) or self._encode(event)
+                if isinstance(encoded, StreamedOutput):
+                    mail.send_streamed(self._client, encoded)
+                else:
+                    mail.send_output(self._client, encoded)
+            else:
+                mail.send(self._client, event)
+
+    def _left(self) -> list[StoredOutput]:
+        """What the last look found that is not encoded yet."""
+        return [
+            event
+            for event in self._events
+            if isinstance(event, StoredOutput) and event.first_seq not in self._encoded
+        ]
+
+    def _encode(self, output: StoredOutput) -> EncodedOutput | StreamedOutput:
+        small = sum(map(len, output.lines)) <= _SMALL
+        return (EncodedOutput if small else StreamedOutput)(
+            self._task_id,
+            output.pid,
+            output.stream,
+            output.lines,
+            output.first_seq,
+            format_timestamp(output.ts),
+            output.truncated,
+            output.overwritten,
+        )

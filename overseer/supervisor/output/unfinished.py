@@ -1,0 +1,128 @@
+"""A line whose end has not come, as a terminal would show it: what a CR or backspace overwrote is gone.
+
+Pure. Colours stay, as escape sequences, and so do tabs. What moves the cursor within the line or erases is
+carried out: CR, backspace, and ECMA-48's CSI C, D, G and K. All other control sequences are dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from unicodedata import combining, east_asian_width
+
+from overseer.process.lines import decode
+
+_RESET = "\x1b[0m"
+_WIDEST = 4096  # columns; what would stand further right is dropped
+_TOKEN = re.compile(
+    r"\x1b\[(?P<numbers>[0-9;:<=>?]{0,64})[ -/]{0,8}(?P<final>[@-~])"  # CSI
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC, DCS and their like: up to BEL, ST or the end
+    r"|\x1b[ -/]*[0-~]?"  # other escapes; also one that has not come in whole
+    r"|[\x00-\x08\x0a-\x1f\x7f]"
+)
+
+
+def shown(line: bytes) -> str:
+    """What stands there. ``line``: the last bytes of it; a character at either end may be incomplete."""
+    text = _whole(line)
+    if _TOKEN.search(text) is None:
+        return text
+    row = _Row()
+    place = 0
+    for token in _TOKEN.finditer(text):
+        row.write(text[place : token.start()])
+        row.obey(token)
+        place = token.end()
+    row.write(text[place:])
+    return row.text()
+
+
+def _whole(line: bytes) -> str:
+    """Decoded, without the rest of a character that was cut at the front, or the start of one at the end."""
+    start = 0
+    while start < min(3, len(line)) and line[start] & 0xC0 == 0x80:
+        start += 1
+    end = len(line)
+    for back in range(1, min(3, end - start) + 1):
+        byte = line[end - back]
+        if byte >= 0xC0:  # begins a character of two, three or four bytes
+            if back < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4):
+                end -= back
+            break
+        if byte < 0x80:
+            break
+    return decode(line[start:end])
+
+
+class _Row:
+    """One line of a terminal: a cell for each column, with the colours it was written in."""
+
+    def __init__(self) -> None:
+        self._cells: list[tuple[str, str]] = []  # (style, character; "" behind a wide one)
+        self._column = 0
+        self._style = ""
+
+    def write(self, text: str) -> None:
+        for char in text:
+            if combining(char) and 0 < self._column <= len(self._cells):
+                style, before = self._cells[self._column - 1]
+                if len(before) < 16:
+                    self._cells[self._column - 1] = style, before + char
+                continue
+            self._put(char)
+            if east_asian_width(char) in "WF":
+                self._put("")
+
+    def _put(self, char: str) -> None:
+        if self._column >= _WIDEST:
+            return
+        self._cells += [("", " ")] * (self._column - len(self._cells))
+        self._cells[self._column : self._column + 1] = [(self._style, char)]
+        self._column += 1
+
+    def obey(self, token: re.Match[str]) -> None:
+        """Carry out a control character or sequence, if it is one that matters here."""
+        if token[0] == "\r":
+            self._column = 0
+        elif token[0] == "\b":
+            self._column = max(0, self._column - 1)
+        elif token["final"] == "m":
+            self._colour(token)
+        elif token["final"] == "K":
+            self._erase(token["numbers"])
+        elif token["final"] in ("C", "D", "G"):
+            by = max(1, _number(token["numbers"]))
+            to = {"C": self._column + by, "D": self._column - by, "G": by - 1}[token["final"]]
+            self._column = min(max(0, to), _WIDEST)
+
+    def _colour(self, token: re.Match[str]) -> None:
+        if token["numbers"] in ("", "0"):
+            self._style = ""
+        elif token["numbers"].startswith("0;") or len(self._style) > 64:  # it sets everything, or has to
+            self._style = token[0]
+        else:
+            self._style += token[0]
+
+    def _erase(self, what: str) -> None:
+        if what in ("", "0"):
+            del self._cells[self._column :]
+        elif what == "1":
+            gone = min(self._column + 1, len(self._cells))
+            self._cells[:gone] = [("", " ")] * gone
+        elif what == "2":
+            self._cells.clear()
+
+    def text(self) -> str:
+        parts = []
+        style = ""
+        for cell_style, char in self._cells:
+            if cell_style != style:
+                parts.append((_RESET if style else "") + cell_style)
+                style = cell_style
+            parts.append(char)
+        if style:
+            parts.append(_RESET)
+        return "".join(parts)
+
+
+def _number(text: str) -> int:
+    return int(text[:4]) if text[:4].isdigit() and text.isascii() else 0

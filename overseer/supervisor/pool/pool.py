@@ -1,0 +1,410 @@
+"""How many tasks run at once and which wait: limits and slots, around the rules of ``policy``.
+
+A task holds a *slot* from the moment it is admitted until :meth:`PoolManager.release`, so through its
+restarts and its stop as well.
+
+Nothing here calls up: every method returns what its caller has to do (start these, stop those, announce
+that), and the bookkeeping of it is done by then. A task that is returned as admitted holds its slot
+already.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from overseer.protocol import ExcessConfig, PoolConfig, PoolInfo, QueueItem
+from overseer.supervisor.figures import PoolFigures
+from overseer.supervisor.pool.policy import (
+    Admission,
+    Displace,
+    Enqueue,
+    Outcome,
+    Reconfigured,
+    Refuse,
+    Requeued,
+    Resize,
+    Run,
+    Trim,
+    admit,
+    count_excess,
+    has_room,
+    pick_excess,
+)
+from overseer.supervisor.pool.queues import Item, Queues
+from overseer.util.locks import Rank, lock
+
+__all__ = ["PoolManager", "Rows"]
+
+Rows = tuple[PoolInfo, list[tuple[bytes, bytes]]]
+"""A pool without its queue's items, and these as JSON: see :func:`overseer.protocol.queue_row`."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A task that counts as running."""
+
+    action: str
+    forced: bool  # as its start was, for the day it is requeued
+    leaving: bool = False  # already told to go
+
+
+@dataclass(slots=True)
+class _Scope:
+    """Settings and counts of one action, or of all together."""
+
+    limit: int
+    excess: ExcessConfig
+    running: int = 0
+    leaving: int = 0  # of those running
+
+    @property
+    def has_room(self) -> bool:
+        return has_room(self.limit, self.running)
+
+
+class PoolManager:
+    """Limits, queues and whose turn it is. Thread-safe.
+
+    ``global_pool`` limits all tasks together, and per action its own config does so too. An action given
+    None has no limit of its own and follows the global excess settings; one whose config has no queue (or
+    that has no config) follows the global queue settings, in a queue of its own. ``clock`` gives monotonic
+    seconds.
+
+    Task ids are the caller's; each is in at most one slot or queue at a time.
+    """
+
+    def __init__(
+        self,
+        global_pool: PoolConfig,
+        action_pools: Mapping[str, PoolConfig | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._lock = lock(Rank.POOL, "pool")  # guards everything below
+        self._all = _Scope(global_pool.limit, global_pool.excess)
+        pools = _own_pools(global_pool, action_pools)
+        # As configured, whatever has been changed since.
+        self._configured = (global_pool, pools)
+        self._scopes = {action: _Scope(config.limit, config.excess) for action, config in pools.items()}
+        self._slots: dict[str, _Slot] = {}  # in order of the starts
+        self._queues = Queues(global_pool.queue, {action: config.queue for action, config in pools.items()})
+        self._draining = False
+
+    def __repr__(self) -> str:
+        return f"<PoolManager {self._all.running} running, {len(self._queues)} queued>"
+
+    def acquire(
+        self,
+        task_id: str,
+        action: str,
+        force: bool,
+        queued_at: datetime,
+        sees: Callable[[str], bool] | None = None,
+    ) -> Admission:
+        """Ask for a slot. When it returns, a running or queued task is in the books and a displaced one out.
+
+        With ``sees``, it displaces only tasks of actions that it is true of.
+
+        Raises:
+            KeyError: no such action.
+            ValueError: the task has a slot or is queued already.
+        """
+        with self._lock:
+            scope = self._scopes[action]
+            self._check_new_locked(task_id)
+            if self._draining:
+                return Admission(Outcome.REFUSED, reason="the server is shutting down")
+            decision = admit(
+                self._all.has_room and scope.has_room,
+                self._queues.state(action),
+                lambda: self._queues.states_but(action, sees),
+                force,
+            )
+            displaced: tuple[str, ...] = ()
+            match decision:
+                case Run():
+                    self._start_locked(task_id, action, force)
+                    return Admission(Outcome.RUNNING)
+                case Refuse(reason):
+                    return Admission(Outcome.REFUSED, reason=reason)
+                case Enqueue():
+                    place = action
+                case Displace(loser):
+                    victim = self._queues.displace(loser)
+                    place = victim.place
+                    displaced = (victim.task_id,)
+            position = self._queues.add(task_id, action, queued_at, self._clock(), force, place)
+            return Admission(Outcome.QUEUED, position, displaced)
+
+    def admit_over(self, task_id: str, action: str) -> None:
+        """Give a slot whatever the limits say (a reset). Raises like :meth:`acquire`."""
+        with self._lock:
+            if action not in self._scopes:
+                raise KeyError(action)
+            self._check_new_locked(task_id)
+            self._start_locked(task_id, action, False)
+
+    def leaving(self, task_id: str) -> None:
+        """The task has been told to stop, so a lowered limit need not trim another in its place.
+
+        Its slot stays taken until :meth:`release`. No error for a task without one.
+        """
+        with self._lock:
+            self._mark_leaving_locked(task_id)
+
+    def release(self, task_id: str) -> tuple[str, ...]:
+        """Give a slot back once the task's worker is gone; returns the ids that are admitted now, in order.
+
+        A task without a slot is no error, so releasing twice is harmless.
+        """
+        with self._lock:
+            if self._leave_locked(task_id) is None:
+                return ()
+            return self._admit_waiting_locked()
+
+    def requeue(self, task_id: str, queued_at: datetime) -> Requeued:
+        """Give a slot back and put its task into the action's queue as if it came now, in one step.
+
+        There is always room for it, also where queueing is off: a task that ran is not lost to a full queue.
+
+        Raises:
+            KeyError: the task has no slot.
+        """
+        with self._lock:
+            slot = self._leave_locked(task_id)
+            if slot is None:
+                raise KeyError(task_id)
+            if self._draining:
+                return Requeued(0)
+            position = self._queues.add(
+                task_id, slot.action, queued_at, self._clock(), slot.forced, slot.action
+            )
+            return Requeued(position, self._admit_waiting_locked())
+
+    def cancel(self, task_id: str) -> bool:
+        """Take a task out of its queue; False when it is in none."""
+        with self._lock:
+            item = self._queues.get(task_id)
+            if item is None:
+                return False
+            self._queues.remove(item)
+            return True
+
+    def purge(self, action: str = "") -> tuple[str, ...]:
+        """Empty the queue of ``action``, or all of them; returns the ids, next to start first.
+
+        Raises:
+            KeyError: no such action.
+        """
+        with self._lock:
+            return self._purge_locked(action)
+
+    def expire(self) -> tuple[str, ...]:
+        """Take out of the queues what has waited for ``max_age`` or longer; returns the ids."""
+        with self._lock:
+            return tuple(item.task_id for item in self._queues.expire(self._clock()))
+
+    def next_expiry(self) -> float | None:
+        """When, on the pool's clock, :meth:`expire` next has something to do; None when it never has."""
+        with self._lock:
+            return self._queues.next_expiry()
+
+    def resize(
+        self,
+        action: str = "",
+        limit: int | None = None,
+        queue_size: int | None = None,
+        excess: Mapping[str, Any] | None = None,
+    ) -> Resize:
+        """Change the settings of ``action``, or of all together; None keeps what is.
+
+        ``limit`` 0 is unlimited, and so is ``queue_size`` 0; a positive ``queue_size`` also turns queueing
+        on. Items that wait already stay when a queue is made smaller. ``excess`` has new values of
+        ExcessConfig's fields. A lowered limit trims the tasks beyond it, counting those already told to go;
+        a raised one calls none of them back.
+
+        Raises:
+            KeyError: no such action.
+            ValueError: a negative number.
+        """
+        if min(limit or 0, queue_size or 0) < 0:
+            raise ValueError("a limit or queue size cannot be negative")
+        with self._lock:
+            scope = self._scope_locked(action)
+            if excess is not None:
+                scope.excess = replace(scope.excess, **excess)
+            if queue_size is not None:
+                self._queues.resize(action, queue_size)
+            trimmed: tuple[Trim, ...] = ()
+            if limit is not None:
+                old_limit, scope.limit = scope.limit, limit
+                trimmed = self._trim_locked(action, scope, old_limit)
+            return Resize(self._admit_waiting_locked(), trimmed)
+
+    def reconfigure(
+        self, global_pool: PoolConfig, action_pools: Mapping[str, PoolConfig | None]
+    ) -> Reconfigured:
+        """Go over to another configuration. What is the same in both stays, as :meth:`resize` left it.
+
+        A lowered limit trims nothing: it counts for what comes. Actions that are gone keep their tasks, in
+        slots and in queues, and take no new ones.
+        """
+        with self._lock:
+            before, pools_before = self._configured
+            pools = _own_pools(global_pool, action_pools)
+            self._configured = (global_pool, pools)
+            changed = [""] if self._take_over_locked("", self._all, before, global_pool) else []
+            for action, config in pools.items():
+                scope = self._scopes.get(action)
+                if scope is None:
+                    self._scopes[action] = _Scope(config.limit, config.excess)
+                    self._queues.configure(action, config.queue)
+                    changed.append(action)
+                elif self._take_over_locked(action, scope, pools_before.get(action), config):
+                    changed.append(action)
+            for action in [action for action in self._scopes if action not in pools]:
+                if not self._scopes[action].running and self._queues.remove_queue(action):
+                    del self._scopes[action]
+            return Reconfigured(tuple(changed), self._admit_waiting_locked())
+
+    def drain(self) -> tuple[str, ...]:
+        """Shutdown: empty every queue and admit nothing any more; returns the ids that waited. Idempotent."""
+        with self._lock:
+            self._draining = True
+            return self._purge_locked("")
+
+    def info(self, action: str = "", sees: Callable[[str], bool] | None = None) -> PoolInfo:
+        """Counts and queue of ``action``, or of all together; with ``sees``, of the actions it is true of.
+
+        Items come in the order in which they would start if their actions had room, positions from 0.
+
+        Raises:
+            KeyError: no such action.
+        """
+        with self._lock:
+            limit, running, items = self._look_locked(action, sees)
+        queue_items = tuple(
+            QueueItem(item.task_id, item.action, item.queued_at, position, item.forced)
+            for position, item in enumerate(items)
+        )
+        return PoolInfo(limit, running, len(items), queue_items)
+
+    def rows(self, action: str = "", sees: Callable[[str], bool] | None = None) -> Rows:
+        """The same, its items encoded already."""
+        with self._lock:
+            limit, running, items = self._look_locked(action, sees)
+            rows = [item.row for item in items]
+        return PoolInfo(limit, running, len(rows)), rows
+
+    def counts(self) -> tuple[PoolFigures, dict[str, PoolFigures]]:
+        """Limit, running and queued of all together, and of each action; quicker than :meth:`info`."""
+        with self._lock:
+            every = PoolFigures(self._all.limit, self._all.running, len(self._queues))
+            return every, {
+                action: PoolFigures(scope.limit, scope.running, self._queues.count(action))
+                for action, scope in self._scopes.items()
+            }
+
+    # All below expects the lock to be held.
+
+    def _take_over_locked(
+        self, action: str, scope: _Scope, before: PoolConfig | None, config: PoolConfig
+    ) -> bool:
+        """Apply what differs from ``before`` (None: everything); whether anything does."""
+        if before is None or before.limit != config.limit:
+            scope.limit = config.limit
+        if before is None or before.excess != config.excess:
+            scope.excess = config.excess
+        if before is None or before.queue != config.queue:
+            self._queues.configure(action, config.queue)
+        return before != config
+
+    def _look_locked(self, action: str, sees: Callable[[str], bool] | None) -> tuple[int, int, list[Item]]:
+        """Limit, how many run, and which wait, as :meth:`info` says."""
+        scope = self._scope_locked(action)
+        if sees is None or action:
+            return scope.limit, scope.running, self._queues.waiting(action)
+        seen = {name for name in self._scopes if sees(name)}
+        running = sum(self._scopes[name].running for name in seen)
+        return scope.limit, running, [item for item in self._queues.waiting() if item.action in seen]
+
+    def _scope_locked(self, action: str) -> _Scope:
+        return self._all if action == "" else self._scopes[action]
+
+    def _check_new_locked(self, task_id: str) -> None:
+        if task_id in self._slots or task_id in self._queues:
+            raise ValueError(f"task {task_id!r} is in the pool already")
+
+    def _start_locked(self, task_id: str, action: str, forced: bool) -> None:
+        self._slots[task_id] = _Slot(action, forced)
+        for scope in (self._all, self._scopes[action]):
+            scope.running += 1
+
+    def _leave_locked(self, task_id: str) -> _Slot | None:
+        slot = self._slots.pop(task_id, None)
+        if slot is not None:
+            for scope in (self._all, self._scopes[slot.action]):
+                scope.running -= 1
+                scope.leaving -= slot.leaving
+        return slot
+
+    def _mark_leaving_locked(self, task_id: str) -> None:
+        slot = self._slots.get(task_id)
+        if slot is not None and not slot.leaving:
+            slot.leaving = True
+            for scope in (self._all, self._scopes[slot.action]):
+                scope.leaving += 1
+
+    def _admit_waiting_locked(self) -> tuple[str, ...]:
+        """Start what waits and has room, each time the queue's with the earliest turn."""
+        if not self._queues or not self._all.has_room:
+            return ()
+        # Starting one changes no other queue's turns, so this heap stays right throughout.
+        ready = self._queues.turns(action for action, scope in self._scopes.items() if scope.has_room)
+        heapq.heapify(ready)
+        admitted = []
+        while ready and self._all.has_room:
+            action = ready[0][1]
+            item = self._queues.take(action)
+            self._start_locked(item.task_id, action, item.forced)
+            admitted.append(item.task_id)
+            if self._scopes[action].has_room and (again := self._queues.turns([action])):
+                heapq.heapreplace(ready, again[0])
+            else:
+                heapq.heappop(ready)
+        return tuple(admitted)
+
+    def _purge_locked(self, action: str) -> tuple[str, ...]:
+        items = self._queues.waiting(action)
+        for item in items:
+            self._queues.remove(item)
+        return tuple(item.task_id for item in items)
+
+    def _trim_locked(self, action: str, scope: _Scope, old_limit: int) -> tuple[Trim, ...]:
+        count = count_excess(old_limit, scope.limit, scope.running, scope.leaving)
+        if not count:
+            return ()
+        started = [
+            task_id
+            for task_id, slot in self._slots.items()
+            if not slot.leaving and action in ("", slot.action)
+        ]
+        how = scope.excess
+        picked = pick_excess(started, count, how.order)
+        for task_id in picked:
+            self._mark_leaving_locked(task_id)
+        return tuple(Trim(task_id, how.action == "requeue", float(how.grace)) for task_id in picked)
+
+
+def _own_pools(
+    global_pool: PoolConfig, action_pools: Mapping[str, PoolConfig | None]
+) -> Mapping[str, PoolConfig]:
+    return {
+        action: PoolConfig(excess=global_pool.excess) if config is None else config
+        for action, config in action_pools.items()
+    }

@@ -1,0 +1,150 @@
+"""What follows when a run ends by itself: nothing, a restart after a delay, or giving up.
+
+Pure: time and chance are arguments, a :class:`History` is a value and each decision returns the next one. A
+task starts with ``History()``, and a reset gives it a new one.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from overseer.protocol import RetryPolicy
+
+__all__ = [
+    "FLOOR_CAP_NS",
+    "IMMEDIATE_S",
+    "MAX_WINDOWED_EXITS",
+    "Decision",
+    "End",
+    "GiveUp",
+    "History",
+    "Restart",
+    "decide",
+    "effective_policy",
+    "restart_floor",
+]
+
+IMMEDIATE_S = 1.0  # a run that was over sooner than this counts towards the floor
+FLOOR_STEP_NS = 50_000_000
+FLOOR_CAP_NS = 5_000_000_000
+# A policy's own delay of at least this does not spin, so it is taken at its word and the floor left out.
+DELIBERATE_DELAY_NS = 100_000_000
+# A window has to remember when each exit was. This bounds it: a higher threshold counts as this one then.
+MAX_WINDOWED_EXITS = 10_000
+_MAX_DURATION_NS = 2**63 - 1  # the longest duration that can be told to a client
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a task's unintentional exits so far mean for the next one."""
+
+    exits: tuple[float, ...] = ()
+    """Monotonic seconds of those inside the policy's window, oldest first; empty without a window."""
+    total: int = 0
+    """All of them."""
+    attempts: int = 0
+    """Restarts decided so far, so the number of the one under way or awaited."""
+    immediate: int = 0
+    """How many of the latest runs in a row were shorter than ``IMMEDIATE_S``."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The task has ended; there is no restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Start again in ``delay_ns`` nanoseconds; ``attempt`` counts from 1."""
+
+    delay_ns: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Too many exits: ``exit_count`` of them counted."""
+
+    exit_count: int
+
+
+Decision: TypeAlias = End | Restart | GiveUp
+
+
+def effective_policy(start: RetryPolicy | None, config: RetryPolicy) -> RetryPolicy | None:
+    """The policy of a task, with ``restart_on`` filled in; None when it is never restarted.
+
+    ``start`` is what the start request gave (None: nothing), ``config`` the action's policy merged over the
+    top-level one. A policy given by a start counts alone, even an empty one, which restarts without limit
+    after any exit. One from the config restarts after failures only unless it says otherwise, so that
+    one-shot jobs do not begin to loop, and not at all when it is empty.
+    """
+    if start is not None:
+        return replace(start, restart_on=start.restart_on or "any")
+    if config.empty:
+        return None
+    return replace(config, restart_on=config.restart_on or "failure")
+
+
+def restart_floor(immediate: int) -> int:
+    """The shortest delay, in nanoseconds, after ``immediate`` immediate exits in a row.
+
+    The first restart may come at once; then 50 ms, 100 ms, 200 ms and so on up to 5 s.
+    """
+    if immediate < 2:
+        return 0
+    # The exponent is bounded too: a task may fail at once for weeks.
+    return min(FLOOR_STEP_NS << min(immediate - 2, 10), FLOOR_CAP_NS)
+
+
+def decide(
+    policy: RetryPolicy | None,
+    history: History,
+    *,
+    now_s: float,
+    exit_code: int,
+    ran_for_s: float,
+    rng: random.Random,
+) -> tuple[Decision, History]:
+    """What follows an exit that nobody asked for, and the history from then on.
+
+    ``policy`` is as :func:`effective_policy` gives it, ``now_s`` is monotonic, ``ran_for_s`` is how long
+    the run lasted. A restart that could not spawn is an exit with code -1 after 0 seconds.
+
+    The delay is ``restart_delay`` plus a random part of ``restart_jitter`` (both ends included), and never
+    less than :func:`restart_floor` unless ``restart_delay`` itself is long enough not to spin.
+    """
+    history, count = _recorded(policy, history, now_s, ran_for_s)
+    if policy is None or (policy.restart_on == "failure" and exit_code == 0):
+        return End(), history
+    threshold = _threshold(policy)
+    if 0 < threshold <= count:
+        return GiveUp(count), history
+    delay = policy.restart_delay + rng.randint(0, policy.restart_jitter)
+    if policy.restart_delay < DELIBERATE_DELAY_NS:
+        delay = max(delay, restart_floor(history.immediate))
+    history = replace(history, attempts=history.attempts + 1)
+    return Restart(min(delay, _MAX_DURATION_NS), history.attempts), history
+
+
+def _threshold(policy: RetryPolicy) -> int:
+    return min(policy.error_threshold, MAX_WINDOWED_EXITS) if policy.error_window else policy.error_threshold
+
+
+def _recorded(
+    policy: RetryPolicy | None, history: History, now_s: float, ran_for_s: float
+) -> tuple[History, int]:
+    """The history with this exit in it, and how many exits count towards the threshold."""
+    total = history.total + 1
+    exits: tuple[float, ...] = ()
+    count = total
+    if policy is not None and policy.error_window and policy.error_threshold:
+        window_s = policy.error_window / 1e9
+        inside = [at for at in history.exits if now_s - at < window_s]
+        # More than the threshold never decide anything, so they need not be kept.
+        exits = (*inside, now_s)[-_threshold(policy) :]
+        count = len(exits)
+    immediate = history.immediate + 1 if ran_for_s < IMMEDIATE_S else 0
+    return History(exits, total, history.attempts, immediate), count

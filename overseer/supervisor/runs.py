@@ -1,0 +1,454 @@
+"""The runs of tasks: starting them, hearing of their end, bringing them back.
+
+A run's life::
+
+    launch (no locks: the driver may take its time)
+      started    state, slot and message change together, under the hub's lock and the task's
+      output     straight to the task's stream, under the task's lock alone
+      exited     the retry policy decides: over, restart after a delay, or errored
+
+Whatever is decided under locks is done after them: sockets are flushed, workers stopped, and runs launched,
+on threads of the launcher, since a driver's ``start`` may block.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+
+from overseer.drivers.api import driver_failure
+from overseer.errors import OverseerError
+from overseer.net.frames import Encoded
+from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting, Started, encode
+from overseer.supervisor.clients import Mail
+from overseer.supervisor.dormant import Dormant
+from overseer.supervisor.launcher import Launcher
+from overseer.supervisor.retry import End as NoRestart
+from overseer.supervisor.retry import GiveUp, Restart, decide
+from overseer.supervisor.start_gate import Callbacks, End
+from overseer.supervisor.state import State
+from overseer.supervisor.task import Ending, Phase, Requester, Task
+from overseer.util.locks import assert_none_held
+from overseer.util.timestamps import now
+from overseer.workers.os_process import RunContext, StopPolicy, Worker, run_context
+
+__all__ = ["Launch", "Runs", "stop_worker"]
+
+_log = logging.getLogger(__name__)
+
+_CLOSING = "the overseer is shutting down"
+
+
+class Launch(Enum):
+    """Why a run is started, which decides what a failure to start it means."""
+
+    FIRST = 1  # at a client's request: the request is refused and the task never was
+    QUEUED = 2  # from the queue: it was accepted, so it fails like a run
+    RESTART = 3  # by its retry policy: it fails like a run
+    RESET = 4  # at a client's request: the request is refused and the task stays errored
+
+
+class Runs:
+    """Starts and ends runs on behalf of a hub."""
+
+    def __init__(self, state: State, dormant: Dormant) -> None:
+        self._state = state
+        self._dormant = dormant
+        self.launcher = Launcher(state.timers)
+        self.closing = False  # set by close_locked; guarded by the hub's lock
+        # Workers that are being ended without being their task's, since the start that made them failed; by
+        # identity, since a driver's own may be of any make. Hub's lock.
+        self._strays: dict[int, tuple[Worker, Task]] = {}
+        self._hurried = False  # nobody has the time to wait for what is asked to end; hub's lock
+
+    def close_locked(self) -> None:
+        """From now on nothing is started any more; hub's lock held."""
+        self.closing = True
+
+    def wait_until_idle(self, timeout: float | None = None) -> bool:
+        """Wait until no id is in use and nothing runs; False when ``timeout`` seconds were not enough."""
+        with self._state.lock:
+            return self._state.freed.wait_for(self._idle_locked, timeout)
+
+    def wait_for_the_end(self, timeout: float) -> bool:
+        """The same, but no longer than until :meth:`hurry`."""
+        with self._state.lock:
+            self._state.freed.wait_for(lambda: self._hurried or self._idle_locked(), timeout)
+            return self._idle_locked()
+
+    def _idle_locked(self) -> bool:
+        return not self._state.table.in_use and not self._strays
+
+    def workers_locked(self) -> list[Worker]:
+        """Everything that runs; hub's lock held."""
+        running = [task.worker for task in self._state.table if task.phase is Phase.RUNNING]
+        return [*filter(None, running), *(worker for worker, _ in self._strays.values())]
+
+    def longest_grace_locked(self) -> float:
+        """The longest ``stop_grace`` of what is in use or runs, in seconds; hub's lock held."""
+        tasks = [task for task in self._state.table if task.phase.in_use]
+        tasks += [task for _, task in self._strays.values()]
+        return max((task.definition.config.stop_grace for task in tasks), default=0.0)
+
+    def hurry(self) -> None:
+        """End :meth:`wait_for_the_end`; what begins only now is stopped without a grace."""
+        with self._state.lock:
+            self._hurried = True
+            self._state.freed.notify_all()
+
+    def begin_locked(self, task: Task) -> int:
+        """The task, now launching, is about to start a run; returns the run's number. Hub's lock held."""
+        task.runs += 1
+        task.ending = Ending.NONE
+        task.graces = []
+        return task.runs
+
+    def admit_locked(self, task_ids: Iterable[str]) -> list[Task]:
+        """Tasks leave the queue for slots that are theirs already; :meth:`launch_later` must follow."""
+        tasks = [self._state.table.find(task_id) for task_id in task_ids]
+        for task in tasks:
+            with task.lock:
+                task.move_locked(Phase.STARTING)
+            self.begin_locked(task)
+            self._state.metrics.count("dequeued", task.action)
+            self._state.metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
+        return tasks
+
+    def launch_later(self, tasks: Iterable[Task]) -> None:
+        """Launch tasks that were let in from a queue; no locks held."""
+        for task in tasks:
+            self._submit(task, Launch.QUEUED, Launch.QUEUED)
+
+    def launch_for(self, requester: Requester, task: Task, why: Launch) -> str:
+        """Launch what somebody asked for. A client is told by a message of what comes of it, and goes on;
+        others wait: returns "" or, when it failed, what went wrong."""
+        if requester.client is None:
+            return self.launch(task, why)
+        self._submit(task, why, requester.client)
+        self.launcher.wait_for_room(task.definition.config.type, requester.client)
+        return ""
+
+    def _submit(self, task: Task, why: Launch, asker: object) -> None:
+        self.launcher.submit(task.definition.config.type, asker, partial(self.launch, task, why))
+
+    def launch(self, task: Task, why: Launch) -> str:
+        """Have the driver start the run begun last; returns "" or, when it failed, what went wrong."""
+        assert_none_held("launch")
+        if self._called_off(task, why):
+            return _CLOSING
+        callbacks = Callbacks(
+            task, task.runs, partial(self._exited, task, task.runs), partial(self._orphaned, task)
+        )
+        action = task.definition.config
+        context = RunContext(
+            task.id,
+            uuid.uuid4().hex,
+            StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
+            self._state.current.value.config.limits.max_line,
+            callbacks.on_exited,
+            callbacks.begun,
+        )
+        try:
+            with run_context(context):
+                given = task.definition.handler.start(
+                    task.id, dict(task.params), callbacks.for_driver(context)
+                )
+            worker, pid, at = _checked(given)
+            graces = self._started(task, why, worker, pid, at)
+        except BaseException as error:  # also SystemExit: whoever waits for this run must be told
+            message = driver_failure(error)
+            if not isinstance(error, OverseerError):
+                _log.exception("action %s: the driver failed to start task %s", task.action, task.id)
+                message = f"the driver failed: {message}"
+            callbacks.failed()
+            for made in context.workers:
+                self._end_stray(task, made)
+            self._not_started(task, why, message)
+            return message
+        for grace in graces:
+            stop_worker(worker, grace)
+        callbacks.announced(pid)
+        return ""
+
+    def _called_off(self, task: Task, why: Launch) -> bool:
+        """Whether the run need not be started, since the server ends or the task was stopped in time."""
+        with Mail() as mail, self._state.lock:
+            asked_for = why in (Launch.FIRST, Launch.RESET)  # whoever asked for it is told ``started``
+            if not self.closing and (asked_for or task.ending is not Ending.STOP):
+                return False
+            if asked_for:
+                admitted = self._refuse_locked(mail, task, why, _CLOSING)
+            else:
+                with task.lock:
+                    events = self._decide_locked(task, None, exit_code=-1, ran_for=0.0)
+                admitted = self._conclude_locked(mail, task, events)
+        self.launch_later(admitted)
+        return True
+
+    def _orphaned(self, task: Task, worker: Worker, over: bool) -> None:
+        """A start failed, and yet a worker of it has begun, or is over."""
+        if not over:
+            self._end_stray(task, worker)
+        elif self._forget_stray(worker):
+            worker._over.set()  # its driver calls back by itself, and nobody else would end the wait for it
+
+    def _forget_stray(self, worker: Worker) -> bool:
+        with self._state.lock:
+            known = self._strays.pop(id(worker), None) is not None
+            self._state.freed.notify_all()
+        return known
+
+    def _end_stray(self, task: Task, worker: Worker) -> None:
+        """Stop what a driver started before it failed: no task has this worker, so nobody else can."""
+        with self._state.lock:
+            if id(worker) in self._strays:
+                return
+            self._strays[id(worker)] = worker, task
+            graces: list[float | None] = [0.0] if self._hurried else [None, *task.graces]
+        for grace in graces:
+            if stop_worker(worker, grace):
+                # It cannot be stopped, so neither waited for: a class whose own __init__ failed.
+                self._forget_stray(worker)
+                return
+        try:
+            threading.Thread(
+                target=self._wait_for_stray, args=(task, worker), name=f"stray-{task.id}", daemon=True
+            ).start()
+        except RuntimeError:  # no more threads to be had; late is better than never
+            self._wait_for_stray(task, worker)
+
+    def _wait_for_stray(self, task: Task, worker: Worker) -> None:
+        try:
+            worker.wait()
+        except BaseException:
+            _log.exception("task %s: the driver failed to wait for its worker", task.id)
+        self._forget_stray(worker)
+
+    def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime) -> list[float | None]:
+        """Record and announce a run; returns with which graces it is to be stopped at once, mostly none."""
+        with Mail() as mail, self._state.lock, task.lock:
+            requester = task.requester
+            event = Started(id="", task_id=task.id, pid=pid, restart_of=task.last_pid, ts=at)
+            answer = Encoded([encode(replace(event, id=requester.request_id))])
+            mail.encode(event)  # what could fail is done; from here on only memory changes
+            if task.last_started_at is None:
+                self._state.metrics.count("tasks_started", task.action)
+            if why is Launch.RESTART:
+                task.restart_count += 1
+            task.requester, task.onlookers = Requester(), set()
+            task.begin_run_locked(worker, pid, at)
+            if requester.client is not None:
+                mail.send_encoded(requester.client, answer)
+            task.stream.publish_locked(mail, event, besides=requester.client)
+            if task.ending is Ending.NONE:
+                return []
+            return [0.0] if self._hurried else task.graces
+
+    def _not_started(self, task: Task, why: Launch, message: str) -> None:
+        """A run could not be started: take the task back, or treat it as a run that failed at once."""
+        with Mail() as mail, self._state.lock:
+            if why in (Launch.FIRST, Launch.RESET):
+                admitted = self._refuse_locked(mail, task, why, message)
+            else:
+                requester, task.requester = task.requester, Requester()
+                with task.lock:
+                    task.error_message = message
+                    requester.refuse(mail, message)
+                    events = self._decide_locked(task, None, exit_code=-1, ran_for=0.0)
+                admitted = self._conclude_locked(mail, task, events)
+        self.launch_later(admitted)
+
+    def _refuse_locked(self, mail: Mail, task: Task, why: Launch, message: str) -> list[Task]:
+        """What was asked for is not to be: all is as it was before, and the requester told so; returns who
+        was let in."""
+        requester, task.requester = task.requester, Requester()
+        if why is Launch.FIRST:
+            self._state.table.forget(task.id)
+            if requester.client is not None and requester.newly_subscribed:  # by a start that is refused
+                self._state.table.unsubscribe(task.id, requester.client)
+                requester.client.task_ids.discard(task.id)
+            self._state.freed.notify_all()
+        else:
+            with task.lock:
+                task.move_locked(Phase.ERRORED)
+            self._dormant.finish_locked(task)
+            with task.lock:
+                task.undo_reset()
+                # Nobody else knows that it was anything but errored.
+                for client in task.onlookers & task.stream.subscribers.keys():
+                    mail.send(client, _errored(task))
+            task.onlookers = set()
+        admitted = self.admit_locked(self._state.pool.release(task.id))
+        requester.refuse(mail, message)
+        return admitted
+
+    def _exited(self, task: Task, run: int, end: End) -> None:
+        """A run's worker is gone, with all its output delivered."""
+        with Mail() as mail, self._state.lock:
+            with task.lock:
+                if run != task.runs or task.phase is not Phase.RUNNING:
+                    return  # a driver that reports an exit twice
+                event = Exited(
+                    task_id=task.id,
+                    pid=task.last_pid,
+                    exit_code=end.exit_code,
+                    intentional=end.intentional or task.ending is not Ending.NONE,
+                    ts=end.at,
+                    signal=end.signal,
+                )
+                ran_for = task.end_run_locked(end.exit_code, end.signal, end.at)
+                self._state.metrics.count("tasks_completed", task.action)
+                self._state.metrics.observe_run(task.action, ran_for)
+                events = self._decide_locked(task, event, exit_code=end.exit_code, ran_for=ran_for)
+            admitted = self._conclude_locked(mail, task, events)
+        self.launch_later(admitted)
+
+    def _decide_locked(
+        self, task: Task, exited: Exited | None, *, exit_code: int, ran_for: float
+    ) -> list[Event]:
+        """Move the task to what follows a run, or a failure to start one (no ``exited``).
+
+        Returns what :meth:`_conclude_locked` is to announce: a message is true when it is sent, so the slot
+        is freed first.
+        """
+        events: list[Event] = [exited] if exited is not None else []
+        if task.ending is not Ending.NONE or self.closing or (exited is not None and exited.intentional):
+            requeue = task.ending is Ending.REQUEUE and not self.closing
+            if requeue:
+                task.enter_queue_locked(now())
+            else:
+                task.move_locked(Phase.STOPPED)
+            if exited is None and not requeue:
+                reason = "shutdown" if self.closing else "stopped"
+                events.append(Dequeued(task_id=task.id, reason=reason, ts=now()))
+            return events
+        decision, task.history = decide(
+            task.policy,
+            task.history,
+            now_s=time.monotonic(),
+            exit_code=exit_code,
+            ran_for_s=ran_for,
+            rng=self._state.rng,
+        )
+        if isinstance(decision, Restart):
+            task.move_locked(Phase.WAITING)
+            self._state.metrics.count("tasks_restarted", task.action)
+            self._schedule_restart_locked(task, decision.delay_ns / 1e9)
+            events = [replace(exited, will_restart=True)] if exited is not None else []
+            return [
+                *events,
+                Restarting(
+                    task_id=task.id,
+                    pid=task.last_pid,
+                    restart_delay=decision.delay_ns,
+                    attempt=decision.attempt,
+                    ts=now(),
+                ),
+            ]
+        if isinstance(decision, NoRestart) and exited is not None:
+            task.move_locked(Phase.ENDED)
+            return events
+        task.move_locked(Phase.ERRORED)
+        self._state.metrics.count("tasks_errored", task.action)
+        count = decision.exit_count if isinstance(decision, GiveUp) else task.history.total
+        task.exit_count = count
+        if not task.error_message:
+            task.error_message = f"gave up after {count} exits, the last with exit code {exit_code}"
+        return [*events, _errored(task)]
+
+    def _conclude_locked(self, mail: Mail, task: Task, events: list[Event]) -> list[Task]:
+        """Free the slot of a task that keeps none, then announce; returns who was let in.
+
+        The hub's lock is held, the task's is not.
+        """
+        admitted: tuple[str, ...] = ()
+        position = 0
+        if task.phase is Phase.QUEUED:
+            assert task.queued_at is not None
+            requeued = self._state.pool.requeue(task.id, task.queued_at)
+            admitted, position = requeued.admitted, requeued.position
+        elif not task.phase.in_use:
+            self._dormant.finish_locked(task)
+            admitted = self._state.pool.release(task.id)
+        with task.lock:
+            for event in events:
+                if isinstance(event, Dequeued):
+                    self._dormant.broadcast_locked(mail, task, event)
+                else:
+                    task.stream.publish_locked(mail, event)
+        if position:
+            self._dormant.enqueued_locked(mail, task, position)
+        return self.admit_locked(admitted)
+
+    def _schedule_restart_locked(self, task: Task, delay: float) -> None:
+        task.timer = self._state.timers.schedule(delay, partial(self._restart, task, task.runs))
+
+    def _restart(self, task: Task, run: int) -> None:
+        """The delay is over."""
+        with self._state.lock:
+            if self.closing or task.phase is not Phase.WAITING or task.runs != run:
+                return
+            with task.lock:
+                task.timer = None
+                task.move_locked(Phase.STARTING)
+            self.begin_locked(task)
+        self._submit(task, Launch.RESTART, Launch.RESTART)
+
+    def end_waiting_locked(self, mail: Mail, task: Task, ending: Ending, reason: str) -> list[Task]:
+        """End a task that awaits its restart, so has no run to stop; returns who was let in."""
+        with task.lock:
+            if task.timer is not None:
+                task.timer.cancel()
+                task.timer = None
+            events: list[Event] = []
+            if ending is Ending.REQUEUE:
+                task.enter_queue_locked(now())
+            else:
+                task.move_locked(Phase.STOPPED)
+                events.append(Dequeued(task_id=task.id, reason=reason, ts=now()))
+        return self._conclude_locked(mail, task, events)
+
+    def reset_locked(self, task: Task) -> None:
+        """An errored task is to start over, whatever the pool says; until it has, its history stays."""
+        with task.lock:
+            task.move_locked(Phase.RESETTING)
+        self._state.pool.admit_over(task.id, task.action)
+        self._state.table.take(task)
+        self.begin_locked(task)
+
+
+def _errored(task: Task) -> Errored:
+    return Errored(task_id=task.id, pid=task.last_pid, exit_count=task.exit_count, ts=now())
+
+
+def _checked(given: object) -> tuple[Worker, int, datetime]:
+    """What a driver's ``start`` has returned, its pid and its start: of a type that clients can be told.
+
+    Raises:
+        TypeError: it is no worker, or its values are of another type.
+        Exception: whatever a driver's own worker raises.
+    """
+    if not isinstance(given, Worker):
+        raise TypeError(f"start() returned {given!r}, which is no Worker")
+    pid, at = operator.index(given.pid), given.started_at  # missing if it has not called super().__init__()
+    if not isinstance(given.task_id, str) or not isinstance(at, datetime):
+        raise TypeError(f"a worker needs a text and a datetime: task_id {given.task_id!r}, started_at {at!r}")
+    return given, int(pid), at.astimezone(UTC)
+
+
+def stop_worker(worker: Worker, grace: float | None = None) -> str:
+    """Stop a worker, which may be a driver's own; returns "" or, when it failed, what went wrong."""
+    try:
+        worker.stop(grace)
+    except BaseException as error:  # whoever else is to be stopped must be, and whoever waits be told
+        _log.exception("task %s: the driver failed to stop its worker", worker.task_id)
+        return f"the driver failed: {driver_failure(error)}"
+    return ""

@@ -1,0 +1,112 @@
+"""The threads of handlers that are services."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from overseer.drivers.api import ActionHandler, ServiceHandler, TaskSubmitter
+from overseer.util.locks import Rank, lock
+
+__all__ = ["Services"]
+
+_log = logging.getLogger(__name__)
+
+_GRACE = 1.0  # seconds that a service is given to return when it is told to
+
+
+class Services:
+    """One thread for each handler that is a service; safe from any thread.
+
+    Args:
+        submitter: what services start tasks by.
+        handlers: the handlers that count by now, by action.
+    """
+
+    def __init__(self, submitter: TaskSubmitter, handlers: Callable[[], Mapping[str, ActionHandler]]) -> None:
+        self._submitter = submitter
+        self._handlers = handlers
+        # Guards the rest; notified when an update is done.
+        self._changed = threading.Condition(lock(Rank.LEAF, "services"))
+        self._updating = False
+        self._running: dict[str, _Service] = {}
+        self._over = threading.Event()
+
+    def update(self) -> None:
+        """Have the services among the handlers run, by action; others are told to stop first.
+
+        Updates take turns, and each goes by the handlers that count when its turn comes.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._updating)
+            self._updating = True
+        try:
+            self._update(self._handlers())
+        finally:
+            with self._changed:
+                self._updating = False
+                self._changed.notify_all()
+
+    def _update(self, handlers: Mapping[str, ActionHandler]) -> None:
+        with self._changed:
+            gone = [name for name, each in self._running.items() if handlers.get(name) is not each.handler]
+            services = [self._running.pop(name) for name in gone]
+        for service in services:
+            service.stop.set()
+        _join(services, time.monotonic())
+        for name, handler in handlers.items():
+            if isinstance(handler, ServiceHandler):
+                self._start(name, handler)
+
+    def _start(self, name: str, handler: ServiceHandler) -> None:
+        with self._changed:
+            if self._over.is_set() or name in self._running:
+                return
+        service = _Service(name, handler, self._submitter)
+        try:
+            service.thread.start()
+        except RuntimeError as error:  # no more threads to be had; the next update tries again
+            _log.error("action %s: its service cannot be started: %s", name, error)
+            return
+        with self._changed:
+            self._running[name] = service
+            if self._over.is_set():  # too late to be told with the others
+                service.stop.set()
+
+    def stop(self) -> None:
+        """Tell all to return; none is started any more. Idempotent."""
+        with self._changed:
+            self._over.set()
+            services = list(self._running.values())
+        for service in services:
+            service.stop.set()
+
+    def join(self, told: float) -> None:
+        """Wait for those that were told to stop at this moment (monotonic), for a second since then."""
+        with self._changed:
+            services = list(self._running.values())
+        _join(services, told)
+
+
+class _Service:
+    """A service's thread, and the event that tells it to return."""
+
+    def __init__(self, name: str, handler: ServiceHandler, submitter: TaskSubmitter) -> None:
+        self.handler = handler
+        self.stop = threading.Event()
+
+        def run() -> None:
+            try:
+                handler.run_service(self.stop, submitter)
+            except BaseException:
+                _log.exception("action %s: its service failed", name)
+
+        # A daemon: one that ignores its stop event must not keep the process alive.
+        self.thread = threading.Thread(target=run, name=f"service-{name}", daemon=True)
+
+
+def _join(services: Iterable[_Service], told: float) -> None:
+    for service in services:
+        service.thread.join(max(0.0, told + _GRACE - time.monotonic()))

@@ -1,0 +1,144 @@
+"""What a driver is given for one run, so that ``started`` is its first message, ``exited`` its last."""
+
+from __future__ import annotations
+
+import logging
+import operator
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from overseer.supervisor.task import Task
+from overseer.workers.os_process import OutputBatch, RunContext, Worker, WorkerCallbacks
+
+__all__ = ["Callbacks", "End"]
+
+_log = logging.getLogger(__name__)
+
+_LARGEST_CODE = 2**63 - 1
+_ASK_AGAIN_S = 0.1  # for how a line stands, while started has not been sent
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run ended, as its driver says, checked: telling clients of it cannot fail."""
+
+    exit_code: int
+    intentional: bool
+    signal: str
+    at: datetime
+
+
+class Callbacks:
+    """Holds back what a run says until its ``started`` has been sent; made on the thread that launches it.
+
+    Args:
+        task: whose run it is.
+        run: the run's number.
+        exited: called at the run's end.
+        orphaned: called with a worker that began, or that ended, although the start that made it failed.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        run: int,
+        exited: Callable[[End], None],
+        orphaned: Callable[[Worker, bool], None],
+    ) -> None:
+        self._task = task
+        self._run = run
+        self._exited = exited
+        self._orphaned = orphaned
+        self._pid = 0
+        self._settled = threading.Event()  # start() is over, for better or worse
+        self._failed = False
+        self._late = False  # its driver handed on output after the end, which is said once
+        self._launcher = threading.get_ident()
+        self._early: list[Callable[[], None]] = []
+
+    def for_driver(self, context: RunContext) -> WorkerCallbacks:
+        return WorkerCallbacks(_Lines(self), self.log_event, self.on_exited, context)
+
+    def announced(self, pid: int) -> None:
+        """``started`` is on its way; let everything else follow. Called on the launching thread."""
+        self._pid = pid
+        for call in self._early:  # before what other threads say, which wait
+            try:
+                call()
+            except Exception:  # the driver that made the call cannot be told any more
+                _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
+        self._early.clear()
+        self._settled.set()
+
+    def failed(self) -> None:
+        """There was no start: what a worker says that was started nevertheless is dropped."""
+        self._failed = True
+        self._settled.set()
+
+    def begun(self, worker: Worker) -> None:
+        """A worker has begun: perhaps too late, on a thread that ``start`` did not wait for."""
+        if self._failed:
+            self._orphaned(worker, False)
+
+    def on_output(self, batch: OutputBatch) -> None:
+        self._in_order(lambda: self._output(batch))
+
+    def unfinished(self, stream: str, line: bytes) -> float | None:
+        if not self._settled.is_set():
+            return _ASK_AGAIN_S
+        if self._failed:
+            return None
+        return self._task.stream.publish_unfinished(stream, line, self._pid, self._run)
+
+    def log_event(self, text: str) -> None:
+        _log.info("task %s: %s", self._task.id, text)
+
+    def on_exited(self, worker: Worker, exit_code: int, intentional: bool, at: datetime) -> None:
+        # Here, where a driver's mistake is still the driver's.
+        code = int(operator.index(exit_code))
+        if abs(code) > _LARGEST_CODE:
+            raise ValueError("an exit code of more than 64 bits")
+        end = End(code, bool(intentional), _signal_of(worker) if code == -1 else "", at.astimezone(UTC))
+        self._in_order(lambda: self._exited(end))
+        if self._failed:
+            self._orphaned(worker, True)
+
+    def _output(self, batch: OutputBatch) -> None:
+        if not self._task.stream.publish_output(batch, self._pid, self._run) and not self._late:
+            self._late = True
+            _log.warning("task %s: its driver hands on output after on_exited; it is dropped", self._task.id)
+
+    def _in_order(self, call: Callable[[], None]) -> None:
+        # A driver may call back from within start(), on the launching thread, which must not wait for itself.
+        if not self._settled.is_set():
+            if threading.get_ident() == self._launcher:
+                self._early.append(call)
+                return
+            self._settled.wait()
+        if not self._failed:
+            call()
+
+
+class _Lines:
+    """The ``on_output`` of a run. A wrapper, which filters or changes lines, hides ``unfinished``: what it
+    would not let through must not be seen before it is a line.
+    """
+
+    def __init__(self, callbacks: Callbacks) -> None:
+        self._on_output = callbacks.on_output
+        self.unfinished = callbacks.unfinished  # takes a stream and how its last line stands, without an end
+
+    def __call__(self, batch: OutputBatch) -> None:
+        self._on_output(batch)
+
+
+def _signal_of(worker: Worker) -> str:
+    """The signal that ended it; a driver's own worker may know of none, or be of any make."""
+    try:
+        signal: object = worker.signal
+    except Exception:
+        _log.exception("task %s: the driver failed to say which signal ended its worker", worker.task_id)
+        return ""
+    return signal if isinstance(signal, str) else ""

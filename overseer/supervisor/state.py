@@ -1,0 +1,39 @@
+"""What the parts of a hub share; made once, by the hub."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass
+
+from overseer.supervisor.clients import Clients
+from overseer.supervisor.definitions import Current
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.table import TaskTable
+from overseer.util.jsonlog import EventLog
+from overseer.util.timers import Timers
+
+__all__ = ["State"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class State:
+    """A hub's tasks and all that goes with them.
+
+    Attributes:
+        lock: the hub's; guards the table, and whatever else must change together with it.
+        freed: over that lock; notified when an id falls free, so that a shutdown can wait for the last one.
+        rng: for restart jitter; used with the lock held.
+    """
+
+    current: Current
+    lock: threading.Lock
+    freed: threading.Condition
+    table: TaskTable
+    pool: PoolManager
+    clients: Clients
+    metrics: Metrics
+    timers: Timers
+    log: EventLog
+    rng: random.Random

@@ -1,0 +1,115 @@
+"""Who listens to what: subscriptions of clients to tasks, and what they are sent of the past."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from overseer.protocol import Subscribed, Unsubscribed
+from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.output.replay import Replay
+from overseer.supervisor.state import State
+from overseer.supervisor.task import Phase, Requester, Task
+
+__all__ = ["Subscriptions"]
+
+
+class Subscriptions:
+    """Subscribes clients and sends them what is stored, on behalf of a hub.
+
+    What is stored is encoded without a lock (``output.replay``), so both ways to it are loops, which look each time whether the id still has the same task.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def subscribe(
+        self,
+        client: Client,
+        request_id: str,
+        task_id: str,
+        since_seq: int | None,
+        on_lag: str,
+        partial: bool | None = None,
+    ) -> None:
+        """See :meth:`overseer.supervisor.hub.Hub.subscribe`."""
+        replay: Replay | None = None
+        requester = Requester(client, request_id)
+        while True:
+            with Mail() as mail, self._state.lock, requester.refusals(mail):
+                task = self._state.table.get(task_id)
+                if task is None or not client.principal.sees(task.action):
+                    self._state.table.subscribe_unknown(task_id, client, on_lag, partial)
+                    mail.send(client, Subscribed(id=request_id, task_id=task_id))
+                    return
+                if since_seq is not None:
+                    replay = _replay_of(task, replay, client, None, since_seq)
+                with task.lock:
+                    if replay is None or replay.ready_locked():
+                        task.stream.subscribe_locked(client, on_lag, partial)
+                        self._answer_locked(mail, client, request_id, task, replay)
+                        task.stream.show_unfinished_locked(mail, client)
+                        return
+            replay.encode()
+
+    def _answer_locked(
+        self, mail: Mail, client: Client, request_id: str, task: Task, replay: Replay | None
+    ) -> None:
+        """Both locks are held; ``replay`` is ready."""
+        client.task_ids.add(task.id)
+        if task.phase is Phase.RESETTING:
+            task.onlookers.add(client)
+        stream = task.stream
+        reply = Subscribed(id=request_id, task_id=task.id)
+        if replay is None:
+            mail.send(client, reply)
+            stream.catch_up_locked(mail, client)
+            return
+        reply = Subscribed(
+            id=request_id,
+            task_id=task.id,
+            last_seq=stream.last_seq,
+            oldest_seq=stream.ring.oldest_seq,
+            created_at=task.created_at,
+        )
+        mail.send(client, reply)
+        stream.resume_locked(mail, client, replay)
+
+    def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
+        """See :meth:`overseer.supervisor.hub.Hub.unsubscribe`."""
+        with Mail() as mail, self._state.lock:
+            self._state.table.unsubscribe(task_id, client)
+            client.task_ids.discard(task_id)
+            mail.send(client, Unsubscribed(id=request_id, task_id=task_id))
+
+    def drop_locked(self, client: Client) -> None:
+        """End all of a client that is gone; hub's lock held."""
+        for task_id in client.task_ids:
+            self._state.table.unsubscribe(task_id, client)
+        client.task_ids.clear()
+
+    def replay(
+        self, client: Client, request_id: str, task_id: str, since: datetime | None, since_seq: int | None
+    ) -> None:
+        """See :meth:`overseer.supervisor.hub.Hub.replay`."""
+        replay: Replay | None = None
+        requester = Requester(client, request_id)
+        while True:
+            with Mail() as mail, self._state.lock, requester.refusals(mail):
+                task = self._state.table.find(task_id, client.principal)
+            replay = _replay_of(task, replay, client, since, since_seq)
+            with Mail() as mail, task.lock:
+                # Of a task that is forgotten nothing may follow what was said of the next of its id.
+                if task.phase is not Phase.FORGOTTEN and replay.ready_locked():
+                    replay.send_locked(mail)
+                    return
+            replay.encode()
+
+
+def _replay_of(
+    task: Task, before: Replay | None, client: Client, since: datetime | None, seq: int | None
+) -> Replay:
+    """``before``, if it is one of this very task."""
+    ring = task.stream.ring
+    if before is not None and before.ring is ring:
+        return before
+    return Replay(task.id, ring, client, since=since, seq=seq)

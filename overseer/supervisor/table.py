@@ -1,0 +1,213 @@
+"""All tasks by id: which ids are taken, which tasks are duplicates, which finished ones are remembered.
+
+Everything here is guarded by the hub's lock, which the caller holds; the tasks' own locks are taken briefly,
+one at a time.
+"""
+
+from __future__ import annotations
+
+import bisect
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+from overseer.auth.principal import ANYONE, Principal
+from overseer.config import HistoryConfig
+from overseer.errors import NotPermittedError, RequestError
+from overseer.supervisor.clients import Client
+from overseer.supervisor.output.publisher import Subscription
+from overseer.supervisor.task import Phase, Task
+
+__all__ = ["TaskTable"]
+
+# No finished task is forgotten sooner (seconds), however many there are: somebody is about to ask for it.
+_YOUNGEST = 60.0
+# Errored tasks wait for a reset this long (seconds), whatever the configured age.
+_ERRORED_AGE = 24 * 3600.0
+# And so many of them at least, however few finished tasks are to be kept.
+_ERRORED_KEPT = 1000
+# How many ids without a task one client may be subscribed to; what comes above that is not kept.
+_MAX_UNKNOWN = 1000
+
+
+class TaskTable:
+    """The tasks of a hub; every method expects the hub's lock to be held."""
+
+    def __init__(self, history: HistoryConfig) -> None:
+        self.history = history  # replaced by a reload
+        self._tasks: dict[str, Task] = {}
+        self._ids: list[str] = []  # sorted
+        self._in_use: set[str] = set()
+        self._duplicates: dict[tuple[str, ...], str] = {}  # dedupe key to the id in use that has it
+        # Finished tasks and when they finished (monotonic), oldest first.
+        self._finished: dict[str, float] = {}
+        self._errored: dict[str, float] = {}
+        # Subscriptions to ids that no task has, or none that the client may see.
+        self._unknown: dict[str, dict[Client, Subscription]] = {}
+        # How many tasks of each action are in which phase.
+        self.phases: defaultdict[str, Counter[Phase]] = defaultdict(Counter)
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self._tasks.values())
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def in_use(self) -> int:
+        """How many ids are taken: queued, starting, running or awaiting restart."""
+        return len(self._in_use)
+
+    def resetting(self, tasks: Iterable[Task]) -> list[Task]:
+        """Those of these tasks that are being reset, of which there are hardly ever any."""
+        if not any(counts[Phase.RESETTING] for counts in self.phases.values()):
+            return []
+        return [task for task in tasks if task.phase is Phase.RESETTING]
+
+    def after(self, task_id: str) -> Iterator[Task]:
+        """The tasks whose ids come after this one, in the order of their ids; none is in the table twice, or
+        left out, when tasks come and go between two looks."""
+        for index in range(bisect.bisect_right(self._ids, task_id), len(self._ids)):
+            yield self._tasks[self._ids[index]]
+
+    def get(self, task_id: str) -> Task | None:
+        return self._tasks.get(task_id)
+
+    def find(self, task_id: str, principal: Principal = ANYONE) -> Task:
+        """The task of that id.
+
+        Raises:
+            RequestError: there is none, or ``principal`` may not know of it.
+        """
+        task = self._tasks.get(task_id)
+        if task is None:
+            raise RequestError("task not found")
+        if not principal.sees(task.action):
+            raise NotPermittedError("task not found")
+        return task
+
+    def refuse_taken(
+        self, task_id: str, dedupe: tuple[str, ...] | None, principal: Principal = ANYONE
+    ) -> None:
+        """Check that a task may be added, on behalf of ``principal``.
+
+        Raises:
+            RequestError: its id is taken, or a task that is the same is in use.
+        """
+        known = self._tasks.get(task_id)
+        if known is not None and not principal.sees(known.action):
+            # Ids are common to all. Even a finished task keeps its own from those who cannot see it.
+            raise NotPermittedError("this task_id cannot be used: take another one")
+        if task_id in self._in_use:
+            raise RequestError("task already running or starting")
+        if dedupe is not None and dedupe in self._duplicates:
+            other = self._duplicates[dedupe]
+            raise RequestError(f"duplicate task: already running as {other}", existing_task_id=other)
+
+    def add(self, task: Task) -> None:
+        """Add a new task, in place of a finished one of that id; subscribers of the id go on with it.
+
+        Those that may not see it go on waiting.
+        """
+        self.forget(task.id)
+        waiting = self._unknown.get(task.id, {})
+        with task.lock:
+            for client in [each for each in waiting if each.principal.sees(task.action)]:
+                client.waiting.discard(task.id)
+                task.stream.adopt_locked(waiting.pop(client))
+        if not waiting:
+            self._unknown.pop(task.id, None)
+        self._tasks[task.id] = task
+        task.counted = self.phases[task.action]
+        task.counted[task.phase] += 1
+        bisect.insort(self._ids, task.id)
+        self.take(task)
+
+    def take(self, task: Task) -> None:
+        """The task's id is in use (again)."""
+        self._in_use.add(task.id)
+        self._finished.pop(task.id, None)
+        self._errored.pop(task.id, None)
+        if task.dedupe is not None:
+            self._duplicates[task.dedupe] = task.id
+
+    def finish(self, task: Task) -> None:
+        """The task is over, for now at least: its id is free, and it is remembered for a while."""
+        self._in_use.discard(task.id)
+        if task.dedupe is not None and self._duplicates.get(task.dedupe) == task.id:
+            del self._duplicates[task.dedupe]
+        finished = self._errored if task.phase is Phase.ERRORED else self._finished
+        finished[task.id] = time.monotonic()
+
+    def forget(self, task_id: str) -> None:
+        """Drop the task of that id if there is one; its subscribers wait for the next of it."""
+        task = self._tasks.get(task_id)
+        if task is None:
+            return
+        self.finish(task)
+        with task.lock:
+            task.move_locked(Phase.FORGOTTEN)
+            orphans = task.stream.give_up_locked()
+        del self._tasks[task_id]
+        del self._ids[bisect.bisect_left(self._ids, task_id)]
+        self._finished.pop(task_id, None)
+        self._errored.pop(task_id, None)
+        for subscription in orphans:
+            self._wait(task_id, subscription)
+
+    def prune(self) -> float | None:
+        """Forget finished tasks that are too many or too old; returns the seconds until the next is due."""
+        now = time.monotonic()
+        due = [
+            self._prune(self._finished, self.history.age, self.history.tasks, now),
+            self._prune(
+                self._errored,
+                max(self.history.age, _ERRORED_AGE),
+                max(self.history.tasks, _ERRORED_KEPT),
+                now,
+            ),
+        ]
+        return min((wait for wait in due if wait is not None), default=None)
+
+    def _prune(self, finished: dict[str, float], age: float, keep: int, now: float) -> float | None:
+        while finished:
+            task_id, at = next(iter(finished.items()))
+            limit = _YOUNGEST if len(finished) > keep else max(age, _YOUNGEST)
+            if now - at < limit:
+                return limit - (now - at)
+            self.forget(task_id)
+        return None
+
+    def subscribe_unknown(
+        self, task_id: str, client: Client, on_lag: str, partial: bool | None = None
+    ) -> None:
+        """Subscribe to an id that has no task yet, or none that the client may see.
+
+        Raises:
+            RequestError: the client waits for too many of them.
+        """
+        if not self._wait(task_id, Subscription(client, on_lag, bool(partial))):
+            raise RequestError(f"too many subscriptions to unknown tasks; the limit is {_MAX_UNKNOWN}")
+
+    def unsubscribe(self, task_id: str, client: Client) -> None:
+        """End a client's subscription to an id, if it has one."""
+        if task_id in client.waiting:
+            client.waiting.discard(task_id)
+            waiting = self._unknown[task_id]
+            del waiting[client]
+            if not waiting:
+                del self._unknown[task_id]
+        elif (task := self._tasks.get(task_id)) is not None:
+            with task.lock:
+                task.stream.unsubscribe_locked(client)
+
+    def _wait(self, task_id: str, subscription: Subscription) -> bool:
+        """Keep a subscription until the id has a task; False when its client waits for too many already."""
+        client = subscription.client
+        if task_id not in client.waiting and len(client.waiting) >= _MAX_UNKNOWN:
+            client.task_ids.discard(task_id)
+            return False
+        client.task_ids.add(task_id)
+        client.waiting.add(task_id)
+        self._unknown.setdefault(task_id, {})[client] = subscription
+        return True

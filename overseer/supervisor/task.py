@@ -1,0 +1,274 @@
+"""One task: what it is, where it stands, and what may come next.
+
+What clients are shown of a task changes only while the hub's lock *and* the task's are held, so holding
+either is enough to read it. A few fields that only the hub needs are guarded by its lock alone, as is said
+beside them. The stream (the task's output and its subscribers) is guarded by the task's lock alone: output
+never takes the hub's. Everything here is memory; the hub acts on what is decided.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from overseer.auth.principal import ANYONE, Principal
+from overseer.errors import RequestError
+from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics
+from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.definitions import Definition
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.output.encode import TaskRow, task_row
+from overseer.supervisor.output.publisher import Stream
+from overseer.supervisor.retry import History
+from overseer.util.jsonlog import EventLog
+from overseer.util.locks import Rank, lock
+from overseer.util.timers import Timer
+from overseer.util.timestamps import now
+from overseer.workers.os_process import Worker
+
+__all__ = ["Phase", "Requester", "Task"]
+
+
+class Phase(Enum):
+    """Where a task stands; the value is the ``state`` that clients see."""
+
+    QUEUED = "queued", 0
+    STARTING = "active", 1  # its driver is starting a run
+    RUNNING = "active", 2
+    WAITING = "active", 3  # for its restart
+    ENDED = "active", 4  # by itself, and nothing follows
+    STOPPED = "stopped", 5  # on purpose
+    ERRORED = "errored", 6  # given up
+    RESETTING = "active", 7  # its driver is starting the run of a reset; should that fail, nothing was
+    FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
+
+    @property
+    def state(self) -> str:
+        return str(self.value[0])
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the task's id is taken."""
+        return self in _IN_USE
+
+    @property
+    def launching(self) -> bool:
+        """Whether its driver is starting a run, or is about to."""
+        return self in (Phase.STARTING, Phase.RESETTING)
+
+
+_IN_USE = frozenset({Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.WAITING, Phase.RESETTING})
+
+
+# Every legal step. A requeued task goes back to QUEUED when its run is over or could not be started, or from
+# WAITING at once.
+_NEXT: dict[Phase, frozenset[Phase]] = {
+    Phase.QUEUED: frozenset({Phase.STARTING, Phase.STOPPED, Phase.FORGOTTEN}),
+    Phase.STARTING: frozenset(
+        {Phase.RUNNING, Phase.WAITING, Phase.QUEUED, Phase.STOPPED, Phase.ERRORED, Phase.FORGOTTEN}
+    ),
+    Phase.RUNNING: frozenset({Phase.WAITING, Phase.ENDED, Phase.STOPPED, Phase.ERRORED, Phase.QUEUED}),
+    Phase.WAITING: frozenset({Phase.STARTING, Phase.STOPPED, Phase.QUEUED}),
+    Phase.ENDED: frozenset({Phase.FORGOTTEN}),
+    Phase.STOPPED: frozenset({Phase.FORGOTTEN}),
+    Phase.ERRORED: frozenset({Phase.RESETTING, Phase.FORGOTTEN}),
+    Phase.RESETTING: frozenset({Phase.RUNNING, Phase.ERRORED}),
+    Phase.FORGOTTEN: frozenset(),
+}
+
+
+class Ending(Enum):
+    """What was asked of a run that is to end."""
+
+    NONE = 0
+    STOP = 1
+    REQUEUE = 2  # trimmed by a pool whose excess is requeued
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who asked for something and is told of it, with its request's id; without a client nobody is."""
+
+    client: Client | None = None
+    request_id: str = ""
+    newly_subscribed: bool = False  # by this very request, and so no longer should it be refused after all
+
+    @property
+    def principal(self) -> Principal:
+        return ANYONE if self.client is None else self.client.principal
+
+    def tell(self, mail: Mail, reply: Event) -> None:
+        """Append the reply, in the critical section that pictured what it says."""
+        if self.client is not None:
+            mail.send(self.client, reply)
+
+    def refuse(self, mail: Mail, message: str, existing_task_id: str = "") -> None:
+        """Append the ``error`` reply, in the critical section that refuses."""
+        self.tell(mail, Error(id=self.request_id, message=message, existing_task_id=existing_task_id))
+
+    @contextmanager
+    def refusals(self, mail: Mail) -> Iterator[None]:
+        """Around a critical section: what refuses the request there is told there, and raised."""
+        try:
+            yield
+        except RequestError as error:
+            self.refuse(mail, error.message, error.existing_task_id)
+            error.answered = self.client is not None
+            raise
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(eq=False)
+class Task:
+    """The state of one task; see the module for what guards it."""
+
+    id: str
+    action: str
+    definition: Definition  # changed by a reset alone, with the hub's lock
+    params: Mapping[str, str]
+    policy: RetryPolicy | None  # what brings it back; None: nothing does
+    dedupe: tuple[str, ...] | None  # what makes it the same as another, None: nothing does; hub's lock
+    metrics: Metrics
+    log: EventLog
+    requester: Requester = field(default_factory=Requester)  # hub's lock
+    asked_policy: RetryPolicy | None = None  # the one that its start gave
+    phase: Phase = Phase.STARTING
+    created_at: datetime = field(default_factory=now)
+    queued_at: datetime | None = None
+    queued_since: float = 0.0  # the same, monotonic
+    worker: Worker | None = None
+    last_pid: int = 0  # of the latest run
+    ending: Ending = Ending.NONE  # hub's lock
+    # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
+    graces: list[float | None] = field(default_factory=list)
+    undo_reset: Callable[[], None] = _nothing  # what takes a reset back that fails; called with both locks
+    onlookers: set[Client] = field(default_factory=set)  # who was told that it is being reset; hub's lock
+    exit_count: int = 0  # what its ``errored`` said
+    # Runs begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
+    runs: int = 0
+    restart_count: int = 0
+    history: History = field(default_factory=History)
+    timer: Timer | None = None  # of the restart awaited
+    last_started_at: datetime | None = None
+    last_exited_at: datetime | None = None
+    last_exit_code: int | None = None
+    last_signal: str = ""  # that ended the latest run
+    error_message: str = ""
+    began: float = 0.0  # monotonic start of the current run
+    ran_for: float = 0.0  # seconds, over all finished runs
+    counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
+    _encoded_info: TaskRow | None = None  # what list says; None: not known since the last change of anything
+
+    def __post_init__(self) -> None:
+        self.lock: threading.Lock = lock(Rank.TASK, f"task {self.id}")
+        self.stream = Stream(self.id, self.action, self.lock, self.metrics, self.log)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name != "_encoded_info":
+            self._encoded_info = None
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
+
+    def move_locked(self, phase: Phase) -> None:
+        """Step to another phase.
+
+        Raises:
+            RuntimeError: there is no such step; a bug.
+        """
+        if phase not in _NEXT[self.phase]:
+            raise RuntimeError(f"{self!r} cannot become {phase.name}")
+        if self.counted is not None:
+            self.counted[self.phase] -= 1
+            self.counted[phase] += 1
+        self.phase = phase
+
+    def enter_queue_locked(self, at: datetime) -> None:
+        """Record that it waits in a queue from now on, which is ``at``."""
+        self.move_locked(Phase.QUEUED)
+        self.queued_at = at
+        self.queued_since = time.monotonic()
+
+    def begin_run_locked(self, worker: Worker, pid: int, at: datetime) -> None:
+        """Record that ``worker``, which may be of a driver's make and is not asked again, runs it now."""
+        if self.phase is Phase.RESETTING:
+            self.history = History()
+        self.move_locked(Phase.RUNNING)
+        self.worker = worker
+        self.last_pid = pid
+        self.last_started_at = at
+        self.began = time.monotonic()
+        self.error_message = ""
+        self.stream.run = self.runs
+
+    def end_run_locked(self, exit_code: int, signal: str, at: datetime) -> float:
+        """Record that the run is over; returns how long it ran, in seconds."""
+        self.stream.run = None
+        ran_for = time.monotonic() - self.began
+        self.ran_for += ran_for
+        self.last_exited_at = at
+        self.last_exit_code = exit_code
+        self.last_signal = signal
+        return ran_for
+
+    def info_locked(self) -> TaskInfo:
+        """What ``list`` says of it."""
+        running = self.phase is Phase.RUNNING
+        had_run = self.last_exited_at is not None and not self.phase.launching
+        return TaskInfo(
+            task_id=self.id,
+            action=self.action,
+            params=self.params,
+            queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
+            state=self.phase.state,
+            retry_policy=self.policy,
+            current_pid=self.last_pid if running else 0,
+            worker_state="running" if running else "exited" if had_run else "",
+            restart_count=self.restart_count,
+            created_at=self.created_at,
+            last_started_at=self.last_started_at,
+            last_exited_at=self.last_exited_at,
+            last_exit_code=self.last_exit_code,
+            error_message=self.error_message,
+            last_signal=self.last_signal,
+        )
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether :meth:`encoded_info_locked` has nothing to do."""
+        return self._encoded_info is not None
+
+    def encoded_info_locked(self) -> TaskRow:
+        """The same as JSON, kept until something changes: most of a long list did not since the last one."""
+        row = self._encoded_info  # which the hub's lock alone may clear, though for no need
+        if row is None:
+            row = self._encoded_info = task_row(self.info_locked())
+        return row
+
+    def touched_locked(self) -> datetime:
+        """The latest of creation, last start and last exit, whose order a clock set back may turn."""
+        moments = (self.created_at, self.last_started_at, self.last_exited_at)
+        return max(moment for moment in moments if moment is not None)
+
+    def metrics_locked(self) -> TaskMetrics:
+        """What ``metrics`` says of it; a run that is going on counts."""
+        seconds = self.ran_for
+        if self.phase is Phase.RUNNING:
+            seconds += time.monotonic() - self.began
+        return TaskMetrics(
+            output_lines=self.stream.last_seq,
+            restart_count=self.restart_count,
+            runtime_ms=int(seconds * 1000),
+            last_exit_code=self.last_exit_code,
+        )

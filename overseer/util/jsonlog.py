@@ -1,0 +1,193 @@
+"""The event log: every task event as one line of JSON, in the order clients see them.
+
+Events are appended to a queue under the task's lock; a thread of its own encodes and writes them, so that
+neither that nor a slow or full disk holds up a task. What does not fit is dropped and counted, with one
+warning until it works again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Protocol
+
+from overseer.config.files import open_to_append
+from overseer.util.locks import Rank, lock
+
+__all__ = ["EventLog", "Loggable"]
+
+_log = logging.getLogger(__name__)
+
+# About so many bytes wait for the disk before events are dropped.
+_BUFFER = 32 * 1024 * 1024
+
+
+class Loggable(Protocol):
+    """One message or many; net's messages, which this must not know, are such."""
+
+    @property
+    def lines(self) -> bytes:
+        """As newline-delimited JSON."""
+
+
+class EventLog:
+    """Appends to the file ``path``; an empty path makes a log that is off.
+
+    Args:
+        name: what warnings and the thread call it.
+        mode: permissions of a file that is made.
+    """
+
+    def __init__(self, path: str = "", name: str = "event log", mode: int = 0o640) -> None:
+        self.enabled = bool(path)
+        self._path = Path(path)
+        self._name = name
+        self._mode = mode
+        # Guards the fields below; notified when there is something to write, to reopen or to close.
+        self._wanted = threading.Condition(lock(Rank.LEAF, name))
+        self._queue: deque[Loggable] = deque()
+        self._queued = 0  # about how many bytes that is
+        self._dropped = 0  # events lost since the last successful write
+        self._reopen = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._file: int | None = None  # the writer thread's own, once it runs
+        # The writer thread's own as well: a warning has been given; the file ends within a line.
+        self._failing = False
+        self._torn = False
+
+    def start(self) -> None:
+        """Open the file and start the writer.
+
+        Raises:
+            OSError: the file cannot be opened for appending.
+        """
+        if not self.enabled:
+            return
+        self._file = self._open()
+        self._thread = threading.Thread(target=self._run, name=self._name.replace(" ", "-"), daemon=True)
+        self._thread.start()
+
+    def write(self, message: Loggable, size: int, count: int = 1) -> None:
+        """Queue a message, or a batch of ``count``; never waits. Only when the log is on.
+
+        Args:
+            message: its lines are taken on the writer's thread.
+            size: about how many bytes they have.
+        """
+        with self._wanted:
+            if self._closed or self._queued + size > _BUFFER:
+                self._dropped += count
+                return
+            self._queue.append(message)
+            self._queued += size
+            self._wanted.notify()
+
+    def reopen(self) -> None:
+        """Open the path anew before the next write, for log rotation."""
+        with self._wanted:
+            self._reopen = True
+            self._wanted.notify()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Write what is queued, for at most ``timeout`` seconds, and end the thread. Idempotent."""
+        with self._wanted:
+            self._closed = True
+            self._wanted.notify()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _open(self) -> int:
+        return open_to_append(str(self._path), self._mode)
+
+    def _run(self) -> None:
+        try:
+            self._write_until_closed()
+        except BaseException:
+            _log.exception("%s %s: it is not written any more", self._name, self._path)
+            with self._wanted:
+                self._closed = True  # what comes is dropped, and not kept for nobody
+                self._queue.clear()
+            self._close_file()
+
+    def _write_until_closed(self) -> None:
+        while True:
+            with self._wanted:
+                self._wanted.wait_for(lambda: self._queue or self._reopen or self._closed)
+                queue, self._queue = self._queue, deque()
+                self._queued = 0
+                reopen, self._reopen = self._reopen, False
+                closed = self._closed
+            if reopen:
+                self._close_file()
+            if queue:
+                self._write_all(queue)
+            if closed:
+                self._close_file()
+                return
+
+    def _write_all(self, messages: deque[Loggable]) -> None:
+        try:
+            data = b"".join([message.lines for message in messages])
+        except Exception as error:  # out of memory most likely; those to come may fare better
+            with self._wanted:
+                self._dropped += len(messages)
+            self._warn(error)
+            return
+        self._write(data)
+
+    def _close_file(self) -> None:
+        if self._file is None:
+            return
+        file, self._file = self._file, None  # closed afterwards, also when close fails
+        try:
+            os.close(file)
+        except OSError as error:  # what was written late, over a network or a quota
+            self._warn(error)
+
+    def _write(self, data: bytes) -> None:
+        written = 0
+        try:
+            if self._file is None:
+                self._file = self._open()
+                self._torn = self._torn and os.fstat(self._file).st_size > 0
+            if self._torn:  # what follows must not become part of the line that the disk was full within
+                _write_some(self._file, memoryview(b"\n"))
+                self._torn = False
+            with memoryview(data) as view:
+                while written < len(data):
+                    written += _write_some(self._file, view[written:])
+        except OSError as error:
+            self._torn = self._torn or (written > 0 and data[written - 1] != ord("\n"))
+            with self._wanted:
+                self._dropped += data.count(b"\n", written)
+            self._warn(error)
+            return
+        with self._wanted:
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _log.warning("%s %s: %d events were dropped", self._name, self._path, dropped)
+        self._failing = False
+
+    def _warn(self, error: Exception) -> None:
+        if not self._failing:
+            self._failing = True
+            _log.warning(
+                *("%s %s: %s; events are dropped until it can be written", self._name, self._path),
+                str(error) or type(error).__name__,
+                exc_info=not isinstance(error, OSError),
+            )
+
+
+def _write_some(fd: int, data: memoryview) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:  # one that came in non-blocking mode, as /dev/stdout may
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        poll.poll()
+        return 0

@@ -1,0 +1,226 @@
+"""What all workers have in common: a run's values, its callbacks, its end.
+
+A worker runs an OS process (``os_process``) or a Python function (``thread``). Either way it calls ``on_output`` for what is written and, once, as the very last thing, ``on_exited``; on threads of
+its own, with no lock held.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from overseer.process import StopPolicy, registry
+from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.timestamps import now
+
+__all__ = [
+    "OutputBatch",
+    "RunContext",
+    "StopPolicy",
+    "Worker",
+    "WorkerCallbacks",
+    "run_context",
+]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputBatch:
+    """Lines that came together, in order, without their line ends.
+
+    Attributes:
+        stream: "stdout" or "stderr".
+        ts: when they came; aware, UTC.
+        truncated: the one line in it was cut at the limit for lines.
+        overwritten: of the one line in it, which redrew itself, the beginning was dropped.
+    """
+
+    stream: str
+    ts: datetime
+    lines: list[str]
+    truncated: bool = False
+    overwritten: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCallbacks:
+    """What a worker calls, always on threads of its own; a driver may wrap them.
+
+    Attributes:
+        on_output: gets the batches of one stream one after another; it may block, and the child then waits.
+            The one that a driver is given also has an attribute ``unfinished``, by which clients are shown
+            lines in the making; a wrapper without one keeps them from seeing what it might not let through.
+        log_event: gets a sentence for people about something unusual.
+        on_exited: gets the worker, its exit code (-1 when a signal ended it), whether a stop had been asked
+            for, and when; exactly once, after the last ``on_output`` has returned.
+        run: the run that they are of, for the worker; who wraps them with ``dataclasses.replace`` keeps it.
+    """
+
+    on_output: Callable[[OutputBatch], None]
+    log_event: Callable[[str], None]
+    on_exited: Callable[[Worker, int, bool, datetime], None]
+    run: RunContext | None = field(default_factory=lambda: _context.get(), repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What the hub knows of a run that its driver need not: taken for what :class:`WorkerConfig` leaves open.
+
+    Attributes:
+        run_id: unique, of letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
+        max_line: bytes a line may have before it is cut.
+        exited: called like ``on_exited``, after it, should that fail: the end must become known.
+        begun: told of each worker that has begun, which may be after its driver's ``start`` has failed.
+        workers: those made for the run, so that none is lost when the driver fails after all.
+    """
+
+    task_id: str
+    run_id: str = field(default_factory=registry.new_run_id)
+    stop: StopPolicy = StopPolicy()  # noqa: RUF009 (frozen)
+    max_line: int = 10 << 20
+    exited: Callable[[Worker, int, bool, datetime], None] | None = None
+    begun: Callable[[Worker], None] | None = None
+    workers: list[Worker] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", self.run_id):
+            raise ValueError(f"not a run id: {self.run_id!r}")
+        if self.max_line < 1:
+            raise ValueError("max_line must be at least 1")
+
+
+_context: ContextVar[RunContext | None] = ContextVar("overseer_run", default=None)
+
+
+@contextmanager
+def run_context(context: RunContext) -> Iterator[None]:
+    """Within it, callbacks that a driver makes from nothing on this thread are that run's, too."""
+    token = _context.set(context)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exit:
+    code: int
+    signal: str
+    at: datetime
+
+
+class Worker(ABC):
+    """A run, from its start to its exit.
+
+    Attributes:
+        task_id: whose run it is.
+        pid: of the leader; 0 for a virtual worker.
+        started_at: aware, UTC.
+    """
+
+    def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
+        self.task_id = task_id
+        self.pid = pid
+        self.started_at = now()
+        self._callbacks = callbacks
+        run = callbacks.run
+        self._if_on_exited_fails = run.exited if run is not None else None
+        # Guards what the subclasses add, and the three below. kill and waitid are the only calls under it.
+        self._lock = lock(Rank.WORKER, f"worker {task_id}")
+        self._intentional = False
+        self._exit: _Exit | None = None
+        self._complained = False  # about a callback that raised; once is enough
+        self._over = threading.Event()  # set when on_exited has returned
+        if run is not None:
+            run.workers.append(self)
+
+    def __repr__(self) -> str:
+        end = self._exit
+        if end is None:
+            what = "stopping" if self._intentional else "running"
+        else:
+            what = f"exited {end.signal or end.code}"
+        return f"<{type(self).__name__} {self.task_id!r} pid {self.pid} {what}>"
+
+    @property
+    def state(self) -> str:
+        """"running", or "exited" from just before ``on_exited`` is called."""
+        return "running" if self._exit is None else "exited"
+
+    @property
+    def exited_at(self) -> datetime | None:
+        """Aware, UTC; None while it runs."""
+        return self._exit.at if self._exit is not None else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; -1 when a signal ended it."""
+        return self._exit.code if self._exit is not None else None
+
+    @property
+    def signal(self) -> str:
+        """The signal that ended it ("SIGKILL"), or ""."""
+        return self._exit.signal if self._exit is not None else ""
+
+    @property
+    def intentional(self) -> bool:
+        """Whether a stop was asked for before it ended."""
+        return self._intentional
+
+    @abstractmethod
+    def stop(self, grace: float | None = None) -> None:
+        """Ask it to end, and see to it that it does when ``grace`` seconds are over (None: its policy's).
+
+        Returns at once; ``on_exited`` tells when it is done. Called again with a shorter grace it hurries;
+        otherwise calling it again changes nothing, nor does calling it after the exit.
+        """
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until ``on_exited`` has returned; False when ``timeout`` seconds were too few."""
+        assert_none_held("wait for a worker")
+        return self._over.wait(timeout)
+
+    def _begun(self) -> None:
+        """It runs; called once, when nothing can prevent that any more."""
+        run = self._callbacks.run
+        if run is not None and run.begun is not None:
+            run.begun(self)
+
+    def _output(self, batch: OutputBatch) -> None:
+        assert_none_held("on_output")
+        try:
+            self._callbacks.on_output(batch)
+        except BaseException:  # whatever a driver raises, reading must go on, or the child would hang
+            if not self._complained:
+                self._complained = True
+                _log.exception("task %s: on_output failed; further failures are not logged", self.task_id)
+
+    def _event(self, text: str) -> None:
+        try:
+            self._callbacks.log_event(text)
+        except BaseException:
+            _log.exception("task %s: log_event failed", self.task_id)
+
+    def _exited_locked(self, code: int, signal_name: str) -> _Exit:
+        """Record the end; :meth:`_announce` must follow, without the lock."""
+        self._exit = _Exit(code, signal_name, now())
+        return self._exit
+
+    def _announce(self, end: _Exit, intentional: bool) -> None:
+        assert_none_held("on_exited")
+        try:
+            self._callbacks.on_exited(self, end.code, intentional, end.at)
+        except BaseException:
+            _log.exception("task %s: on_exited failed", self.task_id)
+            if self._if_on_exited_fails is not None:
+                self._if_on_exited_fails(self, end.code, intentional, end.at)
+        finally:
+            self._over.set()

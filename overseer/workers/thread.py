@@ -1,0 +1,221 @@
+"""A worker that is a Python function on a thread.
+
+A function that does not return when it is stopped cannot be killed: after the grace its worker is declared
+exited (exit code -1), what it still sends is dropped, and its thread is abandoned and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+import threading
+import time
+from collections.abc import Callable
+
+from overseer.errors import SpawnError
+from overseer.process.lines import LineSplitter
+from overseer.util.locks import Rank, lock
+from overseer.util.timestamps import now
+from overseer.workers.base import OutputBatch, RunContext, StopPolicy, Worker, WorkerCallbacks
+
+__all__ = ["VirtualContext", "VirtualWorker", "abandoned_count", "start_virtual_worker"]
+
+_log = logging.getLogger(__name__)
+
+Send = Callable[[str, str], None]
+"""``send(stream, line)``, from any thread; blocks while the output is not wanted yet."""
+
+_abandoned_lock = lock(Rank.LEAF, "abandoned threads")
+_abandoned = 0
+
+
+def abandoned_count() -> int:
+    """How many threads have been abandoned so far and still run."""
+    with _abandoned_lock:
+        return _abandoned
+
+
+def _count_abandoned(change: int) -> None:
+    global _abandoned
+    with _abandoned_lock:
+        _abandoned += change
+
+
+class VirtualContext:
+    """What a virtual worker's function knows of its run.
+
+    Attributes:
+        task_id: the task.
+        stopped: set when the function should return.
+    """
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        self.stopped = threading.Event()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Sleep; returns early, and True, when stopped."""
+        return self.stopped.wait(seconds)
+
+
+def start_virtual_worker(
+    task_id: str, fn: Callable[[VirtualContext, Send], int | None], callbacks: WorkerCallbacks
+) -> Worker:
+    """Run ``fn(context, send)`` on a thread of its own; what it returns is the exit code, None counts as 0.
+
+    An exception is exit code 1 and its text a line on stderr. A line with newlines in it is sent as several.
+
+    Raises:
+        SpawnError: the system allows no more threads.
+    """
+    run = callbacks.run or RunContext(task_id)
+    worker = VirtualWorker(task_id, fn, callbacks, run.stop, run.max_line)
+    worker.begin()
+    worker._begun()
+    return worker
+
+
+class VirtualWorker(Worker):
+    """See the module. Made by :func:`start_virtual_worker`."""
+
+    def __init__(
+        self,
+        task_id: str,
+        fn: Callable[[VirtualContext, Send], int | None],
+        callbacks: WorkerCallbacks,
+        policy: StopPolicy,
+        max_line: int,
+    ) -> None:
+        super().__init__(task_id, 0, callbacks)
+        self._fn = fn
+        self._policy = policy
+        self._max_line = max_line
+        self.context = VirtualContext(task_id)
+        # Over the worker's lock, guards the rest; notified when any of it changes.
+        self._changed = threading.Condition(self._lock)
+        self._sending: int | None = None  # the thread whose turn it is to call on_output
+        self._closed = False  # the end is decided; what is sent from now on is dropped
+        self._abandoned = False
+        self._give_up_at: float | None = None  # a stop is under way
+
+    def begin(self) -> None:
+        """Start the thread; SpawnError when there can be none."""
+        try:
+            # A daemon: the program must be able to end while it ignores its stop.
+            threading.Thread(target=self._run, name=f"virtual-{self.task_id}", daemon=True).start()
+        except RuntimeError as error:
+            self._closed = True
+            self._over.set()
+            raise SpawnError(f"cannot start a task: {error}") from error
+
+    def stop(self, grace: float | None = None) -> None:
+        give_up_at = time.monotonic() + max(0.0, self._policy.grace if grace is None else grace)
+        with self._changed:
+            if self._closed:
+                return
+            self._intentional = True
+            if self._give_up_at is not None:
+                self._give_up_at = min(self._give_up_at, give_up_at)
+                self._changed.notify_all()
+                return
+            self._give_up_at = give_up_at
+        self.context.stopped.set()
+        try:
+            threading.Thread(target=self._wait_to_give_up, name=f"stop-{self.task_id}", daemon=True).start()
+        except RuntimeError:
+            _log.warning("task %s: no thread to stop it on; its stop is waited for", self.task_id)
+            self._wait_to_give_up()
+
+    def _run(self) -> None:
+        try:
+            code = self._call()
+            with self._changed:
+                if self._abandoned:
+                    _count_abandoned(-1)
+                    return
+                self._closed = True
+                self._changed.notify_all()
+            self._finish(code)
+        except BaseException:
+            _log.exception("task %s: the end of its function failed", self.task_id)
+
+    def _call(self) -> int:
+        """The exit code, whatever happens."""
+        try:
+            code = self._fn(self.context, self._send)
+            return 0 if code is None else int(operator.index(code))
+        except BaseException as error:  # SystemExit too: a thread's end must not go unnoticed
+            _log.info("task %s: its function failed", self.task_id, exc_info=True)
+            try:
+                self._send("stderr", _text(error))
+            except BaseException:
+                _log.exception("task %s: what its function failed with cannot be sent", self.task_id)
+            return 1
+
+    def _wait_to_give_up(self) -> None:
+        """The function has been asked to return: wait until it has, or for the grace."""
+        try:
+            with self._changed:
+                while not self._closed:
+                    assert self._give_up_at is not None
+                    remaining = self._give_up_at - time.monotonic()
+                    if remaining > 0:
+                        self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
+                        continue
+                    self._closed = self._abandoned = True
+                    _count_abandoned(1)
+                    self._changed.notify_all()
+                if not self._abandoned:
+                    return
+            self._event("its function ignores its stop and is abandoned")
+            self._finish(-1)
+        except BaseException:
+            _log.exception("task %s: its stop failed", self.task_id)
+
+    def _finish(self, code: int) -> None:
+        """`_closed` was just set on this thread; wait for an on_output under way, then tell of the end."""
+        with self._changed:
+            while self._sending is not None:
+                self._changed.wait()
+            end, intentional = self._exited_locked(code, ""), self._intentional
+        self._announce(end, intentional)
+
+    def _send(self, stream: str, line: str) -> None:
+        if stream not in ("stdout", "stderr"):
+            raise ValueError(f"no such stream: {stream!r}")
+        batches = self._batches(stream, line)
+        me = threading.get_ident()
+        with self._changed:
+            if self._sending == me:
+                raise RuntimeError("send() called from within on_output")
+            while self._sending is not None and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return
+            self._sending = me
+        try:
+            for batch in batches:
+                self._output(batch)
+        finally:
+            with self._changed:
+                self._sending = None
+                self._changed.notify_all()
+
+    def _batches(self, stream: str, text: str) -> list[OutputBatch]:
+        """The text's lines by the rules of a pipe; a line that is too long comes alone."""
+        data = text.encode("utf-8", "surrogatepass")  # a lone surrogate becomes bad bytes, as in a pipe
+        splitter = LineSplitter(self._max_line)
+        groups = splitter.feed(data if data.endswith(b"\n") else data + b"\n")
+        at = now()
+        return [
+            OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten")
+            for lines, mark in groups
+        ]
+
+
+def _text(error: BaseException) -> str:
+    """What it says; its kind when it says nothing, or fails at saying it, for it may be of any make."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:
+        return type(error).__name__
