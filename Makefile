@@ -20,7 +20,7 @@ $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV
 
 help:
 	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
-	@echo 'make test     run all tests           make test ARGS="tests/pool -x" for some'
+	@echo 'make test     run all tests           make test ARGS="tests/supervisor/pool -x" for some'
 	@echo 'make soak     hammer a real server for a minute, checking all it says'
 	@echo 'make lint     check the sources'
 	@echo 'make bench    measure everything next to a bare baseline and write docs/BENCHMARKS.md (four minutes)'
@@ -90,10 +90,10 @@ $(VENV)/.run: $(VENV)/.wheels setup.cfg pyproject.toml
 	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock tests/ops/fetch_asyncapi.sh $(VENV)/.run
+$(VENV)/.dev: requirements-dev.lock tests/protocol/fetch_asyncapi.sh $(VENV)/.run
 	@echo 'fetching what the tests need into $(VENV) (once)'
 	@$(PIP) install -r requirements.lock -r requirements-dev.lock
-	@tests/ops/fetch_asyncapi.sh $(VENV)/asyncapi.schema.json
+	@tests/protocol/fetch_asyncapi.sh $(VENV)/asyncapi.schema.json
 	@touch $@
 
 # --- the program in one file ---

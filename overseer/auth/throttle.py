@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from overseer.net.session import Peer
+from overseer.auth.peer import Peer
 from overseer.util.locks import Rank, lock
 
 __all__ = ["Failures", "RequestRate", "Warnings"]

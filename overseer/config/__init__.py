@@ -5,12 +5,12 @@ would make of them. The keys are declared once, in :mod:`~overseer.config.model`
 :mod:`~overseer.config.sections`; docs/CONFIG.md is their reference.
 """
 
+from overseer.auth.digest import Digest, digest_of
 from overseer.config.listen import Listen, Network, parse_cidrs, parse_listen
 from overseer.config.load import load_config, parse_config, read_config
 from overseer.config.model import ActionConfig, ClientsConfig, Config, HistoryConfig, LimitsConfig, MetaConfig
 from overseer.config.report import ConfigErrors, Together
 from overseer.config.scalars import TextFloat, TextInt, config_text
-from overseer.config.secrets import Digest, digest_of
 from overseer.config.security import AuthConfig, TlsConfig, TokenConfig
 
 __all__ = [

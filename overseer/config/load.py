@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from overseer.config.files import read_once, read_small
 from overseer.config.model import ROOT, Config
 from overseer.config.report import Report, Spot
 from overseer.config.schema import keys_of
 from overseer.config.tree import MapNode, Scalar, describe_node, parse_yaml, without_texts
 from overseer.errors import ConfigError
+from overseer.util.files import read_once, read_small
 
 __all__ = ["load_config", "parse_config", "read_config"]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from overseer.auth.digest import Digest
 from overseer.auth.principal import ROLES
 from overseer.config.kinds import Choice, Kind, Seconds, Text, TextList
 from overseer.config.report import Spot
 from overseer.config.schema import Listed, Section
 from overseer.config.schema import key as a_key
-from overseer.config.secrets import Digest, Secret, Sha256
+from overseer.config.secrets import Secret, Sha256
 from overseer.config.tree import MapNode, Node, Scalar, describe_node
 
 __all__ = ["AUTH", "TLS", "AuthConfig", "FileMode", "TlsConfig", "TokenConfig", "UserRoles"]

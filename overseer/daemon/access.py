@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 from overseer.auth.networks import AutomaticTrust, is_trusted
 from overseer.auth.origins import BrowserRules
+from overseer.auth.peer import Peer
 from overseer.auth.principal import ANYONE, Principal
-from overseer.auth.tokens import Tokens, load_tokens
-from overseer.auth.users import load_users
+from overseer.auth.tokens import Tokens
 from overseer.config import Config, Digest, Together, parse_cidrs
+from overseer.daemon.credentials import load_tokens, load_users
 from overseer.net.bytestream import ByteStream, SocketStream
-from overseer.net.session import Peer
 from overseer.net.tls import Certificates
 
 __all__ = ["Access", "load_access"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from overseer.auth.peer import Peer
 from overseer.net.frames import Encoded
-from overseer.net.session import Peer
 from overseer.protocol import Purge, Reload, Request, Reset, SetPool, Start, Stop, dump, to_plain
 from overseer.util.jsonlog import EventLog
 from overseer.util.timestamps import format_timestamp, now

@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from overseer.auth.tokens import digests_of
 from overseer.config import ConfigErrors, Together, parse_config, read_config
 from overseer.daemon.access import load_access
 from overseer.daemon.advice import security_advice
+from overseer.daemon.credentials import digests_of
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import handed_on, withdraw_secrets
 from overseer.daemon.preflight import check_places, system_advice

@@ -15,12 +15,13 @@ from dataclasses import replace
 from typing import Any
 
 from overseer import process as processes
+from overseer.auth.peer import Peer
 from overseer.auth.principal import ANYONE, Principal
-from overseer.auth.tokens import digests_of
 from overseer.config import Config, Digest, Listen, parse_listen
 from overseer.daemon.access import Access, load_access
 from overseer.daemon.advice import security_advice
 from overseer.daemon.audit import Audit
+from overseer.daemon.credentials import digests_of
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.prometheus import Exposition
@@ -33,7 +34,7 @@ from overseer.errors import RequestError
 from overseer.net.http import Request, Response, Route, json_response
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
-from overseer.net.session import ConnectionLimits, Peer
+from overseer.net.session import ConnectionLimits
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.protocol.specs import build_manifest, build_openapi

@@ -6,13 +6,13 @@ import socket
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.auth.sign_ins import SignIn, SignIns
 from overseer.auth.throttle import Failures, Warnings
 from overseer.daemon.access import Access
 from overseer.net.bytestream import ByteStream
 from overseer.net.http import Request, Response, Route, error_response
-from overseer.net.session import Peer
 from overseer.util.timers import Timers
 
 __all__ = ["BEARER_PROTOCOL", "Gate"]

@@ -8,9 +8,9 @@ import stat
 from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, parse_listen
-from overseer.config.files import open_to_append
 from overseer.errors import ConfigError
 from overseer.process import can_look
+from overseer.util.files import open_to_append
 
 __all__ = ["check_places", "system_advice"]
 

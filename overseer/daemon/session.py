@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.auth.throttle import RequestRate
 from overseer.daemon.audit import Audit
 from overseer.daemon.reload import Reloader
 from overseer.errors import NotPermittedError, RequestError
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
-from overseer.net.session import Peer
 from overseer.protocol import (
     Actions,
     Describe,

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream
 from overseer.net.http import (
     BadRequest,
@@ -21,7 +22,7 @@ from overseer.net.http import (
     route,
 )
 from overseer.net.keepalive import Keepalive
-from overseer.net.session import ConnectionLimits, OpenSession, Peer, Session
+from overseer.net.session import ConnectionLimits, OpenSession, Session
 from overseer.net.websocket import run_websocket
 from overseer.net.writer import SocketOutbox, Writer
 from overseer.util.awake import awake

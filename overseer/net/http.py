@@ -20,8 +20,8 @@ from urllib.parse import unquote, urlsplit
 
 import h11
 
+from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream
-from overseer.net.session import Peer
 from overseer.util.awake import awake
 
 __all__ = [

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from overseer.auth.networks import plain_address
+from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
 from overseer.errors import OverseerError
-from overseer.net.session import Peer
 
 __all__ = ["Listener", "adopt_listener", "open_listener"]
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection, Service
@@ -17,7 +18,7 @@ from overseer.net.http import Request, Response, Route
 from overseer.net.listeners import Listener, adopt_listener, open_listener
 from overseer.net.lobby import Lobby
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.net.session import ConnectionLimits, OpenSession, Peer
+from overseer.net.session import ConnectionLimits, OpenSession
 from overseer.net.writer import Writer
 from overseer.util.awake import Ticker, awake
 from overseer.util.locks import Rank, lock

@@ -2,56 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from overseer.auth.principal import ANYONE, Principal
-from overseer.auth.sign_ins import SignIn
+from overseer.auth.peer import Peer
 from overseer.net.outbox import Outbox
 
-__all__ = ["ConnectionLimits", "OpenSession", "Peer", "Session"]
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end.
-
-    ``address`` is an IP address without port (an IPv4 one also when it came in over IPv6), for a Unix socket
-    the socket's path, for stdio ``""``. ``uid`` is the user at the other end of a Unix socket,
-    ``certificate`` the names in the certificate that it presented. Once it has been asked, ``principal`` is
-    who it is, and ``sign_in`` the sign-in that it is by, if it is by one. ``door`` is what a TCP connection
-    was accepted by: ``""`` in clear text, else by TLS, and by whose certificates.
-    """
-
-    kind: Literal["tcp", "unix", "stdio"]
-    address: str
-    uid: int | None = None
-    certificate: tuple[str, ...] = ()
-    principal: Principal = ANYONE
-    sign_in: SignIn | None = None
-    door: str = ""
-
-    @property
-    def source(self) -> str:
-        """What it is counted by: IPv6 addresses by their /64, since a host has all of one."""
-        if self.kind == "unix":
-            return f"uid {self.uid}"
-        try:
-            address = ipaddress.ip_address(self.address)
-        except ValueError:
-            return self.address
-        if isinstance(address, ipaddress.IPv6Address):
-            return str(ipaddress.IPv6Network((address, 64), strict=False))
-        return self.address
-
-    def __str__(self) -> str:
-        place = self.address if self.kind == "tcp" else self.kind
-        if self.uid is not None:
-            place = f"uid {self.uid}"
-        name = self.principal.name
-        return f"{place} ({name})" if name not in ("", place) else place
+__all__ = ["ConnectionLimits", "OpenSession", "Session"]
 
 
 class Session(Protocol):

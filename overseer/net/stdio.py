@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from overseer.auth.peer import Peer
 from overseer.net.outbox import Buffer, Outbox
-from overseer.net.session import ConnectionLimits, OpenSession, Peer, Session
+from overseer.net.session import ConnectionLimits, OpenSession, Session
 from overseer.util.awake import Ticker
 from overseer.util.locks import assert_none_held
 from overseer.util.logs import Stderr

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from overseer.config import Config
-from overseer.config.files import read_small
 from overseer.errors import ConfigError
 from overseer.net.bytestream import SocketStream
 from overseer.net.outbox import Buffer
+from overseer.util.files import read_small
 from overseer.util.locks import Rank, lock
 
 __all__ = ["Certificates", "TlsStream"]

@@ -7,8 +7,8 @@ from overseer.process.guardian import Guardian, guardian
 from overseer.process.policy import StopPolicy
 from overseer.process.registry import Entry, adopt_orphans, end_orphans, reap_orphans, registry
 from overseer.process.spawn import SECRETS, Child, spawn
-from overseer.process.terminate import Ending, signal_name
-from overseer.process.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree, can_look
+from overseer.process.standalone.terminate import Ending, signal_name
+from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree, can_look
 
 __all__ = [
     "RUN_VARIABLE",

@@ -2,9 +2,8 @@
 
 What it has to know stands in a file that lies in memory and that both have open: a slot for each run, written
 before the spawn, again with the leader's pid, and cleared when nothing of the run is left. The guardian reads
-it only when the server's pidfd says that it is dead (its own side is
-:mod:`overseer.process.guardian_main`). So it may be frozen, or die and be replaced, and misses nothing. One
-thread here waits for it to die and replaces it.
+it only when the server's pidfd says that it is dead (its own side is ``standalone.guardian``). So it may be
+frozen, or die and be replaced, and misses nothing. One thread here waits for it to die and replaces it.
 """
 
 from __future__ import annotations
@@ -18,21 +17,23 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
-from overseer.process.guardian_main import SLOT
 from overseer.process.registry import Entry, registry
-from overseer.process.terminate import signal_name
+from overseer.process.standalone.guardian import SLOT
+from overseer.process.standalone.terminate import signal_name
 from overseer.util.locks import Rank, assert_none_held, lock
 
 __all__ = ["Guardian", "guardian"]
 
 _log = logging.getLogger(__name__)
 
+_FOLDER = str(Path(__file__).parent / "standalone")
 _PROGRAM = """\
 import sys
 sys.path.insert(0, sys.argv[1])
-import guardian_main
-guardian_main.main(sys.argv[2:])
+import guardian
+guardian.main(sys.argv[2:])
 """
 _FIRST_PAUSE_S = 0.1  # before the second of a row that die at once; the first is replaced immediately
 _LONGEST_PAUSE_S = 2.0
@@ -205,7 +206,7 @@ class Guardian:
         try:
             program = subprocess.Popen(
                 [
-                    *(sys.executable, "-I", "-S", "-c", _PROGRAM, os.path.dirname(__file__)),  # noqa: PTH120
+                    *(sys.executable, "-I", "-S", "-c", _PROGRAM, _FOLDER),
                     *(str(os.getpid()), registry.server_id, str(os.getsid(0)), str(registry.since)),
                 ],
                 stdin=self._runs,

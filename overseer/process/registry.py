@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 
 from overseer.process.forking import hand_forked, is_popen_child, remember_popens
 from overseer.process.policy import StopPolicy
-from overseer.process.terminate import Ending
-from overseer.process.tree import Process, Scanner, Snapshot, Tree, read_outputs, read_process
+from overseer.process.standalone.terminate import Ending
+from overseer.process.standalone.tree import Process, Scanner, Snapshot, Tree, read_outputs, read_process
 from overseer.util.locks import Rank, assert_none_held, lock
 
 __all__ = [

@@ -16,7 +16,8 @@ __all__ = ["Subscriptions"]
 class Subscriptions:
     """Subscribes clients and sends them what is stored, on behalf of a hub.
 
-    What is stored is encoded without a lock (``output.replay``), so both ways to it are loops, which look each time whether the id still has the same task.
+    What is stored is encoded without a lock (``output.replay``), so both ways to it are loops,
+    which look each time whether the id still has the same task.
     """
 
     def __init__(self, state: State) -> None:

@@ -15,7 +15,7 @@ from collections import deque
 from pathlib import Path
 from typing import Protocol
 
-from overseer.config.files import open_to_append
+from overseer.util.files import open_to_append
 from overseer.util.locks import Rank, lock
 
 __all__ = ["EventLog", "Loggable"]

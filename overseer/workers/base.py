@@ -1,7 +1,8 @@
 """What all workers have in common: a run's values, its callbacks, its end.
 
-A worker runs an OS process (``os_process``) or a Python function (``thread``). Either way it calls ``on_output`` for what is written and, once, as the very last thing, ``on_exited``; on threads of
-its own, with no lock held.
+A worker runs an OS process (``os_process``) or a Python function (``thread``). Either way it calls
+``on_output`` for what is written and, once, as the very last thing, ``on_exited``; on threads of its own,
+with no lock held.
 """
 
 from __future__ import annotations

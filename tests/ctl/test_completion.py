@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.auth.support import TOKENS, token_of
 from tests.ctl.conftest import Ctl
 from tests.ctl.test_terminal import Terminal, on_path
 from tests.harness import Daemon, shell
-from tests.security.support import TOKENS, token_of
 
 
 @pytest.fixture

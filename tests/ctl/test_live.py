@@ -150,4 +150,4 @@ def test_a_task_s_unfinished_line_is_shown_on_a_terminal(daemon: Daemon, command
             shown.type(b"\x03")
             shown.wait()
         for name in command[2:]:
-            client.request("stop", task_id=name)
+            client.send("stop", task_id=name)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from overseer.ctl import settings
+from tests.auth.support import TOKENS, token_of
 from tests.ctl.conftest import Ctl
 from tests.harness import Daemon, shell
-from tests.security.support import TOKENS, token_of
 
 
 @pytest.fixture(scope="module")

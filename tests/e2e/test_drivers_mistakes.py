@@ -17,8 +17,8 @@ from overseer.supervisor.clients import Client
 from overseer.supervisor.task import Requester
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
-from tests.core.test_stream import _Held
 from tests.faults.support import wait_until
+from tests.supervisor.output.test_publisher import _Held
 
 _PATIENCE = 10.0
 Start = Callable[[str, Mapping[str, str], overseer.WorkerCallbacks], overseer.Worker]

@@ -1,4 +1,4 @@
-"""Limits, queues and their messages on a real server; the rules themselves are tested in tests/pool."""
+"""Limits, queues and their messages on a real server; tests/supervisor/pool tests the rules themselves."""
 
 from __future__ import annotations
 

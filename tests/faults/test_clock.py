@@ -61,7 +61,7 @@ def test_no_other_module_looks_at_the_wall_clock() -> None:
         if looks.search(path.read_text())
     }
     # The others to say when the server was started and its configuration read.
-    assert found <= {"timestamps.py", "daemon.py", "reload.py"}
+    assert found <= {"util/timestamps.py", "daemon/daemon.py", "daemon/reload.py"}
 
 
 def test_restarts_come_after_their_delay_and_the_window_counts_them(client: WsClient) -> None:

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
+from overseer.auth.peer import Peer
 from overseer.auth.throttle import Warnings
 from overseer.config import load, load_config
 from overseer.errors import ConfigError
-from overseer.net.session import Peer
+from tests.auth.support import address_of
+from tests.daemon.support import get
 from tests.faults.support import listens, wait_until
 from tests.harness import ROOT, Daemon, WsClient, shell
 from tests.net.rawclient import RawClient
-from tests.ops.support import get
-from tests.security.support import address_of
 
 STARTER = ROOT / "tests/harness/started_as.py"
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -99,13 +99,13 @@ options = ["-c", '''
 import sys
 sys.argv = ["sticky_overseer.py", "--config", "config.yaml"]
 import overseer.util.inherited, os
-from overseer import run
+from overseer.daemon import cli
 real = os.execve
 def emptied(*given):
     open("config.yaml", "w").close()
     real(*given)
 os.execve = emptied
-sys.exit(run.run_cli("1", ""))
+sys.exit(cli.run_cli("1", ""))
 ''']
 environment["PYTHONPATH"] = str(Path(__file__).parents[2])
 """
@@ -491,9 +491,9 @@ FAILING = """
 options = ["-c", '''
 import sys, threading
 sys.argv = ["sticky_overseer.py", "--config", "config.yaml"]
-from overseer import run
+from overseer.daemon import cli
 {patch}
-sys.exit(run.run_cli("1", ""))
+sys.exit(cli.run_cli("1", ""))
 ''']
 environment["PYTHONPATH"] = str(Path(__file__).parents[2])
 """

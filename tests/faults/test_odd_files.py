@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import overseer.daemon.reload
-from overseer.config import files
 from overseer.errors import RequestError
+from overseer.util import files
 from tests.faults.support import listens, wait_until
 from tests.harness import ROOT, Daemon, WsClient, shell
 

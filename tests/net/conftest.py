@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
 from overseer.net.frames import Encoded
 from overseer.net.http import Response, Route, json_response
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
-from overseer.net.session import ConnectionLimits, Peer
+from overseer.net.session import ConnectionLimits
 from overseer.util.timers import Timers
 from tests.net.rawclient import RawClient
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.net.http import Request, Response, error_response
 from overseer.net.lobby import Lobby
-from overseer.net.session import Peer
 from overseer.net.static import static_routes
 from tests.harness import allowed
 from tests.net.conftest import Harness

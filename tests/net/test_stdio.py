@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from overseer.auth.peer import Peer
 from overseer.net.frames import Encoded
 from overseer.net.outbox import Outbox
-from overseer.net.session import Peer
 from overseer.net.stdio import StdioServer
 from overseer.util.timers import Timers
 from tests.net.conftest import QUICK, RecordingSession

@@ -1,0 +1,150 @@
+"""The guardian process: see :mod:`overseer.process.guardian`.
+
+It runs in an interpreter of its own that has nothing but this directory and the standard library on its
+path, and imports as little as it can, to stay small. Its stdin is a file in memory, in which the server keeps
+a slot of ``SLOT`` bytes for each run, empty ones with NULs only::
+
+    RUN MODE SIGNAL GRACE PID PIPE...
+
+PID is the leader's, and its group's number, "0" while it is being spawned; PIPE is where it writes, as in
+/proc/PID/fd. A server that shuts down in an orderly way kills its guardian.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from overseer.process.standalone.tree import Process, Snapshot
+
+if __package__:
+    from overseer.process.standalone.terminate import Ending
+    from overseer.process.standalone.tree import Scanner, Tree, read_outputs
+else:
+    from terminate import Ending  # type: ignore[import-not-found,no-redef]
+    from tree import Scanner, Tree, read_outputs  # type: ignore[import-not-found,no-redef]
+
+__all__ = ["SLOT", "main"]
+
+SLOT = 256  # bytes: a part of a page, so that no kill of the server leaves half of one
+_UNSETTLED_LOOKS = 5
+_SESSION_S = 2.0  # by then a fork for a run has opened its session
+_LONGEST_GRACE_S = 10.0  # whoever starts the server again should not have to wait longer for its ports
+
+
+def main(arguments: list[str]) -> None:
+    """``arguments``: the server's pid, id, session and start (clock ticks since boot)."""
+    server, home, since = int(arguments[0]), int(arguments[2]), int(arguments[3])
+    try:
+        with open("/proc/self/comm", "w") as comm:  # noqa: PTH123
+            comm.write("overseer-guard")
+    except OSError:
+        pass
+    command = _command(server)
+    _wait_for_death(server)
+    runs = _read_runs()
+    if runs:
+        _end(runs, arguments[1], home, since, command)
+
+
+def _command(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _wait_for_death(server: int) -> None:
+    try:
+        pidfd = os.pidfd_open(server)
+    except ProcessLookupError:
+        return
+    if os.getppid() == server:  # else the pid may be another's by now
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll()
+    os.close(pidfd)
+
+
+def _read_runs() -> dict[str, list[str]]:
+    """Of each run that lives: mode, signal, grace, pid, pipes."""
+    runs: dict[str, list[str]] = {}
+    at = 0
+    while slots := os.pread(0, SLOT * 256, at):
+        at += len(slots)
+        for start in range(0, len(slots), SLOT):
+            words = slots[start : start + SLOT].rstrip(b"\0").decode().split()
+            if words:
+                runs[words[0]] = words[1:]
+    return runs
+
+
+def _end(runs: dict[str, list[str]], server_id: str, home: int, since: int, command: bytes) -> None:
+    """End all of them, each by its own mode and signal."""
+    trees = [(Tree(run, int(words[3]), words[0], home), int(words[1])) for run, words in runs.items()]
+    run_of = {link: run for run, words in runs.items() for link in words[4:]}
+    starts: dict[str, int] = {}  # of the leaders that were there at the first look
+    spared = {os.getpid()}
+    scanner = Scanner(server_id, since)
+
+    def find() -> list[tuple[Process, int]]:
+        # An empty look proves nothing while others are still coming.
+        for _ in range(_UNSETTLED_LOOKS):
+            snapshot = scanner.scan()
+            if (found := find_in(snapshot)) or snapshot.settled:
+                break
+        return found
+
+    def find_in(snapshot: Snapshot) -> list[tuple[Process, int]]:
+        found: dict[int, tuple[Process, int]] = {}
+        # Of an orphan with an empty environment and a session of its own, all that tells is where it writes.
+        writers: dict[str, list[Process]] = {}
+        for process in snapshot.processes.values():
+            if process.run not in runs and not process.zombie:
+                for link in read_outputs(process.pid):
+                    if link in run_of:
+                        writers.setdefault(run_of[link], []).append(process)
+        for tree, number in trees:
+            leader = snapshot.processes.get(tree.group)
+            if leader is None or starts.setdefault(tree.run, leader.start) != leader.start:
+                tree.group_over = True  # it is nobody's child here, so its number may be given away any time
+            for process in tree.find(snapshot, spared, writers.get(tree.run, ())):
+                found.setdefault(process.pid, (process, number))
+        return list(found.values())
+
+    def being_spawned() -> bool:
+        """Whether there are forks of the server that have not executed their program yet.
+
+        They are siblings of this process, and still show the server's memory; those of other kinds, which
+        multiprocessing makes, have not opened a session.
+        """
+        snapshot = scanner.scan()
+        return any(
+            process.forked
+            and (process.session == process.pid or time.monotonic() < first + _SESSION_S)
+            and _command(process.pid) == command
+            for process in snapshot.children.get(os.getppid(), ())
+            if process.pid not in spared
+        )
+
+    grace = min(_LONGEST_GRACE_S, max(float(words[2]) for words in runs.values()))
+    unborn = any(words[3] == "0" for words in runs.values())
+    first, pause = time.monotonic(), 0.01
+    while True:
+        # Before the look: what executes its program meanwhile has its mark by then.
+        again = unborn and being_spawned()
+        deadline = time.monotonic() + grace
+        Ending(find, deadline=lambda end=deadline: end).run(look_first=True)  # type: ignore[misc]
+        if not again:
+            return
+        time.sleep(pause)
+        pause = min(1.0, pause * 2)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,304 @@
+"""The pool manager against a model of it that is too simple to be wrong and too slow to be used.
+
+The model is one list of running and one of waiting tasks, and answers every question by going through them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig
+from overseer.supervisor.figures import PoolFigures
+from overseer.supervisor.pool.policy import Admission, Outcome, Requeued, Trim
+from overseer.supervisor.pool.pool import PoolManager
+from tests.supervisor.pool.pools import MOMENT, Clock
+
+ACTIONS = ("a", "b", "c")
+
+
+@dataclass
+class Task:
+    name: str
+    action: str
+    forced: bool
+    leaving: bool = False
+    since: float = 0.0
+    arrival: int = 0
+    turn: int = 0
+    place: str = ""
+
+
+@dataclass
+class Model:
+    limits: dict[str, int]
+    queues: dict[str, QueueConfig | None]
+    excess: dict[str, ExcessConfig]
+    running: list[Task] = field(default_factory=list)
+    waiting: list[Task] = field(default_factory=list)
+    arrivals: int = 0
+    drained: bool = False
+
+    def queue(self, action: str) -> QueueConfig:
+        return self.queues[action] or self.queues[""] or QueueConfig()
+
+    def at(self, action: str) -> list[Task]:
+        return [task for task in self.running if action in ("", task.action)]
+
+    def queued(self, action: str) -> list[Task]:
+        return [task for task in self.waiting if task.action == action]
+
+    def room(self, action: str) -> bool:
+        return all(not self.limits[of] or len(self.at(of)) < self.limits[of] for of in ("", action))
+
+    def next(self) -> tuple[int, Task] | None:
+        """The next turn of an action that has room, and the task that would use it."""
+        turns = []
+        for action in ACTIONS:
+            queued = self.queued(action)
+            if queued and self.room(action):
+                user = queued[-1 if self.queue(action).order == "last" else 0]
+                turns.append((min(task.turn for task in queued), user))
+        return min(turns, key=lambda pair: pair[0], default=None)
+
+    def start_next(self) -> Task | None:
+        chosen = self.next()
+        if chosen is None:
+            return None
+        turn, task = chosen
+        next(other for other in self.waiting if other.turn == turn).turn = task.turn
+        self.waiting.remove(task)
+        self.running.append(task)
+        return task
+
+    def settle(self) -> tuple[str, ...]:
+        started = []
+        while (task := self.start_next()) is not None:
+            started.append(task.name)
+        return tuple(started)
+
+    def wait(self, task: Task, now: float, place: str) -> int:
+        self.arrivals += 1
+        task.arrival = task.turn = self.arrivals
+        task.since, task.place, task.leaving = now, place, False
+        self.waiting.append(task)
+        return 1 if self.queue(task.action).order == "last" else len(self.queued(task.action))
+
+    def victim(self, action: str, force: bool) -> Task | None:
+        def may_go(task: Task) -> bool:
+            policy = self.queue(task.action).displace
+            return not task.forced and (policy == "true" or (policy == "false" and force))
+
+        return min(
+            filter(may_go, self.waiting), key=lambda task: (task.action != action, task.arrival), default=None
+        )
+
+    def acquire(
+        self, name: str, action: str, force: bool, now: float
+    ) -> tuple[Outcome, int, tuple[str, ...]]:
+        refused = (Outcome.REFUSED, 0, ())
+        task = Task(name, action, force)
+        if self.drained:
+            return refused
+        if self.room(action):
+            self.running.append(task)
+            return Outcome.RUNNING, 0, ()
+        queue = self.queue(action)
+        if not queue.enabled:
+            return refused
+        if not queue.size or len([1 for other in self.waiting if other.place == action]) < queue.size:
+            return Outcome.QUEUED, self.wait(task, now, action), ()
+        victim = self.victim(action, force)
+        if victim is None:
+            return refused
+        self.waiting.remove(victim)
+        return Outcome.QUEUED, self.wait(task, now, victim.place), (victim.name,)
+
+    def info(self, action: str) -> list[str]:
+        """Names in the order in which they start when only the queues decide."""
+        shadow = Model(
+            dict.fromkeys(("", *ACTIONS), 0),
+            self.queues,
+            self.excess,
+            waiting=[replace(task) for task in self.waiting if action in ("", task.action)],
+        )
+        return list(shadow.settle())
+
+
+limits = st.integers(0, 4)
+queues = st.builds(
+    QueueConfig,
+    enabled=st.sampled_from([True, True, True, False]),
+    size=st.integers(0, 3),
+    order=st.sampled_from(["first", "last"]),
+    max_age=st.sampled_from([0, 0, 3, 5]),
+    displace=st.sampled_from(["false", "true", "prohibit"]),
+)
+excesses = st.builds(
+    ExcessConfig,
+    action=st.sampled_from(["stop", "requeue"]),
+    order=st.sampled_from(["first", "last"]),
+    grace=st.integers(0, 3),
+)
+pools = st.builds(PoolConfig, limits, st.none() | queues, excesses)
+actions = st.sampled_from(ACTIONS)
+scopes = st.sampled_from(["", *ACTIONS])
+
+
+class PoolMachine(RuleBasedStateMachine):
+    @initialize(everyone=pools, configs=st.tuples(*(st.none() | pools for _ in ACTIONS)))
+    def set_up(self, everyone: PoolConfig, configs: tuple[PoolConfig | None, ...]) -> None:
+        self.clock = Clock()
+        self.names = 0
+        self.over = 0  # tasks that a reset started over a limit may still run
+        by_action = dict(zip(ACTIONS, configs, strict=True))
+        self.pool = PoolManager(everyone, by_action, self.clock)
+        own = {name: config or PoolConfig(excess=everyone.excess) for name, config in by_action.items()}
+        both = {"": everyone, **own}
+        self.model = Model(
+            {name: config.limit for name, config in both.items()},
+            {name: config.queue for name, config in both.items()},
+            {name: config.excess for name, config in both.items()},
+        )
+
+    def new_name(self) -> str:
+        self.names += 1
+        return f"t{self.names}"
+
+    @rule(action=actions, force=st.booleans())
+    def acquire(self, action: str, force: bool) -> None:
+        name = self.new_name()
+        admission: Admission = self.pool.acquire(name, action, force, MOMENT)
+        expected = self.model.acquire(name, action, force, self.clock.now)
+        assert (admission.outcome, admission.position, admission.displaced) == expected
+        assert bool(admission.reason) == (admission.outcome is Outcome.REFUSED)
+
+    @rule(action=actions)
+    def acquire_several(self, action: str) -> None:
+        for _ in range(3):
+            self.acquire(action, False)
+
+    @precondition(lambda self: self.over < 3)
+    @rule(action=actions)
+    def admit_over(self, action: str) -> None:
+        name = self.new_name()
+        self.over += 1
+        self.pool.admit_over(name, action)
+        self.model.running.append(Task(name, action, False))
+
+    @precondition(lambda self: self.model.running)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.model.running))
+        self.model.running.remove(task)
+        assert self.pool.release(task.name) == self.model.settle()
+        assert self.pool.release(task.name) == ()
+
+    @precondition(lambda self: self.model.running)
+    @rule(data=st.data())
+    def requeue(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.model.running))
+        self.model.running.remove(task)
+        expected = Requeued(0)
+        if not self.model.drained:
+            position = self.model.wait(task, self.clock.now, task.action)
+            expected = Requeued(position, self.model.settle())
+        assert self.pool.requeue(task.name, MOMENT) == expected
+
+    @precondition(lambda self: self.model.running)
+    @rule(data=st.data())
+    def is_told_to_stop(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.model.running))
+        task.leaving = True
+        self.pool.leaving(task.name)
+
+    @precondition(lambda self: self.model.waiting)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.model.waiting))
+        assert self.pool.release(task.name) == ()
+        assert self.pool.cancel(task.name)
+        assert not self.pool.cancel(task.name)
+        self.model.waiting.remove(task)
+
+    @rule(action=scopes)
+    def purge(self, action: str) -> None:
+        assert list(self.pool.purge(action)) == self.model.info(action)
+        self.model.waiting = [task for task in self.model.waiting if action not in ("", task.action)]
+
+    @rule(seconds=st.integers(1, 3))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.now += seconds
+        dues = {
+            task.name: task.since + age
+            for task in self.model.waiting
+            if (age := self.model.queue(task.action).max_age)
+        }
+        assert self.pool.next_expiry() == min(dues.values(), default=None)
+        expired = {name for name, due in dues.items() if due <= self.clock.now}
+        assert sorted(self.pool.expire()) == sorted(expired)
+        self.model.waiting = [task for task in self.model.waiting if task.name not in expired]
+
+    @rule(
+        action=scopes,
+        limit=st.none() | limits,
+        queue_size=st.none() | st.integers(0, 3),
+        excess=st.none() | st.fixed_dictionaries({}, optional={"order": st.sampled_from(["first", "last"])}),
+    )
+    def resize(
+        self, action: str, limit: int | None, queue_size: int | None, excess: dict[str, Any] | None
+    ) -> None:
+        model = self.model
+        how = model.excess[action] = replace(model.excess[action], **(excess or {}))
+        if queue_size is not None:
+            queue = model.queue(action)
+            model.queues[action] = replace(queue, enabled=queue.enabled or queue_size > 0, size=queue_size)
+        gone: list[Task] = []
+        if limit is not None:
+            old, model.limits[action] = model.limits[action], limit
+            staying = [task for task in model.at(action) if not task.leaving]
+            if how.order == "last":
+                staying.reverse()
+            if limit and (not old or limit < old):
+                gone = staying[: max(0, len(staying) - limit)]
+        for task in gone:
+            task.leaving = True
+        resize = self.pool.resize(action, limit, queue_size, excess)
+        assert resize.trimmed == tuple(
+            Trim(task.name, how.action == "requeue", float(how.grace)) for task in gone
+        )
+        assert resize.admitted == model.settle()
+
+    @precondition(lambda self: self.names > 25)
+    @rule()
+    def drain(self) -> None:
+        assert list(self.pool.drain()) == self.model.info("")
+        self.model.waiting.clear()
+        self.model.drained = True
+
+    @invariant()
+    def both_know_the_same(self) -> None:
+        every, counts = self.pool.counts()
+        for action in ("", *ACTIONS):
+            info = self.pool.info(action)
+            figures = counts[action] if action else every
+            assert figures == PoolFigures(info.limit, info.running, info.queue_depth)
+            assert info.limit == self.model.limits[action]
+            assert info.running == len(self.model.at(action))
+            assert [item.task_id for item in info.queue_items] == self.model.info(action)
+            assert [item.position for item in info.queue_items] == list(range(info.queue_depth))
+        assert {task.name: task.forced for task in self.model.waiting} == {
+            item.task_id: item.forced for item in self.pool.info().queue_items
+        }
+
+    @invariant()
+    def whoever_could_run_does(self) -> None:
+        assert self.model.next() is None
+
+
+PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestPoolManagerDoesWhatTheModelDoes = PoolMachine.TestCase

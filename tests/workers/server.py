@@ -1,0 +1,94 @@
+"""A small server, to be killed: ``python -m tests.workers.server MODE SCRIPT...``; speaks JSON on stdout.
+
+It starts the guardian and one worker for each script, tells of what they print, and does what stdin says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+
+from overseer import process
+from overseer.workers.os_process import (
+    RunContext,
+    StopPolicy,
+    WorkerCallbacks,
+    WorkerConfig,
+    run_context,
+    start_worker,
+)
+
+
+def say(**words: object) -> None:
+    os.write(1, json.dumps(words).encode() + b"\n")
+
+
+def main() -> None:
+    mode, *scripts = sys.argv[1:]
+    process.adopt_orphans()
+    process.guardian.start()
+    say(guardian=process.guardian.pid)
+    workers = []
+    for number, script in enumerate(scripts):
+        with run_context(RunContext(f"t{number}", stop=StopPolicy(mode, grace=1.0))):
+            workers.append(
+                start_worker(
+                    WorkerConfig(f"t{number}", "sh", ["-c", script]),
+                    WorkerCallbacks(lambda batch: say(lines=batch.lines), print, lambda *_: None),
+                )
+            )
+    for line in sys.stdin:
+        match line.split():
+            case ["guardian", restarts]:  # which has been told of all there is
+                deadline = time.monotonic() + 10
+                while process.guardian.restarts < int(restarts) or not process.guardian.pid:
+                    assert time.monotonic() < deadline, "the guardian was not replaced"
+                    time.sleep(0.01)
+                say(guardian=process.guardian.pid, restarts=process.guardian.restarts)
+            case ["stop", "guardian"]:
+                process.guardian.stop()
+                say(guardian=process.guardian.pid)
+            case ["start", "guardian", "high"]:  # with descriptors of high numbers
+                hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+                resource.setrlimit(resource.RLIMIT_NOFILE, (2000, hard))
+                while os.dup(0) < 1024:
+                    pass
+                process.guardian.start()
+                say(guardian=process.guardian.pid)
+            case ["remember", count]:  # runs that no process has
+                for number in range(int(count)):
+                    entry = process.Entry(f"r{number}", StopPolicy(mode, grace=1.0))
+                    process.registry.enter(entry)
+                    process.guardian.entered(entry)
+                say(runs=len(process.registry.entries()))
+            case ["stop"]:
+                for worker in workers:
+                    worker.stop()
+                say(stopped=all(worker.wait(10) for worker in workers))
+            case ["start", count]:  # as many workers more, which do nothing
+                for number in range(int(count)):
+                    with run_context(RunContext(f"m{number}", stop=StopPolicy(mode, grace=1.0))):
+                        workers.append(
+                            start_worker(
+                                WorkerConfig(f"m{number}", "sleep", ["60"], include_stdout=False),
+                                WorkerCallbacks(print, print, lambda *_: None),
+                            )
+                        )
+                say(pids=[worker.pid for worker in workers])
+            case ["slow"]:  # one that takes a tenth of a second from fork to exec
+                path = "/:" * 60_000 + os.environ["PATH"]
+                config = WorkerConfig("slow", "sleep", ["60"], env={"PATH": path})
+                start_worker(config, WorkerCallbacks(print, print, lambda *_: None))
+            case ["fork"]:
+                pid = os.fork()
+                if pid == 0:  # it has a copy of all descriptors, as a driver's multiprocessing may
+                    time.sleep(60)
+                    os._exit(0)
+                say(forked=pid)
+
+
+if __name__ == "__main__":
+    main()
