@@ -2,7 +2,7 @@
 
 import { fill, h, icon, iconButton, setText } from "./dom.js";
 import { moment, policyText } from "./format.js";
-import { plain } from "./ansi.js";
+import { draw } from "./ansi.js";
 import { STATES, exitText } from "./states.js";
 import { possible, taskButtons } from "./taskactions.js";
 
@@ -115,7 +115,11 @@ export class Inspector {
     fill(
       this.#lines,
       lines.map(({ stream, text }) =>
-        h(stream === "stderr" ? "div.err" : "div", null, plain(text.slice(0, LONGEST))),
+        h(
+          stream === "stderr" ? "div.err" : "div",
+          null,
+          draw(text, null, LONGEST).pieces.map((piece) => piece.text),
+        ),
       ),
       lines.length ? null : h("div.none", null, "It has printed nothing."),
     );

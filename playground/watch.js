@@ -5,6 +5,8 @@
 import { KIND, TaskLog } from "./tasklog.js";
 import { count, many } from "./format.js";
 
+const EXITS = 1000; // remembered of one task, not to note one twice
+
 export class Watch {
   constructor(link) {
     this.#link = link;
@@ -207,6 +209,7 @@ export class Watch {
     // It comes again behind the last stored line.
     if (seat.catching || seat.exits.has(key)) return;
     seat.exits.add(key);
+    if (seat.exits.size > EXITS) seat.exits.delete(seat.exits.values().next().value);
     seat.signal = event.signal ?? "";
     const how = event.signal ? `ended by ${event.signal}` : `exit code ${event.exit_code}`;
     const why = event.intentional ? ", as asked" : "";

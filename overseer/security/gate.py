@@ -156,7 +156,7 @@ class Gate:
         return self._with_cookie(request, "", 0)
 
     def _with_cookie(self, request: Request, value: str, age: int) -> Response:
-        cookie = f"{_cookie_name(request)}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict"
+        cookie = f"{_cookie_name(request)}={value}; Max-Age={age}; HttpOnly; SameSite=Strict"
         # Where a proxy has taken the TLS off, the browser still says what it speaks.
         if self._access.encrypted or request.headers.get("origin", "").startswith("https:"):
             cookie += "; Secure"

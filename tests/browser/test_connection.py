@@ -19,7 +19,7 @@ from tests.browser.forwarder import Forwarder
 from tests.browser.table import open_outputs
 from tests.harness import Daemon, WsClient
 
-BROKEN = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "WebSocket", "ERR_SOCKET")
+BROKEN = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "WebSocket", "ERR_SOCKET", "ERR_ABORTED")
 
 
 def lines(page: Page) -> list[str]:

@@ -186,7 +186,7 @@ def test_documents_and_manifests_show_what_the_token_sees(daemon: Daemon) -> Non
 def test_sign_in_and_out(daemon: Daemon) -> None:
     reply = http(daemon, "/session", [bearer("operator-mine")], method="POST", host="localhost:8080")
     attributes = {each.strip() for each in reply.headers["set-cookie"].split(";")[1:]}
-    assert attributes == {"Path=/", "Max-Age=43200", "HttpOnly", "SameSite=Strict"}
+    assert attributes == {"Max-Age=43200", "HttpOnly", "SameSite=Strict"}
     name, _, value = reply.headers["set-cookie"].partition(";")[0].partition("=")
     assert name == "overseer_session_8080"
     assert token_of("operator-mine") not in value
