@@ -34,7 +34,7 @@ async function begin() {
   at("sign-out").addEventListener("click", signOut);
   app.link = new Link();
   app.store = new Store(app.link);
-  app.watch = new Watch(app.link);
+  app.watch = new Watch(app.link, manifest);
   app.panes = new Panes(app, at("panes"));
   // To where keys are shortcuts, never into a field.
   app.focusView = () => (app.views[app.view].restAt ?? at("frame")).focus();

@@ -138,7 +138,7 @@ export class Console {
   }
 
   #wanted(entry) {
-    if ((entry.own && !this.#own) || (entry.message?.lines && !this.#output)) return false;
+    if ((entry.own && !this.#own) || (!this.#output && (entry.message?.lines || entry.message?.type === "partial"))) return false;
     return !this.#search || textOf(entry).toLowerCase().includes(this.#search);
   }
 
@@ -207,10 +207,10 @@ function makeRow() {
 function wire({ message, text }) {
   if (!message) return [text];
   if (!message.lines) return [message];
-  const { lines, seq, truncated, type, task_id, pid, stream, ts } = message;
+  const { lines, seq, truncated, overwritten, type, task_id, pid, stream, ts } = message;
   return lines.map((data, at) => {
     const whole = { type, task_id, pid, stream, data, ts, seq: seq + at };
-    return truncated ? { ...whole, truncated } : whole;
+    return { ...whole, ...(truncated && { truncated }), ...(overwritten && { overwritten }) };
   });
 }
 

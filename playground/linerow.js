@@ -74,6 +74,18 @@ export function showRow(row, { line, sub }, { pattern, times, fold }) {
   parts.text.replaceChildren(...nodes);
 }
 
+/** Redraw in `place` the lines that are in the making, each with a cursor at its end. */
+export function showPartials(place, lines, how) {
+  while (place.children.length > lines.length) place.lastChild.remove();
+  while (place.children.length < lines.length) place.append(makeRow());
+  lines.forEach((line, at) => {
+    const row = place.children[at];
+    showRow(row, { line, sub: null }, { ...how, fold: "" });
+    row.classList.add("partial");
+    row.parts.text.append(h("span.cursor", { role: "img", "aria-label": "unfinished" }));
+  });
+}
+
 function showSub(element, { depth, key, text, kind, folded }) {
   const nodes = [h("span.indent", null, "\u00a0".repeat(depth * 2))];
   if (kind === "fold") nodes.push(h(`span.fold.${folded ? "closed" : "open"}`));

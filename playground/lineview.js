@@ -94,6 +94,15 @@ export class LineView {
     return { more: false, removed };
   }
 
+  /** The unfinished lines that pass the filter. */
+  get partials() {
+    const { out, err, only } = this.#filter;
+    return this.#source.partials.filter((line) => {
+      if (!line || !(line.kind === KIND.out ? out : err)) return false;
+      return !this.#pattern || !only || plain(line.text).search(this.#pattern) >= 0;
+    });
+  }
+
   get count() {
     let rows = this.#lineCount;
     for (const { rows: more } of this.#unfolded.values()) rows += more.length;
@@ -159,11 +168,14 @@ export class LineView {
   /** The lines shown, as text. `raw`: as the child wrote them, escape sequences and all. */
   text({ raw = false, stamp = null } = {}) {
     const parts = [];
-    for (let place = 0; place < this.#lineCount; place += 1) {
-      const { kind, text, ts } = this.#source.line(this.#number(place));
+    const add = ({ kind, text, ts }) => {
       const body = kind > KIND.err ? `--- ${text} ---` : raw ? text : plain(text);
       parts.push(stamp ? `${stamp(ts)} ${body}` : body);
+    };
+    for (let place = 0; place < this.#lineCount; place += 1) {
+      add(this.#source.line(this.#number(place)));
     }
+    this.partials.forEach(add);
     return parts.length ? `${parts.join("\n")}\n` : "";
   }
 

@@ -78,7 +78,7 @@ export async function startTask(app, request, { open }) {
   const isNew = open && !app.watch.follows(taskId);
   if (isNew) app.watch.follow(taskId, { starting: true });
   try {
-    const reply = await app.link.request({ ...request, task_id: taskId, on_lag: "drop" });
+    const reply = await app.link.request({ ...request, task_id: taskId, ...app.watch.wanted });
     if (open) {
       app.watch.confirm(taskId);
       app.panes.open(taskId);
