@@ -52,8 +52,8 @@ def test_reading_a_line_takes_time_that_grows_with_its_length_alone(page: Page) 
         r"""async () => {
           const name = performance.getEntriesByType("resource").find((e) => e.name.endsWith("/ansi.js")).name;
           const { carry, draw, plain } = await import(name);
-          const units = ["abc\r", "\r\x1b[K\x1b[999999Cx", "\x1b[1000000G\x1b[1Kx", "a\b", "\x1b]aa", "\x1b[;",
-            "\x1b ", "\r\r\r\rx", "\x1b["];
+          const units = ["abc\r", "\r\x1b[K\x1b[999999Cx", "\x1b[1000000G\x1b[1Kx", "a\b", "\x1b]aa",
+            "\x1b[;", "\x1b ", "\r\r\r\rx", "\x1b["];
           const took = (unit, size) => {
             const text = `${unit.repeat(size / unit.length)}\r`;
             const begun = performance.now();
