@@ -1,7 +1,8 @@
 // The form of one action, made from what `describe` says: parameters with their rules, and what a start may
-// say besides. Remembers what was last given.
+// say besides. Remembers what was last given for as long as the page is there, and nowhere but in memory: who can
+// tell what in it is a secret?
 
-import { fill, h, icon, newId } from "./dom.js";
+import { fill, h, icon, named, newId, setText } from "./dom.js";
 import { policyText } from "./format.js";
 import { Lost } from "./link.js";
 import { say } from "./notices.js";
@@ -10,11 +11,13 @@ import { recall, remember } from "./prefs.js";
 import { startTask } from "./taskactions.js";
 import { allowed } from "./auth.js";
 
+const given = new Map(); // action -> what its form said at the last start
+
 export class ActionForm {
   constructor(app, action) {
     this.action = action;
     this.#app = app;
-    this.#memory = recall(`form.${action.name}`, {});
+    this.#memory = given.get(action.name) ?? {};
     this.element = this.#build();
   }
 
@@ -77,7 +80,7 @@ export class ActionForm {
     const id = newId("param");
     const fallback = hasDefault(spec) ? spec.default : null;
     const choices = choicesOf(spec?.validate);
-    const given = this.#memory.params?.[name] ?? "";
+    const last = this.#memory.params?.[name] ?? "";
     const attributes = {
       id,
       name,
@@ -86,9 +89,9 @@ export class ActionForm {
       "aria-describedby": `${id}-rule ${id}-problem`,
       spellcheck: "false",
       list: choices ? `${id}-choices` : null,
-      value: given,
+      value: last,
     };
-    const long = (fallback ?? "").includes("\n") || given.includes("\n");
+    const long = (fallback ?? "").includes("\n") || last.includes("\n");
     const input = long
       ? h("textarea", { ...attributes, rows: "4", list: null })
       : h("input", { type: "text", ...attributes });
@@ -172,7 +175,7 @@ export class ActionForm {
   // What the server, or we, have against a parameter; "" takes it back.
   #complain(name, text) {
     const { input, problem } = this.#fields.get(name);
-    problem.textContent = text;
+    setText(problem, text);
     input.toggleAttribute("aria-invalid", text !== "");
     if (text) input.setAttribute("aria-invalid", "true");
   }
@@ -190,15 +193,12 @@ export class ActionForm {
       return;
     }
     const request = this.#request();
-    remember(`form.${this.action.name}`, this.#remembered());
+    given.set(this.action.name, this.#remembered());
     this.#button.disabled = true;
     try {
       const reply = await startTask(this.#app, request, { open: this.#open.checked });
-      say(
-        reply.type === "queued"
-          ? `Queued as ${reply.task_id}, position ${reply.position}`
-          : `Started as ${reply.task_id}`,
-      );
+      const id = named(reply.task_id);
+      say(reply.type === "queued" ? ["Queued as ", id, `, position ${reply.position}`] : ["Started as ", id]);
     } catch (error) {
       this.#refused(error);
     }

@@ -45,6 +45,11 @@ export class Actions {
     else this.#input.focus();
   }
 
+  /** The chosen action in the list. */
+  get restAt() {
+    return this.#list.querySelector('[tabindex="0"]');
+  }
+
   focusSearch() {
     this.#input.focus();
     this.#input.select();

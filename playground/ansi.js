@@ -1,17 +1,26 @@
-// What terminals understand, for a page that is none: colours and weights are kept, everything else that an
-// escape sequence could do is left out, other control characters are shown as the pictures Unicode has.
+// What terminals understand, for a page that is none: colours and weights are kept, and so is what overwrites
+// a line in place (carriage return, backspace, moves within the line, erasing it). Everything else that an
+// escape sequence could do is left out; other control characters are shown as the pictures Unicode has.
+
+import { visible } from "./visible.js";
 
 // CSI, OSC (ended by BEL or ESC \), the other string sequences, two-character ones, and a lonely ESC.
 const SEQUENCE = /\x1b(?:\[([0-?]*)[ -/]*([@-~])|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|[ -/]*[0-~]|)/g;
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]/g;
-const BIDI = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+// The same, or one character that moves back.
+const CONTROL = new RegExp(`${SEQUENCE.source}|[\r\b]`, "g");
+// What changes a line that is there already; without any of it the text is in order.
+const MOVES = /[\r\b]|\x1b\[[0-?]*[CDGK`]/;
+const ZERO_WIDTH = /[\p{M}\u200d]/u;
 
+const COLUMNS = 1_000_000; // of a line that is overwritten in place; more would only cost memory
 const LEVELS = [0, 95, 135, 175, 215, 255];
 
-/** A line without its escape sequences, as one reads it; what is searched. */
+/** A line as a terminal would show it, as one reads it; what is searched. */
 export function plain(text) {
-  const shown = text.includes("\x1b") ? text.replace(SEQUENCE, "") : text;
-  return visible(shown.slice(kept(shown)));
+  if (!/[\x1b\r\b]/.test(text)) return visible(text);
+  return draw(text, null, COLUMNS)
+    .pieces.map((piece) => piece.text)
+    .join("");
 }
 
 /** The style at the end of a line that began in `style`; null is the default. */
@@ -20,25 +29,79 @@ export function carry(text, style) {
   return style;
 }
 
-/** The pieces of a line, [{text, style}], that begins in `style`. Their texts joined are plain(text). */
-export function pieces(text, style) {
-  if (!text.includes("\x1b")) return [{ text: visible(text.slice(kept(text))), style }];
-  const found = [];
+/**
+ * The first `most` characters of a line that begins in `style`, as a terminal would show it:
+ * {pieces: [{text, style}], length (of all of it)}. In time that grows with the text's length alone.
+ */
+export function draw(text, style, most) {
+  let end = text.length;
+  while (end && text[end - 1] === "\r") end -= 1;
+  const whole = text.slice(0, end);
+  if (MOVES.test(whole)) return overwritten(whole, style, most);
+  const pieces = [];
+  let length = 0;
+  const add = (part) => {
+    if (length < most && part) pieces.push({ text: visible(part.slice(0, most - length)), style });
+    length += part.length;
+  };
   let at = 0;
-  for (const match of text.matchAll(SEQUENCE)) {
-    if (match.index > at) found.push({ text: text.slice(at, match.index), style });
+  if (whole.includes("\x1b"))
+    for (const match of whole.matchAll(SEQUENCE)) {
+      add(whole.slice(at, match.index));
+      at = match.index + match[0].length;
+      if (match[2] === "m") style = styled(style, match[1]);
+    }
+  add(whole.slice(at));
+  return { pieces, length };
+}
+
+// A line of which parts are written over others: a cell for each character.
+function overwritten(text, style, most) {
+  const cells = [];
+  const styles = [];
+  let column = 0;
+  let spare = text.length; // cells that may be made or emptied for no character, so that the time stays bounded
+  const put = (part) => {
+    for (const char of part) {
+      if (ZERO_WIDTH.test(char) && column > 0 && column <= cells.length) {
+        cells[column - 1] += char;
+        continue;
+      }
+      if (column >= COLUMNS) return;
+      spare -= Math.max(0, column - cells.length);
+      if (spare < 0) column = Math.min(column, cells.length);
+      while (cells.length < column) styles[cells.push(" ") - 1] = null;
+      cells[column] = char;
+      styles[column] = style;
+      column += 1;
+    }
+  };
+  let at = 0;
+  for (const match of text.matchAll(CONTROL)) {
+    put(text.slice(at, match.index));
     at = match.index + match[0].length;
-    if (match[2] === "m") style = styled(style, match[1]);
+    const [what, codes, final] = match;
+    const number = Math.min(Number.parseInt(codes, 10) || 0, COLUMNS);
+    if (what === "\r") column = 0;
+    else if (what === "\b") column = Math.max(0, column - 1);
+    else if (final === "m") style = styled(style, codes);
+    else if (final === "C") column = Math.min(COLUMNS, column + (number || 1));
+    else if (final === "D") column = Math.max(0, column - (number || 1));
+    else if (final === "G" || final === "`") column = Math.max(0, number - 1);
+    else if (final === "K" && number === 0) cells.length = Math.min(cells.length, column);
+    else if (final === "K" && number === 2) cells.length = 0;
+    else if (final === "K" && (spare -= column) > 0) cells.fill(" ", 0, column + 1);
   }
-  if (at < text.length) found.push({ text: text.slice(at), style });
-  let cut = kept(found.map((piece) => piece.text).join(""));
-  const shown = [];
-  for (const piece of found) {
-    const rest = piece.text.slice(cut);
-    cut = Math.max(0, cut - piece.text.length);
-    if (rest) shown.push({ text: visible(rest), style: piece.style });
+  put(text.slice(at));
+  const pieces = [];
+  let from = 0;
+  const shown = Math.min(cells.length, most);
+  for (let cell = 1; cell <= shown; cell += 1) {
+    if (cell < shown && styles[cell] === styles[from]) continue;
+    pieces.push({ text: visible(cells.slice(from, cell).join("")), style: styles[from] });
+    from = cell;
   }
-  return shown;
+  return { pieces, length: cells.length };
 }
 
 /** Classes for a style, and the colours that are not among the sixteen: {names: [...], fg, bg}. */
@@ -58,20 +121,8 @@ export function look(style) {
   return { names, fg: named(fg) ? "" : (fg ?? ""), bg: named(bg) ? "" : (bg ?? "") };
 }
 
-// A carriage return takes a terminal back to the line's start: only what is after the last one stays.
-const kept = (text) => text.trimEnd().lastIndexOf("\r") + 1;
-
-function visible(text) {
-  return text
-    .replace(CONTROL, (char) => {
-      const code = char.charCodeAt(0);
-      return code < 0x20 ? String.fromCharCode(0x2400 + code) : code === 0x7f ? "\u2421" : "\ufffd";
-    })
-    .replace(BIDI, "\ufffd");
-}
-
 function styled(style, codes) {
-  const numbers = (codes || "0").split(/[;:]/).map(Number);
+  const numbers = (codes.slice(0, 200) || "0").split(/[;:]/).map(Number);
   let next = { ...style };
   for (let index = 0; index < numbers.length; index += 1) {
     const code = numbers[index];

@@ -2,7 +2,8 @@
 
 import { fill, h, setText } from "./dom.js";
 import { count, rate } from "./format.js";
-import { signIn, signOut, whoAmI, whoIs } from "./auth.js";
+import { HOME, signIn, signOut, whoAmI, whoIs } from "./auth.js";
+import { beside } from "./reach.js";
 import { Link } from "./link.js";
 import { Store } from "./store.js";
 import { Watch } from "./watch.js";
@@ -16,6 +17,7 @@ import { showHelp } from "./help.js";
 import { turnTheme } from "./theme.js";
 import { Banner } from "./banner.js";
 import { recall, remember } from "./prefs.js";
+import { visible } from "./visible.js";
 
 const VIEWS = ["tasks", "actions", "pools", "activity", "console"];
 const WITH_OUTPUTS = new Set(["tasks", "actions"]);
@@ -32,9 +34,10 @@ async function begin() {
   at("sign-out").addEventListener("click", signOut);
   app.link = new Link();
   app.store = new Store(app.link);
-  app.watch = new Watch(app.link);
+  app.watch = new Watch(app.link, manifest);
   app.panes = new Panes(app, at("panes"));
-  app.focusView = () => app.views[app.view].focus();
+  // To where keys are shortcuts, never into a field.
+  app.focusView = () => (app.views[app.view].restAt ?? at("frame")).focus();
   app.views = {
     tasks: new Tasks(app, at("view-tasks")),
     actions: new Actions(app, at("view-actions")),
@@ -50,52 +53,47 @@ async function begin() {
   document.addEventListener("keydown", key);
   app.store.on("metrics", showNumbers);
   app.store.on("tasks", showNumbers);
-  app.link.on("status", ({ state }) => state === "waiting" && lookWhy());
+  app.link.on("status", showTitle);
+  app.link.on("status", ({ state }) => state === "sign-in" && signInAgain());
   new Banner(app, at("connection"), at("offline"));
   app.panes.restore();
   show(VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : recall("view", "tasks"));
   addEventListener("hashchange", () => VIEWS.includes(location.hash.slice(1)) && show(location.hash.slice(1)));
-  app.link.open(address());
+  app.link.open(HOME);
 }
 
 // Signed in, or with no need to be; returns the manifest.
 async function enter() {
-  for (let wait = 500; ; wait = Math.min(wait * 2, 5000)) {
+  for (let wait = 250; ; wait = Math.min(wait * 2, 2000)) {
     const who = await whoAmI();
     app.skew = who.skew ?? 0;
     if (who.outcome === "in") return who.manifest;
     if (who.outcome === "sign-in") await signIn(at("gate"));
     else {
-      fill(at("gate"), h("p.empty", { role: "alert" }, who.text || "The server cannot be reached; trying again."));
-      await new Promise((resolve) => setTimeout(resolve, wait));
+      const text = `No connection: ${who.why}. ${who.todo} Trying again by itself.`;
+      fill(at("gate"), h("p.empty", { role: "alert" }, text));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(wait, who.wait ?? 0)));
     }
     fill(at("gate"));
   }
 }
 
-// The connection failed: is it the network, or are we no longer welcome?
-async function lookWhy() {
-  const who = await whoAmI();
-  if (who.outcome !== "sign-in") return;
-  app.link.close();
+// The server knows us no longer.
+async function signInAgain() {
   await signIn(at("gate"));
-  app.link.open(address());
-}
-
-function address() {
-  const url = new URL("/ws", location.href);
-  url.protocol = url.protocol.replace("http", "ws");
-  return url.href;
+  await whoAmI();
+  showSession();
+  app.link.open(HOME);
 }
 
 async function nameThePage(manifest) {
   app.about = manifest;
   at("version").textContent = `${manifest.protocol} ${manifest.version}`;
   try {
-    const { info } = await (await fetch("/openapi.json")).json();
-    at("name").textContent = info.title;
-    app.title = info.title;
-    at("description").textContent = info.description ?? "";
+    const { info } = await (await fetch(beside(HOME, "openapi.json"))).json();
+    setText(at("name"), info.title);
+    app.title = visible(info.title);
+    setText(at("description"), info.description ?? "");
   } catch {
     app.title = at("name").textContent;
   }
@@ -145,7 +143,7 @@ function showNumbers() {
 // What matters most, in the browser's tab.
 function showTitle() {
   const { errored = 0, running = 0 } = app.store?.counts ?? {};
-  const news = errored ? `(${errored} errored) ` : running ? `(${running}) ` : "";
+  const news = app.link && !app.link.connected ? "(no connection) " : errored ? `(${errored} errored) ` : running ? `(${running}) ` : "";
   const title = `${news}${app.title ?? "sticky-overseer"}`;
   if (document.title !== title) document.title = title;
 }
@@ -156,7 +154,7 @@ const KEYS = {
   3: () => go("pools"),
   4: () => go("activity"),
   5: () => go("console"),
-  n: () => go("actions"),
+  n: () => (show("actions"), app.views.actions.focus()),
   o: () => app.panes.focusNext() || app.focusView(),
   "/": () => app.views[app.view].focusSearch?.(),
   "?": showHelp,
@@ -164,11 +162,11 @@ const KEYS = {
 
 function go(name) {
   show(name);
-  app.views[name].focus();
+  app.focusView();
 }
 
 function key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const { target } = event;
   if (event.key === "Escape") {
     const viewer = app.panes.focused;

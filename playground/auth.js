@@ -1,8 +1,9 @@
-// Who we are to the server. The page asks /ws/manifest first: a 401 there means that a token is wanted. The
-// token goes to /session in a header, which answers with a cookie that scripts cannot read; it is kept nowhere
+// Who we are to the server. The page asks ws/manifest first: a 401 there means that a token is wanted. The
+// token goes to session in a header, which answers with a cookie that scripts cannot read; it is kept nowhere
 // else. The manifest says then who we are and what we may do.
 
 import { h } from "./dom.js";
+import { beside, look } from "./reach.js";
 
 const NEEDS = {
   start: "operator",
@@ -26,27 +27,19 @@ export const seesAll = () => session.actions.includes("*");
 /** Whether our role may send requests of this type; what it may not is not offered. */
 export const allowed = (type) => ROLES.indexOf(session.role) >= ROLES.indexOf(NEEDS[type] ?? "viewer");
 
-/**
- * Ask the server: {outcome: "in", manifest, skew}, {outcome: "sign-in"}, {outcome: "refused", text} or
- * {outcome: "away"}.
- */
+/** The folder on the server that the page is in. */
+export const HOME = new URL(".", document.baseURI).href;
+
+/** Ask the server who we are to it; the answer is look's. */
 export async function whoAmI() {
-  try {
-    const answer = await fetch("/ws/manifest", { headers: { Accept: "application/json" } });
-    if (answer.status === 401) return { outcome: "sign-in" };
-    if (!answer.ok) return { outcome: "refused", text: (await answer.text()).trim() };
-    const manifest = await answer.json();
-    session = manifest.session ?? session;
-    const skew = Date.now() - Date.parse(answer.headers.get("Date") ?? "");
-    return { outcome: "in", manifest, skew: Math.abs(skew) > 2000 ? skew : 0 };
-  } catch {
-    return { outcome: "away" };
-  }
+  const found = await look(HOME);
+  if (found.outcome === "in") session = found.manifest.session ?? session;
+  return found;
 }
 
 /** End the sign-in, here and on the server, and begin anew. */
 export async function signOut() {
-  await fetch("/session", { method: "DELETE" });
+  await fetch(beside(HOME, "session"), { method: "DELETE" });
   location.reload();
 }
 
@@ -86,7 +79,7 @@ export function signIn(place) {
 async function present(token) {
   try {
     const headers = { Authorization: `Bearer ${token}` };
-    const answer = await fetch("/session", { method: "POST", headers });
+    const answer = await fetch(beside(HOME, "session"), { method: "POST", headers });
     if (answer.ok) return "";
     return answer.status === 401 ? "The server does not know this token." : (await answer.text()).trim();
   } catch {

@@ -1,9 +1,14 @@
-// Whether the page is connected, always in sight, and loudly when it is not.
+// Whether the page is connected, always in sight, and loudly when it is not: since when, why, and what to do.
 
 import { fill, h, icon, setText } from "./dom.js";
-import { duration } from "./format.js";
 
-const WORDS = { open: "Connected", connecting: "Connecting…", waiting: "Disconnected", closed: "Signed out" };
+const WORDS = {
+  open: "Connected",
+  connecting: "Connecting…",
+  waiting: "Disconnected",
+  "sign-in": "Signed out",
+  closed: "Signed out",
+};
 
 export class Banner {
   /** `chip` is the small sign in the head, `bar` the stripe below it. */
@@ -15,7 +20,6 @@ export class Banner {
     fill(bar, icon("plug"), this.#text, h("button", { type: "button", onclick: () => app.link.retry() }, "Try now"));
     app.link.skew = app.skew;
     app.link.on("status", (status) => this.#show(status));
-    setInterval(() => this.#tick(), 1000);
     this.#show(app.link.status);
   }
 
@@ -23,33 +27,24 @@ export class Banner {
   #chip;
   #bar;
   #text;
-  #since = 0; // when the connection was lost, 0 while it is there
   #shown = "";
+  #seen = false; // whether there was a connection, and so something to be seen
 
-  #show({ state, code, reason }) {
-    const was = this.#shown;
+  #show({ state, why, todo }) {
     // Attempts to reconnect are one state to a person.
-    this.#shown = state === "connecting" && this.#since ? "waiting" : state;
+    if (state !== "connecting" || this.#shown !== "waiting") this.#shown = state;
+    const { link } = this.#app;
     this.#chip.className = `connection is-${this.#shown}`;
     setText(this.#chip, WORDS[this.#shown]);
-    document.body.classList.toggle("is-offline", this.#shown !== "open");
-    if (state === "open") {
-      this.#since = 0;
-      this.#bar.hidden = true;
-    } else if (state === "waiting" && !this.#since) {
-      this.#since = Date.now();
-      this.#bar.hidden = was !== "open" && was !== "connecting";
-      this.#why = reason || (code === 1013 ? "this page read too slowly" : "");
-    }
-    this.#tick();
-  }
-
-  #why = "";
-
-  #tick() {
-    if (!this.#since) return;
-    const why = this.#why ? ` (${this.#why})` : "";
-    const since = duration(Date.now() - this.#since);
-    setText(this.#text, `No connection to the server${why}. Trying again by itself; what is shown is ${since} old.`);
+    document.body.classList.toggle("is-offline", !link.connected);
+    this.#bar.hidden = this.#shown !== "waiting";
+    this.#seen ||= link.connected;
+    if (state !== "waiting") return;
+    const at = new Date(link.lostAt);
+    const day = new Date().toDateString() === at.toDateString() ? "" : `${at.toLocaleDateString()} `;
+    const since = `since ${day}${at.toLocaleTimeString()}`;
+    const shown = this.#seen ? " What is shown is as it was then." : "";
+    const what = `No connection to the server ${since}${why ? `: ${why}` : ""}.`;
+    setText(this.#text, `${what} ${todo ? `${todo} ` : ""}Trying again by itself.${shown}`);
   }
 }

@@ -1,7 +1,7 @@
 // A form for any request, made from the manifest; it writes the message below, which can be edited and is
 // what is sent.
 
-import { fill, h, icon, newId } from "./dom.js";
+import { fill, h, icon, newId, setText } from "./dom.js";
 import { attempt, say } from "./notices.js";
 import { allowed } from "./auth.js";
 
@@ -28,6 +28,7 @@ export class Composer {
       "form.composer",
       {
         "aria-label": "Send a message",
+        autocomplete: "off",
         onsubmit: (event) => this.#send(event),
         onkeydown: (event) => this.#key(event),
       },
@@ -49,13 +50,9 @@ export class Composer {
   #inputs = new Map(); // field -> {input, kind}
   #number = 0;
 
-  focus() {
-    this.#type.focus();
-  }
-
   #draw() {
     const { description, fields } = this.#manifest.messages[this.#type.value];
-    this.#about.textContent = description;
+    setText(this.#about, description);
     this.#inputs.clear();
     const rows = Object.entries(fields)
       .filter(([name, { ui_hint: hint }]) => hint !== "hidden" && name !== "id")

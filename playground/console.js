@@ -2,7 +2,7 @@
 
 import { fill, flip, h, iconButton, inFrame, setText } from "./dom.js";
 import { clock, count, many } from "./format.js";
-import { plain } from "./ansi.js";
+import { visible } from "./visible.js";
 import { jsonRows } from "./json.js";
 import { VirtualList } from "./vlist.js";
 import { Composer } from "./composer.js";
@@ -11,7 +11,7 @@ import { say } from "./notices.js";
 
 const ROW = 22; // px, as .c-row in views.css
 const KEPT = 5000; // entries
-const LINES = 50_000; // lines of output in all entries
+const CHARS = 8_000_000; // in all entries
 const SEARCHED = 20_000; // characters of a message that are looked through
 const BRIEF = 600; // characters of a message in its row
 
@@ -19,14 +19,14 @@ export class Console {
   constructor(app, place, manifest) {
     this.#place = place;
     this.#build(app, manifest);
-    app.link.on("sent", ({ message, text, own }) => this.#add({ out: true, own, message, text }));
-    app.link.on("*", ({ message, own }) => this.#add({ out: false, own, message }));
+    app.link.on("sent", ({ message, text, own, size }) => this.#add({ out: true, own, message, text, size }));
+    app.link.on("*", ({ message, own, size }) => this.#add({ out: false, own, message, size }));
   }
 
   #place;
   #entries = [];
   #shown = [];
-  #lines = 0;
+  #chars = 0;
   #own = false; // show what the page asks by itself
   #output = true; // show output
   #held = false;
@@ -36,12 +36,11 @@ export class Console {
   #scroller;
   #details;
   #size;
-  #composer;
   #following = true;
   #draw = inFrame(() => this.#paint());
 
-  focus() {
-    this.#composer.focus();
+  get restAt() {
+    return this.#scroller;
   }
 
   focusSearch() {
@@ -80,7 +79,7 @@ export class Console {
     });
     this.#scroller.addEventListener("keydown", (event) => this.#key(event));
     this.#details = h("div.c-details", { hidden: true, "aria-label": "The message", role: "region" });
-    this.#composer = new Composer(app, manifest);
+    const composer = new Composer(app, manifest);
     fill(
       this.#place,
       h(
@@ -93,7 +92,7 @@ export class Console {
         iconButton("purge", "Clear the list", () => this.#clear()),
         this.#size,
       ),
-      h("div.console-body", null, h("div.c-list", null, this.#scroller, this.#details), this.#composer.element),
+      h("div.console-body", null, h("div.c-list", null, this.#scroller, this.#details), composer.element),
     );
     this.#list = new VirtualList(this.#scroller, {
       rowHeight: ROW,
@@ -106,23 +105,25 @@ export class Console {
     if (this.#held) return;
     entry.at = new Date().toISOString();
     this.#entries.push(entry);
-    this.#lines += entry.message?.lines?.length ?? 0;
-    if (this.#entries.length > KEPT * 1.2) this.#entries = this.#entries.slice(-KEPT);
-    if (this.#lines > LINES) this.#forgetLines();
+    this.#chars += entry.size;
+    if (this.#entries.length > KEPT * 1.2 || this.#chars > CHARS) this.#forget();
     if (!this.#place.hidden) this.#draw();
   }
 
-  #forgetLines() {
-    const from = this.#entries.findIndex((entry) => {
-      this.#lines -= entry.message?.lines?.length ?? 0;
-      return this.#lines <= LINES / 2;
-    });
-    this.#entries = this.#entries.slice(from + 1);
+  // The older ones go, whole messages of any size.
+  #forget() {
+    let from = Math.max(0, this.#entries.length - KEPT);
+    for (const entry of this.#entries.slice(0, from)) this.#chars -= entry.size;
+    while (this.#chars > CHARS / 2 && from < this.#entries.length - 1) {
+      this.#chars -= this.#entries[from].size;
+      from += 1;
+    }
+    this.#entries = this.#entries.slice(from);
   }
 
   #clear() {
     this.#entries = [];
-    this.#lines = 0;
+    this.#chars = 0;
     this.#select(-1);
     this.#draw();
   }
@@ -137,7 +138,7 @@ export class Console {
   }
 
   #wanted(entry) {
-    if ((entry.own && !this.#own) || (entry.message?.lines && !this.#output)) return false;
+    if ((entry.own && !this.#own) || (!this.#output && (entry.message?.lines || entry.message?.type === "partial"))) return false;
     return !this.#search || textOf(entry).toLowerCase().includes(this.#search);
   }
 
@@ -152,7 +153,7 @@ export class Console {
     arrow.title = entry.out ? "sent" : "received";
     time.textContent = clock(entry.at);
     const lines = entry.message?.lines;
-    type.textContent = entry.message?.type ?? "text";
+    type.textContent = visible(String(entry.message?.type ?? "text"));
     if (lines?.length > 1) type.textContent += ` ×${count(lines.length)}`;
     text.textContent = textOf(entry).slice(0, BRIEF);
   }
@@ -206,10 +207,10 @@ function makeRow() {
 function wire({ message, text }) {
   if (!message) return [text];
   if (!message.lines) return [message];
-  const { lines, seq, truncated, type, task_id, pid, stream, ts } = message;
+  const { lines, seq, truncated, overwritten, type, task_id, pid, stream, ts } = message;
   return lines.map((data, at) => {
     const whole = { type, task_id, pid, stream, data, ts, seq: seq + at };
-    return truncated ? { ...whole, truncated } : whole;
+    return { ...whole, ...(truncated && { truncated }), ...(overwritten && { overwritten }) };
   });
 }
 
@@ -218,13 +219,13 @@ function textOf(entry) {
   const { message, text } = entry;
   if (entry.brief === undefined) {
     const first = message?.lines ? wire({ message: { ...message, lines: message.lines.slice(0, 1) } })[0] : message;
-    entry.brief = plain(text ?? JSON.stringify(first).slice(0, SEARCHED));
+    entry.brief = visible((text ?? JSON.stringify(first)).slice(0, SEARCHED));
   }
   return entry.brief;
 }
 
 function pretty(value) {
-  if (value === null || typeof value !== "object") return h("pre", null, String(value));
+  if (value === null || typeof value !== "object") return h("pre", null, visible(String(value)));
   const rows = jsonRows(value, new Set());
   return h(
     "div.json",
@@ -235,7 +236,7 @@ function pretty(value) {
         null,
         h("span.indent", null, "\u00a0".repeat(2 * (depth - 1))),
         key ? [h("span.key", null, key), ": "] : null,
-        h(`span.j-${kind}`, null, plain(text)),
+        h(`span.j-${kind}`, null, text),
       ),
     ),
   );

@@ -1,7 +1,10 @@
 // Elements without HTML text: everything that comes from a server or a child becomes a text node or an
-// attribute's value here, so that nothing a task prints can ever be markup.
+// attribute's value here, so that nothing a task prints can ever be markup, and is made visible where it is read.
+
+import { visible } from "./visible.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const READ = new Set(["title", "aria-label", "aria-valuetext", "placeholder"]); // attributes that people read
 
 /**
  * An element: h("button.quiet", {title: "Stop", onclick: stop}, icon("stop"), "Stop").
@@ -15,7 +18,7 @@ export function h(what, properties, ...children) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "value") element.value = value;
-    else element.setAttribute(name, value === true ? "" : value);
+    else element.setAttribute(name, value === true ? "" : READ.has(name) ? visible(String(value)) : value);
   }
   add(element, children);
   return element;
@@ -25,7 +28,7 @@ function add(element, children) {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
     if (Array.isArray(child)) add(element, child);
-    else element.append(child);
+    else element.append(child instanceof Node ? child : visible(String(child)));
   }
 }
 
@@ -63,8 +66,12 @@ export function flip(button) {
 
 /** Set a text only when it differs, so that nothing is laid out again for nothing. */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = visible(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
+
+/** A name within a sentence: however it is written, from the right or the left, the words around it stay. */
+export const named = (name) => h("bdi", null, name);
 
 /** Replace all children. */
 export function fill(element, ...children) {

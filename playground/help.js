@@ -10,7 +10,7 @@ const KEYS = [
       ["n", "start something: to the form of the last action"],
       ["/", "search in this view"],
       ["o", "to the next output, and back to the view"],
-      ["Esc", "leave a field; close the output one is in"],
+      ["Esc", "leave a field, so that keys work again; close the output one is in"],
       ["?", "this help"],
     ],
   ],

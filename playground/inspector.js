@@ -1,9 +1,9 @@
 // Everything about the selected task, beside the table: its facts, why it failed, and its last lines.
 
-import { fill, h, icon, iconButton, setText } from "./dom.js";
+import { fill, h, icon, iconButton, inFrame, setText } from "./dom.js";
 import { moment, policyText } from "./format.js";
-import { plain } from "./ansi.js";
-import { STATES, exitText } from "./states.js";
+import { draw } from "./ansi.js";
+import { STATES, exitText, isOver } from "./states.js";
 import { possible, taskButtons } from "./taskactions.js";
 
 const LAST = 8; // lines shown
@@ -24,6 +24,7 @@ export class Inspector {
       this.#facts,
     );
     app.link.on("output", (chunk) => this.#take(chunk));
+    app.link.on("partial", (partial) => this.#takePartial(partial));
   }
 
   #app;
@@ -36,7 +37,10 @@ export class Inspector {
   #key = "";
   #taskId = ""; // whose lines are shown
   #asking = ""; // whose lines are on their way
-  #tail = [];
+  #tail = new Map(); // seq -> {stream, text}
+  #partials = new Map(); // stream -> the line that it is at
+  #over = false; // whether nothing more will come
+  #drawLines = inFrame(() => this.#showLines());
   #asked = 0; // number of the latest question, so that an old one's answer is not shown
 
   /** Show a task, or nothing. */
@@ -50,6 +54,8 @@ export class Inspector {
     const key = JSON.stringify([task, open, this.#app.link.connected]);
     if (key === this.#key) return;
     this.#key = key;
+    this.#over = isOver(task.status);
+    if (this.#over || this.#taskId !== task.task_id) this.#partials.clear();
     this.#draw(task, open);
     this.#askLines(task);
   }
@@ -102,7 +108,7 @@ export class Inspector {
     const mine = this.#asked;
     if (this.#taskId !== task.task_id) setText(this.#lines, "");
     this.#asking = task.task_id;
-    this.#tail = [];
+    this.#tail = new Map();
     try {
       await this.#app.link.command({ type: "replay", task_id: task.task_id }, { own: true });
     } catch {
@@ -111,19 +117,42 @@ export class Inspector {
     if (mine !== this.#asked) return;
     this.#asking = "";
     this.#taskId = task.task_id;
-    const lines = this.#tail.slice(-LAST);
+    this.#showLines();
+  }
+
+  #showLines() {
+    const seqs = [...this.#tail.keys()].sort((a, b) => a - b);
+    const lines = [...seqs.slice(-LAST).map((seq) => this.#tail.get(seq)), ...this.#partials.values()];
     fill(
       this.#lines,
       lines.map(({ stream, text }) =>
-        h(stream === "stderr" ? "div.err" : "div", null, plain(text.slice(0, LONGEST))),
+        h(
+          stream === "stderr" ? "div.err" : "div",
+          null,
+          draw(text, null, LONGEST).pieces.map((piece) => piece.text),
+        ),
       ),
-      lines.length ? null : h("div.none", null, "It has printed nothing."),
+      lines.length ? null : h("div.none", null, this.#over ? "It has printed nothing." : "No whole line so far."),
     );
   }
 
-  #take({ task_id: taskId, stream, lines }) {
-    if (taskId !== this.#asking) return;
-    for (const text of lines.slice(-LAST)) this.#tail.push({ stream, text });
-    if (this.#tail.length > 10 * LAST) this.#tail = this.#tail.slice(-LAST);
+  #take({ task_id: taskId, stream, lines, seq }) {
+    if (taskId !== this.#asking && taskId !== this.#taskId) return;
+    this.#partials.delete(stream);
+    for (let at = Math.max(0, lines.length - LAST); at < lines.length; at += 1)
+      this.#tail.set(seq + at, { stream, text: lines[at] });
+    for (const old of this.#tail.keys()) {
+      if (this.#tail.size <= 10 * LAST) break;
+      this.#tail.delete(old);
+    }
+    if (!this.#asking) this.#drawLines();
+  }
+
+  // They come while the task's output is open.
+  #takePartial({ task_id: taskId, stream, data }) {
+    if (taskId !== this.#asking && taskId !== this.#taskId) return;
+    if (data) this.#partials.set(stream, { stream, text: data });
+    else this.#partials.delete(stream);
+    if (!this.#asking) this.#drawLines();
   }
 }

@@ -1,5 +1,7 @@
 // A JSON value as rows of one line each, foldable at every object and array.
 
+import { visible } from "./visible.js";
+
 const LONGEST = 2000; // characters of a string that a row shows
 const ROWS = 2000; // rows of one value; what is beyond is counted
 
@@ -30,7 +32,7 @@ export function jsonRows(value, closed) {
         left += 1;
         continue;
       }
-      const name = isList ? "" : key;
+      const name = isList ? "" : visible(key);
       if (item === null || typeof item !== "object") {
         rows.push({ depth, key: name, text: leaf(item), kind: kindOf(item), path: here });
         continue;
@@ -46,7 +48,7 @@ export function jsonRows(value, closed) {
 }
 
 function leaf(value) {
-  const text = JSON.stringify(value);
+  const text = visible(JSON.stringify(value));
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }
 

@@ -1,12 +1,23 @@
 // One row of a viewer as DOM: number, time, text with colours and highlights; or a row of unfolded JSON.
 
 import { h } from "./dom.js";
-import { clock } from "./format.js";
-import { look, pieces } from "./ansi.js";
+import { clock, count } from "./format.js";
+import { draw, look } from "./ansi.js";
+import { visible } from "./visible.js";
 import { KIND } from "./tasklog.js";
 
-const LONGEST = 3000; // characters of a line that are put into the page; unfold it to see the rest
+const LONGEST = 3000; // characters of a line, as it is shown, that are put into the page; unfold it to see the rest
 const CLASSES = { [KIND.out]: "out", [KIND.err]: "err", [KIND.note]: "note", [KIND.gap]: "gap", [KIND.bad]: "bad" };
+
+const OVERWRITTEN = "Written over in place many times; the server kept the last of it";
+
+/** A line as a terminal would show it, {pieces, length}; kept for those that take long. */
+export function drawn(line) {
+  if (line.drawn) return line.drawn;
+  const result = draw(line.text, line.style, LONGEST);
+  if (line.text.length > LONGEST) line.drawn = result;
+  return result;
+}
 
 /** An empty row. */
 export function makeRow() {
@@ -35,11 +46,11 @@ export function showRow(row, { line, sub }, { pattern, times, fold }) {
   parts.mark.textContent = line.kind === KIND.err ? "err" : "";
   parts.time.textContent = times ? clock(line.ts) : "";
   if (line.kind > KIND.err) {
-    parts.text.replaceChildren(...(pattern ? split(line.text, 0, matches(line.text, pattern)) : [line.text]));
+    const text = visible(line.text);
+    parts.text.replaceChildren(...(pattern ? split(text, 0, matches(text, pattern)) : [text]));
     return;
   }
-  const cut = line.text.length > LONGEST;
-  const found = pieces(cut ? line.text.slice(0, LONGEST) : line.text, line.style);
+  const { pieces: found, length } = drawn(line);
   const nodes = [];
   const ranges = pattern ? matches(found.map((piece) => piece.text).join(""), pattern) : [];
   let at = 0;
@@ -57,9 +68,22 @@ export function showRow(row, { line, sub }, { pattern, times, fold }) {
     if (bg) span.style.setProperty("--a-bg", bg);
     nodes.push(span);
   }
-  if (cut) nodes.push(h("span.more", null, ` … ${line.text.length - LONGEST} more characters`));
+  if (length > LONGEST) nodes.push(h("span.more", null, ` … ${count(length - LONGEST)} more characters`));
+  if (line.overwritten) nodes.push(h("span.more", { title: OVERWRITTEN }, " ↺"));
   if (line.truncated) nodes.push(h("span.more", null, " … cut off by the server"));
   parts.text.replaceChildren(...nodes);
+}
+
+/** Redraw in `place` the lines that are in the making, each with a cursor at its end. */
+export function showPartials(place, lines, how) {
+  while (place.children.length > lines.length) place.lastChild.remove();
+  while (place.children.length < lines.length) place.append(makeRow());
+  lines.forEach((line, at) => {
+    const row = place.children[at];
+    showRow(row, { line, sub: null }, { ...how, fold: "" });
+    row.classList.add("partial");
+    row.parts.text.append(h("span.cursor", { role: "img", "aria-label": "unfinished" }));
+  });
 }
 
 function showSub(element, { depth, key, text, kind, folded }) {

@@ -3,9 +3,13 @@
 
 import { KIND } from "./tasklog.js";
 import { plain } from "./ansi.js";
+import { count } from "./format.js";
 import { jsonOf, jsonRows } from "./json.js";
+import { drawn } from "./linerow.js";
 
 const SLICE = 6; // ms of looking through lines in one frame
+const UNFOLDED = 2000; // rows of one unfolded line
+const STRIDE = 30_000; // characters between two looks at the clock
 
 export class LineView {
   constructor(log, columns) {
@@ -76,12 +80,27 @@ export class LineView {
     }
     const until = performance.now() + SLICE;
     this.#scanned = Math.max(this.#scanned, source.first);
+    let chars = 0;
     while (this.#scanned < source.end) {
-      if ((this.#scanned & 255) === 0 && performance.now() > until) return { more: true, removed };
-      this.#look(this.#scanned, source.line(this.#scanned));
+      if (chars > STRIDE) {
+        if (performance.now() > until) return { more: true, removed };
+        chars = 0;
+      }
+      const line = source.line(this.#scanned);
+      chars += 100 + line.text.length;
+      this.#look(this.#scanned, line);
       this.#scanned += 1;
     }
     return { more: false, removed };
+  }
+
+  /** The unfinished lines that pass the filter. */
+  get partials() {
+    const { out, err, only } = this.#filter;
+    return this.#source.partials.filter((line) => {
+      if (!line || !(line.kind === KIND.out ? out : err)) return false;
+      return !this.#pattern || !only || plain(line.text).search(this.#pattern) >= 0;
+    });
   }
 
   get count() {
@@ -123,7 +142,7 @@ export class LineView {
 
   /** Whether there is more in a line than its row shows. */
   canUnfold(line) {
-    return line.kind <= KIND.err && (line.text.length > this.#columns() || jsonOf(line.text) !== undefined);
+    return line.kind <= KIND.err && (drawn(line).length > this.#columns() || jsonOf(line.text) !== undefined);
   }
 
   /** Fold or unfold a line, or with `path` a part of its JSON. */
@@ -149,11 +168,14 @@ export class LineView {
   /** The lines shown, as text. `raw`: as the child wrote them, escape sequences and all. */
   text({ raw = false, stamp = null } = {}) {
     const parts = [];
-    for (let place = 0; place < this.#lineCount; place += 1) {
-      const { kind, text, ts } = this.#source.line(this.#number(place));
+    const add = ({ kind, text, ts }) => {
       const body = kind > KIND.err ? `--- ${text} ---` : raw ? text : plain(text);
       parts.push(stamp ? `${stamp(ts)} ${body}` : body);
+    };
+    for (let place = 0; place < this.#lineCount; place += 1) {
+      add(this.#source.line(this.#number(place)));
     }
+    this.partials.forEach(add);
     return parts.length ? `${parts.join("\n")}\n` : "";
   }
 
@@ -203,9 +225,15 @@ export class LineView {
 function wrapped(text, columns) {
   const rows = [];
   const width = Math.max(20, columns - 4);
-  for (let at = 0; at < text.length && rows.length < 2000; at += width) {
-    rows.push({ depth: 0, key: "", text: text.slice(at, at + width), kind: "wrap", path: "" });
+  const add = (part) => rows.push({ depth: 0, key: "", text: part, kind: "wrap", path: "" });
+  let at = 0;
+  while (at < text.length && rows.length < UNFOLDED) {
+    // Not between the two halves of one character.
+    const end = at + width + (/[\ud800-\udbff]/.test(text[at + width - 1] ?? "") ? 1 : 0);
+    add(text.slice(at, end));
+    at = end;
   }
+  if (at < text.length) add(`… ${count(text.length - at)} more characters: download the output to see them`);
   return rows;
 }
 

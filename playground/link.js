@@ -18,16 +18,26 @@ export class Link {
     this.status = { state: "closed" };
     this.skew = 0; // ms by which this computer's clock is ahead of the server's
     this.#worker = new Worker(workerUrl("socket.js"), { type: "module" });
-    this.#worker.onmessage = ({ data }) => (data.status ? this.#changed(data.status) : this.#take(data.batch));
+    this.#worker.onmessage = ({ data }) => {
+      if (data.status) this.#changed(data.status);
+      else this.#take(data.batch, data.sizes);
+    };
+    // Where there may be a way again, or somebody looks, it is tried at once.
+    const now = () => this.status.state === "waiting" && !document.hidden && this.retry();
+    addEventListener("online", now);
+    addEventListener("focus", now);
+    document.addEventListener("visibilitychange", now);
   }
 
   #worker;
+  #lost = Date.now();
   #number = 0;
   #waiting = new Map(); // id -> {resolve, reject, timer}
   #listeners = new Map(); // type -> [function]
 
-  open(url) {
-    this.#worker.postMessage({ open: url });
+  /** `home`: the folder on the server that the page is in. */
+  open(home) {
+    this.#worker.postMessage({ open: home });
   }
 
   close() {
@@ -40,6 +50,16 @@ export class Link {
 
   get connected() {
     return this.status.state === "open";
+  }
+
+  /** What the server's clock says, in ms; stands still, as all that is shown, while there is no connection. */
+  get now() {
+    return (this.#lost || Date.now()) - this.skew;
+  }
+
+  /** Since when there is no connection, by this computer's clock; 0 while there is one. */
+  get lostAt() {
+    return this.#lost;
   }
 
   /**
@@ -88,7 +108,7 @@ export class Link {
     } catch {
       // It goes all the same: to see what the server makes of it.
     }
-    this.#tell("sent", { message: message instanceof Object ? message : undefined, text, own: false });
+    this.#tell("sent", { message: message instanceof Object ? message : undefined, text, own: false, size: text.length });
   }
 
   #send(message, own) {
@@ -96,14 +116,17 @@ export class Link {
     const id = message.id ?? `p${this.#number}`;
     const { type, ...fields } = message;
     const whole = { type, id, ...fields };
-    this.#worker.postMessage({ send: JSON.stringify(whole) });
-    this.#tell("sent", { message: whole, own });
+    const text = JSON.stringify(whole);
+    this.#worker.postMessage({ send: text });
+    this.#tell("sent", { message: whole, own, size: text.length });
     return id;
   }
 
   #changed(status) {
     const before = this.status.state;
     this.status = status;
+    if (status.state === "open") this.#lost = 0;
+    else if (!this.#lost) this.#lost = Date.now();
     if (before === "open" && status.state !== "open") {
       for (const { reject, timer } of this.#waiting.values()) {
         clearTimeout(timer);
@@ -114,11 +137,11 @@ export class Link {
     this.#tell("status", status);
   }
 
-  #take(batch) {
+  #take(batch, sizes) {
     this.#worker.postMessage({ taken: true });
-    for (const message of batch) {
+    for (const [at, message] of batch.entries()) {
       const waiting = message.id ? this.#waiting.get(message.id) : undefined;
-      this.#tell("*", { message, own: waiting?.own ?? false });
+      this.#tell("*", { message, own: waiting?.own ?? false, size: sizes[at] });
       this.#tell(message.type, message);
       if (!waiting) continue;
       clearTimeout(waiting.timer);

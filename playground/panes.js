@@ -86,7 +86,7 @@ export class Panes {
 
   /** Open what was open when the page was left. */
   restore() {
-    for (const taskId of recall("panes", [])) if (typeof taskId === "string") this.open(taskId);
+    for (const taskId of recall("panes", [], { visit: true })) if (typeof taskId === "string") this.open(taskId);
   }
 
   showTasks() {
@@ -94,7 +94,7 @@ export class Panes {
   }
 
   #changed() {
-    remember("panes", [...this.#viewers.keys()]);
+    remember("panes", [...this.#viewers.keys()], { visit: true });
     for (const listener of this.#listeners) listener();
   }
 }

@@ -55,10 +55,6 @@ export class Pictures {
   #charts;
   #counters;
 
-  focus() {
-    this.#place.querySelector("canvas").focus();
-  }
-
   #draw() {
     if (this.#place.hidden) return;
     const { samples } = this.#app.store;

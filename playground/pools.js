@@ -1,6 +1,6 @@
 // The pools: how full each is, who waits in which order, and the knobs.
 
-import { fill, h, icon, iconButton, inFrame, newId, setText } from "./dom.js";
+import { fill, h, icon, iconButton, inFrame, named, newId, setText } from "./dom.js";
 import { count, duration, many } from "./format.js";
 import { attempt, confirm, say } from "./notices.js";
 import { allowed, seesAll } from "./auth.js";
@@ -20,10 +20,6 @@ export class Pools {
   #place;
   #draw;
   #cards = new Map(); // action -> card
-
-  focus() {
-    this.#place.querySelector("button, input")?.focus();
-  }
 
   /** Called when the view is shown. */
   shown() {
@@ -131,7 +127,7 @@ export class Pools {
 
   #fillQueue(card, name, items, waiting) {
     const key = JSON.stringify([items.slice(0, SHOWN), waiting]);
-    const now = Date.now() - this.#app.link.skew;
+    const { now } = this.#app.link;
     if (card.key !== key) {
       card.key = key;
       fill(
@@ -171,7 +167,7 @@ export class Pools {
     await attempt(async () => {
       await this.#app.link.request(request);
       card.size.value = "";
-      say(`Resized ${name || "the global pool"}`);
+      say(["Resized ", name ? named(name) : "the global pool"]);
     });
     this.#app.store.refresh(true);
   }
@@ -179,7 +175,7 @@ export class Pools {
   async #purge(name) {
     const waiting = this.#app.store.pools.get(name)?.queue_depth ?? 0;
     const text = `${many(waiting, "task")} that waited will not start.`;
-    if (!(await confirm(`Purge ${name ? `the queue of ${name}` : "every queue"}?`, text, "Purge"))) return;
+    if (!(await confirm(["Purge ", name ? ["the queue of ", named(name)] : "every queue", "?"], text, "Purge"))) return;
     await attempt(async () => {
       const { count: number } = await this.#app.link.request({ type: "purge", action: name });
       say(`Purged ${many(number, "task")}`);

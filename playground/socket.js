@@ -3,23 +3,34 @@
 // order, one batch at a time: the next one leaves when the page has taken the one before. A single line is
 // therefore passed on at once, and a flood in large pieces.
 //
-// To the page:  {status: {state, code?, reason?, retryIn?}}    state: connecting, open, waiting, closed
-//               {batch: [item...]}                            item: a message, or a chunk of output lines
-// From it:      {open: url} {send: text} {taken: true} {retry: true} {close: true}
+// While the server is away it is asked over HTTP first: that says why, and browsers make a page wait ever longer
+// for WebSockets that fail.
 //
-// A chunk: {type: "output", task_id, pid, stream, ts, seq (of the first), lines: [...], truncated}.
+// To the page:  {status: {state, why?, todo?}}   state: connecting, open, waiting, sign-in, closed
+//               {batch: [item...], sizes: [...]} item: a message, or a chunk of output lines; its characters
+// From it:      {open: home} {send: text} {taken: true} {retry: true} {close: true}
+//
+// A chunk: {type: "output", task_id, pid, stream, ts, seq (of the first), lines: [...], truncated, overwritten}.
+
+import { look, socketUrl, whyNoSocket } from "./reach.js";
 
 const BATCH = 2000; // lines in one batch: a few milliseconds of work for the page
 const CHUNK = 500; // lines in one chunk
-const HELD = 200_000; // lines kept for a page that does not take them; older ones are let go, and it will see the gap
-const RETRY = [300, 600, 1200, 2500, 5000]; // ms, each plus a random part
+// What is kept for a page that does not take it; older output is let go, and it will see the gap.
+const HELD = { lines: 200_000, chars: 48_000_000 };
+const FIRST = 250; // ms before the first attempt to come back; twice as long each time,
+const LONGEST = 2000; // up to this, less a random part
+const OPENED_WITHIN = 10_000; // ms for a WebSocket to open
 
-let url = "";
+let home = "";
 let socket = null;
+let attempt = 0; // number of the present one, so that an older one's news is nobody's
 let failures = 0;
 let retryTimer = 0;
 let pending = [];
+let sizes = []; // of what is pending
 let pendingLines = 0;
+let pendingChars = 0;
 let waiting = false; // a batch is on its way and was not taken yet
 
 onmessage = ({ data }) => {
@@ -29,10 +40,12 @@ onmessage = ({ data }) => {
   } else if (data.send !== undefined) {
     if (socket?.readyState === WebSocket.OPEN) socket.send(data.send);
   } else if (data.open) {
-    url = data.open;
+    home = data.open;
+    failures = 0;
     connect();
   } else if (data.retry) {
-    connect();
+    failures = Math.min(failures, 1);
+    connect({ ask: true });
   } else if (data.close) {
     leave();
     postMessage({ status: { state: "closed" } });
@@ -40,37 +53,68 @@ onmessage = ({ data }) => {
 };
 
 function leave() {
+  attempt += 1;
   clearTimeout(retryTimer);
-  if (!socket) return;
-  const old = socket;
-  socket = null; // so that its last events are nobody's
-  old.close();
+  socket?.close();
+  socket = null;
 }
 
-function connect() {
+async function connect({ ask = false } = {}) {
   leave();
+  const mine = attempt;
   postMessage({ status: { state: "connecting" } });
-  const mine = new WebSocket(url);
-  socket = mine;
-  mine.onopen = () => {
-    if (socket !== mine) return;
+  if (!ask || (await asked(mine))) open(mine);
+}
+
+// Whether the server is there and lets us in; what else is found is told.
+async function asked(mine) {
+  const found = await look(home);
+  if (mine !== attempt) return false;
+  if (found.outcome === "sign-in") postMessage({ status: { state: "sign-in" } });
+  else if (found.outcome !== "in") wait(found);
+  return found.outcome === "in";
+}
+
+function open(mine) {
+  const opening = new WebSocket(socketUrl(home));
+  socket = opening;
+  let opened = false;
+  const late = setTimeout(() => opening.close(), OPENED_WITHIN);
+  opening.onopen = () => {
+    clearTimeout(late);
+    if (mine !== attempt) return;
+    opened = true;
     failures = 0;
     pending = [];
-    pendingLines = 0;
+    sizes = [];
+    pendingLines = pendingChars = 0;
     postMessage({ status: { state: "open" } });
   };
-  mine.onmessage = ({ data }) => {
-    if (socket === mine) receive(data);
+  opening.onmessage = ({ data }) => {
+    if (mine === attempt) receive(data);
   };
-  mine.onclose = ({ code, reason }) => {
-    if (socket !== mine) return;
+  opening.onclose = async ({ code, reason }) => {
+    clearTimeout(late);
+    if (mine !== attempt) return;
     socket = null;
-    const retryIn = RETRY[Math.min(failures, RETRY.length - 1)] * (1 + Math.random() / 2);
-    failures += 1;
-    retryTimer = setTimeout(connect, retryIn);
     pass();
-    postMessage({ status: { state: "waiting", code, reason, retryIn } });
+    if (opened) {
+      const why = reason || (code === 1013 ? "this page read too slowly" : "");
+      wait({ why, todo: "" });
+      return;
+    }
+    if (!(await asked(mine))) return;
+    const inTheWay = await whyNoSocket(home);
+    if (mine === attempt) wait(inTheWay);
   };
+}
+
+// Say why, and try again soon.
+function wait({ why, todo, wait: least = 0 }) {
+  const pause = Math.min(FIRST * 2 ** failures, LONGEST);
+  failures += 1;
+  retryTimer = setTimeout(connect, Math.max(least, pause * (1 - Math.random() / 2)), { ask: true });
+  postMessage({ status: { state: "waiting", why, todo } });
 }
 
 function receive(text) {
@@ -80,13 +124,17 @@ function receive(text) {
   } catch {
     message = { type: "unreadable", text };
   }
-  if (message.type === "output") addLine(message);
-  else pending.push(message);
+  if (message.type === "output") addLine(message, text.length);
+  else {
+    pending.push(message);
+    sizes.push(text.length);
+  }
   if (!waiting) pass();
 }
 
-function addLine(message) {
+function addLine(message, size) {
   pendingLines += 1;
+  pendingChars += size;
   const last = pending.at(-1);
   if (
     last?.lines &&
@@ -97,26 +145,41 @@ function addLine(message) {
     last.pid === message.pid &&
     last.seq + last.lines.length === message.seq &&
     !last.truncated &&
-    !message.truncated
+    !last.overwritten &&
+    !message.truncated &&
+    !message.overwritten
   ) {
     last.lines.push(message.data);
+    sizes[sizes.length - 1] += size;
     return;
   }
   const { data, ...chunk } = message;
   chunk.lines = [data];
   pending.push(chunk);
-  if (pendingLines > HELD) forget();
+  sizes.push(size);
+  if (pendingLines > HELD.lines || pendingChars > HELD.chars) forget();
 }
 
 // Let the older half of the output go; everything else stays.
 function forget() {
-  let excess = pendingLines - HELD / 2;
-  pending = pending.filter((item) => {
-    if (excess <= 0 || !item.lines) return true;
-    excess -= item.lines.length;
-    pendingLines -= item.lines.length;
-    return false;
+  const items = [];
+  const kept = [];
+  pending.forEach((item, at) => {
+    const excess = pendingLines > HELD.lines / 2 || pendingChars > HELD.chars / 2;
+    if (item.lines && excess) letGo(item, sizes[at]);
+    else {
+      items.push(item);
+      kept.push(sizes[at]);
+    }
   });
+  pending = items;
+  sizes = kept;
+}
+
+function letGo(item, size) {
+  if (!item.lines) return;
+  pendingLines -= item.lines.length;
+  pendingChars -= size;
 }
 
 function pass() {
@@ -125,11 +188,13 @@ function pass() {
   let end = 0;
   while (end < pending.length && lines < BATCH) {
     lines += pending[end].lines?.length ?? 1;
+    letGo(pending[end], sizes[end]);
     end += 1;
   }
-  const batch = end === pending.length ? pending : pending.slice(0, end);
-  pending = end === pending.length ? [] : pending.slice(end);
-  for (const item of batch) pendingLines -= item.lines?.length ?? 0;
+  const batch = pending.slice(0, end);
+  const theirs = sizes.slice(0, end);
+  pending = pending.slice(end);
+  sizes = sizes.slice(end);
   waiting = true;
-  postMessage({ batch });
+  postMessage({ batch, sizes: theirs });
 }

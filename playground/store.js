@@ -4,7 +4,7 @@
 import { stateOf } from "./states.js";
 
 const TICK = 1000; // ms
-const WHOLE = 20; // every so many ticks all tasks are listed, to learn which ones were forgotten
+const WHOLE = 20_000; // ms after which all tasks are listed, to learn which ones were forgotten
 const OVERLAP = 2000; // ms before the newest known moment, from where the next list begins
 const SAMPLES = 600; // ten minutes of counters
 
@@ -26,7 +26,7 @@ export class Store {
   #link;
   #newest = ""; // the latest moment in any task
   #listeners = new Map();
-  #ticks = 0;
+  #wholeAt = 0; // when all tasks were last listed
   #busy = false;
   #again = ""; // "", "changes" or "whole": what to ask for once the present round is over
   #soon = 0;
@@ -66,15 +66,16 @@ export class Store {
 
   #tick() {
     if (document.hidden || !this.#link.connected) return;
-    this.#ticks += 1;
-    this.refresh(this.#ticks % WHOLE === 0);
+    this.refresh();
   }
 
   async #round() {
     this.#soon = 0;
     if (this.#busy || !this.#link.connected) return;
     this.#busy = true;
-    const whole = this.#again === "whole" || !this.#newest;
+    // Also where nobody looks and only events ask: else what was forgotten would pile up here.
+    const whole = this.#again === "whole" || !this.#newest || performance.now() - this.#wholeAt > WHOLE;
+    if (whole) this.#wholeAt = performance.now();
     this.#again = "";
     try {
       await Promise.all([this.#list(whole), this.#askPools(), this.#askMetrics()]);

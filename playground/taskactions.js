@@ -1,6 +1,6 @@
 // What can be done to a task: stop, reset, start again.
 
-import { iconButton } from "./dom.js";
+import { iconButton, named } from "./dom.js";
 import { isUuid } from "./format.js";
 import { attempt, confirm, say } from "./notices.js";
 import { isOver } from "./states.js";
@@ -44,15 +44,15 @@ export async function perform(app, act, taskId) {
 }
 
 async function stop(app, task) {
-  const id = task.task_id;
+  const id = named(task.task_id);
   if (task.status !== "queued") {
     const text =
       task.status === "restarting"
-        ? `${id} waits for its restart, which is called off.`
-        : `${id} and every process it started get SIGTERM, and SIGKILL if they do not go.`;
+        ? [id, " waits for its restart, which is called off."]
+        : [id, " and every process it started get SIGTERM, and SIGKILL if they do not go."];
     if (!(await confirm("Stop this task?", text, "Stop"))) return;
   }
-  await attempt(() => app.link.command({ type: "stop", task_id: id }));
+  await attempt(() => app.link.command({ type: "stop", task_id: task.task_id }));
 }
 
 async function startAgain(app, task) {
@@ -64,7 +64,7 @@ async function startAgain(app, task) {
   }
   await attempt(async () => {
     const { type, task_id: id } = await startTask(app, request, { open: app.watch.follows(task.task_id) });
-    say(type === "queued" ? `Queued as ${id}` : `Started as ${id}`);
+    say([type === "queued" ? "Queued as " : "Started as ", named(id)]);
   });
 }
 
@@ -78,7 +78,7 @@ export async function startTask(app, request, { open }) {
   const isNew = open && !app.watch.follows(taskId);
   if (isNew) app.watch.follow(taskId, { starting: true });
   try {
-    const reply = await app.link.request({ ...request, task_id: taskId, on_lag: "drop" });
+    const reply = await app.link.request({ ...request, task_id: taskId, ...app.watch.wanted });
     if (open) {
       app.watch.confirm(taskId);
       app.panes.open(taskId);

@@ -14,6 +14,7 @@ export class TaskLog {
     this.taskId = taskId;
     this.first = 0;
     this.chars = 0;
+    this.partials = [null, null]; // the unfinished lines of stdout and stderr, as lines without a seq
     this.missed = 0; // lines that the server or the page skipped
     this.#lines = [];
     this.#head = 0;
@@ -31,7 +32,7 @@ export class TaskLog {
     return this.#lines.length - this.#head;
   }
 
-  /** The line with this number: {kind, text, ts, seq, style, truncated}. */
+  /** The line with this number: {kind, text, ts, seq, style, truncated, overwritten}. */
   line(number) {
     return this.#lines[this.#head + number - this.first];
   }
@@ -39,15 +40,27 @@ export class TaskLog {
   /** Add a chunk of output as socket.js makes them, from its line `skip` on. */
   addChunk(chunk, skip) {
     const kind = chunk.stream === "stderr" ? KIND.err : KIND.out;
-    const { lines, ts, seq, truncated } = chunk;
+    const { lines, ts, seq, truncated, overwritten } = chunk;
+    this.partials[kind] = null;
     for (let index = skip; index < lines.length; index += 1) {
       const text = lines[index];
       const style = this.#styles[kind];
       if (style !== null || text.includes("\x1b")) this.#styles[kind] = carry(text, style);
-      this.#lines.push({ kind, text, ts, seq: seq + index, style, truncated: truncated === true });
+      this.#lines.push({ kind, text, ts, seq: seq + index, style, truncated: truncated === true, overwritten });
       this.chars += text.length;
     }
     this.#trim();
+  }
+
+  /** The line that a stream is at, which its next line takes the place of. */
+  setPartial({ stream, data: text, ts }) {
+    const kind = stream === "stderr" ? KIND.err : KIND.out;
+    this.partials[kind] = text ? { kind, text, ts, style: this.#styles[kind] } : null;
+  }
+
+  /** Nothing is unfinished any more. */
+  endPartials() {
+    this.partials = [null, null];
   }
 
   /** Add a line of the page's own: what happened to the task, or that lines are missing. */
@@ -61,7 +74,8 @@ export class TaskLog {
   freeze() {
     const lines = this.#lines.slice(this.#head);
     const { first } = this;
-    return { first, end: first + lines.length, length: lines.length, line: (number) => lines[number - first] };
+    const partials = [...this.partials];
+    return { partials, first, end: first + lines.length, length: lines.length, line: (number) => lines[number - first] };
   }
 
   /** Let everything go. */

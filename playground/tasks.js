@@ -4,6 +4,7 @@ import { fill, h, icon, inFrame, setIcon, setText } from "./dom.js";
 import { count, isUuid, moment, paramsText } from "./format.js";
 import { COLUMNS, searched, sorted, timeText } from "./taskcolumns.js";
 import { VirtualList } from "./vlist.js";
+import { visible } from "./visible.js";
 import { STATES, exitText } from "./states.js";
 import { perform, possible, taskButtons } from "./taskactions.js";
 import { Inspector } from "./inspector.js";
@@ -50,8 +51,8 @@ export class Tasks {
   #table;
   #empty;
 
-  focus() {
-    this.#table.focus();
+  get restAt() {
+    return this.#table;
   }
 
   focusSearch() {
@@ -71,7 +72,7 @@ export class Tasks {
       this.#render();
     });
     this.#input.addEventListener("keydown", (event) => {
-      if (event.key === "ArrowDown" || event.key === "Enter") this.focus();
+      if (event.key === "ArrowDown" || event.key === "Enter") this.#table.focus();
       else if (event.key === "Escape" && this.#input.value) {
         this.#input.value = this.#search = "";
         this.#render();
@@ -219,7 +220,7 @@ export class Tasks {
     const selected = task.task_id === this.#selected;
     row.className = `t-row s-${status}${selected ? " selected" : ""}${isOpen ? " open" : ""}`;
     row.setAttribute("aria-selected", String(selected));
-    setText(cells.time, timeText(task, Date.now() - this.#app.link.skew));
+    setText(cells.time, timeText(task, this.#app.link.now));
     const place = this.#places.get(task.task_id);
     setText(cells.word, place ? `${STATES[status].label} #${place}` : (STATES[status]?.label ?? status));
     const { connected } = this.#app.link;
@@ -228,19 +229,19 @@ export class Tasks {
     row.connected = connected;
     setIcon(cells.icon, STATES[status]?.icon ?? "dots");
     setText(cells.id, task.task_id);
-    cells.id.title = task.task_id;
+    cells.id.title = visible(task.task_id);
     cells.id.classList.toggle("uuid", isUuid(task.task_id));
     setText(cells.action, task.action);
     const params = paramsText(task.params);
     setText(cells.params, params);
-    cells.params.title = params;
+    cells.params.title = visible(params);
     setText(cells.pid, task.current_pid ? String(task.current_pid) : "");
     setText(cells.restarts, task.restart_count ? count(task.restart_count) : "");
     const exit = [exitText(task, this.#app.watch.signal(task.task_id)), task.error_message]
       .filter(Boolean)
       .join(": ");
     setText(cells.exit, exit);
-    cells.exit.title = exit;
+    cells.exit.title = visible(exit);
     setText(cells.created, moment(task.created_at));
     // Only when they are others: a click is lost when its button goes between press and release.
     const acts = JSON.stringify([task.task_id, possible(this.#app, task)]);
@@ -259,11 +260,10 @@ export class Tasks {
     this.#render();
   }
 
-  #clicked(event) {
+  #clicked({ target, detail }) {
     // The second click of a double one may find another row in this place: the first one counts.
-    if (event.target.closest("button") || event.detail > 1) return;
-    const row = event.target.closest(".t-row");
-    const at = row ? this.#list.indexOf(row) : -1;
+    if (target.closest("button") || detail > 1) return;
+    const at = this.#list.indexOf(target.closest(".t-row"));
     if (at < 0) return;
     this.#select(at);
     this.#table.focus({ preventScroll: true });

@@ -1,10 +1,10 @@
 // The output of one task: a head with its state, tools to search and filter, and the lines.
 
-import { download, fill, flip, icon, inFrame, isPressed, setIcon, setText } from "./dom.js";
+import { download, fill, flip, h, icon, inFrame, isPressed, setIcon, setText } from "./dom.js";
 import { clock, count, many } from "./format.js";
 import { buildPane } from "./pane.js";
 import { LineView } from "./lineview.js";
-import { makeRow, showRow } from "./linerow.js";
+import { makeRow, showPartials, showRow } from "./linerow.js";
 import { VirtualList } from "./vlist.js";
 import { STATES, exitText } from "./states.js";
 import { recall, remember } from "./prefs.js";
@@ -30,6 +30,7 @@ export class Viewer {
       make: makeRow,
       show: (row, at) => this.#show(row, at),
     });
+    this.#scroller.append(this.#partials);
     this.#view = new LineView(this.#log, () => this.#columns());
     this.#paint = inFrame(() => this.#draw());
     this.#unlisten = app.watch.listen(taskId, this.#paint);
@@ -57,6 +58,7 @@ export class Viewer {
   #seek = 0; // 1: the next match is wanted, -1: the one before
   #shownState = "";
   #parts;
+  #partials = h("div.partials");
 
   focus() {
     this.#scroller.focus();
@@ -166,6 +168,7 @@ export class Viewer {
   #draw() {
     const { more, removed } = this.#view.update();
     this.#list.setCount(this.#view.count);
+    showPartials(this.#partials, this.#view.partials, { pattern: this.#view.pattern, times: this.#times });
     if (this.#following) {
       this.#list.toEnd();
       this.#lastTop = this.#scroller.scrollTop;
@@ -178,8 +181,7 @@ export class Viewer {
     this.#goal = null;
     this.#list.paintNow();
     const { found, search, size } = this.#parts;
-    if (search.value) setText(found, `${count(this.#view.matchCount)}${more ? "…" : ""} found`);
-    else setText(found, "");
+    setText(found, search.value ? `${count(this.#view.matchCount)}${more ? "…" : ""} found` : "");
     const missed = this.#log.missed ? `, ${count(this.#log.missed)} not shown` : "";
     setText(size, many(this.#log.length, "line") + missed);
     this.#showEnd();

@@ -56,7 +56,7 @@ export class VirtualList {
   }
 
   toEnd() {
-    this.scroller.scrollTop = this.#height;
+    this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 
   /** Scroll as little as is needed to see a row; `middle`: to the middle unless it is in sight. */

@@ -5,12 +5,17 @@
 import { KIND, TaskLog } from "./tasklog.js";
 import { count, many } from "./format.js";
 
+const EXITS = 1000; // remembered of one task, not to note one twice
+
 export class Watch {
-  constructor(link) {
+  /** `manifest`: says whether the server tells of lines in the making. */
+  constructor(link, manifest) {
     this.#link = link;
+    if (manifest.messages.subscribe?.fields.partial) this.wanted.partial = true;
     this.#logs = new Map();
     link.on("subscribed", (reply) => this.#subscribed(reply));
     link.on("output", (chunk) => this.#output(chunk));
+    link.on("partial", (partial) => this.#with(partial, ({ log }) => log.setPartial(partial)));
     link.on("gap", (gap) => this.#with(gap, (seat) => this.#gap(seat, gap)));
     link.on("started", (event) => this.#with(event, (seat) => this.#started(seat, event)));
     link.on("exited", (event) => this.#with(event, (seat) => this.#exited(seat, event)));
@@ -23,6 +28,9 @@ export class Watch {
     link.on("batch", () => this.#tell());
     link.on("status", ({ state }) => this.#status(state));
   }
+
+  /** How output is wanted, in a start and in a subscribe. */
+  wanted = { on_lag: "drop" };
 
   #link;
   #logs; // task id -> seat
@@ -104,6 +112,7 @@ export class Watch {
   #status(state) {
     for (const seat of this.#logs.values()) {
       if (state === "open") {
+        seat.log.endPartials();
         this.#subscribe(seat);
       } else if (state === "waiting" && !seat.away) {
         seat.away = true;
@@ -119,7 +128,7 @@ export class Watch {
     seat.syncing = hold;
     const since = seat.lastSeq;
     try {
-      const request = { type: "subscribe", task_id: seat.log.taskId, since_seq: since, on_lag: "drop" };
+      const request = { type: "subscribe", task_id: seat.log.taskId, since_seq: since, ...this.wanted };
       seat.asked = since; // the answer is looked at before the lines behind it: see #subscribed
       await this.#link.request(request, { own: true });
     } catch {
@@ -153,6 +162,7 @@ export class Watch {
 
   #anew(seat, text) {
     if (seat.log.length) seat.log.addNote(KIND.note, text, now());
+    seat.log.endPartials();
     seat.lastSeq = 0;
     seat.exits.clear();
     seat.createdAt = "";
@@ -197,6 +207,7 @@ export class Watch {
 
   #started(seat, event) {
     seat.signal = "";
+    seat.log.endPartials();
     if (!event.restart_of) seat.fresh = true;
     const pid = event.pid ? `, pid ${event.pid}` : "";
     seat.log.addNote(KIND.note, `${event.restart_of ? "started again" : "started"}${pid}`, event.ts);
@@ -207,6 +218,8 @@ export class Watch {
     // It comes again behind the last stored line.
     if (seat.catching || seat.exits.has(key)) return;
     seat.exits.add(key);
+    seat.log.endPartials();
+    if (seat.exits.size > EXITS) seat.exits.delete(seat.exits.values().next().value);
     seat.signal = event.signal ?? "";
     const how = event.signal ? `ended by ${event.signal}` : `exit code ${event.exit_code}`;
     const why = event.intentional ? ", as asked" : "";

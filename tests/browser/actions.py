@@ -36,6 +36,8 @@ ACTIONS = {
         """echo '{"a": 1, "deep": {"list": [true, null, "<b>x</b>"], "n": 2.5}}'; echo '{broken'; seq 3"""
     ),
     "count": shell("", config={"entrypoint": "seq", "command": ["[[.lines]]"], "parameters": {"lines": {}}}),
+    "silent": shell("exec sleep 600"),
+    "prompt": shell("printf 'Continue? '; exec sleep 600"),
     "tick": shell("n=0; while :; do n=$((n+1)); echo tick $n; sleep 0.02; done"),
     "fed": shell("while read -r many; do seq $many; done <[[.fifo]]", config={"parameters": {"fifo": None}}),
     "one": shell(

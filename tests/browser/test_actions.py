@@ -38,13 +38,15 @@ def test_a_form_shows_what_an_action_wants_and_starts_it(page: Page, client: WsC
     assert client.request("list")["tasks"][-1]["params"] == {"name": "Zoë", "size": "large"}
 
 
-def test_last_values_are_remembered_and_one_key_starts(page: Page, client: WsClient) -> None:
+def test_last_values_are_kept_while_the_page_is_there_and_one_key_starts(
+    page: Page, client: WsClient
+) -> None:
     choose(page, "greet")
     page.get_by_label("name").fill("again")
     page.keyboard.press("Control+Enter")
     expect(page.locator(".pane .line.out .text")).to_have_text("hello again")
-    page.reload()
-    expect(page.locator("#connection")).to_have_text("Connected")
+    choose(page, "sleep")
+    choose(page, "greet")
     page.locator("#tab-pools").click()
     before = len(client.request("list")["tasks"])
     page.keyboard.press("n")
@@ -52,6 +54,43 @@ def test_last_values_are_remembered_and_one_key_starts(page: Page, client: WsCli
     page.keyboard.press("Enter")
     expect(page.locator(".pane")).to_have_count(2)
     assert len(client.request("list")["tasks"]) == before + 1
+
+
+def test_nothing_that_is_typed_into_a_form_is_stored(page: Page, client: WsClient) -> None:
+    page.evaluate('localStorage.setItem(\'overseer.form.greet\', \'{"params": {"name": "old-secret"}}\')')
+    page.reload()
+    expect(page.locator("#connection")).to_have_text("Connected")
+    choose(page, "greet")
+    page.get_by_label("name").fill("hunter2")
+    page.get_by_text("Task id, force, retry policy").click()
+    page.get_by_label("Task id").fill("typed-secret")
+    page.get_by_label("name").press("Enter")
+    expect(page.locator(".pane .line.out .text").first).to_have_text("hello hunter2")
+    stored = page.evaluate("JSON.stringify([{...localStorage}, location.href, document.title])")
+    assert "hunter2" not in stored
+    assert "typed-secret" not in stored
+    assert "old-secret" not in stored
+
+
+@pytest.mark.parametrize("view", ["tasks", "actions", "pools", "activity", "console"])
+def test_escape_leaves_every_field_so_that_keys_are_shortcuts_again(page: Page, view: str) -> None:
+    page.locator(f"#tab-{view}").click()
+    fields = f"#view-{view} :is(input:not([type=checkbox]), select, textarea)"
+    for at in range(page.locator(fields).count()):
+        field = page.locator(fields).nth(at)
+        if not field.is_visible():
+            continue
+        field.focus()
+        page.keyboard.press("Escape")
+        expect(field).not_to_be_focused()
+        assert not page.evaluate("document.activeElement.matches('input, select, textarea')")
+    # And so do the keys that change views: the next one is a key again.
+    page.keyboard.press("3")
+    expect(page.locator("#view-pools")).to_be_visible()
+    page.keyboard.press("2")
+    expect(page.locator("#view-actions")).to_be_visible()
+    page.keyboard.press("1")
+    expect(page.locator("#view-tasks")).to_be_visible()
 
 
 def test_what_the_server_refuses_is_said_at_the_field(page: Page, client: WsClient) -> None:

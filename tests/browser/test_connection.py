@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.actions import ACTIONS
 from tests.browser.conftest import watched
 from tests.browser.forwarder import Forwarder
+from tests.browser.prefix import PrefixProxy
 from tests.browser.table import open_outputs
 from tests.harness import Daemon, WsClient
 
-BROKEN = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "WebSocket", "ERR_SOCKET")
+BROKEN = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "WebSocket", "ERR_SOCKET", "ERR_ABORTED")
 
 
 def lines(page: Page) -> list[str]:
@@ -128,3 +130,88 @@ def test_where_a_token_is_wanted_the_page_asks_for_it_and_offers_what_the_role_m
         page.keyboard.press("Enter")
         page.locator("#tab-pools").click()
         expect(page.get_by_role("button", name="Resize")).to_have_count(1 + len(ACTIONS))
+
+
+def response(status: str, text: str, *headers: str) -> bytes:
+    head = [
+        f"HTTP/1.1 {status}",
+        "Content-Type: text/plain",
+        f"Content-Length: {len(text)}",
+        "Connection: close",
+    ]
+    return "\r\n".join([*head, *headers, "", text]).encode()
+
+
+def test_below_a_folder_of_a_proxy_everything_works(context: BrowserContext) -> None:
+    tokens = [{"name": "boss", "token": "a-token-for-everything", "role": "admin"}]
+    with (
+        Daemon(auth={"tokens": tokens}, name="below", actions=ACTIONS) as daemon,
+        PrefixProxy(daemon.address, "/a/ov/") as proxy,
+        watched(context, "401", *BROKEN) as page,
+    ):
+        page.goto(proxy.url)
+        page.get_by_label("Token").fill("a-token-for-everything")
+        page.keyboard.press("Enter")
+        expect(page.locator("#connection")).to_have_text("Connected")
+        expect(page.locator("#name")).to_have_text("below")
+        # Another server below another folder has a cookie and a memory of its own.
+        cookie = next(each for each in context.cookies() if each["path"] != "/")
+        assert cookie["path"] == "/a/ov"
+        assert page.evaluate("Object.keys(localStorage).every(key => key.startsWith('overseer:/a/ov/.'))")
+        page.reload()
+        expect(page.locator("#who")).to_have_text("boss (admin)")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_what_is_in_the_way_of_a_connection_is_said(context: BrowserContext, daemon: Daemon) -> None:
+    with PrefixProxy(daemon.address, "/ov/", upgrades=False) as proxy, watched(context, "") as page:
+        page.goto(proxy.url)
+        bar = page.locator("#offline")
+        expect(bar).to_contain_text("no WebSocket comes through")
+        expect(bar).to_contain_text("must pass the headers Upgrade and Connection on")
+        proxy.answers["/ov/session"] = response("403 Forbidden", "web pages of this origin are not let in")
+        expect(bar).to_contain_text("web pages of this origin are not let in (403)")
+        for status, said in (
+            ("403 Forbidden", "The server's log says what was refused"),
+            ("404 Not Found", "with a slash at the end"),
+            ("429 Too Many Requests", "Too many attempts"),
+            ("502 Bad Gateway", "does not reach the server"),
+            ("503 Service Unavailable", "has no room or is starting"),
+        ):
+            proxy.answers["/ov/ws/manifest"] = response(status, "so it is")
+            page.get_by_role("button", name="Try now").click()
+            expect(bar).to_contain_text("so it is")
+            expect(bar).to_contain_text(said)
+        del proxy.answers["/ov/session"], proxy.answers["/ov/ws/manifest"]
+        proxy.upgrades = True
+        expect(page.locator("#connection")).to_have_text("Connected")
+        expect(bar).to_be_hidden()
+
+
+def test_while_the_server_is_away_the_clocks_stand_still_and_it_is_found_again_at_once(
+    context: BrowserContext, daemon: Daemon, client: WsClient
+) -> None:
+    client.request("start", action="sleep", task_id="ticking")
+    with Forwarder(daemon.address) as wire, watched(context, *BROKEN) as page:
+        page.goto(f"http://{wire.address}/")
+        page.get_by_placeholder("Find tasks").fill("ticking")
+        clock = page.locator(".t-row .c-time")
+        expect(clock).to_have_count(1)
+        first = clock.inner_text()
+        expect(clock).not_to_have_text(first)  # it ticks
+        wire.cut()
+        bar = page.locator("#offline")
+        expect(bar).to_contain_text("since")
+        expect(bar).to_contain_text("What is shown is as it was then")
+        assert float(page.locator(".t-body").evaluate("e => getComputedStyle(e).opacity")) < 0.8
+        assert "no connection" in page.title()
+        stands = clock.inner_text()
+        page.evaluate("new Promise((resolve) => setTimeout(resolve, 2100))")  # two ticks and more
+        assert clock.inner_text() == stands
+        wire.mend()
+        begun = time.monotonic()
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        expect(page.locator("#connection")).to_have_text("Connected")
+        assert time.monotonic() - begun < 1.5
+        expect(clock).not_to_have_text(stands)

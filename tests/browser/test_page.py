@@ -13,13 +13,21 @@ pytest.importorskip("playwright")
 from playwright.sync_api import BrowserContext, Error, Page, expect
 
 from tests.browser.conftest import watched
-from tests.browser.table import open_outputs
+from tests.browser.table import open_outputs, row, settle
 from tests.harness import ROOT, Daemon, WsClient
 
 HERE = Path(__file__).parent
 VIEWS = ("tasks", "actions", "pools", "activity", "console")
 
 CONTRAST = (HERE / "contrast.js").read_text()
+
+# What a finger has to hit: at least 24 pixels each way (WCAG 2.2, target size).
+TOUCHED = """[...document.querySelectorAll("button, select, input:not([type=checkbox])")]
+  .filter((each) => each.checkVisibility() && each.offsetHeight)
+  .filter((each) => Math.min(each.offsetWidth, each.offsetHeight) < 24)
+  .map((each) => each.outerHTML.slice(0, 100))"""
+
+HIDDEN = (HERE / "hidden.js").read_text()
 
 NAMELESS = (HERE / "nameless.js").read_text()
 
@@ -80,6 +88,48 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(page: Page, client: WsClien
     expect(page.locator(".to-end")).to_be_hidden()
     page.get_by_role("button", name="Back").click()
     expect(page.get_by_role("grid")).to_be_visible()
+
+
+@pytest.mark.parametrize("many", [30, 2000])
+def test_on_a_phone_every_task_is_reached_and_its_facts_are_in_sight(
+    page: Page, client: WsClient, many: int
+) -> None:
+    for number in range(many):
+        client.send("start", action="one", task_id=f"n{number:04}")
+    client.settle(30)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_placeholder("Find tasks").fill("n")
+    expect(page.locator(".chip", has_text="Queued")).to_contain_text(f"{many - 1:,}")
+    body = page.locator(".t-body")
+    assert body.evaluate("e => e.clientHeight") < 844
+    body.evaluate("e => e.scrollTop = e.scrollHeight")
+    last = page.get_by_role("gridcell", name="n0000", exact=True)
+    expect(last).to_be_in_viewport()
+    last.click()
+    expect(page.get_by_label("The selected task").get_by_role("button", name="Output")).to_be_in_viewport()
+    for view in VIEWS:
+        page.locator(f"#tab-{view}").click()
+        # What does not fit can be scrolled to: the view, or what is in it, ends above the tabs.
+        bottom = page.locator(f"#view-{view}").evaluate("e => e.getBoundingClientRect().bottom")
+        assert bottom <= 844 - 50, view
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+        small = page.evaluate(TOUCHED)
+        assert small == [], view
+
+
+def test_texts_of_others_neither_turn_the_writing_around_nor_hide(page: Page, client: WsClient) -> None:
+    client.run("greet", task_id="<b>שלום</b>", params={"name": "a\u202eb\x07", "note": "\u2066<i>\x1b[31m"})
+    settle(page, client)
+    row(page, "<b>שלום</b>").click()
+    page.keyboard.press("Enter")
+    expect(page.locator(".pane .line.out .text")).to_have_text("hello a\ufffdb\u2407")
+    for view in VIEWS:
+        page.locator(f"#tab-{view}").click()
+        if view == "console":
+            page.get_by_role("button", name="the page's own").click()
+            expect(page.locator(".c-row", has_text="greet").first).to_be_visible()
+        assert page.evaluate(HIDDEN) == [], view
+        assert page.locator("main b:text('שלום'), main i").count() == 0
 
 
 def test_the_policy_lets_nothing_inline_run(context: BrowserContext, daemon: Daemon) -> None:
