@@ -77,6 +77,8 @@ def _client(daemon: Daemon, seed: int, failures: list[str]) -> None:
             if rng.random() < 0.1:
                 client.request("pool_info")
         client.settle()
+        # Starts are carried out beside the connection, so their answers may come after later ones.
+        client.wait_for_answers([id for id, type in sent.items() if type in ("start", "reset")])
         replies: dict[str, list[str]] = {id: [] for id in sent}
         for message in client.messages:
             if message.get("id") in replies:

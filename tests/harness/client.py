@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, BinaryIO, Self
 
 __all__ = ["Closed", "MessageClient", "StdioClient", "WsClient"]
@@ -77,6 +77,15 @@ class MessageClient:
         """Take out and return all that the server has sent up to now (the reply to a request comes after)."""
         reply_id = self.send("pool_info")
         return self.collect("pool_info", timeout, id=reply_id)[:-1]
+
+    def wait_for_answers(self, ids: Collection[str], timeout: float = 10.0) -> None:
+        """Wait until each of these requests has been answered; nothing is taken out."""
+
+        def missing() -> set[str]:
+            return set(ids) - {message.get("id", "") for message in self.messages}
+
+        with self._came:
+            assert self._came.wait_for(lambda: not missing(), timeout), f"no answers to {missing()}"
 
     def run(self, action: str, timeout: float = 10.0, **fields: Any) -> Run:
         """Start a task and follow its one run: ``(started, its outputs, exited)``."""

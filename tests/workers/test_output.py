@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.process import SECRETS
+from overseer.process import SECRETS, registry
 from overseer.process import pipe as reader
 from overseer.process.lines import LineSplitter
 from overseer.workers.os_process import OutputBatch, StopPolicy, WorkerCallbacks, WorkerConfig, start_worker
@@ -238,7 +238,7 @@ def test_an_ordinary_exit_needs_no_look_at_proc(monkeypatch: pytest.MonkeyPatch)
     def look() -> None:
         raise AssertionError("an ordinary exit needs no look at /proc")
 
-    monkeypatch.setattr("overseer.process.registry.registry.look", look)
+    monkeypatch.setattr(registry, "look", look)
     worker, recorder = run("sh", "-c", "echo hi", policy=StopPolicy())
     assert worker.wait(PATIENCE)
     assert recorder.log == []
