@@ -23,6 +23,7 @@ Lines = tuple[list[str], Mark]
 KEPT_OF_REDRAWN = 65536
 UNFINISHED = 4096  # bytes of a line without its end that are shown: several lines of any terminal
 
+_PIECE = 65536
 _STAND_INS = "\ufdd0\ufdd1\ufdd2\ufdd3"  # noncharacters, which nobody means to print
 
 
@@ -34,7 +35,13 @@ def decode(data: bytes | bytearray, final: bool = True) -> str:
     try:
         return codecs.utf_8_decode(data, "strict", final)[0]
     except UnicodeDecodeError:
-        return _replaced(codecs.utf_8_decode(data, "surrogateescape", final)[0])
+        pass
+    # In pieces, since each call keeps all other threads waiting: ten megabytes of it for half a second.
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    pieces = [_replaced(decoder.decode(data[at : at + _PIECE])) for at in range(0, len(data), _PIECE)]
+    if final:
+        pieces.append(_replaced(decoder.decode(b"", final=True)))
+    return "".join(pieces)
 
 
 def _replaced(text: str) -> str:

@@ -9,6 +9,7 @@ from itertools import product
 
 import pytest
 
+from overseer.process import lines
 from overseer.process.lines import KEPT_OF_REDRAWN, LineSplitter, decode
 
 EDGES = (0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF)  # where the ranges of a second byte begin and end
@@ -208,6 +209,18 @@ def test_bytes_that_are_no_text_cost_little_more_than_text(bad: bytes) -> None:
     plain = time.thread_time() - started
     # An error handler in Python takes ten to thirty times as long.
     assert cost(data) < 8 * max(plain, 0.01)
+
+
+def test_pieces_of_a_long_text_that_is_no_utf_8_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(11)
+    parts = [text.encode() for text in "aä€🎉?"] + [b"\xff", b"\x80", b"\xe2\x82", b"\xf0\x9f\x8e"]
+    for _ in range(300):
+        data = b"\xff" + b"".join(rng.choices(parts, k=rng.randrange(30)))
+        monkeypatch.setattr(lines, "_PIECE", 1 << 20)
+        whole = decode(data), decode(data, final=False)
+        monkeypatch.setattr(lines, "_PIECE", rng.randrange(1, 7))
+        assert (decode(data), decode(data, final=False)) == whole
+        assert whole[0] == go_text(data)
 
 
 def test_text_of_every_stand_in_is_decoded_all_the_same() -> None:
