@@ -1,9 +1,8 @@
 """The hub: every request of every client, and the tasks that service drivers submit, come together here.
 
 Lock order: the hub's, then the pool's, then one task's, then a worker's, then leaves
-(``overseer.util.locks``).
-The hub's lock guards the table of tasks, every change of a task's state, and who is subscribed to what;
-output never needs it.
+(``overseer.util.locks``). The hub's lock guards the table of tasks, every change of a task's state, and who
+is subscribed to what; output never needs it.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from overseer.auth.principal import ANYONE, Principal
@@ -29,15 +28,14 @@ from overseer.protocol import (
     RetryPolicy,
     TaskInfo,
     encode,
-    encode_tasks,
 )
 from overseer.protocol.kinds import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.supervisor.clients import Client, Clients, Mail
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dormant import Dormant
 from overseer.supervisor.figures import ClientFigures, Figures
+from overseer.supervisor.listing import Listing
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.output.encode import StreamedTasks, TaskRow
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.runs import Runs
 from overseer.supervisor.scheduler import Scheduler
@@ -45,19 +43,12 @@ from overseer.supervisor.services import Services
 from overseer.supervisor.state import State
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester, Task
+from overseer.supervisor.task import Phase, Requester
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
 
 __all__ = ["Hub"]
-
-# How many tasks of a list may be encoded with the hub's lock held, and how often it is tried without.
-_LITTLE = 32
-_ROUNDS = 8
-_WHOLE = 64 * 1024  # bytes of a list that is sent as it is; a longer one is made piece by piece
-_PAGE = 512 * 1024  # bytes of a page of the list, after which the rest goes to the next
-
 
 class Hub:
     """Runs the tasks of a configuration for any number of clients; safe from any thread.
@@ -94,6 +85,7 @@ class Hub:
         self._runs = Runs(self._state, dormant)
         self._scheduler = Scheduler(self._state, self._runs, dormant)
         self._subscriptions = Subscriptions(self._state)
+        self._listing = Listing(self._state)
         self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:
@@ -222,56 +214,11 @@ class Hub:
 
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
-        with self._lock:
-            tasks, _ = self._listed_locked(List("", since), ANYONE)
-        shown = []
-        for task in tasks:
-            with task.lock:
-                if task.phase is not Phase.FORGOTTEN:
-                    shown.append(task.info_locked())
-        return shown
+        return self._listing.tasks(since)
 
     def tell_tasks(self, client: Client, request: List) -> None:
-        """Send the client the same, or a page of them.
-
-        What has changed since the last list is encoded without the hub's lock, in rounds, until next to
-        nothing is left: the section that pictures all tasks puts together what there is.
-        """
-        for last in (False,) * _ROUNDS + (True,):
-            with Mail() as mail, self._lock:
-                tasks, following = self._listed_locked(request, client.principal)
-                changed = [task for task in tasks if not task.is_encoded]
-                if last or len(changed) <= _LITTLE:
-                    rows = [task.encoded_info_locked() for task in tasks]
-                    if request.limit:
-                        fitting = _fitting(rows)
-                        following = tasks[fitting - 1].id if fitting < len(rows) else following
-                        del rows[fitting:]
-                        del tasks[fitting:]
-                    for task in self._state.table.resetting(tasks):
-                        task.onlookers.add(client)
-                    _send_tasks(mail, client, request.id, rows, following)
-                    return
-            for task in changed:
-                with task.lock:
-                    task.encoded_info_locked()
-
-    def _listed_locked(self, request: List, principal: Principal) -> tuple[list[Task], str]:
-        """The tasks that a list shows, in its order; and where the next page begins, when there is one."""
-        since, limit = request.since, request.limit
-        table = self._state.table
-        if since is None and principal.scope is None and not limit and not request.after:
-            return [*table], ""
-        tasks: list[Task] = []
-        # A page goes by the ids: so what comes, goes or is started anew between two of them upsets nothing.
-        for task in table.after(request.after) if limit or request.after else table:
-            if (since is None or task.phase is Phase.QUEUED or task.touched_locked() >= since) and (
-                principal.sees(task.action)
-            ):
-                if limit and len(tasks) == limit:
-                    return tasks, tasks[-1].id
-                tasks.append(task)
-        return tasks, ""
+        """Send the client the same, or a page of them."""
+        self._listing.tell(client, request)
 
     # Actions, pools, metrics
 
@@ -442,21 +389,3 @@ class Hub:
         """After the shutdown, when the last client is gone: end the threads."""
         self._runs.launcher.close()
         self._state.timers.close()
-
-
-def _send_tasks(mail: Mail, client: Client, request_id: str, rows: Sequence[TaskRow], following: str) -> None:
-    kept = [row for row in rows if isinstance(row, bytes)]
-    if len(kept) < len(rows) or sum(map(len, kept)) > _WHOLE:
-        mail.send_streamed(client, StreamedTasks(request_id, rows, following))
-    else:
-        mail.send_encoded(client, Encoded([encode_tasks(request_id, kept, following)]))
-
-
-def _fitting(rows: Sequence[TaskRow]) -> int:
-    """How many of the rows make a page: one at least."""
-    size = 0
-    for count, row in enumerate(rows):
-        size += len(row)
-        if count and size > _PAGE:
-            return count
-    return len(rows)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import operator
-import threading
 import time
 import uuid
 from collections.abc import Iterable
@@ -31,6 +30,7 @@ from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting, Star
 from overseer.supervisor.clients import Mail
 from overseer.supervisor.dormant import Dormant
 from overseer.supervisor.launcher import Launcher
+from overseer.supervisor.orphans import OrphanedWorkers, stop_worker
 from overseer.supervisor.retry import End as NoRestart
 from overseer.supervisor.retry import GiveUp, Restart, decide
 from overseer.supervisor.start_gate import Callbacks, End
@@ -39,8 +39,6 @@ from overseer.supervisor.task import Ending, Phase, Requester, Task
 from overseer.util.locks import assert_none_held
 from overseer.util.timestamps import now
 from overseer.workers.os_process import RunContext, StopPolicy, Worker, run_context
-
-__all__ = ["Launch", "Runs", "stop_worker"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,9 +62,7 @@ class Runs:
         self._dormant = dormant
         self.launcher = Launcher(state.timers)
         self.closing = False  # set by close_locked; guarded by the hub's lock
-        # Workers that are being ended without being their task's, since the start that made them failed; by
-        # identity, since a driver's own may be of any make. Hub's lock.
-        self._strays: dict[int, tuple[Worker, Task]] = {}
+        self._orphans = OrphanedWorkers(state)
         self._hurried = False  # nobody has the time to wait for what is asked to end; hub's lock
 
     def close_locked(self) -> None:
@@ -85,23 +81,23 @@ class Runs:
             return self._idle_locked()
 
     def _idle_locked(self) -> bool:
-        return not self._state.table.in_use and not self._strays
+        return not self._state.table.in_use and not self._orphans.any_locked
 
     def workers_locked(self) -> list[Worker]:
         """Everything that runs; hub's lock held."""
         running = [task.worker for task in self._state.table if task.phase is Phase.RUNNING]
-        return [*filter(None, running), *(worker for worker, _ in self._strays.values())]
+        return [*filter(None, running), *self._orphans.workers_locked()]
 
     def longest_grace_locked(self) -> float:
         """The longest ``stop_grace`` of what is in use or runs, in seconds; hub's lock held."""
         tasks = [task for task in self._state.table if task.phase.in_use]
-        tasks += [task for _, task in self._strays.values()]
+        tasks += self._orphans.tasks_locked()
         return max((task.definition.config.stop_grace for task in tasks), default=0.0)
 
     def hurry(self) -> None:
         """End :meth:`wait_for_the_end`; what begins only now is stopped without a grace."""
         with self._state.lock:
-            self._hurried = True
+            self._hurried = self._orphans.hurried = True
             self._state.freed.notify_all()
 
     def begin_locked(self, task: Task) -> int:
@@ -145,7 +141,7 @@ class Runs:
         if self._called_off(task, why):
             return _CLOSING
         callbacks = Callbacks(
-            task, task.runs, partial(self._exited, task, task.runs), partial(self._orphaned, task)
+            task, task.runs, partial(self._exited, task, task.runs), partial(self._orphans.heard_of, task)
         )
         action = task.definition.config
         context = RunContext(
@@ -170,7 +166,7 @@ class Runs:
                 message = f"the driver failed: {message}"
             callbacks.failed()
             for made in context.workers:
-                self._end_stray(task, made)
+                self._orphans.end(task, made)
             self._not_started(task, why, message)
             return message
         for grace in graces:
@@ -192,45 +188,6 @@ class Runs:
                 admitted = self._conclude_locked(mail, task, events)
         self.launch_later(admitted)
         return True
-
-    def _orphaned(self, task: Task, worker: Worker, over: bool) -> None:
-        """A start failed, and yet a worker of it has begun, or is over."""
-        if not over:
-            self._end_stray(task, worker)
-        elif self._forget_stray(worker):
-            worker._over.set()  # its driver calls back by itself, and nobody else would end the wait for it
-
-    def _forget_stray(self, worker: Worker) -> bool:
-        with self._state.lock:
-            known = self._strays.pop(id(worker), None) is not None
-            self._state.freed.notify_all()
-        return known
-
-    def _end_stray(self, task: Task, worker: Worker) -> None:
-        """Stop what a driver started before it failed: no task has this worker, so nobody else can."""
-        with self._state.lock:
-            if id(worker) in self._strays:
-                return
-            self._strays[id(worker)] = worker, task
-            graces: list[float | None] = [0.0] if self._hurried else [None, *task.graces]
-        for grace in graces:
-            if stop_worker(worker, grace):
-                # It cannot be stopped, so neither waited for: a class whose own __init__ failed.
-                self._forget_stray(worker)
-                return
-        try:
-            threading.Thread(
-                target=self._wait_for_stray, args=(task, worker), name=f"stray-{task.id}", daemon=True
-            ).start()
-        except RuntimeError:  # no more threads to be had; late is better than never
-            self._wait_for_stray(task, worker)
-
-    def _wait_for_stray(self, task: Task, worker: Worker) -> None:
-        try:
-            worker.wait()
-        except BaseException:
-            _log.exception("task %s: the driver failed to wait for its worker", task.id)
-        self._forget_stray(worker)
 
     def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime) -> list[float | None]:
         """Record and announce a run; returns with which graces it is to be stopped at once, mostly none."""
@@ -442,13 +399,3 @@ def _checked(given: object) -> tuple[Worker, int, datetime]:
     if not isinstance(given.task_id, str) or not isinstance(at, datetime):
         raise TypeError(f"a worker needs a text and a datetime: task_id {given.task_id!r}, started_at {at!r}")
     return given, int(pid), at.astimezone(UTC)
-
-
-def stop_worker(worker: Worker, grace: float | None = None) -> str:
-    """Stop a worker, which may be a driver's own; returns "" or, when it failed, what went wrong."""
-    try:
-        worker.stop(grace)
-    except BaseException as error:  # whoever else is to be stopped must be, and whoever waits be told
-        _log.exception("task %s: the driver failed to stop its worker", worker.task_id)
-        return f"the driver failed: {driver_failure(error)}"
-    return ""

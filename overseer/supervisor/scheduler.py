@@ -21,10 +21,11 @@ from overseer.protocol import PoolInfo, PoolInfoReply, PoolUpdated, Purged, Retr
 from overseer.supervisor.clients import Mail
 from overseer.supervisor.definitions import Definition, Definitions
 from overseer.supervisor.dormant import Dormant
+from overseer.supervisor.orphans import stop_worker
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import Rows
 from overseer.supervisor.retry import effective_policy
-from overseer.supervisor.runs import Launch, Runs, stop_worker
+from overseer.supervisor.runs import Launch, Runs
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Ending, Phase, Requester, Task
 from overseer.util.timestamps import now

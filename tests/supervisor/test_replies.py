@@ -267,7 +267,7 @@ def test_what_a_driver_says_of_its_action_is_asked_again_when_a_reload_came_betw
 
 
 def test_a_long_list_is_encoded_with_nothing_locked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overseer.supervisor.hub._LITTLE", 3)
+    monkeypatch.setattr("overseer.supervisor.listing._LITTLE", 3)
     stage.hub.set_pool(limit=1, queue_size=50)
     for number in range(20):
         stage.hub.submit("waits", f"q{number}", {"name": str(number)})

@@ -1,0 +1,99 @@
+"""What ``list`` shows: all tasks, or a page of them, pictured and appended in one critical section.
+
+Rows are kept encoded while nothing about their task changes. What has changed since the last list is encoded
+without the hub's lock, in rounds, until next to nothing is left; so the section that pictures all tasks only
+puts together what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from overseer.auth.principal import ANYONE, Principal
+from overseer.net.frames import Encoded
+from overseer.protocol import List, TaskInfo, encode_tasks
+from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.output.encode import StreamedTasks, TaskRow
+from overseer.supervisor.state import State
+from overseer.supervisor.task import Phase, Task
+
+# How many tasks may be encoded with the hub's lock held, and how often it is tried without.
+_LITTLE = 32
+_ROUNDS = 8
+_WHOLE = 64 * 1024  # bytes of a list that is sent as it is; a longer one is made piece by piece
+_PAGE = 512 * 1024  # bytes of a page, after which the rest goes to the next
+
+
+class Listing:
+    """Lists a hub's tasks."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def tasks(self, since: datetime | None) -> list[TaskInfo]:
+        """See :meth:`overseer.supervisor.hub.Hub.tasks`."""
+        with self._state.lock:
+            tasks, _ = self._listed_locked(List("", since), ANYONE)
+        shown = []
+        for task in tasks:
+            with task.lock:
+                if task.phase is not Phase.FORGOTTEN:
+                    shown.append(task.info_locked())
+        return shown
+
+    def tell(self, client: Client, request: List) -> None:
+        """Send the client what it asked for and may see."""
+        for last in (False,) * _ROUNDS + (True,):
+            with Mail() as mail, self._state.lock:
+                tasks, following = self._listed_locked(request, client.principal)
+                changed = [task for task in tasks if not task.is_encoded]
+                if last or len(changed) <= _LITTLE:
+                    rows = [task.encoded_info_locked() for task in tasks]
+                    if request.limit:
+                        fitting = _fitting(rows)
+                        following = tasks[fitting - 1].id if fitting < len(rows) else following
+                        del rows[fitting:]
+                        del tasks[fitting:]
+                    for task in self._state.table.resetting(tasks):
+                        task.onlookers.add(client)
+                    _send(mail, client, request.id, rows, following)
+                    return
+            for task in changed:
+                with task.lock:
+                    task.encoded_info_locked()
+
+    def _listed_locked(self, request: List, principal: Principal) -> tuple[list[Task], str]:
+        """The tasks of a list, in its order, and the id after which the next page begins, if there is one."""
+        since, limit = request.since, request.limit
+        table = self._state.table
+        if since is None and principal.scope is None and not limit and not request.after:
+            return [*table], ""
+        tasks: list[Task] = []
+        # A page goes by the ids, so that what comes, goes or starts over between two pages upsets nothing.
+        for task in table.after(request.after) if limit or request.after else table:
+            if (since is None or task.phase is Phase.QUEUED or task.touched_locked() >= since) and (
+                principal.sees(task.action)
+            ):
+                if limit and len(tasks) == limit:
+                    return tasks, tasks[-1].id
+                tasks.append(task)
+        return tasks, ""
+
+
+def _send(mail: Mail, client: Client, request_id: str, rows: Sequence[TaskRow], following: str) -> None:
+    kept = [row for row in rows if isinstance(row, bytes)]
+    if len(kept) < len(rows) or sum(map(len, kept)) > _WHOLE:
+        mail.send_streamed(client, StreamedTasks(request_id, rows, following))
+    else:
+        mail.send_encoded(client, Encoded([encode_tasks(request_id, kept, following)]))
+
+
+def _fitting(rows: Sequence[TaskRow]) -> int:
+    """How many of the rows make a page: one at least."""
+    size = 0
+    for count, row in enumerate(rows):
+        size += len(row)
+        if count and size > _PAGE:
+            return count
+    return len(rows)

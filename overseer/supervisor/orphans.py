@@ -1,0 +1,85 @@
+"""Orphaned workers: begun by a driver whose ``start`` failed all the same, so that no task has them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from overseer.drivers.api import driver_failure
+from overseer.supervisor.state import State
+from overseer.supervisor.task import Task
+from overseer.workers.os_process import Worker
+
+_log = logging.getLogger(__name__)
+
+
+class OrphanedWorkers:
+    """Stops them and waits for them, on behalf of a hub, whose lock guards it."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        # By identity, since a driver's own may be of any make.
+        self._workers: dict[int, tuple[Worker, Task]] = {}
+        self.hurried = False  # nobody has the time to wait for what is asked to end
+
+    @property
+    def any_locked(self) -> bool:
+        """Whether there are some that have not ended."""
+        return bool(self._workers)
+
+    def workers_locked(self) -> list[Worker]:
+        """Those that have not ended."""
+        return [worker for worker, _ in self._workers.values()]
+
+    def tasks_locked(self) -> list[Task]:
+        """The tasks that they were to be for."""
+        return [task for _, task in self._workers.values()]
+
+    def heard_of(self, task: Task, worker: Worker, over: bool) -> None:
+        """The start of ``task`` has failed, and yet a worker of it has begun, or is ``over``."""
+        if not over:
+            self.end(task, worker)
+        elif self._forget(worker):
+            worker._over.set()  # its driver calls back by itself, and nobody else would end the wait for it
+
+    def end(self, task: Task, worker: Worker) -> None:
+        """Stop one, and wait for its end on a thread."""
+        with self._state.lock:
+            if id(worker) in self._workers:
+                return
+            self._workers[id(worker)] = worker, task
+            graces: list[float | None] = [0.0] if self.hurried else [None, *task.graces]
+        for grace in graces:
+            if stop_worker(worker, grace):
+                # It cannot be stopped, so neither waited for: a class whose own __init__ failed.
+                self._forget(worker)
+                return
+        try:
+            threading.Thread(
+                target=self._wait_for, args=(task, worker), name=f"orphan-{task.id}", daemon=True
+            ).start()
+        except RuntimeError:  # no more threads to be had; late is better than never
+            self._wait_for(task, worker)
+
+    def _wait_for(self, task: Task, worker: Worker) -> None:
+        try:
+            worker.wait()
+        except BaseException:
+            _log.exception("task %s: the driver failed to wait for its worker", task.id)
+        self._forget(worker)
+
+    def _forget(self, worker: Worker) -> bool:
+        with self._state.lock:
+            known = self._workers.pop(id(worker), None) is not None
+            self._state.freed.notify_all()
+        return known
+
+
+def stop_worker(worker: Worker, grace: float | None = None) -> str:
+    """Stop a worker, which may be a driver's own; returns "" or, when it failed, what went wrong."""
+    try:
+        worker.stop(grace)
+    except BaseException as error:  # whoever else is to be stopped must be, and whoever waits be told
+        _log.exception("task %s: the driver failed to stop its worker", worker.task_id)
+        return f"the driver failed: {driver_failure(error)}"
+    return ""
