@@ -222,7 +222,7 @@ def test_what_is_killed_between_fork_and_exec_leaves_nothing(servers: list[Serve
     server = Server("tree")
     servers.append(server)
     assert server.process.stdin is not None
-    server.process.stdin.write("slow\n")
+    server.process.stdin.write("slow\n" * 20)  # who looks may have to wait longer for the CPU than one takes
     server.process.stdin.flush()
     child = fork_of(server.process.pid)
     if frozen:
