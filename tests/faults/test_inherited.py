@@ -264,9 +264,9 @@ def test_signals_that_were_blocked_or_ignored_are_heard_here_and_by_children() -
         with daemon.connect() as client:
             _, outputs, exited = client.run("s")
         assert exited["exit_code"] == 0
-        # 32 and 33 are the C library's own; what posix_spawn started, as make does, ignores them.
-        masks = [int(output["data"].split()[1], 16) & ~(0b11 << 31) for output in outputs]
-        assert masks == [0, 0], outputs
+        # 32 and 33 are the C library's own, which ignores them in what posix_spawn starts, as make does.
+        ours = [int(output["data"].split()[1], 16) & ~(0b11 << 31) for output in outputs]
+        assert ours == [0, 0], outputs
     # SIGTERM was heard: it ended with 0.
 
 

@@ -12,8 +12,10 @@ PID is the leader's, and its group's number, "0" while it is being spawned; PIPE
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
+import signal
 import sys
 import time
 
@@ -31,6 +33,7 @@ else:
 __all__ = ["SLOT", "main"]
 
 SLOT = 256  # bytes: a part of a page, so that no kill of the server leaves half of one
+_PR_SET_PDEATHSIG = 1
 _UNSETTLED_LOOKS = 5
 _SESSION_S = 2.0  # by then a fork for a run has opened its session
 _LONGEST_GRACE_S = 10.0  # whoever starts the server again should not have to wait longer for its ports
@@ -44,6 +47,8 @@ def main(arguments: list[str]) -> None:
             comm.write("overseer-guard")
     except OSError:
         pass
+    # Should somebody have stopped it by then, the server's death sets it going.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
     command = _command(server)
     _wait_for_death(server)
     runs = _read_runs()
