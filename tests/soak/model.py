@@ -198,8 +198,8 @@ _NUMBERED = re.compile(r"(\d+) of it(?:\r\d+ done)?")  # a line of the soak's "m
 
 
 class Unfinished:
-    """What one client hears of lines that have no end yet: only of what it asked for, of the run that goes on,
-    and never what has had its end."""
+    """What one client hears of lines that have no end yet: only where it asked for that, of a run that
+    goes on, and never of a line that has had its end."""
 
     def __init__(self) -> None:
         self._wanted: set[str] = set()

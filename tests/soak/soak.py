@@ -44,8 +44,8 @@ ACTIONS = {
         "retry": {"restart_delay": "20ms", "error_threshold": 2},
     },
     "making": shell(
-        "i=0; while [ $i -lt 60 ]; do i=$((i+1)); printf '%d of it' $i; sleep 0.05; printf '\\r%d done\\n' $i; "
-        "done; printf '%d of it' 61",
+        "i=0; while [ $i -lt 60 ]; do i=$((i+1)); printf '%d of it' $i; sleep 0.05; "
+        "printf '\\r%d done\\n' $i; done; printf '%d of it' 61",
         retry={"restart_delay": "20ms", "restart_on": "any"},
     ),
     "huge": shell(
@@ -134,7 +134,8 @@ def _soak(seed: int, seconds: float, clients: int) -> str:
         for what in ("did", "lines", "partials", "missed", "cut")
     )
     return (
-        f"soak: {did} requests, {lines} lines and {partials} unfinished ones heard, {missed} told missed, {cut} clients cut,"
+        f"soak: {did} requests, {lines} lines and {partials} unfinished ones heard, {missed} told missed,"
+        f" {cut} clients cut,"
         f" {dict(truth.counts)}; memory in MB {[kb // 1024 for kb in (*memory, after)]};"
         f" the end took {took:.1f} s"
     )
