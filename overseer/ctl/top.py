@@ -253,7 +253,7 @@ class Screen:
             if key is not None:
                 if not self.on:
                     self._modes = termios.tcgetattr(key)
-                tty.setcbreak(key)
+                tty.setcbreak(key, termios.TCSADRAIN)  # keys typed already count
                 self.keys = [key]
         except termios.error as error:
             if error.args[0] == errno.EINTR:

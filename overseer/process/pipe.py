@@ -18,10 +18,11 @@ from collections.abc import Callable
 
 from overseer.process.lines import Lines, LineSplitter
 
-__all__ = ["DRAIN_IDLE_S", "DRAIN_MAX_S", "PipeReader"]
+__all__ = ["DRAIN_IDLE_S", "DRAIN_MAX_S", "SHOW_EVERY_S", "PipeReader"]
 
 DRAIN_IDLE_S = 2.0
 DRAIN_MAX_S = 10.0
+SHOW_EVERY_S = 0.1  # the unfinished line of one pipe, at most
 _READ = 65536  # as much as a pipe holds
 _READS_A_CHECK = 32  # a flood from the others must not hide the leader's exit
 
@@ -42,8 +43,9 @@ class PipeReader:
             pipe: our end of it, non-blocking; not closed here.
             leader: a pidfd of the process it was made for; not closed here.
             deliver: gets the lines of each read that completes any; it may block.
-            show: gets the end of the line that has no LF yet, whenever that has changed (``b""``: there is
-                none); it may return after how many seconds it is to be called again, changed or not.
+            show: gets the end of the line that has no LF yet, when that has changed (``b""``: there is none)
+                and ``SHOW_EVERY_S`` have passed; it may return after how many seconds it is to be called
+                again, changed or not.
         """
         self._pipe = pipe
         self._leader = leader
@@ -51,6 +53,7 @@ class PipeReader:
         self._deliver = deliver
         self._show = show
         self._showing = False  # show was given something last
+        self._show_at = 0.0  # when it may be called again (monotonic)
 
     def run(self) -> None:
         """Returns when there is nothing more to read."""
@@ -88,9 +91,15 @@ class PipeReader:
                 again = self._show_unfinished()
 
     def _show_unfinished(self) -> float | None:
-        line = self._splitter.unfinished
-        if self._show is None or not (line or self._showing):
+        if self._show is None:
             return None
+        moment = time.monotonic()
+        if moment < self._show_at:  # a flood would have it called for each read
+            return self._show_at - moment
+        line = self._splitter.unfinished
+        if not (line or self._showing):
+            return None
+        self._show_at = moment + SHOW_EVERY_S
         self._showing = bool(line)
         return self._show(line)
 

@@ -151,3 +151,4 @@ def test_a_task_s_unfinished_line_is_shown_on_a_terminal(daemon: Daemon, command
             shown.wait()
         for name in command[2:]:
             client.send("stop", task_id=name)
+            client.expect("exited", task_id=name)  # another case starts it anew

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
+import sys
 import termios
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.ctl.test_terminal import Terminal, terminal
+from overseer.ctl.top import Screen
+from tests.ctl.test_terminal import LIMIT_S, Terminal, terminal
 from tests.harness import Daemon
 
 LEFT = b"\x1b[?25h\x1b[?1049l"
@@ -59,3 +62,21 @@ def test_a_terminal_that_does_not_know_its_size_is_taken_for_a_usual_one(daemon:
         assert re.search(rb"\d\d:\d\d:\d\d  \d+ running, \d+ waiting, \d+ known", first)
         shown.type(b"q")
         assert shown.wait() == 0
+
+
+def test_keys_typed_before_the_terminal_is_taken_count(monkeypatch: pytest.MonkeyPatch):
+    """Right after fg a key may come before its modes are set again."""
+    ours, theirs = os.openpty()
+    with (
+        os.fdopen(ours, "r+b", buffering=0) as typing,
+        os.fdopen(theirs, "r") as keys,
+        Path(os.ttyname(theirs)).open("w") as shown,
+    ):
+        monkeypatch.setattr(sys, "stdin", keys)
+        monkeypatch.setattr(sys, "stdout", shown)
+        taken = Screen()
+        typing.write(b"q")
+        taken.enter()
+        assert select.select(taken.keys, [], [], LIMIT_S)[0] == taken.keys
+        assert os.read(taken.keys[0], 1) == b"q"
+        taken.leave()

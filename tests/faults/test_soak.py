@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.soak.model import Broken, Pictures
+from tests.soak.model import Broken, Pictures, Unfinished
 from tests.soak.soak import soak
 
 
@@ -42,3 +44,32 @@ def test_its_model_refuses_replies_older_than_what_came_before(heard: list[dict[
     pictures.see(heard[0])
     with pytest.raises(Broken):
         pictures.see(heard[1])
+
+
+_ASKED = {"type": "subscribe", "partial": True}
+_SUBSCRIBED = {"type": "subscribed", "task_id": "t"}
+_MAKING = {"type": "partial", "task_id": "t", "pid": 7, "stream": "stdout", "data": "3 of it"}
+_OUTPUT = {**_MAKING, "type": "output", "seq": 1}
+
+
+@pytest.mark.parametrize(
+    ("asked", "between"),
+    [
+        ({**_ASKED, "partial": False}, []),
+        (_ASKED, [{"type": "unsubscribed", "task_id": "t"}]),
+        (_ASKED, [_EXITED]),
+        (_ASKED, [{**_OUTPUT, "data": "3 of it\r3 done"}]),
+        (_ASKED, [{**_OUTPUT, "data": "4 of it\r4 done"}]),
+    ],
+)
+def test_its_model_refuses_lines_in_the_making(
+    asked: dict[str, object], between: list[dict[str, Any]]
+) -> None:
+    heard = Unfinished()
+    heard.see(_SUBSCRIBED, _ASKED)
+    heard.see(_MAKING, None)
+    heard.see(_SUBSCRIBED, asked)
+    for message in between:
+        heard.see(message, None)
+    with pytest.raises(Broken):
+        heard.see(_MAKING, None)

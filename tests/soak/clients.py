@@ -127,6 +127,7 @@ class Hammer:
         self.cut = 0  # connections that the server closed
         self.lines = 0
         self.missed = 0
+        self.partials = 0
         self.thread = threading.Thread(target=self._run, name=f"hammer-{number}", daemon=True)
 
     def _run(self) -> None:
@@ -160,6 +161,7 @@ class Hammer:
             client.reading.set()
             self.lines += view.lines
             self.missed += view.missed
+            self.partials += view.partials
             client.leave(politely=self._random.random() < 0.6)
 
     def _act(self, client: SoakClient, view: View) -> None:
@@ -168,7 +170,7 @@ class Hammer:
             (8, lambda: self._start(client, task_id)),
             (4, lambda: client.tell("stop", task_id=task_id)),
             (3, lambda: client.tell("reset", task_id=task_id)),
-            (3, lambda: client.ask("subscribe", task_id=task_id, on_lag=self._on_lag())),
+            (3, lambda: client.ask("subscribe", task_id=task_id, on_lag=self._on_lag(), **self._partial())),
             (3, lambda: self._resume(client, task_id)),
             (3, lambda: self._unsubscribe(client, view, task_id)),
             (2, lambda: self._check_list(client)),
@@ -194,6 +196,9 @@ class Hammer:
     def _on_lag(self) -> str:
         return "block" if self._lossless else "drop"
 
+    def _partial(self) -> Message:
+        return self._random.choice(({}, {"partial": True}, {"partial": True}, {"partial": False}))
+
     def _start(self, client: SoakClient, task_id: str) -> None:
         client.ask(
             "start",
@@ -201,11 +206,13 @@ class Hammer:
             task_id=task_id,
             on_lag=self._on_lag(),
             force=self._random.random() < 0.1,
+            **self._partial(),
         )
 
     def _resume(self, client: SoakClient, task_id: str) -> None:
         since = self._random.choice((0, 1, 10, 100, 1000, 10**6))
-        client.ask("subscribe", task_id=task_id, since_seq=since, on_lag=self._on_lag())
+        fields = {"since_seq": since, "on_lag": self._on_lag(), **self._partial()}
+        client.ask("subscribe", task_id=task_id, **fields)
 
     def _unsubscribe(self, client: SoakClient, view: View, task_id: str) -> None:
         known = sorted(view.subscribed)

@@ -6,6 +6,7 @@ nothing, or of the event log. :class:`View` follows what any one client hears. B
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -193,6 +194,45 @@ class Pictures:
                 raise Broken(f"{item} had been dequeued, at {self._dequeued[item['task_id']]}")
 
 
+_NUMBERED = re.compile(r"(\d+) of it(?:\r\d+ done)?")  # a line of the soak's "making", whole or not
+
+
+class Unfinished:
+    """What one client hears of lines that have no end yet: only where it asked for that, of a run that
+    goes on, and never of a line that has had its end."""
+
+    def __init__(self) -> None:
+        self._wanted: set[str] = set()
+        self._over: set[tuple[str, int]] = set()  # runs
+        self._ended: dict[tuple[str, int], int] = {}  # by run: the greatest number of a whole line
+        self.told = 0
+
+    def see(self, message: Message, request: Message | None) -> None:
+        """One message, and the request that it answers."""
+        kind, task_id = message["type"], message.get("task_id", "")
+        if request is not None and "partial" in request and kind in ("subscribed", "started", "queued"):
+            (self._wanted.add if request["partial"] else self._wanted.discard)(task_id)
+        elif kind == "unsubscribed":
+            self._wanted.discard(task_id)
+        run = task_id, message.get("pid", 0)
+        if kind == "started":
+            self._over.discard(run)
+            self._ended.pop(run, None)
+        elif kind == "exited":
+            self._over.add(run)
+        elif kind == "output" and (line := _NUMBERED.fullmatch(message["data"])):
+            self._ended[run] = max(int(line[1]), self._ended.get(run, 0))
+        elif kind == "partial":
+            self.told += 1
+            if task_id not in self._wanted:
+                raise Broken(f"{message}, but nobody asked for that")
+            if run in self._over:
+                raise Broken(f"{message}, but that run is over")
+            line = _NUMBERED.fullmatch(message["data"])
+            if line and int(line[1]) <= self._ended.get(run, 0):
+                raise Broken(f"{message}, but that line has ended")
+
+
 class View:
     """What one client hears of the tasks that it is subscribed to; fed everything in the order it came.
 
@@ -204,12 +244,17 @@ class View:
         self._next: dict[str, int | None] = {}  # of each subscription: the seq to come, None: any
         self._asked: dict[str, Message] = {}  # requests not answered yet
         self._pictures = Pictures()
+        self._unfinished = Unfinished()
         self.lines = 0
         self.missed = 0
 
     def ask(self, request: Message) -> None:
         """A request is about to be sent."""
         self._asked[request["id"]] = request
+
+    @property
+    def partials(self) -> int:
+        return self._unfinished.told
 
     @property
     def subscribed(self) -> set[str]:
@@ -220,6 +265,7 @@ class View:
         self._pictures.see(message)
         kind, task_id = message["type"], message.get("task_id", "")
         request = self._asked.pop(message.get("id") or "", None)
+        self._unfinished.see(message, request)
         if kind == "error" or (kind in ("queued", "dequeued") and request is None):
             return
         if request is not None and request["type"] == "start":

@@ -43,6 +43,11 @@ ACTIONS = {
         "config": {"entrypoint": "/no/such/program"},
         "retry": {"restart_delay": "20ms", "error_threshold": 2},
     },
+    "making": shell(
+        "i=0; while [ $i -lt 60 ]; do i=$((i+1)); printf '%d of it' $i; sleep 0.05; "
+        "printf '\\r%d done\\n' $i; done; printf '%d of it' 61",
+        retry={"restart_delay": "20ms", "restart_on": "any"},
+    ),
     "huge": shell(
         "for i in 1 2 3 4 5 6 7 8; do head -c 500000 /dev/zero | tr '\\0' y; echo; sleep 0.1; done",
         retry={"restart_delay": "100ms", "restart_on": "any"},
@@ -124,11 +129,13 @@ def _soak(seed: int, seconds: float, clients: int) -> str:
             for line in lines:
                 logged.see(json.loads(line))
         logged.over()
-    did, lines, missed, cut = (
-        sum(getattr(hammer, what) for hammer in hammers) for what in ("did", "lines", "missed", "cut")
+    did, lines, partials, missed, cut = (
+        sum(getattr(hammer, what) for hammer in hammers)
+        for what in ("did", "lines", "partials", "missed", "cut")
     )
     return (
-        f"soak: {did} requests, {lines} lines heard, {missed} told missed, {cut} clients cut,"
+        f"soak: {did} requests, {lines} lines and {partials} unfinished ones heard, {missed} told missed,"
+        f" {cut} clients cut,"
         f" {dict(truth.counts)}; memory in MB {[kb // 1024 for kb in (*memory, after)]};"
         f" the end took {took:.1f} s"
     )

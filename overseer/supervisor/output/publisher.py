@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable
 
+from overseer.process.pipe import SHOW_EVERY_S
 from overseer.protocol import Event, Exited, Gap, Partial
 from overseer.supervisor.clients import Client, Mail
 from overseer.supervisor.metrics import Metrics
@@ -27,8 +28,6 @@ from overseer.workers.os_process import OutputBatch
 
 __all__ = ["Stream", "Subscription"]
 
-
-PARTIAL_INTERVAL_S = 0.1
 _KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
 
 
@@ -42,7 +41,7 @@ class _Unfinished:
         self.pid = 0
         self.text = ""  # as it is shown
         self.stale = False  # the line has changed since
-        self.rendered_at = -PARTIAL_INTERVAL_S
+        self.rendered_at = -SHOW_EVERY_S
 
     def change(self, line: bytes, pid: int) -> None:
         if line != self.line:
@@ -169,16 +168,17 @@ class Stream:
             if not watchers:
                 return None
             if unfinished.stale:
-                wait = unfinished.rendered_at + PARTIAL_INTERVAL_S - time.monotonic()
+                wait = unfinished.rendered_at + SHOW_EVERY_S - time.monotonic()
                 if wait > 0:
                     return wait
                 if unfinished.render():
                     for each in watchers:
                         each.owed.add(stream)
             for each in watchers:
-                if stream in each.owed:
+                # Only to who reads along: a state that is past when it is read is worth nothing.
+                if stream in each.owed and not each.gap_from and each.client.outbox.pending <= _KEEPS_UP:
                     self._send_partial_locked(mail, each, stream)
-            return PARTIAL_INTERVAL_S if any(stream in each.owed for each in watchers) else None
+            return SHOW_EVERY_S if any(stream in each.owed for each in watchers) else None
 
     def publish_locked(self, mail: Mail, event: Event, *, besides: Client | None = None) -> None:
         """Send a lifecycle event to every subscriber, ``besides`` one; an ``exited`` is kept.
@@ -216,8 +216,7 @@ class Stream:
                     for each in self.subscribers.values():
                         if each.partial:
                             each.owed.add(stream)
-                if unfinished.text:
-                    subscription.owed.add(stream)
+                if unfinished.text:  # sent even behind a long replay: nothing may ever change it again
                     self._send_partial_locked(mail, subscription, stream)
 
     def unsubscribe_locked(self, client: Client) -> None:
@@ -264,12 +263,10 @@ class Stream:
                 subscription.owed.discard(stream)
 
     def _send_partial_locked(self, mail: Mail, subscription: Subscription, stream: str) -> None:
-        # Only to who reads along: a state that is past when it is read is worth nothing.
-        if subscription.client.outbox.pending <= _KEEPS_UP and not subscription.gap_from:
-            unfinished = self._unfinished[stream]
-            event = Partial(self._task_id, unfinished.pid, stream, unfinished.text, now())
-            mail.send(subscription.client, event)
-            subscription.owed.discard(stream)
+        unfinished = self._unfinished[stream]
+        event = Partial(self._task_id, unfinished.pid, stream, unfinished.text, now())
+        mail.send(subscription.client, event)
+        subscription.owed.discard(stream)
 
     def _first_full_locked(self, subscribers: Iterable[Subscription], size: int) -> Subscription | None:
         for subscription in subscribers:

@@ -16,6 +16,7 @@ _WIDEST = 4096  # columns; what would stand further right is dropped
 _TOKEN = re.compile(
     r"\x1b\[(?P<numbers>[0-9;:<=>?]{0,64})[ -/]{0,8}(?P<final>[@-~])"  # CSI
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC, DCS and their like: up to BEL, ST or the end
+    r"|\x1b\[[0-?]*[ -/]*\Z"  # CSI that has not come in whole
     r"|\x1b[ -/]*[0-~]?"  # other escapes; also one that has not come in whole
     r"|[\x00-\x08\x0a-\x1f\x7f]"
 )
@@ -64,9 +65,11 @@ class _Row:
     def write(self, text: str) -> None:
         for char in text:
             if combining(char) and 0 < self._column <= len(self._cells):
-                style, before = self._cells[self._column - 1]
+                base = self._column - 1
+                base -= base > 0 and not self._cells[base][1]
+                style, before = self._cells[base]
                 if len(before) < 16:
-                    self._cells[self._column - 1] = style, before + char
+                    self._cells[base] = style, before + char
                 continue
             self._put(char)
             if east_asian_width(char) in "WF":
@@ -76,8 +79,16 @@ class _Row:
         if self._column >= _WIDEST:
             return
         self._cells += [("", " ")] * (self._column - len(self._cells))
+        if char:  # else it is behind a wide one, whose place has been made
+            self._part(self._column)
+        self._part(self._column + 1)
         self._cells[self._column : self._column + 1] = [(self._style, char)]
         self._column += 1
+
+    def _part(self, column: int) -> None:
+        """Something ends or begins there: of a wide character on both sides blanks are left."""
+        if 0 < column < len(self._cells) and not self._cells[column][1]:
+            self._cells[column - 1 : column + 1] = [("", " ")] * 2
 
     def obey(self, token: re.Match[str]) -> None:
         """Carry out a control character or sequence, if it is one that matters here."""
@@ -104,9 +115,11 @@ class _Row:
 
     def _erase(self, what: str) -> None:
         if what in ("", "0"):
+            self._part(self._column)
             del self._cells[self._column :]
         elif what == "1":
             gone = min(self._column + 1, len(self._cells))
+            self._part(gone)
             self._cells[:gone] = [("", " ")] * gone
         elif what == "2":
             self._cells.clear()

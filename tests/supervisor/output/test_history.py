@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from overseer.protocol import Exited
-from overseer.supervisor.output.history import CAPACITY, Ring, StoredOutput
+from overseer.supervisor.output.history import CAPACITY, CAPACITY_BYTES, Ring, StoredOutput
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -65,3 +66,15 @@ def test_very_long_lines_push_older_ones_out_but_the_last_batch_always_stays() -
     assert ring.oldest_seq == 4
     ring.add_output(StoredOutput(6, _START, 1, "stdout", ["x" * (40 * 1024 * 1024)]))
     assert [entry.first_seq for entry in ring.since() if isinstance(entry, StoredOutput)] == [6]
+
+
+@pytest.mark.parametrize("char", ["x", "é", "構", "🚀"])
+def test_its_lines_take_sixteen_mebibytes_of_memory_at_most(char: str) -> None:
+    """One emoji makes each character of a line take four bytes."""
+    ring = Ring()
+    for seq in range(1, 41):
+        line = "x" * 499_999 + char
+        ring.add_output(StoredOutput(seq, _START, 1, "stdout", [line]))
+    lines = [line for output in ring.since() if isinstance(output, StoredOutput) for line in output.lines]
+    size = sys.getsizeof("x" * 499_999 + char)
+    assert sum(map(sys.getsizeof, lines)) == min(40, CAPACITY_BYTES // size) * size
