@@ -12,7 +12,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find overseer playground onefile docs packaging -type f ! -name '*.py[co]') \
 	setup.cfg pyproject.toml README.md LICENSE requirements.lock CHANGELOG.md config.yaml
 
-# A virtual environment whose Python has gone (an upgrade of the system) is made anew.
+# A virtual environment whose Python has gone (an upgrade of the system) is rebuilt.
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help

@@ -8,7 +8,7 @@ which register themselves, and calls it::
 
     raise SystemExit(overseer.run_cli("1.2.0", "abc123"))
 
-What a driver needs is here as well; ``docs/DRIVERS.md`` shows how it goes together.
+Everything that a driver needs is here as well; see ``docs/DRIVERS.md``.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ __all__ = [
     "start_worker",
 ]
 
-# Loaded when they are first asked for: overseerctl, and programs that use ``overseer.client``, need none of
-# the server, which would cost them a fifth of a second.
+# Loaded on first use: overseerctl and programs that use ``overseer.client`` do without the server, whose
+# import takes a fifth of a second.
 _HOMES = {
     "overseer.drivers.api": (
         "ActionHandler",

@@ -28,9 +28,8 @@ class OverseerError(Exception):
 class ConfigError(OverseerError):
     """Something in the configuration cannot be used.
 
-    ``path`` names the key as its steps from the place the raiser was given (a driver gives steps
-    relative to its own ``config`` mapping: ``("parameters", "branch", "validate")``); whoever knows
-    more puts ``file`` and ``line`` in front with :meth:`placed`.
+    ``path`` is the key's steps relative to the mapping that the raiser was given: for a driver its own
+    ``config``, as in ``("parameters", "branch", "validate")``. :meth:`placed` adds ``file`` and ``line``.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class ConfigWarning(UserWarning):
 
 
 class UnknownKeyWarning(ConfigWarning):
-    """A key in the configuration that means nothing: a warning at a start, an error for ``--check``."""
+    """An unknown key in the configuration: a warning at a start, an error for ``--check``."""
 
 
 class ValidationError(OverseerError):
@@ -122,5 +121,5 @@ class RequestError(OverseerError):
 class NotPermittedError(RequestError):
     """A request that its client has no right to make.
 
-    What it may not know of it is not told of: the text may say that there is no such task or action.
+    The text gives away nothing that the client may not see: it may deny that the task or action exists.
     """

@@ -54,10 +54,10 @@ class ActionHandler(ABC):
 
     @abstractmethod
     def describe(self) -> ActionInfo:
-        """What clients are told of the action.
+        """The action as clients see it.
 
-        Only the driver knows the parameters. The rest is filled in from the configuration, whose
-        ``description`` and ``dedupe_key`` win when it has them.
+        The driver supplies the parameters. The rest comes from the configuration, whose ``description`` and
+        ``dedupe_key`` win if it has them.
         """
 
     @abstractmethod
@@ -124,7 +124,7 @@ class ActionHandlerFactory(Protocol):
         """Make the handler of one action.
 
         A ``create`` that has a parameter ``templates`` is given that key of the file as well: the dialect of
-        the file's ``[[ ]]``.
+        its ``[[ ]]``.
 
         Args:
             config: the action's ``config`` mapping as the file has it; empty when it has none.
@@ -133,8 +133,8 @@ class ActionHandlerFactory(Protocol):
             dedupe_key: names of the parameters that make two tasks the same.
 
         Raises:
-            ConfigError: ``config`` cannot be used; its ``path`` is relative to ``config``. A ConfigErrors
-                tells of several problems at once.
+            ConfigError: ``config`` cannot be used; its ``path`` is relative to ``config``. ConfigErrors
+                reports several problems at once.
         """
 
 
@@ -146,7 +146,7 @@ def register_factory(factory: ActionHandlerFactory) -> None:
     """Make a driver type known; called by a driver's module when it is imported.
 
     Raises:
-        ValueError: it is no factory, its type is empty, or another factory has it.
+        ValueError: it is not a factory, its type is empty, or another factory has registered that type.
     """
     name = getattr(factory, "type", None)
     if not isinstance(name, str) or not name or not callable(getattr(factory, "create", None)):
@@ -168,8 +168,8 @@ def list_handlers() -> tuple[str, ...]:
 def load_drivers() -> None:
     """Import the built-in driver and every driver installed under the entry point group ``overseer.drivers``.
 
-    An entry point names a module, which registers itself, or a factory. One that fails is warned of and left
-    out: an action that wants it will say so.
+    An entry point names a module, which registers itself, or a factory. One that fails is
+    skipped with a warning, and an action that needs it is reported later.
     """
     global _drivers_loaded
     if _drivers_loaded:
@@ -192,7 +192,7 @@ def build_action_handlers(
     """The handler of every action in the configuration, by name, read-only.
 
     Args:
-        unknown: told of keys that mean nothing to their driver, which are logged otherwise.
+        unknown: called with each key that its driver does not know; without it they are logged.
 
     Raises:
         ConfigErrors: actions of unknown types or with unusable settings, all of them, with their places.
@@ -255,9 +255,9 @@ def _wants_templates(factory: ActionHandlerFactory) -> bool:
 
 
 def describe_action(config: Config, name: str, handler: ActionHandler) -> ActionInfo:
-    """What clients are told of an action: what its driver says, and what holds whatever the driver says.
+    """An action as clients see it: what its driver says, overruled by the configuration.
 
-    A driver that fails is logged; then there is what the configuration knows.
+    A driver that fails is logged, and the configuration alone has to do.
     """
     action = config.actions[name]
     info = ActionInfo(name, action.type)
