@@ -30,8 +30,6 @@ from overseer.util.awake import awake
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.timers import Timers
 
-__all__ = ["TRY_AGAIN_LATER", "Buffer", "Framing", "Outbox"]
-
 _log = logging.getLogger(__name__)
 
 Buffer = bytes | memoryview

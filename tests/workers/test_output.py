@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from overseer.process import SECRETS
+from overseer.process import SECRETS, registry
 from overseer.process import pipe as reader
 from overseer.process.lines import LineSplitter
-from overseer.workers.os_process import OutputBatch, StopPolicy, WorkerCallbacks, WorkerConfig, start_worker
+from overseer.process.policy import StopPolicy
+from overseer.workers.base import OutputBatch, WorkerCallbacks
+from overseer.workers.os_process import WorkerConfig, start_worker
 from tests.harness import allowed
 from tests.workers.support import Recorder, alive, gone, run
 
@@ -238,7 +240,7 @@ def test_an_ordinary_exit_needs_no_look_at_proc(monkeypatch: pytest.MonkeyPatch)
     def look() -> None:
         raise AssertionError("an ordinary exit needs no look at /proc")
 
-    monkeypatch.setattr("overseer.process.registry.registry.look", look)
+    monkeypatch.setattr(registry, "look", look)
     worker, recorder = run("sh", "-c", "echo hi", policy=StopPolicy())
     assert worker.wait(PATIENCE)
     assert recorder.log == []

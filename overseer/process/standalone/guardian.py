@@ -28,8 +28,6 @@ else:
     from terminate import Ending  # type: ignore[import-not-found,no-redef]
     from tree import Scanner, Tree, read_outputs  # type: ignore[import-not-found,no-redef]
 
-__all__ = ["SLOT", "main"]
-
 SLOT = 256  # bytes: a part of a page, so that no kill of the server leaves half of one
 _UNSETTLED_LOOKS = 5
 _SESSION_S = 2.0  # by then a fork for a run has opened its session
