@@ -41,19 +41,14 @@ if TYPE_CHECKING:
         UnknownKeyWarning,
         ValidationError,
     )
+    from overseer.process.policy import StopPolicy
     from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
     from overseer.supervisor.hub import Hub
     from overseer.supervisor.metrics import Metrics
     from overseer.supervisor.pool.pool import PoolManager
     from overseer.util.sqlite import open_db
-    from overseer.workers.os_process import (
-        OutputBatch,
-        StopPolicy,
-        Worker,
-        WorkerCallbacks,
-        WorkerConfig,
-        start_worker,
-    )
+    from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
+    from overseer.workers.os_process import WorkerConfig, start_worker
     from overseer.workers.thread import VirtualContext, start_virtual_worker
 
 __version__ = "0.1.0"
@@ -135,14 +130,9 @@ _HOMES = {
     "overseer.daemon.cli": ("run_cli",),
     "overseer.util.sqlite": ("open_db",),
     "overseer.workers.thread": ("VirtualContext", "start_virtual_worker"),
-    "overseer.workers.os_process": (
-        "OutputBatch",
-        "StopPolicy",
-        "Worker",
-        "WorkerCallbacks",
-        "WorkerConfig",
-        "start_worker",
-    ),
+    "overseer.workers.base": ("OutputBatch", "Worker", "WorkerCallbacks"),
+    "overseer.workers.os_process": ("WorkerConfig", "start_worker"),
+    "overseer.process.policy": ("StopPolicy",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

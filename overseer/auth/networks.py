@@ -10,8 +10,6 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 
-__all__ = ["AutomaticTrust", "Network", "is_trusted", "local_networks", "plain_address"]
-
 _log = logging.getLogger(__name__)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

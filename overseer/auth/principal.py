@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-__all__ = ["ANYONE", "NEEDS", "ROLES", "Principal"]
-
 ROLES = ("viewer", "operator", "admin")
 """From least to most: each may do what those before it may."""
 

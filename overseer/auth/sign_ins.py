@@ -13,8 +13,6 @@ from overseer.auth.principal import Principal
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timer, Timers
 
-__all__ = ["SignIn", "SignIns"]
-
 _MOST = 1000  # the oldest sign-in makes room for one more
 _MOST_EACH = 20  # of one principal, whose own oldest goes first
 

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from overseer.auth.peer import Peer
 from overseer.util.locks import Rank, lock
 
-__all__ = ["Failures", "RequestRate", "Warnings"]
-
 _log = logging.getLogger(__name__)
 
 _FAILURES = 10  # wrong tokens in a row that cost nothing

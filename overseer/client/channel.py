@@ -8,7 +8,6 @@ that wait for an answer and to the followers of tasks. It never waits for who re
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import select
 import threading
@@ -24,7 +23,7 @@ from overseer.client.errors import ClientError, ConnectFailedError, ConnectionLo
 from overseer.client.follower import Follower
 from overseer.client.inbox import Item
 from overseer.client.transport import Transport, connect
-from overseer.util.polling import poll_timeout
+from overseer.util.wakeup import Wakeup, poll_timeout
 
 __all__ = ["Channel"]
 
@@ -46,7 +45,7 @@ class Channel(Desk):
         # Guarded by the client's lock:
         self._ending = False  # the thread is to say goodbye and end
         self._out: deque[bytes] = deque()
-        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wakeup = Wakeup()
         # The thread's own:
         self._in_use: Transport | None = None
         self._sending = memoryview(b"")  # handed to the socket, and not all of it taken
@@ -59,7 +58,7 @@ class Channel(Desk):
         try:
             self.thread.start()
         except RuntimeError:
-            os.close(self._wakeup)
+            self._wakeup.close()
             if self._transport is not None:
                 self._transport.close()
             raise
@@ -67,7 +66,7 @@ class Channel(Desk):
     def end_locked(self) -> None:
         """Make the thread end soon; it can be joined then."""
         self._ending = True
-        self._wake_locked()
+        self._wakeup.set()
         self.core.ending.notify_all()
 
     # -- the thread
@@ -105,8 +104,7 @@ class Channel(Desk):
         finally:
             with self._lock:
                 self._over_locked(failure or ConnectionLostError("this client was closed", 1000))
-                os.close(self._wakeup)
-                self._wakeup = -1
+            self._wakeup.close()
 
     def _connect(self) -> Transport | None:
         """Connect, again and again for as long as the settings say; None: the client is closed.
@@ -166,8 +164,8 @@ class Channel(Desk):
                 poller.register(transport, select.POLLIN | (select.POLLOUT if writing else 0))
                 wait = 0.0 if transport.pending else max(0.0, due - time.monotonic())
                 ready = dict(poller.poll(poll_timeout(wait)))
-                if self._wakeup in ready:
-                    os.eventfd_read(self._wakeup)
+                if self._wakeup.fileno() in ready:
+                    self._wakeup.clear()
                 if transport.pending or ready.get(transport.fileno(), 0) & ~select.POLLOUT:
                     data = transport.receive()
                     if data == b"":
@@ -232,14 +230,10 @@ class Channel(Desk):
         except OSError:
             pass  # the server was first
 
-    def _wake_locked(self) -> None:
-        if self._wakeup >= 0:
-            os.eventfd_write(self._wakeup, 1)
-
     def _send_locked(self, frame: bytes) -> None:
         self._out.append(frame)
         self._out_size += len(frame)
-        self._wake_locked()
+        self._wakeup.set()
 
 
 class _Lost(Exception):

@@ -19,8 +19,6 @@ from overseer.daemon.credentials import load_tokens, load_users
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.tls import Certificates
 
-__all__ = ["Access", "load_access"]
-
 
 @dataclass(frozen=True, slots=True)
 class Access:

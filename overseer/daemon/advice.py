@@ -7,8 +7,6 @@ import ipaddress
 from overseer.config import Config, parse_listen
 from overseer.errors import ConfigError
 
-__all__ = ["security_advice"]
-
 
 def security_advice(config: Config, *, asks: bool) -> list[str]:
     """Warnings about a configuration, each with its place.

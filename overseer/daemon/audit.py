@@ -10,8 +10,6 @@ from overseer.protocol import Purge, Reload, Request, Reset, SetPool, Start, Sto
 from overseer.util.jsonlog import EventLog
 from overseer.util.timestamps import format_timestamp, now
 
-__all__ = ["Audit"]
-
 _SHOWN = 256  # characters of a parameter
 # What terminals and other readers of lines may take for more than a character of a text, as JSON writes it.
 # (Those below U+0020 are written so anyway.) No key and no syntax of JSON has any of them.

@@ -21,8 +21,6 @@ from overseer.errors import OverseerError
 from overseer.util.inherited import settle, speak_utf8
 from overseer.util.logs import Stderr, printable, set_up_logging
 
-__all__ = ["main", "run_cli"]
-
 _log = logging.getLogger(__name__)
 
 _DEFAULT_CONFIG = "./config.yaml"

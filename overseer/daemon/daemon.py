@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from overseer import process as processes
@@ -40,10 +41,8 @@ from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.protocol.specs import build_manifest, build_openapi
 from overseer.supervisor.hub import Hub
 from overseer.util.jsonlog import EventLog
+from overseer.util.threads import VitalThread, run_on_thread, start_thread
 from overseer.util.timers import Timers
-from overseer.util.vital import VitalThread
-
-__all__ = ["Daemon"]
 
 _log = logging.getLogger(__name__)
 
@@ -120,10 +119,8 @@ class Daemon:
             self._hub.start_services()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
-                # Apart from everything else, for the manager may let it wait. A daemon: nobody waits for it.
-                threading.Thread(
-                    target=self._watch, args=(self._manager.watchdog,), name="watchdog", daemon=True
-                ).start()
+                # Apart from everything else, for the manager may let it wait.
+                start_thread(partial(self._watch, self._manager.watchdog), "watchdog")
             self._signals.run()
 
     def _summary(self) -> str:
@@ -181,8 +178,7 @@ class Daemon:
             self._signals.request_end()
             return
         try:
-            # Not on the main thread, which must hear the next signal. A daemon: the server may end meanwhile.
-            threading.Thread(target=self._reload, name="reload", daemon=True).start()
+            start_thread(self._reload, "reload")  # not on the main thread, which must hear the next signal
         except RuntimeError as error:
             _log.error("the configuration stays as it was: %s", error)
 
@@ -276,11 +272,7 @@ class Daemon:
             self._hub.wait_until_idle()
             self._signals.request_end()
 
-        try:
-            # A daemon: a signal may end the server first.
-            threading.Thread(target=wait, name="stdio-end", daemon=True).start()
-        except RuntimeError:  # no more threads to be had; the client's own has little left to do
-            wait()
+        run_on_thread(wait, "stdio-end")  # else here: the client's own thread has little left to do
 
     def _routes(self) -> dict[str, Route]:
         def healthz(request: Request) -> Response:

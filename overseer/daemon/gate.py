@@ -15,8 +15,6 @@ from overseer.net.bytestream import ByteStream
 from overseer.net.http import Request, Response, Route, error_response
 from overseer.util.timers import Timers
 
-__all__ = ["BEARER_PROTOCOL", "Gate"]
-
 BEARER_PROTOCOL = "bearer."
 """How a subprotocol begins that is a token: browsers can send no header with a WebSocket."""
 

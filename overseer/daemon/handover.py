@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from overseer.errors import OverseerError
 from overseer.util.inherited import execute_anew
 
-__all__ = ["HandedOn", "handed_on", "withdraw_secrets"]
-
 _log = logging.getLogger(__name__)
 
 _HANDED_ON = "OVERSEER_HANDED_ON"  # the process and the descriptor of the file

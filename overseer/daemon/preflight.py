@@ -12,8 +12,6 @@ from overseer.errors import ConfigError
 from overseer.process import can_look
 from overseer.util.files import open_to_append
 
-__all__ = ["check_places", "system_advice"]
-
 
 def check_places(config: Config, *, listens: bool) -> None:
     """See whether there are places for the files that the server makes. Nothing is made here.

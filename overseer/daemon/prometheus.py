@@ -26,8 +26,6 @@ from overseer.workers.thread import abandoned_count
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-__all__ = ["Exposition"]
-
 # A counter's key, its name there (``_total`` is added), what it means.
 _COUNTERS = (
     *((each.name, each.name.removeprefix("total_"), each.description) for each in fields_of(GlobalMetrics)),

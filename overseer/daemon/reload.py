@@ -24,8 +24,6 @@ from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.hub import Hub
 from overseer.util.locks import Rank, lock
 
-__all__ = ["Changes", "Reloader", "Rest", "compare"]
-
 _log = logging.getLogger(__name__)
 
 _READ_S = 10.0  # for reading and checking all files

@@ -41,8 +41,6 @@ from overseer.supervisor.clients import Client, Mail
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.task import Requester
 
-__all__ = ["Session"]
-
 _log = logging.getLogger(__name__)
 
 
@@ -170,9 +168,7 @@ class Session:
                 hub.replay(client, request.id, request.task_id, request.since, request.since_seq)
             case Subscribe():
                 on_lag = self._on_lag or request.on_lag
-                hub.subscribe(
-                    client, request.id, request.task_id, request.since_seq, on_lag, request.partial
-                )
+                hub.subscribe(client, request.id, request.task_id, request.since_seq, on_lag, request.partial)
             case Unsubscribe():
                 hub.unsubscribe(client, request.id, request.task_id)
             case Describe():

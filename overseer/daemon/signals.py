@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
@@ -12,9 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from overseer.util.locks import Rank, lock
-
-__all__ = ["SignalLoop"]
+from overseer.util.threads import run_on_thread
+from overseer.util.wakeup import Wakeup, poll_timeout
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +22,6 @@ _HEARD = (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
 # in the background that uses its terminal would do so for ever: a call that was interrupted is made again.
 _LEFT_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTIN, signal.SIGTTOU}
 _RETRY_S = 1.0  # until reaping is tried again after it failed
-_NUDGE = b"\0"  # written to the pipe for other news than signals, none of which has this number
 
 
 class SignalLoop:
@@ -62,10 +59,8 @@ class SignalLoop:
         self._reload = reload
         self._reap = reap
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        # Held over a nudge, which never waits: once the pipe is closed its number may be another file's.
-        self._closing = lock(Rank.LEAF, "signals")
-        self._closed = False
-        # Set by other threads, each followed by a nudge.
+        self._wake = Wakeup()
+        # Set by other threads, which then wake the loop.
         self._end_requested = False
         self._ended = False
         self._ending: threading.Thread | None = None
@@ -86,30 +81,34 @@ class SignalLoop:
             over = self._ended and number in _ENDING
             signal.signal(number, signal.SIG_IGN if over else handler)
         signal.set_wakeup_fd(self._wakeup_before)
-        with self._closing:
-            self._closed = True
-            os.close(self._read)
-            os.close(self._write)
+        self._wake.close()
+        os.close(self._read)
+        os.close(self._write)
 
     def request_end(self) -> None:
         """Begin the end as a signal would; from any thread, and for nothing after the end."""
         self._end_requested = True
-        self._nudge()
+        self._wake.set()
 
     def run(self) -> None:
         """Act on signals until the end is complete."""
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
         again: float | None = None
         while not self._ended:
-            ready = poll.poll(None if again is None else again * 1000)
-            said = os.read(self._read, 4096) if ready else b""
+            ready = {fd for fd, _ in poll.poll(None if again is None else poll_timeout(again))}
+            said = os.read(self._read, 4096) if self._read in ready else b""
+            if self._wake.fileno() in ready:
+                self._wake.clear()
             # Whatever is wrong, this thread's end would be the server's.
             for number in said:
                 try:
                     self._act(number)
                 except Exception:
                     _log.exception("acting on signal %d failed", number)
+            if self._end_requested and self._ending is None:
+                self._ask_to_end()
             if signal.SIGCHLD in said or not ready:
                 try:
                     again = self._reap()
@@ -126,20 +125,12 @@ class SignalLoop:
             self._reload()
         elif number == signal.SIGUSR1:
             self._reopen()
-        if self._end_requested and self._ending is None:
-            self._ask_to_end()
 
     def _ask_to_end(self) -> None:
         if self._ended:
             return
         if self._ending is None:
-            ending = threading.Thread(target=self._run_end, name="shutdown")
-            try:
-                ending.start()
-            except RuntimeError:  # no more threads to be had: without hearing a second signal, then
-                self._run_end()
-                return
-            self._ending = ending
+            self._ending = run_on_thread(self._run_end, "shutdown")
         else:
             self._hurry()
 
@@ -150,10 +141,4 @@ class SignalLoop:
             _log.exception("the shutdown failed")
         finally:
             self._ended = True
-            self._nudge()
-
-    def _nudge(self) -> None:
-        # A pipe that is full of signals wakes the loop anyway.
-        with self._closing, contextlib.suppress(BlockingIOError):
-            if not self._closed:
-                os.write(self._write, _NUDGE)
+            self._wake.set()

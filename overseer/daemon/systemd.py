@@ -16,8 +16,6 @@ from collections.abc import MutableMapping
 
 from overseer.errors import OverseerError
 
-__all__ = ["Notifier", "passed_sockets"]
-
 _log = logging.getLogger(__name__)
 
 _FIRST_FD = 3

@@ -29,7 +29,7 @@ from typing import Any, Protocol, runtime_checkable
 from overseer.config import Config, ConfigErrors
 from overseer.errors import ConfigError, ConfigWarning, OverseerError, UnknownKeyWarning
 from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
-from overseer.workers.os_process import Worker, WorkerCallbacks
+from overseer.workers.base import Worker, WorkerCallbacks
 
 __all__ = [
     "ActionHandler",

@@ -42,7 +42,8 @@ from overseer.errors import (
 from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.templates import Dialect, Template, compile_template
 from overseer.util.suggest import nearest
-from overseer.workers.os_process import OutputBatch, Worker, WorkerCallbacks, WorkerConfig, start_worker
+from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
+from overseer.workers.os_process import WorkerConfig, start_worker
 
 if TYPE_CHECKING:
     from overseer.cel.program import Condition, Program  # not loaded until an expression is compiled

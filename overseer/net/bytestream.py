@@ -11,9 +11,7 @@ from typing import Protocol
 from overseer.net.outbox import Buffer
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, lock
-from overseer.util.polling import poll_timeout
-
-__all__ = ["ByteStream", "SocketStream"]
+from overseer.util.wakeup import poll_timeout
 
 
 class ByteStream(Protocol):

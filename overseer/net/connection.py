@@ -29,8 +29,6 @@ from overseer.util.awake import awake
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
 
-__all__ = ["Connection", "Service"]
-
 _log = logging.getLogger(__name__)
 
 _ENDPOINT = "/ws"

@@ -11,25 +11,6 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-__all__ = [
-    "BINARY",
-    "CLOSE",
-    "PING",
-    "PONG",
-    "TEXT",
-    "Encoded",
-    "FrameScanner",
-    "Message",
-    "Piece",
-    "Streamed",
-    "close_frame",
-    "frame_end",
-    "ping_frame",
-    "split_frames",
-    "text_frames",
-    "text_header",
-]
-
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 _MAX_CONTROL = 125  # bytes of payload that a control frame may carry

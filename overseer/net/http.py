@@ -24,20 +24,6 @@ from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream
 from overseer.util.awake import awake
 
-__all__ = [
-    "BadRequest",
-    "Request",
-    "Response",
-    "Route",
-    "begin_request",
-    "check_upgrade",
-    "error_response",
-    "json_response",
-    "read_request",
-    "respond",
-    "route",
-]
-
 _log = logging.getLogger(__name__)
 
 _MAX_HEAD = 16 * 1024  # bytes of request line and headers

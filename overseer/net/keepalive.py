@@ -8,8 +8,6 @@ from overseer.net.session import ConnectionLimits
 from overseer.util.awake import awake
 from overseer.util.timers import Timers
 
-__all__ = ["Keepalive"]
-
 
 class Keepalive:
     """Pings a peer again and again, and closes it when nothing comes from it for long.

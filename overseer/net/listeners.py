@@ -20,8 +20,6 @@ from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
 from overseer.errors import OverseerError
 
-__all__ = ["Listener", "adopt_listener", "open_listener"]
-
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 512

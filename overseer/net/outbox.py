@@ -22,15 +22,14 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal
 
-from overseer.net.frames import Message, Piece, Streamed, close_frame, frame_end
+from overseer.net.chunks import Chunk, Source
+from overseer.net.frames import Message, Streamed, close_frame, frame_end
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.timers import Timers
-
-__all__ = ["TRY_AGAIN_LATER", "Buffer", "Framing", "Outbox"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,30 +38,6 @@ Framing = Literal["websocket", "lines"]
 
 TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
 _REPLIES_FACTOR = 4
-
-
-class _Source:
-    """What is left of a streamed message; its pieces are taken by the thread that sends."""
-
-    def __init__(self, size: int, pieces: Iterator[Piece]) -> None:
-        self._left = size
-        self._pieces = pieces
-        self.ending = False  # the rest is dropped when a frame, or line, is whole
-
-    def __len__(self) -> int:
-        return self._left
-
-    def next(self) -> Piece:
-        return next(self._pieces)
-
-    def took(self, size: int) -> None:
-        self._left -= size
-
-
-class _Chunk(NamedTuple):
-    data: bytes | _Source
-    output: bool
-    more: bool = False  # its last frame, or line, goes on in the next chunk
 
 
 class Outbox(ABC):
@@ -89,7 +64,7 @@ class Outbox(ABC):
         # Guards all that follows. Notified when room returns, when something is there for a writer that
         # waits, when it closes and when a send ends.
         self._changed = threading.Condition(lock(Rank.LEAF, "outbox"))
-        self._chunks: deque[_Chunk] = deque()
+        self._chunks: deque[Chunk] = deque()
         self._within = False  # the first chunk goes on with a frame, or line, that one before it began
         self._offset = 0  # bytes of the first chunk that have left
         self._pending = 0  # bytes of all chunks that have not left
@@ -143,7 +118,7 @@ class Outbox(ABC):
 
     def append_streamed(self, message: Streamed) -> None:
         """Queue what is made when it is sent; may be called with locks held, like :meth:`append`."""
-        source = _Source(self.measure(message), message.pieces(framed=self._framing == "websocket"))
+        source = Source(self.measure(message), message.pieces(framed=self._framing == "websocket"))
         with self._changed:
             if not self._closing:
                 self._push_locked(source, output=True)
@@ -258,7 +233,7 @@ class Outbox(ABC):
     def _make_piece(self) -> None:
         """Have bytes at the front, if anything is; called by the thread that sends, with no lock held."""
         first = self._chunks[0] if self._chunks else None
-        if first is None or not isinstance(first.data, _Source):
+        if first is None or not isinstance(first.data, Source):
             return
         piece = first.data.next()
         with self._changed:
@@ -270,7 +245,7 @@ class Outbox(ABC):
                 first.data.took(len(first.data))
             if not len(first.data):
                 self._chunks.popleft()
-            self._chunks.appendleft(_Chunk(piece.data, first.output, piece.more))
+            self._chunks.appendleft(Chunk(piece.data, first.output, piece.more))
 
     def _take_locked(self, buffers: int) -> list[Buffer]:
         """The first pending bytes, as at most so many buffers; they stay until :meth:`_sent_locked`.
@@ -279,7 +254,7 @@ class Outbox(ABC):
         """
         taken: list[Buffer] = []
         for chunk in itertools.islice(self._chunks, buffers):
-            if isinstance(chunk.data, _Source):
+            if isinstance(chunk.data, Source):
                 break
             taken.append(chunk.data)
         if self._offset:
@@ -390,9 +365,9 @@ class Outbox(ABC):
         self._call(callbacks)
         return True
 
-    def _push_locked(self, data: bytes | _Source, output: bool) -> None:
+    def _push_locked(self, data: bytes | Source, output: bool) -> None:
         if data:
-            self._chunks.append(_Chunk(data, output))
+            self._chunks.append(Chunk(data, output))
             self._pending += len(data)
             if not output:
                 self._replies += len(data)
@@ -408,7 +383,7 @@ class Outbox(ABC):
             self._replies += 0 if chunk.output else len(chunk.data)
         self._push_locked(last, output=False)
 
-    def _begun_locked(self) -> list[_Chunk]:
+    def _begun_locked(self) -> list[Chunk]:
         """The rest of the frame or line that has left in part."""
         if not self._offset and not self._within:
             return []
@@ -418,11 +393,11 @@ class Outbox(ABC):
                 end = frame_end(first.data, self._offset)
             else:
                 end = first.data.find(b"\n", self._offset - 1) + 1
-            return [_Chunk(first.data[self._offset : end], output=False)]
+            return [Chunk(first.data[self._offset : end], output=False)]
         rest = []
         for chunk in self._chunks:
             rest.append(chunk)
-            if isinstance(chunk.data, _Source):
+            if isinstance(chunk.data, Source):
                 chunk.data.ending = True
                 break
             if not chunk.more:

@@ -22,11 +22,9 @@ from overseer.net.session import ConnectionLimits, OpenSession
 from overseer.net.writer import Writer
 from overseer.util.awake import Ticker, awake
 from overseer.util.locks import Rank, lock
+from overseer.util.threads import VitalThread
 from overseer.util.timers import Timers
-from overseer.util.vital import VitalThread
 from overseer.util.wakeup import Wakeup
-
-__all__ = ["Server"]
 
 _log = logging.getLogger(__name__)
 

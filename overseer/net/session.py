@@ -9,8 +9,6 @@ from typing import Protocol
 from overseer.auth.peer import Peer
 from overseer.net.outbox import Outbox
 
-__all__ = ["ConnectionLimits", "OpenSession", "Session"]
-
 
 class Session(Protocol):
     """A client as the hub sees it; called on the connection's own thread, with no lock held."""

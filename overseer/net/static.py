@@ -17,8 +17,6 @@ from importlib.resources.abc import Traversable
 
 from overseer.net.http import Request, Response, Route
 
-__all__ = ["POLICY", "static_routes"]
-
 POLICY = "; ".join(
     (
         "default-src 'none'",

@@ -19,8 +19,6 @@ from overseer.util.logs import Stderr
 from overseer.util.timers import Timers
 from overseer.util.wakeup import Wakeup
 
-__all__ = ["StdioServer", "take_over_stdio"]
-
 _log = logging.getLogger(__name__)
 
 _RECEIVE = 64 * 1024

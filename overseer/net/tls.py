@@ -22,8 +22,6 @@ from overseer.net.outbox import Buffer
 from overseer.util.files import read_small
 from overseer.util.locks import Rank, lock
 
-__all__ = ["Certificates", "TlsStream"]
-
 _MOST = 2**20  # bytes of a file with certificates
 _RECEIVE = 32 * 1024
 _SEAL = 256 * 1024  # bytes encrypted at once

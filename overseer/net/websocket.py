@@ -24,8 +24,6 @@ from overseer.net.http import Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
 
-__all__ = ["PROTOCOL", "run_websocket"]
-
 PROTOCOL = "overseer.v1"
 """The subprotocol that is spoken, also when it is not asked for; no other is ever agreed on."""
 

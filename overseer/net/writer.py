@@ -14,10 +14,9 @@ from collections.abc import Callable
 from overseer.net.bytestream import ByteStream
 from overseer.net.outbox import Buffer, Outbox
 from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.threads import start_thread
 from overseer.util.timers import Timers
 from overseer.util.wakeup import Wakeup
-
-__all__ = ["SocketOutbox", "Writer"]
 
 _log = logging.getLogger(__name__)
 
@@ -90,10 +89,7 @@ class Writer:
 
     def _start_locked(self) -> None:
         if self._thread is None and not self._closed:
-            # A daemon: an embedding program that forgets close() must still be able to end.
-            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            thread.start()
-            self._thread = thread
+            self._thread = start_thread(self._run, self._name)
 
     def _run(self) -> None:
         try:

@@ -17,8 +17,6 @@ from functools import partial, wraps
 from operator import call
 from typing import Any
 
-__all__ = ["forking", "hand_forked", "is_popen_child", "raise_file_limit", "remember_popens"]
-
 forking = threading.RLock()
 """Held over a fork, and by whoever must not run out of file descriptors because of the low limit meanwhile.
 

@@ -23,8 +23,8 @@ from overseer.process.registry import Entry, registry
 from overseer.process.standalone.guardian import SLOT
 from overseer.process.standalone.terminate import signal_name
 from overseer.util.locks import Rank, assert_none_held, lock
-
-__all__ = ["Guardian", "guardian"]
+from overseer.util.threads import start_thread
+from overseer.util.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Guardian:
         self._complained = False
         self._stopping = False
         self._restarts = 0
-        self._wake = -1  # eventfd: it is time to stop
+        self._wake: Wakeup | None = None  # set when it is time to stop
         # The thread's own, once it runs.
         self._pid = 0
         self._pidfd = -1
@@ -79,19 +79,17 @@ class Guardian:
         if self._thread is not None:
             return True
         try:
-            self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._wake = Wakeup()
             self._open()
             self._launch()
             self._stopping = False
-            # A daemon: a program that forgets stop() must still be able to end. Its guardian ends its tasks.
-            thread = threading.Thread(target=self._run, name="guardian", daemon=True)
-            thread.start()
+            # Where a program forgets stop(), the guardian ends its tasks.
+            self._thread = start_thread(self._run, "guardian")
         except (OSError, RuntimeError) as error:
             _log.warning("no guardian, so tasks will outlive a server that is killed outright: %s", error)
             self._kill()
             self._close()
             return False
-        self._thread = thread
         return True
 
     def stop(self) -> None:
@@ -101,7 +99,8 @@ class Guardian:
             return
         with self._lock:
             self._stopping = True
-            os.eventfd_write(self._wake, 1)  # it never blocks
+        assert self._wake is not None
+        self._wake.set()
         thread.join()
         self._thread = None
         self._close()
@@ -121,12 +120,14 @@ class Guardian:
 
     def _close(self) -> None:
         with self._lock:
-            fds, self._runs, self._wake = (self._runs, self._wake), -1, -1
+            runs, self._runs = self._runs, -1
             self._slots.clear()
             self._free.clear()
-        for fd in fds:
-            if fd >= 0:
-                os.close(fd)
+        if runs >= 0:
+            os.close(runs)
+        if self._wake is not None:
+            self._wake.close()
+            self._wake = None
 
     def entered(self, entry: Entry) -> None:
         """A run is about to be spawned."""
@@ -166,6 +167,7 @@ class Guardian:
 
     def _run(self) -> None:
         pause = 0.0
+        assert self._wake is not None
         try:
             while True:
                 started = time.monotonic()
@@ -179,7 +181,8 @@ class Guardian:
                 when = f"in {pause:g} s" if pause else "now"
                 _log.warning("the guardian died (%s); starting another %s", how, when)
                 while True:
-                    if self._sleep(pause):
+                    self._wake.wait(pause)
+                    if self._stopping:
                         return
                     pause = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, pause * 2))
                     try:
@@ -190,12 +193,6 @@ class Guardian:
         except BaseException:
             _log.exception("there is no guardian any more")
             self._kill()
-
-    def _sleep(self, seconds: float) -> bool:
-        """True when it is time to stop."""
-        _readable(self._wake, seconds)
-        with self._lock:
-            return self._stopping
 
     def _launch(self) -> None:
         """A new process. Raises OSError."""
@@ -232,11 +229,12 @@ class Guardian:
 
     def _watch(self) -> bool:
         """Wait until the guardian is dead (False), or it is time to stop, and it was killed (True)."""
+        assert self._wake is not None
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
         ready = {fd for fd, _ in poll.poll()}
-        if self._wake in ready:
+        if self._wake.fileno() in ready:
             self._kill()
             return True
         return False
@@ -262,13 +260,6 @@ class Guardian:
         pid, self._pid = self._pid, 0
         registry.discard_child(pid)
         return how
-
-
-def _readable(fd: int, seconds: float) -> None:
-    """Wait until it is readable, for that time at most."""
-    poll = select.poll()  # select itself knows no descriptors above 1023
-    poll.register(fd, select.POLLIN)
-    poll.poll(seconds * 1000)
 
 
 def _line(entry: Entry) -> bytes:

@@ -18,8 +18,6 @@ from collections.abc import Callable
 
 from overseer.process.lines import Lines, LineSplitter
 
-__all__ = ["DRAIN_IDLE_S", "DRAIN_MAX_S", "SHOW_EVERY_S", "PipeReader"]
-
 DRAIN_IDLE_S = 2.0
 DRAIN_MAX_S = 10.0
 SHOW_EVERY_S = 0.1  # the unfinished line of one pipe, at most

@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-__all__ = ["StopPolicy"]
-
 
 @dataclass(frozen=True, slots=True)
 class StopPolicy:

@@ -24,16 +24,6 @@ from overseer.process.standalone.terminate import Ending
 from overseer.process.standalone.tree import Process, Scanner, Snapshot, Tree, read_outputs, read_process
 from overseer.util.locks import Rank, assert_none_held, lock
 
-__all__ = [
-    "Entry",
-    "Orphans",
-    "Registry",
-    "adopt_orphans",
-    "end_orphans",
-    "reap_orphans",
-    "registry",
-]
-
 _log = logging.getLogger(__name__)
 
 _PR_SET_CHILD_SUBREAPER = 36

@@ -14,8 +14,6 @@ from overseer.errors import SpawnError
 from overseer.process.forking import forking
 from overseer.util.locks import assert_none_held
 
-__all__ = ["SECRETS", "Child", "spawn"]
-
 _log = logging.getLogger(__name__)
 
 SECRETS: set[str] = {"OVERSEER_TOKEN"}

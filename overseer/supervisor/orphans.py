@@ -8,7 +8,7 @@ import threading
 from overseer.drivers.api import driver_failure
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Task
-from overseer.workers.os_process import Worker
+from overseer.workers.base import Worker
 
 _log = logging.getLogger(__name__)
 

@@ -26,6 +26,7 @@ from functools import partial
 from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError
 from overseer.net.frames import Encoded
+from overseer.process.policy import StopPolicy
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting, Started, encode
 from overseer.supervisor.clients import Mail
 from overseer.supervisor.dormant import Dormant
@@ -38,7 +39,7 @@ from overseer.supervisor.state import State
 from overseer.supervisor.task import Ending, Phase, Requester, Task
 from overseer.util.locks import assert_none_held
 from overseer.util.timestamps import now
-from overseer.workers.os_process import RunContext, StopPolicy, Worker, run_context
+from overseer.workers.base import RunContext, Worker, run_context
 
 _log = logging.getLogger(__name__)
 

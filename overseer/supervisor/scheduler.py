@@ -29,7 +29,7 @@ from overseer.supervisor.runs import Launch, Runs
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Ending, Phase, Requester, Task
 from overseer.util.timestamps import now
-from overseer.workers.os_process import Worker
+from overseer.workers.base import Worker
 
 __all__ = ["Scheduler"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from overseer.supervisor.task import Task
-from overseer.workers.os_process import OutputBatch, RunContext, Worker, WorkerCallbacks
+from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
 __all__ = ["Callbacks", "End"]
 

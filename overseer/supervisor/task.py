@@ -31,7 +31,7 @@ from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timer
 from overseer.util.timestamps import now
-from overseer.workers.os_process import Worker
+from overseer.workers.base import Worker
 
 __all__ = ["Phase", "Requester", "Task"]
 

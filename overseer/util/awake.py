@@ -15,8 +15,6 @@ from collections.abc import Callable
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timer, Timers
 
-__all__ = ["TICK", "AwakeClock", "Ticker", "awake"]
-
 TICK = 0.5  # seconds between two ticks
 _LATE = 0.25  # by which a tick may be late on a busy machine
 

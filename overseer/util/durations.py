@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-__all__ = ["MAX_DURATION", "format_duration", "nanoseconds", "parse_duration"]
-
 MAX_DURATION = 2**63 - 1
 """The longest duration there is, in nanoseconds (about 292 years)."""
 

@@ -14,8 +14,6 @@ import stat
 import time
 from dataclasses import dataclass
 
-__all__ = ["SmallFile", "open_to_append", "read_once", "read_small"]
-
 # Names of descriptors that this process has. Opened anew they would be refused where they are sockets.
 _DESCRIPTOR = re.compile(r"/(?:dev/(std(?:in|out|err)|fd/[0-9]{1,9})|proc/self/fd/([0-9]{1,9}))\Z")
 _STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}

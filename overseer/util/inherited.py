@@ -13,8 +13,6 @@ import threading
 import warnings
 from collections.abc import Mapping
 
-__all__ = ["execute_anew", "settle", "speak_utf8"]
-
 _STACK = 8 * 2**20  # bytes for a thread, where what was inherited is no measure
 _STACKS = (2**20, 64 * 2**20)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-__all__ = ["end_at_once"]
-
 
 def end_at_once(leave: Callable[[], None] | None = None) -> None:
     """From now on SIGINT ends the process, unless it is ignored. To be called on the main thread.

@@ -18,8 +18,6 @@ from typing import Protocol
 from overseer.util.files import open_to_append
 from overseer.util.locks import Rank, lock
 
-__all__ = ["EventLog", "Loggable"]
-
 _log = logging.getLogger(__name__)
 
 # About so many bytes wait for the disk before events are dropped.

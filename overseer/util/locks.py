@@ -20,8 +20,6 @@ import time
 from enum import IntEnum
 from typing import Any
 
-__all__ = ["LockOrderError", "Rank", "assert_none_held", "lock"]
-
 
 class Rank(IntEnum):
     """A thread that holds a lock may only take locks of a greater number."""

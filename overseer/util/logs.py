@@ -7,6 +7,7 @@ where the lines would have been.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -17,7 +18,7 @@ import sys
 import threading
 from typing import BinaryIO, TextIO
 
-__all__ = ["Stderr", "lines_dropped", "printable", "set_up_logging"]
+from overseer.util.threads import start_thread
 
 # The journal takes `<N>` in front of a line for its priority, see sd-daemon(3).
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -102,12 +103,8 @@ class Stderr(io.TextIOBase):
     def start(self) -> None:
         """Begin to write, once there may be a second thread."""
         if self._thread is None and sys.stderr is self:
-            thread = threading.Thread(target=self._run, name="stderr", daemon=True)  # it may hang for ever
-            try:
-                thread.start()
-            except RuntimeError:  # no more threads to be had
-                return
-            self._thread = thread
+            with contextlib.suppress(RuntimeError):  # no more threads
+                self._thread = start_thread(self._run, "stderr")
 
     def end(self) -> None:
         """Write what is left, unless nobody takes it, and put the former stderr back. Idempotent."""

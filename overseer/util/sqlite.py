@@ -7,8 +7,6 @@ from pathlib import Path
 
 from overseer.errors import OverseerError
 
-__all__ = ["open_db"]
-
 _BUSY_S = 5.0
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "nearest"]
-
 # Comparing takes time that grows with both: a stranger's word must not cost more than a moment.
 _LONGEST = 64
 _MOST = 200

@@ -14,9 +14,7 @@ import time
 from collections.abc import Callable
 
 from overseer.util.locks import Rank, lock
-from overseer.util.vital import VitalThread
-
-__all__ = ["Timer", "Timers"]
+from overseer.util.threads import VitalThread
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +90,6 @@ class Timers:
 
     def _start_locked(self) -> None:
         if self._thread is None and not self._closed:
-            # A daemon: an embedding program that forgets close() must still be able to end.
             thread = VitalThread(target=self._run, name=self._name)
             thread.start()
             self._thread = thread

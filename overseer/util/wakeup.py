@@ -1,31 +1,52 @@
-"""Waking a thread that waits in poll."""
+"""Waiting in poll, and waking a thread that does."""
 
 from __future__ import annotations
 
 import os
+import select
+import threading
+from contextlib import suppress
 
-from overseer.util.locks import Rank, lock
+_LONGEST_S = 24 * 60 * 60.0  # poll takes 24.8 days at most; so also for infinity
 
-__all__ = ["Wakeup"]
+
+def poll_timeout(seconds: float) -> float:
+    """Milliseconds for ``poll``, from seconds that may be negative or more than it takes.
+
+    So a poll may end early: whoever finds that nothing happened must look at the clock.
+    """
+    return min(max(0.0, seconds), _LONGEST_S) * 1000
 
 
 class Wakeup:
-    """A descriptor that becomes readable when it is set, and stays so."""
+    """A descriptor that is readable once it is set, until it is cleared. Safe from any thread."""
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         # Held over the write (which does not wait), so that a late set does not hit a descriptor of others.
-        self._closing = lock(Rank.LEAF, "wakeup")
+        # Unranked: nothing is taken under it, so it may be taken under whatever is held.
+        self._closing = threading.Lock()
         self._closed = False
 
     def fileno(self) -> int:
         return self._fd
 
     def set(self) -> None:
-        """Wake who polls it; nothing once closed."""
+        """Wake the thread that polls it; does nothing once closed. May be called with any lock held."""
         with self._closing:
             if not self._closed:
                 os.eventfd_write(self._fd, 1)
+
+    def clear(self) -> None:
+        """Take back what was set so far; for the thread that polls it."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._fd)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is set, for that time at most."""
+        poll = select.poll()  # select knows no descriptors above 1023
+        poll.register(self._fd, select.POLLIN)
+        poll.poll(poll_timeout(seconds))
 
     def close(self) -> None:
         """Give the descriptor back, when nobody polls it any more. Idempotent."""

@@ -21,15 +21,6 @@ from overseer.process import StopPolicy, registry
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.timestamps import now
 
-__all__ = [
-    "OutputBatch",
-    "RunContext",
-    "StopPolicy",
-    "Worker",
-    "WorkerCallbacks",
-    "run_context",
-]
-
 _log = logging.getLogger(__name__)
 
 
@@ -153,7 +144,7 @@ class Worker(ABC):
 
     @property
     def state(self) -> str:
-        """"running", or "exited" from just before ``on_exited`` is called."""
+        """ "running", or "exited" from just before ``on_exited`` is called."""
         return "running" if self._exit is None else "exited"
 
     @property

@@ -44,20 +44,10 @@ from overseer.process import (
 )
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.pipe import DRAIN_MAX_S, PipeReader
+from overseer.util.threads import run_on_thread, start_thread
 from overseer.util.timestamps import now
-from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks, run_context
-
-__all__ = [
-    "OSWorker",
-    "OutputBatch",
-    "RunContext",
-    "StopPolicy",
-    "Worker",
-    "WorkerCallbacks",
-    "WorkerConfig",
-    "run_context",
-    "start_worker",
-]
+from overseer.util.wakeup import Wakeup
+from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +134,7 @@ class _Stop:
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.done = threading.Event()
-        self.wake = -1  # an eventfd, while somebody waits on it
+        self.wake: Wakeup | None = None  # while an ending waits on it
 
 
 class OSWorker(Worker):
@@ -186,8 +176,7 @@ class OSWorker(Worker):
         ]
         for number, (name, job) in enumerate(jobs or [("wait", self._reader_done)]):
             try:
-                # Daemons: a run must not keep an embedding program from ending.
-                threading.Thread(target=job, name=f"{name}-{self.task_id}", daemon=True).start()
+                start_thread(job, f"{name}-{self.task_id}")
             except RuntimeError as error:
                 self._disown(started=number)
                 raise SpawnError(f"cannot start a task: {error}") from error
@@ -317,22 +306,17 @@ class OSWorker(Worker):
             if self._stop is not None and not self._stop.done.is_set():
                 if deadline < self._stop.deadline:
                     self._stop.deadline = deadline
-                    if self._stop.wake >= 0:
-                        os.eventfd_write(self._stop.wake, 1)  # it never blocks
+                    if self._stop.wake is not None:
+                        self._stop.wake.set()
                 return
             stop = self._stop = _Stop(deadline)
-        name = f"stop-{self.task_id}"
-        try:
-            threading.Thread(target=self._run_stop, args=(stop,), name=name, daemon=True).start()
-        except RuntimeError:
-            _log.warning("task %s: no thread to stop it on; its stop is waited for", self.task_id)
-            self._run_stop(stop)
+        run_on_thread(partial(self._run_stop, stop), f"stop-{self.task_id}")
 
     def _run_stop(self, stop: _Stop) -> None:
         try:
-            wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        except OSError:  # no file descriptor left: this stop cannot be hurried
-            wake = -1
+            wake = Wakeup()
+        except OSError:  # no file descriptor left: this stop cannot be cut short
+            wake = None
         try:
             with self._lock:
                 stop.wake = wake
@@ -341,17 +325,17 @@ class OSWorker(Worker):
                 strike=self._strike,
                 leader=self._pidfd,
                 deadline=lambda: stop.deadline,
-                wake=wake,
+                wake=-1 if wake is None else wake.fileno(),
             )
             self._report(ending.run(look_first=self._policy.kill_mode == "tree"), ending)
         except BaseException:
             _log.exception("task %s: its stop failed", self.task_id)
         finally:
             with self._lock:
-                stop.wake = -1
+                stop.wake = None
                 stop.done.set()
-            if wake >= 0:
-                os.close(wake)
+            if wake is not None:
+                wake.close()
         if not self._read_out.wait(_READ_OUT_S):
             self._finish_without_readers()
 

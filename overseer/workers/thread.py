@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 from overseer.errors import SpawnError
 from overseer.process.lines import LineSplitter
+from overseer.process.policy import StopPolicy
 from overseer.util.locks import Rank, lock
+from overseer.util.threads import run_on_thread, start_thread
 from overseer.util.timestamps import now
-from overseer.workers.base import OutputBatch, RunContext, StopPolicy, Worker, WorkerCallbacks
-
-__all__ = ["VirtualContext", "VirtualWorker", "abandoned_count", "start_virtual_worker"]
+from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
 _log = logging.getLogger(__name__)
 
@@ -101,8 +101,7 @@ class VirtualWorker(Worker):
     def begin(self) -> None:
         """Start the thread; SpawnError when there can be none."""
         try:
-            # A daemon: the program must be able to end while it ignores its stop.
-            threading.Thread(target=self._run, name=f"virtual-{self.task_id}", daemon=True).start()
+            start_thread(self._run, f"virtual-{self.task_id}")
         except RuntimeError as error:
             self._closed = True
             self._over.set()
@@ -120,11 +119,7 @@ class VirtualWorker(Worker):
                 return
             self._give_up_at = give_up_at
         self.context.stopped.set()
-        try:
-            threading.Thread(target=self._wait_to_give_up, name=f"stop-{self.task_id}", daemon=True).start()
-        except RuntimeError:
-            _log.warning("task %s: no thread to stop it on; its stop is waited for", self.task_id)
-            self._wait_to_give_up()
+        run_on_thread(self._wait_to_give_up, f"stop-{self.task_id}")
 
     def _run(self) -> None:
         try:

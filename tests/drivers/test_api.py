@@ -11,7 +11,7 @@ import pytest
 from overseer.config import load_config
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.protocol import ActionInfo
-from overseer.workers.os_process import Worker, WorkerCallbacks
+from overseer.workers.base import Worker, WorkerCallbacks
 
 
 class _Leaving(ActionHandler):

@@ -17,7 +17,8 @@ import pytest
 from overseer.process import StopPolicy, registry
 from overseer.process import pipe as reader
 from overseer.process.standalone.tree import Scanner
-from overseer.workers.os_process import OutputBatch, WorkerCallbacks, WorkerConfig, start_worker
+from overseer.workers.base import OutputBatch, WorkerCallbacks
+from overseer.workers.os_process import WorkerConfig, start_worker
 from tests.harness import allowed
 from tests.workers.support import Recorder, alive, gone, in_process, run
 
@@ -441,6 +442,7 @@ def test_a_stop_ends_what_forks_itself_away_again_and_again(kind: str, tmp_path:
             import threading
             from overseer import process
             from overseer.process.standalone.tree import Scanner
+            from overseer.workers.base import *
             from overseer.workers.os_process import *
 
             assert process.adopt_orphans()

@@ -252,6 +252,7 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
         from overseer import process
         from overseer.process import StopPolicy
         from overseer.process.standalone.tree import read_process
+        from overseer.workers.base import *
         from overseer.workers.os_process import *
 
         assert process.adopt_orphans()
@@ -302,6 +303,7 @@ def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
         import os, subprocess, sys, time
         from overseer import process
         from overseer.process import StopPolicy
+        from overseer.workers.base import *
         from overseer.workers.os_process import *
 
         assert process.adopt_orphans()
@@ -356,6 +358,7 @@ def test_a_raised_file_limit_is_not_the_children_s() -> None:
         """
         import resource, subprocess, threading
         from overseer import process
+        from overseer.workers.base import *
         from overseer.workers.os_process import *
 
         def busy():
@@ -386,6 +389,7 @@ def test_a_program_that_forks_itself_beside_starts_can_start_programs_in_the_cop
         """
         import os, resource, subprocess, threading
         from overseer import process
+        from overseer.workers.base import *
         from overseer.workers.os_process import *
 
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

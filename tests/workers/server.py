@@ -12,14 +12,9 @@ import sys
 import time
 
 from overseer import process
-from overseer.workers.os_process import (
-    RunContext,
-    StopPolicy,
-    WorkerCallbacks,
-    WorkerConfig,
-    run_context,
-    start_worker,
-)
+from overseer.process.policy import StopPolicy
+from overseer.workers.base import RunContext, WorkerCallbacks, run_context
+from overseer.workers.os_process import WorkerConfig, start_worker
 
 
 def say(**words: object) -> None:

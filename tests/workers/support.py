@@ -11,16 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from overseer.process.policy import StopPolicy
 from overseer.process.standalone.tree import read_process
-from overseer.workers.os_process import (
-    OutputBatch,
-    RunContext,
-    StopPolicy,
-    Worker,
-    WorkerCallbacks,
-    WorkerConfig,
-    start_worker,
-)
+from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
+from overseer.workers.os_process import WorkerConfig, start_worker
 
 __all__ = ["Recorder", "alive", "gone", "in_process", "run"]
 

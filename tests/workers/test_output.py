@@ -17,7 +17,9 @@ import pytest
 from overseer.process import SECRETS, registry
 from overseer.process import pipe as reader
 from overseer.process.lines import LineSplitter
-from overseer.workers.os_process import OutputBatch, StopPolicy, WorkerCallbacks, WorkerConfig, start_worker
+from overseer.process.policy import StopPolicy
+from overseer.workers.base import OutputBatch, WorkerCallbacks
+from overseer.workers.os_process import WorkerConfig, start_worker
 from tests.harness import allowed
 from tests.workers.support import Recorder, alive, gone, run
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from overseer.workers.os_process import OutputBatch, RunContext, StopPolicy, Worker, WorkerCallbacks
+from overseer.process.policy import StopPolicy
+from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 from overseer.workers.thread import Send, VirtualContext, abandoned_count, start_virtual_worker
 from tests.workers.support import Recorder
 

@@ -30,8 +30,6 @@ else:
     from terminate import Ending  # type: ignore[import-not-found,no-redef]
     from tree import Scanner, Tree, read_outputs  # type: ignore[import-not-found,no-redef]
 
-__all__ = ["SLOT", "main"]
-
 SLOT = 256  # bytes: a part of a page, so that no kill of the server leaves half of one
 _PR_SET_PDEATHSIG = 1
 _UNSETTLED_LOOKS = 5

@@ -22,8 +22,6 @@ if __package__:
 else:
     from tree import read_process  # type: ignore[import-not-found,no-redef]
 
-__all__ = ["Ending", "signal_name"]
-
 _HELD = 64  # pidfds held at once; of more processes the rest is found again when these are dead
 _KILL_S = 10.0  # for catching what forks while it is being killed
 _LONGEST_WAIT_S = 24 * 60 * 60.0  # poll takes no more than 24.8 days; then the deadline is looked at again

@@ -20,18 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-__all__ = [
-    "RUN_VARIABLE",
-    "SERVER_VARIABLE",
-    "Process",
-    "Scanner",
-    "Snapshot",
-    "Tree",
-    "can_look",
-    "read_outputs",
-    "read_process",
-]
-
 SERVER_VARIABLE = "OVERSEER_SERVER_ID"
 RUN_VARIABLE = "OVERSEER_RUN_ID"
 

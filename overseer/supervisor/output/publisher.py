@@ -24,7 +24,7 @@ from overseer.supervisor.output.replay import Replay
 from overseer.supervisor.output.unfinished import shown
 from overseer.util.jsonlog import EventLog
 from overseer.util.timestamps import format_timestamp, now
-from overseer.workers.os_process import OutputBatch
+from overseer.workers.base import OutputBatch
 
 __all__ = ["Stream", "Subscription"]
 

@@ -17,7 +17,7 @@ from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
-from overseer.workers.os_process import OutputBatch
+from overseer.workers.base import OutputBatch
 
 _BOUND = 2000
 
