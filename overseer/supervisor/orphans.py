@@ -39,8 +39,12 @@ class OrphanedWorkers:
         """The start of ``task`` has failed, and yet a worker of it has begun, or is ``over``."""
         if not over:
             self.end(task, worker)
-        elif self._forget(worker):
+            return
+        with self._state.lock:
+            known = id(worker) in self._workers
+        if known:
             worker._over.set()  # its driver calls back by itself, and nobody else would end the wait for it
+            self._forget(worker)
 
     def end(self, task: Task, worker: Worker) -> None:
         """Stop one, and wait for its end on a thread."""
@@ -68,11 +72,10 @@ class OrphanedWorkers:
             _log.exception("task %s: the driver failed to wait for its worker", task.id)
         self._forget(worker)
 
-    def _forget(self, worker: Worker) -> bool:
+    def _forget(self, worker: Worker) -> None:
         with self._state.lock:
-            known = self._workers.pop(id(worker), None) is not None
+            self._workers.pop(id(worker), None)
             self._state.freed.notify_all()
-        return known
 
 
 def stop_worker(worker: Worker, grace: float | None = None) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.support import gone, wait_until
+from tests.faults.support import gone, listens, wait_until
 from tests.faults.test_killed import guardian_of
 from tests.harness import Daemon, WsClient, shell
 from tests.harness.daemon import ROOT
@@ -46,7 +46,7 @@ def test_neither_a_child_nor_the_guardian_has_the_server_s_terminal(tmp_path: Pa
     if pid == 0:
         os.execv(sys.executable, [sys.executable, str(ROOT / "sticky_overseer.py"), "--config", str(config)])
     try:
-        wait_until(address.exists, what="the server's socket")
+        wait_until(lambda: listens(address), what="the server's socket")
         with WsClient(f"unix:{address}") as client:
             task = client.request("start", action="tty", task_id="t")
             assert client.expect("output", task_id="t")["data"] == "none"
