@@ -29,8 +29,6 @@ from overseer.cel.syntax import Call, Has, Ident, ListLiteral, Literal, Macro, M
 from overseer.cel.values import INT_MAX, INT_MIN, TypeValue, UInt
 from overseer.errors import CelError
 
-__all__ = ["Checked", "check"]
-
 _LITERAL_TYPES: dict[type, CelType] = {
     bool: BOOL,
     int: INT,

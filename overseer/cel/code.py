@@ -9,8 +9,6 @@ from typing import Any, Final
 from overseer.cel.statictypes import CelType
 from overseer.cel.values import Exhausted
 
-__all__ = ["MAX_STEPS", "Code", "Run", "charge", "charged", "constant"]
-
 #: From a frame to a value. The frame's last slot holds the steps that are left.
 Run = Callable[[list[Any]], Any]
 

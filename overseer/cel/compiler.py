@@ -22,8 +22,6 @@ from overseer.cel.syntax import Call, Has, Ident, ListLiteral, Literal, Macro, M
 from overseer.cel.values import EvaluationError, TypeValue, UInt, iterate, map_key, type_name
 from overseer.errors import CelError
 
-__all__ = ["Variables", "compile_tree"]
-
 
 class Variables(Protocol):
     """Where the values of variables are found."""

@@ -15,18 +15,6 @@ from overseer.cel.texts import utf8
 from overseer.cel.times import format_duration, format_timestamp, parse_duration, parse_timestamp
 from overseer.cel.values import Duration, EvaluationError, Timestamp, TypeValue, UInt, no_overload, type_name
 
-__all__ = [
-    "to_bool",
-    "to_bytes",
-    "to_double",
-    "to_duration",
-    "to_int",
-    "to_string",
-    "to_timestamp",
-    "to_uint",
-    "type_of_value",
-]
-
 _BOOLS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),

@@ -22,8 +22,7 @@ from overseer.cel.statictypes import (
     parameter,
     type_of,
 )
-
-__all__ = ["FUNCTIONS", "Function", "Overload"]
+from overseer.cel.values import equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "_||_": Function(None, (Overload((BOOL, BOOL), BOOL),)),
     "!_": Function(operators.negate_bool, _from(BOOL, BOOL)),
     "-_": Function(operators.negate, (*_from(INT, INT), *_from(DOUBLE, DOUBLE))),
-    "_==_": Function(operators.equal, (Overload((_A, _A), BOOL),)),
+    "_==_": Function(equal, (Overload((_A, _A), BOOL),)),
     "_!=_": Function(operators.not_equal, (Overload((_A, _A), BOOL),)),
     "_<_": Function(operators.less, _same(BOOL, *_ORDERED)),
     "_<=_": Function(operators.less_equal, _same(BOOL, *_ORDERED)),

@@ -17,8 +17,6 @@ from lark.lexer import Token
 from overseer.errors import CelError
 from overseer.util.locks import Rank, lock
 
-__all__ = ["ParseTree", "parse_tree"]
-
 ParseTree = Tree[Token]
 
 # Rules that only pass one child on: a leading ? leaves them out of the tree.

@@ -6,8 +6,6 @@ import json
 import re
 from typing import Any, NoReturn
 
-__all__ = ["json_object"]
-
 # Half of a surrogate pair, escaped: Go reads U+FFFD there, Python an unpaired surrogate.
 _MAYBE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from overseer.cel.values import UInt
 
-__all__ = ["bytes_value", "float_value", "int_value", "string_value", "uint_value"]
-
 _SIMPLE = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
     "\\": "\\", "'": "'", '"': '"', "`": "`", "?": "?",

@@ -20,29 +20,6 @@ from overseer.cel.values import (
     type_name,
 )
 
-__all__ = [
-    "add",
-    "checked_duration",
-    "checked_int",
-    "checked_timestamp",
-    "checked_uint",
-    "contained",
-    "divide",
-    "equal",
-    "greater",
-    "greater_equal",
-    "index",
-    "less",
-    "less_equal",
-    "modulo",
-    "multiply",
-    "negate",
-    "negate_bool",
-    "not_equal",
-    "size",
-    "subtract",
-]
-
 _TIMESTAMP_MIN = -62_135_596_800 * 10**9  # 0001-01-01T00:00:00Z
 _TIMESTAMP_END = 253_402_300_800 * 10**9  # 10000-01-01T00:00:00Z, no longer in it
 _NUMBERS = frozenset({int, UInt, float})

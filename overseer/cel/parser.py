@@ -27,8 +27,6 @@ from overseer.cel.syntax import (
 )
 from overseer.errors import CelError
 
-__all__ = ["MAX_DEPTH", "MAX_LENGTH", "parse"]
-
 #: Characters in an expression (cel-go's limit).
 MAX_LENGTH: Final = 100_000
 #: Levels of nesting. Checker and compiler recurse over them, with three frames a level at the most.

@@ -18,8 +18,6 @@ from overseer.cel.syntax import Call, Ident, Node, children
 from overseer.cel.values import EvaluationError, Exhausted, as_value, type_name
 from overseer.errors import CelError
 
-__all__ = ["Condition", "Program", "build_condition", "build_program"]
-
 
 class _Slots:
     """Variables that each have a slot of the frame."""

@@ -16,8 +16,6 @@ from overseer.cel.statictypes import BOOL, DYN
 from overseer.cel.texts import compile_pattern
 from overseer.cel.values import EvaluationError, UInt, no_overload, type_name
 
-__all__ = ["SCALARS", "all_of", "any_of", "bool_run", "choice", "has", "select", "specialised"]
-
 _MISSING = object()
 SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "null_type"})
 

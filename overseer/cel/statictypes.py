@@ -9,27 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = [
-    "BOOL",
-    "BYTES",
-    "DOUBLE",
-    "DURATION",
-    "DYN",
-    "INT",
-    "NULL",
-    "STRING",
-    "TIMESTAMP",
-    "TYPE",
-    "UINT",
-    "CelType",
-    "Substitution",
-    "list_of",
-    "map_of",
-    "parameter",
-    "record_of",
-    "type_of",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class CelType:

@@ -10,19 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = [
-    "Call",
-    "Has",
-    "Ident",
-    "ListLiteral",
-    "Literal",
-    "Macro",
-    "MapLiteral",
-    "Node",
-    "Select",
-    "children",
-]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:

@@ -10,8 +10,6 @@ import re2
 
 from overseer.cel.values import EvaluationError, no_overload
 
-__all__ = ["compile_pattern", "contains", "ends_with", "matches", "starts_with", "utf8"]
-
 
 def utf8(text: str) -> bytes:
     """``text`` as UTF-8; half a surrogate pair, which JSON can smuggle in, counts as U+FFFD."""

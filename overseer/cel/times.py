@@ -12,8 +12,6 @@ from zoneinfo import ZoneInfo
 from overseer.cel.operators import checked_duration, checked_timestamp
 from overseer.cel.values import Duration, EvaluationError, Timestamp, no_overload
 
-__all__ = ["ACCESSORS", "format_duration", "format_timestamp", "parse_duration", "parse_timestamp"]
-
 _SECOND = 10**9
 _DAY = 86_400
 _EPOCH_DAY = date(1970, 1, 1).toordinal()

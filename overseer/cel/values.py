@@ -19,27 +19,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-__all__ = [
-    "FALSE_KEY",
-    "INT_MAX",
-    "INT_MIN",
-    "TRUE_KEY",
-    "UINT_MAX",
-    "BoolKey",
-    "Duration",
-    "EvaluationError",
-    "Exhausted",
-    "Timestamp",
-    "TypeValue",
-    "UInt",
-    "as_value",
-    "equal",
-    "iterate",
-    "map_key",
-    "no_overload",
-    "type_name",
-]
-
 INT_MIN: Final = -(1 << 63)
 INT_MAX: Final = (1 << 63) - 1
 UINT_MAX: Final = (1 << 64) - 1

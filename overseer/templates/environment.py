@@ -20,8 +20,6 @@ from overseer.templates.functions import FUNCTIONS, field, shquote
 from overseer.templates.runtime import assign, call_template, items, recall, render_of
 from overseer.templates.values import ValueProblem, check_size, go_print
 
-__all__ = ["ENVIRONMENT", "GO"]
-
 GO = "go:"
 """Go's functions are filters whose names begin with this, which no expression can spell."""
 

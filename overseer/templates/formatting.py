@@ -9,8 +9,6 @@ from typing import Any
 
 from overseer.templates.values import ValueProblem, check_size, go_bytes, go_float, go_print, go_type
 
-__all__ = ["quote", "sprint", "sprintf", "sprintln"]
-
 _TOO_LARGE = 1_000_000  # Go refuses widths and precisions beyond this too
 
 _INDEX = r"(?:\[(?P<{}>[^\]]*)\])?"

@@ -17,8 +17,6 @@ from urllib.parse import quote_plus
 from overseer.templates.formatting import sprint, sprintf, sprintln
 from overseer.templates.values import MISSING, Byte, Missing, ValueProblem, go_bytes, go_string, go_type
 
-__all__ = ["FUNCTIONS", "field", "shquote"]
-
 
 def field(value: Any, name: str) -> Any:
     """``.name`` of a value: of the params, or of a mapping that an expression made."""

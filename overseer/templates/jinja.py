@@ -17,8 +17,6 @@ from overseer.templates.environment import ENVIRONMENT, GO
 from overseer.templates.runtime import Render
 from overseer.templates.structure import Structure, is_brackets
 
-__all__ = ["LITERAL", "is_expression", "read_jinja"]
-
 LITERAL = 'write [["[["]] for [[ itself'
 
 # Jinja's lexer makes LF of every line end. One of these, white space to it, stands for CR meanwhile.

@@ -7,18 +7,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = [
-    "Action",
-    "Problem",
-    "Token",
-    "character_value",
-    "number_value",
-    "place",
-    "scan",
-    "string_value",
-    "tokenize",
-]
-
 _SPACE = " \t\r\n"
 _LEFT, _RIGHT = "[[", "]]"
 # One step through an action: a quoted string as a whole (it may hold "]]"), or one character.

@@ -28,8 +28,6 @@ from overseer.templates.lexing import (
 from overseer.templates.runtime import FRAME, ROOT
 from overseer.templates.values import Byte, ValueProblem, go_type
 
-__all__ = ["KEYWORDS", "Pipeline", "Scope", "go_call", "load", "read_pipeline"]
-
 KEYWORDS = frozenset(
     ("block", "break", "continue", "define", "else", "end", "if", "range", "template", "with")
 )

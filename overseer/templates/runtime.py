@@ -19,8 +19,6 @@ from overseer.templates.values import (
     go_print,
 )
 
-__all__ = ["FRAME", "ROOT", "Frame", "Render", "assign", "call_template", "items", "recall", "render_of"]
-
 ROOT, FRAME = "0dot", "0frame"
 """Jinja's names for the dot that a template was called with and for its variables. A name that
 begins with a digit is fine for Jinja's compiler, while no expression can spell it: no param and no

@@ -25,8 +25,6 @@ from overseer.templates.pipeline import (
 )
 from overseer.templates.runtime import FRAME
 
-__all__ = ["Structure", "is_brackets", "read_structure"]
-
 _KEYWORD = re.compile(rf"\s*({'|'.join(sorted(KEYWORDS))})(?![^ \t\r\n.,|:()])")
 
 

@@ -15,8 +15,6 @@ from overseer.templates.runtime import Render
 from overseer.templates.structure import Structure, read_structure
 from overseer.templates.values import MAX_SIZE, ValueProblem
 
-__all__ = ["Dialect", "Template", "compile_template"]
-
 Dialect = Literal["go", "jinja"]
 
 

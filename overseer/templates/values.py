@@ -12,24 +12,6 @@ from typing import Any, Final
 
 from jinja2 import Undefined
 
-__all__ = [
-    "MAX_DEPTH",
-    "MAX_SIZE",
-    "MAX_STEPS",
-    "MAX_WORK",
-    "MISSING",
-    "Byte",
-    "Missing",
-    "ValueProblem",
-    "check_size",
-    "go_bytes",
-    "go_float",
-    "go_print",
-    "go_string",
-    "go_type",
-]
-
-
 MAX_SIZE: Final = 1 << 20
 """Characters that a rendered text, and any string on the way to it, may have. (An argument of a
 program may have 128 KiB on Linux, so nothing that could run is refused.)"""
