@@ -11,8 +11,15 @@ from typing import Any, Final
 
 from lark.lexer import Token
 
-from overseer.cel.grammar import ParseTree, parse_tree
-from overseer.cel.literals import bytes_value, float_value, int_value, string_value, uint_value
+from overseer.cel.grammar import (
+    ParseTree,
+    bytes_value,
+    float_value,
+    int_value,
+    parse_tree,
+    string_value,
+    uint_value,
+)
 from overseer.cel.syntax import (
     Call,
     Has,

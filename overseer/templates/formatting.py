@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from overseer.templates.values import ValueProblem, check_size, go_bytes, go_float, go_print, go_type
+from overseer.templates.values import ValueProblem, check_size, go_bytes, go_print, go_type
+from overseer.util.gofmt import format_float, quote
 
 _TOO_LARGE = 1_000_000  # Go refuses widths and precisions beyond this too
 
@@ -232,7 +233,7 @@ def _float(value: float, verb: str, spec: _Spec) -> str | None:
         return None
     style = {"v": "g", "F": "f"}.get(verb, verb)
     if style in "gG" and spec.precision is None and not spec.sharp:
-        text = go_float(value) if style == "g" else go_float(value).upper()
+        text = format_float(value) if style == "g" else format_float(value).upper()
     else:
         precision = 6 if spec.precision is None else spec.precision
         text = format(value, f"{'#' if spec.sharp else ''}.{precision}{style}")
@@ -274,38 +275,3 @@ _NOT_IN_BACKQUOTES = re.compile("[\0-\x08\n-\x1f`\x7f\ud800-\udfff\ufeff]")
 
 def _fits_backquotes(value: str) -> bool:
     return _NOT_IN_BACKQUOTES.search(value) is None
-
-
-_SHORT = {
-    "\a": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-    "\\": "\\\\",
-}
-
-
-def quote(value: str, mark: str = '"', *, ascii_only: bool = False) -> str:
-    """A string as a Go literal (``strconv.Quote``): what cannot be printed is escaped."""
-    shown: Callable[[str], bool] = str.isascii if ascii_only else lambda _: True
-    parts = [mark]
-    for char in value:
-        code = ord(char)
-        if char == mark:
-            parts.append("\\" + mark)
-        elif char in _SHORT:
-            parts.append(_SHORT[char])
-        elif char.isprintable() and shown(char):
-            parts.append(char)
-        elif 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8
-            parts.append(f"\\x{code - 0xDC00:02x}")
-        elif code < 0x20 or code == 0x7F:
-            parts.append(f"\\x{code:02x}")
-        elif code < 0x10000:
-            parts.append(f"\\u{code:04x}")
-        else:
-            parts.append(f"\\U{code:08x}")
-    return "".join([*parts, mark])

@@ -7,10 +7,11 @@ expression may add lists and mappings. ``bool`` is never taken for an int, as Go
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 from jinja2 import Undefined
+
+from overseer.util.gofmt import format_float
 
 MAX_SIZE: Final = 1 << 20
 """Characters that a rendered text, and any string on the way to it, may have. (An argument of a
@@ -86,21 +87,6 @@ def go_type(value: Any) -> str:
     return type(value).__name__
 
 
-def go_float(number: float) -> str:
-    """A float with the fewest digits that tell it apart: ``1.5``, ``100000``, ``1e+06``, ``1e-05``."""
-    if number != number:
-        return "NaN"
-    if number in (float("inf"), float("-inf")):
-        return "+Inf" if number > 0 else "-Inf"
-    sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()
-    assert isinstance(exponent, int)  # it is a letter only for infinities and NaN
-    power = len(digits) - 1 + exponent
-    if -4 <= power < 6:
-        return f"{number:.{max(0, -exponent)}f}"
-    mantissa = f"{digits[0]}" + ("." + "".join(map(str, digits[1:])) if len(digits) > 1 else "")
-    return f"{'-' * sign}{mantissa}e{power:+03d}"
-
-
 def go_print(value: Any) -> str:
     """A value as an action prints it, which is what ``%v`` gives."""
     match value:
@@ -111,7 +97,7 @@ def go_print(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case float():
-            return go_float(value)
+            return format_float(value)
         case Mapping():
             return "map[" + " ".join(f"{go_print(key)}:{go_print(value[key])}" for key in sorted(value)) + "]"
         case Sequence():
