@@ -20,14 +20,13 @@ from overseer.util.locks import Rank, lock
 
 ParseTree = Tree[Token]
 
-# Rules that only pass one child on: a leading ? leaves them out of the tree.
-_CHAIN = (
-    *("expr", "conditionalor", "conditionaland", "relation", "addition", "multiplication"),
-    *("unary", "member", "primary"),
-)
-
-# What cel-go's own grammar says otherwise.
-_AMENDED = {
+# Rule or terminal to what it becomes; tests/cel/test_grammar.py has the hash of the grammar that they fit.
+_INLINE, _DROPPED = "?", ""
+_PATCHES = {
+    # Those that may have a single child are left out of the tree then.
+    **dict.fromkeys(("expr", "conditionalor", "conditionaland", "relation", "addition"), _INLINE),
+    **dict.fromkeys(("multiplication", "unary", "member", "primary"), _INLINE),
+    # What cel-go's own grammar says otherwise.
     # Signs belong to the unary minus: "- 1" is a literal as much as "-1".
     "INT_LIT": "/0x[0-9a-fA-F]+|[0-9]+/",
     "UINT_LIT.4": "/(?:0x[0-9a-fA-F]+|[0-9]+)[uU]/",
@@ -46,7 +45,7 @@ _AMENDED = {
     # A comma may follow the last element, or stand for none.
     "list_lit": '"[" [","] "]" | "[" _items [","] "]"\n_items: expr | _items "," expr',
     "map_lit": '"{" [","] "}" | "{" _entries [","] "}"\n_entries: expr ":" expr | _entries "," expr ":" expr',
-    "mapinits": "",
+    "mapinits": _DROPPED,
 }
 
 _EXPECTED = {
@@ -80,12 +79,10 @@ def _grammar() -> str:
     if spec is None or not spec.submodule_search_locations:
         raise CelError("the package cel-python, whose grammar is needed, is not installed")
     text = Path(spec.submodule_search_locations[0], "cel.lark").read_text(encoding="utf-8")
-    for name in _CHAIN:
-        start, _ = _rule(text, name)
-        text = f"{text[:start]}?{text[start:]}"
-    for name, body in _AMENDED.items():
+    for name, patch in _PATCHES.items():
         start, end = _rule(text, name.partition(".")[0])
-        text = f"{text[:start]}{name}: {body}\n{text[end:]}" if body else text[:start] + text[end:]
+        rule = f"?{text[start:end]}" if patch == _INLINE else f"{name}: {patch}\n" if patch else ""
+        text = text[:start] + rule + text[end:]
     return text
 
 
