@@ -1,4 +1,4 @@
-"""The check at start-up: every name known, every call given what it takes, as cel-go's checker decides it."""
+"""The type check, which decides as cel-go's does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from overseer.cel.functions import FUNCTIONS, Overload
+from overseer.cel.parser import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
 from overseer.cel.statictypes import (
     BOOL,
     BYTES,
@@ -26,7 +27,6 @@ from overseer.cel.statictypes import (
     map_of,
     type_of,
 )
-from overseer.cel.syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
 from overseer.cel.values import INT_MAX, INT_MIN, TypeValue, UInt
 from overseer.errors import CelError
 
@@ -51,7 +51,7 @@ _KEY_TYPES = frozenset({"bool", "int", "uint", "string", "dyn"})
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the check found out: the type of every node, and which names are types' names."""
+    """The type of every node, and the nodes that name a type."""
 
     types: Mapping[Node, CelType]
     type_names: Mapping[Node, TypeValue]
@@ -61,7 +61,7 @@ def check(root: Node, variables: Mapping[str, CelType]) -> Checked:
     """Check the expression ``root`` over ``variables``.
 
     Raises:
-        CelError: it can never be evaluated, with the place where it goes wrong.
+        CelError: it can never be evaluated; with line and column.
     """
     checker = _Checker(variables)
     checker.check(root)

@@ -19,16 +19,16 @@ from overseer.cel.values import EvaluationError, Exhausted, UInt, no_overload, t
 #: From a frame to a value. The frame's last slot holds the steps that are left.
 Run = Callable[[list[Any]], Any]
 
-#: What the macros of one evaluation may do, over and above a step for each character that it looks at. A
-#: step is one round of a loop, or an element or 64 characters that a function in a loop goes through.
+#: The steps of one evaluation, beside one per character of the line. A step is one iteration of a macro, or
+#: one element, or 64 characters, that a function within it reads.
 MAX_STEPS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """``run`` and what is known for certain of what it gives: its type, and its value if that is constant.
+    """``run`` and what is certain of its result: the type, and the value if it is constant.
 
-    The type is dyn where the check's word is not enough: ``[1] + dyn([true])`` is a list(int) to it.
+    The type is dyn where the checker cannot be sure: it takes ``[1] + dyn([true])`` for a list(int).
     """
 
     run: Run
@@ -38,14 +38,14 @@ class Code:
 
 
 def charge(frame: list[Any], steps: int) -> None:
-    """Take ``steps`` off what is left; raises Exhausted when there are not as many."""
+    """Use up ``steps``; raises Exhausted when fewer are left."""
     frame[-1] -= steps
     if frame[-1] < 0:
         raise Exhausted(f"the expression takes more than {MAX_STEPS} steps")
 
 
 def charged(run: Run) -> Run:
-    """``run`` for an argument in a loop, whose function takes as long as the argument is."""
+    """``run`` for an argument of a linear-time function in a macro: charges for its size."""
 
     def counted(frame: list[Any]) -> Any:
         value: Any = run(frame)
@@ -60,7 +60,7 @@ _SIZED: Final = frozenset[Any]({str, bytes, list, dict})
 
 
 def _weight(value: Any) -> int:
-    """The steps that it takes to go through a value, and through those within it."""
+    """The steps that reading a value takes, nested values included."""
     if value.__class__ is list:
         return 1 + sum(map(_weight, value))
     if value.__class__ is dict:
@@ -69,7 +69,7 @@ def _weight(value: Any) -> int:
 
 
 def constant(value: object, kind: CelType) -> Code:
-    """The code that gives ``value`` always."""
+    """Code whose value is always ``value``."""
     return Code(lambda frame: value, kind, True, value)
 
 
@@ -78,7 +78,7 @@ SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "null_t
 
 
 def bool_run(code: Code) -> Run:
-    """The run of ``code``, made to raise when it gives no bool."""
+    """The run of ``code``, which raises unless the result is a bool."""
     if code.type == BOOL:
         return code.run
     run = code.run
@@ -182,7 +182,7 @@ def select(field: str) -> Callable[[Any], object]:
 
 
 def has(field: str) -> Callable[[Any], bool]:
-    """``has(operand.field)`` as a function of the operand: what has no fields has not this one."""
+    """``has(operand.field)`` as a function of the operand; false for what has no fields."""
 
     def run(operand: Any) -> bool:
         if operand.__class__ is list:

@@ -2,8 +2,7 @@
 
 A closure takes the frame, a list made for one evaluation (or for one batch of lines), whose slots hold
 variables and, the last one, the steps that are left; it returns a plain value or raises EvaluationError.
-Closures keep nothing between calls, so a compiled expression may run on any number of threads at once. What
-is constant is computed here, once.
+Closures keep no state, so any number of threads may run one. Constants are folded here, once.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from overseer.cel import closures
 from overseer.cel.checker import Checked
 from overseer.cel.closures import Code, Run, charge, charged, constant
 from overseer.cel.functions import FUNCTIONS
+from overseer.cel.parser import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
 from overseer.cel.statictypes import BOOL, DYN, CelType
-from overseer.cel.syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
 from overseer.cel.values import EvaluationError, TypeValue, UInt, iterate, map_key, type_name
 from overseer.errors import CelError
 

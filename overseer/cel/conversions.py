@@ -154,8 +154,8 @@ def to_duration(value: Any) -> Duration:
     if kind is str:
         try:
             return Duration(parse_signed_duration(value))
-        except ValueError as error:
-            raise EvaluationError(str(error)) from None
+        except ValueError:
+            raise EvaluationError("not a duration") from None
     if kind is int:
         return Duration(value)
     raise no_overload("duration", value)

@@ -1,4 +1,4 @@
-"""The standard functions and operators: what they take and give, and what carries them out."""
+"""The standard functions and operators: signatures and implementations."""
 
 from __future__ import annotations
 

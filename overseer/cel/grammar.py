@@ -30,7 +30,7 @@ _PATCHES = {
     # Signs belong to the unary minus: "- 1" is a literal as much as "-1".
     "INT_LIT": "/0x[0-9a-fA-F]+|[0-9]+/",
     "UINT_LIT.4": "/(?:0x[0-9a-fA-F]+|[0-9]+)[uU]/",
-    # "1." is no number.
+    # "1." is not a number.
     "FLOAT_LIT.4": r"/(?:[0-9]+\.[0-9]+|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+/",
     # A backslash always starts an escape, except in raw strings. In the original the alternatives overlap, so
     # that an unclosed string full of escapes takes exponential time. The group is for the b of bytes.
@@ -90,7 +90,7 @@ def _rule(text: str, name: str) -> tuple[int, int]:
     """Where the rule or terminal ``name`` and its further lines, which begin with a |, start and end."""
     found = re.search(rf"^{name}(?:\.\d+)?\s*:.*\n(?:[ \t]+\|.*\n)*", text, re.MULTILINE)
     if found is None:
-        raise CelError(f"the grammar of this version of cel-python is another one: it has no rule {name}")
+        raise CelError(f"the grammar of this version of cel-python is different: it has no rule {name}")
     return found.span()
 
 

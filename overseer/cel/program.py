@@ -13,9 +13,8 @@ from typing import Any, Final, NoReturn
 from overseer.cel.checker import Checked, check
 from overseer.cel.closures import MAX_STEPS, Code, Run, constant
 from overseer.cel.compiler import compile_tree
-from overseer.cel.parser import parse
+from overseer.cel.parser import Call, Ident, Node, children, parse
 from overseer.cel.statictypes import BOOL, DYN, STRING, CelType, map_of, record_of
-from overseer.cel.syntax import Call, Ident, Node, children
 from overseer.cel.values import EvaluationError, Exhausted, as_value, type_name
 from overseer.errors import CelError
 
@@ -40,7 +39,7 @@ class Program:
 
     expression: str
     variables: Mapping[str, CelType]
-    #: What it gives when that needs no variable; False as well when that is no bool.
+    #: Its result if that depends on no variable; False also when the result is not a bool.
     constant: bool | None
     _run: Run
     _slots: int
@@ -96,8 +95,7 @@ def _checked(
 
 
 def _refuse_failures(root: Node, checked: Checked, variables: Mapping[str, CelType]) -> None:
-    """Refuse a condition that no variable can make true, since a part of it that has to be true looks at none
-    and fails."""
+    """Refuse a condition that can never be true: one of its conjuncts reads no variable and fails."""
     for part in root.args if isinstance(root, Call) and root.function == "_&&_" else [root]:
         if _reads(part, variables):
             continue
@@ -161,7 +159,7 @@ def _repaired(value: Any) -> Any:
     return value
 
 
-# The frame of a condition: the line, and its JSON once it was asked for. Macros' variables follow.
+# The frame of a condition: the line, and its JSON once something reads it. Macros' variables follow.
 _DATA: Final = 0
 _JSON: Final = 1
 _STREAM: Final = 2
@@ -169,7 +167,7 @@ _OUTPUT: Final = record_of({"stream": STRING, "data": STRING, "json": map_of(STR
 
 
 def _load_json(frame: list[Any]) -> dict[str, Any]:
-    """``output.json``, parsed the first time it is looked at."""
+    """``output.json``, parsed on first use."""
     found: dict[str, Any] | None = frame[_JSON]
     if found is None:
         found = frame[_JSON] = json_object(frame[_DATA])
@@ -189,7 +187,7 @@ class _OutputSlots:
         }
 
     def load(self, name: str) -> Code:
-        """``output`` as a whole, for ``output["data"]``: a map made when it is looked at."""
+        """``output`` as a whole, for ``output["data"]``: a map made on demand."""
         return Code(
             lambda frame: {"stream": frame[_STREAM], "data": frame[_DATA], "json": _load_json(frame)}, _OUTPUT
         )
@@ -222,15 +220,15 @@ class Condition:
 
     @property
     def constant(self) -> bool | None:
-        """What it says of every line of every stream, if that needs no line: False switches output off."""
+        """Its result for every line of every stream, if that depends on no line; False turns output off."""
         return self._other.constant
 
     def constant_for(self, stream: str) -> bool | None:
-        """What it says of every line of ``stream``, if that needs no line."""
+        """Its result for every line of ``stream``, if that depends on no line."""
         return self._variants.get(stream, self._other).constant
 
     def filter(self, stream: str, lines: list[str]) -> list[str]:
-        """The lines that pass, in order; ``lines`` itself when all do without a look at them.
+        """The lines that pass, in order; ``lines`` itself when the condition is constantly true.
 
         A line whose evaluation fails does not pass.
         """
@@ -238,7 +236,7 @@ class Condition:
         if variant.constant is not None:
             return lines if variant.constant else []
         run = variant.run
-        # One frame for the batch: it is this call's own, so other threads cannot see it.
+        # One frame per call, so no other thread sees it.
         frame: list[Any] = [None] * (variant.slots + 1)
         frame[_STREAM] = stream
         passed: list[str] = []
@@ -250,7 +248,7 @@ class Condition:
                 if run(frame) is True:
                     passed.append(line)
             except (EvaluationError, Exhausted, RecursionError):
-                pass  # by design: what cannot be decided is dropped
+                pass  # undecided: dropped
         return passed
 
 

@@ -9,7 +9,7 @@
 | timestamp, duration, type | Timestamp, Duration, TypeValue |
 
 Values are never changed once made. What an operation does is decided by the exact class
-(``x.__class__``), never by ``isinstance``: a bool is no int here.
+(``x.__class__``), never by ``isinstance``: a bool is not an int here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class EvaluationError(Exception):
 
 
 class Exhausted(Exception):
-    """The evaluation did more than it may. Nothing absorbs it, unlike an EvaluationError."""
+    """The evaluation ran out of steps. Unlike an EvaluationError, nothing absorbs it."""
 
 
 class UInt(int):
@@ -39,7 +39,7 @@ class UInt(int):
 
 
 class BoolKey:
-    """A bool as key of a map; there are two of them."""
+    """A bool as a map's key."""
 
     __slots__ = ("value",)
 

@@ -1,14 +1,84 @@
-"""Go's ``fmt``: ``print``, ``println`` and the verbs of ``printf``, with Go's text for what is amiss."""
+"""Values as Go knows and prints them: its ``fmt``, with the verbs of ``printf`` and Go's text for mistakes.
+
+Params are strings; literals and functions add int, float, bool and None (Go's nil). A bool is never
+taken for an int.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from overseer.templates.values import ValueProblem, check_size, go_bytes, go_print, go_type
+from overseer.templates.runtime import ValueProblem, check_size
 from overseer.util.gofmt import format_float, quote
+
+
+class Byte(int):
+    """One byte of a string (``index .name 0``): Go's uint8."""
+
+
+class Missing(str):
+    """What a name without a value gives: an empty string everywhere, except that a range over it
+    and a field of it are empty too, not errors."""
+
+    __slots__ = ()
+
+
+MISSING: Final = Missing()
+
+
+def go_bytes(text: str) -> bytes:
+    """A string as Go holds it. Lone surrogates stand for bytes that are no UTF-8."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueProblem(f"text that cannot be encoded: {error.reason}") from None
+
+
+def go_string(data: bytes) -> str:
+    """The inverse of :func:`go_bytes`."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def go_type(value: Any) -> str:
+    """The name of a value's type as ``%T`` prints it."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "bool"
+        case Byte():
+            return "uint8"
+        case int():
+            return "int"
+        case float():
+            return "float64"
+        case str():
+            return "string"
+        case Mapping():
+            return "map[string]string"
+    return type(value).__name__
+
+
+def go_print(value: Any) -> str:
+    """A value as an action prints it, which is what ``%v`` gives."""
+    match value:
+        case str():
+            return value
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return format_float(value)
+        case Mapping():
+            return "map[" + " ".join(f"{go_print(key)}:{go_print(value[key])}" for key in sorted(value)) + "]"
+        case Sequence():
+            return "[" + " ".join(map(go_print, value)) + "]"
+    return str(value)
+
 
 _TOO_LARGE = 1_000_000  # Go refuses widths and precisions beyond this too
 
@@ -177,9 +247,7 @@ def _format(value: Any, verb: str, spec: _Spec) -> str:
             text = _float(value, verb, spec)
         case Mapping():
             items = [f"{_format(key, verb, spec)}:{_format(value[key], verb, spec)}" for key in sorted(value)]
-            return _composite(value, items, "map[", "]", spec)
-        case list() | tuple():
-            return _composite(value, [_format(item, verb, spec) for item in value], "[", "]", spec)
+            return f"{go_type(value)}{{{', '.join(items)}}}" if spec.sharp_v else f"map[{' '.join(items)}]"
         case _:
             text = _string(go_print(value), verb, spec)
     if text is not None:
@@ -187,12 +255,6 @@ def _format(value: Any, verb: str, spec: _Spec) -> str:
     if value is None:
         return f"%!{verb}(<nil>)"
     return f"%!{verb}({go_type(value)}={_format(value, 'v', spec)})"
-
-
-def _composite(value: Any, items: list[str], start: str, end: str, spec: _Spec) -> str:
-    if spec.sharp_v:
-        return go_type(value) + "{" + ", ".join(items) + "}"
-    return start + " ".join(items) + end
 
 
 def _integer(value: int, verb: str, spec: _Spec) -> str | None:

@@ -1,6 +1,4 @@
-"""Go's template language cut up: a text into what is verbatim and what stands between ``[[`` and ``]]``, and
-that into words.
-"""
+"""The lexer of Go's dialect: a text into verbatim parts and ``[[ ]]`` actions, and those into tokens."""
 
 from __future__ import annotations
 

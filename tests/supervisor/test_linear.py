@@ -32,7 +32,7 @@ from overseer.process.lines import LineSplitter, decode
 from overseer.protocol import parse_request
 from overseer.supervisor.output.encode import EncodedOutput
 from overseer.templates import compile_template
-from overseer.templates.environment import ENVIRONMENT, GO
+from overseer.templates.sandbox import ENVIRONMENT, GO
 from overseer.util import durations, timestamps
 
 _LENGTH = 4096
