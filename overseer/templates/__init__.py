@@ -1,8 +1,8 @@
 """``[[ ]]`` in a text, over one set of string params: Go's text/template, or Jinja's syntax.
 
 Go's dialect is read by ``lexing``, ``pipeline`` and ``structure``, and calls ``functions`` and
-``formatting``; Jinja's is read by ``jinja``. Both become Jinja templates that run in ``sandbox``, within the bounds of
-``runtime``.
+``formatting``; Jinja's is read by ``jinja``. Both become Jinja templates that run in ``sandbox``, within
+the bounds of ``runtime``.
 """
 
 from __future__ import annotations
