@@ -32,7 +32,7 @@ from overseer.process.lines import LineSplitter, decode
 from overseer.protocol import parse_request
 from overseer.supervisor.output.encode import EncodedOutput
 from overseer.templates import compile_template
-from overseer.templates.environment import ENVIRONMENT, GO
+from overseer.templates.sandbox import ENVIRONMENT, GO
 from overseer.util import durations, timestamps
 
 _LENGTH = 4096
@@ -360,9 +360,10 @@ def _slow(function: Function, names: Iterable[str] = TEXTS, bound: float = 0) ->
             yield f"{name}: {least:.4f} s, and {most:.4f} s for {_TIMES} times as much"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _no_collector() -> Iterator[None]:
-    """Collections of garbage, whose time depends on what else the process has made, would count."""
+    """Garbage collection takes time that depends on everything else in the process. Collecting before each
+    test would take longer than the tests."""
     gc.collect()
     gc.disable()
     yield

@@ -1,4 +1,4 @@
-"""The check at start-up: every name known, every call given what it takes, as cel-go's checker decides it."""
+"""The type check, which decides as cel-go's does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from overseer.cel.functions import FUNCTIONS, Overload
+from overseer.cel.parser import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
 from overseer.cel.statictypes import (
     BOOL,
     BYTES,
@@ -19,17 +20,15 @@ from overseer.cel.statictypes import (
     TYPE,
     UINT,
     CelType,
-    Substitution,
+    bind,
+    fits,
+    join,
     list_of,
     map_of,
-    parameter,
     type_of,
 )
-from overseer.cel.syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
 from overseer.cel.values import INT_MAX, INT_MIN, TypeValue, UInt
 from overseer.errors import CelError
-
-__all__ = ["Checked", "check"]
 
 _LITERAL_TYPES: dict[type, CelType] = {
     bool: BOOL,
@@ -52,7 +51,7 @@ _KEY_TYPES = frozenset({"bool", "int", "uint", "string", "dyn"})
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the check found out: the type of every node, and which names are types' names."""
+    """The type of every node, and the nodes that name a type."""
 
     types: Mapping[Node, CelType]
     type_names: Mapping[Node, TypeValue]
@@ -62,13 +61,11 @@ def check(root: Node, variables: Mapping[str, CelType]) -> Checked:
     """Check the expression ``root`` over ``variables``.
 
     Raises:
-        CelError: it can never be evaluated, with the place where it goes wrong.
+        CelError: it can never be evaluated; with line and column.
     """
     checker = _Checker(variables)
     checker.check(root)
-    apply = checker.substitution.apply
-    types = {node: apply(found, free=DYN) for node, found in checker.types.items()}
-    return Checked(types, checker.type_names)
+    return Checked(checker.types, checker.type_names)
 
 
 def _error(node: Node, message: str) -> CelError:
@@ -77,12 +74,10 @@ def _error(node: Node, message: str) -> CelError:
 
 class _Checker:
     def __init__(self, variables: Mapping[str, CelType]) -> None:
-        self.substitution = Substitution()
         self.types: dict[Node, CelType] = {}
         self.type_names: dict[Node, TypeValue] = {}
         self._variables = variables
         self._scopes: list[tuple[str, CelType]] = []  # of macros, the innermost last
-        self._instances = 0
 
     def check(self, node: Node) -> CelType:
         """The type of ``node``, noted in :attr:`types`."""
@@ -100,8 +95,8 @@ class _Checker:
             case ListLiteral():
                 element: CelType | None = None
                 for item in node.items:
-                    element = self.substitution.join(element, self.check(item))
-                found = list_of(element or self.substitution.fresh())
+                    element = join(element, self.check(item))
+                found = list_of(element or DYN)
             case MapLiteral():
                 found = self._map(node)
             case Macro():
@@ -165,10 +160,9 @@ class _Checker:
         return BOOL
 
     def _field_type(self, node: Select | Has, operand: CelType) -> CelType:
-        operand = self.substitution.apply(operand)
         if operand.name == "map":
             return operand.params[1]
-        if self.substitution.is_dyn(operand):
+        if operand == DYN:
             return DYN
         raise _error(node, f"type {operand} has no fields, so no {node.field!r}")
 
@@ -177,26 +171,25 @@ class _Checker:
         value_type: CelType | None = None
         for key, value in node.entries:
             found = self.check(key)
-            if self.substitution.apply(found, free=DYN).name not in _KEY_TYPES:
+            if found.name not in _KEY_TYPES:
                 raise _error(key, f"a map's key cannot be of type {found}")
-            key_type = self.substitution.join(key_type, found)
-            value_type = self.substitution.join(value_type, self.check(value))
-        return map_of(key_type or self.substitution.fresh(), value_type or self.substitution.fresh())
+            key_type = join(key_type, found)
+            value_type = join(value_type, self.check(value))
+        return map_of(key_type or DYN, value_type or DYN)
 
     def _macro(self, node: Macro) -> CelType:
-        within = self.substitution.apply(self.check(node.range))
+        within = self.check(node.range)
         if within.name in ("list", "map"):
             variable = within.params[0]
-        elif self.substitution.is_dyn(within):
+        elif within == DYN:
             variable = DYN
         else:
             raise _error(node.range, f"{node.kind}() needs a list or a map, not type {within}")
         self._scopes.append((node.variable, variable))
         if node.predicate is not None:
             found = self.check(node.predicate)
-            if not self.substitution.assign(found, BOOL):
-                shown = self.substitution.apply(found, free=DYN)
-                raise _error(node.predicate, f"{node.kind}() needs a condition of type bool, not {shown}")
+            if not fits(found, BOOL):
+                raise _error(node.predicate, f"{node.kind}() needs a condition of type bool, not {found}")
         transform = self.check(node.transform) if node.transform is not None else None
         self._scopes.pop()
         if node.kind == "filter":
@@ -211,31 +204,24 @@ class _Checker:
         if node.function in ("_&&_", "_||_"):
             # A whole chain is one call, each operand checked as if it were one of two.
             for operand, found in zip(node.args, operands, strict=True):
-                self._resolve(operand, node.function, function.overloads, (BOOL, found))
+                _resolve(operand, node.function, function.overloads, (BOOL, found))
             return BOOL
         overloads = function.overloads if node.target is None else function.methods
-        return self._resolve(node, node.function, overloads, operands)
+        return _resolve(node, node.function, overloads, operands)
 
-    def _resolve(
-        self, node: Node, function: str, overloads: Sequence[Overload], operands: Sequence[CelType]
-    ) -> CelType:
-        result: CelType | None = None
-        for overload in overloads:
-            params, gives = self._instance(overload)
-            if not self.substitution.assign_all(operands, params):
-                continue
-            # Several may fit where something is dyn; what they give is dyn then, unless they agree.
-            found = self.substitution.apply(gives)
-            result = found if result is None or result == found else DYN
-        if result is None:
-            shown = ", ".join(str(self.substitution.apply(operand, free=DYN)) for operand in operands)
-            raise _error(node, f"no matching overload for {function!r} applied to ({shown})")
-        return result
 
-    def _instance(self, overload: Overload) -> tuple[Sequence[CelType], CelType]:
-        """An overload with type parameters of its own."""
-        self._instances += 1
-        renamed = Substitution()
-        for name in ("A", "B"):
-            renamed.assign(parameter(f"{name}{self._instances}"), parameter(name))
-        return [renamed.apply(param) for param in overload.params], renamed.apply(overload.result)
+def _resolve(
+    node: Node, function: str, overloads: Sequence[Overload], operands: Sequence[CelType]
+) -> CelType:
+    """What a call gives. Where several overloads fit something dyn, that is dyn unless they agree."""
+    results = set()
+    for overload in overloads:
+        bound: dict[str, CelType] = {}
+        if len(operands) == len(overload.params) and all(
+            fits(operand, param, bound) for operand, param in zip(operands, overload.params, strict=True)
+        ):
+            results.add(bind(overload.result, bound))
+    if not results:
+        shown = ", ".join(map(str, operands))
+        raise _error(node, f"no matching overload for {function!r} applied to ({shown})")
+    return results.pop() if len(results) == 1 else DYN

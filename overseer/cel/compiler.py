@@ -2,8 +2,7 @@
 
 A closure takes the frame, a list made for one evaluation (or for one batch of lines), whose slots hold
 variables and, the last one, the steps that are left; it returns a plain value or raises EvaluationError.
-Closures keep nothing between calls, so a compiled expression may run on any number of threads at once. What
-is constant is computed here, once.
+Closures keep no state, so any number of threads may run one. Constants are folded here, once.
 """
 
 from __future__ import annotations
@@ -13,16 +12,14 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Protocol
 
-from overseer.cel import special
+from overseer.cel import closures
 from overseer.cel.checker import Checked
-from overseer.cel.code import Code, Run, charge, charged, constant
+from overseer.cel.closures import Code, Run, charge, charged, constant
 from overseer.cel.functions import FUNCTIONS
+from overseer.cel.parser import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
 from overseer.cel.statictypes import BOOL, DYN, CelType
-from overseer.cel.syntax import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
 from overseer.cel.values import EvaluationError, TypeValue, UInt, iterate, map_key, type_name
 from overseer.errors import CelError
-
-__all__ = ["Variables", "compile_tree"]
 
 
 class Variables(Protocol):
@@ -96,24 +93,24 @@ class _Compiler:
         if shortcut is not None:
             return shortcut
         operand = self.compile(node.operand)
-        return self._applied(special.select(node.field), [operand], DYN)
+        return self._applied(closures.select(node.field), [operand], DYN)
 
     def _has(self, node: Has) -> Code:
         if self._field_of_variable(node) is not None:
             return constant(True, BOOL)
         if self._checked.types[node.operand].fields:  # it has none but those
             return constant(False, BOOL)
-        return self._applied(special.has(node.field), [self.compile(node.operand)], BOOL)
+        return self._applied(closures.has(node.field), [self.compile(node.operand)], BOOL)
 
     def _call(self, node: Call) -> Code:
         args = [self.compile(operand) for operand in node.operands]
         match node.function:
             case "_&&_":
-                return special.all_of(args)
+                return closures.all_of(args)
             case "_||_":
-                return special.any_of(args)
+                return closures.any_of(args)
             case "_?_:_":
-                return special.choice(*args)
+                return closures.choice(*args)
         known = self._known_by_type(node, args)
         if known is not None:
             return known
@@ -123,7 +120,7 @@ class _Compiler:
             args = [arg if arg.is_constant else replace(arg, run=charged(arg.run)) for arg in args]
         assert run is not None
         try:
-            specialised = special.specialised(node.function, args)
+            specialised = closures.specialised(node.function, args)
         except EvaluationError as error:
             where = node.args[-1]
             raise CelError(str(error), line=where.line, column=where.column) from None
@@ -135,7 +132,7 @@ class _Compiler:
         """What a call gives whatever the values are: ``type(value)``, ``dyn(value) == 5``; ``dyn`` itself
         only hides a type."""
         kinds = [arg.type.name for arg in args]
-        if not all(kind in special.SCALARS for kind in kinds) or not all(map(self._is_plain, node.operands)):
+        if not all(kind in closures.SCALARS for kind in kinds) or not all(map(self._is_plain, node.operands)):
             return None
         match node.function:
             case "dyn":
@@ -177,7 +174,7 @@ class _Compiler:
         slot = self._variables.slots + len(self._scopes)
         self.slots = max(self.slots, slot + 1)
         self._scopes.append((node.variable, slot))
-        predicate = special.bool_run(self.compile(node.predicate)) if node.predicate is not None else None
+        predicate = closures.bool_run(self.compile(node.predicate)) if node.predicate is not None else None
         transform = self.compile(node.transform).run if node.transform is not None else None
         self._scopes.pop()
         return Code(_loop(node.kind, within.run, slot, predicate, transform), self._checked.types[node])

@@ -1,11 +1,11 @@
-"""The standard functions and operators: what they take and give, and what carries them out."""
+"""The standard functions and operators: signatures and implementations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from overseer.cel import conversions, operators, texts, times
+from overseer.cel import conversions, operators
 from overseer.cel.statictypes import (
     BOOL,
     BYTES,
@@ -22,8 +22,7 @@ from overseer.cel.statictypes import (
     parameter,
     type_of,
 )
-
-__all__ = ["FUNCTIONS", "Function", "Overload"]
+from overseer.cel.values import equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +59,11 @@ def _from(result: CelType, *types: CelType) -> tuple[Overload, ...]:
     return tuple(Overload((each,), result) for each in types)
 
 
-def _accessor(name: str, *, of_duration: bool = False) -> Function:
-    methods = (Overload((TIMESTAMP,), INT), Overload((TIMESTAMP, STRING), INT))
-    return Function(times.ACCESSORS[name], methods=methods + (_from(INT, DURATION) if of_duration else ()))
+def _accessor(name: str) -> Function:
+    methods: tuple[Overload, ...] = (Overload((TIMESTAMP,), INT), Overload((TIMESTAMP, STRING), INT))
+    if name in conversions.OF_DURATION:
+        methods += _from(INT, DURATION)
+    return Function(conversions.ACCESSORS[name], methods=methods)
 
 
 _SIZES = _from(INT, STRING, BYTES, _LIST, _MAP)
@@ -74,7 +75,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "_||_": Function(None, (Overload((BOOL, BOOL), BOOL),)),
     "!_": Function(operators.negate_bool, _from(BOOL, BOOL)),
     "-_": Function(operators.negate, (*_from(INT, INT), *_from(DOUBLE, DOUBLE))),
-    "_==_": Function(operators.equal, (Overload((_A, _A), BOOL),)),
+    "_==_": Function(equal, (Overload((_A, _A), BOOL),)),
     "_!=_": Function(operators.not_equal, (Overload((_A, _A), BOOL),)),
     "_<_": Function(operators.less, _same(BOOL, *_ORDERED)),
     "_<=_": Function(operators.less_equal, _same(BOOL, *_ORDERED)),
@@ -102,10 +103,10 @@ FUNCTIONS: Mapping[str, Function] = {
     "_/_": Function(operators.divide, _same(None, INT, UINT, DOUBLE)),
     "_%_": Function(operators.modulo, _same(None, INT, UINT)),
     "size": Function(operators.size, _SIZES, _SIZES),
-    "contains": Function(texts.contains, methods=_TEXT_TEST),
-    "startsWith": Function(texts.starts_with, methods=_TEXT_TEST),
-    "endsWith": Function(texts.ends_with, methods=_TEXT_TEST),
-    "matches": Function(texts.matches, _TEXT_TEST, _TEXT_TEST),
+    "contains": Function(operators.contains, methods=_TEXT_TEST),
+    "startsWith": Function(operators.starts_with, methods=_TEXT_TEST),
+    "endsWith": Function(operators.ends_with, methods=_TEXT_TEST),
+    "matches": Function(operators.matches, _TEXT_TEST, _TEXT_TEST),
     "type": Function(conversions.type_of_value, (Overload((_A,), type_of(_A)),)),
     "dyn": Function(lambda value: value, (Overload((_A,), DYN),)),
     "bool": Function(conversions.to_bool, _from(BOOL, BOOL, STRING)),
@@ -118,14 +119,5 @@ FUNCTIONS: Mapping[str, Function] = {
     ),
     "duration": Function(conversions.to_duration, _from(DURATION, DURATION, STRING, INT)),
     "timestamp": Function(conversions.to_timestamp, _from(TIMESTAMP, TIMESTAMP, STRING, INT)),
-    "getFullYear": _accessor("getFullYear"),
-    "getMonth": _accessor("getMonth"),
-    "getDate": _accessor("getDate"),
-    "getDayOfMonth": _accessor("getDayOfMonth"),
-    "getDayOfWeek": _accessor("getDayOfWeek"),
-    "getDayOfYear": _accessor("getDayOfYear"),
-    "getHours": _accessor("getHours", of_duration=True),
-    "getMinutes": _accessor("getMinutes", of_duration=True),
-    "getSeconds": _accessor("getSeconds", of_duration=True),
-    "getMilliseconds": _accessor("getMilliseconds", of_duration=True),
+    **{name: _accessor(name) for name in conversions.ACCESSORS},
 }

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from overseer.cel.checker import Checked, check
-from overseer.cel.code import MAX_STEPS, Code, Run, constant
+from overseer.cel.closures import MAX_STEPS, Code, Run, constant
 from overseer.cel.compiler import compile_tree
-from overseer.cel.jsonlines import json_object
-from overseer.cel.parser import parse
+from overseer.cel.parser import Call, Ident, Node, children, parse
 from overseer.cel.statictypes import BOOL, DYN, STRING, CelType, map_of, record_of
-from overseer.cel.syntax import Call, Ident, Node, children
 from overseer.cel.values import EvaluationError, Exhausted, as_value, type_name
 from overseer.errors import CelError
-
-__all__ = ["Condition", "Program", "build_condition", "build_program"]
 
 
 class _Slots:
@@ -41,7 +39,7 @@ class Program:
 
     expression: str
     variables: Mapping[str, CelType]
-    #: What it gives when that needs no variable; False as well when that is no bool.
+    #: Its result if that depends on no variable; False also when the result is not a bool.
     constant: bool | None
     _run: Run
     _slots: int
@@ -97,8 +95,7 @@ def _checked(
 
 
 def _refuse_failures(root: Node, checked: Checked, variables: Mapping[str, CelType]) -> None:
-    """Refuse a condition that no variable can make true, since a part of it that has to be true looks at none
-    and fails."""
+    """Refuse a condition that can never be true: one of its conjuncts reads no variable and fails."""
     for part in root.args if isinstance(root, Call) and root.function == "_&&_" else [root]:
         if _reads(part, variables):
             continue
@@ -115,7 +112,54 @@ def _reads(node: Node, variables: Mapping[str, CelType]) -> bool:
     return any(_reads(child, variables) for child in children(node))
 
 
-# The frame of a condition: the line, and its JSON once it was asked for. Macros' variables follow.
+# Half of a surrogate pair, escaped: Go reads U+FFFD there, Python an unpaired surrogate.
+_MAYBE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if value in (_INFINITY, -_INFINITY):
+        raise ValueError("out of range")
+    return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_INFINITY = float("inf")
+# One for all threads: a decoder keeps nothing between calls. Its scanner is C.
+_decode = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_refuse).decode
+
+
+def json_object(line: str) -> dict[str, Any]:
+    """The JSON object on ``line``, read as Go's encoding/json reads it into a map; ``{}`` when there is none.
+
+    Numbers are doubles; of a key given twice the last wins. A line nested deeper than the interpreter's
+    stack allows (some 900 levels) counts as none.
+    """
+    if line[:1] != "{" and line.lstrip(" \t\r\n")[:1] != "{":
+        return {}
+    try:
+        found: dict[str, Any] = _decode(line)
+    except (ValueError, RecursionError):
+        return {}
+    if _MAYBE_SURROGATE.search(line):
+        return _repaired(found)  # type: ignore[no-any-return]
+    return found
+
+
+def _repaired(value: Any) -> Any:
+    if value.__class__ is str:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if value.__class__ is list:
+        return [_repaired(item) for item in value]
+    if value.__class__ is dict:
+        return {_repaired(key): _repaired(item) for key, item in value.items()}
+    return value
+
+
+# The frame of a condition: the line, and its JSON once something reads it. Macros' variables follow.
 _DATA: Final = 0
 _JSON: Final = 1
 _STREAM: Final = 2
@@ -123,7 +167,7 @@ _OUTPUT: Final = record_of({"stream": STRING, "data": STRING, "json": map_of(STR
 
 
 def _load_json(frame: list[Any]) -> dict[str, Any]:
-    """``output.json``, parsed the first time it is looked at."""
+    """``output.json``, parsed on first use."""
     found: dict[str, Any] | None = frame[_JSON]
     if found is None:
         found = frame[_JSON] = json_object(frame[_DATA])
@@ -143,7 +187,7 @@ class _OutputSlots:
         }
 
     def load(self, name: str) -> Code:
-        """``output`` as a whole, for ``output["data"]``: a map made when it is looked at."""
+        """``output`` as a whole, for ``output["data"]``: a map made on demand."""
         return Code(
             lambda frame: {"stream": frame[_STREAM], "data": frame[_DATA], "json": _load_json(frame)}, _OUTPUT
         )
@@ -176,15 +220,15 @@ class Condition:
 
     @property
     def constant(self) -> bool | None:
-        """What it says of every line of every stream, if that needs no line: False switches output off."""
+        """Its result for every line of every stream, if that depends on no line; False turns output off."""
         return self._other.constant
 
     def constant_for(self, stream: str) -> bool | None:
-        """What it says of every line of ``stream``, if that needs no line."""
+        """Its result for every line of ``stream``, if that depends on no line."""
         return self._variants.get(stream, self._other).constant
 
     def filter(self, stream: str, lines: list[str]) -> list[str]:
-        """The lines that pass, in order; ``lines`` itself when all do without a look at them.
+        """The lines that pass, in order; ``lines`` itself when the condition is constantly true.
 
         A line whose evaluation fails does not pass.
         """
@@ -192,7 +236,7 @@ class Condition:
         if variant.constant is not None:
             return lines if variant.constant else []
         run = variant.run
-        # One frame for the batch: it is this call's own, so other threads cannot see it.
+        # One frame per call, so no other thread sees it.
         frame: list[Any] = [None] * (variant.slots + 1)
         frame[_STREAM] = stream
         passed: list[str] = []
@@ -204,7 +248,7 @@ class Condition:
                 if run(frame) is True:
                     passed.append(line)
             except (EvaluationError, Exhausted, RecursionError):
-                pass  # by design: what cannot be decided is dropped
+                pass  # undecided: dropped
         return passed
 
 

@@ -1,34 +1,13 @@
 """Types as the check at start-up sees them, and when a value of one may stand for another.
 
-The rules are cel-go's: ``dyn`` goes with everything, a type parameter is bound by its first use and
-widened by later ones, null goes with timestamps and durations.
+The rules are cel-go's: ``dyn`` fits everything, null fits timestamps and durations. What cel-go leaves open
+until a later use decides (the elements of ``[]``) is dyn here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-__all__ = [
-    "BOOL",
-    "BYTES",
-    "DOUBLE",
-    "DURATION",
-    "DYN",
-    "INT",
-    "NULL",
-    "STRING",
-    "TIMESTAMP",
-    "TYPE",
-    "UINT",
-    "CelType",
-    "Substitution",
-    "list_of",
-    "map_of",
-    "parameter",
-    "record_of",
-    "type_of",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,108 +66,50 @@ def parameter(name: str) -> CelType:
     return CelType(f"${name}")
 
 
-def _is_parameter(of: CelType) -> bool:
-    return of.name[0] == "$"
+def fits(given: CelType, wanted: CelType, bound: dict[str, CelType] | None = None) -> bool:
+    """Whether a value of type ``given`` may stand where ``wanted`` is.
 
-
-class Substitution:
-    """What each type parameter stands for so far."""
-
-    def __init__(self) -> None:
-        self._bound: dict[str, CelType] = {}
-        self._count = 0
-
-    def fresh(self) -> CelType:
-        """A parameter that nothing else uses."""
-        self._count += 1
-        return parameter(f"_{self._count}")
-
-    def assign_all(self, given: Sequence[CelType], wanted: Sequence[CelType]) -> bool:
-        """Whether every type of ``given`` may stand for its fellow in ``wanted``; binds nothing if not."""
-        before = dict(self._bound)
-        if len(given) == len(wanted) and all(map(self._assign, given, wanted)):
-            return True
-        self._bound = before
-        return False
-
-    def is_dyn(self, given: CelType) -> bool:
-        """Whether ``given`` is dyn, or not known yet: then it is dyn from now on."""
-        return (given.name == "dyn" or _is_parameter(given)) and self.assign(DYN, given)
-
-    def assign(self, given: CelType, wanted: CelType) -> bool:
-        """Whether a value of type ``given`` may stand where ``wanted`` is; binds nothing if not."""
-        return self.assign_all((given,), (wanted,))
-
-    def _assign(self, given: CelType, wanted: CelType) -> bool:
-        if _is_parameter(wanted):
-            fits, bound = self._bind(given, wanted)
-            if fits or bound:
-                return fits
-        if _is_parameter(given):
-            return self._bind(wanted, given)[0]
-        if given.name == "dyn" or wanted.name == "dyn":
-            return True
-        if given.name == "null_type":
-            return wanted in (NULL, TIMESTAMP, DURATION)
-        if given.name != wanted.name:
+    The parameters in ``wanted`` are bound in ``bound``: by their first use, widened by later ones.
+    """
+    if bound is not None and wanted.name[0] == "$":
+        before = bound.get(wanted.name)
+        if before is None or (before == NULL and given in (TIMESTAMP, DURATION)):
+            bound[wanted.name] = given
+        elif fits(given, before):
+            bound[wanted.name] = wider(given, before)
+        else:
             return False
-        return given.name == "type" or all(map(self._assign, given.params, wanted.params))
-
-    def _bind(self, target: CelType, param: CelType) -> tuple[bool, bool]:
-        """Whether ``param`` may stand for ``target``, and whether it was bound before."""
-        if target == param:
-            return True, True
-        bound = self._bound.get(param.name)
-        if bound is not None:
-            if target == bound:
-                return True, True
-            if bound == NULL and target in (TIMESTAMP, DURATION):  # as well as the other way round
-                self._bound[param.name] = target
-                return True, True
-            if self._assign(target, bound):
-                wider = self.wider(target, bound)
-                if not self._occurs(param, wider):
-                    self._bound[param.name] = wider
-                return True, True
-            return False, True
-        if self._occurs(param, target):
-            return False, False
-        self._bound[param.name] = target
-        return True, False
-
-    def _occurs(self, param: CelType, within: CelType) -> bool:
-        if within == param:
-            return True
-        if _is_parameter(within):
-            bound = self._bound.get(within.name)
-            return bound is not None and self._occurs(param, bound)
-        return any(self._occurs(param, inner) for inner in within.params)
-
-    def wider(self, a: CelType, b: CelType) -> CelType:
-        """The more general of two types that go together."""
-        return a if _is_wider_or_equal(a, b) else b
-
-    def join(self, a: CelType | None, b: CelType) -> CelType:
-        """What a collection of ``a`` becomes with a ``b`` in it: dyn when they do not go together."""
-        if a is None:
-            return b
-        return self.wider(a, b) if self.assign(a, b) else DYN
-
-    def apply(self, to: CelType, *, free: CelType | None = None) -> CelType:
-        """``to`` with what its parameters stand for, and with ``free``, if given, for unbound ones."""
-        if _is_parameter(to):
-            bound = self._bound.get(to.name)
-            if bound is not None:
-                return self.apply(bound, free=free)
-            return to if free is None else free
-        if not to.params:
-            return to
-        return CelType(to.name, tuple(self.apply(param, free=free) for param in to.params), to.fields)
-
-
-def _is_wider_or_equal(a: CelType, b: CelType) -> bool:
-    if a.name == "dyn" or _is_parameter(a):
         return True
-    if b.name == "dyn" or _is_parameter(b) or a.name != b.name:
+    if "dyn" in (given.name, wanted.name):
+        return True
+    if given == NULL:
+        return wanted in (NULL, TIMESTAMP, DURATION)
+    if given.name != wanted.name:
         return False
-    return a.name == "type" or all(map(_is_wider_or_equal, a.params, b.params))
+    pairs = zip(given.params, wanted.params, strict=True)
+    return given.name == "type" or all(fits(a, b, bound) for a, b in pairs)
+
+
+def wider(a: CelType, b: CelType) -> CelType:
+    """The more general of two types that fit each other."""
+    return a if _is_wider(a, b) else b
+
+
+def _is_wider(a: CelType, b: CelType) -> bool:
+    if a.name == "dyn":
+        return True
+    return a.name == b.name and (a.name == "type" or all(map(_is_wider, a.params, b.params)))
+
+
+def join(a: CelType | None, b: CelType) -> CelType:
+    """The type of the elements of a collection of ``a`` with a ``b`` in it: dyn when they do not fit."""
+    if a is None:
+        return b
+    return wider(a, b) if fits(a, b) else DYN
+
+
+def bind(to: CelType, bound: Mapping[str, CelType]) -> CelType:
+    """``to`` with its parameters replaced by what they are bound to."""
+    if to.name[0] == "$":
+        return bound.get(to.name, DYN)
+    return CelType(to.name, tuple(bind(param, bound) for param in to.params), to.fields)

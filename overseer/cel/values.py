@@ -9,7 +9,7 @@
 | timestamp, duration, type | Timestamp, Duration, TypeValue |
 
 Values are never changed once made. What an operation does is decided by the exact class
-(``x.__class__``), never by ``isinstance``: a bool is no int here.
+(``x.__class__``), never by ``isinstance``: a bool is not an int here.
 """
 
 from __future__ import annotations
@@ -18,27 +18,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
-
-__all__ = [
-    "FALSE_KEY",
-    "INT_MAX",
-    "INT_MIN",
-    "TRUE_KEY",
-    "UINT_MAX",
-    "BoolKey",
-    "Duration",
-    "EvaluationError",
-    "Exhausted",
-    "Timestamp",
-    "TypeValue",
-    "UInt",
-    "as_value",
-    "equal",
-    "iterate",
-    "map_key",
-    "no_overload",
-    "type_name",
-]
 
 INT_MIN: Final = -(1 << 63)
 INT_MAX: Final = (1 << 63) - 1
@@ -50,7 +29,7 @@ class EvaluationError(Exception):
 
 
 class Exhausted(Exception):
-    """The evaluation did more than it may. Nothing absorbs it, unlike an EvaluationError."""
+    """The evaluation ran out of steps. Unlike an EvaluationError, nothing absorbs it."""
 
 
 class UInt(int):
@@ -60,7 +39,7 @@ class UInt(int):
 
 
 class BoolKey:
-    """A bool as key of a map; there are two of them."""
+    """A bool as a map's key."""
 
     __slots__ = ("value",)
 

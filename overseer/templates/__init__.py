@@ -1,7 +1,107 @@
-"""``[[ ]]`` in a text, over one set of string params: Go's text/template, or Jinja's syntax."""
+"""``[[ ]]`` in a text, over one set of string params: Go's text/template, or Jinja's syntax.
+
+Go's dialect is read by ``lexing``, ``pipeline`` and ``structure``, and calls ``functions`` and
+``formatting``; Jinja's is read by ``jinja``. Both become Jinja templates that run in ``sandbox``, within
+the bounds of ``runtime``.
+"""
 
 from __future__ import annotations
 
-from overseer.templates.template import Dialect, Template, compile_template
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import jinja2
+
+from overseer.errors import TemplateError
+from overseer.templates.jinja import LITERAL, is_expression, read_jinja
+from overseer.templates.lexing import Problem, place
+from overseer.templates.runtime import MAX_SIZE, Render, ValueProblem
+from overseer.templates.sandbox import ENVIRONMENT
+from overseer.templates.structure import Structure, read_structure
 
 __all__ = ["Dialect", "Template", "compile_template"]
+
+Dialect = Literal["go", "jinja"]
+
+
+class Template:
+    """A compiled text. Immutable, so any number of threads may render it at once.
+
+    ``names``: the params that it may look up. ``unquoted``: those of them whose value may end up in
+    the text without ``shquote`` in the same action; ones that only decide an ``if`` are not among them.
+    """
+
+    def __init__(self, text: str, structure: Structure, dialect: Dialect) -> None:
+        self.text: Final = text
+        self.names: Final = structure.names
+        self.unquoted: Final = structure.unquoted
+        self._dialect = dialect
+        self._plain = structure.plain
+        self._templates: dict[str | None, jinja2.Template] = {}
+        if structure.plain is None:
+            self._templates = {
+                name: ENVIRONMENT.from_string(tree) for name, tree in structure.templates.items()
+            }
+        self._constant: str | None = None
+        if structure.constant:
+            self._constant = self.render({})
+
+    def render(self, params: Mapping[str, str]) -> str:
+        """The text with the params' values in it; a name without a value is empty.
+
+        Raises TemplateError, which begins with the place, for values that an expression cannot take and
+        for results out of bounds.
+        """
+        if self._constant is not None:
+            return self._constant
+        if self._plain is None:
+            return self._run(params)
+        text = "".join([params.get(part, "") if is_param else part for part, is_param in self._plain])
+        if len(text) > MAX_SIZE:
+            raise TemplateError(f"the text grew beyond {MAX_SIZE} characters")
+        return text
+
+    def _run(self, params: Mapping[str, str]) -> str:
+        try:
+            return Render(params, self._templates, ENVIRONMENT.globals).run(None, params)
+        except ValueProblem as error:
+            raise TemplateError(f"{self._place(error)}{error}") from None
+        except Exception as error:  # an expression may trip over a value in any way Python knows
+            raise TemplateError(f"{self._place(error)}{error or type(error).__name__}") from error
+
+    def _place(self, error: Exception) -> str:
+        """Where the action that raised stands, from the innermost frame of generated code."""
+        line = None
+        traceback = error.__traceback__
+        while traceback is not None:
+            template = traceback.tb_frame.f_globals.get("__jinja_template__")
+            if isinstance(template, jinja2.Template):
+                line = template.get_corresponding_lineno(traceback.tb_lineno)
+            traceback = traceback.tb_next
+        if line is None:
+            return ""
+        # What Go's dialect compiles to has the offset plus one for a line.
+        return f"line {line}: " if self._dialect == "jinja" else f"{place(self.text, line - 1)}: "
+
+    def __repr__(self) -> str:
+        return f"Template({self.text!r})"
+
+
+def compile_template(text: str, dialect: Dialect = "go") -> Template:
+    """Compile a text with ``[[ ]]`` in it, in Go's dialect or Jinja's.
+
+    Raises TemplateError if it cannot be used, or could never be rendered. It begins with the place:
+    ``line:column: `` (from 1), or ``line N: `` for Jinja's.
+    """
+    try:
+        if dialect == "jinja":
+            return Template(text, read_jinja(text), dialect)
+        return Template(text, read_structure(text), dialect)
+    except Problem as problem:
+        hint = "" if problem.action is None or not is_expression(problem.action) else _JINJA
+        raise TemplateError(f"{place(text, problem.offset)}: {problem.message}; {LITERAL}{hint}") from None
+    except RecursionError:
+        raise TemplateError("1:1: nested too deeply") from None
+
+
+_JINJA = ", or `templates: jinja` at the top of the file if Jinja's syntax is meant"

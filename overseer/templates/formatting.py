@@ -1,15 +1,84 @@
-"""Go's ``fmt``: ``print``, ``println`` and the verbs of ``printf``, with Go's text for what is amiss."""
+"""Values as Go knows and prints them: its ``fmt``, with the verbs of ``printf`` and Go's text for mistakes.
+
+Params are strings; literals and functions add int, float, bool and None (Go's nil). A bool is never
+taken for an int.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from overseer.templates.values import ValueProblem, check_size, go_bytes, go_float, go_print, go_type
+from overseer.templates.runtime import ValueProblem, check_size
+from overseer.util.gofmt import format_float, quote
 
-__all__ = ["quote", "sprint", "sprintf", "sprintln"]
+
+class Byte(int):
+    """One byte of a string (``index .name 0``): Go's uint8."""
+
+
+class Missing(str):
+    """What a name without a value gives: an empty string everywhere, except that a range over it
+    and a field of it are empty too, not errors."""
+
+    __slots__ = ()
+
+
+MISSING: Final = Missing()
+
+
+def go_bytes(text: str) -> bytes:
+    """A string as Go holds it. Lone surrogates stand for bytes that are no UTF-8."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueProblem(f"text that cannot be encoded: {error.reason}") from None
+
+
+def go_string(data: bytes) -> str:
+    """The inverse of :func:`go_bytes`."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def go_type(value: Any) -> str:
+    """The name of a value's type as ``%T`` prints it."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "bool"
+        case Byte():
+            return "uint8"
+        case int():
+            return "int"
+        case float():
+            return "float64"
+        case str():
+            return "string"
+        case Mapping():
+            return "map[string]string"
+    return type(value).__name__
+
+
+def go_print(value: Any) -> str:
+    """A value as an action prints it, which is what ``%v`` gives."""
+    match value:
+        case str():
+            return value
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return format_float(value)
+        case Mapping():
+            return "map[" + " ".join(f"{go_print(key)}:{go_print(value[key])}" for key in sorted(value)) + "]"
+        case Sequence():
+            return "[" + " ".join(map(go_print, value)) + "]"
+    return str(value)
+
 
 _TOO_LARGE = 1_000_000  # Go refuses widths and precisions beyond this too
 
@@ -178,9 +247,7 @@ def _format(value: Any, verb: str, spec: _Spec) -> str:
             text = _float(value, verb, spec)
         case Mapping():
             items = [f"{_format(key, verb, spec)}:{_format(value[key], verb, spec)}" for key in sorted(value)]
-            return _composite(value, items, "map[", "]", spec)
-        case list() | tuple():
-            return _composite(value, [_format(item, verb, spec) for item in value], "[", "]", spec)
+            return f"{go_type(value)}{{{', '.join(items)}}}" if spec.sharp_v else f"map[{' '.join(items)}]"
         case _:
             text = _string(go_print(value), verb, spec)
     if text is not None:
@@ -188,12 +255,6 @@ def _format(value: Any, verb: str, spec: _Spec) -> str:
     if value is None:
         return f"%!{verb}(<nil>)"
     return f"%!{verb}({go_type(value)}={_format(value, 'v', spec)})"
-
-
-def _composite(value: Any, items: list[str], start: str, end: str, spec: _Spec) -> str:
-    if spec.sharp_v:
-        return go_type(value) + "{" + ", ".join(items) + "}"
-    return start + " ".join(items) + end
 
 
 def _integer(value: int, verb: str, spec: _Spec) -> str | None:
@@ -234,7 +295,7 @@ def _float(value: float, verb: str, spec: _Spec) -> str | None:
         return None
     style = {"v": "g", "F": "f"}.get(verb, verb)
     if style in "gG" and spec.precision is None and not spec.sharp:
-        text = go_float(value) if style == "g" else go_float(value).upper()
+        text = format_float(value) if style == "g" else format_float(value).upper()
     else:
         precision = 6 if spec.precision is None else spec.precision
         text = format(value, f"{'#' if spec.sharp else ''}.{precision}{style}")
@@ -276,38 +337,3 @@ _NOT_IN_BACKQUOTES = re.compile("[\0-\x08\n-\x1f`\x7f\ud800-\udfff\ufeff]")
 
 def _fits_backquotes(value: str) -> bool:
     return _NOT_IN_BACKQUOTES.search(value) is None
-
-
-_SHORT = {
-    "\a": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-    "\\": "\\\\",
-}
-
-
-def quote(value: str, mark: str = '"', *, ascii_only: bool = False) -> str:
-    """A string as a Go literal (``strconv.Quote``): what cannot be printed is escaped."""
-    shown: Callable[[str], bool] = str.isascii if ascii_only else lambda _: True
-    parts = [mark]
-    for char in value:
-        code = ord(char)
-        if char == mark:
-            parts.append("\\" + mark)
-        elif char in _SHORT:
-            parts.append(_SHORT[char])
-        elif char.isprintable() and shown(char):
-            parts.append(char)
-        elif 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8
-            parts.append(f"\\x{code - 0xDC00:02x}")
-        elif code < 0x20 or code == 0x7F:
-            parts.append(f"\\x{code:02x}")
-        elif code < 0x10000:
-            parts.append(f"\\u{code:04x}")
-        else:
-            parts.append(f"\\U{code:08x}")
-    return "".join([*parts, mark])

@@ -9,24 +9,53 @@ from __future__ import annotations
 import html as python_html
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote_plus
 
-from overseer.templates.formatting import sprint, sprintf, sprintln
-from overseer.templates.values import MISSING, Byte, Missing, ValueProblem, go_bytes, go_string, go_type
-
-__all__ = ["FUNCTIONS", "field", "shquote"]
+from overseer.templates.formatting import (
+    MISSING,
+    Byte,
+    Missing,
+    go_bytes,
+    go_print,
+    go_string,
+    go_type,
+    sprint,
+    sprintf,
+    sprintln,
+)
+from overseer.templates.runtime import Frame, ValueProblem
 
 
 def field(value: Any, name: str) -> Any:
-    """``.name`` of a value: of the params, or of a mapping that an expression made."""
+    """``.name`` of a value."""
     if isinstance(value, Mapping):
         return value.get(name, MISSING)
     if value is None or isinstance(value, Missing):
         return MISSING
     raise ValueProblem(f"can't evaluate field {name} in type {go_type(value)}")
+
+
+def items(value: Any, frame: Frame, pairs: bool) -> Iterator[tuple[Any, Any]]:
+    """What ``range`` goes through, as (index or key, element): a mapping by its sorted keys, or the
+    numbers below an int. A missing param and nil are empty."""
+    entries: Iterable[tuple[Any, Any]]
+    match value:
+        case None | Missing():
+            entries = ()
+        case Mapping():
+            entries = ((key, value[key]) for key in sorted(value))
+        case int() if not isinstance(value, bool):
+            if pairs:
+                raise ValueProblem(f"can't use {value} to iterate over more than one variable")
+            entries = enumerate(range(value))
+        case _:
+            raise ValueProblem(f"range can't iterate over {go_print(value)}")
+    for entry in entries:
+        frame.render.step()
+        yield entry
 
 
 def shquote(*values: Any) -> str:
@@ -58,7 +87,7 @@ def _urlquery(*values: Any) -> str:
 def _len(value: Any) -> int:
     if isinstance(value, str):
         return len(go_bytes(value))
-    if isinstance(value, (Mapping, list, tuple)):
+    if isinstance(value, Mapping):
         return len(value)
     raise ValueProblem("len of nil pointer" if value is None else f"len of type {go_type(value)}")
 
@@ -85,29 +114,22 @@ def _index(value: Any, *keys: Any) -> Any:
         elif isinstance(value, str):
             data = go_bytes(value)
             value = Byte(data[_position(key, len(data) - 1)])
-        elif isinstance(value, (list, tuple)):
-            value = value[_position(key, len(value) - 1)]
         else:
             raise ValueProblem(f"can't index item of {_of_type(value)}")
     return value
 
 
-def _slice(value: Any, *bounds: Any) -> Any:
-    items: bytes | list[Any]
-    if isinstance(value, str):
-        if len(bounds) == 3:
-            raise ValueProblem("cannot 3-index slice a string")
-        items = go_bytes(value)
-    elif isinstance(value, (list, tuple)):
-        items = list(value)
-    else:
+def _slice(value: Any, *bounds: Any) -> str:
+    if not isinstance(value, str):
         raise ValueProblem(f"can't slice item of {_of_type(value)}")
-    marks = [_position(bound, len(items)) for bound in bounds]
+    if len(bounds) == 3:
+        raise ValueProblem("cannot 3-index slice a string")
+    data = go_bytes(value)
+    marks = [_position(bound, len(data)) for bound in bounds]
     for low, high in pairwise(marks):
         if low > high:
             raise ValueProblem(f"invalid slice index: {low} > {high}")
-    part = items[marks[0] if marks else 0 : marks[1] if len(marks) > 1 else len(items)]
-    return go_string(part) if isinstance(part, bytes) else part
+    return go_string(data[slice(*marks) if len(marks) == 2 else slice(marks[0] if marks else 0, None)])
 
 
 _MIXED = "incompatible types for comparison"
@@ -124,7 +146,7 @@ def _eq(first: Any, *others: Any) -> bool:
         if _kind(first) != _kind(other):
             if first is not None and other is not None:
                 raise ValueProblem(_MIXED)
-        elif isinstance(first, (Mapping, list, tuple)):
+        elif isinstance(first, Mapping):
             raise ValueProblem(f"non-comparable type {go_type(first)}")
         elif first == other:
             return True

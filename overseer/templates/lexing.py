@@ -1,23 +1,9 @@
-"""Go's template language cut up: a text into what is verbatim and what stands between ``[[`` and ``]]``, and
-that into words.
-"""
+"""The lexer of Go's dialect: a text into verbatim parts and ``[[ ]]`` actions, and those into tokens."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-
-__all__ = [
-    "Action",
-    "Problem",
-    "Token",
-    "character_value",
-    "number_value",
-    "place",
-    "scan",
-    "string_value",
-    "tokenize",
-]
 
 _SPACE = " \t\r\n"
 _LEFT, _RIGHT = "[[", "]]"

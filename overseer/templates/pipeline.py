@@ -15,7 +15,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from overseer.templates.environment import GO
+from overseer.templates.formatting import Byte, go_type
 from overseer.templates.functions import FUNCTIONS
 from overseer.templates.lexing import (
     Problem,
@@ -25,10 +25,8 @@ from overseer.templates.lexing import (
     string_value,
     tokenize,
 )
-from overseer.templates.runtime import FRAME, ROOT
-from overseer.templates.values import Byte, ValueProblem, go_type
-
-__all__ = ["KEYWORDS", "Pipeline", "Scope", "go_call", "load", "read_pipeline"]
+from overseer.templates.runtime import FRAME, ROOT, ValueProblem
+from overseer.templates.sandbox import GO
 
 KEYWORDS = frozenset(
     ("block", "break", "continue", "define", "else", "end", "if", "range", "template", "with")

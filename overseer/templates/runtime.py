@@ -1,25 +1,40 @@
-"""What a template does while it renders: variables, ranges, templates that call templates, and bounds."""
+"""One rendering, in either dialect: its bounds, its variables, and templates that call templates.
+
+Every bound is here; :mod:`sandbox` and :mod:`formatting` ask before they make something large.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import jinja2
-from jinja2 import Undefined
 from jinja2.runtime import Context
 
-from overseer.templates.values import (
-    MAX_DEPTH,
-    MAX_SIZE,
-    MAX_STEPS,
-    MAX_WORK,
-    Missing,
-    ValueProblem,
-    go_print,
-)
+MAX_SIZE: Final = 1 << 20
+"""Characters that a rendered text, and any string on the way to it, may have. (An argument of a
+program may have 128 KiB on Linux, so nothing that could run is refused.)"""
 
-__all__ = ["FRAME", "ROOT", "Frame", "Render", "assign", "call_template", "items", "recall", "render_of"]
+MAX_WORK: Final = 16 * MAX_SIZE
+"""Characters that all functions together may read and write, in one render."""
+
+MAX_STEPS: Final = 100_000
+"""Iterations of all loops and calls of all templates together, in one render."""
+
+MAX_DEPTH: Final = 100
+"""Nested calls of templates. Go allows 100,000; here each takes a
+few frames of Python's stack."""
+
+
+class ValueProblem(Exception):
+    """A value that an expression cannot work with; the text says why, in Go's words."""
+
+
+def check_size(size: int) -> None:
+    """Refuse a number that is, or determines, the length of a text."""
+    if abs(size) > MAX_SIZE:
+        raise ValueProblem(f"{size} is too much here; the most is {MAX_SIZE}")
+
 
 ROOT, FRAME = "0dot", "0frame"
 """Jinja's names for the dot that a template was called with and for its variables. A name that
@@ -51,7 +66,7 @@ class Render:
             raise ValueProblem(f"more than {MAX_STEPS} iterations")
 
     def counted(self, result: Any, *given: Any) -> Any:
-        """What a function made of what it was given, once both have been counted."""
+        """``result``, once it and what it was made from have been counted."""
         if isinstance(result, _SIZED) and len(result) > MAX_SIZE:
             raise ValueProblem(f"a value grew beyond {MAX_SIZE} characters")
         self._work -= sum(len(value) for value in (result, *given) if isinstance(value, _SIZED))
@@ -109,27 +124,5 @@ def recall(slot: int, frame: Frame) -> Any:
 
 
 def call_template(dot: Any, name: str, frame: Frame) -> str:
-    """What the template of that name says of ``dot``."""
+    """The text of the template ``name`` for ``dot``."""
     return frame.render.run(name, dot)
-
-
-def items(value: Any, frame: Frame, pairs: bool) -> Iterator[tuple[Any, Any]]:
-    """What ``range`` goes through, as (index or key, element): a mapping by its sorted keys, the
-    numbers below an int, or whatever a Jinja expression made. Nothing and nil are empty."""
-    entries: Iterable[tuple[Any, Any]]
-    match value:
-        case None | Missing() | Undefined():
-            entries = ()
-        case Mapping():
-            entries = ((key, value[key]) for key in sorted(value))
-        case int() if not isinstance(value, bool):
-            if pairs:
-                raise ValueProblem(f"can't use {value} to iterate over more than one variable")
-            entries = enumerate(range(value))
-        case Iterable() if not isinstance(value, str):
-            entries = enumerate(value)
-        case _:
-            raise ValueProblem(f"range can't iterate over {go_print(value)}")
-    for entry in entries:
-        frame.render.step()
-        yield entry

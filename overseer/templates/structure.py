@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from jinja2 import nodes
 
-from overseer.templates.environment import ENVIRONMENT
 from overseer.templates.lexing import Action, Problem, scan, string_value, tokenize
 from overseer.templates.pipeline import (
     KEYWORDS,
@@ -24,8 +23,7 @@ from overseer.templates.pipeline import (
     read_pipeline,
 )
 from overseer.templates.runtime import FRAME
-
-__all__ = ["Structure", "is_brackets", "read_structure"]
+from overseer.templates.sandbox import ENVIRONMENT
 
 _KEYWORD = re.compile(rf"\s*({'|'.join(sorted(KEYWORDS))})(?![^ \t\r\n.,|:()])")
 

@@ -33,6 +33,20 @@ def parse_duration(text: str) -> int:
     Raises:
         ValueError: the text is not a duration, is negative or is too long; says so in a plain sentence.
     """
+    nanos = parse_signed_duration(text)
+    if nanos < -MAX_DURATION:
+        raise _too_long(text)
+    if nanos < 0:
+        raise ValueError(f"{_shown(text)} is negative; a duration must be zero or more")
+    return nanos
+
+
+def parse_signed_duration(text: str) -> int:
+    """The nanoseconds of a Go duration, which may be negative.
+
+    Raises:
+        ValueError: the text is not a duration or is too long; says so in a plain sentence.
+    """
     sign, rest = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
     if rest == "0":
         return 0
@@ -44,12 +58,10 @@ def parse_duration(text: str) -> int:
         match = _TERM.match(rest, position)
         assert match is not None  # every part of the pattern may be empty
         total += _term(match, text)
-        if total > MAX_DURATION:
+        if total > MAX_DURATION + (sign == "-"):
             raise _too_long(text)
         position = match.end()
-    if sign == "-" and total:
-        raise ValueError(f"{_shown(text)} is negative; a duration must be zero or more")
-    return total
+    return -total if sign == "-" else total
 
 
 def nanoseconds(duration: int | str | timedelta) -> int:

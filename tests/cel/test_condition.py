@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 
-from overseer.cel import compile_condition, jsonlines, program
+from overseer.cel import compile_condition, program
 from overseer.cel.program import Condition
 
 OBJECT = '{"level": "error", "n": 5, "ok": true, "tags": ["a", "b"], "none": null, "inner": {"x": 1}}'
@@ -121,7 +121,7 @@ def test_a_stream_of_another_name_is_evaluated_all_the_same() -> None:
 
 def counting(condition: Condition, line: str) -> int:
     """How often the line is parsed as JSON while the condition looks at it."""
-    with mock.patch.object(program, "json_object", wraps=jsonlines.json_object) as parse:
+    with mock.patch.object(program, "json_object", wraps=program.json_object) as parse:
         condition.filter("stdout", [line])
     return parse.call_count
 
@@ -172,7 +172,7 @@ def test_one_line_of_a_batch_does_not_see_anothers_json() -> None:
     ids=lambda value: str(value)[:20] if isinstance(value, str) else "",
 )
 def test_json_is_what_go_reads(line: str, expected: dict[str, object]) -> None:
-    found = jsonlines.json_object(line)
+    found = program.json_object(line)
     assert json.dumps(found, sort_keys=True) == json.dumps(expected, sort_keys=True)
 
 

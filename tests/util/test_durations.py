@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from overseer.util.durations import MAX_DURATION, format_duration, parse_duration
+from overseer.util.durations import MAX_DURATION, format_duration, parse_duration, parse_signed_duration
 
 US, MS, S = 1_000, 1_000_000, 1_000_000_000
 M, H = 60 * S, 3600 * S
@@ -199,3 +199,11 @@ def test_any_text_is_read_or_refused_with_a_value_error(text: str) -> None:
     except ValueError:
         return
     assert 0 <= nanos <= MAX_DURATION
+
+
+def test_a_signed_duration_may_be_as_low_as_64_bits_go() -> None:
+    assert parse_signed_duration("-1.5s") == -1_500_000_000
+    assert parse_signed_duration(f"-{MAX_DURATION + 1}ns") == -MAX_DURATION - 1
+    for text in (f"{MAX_DURATION + 1}ns", f"-{MAX_DURATION + 2}ns"):
+        with pytest.raises(ValueError, match="too long"):
+            parse_signed_duration(text)

@@ -1,29 +1,84 @@
-"""Closures made to measure: logic that absorbs errors, fields, and operators whose right side is constant.
+"""What a compiled expression is made of: code, the steps it may take, and closures for common cases.
 
-A condition over output lines runs for every line, and nearly always it is a few tests of the line, or of
-a field, against constants; these run without a look at what the constant is.
+A condition runs for every line of output, and is nearly always a few tests of the line, or of a field,
+against constants; these have closures that never look at the type of the constant.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
-from overseer.cel.code import Code, Run, constant
 from overseer.cel.functions import FUNCTIONS
-from overseer.cel.statictypes import BOOL, DYN
-from overseer.cel.texts import compile_pattern
-from overseer.cel.values import EvaluationError, UInt, no_overload, type_name
+from overseer.cel.operators import compile_pattern
+from overseer.cel.statictypes import BOOL, DYN, CelType
+from overseer.cel.values import EvaluationError, Exhausted, UInt, no_overload, type_name
 
-__all__ = ["SCALARS", "all_of", "any_of", "bool_run", "choice", "has", "select", "specialised"]
+#: From a frame to a value. The frame's last slot holds the steps that are left.
+Run = Callable[[list[Any]], Any]
+
+#: The steps of one evaluation, beside one per character of the line. A step is one iteration of a macro, or
+#: one element, or 64 characters, that a function within it reads.
+MAX_STEPS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """``run`` and what is certain of its result: the type, and the value if it is constant.
+
+    The type is dyn where the checker cannot be sure: it takes ``[1] + dyn([true])`` for a list(int).
+    """
+
+    run: Run
+    type: CelType
+    is_constant: bool = False
+    value: Any = None
+
+
+def charge(frame: list[Any], steps: int) -> None:
+    """Use up ``steps``; raises Exhausted when fewer are left."""
+    frame[-1] -= steps
+    if frame[-1] < 0:
+        raise Exhausted(f"the expression takes more than {MAX_STEPS} steps")
+
+
+def charged(run: Run) -> Run:
+    """``run`` for an argument of a linear-time function in a macro: charges for its size."""
+
+    def counted(frame: list[Any]) -> Any:
+        value: Any = run(frame)
+        if value.__class__ in _SIZED:
+            charge(frame, _weight(value))
+        return value
+
+    return counted
+
+
+_SIZED: Final = frozenset[Any]({str, bytes, list, dict})
+
+
+def _weight(value: Any) -> int:
+    """The steps that reading a value takes, nested values included."""
+    if value.__class__ is list:
+        return 1 + sum(map(_weight, value))
+    if value.__class__ is dict:
+        return 1 + sum(map(_weight, value.values()))
+    return 1 + len(value) // 64 if value.__class__ in _SIZED else 1
+
+
+def constant(value: object, kind: CelType) -> Code:
+    """Code whose value is always ``value``."""
+    return Code(lambda frame: value, kind, True, value)
+
 
 _MISSING = object()
 SCALARS = frozenset({"bool", "int", "uint", "double", "string", "bytes", "null_type"})
 
 
 def bool_run(code: Code) -> Run:
-    """The run of ``code``, made to raise when it gives no bool."""
+    """The run of ``code``, which raises unless the result is a bool."""
     if code.type == BOOL:
         return code.run
     run = code.run
@@ -127,7 +182,7 @@ def select(field: str) -> Callable[[Any], object]:
 
 
 def has(field: str) -> Callable[[Any], bool]:
-    """``has(operand.field)`` as a function of the operand: what has no fields has not this one."""
+    """``has(operand.field)`` as a function of the operand; false for what has no fields."""
 
     def run(operand: Any) -> bool:
         if operand.__class__ is list:

@@ -1,7 +1,7 @@
 """The one Jinja environment: sandboxed, bounded, without autoescape.
 
-A config's author may run any program anyway; what is prevented is that an expression, on some
-value that a client sends, takes the server's memory or time, or reaches Python's insides.
+A config's author may run any program anyway. The sandbox keeps an expression, given a client's value, from
+exhausting the server's memory or time and from reaching Python's internals.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEscapeFormatter, SandboxedFormatter
 from markupsafe import Markup
 
-from overseer.templates.functions import FUNCTIONS, field, shquote
-from overseer.templates.runtime import assign, call_template, items, recall, render_of
-from overseer.templates.values import ValueProblem, check_size, go_print
-
-__all__ = ["ENVIRONMENT", "GO"]
+from overseer.templates.formatting import go_print
+from overseer.templates.functions import FUNCTIONS, field, items, shquote
+from overseer.templates.runtime import ValueProblem, assign, call_template, check_size, recall, render_of
 
 GO = "go:"
 """Go's functions are filters whose names begin with this, which no expression can spell."""
@@ -59,8 +57,7 @@ class _Absent(ChainableUndefined):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, with bounds on what grows: each result is looked at, and before that whatever
-    multiplies the sizes that it is given."""
+    """Jinja's sandbox with bounds: every result is checked, and so are arguments that multiply sizes."""
 
     intercepted_binops = frozenset({"%", "*", "**", "+"})
 
@@ -166,7 +163,7 @@ def _translate(text: str, table: Any) -> tuple[Any, ...]:
     return (table,)
 
 
-# Methods of strings that multiply what they are given: each gives back the arguments, looked at.
+# String methods whose result may be a product of sizes: each returns its arguments, checked.
 _PRODUCTS: Mapping[str, Callable[..., tuple[Any, ...]]] = {
     "expandtabs": _expandtabs,
     "join": _join,
