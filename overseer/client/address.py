@@ -7,8 +7,6 @@ from urllib.parse import urlsplit
 
 from overseer.client.errors import ClientError
 
-__all__ = ["DEFAULT_URL", "Address", "parse_url"]
-
 DEFAULT_URL = "ws://localhost:8080/ws"
 
 # scheme: (TLS, default port)

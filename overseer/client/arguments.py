@@ -17,21 +17,6 @@ from overseer.protocol import ActionInfo, ExcessConfig, RetryPolicy, TaskInfo
 from overseer.util.durations import format_duration, nanoseconds
 from overseer.util.timestamps import format_timestamp, now, parse_timestamp
 
-__all__ = [
-    "Moment",
-    "Seconds",
-    "TaskId",
-    "action_name",
-    "excess_of",
-    "moment_of",
-    "params_of",
-    "policy_of",
-    "seconds_of",
-    "seq_of",
-    "task_id_of",
-    "text_of",
-]
-
 Seconds: TypeAlias = float | timedelta | str
 """A length of time: a number of seconds, a timedelta, or Go's text such as ``"1m30s"``."""
 

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overseer.client.address import Address
+from overseer.client.buffer import EventBuffer, Item
 from overseer.client.errors import ConnectionLostError
-from overseer.client.inbox import Inbox, Item
 from overseer.util.locks import Rank, lock
 
 if TYPE_CHECKING:
     import ssl
-
-__all__ = ["Core", "Settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +36,13 @@ class Core:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        # The client's one lock: it guards every inbox, follower, table and queue of all its connections.
+        # The client's one lock: it guards every buffer, follower, table and queue of all its connections.
         self.lock = lock(Rank.LEAF, "client")
         # Notified when the client ends, for whoever waits to try again.
         self.ending = threading.Condition(self.lock)
         self.failure: ConnectionLostError | None = None  # why the client is of no use any more
         # Weak: who does not iterate any more is not told any more.
-        self.listeners: tuple[weakref.ref[Inbox], ...] = ()
+        self.listeners: tuple[weakref.ref[EventBuffer], ...] = ()
 
     def notice(self, text: str) -> None:
         """Tell the program; called with no lock held."""
@@ -62,12 +60,12 @@ class Core:
 
     def tell_listeners_locked(self, item: Item) -> None:
         for ref in self.listeners:
-            if (inbox := ref()) is not None:
-                inbox.put_locked(item)
+            if (buffer := ref()) is not None:
+                buffer.put_locked(item)
 
     def settle_listeners_locked(self) -> None:
         """Call it when all of a batch was told, and when the client ends."""
         self.listeners = tuple(ref for ref in self.listeners if ref() is not None)
         for ref in self.listeners:
-            if (inbox := ref()) is not None:
-                inbox.settle_locked(lossless=False)
+            if (buffer := ref()) is not None:
+                buffer.settle_locked(lossless=False)

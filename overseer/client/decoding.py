@@ -6,10 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from overseer.client.inbox import Item
+from overseer.client.buffer import Item
 from overseer.protocol import Unreadable, event_from
-
-__all__ = ["decode"]
 
 
 def decode(payloads: Sequence[bytes], on_bad: Callable[[str], None]) -> list[Item]:

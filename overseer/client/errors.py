@@ -4,17 +4,6 @@ from __future__ import annotations
 
 from overseer.errors import OverseerError
 
-__all__ = [
-    "ClientError",
-    "ConnectFailedError",
-    "ConnectionLostError",
-    "LinesMissedError",
-    "RefusedError",
-    "ReplyTimeoutError",
-    "TaskGoneError",
-    "TaskNotRunError",
-]
-
 
 class ClientError(OverseerError):
     """Base of all errors of this package; ``str(error)`` is one plain sentence for a person."""

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from overseer.client.arguments import Seconds, seconds_of
-from overseer.client.asking import Requests
+from overseer.client.buffer import EventBuffer, Item, to_output
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
-from overseer.client.inbox import Inbox, Item, to_output
+from overseer.client.requests import Requests
 from overseer.protocol import Event, Exited, Gap
-
-__all__ = ["Task", "take"]
 
 _AT_ONCE = 256  # items that an iteration takes in one go
 
@@ -124,7 +122,7 @@ class Task:
         follower, seconds = self._follower, seconds_of(timeout)
         with self._client._core.lock:
             follower.waiters += 1
-            follower.inbox.room.notify_all()  # the task is not to wait for who waits for it
+            follower.buffer.room.notify_all()  # the task is not to wait for who waits for it
             try:
                 in_time = follower.changed.wait_for(lambda: follower.over, seconds)
             finally:
@@ -147,9 +145,8 @@ class Task:
         self._client.stop(self.id, timeout=timeout)
 
     def reset(self, timeout: Seconds | None = None) -> None:
-        """Start it again after it has become errored; this handle goes on with it, in a new chapter: events
-        and lines of before that nobody has read are dropped, :attr:`exit` is None, and :meth:`wait` waits for
-        the end of what runs now.
+        """Start it again after it has become errored. This handle follows the new run: earlier events that
+        nobody has read are dropped, :attr:`exit` is None, and :meth:`wait` waits for the new run's end.
 
         Raises:
             RefusedError: it is not errored.
@@ -168,41 +165,41 @@ class Task:
     def _taken(self, timeout: float | None) -> Iterator[deque[Item]]:
         follower = self._follower
         notice = self._client._core.notice
-        yield from take(follower.inbox, lambda: follower.over, timeout, f"task {self.id}", notice)
+        yield from take(follower.buffer, lambda: follower.over, timeout, f"task {self.id}", notice)
         if follower.failure is not None:
             raise follower.failure
 
 
 def take(
-    inbox: Inbox,
+    buffer: EventBuffer,
     over: Callable[[], bool],
     timeout: float | None,
     what: str,
     notice: Callable[[str], None],
 ) -> Iterator[deque[Item]]:
-    """What is in an inbox, some at a time, until it is empty and ``over()`` (called under the lock).
+    """What is in an buffer, some at a time, until it is empty and ``over()`` (called under the lock).
 
     What is handed out is the caller's; what it still holds when this is closed goes back. ``notice`` is told
     of what is lost but for lines, for which there are gaps.
     """
     taken: deque[Item] = deque()
-    chapter = 0
+    generation = 0
     # The lock itself, not a condition: entering one is Python, within which a Ctrl-C may leave it locked.
-    with inbox.lock:
-        inbox.enter_locked()
+    with buffer.lock:
+        buffer.enter_locked()
     try:
         while True:
-            with inbox.lock:
-                if not inbox.came.wait_for(lambda: not inbox.empty or over(), timeout):
+            with buffer.lock:
+                if not buffer.arrived.wait_for(lambda: not buffer.empty or over(), timeout):
                     raise ReplyTimeoutError(f"nothing has come of {what} for {timeout:g} s")
-                chapter = inbox.chapter
+                generation = buffer.generation
                 taken.clear()
-                taken.extend(inbox.take_locked(_AT_ONCE))
-                dropped, inbox.dropped = inbox.dropped, 0
+                taken.extend(buffer.take_locked(_AT_ONCE))
+                dropped, buffer.dropped = buffer.dropped, 0
             if dropped:
                 notice(f"{dropped} events of {what} are lost: they came faster than they were read")
             if not taken:
                 return
             yield taken
     finally:
-        inbox.leave(taken, chapter)
+        buffer.leave(taken, generation)

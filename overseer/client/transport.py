@@ -16,8 +16,6 @@ from overseer.client.errors import ClientError, ConnectFailedError
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Transport", "connect"]
-
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAX_HEAD = 64 * 1024
 _MAX_BODY = 4 * 1024  # of a refusal, for its words

@@ -32,8 +32,6 @@ from overseer.protocol import to_plain
 from overseer.util.durations import parse_duration
 from overseer.util.timestamps import now, parse_timestamp
 
-__all__ = ["main"]
-
 Options = argparse.Namespace
 _T = TypeVar("_T")
 

@@ -12,8 +12,6 @@ from overseer.client import Client
 from overseer.ctl.settings import NAMES
 from overseer.errors import OverseerError
 
-__all__ = ["SCRIPTS", "candidates", "server_of"]
-
 # What is offered are names that other people chose, so each shell must take them as text: bash inserts what
 # it is given as it is, so the script quotes it; zsh's compadd (without -Q) and fish do that by themselves.
 SCRIPTS = {

@@ -14,8 +14,6 @@ from overseer.client import Client, ClientError, RefusedError, Task
 from overseer.ctl.terminal import json_line, write_out
 from overseer.protocol import TaskInfo
 
-__all__ = ["Lookout", "events"]
-
 _LOOK_S = 1.0  # how often new tasks are looked for: nobody is told of those of others
 _WHOLE_LOOK = 30  # every so many looks are at all tasks
 _AT_ONCE = 20  # tasks that are joined in one go: each sends what is stored of it

@@ -10,8 +10,6 @@ from typing import Self
 
 from overseer.ctl.status import EXIT_INTERRUPTED
 
-__all__ = ["Interrupts"]
-
 _LEAVE_S = 1.0
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -16,8 +16,6 @@ from typing import Self, TextIO
 from overseer.ctl.columns import columns_of
 from overseer.ctl.terminal import in_foreground, transient, width
 
-__all__ = ["LiveLine", "Unfinished", "cut_live"]
-
 _ERASE = "\r\x1b[K"
 _PLAIN = "\x1b[0m"
 # A colour; any other sequence, finished or not; a character.

@@ -14,9 +14,6 @@ from overseer.protocol import utf8
 from overseer.util.durations import parse_duration
 from overseer.util.suggest import did_you_mean
 
-__all__ = ["make_parser"]
-
-
 # What other programs call it.
 _ALSO = {"logs": "tail", "log": "tail", "ps": "list", "ls": "list", "status": "list", "kill": "stop"}
 _NO_RESTART = "there is no restart: stop --wait and start do that, and reset starts an errored task again"

@@ -27,8 +27,6 @@ from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
 from overseer.protocol import Dequeued, Errored, Event, Exited, Gap, Output, Partial, Queued, Restarting
 from overseer.util.durations import format_duration
 
-__all__ = ["refusal", "run"]
-
 
 def run(
     settings: Settings,

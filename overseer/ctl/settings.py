@@ -16,8 +16,6 @@ from overseer.errors import OverseerError
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["NAMES", "Settings"]
-
 NAMES = ("url", "token", "ca", "cert", "key")
 
 

@@ -16,8 +16,6 @@ from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, plain,
 from overseer.protocol import Event, Exited, Gap, Output, Partial, utf8
 from overseer.util.timestamps import format_timestamp
 
-__all__ = ["Printer", "replay", "tail"]
-
 
 class Printer:
     """Writes the events of one or several tasks to stdout; safe from several threads.

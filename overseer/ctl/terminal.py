@@ -16,26 +16,6 @@ from overseer.ctl.status import EXIT_INTERRUPTED
 from overseer.errors import OverseerError
 from overseer.protocol import Event, to_plain, utf8
 
-__all__ = [
-    "PALETTE",
-    "OutputError",
-    "Progress",
-    "Style",
-    "in_foreground",
-    "json_line",
-    "leave",
-    "on_terminal",
-    "plain",
-    "print_json",
-    "print_text",
-    "room",
-    "say",
-    "silence",
-    "transient",
-    "width",
-    "write_out",
-]
-
 PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # as SGR has them; none is red
 
 

@@ -24,8 +24,6 @@ from overseer.ctl.terminal import OutputError, Style, on_terminal, plain, print_
 from overseer.protocol import GlobalMetrics, PoolInfo, TaskInfo
 from overseer.util.timestamps import now
 
-__all__ = ["screen", "top"]
-
 _ORDER = {"running": 0, "queued": 1, "errored": 2}
 _ENTER = "\x1b[?1049h\x1b[?25l"  # the other screen, without a cursor
 _LEAVE = "\x1b[?25h\x1b[?1049l"

@@ -14,7 +14,7 @@ import pytest
 
 from overseer.client import Client, RefusedError
 from overseer.client.arguments import moment_of, params_of, policy_of, seconds_of, task_id_of
-from overseer.client.pending import Pending
+from overseer.client.pending import PendingRequest
 from overseer.protocol import ExcessConfig, RetryPolicy
 from overseer.util.durations import MAX_DURATION, nanoseconds
 from overseer.util.timestamps import now
@@ -219,4 +219,4 @@ def test_what_cannot_be_written_is_found_out_without_the_lock():
     from overseer.protocol import Stop
 
     with pytest.raises(TypeError):
-        Pending([Stop(id="c1", task_id=object())], None)  # type: ignore[arg-type]
+        PendingRequest([Stop(id="c1", task_id=object())], None)  # type: ignore[arg-type]

@@ -17,16 +17,14 @@ from collections import deque
 from collections.abc import Sequence
 
 from overseer.client import frames
+from overseer.client.buffer import Item
 from overseer.client.core import Core
 from overseer.client.decoding import decode
-from overseer.client.desk import Desk
 from overseer.client.errors import ClientError, ConnectFailedError, ConnectionLostError
 from overseer.client.follower import Follower
-from overseer.client.inbox import Item
+from overseer.client.router import Router
 from overseer.client.transport import Transport, connect
 from overseer.util.polling import poll_timeout
-
-__all__ = ["Channel"]
 
 _MAX_MESSAGE = 1 << 30  # a list of everything is one message, and may be long
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds between attempts to connect again
@@ -34,7 +32,7 @@ _GOODBYE_S = 0.5
 _names = itertools.count(1)
 
 
-class Channel(Desk):
+class Connection(Router):
     """A connection and what is asked and followed over it.
 
     ``transport`` is the first connection, made by the caller; None: the thread makes it.

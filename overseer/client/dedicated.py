@@ -1,7 +1,7 @@
 """Back-pressure: a connection of its own for a task that is faster than its reader.
 
 To let a task wait, one has to stop reading; and whoever stops reading a connection stops all tasks on it. So
-the connection that tasks share is always read. When the inbox of a task fills up whose handle is being read
+the connection that tasks share is always read. When the buffer of a task fills up whose handle is being read
 and that is not to lose lines (``on_lag="block"``), the task moves here, to a connection that carries nothing
 else and is read only while there is room. Then the server's outbox fills, and the task's process waits when
 it writes.
@@ -18,24 +18,22 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from overseer.client import frames
-from overseer.client.channel import Channel
+from overseer.client.buffer import Item
+from overseer.client.connection import Connection
 from overseer.client.core import Core
 from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
-from overseer.client.inbox import Item
 from overseer.protocol import Event, Subscribe, Subscribed
-
-__all__ = ["Lane", "SharedChannel"]
 
 # A server closes a connection from which nothing comes. One that is not read does not see its pings, so now
 # and then it says unasked that it is there. (Seconds.)
 _ALIVE_S = 5.0
 
 
-class SharedChannel(Channel):
-    """The connection of a client; gives way to lanes."""
+class SharedConnection(Connection):
+    """The connection of a client; gives way to dedicated."""
 
-    lanes: frozenset[Lane] = frozenset()  # replaced, under the lock
+    dedicated: frozenset[DedicatedConnection] = frozenset()  # replaced, under the lock
 
     def hand_over_locked(self, follower: Follower, then: Callable[[], None]) -> None:
         """Stop following, and call ``then`` when all that came before now has been sorted."""
@@ -60,7 +58,7 @@ class SharedChannel(Channel):
 
     def end_locked(self) -> None:
         super().end_locked()
-        for lane in self.lanes:
+        for lane in self.dedicated:
             lane.end_locked()
 
     def _lags(self, follower: Follower) -> None:
@@ -68,32 +66,32 @@ class SharedChannel(Channel):
             if follower.moving or follower.created_at is None or self._ending:
                 return
             try:
-                lane = Lane(self.core, self, follower)
+                lane = DedicatedConnection(self.core, self, follower)
                 lane.start()  # which cannot do a thing before this lock is free
             except (OSError, RuntimeError):  # out of descriptors or threads: lines are lost rather than all
                 follower.lossless = False
                 return
             follower.moving = True
-            self.lanes |= {lane}
+            self.dedicated |= {lane}
 
     def _over_locked(self, failure: ConnectionLostError) -> None:
         self.core.failure = self.core.failure or failure
         super()._over_locked(failure)
-        for lane in self.lanes:
+        for lane in self.dedicated:
             lane.end_locked()
         self.core.settle_listeners_locked()
         self.core.ending.notify_all()
 
 
-class Lane(Channel):
+class DedicatedConnection(Connection):
     """Carries one task, for as long as it lasts and its handle is there."""
 
-    def __init__(self, core: Core, shared: SharedChannel, follower: Follower) -> None:
+    def __init__(self, core: Core, shared: SharedConnection, follower: Follower) -> None:
         super().__init__(core)
         self._tells_news = False
         self._shared = shared
         self._ref = weakref.ref(follower)
-        self._inbox = follower.inbox
+        self._buffer = follower.buffer
         self._moved = False  # the task is followed here, and not there any more
         self._handing_over = False  # it has been asked for
         self._done = False  # the task is over, and not followed here any more
@@ -102,7 +100,7 @@ class Lane(Channel):
     def end_locked(self) -> None:
         super().end_locked()
         self._moving.notify_all()
-        self._inbox.room.notify_all()
+        self._buffer.room.notify_all()
 
     def _up_locked(self) -> None:
         follower = self._ref()
@@ -152,7 +150,7 @@ class Lane(Channel):
                 self._sort_locked(rest[:count])
             del rest[:count]
             self._wait_for(lambda: not self._handing_over, self._moving)
-        self._wait_for(lambda: not self._inbox.full or not self._must_wait_locked(), self._inbox.room)
+        self._wait_for(lambda: not self._buffer.full or not self._must_wait_locked(), self._buffer.room)
 
     def _must_wait_locked(self) -> bool:
         follower = self._ref()
@@ -160,7 +158,7 @@ class Lane(Channel):
 
     def _wait_to_connect(self, delay: float) -> bool:
         if self._moved:  # a server that cut us off for not reading would do so again
-            self._wait_for(lambda: self._inbox.half_empty or not self._must_wait_locked(), self._inbox.room)
+            self._wait_for(lambda: self._buffer.half_empty or not self._must_wait_locked(), self._buffer.room)
         return super()._wait_to_connect(delay)
 
     def _wait_for(self, ready: Callable[[], bool], notified: threading.Condition) -> None:
@@ -180,11 +178,11 @@ class Lane(Channel):
             follower.moving = False
             self.end_locked()
 
-    def _bury_locked(self, task_id: str) -> None:
+    def _prune_locked(self, task_id: str) -> None:
         self.end_locked()
 
     def _over_locked(self, failure: ConnectionLostError) -> None:
-        self._shared.lanes -= {self}
+        self._shared.dedicated -= {self}
         follower = self._ref()
         if follower is None or self._done:  # it may be back by now, after a reset, on another connection
             return

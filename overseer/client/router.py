@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from overseer.client import frames
+from overseer.client.buffer import Item
 from overseer.client.core import Core
 from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
-from overseer.client.inbox import Item
-from overseer.client.pending import Pending
+from overseer.client.pending import PendingRequest
 from overseer.protocol import (
     Dequeued,
     Error,
@@ -37,13 +37,11 @@ from overseer.protocol import (
     encode,
 )
 
-__all__ = ["Desk"]
-
 _MAX_UNSENT = 16 << 20  # bytes of requests that the server does not take
 _NEWS = (Started, Exited, Restarting, Errored, Queued, Dequeued, Gap, Partial)
 
 
-class Desk:
+class Router:
     """The tables of a connection; a subclass sends."""
 
     def __init__(self, core: Core) -> None:
@@ -51,7 +49,7 @@ class Desk:
         self._lock = core.lock
         self._live = False  # connected; what is sent goes out
         self._out_size = 0  # bytes that are to be sent
-        self._pending: dict[str, Pending] = {}
+        self._pending: dict[str, PendingRequest] = {}
         # Weak: a task whose handle is dropped is not followed any longer.
         self._followers: dict[str, list[weakref.ref[Follower]]] = {}
         self._dropped: deque[str] = deque()  # ids of tasks of which a handle was dropped
@@ -68,9 +66,9 @@ class Desk:
 
     # -- for whoever asks
 
-    def ask_locked(self, pending: Pending) -> None:
+    def ask_locked(self, pending: PendingRequest) -> None:
         """Send a request; ``pending`` is told of the answer. Raises ClientError."""
-        self._bury_dropped_locked()
+        self._prune_dropped_locked()
         self.core.check_locked()
         if self._out_size > _MAX_UNSENT:
             raise ConnectionLostError(f"{self.core.settings.address.url} takes no more requests")
@@ -85,7 +83,7 @@ class Desk:
     def end_collecting_locked(self, into: list[Item]) -> None:
         self._collecting = [each for each in self._collecting if each[1] is not into]
 
-    def forget_locked(self, pending: Pending) -> None:
+    def forget_locked(self, pending: PendingRequest) -> None:
         """Nobody waits for this answer any more."""
         for message in pending.messages:
             self._pending.pop(message.id, None)
@@ -152,7 +150,7 @@ class Desk:
 
     # -- under the lock
 
-    def _send_pending_locked(self, pending: Pending) -> None:
+    def _send_pending_locked(self, pending: PendingRequest) -> None:
         if self._live:
             pending.sent = True
             for frame in pending.frames:
@@ -161,7 +159,7 @@ class Desk:
     def _internal_locked(self, request: Request, answered: Callable[[Event | None], None]) -> None:
         """A request of this package's own; ``answered`` is called under the lock, with None when the
         connection is lost before."""
-        pending = Pending([request], self._lock, answered=answered, internal=True)
+        pending = PendingRequest([request], self._lock, answered=answered, internal=True)
         self._pending[request.id] = pending
         self._send_pending_locked(pending)
 
@@ -189,7 +187,7 @@ class Desk:
         for pending in list(dict.fromkeys(self._pending.values())):
             if pending.internal:
                 self.forget_locked(pending)  # what is still wanted is asked anew when it is up again
-                pending.none_locked()
+                pending.lost_locked()
             elif pending.sent and not pending.repeat:
                 self.forget_locked(pending)
                 pending.fail_locked(lost or ConnectionLostError("this client was closed", 1000))
@@ -203,7 +201,7 @@ class Desk:
         for pending in list(dict.fromkeys(self._pending.values())):
             self.forget_locked(pending)
             if pending.internal:
-                pending.none_locked()
+                pending.lost_locked()
             else:
                 pending.fail_locked(failure)
         for task_id in list(self._followers):
@@ -217,15 +215,15 @@ class Desk:
 
     def _sort_locked(self, items: Sequence[Item]) -> list[Follower]:
         """Hand each message to whom it is for; the followers that lag behind and must not."""
-        self._bury_dropped_locked()
+        self._prune_dropped_locked()
         touched: dict[Follower, None] = {}
         for item in items:
             self._sort_one_locked(item, touched)
         for follower in touched:
-            follower.inbox.settle_locked(lossless=follower.may_wait_locked())
+            follower.buffer.settle_locked(lossless=follower.may_wait_locked())
         if self.core.listeners:
             self.core.settle_listeners_locked()
-        return [f for f in touched if f.inbox.full and not f.over and f.may_wait_locked()]
+        return [f for f in touched if f.buffer.full and not f.over and f.may_wait_locked()]
 
     def _sort_one_locked(self, item: Item, touched: dict[Follower, None]) -> None:
         if isinstance(item, tuple):
@@ -235,7 +233,7 @@ class Desk:
             for ref in self._followers.get(task_id, ()):
                 follower = ref()
                 if follower is None:
-                    self._bury_locked(task_id)
+                    self._prune_locked(task_id)
                     continue
                 dropped = False
                 if follower.open and follower.line_locked(item):
@@ -288,11 +286,11 @@ class Desk:
             follower.subscribed_locked(answer)
             self.retire_locked(follower)
 
-    def _bury_dropped_locked(self) -> None:
+    def _prune_dropped_locked(self) -> None:
         while self._dropped:
-            self._bury_locked(self._dropped.popleft())
+            self._prune_locked(self._dropped.popleft())
 
-    def _bury_locked(self, task_id: str) -> None:
+    def _prune_locked(self, task_id: str) -> None:
         """A handle was dropped. Its events go on only for those who listen to everything."""
         refs = self._followers.get(task_id)
         if refs is None:
