@@ -26,7 +26,6 @@ from overseer.client.arguments import (
 )
 from overseer.client.buffer import EventBuffer, to_output
 from overseer.client.core import Core, Settings
-from overseer.client.dedicated import SharedConnection
 from overseer.client.errors import (
     ClientError,
     ConnectFailedError,
@@ -125,14 +124,14 @@ class Client(Requests):
         )
         transport = connect(address, token=settings.token, tls=tls, timeout=settings.timeout)
         core = Core(settings)
-        super().__init__(core, SharedConnection(core, transport))
+        super().__init__(core, transport)
         try:
-            self._connection.start()
+            self._shared.connection.start()
         except RuntimeError as error:
             raise ConnectFailedError(f"cannot connect to {url}: {error}") from None
 
     def __repr__(self) -> str:
-        return f"<Client {self._core.settings.address.url} {self._connection!r}>"
+        return f"<Client {self._core.settings.address.url} {self._router!r}>"
 
     def __enter__(self) -> Self:
         return self
@@ -145,8 +144,8 @@ class Client(Requests):
         be called from anywhere, ``on_notice`` too."""
         with self._core.lock:
             self._core.failure = self._core.failure or ConnectionLostError("this client was closed", 1000)
-            threads = [self._connection.thread, *(lane.thread for lane in self._connection.dedicated)]
-            self._connection.end_locked()
+            threads = [connection.thread for connection in self._shared.connections_locked()]
+            self._shared.end_locked()
         deadline = time.monotonic() + _JOIN_S
         for thread in threads:
             if thread is threading.current_thread():
@@ -201,10 +200,10 @@ class Client(Requests):
             elif isinstance(event, Subscribed):
                 follower.subscribed_locked(event, listed=False)
             else:
-                self._connection.unfollow_locked(follower)
+                self._router.unfollow_locked(follower)
 
         request = Start(
-            id=self._connection.new_id(),
+            id=self._router.new_id(),
             action=action_name(action),
             task_id=task_id,
             params=params_of(params, more),
@@ -215,7 +214,7 @@ class Client(Requests):
         )
         # The sender is subscribed; this is for its created_at, without which a task that takes over the id
         # while the connection is lost could be taken for this one.
-        look = Subscribe(id=self._connection.new_id(), task_id=task_id, since_seq=_NOTHING_STORED)
+        look = Subscribe(id=self._router.new_id(), task_id=task_id, since_seq=_NOTHING_STORED)
         try:
             self._ask([request, look], timeout, answered=answered, followers=[follower])
         except ReplyTimeoutError as error:
@@ -249,10 +248,10 @@ class Client(Requests):
         task_id, on_lag = task_id_of(task_id), text_of(on_lag, "on_lag")
         follower = self._follower(task_id, on_lag, partial=partial, from_now=since_seq is None)
         follower.last_seq = seq_of(since_seq) or 0
-        connection, answered = self._connection, self._joined([follower])
+        router, answered = self._router, self._joined([follower])
         # What is stored comes before the answer to the second, and says how short a list will do.
-        after = MetricsRequest(id=connection.new_id(), task_id=task_id)
-        messages: list[Request] = [connection.subscription(follower), after]
+        after = MetricsRequest(id=router.new_id(), task_id=task_id)
+        messages: list[Request] = [router.subscription(follower), after]
         self._ask(messages, timeout, repeat=True, answered=answered, followers=[follower])
         if isinstance(follower.failure, TaskGoneError):
             raise follower.failure
@@ -260,7 +259,7 @@ class Client(Requests):
             raise RefusedError(f"task not found: {task_id}")
         with self._core.lock:
             touched = follower.created_at if follower.exit is None else follower.exit.ts
-        self._ask([List(id=connection.new_id(), since=touched)], timeout, repeat=True, answered=answered)
+        self._ask([List(id=router.new_id(), since=touched)], timeout, repeat=True, answered=answered)
         return Task(self, follower)
 
     def watch(
@@ -292,8 +291,8 @@ class Client(Requests):
             follower.last_seq = seq_of(since_seq) or 0
             followers.append(follower)
         if followers:
-            subscriptions = [self._connection.subscription(follower) for follower in followers]
-            look = List(id=self._connection.new_id(), since=moment_of(touched_since))
+            subscriptions = [self._router.subscription(follower) for follower in followers]
+            look = List(id=self._router.new_id(), since=moment_of(touched_since))
             answered = self._joined(followers)
             self._ask([*subscriptions, look], timeout, repeat=True, answered=answered, followers=followers)
         return {each.task_id: Task(self, each) for each in followers if each.created_at is not None}
@@ -356,14 +355,14 @@ class Client(Requests):
     def _joined(self, followers: Sequence[Follower]) -> Callable[[Event | None], None]:
         """What to do with the answers to subscriptions, and to the question what is over: what is stored does
         not tell an errored task from one that ended. Followers of no task are left without a created_at."""
-        connection = self._connection
+        router = self._router
         wanted = {follower.task_id: follower for follower in followers}
 
         def answered(event: Event | None) -> None:
             if isinstance(event, Subscribed):
                 follower = wanted[event.task_id]
                 if event.created_at is None:
-                    connection.unfollow_locked(follower)
+                    router.unfollow_locked(follower)
                     return
                 if follower.over and follower.failure is None:
                     follower.revive_locked()
@@ -374,10 +373,10 @@ class Client(Requests):
             elif isinstance(event, Tasks):
                 for follower in followers:
                     if follower.created_at is not None:
-                        connection.listed_locked(follower, event)
+                        router.listed_locked(follower, event)
             elif isinstance(event, Error):
                 for follower in followers:
-                    connection.unfollow_locked(follower)
+                    router.unfollow_locked(follower)
 
         return answered
 

@@ -1,8 +1,7 @@
-"""One connection, kept up: a thread that reads, writes, connects again and takes up where it was.
+"""One connection, kept up: a thread that reads, writes, reconnects, and resumes where it was.
 
-All of the socket is the thread's own (an SSL socket is safe in no other way, and a send can then wait for
-nobody); others hand it frames and wake it. What comes is sorted, under the client's lock, to the requests
-that wait for an answer and to the followers of tasks. It never waits for who reads those, see ``lane``.
+The socket belongs to the thread alone (nothing else is safe with an SSL socket, and no send can block a
+caller); others hand it frames and wake it.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 from overseer.client import frames
 from overseer.client.buffer import Item
 from overseer.client.core import Core
 from overseer.client.decoding import decode
 from overseer.client.errors import ClientError, ConnectFailedError, ConnectionLostError
-from overseer.client.follower import Follower
 from overseer.client.router import Router
 from overseer.client.transport import Transport, connect
 from overseer.util.polling import poll_timeout
@@ -32,17 +31,35 @@ _GOODBYE_S = 0.5
 _names = itertools.count(1)
 
 
-class Connection(Router):
-    """A connection and what is asked and followed over it.
+class Owner(Protocol):
+    """What a connection's thread calls."""
+
+    def connected_locked(self) -> None: ...
+
+    def received(self, items: Sequence[Item]) -> None:
+        """Handle messages; called with nothing held. While it waits, nothing is read."""
+
+    def before_connecting(self) -> None: ...
+
+    def ended_locked(self, failure: ConnectionLostError) -> None:
+        """The thread ends, and with it the connection."""
+
+
+class Connection:
+    """A connection, and the router of what is asked and followed over it.
 
     ``transport`` is the first connection, made by the caller; None: the thread makes it.
     """
 
-    def __init__(self, core: Core, transport: Transport | None = None) -> None:
-        super().__init__(core)
+    def __init__(self, core: Core, owner: Owner, transport: Transport | None = None) -> None:
+        self.core = core
+        self.router = Router(core, self)
+        self._owner = owner
+        self._lock = core.lock
         self._transport = transport
         # Guarded by the client's lock:
-        self._ending = False  # the thread is to say goodbye and end
+        self.ending = False  # the thread is to say goodbye and end
+        self.unsent = 0  # bytes that wait to be sent
         self._out: deque[bytes] = deque()
         self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         # The thread's own:
@@ -63,8 +80,8 @@ class Connection(Router):
             raise
 
     def end_locked(self) -> None:
-        """Make the thread end soon; it can be joined then."""
-        self._ending = True
+        """Make the thread end soon, so that it can be joined."""
+        self.ending = True
         self._wake_locked()
         self.core.ending.notify_all()
 
@@ -91,7 +108,7 @@ class Connection(Router):
                     self._in_use = None
                     transport.close()
                     with self._lock:
-                        self._down_locked(failure)
+                        self.router.down_locked(failure)
                 if self.core.settings.reconnect <= 0:
                     return
                 self.core.notice(f"{failure}; trying to connect again")
@@ -102,7 +119,7 @@ class Connection(Router):
             raise
         finally:
             with self._lock:
-                self._over_locked(failure or ConnectionLostError("this client was closed", 1000))
+                self._owner.ended_locked(failure or ConnectionLostError("this client was closed", 1000))
                 os.close(self._wakeup)
                 self._wakeup = -1
 
@@ -129,10 +146,11 @@ class Connection(Router):
             delay = min(max(_FIRST_DELAY, delay * 2), _LAST_DELAY, max(0.01, deadline - time.monotonic()))
 
     def _wait_to_connect(self, delay: float) -> bool:
-        """Wait between attempts; False: there is to be no other one."""
+        """Wait between attempts; False: the client is closed."""
+        self._owner.before_connecting()
         with self._lock:
-            self.core.ending.wait_for(lambda: self._ending, delay)
-            return not self._ending
+            self.core.ending.wait_for(lambda: self.ending, delay)
+            return not self.ending
 
     def _serve(self, transport: Transport) -> None:
         """Read and write until the client ends. Raises _Lost."""
@@ -146,8 +164,9 @@ class Connection(Router):
         poller.register(self._wakeup, select.POLLIN)
         with self._lock:
             self._out.clear()
-            self._out_size = 0
-            self._up_locked()
+            self.unsent = 0
+            self.router.up_locked()
+            self._owner.connected_locked()
         try:
             while True:
                 if data:
@@ -155,7 +174,7 @@ class Connection(Router):
                     self._received(reader.feed(data))
                 data = None
                 with self._lock:
-                    ending = self._ending
+                    ending = self.ending
                 self._flush(transport)
                 if ending:
                     self._say_goodbye(transport)
@@ -184,7 +203,7 @@ class Connection(Router):
 
     def _received(self, got: frames.Received) -> None:
         if got.messages:
-            self._take(decode(got.messages, self.core.notice))
+            self._owner.received(decode(got.messages, self.core.notice))
         for payload in got.pings:
             self._send(frames.pong(payload))
         if got.close is not None:
@@ -192,24 +211,13 @@ class Connection(Router):
             why = f"{code} {reason}".strip()
             raise _Lost(f"{self.core.settings.address.url} closed the connection ({why})", code)
 
-    def _take(self, items: Sequence[Item]) -> None:
-        """Handle messages; called with nothing held."""
-        with self._lock:
-            lagging = self._sort_locked(items)
-        for follower in lagging:
-            self._lags(follower)
-
-    def _lags(self, follower: Follower) -> None:
-        """This follower's reader is slower than its task, and is not to miss anything."""
-        raise NotImplementedError
-
     def _flush(self, transport: Transport) -> None:
         while True:
             if not self._sending:
                 with self._lock:
                     self._sending = memoryview(b"".join(self._out))
                     self._out.clear()
-                    self._out_size = 0
+                    self.unsent = 0
             if not self._sending:
                 return
             sent = transport.send(self._sending)
@@ -217,9 +225,15 @@ class Connection(Router):
                 return
             self._sending = self._sending[sent:]
 
+    def show_alive(self) -> None:
+        """For an owner that keeps the thread waiting: the server must not take this client for dead."""
+        if self._in_use is not None:
+            self._send(frames.pong())
+            self._flush(self._in_use)
+
     def _send(self, frame: bytes) -> None:
         with self._lock:
-            self._send_locked(frame)
+            self.send_locked(frame)
 
     def _say_goodbye(self, transport: Transport) -> None:
         """Close as one should, if that can be done at once."""
@@ -234,9 +248,9 @@ class Connection(Router):
         if self._wakeup >= 0:
             os.eventfd_write(self._wakeup, 1)
 
-    def _send_locked(self, frame: bytes) -> None:
+    def send_locked(self, frame: bytes) -> None:
         self._out.append(frame)
-        self._out_size += len(frame)
+        self.unsent += len(frame)
         self._wake_locked()
 
 

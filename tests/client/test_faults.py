@@ -201,8 +201,8 @@ class TestCutConnections:
             with pytest.raises(ConnectionLostError, match="was closed"):
                 task.wait(WAIT_S)
             assert closed.wait(WAIT_S)
-            client._connection.thread.join(WAIT_S)
-            assert not client._connection.thread.is_alive()
+            client._shared.connection.thread.join(WAIT_S)
+            assert not client._shared.connection.thread.is_alive()
         with Client(daemon.url) as other:
             other.stop(task.id)
 

@@ -19,7 +19,7 @@ WAIT_S = 20.0
 
 
 def dedicated(client: Client) -> int:
-    return len(client._connection.dedicated)
+    return len(client._shared.dedicated)
 
 
 def written(client: Client, task: Task) -> int:
