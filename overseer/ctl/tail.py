@@ -152,11 +152,10 @@ def _last(events: Sequence[Output | Exited], lines: int) -> list[Output | Exited
 
 def replay(
     client: Client, task_id: str, printer: Printer, since_seq: int | None, since: datetime | None
-) -> int:
+) -> None:
     """Show what is stored of a task."""
     events = client.replay(task_id, since_seq, since=since)
     first = next((event.seq for event in events if isinstance(event, Output)), 0)
     if since_seq is not None and since is None and first > since_seq + 1:
         say(f"{plain(task_id)}: lines {since_seq + 1} to {first - 1} are not stored any more")
     printer.write(events)
-    return 0

@@ -8,7 +8,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterable
 from typing import IO, Any, Protocol, Self
 
 from overseer.ctl.columns import fit
@@ -72,18 +73,31 @@ def print_text(text: str) -> None:
     write_out(utf8(text))
 
 
-def print_json(value: Any) -> None:
+def print_lines(lines: Iterable[str]) -> None:
     """Write to stdout. Raises OutputError."""
+    print_text("".join(f"{line}\n" for line in lines))
+
+
+def show(options: Namespace, value: Any, lines: Callable[[], Iterable[str]]) -> None:
+    """A command's answer on stdout: with ``--json`` the value, else the lines. Raises OutputError."""
+    if options.json:
+        print_json(value)
+    else:
+        print_lines(lines())
+
+
+def print_json(value: Any) -> None:
+    """Write to stdout; messages in it as the protocol has them. Raises OutputError."""
     print_text(_json(value, indent=2) + "\n")
 
 
 def json_line(event: Event) -> bytes:
     """An event as a line of JSON."""
-    return utf8(_json(to_plain(event)) + "\n")
+    return utf8(_json(event) + "\n")
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=to_plain)
     # JSON escapes the control characters of ASCII alone, and DEL is none for it. What else a terminal acts
     # upon, or nobody sees (U+202E turns a line around), is escaped too: it is the same text for a program.
     return "\n".join(map(plain, text.split("\n")))

@@ -12,13 +12,13 @@ import termios
 import threading
 import time
 import tty
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from overseer.client import Client, ReplyTimeoutError
 from overseer.ctl.columns import fit
+from overseer.ctl.interrupts import signals_to
 from overseer.ctl.listing import shown_state, tasks_table
 from overseer.ctl.terminal import OutputError, Style, on_terminal, plain, print_text, width
 from overseer.protocol import GlobalMetrics, PoolInfo, TaskInfo
@@ -48,7 +48,8 @@ def top(client: Client, style: Style, interval: float) -> int:
         return 0
     hear, tell = socket.socketpair()
     screen = Screen()
-    with hear, tell, _signals(tell):
+    wanted = [number for number in (*_ENDING, signal.SIGTSTP) if signal.getsignal(number) != signal.SIG_IGN]
+    with hear, tell, signals_to(tell, [*wanted, signal.SIGWINCH, signal.SIGCONT]):
         try:
             return _Live(client, style, interval, hear, tell, screen).run()
         finally:
@@ -183,24 +184,6 @@ def screen(
     if len(ordered) > room and lines:
         lines[2:3] = [fit(f"({len(ordered) - room} more)", columns)]
     return lines[:rows]
-
-
-@contextmanager
-def _signals(tell: socket.socket) -> Iterator[None]:
-    """Have the socket told the numbers of signals: of another size of the terminal, of those that end, and of
-    those that stop (Ctrl-Z) and go on."""
-    tell.setblocking(False)
-    usual = [*_ENDING, signal.SIGTSTP]
-    heeded = [number for number in usual if signal.getsignal(number) != signal.SIG_IGN]
-    heeded += [signal.SIGWINCH, signal.SIGCONT]
-    before = {number: signal.signal(number, lambda *_: None) for number in heeded}
-    old = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(old)
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _read(key: int) -> bytes:
