@@ -10,7 +10,7 @@
             print(line)
         print(task.wait().exit_code)
 
-``docs/CLIENT.md`` tells more. The messages and values are those of :mod:`overseer.protocol`.
+See ``docs/CLIENT.md``. The messages and values are those of :mod:`overseer.protocol`.
 """
 
 from __future__ import annotations

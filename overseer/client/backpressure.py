@@ -114,9 +114,9 @@ class DedicatedConnection:
         self.router = self.connection.router
         self.router.broadcasts = False
         self.router.on_idle = self._unfollowed_locked
-        self._moved = False  # the task is followed here, and not there any more
+        self._moved = False  # the task is followed here and no longer there
         self._handing_over = False  # it has been asked for
-        self._done = False  # the task is over, and not followed here any more
+        self._done = False  # the task is over and no longer followed here
         self._moving = threading.Condition(core.lock)  # notified when that has changed
 
     def end_locked(self) -> None:

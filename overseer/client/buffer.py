@@ -1,9 +1,7 @@
-"""What has come of a task and nobody has taken yet: bounded, and honest about what was lost.
+"""Events of a task that wait for their reader: bounded, with a gap for every line lost.
 
-Who does not read must not make the memory of its program grow. So an buffer that is full loses its oldest
-lines, and says which when it is read. Whether it may get full is not its business (see ``lane``).
-
-Everything here is guarded by the client's lock, which is handed in.
+A program that does not read must not grow in memory, so a full buffer loses its oldest lines. Keeping it
+from getting full is the business of ``backpressure``. Everything here is guarded by the client's lock.
 """
 
 from __future__ import annotations
@@ -40,8 +38,8 @@ class EventBuffer:
         self._bound = bound
         self._items: deque[Item] = deque()
         self._size = 0
-        self._lost: list[Gap] = []  # told before what is in _items
-        self.dropped = 0  # other events than lines that are lost, and nobody was told so yet
+        self._lost: list[Gap] = []  # read before what is in _items
+        self.dropped = 0  # events other than lines that were lost and not reported yet
         self.lock = lock
         self.was_read = False  # somebody has ever iterated over it
         self._readers = 0  # iterations under way
@@ -80,7 +78,7 @@ class EventBuffer:
         return not self._items and not self._lost
 
     def put_locked(self, item: Item) -> None:
-        """Add an item; whoever put some calls :meth:`settle_locked` afterwards."""
+        """Add an item; call :meth:`settle_locked` after the last one."""
         if self._bound:
             self._items.append(item)
             self._size += _cost(item)
@@ -94,7 +92,7 @@ class EventBuffer:
             self.put_locked(item)
 
     def settle_locked(self, *, lossless: bool) -> None:
-        """Wake readers; and unless ``lossless``, lose the oldest lines of an buffer that is full."""
+        """Wake readers; and unless ``lossless``, lose the oldest lines of a buffer that is full."""
         if self.overfull or (self.full and not lossless):
             self._trim_locked()
         self.arrived.notify_all()

@@ -92,7 +92,7 @@ class Client(Requests):
             events (other than lines), on the thread that reads them. What it raises is logged.
 
     Raises:
-        ConnectFailedError: there is no such server, or it lets nobody in.
+        ConnectFailedError: there is no such server, or it refused the connection.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class Client(Requests):
 
         Args:
             since_seq: first what is stored after the line with this seq (0: all that is stored); a ``Gap``
-                says what is not stored any more. None: only what happens from now on.
+                says what is no longer stored. None: only what happens from now on.
             on_lag, partial: as for :meth:`start`.
 
         Raises:
@@ -271,8 +271,8 @@ class Client(Requests):
         touched_since: Moment | None = None,
         timeout: Seconds | None = None,
     ) -> dict[str, Task]:
-        """Join tasks for :meth:`events` alone, which tells of them while their handles are held. The handles
-        keep nothing themselves, and no task waits for who reads too slowly (as with ``on_lag="drop"``).
+        """Join tasks for :meth:`events` alone, which reports them while their handles are held. The handles
+        themselves keep nothing, and no task waits for a slow reader (as with ``on_lag="drop"``).
 
         Args:
             since_seq: as for :meth:`subscribe`.
@@ -298,21 +298,21 @@ class Client(Requests):
         return {each.task_id: Task(self, each) for each in followers if each.created_at is not None}
 
     def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
-        """Everything this client is told from now on: queues and pools, and the tasks it follows (also those
+        """Everything the server sends from now on: queues and pools, and the tasks it follows (also those
         whose handles are dropped while this is read). Answers to requests are not among it.
 
         Args:
-            timeout: the most seconds to wait for each event; None: for ever.
+            timeout: the most seconds to wait for each event; None: no limit.
 
         Raises:
-            ReplyTimeoutError: nothing came for so long. What comes from then on is not told: call it anew at
-                once, or do without a timeout.
+            ReplyTimeoutError: nothing came for so long. What comes from then on is lost to this iteration:
+                call it again at once, or set no timeout.
             ConnectionLostError: the connection is lost for good; a close by this program just ends it.
         """
         return (event for events in self.batches(timeout) for event in events)
 
     def batches(self, timeout: Seconds | None = None) -> Iterator[list[Event]]:
-        """As :meth:`events`, but as many at once as are there: for who flushes when there are no more."""
+        """As :meth:`events`, but in batches of what is there: for programs that flush after each."""
         core, seconds = self._core, seconds_of(timeout)
         buffer = EventBuffer(core.lock, core.settings.buffer)
         with core.lock:

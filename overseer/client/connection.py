@@ -191,9 +191,9 @@ class Connection:
                         raise _Lost(f"{url} ended the connection")
                 elif time.monotonic() >= due:
                     # Only now that there is nothing to be read: this process may have been stopped (Ctrl-Z, a
-                    # laptop that slept), which counts against nobody; the answer has its time from here on.
+                    # laptop that slept), which must not count; the answer has its time from here on.
                     if asked:
-                        raise _Lost(f"{url} has not said a word for {time.monotonic() - heard:.0f} s")
+                        raise _Lost(f"{url} has been silent for {time.monotonic() - heard:.0f} s")
                     due, asked = time.monotonic() + keepalive, True
                     self._send(frames.ping())
         except OSError as error:

@@ -1,6 +1,6 @@
 """What a client knows of one task: pure bookkeeping on the messages that come, from whichever connection.
 
-It takes each line once, by its seq, whatever is sent twice after a reconnection; tells of every hole; and
+It takes each line once, by its seq, even if a reconnection repeats it; reports every gap; and
 knows whether the task is over. Guarded by the client's lock, which is handed in.
 """
 
@@ -41,9 +41,9 @@ class Follower:
         lock: the client's.
         buffer: bytes of events that may wait for the handle's owner; 0: none are kept.
         lossless: whether the task may be held up rather than lose lines.
-        partial: take what tells of lines that have no end yet.
+        partial: take messages about lines that have no end yet.
         from_now: leave out what is stored from before the subscription.
-        tell: told of each gap that no message tells of.
+        tell: called with each gap that no message reports.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Follower:
         return True
 
     def _partial_locked(self, event: Partial) -> bool:
-        # While a task moves to a connection of its own, both tell of it.
+        # While a task moves to a connection of its own, both deliver it.
         last = self._partials.get(event.stream)
         if not self.partial or (last is not None and event.ts <= last):
             return False
@@ -170,7 +170,7 @@ class Follower:
         ``listed``: what is stored comes next, and then the server's list.
         """
         if answer.created_at is None:
-            self.fail_locked(TaskGoneError(f"the server knows no task {self.task_id}; it was started anew"))
+            self.fail_locked(TaskGoneError(f"the server does not know task {self.task_id}; it was restarted"))
             return
         if self.created_at is None:
             if self.unsure_since is not None and answer.created_at > self.unsure_since:
@@ -204,7 +204,7 @@ class Follower:
     def may_wait_locked(self) -> bool:
         """Whether its task is to wait rather than lose lines: while somebody reads it, or is about to.
 
-        A task that nobody reads must not stand still for that.
+        A task that nobody reads must not be held up.
         """
         if self.resetting:
             return False  # what is before the new generation is dropped, and must not stand in its way
@@ -237,7 +237,7 @@ class Follower:
     def interrupted_locked(self, *, shutdown: bool) -> None:
         """The connection is lost; ``shutdown``: because the server ended, and its tasks before it."""
         self.open = False
-        self.resetting = False  # whoever asked for it is told that the answer is lost
+        self.resetting = False  # the caller gets ConnectionLostError
         if shutdown and self.unsure_since is not None:
             self.end_locked("stopped")
 

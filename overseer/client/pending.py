@@ -18,7 +18,7 @@ class PendingRequest:
             an error to any of them is the answer as well.
         repeat: sent again after a reconnection, although it is not known whether it was carried out.
         answered: called with the answer to each message, under the lock, at its place among all that comes.
-        internal: nobody waits; ``answered`` gets None when the connection is lost before.
+        internal: no thread waits; ``answered`` gets None when the connection is lost first.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ _R = TypeVar("_R", bound=Event)
 
 
 class Requests:
-    """The part of a client that asks and waits for the answer; ``Client`` tells the rest."""
+    """The requests of a client that end with their answer."""
 
     def __init__(self, core: Core, transport: Transport) -> None:
         self._core = core
@@ -97,7 +97,7 @@ class Requests:
         picture of one moment, oldest first.
 
         With ``limit`` or ``after`` they come in the order of their ids: at most so many, of those behind that
-        id, which need not be there any more. Fewer than ``limit``: there are no more.
+        id, which need no longer exist. Fewer than ``limit``: there are no more.
         """
         moment = moment_of(since)
         found: list[TaskInfo] = []
@@ -154,7 +154,7 @@ class Requests:
         return self._expect(Actions, [request], timeout, repeat=True).actions
 
     def pool(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> PoolInfo:
-        """How full an action's pool is, or the whole server's, and who waits."""
+        """How full an action's pool is, or the whole server's, and what waits."""
         request = PoolInfoRequest(id=self._router.new_id(), action=_name(action))
         return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
 
@@ -202,7 +202,7 @@ class Requests:
         return self._expect(ManifestReply, [request], timeout, repeat=True).manifest
 
     def reload(self, *, dry_run: bool = False, timeout: Seconds | None = None) -> Reloaded:
-        """Have the server read its configuration anew; with ``dry_run`` only say what would change."""
+        """Have the server reload its configuration; with ``dry_run`` only say what would change."""
         return self._expect(Reloaded, [Reload(id=self._router.new_id(), dry_run=dry_run)], timeout)
 
     # -- inside
@@ -238,7 +238,7 @@ class Requests:
                 self._end_reset_locked(follower)
             raise
         with self._core.lock:
-            # To a lane of its own the news may come later than the answer.
+            # On a dedicated connection the messages may come later than this answer.
             left = max(0.0, deadline - time.monotonic())
             follower.changed.wait_for(lambda: not follower.resetting or follower.failure is not None, left)
 

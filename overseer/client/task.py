@@ -20,7 +20,7 @@ class Task:
     """Made by :meth:`Client.start` and :meth:`Client.subscribe`; usable from several threads.
 
     Two iterations over one handle share its events; subscribe once more for a second copy of them. When
-    the handle is dropped its events are not sent any longer; the task goes on.
+    the handle is dropped its events are no longer sent; the task goes on.
     """
 
     def __init__(self, client: Requests, follower: Follower) -> None:
@@ -67,22 +67,21 @@ class Task:
     def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
         """Everything that happens to the task, in order, until it is over; restarts included.
 
-        Lines that are lost are told of by a ``Gap``. An iteration that is broken off may be taken up by
-        another one.
+        A ``Gap`` stands for lines that are lost. An iteration that is left may be continued by another one.
 
         Args:
-            timeout: the most seconds to wait for each event; None: for ever.
+            timeout: the most seconds to wait for each event; None: no limit.
 
         Raises:
             ReplyTimeoutError: nothing came for so long.
-            TaskGoneError: how the task ended cannot be known any more.
+            TaskGoneError: how the task ended can no longer be known.
             ConnectionLostError: the connection is lost for good.
         """
         for item in self._items(seconds_of(timeout)):
             yield to_output(item) if isinstance(item, tuple) else item
 
     def batches(self, timeout: Seconds | None = None) -> Iterator[list[Event]]:
-        """As :meth:`events`, but as many at once as are there: for who flushes when there are no more."""
+        """As :meth:`events`, but in batches of what is there: for programs that flush after each."""
         for items in self._taken(seconds_of(timeout)):
             events = [to_output(item) if isinstance(item, tuple) else item for item in items]
             items.clear()
@@ -122,7 +121,7 @@ class Task:
         follower, seconds = self._follower, seconds_of(timeout)
         with self._client._core.lock:
             follower.waiters += 1
-            follower.buffer.room.notify_all()  # the task is not to wait for who waits for it
+            follower.buffer.room.notify_all()  # a task must not wait for a thread that waits for its end
             try:
                 in_time = follower.changed.wait_for(lambda: follower.over, seconds)
             finally:
@@ -177,10 +176,10 @@ def take(
     what: str,
     notice: Callable[[str], None],
 ) -> Iterator[deque[Item]]:
-    """What is in an buffer, some at a time, until it is empty and ``over()`` (called under the lock).
+    """What is in a buffer, some at a time, until it is empty and ``over()`` (called under the lock).
 
-    What is handed out is the caller's; what it still holds when this is closed goes back. ``notice`` is told
-    of what is lost but for lines, for which there are gaps.
+    What is handed out is the caller's; what it still holds when this is closed goes back. ``notice`` is
+    called when events other than lines, which have gaps, are lost.
     """
     taken: deque[Item] = deque()
     generation = 0

@@ -194,7 +194,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
             command.add_argument(
                 "--grace", type=_seconds, help="seconds between SIGTERM and SIGKILL for them"
             )
-    command = add("reload", "have the server read its configuration anew, without stopping a task")
+    command = add("reload", "have the server reload its configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
     add("check", "see whether the server is there and answers")
     command = add(

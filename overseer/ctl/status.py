@@ -35,6 +35,7 @@ def of_exit(event: Exited | None) -> int:
 
 
 def words_of(event: Exited | None) -> str:
+    """How a run ended, for people."""
     if event is None:
         return "it could not be started"
     return f"ended by {event.signal}" if event.signal else f"exited with {event.exit_code}"

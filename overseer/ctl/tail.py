@@ -35,7 +35,7 @@ class Printer:
             for index, task_id in enumerate(task_ids):
                 text = style.paint(f"{pad(plain(task_id), size)} |", PALETTE[index % len(PALETTE)])
                 self._prefixes[task_id] = f"{text} ".encode()
-        self.failure: OutputError | None = None  # nothing can be written any more
+        self.failure: OutputError | None = None  # since the first, nothing can be written
 
     def write(self, events: Sequence[Event]) -> None:
         """Write some events of one task and flush. Raises OutputError, again and again after the first."""
@@ -135,7 +135,7 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
 
 
 def _say_what_is_gone(task_id: str, events: Sequence[Output | Exited], wanted: int) -> None:
-    """When there were as many lines as are wanted, and they are not stored any more."""
+    """Say when fewer lines are stored than are wanted, though there were enough."""
     seqs = [event.seq for event in events if isinstance(event, Output)]
     if seqs and len(seqs) < min(wanted, seqs[-1]):
         say(f"{plain(task_id)}: its last {len(seqs)} lines; the server does not store those before any more")

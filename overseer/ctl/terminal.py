@@ -42,12 +42,12 @@ def say(text: str) -> None:
         lines = "\n".join(map(plain, text.split("\n")))  # servers' words are strangers' too
         print(f"overseerctl: {lines}", file=sys.stderr, flush=True)
     except OSError:
-        silence(sys.stderr)  # there is nobody to tell
+        silence(sys.stderr)  # nobody can read it
 
 
 class OutputError(OverseerError):
     """What is written to stdout or stderr goes nowhere; ``gone``: since its reader has gone (``| head``),
-    which is no failure."""
+    which is not a failure."""
 
     def __init__(self, name: str, error: OSError) -> None:
         super().__init__(f"cannot write to {name}: {error.strerror or error}")
@@ -120,7 +120,7 @@ def plain(text: str) -> str:
 def _shown(char: str) -> str:
     if char.isprintable():
         return char
-    # Half a surrogate pair is no character, and many a program refuses JSON that escapes one.
+    # Half a surrogate pair is not a character, and many programs refuse JSON that escapes one.
     if "\ud800" <= char <= "\udfff":
         return "\ufffd"
     return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]  # to JSON DEL is a character like others
@@ -148,7 +148,7 @@ def width(stream: IO[Any]) -> int:
 
 
 def room() -> int | None:
-    """Columns for a line on stdout; None: any number, for it is no terminal."""
+    """Columns for a line on stdout; None: any number, since it is not a terminal."""
     return width(sys.stdout) if on_terminal() else None
 
 
@@ -179,7 +179,7 @@ class Style:
 
 
 def leave() -> None:
-    """End the process at once, on Ctrl-C; takes no lock, for whoever was interrupted may have it."""
+    """End the process at once, on Ctrl-C; takes no lock, which the interrupted code may hold."""
     if any(line.shown for line in transient):
         os.write(2, b"\r\x1b[K")
     os._exit(EXIT_INTERRUPTED)

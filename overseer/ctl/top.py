@@ -87,7 +87,7 @@ class _Live:
         self._tell = tell
         self._screen = screen
         self._wanted = threading.Semaphore(0)  # released for each look
-        # Set by the thread that asks, before it tells; read by the other one once it is told.
+        # Written by the thread that asks before it sends _ANSWERED, after which the other one reads them.
         self._answer: _Answer | None = None
         self._failure: Exception | None = None
         self._asked_at: float | None = None  # None: there is nothing to be waited for
@@ -123,7 +123,7 @@ class _Live:
                     self._screen.enter()
                     due = time.monotonic()  # what was seen may be hours old, and an answer due since then
                     self._asked_at = None if self._asked_at is None else due
-            except OSError:  # the terminal has gone, and with it whoever looked
+            except OSError:  # the terminal has gone, and with it its user
                 return 128 + signal.SIGHUP
 
     def _show(self, moment: float) -> None:
@@ -159,7 +159,7 @@ def screen(
     columns: int,
     rows: int,
 ) -> list[str]:
-    """At most ``rows`` lines, none wider than ``columns``; who runs comes first, then who waits."""
+    """At most ``rows`` lines, none wider than ``columns``; running tasks first, then queued ones."""
     moment = now()
     limit = f" of {pool.limit}" if pool.limit else ""
     head = [

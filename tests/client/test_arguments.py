@@ -79,10 +79,10 @@ def test_a_parameter_that_is_none_is_not_given():
         ({"a": 1}, TypeError, "is a dict"),
         (b"x", TypeError, "bytes; decode them"),
         (object(), TypeError, "is a object"),
-        (math.nan, ValueError, "no number"),
-        (math.inf, ValueError, "no number"),
-        (Path("/a\udcff"), ValueError, "no character"),
-        ("\ud800", ValueError, "no character"),
+        (math.nan, ValueError, "JSON cannot hold"),
+        (math.inf, ValueError, "JSON cannot hold"),
+        (Path("/a\udcff"), ValueError, "not a character"),
+        ("\ud800", ValueError, "not a character"),
     ],
 )
 def test_what_is_no_parameter_is_named(value: object, error: type[Exception], words: str):

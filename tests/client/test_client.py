@@ -452,8 +452,8 @@ def test_a_server_that_is_not_there(url, words):
             401,
         ),
         (b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n\r\n", "another key", 0),
-        (b"HTTP/1.1 what\r\n\r\n", "no WebSocket server", 0),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "no WebSocket server", 0),
+        (b"HTTP/1.1 what\r\n\r\n", "not a WebSocket server", 0),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "not a WebSocket server", 0),
         (b"", "without an answer", 0),
     ],
 )
