@@ -7,8 +7,6 @@ from urllib.parse import urlsplit
 
 from overseer.client.errors import ClientError
 
-__all__ = ["DEFAULT_URL", "Address", "parse_url"]
-
 DEFAULT_URL = "ws://localhost:8080/ws"
 
 # scheme: (TLS, default port)
@@ -40,7 +38,7 @@ def parse_url(url: str) -> Address:
     A URL without a path means ``/ws``.
 
     Raises:
-        ClientError: it is none of these; the text says what would be.
+        ClientError: it is none of these; the text shows the right form.
     """
     if url.startswith("unix:"):
         path = url.removeprefix("unix:")
@@ -51,7 +49,7 @@ def parse_url(url: str) -> Address:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:  # a port that is no port, a bracket that is not closed
+    except ValueError as error:  # an invalid port, an unclosed bracket
         raise ClientError(f"cannot use the URL {url!r}: {error}") from None
     if parts.scheme not in _SCHEMES or not host:
         hint = f"ws://{url}/ws" if "/" not in url and url else DEFAULT_URL

@@ -1,6 +1,6 @@
-"""What programs pass, brought into the form that messages have; what is nothing of the kind is refused.
+"""Converts what programs pass into the form that messages have.
 
-A mistake of the program raises TypeError or ValueError, before anything is sent.
+A wrong argument raises TypeError or ValueError before anything is sent.
 """
 
 from __future__ import annotations
@@ -17,21 +17,6 @@ from overseer.protocol import ActionInfo, ExcessConfig, RetryPolicy, TaskInfo
 from overseer.util.durations import format_duration, nanoseconds
 from overseer.util.timestamps import format_timestamp, now, parse_timestamp
 
-__all__ = [
-    "Moment",
-    "Seconds",
-    "TaskId",
-    "action_name",
-    "excess_of",
-    "moment_of",
-    "params_of",
-    "policy_of",
-    "seconds_of",
-    "seq_of",
-    "task_id_of",
-    "text_of",
-]
-
 Seconds: TypeAlias = float | timedelta | str
 """A length of time: a number of seconds, a timedelta, or Go's text such as ``"1m30s"``."""
 
@@ -39,7 +24,7 @@ Moment: TypeAlias = datetime | timedelta | str
 """A moment: a datetime (one without a zone is local time, as everywhere in Python), how long ago as a
 timedelta, or RFC 3339's text."""
 
-_LONGEST_S = 1e9  # for ever, nearly; more than threads can wait
+_LONGEST_S = 1e9  # practically no limit; a thread cannot wait much longer
 _LEAST_NANOS = 1000
 
 
@@ -134,7 +119,7 @@ def excess_of(value: ExcessConfig | Mapping[str, Any] | None) -> Mapping[str, An
         return None
     if not isinstance(value, Mapping):
         raise _wrong("excess", "an ExcessConfig, or a mapping of its fields", value)
-    ExcessConfig(**value)  # so that another name is told of here
+    ExcessConfig(**value)  # refuses unknown names
     plain = {name: text_of(value[name], name) for name in ("action", "order") if name in value}
     return {**plain, "grace": seconds_of(value["grace"], "grace")} if "grace" in value else plain
 
@@ -166,7 +151,7 @@ def _param(value: Any, name: str) -> str:
             return "true" if value else "false"
         case float():
             if not math.isfinite(value):
-                raise ValueError(f"the parameter {name!r} is {value!r}, which is no number for others")
+                raise ValueError(f"the parameter {name!r} is {value!r}, which JSON cannot hold")
             return float.__repr__(value)
         case timedelta():
             return format_duration(value // timedelta(microseconds=1) * 1000)
@@ -195,7 +180,7 @@ def _sound(text: str, name: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{name} holds what is no character (half a surrogate pair): {text!a}") from None
+        raise ValueError(f"{name} holds half a surrogate pair, which is not a character: {text!a}") from None
     return text
 
 

@@ -24,7 +24,7 @@ from overseer.client.arguments import (
     task_id_of,
     text_of,
 )
-from overseer.client.asking import Requests
+from overseer.client.buffer import EventBuffer, to_output
 from overseer.client.core import Core, Settings
 from overseer.client.errors import (
     ClientError,
@@ -35,8 +35,7 @@ from overseer.client.errors import (
     TaskGoneError,
 )
 from overseer.client.follower import Follower
-from overseer.client.inbox import Inbox, to_output
-from overseer.client.lane import SharedChannel
+from overseer.client.requests import Requests
 from overseer.client.task import Task, take
 from overseer.client.transport import connect
 from overseer.protocol import (
@@ -58,8 +57,6 @@ from overseer.protocol import (
 
 if TYPE_CHECKING:
     import ssl
-
-__all__ = ["Client"]
 
 _NOTHING_STORED = 2**62  # since_seq for "tell me of the task, and send nothing again"
 _JOIN_S = 5.0
@@ -95,7 +92,7 @@ class Client(Requests):
             events (other than lines), on the thread that reads them. What it raises is logged.
 
     Raises:
-        ConnectFailedError: there is no such server, or it lets nobody in.
+        ConnectFailedError: there is no such server, or it refused the connection.
     """
 
     def __init__(
@@ -127,14 +124,14 @@ class Client(Requests):
         )
         transport = connect(address, token=settings.token, tls=tls, timeout=settings.timeout)
         core = Core(settings)
-        super().__init__(core, SharedChannel(core, transport))
+        super().__init__(core, transport)
         try:
-            self._channel.start()
+            self._shared.connection.start()
         except RuntimeError as error:
             raise ConnectFailedError(f"cannot connect to {url}: {error}") from None
 
     def __repr__(self) -> str:
-        return f"<Client {self._core.settings.address.url} {self._channel!r}>"
+        return f"<Client {self._core.settings.address.url} {self._router!r}>"
 
     def __enter__(self) -> Self:
         return self
@@ -147,8 +144,8 @@ class Client(Requests):
         be called from anywhere, ``on_notice`` too."""
         with self._core.lock:
             self._core.failure = self._core.failure or ConnectionLostError("this client was closed", 1000)
-            threads = [self._channel.thread, *(lane.thread for lane in self._channel.lanes)]
-            self._channel.end_locked()
+            threads = [connection.thread for connection in self._shared.connections_locked()]
+            self._shared.end_locked()
         deadline = time.monotonic() + _JOIN_S
         for thread in threads:
             if thread is threading.current_thread():
@@ -203,10 +200,10 @@ class Client(Requests):
             elif isinstance(event, Subscribed):
                 follower.subscribed_locked(event, listed=False)
             else:
-                self._channel.unfollow_locked(follower)
+                self._router.unfollow_locked(follower)
 
         request = Start(
-            id=self._channel.new_id(),
+            id=self._router.new_id(),
             action=action_name(action),
             task_id=task_id,
             params=params_of(params, more),
@@ -217,7 +214,7 @@ class Client(Requests):
         )
         # The sender is subscribed; this is for its created_at, without which a task that takes over the id
         # while the connection is lost could be taken for this one.
-        look = Subscribe(id=self._channel.new_id(), task_id=task_id, since_seq=_NOTHING_STORED)
+        look = Subscribe(id=self._router.new_id(), task_id=task_id, since_seq=_NOTHING_STORED)
         try:
             self._ask([request, look], timeout, answered=answered, followers=[follower])
         except ReplyTimeoutError as error:
@@ -241,7 +238,7 @@ class Client(Requests):
 
         Args:
             since_seq: first what is stored after the line with this seq (0: all that is stored); a ``Gap``
-                says what is not stored any more. None: only what happens from now on.
+                says what is no longer stored. None: only what happens from now on.
             on_lag, partial: as for :meth:`start`.
 
         Raises:
@@ -251,10 +248,10 @@ class Client(Requests):
         task_id, on_lag = task_id_of(task_id), text_of(on_lag, "on_lag")
         follower = self._follower(task_id, on_lag, partial=partial, from_now=since_seq is None)
         follower.last_seq = seq_of(since_seq) or 0
-        channel, answered = self._channel, self._joined([follower])
+        router, answered = self._router, self._joined([follower])
         # What is stored comes before the answer to the second, and says how short a list will do.
-        after = MetricsRequest(id=channel.new_id(), task_id=task_id)
-        messages: list[Request] = [channel.subscription(follower), after]
+        after = MetricsRequest(id=router.new_id(), task_id=task_id)
+        messages: list[Request] = [router.subscription(follower), after]
         self._ask(messages, timeout, repeat=True, answered=answered, followers=[follower])
         if isinstance(follower.failure, TaskGoneError):
             raise follower.failure
@@ -262,7 +259,7 @@ class Client(Requests):
             raise RefusedError(f"task not found: {task_id}")
         with self._core.lock:
             touched = follower.created_at if follower.exit is None else follower.exit.ts
-        self._ask([List(id=channel.new_id(), since=touched)], timeout, repeat=True, answered=answered)
+        self._ask([List(id=router.new_id(), since=touched)], timeout, repeat=True, answered=answered)
         return Task(self, follower)
 
     def watch(
@@ -274,8 +271,8 @@ class Client(Requests):
         touched_since: Moment | None = None,
         timeout: Seconds | None = None,
     ) -> dict[str, Task]:
-        """Join tasks for :meth:`events` alone, which tells of them while their handles are held. The handles
-        keep nothing themselves, and no task waits for who reads too slowly (as with ``on_lag="drop"``).
+        """Join tasks for :meth:`events` alone, which reports them while their handles are held. The handles
+        themselves keep nothing, and no task waits for a slow reader (as with ``on_lag="drop"``).
 
         Args:
             since_seq: as for :meth:`subscribe`.
@@ -294,38 +291,38 @@ class Client(Requests):
             follower.last_seq = seq_of(since_seq) or 0
             followers.append(follower)
         if followers:
-            subscriptions = [self._channel.subscription(follower) for follower in followers]
-            look = List(id=self._channel.new_id(), since=moment_of(touched_since))
+            subscriptions = [self._router.subscription(follower) for follower in followers]
+            look = List(id=self._router.new_id(), since=moment_of(touched_since))
             answered = self._joined(followers)
             self._ask([*subscriptions, look], timeout, repeat=True, answered=answered, followers=followers)
         return {each.task_id: Task(self, each) for each in followers if each.created_at is not None}
 
     def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
-        """Everything this client is told from now on: queues and pools, and the tasks it follows (also those
+        """Everything the server sends from now on: queues and pools, and the tasks it follows (also those
         whose handles are dropped while this is read). Answers to requests are not among it.
 
         Args:
-            timeout: the most seconds to wait for each event; None: for ever.
+            timeout: the most seconds to wait for each event; None: no limit.
 
         Raises:
-            ReplyTimeoutError: nothing came for so long. What comes from then on is not told: call it anew at
-                once, or do without a timeout.
+            ReplyTimeoutError: nothing came for so long. What comes from then on is lost to this iteration:
+                call it again at once, or set no timeout.
             ConnectionLostError: the connection is lost for good; a close by this program just ends it.
         """
         return (event for events in self.batches(timeout) for event in events)
 
     def batches(self, timeout: Seconds | None = None) -> Iterator[list[Event]]:
-        """As :meth:`events`, but as many at once as are there: for who flushes when there are no more."""
+        """As :meth:`events`, but in batches of what is there: for programs that flush after each."""
         core, seconds = self._core, seconds_of(timeout)
-        inbox = Inbox(core.lock, core.settings.buffer)
+        buffer = EventBuffer(core.lock, core.settings.buffer)
         with core.lock:
             core.check_locked()
-            core.listeners = (*core.listeners, weakref.ref(inbox))
-        return self._batches(inbox, seconds)
+            core.listeners = (*core.listeners, weakref.ref(buffer))
+        return self._batches(buffer, seconds)
 
-    def _batches(self, inbox: Inbox, timeout: float | None) -> Iterator[list[Event]]:
+    def _batches(self, buffer: EventBuffer, timeout: float | None) -> Iterator[list[Event]]:
         over, notice = (lambda: self._core.failure is not None), self._core.notice
-        for items in take(inbox, over, timeout, "this server", notice):
+        for items in take(buffer, over, timeout, "this server", notice):
             yield [to_output(item) if isinstance(item, tuple) else item for item in items]
         failure = self._core.failure
         if failure is not None and failure.code != 1000:
@@ -358,14 +355,14 @@ class Client(Requests):
     def _joined(self, followers: Sequence[Follower]) -> Callable[[Event | None], None]:
         """What to do with the answers to subscriptions, and to the question what is over: what is stored does
         not tell an errored task from one that ended. Followers of no task are left without a created_at."""
-        channel = self._channel
+        router = self._router
         wanted = {follower.task_id: follower for follower in followers}
 
         def answered(event: Event | None) -> None:
             if isinstance(event, Subscribed):
                 follower = wanted[event.task_id]
                 if event.created_at is None:
-                    channel.unfollow_locked(follower)
+                    router.unfollow_locked(follower)
                     return
                 if follower.over and follower.failure is None:
                     follower.revive_locked()
@@ -376,10 +373,10 @@ class Client(Requests):
             elif isinstance(event, Tasks):
                 for follower in followers:
                     if follower.created_at is not None:
-                        channel.listed_locked(follower, event)
+                        router.listed_locked(follower, event)
             elif isinstance(event, Error):
                 for follower in followers:
-                    channel.unfollow_locked(follower)
+                    router.unfollow_locked(follower)
 
         return answered
 

@@ -1,4 +1,4 @@
-"""What the connections of one client share: one lock, the settings, who listens to everything."""
+"""What the connections of one client share: the lock, the settings, the listeners to everything."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overseer.client.address import Address
+from overseer.client.buffer import EventBuffer, Item
 from overseer.client.errors import ConnectionLostError
-from overseer.client.inbox import Inbox, Item
 from overseer.util.locks import Rank, lock
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Core", "Settings"]
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Times in seconds, ``buffer`` in bytes; :class:`overseer.client.Client` tells what they mean."""
+    """Times in seconds, ``buffer`` in bytes; :class:`overseer.client.Client` explains them."""
 
     address: Address
     token: str
@@ -38,20 +36,20 @@ class Core:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        # The client's one lock: it guards every inbox, follower, table and queue of all its connections.
+        # The client's one lock: it guards every buffer, follower, table and queue of all its connections.
         self.lock = lock(Rank.LEAF, "client")
-        # Notified when the client ends, for whoever waits to try again.
+        # Notified when the client ends, for threads that wait before they reconnect.
         self.ending = threading.Condition(self.lock)
-        self.failure: ConnectionLostError | None = None  # why the client is of no use any more
-        # Weak: who does not iterate any more is not told any more.
-        self.listeners: tuple[weakref.ref[Inbox], ...] = ()
+        self.failure: ConnectionLostError | None = None  # why the client has ended
+        # Weak: the buffer lives as long as its iteration.
+        self.listeners: tuple[weakref.ref[EventBuffer], ...] = ()
 
     def notice(self, text: str) -> None:
         """Tell the program; called with no lock held."""
         try:
             self.settings.on_notice(text)
-        except Exception:  # of its own making, and no reason to end the connection
-            import logging  # which takes a while to load, and is hardly ever needed
+        except Exception:  # the program's own error, no reason to end the connection
+            import logging  # slow to load and hardly ever needed
 
             logging.getLogger("overseer.client").exception("on_notice failed at %r", text)
 
@@ -62,12 +60,12 @@ class Core:
 
     def tell_listeners_locked(self, item: Item) -> None:
         for ref in self.listeners:
-            if (inbox := ref()) is not None:
-                inbox.put_locked(item)
+            if (buffer := ref()) is not None:
+                buffer.put_locked(item)
 
     def settle_listeners_locked(self) -> None:
-        """Call it when all of a batch was told, and when the client ends."""
+        """To be called after each batch, and when the client ends."""
         self.listeners = tuple(ref for ref in self.listeners if ref() is not None)
         for ref in self.listeners:
-            if (inbox := ref()) is not None:
-                inbox.settle_locked(lossless=False)
+            if (buffer := ref()) is not None:
+                buffer.settle_locked(lossless=False)

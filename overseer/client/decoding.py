@@ -6,16 +6,14 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from overseer.client.inbox import Item
+from overseer.client.buffer import Item
 from overseer.protocol import Unreadable, event_from
-
-__all__ = ["decode"]
 
 
 def decode(payloads: Sequence[bytes], on_bad: Callable[[str], None]) -> list[Item]:
     """The items that these messages are, in order; those of an unknown type are left out.
 
-    ``on_bad`` is told in a sentence of each that cannot be read; it is left out as well.
+    ``on_bad`` is called with a sentence about each that cannot be read; it is left out as well.
     """
     items: list[Item] = []
     for raw in _objects(payloads, on_bad):

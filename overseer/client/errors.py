@@ -1,19 +1,8 @@
-"""What may go wrong between a client and its server."""
+"""The errors that a client raises."""
 
 from __future__ import annotations
 
 from overseer.errors import OverseerError
-
-__all__ = [
-    "ClientError",
-    "ConnectFailedError",
-    "ConnectionLostError",
-    "LinesMissedError",
-    "RefusedError",
-    "ReplyTimeoutError",
-    "TaskGoneError",
-    "TaskNotRunError",
-]
 
 
 class ClientError(OverseerError):
@@ -63,7 +52,7 @@ class TaskNotRunError(ClientError):
 
 
 class TaskGoneError(ClientError):
-    """The server does not know the task any more: it was restarted, or another task took over the id."""
+    """The server no longer knows the task: the server was restarted, or another task took over the id."""
 
 
 class LinesMissedError(ClientError):

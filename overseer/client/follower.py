@@ -1,6 +1,6 @@
 """What a client knows of one task: pure bookkeeping on the messages that come, from whichever connection.
 
-It takes each line once, by its seq, whatever is sent twice after a reconnection; tells of every hole; and
+It takes each line once, by its seq, even if a reconnection repeats it; reports every gap; and
 knows whether the task is over. Guarded by the client's lock, which is handed in.
 """
 
@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
+from overseer.client.buffer import EventBuffer, Line
 from overseer.client.errors import ClientError, TaskGoneError
-from overseer.client.inbox import Inbox, Line
 from overseer.protocol import (
     Dequeued,
     Errored,
@@ -30,8 +30,6 @@ from overseer.protocol import (
 )
 from overseer.util.timestamps import now
 
-__all__ = ["Follower"]
-
 _TO_BEGIN_S = 10.0  # from the start of a task until its lines are lost unless somebody has begun to read
 _REMEMBERED = 256  # events without a seq; a server stores at most 100 of them
 
@@ -43,9 +41,9 @@ class Follower:
         lock: the client's.
         buffer: bytes of events that may wait for the handle's owner; 0: none are kept.
         lossless: whether the task may be held up rather than lose lines.
-        partial: take what tells of lines that have no end yet.
+        partial: take messages about lines that have no end yet.
         from_now: leave out what is stored from before the subscription.
-        tell: told of each gap that no message tells of.
+        tell: called with each gap that no message reports.
     """
 
     def __init__(
@@ -60,7 +58,7 @@ class Follower:
         tell: Callable[[Gap], None] = lambda gap: None,
     ) -> None:
         self.task_id = task_id
-        self.inbox = Inbox(lock, buffer)
+        self.buffer = EventBuffer(lock, buffer)
         self.lossless = lossless
         self.may_drop = not lossless  # as asked for; lossless may be given up
         self.partial = partial  # wants to know how lines stand that have no end yet
@@ -75,7 +73,7 @@ class Follower:
         self.failure: ClientError | None = None
         self.unsure_since: datetime | None = None  # it exited then, and that may have been the end
         self.moving = False  # to a connection of its own
-        self.resetting = False  # a reset is under way: an end is not the last word, a start a new chapter
+        self.resetting = False  # a reset is under way: an end is not the last word, a start a new generation
         self.waiters = 0  # threads that wait for its end
         self._reader_due = math.inf  # until then a reader may still begin (monotonic)
         self.changed = threading.Condition(lock)  # notified when state, over or failure changed
@@ -88,7 +86,7 @@ class Follower:
         self._partials: dict[str, datetime] = {}  # when the last one of each stream was sent
 
     def __repr__(self) -> str:
-        return f"<Follower {self.task_id} {self.state} seq={self.last_seq} {self.inbox!r}>"
+        return f"<Follower {self.task_id} {self.state} seq={self.last_seq} {self.buffer!r}>"
 
     @property
     def finished(self) -> bool:
@@ -110,7 +108,7 @@ class Follower:
         if seq > self.last_seq + 1:
             self._miss_locked(seq - 1)
         self.last_seq = seq
-        self.inbox.put_locked(line)
+        self.buffer.put_locked(line)
         return True
 
     def event_locked(self, event: Event) -> bool:
@@ -132,7 +130,7 @@ class Follower:
         match event:
             case Started():
                 if self.resetting:
-                    self._begin_chapter_locked()
+                    self._begin_generation_locked()
                 self._goes_on_locked("running")
             case Queued():
                 self._goes_on_locked("queued")
@@ -154,16 +152,16 @@ class Follower:
             case Dequeued():
                 self.dequeued = event.reason
                 self.end_locked("stopped")
-        self.inbox.put_locked(event)
+        self.buffer.put_locked(event)
         return True
 
     def _partial_locked(self, event: Partial) -> bool:
-        # While a task moves to a connection of its own, both tell of it.
+        # While a task moves to a connection of its own, both deliver it.
         last = self._partials.get(event.stream)
         if not self.partial or (last is not None and event.ts <= last):
             return False
         self._partials[event.stream] = event.ts
-        self.inbox.put_partial_locked(event)
+        self.buffer.put_partial_locked(event)
         return True
 
     def subscribed_locked(self, answer: Subscribed, *, listed: bool = True) -> None:
@@ -172,7 +170,7 @@ class Follower:
         ``listed``: what is stored comes next, and then the server's list.
         """
         if answer.created_at is None:
-            self.fail_locked(TaskGoneError(f"the server knows no task {self.task_id}; it was started anew"))
+            self.fail_locked(TaskGoneError(f"the server does not know task {self.task_id}; it was restarted"))
             return
         if self.created_at is None:
             if self.unsure_since is not None and answer.created_at > self.unsure_since:
@@ -206,13 +204,13 @@ class Follower:
     def may_wait_locked(self) -> bool:
         """Whether its task is to wait rather than lose lines: while somebody reads it, or is about to.
 
-        A task that nobody reads must not stand still for that.
+        A task that nobody reads must not be held up.
         """
         if self.resetting:
-            return False  # what is before the new chapter is dropped, and must not stand in its way
-        if not self.lossless or self.inbox.is_read:
+            return False  # what is before the new generation is dropped, and must not stand in its way
+        if not self.lossless or self.buffer.is_read:
             return self.lossless
-        return not (self.inbox.was_read or self.waiters) and time.monotonic() < self._reader_due
+        return not (self.buffer.was_read or self.waiters) and time.monotonic() < self._reader_due
 
     def listed_locked(self, info: TaskInfo | None) -> None:
         """What the server's list says of the task; it was asked after the messages that came before."""
@@ -239,7 +237,7 @@ class Follower:
     def interrupted_locked(self, *, shutdown: bool) -> None:
         """The connection is lost; ``shutdown``: because the server ended, and its tasks before it."""
         self.open = False
-        self.resetting = False  # whoever asked for it is told that the answer is lost
+        self.resetting = False  # the caller gets ConnectionLostError
         if shutdown and self.unsure_since is not None:
             self.end_locked("stopped")
 
@@ -271,10 +269,10 @@ class Follower:
         self.failure = error
         self.end_locked("gone")
 
-    def _begin_chapter_locked(self) -> None:
+    def _begin_generation_locked(self) -> None:
         """It was reset: what was before, read or not, is over and done with."""
         self.resetting = False
-        self.inbox.clear_locked()
+        self.buffer.clear_locked()
         self.exit = None
         self.dequeued = ""
 
@@ -286,8 +284,8 @@ class Follower:
 
     def _notify_locked(self) -> None:
         self.changed.notify_all()
-        self.inbox.came.notify_all()
-        self.inbox.room.notify_all()
+        self.buffer.arrived.notify_all()
+        self.buffer.room.notify_all()
 
     def _miss_locked(self, to_seq: int) -> None:
         """The lines up to this one do not come, and no message says so."""
@@ -295,7 +293,7 @@ class Follower:
 
     def _gap_locked(self, to_seq: int) -> Gap:
         gap = Gap(self.task_id, self.last_seq + 1, to_seq, now())
-        self.inbox.put_locked(gap)
+        self.buffer.put_locked(gap)
         self.last_seq = to_seq
         return gap
 

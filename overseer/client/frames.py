@@ -10,8 +10,6 @@ import os
 import struct
 from dataclasses import dataclass, field
 
-__all__ = ["FrameReader", "ProtocolViolation", "Received", "close_frame", "ping", "pong", "text"]
-
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _FIN = 0x80
 

@@ -9,10 +9,8 @@ from overseer.client import frames
 from overseer.client.errors import ClientError, RefusedError
 from overseer.protocol import Error, Event, Request, encode
 
-__all__ = ["Pending"]
 
-
-class Pending:
+class PendingRequest:
     """Guarded by the client's lock.
 
     Args:
@@ -20,7 +18,7 @@ class Pending:
             an error to any of them is the answer as well.
         repeat: sent again after a reconnection, although it is not known whether it was carried out.
         answered: called with the answer to each message, under the lock, at its place among all that comes.
-        internal: nobody waits; ``answered`` gets None when the connection is lost before.
+        internal: no thread waits; ``answered`` gets None when the connection is lost first.
     """
 
     def __init__(
@@ -63,7 +61,7 @@ class Pending:
         self.error = error
         self._done.notify_all()
 
-    def none_locked(self) -> None:
+    def lost_locked(self) -> None:
         """The connection is lost, and with it what was internal."""
         if self._answered is not None:
             self._answered(None)

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from overseer.client.arguments import Seconds, seconds_of
-from overseer.client.asking import Requests
+from overseer.client.buffer import EventBuffer, Item, to_output
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
-from overseer.client.inbox import Inbox, Item, to_output
+from overseer.client.requests import Requests
 from overseer.protocol import Event, Exited, Gap
-
-__all__ = ["Task", "take"]
 
 _AT_ONCE = 256  # items that an iteration takes in one go
 
@@ -22,7 +20,7 @@ class Task:
     """Made by :meth:`Client.start` and :meth:`Client.subscribe`; usable from several threads.
 
     Two iterations over one handle share its events; subscribe once more for a second copy of them. When
-    the handle is dropped its events are not sent any longer; the task goes on.
+    the handle is dropped its events are no longer sent; the task goes on.
     """
 
     def __init__(self, client: Requests, follower: Follower) -> None:
@@ -69,22 +67,21 @@ class Task:
     def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
         """Everything that happens to the task, in order, until it is over; restarts included.
 
-        Lines that are lost are told of by a ``Gap``. An iteration that is broken off may be taken up by
-        another one.
+        A ``Gap`` stands for lines that are lost. An iteration that is left may be continued by another one.
 
         Args:
-            timeout: the most seconds to wait for each event; None: for ever.
+            timeout: the most seconds to wait for each event; None: no limit.
 
         Raises:
             ReplyTimeoutError: nothing came for so long.
-            TaskGoneError: how the task ended cannot be known any more.
+            TaskGoneError: how the task ended can no longer be known.
             ConnectionLostError: the connection is lost for good.
         """
         for item in self._items(seconds_of(timeout)):
             yield to_output(item) if isinstance(item, tuple) else item
 
     def batches(self, timeout: Seconds | None = None) -> Iterator[list[Event]]:
-        """As :meth:`events`, but as many at once as are there: for who flushes when there are no more."""
+        """As :meth:`events`, but in batches of what is there: for programs that flush after each."""
         for items in self._taken(seconds_of(timeout)):
             events = [to_output(item) if isinstance(item, tuple) else item for item in items]
             items.clear()
@@ -124,7 +121,7 @@ class Task:
         follower, seconds = self._follower, seconds_of(timeout)
         with self._client._core.lock:
             follower.waiters += 1
-            follower.inbox.room.notify_all()  # the task is not to wait for who waits for it
+            follower.buffer.room.notify_all()  # a task must not wait for a thread that waits for its end
             try:
                 in_time = follower.changed.wait_for(lambda: follower.over, seconds)
             finally:
@@ -147,9 +144,8 @@ class Task:
         self._client.stop(self.id, timeout=timeout)
 
     def reset(self, timeout: Seconds | None = None) -> None:
-        """Start it again after it has become errored; this handle goes on with it, in a new chapter: events
-        and lines of before that nobody has read are dropped, :attr:`exit` is None, and :meth:`wait` waits for
-        the end of what runs now.
+        """Start it again after it has become errored. This handle follows the new run: earlier events that
+        nobody has read are dropped, :attr:`exit` is None, and :meth:`wait` waits for the new run's end.
 
         Raises:
             RefusedError: it is not errored.
@@ -168,41 +164,41 @@ class Task:
     def _taken(self, timeout: float | None) -> Iterator[deque[Item]]:
         follower = self._follower
         notice = self._client._core.notice
-        yield from take(follower.inbox, lambda: follower.over, timeout, f"task {self.id}", notice)
+        yield from take(follower.buffer, lambda: follower.over, timeout, f"task {self.id}", notice)
         if follower.failure is not None:
             raise follower.failure
 
 
 def take(
-    inbox: Inbox,
+    buffer: EventBuffer,
     over: Callable[[], bool],
     timeout: float | None,
     what: str,
     notice: Callable[[str], None],
 ) -> Iterator[deque[Item]]:
-    """What is in an inbox, some at a time, until it is empty and ``over()`` (called under the lock).
+    """What is in a buffer, some at a time, until it is empty and ``over()`` (called under the lock).
 
-    What is handed out is the caller's; what it still holds when this is closed goes back. ``notice`` is told
-    of what is lost but for lines, for which there are gaps.
+    What is handed out is the caller's; what it still holds when this is closed goes back. ``notice`` is
+    called when events other than lines, which have gaps, are lost.
     """
     taken: deque[Item] = deque()
-    chapter = 0
+    generation = 0
     # The lock itself, not a condition: entering one is Python, within which a Ctrl-C may leave it locked.
-    with inbox.lock:
-        inbox.enter_locked()
+    with buffer.lock:
+        buffer.enter_locked()
     try:
         while True:
-            with inbox.lock:
-                if not inbox.came.wait_for(lambda: not inbox.empty or over(), timeout):
+            with buffer.lock:
+                if not buffer.arrived.wait_for(lambda: not buffer.empty or over(), timeout):
                     raise ReplyTimeoutError(f"nothing has come of {what} for {timeout:g} s")
-                chapter = inbox.chapter
+                generation = buffer.generation
                 taken.clear()
-                taken.extend(inbox.take_locked(_AT_ONCE))
-                dropped, inbox.dropped = inbox.dropped, 0
+                taken.extend(buffer.take_locked(_AT_ONCE))
+                dropped, buffer.dropped = buffer.dropped, 0
             if dropped:
                 notice(f"{dropped} events of {what} are lost: they came faster than they were read")
             if not taken:
                 return
             yield taken
     finally:
-        inbox.leave(taken, chapter)
+        buffer.leave(taken, generation)

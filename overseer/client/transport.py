@@ -16,13 +16,11 @@ from overseer.client.errors import ClientError, ConnectFailedError
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Transport", "connect"]
-
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAX_HEAD = 64 * 1024
 _MAX_BODY = 4 * 1024  # of a refusal, for its words
 _CHUNK = 256 * 1024
-# What OpenSSL, in its versions, calls something that is no TLS.
+# What the versions of OpenSSL call something that is not TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
 _TLS_ALERT = b"\x15\x03"
 
@@ -132,16 +130,16 @@ def _shake_hands(
             raise ConnectFailedError(_wants_tls(address))
         head, end, rest = data.partition(b"\r\n\r\n")
         if not end or not _may_be_http(data):
-            raise ConnectFailedError(f"{address.url} is no WebSocket server: it answered something else")
+            raise ConnectFailedError(f"{address.url} is not a WebSocket server: it answered something else")
         status, headers = _read_head(head, address)
         if status == 101:
             if headers.get("sec-websocket-accept", "") != accept.decode():
-                raise ConnectFailedError(f"{address.url} is no WebSocket server: it answers another key")
+                raise ConnectFailedError(f"{address.url} is not a WebSocket server: it answers another key")
             return rest
         words = _words(connected, rest, headers, deadline)
     except TimeoutError:
         raise ConnectFailedError(
-            f"{address.url} did not answer within {timeout:g} s; it hangs, or is no overseer"
+            f"{address.url} did not answer within {timeout:g} s; it hangs, or is not an overseer"
         ) from None
     except ConnectFailedError:
         raise
@@ -158,7 +156,7 @@ def _read_head(head: bytes, address: Address) -> tuple[int, dict[str, str]]:
     first, *lines = head.decode("latin-1").split("\r\n")
     _, _, status = first.partition(" ")
     if not status[:3].isdigit():
-        raise ConnectFailedError(f"{address.url} is no WebSocket server: it answered {first[:60]!r}")
+        raise ConnectFailedError(f"{address.url} is not a WebSocket server: it answered {first[:60]!r}")
     headers = {}
     for line in lines:
         name, _, value = line.partition(":")
@@ -195,7 +193,7 @@ def _refusal(address: Address, status: int, words: str, had_token: bool) -> str:
         return f"{address.url} takes no more connections now (503){said}"
     if status == 400 and not address.tls and "speaks TLS" in words:  # as an overseer's TLS port does
         return _wants_tls(address)
-    return f"{address.url} is no overseer's address: it answered {status}; an overseer listens at /ws"
+    return f"{address.url} is not an overseer's address: it answered {status}; an overseer listens at /ws"
 
 
 def _left(deadline: float) -> float:
@@ -226,7 +224,7 @@ def _open(address: Address, tls: Any, deadline: float, timeout: float) -> socket
         elif type(error).__module__ == "ssl":
             reason = f"TLS failed: {error}"
     except UnicodeError:  # a host name that IDNA does not know
-        reason = f"{address.host!r} is no name of a host"
+        reason = f"{address.host!r} is not a host name"
     raise ConnectFailedError(f"cannot connect to {address.url}: {reason}")
 
 

@@ -6,8 +6,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
-__all__ = ["Cut", "columns_of", "cut_middle", "fit", "pad", "table"]
-
 Cut = Callable[[str, int], str]
 
 _ENOUGH = 12  # columns for a cell that gives way, before others go

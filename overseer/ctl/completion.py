@@ -12,8 +12,6 @@ from overseer.client import Client
 from overseer.ctl.settings import NAMES
 from overseer.errors import OverseerError
 
-__all__ = ["SCRIPTS", "candidates", "server_of"]
-
 # What is offered are names that other people chose, so each shell must take them as text: bash inserts what
 # it is given as it is, so the script quotes it; zsh's compadd (without -Q) and fish do that by themselves.
 SCRIPTS = {
@@ -68,7 +66,7 @@ def candidates(
     """What the last of ``words`` may become; the others stand before it."""
     *before, current = words or [""]
     parsers: dict[str, argparse.ArgumentParser] = dict(commands.choices or {})
-    named = [word for word in _without_options(before, top_level) if not word.startswith("-")]
+    named = _without_options(before, [top_level, *parsers.values()])
     parser = parsers.get(named[0]) if named else top_level
     if parser is None:
         return
@@ -129,7 +127,7 @@ def _named(command: str, given: Sequence[str], connect: Callable[[], Client]) ->
         return []
 
 
-def _without_options(words: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
+def _without_options(words: Sequence[str], parsers: Sequence[argparse.ArgumentParser]) -> list[str]:
     """The words that are neither options nor their values."""
     left = []
     takes_value = False
@@ -137,15 +135,11 @@ def _without_options(words: Sequence[str], parser: argparse.ArgumentParser) -> l
         if takes_value:
             takes_value = False
         elif word.startswith("-"):
-            option = _option(parser, word)
-            takes_value = word in _VALUED or (option is not None and option.nargs != 0)
+            options = [option for parser in parsers if (option := _option(parser, word)) is not None]
+            takes_value = any(option.nargs != 0 for option in options)
         else:
             left.append(word)
     return left
-
-
-_VALUED = {"--id", "--timeout", "--limit", "--queue-size", "--excess", "--order", "--grace", "-n", "--lines"}
-_VALUED |= {"--since", "--since-seq", "--task", "--interval", "--reconnect", "--color", "--after"}
 
 
 def _option(parser: argparse.ArgumentParser, word: str) -> argparse.Action | None:

@@ -14,9 +14,7 @@ from overseer.client import Client, ClientError, RefusedError, Task
 from overseer.ctl.terminal import json_line, write_out
 from overseer.protocol import TaskInfo
 
-__all__ = ["Lookout", "events"]
-
-_LOOK_S = 1.0  # how often new tasks are looked for: nobody is told of those of others
+_LOOK_S = 1.0  # between looks for new tasks: the server does not announce those of other clients
 _WHOLE_LOOK = 30  # every so many looks are at all tasks
 _AT_ONCE = 20  # tasks that are joined in one go: each sends what is stored of it
 # A look is at what was touched since a little before the latest that the last one saw: a moment is taken a
@@ -73,7 +71,7 @@ class Lookout:
         self._looks += 1
         infos = self._client.tasks(since)
         self._forget_ended()
-        if first:  # who is stopped by then does not come back
+        if first:  # a stopped task does not come back
             self._over = {info.task_id: info.created_at for info in infos if info.state == "stopped"}
         wanted = [info for info in infos if self._is_new(info) or self._is_reset(info) is not None]
         for start in range(0, len(wanted), _AT_ONCE):

@@ -11,8 +11,6 @@ from overseer.ctl.terminal import say
 from overseer.errors import OverseerError
 from overseer.util.suggest import did_you_mean
 
-__all__ = ["how_to_write", "look_at_action"]
-
 
 def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> None:
     """Before a start: say which parameters the action does not declare.

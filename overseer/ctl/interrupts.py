@@ -1,19 +1,33 @@
-"""Ctrl-C and its like, heard on a thread, so that they come between nothing."""
+"""Signals heard where they interrupt nothing: on a thread, or in a loop that reads a socket."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from overseer.ctl.status import EXIT_INTERRUPTED
 
-__all__ = ["Interrupts"]
-
 _LEAVE_S = 1.0
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def signals_to(tell: socket.socket, numbers: Iterable[int]) -> Iterator[None]:
+    """Write the numbers of these signals to a socket instead of acting on them. Only on the main thread."""
+    tell.setblocking(False)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    old = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(old)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Interrupts:

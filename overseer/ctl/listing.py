@@ -10,8 +10,6 @@ from overseer.ctl.terminal import Style, plain
 from overseer.protocol import ActionInfo, PoolInfo, TaskInfo
 from overseer.util.durations import format_duration
 
-__all__ = ["action_lines", "actions_table", "pool_lines", "shown_state", "tasks_table"]
-
 _TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE", "PARAMETERS")
 _STATE, _EXIT = _TASKS.index("STATE"), _TASKS.index("EXIT")
 _PARAMS = _TASKS.index("PARAMETERS")

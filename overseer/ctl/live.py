@@ -9,14 +9,13 @@ import socket
 import sys
 import threading
 import unicodedata
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Self, TextIO
 
 from overseer.ctl.columns import columns_of
+from overseer.ctl.interrupts import signals_to
 from overseer.ctl.terminal import in_foreground, transient, width
-
-__all__ = ["LiveLine", "Unfinished", "cut_live"]
 
 _ERASE = "\r\x1b[K"
 _PLAIN = "\x1b[0m"
@@ -83,8 +82,8 @@ class Unfinished:
 class LiveLine:
     """The same on stdout or stderr, whichever is a terminal; nothing where neither is.
 
-    Safe from several threads. While entered it is drawn anew when this program goes on after a stop (Ctrl-Z),
-    and in the width of the window when that changes.
+    Safe from several threads. While entered it is redrawn when this program continues after a stop (Ctrl-Z),
+    and when the window changes its width.
     """
 
     def __init__(self, *, wanted: bool = True) -> None:
@@ -98,7 +97,7 @@ class LiveLine:
             if wanted and stream is not None and stream.isatty()
         }
         self._out: TextIO | None = next(iter(self._terminals.values()), None)
-        self._restore: Callable[[], None] = lambda: None
+        self._signals = ExitStack()
 
     @property
     def on(self) -> bool:
@@ -130,11 +129,11 @@ class LiveLine:
     def __enter__(self) -> Self:
         if self.on:
             transient.append(self)
-            self._restore = _on_signals((signal.SIGCONT, signal.SIGWINCH), self._redraw)
+            self._signals.enter_context(_on_signals((signal.SIGCONT, signal.SIGWINCH), self._redraw))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._restore()
+        self._signals.close()
         self.clear()
         if self.on:
             transient.remove(self)
@@ -150,29 +149,23 @@ class LiveLine:
                 self._out.buffer.flush()
 
 
-def _on_signals(numbers: tuple[int, ...], act: Callable[[], None]) -> Callable[[], None]:
-    """Have a thread act at these signals: a handler would come in the middle of whatever the main thread
-    does. Returns what ends that."""
+@contextmanager
+def _on_signals(numbers: tuple[int, ...], act: Callable[[], None]) -> Iterator[None]:
+    """Have a thread act at these signals: a handler would run in the middle of whatever the main thread
+    does."""
     if threading.current_thread() is not threading.main_thread():
-        return lambda: None
+        yield
+        return
     hear, tell = socket.socketpair()
-    tell.setblocking(False)
-    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
-    old = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
 
     def listen() -> None:
         while heard := hear.recv(64):
             if any(number in heard for number in numbers):
                 act()
 
-    def restore() -> None:
-        signal.set_wakeup_fd(old)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        tell.close()  # which ends the thread
-        thread.join()
-        hear.close()
-
     thread = threading.Thread(target=listen, name="redraw", daemon=True)
-    thread.start()
-    return restore
+    with hear:
+        with tell, signals_to(tell, numbers):
+            thread.start()
+            yield
+        thread.join()  # it ends since tell is closed

@@ -14,9 +14,6 @@ from overseer.protocol import utf8
 from overseer.util.durations import parse_duration
 from overseer.util.suggest import did_you_mean
 
-__all__ = ["make_parser"]
-
-
 # What other programs call it.
 _ALSO = {"logs": "tail", "log": "tail", "ps": "list", "ls": "list", "status": "list", "kill": "stop"}
 _NO_RESTART = "there is no restart: stop --wait and start do that, and reset starts an errored task again"
@@ -197,7 +194,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
             command.add_argument(
                 "--grace", type=_seconds, help="seconds between SIGTERM and SIGKILL for them"
             )
-    command = add("reload", "have the server read its configuration anew, without stopping a task")
+    command = add("reload", "have the server reload its configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
     add("check", "see whether the server is there and answers")
     command = add(

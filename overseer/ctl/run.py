@@ -27,8 +27,6 @@ from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
 from overseer.protocol import Dequeued, Errored, Event, Exited, Gap, Output, Partial, Queued, Restarting
 from overseer.util.durations import format_duration
 
-__all__ = ["refusal", "run"]
-
 
 def run(
     settings: Settings,
@@ -40,7 +38,7 @@ def run(
 ) -> int:
     """Run a task in the foreground; returns the exit status for the shell.
 
-    Ctrl-C, SIGTERM and SIGHUP stop the task, and so does a stdout that nobody reads any more; the second
+    Ctrl-C, SIGTERM and SIGHUP stop the task, and so does a stdout whose reader has gone; the second
     signal leaves at once.
     """
     # An id of our own, so that a stop can be sent before the server's first answer has come.
@@ -199,7 +197,7 @@ class _Runner:
             self._cannot_write(self._written, error)
 
     def _cannot_write(self, name: str, error: OSError) -> None:
-        """Nobody reads it any more (``| head``), or the disk is full: the task has no more to run for."""
+        """Its reader has gone (``| head``), or the disk is full: the task has nothing left to run for."""
         silence(self._outs.pop(name))
         if not isinstance(error, BrokenPipeError):
             say(str(OutputError(name, error)))

@@ -16,8 +16,6 @@ from overseer.errors import OverseerError
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["NAMES", "Settings"]
-
 NAMES = ("url", "token", "ca", "cert", "key")
 
 
@@ -95,7 +93,7 @@ def _file() -> tuple[Path, Mapping[str, str]]:
     try:
         path = path.expanduser()
         text = path.read_text("utf-8-sig")
-    except RuntimeError:  # nobody's home
+    except RuntimeError:  # no home directory is known
         return path, {}
     except (FileNotFoundError, NotADirectoryError):
         if os.environ.get("OVERSEERCTL_CONFIG"):
@@ -108,7 +106,7 @@ def _file() -> tuple[Path, Mapping[str, str]]:
     try:
         found = yaml.load(text, yaml.BaseLoader) or {}
     except yaml.YAMLError as error:
-        raise OverseerError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        raise OverseerError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
         raise OverseerError(f"{path} must hold names and values, such as: url: {DEFAULT_URL}")
     for name, value in found.items():

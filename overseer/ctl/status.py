@@ -6,17 +6,6 @@ import signal
 
 from overseer.protocol import Exited
 
-__all__ = [
-    "EXITS",
-    "EXIT_INTERRUPTED",
-    "EXIT_LOST",
-    "EXIT_REFUSED",
-    "EXIT_TIMEOUT",
-    "EXIT_USAGE",
-    "of_exit",
-    "words_of",
-]
-
 EXIT_REFUSED = 1  # the server would not do it, or took the task out of its queue; or stdout takes nothing
 EXIT_USAGE = 2
 EXIT_TIMEOUT = 124  # as of timeout(1)
@@ -46,6 +35,7 @@ def of_exit(event: Exited | None) -> int:
 
 
 def words_of(event: Exited | None) -> str:
+    """How a run ended, for people."""
     if event is None:
         return "it could not be started"
     return f"ended by {event.signal}" if event.signal else f"exited with {event.exit_code}"

@@ -16,8 +16,6 @@ from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, plain,
 from overseer.protocol import Event, Exited, Gap, Output, Partial, utf8
 from overseer.util.timestamps import format_timestamp
 
-__all__ = ["Printer", "replay", "tail"]
-
 
 class Printer:
     """Writes the events of one or several tasks to stdout; safe from several threads.
@@ -37,7 +35,7 @@ class Printer:
             for index, task_id in enumerate(task_ids):
                 text = style.paint(f"{pad(plain(task_id), size)} |", PALETTE[index % len(PALETTE)])
                 self._prefixes[task_id] = f"{text} ".encode()
-        self.failure: OutputError | None = None  # nothing can be written any more
+        self.failure: OutputError | None = None  # since the first, nothing can be written
 
     def write(self, events: Sequence[Event]) -> None:
         """Write some events of one task and flush. Raises OutputError, again and again after the first."""
@@ -137,7 +135,7 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
 
 
 def _say_what_is_gone(task_id: str, events: Sequence[Output | Exited], wanted: int) -> None:
-    """When there were as many lines as are wanted, and they are not stored any more."""
+    """Say when fewer lines are stored than are wanted, though there were enough."""
     seqs = [event.seq for event in events if isinstance(event, Output)]
     if seqs and len(seqs) < min(wanted, seqs[-1]):
         say(f"{plain(task_id)}: its last {len(seqs)} lines; the server does not store those before any more")
@@ -154,11 +152,10 @@ def _last(events: Sequence[Output | Exited], lines: int) -> list[Output | Exited
 
 def replay(
     client: Client, task_id: str, printer: Printer, since_seq: int | None, since: datetime | None
-) -> int:
+) -> None:
     """Show what is stored of a task."""
     events = client.replay(task_id, since_seq, since=since)
     first = next((event.seq for event in events if isinstance(event, Output)), 0)
     if since_seq is not None and since is None and first > since_seq + 1:
         say(f"{plain(task_id)}: lines {since_seq + 1} to {first - 1} are not stored any more")
     printer.write(events)
-    return 0

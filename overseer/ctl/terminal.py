@@ -8,33 +8,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterable
 from typing import IO, Any, Protocol, Self
 
 from overseer.ctl.columns import fit
 from overseer.ctl.status import EXIT_INTERRUPTED
 from overseer.errors import OverseerError
 from overseer.protocol import Event, to_plain, utf8
-
-__all__ = [
-    "PALETTE",
-    "OutputError",
-    "Progress",
-    "Style",
-    "in_foreground",
-    "json_line",
-    "leave",
-    "on_terminal",
-    "plain",
-    "print_json",
-    "print_text",
-    "room",
-    "say",
-    "silence",
-    "transient",
-    "width",
-    "write_out",
-]
 
 PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # as SGR has them; none is red
 
@@ -61,12 +42,12 @@ def say(text: str) -> None:
         lines = "\n".join(map(plain, text.split("\n")))  # servers' words are strangers' too
         print(f"overseerctl: {lines}", file=sys.stderr, flush=True)
     except OSError:
-        silence(sys.stderr)  # there is nobody to tell
+        silence(sys.stderr)  # nobody can read it
 
 
 class OutputError(OverseerError):
     """What is written to stdout or stderr goes nowhere; ``gone``: since its reader has gone (``| head``),
-    which is no failure."""
+    which is not a failure."""
 
     def __init__(self, name: str, error: OSError) -> None:
         super().__init__(f"cannot write to {name}: {error.strerror or error}")
@@ -92,18 +73,31 @@ def print_text(text: str) -> None:
     write_out(utf8(text))
 
 
-def print_json(value: Any) -> None:
+def print_lines(lines: Iterable[str]) -> None:
     """Write to stdout. Raises OutputError."""
+    print_text("".join(f"{line}\n" for line in lines))
+
+
+def show(options: Namespace, value: Any, lines: Callable[[], Iterable[str]]) -> None:
+    """A command's answer on stdout: with ``--json`` the value, else the lines. Raises OutputError."""
+    if options.json:
+        print_json(value)
+    else:
+        print_lines(lines())
+
+
+def print_json(value: Any) -> None:
+    """Write to stdout; messages in it as the protocol has them. Raises OutputError."""
     print_text(_json(value, indent=2) + "\n")
 
 
 def json_line(event: Event) -> bytes:
     """An event as a line of JSON."""
-    return utf8(_json(to_plain(event)) + "\n")
+    return utf8(_json(event) + "\n")
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=to_plain)
     # JSON escapes the control characters of ASCII alone, and DEL is none for it. What else a terminal acts
     # upon, or nobody sees (U+202E turns a line around), is escaped too: it is the same text for a program.
     return "\n".join(map(plain, text.split("\n")))
@@ -126,7 +120,7 @@ def plain(text: str) -> str:
 def _shown(char: str) -> str:
     if char.isprintable():
         return char
-    # Half a surrogate pair is no character, and many a program refuses JSON that escapes one.
+    # Half a surrogate pair is not a character, and many programs refuse JSON that escapes one.
     if "\ud800" <= char <= "\udfff":
         return "\ufffd"
     return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]  # to JSON DEL is a character like others
@@ -154,7 +148,7 @@ def width(stream: IO[Any]) -> int:
 
 
 def room() -> int | None:
-    """Columns for a line on stdout; None: any number, for it is no terminal."""
+    """Columns for a line on stdout; None: any number, since it is not a terminal."""
     return width(sys.stdout) if on_terminal() else None
 
 
@@ -185,7 +179,7 @@ class Style:
 
 
 def leave() -> None:
-    """End the process at once, on Ctrl-C; takes no lock, for whoever was interrupted may have it."""
+    """End the process at once, on Ctrl-C; takes no lock, which the interrupted code may hold."""
     if any(line.shown for line in transient):
         os.write(2, b"\r\x1b[K")
     os._exit(EXIT_INTERRUPTED)

@@ -12,19 +12,17 @@ import termios
 import threading
 import time
 import tty
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from overseer.client import Client, ReplyTimeoutError
 from overseer.ctl.columns import fit
+from overseer.ctl.interrupts import signals_to
 from overseer.ctl.listing import shown_state, tasks_table
 from overseer.ctl.terminal import OutputError, Style, on_terminal, plain, print_text, width
 from overseer.protocol import GlobalMetrics, PoolInfo, TaskInfo
 from overseer.util.timestamps import now
-
-__all__ = ["screen", "top"]
 
 _ORDER = {"running": 0, "queued": 1, "errored": 2}
 _ENTER = "\x1b[?1049h\x1b[?25l"  # the other screen, without a cursor
@@ -50,7 +48,8 @@ def top(client: Client, style: Style, interval: float) -> int:
         return 0
     hear, tell = socket.socketpair()
     screen = Screen()
-    with hear, tell, _signals(tell):
+    wanted = [number for number in (*_ENDING, signal.SIGTSTP) if signal.getsignal(number) != signal.SIG_IGN]
+    with hear, tell, signals_to(tell, [*wanted, signal.SIGWINCH, signal.SIGCONT]):
         try:
             return _Live(client, style, interval, hear, tell, screen).run()
         finally:
@@ -88,7 +87,7 @@ class _Live:
         self._tell = tell
         self._screen = screen
         self._wanted = threading.Semaphore(0)  # released for each look
-        # Set by the thread that asks, before it tells; read by the other one once it is told.
+        # Written by the thread that asks before it sends _ANSWERED, after which the other one reads them.
         self._answer: _Answer | None = None
         self._failure: Exception | None = None
         self._asked_at: float | None = None  # None: there is nothing to be waited for
@@ -124,7 +123,7 @@ class _Live:
                     self._screen.enter()
                     due = time.monotonic()  # what was seen may be hours old, and an answer due since then
                     self._asked_at = None if self._asked_at is None else due
-            except OSError:  # the terminal has gone, and with it whoever looked
+            except OSError:  # the terminal has gone, and with it its user
                 return 128 + signal.SIGHUP
 
     def _show(self, moment: float) -> None:
@@ -160,7 +159,7 @@ def screen(
     columns: int,
     rows: int,
 ) -> list[str]:
-    """At most ``rows`` lines, none wider than ``columns``; who runs comes first, then who waits."""
+    """At most ``rows`` lines, none wider than ``columns``; running tasks first, then queued ones."""
     moment = now()
     limit = f" of {pool.limit}" if pool.limit else ""
     head = [
@@ -185,24 +184,6 @@ def screen(
     if len(ordered) > room and lines:
         lines[2:3] = [fit(f"({len(ordered) - room} more)", columns)]
     return lines[:rows]
-
-
-@contextmanager
-def _signals(tell: socket.socket) -> Iterator[None]:
-    """Have the socket told the numbers of signals: of another size of the terminal, of those that end, and of
-    those that stop (Ctrl-Z) and go on."""
-    tell.setblocking(False)
-    usual = [*_ENDING, signal.SIGTSTP]
-    heeded = [number for number in usual if signal.getsignal(number) != signal.SIG_IGN]
-    heeded += [signal.SIGWINCH, signal.SIGCONT]
-    before = {number: signal.signal(number, lambda *_: None) for number in heeded}
-    old = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(old)
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _read(key: int) -> bytes:

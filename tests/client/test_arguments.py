@@ -14,7 +14,7 @@ import pytest
 
 from overseer.client import Client, RefusedError
 from overseer.client.arguments import moment_of, params_of, policy_of, seconds_of, task_id_of
-from overseer.client.pending import Pending
+from overseer.client.pending import PendingRequest
 from overseer.protocol import ExcessConfig, RetryPolicy
 from overseer.util.durations import MAX_DURATION, nanoseconds
 from overseer.util.timestamps import now
@@ -79,10 +79,10 @@ def test_a_parameter_that_is_none_is_not_given():
         ({"a": 1}, TypeError, "is a dict"),
         (b"x", TypeError, "bytes; decode them"),
         (object(), TypeError, "is a object"),
-        (math.nan, ValueError, "no number"),
-        (math.inf, ValueError, "no number"),
-        (Path("/a\udcff"), ValueError, "no character"),
-        ("\ud800", ValueError, "no character"),
+        (math.nan, ValueError, "JSON cannot hold"),
+        (math.inf, ValueError, "JSON cannot hold"),
+        (Path("/a\udcff"), ValueError, "not a character"),
+        ("\ud800", ValueError, "not a character"),
     ],
 )
 def test_what_is_no_parameter_is_named(value: object, error: type[Exception], words: str):
@@ -219,4 +219,4 @@ def test_what_cannot_be_written_is_found_out_without_the_lock():
     from overseer.protocol import Stop
 
     with pytest.raises(TypeError):
-        Pending([Stop(id="c1", task_id=object())], None)  # type: ignore[arg-type]
+        PendingRequest([Stop(id="c1", task_id=object())], None)  # type: ignore[arg-type]

@@ -341,14 +341,14 @@ def test_a_handle_that_is_dropped_is_not_sent_for(client: Client):
     task_id = task.id
     assert next(task.lines(timeout=WAIT_S)) == "y"
     with client._core.lock:
-        assert task_id in client._channel._followers
+        assert task_id in client._router._followers
     del task
     seen = client.metrics(task_id=task_id)
     while client.metrics(task_id=task_id) == seen:
         pass
     client.tasks()
     with client._core.lock:
-        assert task_id not in client._channel._followers
+        assert task_id not in client._router._followers
     client.stop(task_id)
 
 
@@ -360,8 +360,8 @@ def test_handles_that_are_dropped_leave_nothing_behind(client: Client):
         client.purge("one")
     client.tasks()
     with client._core.lock:
-        assert set(client._channel._followers) == {task.id}
-        assert len(client._channel._followers[task.id]) <= 2
+        assert set(client._router._followers) == {task.id}
+        assert len(client._router._followers[task.id]) <= 2
     for info in client.tasks():
         client.stop(info.task_id)
 
@@ -452,8 +452,8 @@ def test_a_server_that_is_not_there(url, words):
             401,
         ),
         (b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n\r\n", "another key", 0),
-        (b"HTTP/1.1 what\r\n\r\n", "no WebSocket server", 0),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "no WebSocket server", 0),
+        (b"HTTP/1.1 what\r\n\r\n", "not a WebSocket server", 0),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "not a WebSocket server", 0),
         (b"", "without an answer", 0),
     ],
 )
@@ -514,13 +514,13 @@ def test_joining_one_of_many_tasks_does_not_ask_for_all_of_them(daemon: Daemon, 
     task.wait(WAIT_S)
     heard: list[int] = []
     with Client(daemon.url) as other:
-        sort = other._channel._sort_locked
+        sort = other._router.route_locked
 
         def count(items):
             heard.extend(len(item.tasks) for item in items if isinstance(item, Tasks))
             return sort(items)
 
-        other._channel._sort_locked = count  # type: ignore[method-assign]
+        other._router.route_locked = count  # type: ignore[method-assign]
         assert other.subscribe(task.id, 0).wait(WAIT_S).exit_code == 3
     assert set(heard) == {1}
 

@@ -199,7 +199,7 @@ def test_a_reset_of_a_task_that_its_reader_has_not_kept_up_with(daemon: Daemon, 
         task = client.start("slow", gate=str(gate), script=script)
         lines = task.lines(timeout=WAIT_S)
         assert next(lines) == "1"
-        while not client._channel.lanes or other.subscribe(task.id).state != "errored":
+        while not client._shared.dedicated or other.subscribe(task.id).state != "errored":
             pass
         assert not task.over  # all that came before that is to be read first
         resetting = Aside(task.reset)

@@ -201,8 +201,8 @@ class TestCutConnections:
             with pytest.raises(ConnectionLostError, match="was closed"):
                 task.wait(WAIT_S)
             assert closed.wait(WAIT_S)
-            client._channel.thread.join(WAIT_S)
-            assert not client._channel.thread.is_alive()
+            client._shared.connection.thread.join(WAIT_S)
+            assert not client._shared.connection.thread.is_alive()
         with Client(daemon.url) as other:
             other.stop(task.id)
 
@@ -225,7 +225,7 @@ class TestServers:
             first.process.kill()
             first.kill()
         with Daemon(actions=ACTIONS, listen=address), client:
-            with pytest.raises(TaskGoneError, match="knows no task"):
+            with pytest.raises(TaskGoneError, match="does not know task"):
                 task.wait(WAIT_S)
             with pytest.raises(TaskGoneError):
                 list(task.lines(timeout=WAIT_S))
@@ -272,7 +272,7 @@ class TestServers:
                     deadline = time.monotonic() + WAIT_S
                     while not notices and time.monotonic() < deadline:
                         time.sleep(0.01)
-                    assert "has not said a word" in notices[0]
+                    assert "has been silent" in notices[0]
                 finally:
                     os.kill(daemon.pid, signal.SIGCONT)
                 count.add(events)

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overseer.client.buffer import EventBuffer, Line
 from overseer.client.core import Core
-from overseer.client.desk import Desk
 from overseer.client.follower import Follower
-from overseer.client.inbox import Inbox, Line
-from overseer.client.pending import Pending
+from overseer.client.router import Router
 from overseer.protocol import (
     Dequeued,
     Errored,
@@ -54,10 +53,10 @@ def follower(**options: bool) -> Follower:
     return made
 
 
-def taken(inbox: Inbox) -> list[object]:
+def taken(buffer: EventBuffer) -> list[object]:
     """Seqs of lines, ranges of gaps, types of the rest."""
     result: list[object] = []
-    while items := inbox.take_locked(1000):
+    while items := buffer.take_locked(1000):
         for item in items:
             if isinstance(item, tuple):
                 result.append(item[5])
@@ -80,7 +79,7 @@ def test_a_line_that_comes_twice_is_taken_once_and_a_hole_is_told_of():
     task = follower()
     for seq in (1, 2, 2, 1, 3, 6, 5, 6, 7):
         task.line_locked(line(seq))
-    assert taken(task.inbox) == [1, 2, 3, (4, 5), 6, 7]
+    assert taken(task.buffer) == [1, 2, 3, (4, 5), 6, 7]
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 12)), max_size=30))
@@ -91,7 +90,7 @@ def test_any_stretches_of_output(stretches: list[tuple[int, int]]):
         for seq in range(start, start + length):
             task.line_locked(line(seq))
             seen.add(seq)
-    told = taken(task.inbox)
+    told = taken(task.buffer)
     last = 0
     for each in told:  # contiguous, each seq once
         first, end = each if isinstance(each, tuple) else (each, each)
@@ -107,7 +106,7 @@ def test_a_servers_gap_counts_as_told():
     task.event_locked(Gap("t", 2, 9, T))
     task.event_locked(Gap("t", 2, 9, T))
     task.line_locked(line(10))
-    assert taken(task.inbox) == [1, (2, 9), 10]
+    assert taken(task.buffer) == [1, (2, 9), 10]
 
 
 def test_an_event_that_is_sent_again_is_taken_once():
@@ -115,7 +114,7 @@ def test_an_event_that_is_sent_again_is_taken_once():
     events: list[Event] = [Started("1", "t", 7, ts=at(0)), exited(1), Queued("", "t", "a", 1, at(2))]
     for event in [*events, *events, Started("", "t", 7, ts=at(3))]:
         task.event_locked(event)
-    assert taken(task.inbox) == [Started, Exited, Queued, Started]
+    assert taken(task.buffer) == [Started, Exited, Queued, Started]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +170,7 @@ class TestASubscriptionThatIsAnswered:
         ],
     )
     def test_what_is_not_stored_any_more_is_told_of(self, at_seq, last, oldest, told):
-        assert taken(self.resumed(at_seq, self.answer(last, oldest)).inbox) == told
+        assert taken(self.resumed(at_seq, self.answer(last, oldest)).buffer) == told
 
     @pytest.mark.parametrize("created", [None, at(1)])
     def test_another_task_or_none_is_not_taken_for_this_one(self, created):
@@ -192,7 +191,7 @@ class TestASubscriptionThatIsAnswered:
         task.event_locked(exited(1))
         task.listed_locked(info())
         task.line_locked(line(51))
-        assert taken(task.inbox) == [51]
+        assert taken(task.buffer) == [51]
         assert task.exit == exited(1)
 
 
@@ -207,123 +206,123 @@ def test_a_server_that_shuts_down_ends_what_has_exited():
     assert not other.over
 
 
-class TestAFullInbox:
+class TestAFullBuffer:
     def test_loses_the_oldest_lines_and_says_which(self):
-        inbox = Inbox(held_lock(), 10_000)
+        buffer = EventBuffer(held_lock(), 10_000)
         for seq in range(1, 101):
-            inbox.put_locked(line(seq, "x" * 100))
-            inbox.settle_locked(lossless=False)
-        told = taken(inbox)
+            buffer.put_locked(line(seq, "x" * 100))
+            buffer.settle_locked(lossless=False)
+        told = taken(buffer)
         assert isinstance(told[0], tuple)
         assert told[0][0] == 1
         assert told[1:] == list(range(told[0][1] + 1, 101))
         assert 15 <= len(told) <= 30
 
     def test_keeps_other_events(self):
-        inbox = Inbox(held_lock(), 5000)
-        inbox.put_locked(Started("1", "t", 7, ts=T))
+        buffer = EventBuffer(held_lock(), 5000)
+        buffer.put_locked(Started("1", "t", 7, ts=T))
         for seq in range(1, 100):
-            inbox.put_locked(line(seq))
-        inbox.put_locked(exited(1))
-        inbox.settle_locked(lossless=False)
-        told = taken(inbox)
+            buffer.put_locked(line(seq))
+        buffer.put_locked(exited(1))
+        buffer.settle_locked(lossless=False)
+        told = taken(buffer)
         assert told[1] is Started
         assert told[-1] is Exited
 
     def test_counts_the_other_events_that_it_has_no_room_for(self):
-        inbox = Inbox(held_lock(), 1000)
+        buffer = EventBuffer(held_lock(), 1000)
         for second in range(1500):
-            inbox.put_locked(exited(second))
-            inbox.settle_locked(lossless=False)
-        kept = len(taken(inbox))
-        assert inbox.dropped == 1500 - kept
+            buffer.put_locked(exited(second))
+            buffer.settle_locked(lossless=False)
+        kept = len(taken(buffer))
+        assert buffer.dropped == 1500 - kept
         assert 0 < kept <= 1001
 
     def test_tells_tasks_apart(self):
-        inbox = Inbox(held_lock(), 3000)
+        buffer = EventBuffer(held_lock(), 3000)
         for seq in range(1, 40):
             for name in ("a", "b"):
-                inbox.put_locked(line(seq, task_id=name))
-        inbox.settle_locked(lossless=False)
-        gaps = [item for item in inbox.take_locked(10) if isinstance(item, Gap)]
+                buffer.put_locked(line(seq, task_id=name))
+        buffer.settle_locked(lossless=False)
+        gaps = [item for item in buffer.take_locked(10) if isinstance(item, Gap)]
         assert sorted(gap.task_id for gap in gaps) == ["a", "b"]
 
     def test_keeps_everything_while_it_may(self):
-        inbox = Inbox(held_lock(), 1000)
+        buffer = EventBuffer(held_lock(), 1000)
         for seq in range(1, 100):
-            inbox.put_locked(line(seq))
-        inbox.settle_locked(lossless=True)
-        assert inbox.full
-        assert taken(inbox) == list(range(1, 100))
+            buffer.put_locked(line(seq))
+        buffer.settle_locked(lossless=True)
+        assert buffer.full
+        assert taken(buffer) == list(range(1, 100))
 
     def test_takes_back_what_was_not_used(self):
         lock = threading.Lock()
         with lock:
-            inbox = Inbox(lock, 1000)
+            buffer = EventBuffer(lock, 1000)
             for seq in range(1, 11):
-                inbox.put_locked(line(seq))
-            inbox.enter_locked()
-            first = inbox.take_locked(5)
-            assert inbox.is_read
+                buffer.put_locked(line(seq))
+            buffer.enter_locked()
+            first = buffer.take_locked(5)
+            assert buffer.is_read
             # As a finaliser does in the middle of something: it cannot have the lock.
-            inbox.leave(first[2:], inbox.chapter)
-            assert not inbox.is_read
-            assert taken(inbox) == list(range(3, 11))
+            buffer.leave(first[2:], buffer.generation)
+            assert not buffer.is_read
+            assert taken(buffer) == list(range(3, 11))
 
     def test_puts_what_is_taken_back_before_what_was_lost_meanwhile(self):
-        inbox = Inbox(held_lock(), 3000)
+        buffer = EventBuffer(held_lock(), 3000)
         for seq in range(1, 11):
-            inbox.put_locked(line(seq))
-        inbox.enter_locked()
-        first = inbox.take_locked(10)
+            buffer.put_locked(line(seq))
+        buffer.enter_locked()
+        first = buffer.take_locked(10)
         for seq in range(11, 101):
-            inbox.put_locked(line(seq))
-            inbox.settle_locked(lossless=False)
-        inbox.leave(first[2:], inbox.chapter)
-        told = taken(inbox)
+            buffer.put_locked(line(seq))
+            buffer.settle_locked(lossless=False)
+        buffer.leave(first[2:], buffer.generation)
+        told = taken(buffer)
         assert told[:8] == list(range(3, 11))
         assert isinstance(told[8], tuple)
         assert told[8][0] == 11
         assert told[9:] == list(range(told[8][1] + 1, 101))
 
     def test_takes_nothing_back_from_before_it_was_cleared(self):
-        inbox = Inbox(held_lock(), 3000)
+        buffer = EventBuffer(held_lock(), 3000)
         for seq in range(1, 11):
-            inbox.put_locked(line(seq))
-        inbox.enter_locked()
-        first, chapter = inbox.take_locked(5), inbox.chapter
-        inbox.clear_locked()
-        inbox.put_locked(line(11))
-        inbox.leave(first[2:], chapter)
-        assert taken(inbox) == [11]
+            buffer.put_locked(line(seq))
+        buffer.enter_locked()
+        first, generation = buffer.take_locked(5), buffer.generation
+        buffer.clear_locked()
+        buffer.put_locked(line(11))
+        buffer.leave(first[2:], generation)
+        assert taken(buffer) == [11]
 
 
-class Asked(Desk):
-    """A connection that keeps the ids of the lists that it asks for."""
+class Nowhere:
+    """Where a router's frames go in these tests."""
 
-    def __init__(self) -> None:
-        super().__init__(Core(None))  # type: ignore[arg-type]
-        self._live = True
-        self.lists: list[str] = []
+    unsent = 0
 
-    def _send_locked(self, frame: bytes) -> None:
+    def send_locked(self, frame: bytes) -> None:
         pass
 
-    def _send_pending_locked(self, pending: Pending) -> None:
-        self.lists += [message.id for message in pending.messages if isinstance(message, List)]
+
+def lists(router: Router) -> list[str]:
+    """The ids of the lists that are asked for."""
+    return [id for id, pending in router._pending.items() if isinstance(pending.messages[0], List)]
 
 
 def test_a_list_that_is_older_than_an_exit_is_not_believed_but_asked_for_again():
-    desk = Asked()
-    with desk.core.lock:
-        mine = Follower("t", desk.core.lock, 1 << 20, lossless=True)
-        desk.follow_locked(mine)
+    core = Core(None)  # type: ignore[arg-type]
+    router = Router(core, Nowhere())
+    with core.lock:
+        mine = Follower("t", core.lock, 1 << 20, lossless=True)
+        router.follow_locked(mine)
         mine.subscribed_locked(Subscribed(id="s", task_id="t", last_seq=0, oldest_seq=0, created_at=T))
         mine.caught_up_locked()
         # The list is on its way, and was made before this:
-        desk._sort_locked([exited(1)])
-        desk.listed_locked(mine, Tasks(id="l", tasks=(info(worker="running"),)))
+        router.route_locked([exited(1)])
+        router.listed_locked(mine, Tasks(id="l", tasks=(info(worker="running"),)))
         assert not mine.over
-        assert len(desk.lists) == 1
-        desk._sort_locked([Tasks(id=desk.lists[0], tasks=(info(),))])
+        assert len(lists(router)) == 1
+        router.route_locked([Tasks(id=lists(router)[0], tasks=(info(),))])
         assert (mine.over, mine.state) == (True, "ended")

@@ -18,8 +18,8 @@ from tests.harness import Daemon
 WAIT_S = 20.0
 
 
-def lanes(client: Client) -> int:
-    return len(client._channel.lanes)
+def dedicated(client: Client) -> int:
+    return len(client._shared.dedicated)
 
 
 def written(client: Client, task: Task) -> int:
@@ -27,10 +27,10 @@ def written(client: Client, task: Task) -> int:
     return client.metrics(task_id=task.id).output_lines  # type: ignore[union-attr]
 
 
-def wait_for_lane(client: Client) -> None:
+def wait_for_move(client: Client) -> None:
     """Wait until a slow reader's task has moved to a connection of its own."""
     deadline = time.monotonic() + WAIT_S
-    while not lanes(client):
+    while not dedicated(client):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -40,8 +40,8 @@ def test_a_slow_reader_loses_nothing_and_holds_up_nobody_else(daemon: Daemon):
         slow = client.start("count", n="60000")
         events = slow.events(WAIT_S)
         count = Count().add(next(events) for _ in range(3))
-        wait_for_lane(client)
-        assert lanes(client) == 1
+        wait_for_move(client)
+        assert dedicated(client) == 1
         for _ in range(5):
             assert follow(client.start("count", n="5000")).lines == 5000
         for index, event in enumerate(events):
@@ -117,16 +117,15 @@ def test_who_asks_for_it_loses_lines_and_is_told(daemon: Daemon):
                 assert time.monotonic() < deadline
         assert count.last == 50_000
         assert count.missing > 0
-        assert lanes(client) == 0
+        assert dedicated(client) == 0
         again = client.start("count", n="20000", on_lag="drop")
         again.wait(WAIT_S)
         assert list(again.lines(timeout=WAIT_S))[-1] == "20000"
 
 
 def test_a_move_waits_for_what_is_under_way(daemon: Daemon):
-    """The lane has its first lines long before the shared connection has delivered its last ones."""
+    """The dedicated connection has its first lines long before the shared one has delivered its last."""
     with Proxy(daemon.address) as proxy, Client(proxy.url, buffer=50_000) as client:
-
         proxy.on_second = proxy.first.clear
         proxy.on_second_passed = proxy.first.set
         task = client.start("slow-wide", n="1500")
@@ -148,7 +147,7 @@ def test_the_lane_is_cut_too(daemon: Daemon):
         for index, event in enumerate(task.events(WAIT_S)):
             count.add([event])
             if index == 30_000:
-                wait_for_lane(client)  # nobody reads meanwhile, and there is far more to come than is kept
+                wait_for_move(client)  # nobody reads meanwhile, and there is far more to come than is kept
                 proxy.cut()
                 cut = True
         assert cut
@@ -244,7 +243,7 @@ def test_without_a_thread_for_a_lane_lines_are_lost_and_nothing_else(
         assert (count.last, len(count.exits)) == (60_000, 1)
         assert count.missing > 0
         assert client.tasks()
-        assert lanes(client) == 0
+        assert dedicated(client) == 0
         assert set(Path("/proc/self/fd").iterdir()) <= before
         with pytest.raises(ConnectFailedError, match="new thread"):
             Client(daemon.url)

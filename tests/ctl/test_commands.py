@@ -262,7 +262,7 @@ class TestSettings:
         assert ctl("check").err == ""
 
     @pytest.mark.parametrize(
-        ("text", "words"), [("urk: x", "urk is not known"), ("[", "no YAML"), ("- x", "names and values")]
+        ("text", "words"), [("urk: x", "urk is not known"), ("[", "not YAML"), ("- x", "names and values")]
     )
     def test_a_file_that_cannot_be_used(self, ctl: Ctl, tmp_path, text, words):
         self.write(tmp_path, text)

@@ -175,7 +175,7 @@ def test_nothing_is_kept_of_tasks_that_are_over(daemon: Daemon, watcher: Client)
         lookout.look()
         followed = lookout._followed
         assert [task_id for task_id, task in followed.items() if not task.over] == ["sleeper"]
-        assert all(task._follower.inbox.empty for task in followed.values())
+        assert all(task._follower.buffer.empty for task in followed.values())
         assert all(task_id in ("until", "sleeper") for task_id in followed)
         sleeper.stop()
         sleeper.wait(WAIT_S)

@@ -385,7 +385,7 @@ def test_a_server_that_is_not_there(arguments, url, words):
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "it answered 404"),
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "trusted_cidrs"),
         (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "set OVERSEER_TOKEN"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "no WebSocket server"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "not a WebSocket server"),
         (b"", ""),
     ],
 )

@@ -1,8 +1,7 @@
-"""One connection, kept up: a thread that reads, writes, connects again and takes up where it was.
+"""One connection, kept up: a thread that reads, writes, reconnects, and resumes where it was.
 
-All of the socket is the thread's own (an SSL socket is safe in no other way, and a send can then wait for
-nobody); others hand it frames and wake it. What comes is sorted, under the client's lock, to the requests
-that wait for an answer and to the followers of tasks. It never waits for who reads those, see ``lane``.
+The socket belongs to the thread alone (nothing else is safe with an SSL socket, and no send can block a
+caller); others hand it frames and wake it.
 """
 
 from __future__ import annotations
@@ -14,18 +13,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 from overseer.client import frames
+from overseer.client.buffer import Item
 from overseer.client.core import Core
 from overseer.client.decoding import decode
-from overseer.client.desk import Desk
 from overseer.client.errors import ClientError, ConnectFailedError, ConnectionLostError
-from overseer.client.follower import Follower
-from overseer.client.inbox import Item
+from overseer.client.router import Router
 from overseer.client.transport import Transport, connect
 from overseer.util.wakeup import Wakeup, poll_timeout
-
-__all__ = ["Channel"]
 
 _MAX_MESSAGE = 1 << 30  # a list of everything is one message, and may be long
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds between attempts to connect again
@@ -33,17 +30,35 @@ _GOODBYE_S = 0.5
 _names = itertools.count(1)
 
 
-class Channel(Desk):
-    """A connection and what is asked and followed over it.
+class Owner(Protocol):
+    """What a connection's thread calls."""
+
+    def connected_locked(self) -> None: ...
+
+    def received(self, items: Sequence[Item]) -> None:
+        """Handle messages; called with nothing held. While it waits, nothing is read."""
+
+    def before_connecting(self) -> None: ...
+
+    def ended_locked(self, failure: ConnectionLostError) -> None:
+        """The thread ends, and with it the connection."""
+
+
+class Connection:
+    """A connection, and the router of what is asked and followed over it.
 
     ``transport`` is the first connection, made by the caller; None: the thread makes it.
     """
 
-    def __init__(self, core: Core, transport: Transport | None = None) -> None:
-        super().__init__(core)
+    def __init__(self, core: Core, owner: Owner, transport: Transport | None = None) -> None:
+        self.core = core
+        self.router = Router(core, self)
+        self._owner = owner
+        self._lock = core.lock
         self._transport = transport
         # Guarded by the client's lock:
-        self._ending = False  # the thread is to say goodbye and end
+        self.ending = False  # the thread is to say goodbye and end
+        self.unsent = 0  # bytes that wait to be sent
         self._out: deque[bytes] = deque()
         self._wakeup = Wakeup()
         # The thread's own:
@@ -64,8 +79,8 @@ class Channel(Desk):
             raise
 
     def end_locked(self) -> None:
-        """Make the thread end soon; it can be joined then."""
-        self._ending = True
+        """Make the thread end soon, so that it can be joined."""
+        self.ending = True
         self._wakeup.set()
         self.core.ending.notify_all()
 
@@ -92,7 +107,7 @@ class Channel(Desk):
                     self._in_use = None
                     transport.close()
                     with self._lock:
-                        self._down_locked(failure)
+                        self.router.down_locked(failure)
                 if self.core.settings.reconnect <= 0:
                     return
                 self.core.notice(f"{failure}; trying to connect again")
@@ -103,7 +118,7 @@ class Channel(Desk):
             raise
         finally:
             with self._lock:
-                self._over_locked(failure or ConnectionLostError("this client was closed", 1000))
+                self._owner.ended_locked(failure or ConnectionLostError("this client was closed", 1000))
             self._wakeup.close()
 
     def _connect(self) -> Transport | None:
@@ -129,10 +144,11 @@ class Channel(Desk):
             delay = min(max(_FIRST_DELAY, delay * 2), _LAST_DELAY, max(0.01, deadline - time.monotonic()))
 
     def _wait_to_connect(self, delay: float) -> bool:
-        """Wait between attempts; False: there is to be no other one."""
+        """Wait between attempts; False: the client is closed."""
+        self._owner.before_connecting()
         with self._lock:
-            self.core.ending.wait_for(lambda: self._ending, delay)
-            return not self._ending
+            self.core.ending.wait_for(lambda: self.ending, delay)
+            return not self.ending
 
     def _serve(self, transport: Transport) -> None:
         """Read and write until the client ends. Raises _Lost."""
@@ -146,8 +162,9 @@ class Channel(Desk):
         poller.register(self._wakeup, select.POLLIN)
         with self._lock:
             self._out.clear()
-            self._out_size = 0
-            self._up_locked()
+            self.unsent = 0
+            self.router.up_locked()
+            self._owner.connected_locked()
         try:
             while True:
                 if data:
@@ -155,7 +172,7 @@ class Channel(Desk):
                     self._received(reader.feed(data))
                 data = None
                 with self._lock:
-                    ending = self._ending
+                    ending = self.ending
                 self._flush(transport)
                 if ending:
                     self._say_goodbye(transport)
@@ -172,9 +189,9 @@ class Channel(Desk):
                         raise _Lost(f"{url} ended the connection")
                 elif time.monotonic() >= due:
                     # Only now that there is nothing to be read: this process may have been stopped (Ctrl-Z, a
-                    # laptop that slept), which counts against nobody; the answer has its time from here on.
+                    # laptop that slept), which must not count; the answer has its time from here on.
                     if asked:
-                        raise _Lost(f"{url} has not said a word for {time.monotonic() - heard:.0f} s")
+                        raise _Lost(f"{url} has been silent for {time.monotonic() - heard:.0f} s")
                     due, asked = time.monotonic() + keepalive, True
                     self._send(frames.ping())
         except OSError as error:
@@ -184,7 +201,7 @@ class Channel(Desk):
 
     def _received(self, got: frames.Received) -> None:
         if got.messages:
-            self._take(decode(got.messages, self.core.notice))
+            self._owner.received(decode(got.messages, self.core.notice))
         for payload in got.pings:
             self._send(frames.pong(payload))
         if got.close is not None:
@@ -192,24 +209,13 @@ class Channel(Desk):
             why = f"{code} {reason}".strip()
             raise _Lost(f"{self.core.settings.address.url} closed the connection ({why})", code)
 
-    def _take(self, items: Sequence[Item]) -> None:
-        """Handle messages; called with nothing held."""
-        with self._lock:
-            lagging = self._sort_locked(items)
-        for follower in lagging:
-            self._lags(follower)
-
-    def _lags(self, follower: Follower) -> None:
-        """This follower's reader is slower than its task, and is not to miss anything."""
-        raise NotImplementedError
-
     def _flush(self, transport: Transport) -> None:
         while True:
             if not self._sending:
                 with self._lock:
                     self._sending = memoryview(b"".join(self._out))
                     self._out.clear()
-                    self._out_size = 0
+                    self.unsent = 0
             if not self._sending:
                 return
             sent = transport.send(self._sending)
@@ -217,9 +223,15 @@ class Channel(Desk):
                 return
             self._sending = self._sending[sent:]
 
+    def show_alive(self) -> None:
+        """For an owner that keeps the thread waiting: the server must not take this client for dead."""
+        if self._in_use is not None:
+            self._send(frames.pong())
+            self._flush(self._in_use)
+
     def _send(self, frame: bytes) -> None:
         with self._lock:
-            self._send_locked(frame)
+            self.send_locked(frame)
 
     def _say_goodbye(self, transport: Transport) -> None:
         """Close as one should, if that can be done at once."""
@@ -230,9 +242,9 @@ class Channel(Desk):
         except OSError:
             pass  # the server was first
 
-    def _send_locked(self, frame: bytes) -> None:
+    def send_locked(self, frame: bytes) -> None:
         self._out.append(frame)
-        self._out_size += len(frame)
+        self.unsent += len(frame)
         self._wakeup.set()
 
 

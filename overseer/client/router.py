@@ -1,6 +1,6 @@
-"""Who waits for what on one connection: requests for their answers, followers for the news of their task.
+"""Hands each message of a connection to the request or the followers it is for.
 
-No I/O and no thread here, only tables; all of it is guarded by the client's lock.
+Only tables, all guarded by the client's lock: no I/O and no thread.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import itertools
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from overseer.client import frames
+from overseer.client.buffer import Item
 from overseer.client.core import Core
 from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
-from overseer.client.inbox import Item
-from overseer.client.pending import Pending
+from overseer.client.pending import PendingRequest
 from overseer.protocol import (
     Dequeued,
     Error,
@@ -37,43 +38,42 @@ from overseer.protocol import (
     encode,
 )
 
-__all__ = ["Desk"]
-
 _MAX_UNSENT = 16 << 20  # bytes of requests that the server does not take
 _NEWS = (Started, Exited, Restarting, Errored, Queued, Dequeued, Gap, Partial)
 
 
-class Desk:
-    """The tables of a connection; a subclass sends."""
+class Sender(Protocol):
+    unsent: int  # bytes that wait to be sent
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
-        self._lock = core.lock
-        self._live = False  # connected; what is sent goes out
-        self._out_size = 0  # bytes that are to be sent
-        self._pending: dict[str, Pending] = {}
-        # Weak: a task whose handle is dropped is not followed any longer.
+    def send_locked(self, frame: bytes) -> None: ...
+
+
+class Router:
+    """The pending requests of a connection, and the followers of its tasks."""
+
+    def __init__(self, core: Core, sender: Sender) -> None:
+        self._core = core
+        self._sender = sender
+        self.live = False  # connected: what is sent goes out
+        self.broadcasts = True  # hands messages that no follower takes to those who listen to everything
+        self.on_idle: Callable[[], None] = lambda: None  # called when a task has lost its last follower
+        self._pending: dict[str, PendingRequest] = {}
+        # Weak: a task whose handle is dropped is no longer followed.
         self._followers: dict[str, list[weakref.ref[Follower]]] = {}
         self._dropped: deque[str] = deque()  # ids of tasks of which a handle was dropped
-        self._tells_news = True  # of what nobody follows here, to those who listen to everything
         self._collecting: list[tuple[str, list[Item]]] = []
         self._ids = itertools.count(1)
 
     def __repr__(self) -> str:
-        state = "live" if self._live else "down"
-        return f"<{type(self).__name__} {state}, {len(self._pending)} asked, {len(self._followers)} tasks>"
+        state = "live" if self.live else "down"
+        return f"<Router {state}, {len(self._pending)} pending, {len(self._followers)} tasks>"
 
-    def _send_locked(self, frame: bytes) -> None:
-        raise NotImplementedError
-
-    # -- for whoever asks
-
-    def ask_locked(self, pending: Pending) -> None:
-        """Send a request; ``pending`` is told of the answer. Raises ClientError."""
-        self._bury_dropped_locked()
-        self.core.check_locked()
-        if self._out_size > _MAX_UNSENT:
-            raise ConnectionLostError(f"{self.core.settings.address.url} takes no more requests")
+    def ask_locked(self, pending: PendingRequest) -> None:
+        """Send a request; ``pending`` gets the answer. Raises ClientError."""
+        self._prune_dropped_locked()
+        self._core.check_locked()
+        if self._sender.unsent > _MAX_UNSENT:
+            raise ConnectionLostError(f"{self._core.settings.address.url} takes no more requests")
         for message in pending.messages:
             self._pending[message.id] = pending
         self._send_pending_locked(pending)
@@ -85,8 +85,8 @@ class Desk:
     def end_collecting_locked(self, into: list[Item]) -> None:
         self._collecting = [each for each in self._collecting if each[1] is not into]
 
-    def forget_locked(self, pending: Pending) -> None:
-        """Nobody waits for this answer any more."""
+    def forget_locked(self, pending: PendingRequest) -> None:
+        """Drop a request: nothing waits for its answer any more."""
         for message in pending.messages:
             self._pending.pop(message.id, None)
 
@@ -95,19 +95,16 @@ class Desk:
         return f"c{next(self._ids)}"
 
     def follow_locked(self, follower: Follower) -> None:
-        """Sort the task's messages to this follower, which an answer has yet to open."""
+        """Route the task's messages to this follower, once an answer has opened it."""
         task_id = follower.task_id
-        # A finaliser runs anywhere, also within a locked section: it only leaves word.
+        # A finaliser runs anywhere, also within a locked section: it only leaves a note.
         ref = weakref.ref(follower, lambda _: self._dropped.append(task_id))
         self._followers.setdefault(task_id, []).append(ref)
 
     def unfollow_locked(self, follower: Follower) -> None:
-        """Send this follower no more; the last one ends the subscription."""
-        left = [ref for ref in self._followers.get(follower.task_id, ()) if ref() not in (follower, None)]
-        if left:
-            self._followers[follower.task_id] = left
-        elif self._followers.pop(follower.task_id, None) is not None:
-            self._unsubscribe_locked(follower.task_id)
+        """Stop routing to this follower; the last one ends the subscription."""
+        refs = self._followers.get(follower.task_id, ())
+        self._keep_locked(follower.task_id, [ref for ref in refs if ref() not in (follower, None)])
 
     def subscription(self, follower: Follower) -> Subscribe:
         """The request to send what a follower lacks, and then what comes."""
@@ -122,7 +119,7 @@ class Desk:
     def subscribe_locked(self, follower: Follower) -> None:
         """Open a follower that is followed: send what it lacks, and then what comes."""
         request = self.subscription(follower)
-        self._internal_locked(request, lambda answer: self._subscribed_locked(follower, answer))
+        self.request_locked(request, lambda answer: self._subscribed_locked(follower, answer))
 
     def check_locked(self, follower: Follower) -> None:
         """Ask the server whether the task is over."""
@@ -133,7 +130,7 @@ class Desk:
             if isinstance(answer, Tasks):
                 self.listed_locked(follower, answer)
 
-        self._internal_locked(request, listed)
+        self.request_locked(request, listed)
 
     def listed_locked(self, follower: Follower, answer: Tasks) -> None:
         """Here is the server's list. It may not know of an exit that came after it was asked for, as older
@@ -146,34 +143,39 @@ class Desk:
             self.retire_locked(follower)
 
     def retire_locked(self, follower: Follower) -> None:
-        """A task that is over is not followed any longer: another one may take its id."""
+        """A task that is over is no longer followed: another one may take its id."""
         if follower.finished:
             self.unfollow_locked(follower)
 
-    # -- under the lock
-
-    def _send_pending_locked(self, pending: Pending) -> None:
-        if self._live:
+    def _send_pending_locked(self, pending: PendingRequest) -> None:
+        if self.live:
             pending.sent = True
             for frame in pending.frames:
-                self._send_locked(frame)
+                self._sender.send_locked(frame)
 
-    def _internal_locked(self, request: Request, answered: Callable[[Event | None], None]) -> None:
-        """A request of this package's own; ``answered`` is called under the lock, with None when the
-        connection is lost before."""
-        pending = Pending([request], self._lock, answered=answered, internal=True)
+    def request_locked(self, request: Request, answered: Callable[[Event | None], None]) -> None:
+        """Ask without waiting; ``answered`` is called under the lock, with None when the connection is lost
+        first."""
+        pending = PendingRequest([request], self._core.lock, answered=answered, internal=True)
         self._pending[request.id] = pending
         self._send_pending_locked(pending)
 
-    def _unsubscribe_locked(self, task_id: str) -> None:
-        if self._live:
-            request = Unsubscribe(id=self.new_id(), task_id=task_id)
-            self._send_locked(frames.text(encode(request)))
+    def _keep_locked(self, task_id: str, refs: list[weakref.ref[Follower]]) -> None:
+        """A task has these followers left."""
+        if refs:
+            self._followers[task_id] = refs
+        elif self._followers.pop(task_id, None) is not None:
+            if self.live:
+                request = Unsubscribe(id=self.new_id(), task_id=task_id)
+                self._sender.send_locked(frames.text(encode(request)))
+            self.on_idle()
 
-    def _up_locked(self) -> None:
-        """Connected: ask again what was asked, and follow on."""
-        self._live = True
-        # Followers first: their answers come first then, and the others are about what is known.
+    # -- for the connection
+
+    def up_locked(self) -> None:
+        """Connected: subscribe again, and repeat what is pending."""
+        self.live = True
+        # Followers first, so that the answers to the others are about what is known by then.
         for task_id in list(self._followers):
             for follower in self._live_followers_locked(task_id):
                 if follower.began:
@@ -183,13 +185,13 @@ class Desk:
             if not pending.sent:
                 self._send_pending_locked(pending)
 
-    def _down_locked(self, lost: ConnectionLostError | None) -> None:
-        """The connection is gone; what cannot be repeated fails."""
-        self._live = False
+    def down_locked(self, lost: ConnectionLostError | None) -> None:
+        """The connection is lost; what cannot be repeated fails."""
+        self.live = False
         for pending in list(dict.fromkeys(self._pending.values())):
             if pending.internal:
-                self.forget_locked(pending)  # what is still wanted is asked anew when it is up again
-                pending.none_locked()
+                self.forget_locked(pending)  # up_locked asks again for what is still wanted
+                pending.lost_locked()
             elif pending.sent and not pending.repeat:
                 self.forget_locked(pending)
                 pending.fail_locked(lost or ConnectionLostError("this client was closed", 1000))
@@ -198,12 +200,12 @@ class Desk:
             for follower in self._live_followers_locked(task_id):
                 follower.interrupted_locked(shutdown=lost is not None and lost.code == 1001)
 
-    def _over_locked(self, failure: ConnectionLostError) -> None:
-        """The thread ends: nobody waits any longer."""
+    def fail_locked(self, failure: ConnectionLostError) -> None:
+        """The connection has ended for good."""
         for pending in list(dict.fromkeys(self._pending.values())):
             self.forget_locked(pending)
             if pending.internal:
-                pending.none_locked()
+                pending.lost_locked()
             else:
                 pending.fail_locked(failure)
         for task_id in list(self._followers):
@@ -215,19 +217,19 @@ class Desk:
     def _live_followers_locked(self, task_id: str) -> list[Follower]:
         return [follower for ref in self._followers.get(task_id, ()) if (follower := ref()) is not None]
 
-    def _sort_locked(self, items: Sequence[Item]) -> list[Follower]:
-        """Hand each message to whom it is for; the followers that lag behind and must not."""
-        self._bury_dropped_locked()
+    def route_locked(self, items: Sequence[Item]) -> list[Follower]:
+        """Hand each message on; returns the followers that lag behind and must lose nothing."""
+        self._prune_dropped_locked()
         touched: dict[Follower, None] = {}
         for item in items:
-            self._sort_one_locked(item, touched)
+            self._route_one_locked(item, touched)
         for follower in touched:
-            follower.inbox.settle_locked(lossless=follower.may_wait_locked())
-        if self.core.listeners:
-            self.core.settle_listeners_locked()
-        return [f for f in touched if f.inbox.full and not f.over and f.may_wait_locked()]
+            follower.buffer.settle_locked(lossless=follower.may_wait_locked())
+        if self._core.listeners:
+            self._core.settle_listeners_locked()
+        return [f for f in touched if f.buffer.full and not f.over and f.may_wait_locked()]
 
-    def _sort_one_locked(self, item: Item, touched: dict[Follower, None]) -> None:
+    def _route_one_locked(self, item: Item, touched: dict[Follower, None]) -> None:
         if isinstance(item, tuple):
             task_id = item[0]
             taken = False
@@ -235,14 +237,14 @@ class Desk:
             for ref in self._followers.get(task_id, ()):
                 follower = ref()
                 if follower is None:
-                    self._bury_locked(task_id)
+                    self._prune_locked(task_id)
                     continue
                 dropped = False
                 if follower.open and follower.line_locked(item):
                     touched[follower] = None
                     taken = True
-            if self.core.listeners and (taken or (dropped and self._tells_news)):
-                self.core.tell_listeners_locked(item)
+            if self._core.listeners and (taken or (dropped and self.broadcasts)):
+                self._core.tell_listeners_locked(item)
             self._collect_locked(task_id, item)
             return
         self._answer_locked(item)
@@ -259,13 +261,13 @@ class Desk:
                 if isinstance(item, Exited) and follower.must_ask:
                     self.check_locked(follower)
                 self.retire_locked(follower)
-            if isinstance(item, Queued | Dequeued):  # which everybody is told of, on every connection
-                taken = (taken or not heard) and self._tells_news
-            if taken or (dropped and self._tells_news):
-                self.core.tell_listeners_locked(item)
+            if isinstance(item, Queued | Dequeued):  # broadcast to every connection
+                taken = (taken or not heard) and self.broadcasts
+            if taken or (dropped and self.broadcasts):
+                self._core.tell_listeners_locked(item)
             self._collect_locked(task_id, item)
-        elif isinstance(item, PoolUpdated) and self._tells_news:
-            self.core.tell_listeners_locked(item)
+        elif isinstance(item, PoolUpdated) and self.broadcasts:
+            self._core.tell_listeners_locked(item)
 
     def _collect_locked(self, task_id: str, item: Item) -> None:
         for wanted, into in self._collecting:
@@ -288,18 +290,15 @@ class Desk:
             follower.subscribed_locked(answer)
             self.retire_locked(follower)
 
-    def _bury_dropped_locked(self) -> None:
+    def _prune_dropped_locked(self) -> None:
         while self._dropped:
-            self._bury_locked(self._dropped.popleft())
+            self._prune_locked(self._dropped.popleft())
 
-    def _bury_locked(self, task_id: str) -> None:
+    def _prune_locked(self, task_id: str) -> None:
         """A handle was dropped. Its events go on only for those who listen to everything."""
         refs = self._followers.get(task_id)
         if refs is None:
             return
         left = [ref for ref in refs if ref() is not None]
-        if left:
-            self._followers[task_id] = left
-        elif not self.core.listeners:
-            self._followers.pop(task_id, None)
-            self._unsubscribe_locked(task_id)
+        if left or not (self.broadcasts and self._core.listeners):
+            self._keep_locked(task_id, left)

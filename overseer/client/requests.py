@@ -18,12 +18,13 @@ from overseer.client.arguments import (
     seq_of,
     task_id_of,
 )
+from overseer.client.backpressure import SharedConnection
+from overseer.client.buffer import Item, to_output
 from overseer.client.core import Core
 from overseer.client.errors import ClientError, ReplyTimeoutError
 from overseer.client.follower import Follower
-from overseer.client.inbox import Item, to_output
-from overseer.client.lane import SharedChannel
-from overseer.client.pending import Pending
+from overseer.client.pending import PendingRequest
+from overseer.client.transport import Transport
 from overseer.protocol import (
     ActionInfo,
     ActionMetrics,
@@ -58,30 +59,29 @@ from overseer.protocol import (
     Tasks,
 )
 
-__all__ = ["Requests"]
-
 _R = TypeVar("_R", bound=Event)
 
 
 class Requests:
-    """The part of a client that asks and waits for the answer; ``Client`` tells the rest."""
+    """The requests of a client that end with their answer."""
 
-    def __init__(self, core: Core, channel: SharedChannel) -> None:
+    def __init__(self, core: Core, transport: Transport) -> None:
         self._core = core
-        self._channel = channel
+        self._shared = SharedConnection(core, transport)
+        self._router = self._shared.router
 
     # -- tasks
 
     def stop(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
         """Ask for the end of a task; silent when it is over already."""
-        stop = Stop(id=self._channel.new_id(), task_id=task_id_of(task_id))
+        stop = Stop(id=self._router.new_id(), task_id=task_id_of(task_id))
         # A stop has no answer but an error; this one's says that there was none.
-        after = MetricsRequest(id=self._channel.new_id())
+        after = MetricsRequest(id=self._router.new_id())
         self._ask([stop, after], timeout, repeat=True)
 
     def reset(self, task_id: TaskId, *, timeout: Seconds | None = None) -> Started:
         """Start an errored task again."""
-        request = Reset(id=self._channel.new_id(), task_id=task_id_of(task_id))
+        request = Reset(id=self._router.new_id(), task_id=task_id_of(task_id))
         return self._expect(Started, [request], timeout)
 
     def tasks(
@@ -97,13 +97,13 @@ class Requests:
         picture of one moment, oldest first.
 
         With ``limit`` or ``after`` they come in the order of their ids: at most so many, of those behind that
-        id, which need not be there any more. Fewer than ``limit``: there are no more.
+        id, which need no longer exist. Fewer than ``limit``: there are no more.
         """
         moment = moment_of(since)
         found: list[TaskInfo] = []
         while True:
             left = limit - len(found) if limit else 0
-            request = List(id=self._channel.new_id(), since=moment, limit=left, after=after)
+            request = List(id=self._router.new_id(), since=moment, limit=left, after=after)
             reply = self._expect(Tasks, [request], timeout, repeat=True)
             found += reply.tasks
             after = reply.next  # the server ends a page early that is long in bytes
@@ -122,16 +122,16 @@ class Requests:
         items: list[Item] = []
         task_id, since_seq = task_id_of(task_id), seq_of(since_seq)
         request = Replay(
-            id=self._channel.new_id(), task_id=task_id, since=moment_of(since), since_seq=since_seq
+            id=self._router.new_id(), task_id=task_id, since=moment_of(since), since_seq=since_seq
         )
-        after = MetricsRequest(id=self._channel.new_id())
+        after = MetricsRequest(id=self._router.new_id())
         with self._core.lock:
-            self._channel.collect_locked(task_id, items)
+            self._router.collect_locked(task_id, items)
         try:
             self._ask([request, after], timeout, repeat=True)
         finally:
             with self._core.lock:
-                self._channel.end_collecting_locked(items)
+                self._router.end_collecting_locked(items)
         # What is live at the same time, or was sent twice, is among it.
         found: dict[tuple[int, datetime | None], Output | Exited] = {}
         for item in items:
@@ -150,12 +150,12 @@ class Requests:
         self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None
     ) -> tuple[ActionInfo, ...]:
         """What can be started, or the one action of that name."""
-        request = Describe(id=self._channel.new_id(), action=_name(action))
+        request = Describe(id=self._router.new_id(), action=_name(action))
         return self._expect(Actions, [request], timeout, repeat=True).actions
 
     def pool(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> PoolInfo:
-        """How full an action's pool is, or the whole server's, and who waits."""
-        request = PoolInfoRequest(id=self._channel.new_id(), action=_name(action))
+        """How full an action's pool is, or the whole server's, and what waits."""
+        request = PoolInfoRequest(id=self._router.new_id(), action=_name(action))
         return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
 
     def set_pool(
@@ -170,7 +170,7 @@ class Requests:
         """Change an action's pool, or the whole server's; what is None stays. ``excess``: any of the fields
         of ``ExcessConfig``."""
         request = SetPool(
-            id=self._channel.new_id(),
+            id=self._router.new_id(),
             action=_name(action),
             limit=limit,
             queue_size=queue_size,
@@ -180,7 +180,7 @@ class Requests:
 
     def purge(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> int:
         """Empty an action's queue, or every queue; how many tasks were waiting."""
-        request = Purge(id=self._channel.new_id(), action=_name(action))
+        request = Purge(id=self._router.new_id(), action=_name(action))
         return self._expect(Purged, [request], timeout).count
 
     def metrics(
@@ -192,23 +192,23 @@ class Requests:
     ) -> GlobalMetrics | ActionMetrics | TaskMetrics | None:
         """The counters of an action, of a task, or of the whole server; None when there is no such thing."""
         of_task = "" if task_id is None else task_id_of(task_id)
-        request = MetricsRequest(id=self._channel.new_id(), action=_name(action), task_id=of_task)
+        request = MetricsRequest(id=self._router.new_id(), action=_name(action), task_id=of_task)
         reply = self._expect(MetricsReply, [request], timeout, repeat=True)
         return reply.global_ or reply.action or reply.task
 
     def manifest(self, *, timeout: Seconds | None = None) -> Mapping[str, Any]:
         """The protocol's description for programs."""
-        request = ManifestRequest(id=self._channel.new_id())
+        request = ManifestRequest(id=self._router.new_id())
         return self._expect(ManifestReply, [request], timeout, repeat=True).manifest
 
     def reload(self, *, dry_run: bool = False, timeout: Seconds | None = None) -> Reloaded:
-        """Have the server read its configuration anew; with ``dry_run`` only say what would change."""
-        return self._expect(Reloaded, [Reload(id=self._channel.new_id(), dry_run=dry_run)], timeout)
+        """Have the server reload its configuration; with ``dry_run`` only say what would change."""
+        return self._expect(Reloaded, [Reload(id=self._router.new_id(), dry_run=dry_run)], timeout)
 
     # -- inside
 
     def _reset(self, follower: Follower, timeout: Seconds | None) -> None:
-        channel = self._channel
+        router = self._router
 
         def joined(event: Event | None) -> None:
             if isinstance(event, Subscribed):
@@ -217,19 +217,19 @@ class Requests:
 
         def answered(event: Event | None) -> None:
             if not isinstance(event, Started):
-                channel.check_locked(follower)  # it is as it was
+                router.check_locked(follower)  # it is as it was
                 self._end_reset_locked(follower)
 
-        request = Reset(id=channel.new_id(), task_id=follower.task_id)
+        request = Reset(id=router.new_id(), task_id=follower.task_id)
         deadline = time.monotonic() + self._seconds(timeout)
         with self._core.lock:
             # Should the news that it is errored come only now, it must not be given up.
             follower.resetting = True
-            follower.inbox.room.notify_all()
+            follower.buffer.room.notify_all()
             joins = follower.over and follower.failure is None  # it was given up with the task
         try:
             if joins:
-                self._ask([channel.subscription(follower)], timeout, answered=joined, followers=[follower])
+                self._ask([router.subscription(follower)], timeout, answered=joined, followers=[follower])
             self._ask([request], timeout, answered=answered, late=True)
         except ReplyTimeoutError:
             raise  # what becomes of the handle is said by the answer, when it comes
@@ -238,14 +238,14 @@ class Requests:
                 self._end_reset_locked(follower)
             raise
         with self._core.lock:
-            # To a lane of its own the news may come later than the answer.
+            # On a dedicated connection the messages may come later than this answer.
             left = max(0.0, deadline - time.monotonic())
             follower.changed.wait_for(lambda: not follower.resetting or follower.failure is not None, left)
 
     def _end_reset_locked(self, follower: Follower) -> None:
         follower.resetting = False
-        for each in (self._channel, *self._channel.lanes):
-            each.retire_locked(follower)
+        for connection in self._shared.connections_locked():
+            connection.router.retire_locked(follower)
 
     def _expect(
         self, cls: type[_R], messages: Sequence[Request], timeout: Seconds | None, *, repeat: bool = False
@@ -266,18 +266,18 @@ class Requests:
         late: bool = False,
     ) -> Event:
         """The answer. ``late``: ``answered`` is called with one that comes after the timeout, too."""
-        core, channel = self._core, self._channel
+        core, router = self._core, self._router
         seconds = self._seconds(timeout)
-        pending = Pending(messages, core.lock, repeat=repeat, answered=answered)
+        pending = PendingRequest(messages, core.lock, repeat=repeat, answered=answered)
         with core.lock:
             for follower in followers:
-                channel.follow_locked(follower)
-            channel.ask_locked(pending)
+                router.follow_locked(follower)
+            router.ask_locked(pending)
             try:
                 in_time = pending.wait_locked(seconds)
             finally:
                 if not late:
-                    channel.forget_locked(pending)
+                    router.forget_locked(pending)
         if pending.error is not None:
             raise pending.error
         if not in_time or pending.reply is None:

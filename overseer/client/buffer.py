@@ -1,9 +1,7 @@
-"""What has come of a task and nobody has taken yet: bounded, and honest about what was lost.
+"""Events of a task that wait for their reader: bounded, with a gap for every line lost.
 
-Who does not read must not make the memory of its program grow. So an inbox that is full loses its oldest
-lines, and says which when it is read. Whether it may get full is not its business (see ``lane``).
-
-Everything here is guarded by the client's lock, which is handed in.
+A program that does not read must not grow in memory, so a full buffer loses its oldest lines. Keeping it
+from getting full is the business of ``backpressure``. Everything here is guarded by the client's lock.
 """
 
 from __future__ import annotations
@@ -17,8 +15,6 @@ from typing import TypeAlias
 from overseer.protocol import Event, Gap, Output, Partial
 from overseer.util.timestamps import now, parse_timestamp
 
-__all__ = ["Inbox", "Item", "Line", "to_output"]
-
 Line: TypeAlias = tuple[str, int, str, str, str, int, bool, bool]
 """An ``output`` message while it waits: task_id, pid, stream, data, ts, seq, truncated, overwritten."""
 
@@ -30,8 +26,8 @@ _ON_ITS_WAY = 32 << 20
 _KEPT_EVENTS = 1000  # of other events, so many outlive the lines around them
 
 
-class Inbox:
-    """Items in the order they came.
+class EventBuffer:
+    """Items in the order they arrived.
 
     Args:
         lock: the client's; methods that end in ``_locked`` expect it held.
@@ -42,19 +38,20 @@ class Inbox:
         self._bound = bound
         self._items: deque[Item] = deque()
         self._size = 0
-        self._lost: list[Gap] = []  # told before what is in _items
-        self.dropped = 0  # other events than lines that are lost, and nobody was told so yet
+        self._lost: list[Gap] = []  # read before what is in _items
+        self.dropped = 0  # events other than lines that were lost and not reported yet
         self.lock = lock
         self.was_read = False  # somebody has ever iterated over it
         self._readers = 0  # iterations under way
-        # Of iterations that ended: what they had taken and not used, and in which chapter.
+        # Of iterations that ended: what they had taken and not used, and in which generation.
         self._left: deque[tuple[int, list[Item]]] = deque()
-        self._chapter = 0
-        self.came = threading.Condition(lock)  # notified at items, and by the owner at the end
+        self._generation = 0
+        self.arrived = threading.Condition(lock)  # notified at items, and by the owner at the end
         self.room = threading.Condition(lock)  # notified when it gets half empty, and by the owner at the end
 
     def __repr__(self) -> str:
-        return f"<Inbox {len(self._items)} items, {self._size} of {self._bound} bytes, {self._readers} read>"
+        size = f"{self._size} of {self._bound} bytes"
+        return f"<EventBuffer {len(self._items)} items, {size}, {self._readers} readers>"
 
     @property
     def full(self) -> bool:
@@ -81,7 +78,7 @@ class Inbox:
         return not self._items and not self._lost
 
     def put_locked(self, item: Item) -> None:
-        """Add an item; whoever put some calls :meth:`settle_locked` afterwards."""
+        """Add an item; call :meth:`settle_locked` after the last one."""
         if self._bound:
             self._items.append(item)
             self._size += _cost(item)
@@ -95,10 +92,10 @@ class Inbox:
             self.put_locked(item)
 
     def settle_locked(self, *, lossless: bool) -> None:
-        """Wake readers; and unless ``lossless``, lose the oldest lines of an inbox that is full."""
+        """Wake readers; and unless ``lossless``, lose the oldest lines of a buffer that is full."""
         if self.overfull or (self.full and not lossless):
             self._trim_locked()
-        self.came.notify_all()
+        self.arrived.notify_all()
 
     def enter_locked(self) -> None:
         """An iteration begins; :meth:`leave` ends it."""
@@ -106,19 +103,18 @@ class Inbox:
         self.was_read = True
 
     @property
-    def chapter(self) -> int:
+    def generation(self) -> int:
         """Counts how often it was cleared."""
-        return self._chapter
+        return self._generation
 
-    def leave(self, unused: Sequence[Item], chapter: int) -> None:
-        """An iteration ends; what it took last, in which chapter, and did not use goes back, unless all that
-        was there then has been cleared.
+    def leave(self, unused: Sequence[Item], generation: int) -> None:
+        """An iteration ends. The items it took and did not use go back, unless the buffer has been cleared
+        since that ``generation``.
 
-        Called without the lock, or so it seems: a generator may be finalised anywhere, also by the garbage
-        collector in the middle of something that holds it. So the lock is only tried, and who has it sees
-        to the rest.
+        A generator may be finalised anywhere, also by the garbage collector in the middle of a locked
+        section. So the lock is only tried; whoever holds it tidies up.
         """
-        self._left.append((chapter, list(unused)))
+        self._left.append((generation, list(unused)))
         if self.lock.acquire(blocking=False):
             try:
                 self._tidy_locked()
@@ -128,9 +124,9 @@ class Inbox:
 
     def _tidy_locked(self) -> None:
         while self._left:
-            chapter, unused = self._left.popleft()
+            generation, unused = self._left.popleft()
             self._readers -= 1
-            if unused and chapter == self._chapter:
+            if unused and generation == self._generation:
                 back = [*unused, *self._lost]  # which was lost behind it
                 self._lost.clear()
                 self._items.extendleft(reversed(back))
@@ -152,7 +148,7 @@ class Inbox:
     def clear_locked(self) -> None:
         """Forget what waits; an iteration under way keeps only what it has taken."""
         self._tidy_locked()
-        self._chapter += 1
+        self._generation += 1
         self._items.clear()
         self._lost.clear()
         self._size = 0

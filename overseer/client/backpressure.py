@@ -1,0 +1,207 @@
+"""Back-pressure: a connection of its own for a task that is faster than its reader.
+
+To make a task wait, its client has to stop reading; and a client that stops reading a connection stops every
+task on it. So the connection that tasks share is always read. When the buffer of a task fills up whose handle
+is being read and that must not lose lines (``on_lag="block"``), the task moves to a connection that carries
+nothing else and is read only while there is room. Then the server's outbox fills, and the task's process
+waits when it writes.
+
+The move loses nothing and repeats nothing: the dedicated connection subscribes first; then the shared one is
+asked something, whose answer marks a place behind all that the dedicated one lacks; from there on the
+dedicated connection delivers, and the follower drops by seq what both have delivered.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+
+from overseer.client.buffer import Item
+from overseer.client.connection import Connection
+from overseer.client.core import Core
+from overseer.client.errors import ConnectionLostError
+from overseer.client.follower import Follower
+from overseer.client.transport import Transport
+from overseer.protocol import Event, Subscribe, Subscribed
+
+# A server closes a connection on which it hears nothing. While we do not read, we do not see its pings, so we
+# send a pong unasked every so many seconds.
+_ALIVE_S = 5.0
+
+
+class SharedConnection:
+    """The client's first connection, on which all is asked and most tasks are followed. It is always read."""
+
+    def __init__(self, core: Core, transport: Transport) -> None:
+        self._core = core
+        self.connection = Connection(core, self, transport)
+        self.router = self.connection.router
+        self.dedicated: frozenset[DedicatedConnection] = frozenset()  # replaced, under the lock
+
+    def connections_locked(self) -> list[Connection]:
+        return [self.connection, *(each.connection for each in self.dedicated)]
+
+    def hand_over_locked(self, follower: Follower, then: Callable[[], None]) -> None:
+        """Stop following, and call ``then`` when all that came before now has been routed."""
+
+        def answered(_: Event | None) -> None:
+            self.router.unfollow_locked(follower)
+            then()
+
+        if self.router.live:
+            request = Subscribe(id=self.router.new_id(), task_id=follower.task_id)
+            self.router.request_locked(request, answered)
+        else:
+            answered(None)
+
+    def take_back_locked(self, follower: Follower) -> None:
+        """The dedicated connection cannot go on; here the task loses lines rather than be lost itself."""
+        follower.lossless = False
+        self.router.follow_locked(follower)
+        if self.router.live:
+            self.router.subscribe_locked(follower)
+            self.router.check_locked(follower)
+
+    def end_locked(self) -> None:
+        self.connection.end_locked()
+        for each in self.dedicated:
+            each.end_locked()
+
+    # -- for the connection
+
+    def connected_locked(self) -> None:
+        pass
+
+    def received(self, items: Sequence[Item]) -> None:
+        with self._core.lock:
+            for follower in self.router.route_locked(items):
+                self._dedicate_locked(follower)
+
+    def before_connecting(self) -> None:
+        pass
+
+    def ended_locked(self, failure: ConnectionLostError) -> None:
+        self._core.failure = self._core.failure or failure
+        self.router.fail_locked(failure)
+        for each in self.dedicated:
+            each.end_locked()
+        self._core.settle_listeners_locked()
+        self._core.ending.notify_all()
+
+    def _dedicate_locked(self, follower: Follower) -> None:
+        if follower.moving or follower.created_at is None or self.connection.ending:
+            return
+        try:
+            dedicated = DedicatedConnection(self._core, self, follower)
+            dedicated.connection.start()  # its thread waits for this lock first
+        except (OSError, RuntimeError):  # out of descriptors or threads: lines are lost rather than all
+            follower.lossless = False
+            return
+        follower.moving = True
+        self.dedicated |= {dedicated}
+
+
+class DedicatedConnection:
+    """Carries one task, until the task is over or its handle is dropped."""
+
+    def __init__(self, core: Core, shared: SharedConnection, follower: Follower) -> None:
+        self._core = core
+        self._shared = shared
+        self._ref = weakref.ref(follower)
+        self._buffer = follower.buffer
+        self.connection = Connection(core, self)
+        self.router = self.connection.router
+        self.router.broadcasts = False
+        self.router.on_idle = self._unfollowed_locked
+        self._moved = False  # the task is followed here and no longer there
+        self._handing_over = False  # it has been asked for
+        self._done = False  # the task is over and no longer followed here
+        self._moving = threading.Condition(core.lock)  # notified when that has changed
+
+    def end_locked(self) -> None:
+        self.connection.end_locked()
+        self._moving.notify_all()
+        self._buffer.room.notify_all()
+
+    def _live_follower(self) -> Follower | None:
+        follower = self._ref()
+        return None if follower is None or follower.finished else follower
+
+    def _has_subscribed_locked(self, answer: Event | None) -> None:
+        follower = self._live_follower()
+        if answer is None:
+            return  # the connection was lost; the next one asks again
+        if follower is None or not isinstance(answer, Subscribed) or answer.created_at != follower.created_at:
+            self.end_locked()
+            return
+        self._handing_over = True
+        self._shared.hand_over_locked(follower, self._take_over_locked)
+
+    def _take_over_locked(self) -> None:
+        self._handing_over = False
+        self._moving.notify_all()
+        follower = self._live_follower()
+        if follower is None:
+            self.end_locked()
+        elif self.connection.ending:
+            self._shared.take_back_locked(follower)
+        else:
+            self._moved = True
+            follower.begin_locked()
+            self.router.follow_locked(follower)
+
+    def _unfollowed_locked(self) -> None:
+        if (follower := self._ref()) is not None:
+            self._done = True
+            follower.moving = False
+        self.end_locked()
+
+    # -- for the connection
+
+    def connected_locked(self) -> None:
+        if (follower := self._live_follower()) is None:
+            self.end_locked()
+        elif not self._moved:
+            self.router.request_locked(self.router.subscription(follower), self._has_subscribed_locked)
+
+    def received(self, items: Sequence[Item]) -> None:
+        # One by one up to the answer that begins the move: what is behind it has to wait for the shared
+        # connection.
+        rest = list(items)
+        while rest and not self.connection.ending:
+            with self._core.lock:
+                count = len(rest) if self._moved else 1
+                self.router.route_locked(rest[:count])
+            del rest[:count]
+            self._wait_for(lambda: not self._handing_over, self._moving)
+        self._wait_for(lambda: not self._buffer.full or not self._must_wait_locked(), self._buffer.room)
+
+    def before_connecting(self) -> None:
+        if self._moved:  # a server that cut us off for not reading would do so again
+            self._wait_for(lambda: self._buffer.half_empty or not self._must_wait_locked(), self._buffer.room)
+
+    def ended_locked(self, failure: ConnectionLostError) -> None:
+        self._shared.dedicated -= {self}
+        follower = self._ref()
+        if follower is None or self._done:  # it may be back by now, after a reset, on another connection
+            return
+        follower.moving = False
+        if follower.over or self._core.failure is not None or self._shared.connection.ending:
+            self.router.fail_locked(failure)
+        elif self._moved:
+            self._shared.take_back_locked(follower)
+        else:  # it stays where it was
+            follower.lossless = False
+
+    def _must_wait_locked(self) -> bool:
+        follower = self._ref()
+        return follower is not None and follower.may_wait_locked()
+
+    def _wait_for(self, ready: Callable[[], bool], notified: threading.Condition) -> None:
+        """Read nothing until it is so or this connection is to end; show the server that we are alive."""
+        while True:
+            with self._core.lock:
+                if notified.wait_for(lambda: ready() or self.connection.ending, _ALIVE_S):
+                    return
+            self.connection.show_alive()

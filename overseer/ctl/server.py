@@ -1,0 +1,95 @@
+"""The commands about the server: its actions, pools, counters and configuration."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+
+from overseer.client import Client
+from overseer.ctl.listing import action_lines, actions_table, pool_lines
+from overseer.ctl.status import EXIT_REFUSED, EXIT_USAGE
+from overseer.ctl.terminal import plain, room, say, show
+from overseer.protocol import PoolInfo, to_plain
+from overseer.util.timestamps import now
+
+
+def actions(client: Client, options: Namespace) -> int:
+    found = client.actions(options.action)
+    show(
+        options,
+        found,
+        lambda: action_lines(found[0]) if options.action else actions_table(found, room()) if found else [],
+    )
+    if not found and not options.json:
+        say("no actions; the server's config names them")
+    return 0
+
+
+def pool(client: Client, options: Namespace) -> int:
+    return _show_pool(options, client.pool(options.action))
+
+
+def set_pool(client: Client, options: Namespace) -> int:
+    given = {"action": options.excess, "order": options.order, "grace": options.grace}
+    excess = {name: value for name, value in given.items() if value is not None}
+    if options.limit is None and options.queue_size is None and not excess:
+        say("say what to change: --limit, --queue-size, --excess, --order or --grace")
+        return EXIT_USAGE
+    changed = client.set_pool(
+        options.action, limit=options.limit, queue_size=options.queue_size, excess=excess or None
+    )
+    return _show_pool(options, changed)
+
+
+def _show_pool(options: Namespace, info: PoolInfo) -> int:
+    show(options, info, lambda: pool_lines(options.action or "", info, now(), room()))
+    return 0
+
+
+def purge(client: Client, options: Namespace) -> int:
+    count = client.purge(options.action)
+    show(options, {"count": count}, lambda: [f"{count} taken out of the queue"])
+    return 0
+
+
+def metrics(client: Client, options: Namespace) -> int:
+    counted = client.metrics(options.action, task_id=options.task)
+    if counted is None:
+        what = f"action {options.action}" if options.task is None else f"task {options.task}"
+        say(f"no counters: the server knows no {plain(what)}")
+        return EXIT_REFUSED
+    values = to_plain(counted)
+    size = max(map(len, values))
+    lines = [f"{name:<{size}}  {'-' if value is None else value}" for name, value in values.items()]
+    show(options, values, lambda: lines)
+    return 0
+
+
+def reload(client: Client, options: Namespace) -> int:
+    reloaded = to_plain(client.reload(dry_run=options.dry_run))
+    lists = {name: value for name, value in reloaded.items() if isinstance(value, list | tuple) and value}
+    lines = [f"{name.replace('_', ' ')}: {', '.join(map(plain, value))}" for name, value in lists.items()]
+    show(options, reloaded, lambda: lines)
+    if options.json:
+        return 0
+    if not lists:
+        say("nothing has changed")
+    elif options.dry_run:
+        say("this was a dry run: nothing was changed")
+    return 0
+
+
+def check(client: Client, options: Namespace) -> int:
+    began = time.monotonic()
+    pool, actions = client.pool(), client.actions()
+    seconds = round(time.monotonic() - began, 4)
+    answer = {
+        "ok": True,
+        "actions": len(actions),
+        "running": pool.running,
+        "waiting": pool.queue_depth,
+        "seconds": seconds,
+    }
+    counts = f"{len(actions)} actions, {pool.running} running, {pool.queue_depth} waiting"
+    show(options, answer, lambda: [f"ok: {counts}, answered in {seconds * 1000:.1f} ms"])
+    return 0
