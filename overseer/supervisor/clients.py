@@ -17,8 +17,6 @@ from overseer.protocol import Event, encode
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, assert_none_held, lock
 
-__all__ = ["Client", "Clients", "Mail"]
-
 
 class Client:
     """One connection, as the hub sees it; compared by identity.

@@ -34,11 +34,11 @@ from overseer.protocol import (
 from overseer.protocol.kinds import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.supervisor.clients import Client, Clients, Mail
 from overseer.supervisor.definitions import Current, Definitions
-from overseer.supervisor.dormant import Dormant
-from overseer.supervisor.figures import ClientFigures, Figures
-from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.metrics import ClientFigures, Figures, Metrics
 from overseer.supervisor.output.encode import StreamedTasks, TaskRow
 from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.retention import Retention
 from overseer.supervisor.runs import Runs
 from overseer.supervisor.scheduler import Scheduler
 from overseer.supervisor.services import Services
@@ -49,8 +49,6 @@ from overseer.supervisor.task import Phase, Requester, Task
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
-
-__all__ = ["Hub"]
 
 # How many tasks of a list may be encoded with the hub's lock held, and how often it is tried without.
 _LITTLE = 32
@@ -90,9 +88,10 @@ class Hub:
             log=log or EventLog(),
             rng=rng or random.Random(),
         )
-        dormant = Dormant(self._state)
-        self._runs = Runs(self._state, dormant)
-        self._scheduler = Scheduler(self._state, self._runs, dormant)
+        retention = Retention(self._state)
+        queueing = Queueing(self._state, retention)
+        self._runs = Runs(self._state, queueing, retention)
+        self._scheduler = Scheduler(self._state, self._runs, queueing, retention)
         self._subscriptions = Subscriptions(self._state)
         self._services = Services(self, lambda: self.definitions.handlers)
 

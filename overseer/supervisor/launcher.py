@@ -16,8 +16,6 @@ from collections.abc import Callable, Hashable
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.timers import Timers
 
-__all__ = ["Launcher"]
-
 _log = logging.getLogger(__name__)
 
 _MOST = 64  # threads that one driver may have

@@ -29,8 +29,9 @@ from overseer.errors import OverseerError
 from overseer.net.frames import Encoded
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting, Started, encode
 from overseer.supervisor.clients import Mail
-from overseer.supervisor.dormant import Dormant
 from overseer.supervisor.launcher import Launcher
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.retention import Retention
 from overseer.supervisor.retry import End as NoRestart
 from overseer.supervisor.retry import GiveUp, Restart, decide
 from overseer.supervisor.start_gate import Callbacks, End
@@ -39,8 +40,6 @@ from overseer.supervisor.task import Ending, Phase, Requester, Task
 from overseer.util.locks import assert_none_held
 from overseer.util.timestamps import now
 from overseer.workers.os_process import RunContext, StopPolicy, Worker, run_context
-
-__all__ = ["Launch", "Runs", "stop_worker"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +58,10 @@ class Launch(Enum):
 class Runs:
     """Starts and ends runs on behalf of a hub."""
 
-    def __init__(self, state: State, dormant: Dormant) -> None:
+    def __init__(self, state: State, queueing: Queueing, retention: Retention) -> None:
         self._state = state
-        self._dormant = dormant
+        self._queueing = queueing
+        self._retention = retention
         self.launcher = Launcher(state.timers)
         self.closing = False  # set by close_locked; guarded by the hub's lock
         # Workers that are being ended without being their task's, since the start that made them failed; by
@@ -247,7 +247,7 @@ class Runs:
             task.begin_run_locked(worker, pid, at)
             if requester.client is not None:
                 mail.send_encoded(requester.client, answer)
-            task.stream.publish_locked(mail, event, besides=requester.client)
+            task.stream.publish_locked(mail, event, excluding=requester.client)
             if task.ending is Ending.NONE:
                 return []
             return [0.0] if self._hurried else task.graces
@@ -279,7 +279,7 @@ class Runs:
         else:
             with task.lock:
                 task.move_locked(Phase.ERRORED)
-            self._dormant.finish_locked(task)
+            self._retention.finish_locked(task)
             with task.lock:
                 task.undo_reset()
                 # Nobody else knows that it was anything but errored.
@@ -376,16 +376,16 @@ class Runs:
             requeued = self._state.pool.requeue(task.id, task.queued_at)
             admitted, position = requeued.admitted, requeued.position
         elif not task.phase.in_use:
-            self._dormant.finish_locked(task)
+            self._retention.finish_locked(task)
             admitted = self._state.pool.release(task.id)
         with task.lock:
             for event in events:
                 if isinstance(event, Dequeued):
-                    self._dormant.broadcast_locked(mail, task, event)
+                    self._queueing.broadcast_locked(mail, task, event)
                 else:
                     task.stream.publish_locked(mail, event)
         if position:
-            self._dormant.enqueued_locked(mail, task, position)
+            self._queueing.enqueued_locked(mail, task, position)
         return self.admit_locked(admitted)
 
     def _schedule_restart_locked(self, task: Task, delay: float) -> None:

@@ -20,17 +20,16 @@ from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.protocol import PoolInfo, PoolInfoReply, PoolUpdated, Purged, RetryPolicy, encode_pool
 from overseer.supervisor.clients import Mail
 from overseer.supervisor.definitions import Definition, Definitions
-from overseer.supervisor.dormant import Dormant
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import Rows
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.retention import Retention
 from overseer.supervisor.retry import effective_policy
 from overseer.supervisor.runs import Launch, Runs, stop_worker
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Ending, Phase, Requester, Task
 from overseer.util.timestamps import now
 from overseer.workers.os_process import Worker
-
-__all__ = ["Scheduler"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,10 +41,11 @@ _LAST_S = 0.75
 class Scheduler:
     """Admits, queues, stops and resets tasks on behalf of a hub."""
 
-    def __init__(self, state: State, runs: Runs, dormant: Dormant) -> None:
+    def __init__(self, state: State, runs: Runs, queueing: Queueing, retention: Retention) -> None:
         self._state = state
         self._runs = runs
-        self._dormant = dormant
+        self._queueing = queueing
+        self._retention = retention
 
     def start(
         self,
@@ -153,7 +153,7 @@ class Scheduler:
                 admitted += let_in
                 if worker is not None:
                     stops.append((worker, trim.grace))
-            self._dormant.watch_queues_locked()
+            self._queueing.watch_queues_locked()
             picture = self._state.pool.rows(action)
             self._announce_pool_locked(mail, action, picture)
             # Who may change a pool sees all of it.
@@ -169,7 +169,7 @@ class Scheduler:
         with Mail() as mail, self._state.lock, requester.refusals(mail):
             self._refuse_unknown_locked(action, requester.principal)
             purged = self._state.pool.purge(action)
-            self._dormant.dequeued_locked(mail, purged, "purged")
+            self._queueing.dequeued_locked(mail, purged, "purged")
             requester.tell(mail, Purged(id=requester.request_id, action=action, count=len(purged)))
         return len(purged)
 
@@ -180,7 +180,7 @@ class Scheduler:
         """
         workers: list[Worker] = []
         with Mail() as mail, self._state.lock:
-            self._dormant.dequeued_locked(mail, self._state.pool.drain(), "shutdown")
+            self._queueing.dequeued_locked(mail, self._state.pool.drain(), "shutdown")
             for task in list(self._state.table):
                 worker, _ = self._stop_locked(mail, task, Ending.STOP, "shutdown")
                 if worker is not None:
@@ -209,13 +209,13 @@ class Scheduler:
         config = definitions.config
         with Mail() as mail, self._state.lock:
             self._refuse_closing_locked()
-            self._state.metrics.know(definitions.handlers)
+            self._state.metrics.register(definitions.handlers)
             changed = self._state.pool.reconfigure(config.task_pool, definitions.pools)
             self._state.current.value = definitions
             self._state.table.history = config.history
-            self._dormant.prune_locked()
+            self._retention.prune_locked()
             admitted = self._runs.admit_locked(changed.admitted)
-            self._dormant.watch_queues_locked()
+            self._queueing.watch_queues_locked()
             for action in changed.changed:
                 self._announce_pool_locked(mail, action, self._state.pool.rows(action))
         self._runs.launch_later(admitted)
@@ -296,7 +296,7 @@ class Scheduler:
         if admission.outcome is Outcome.REFUSED:
             self._state.metrics.count("starts_refused", task.action)
             raise RequestError(admission.reason)
-        self._dormant.dequeued_locked(mail, admission.displaced, "displaced")
+        self._queueing.dequeued_locked(mail, admission.displaced, "displaced")
         self._state.table.add(task)
         requester = task.requester
         if requester.client is not None:
@@ -310,7 +310,7 @@ class Scheduler:
             return admission.outcome
         with task.lock:
             task.enter_queue_locked(at)
-        self._dormant.enqueued_locked(mail, task, admission.position)
+        self._queueing.enqueued_locked(mail, task, admission.position)
         return admission.outcome
 
     def _stop_locked(
@@ -320,7 +320,7 @@ class Scheduler:
         if task.phase is Phase.QUEUED:
             if ending is Ending.STOP:
                 self._state.pool.cancel(task.id)
-                self._dormant.dequeued_locked(mail, (task.id,), reason)
+                self._queueing.dequeued_locked(mail, (task.id,), reason)
             return None, []
         if task.phase is Phase.WAITING:
             return None, self._runs.end_waiting_locked(mail, task, ending, reason)

@@ -14,8 +14,6 @@ from overseer.supervisor.table import TaskTable
 from overseer.util.jsonlog import EventLog
 from overseer.util.timers import Timers
 
-__all__ = ["State"]
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class State:

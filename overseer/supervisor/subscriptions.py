@@ -10,8 +10,6 @@ from overseer.supervisor.output.replay import Replay
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Phase, Requester, Task
 
-__all__ = ["Subscriptions"]
-
 
 class Subscriptions:
     """Subscribes clients and sends them what is stored, on behalf of a hub.

@@ -33,8 +33,6 @@ from overseer.util.timers import Timer
 from overseer.util.timestamps import now
 from overseer.workers.os_process import Worker
 
-__all__ = ["Phase", "Requester", "Task"]
-
 
 class Phase(Enum):
     """Where a task stands; the value is the ``state`` that clients see."""

@@ -25,9 +25,6 @@ from overseer.util.jsonlog import EventLog
 from overseer.util.timestamps import format_timestamp, now
 from overseer.workers.os_process import OutputBatch
 
-__all__ = ["Stream", "Subscription"]
-
-
 PARTIAL_INTERVAL_S = 0.1
 _KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
 
@@ -180,8 +177,8 @@ class Stream:
                     self._send_partial_locked(mail, each, stream)
             return PARTIAL_INTERVAL_S if any(stream in each.owed for each in watchers) else None
 
-    def publish_locked(self, mail: Mail, event: Event, *, besides: Client | None = None) -> None:
-        """Send a lifecycle event to every subscriber, ``besides`` one; an ``exited`` is kept.
+    def publish_locked(self, mail: Mail, event: Event, *, excluding: Client | None = None) -> None:
+        """Send a lifecycle event to every subscriber, ``excluding`` one; an ``exited`` is kept.
 
         Who missed lines before it is told of them first, so that ``exited`` is the last of its run.
         """
@@ -192,7 +189,7 @@ class Stream:
         mail.log(self._log, event)
         for subscription in self.subscribers.values():
             self._tell_gap_locked(mail, subscription)
-        mail.send_all([client for client in self.subscribers if client is not besides], event)
+        mail.send_all([client for client in self.subscribers if client is not excluding], event)
 
     def subscribe_locked(self, client: Client, on_lag: str, partial: bool | None = None) -> None:
         """Add a subscriber, or change what it asked for before (``""`` and None: leave that)."""

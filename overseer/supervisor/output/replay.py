@@ -21,8 +21,6 @@ from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.util.locks import assert_none_held
 from overseer.util.timestamps import format_timestamp
 
-__all__ = ["Replay"]
-
 # Characters of a batch that is encoded and kept; longer ones are made piece by piece when they are sent.
 _SMALL = 16 * 1024
 # Characters that may be encoded with the locks held; a batch of output has as many at most, mostly.

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from overseer.protocol import ExcessConfig, PoolConfig, PoolInfo, QueueItem
-from overseer.supervisor.figures import PoolFigures
+from overseer.supervisor.metrics import PoolFigures
 from overseer.supervisor.pool.policy import (
     Admission,
     Displace,
@@ -37,8 +37,6 @@ from overseer.supervisor.pool.policy import (
 )
 from overseer.supervisor.pool.queues import Item, Queues
 from overseer.util.locks import Rank, lock
-
-__all__ = ["PoolManager", "Rows"]
 
 Rows = tuple[PoolInfo, list[tuple[bytes, bytes]]]
 """A pool without its queue's items, and these as JSON: see :func:`overseer.protocol.queue_row`."""

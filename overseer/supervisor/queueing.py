@@ -1,32 +1,26 @@
-"""Tasks that do not run: those that wait in a queue, and those that are over."""
+"""Tasks that wait in a queue: announced as they enter and leave it, and expired when they grow too old."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from overseer.protocol import Dequeued, Queued
 from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.retention import Retention
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Phase, Task
 from overseer.util.timers import Timer
 from overseer.util.timestamps import now
 
-__all__ = ["Dormant"]
 
+class Queueing:
+    """Announces what enters and leaves the pool's queues."""
 
-class Dormant:
-    """Tells of tasks that enter and leave the pool's queues, and has them expire; forgets what is over.
-
-    Every public method expects the hub's lock to be held.
-    """
-
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, retention: Retention) -> None:
         self._state = state
-        # Guarded by the hub's lock.
-        self._expiry: Timer | None = None  # for the queued item that grows too old next
-        self._pruning: Timer | None = None  # for the finished task that does
+        self._retention = retention
+        self._timer: Timer | None = None  # for the queued item that grows too old next; hub's lock
 
     def enqueued_locked(self, mail: Mail, task: Task, position: int) -> None:
         """A task waits in the pool's queue since just now: tell its requester and everybody."""
@@ -37,7 +31,7 @@ class Dormant:
         with task.lock:
             if requester.client is not None:
                 mail.send(requester.client, replace(queued, id=requester.request_id))
-            self.broadcast_locked(mail, task, queued, besides=requester.client)
+            self.broadcast_locked(mail, task, queued, excluding=requester.client)
         self.watch_queues_locked()
 
     def dequeued_locked(self, mail: Mail, task_ids: Iterable[str], reason: str) -> None:
@@ -54,15 +48,15 @@ class Dormant:
                 event = Dequeued(task_id=task_id, reason=reason, ts=now())
                 self.broadcast_locked(mail, task, event)
             if ran:
-                self.finish_locked(task)
+                self._retention.finish_locked(task)
             else:
                 self._state.table.forget(task_id)
         self._state.freed.notify_all()
 
     def broadcast_locked(
-        self, mail: Mail, task: Task, event: Queued | Dequeued, *, besides: Client | None = None
+        self, mail: Mail, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
     ) -> None:
-        """Tell every client that may know, ``besides`` one that gets its own, and the event log.
+        """Tell every client that may know, ``excluding`` one that gets its own, and the event log.
 
         The task's lock is held too.
         """
@@ -70,7 +64,7 @@ class Dormant:
         told = [
             client
             for client in self._state.clients
-            if client is not besides and client.principal.sees(task.action)
+            if client is not excluding and client.principal.sees(task.action)
         ]
         mail.send_all(told, event)
 
@@ -78,34 +72,9 @@ class Dormant:
         """See to it that queued items are expired when they grow too old."""
         at = self._state.pool.next_expiry()
         if at is not None:
-            self._expiry = self._sooner(self._expiry, at, self._expire)
-
-    def finish_locked(self, task: Task) -> None:
-        """The task is over: its id is free, and it is remembered for a while."""
-        self._state.table.finish(task)
-        self._state.freed.notify_all()
-        self.prune_locked()
-
-    def prune_locked(self) -> None:
-        """Forget what is to be forgotten, now and again when the next finished task grows too old."""
-        wait = self._state.table.prune()
-        if wait is not None:
-            self._pruning = self._sooner(self._pruning, time.monotonic() + wait, self._prune)
-
-    def _sooner(self, timer: Timer | None, at: float, callback: Callable[[], None]) -> Timer:
-        """The timer, if it comes no later than ``at``, else another one in its place."""
-        if timer is not None and timer.pending and timer.when <= at:
-            return timer
-        if timer is not None:
-            timer.cancel()
-        return self._state.timers.schedule_at(at, callback)
+            self._timer = self._state.timers.bring_forward(self._timer, at, self._expire)
 
     def _expire(self) -> None:
         with Mail() as mail, self._state.lock:
-            self._expiry = None
             self.dequeued_locked(mail, self._state.pool.expire(), "expired")
             self.watch_queues_locked()
-
-    def _prune(self) -> None:
-        with self._state.lock:
-            self.prune_locked()
