@@ -37,7 +37,7 @@ from overseer.protocol import (
     Unsubscribe,
     parse_request,
 )
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.task import Requester
 
@@ -125,8 +125,8 @@ class Session:
             self._peer.sign_in.detach(self._client.outbox)
 
     def _reply(self, event: Event) -> None:
-        with Mail() as mail:
-            mail.send(self._client, event)
+        with DeferredFlush() as out:
+            out.send(self._client, event)
 
     def _serve(self, request: Request) -> None:
         """Handle a request if its sender may make it, and record it."""
@@ -170,9 +170,7 @@ class Session:
                 hub.replay(client, request.id, request.task_id, request.since, request.since_seq)
             case Subscribe():
                 on_lag = self._on_lag or request.on_lag
-                hub.subscribe(
-                    client, request.id, request.task_id, request.since_seq, on_lag, request.partial
-                )
+                hub.subscribe(client, request.id, request.task_id, request.since_seq, on_lag, request.partial)
             case Unsubscribe():
                 hub.unsubscribe(client, request.id, request.task_id)
             case Describe():

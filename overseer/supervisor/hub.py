@@ -32,7 +32,7 @@ from overseer.protocol import (
     encode_tasks,
 )
 from overseer.protocol.kinds import TASK_ID, TEXT, TEXT_MAP, Unreadable
-from overseer.supervisor.clients import Client, Clients, Mail
+from overseer.supervisor.clients import Client, Clients, DeferredFlush
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.metrics import ClientFigures, Figures, Metrics
 from overseer.supervisor.output.encode import StreamedTasks, TaskRow
@@ -87,6 +87,7 @@ class Hub:
             timers=Timers(),
             log=log or EventLog(),
             rng=rng or random.Random(),
+            launch=lambda task, why, client: self._runs.launch_for(task, why, client),
         )
         retention = Retention(self._state)
         queueing = Queueing(self._state, retention)
@@ -237,7 +238,7 @@ class Hub:
         nothing is left: the section that pictures all tasks puts together what there is.
         """
         for last in (False,) * _ROUNDS + (True,):
-            with Mail() as mail, self._lock:
+            with self._state.begin() as tx:
                 tasks, following = self._listed_locked(request, client.principal)
                 changed = [task for task in tasks if not task.is_encoded]
                 if last or len(changed) <= _LITTLE:
@@ -249,7 +250,7 @@ class Hub:
                         del tasks[fitting:]
                     for task in self._state.table.resetting(tasks):
                         task.onlookers.add(client)
-                    _send_tasks(mail, client, request.id, rows, following)
+                    _send_tasks(tx, client, request.id, rows, following)
                     return
             for task in changed:
                 with task.lock:
@@ -292,10 +293,10 @@ class Hub:
         while True:
             definitions = self.definitions
             encoded = Encoded([encode(reply())])
-            with Mail() as mail, self._lock:
+            with self._state.begin() as tx:
                 if self.definitions is definitions:
                     if requester.client is not None:
-                        mail.send_encoded(requester.client, encoded)
+                        tx.send_encoded(requester.client, encoded)
                     return
 
     def pool_info(self, action: str = "", requester: Requester | None = None) -> PoolInfo:
@@ -337,22 +338,22 @@ class Hub:
             self._tell_task_metrics(requester, task_id)
             return
         who, metrics = requester.principal, self._state.metrics
-        with Mail() as mail, metrics.lock:
+        with DeferredFlush() as out, metrics.lock:
             if not action:
                 reply = MetricsReply(id=requester.request_id, global_=metrics.snapshot_locked(who.scope))
             else:
                 seen = metrics.action_snapshot_locked(action) if who.sees(action) else None
                 reply = MetricsReply(id=requester.request_id, action=seen)
-            requester.tell(mail, reply)
+            requester.tell(out, reply)
 
     def _tell_task_metrics(self, requester: Requester, task_id: str) -> None:
-        with Mail() as mail, self._lock:
+        with self._state.begin() as tx:
             task = self._state.table.get(task_id)
             if task is None or not requester.principal.sees(task.action):
-                requester.tell(mail, MetricsReply(id=requester.request_id))
+                requester.tell(tx, MetricsReply(id=requester.request_id))
                 return
             with task.lock:
-                requester.tell(mail, MetricsReply(id=requester.request_id, task=task.metrics_locked()))
+                requester.tell(tx, MetricsReply(id=requester.request_id, task=task.metrics_locked()))
 
     def figures(self) -> Figures:
         """Everything that can be counted or measured, of all actions that there are or were."""
@@ -443,12 +444,14 @@ class Hub:
         self._state.timers.close()
 
 
-def _send_tasks(mail: Mail, client: Client, request_id: str, rows: Sequence[TaskRow], following: str) -> None:
+def _send_tasks(
+    out: DeferredFlush, client: Client, request_id: str, rows: Sequence[TaskRow], following: str
+) -> None:
     kept = [row for row in rows if isinstance(row, bytes)]
     if len(kept) < len(rows) or sum(map(len, kept)) > _WHOLE:
-        mail.send_streamed(client, StreamedTasks(request_id, rows, following))
+        out.send_streamed(client, StreamedTasks(request_id, rows, following))
     else:
-        mail.send_encoded(client, Encoded([encode_tasks(request_id, kept, following)]))
+        out.send_encoded(client, Encoded([encode_tasks(request_id, kept, following)]))
 
 
 def _fitting(rows: Sequence[TaskRow]) -> int:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from overseer.protocol import Dequeued, Queued
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client
 from overseer.supervisor.retention import Retention
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Phase, Task
+from overseer.supervisor.transaction import Transaction
 from overseer.util.timers import Timer
 from overseer.util.timestamps import now
 
@@ -22,7 +23,7 @@ class Queueing:
         self._retention = retention
         self._timer: Timer | None = None  # for the queued item that grows too old next; hub's lock
 
-    def enqueued_locked(self, mail: Mail, task: Task, position: int) -> None:
+    def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
         """A task waits in the pool's queue since just now: tell its requester and everybody."""
         assert task.queued_at is not None
         self._state.metrics.count("enqueued", task.action)
@@ -30,11 +31,11 @@ class Queueing:
         queued = Queued(id="", task_id=task.id, action=task.action, position=position, ts=task.queued_at)
         with task.lock:
             if requester.client is not None:
-                mail.send(requester.client, replace(queued, id=requester.request_id))
-            self.broadcast_locked(mail, task, queued, excluding=requester.client)
+                tx.send(requester.client, replace(queued, id=requester.request_id))
+            self.broadcast_locked(tx, task, queued, excluding=requester.client)
         self.watch_queues_locked()
 
-    def dequeued_locked(self, mail: Mail, task_ids: Iterable[str], reason: str) -> None:
+    def dequeued_locked(self, tx: Transaction, task_ids: Iterable[str], reason: str) -> None:
         """Tasks have left the queue, and will not run: say so. Those that never ran are forgotten."""
         for task_id in task_ids:
             task = self._state.table.find(task_id)
@@ -46,7 +47,7 @@ class Queueing:
                 if ran:
                     task.move_locked(Phase.STOPPED)
                 event = Dequeued(task_id=task_id, reason=reason, ts=now())
-                self.broadcast_locked(mail, task, event)
+                self.broadcast_locked(tx, task, event)
             if ran:
                 self._retention.finish_locked(task)
             else:
@@ -54,19 +55,19 @@ class Queueing:
         self._state.freed.notify_all()
 
     def broadcast_locked(
-        self, mail: Mail, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
+        self, tx: Transaction, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
     ) -> None:
         """Tell every client that may know, ``excluding`` one that gets its own, and the event log.
 
         The task's lock is held too.
         """
-        mail.log(task.log, event)
+        tx.log(task.log, event)
         told = [
             client
             for client in self._state.clients
             if client is not excluding and client.principal.sees(task.action)
         ]
-        mail.send_all(told, event)
+        tx.send_all(told, event)
 
     def watch_queues_locked(self) -> None:
         """See to it that queued items are expired when they grow too old."""
@@ -75,6 +76,6 @@ class Queueing:
             self._timer = self._state.timers.bring_forward(self._timer, at, self._expire)
 
     def _expire(self) -> None:
-        with Mail() as mail, self._state.lock:
-            self.dequeued_locked(mail, self._state.pool.expire(), "expired")
+        with self._state.begin() as tx:
+            self.dequeued_locked(tx, self._state.pool.expire(), "expired")
             self.watch_queues_locked()

@@ -11,17 +11,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from overseer.auth.principal import ANYONE, Principal
-from overseer.errors import RequestError
 from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.definitions import Definition
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import TaskRow, task_row
@@ -102,24 +100,14 @@ class Requester:
     def principal(self) -> Principal:
         return ANYONE if self.client is None else self.client.principal
 
-    def tell(self, mail: Mail, reply: Event) -> None:
+    def tell(self, out: DeferredFlush, reply: Event) -> None:
         """Append the reply, in the critical section that pictured what it says."""
         if self.client is not None:
-            mail.send(self.client, reply)
+            out.send(self.client, reply)
 
-    def refuse(self, mail: Mail, message: str, existing_task_id: str = "") -> None:
+    def refuse(self, out: DeferredFlush, message: str, existing_task_id: str = "") -> None:
         """Append the ``error`` reply, in the critical section that refuses."""
-        self.tell(mail, Error(id=self.request_id, message=message, existing_task_id=existing_task_id))
-
-    @contextmanager
-    def refusals(self, mail: Mail) -> Iterator[None]:
-        """Around a critical section: what refuses the request there is told there, and raised."""
-        try:
-            yield
-        except RequestError as error:
-            self.refuse(mail, error.message, error.existing_task_id)
-            error.answered = self.client is not None
-            raise
+        self.tell(out, Error(id=self.request_id, message=message, existing_task_id=existing_task_id))
 
 
 def _nothing() -> None:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 
 from overseer.protocol import Event, Exited, Gap, Partial
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import EncodedOutput, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
@@ -153,7 +153,7 @@ class Stream:
         Returns after how many seconds to say it again, though nothing came: somebody has not seen it yet,
         since they saw another state just now, or have not read what they were sent. None: no need.
         """
-        with Mail() as mail, self._lock:
+        with DeferredFlush() as out, self._lock:
             if run != self.run:
                 return None
             unfinished = self._unfinished.get(stream)
@@ -174,10 +174,10 @@ class Stream:
                         each.owed.add(stream)
             for each in watchers:
                 if stream in each.owed:
-                    self._send_partial_locked(mail, each, stream)
+                    self._send_partial_locked(out, each, stream)
             return PARTIAL_INTERVAL_S if any(stream in each.owed for each in watchers) else None
 
-    def publish_locked(self, mail: Mail, event: Event, *, excluding: Client | None = None) -> None:
+    def publish_locked(self, out: DeferredFlush, event: Event, *, excluding: Client | None = None) -> None:
         """Send a lifecycle event to every subscriber, ``excluding`` one; an ``exited`` is kept.
 
         Who missed lines before it is told of them first, so that ``exited`` is the last of its run.
@@ -186,10 +186,10 @@ class Stream:
             self.ring.add_exit(event, self.last_seq)
             for stream in list(self._unfinished):
                 self._finish_line_locked(stream)
-        mail.log(self._log, event)
+        out.log(self._log, event)
         for subscription in self.subscribers.values():
-            self._tell_gap_locked(mail, subscription)
-        mail.send_all([client for client in self.subscribers if client is not excluding], event)
+            self._tell_gap_locked(out, subscription)
+        out.send_all([client for client in self.subscribers if client is not excluding], event)
 
     def subscribe_locked(self, client: Client, on_lag: str, partial: bool | None = None) -> None:
         """Add a subscriber, or change what it asked for before (``""`` and None: leave that)."""
@@ -204,7 +204,7 @@ class Stream:
             known.lossless = on_lag != "drop"
             client.outbox.look_again()
 
-    def show_unfinished_locked(self, mail: Mail, client: Client) -> None:
+    def show_unfinished_locked(self, out: DeferredFlush, client: Client) -> None:
         """Send a subscriber that asked for it how the lines stand that have no end yet."""
         subscription = self.subscribers[client]
         if subscription.partial:
@@ -215,7 +215,7 @@ class Stream:
                             each.owed.add(stream)
                 if unfinished.text:
                     subscription.owed.add(stream)
-                    self._send_partial_locked(mail, subscription, stream)
+                    self._send_partial_locked(out, subscription, stream)
 
     def unsubscribe_locked(self, client: Client) -> None:
         """Remove a subscriber, if it is one; nothing is sent to it for this stream from now on."""
@@ -240,17 +240,17 @@ class Stream:
             for client, old in subscribers.items()
         ]
 
-    def catch_up_locked(self, mail: Mail, client: Client) -> None:
+    def catch_up_locked(self, out: DeferredFlush, client: Client) -> None:
         """Tell a subscriber that is to lose nothing from now on what it has lost, before the next line."""
         subscription = self.subscribers[client]
         if subscription.lossless:
-            self._tell_gap_locked(mail, subscription)
+            self._tell_gap_locked(out, subscription)
 
-    def resume_locked(self, mail: Mail, client: Client, replay: Replay) -> None:
+    def resume_locked(self, out: DeferredFlush, client: Client, replay: Replay) -> None:
         """Send a subscriber what it asked for of the ring; what it missed before is settled with that."""
         subscription = self.subscribers[client]
         subscription.gap_from = subscription.gap_to = 0
-        replay.send_locked(mail)
+        replay.send_locked(out)
 
     def _finish_line_locked(self, stream: str) -> None:
         """What stood in the line is past: output takes its place, or nothing does."""
@@ -260,12 +260,12 @@ class Stream:
             for subscription in self.subscribers.values():
                 subscription.owed.discard(stream)
 
-    def _send_partial_locked(self, mail: Mail, subscription: Subscription, stream: str) -> None:
+    def _send_partial_locked(self, out: DeferredFlush, subscription: Subscription, stream: str) -> None:
         # Only to who reads along: a state that is past when it is read is worth nothing.
         if subscription.client.outbox.pending <= _KEEPS_UP and not subscription.gap_from:
             unfinished = self._unfinished[stream]
             event = Partial(self._task_id, unfinished.pid, stream, unfinished.text, now())
-            mail.send(subscription.client, event)
+            out.send(subscription.client, event)
             subscription.owed.discard(stream)
 
     def _first_full_locked(self, subscribers: Iterable[Subscription], size: int) -> Subscription | None:
@@ -290,12 +290,12 @@ class Stream:
 
     def _end_gap(self, subscription: Subscription) -> None:
         """The client takes data again: tell it what it missed, and go on with the next batch."""
-        with Mail() as mail, self._lock:
-            self._tell_gap_locked(mail, subscription)
+        with DeferredFlush() as out, self._lock:
+            self._tell_gap_locked(out, subscription)
 
-    def _tell_gap_locked(self, mail: Mail, subscription: Subscription) -> None:
+    def _tell_gap_locked(self, out: DeferredFlush, subscription: Subscription) -> None:
         if not subscription.gap_from:
             return
         gap = Gap(self._task_id, subscription.gap_from, subscription.gap_to, now())
-        mail.send(subscription.client, gap)
+        out.send(subscription.client, gap)
         subscription.gap_from = subscription.gap_to = 0
