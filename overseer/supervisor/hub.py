@@ -47,7 +47,7 @@ from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.util.jsonlog import EventLog
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timers
 
 # How many tasks of a list may be encoded with the hub's lock held, and how often it is tried without.
@@ -258,6 +258,7 @@ class Hub:
 
     def _listed_locked(self, request: List, principal: Principal) -> tuple[list[Task], str]:
         """The tasks that a list shows, in its order; and where the next page begins, when there is one."""
+        assert_held(self._state.lock)
         since, limit = request.since, request.limit
         table = self._state.table
         if since is None and principal.scope is None and not limit and not request.after:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from overseer.protocol import ActionMetrics, GlobalMetrics
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 
 _ACTION = tuple(field.name for field in fields(ActionMetrics))
 _WIRE = tuple(field.name for field in fields(GlobalMetrics))
@@ -132,6 +132,7 @@ class Metrics:
 
     def snapshot_locked(self, sees: Callable[[str], bool] | None = None) -> GlobalMetrics:
         """All counters; with ``sees``, what the actions that it is true of add to them."""
+        assert_held(self.lock)
         if sees is None:
             return GlobalMetrics(**{name: self._global[name] for name in _WIRE})
         seen = [counters for action, counters in self._actions.items() if sees(action)]
@@ -139,6 +140,7 @@ class Metrics:
 
     def action_snapshot_locked(self, action: str) -> ActionMetrics | None:
         """One action's counters, None when there is no such action."""
+        assert_held(self.lock)
         counters = self._actions.get(action)
         return None if counters is None else ActionMetrics(**{name: counters[name] for name in _ACTION})
 

@@ -11,6 +11,7 @@ from overseer.supervisor.retention import Retention
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Phase, Task
 from overseer.supervisor.transaction import Transaction
+from overseer.util.locks import assert_held
 from overseer.util.timers import Timer
 from overseer.util.timestamps import now
 
@@ -25,6 +26,7 @@ class Queueing:
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
         """A task waits in the pool's queue since just now: tell its requester and everybody."""
+        assert_held(self._state.lock)
         assert task.queued_at is not None
         self._state.metrics.count("enqueued", task.action)
         requester = task.requester
@@ -37,6 +39,7 @@ class Queueing:
 
     def dequeued_locked(self, tx: Transaction, task_ids: Iterable[str], reason: str) -> None:
         """Tasks have left the queue, and will not run: say so. Those that never ran are forgotten."""
+        assert_held(self._state.lock)
         for task_id in task_ids:
             task = self._state.table.find(task_id)
             self._state.metrics.count("dequeued", task.action)
@@ -61,6 +64,7 @@ class Queueing:
 
         The task's lock is held too.
         """
+        assert_held(self._state.lock)
         tx.log(task.log, event)
         told = [
             client
@@ -71,6 +75,7 @@ class Queueing:
 
     def watch_queues_locked(self) -> None:
         """See to it that queued items are expired when they grow too old."""
+        assert_held(self._state.lock)
         at = self._state.pool.next_expiry()
         if at is not None:
             self._timer = self._state.timers.bring_forward(self._timer, at, self._expire)

@@ -77,6 +77,7 @@ class Runs:
             return self._idle_locked()
 
     def _idle_locked(self) -> bool:
+        assert_held(self._state.lock)
         return not self._state.table.in_use and not self._strays
 
     def workers_locked(self) -> list[Worker]:
@@ -302,6 +303,7 @@ class Runs:
         Returns what :meth:`_conclude_locked` is to announce: a message is true when it is sent, so the slot
         is freed first.
         """
+        assert_held(self._state.lock)
         events: list[Event] = [exited] if exited is not None else []
         if task.ending is not Ending.NONE or self.closing or (exited is not None and exited.intentional):
             requeue = task.ending is Ending.REQUEUE and not self.closing
@@ -370,6 +372,7 @@ class Runs:
         self.admit_locked(tx, admitted)
 
     def _schedule_restart_locked(self, task: Task, delay: float) -> None:
+        assert_held(self._state.lock)
         task.timer = self._state.timers.schedule(delay, partial(self._restart, task, task.runs))
 
     def _restart(self, task: Task, run: int) -> None:

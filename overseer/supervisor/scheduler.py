@@ -207,6 +207,7 @@ class Scheduler:
         Raises:
             RequestError: it cannot.
         """
+        assert_held(self._state.lock)
         task = self._state.table.find(task_id, principal)
         self._refuse_closing_locked()
         if task.phase is Phase.RESETTING:
@@ -229,6 +230,7 @@ class Scheduler:
         self, tx: Transaction, action: str, requester: Requester, picture: Rows
     ) -> PoolInfo:
         """Answer with a pool as it is now, as much of the global one as concerns the requester."""
+        assert_held(self._state.lock)
         if requester.client is None:
             return self._state.pool.info(action)
         info, rows = picture
@@ -238,6 +240,7 @@ class Scheduler:
 
     def _announce_pool_locked(self, tx: Transaction, action: str, picture: Rows) -> None:
         """Tell every client of a changed pool: of the global one, as much as concerns its actions."""
+        assert_held(self._state.lock)
         told: dict[Principal | None, Encoded] = {}  # None: who sees all of it
         for client in self._state.clients:
             who = client.principal
@@ -255,11 +258,13 @@ class Scheduler:
             self._state.current.value.of(action, principal)
 
     def _refuse_unknown_locked(self, action: str, principal: Principal) -> None:
+        assert_held(self._state.lock)
         # Under the lock, so that no reload takes the action away before its pool was asked.
         if action:
             self._state.current.value.refuse_unknown(action, principal)
 
     def _refuse_closing_locked(self) -> None:
+        assert_held(self._state.lock)
         if self._runs.closing:
             raise RequestError("the overseer is shutting down")
 
@@ -271,6 +276,7 @@ class Scheduler:
         Raises:
             RequestError: it is refused; nothing has changed.
         """
+        assert_held(self._state.lock)
         self._refuse_closing_locked()
         self._state.table.refuse_taken(task.id, task.dedupe, task.requester.principal)
         at = now()

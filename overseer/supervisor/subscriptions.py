@@ -56,6 +56,7 @@ class Subscriptions:
         self, tx: Transaction, client: Client, request_id: str, task: Task, replay: Replay | None
     ) -> None:
         """Both locks are held; ``replay`` is ready."""
+        assert_held(self._state.lock)
         client.task_ids.add(task.id)
         if task.phase is Phase.RESETTING:
             task.onlookers.add(client)

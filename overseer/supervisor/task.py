@@ -26,7 +26,7 @@ from overseer.supervisor.output.encode import TaskRow, task_row
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.retry import History
 from overseer.util.jsonlog import EventLog
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer
 from overseer.util.timestamps import now
 from overseer.workers.os_process import Worker
@@ -173,6 +173,7 @@ class Task:
         Raises:
             RuntimeError: there is no such step; a bug.
         """
+        assert_held(self.lock)
         if phase not in _NEXT[self.phase]:
             raise RuntimeError(f"{self!r} cannot become {phase.name}")
         if self.counted is not None:
@@ -182,12 +183,14 @@ class Task:
 
     def enter_queue_locked(self, at: datetime) -> None:
         """Record that it waits in a queue from now on, which is ``at``."""
+        assert_held(self.lock)
         self.move_locked(Phase.QUEUED)
         self.queued_at = at
         self.queued_since = time.monotonic()
 
     def begin_run_locked(self, worker: Worker, pid: int, at: datetime) -> None:
         """Record that ``worker``, which may be of a driver's make and is not asked again, runs it now."""
+        assert_held(self.lock)
         if self.phase is Phase.RESETTING:
             self.history = History()
         self.move_locked(Phase.RUNNING)
@@ -200,6 +203,7 @@ class Task:
 
     def end_run_locked(self, exit_code: int, signal: str, at: datetime) -> float:
         """Record that the run is over; returns how long it ran, in seconds."""
+        assert_held(self.lock)
         self.stream.run = None
         ran_for = time.monotonic() - self.began
         self.ran_for += ran_for

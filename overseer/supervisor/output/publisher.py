@@ -22,6 +22,7 @@ from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.replay import Replay
 from overseer.supervisor.output.unfinished import shown
 from overseer.util.jsonlog import EventLog
+from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
 from overseer.workers.os_process import OutputBatch
 
@@ -182,6 +183,7 @@ class Stream:
 
         Who missed lines before it is told of them first, so that ``exited`` is the last of its run.
         """
+        assert_held(self._lock)
         if isinstance(event, Exited):
             self.ring.add_exit(event, self.last_seq)
             for stream in list(self._unfinished):
@@ -193,6 +195,7 @@ class Stream:
 
     def subscribe_locked(self, client: Client, on_lag: str, partial: bool | None = None) -> None:
         """Add a subscriber, or change what it asked for before (``""`` and None: leave that)."""
+        assert_held(self._lock)
         known = self.subscribers.get(client)
         if known is None:
             self.subscribers[client] = Subscription(client, on_lag, bool(partial))
@@ -206,6 +209,7 @@ class Stream:
 
     def show_unfinished_locked(self, out: DeferredFlush, client: Client) -> None:
         """Send a subscriber that asked for it how the lines stand that have no end yet."""
+        assert_held(self._lock)
         subscription = self.subscribers[client]
         if subscription.partial:
             for stream, unfinished in self._unfinished.items():
@@ -219,6 +223,7 @@ class Stream:
 
     def unsubscribe_locked(self, client: Client) -> None:
         """Remove a subscriber, if it is one; nothing is sent to it for this stream from now on."""
+        assert_held(self._lock)
         subscription = self.subscribers.pop(client, None)
         if subscription is not None:
             subscription.gap_from = 0
@@ -227,10 +232,12 @@ class Stream:
 
     def adopt_locked(self, subscription: Subscription) -> None:
         """Go on with a subscription from before this stream."""
+        assert_held(self._lock)
         self.subscribers[subscription.client] = subscription
 
     def give_up_locked(self) -> list[Subscription]:
         """Let go of all subscriptions and return them renewed, for the next stream of this id."""
+        assert_held(self._lock)
         subscribers, self.subscribers = self.subscribers, {}
         for subscription in subscribers.values():
             subscription.gap_from = 0  # what was missed here does not count there
@@ -242,12 +249,14 @@ class Stream:
 
     def catch_up_locked(self, out: DeferredFlush, client: Client) -> None:
         """Tell a subscriber that is to lose nothing from now on what it has lost, before the next line."""
+        assert_held(self._lock)
         subscription = self.subscribers[client]
         if subscription.lossless:
             self._tell_gap_locked(out, subscription)
 
     def resume_locked(self, out: DeferredFlush, client: Client, replay: Replay) -> None:
         """Send a subscriber what it asked for of the ring; what it missed before is settled with that."""
+        assert_held(self._lock)
         subscription = self.subscribers[client]
         subscription.gap_from = subscription.gap_to = 0
         replay.send_locked(out)
@@ -261,6 +270,7 @@ class Stream:
                 subscription.owed.discard(stream)
 
     def _send_partial_locked(self, out: DeferredFlush, subscription: Subscription, stream: str) -> None:
+        assert_held(self._lock)
         # Only to who reads along: a state that is past when it is read is worth nothing.
         if subscription.client.outbox.pending <= _KEEPS_UP and not subscription.gap_from:
             unfinished = self._unfinished[stream]
@@ -294,6 +304,7 @@ class Stream:
             self._tell_gap_locked(out, subscription)
 
     def _tell_gap_locked(self, out: DeferredFlush, subscription: Subscription) -> None:
+        assert_held(self._lock)
         if not subscription.gap_from:
             return
         gap = Gap(self._task_id, subscription.gap_from, subscription.gap_to, now())

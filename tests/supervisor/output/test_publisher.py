@@ -53,7 +53,8 @@ def outbox() -> Iterator[_Held]:
 
 def _stream(client: Client) -> Stream:
     stream = Stream("t", "a", lock(Rank.TASK, "t"), Metrics(["a"]), EventLog())
-    stream.subscribe_locked(client, "")
+    with stream._lock:
+        stream.subscribe_locked(client, "")
     return stream
 
 
