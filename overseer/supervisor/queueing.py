@@ -60,11 +60,9 @@ class Queueing:
     def broadcast_locked(
         self, tx: Transaction, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
     ) -> None:
-        """Tell every client that may know, ``excluding`` one that gets its own, and the event log.
-
-        The task's lock is held too.
-        """
+        """Tell every client that may know, ``excluding`` one that gets its own, and the event log."""
         assert_held(self._state.lock)
+        assert_held(task.lock)
         tx.log(task.log, event)
         told = [
             client

@@ -304,6 +304,7 @@ class Runs:
         is freed first.
         """
         assert_held(self._state.lock)
+        assert_held(task.lock)
         events: list[Event] = [exited] if exited is not None else []
         if task.ending is not Ending.NONE or self.closing or (exited is not None and exited.intentional):
             requeue = task.ending is Ending.REQUEUE and not self.closing

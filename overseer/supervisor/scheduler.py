@@ -326,7 +326,7 @@ class Scheduler:
 def _redefine(
     task: Task, definition: Definition, dedupe: tuple[str, ...] | None, policy: RetryPolicy | None
 ) -> None:
-    """Both locks are held."""
+    assert_held(task.lock)
     task.definition, task.dedupe, task.policy = definition, dedupe, policy
 
 

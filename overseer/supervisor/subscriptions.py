@@ -55,8 +55,9 @@ class Subscriptions:
     def _answer_locked(
         self, tx: Transaction, client: Client, request_id: str, task: Task, replay: Replay | None
     ) -> None:
-        """Both locks are held; ``replay`` is ready."""
+        """``replay`` is ready."""
         assert_held(self._state.lock)
+        assert_held(task.lock)
         client.task_ids.add(task.id)
         if task.phase is Phase.RESETTING:
             task.onlookers.add(client)
