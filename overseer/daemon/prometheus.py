@@ -17,8 +17,8 @@ from overseer.net.http import Request, Response
 from overseer.process import guardian
 from overseer.protocol import GlobalMetrics
 from overseer.protocol.declare import fields_of
-from overseer.supervisor.figures import Figures, HistogramFigures
 from overseer.supervisor.hub import Hub
+from overseer.supervisor.metrics import Figures, HistogramFigures
 from overseer.supervisor.task import Phase
 from overseer.util.logs import lines_dropped
 from overseer.workers.thread import abandoned_count

@@ -37,7 +37,7 @@ from overseer.protocol import (
     Unsubscribe,
     parse_request,
 )
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.task import Requester
 
@@ -123,8 +123,8 @@ class Session:
             self._peer.sign_in.detach(self._client.outbox)
 
     def _reply(self, event: Event) -> None:
-        with Mail() as mail:
-            mail.send(self._client, event)
+        with DeferredFlush() as out:
+            out.send(self._client, event)
 
     def _serve(self, request: Request) -> None:
         """Handle a request if its sender may make it, and record it."""

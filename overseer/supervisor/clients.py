@@ -1,8 +1,7 @@
-"""The clients that are connected, and the mail that goes to them.
+"""The clients that are connected, and the messages to them.
 
 A message is *appended* to outboxes while the state that it announces is locked, so that the order on every
-connection is the order of events; sockets are touched only after all locks are released. :class:`Mail` keeps
-the two apart: ``with Mail() as mail, self._lock: ...`` releases the lock first and then flushes.
+connection is the order of events; sockets are touched only after all locks are released.
 """
 
 from __future__ import annotations
@@ -16,8 +15,6 @@ from overseer.net.outbox import Outbox
 from overseer.protocol import Event, encode
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, assert_none_held, lock
-
-__all__ = ["Client", "Clients", "Mail"]
 
 
 class Client:
@@ -58,10 +55,11 @@ class Clients:
             self._clients = tuple(other for other in self._clients if other is not client)
 
 
-class Mail:
-    """Collects the outboxes that were appended to; leaving the ``with`` block flushes them.
+class DeferredFlush:
+    """Collects the outboxes that were appended to, and flushes them when its ``with`` block is left.
 
-    Enter it *before* the locks, so that it is left after them.
+    Enter it *before* the locks, so that it is left after them; what needs the hub's lock is a
+    :class:`~overseer.supervisor.transaction.Transaction`.
     """
 
     def __init__(self) -> None:
@@ -69,7 +67,7 @@ class Mail:
         self._event: Event | None = None  # the event encoded last, since one event often goes to many
         self._encoded: Encoded | None = None
 
-    def __enter__(self) -> Mail:
+    def __enter__(self) -> DeferredFlush:
         return self
 
     def __exit__(

@@ -12,8 +12,6 @@ from overseer.errors import NotPermittedError, RequestError
 from overseer.protocol import PoolConfig
 from overseer.util.suggest import did_you_mean
 
-__all__ = ["Current", "Definition", "Definitions"]
-
 
 @dataclass(frozen=True, slots=True)
 class Definition:

@@ -30,13 +30,13 @@ from overseer.protocol import (
     encode,
 )
 from overseer.protocol.kinds import TASK_ID, TEXT, TEXT_MAP, Unreadable
-from overseer.supervisor.clients import Client, Clients, Mail
+from overseer.supervisor.clients import Client, Clients, DeferredFlush
 from overseer.supervisor.definitions import Current, Definitions
-from overseer.supervisor.dormant import Dormant
-from overseer.supervisor.figures import ClientFigures, Figures
 from overseer.supervisor.listing import Listing
-from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.metrics import ClientFigures, Figures, Metrics
 from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.retention import Retention
 from overseer.supervisor.runs import Runs
 from overseer.supervisor.scheduler import Scheduler
 from overseer.supervisor.services import Services
@@ -48,7 +48,6 @@ from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
 
-__all__ = ["Hub"]
 
 class Hub:
     """Runs the tasks of a configuration for any number of clients; safe from any thread.
@@ -80,10 +79,12 @@ class Hub:
             timers=Timers(),
             log=log or EventLog(),
             rng=rng or random.Random(),
+            launch=lambda task, why, client: self._runs.launch_for(task, why, client),
         )
-        dormant = Dormant(self._state)
-        self._runs = Runs(self._state, dormant)
-        self._scheduler = Scheduler(self._state, self._runs, dormant)
+        retention = Retention(self._state)
+        queueing = Queueing(self._state, retention)
+        self._runs = Runs(self._state, queueing, retention)
+        self._scheduler = Scheduler(self._state, self._runs, queueing, retention)
         self._subscriptions = Subscriptions(self._state)
         self._listing = Listing(self._state)
         self._services = Services(self, lambda: self.definitions.handlers)
@@ -240,10 +241,10 @@ class Hub:
         while True:
             definitions = self.definitions
             encoded = Encoded([encode(reply())])
-            with Mail() as mail, self._lock:
+            with self._state.begin() as tx:
                 if self.definitions is definitions:
                     if requester.client is not None:
-                        mail.send_encoded(requester.client, encoded)
+                        tx.send_encoded(requester.client, encoded)
                     return
 
     def pool_info(self, action: str = "", requester: Requester | None = None) -> PoolInfo:
@@ -285,22 +286,22 @@ class Hub:
             self._tell_task_metrics(requester, task_id)
             return
         who, metrics = requester.principal, self._state.metrics
-        with Mail() as mail, metrics.lock:
+        with DeferredFlush() as out, metrics.lock:
             if not action:
                 reply = MetricsReply(id=requester.request_id, global_=metrics.snapshot_locked(who.scope))
             else:
                 seen = metrics.action_snapshot_locked(action) if who.sees(action) else None
                 reply = MetricsReply(id=requester.request_id, action=seen)
-            requester.tell(mail, reply)
+            requester.tell(out, reply)
 
     def _tell_task_metrics(self, requester: Requester, task_id: str) -> None:
-        with Mail() as mail, self._lock:
+        with self._state.begin() as tx:
             task = self._state.table.get(task_id)
             if task is None or not requester.principal.sees(task.action):
-                requester.tell(mail, MetricsReply(id=requester.request_id))
+                requester.tell(tx, MetricsReply(id=requester.request_id))
                 return
             with task.lock:
-                requester.tell(mail, MetricsReply(id=requester.request_id, task=task.metrics_locked()))
+                requester.tell(tx, MetricsReply(id=requester.request_id, task=task.metrics_locked()))
 
     def figures(self) -> Figures:
         """Everything that can be counted or measured, of all actions that there are or were."""

@@ -13,10 +13,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable
 
-from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.timers import Timers
-
-__all__ = ["Launcher"]
 
 _log = logging.getLogger(__name__)
 
@@ -136,6 +134,7 @@ class Launcher:
 
     def _serve_locked(self, driver: _Driver) -> None:
         """Give the driver as many threads as it can use by now and may have."""
+        assert_held(self._lock)
         ready = sum(min(len(lane.waiting), lane.allowed - lane.going) for lane in driver.lanes.values())
         going = sum(lane.going for lane in driver.lanes.values())
         while driver.threads < min(going + ready, _MOST):
@@ -150,6 +149,7 @@ class Launcher:
 
     def _add_thread_locked(self, driver: _Driver) -> bool:
         """Start a thread that serves this driver first; False when the system allows none."""
+        assert_held(self._lock)
         name = f"launch-{next(self._numbers)}"
         try:
             # A daemon: shutdown waits for tasks, not for threads, and a driver may block in start() for ever.

@@ -13,10 +13,11 @@ from datetime import datetime
 from overseer.auth.principal import ANYONE, Principal
 from overseer.net.frames import Encoded
 from overseer.protocol import List, TaskInfo, encode_tasks
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import StreamedTasks, TaskRow
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Phase, Task
+from overseer.util.locks import assert_held
 
 # How many tasks may be encoded with the hub's lock held, and how often it is tried without.
 _LITTLE = 32
@@ -45,7 +46,7 @@ class Listing:
     def tell(self, client: Client, request: List) -> None:
         """Send the client what it asked for and may see."""
         for last in (False,) * _ROUNDS + (True,):
-            with Mail() as mail, self._state.lock:
+            with self._state.begin() as tx:
                 tasks, following = self._listed_locked(request, client.principal)
                 changed = [task for task in tasks if not task.is_encoded]
                 if last or len(changed) <= _LITTLE:
@@ -57,7 +58,7 @@ class Listing:
                         del tasks[fitting:]
                     for task in self._state.table.resetting(tasks):
                         task.onlookers.add(client)
-                    _send(mail, client, request.id, rows, following)
+                    _send(tx, client, request.id, rows, following)
                     return
             for task in changed:
                 with task.lock:
@@ -65,6 +66,7 @@ class Listing:
 
     def _listed_locked(self, request: List, principal: Principal) -> tuple[list[Task], str]:
         """The tasks of a list, in its order, and the id after which the next page begins, if there is one."""
+        assert_held(self._state.lock)
         since, limit = request.since, request.limit
         table = self._state.table
         if since is None and principal.scope is None and not limit and not request.after:
@@ -81,12 +83,14 @@ class Listing:
         return tasks, ""
 
 
-def _send(mail: Mail, client: Client, request_id: str, rows: Sequence[TaskRow], following: str) -> None:
+def _send(
+    out: DeferredFlush, client: Client, request_id: str, rows: Sequence[TaskRow], following: str
+) -> None:
     kept = [row for row in rows if isinstance(row, bytes)]
     if len(kept) < len(rows) or sum(map(len, kept)) > _WHOLE:
-        mail.send_streamed(client, StreamedTasks(request_id, rows, following))
+        out.send_streamed(client, StreamedTasks(request_id, rows, following))
     else:
-        mail.send_encoded(client, Encoded([encode_tasks(request_id, kept, following)]))
+        out.send_encoded(client, Encoded([encode_tasks(request_id, kept, following)]))
 
 
 def _fitting(rows: Sequence[TaskRow]) -> int:

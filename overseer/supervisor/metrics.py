@@ -1,6 +1,6 @@
-"""Counters, in memory; they start from zero with the server.
+"""Counters, in memory, from zero with the server; and a snapshot of all numbers, for monitoring.
 
-One lock for all of them: each is touched once a batch or once a lifecycle event, never once a line.
+One lock for all counters: each is touched once a batch or once a lifecycle event, never once a line.
 """
 
 from __future__ import annotations
@@ -8,13 +8,10 @@ from __future__ import annotations
 import bisect
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from overseer.protocol import ActionMetrics, GlobalMetrics
-from overseer.supervisor.figures import HistogramFigures
-from overseer.util.locks import Rank, lock
-
-__all__ = ["Metrics"]
+from overseer.util.locks import Rank, assert_held, lock
 
 _ACTION = tuple(field.name for field in fields(ActionMetrics))
 _WIRE = tuple(field.name for field in fields(GlobalMetrics))
@@ -25,6 +22,56 @@ _ALL = (*_WIRE, "starts_refused", "dropped_lines", "stalled_clients")
 # Seconds; queues hold what takes minutes, runs what takes up to days.
 _WAIT_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 _RUN_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramFigures:
+    """How many durations were observed, by how long they were.
+
+    ``counts[n]`` is the number of those up to ``bounds[n]`` seconds and above the bound before; the last one,
+    beyond all bounds, makes ``counts`` one longer. ``total`` is the sum of all in seconds.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """A pool; a ``limit`` of 0 is none."""
+
+    limit: int
+    running: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFigures:
+    """The connected clients together. ``lagging`` have more than half their buffer pending."""
+
+    connected: int
+    pending: int  # bytes, of all
+    most_pending: int  # bytes, of the one that has most
+    lagging: int
+    longest_lag: float  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A hub's numbers, by action where they belong to one.
+
+    Tasks and pools are of one moment; counters, durations and clients are read just before or after it.
+    """
+
+    counters: Mapping[str, Mapping[str, int]]
+    queue_waits: Mapping[str, HistogramFigures]
+    run_times: Mapping[str, HistogramFigures]
+    tasks: Mapping[str, Mapping[str, int]]  # action to phase's name to how many
+    pools: Mapping[str, PoolFigures]
+    pool: PoolFigures  # of all together
+    clients: ClientFigures
+    stalled_clients: int  # closed because they did not read, since start-up
 
 
 class _Histogram:
@@ -56,9 +103,9 @@ class Metrics:
         self._actions: dict[str, dict[str, int]] = {}
         self._waits: dict[str, _Histogram] = {}
         self._runs: dict[str, _Histogram] = {}
-        self.know(actions)
+        self.register(actions)
 
-    def know(self, actions: Iterable[str]) -> None:
+    def register(self, actions: Iterable[str]) -> None:
         """Count for these actions as well. None is ever forgotten: a counter does not go back."""
         with self.lock:
             for action in actions:
@@ -85,6 +132,7 @@ class Metrics:
 
     def snapshot_locked(self, sees: Callable[[str], bool] | None = None) -> GlobalMetrics:
         """All counters; with ``sees``, what the actions that it is true of add to them."""
+        assert_held(self.lock)
         if sees is None:
             return GlobalMetrics(**{name: self._global[name] for name in _WIRE})
         seen = [counters for action, counters in self._actions.items() if sees(action)]
@@ -92,6 +140,7 @@ class Metrics:
 
     def action_snapshot_locked(self, action: str) -> ActionMetrics | None:
         """One action's counters, None when there is no such action."""
+        assert_held(self.lock)
         counters = self._actions.get(action)
         return None if counters is None else ActionMetrics(**{name: counters[name] for name in _ACTION})
 

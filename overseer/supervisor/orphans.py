@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 
-from overseer.drivers.api import driver_failure
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Task
+from overseer.supervisor.transaction import stop_worker
 from overseer.workers.base import Worker
 
 _log = logging.getLogger(__name__)
@@ -76,13 +76,3 @@ class OrphanedWorkers:
         with self._state.lock:
             self._workers.pop(id(worker), None)
             self._state.freed.notify_all()
-
-
-def stop_worker(worker: Worker, grace: float | None = None) -> str:
-    """Stop a worker, which may be a driver's own; returns "" or, when it failed, what went wrong."""
-    try:
-        worker.stop(grace)
-    except BaseException as error:  # whoever else is to be stopped must be, and whoever waits be told
-        _log.exception("task %s: the driver failed to stop its worker", worker.task_id)
-        return f"the driver failed: {driver_failure(error)}"
-    return ""

@@ -12,20 +12,6 @@ from typing import TypeAlias
 
 from overseer.protocol import RetryPolicy
 
-__all__ = [
-    "FLOOR_CAP_NS",
-    "IMMEDIATE_S",
-    "MAX_WINDOWED_EXITS",
-    "Decision",
-    "End",
-    "GiveUp",
-    "History",
-    "Restart",
-    "decide",
-    "effective_policy",
-    "restart_floor",
-]
-
 IMMEDIATE_S = 1.0  # a run that was over sooner than this counts towards the floor
 FLOOR_STEP_NS = 50_000_000
 FLOOR_CAP_NS = 5_000_000_000

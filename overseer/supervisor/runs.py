@@ -7,8 +7,8 @@ A run's life::
       output     straight to the task's stream, under the task's lock alone
       exited     the retry policy decides: over, restart after a delay, or errored
 
-Whatever is decided under locks is done after them: sockets are flushed, workers stopped, and runs launched,
-on threads of the launcher, since a driver's ``start`` may block.
+Whatever is decided under locks is done after them, by the transaction; runs are launched on threads of the
+launcher, since a driver's ``start`` may block.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from enum import Enum
 from functools import partial
 
 from overseer.drivers.api import driver_failure
@@ -28,16 +27,18 @@ from overseer.errors import OverseerError
 from overseer.net.frames import Encoded
 from overseer.process.policy import StopPolicy
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting, Started, encode
-from overseer.supervisor.clients import Mail
-from overseer.supervisor.dormant import Dormant
+from overseer.supervisor.clients import Client
 from overseer.supervisor.launcher import Launcher
-from overseer.supervisor.orphans import OrphanedWorkers, stop_worker
+from overseer.supervisor.orphans import OrphanedWorkers
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.retention import Retention
 from overseer.supervisor.retry import End as NoRestart
 from overseer.supervisor.retry import GiveUp, Restart, decide
 from overseer.supervisor.start_gate import Callbacks, End
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Ending, Phase, Requester, Task
-from overseer.util.locks import assert_none_held
+from overseer.supervisor.transaction import Launch, Transaction
+from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker, run_context
 
@@ -46,28 +47,21 @@ _log = logging.getLogger(__name__)
 _CLOSING = "the overseer is shutting down"
 
 
-class Launch(Enum):
-    """Why a run is started, which decides what a failure to start it means."""
-
-    FIRST = 1  # at a client's request: the request is refused and the task never was
-    QUEUED = 2  # from the queue: it was accepted, so it fails like a run
-    RESTART = 3  # by its retry policy: it fails like a run
-    RESET = 4  # at a client's request: the request is refused and the task stays errored
-
-
 class Runs:
     """Starts and ends runs on behalf of a hub."""
 
-    def __init__(self, state: State, dormant: Dormant) -> None:
+    def __init__(self, state: State, queueing: Queueing, retention: Retention) -> None:
         self._state = state
-        self._dormant = dormant
+        self._queueing = queueing
+        self._retention = retention
         self.launcher = Launcher(state.timers)
         self.closing = False  # set by close_locked; guarded by the hub's lock
         self._orphans = OrphanedWorkers(state)
         self._hurried = False  # nobody has the time to wait for what is asked to end; hub's lock
 
     def close_locked(self) -> None:
-        """From now on nothing is started any more; hub's lock held."""
+        """From now on nothing is started any more."""
+        assert_held(self._state.lock)
         self.closing = True
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
@@ -82,15 +76,18 @@ class Runs:
             return self._idle_locked()
 
     def _idle_locked(self) -> bool:
+        assert_held(self._state.lock)
         return not self._state.table.in_use and not self._orphans.any_locked
 
     def workers_locked(self) -> list[Worker]:
-        """Everything that runs; hub's lock held."""
+        """Everything that runs."""
+        assert_held(self._state.lock)
         running = [task.worker for task in self._state.table if task.phase is Phase.RUNNING]
         return [*filter(None, running), *self._orphans.workers_locked()]
 
     def longest_grace_locked(self) -> float:
-        """The longest ``stop_grace`` of what is in use or runs, in seconds; hub's lock held."""
+        """The longest ``stop_grace`` of what is in use or runs, in seconds."""
+        assert_held(self._state.lock)
         tasks = [task for task in self._state.table if task.phase.in_use]
         tasks += self._orphans.tasks_locked()
         return max((task.definition.config.stop_grace for task in tasks), default=0.0)
@@ -101,40 +98,35 @@ class Runs:
             self._hurried = self._orphans.hurried = True
             self._state.freed.notify_all()
 
-    def begin_locked(self, task: Task) -> int:
-        """The task, now launching, is about to start a run; returns the run's number. Hub's lock held."""
+    def begin_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
+        """Begin a run of the task, which is launching by now and has its slot."""
+        assert_held(self._state.lock)
         task.runs += 1
         task.ending = Ending.NONE
         task.graces = []
-        return task.runs
+        tx.launch(task, why)
 
-    def admit_locked(self, task_ids: Iterable[str]) -> list[Task]:
-        """Tasks leave the queue for slots that are theirs already; :meth:`launch_later` must follow."""
-        tasks = [self._state.table.find(task_id) for task_id in task_ids]
-        for task in tasks:
+    def admit_locked(self, tx: Transaction, task_ids: Iterable[str]) -> None:
+        """Launch tasks from the queue: their slots are theirs already."""
+        assert_held(self._state.lock)
+        for task_id in task_ids:
+            task = self._state.table.find(task_id)
             with task.lock:
                 task.move_locked(Phase.STARTING)
-            self.begin_locked(task)
+            self.begin_locked(tx, task, Launch.QUEUED)
             self._state.metrics.count("dequeued", task.action)
             self._state.metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
-        return tasks
 
-    def launch_later(self, tasks: Iterable[Task]) -> None:
-        """Launch tasks that were let in from a queue; no locks held."""
-        for task in tasks:
-            self._submit(task, Launch.QUEUED, Launch.QUEUED)
-
-    def launch_for(self, requester: Requester, task: Task, why: Launch) -> str:
-        """Launch what somebody asked for. A client is told by a message of what comes of it, and goes on;
-        others wait: returns "" or, when it failed, what went wrong."""
-        if requester.client is None:
+    def launch_for(self, task: Task, why: Launch, client: Client | None) -> str:
+        """Launch on another thread; the client that requested it hears of it by a message. A request of no
+        client is waited for: returns "" or, when it failed, what went wrong."""
+        if why.requested and client is None:
             return self.launch(task, why)
-        self._submit(task, why, requester.client)
-        self.launcher.wait_for_room(task.definition.config.type, requester.client)
+        driver = task.definition.config.type
+        self.launcher.submit(driver, why if client is None else client, partial(self.launch, task, why))
+        if client is not None:
+            self.launcher.wait_for_room(driver, client)
         return ""
-
-    def _submit(self, task: Task, why: Launch, asker: object) -> None:
-        self.launcher.submit(task.definition.config.type, asker, partial(self.launch, task, why))
 
     def launch(self, task: Task, why: Launch) -> str:
         """Have the driver start the run begun last; returns "" or, when it failed, what went wrong."""
@@ -159,7 +151,7 @@ class Runs:
                     task.id, dict(task.params), callbacks.for_driver(context)
                 )
             worker, pid, at = _checked(given)
-            graces = self._started(task, why, worker, pid, at)
+            self._started(task, why, worker, pid, at)
         except BaseException as error:  # also SystemExit: whoever waits for this run must be told
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
@@ -170,33 +162,30 @@ class Runs:
                 self._orphans.end(task, made)
             self._not_started(task, why, message)
             return message
-        for grace in graces:
-            stop_worker(worker, grace)
         callbacks.announced(pid)
         return ""
 
     def _called_off(self, task: Task, why: Launch) -> bool:
         """Whether the run need not be started, since the server ends or the task was stopped in time."""
-        with Mail() as mail, self._state.lock:
-            asked_for = why in (Launch.FIRST, Launch.RESET)  # whoever asked for it is told ``started``
-            if not self.closing and (asked_for or task.ending is not Ending.STOP):
+        with self._state.begin() as tx:
+            # Whoever requested it is told ``started``, also when it is stopped at once.
+            if not self.closing and (why.requested or task.ending is not Ending.STOP):
                 return False
-            if asked_for:
-                admitted = self._refuse_locked(mail, task, why, _CLOSING)
+            if why.requested:
+                self._refuse_locked(tx, task, why, _CLOSING)
             else:
                 with task.lock:
                     events = self._decide_locked(task, None, exit_code=-1, ran_for=0.0)
-                admitted = self._conclude_locked(mail, task, events)
-        self.launch_later(admitted)
+                self._conclude_locked(tx, task, events)
         return True
 
-    def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime) -> list[float | None]:
-        """Record and announce a run; returns with which graces it is to be stopped at once, mostly none."""
-        with Mail() as mail, self._state.lock, task.lock:
+    def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime) -> None:
+        """Record and announce a run; stop it at once, if it was asked to end while it was being started."""
+        with self._state.begin() as tx, task.lock:
             requester = task.requester
             event = Started(id="", task_id=task.id, pid=pid, restart_of=task.last_pid, ts=at)
             answer = Encoded([encode(replace(event, id=requester.request_id))])
-            mail.encode(event)  # what could fail is done; from here on only memory changes
+            tx.encode(event)  # what could fail is done; from here on only memory changes
             if task.last_started_at is None:
                 self._state.metrics.count("tasks_started", task.action)
             if why is Launch.RESTART:
@@ -204,29 +193,28 @@ class Runs:
             task.requester, task.onlookers = Requester(), set()
             task.begin_run_locked(worker, pid, at)
             if requester.client is not None:
-                mail.send_encoded(requester.client, answer)
-            task.stream.publish_locked(mail, event, besides=requester.client)
-            if task.ending is Ending.NONE:
-                return []
-            return [0.0] if self._hurried else task.graces
+                tx.send_encoded(requester.client, answer)
+            task.stream.publish_locked(tx, event, excluding=requester.client)
+            if task.ending is not Ending.NONE:
+                for grace in [0.0] if self._hurried else task.graces:
+                    tx.stop(worker, grace)
 
     def _not_started(self, task: Task, why: Launch, message: str) -> None:
         """A run could not be started: take the task back, or treat it as a run that failed at once."""
-        with Mail() as mail, self._state.lock:
-            if why in (Launch.FIRST, Launch.RESET):
-                admitted = self._refuse_locked(mail, task, why, message)
+        with self._state.begin() as tx:
+            if why.requested:
+                self._refuse_locked(tx, task, why, message)
             else:
                 requester, task.requester = task.requester, Requester()
                 with task.lock:
                     task.error_message = message
-                    requester.refuse(mail, message)
+                    requester.refuse(tx, message)
                     events = self._decide_locked(task, None, exit_code=-1, ran_for=0.0)
-                admitted = self._conclude_locked(mail, task, events)
-        self.launch_later(admitted)
+                self._conclude_locked(tx, task, events)
 
-    def _refuse_locked(self, mail: Mail, task: Task, why: Launch, message: str) -> list[Task]:
-        """What was asked for is not to be: all is as it was before, and the requester told so; returns who
-        was let in."""
+    def _refuse_locked(self, tx: Transaction, task: Task, why: Launch, message: str) -> None:
+        """What was asked for is not to be: all is as it was before, and the requester is told so."""
+        assert_held(self._state.lock)
         requester, task.requester = task.requester, Requester()
         if why is Launch.FIRST:
             self._state.table.forget(task.id)
@@ -237,20 +225,19 @@ class Runs:
         else:
             with task.lock:
                 task.move_locked(Phase.ERRORED)
-            self._dormant.finish_locked(task)
+            self._retention.finish_locked(task)
             with task.lock:
                 task.undo_reset()
                 # Nobody else knows that it was anything but errored.
                 for client in task.onlookers & task.stream.subscribers.keys():
-                    mail.send(client, _errored(task))
+                    tx.send(client, _errored(task))
             task.onlookers = set()
-        admitted = self.admit_locked(self._state.pool.release(task.id))
-        requester.refuse(mail, message)
-        return admitted
+        self.admit_locked(tx, self._state.pool.release(task.id))
+        requester.refuse(tx, message)
 
     def _exited(self, task: Task, run: int, end: End) -> None:
         """A run's worker is gone, with all its output delivered."""
-        with Mail() as mail, self._state.lock:
+        with self._state.begin() as tx:
             with task.lock:
                 if run != task.runs or task.phase is not Phase.RUNNING:
                     return  # a driver that reports an exit twice
@@ -266,8 +253,7 @@ class Runs:
                 self._state.metrics.count("tasks_completed", task.action)
                 self._state.metrics.observe_run(task.action, ran_for)
                 events = self._decide_locked(task, event, exit_code=end.exit_code, ran_for=ran_for)
-            admitted = self._conclude_locked(mail, task, events)
-        self.launch_later(admitted)
+            self._conclude_locked(tx, task, events)
 
     def _decide_locked(
         self, task: Task, exited: Exited | None, *, exit_code: int, ran_for: float
@@ -277,6 +263,8 @@ class Runs:
         Returns what :meth:`_conclude_locked` is to announce: a message is true when it is sent, so the slot
         is freed first.
         """
+        assert_held(self._state.lock)
+        assert_held(task.lock)
         events: list[Event] = [exited] if exited is not None else []
         if task.ending is not Ending.NONE or self.closing or (exited is not None and exited.intentional):
             requeue = task.ending is Ending.REQUEUE and not self.closing
@@ -322,11 +310,9 @@ class Runs:
             task.error_message = f"gave up after {count} exits, the last with exit code {exit_code}"
         return [*events, _errored(task)]
 
-    def _conclude_locked(self, mail: Mail, task: Task, events: list[Event]) -> list[Task]:
-        """Free the slot of a task that keeps none, then announce; returns who was let in.
-
-        The hub's lock is held, the task's is not.
-        """
+    def _conclude_locked(self, tx: Transaction, task: Task, events: list[Event]) -> None:
+        """Free the slot of a task that keeps none, announce, and let others in. The task's lock is free."""
+        assert_held(self._state.lock)
         admitted: tuple[str, ...] = ()
         position = 0
         if task.phase is Phase.QUEUED:
@@ -334,34 +320,35 @@ class Runs:
             requeued = self._state.pool.requeue(task.id, task.queued_at)
             admitted, position = requeued.admitted, requeued.position
         elif not task.phase.in_use:
-            self._dormant.finish_locked(task)
+            self._retention.finish_locked(task)
             admitted = self._state.pool.release(task.id)
         with task.lock:
             for event in events:
                 if isinstance(event, Dequeued):
-                    self._dormant.broadcast_locked(mail, task, event)
+                    self._queueing.broadcast_locked(tx, task, event)
                 else:
-                    task.stream.publish_locked(mail, event)
+                    task.stream.publish_locked(tx, event)
         if position:
-            self._dormant.enqueued_locked(mail, task, position)
-        return self.admit_locked(admitted)
+            self._queueing.enqueued_locked(tx, task, position)
+        self.admit_locked(tx, admitted)
 
     def _schedule_restart_locked(self, task: Task, delay: float) -> None:
+        assert_held(self._state.lock)
         task.timer = self._state.timers.schedule(delay, partial(self._restart, task, task.runs))
 
     def _restart(self, task: Task, run: int) -> None:
         """The delay is over."""
-        with self._state.lock:
+        with self._state.begin() as tx:
             if self.closing or task.phase is not Phase.WAITING or task.runs != run:
                 return
             with task.lock:
                 task.timer = None
                 task.move_locked(Phase.STARTING)
-            self.begin_locked(task)
-        self._submit(task, Launch.RESTART, Launch.RESTART)
+            self.begin_locked(tx, task, Launch.RESTART)
 
-    def end_waiting_locked(self, mail: Mail, task: Task, ending: Ending, reason: str) -> list[Task]:
-        """End a task that awaits its restart, so has no run to stop; returns who was let in."""
+    def end_waiting_locked(self, tx: Transaction, task: Task, ending: Ending, reason: str) -> None:
+        """End a task that awaits its restart, so has no run to stop."""
+        assert_held(self._state.lock)
         with task.lock:
             if task.timer is not None:
                 task.timer.cancel()
@@ -372,15 +359,16 @@ class Runs:
             else:
                 task.move_locked(Phase.STOPPED)
                 events.append(Dequeued(task_id=task.id, reason=reason, ts=now()))
-        return self._conclude_locked(mail, task, events)
+        self._conclude_locked(tx, task, events)
 
-    def reset_locked(self, task: Task) -> None:
+    def reset_locked(self, tx: Transaction, task: Task) -> None:
         """An errored task is to start over, whatever the pool says; until it has, its history stays."""
+        assert_held(self._state.lock)
         with task.lock:
             task.move_locked(Phase.RESETTING)
         self._state.pool.admit_over(task.id, task.action)
         self._state.table.take(task)
-        self.begin_locked(task)
+        self.begin_locked(tx, task, Launch.RESET)
 
 
 def _errored(task: Task) -> Errored:

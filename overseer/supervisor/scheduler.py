@@ -1,7 +1,7 @@
 """What may run and when: starts, stops, resets, queues and pools.
 
-Each operation decides under the hub's lock, where the table of tasks, the pools and the messages change
-together, and acts after it: launching, stopping workers, flushing sockets.
+Each operation is a transaction: it decides under the hub's lock, where the table of tasks, the pools and the
+messages change together.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ from overseer.errors import OverseerError, RequestError
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.protocol import PoolInfo, PoolInfoReply, PoolUpdated, Purged, RetryPolicy, encode_pool
-from overseer.supervisor.clients import Mail
 from overseer.supervisor.definitions import Definition, Definitions
-from overseer.supervisor.dormant import Dormant
-from overseer.supervisor.orphans import stop_worker
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import Rows
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.retention import Retention
 from overseer.supervisor.retry import effective_policy
-from overseer.supervisor.runs import Launch, Runs
+from overseer.supervisor.runs import Runs
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Ending, Phase, Requester, Task
+from overseer.supervisor.transaction import Launch, Transaction
+from overseer.util.locks import assert_held
 from overseer.util.timestamps import now
-from overseer.workers.base import Worker
-
-__all__ = ["Scheduler"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +41,11 @@ _LAST_S = 0.75
 class Scheduler:
     """Admits, queues, stops and resets tasks on behalf of a hub."""
 
-    def __init__(self, state: State, runs: Runs, dormant: Dormant) -> None:
+    def __init__(self, state: State, runs: Runs, queueing: Queueing, retention: Retention) -> None:
         self._state = state
         self._runs = runs
-        self._dormant = dormant
+        self._queueing = queueing
+        self._retention = retention
 
     def start(
         self,
@@ -75,30 +74,26 @@ class Scheduler:
                 requester,
                 retry_policy,
             )
-            with Mail() as mail, self._state.lock, requester.refusals(mail):
+            with self._state.begin(requester) as tx:
                 if self._state.current.value is definitions:  # else it was reloaded meanwhile: once more
-                    outcome = self._admit_locked(mail, task, force, on_lag, partial)
+                    self._admit_locked(tx, task, force, on_lag, partial)
                     break
-        if outcome is Outcome.RUNNING:
-            problem = self._runs.launch_for(requester, task, Launch.FIRST)
-            if problem:
-                raise RequestError(problem)
+        if tx.problem:
+            raise RequestError(tx.problem)
         return task.id
 
     def stop(self, task_id: str, requester: Requester) -> None:
         """See :meth:`overseer.supervisor.hub.Hub.stop`."""
-        with Mail() as mail, self._state.lock, requester.refusals(mail):
+        with self._state.begin(requester) as tx:
             task = self._state.table.find(task_id, requester.principal)
-            worker, admitted = self._stop_locked(mail, task, Ending.STOP, "stopped")
-        self._runs.launch_later(admitted)
-        problem = stop_worker(worker) if worker is not None else ""
-        if problem:
-            raise RequestError(problem)
+            self._stop_locked(tx, task, Ending.STOP, "stopped")
+        if tx.problem:
+            raise RequestError(tx.problem)
 
     def reset(self, task_id: str, requester: Requester) -> None:
         """See :meth:`overseer.supervisor.hub.Hub.reset`."""
         while True:
-            with Mail() as mail, self._state.lock, requester.refusals(mail):
+            with self._state.begin(requester) as tx:
                 task = self._errored_locked(task_id, requester.principal)
                 definitions = self._state.current.value
             # An action that was reloaded since is taken as it is now: who resets a task has mended it.
@@ -106,7 +101,7 @@ class Scheduler:
             reloaded = definitions.handlers.get(task.action) is not definition.handler
             if reloaded:
                 definition, dedupe = _checked(definitions, task.action, task.params, requester.principal)
-            with Mail() as mail, self._state.lock, requester.refusals(mail):
+            with self._state.begin(requester) as tx:
                 if self._state.current.value is not definitions:
                     continue
                 if self._errored_locked(task_id, requester.principal) is not task:
@@ -118,19 +113,18 @@ class Scheduler:
                     with task.lock:
                         _redefine(task, definition, dedupe, effective_policy(task.asked_policy, policy))
                 task.requester = requester
-                self._runs.reset_locked(task)
+                self._runs.reset_locked(tx, task)
                 break
-        problem = self._runs.launch_for(requester, task, Launch.RESET)
-        if problem:
-            raise RequestError(problem)
+        if tx.problem:
+            raise RequestError(tx.problem)
 
     def pool_info(self, action: str, requester: Requester) -> PoolInfo:
         """See :meth:`overseer.supervisor.hub.Hub.pool_info`."""
         self._refuse_unknown(action, requester.principal)
-        with Mail() as mail, self._state.lock, requester.refusals(mail):
+        with self._state.begin(requester) as tx:
             self._refuse_unknown_locked(action, requester.principal)
             picture = self._state.pool.rows(action, requester.principal.scope)
-            return self._tell_pool_locked(mail, action, requester, picture)
+            return self._tell_pool_locked(tx, action, requester, picture)
 
     def set_pool(
         self,
@@ -141,37 +135,29 @@ class Scheduler:
         requester: Requester,
     ) -> PoolInfo:
         """See :meth:`overseer.supervisor.hub.Hub.set_pool`."""
-        stops: list[tuple[Worker, float]] = []
         self._refuse_unknown(action, requester.principal)
-        with Mail() as mail, self._state.lock, requester.refusals(mail):
+        with self._state.begin(requester) as tx:
             self._refuse_unknown_locked(action, requester.principal)
             resized = self._state.pool.resize(action, limit, queue_size, excess)
-            admitted = self._runs.admit_locked(resized.admitted)
+            self._runs.admit_locked(tx, resized.admitted)
             for trim in resized.trimmed:
                 task = self._state.table.find(trim.task_id)
                 ending = Ending.REQUEUE if trim.requeue else Ending.STOP
-                worker, let_in = self._stop_locked(mail, task, ending, "stopped", trim.grace)
-                admitted += let_in
-                if worker is not None:
-                    stops.append((worker, trim.grace))
-            self._dormant.watch_queues_locked()
+                self._stop_locked(tx, task, ending, "stopped", trim.grace)
+            self._queueing.watch_queues_locked()
             picture = self._state.pool.rows(action)
-            self._announce_pool_locked(mail, action, picture)
+            self._announce_pool_locked(tx, action, picture)
             # Who may change a pool sees all of it.
-            info = self._tell_pool_locked(mail, action, requester, picture)
-        for worker, grace in stops:
-            stop_worker(worker, grace)
-        self._runs.launch_later(admitted)
-        return info
+            return self._tell_pool_locked(tx, action, requester, picture)
 
     def purge(self, action: str, requester: Requester) -> int:
         """See :meth:`overseer.supervisor.hub.Hub.purge`."""
         self._refuse_unknown(action, requester.principal)
-        with Mail() as mail, self._state.lock, requester.refusals(mail):
+        with self._state.begin(requester) as tx:
             self._refuse_unknown_locked(action, requester.principal)
             purged = self._state.pool.purge(action)
-            self._dormant.dequeued_locked(mail, purged, "purged")
-            requester.tell(mail, Purged(id=requester.request_id, action=action, count=len(purged)))
+            self._queueing.dequeued_locked(tx, purged, "purged")
+            requester.tell(tx, Purged(id=requester.request_id, action=action, count=len(purged)))
         return len(purged)
 
     def shutdown(self) -> bool:
@@ -179,16 +165,11 @@ class Scheduler:
 
         :meth:`Runs.close_locked` came before.
         """
-        workers: list[Worker] = []
-        with Mail() as mail, self._state.lock:
-            self._dormant.dequeued_locked(mail, self._state.pool.drain(), "shutdown")
+        with self._state.begin() as tx:
+            self._queueing.dequeued_locked(tx, self._state.pool.drain(), "shutdown")
             for task in list(self._state.table):
-                worker, _ = self._stop_locked(mail, task, Ending.STOP, "shutdown")
-                if worker is not None:
-                    workers.append(worker)
+                self._stop_locked(tx, task, Ending.STOP, "shutdown")
             longest = self._runs.longest_grace_locked()
-        for worker in workers:
-            stop_worker(worker)
         if self._runs.wait_for_the_end(longest + _KILL_S):
             return True
         # By now only those are left whose last output waits for a client that does not read, and those that
@@ -208,18 +189,17 @@ class Scheduler:
     def redefine(self, definitions: Definitions) -> None:
         """Go over to other definitions; see :meth:`overseer.supervisor.hub.Hub.redefine`."""
         config = definitions.config
-        with Mail() as mail, self._state.lock:
+        with self._state.begin() as tx:
             self._refuse_closing_locked()
-            self._state.metrics.know(definitions.handlers)
+            self._state.metrics.register(definitions.handlers)
             changed = self._state.pool.reconfigure(config.task_pool, definitions.pools)
             self._state.current.value = definitions
             self._state.table.history = config.history
-            self._dormant.prune_locked()
-            admitted = self._runs.admit_locked(changed.admitted)
-            self._dormant.watch_queues_locked()
+            self._retention.prune_locked()
+            self._runs.admit_locked(tx, changed.admitted)
+            self._queueing.watch_queues_locked()
             for action in changed.changed:
-                self._announce_pool_locked(mail, action, self._state.pool.rows(action))
-        self._runs.launch_later(admitted)
+                self._announce_pool_locked(tx, action, self._state.pool.rows(action))
 
     def _errored_locked(self, task_id: str, principal: Principal) -> Task:
         """The task, which can be reset.
@@ -227,6 +207,7 @@ class Scheduler:
         Raises:
             RequestError: it cannot.
         """
+        assert_held(self._state.lock)
         task = self._state.table.find(task_id, principal)
         self._refuse_closing_locked()
         if task.phase is Phase.RESETTING:
@@ -241,22 +222,25 @@ class Scheduler:
 
     def _kill(self) -> None:
         self._runs.hurry()  # also for what is being started yet
-        with self._state.lock:
-            workers = self._runs.workers_locked()
-        for worker in workers:
-            stop_worker(worker, 0.0)
+        with self._state.begin() as tx:
+            for worker in self._runs.workers_locked():
+                tx.stop(worker, 0.0)
 
-    def _tell_pool_locked(self, mail: Mail, action: str, requester: Requester, picture: Rows) -> PoolInfo:
+    def _tell_pool_locked(
+        self, tx: Transaction, action: str, requester: Requester, picture: Rows
+    ) -> PoolInfo:
         """Answer with a pool as it is now, as much of the global one as concerns the requester."""
+        assert_held(self._state.lock)
         if requester.client is None:
             return self._state.pool.info(action)
         info, rows = picture
         reply = PoolInfoReply(id=requester.request_id, action=action, pool=info)
-        mail.send_encoded(requester.client, Encoded([encode_pool(reply, rows)]))
+        tx.send_encoded(requester.client, Encoded([encode_pool(reply, rows)]))
         return info
 
-    def _announce_pool_locked(self, mail: Mail, action: str, picture: Rows) -> None:
+    def _announce_pool_locked(self, tx: Transaction, action: str, picture: Rows) -> None:
         """Tell every client of a changed pool: of the global one, as much as concerns its actions."""
+        assert_held(self._state.lock)
         told: dict[Principal | None, Encoded] = {}  # None: who sees all of it
         for client in self._state.clients:
             who = client.principal
@@ -266,7 +250,7 @@ class Scheduler:
             if view not in told:
                 info, rows = picture if view is None else self._state.pool.rows(action, view.scope)
                 told[view] = Encoded([encode_pool(PoolUpdated(action=action, pool=info), rows)])
-            mail.send_encoded(client, told[view])
+            tx.send_encoded(client, told[view])
 
     def _refuse_unknown(self, action: str, principal: Principal) -> None:
         """With a hint at the name that was meant."""
@@ -274,22 +258,25 @@ class Scheduler:
             self._state.current.value.of(action, principal)
 
     def _refuse_unknown_locked(self, action: str, principal: Principal) -> None:
+        assert_held(self._state.lock)
         # Under the lock, so that no reload takes the action away before its pool was asked.
         if action:
             self._state.current.value.refuse_unknown(action, principal)
 
     def _refuse_closing_locked(self) -> None:
+        assert_held(self._state.lock)
         if self._runs.closing:
             raise RequestError("the overseer is shutting down")
 
     def _admit_locked(
-        self, mail: Mail, task: Task, force: bool, on_lag: str, partial: bool | None
-    ) -> Outcome:
+        self, tx: Transaction, task: Task, force: bool, on_lag: str, partial: bool | None
+    ) -> None:
         """Take the task in, running or queued, and subscribe its starter.
 
         Raises:
             RequestError: it is refused; nothing has changed.
         """
+        assert_held(self._state.lock)
         self._refuse_closing_locked()
         self._state.table.refuse_taken(task.id, task.dedupe, task.requester.principal)
         at = now()
@@ -297,7 +284,7 @@ class Scheduler:
         if admission.outcome is Outcome.REFUSED:
             self._state.metrics.count("starts_refused", task.action)
             raise RequestError(admission.reason)
-        self._dormant.dequeued_locked(mail, admission.displaced, "displaced")
+        self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
         self._state.table.add(task)
         requester = task.requester
         if requester.client is not None:
@@ -307,40 +294,39 @@ class Scheduler:
             with task.lock:
                 task.stream.subscribe_locked(requester.client, on_lag, partial)
         if admission.outcome is Outcome.RUNNING:
-            self._runs.begin_locked(task)
-            return admission.outcome
+            self._runs.begin_locked(tx, task, Launch.FIRST)
+            return
         with task.lock:
             task.enter_queue_locked(at)
-        self._dormant.enqueued_locked(mail, task, admission.position)
-        return admission.outcome
+        self._queueing.enqueued_locked(tx, task, admission.position)
 
     def _stop_locked(
-        self, mail: Mail, task: Task, ending: Ending, reason: str, grace: float | None = None
-    ) -> tuple[Worker | None, list[Task]]:
-        """End a task as its phase allows; returns the worker to stop after the lock, and who was let in."""
+        self, tx: Transaction, task: Task, ending: Ending, reason: str, grace: float | None = None
+    ) -> None:
+        """End a task as its phase allows."""
+        assert_held(self._state.lock)
         if task.phase is Phase.QUEUED:
             if ending is Ending.STOP:
                 self._state.pool.cancel(task.id)
-                self._dormant.dequeued_locked(mail, (task.id,), reason)
-            return None, []
-        if task.phase is Phase.WAITING:
-            return None, self._runs.end_waiting_locked(mail, task, ending, reason)
-        if task.phase.launching or task.phase is Phase.RUNNING:
+                self._queueing.dequeued_locked(tx, (task.id,), reason)
+        elif task.phase is Phase.WAITING:
+            self._runs.end_waiting_locked(tx, task, ending, reason)
+        elif task.phase.launching or task.phase is Phase.RUNNING:
             # A stop that was asked for outlasts a requeue: who said stop does not want it back.
             if task.ending is not Ending.STOP:
                 task.ending = ending
             self._state.pool.leaving(task.id)
             if task.phase is Phase.RUNNING:
-                return task.worker, []
-            if grace not in task.graces:
+                assert task.worker is not None
+                tx.stop(task.worker, grace)
+            elif grace not in task.graces:
                 task.graces.append(grace)  # for whoever starts it, who will stop it
-        return None, []
 
 
 def _redefine(
     task: Task, definition: Definition, dedupe: tuple[str, ...] | None, policy: RetryPolicy | None
 ) -> None:
-    """Both locks are held."""
+    assert_held(task.lock)
     task.definition, task.dedupe, task.policy = definition, dedupe, policy
 
 

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from overseer.drivers.api import ActionHandler, ServiceHandler, TaskSubmitter
 from overseer.util.locks import Rank, lock
 
-__all__ = ["Services"]
-
 _log = logging.getLogger(__name__)
 
 _GRACE = 1.0  # seconds that a service is given to return when it is told to

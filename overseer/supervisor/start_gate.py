@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from overseer.supervisor.task import Task
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
-__all__ = ["Callbacks", "End"]
-
 _log = logging.getLogger(__name__)
 
 _LARGEST_CODE = 2**63 - 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from overseer.protocol import Subscribed, Unsubscribed
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.replay import Replay
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Phase, Requester, Task
-
-__all__ = ["Subscriptions"]
+from overseer.supervisor.transaction import Transaction
+from overseer.util.locks import assert_held
 
 
 class Subscriptions:
@@ -36,34 +36,36 @@ class Subscriptions:
         replay: Replay | None = None
         requester = Requester(client, request_id)
         while True:
-            with Mail() as mail, self._state.lock, requester.refusals(mail):
+            with self._state.begin(requester) as tx:
                 task = self._state.table.get(task_id)
                 if task is None or not client.principal.sees(task.action):
                     self._state.table.subscribe_unknown(task_id, client, on_lag, partial)
-                    mail.send(client, Subscribed(id=request_id, task_id=task_id))
+                    tx.send(client, Subscribed(id=request_id, task_id=task_id))
                     return
                 if since_seq is not None:
                     replay = _replay_of(task, replay, client, None, since_seq)
                 with task.lock:
                     if replay is None or replay.ready_locked():
                         task.stream.subscribe_locked(client, on_lag, partial)
-                        self._answer_locked(mail, client, request_id, task, replay)
-                        task.stream.show_unfinished_locked(mail, client)
+                        self._answer_locked(tx, client, request_id, task, replay)
+                        task.stream.show_unfinished_locked(tx, client)
                         return
             replay.encode()
 
     def _answer_locked(
-        self, mail: Mail, client: Client, request_id: str, task: Task, replay: Replay | None
+        self, tx: Transaction, client: Client, request_id: str, task: Task, replay: Replay | None
     ) -> None:
-        """Both locks are held; ``replay`` is ready."""
+        """``replay`` is ready."""
+        assert_held(self._state.lock)
+        assert_held(task.lock)
         client.task_ids.add(task.id)
         if task.phase is Phase.RESETTING:
             task.onlookers.add(client)
         stream = task.stream
         reply = Subscribed(id=request_id, task_id=task.id)
         if replay is None:
-            mail.send(client, reply)
-            stream.catch_up_locked(mail, client)
+            tx.send(client, reply)
+            stream.catch_up_locked(tx, client)
             return
         reply = Subscribed(
             id=request_id,
@@ -72,18 +74,19 @@ class Subscriptions:
             oldest_seq=stream.ring.oldest_seq,
             created_at=task.created_at,
         )
-        mail.send(client, reply)
-        stream.resume_locked(mail, client, replay)
+        tx.send(client, reply)
+        stream.resume_locked(tx, client, replay)
 
     def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
         """See :meth:`overseer.supervisor.hub.Hub.unsubscribe`."""
-        with Mail() as mail, self._state.lock:
+        with self._state.begin() as tx:
             self._state.table.unsubscribe(task_id, client)
             client.task_ids.discard(task_id)
-            mail.send(client, Unsubscribed(id=request_id, task_id=task_id))
+            tx.send(client, Unsubscribed(id=request_id, task_id=task_id))
 
     def drop_locked(self, client: Client) -> None:
-        """End all of a client that is gone; hub's lock held."""
+        """End all of a client that is gone."""
+        assert_held(self._state.lock)
         for task_id in client.task_ids:
             self._state.table.unsubscribe(task_id, client)
         client.task_ids.clear()
@@ -95,13 +98,13 @@ class Subscriptions:
         replay: Replay | None = None
         requester = Requester(client, request_id)
         while True:
-            with Mail() as mail, self._state.lock, requester.refusals(mail):
+            with self._state.begin(requester):
                 task = self._state.table.find(task_id, client.principal)
             replay = _replay_of(task, replay, client, since, since_seq)
-            with Mail() as mail, task.lock:
+            with DeferredFlush() as out, task.lock:
                 # Of a task that is forgotten nothing may follow what was said of the next of its id.
                 if task.phase is not Phase.FORGOTTEN and replay.ready_locked():
-                    replay.send_locked(mail)
+                    replay.send_locked(out)
                     return
             replay.encode()
 

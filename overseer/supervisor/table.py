@@ -18,8 +18,6 @@ from overseer.supervisor.clients import Client
 from overseer.supervisor.output.publisher import Subscription
 from overseer.supervisor.task import Phase, Task
 
-__all__ = ["TaskTable"]
-
 # No finished task is forgotten sooner (seconds), however many there are: somebody is about to ask for it.
 _YOUNGEST = 60.0
 # Errored tasks wait for a reset this long (seconds), whatever the configured age.

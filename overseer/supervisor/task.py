@@ -11,29 +11,25 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from overseer.auth.principal import ANYONE, Principal
-from overseer.errors import RequestError
 from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.definitions import Definition
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import TaskRow, task_row
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.retry import History
 from overseer.util.jsonlog import EventLog
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer
 from overseer.util.timestamps import now
 from overseer.workers.base import Worker
-
-__all__ = ["Phase", "Requester", "Task"]
 
 
 class Phase(Enum):
@@ -104,24 +100,14 @@ class Requester:
     def principal(self) -> Principal:
         return ANYONE if self.client is None else self.client.principal
 
-    def tell(self, mail: Mail, reply: Event) -> None:
+    def tell(self, out: DeferredFlush, reply: Event) -> None:
         """Append the reply, in the critical section that pictured what it says."""
         if self.client is not None:
-            mail.send(self.client, reply)
+            out.send(self.client, reply)
 
-    def refuse(self, mail: Mail, message: str, existing_task_id: str = "") -> None:
+    def refuse(self, out: DeferredFlush, message: str, existing_task_id: str = "") -> None:
         """Append the ``error`` reply, in the critical section that refuses."""
-        self.tell(mail, Error(id=self.request_id, message=message, existing_task_id=existing_task_id))
-
-    @contextmanager
-    def refusals(self, mail: Mail) -> Iterator[None]:
-        """Around a critical section: what refuses the request there is told there, and raised."""
-        try:
-            yield
-        except RequestError as error:
-            self.refuse(mail, error.message, error.existing_task_id)
-            error.answered = self.client is not None
-            raise
+        self.tell(out, Error(id=self.request_id, message=message, existing_task_id=existing_task_id))
 
 
 def _nothing() -> None:
@@ -187,6 +173,7 @@ class Task:
         Raises:
             RuntimeError: there is no such step; a bug.
         """
+        assert_held(self.lock)
         if phase not in _NEXT[self.phase]:
             raise RuntimeError(f"{self!r} cannot become {phase.name}")
         if self.counted is not None:
@@ -196,12 +183,14 @@ class Task:
 
     def enter_queue_locked(self, at: datetime) -> None:
         """Record that it waits in a queue from now on, which is ``at``."""
+        assert_held(self.lock)
         self.move_locked(Phase.QUEUED)
         self.queued_at = at
         self.queued_since = time.monotonic()
 
     def begin_run_locked(self, worker: Worker, pid: int, at: datetime) -> None:
         """Record that ``worker``, which may be of a driver's make and is not asked again, runs it now."""
+        assert_held(self.lock)
         if self.phase is Phase.RESETTING:
             self.history = History()
         self.move_locked(Phase.RUNNING)
@@ -214,6 +203,7 @@ class Task:
 
     def end_run_locked(self, exit_code: int, signal: str, at: datetime) -> float:
         """Record that the run is over; returns how long it ran, in seconds."""
+        assert_held(self.lock)
         self.stream.run = None
         ran_for = time.monotonic() - self.began
         self.ran_for += ran_for

@@ -1,10 +1,10 @@
 """Locks with a rank, so that the one lock order is written down and can be checked.
 
-In a running server :func:`lock` gives a plain :class:`threading.Lock` and :func:`assert_none_held` does
-nothing. With ``OVERSEER_CHECK_LOCKS`` in the environment (the test suite sets it, before import) every lock
-checks, at each acquire, that the thread holds only locks of a lower rank, yields at random after each
-release to shake races loose (seed: the variable's value), and :func:`assert_none_held` raises when called
-with a lock held.
+In a running server :func:`lock` gives a plain :class:`threading.Lock`, and :func:`assert_held` and
+:func:`assert_none_held` do nothing. With ``OVERSEER_CHECK_LOCKS`` in the environment (the test suite sets it,
+before import) every lock checks, at each acquire, that the thread holds only locks of a lower rank, and
+yields at random after each release to shake races loose (seed: the variable's value); the two functions
+raise when what they assert is not so.
 
 The order, highest first; two locks of one rank are never held together::
 
@@ -98,3 +98,9 @@ def assert_none_held(what: str) -> None:
     """Called before I/O, a spawn or an upcall; raises LockOrderError in checked runs when a lock is held."""
     if _seed and _stack():
         raise LockOrderError(f"{what} while {_stack()!r} held")
+
+
+def assert_held(needed: threading.Lock) -> None:
+    """First line of a ``_locked`` method; raises LockOrderError in checked runs when its lock is not held."""
+    if _seed and needed not in _stack():  # type: ignore[comparison-overlap]
+        raise LockOrderError(f"{needed!r} is not held")

@@ -78,6 +78,14 @@ class Timers:
                 self._changed.notify()
         return timer
 
+    def bring_forward(self, timer: Timer | None, when: float, callback: Callable[[], None]) -> Timer:
+        """The timer, if it is due no later than ``when``; else a new one in its place."""
+        if timer is not None and timer.pending and timer.when <= when:
+            return timer
+        if timer is not None:
+            timer.cancel()
+        return self.schedule_at(when, callback)
+
     def close(self) -> None:
         """Drop what is pending and end the thread; waits for a callback that is running. Idempotent."""
         with self._changed:

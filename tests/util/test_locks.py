@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from overseer.util.locks import LockOrderError, Rank, assert_none_held, lock
+from overseer.util.locks import LockOrderError, Rank, assert_held, assert_none_held, lock
 
 
 def test_locks_may_be_taken_in_order_of_rank() -> None:
@@ -51,3 +51,11 @@ def test_a_condition_over_a_checked_lock_waits_and_wakes() -> None:
 def test_without_checking_it_is_a_plain_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("overseer.util.locks._seed", "")
     assert type(lock(Rank.HUB, "hub")) is type(threading.Lock())
+
+
+def test_a_lock_that_should_be_held_and_is_not_is_an_error() -> None:
+    inner = lock(Rank.HUB, "hub")
+    with inner:
+        assert_held(inner)
+    with pytest.raises(LockOrderError, match="not held"):
+        assert_held(inner)

@@ -14,16 +14,6 @@ from json.encoder import encode_basestring
 from overseer.net.frames import Piece, text_header
 from overseer.protocol import TaskInfo, encode, encode_tasks, utf8
 
-__all__ = [
-    "EncodedOutput",
-    "LateRow",
-    "StreamedOutput",
-    "StreamedTasks",
-    "TaskRow",
-    "output_size",
-    "task_row",
-]
-
 _PIECE = 64 * 1024  # characters, or bytes, that a streamed message is made of at a time
 _KEPT = 4 * 1024  # bytes of a task's row that are kept; a longer one is made anew each time
 

@@ -14,8 +14,6 @@ from datetime import datetime
 
 from overseer.protocol import Exited
 
-__all__ = ["Ring", "StoredOutput"]
-
 # What a ring holds: events, and bytes of memory (100 lines of 10 MiB would be a gigabyte).
 CAPACITY = 100
 CAPACITY_BYTES = 16 * 1024 * 1024

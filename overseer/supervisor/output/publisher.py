@@ -16,17 +16,16 @@ from collections.abc import Iterable
 
 from overseer.process.pipe import SHOW_EVERY_S
 from overseer.protocol import Event, Exited, Gap, Partial
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import EncodedOutput, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.replay import Replay
 from overseer.supervisor.output.unfinished import shown
 from overseer.util.jsonlog import EventLog
+from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
 from overseer.workers.base import OutputBatch
-
-__all__ = ["Stream", "Subscription"]
 
 _KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
 
@@ -155,7 +154,7 @@ class Stream:
         Returns after how many seconds to say it again, though nothing came: somebody has not seen it yet,
         since they saw another state just now, or have not read what they were sent. None: no need.
         """
-        with Mail() as mail, self._lock:
+        with DeferredFlush() as out, self._lock:
             if run != self.run:
                 return None
             unfinished = self._unfinished.get(stream)
@@ -177,25 +176,27 @@ class Stream:
             for each in watchers:
                 # Only to who reads along: a state that is past when it is read is worth nothing.
                 if stream in each.owed and not each.gap_from and each.client.outbox.pending <= _KEEPS_UP:
-                    self._send_partial_locked(mail, each, stream)
+                    self._send_partial_locked(out, each, stream)
             return SHOW_EVERY_S if any(stream in each.owed for each in watchers) else None
 
-    def publish_locked(self, mail: Mail, event: Event, *, besides: Client | None = None) -> None:
-        """Send a lifecycle event to every subscriber, ``besides`` one; an ``exited`` is kept.
+    def publish_locked(self, out: DeferredFlush, event: Event, *, excluding: Client | None = None) -> None:
+        """Send a lifecycle event to every subscriber, ``excluding`` one; an ``exited`` is kept.
 
         Who missed lines before it is told of them first, so that ``exited`` is the last of its run.
         """
+        assert_held(self._lock)
         if isinstance(event, Exited):
             self.ring.add_exit(event, self.last_seq)
             for stream in list(self._unfinished):
                 self._finish_line_locked(stream)
-        mail.log(self._log, event)
+        out.log(self._log, event)
         for subscription in self.subscribers.values():
-            self._tell_gap_locked(mail, subscription)
-        mail.send_all([client for client in self.subscribers if client is not besides], event)
+            self._tell_gap_locked(out, subscription)
+        out.send_all([client for client in self.subscribers if client is not excluding], event)
 
     def subscribe_locked(self, client: Client, on_lag: str, partial: bool | None = None) -> None:
         """Add a subscriber, or change what it asked for before (``""`` and None: leave that)."""
+        assert_held(self._lock)
         known = self.subscribers.get(client)
         if known is None:
             self.subscribers[client] = Subscription(client, on_lag, bool(partial))
@@ -207,8 +208,9 @@ class Stream:
             known.lossless = on_lag != "drop"
             client.outbox.look_again()
 
-    def show_unfinished_locked(self, mail: Mail, client: Client) -> None:
+    def show_unfinished_locked(self, out: DeferredFlush, client: Client) -> None:
         """Send a subscriber that asked for it how the lines stand that have no end yet."""
+        assert_held(self._lock)
         subscription = self.subscribers[client]
         if subscription.partial:
             for stream, unfinished in self._unfinished.items():
@@ -217,10 +219,11 @@ class Stream:
                         if each.partial:
                             each.owed.add(stream)
                 if unfinished.text:  # sent even behind a long replay: nothing may ever change it again
-                    self._send_partial_locked(mail, subscription, stream)
+                    self._send_partial_locked(out, subscription, stream)
 
     def unsubscribe_locked(self, client: Client) -> None:
         """Remove a subscriber, if it is one; nothing is sent to it for this stream from now on."""
+        assert_held(self._lock)
         subscription = self.subscribers.pop(client, None)
         if subscription is not None:
             subscription.gap_from = 0
@@ -229,10 +232,12 @@ class Stream:
 
     def adopt_locked(self, subscription: Subscription) -> None:
         """Go on with a subscription from before this stream."""
+        assert_held(self._lock)
         self.subscribers[subscription.client] = subscription
 
     def give_up_locked(self) -> list[Subscription]:
         """Let go of all subscriptions and return them renewed, for the next stream of this id."""
+        assert_held(self._lock)
         subscribers, self.subscribers = self.subscribers, {}
         for subscription in subscribers.values():
             subscription.gap_from = 0  # what was missed here does not count there
@@ -242,17 +247,19 @@ class Stream:
             for client, old in subscribers.items()
         ]
 
-    def catch_up_locked(self, mail: Mail, client: Client) -> None:
+    def catch_up_locked(self, out: DeferredFlush, client: Client) -> None:
         """Tell a subscriber that is to lose nothing from now on what it has lost, before the next line."""
+        assert_held(self._lock)
         subscription = self.subscribers[client]
         if subscription.lossless:
-            self._tell_gap_locked(mail, subscription)
+            self._tell_gap_locked(out, subscription)
 
-    def resume_locked(self, mail: Mail, client: Client, replay: Replay) -> None:
+    def resume_locked(self, out: DeferredFlush, client: Client, replay: Replay) -> None:
         """Send a subscriber what it asked for of the ring; what it missed before is settled with that."""
+        assert_held(self._lock)
         subscription = self.subscribers[client]
         subscription.gap_from = subscription.gap_to = 0
-        replay.send_locked(mail)
+        replay.send_locked(out)
 
     def _finish_line_locked(self, stream: str) -> None:
         """What stood in the line is past: output takes its place, or nothing does."""
@@ -262,10 +269,11 @@ class Stream:
             for subscription in self.subscribers.values():
                 subscription.owed.discard(stream)
 
-    def _send_partial_locked(self, mail: Mail, subscription: Subscription, stream: str) -> None:
+    def _send_partial_locked(self, out: DeferredFlush, subscription: Subscription, stream: str) -> None:
+        assert_held(self._lock)
         unfinished = self._unfinished[stream]
         event = Partial(self._task_id, unfinished.pid, stream, unfinished.text, now())
-        mail.send(subscription.client, event)
+        out.send(subscription.client, event)
         subscription.owed.discard(stream)
 
     def _first_full_locked(self, subscribers: Iterable[Subscription], size: int) -> Subscription | None:
@@ -290,12 +298,13 @@ class Stream:
 
     def _end_gap(self, subscription: Subscription) -> None:
         """The client takes data again: tell it what it missed, and go on with the next batch."""
-        with Mail() as mail, self._lock:
-            self._tell_gap_locked(mail, subscription)
+        with DeferredFlush() as out, self._lock:
+            self._tell_gap_locked(out, subscription)
 
-    def _tell_gap_locked(self, mail: Mail, subscription: Subscription) -> None:
+    def _tell_gap_locked(self, out: DeferredFlush, subscription: Subscription) -> None:
+        assert_held(self._lock)
         if not subscription.gap_from:
             return
         gap = Gap(self._task_id, subscription.gap_from, subscription.gap_to, now())
-        mail.send(subscription.client, gap)
+        out.send(subscription.client, gap)
         subscription.gap_from = subscription.gap_to = 0

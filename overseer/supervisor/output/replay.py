@@ -15,13 +15,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from overseer.protocol import Exited
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput
 from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.util.locks import assert_none_held
 from overseer.util.timestamps import format_timestamp
-
-__all__ = ["Replay"]
 
 # Characters of a batch that is encoded and kept; longer ones are made piece by piece when they are sent.
 _SMALL = 16 * 1024
@@ -74,17 +72,17 @@ class Replay:
                 self._client.outbox.framed(encoded)  # which it keeps
             self._encoded[output.first_seq] = encoded
 
-    def send_locked(self, mail: Mail) -> None:
+    def send_locked(self, out: DeferredFlush) -> None:
         """Append what the last look found, made under the same lock."""
         for event in self._events:
             if isinstance(event, StoredOutput):
                 encoded = self._encoded.get(event.first_seq) or self._encode(event)
                 if isinstance(encoded, StreamedOutput):
-                    mail.send_streamed(self._client, encoded)
+                    out.send_streamed(self._client, encoded)
                 else:
-                    mail.send_output(self._client, encoded)
+                    out.send_output(self._client, encoded)
             else:
-                mail.send(self._client, event)
+                out.send(self._client, event)
 
     def _left(self) -> list[StoredOutput]:
         """What the last look found that is not encoded yet."""

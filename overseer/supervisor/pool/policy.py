@@ -14,26 +14,6 @@ from typing import TypeAlias
 
 from overseer.protocol import QueueConfig
 
-__all__ = [
-    "Admission",
-    "Decision",
-    "Displace",
-    "Enqueue",
-    "Outcome",
-    "QueueState",
-    "Reconfigured",
-    "Refuse",
-    "Requeued",
-    "Resize",
-    "Run",
-    "Trim",
-    "admit",
-    "count_excess",
-    "has_room",
-    "pick_excess",
-    "yields",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
@@ -140,9 +120,7 @@ def yields(displace: str, force: bool) -> bool:
     return displace == "true" or (force and displace != "prohibit")
 
 
-def admit(
-    room: bool, own: QueueState, others: Callable[[], Iterable[QueueState]], force: bool
-) -> Decision:
+def admit(room: bool, own: QueueState, others: Callable[[], Iterable[QueueState]], force: bool) -> Decision:
     """What becomes of a start: ``room`` is whether both limits let it run, ``own`` the queue of its action.
 
     ``others`` gives the remaining queues; it is called only when they matter.

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from overseer.protocol import ExcessConfig, PoolConfig, PoolInfo, QueueItem
-from overseer.supervisor.figures import PoolFigures
+from overseer.supervisor.metrics import PoolFigures
 from overseer.supervisor.pool.policy import (
     Admission,
     Displace,
@@ -36,9 +36,7 @@ from overseer.supervisor.pool.policy import (
     pick_excess,
 )
 from overseer.supervisor.pool.queues import Item, Queues
-from overseer.util.locks import Rank, lock
-
-__all__ = ["PoolManager", "Rows"]
+from overseer.util.locks import Rank, assert_held, lock
 
 Rows = tuple[PoolInfo, list[tuple[bytes, bytes]]]
 """A pool without its queue's items, and these as JSON: see :func:`overseer.protocol.queue_row`."""
@@ -316,6 +314,7 @@ class PoolManager:
         self, action: str, scope: _Scope, before: PoolConfig | None, config: PoolConfig
     ) -> bool:
         """Apply what differs from ``before`` (None: everything); whether anything does."""
+        assert_held(self._lock)
         if before is None or before.limit != config.limit:
             scope.limit = config.limit
         if before is None or before.excess != config.excess:
@@ -326,6 +325,7 @@ class PoolManager:
 
     def _look_locked(self, action: str, sees: Callable[[str], bool] | None) -> tuple[int, int, list[Item]]:
         """Limit, how many run, and which wait, as :meth:`info` says."""
+        assert_held(self._lock)
         scope = self._scope_locked(action)
         if sees is None or action:
             return scope.limit, scope.running, self._queues.waiting(action)
@@ -334,18 +334,22 @@ class PoolManager:
         return scope.limit, running, [item for item in self._queues.waiting() if item.action in seen]
 
     def _scope_locked(self, action: str) -> _Scope:
+        assert_held(self._lock)
         return self._all if action == "" else self._scopes[action]
 
     def _check_new_locked(self, task_id: str) -> None:
+        assert_held(self._lock)
         if task_id in self._slots or task_id in self._queues:
             raise ValueError(f"task {task_id!r} is in the pool already")
 
     def _start_locked(self, task_id: str, action: str, forced: bool) -> None:
+        assert_held(self._lock)
         self._slots[task_id] = _Slot(action, forced)
         for scope in (self._all, self._scopes[action]):
             scope.running += 1
 
     def _leave_locked(self, task_id: str) -> _Slot | None:
+        assert_held(self._lock)
         slot = self._slots.pop(task_id, None)
         if slot is not None:
             for scope in (self._all, self._scopes[slot.action]):
@@ -354,6 +358,7 @@ class PoolManager:
         return slot
 
     def _mark_leaving_locked(self, task_id: str) -> None:
+        assert_held(self._lock)
         slot = self._slots.get(task_id)
         if slot is not None and not slot.leaving:
             slot.leaving = True
@@ -362,6 +367,7 @@ class PoolManager:
 
     def _admit_waiting_locked(self) -> tuple[str, ...]:
         """Start what waits and has room, each time the queue's with the earliest turn."""
+        assert_held(self._lock)
         if not self._queues or not self._all.has_room:
             return ()
         # Starting one changes no other queue's turns, so this heap stays right throughout.
@@ -380,12 +386,14 @@ class PoolManager:
         return tuple(admitted)
 
     def _purge_locked(self, action: str) -> tuple[str, ...]:
+        assert_held(self._lock)
         items = self._queues.waiting(action)
         for item in items:
             self._queues.remove(item)
         return tuple(item.task_id for item in items)
 
     def _trim_locked(self, action: str, scope: _Scope, old_limit: int) -> tuple[Trim, ...]:
+        assert_held(self._lock)
         count = count_excess(old_limit, scope.limit, scope.running, scope.leaving)
         if not count:
             return ()

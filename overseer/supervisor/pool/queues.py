@@ -20,8 +20,6 @@ from operator import itemgetter
 from overseer.protocol import QueueConfig, QueueItem, queue_row
 from overseer.supervisor.pool.policy import QueueState
 
-__all__ = ["Item", "Queues"]
-
 
 @dataclass(slots=True)
 class Item:

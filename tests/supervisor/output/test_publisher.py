@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from overseer.net.outbox import Outbox
-from overseer.supervisor.clients import Client, Mail
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.output.replay import Replay
@@ -53,7 +53,8 @@ def outbox() -> Iterator[_Held]:
 
 def _stream(client: Client) -> Stream:
     stream = Stream("t", "a", lock(Rank.TASK, "t"), Metrics(["a"]), EventLog())
-    stream.subscribe_locked(client, "")
+    with stream._lock:
+        stream.subscribe_locked(client, "")
     return stream
 
 
@@ -67,9 +68,9 @@ def test_what_was_missed_before_resuming_is_settled_by_the_resumption(outbox: _H
     stream = _stream(client)
     _print(stream, 50)
     replay = Replay("t", stream.ring, client, seq=3)
-    with Mail() as mail, stream._lock:
+    with DeferredFlush() as out, stream._lock:
         assert replay.ready_locked()
-        stream.resume_locked(mail, client, replay)
+        stream.resume_locked(out, client, replay)
     seqs = [message["seq"] for message in outbox.read()]  # no gap among them, which has no seq
     before = len(seqs) - len(range(4, 51))
     assert before > 3

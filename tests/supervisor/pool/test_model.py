@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig
-from overseer.supervisor.figures import PoolFigures
+from overseer.supervisor.metrics import PoolFigures
 from overseer.supervisor.pool.policy import Admission, Outcome, Requeued, Trim
 from overseer.supervisor.pool.pool import PoolManager
 from tests.supervisor.pool.pools import MOMENT, Clock

@@ -1,0 +1,107 @@
+"""One step of the hub: decided under its lock, carried out once the lock is released.
+
+    with state.begin(requester) as tx:
+        tx.send(client, event)
+        tx.launch(task, why)
+        tx.stop(worker, grace)
+
+On leaving the block the lock is released; then outboxes are flushed, workers stopped and runs launched, in
+that order. What was decided is carried out even when the block raises: slots are taken and messages appended.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from enum import Enum
+from types import TracebackType
+
+from overseer.drivers.api import driver_failure
+from overseer.errors import RequestError
+from overseer.supervisor.clients import Client, DeferredFlush
+from overseer.supervisor.task import Requester, Task
+from overseer.util.locks import assert_held
+from overseer.workers.base import Worker
+
+_log = logging.getLogger(__name__)
+
+
+class Launch(Enum):
+    """Why a run is started, which decides what a failure to start it means."""
+
+    FIRST = 1  # at a client's request: the request is refused and the task never was
+    QUEUED = 2  # from the queue: it was accepted, so it fails like a run
+    RESTART = 3  # by its retry policy: it fails like a run
+    RESET = 4  # at a client's request: the request is refused and the task stays errored
+
+    @property
+    def requested(self) -> bool:
+        """Whether somebody asked for it and is told what comes of it."""
+        return self in (Launch.FIRST, Launch.RESET)
+
+
+class Transaction(DeferredFlush):
+    """Holds the hub's lock for a ``with`` block; afterwards does what was decided in it.
+
+    Args:
+        lock: the hub's.
+        launch: launches a task's run, on behalf of a client or of nobody; returns "" or what went wrong.
+        requester: is sent an ``error`` when the block raises a :class:`RequestError`.
+    """
+
+    def __init__(
+        self,
+        lock: threading.Lock,
+        launch: Callable[[Task, Launch, Client | None], str],
+        requester: Requester | None = None,
+    ) -> None:
+        super().__init__()
+        self._lock = lock
+        self._launch = launch
+        self._requester = requester
+        self._stops: list[tuple[Worker, float | None]] = []
+        self._launches: list[tuple[Task, Launch, Client | None]] = []
+        self.problem = ""  # what went wrong first when it was carried out
+
+    def __enter__(self) -> Transaction:
+        self._lock.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            # Still under the lock: nothing may come between what was found and the reply that says so.
+            if self._requester is not None and isinstance(error, RequestError):
+                self._requester.refuse(self, error.message, error.existing_task_id)
+                error.answered = self._requester.client is not None
+        finally:
+            self._lock.release()
+        super().__exit__(kind, error, trace)
+        for worker, grace in self._stops:
+            problem = stop_worker(worker, grace)
+            self.problem = self.problem or problem
+        for task, why, client in self._launches:
+            problem = self._launch(task, why, client)
+            self.problem = self.problem or problem
+
+    def stop(self, worker: Worker, grace: float | None = None) -> None:
+        """Stop a worker; ``grace`` None: its policy's."""
+        assert_held(self._lock)
+        self._stops.append((worker, grace))
+
+    def launch(self, task: Task, why: Launch) -> None:
+        """Launch the run begun last: its slot is taken."""
+        assert_held(self._lock)
+        self._launches.append((task, why, task.requester.client if why.requested else None))
+
+
+def stop_worker(worker: Worker, grace: float | None = None) -> str:
+    """Stop a worker, which may be a driver's own; returns "" or, when it failed, what went wrong."""
+    try:
+        worker.stop(grace)
+    except BaseException as error:  # whoever else is to be stopped must be, and whoever waits be told
+        _log.exception("task %s: the driver failed to stop its worker", worker.task_id)
+        return f"the driver failed: {driver_failure(error)}"
+    return ""
