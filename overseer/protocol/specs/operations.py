@@ -42,8 +42,6 @@ from overseer.protocol import (
     Unsubscribed,
 )
 
-__all__ = ["OPERATIONS", "Operation"]
-
 _Events = tuple[type[Event], ...]
 
 
