@@ -19,7 +19,7 @@ from overseer.schema.nodes import MapNode, Scalar, describe_node, without_texts
 from overseer.util.files import read_once, read_small
 
 MAX_FILE = 4 * 2**20  # bytes; a file this long is not a configuration
-# What YAML may be besides UTF-8, by its first bytes; the longer ones first.
+# What YAML may be other than UTF-8, by its first bytes; the longer ones first.
 _WIDE = {
     **{codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"},
     **{codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"},
@@ -39,7 +39,7 @@ def load_config(path: str | Path, env: Mapping[str, str] = os.environ) -> Config
 
 
 def read_config(path: str | Path, *, again: bool = False) -> bytes | None:
-    """The file's bytes; None when there is no file.
+    """The file's bytes; None when it does not exist.
 
     Args:
         again: whether this is not the first time; then it must be a regular file, since of anything else

@@ -24,7 +24,7 @@ from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal,
 
 @dataclass(frozen=True)
 class ClientsConfig:
-    """``clients``: what is done to keep clients connected, and about those that read slowly."""
+    """``clients``: how clients are kept connected, and what happens to those that read slowly."""
 
     buffer: int = field(
         Size(), "How much may wait for one client, in bytes, before its tasks feel it.", default=8 * 2**20
@@ -37,13 +37,13 @@ class ClientsConfig:
     keepalive: float = field(
         Seconds(zero=False),
         "How often a client is pinged: more often than a proxy before the server gives up on an idle "
-        "connection. Who does not answer for a minute more is closed.",
+        "connection. A client that does not answer for another minute is closed.",
         default=20.0,
     )
     on_lag: str = field(
         Choice("block", "drop"),
         "What a full buffer means where a subscription does not say: the task waits (`block`, nothing is "
-        "lost) or the client misses output and is told so by a `gap` (`drop`).",
+        "lost) or the client misses output and gets a `gap` (`drop`).",
         default="block",
     )
 
@@ -87,7 +87,7 @@ class LimitsConfig:
     )  # fmt: skip
 
     def message_limits(self) -> MessageLimits:
-        """What the parser of requests is to hold to."""
+        """The bounds that the parser of requests keeps."""
         return MessageLimits(
             params=self.max_params, param_value=self.max_param, params_size=self.max_params_size
         )
@@ -95,7 +95,7 @@ class LimitsConfig:
 
 @dataclass(frozen=True)
 class MetaConfig:
-    """``meta`` of an action: words for people."""
+    """``meta`` of an action."""
 
     description: str = field(TEXT, "What the action does, as `describe` shows it.", default="")
 
@@ -163,7 +163,7 @@ class _Action(Object):
         }
 
 
-ACTION = _Action(ActionConfig, _action, advice=" (what the driver is to know goes under `config`)")
+ACTION = _Action(ActionConfig, _action, advice=" (what is meant for the driver goes under `config`)")
 
 
 @dataclass(frozen=True)
@@ -197,13 +197,13 @@ class Config:
     auth: AuthConfig = field(AUTH, "Tokens and users, and what they may do.", default=AuthConfig)
     allowed_origins: tuple[str, ...] = field(
         TextList("text or list of text", check_origin, commas=True),
-        "Web pages, besides those that come from this server, that may use it: `https://app.example`.",
+        "Web pages, other than this server's own, that may use it: `https://app.example`.",
         default=(),
     )
     allowed_hosts: tuple[str, ...] = field(
         TextList("text or list of text", check_host_name, commas=True),
-        "Names, besides `localhost` and the machine's own, by which browsers may reach it while there are no "
-        "tokens: `build.example`.",
+        "Names, other than `localhost` and the machine's own, by which browsers may reach it while there are "
+        "no tokens: `build.example`.",
         default=(),
     )
     tls: TlsConfig = field(TLS, "Encryption.", default=TlsConfig)

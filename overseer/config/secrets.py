@@ -1,4 +1,4 @@
-"""Secrets in the file: hashed as they are read, so that neither memory nor a log has them afterwards."""
+"""Secrets in the file: hashed as they are read, so that neither memory nor a log holds them afterwards."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """YAML text to a small tree of texts, every node with its line: the only module that knows PyYAML.
 
 PyYAML scans and composes; what it would make of the values (YAML 1.1: ``off`` is false, ``12:30`` is 750)
-is never asked. Merge keys and aliases are resolved here, and whatever a hostile or broken file may hold
+is never used. Merge keys and aliases are resolved here, and whatever a hostile or broken file may hold
 (cycles, nesting, aliases that multiply) ends here.
 """
 
@@ -28,7 +28,7 @@ MAX_NODES = 1_000_000  # values in the whole tree, aliases and merge keys writte
 
 _STANDARD = "tag:yaml.org,2002:"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_NO_CHARACTER = "half a surrogate pair (\\ud800 to \\udfff) is no character"
+_NO_CHARACTER = "half a surrogate pair (\\ud800 to \\udfff) is not a character"
 
 
 def parse_yaml(text: str, report: Report) -> Node | None:
@@ -93,7 +93,7 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if not isinstance(event, yaml.AliasEvent) and event.anchor is not None:
-            self.anchors.pop(event.anchor, None)  # an anchor may be defined anew, PyYAML would refuse
+            self.anchors.pop(event.anchor, None)  # an anchor may be redefined, which PyYAML would refuse
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
@@ -156,7 +156,7 @@ class _Builder:
             location.error(_NO_CHARACTER)
         if tag in CORE_SCHEMA:
             if not CORE_SCHEMA[tag].match(source.value):
-                location.error(f"{quoted(source.value)} is tagged !!{tag} and is none")
+                location.error(f"{quoted(source.value)} is tagged !!{tag} but is not one")
         elif tag == "timestamp":
             tag = "str"
         elif tag != "str":

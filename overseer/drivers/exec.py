@@ -125,7 +125,7 @@ class _Filtered:
         self._on_output(batch)
 
     def unfinished(self, stream: str, line: bytes) -> float | None:
-        """Of a stream that has a condition nothing: it is for whole lines to meet."""
+        """None for a stream that has a condition, which only whole lines can meet."""
         if self._unfinished is None or stream in self._conditions:
             return None
         wait: float | None = self._unfinished(stream, line)
@@ -187,7 +187,7 @@ class ExecFactory:
 
 
 def _warn_undeclared(template: Template, parameters: Mapping[str, Parameter], path: Path) -> None:
-    """A name that is no parameter renders empty unless a start gives it all the same: most likely a slip."""
+    """Warn of names that are not declared parameters: they render empty unless a start gives them anyway."""
     for name in sorted(template.names - set(parameters)):
         near = nearest(name, parameters)
         hint = f"; did you mean {near!r}?" if near else ""

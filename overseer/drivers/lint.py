@@ -1,7 +1,7 @@
-"""What is probably not meant so in an action, found before anything runs.
+"""Probable mistakes in an action, found before anything runs.
 
-That is what parameters could do to its command line, programs that are not there, and what would be refused
-or fail whatever a start gives.
+These are what parameters could do to its command line, programs that do not exist, and whatever would be
+refused or fail no matter what a start gives.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _accepted(spec: ParamSpec, rule: Program | None) -> list[str]:
 
 
 def _script(words: Sequence[str]) -> int | None:
-    """Which argument (from 0) a shell is given as its script, with -c; None when there is no such thing."""
+    """Which argument (from 0) a shell is given as its script, with -c; None if there is no script."""
     for start, word in enumerate(words):
         if PurePath(word).name not in _SHELLS:
             continue

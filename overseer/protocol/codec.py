@@ -78,7 +78,7 @@ def _joined(head: bytes, rows: list[bytes], tail: bytes) -> bytes:
 
 
 def event_from(raw: Mapping[str, Any]) -> Event | None:
-    """What a server's message says, the message decoded from JSON; None when it is of a type not known here.
+    """What a server's message says, the message decoded from JSON; None for a type that is not known here.
 
     Raises:
         Unreadable: it is of a known type and a field is missing or of another shape.
@@ -170,7 +170,7 @@ def _deeper_than(value: Any, levels: int) -> bool:
 
 
 class _NotStrict(ValueError):
-    """Something that Python's decoder lets pass and others do not."""
+    """Something that Python's decoder accepts and others do not."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

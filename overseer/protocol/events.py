@@ -68,10 +68,10 @@ def _event(name: str, delivery: Delivery) -> Callable[[type[_E]], type[_E]]:
 class Started(Event):
     """A run of a task began; all output of the run follows."""
 
-    id: str = field(TEXT, 'Of your start or reset that led to it; "" when it was not one of yours')
+    id: str = field(TEXT, 'The id of your start or reset that led to it; "" if it was not yours')
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "Its process, which leads a process group of its own; 0: it is not a process")
-    restart_of: int = field(COUNT, "The pid of the run it follows", default=0, kw_only=True, omit=True)
+    restart_of: int = field(COUNT, "The pid of the previous run", default=0, kw_only=True, omit=True)
     ts: datetime = field(TIMESTAMP, _TS)
 
 
@@ -102,8 +102,8 @@ class Exited(Event):
 
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "The process of its run")
-    exit_code: int = field(Integer(None), "-1 when a signal ended it")
-    intentional: bool = field(BOOLEAN, "Whether somebody asked for it: a stop, a lowered limit, a shutdown")
+    exit_code: int = field(Integer(None), "The exit code; -1 when a signal ended it")
+    intentional: bool = field(BOOLEAN, "Whether it was asked for: a stop, a lowered limit, a shutdown")
     ts: datetime = field(TIMESTAMP, _TS)
     signal: str = field(TEXT, 'The signal that ended it, such as "SIGKILL"', default="", omit=True)
     will_restart: bool = field(BOOLEAN, "Whether the task goes on with another run", default=False, omit=True)
@@ -115,7 +115,7 @@ class Restarting(Event):
 
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "The process of the run that ended; 0: it could not be started")
-    restart_delay: int = field(DURATION, "In how long, jitter included")
+    restart_delay: int = field(DURATION, "The time until then, jitter included")
     attempt: int = field(COUNT, "Which restart it will be, from 1")
     ts: datetime = field(TIMESTAMP, _TS)
 
@@ -134,7 +134,7 @@ class Errored(Event):
 class Queued(Event):
     """A task waits for a place in its pool."""
 
-    id: str = field(TEXT, 'Of your start that led to it; "" when it was not one of yours')
+    id: str = field(TEXT, 'The id of your start that led to it; "" if it was not yours')
     task_id: str = field(TASK_ID, _TASK)
     action: str = field(TEXT, "Its action")
     position: int = field(COUNT, "Its place in the queue, from 1")
@@ -143,7 +143,7 @@ class Queued(Event):
 
 @_event("dequeued", Delivery.BROADCAST)
 class Dequeued(Event):
-    """A task that waited, for its first start or for a restart, will not start."""
+    """A task that was waiting, for its first start or for a restart, will not start."""
 
     task_id: str = field(TASK_ID, _TASK)
     reason: str = field(Choice(*DEQUEUE_REASONS), "Why")
@@ -156,7 +156,7 @@ class Tasks(Event):
 
     id: str = field(TEXT, _ID)
     tasks: tuple[TaskInfo, ...] = field(ListOf(Object(TaskInfo)), "Never null")
-    next: str = field(TEXT, "There are more: ask again with this as after", default="", omit=True)
+    next: str = field(TEXT, "There are more: ask again with this value as after", default="", omit=True)
 
 
 @_event("actions", Delivery.DIRECT)
@@ -218,7 +218,7 @@ class Unsubscribed(Event):
 
 @_event("metrics", Delivery.DIRECT)
 class MetricsReply(Event):
-    """The counters asked for: one of the three, or none when there is no such action or task."""
+    """The counters asked for: one of the three, or none if no such action or task exists."""
 
     id: str = field(TEXT, _ID)
     global_: GlobalMetrics | None = field(
@@ -233,12 +233,12 @@ class ManifestReply(Event):
     """The description of this protocol for programs."""
 
     id: str = field(TEXT, _ID)
-    manifest: Mapping[str, Any] = field(DOCUMENT, "The same document as GET /ws/manifest gives")
+    manifest: Mapping[str, Any] = field(DOCUMENT, "The same document as at GET /ws/manifest")
 
 
 @_event("reloaded", Delivery.DIRECT)
 class Reloaded(Event):
-    """What the configuration file says now is in effect; or, with dry_run, would be.
+    """What the configuration file now says is in effect or, with dry_run, would be.
 
     A task keeps the definition of its action that it was accepted with, until it is reset.
     """
@@ -247,7 +247,10 @@ class Reloaded(Event):
     dry_run: bool = field(BOOLEAN, "Whether nothing was changed", default=False, omit=True)
     added: tuple[str, ...] = field(ListOf(TEXT), "Actions that are new", default=(), omit=True)
     changed: tuple[str, ...] = field(
-        ListOf(TEXT), "Actions that differ, in themselves or in what they take over", default=(), omit=True
+        ListOf(TEXT),
+        "Actions that differ, themselves or in what they inherit from the top level",
+        default=(),
+        omit=True,
     )
     removed: tuple[str, ...] = field(
         ListOf(TEXT), "Actions that can no longer be started", default=(), omit=True
@@ -260,12 +263,12 @@ class Reloaded(Event):
     )
     restart_needed: tuple[str, ...] = field(
         ListOf(TEXT),
-        "Keys that differ, and count only when the server is started anew",
+        "Keys that differ and take effect only when the server is restarted",
         default=(),
         omit=True,
     )
     warnings: tuple[str, ...] = field(
-        ListOf(TEXT), "What is probably not meant so, with file and line", default=(), omit=True
+        ListOf(TEXT), "Probable mistakes, with file and line", default=(), omit=True
     )
 
 
@@ -273,16 +276,16 @@ class Reloaded(Event):
 class Error(Event):
     """A request was refused; the connection stays open."""
 
-    id: str = field(TEXT, 'The request\'s; "" when it had none that could be read')
+    id: str = field(TEXT, 'The request\'s; "" if none could be read')
     message: str = field(TEXT, "Why, for people")
     existing_task_id: str = field(
-        TASK_ID, "The task that a refused start would have doubled", default="", omit=True
+        TASK_ID, "The task that a refused start would have duplicated", default="", omit=True
     )
 
 
 @_event("gap", Delivery.SUBSCRIBERS)
 class Gap(Event):
-    """Output that this client missed because it read too slowly and had asked for on_lag drop."""
+    """Output that this client missed because it read too slowly with on_lag drop."""
 
     task_id: str = field(TASK_ID, _TASK)
     from_seq: int = field(COUNT, "The first line missed")
@@ -292,8 +295,8 @@ class Gap(Event):
 
 @_event("partial", Delivery.SUBSCRIBERS)
 class Partial(Event):
-    """What stands in a line that has no end yet, as a terminal would show it; to those who asked for partial.
-    The next partial or output of this stream takes its place. It is not stored, and has no seq.
+    """An unfinished line as a terminal would show it; sent to those who asked for partial.
+    The next partial or output of this stream replaces it. It is not stored and has no seq.
     """
 
     task_id: str = field(TASK_ID, _TASK)

@@ -14,8 +14,8 @@ from overseer.schema.types import BOOLEAN, REQUEST_ID, TASK_ID, TEXT_MAP, Choice
 
 _ACTION = Name()
 _ON_LAG = Choice("block", "drop")
-_PARTIAL = "Whether you are also sent lines that have no end yet (partial)"
-_LAG = "When you read too slowly: block: the task waits for you; drop: you are told of a gap"
+_PARTIAL = "Whether you are also sent unfinished lines (partial)"
+_LAG = "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap"
 
 
 @declared()
@@ -73,7 +73,7 @@ class Start(Request):
 
 @_request("stop")
 class Stop(Request):
-    """Stop a task, whatever it is doing. What follows is exited, or dequeued when it was waiting."""
+    """Stop a task, whatever it is doing. What follows is exited, or dequeued if it was waiting."""
 
     task_id: str = field(TASK_ID, "The task")
 
@@ -81,26 +81,27 @@ class Stop(Request):
 @_request("reset")
 class Reset(Request):
     """Start an errored task again, with an empty exit history, even over its pool's limit. When the driver
-    cannot start it, the request is refused and the task's subscribers are told ``errored`` again."""
+    cannot start it, the request is refused and the task's subscribers are sent ``errored`` again."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
 @_request("list")
 class List(Request):
-    """List the tasks the server knows."""
+    """List the tasks that the server knows."""
 
     since: datetime | None = field(
         TIMESTAMP,
-        "Only those that started or exited then or later, and all that are queued",
+        "Only those that started or exited since then, and all that are queued",
         default=None,
         omit=True,
     )
-    limit: int = field(
-        COUNT, "A page of so many at most, in the order of their ids; 0: all", default=0, omit=True
-    )
+    limit: int = field(COUNT, "At most this many, in the order of their ids; 0: all", default=0, omit=True)
     after: str = field(
-        TASK_ID, "Only those with ids after this one, which need not be there any more", default="", omit=True
+        TASK_ID,
+        "Only those with ids after this one, whose task need not exist any more",
+        default="",
+        omit=True,
     )
 
 
@@ -109,7 +110,7 @@ class Replay(Request):
     """Send the stored output and exited events of a task to the sender; nothing marks the end."""
 
     task_id: str = field(TASK_ID, "The task")
-    since: datetime | None = field(TIMESTAMP, "Only events of then or later", default=None, omit=True)
+    since: datetime | None = field(TIMESTAMP, "Only events from then on", default=None, omit=True)
     since_seq: int | None = field(
         COUNT, "Only events after the output with this seq", default=None, omit=True
     )
@@ -139,21 +140,21 @@ class Unsubscribe(Request):
 
 @_request("describe")
 class Describe(Request):
-    """Describe the actions there are."""
+    """Describe the actions."""
 
     action: str = field(_ACTION, "Only this one", default="", omit=True)
 
 
 @_request("pool_info")
 class PoolInfoRequest(Request):
-    """Show how full a pool is and who waits."""
+    """Show how full a pool is and which tasks wait in its queue."""
 
     action: str = field(_ACTION, "This action's pool; absent: the global one", default="", omit=True)
 
 
 @_request("set_pool")
 class SetPool(Request):
-    """Change a pool while it works. What is absent stays as it is."""
+    """Change a pool while the server runs. What is absent stays as it is."""
 
     action: str = field(_ACTION, "This action's pool; absent: the global one", default="", omit=True)
     limit: int | None = field(
@@ -165,13 +166,13 @@ class SetPool(Request):
     )
     queue_size: int | None = field(
         COUNT,
-        "How many may wait; 0: any number; more than 0 gives a pool without a queue one",
+        "How many may wait; 0: any number; more than 0 adds a queue where there is none",
         default=None,
         omit=True,
     )
     excess: Mapping[str, Any] | None = field(
         PartOf(ExcessConfig),
-        "What becomes of those that run above a lowered limit; any of its fields",
+        "What becomes of running tasks in excess of a lowered limit; any of its fields",
         default=None,
         omit=True,
         hint="json-editor",
@@ -187,7 +188,7 @@ class Purge(Request):
 
 @_request("metrics")
 class MetricsRequest(Request):
-    """Show counters: of one action, of one task, or of the whole server."""
+    """Show the counters of one action, of one task, or of the whole server."""
 
     action: str = field(_ACTION, "This action's", default="", omit=True)
     task_id: str = field(TASK_ID, "This task's (not together with action)", default="", omit=True)
@@ -200,6 +201,6 @@ class ManifestRequest(Request):
 
 @_request("reload")
 class Reload(Request):
-    """Read the configuration file anew and put it into effect, without stopping a task."""
+    """Reload the configuration file and put it into effect, without stopping any task."""
 
     dry_run: bool = field(BOOLEAN, "Only say what would change", default=False, omit=True)

@@ -22,16 +22,22 @@ DISPLACE_POLICIES = ("false", "true", "prohibit")
 _TASK_STATE = Choice(
     "active", "stopped", "errored", "queued", ref="TaskState",
     description="active: running, awaiting a restart, or ended by itself; stopped: ended on request; "
-    "errored: failed too often, awaits a reset; queued: waits for a place in its pool",
+    "errored: failed too often, waits for a reset; queued: waits for a slot in its pool",
 )  # fmt: skip
-_WORKER_STATE = Choice("running", "exited", ref="WorkerState", description="Whether its latest run goes on")
+_WORKER_STATE = Choice(
+    "running", "exited", ref="WorkerState", description="Whether its latest run is still going on"
+)
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
-_QUEUE_ORDER = Choice(*ORDERS, ref="QueueOrder", description="Who starts next: who came first, or last")
+_QUEUE_ORDER = Choice(
+    *ORDERS, ref="QueueOrder", description="Which task starts next: the first that came, or the last"
+)
 _EXCESS_ACTION = Choice(
     *EXCESS_ACTIONS, ref="ExcessAction",
     description="What becomes of running tasks above a lowered limit: stopped for good, or queued again",
 )  # fmt: skip
-_KILL_ORDER = Choice(*ORDERS, ref="KillOrder", description="Who goes: who runs longest (first), or shortest")
+_KILL_ORDER = Choice(
+    *ORDERS, ref="KillOrder", description="Which tasks go: those that have run longest (first), or shortest"
+)
 _DISPLACE = Choice(
     *DISPLACE_POLICIES, ref="DisplacePolicy", booleans=True,
     description="Whether a queued task yields its place in a full queue: false: only to a forced start; "
@@ -61,7 +67,7 @@ def _value(*, init: bool = True, kw_only: bool = False) -> Callable[[type[_T]], 
 
 @_value(init=False)
 class RetryPolicy:
-    """When and how a task is started again after an exit that nobody asked for."""
+    """When and how a task is restarted after an exit that was not asked for."""
 
     # Durations are whole nanoseconds here.
     restart_delay: int = field(DURATION, "How long to wait before a restart", default=0, omit=True)
@@ -169,20 +175,23 @@ class PoolConfig:
 
     limit: int = field(COUNT, "How many may run at once; 0: any number", default=0)
     queue: QueueConfig | None = field(
-        Object(QueueConfig), "How others wait; absent: as the global pool says", default=None, omit=True
+        Object(QueueConfig),
+        "How tasks wait when it is full; absent: as in the global pool",
+        default=None,
+        omit=True,
     )
     excess: ExcessConfig = field(
-        Object(ExcessConfig), "What a lowered limit does to those that run", default=ExcessConfig
+        Object(ExcessConfig), "What a lowered limit does to running tasks", default=ExcessConfig
     )
 
 
 @_value()
 class QueueItem:
-    """A task that waits."""
+    """A task that waits in a queue."""
 
     task_id: str = field(TASK_ID, "The task")
     action: str = field(TEXT, "Its action")
-    queued_at: datetime = field(TIMESTAMP, "Since when it waits")
+    queued_at: datetime = field(TIMESTAMP, "Since when it has waited")
     position: int = field(COUNT, "Its place in the queue, from 0")
     forced: bool = field(BOOLEAN, "Whether it was started with force", default=False)
 
@@ -192,16 +201,16 @@ class PoolInfo:
     """A pool as it is now."""
 
     limit: int = field(COUNT, "How many may run at once; 0: any number")
-    running: int = field(COUNT, "How many count as running, those that await a restart included")
+    running: int = field(COUNT, "How many count as running, including those that wait for a restart")
     queue_depth: int = field(COUNT, "How many wait")
     queue_items: tuple[QueueItem, ...] = field(
-        ListOf(Object(QueueItem)), "Those that wait, the next one first", default=(), omit=True
+        ListOf(Object(QueueItem)), "The waiting tasks, the next one first", default=(), omit=True
     )
 
 
 @_value()
 class ParamSpec:
-    """What an action's parameter may be; null on the wire, or without ``default``, it must be given."""
+    """A parameter of an action; it must be given if it is null on the wire or has no ``default``."""
 
     default: str | None = field(
         TEXT, "Its value when a start does not give it; without one it must be given", default=None, omit=True
@@ -217,7 +226,7 @@ def _is_bare(spec: ParamSpec | None) -> bool:
 class ActionInfo:
     """An action as ``describe`` shows it."""
 
-    name: str = field(TEXT, "What start calls it")
+    name: str = field(TEXT, "Its name in a start")
     type: str = field(TEXT, "The driver behind it")
     description: str = field(TEXT, "What it does, for people", default="", omit=True)
     params: Mapping[str, ParamSpec | None] = field(
@@ -228,10 +237,13 @@ class ActionInfo:
     )
     task_pool: PoolConfig = field(Object(PoolConfig), "Its own pool", default=PoolConfig)
     retry: RetryPolicy | None = field(
-        Object(RetryPolicy), "The policy of runs whose start gives none", default=None, omit=True
+        Object(RetryPolicy), "The policy of tasks whose start gives none", default=None, omit=True
     )
     dedupe_key: tuple[str, ...] = field(
-        ListOf(TEXT), "Two tasks with these parameters equal are not run at once", default=(), omit=True
+        ListOf(TEXT),
+        "Tasks with equal values of these parameters do not run at the same time",
+        default=(),
+        omit=True,
     )
 
 
@@ -242,23 +254,28 @@ class TaskInfo:
     task_id: str = field(TASK_ID, "The task")
     action: str = field(TEXT, "Its action")
     params: Mapping[str, str] = field(TEXT_MAP, "The parameters of its start", default=dict, omit=True)
-    queued_at: datetime | None = field(TIMESTAMP, "Since when it waits in a queue", default=None, omit=True)
-    state: str = field(_TASK_STATE, "Where in its life it is")
+    queued_at: datetime | None = field(
+        TIMESTAMP, "Since when it has waited in a queue", default=None, omit=True
+    )
+    state: str = field(_TASK_STATE, "Its state")
     retry_policy: RetryPolicy | None = field(
         Object(RetryPolicy), "The policy it follows", default=None, omit=True
     )
     current_pid: int = field(COUNT, "Its process while one runs", default=0, omit=True)
-    worker_state: str = field(_WORKER_STATE, "Absent while it is started", default="", omit=True)
+    worker_state: str = field(_WORKER_STATE, "Absent while it is being started", default="", omit=True)
     restart_count: int = field(COUNT, "Restarts attempted so far", default=0)
     created_at: datetime = field(TIMESTAMP, "When its start was accepted")
     last_started_at: datetime | None = field(TIMESTAMP, "When its latest run began", default=None, omit=True)
     last_exited_at: datetime | None = field(TIMESTAMP, "When its latest exit was", default=None, omit=True)
     last_exit_code: int | None = field(
-        Integer(None), "Of its latest exit; -1: ended by a signal; absent: none yet", default=None, omit=True
+        Integer(None),
+        "The exit code of its latest exit; -1: ended by a signal; absent: none yet",
+        default=None,
+        omit=True,
     )
-    error_message: str = field(TEXT, "Why it could not be started, when it could not", default="", omit=True)
+    error_message: str = field(TEXT, "Why it could not be started, if it could not", default="", omit=True)
     last_signal: str = field(
-        TEXT, "The signal that its latest run ended by, such as SIGKILL", default="", omit=True
+        TEXT, "The signal that ended its latest run, such as SIGKILL", default="", omit=True
     )
 
 
@@ -269,7 +286,9 @@ class TaskMetrics:
     output_lines: int = field(COUNT, "Lines of output that passed the filters", default=0)
     restart_count: int = field(COUNT, "Restarts attempted so far", default=0)
     runtime_ms: int = field(COUNT, "Milliseconds its processes have run, all runs together", default=0)
-    last_exit_code: int | None = field(Integer(None), "Of its latest exit; null: none yet", default=None)
+    last_exit_code: int | None = field(
+        Integer(None), "The exit code of its latest exit; null: none yet", default=None
+    )
 
 
 @_value()
@@ -277,7 +296,7 @@ class ActionMetrics:
     """Counters since the server started, of one action."""
 
     tasks_started: int = field(COUNT, "First starts", default=0)
-    tasks_completed: int = field(COUNT, "Exits of runs, whatever their code", default=0)
+    tasks_completed: int = field(COUNT, "Exits of runs, with any code", default=0)
     tasks_errored: int = field(COUNT, "Tasks that became errored", default=0)
     tasks_restarted: int = field(COUNT, "Restarts scheduled", default=0)
     total_output_lines: int = field(COUNT, "Lines of output that passed the filters", default=0)
@@ -288,6 +307,6 @@ class GlobalMetrics(ActionMetrics):
     """Counters since the server started, over all actions."""
 
     enqueued: int = field(COUNT, "Tasks that had to wait", default=0)
-    dequeued: int = field(COUNT, "Tasks that left a queue, to start or otherwise", default=0)
+    dequeued: int = field(COUNT, "Tasks that left a queue, to start or for another reason", default=0)
     displaced: int = field(COUNT, "Waiting tasks that lost their place to another", default=0)
     expired: int = field(COUNT, "Waiting tasks that waited too long", default=0)

@@ -267,7 +267,7 @@ class ListOf(FieldType):
 
     def __init__(self, item: FieldType) -> None:
         self.item = item
-        self.label = f"list of {item.label}{'s' if isinstance(item, Object) else ''}"
+        self.label = f"list of {item.label}{'' if item.label == 'text' else 's'}"
 
     def to_json(self, value: Any) -> list[Any]:
         return [self.item.to_json(item) for item in value] if self.item.converts else list(value)

@@ -131,7 +131,9 @@ class Text(FieldType):
             try:
                 value.encode()
             except UnicodeEncodeError:
-                raise Unreadable(f"{where} holds half of a surrogate pair, which is no character") from None
+                raise Unreadable(
+                    f"{where} holds half of a surrogate pair, which is not a character"
+                ) from None
         return value
 
     def from_yaml(self, node: Node, location: Location) -> str:

@@ -39,7 +39,7 @@ def build_asyncapi(
     """The document as plain JSON values.
 
     It describes the server: it *receives* requests and *sends* the rest. Each action has a message of its own
-    besides ``start``, with its parameters.
+    in addition to ``start``, with its parameters.
 
     Args:
         host: where the server is, with the port.
