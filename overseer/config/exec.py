@@ -101,12 +101,8 @@ class StreamSection:
 class OutputSection:
     """``output``: which lines are passed on."""
 
-    stdout: StreamSection = field(
-        Object(StreamSection, advice="; known here: condition"), "Standard output.", default=StreamSection
-    )
-    stderr: StreamSection = field(
-        Object(StreamSection, advice="; known here: condition"), "Standard error.", default=StreamSection
-    )
+    stdout: StreamSection = field(Object(StreamSection), "Standard output.", default=StreamSection)
+    stderr: StreamSection = field(Object(StreamSection), "Standard error.", default=StreamSection)
     merge: bool = field(
         BOOLEAN,
         "Whether standard error goes where standard output goes, so that their lines keep their order; "
@@ -123,21 +119,20 @@ class ExecConfig:
         TemplateText("needs the program to run"),
         "The program: a path, or a name that is looked up in `PATH`.",
         missing="it names the program to run",
-    )  # fmt: skip
+    )
     command: tuple[Template, ...] = field(
         ListOf(TemplateText()),
         "Its arguments. Each stays one argument whatever is put into it; there is no shell.",
         default=(),
     )
     parameters: Mapping[str, Parameter] = field(
-        MapOf(Object(ParamSpec, _parameter, advice="; known here: default, validate", short="default")),
+        MapOf(Object(ParamSpec, _parameter, short="default")),
         "What a `start` may give, by name. Nothing or `{}`: it must be given. A text: its default.",
         default=dict,
     )
     output: OutputSection = field(
-        Object(OutputSection, advice="; known here: stdout, stderr, merge"),
-        "Which lines of output are passed on.", default=OutputSection,
-    )  # fmt: skip
+        Object(OutputSection), "Which lines of output are passed on.", default=OutputSection
+    )
     stdout_condition: Condition | None = field(
         _CONDITION, "Another spelling of `output.stdout.condition`.", default=None
     )
@@ -163,8 +158,4 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
     return read
 
 
-EXEC = Object(
-    ExecConfig,
-    _exec,
-    advice="; known here: entrypoint, command, parameters, output, stdout_condition, stderr_condition",
-)
+EXEC = Object(ExecConfig, _exec)

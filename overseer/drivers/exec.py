@@ -154,7 +154,7 @@ class ExecFactory:
         templates: Dialect = "go",
     ) -> ExecHandler:
         if config.get("entrypoint") is None:
-            config = {**config, "entrypoint": ""}  # so that the error is about this key
+            config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, for the error to be about it
         report = Report(templates=templates)
         read: ExecConfig = EXEC.from_yaml(to_node(config), Location(report))
         for warning in report.warnings:

@@ -144,7 +144,7 @@ class Object(FieldType):
     Args:
         finish: makes what is wanted of an instance read from the file, and may note errors and warnings about
             keys that do not go together.
-        advice: added to a warning about an unknown key that resembles no known one.
+        advice: ends a warning about an unknown key that resembles no known one; the default lists those.
         strict: whether an unknown key is an error, since a slip there would leave the server open.
         short: the key that a text in place of the mapping stands for.
     """
@@ -166,9 +166,9 @@ class Object(FieldType):
         self.cls = cls
         self.strict = strict
         self._finish = finish
-        self._advice = advice
         self._short = short
         self._fields = {spec.name: spec for spec in fields_of(cls)}
+        self._advice = advice or f"; known here: {', '.join(self._fields)}"
         self.demanding = any(spec.missing for spec in self._fields.values())  # is not content with no keys
 
     def from_json(self, value: Any, where: str, limits: MessageLimits) -> Any:

@@ -81,8 +81,8 @@ def test_all_that_is_wrong_with_an_exec_config_is_said_at_once_and_where() -> No
             "stderr_condition": "1 + 1",
         }
     )
-    assert found[-1] == (("entrypoint",), "needs the program to run")
-    assert [path for path, _ in found[:-1]] == [
+    assert found[0] == (("entrypoint",), "needs the program to run")
+    assert [path for path, _ in found[1:]] == [
         ("command", 1),
         ("command", 2),
         ("parameters", "p"),
