@@ -23,6 +23,7 @@ _FACADE = ("__init__", "__main__")  # the package's face is made of everything
 _ORDER = (
     "errors",
     "util",
+    "schema",
     "protocol",
     "auth",
     "cel",
@@ -39,8 +40,8 @@ _ORDER = (
 )
 # The client's side knows the server through the wire alone.
 _ONLY = {
-    "client": {"errors", "util", "protocol"},
-    "ctl": {"errors", "util", "protocol", "client"},
+    "client": {"errors", "util", "schema", "protocol"},
+    "ctl": {"errors", "util", "schema", "protocol", "client"},
 }
 
 

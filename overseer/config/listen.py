@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from overseer.config.report import quoted
-
-__all__ = ["Listen", "Network", "parse_cidrs", "parse_listen"]
+from overseer.schema.location import quoted
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -56,7 +54,7 @@ def parse_listen(text: str) -> Listen:
     if text.startswith("unix:"):
         return _unix(text.removeprefix("unix:").removeprefix("//"))
     if "://" in text:
-        raise ValueError(f"a listen address is no URL: {_FORMS}")
+        raise ValueError(f"a listen address is not a URL: {_FORMS}")
     if text.isascii() and text.isdigit():
         return Listen("tcp", port=_port(text))
     host, colon, port = text.rpartition(":")
@@ -79,7 +77,7 @@ def parse_cidrs(items: Iterable[str]) -> tuple[Network, ...]:
             networks.append(ipaddress.ip_network(item.strip(), strict=False))
         except ValueError:
             raise ValueError(
-                f'{quoted(item)} is neither a network like 10.0.0.0/8 nor an IP address'
+                f"{quoted(item)} is neither a network like 10.0.0.0/8 nor an IP address"
             ) from None
     return tuple(networks)
 

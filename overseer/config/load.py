@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from overseer.config.model import ROOT, Config
-from overseer.config.report import Report, Spot
-from overseer.config.schema import keys_of
-from overseer.config.tree import MapNode, Scalar, describe_node, parse_yaml, without_texts
+from overseer.config.tree import parse_yaml
 from overseer.errors import ConfigError
+from overseer.schema.fields import fields_of
+from overseer.schema.location import Location, Report
+from overseer.schema.nodes import MapNode, Scalar, describe_node, without_texts
 from overseer.util.files import read_once, read_small
 
-__all__ = ["load_config", "parse_config", "read_config"]
-
-MAX_FILE = 4 * 2**20  # bytes; a file this long is no configuration
-# What YAML may be besides UTF-8, by its first bytes; the longer ones first.
+MAX_FILE = 4 * 2**20  # bytes; a file this long is not a configuration
+# What YAML may be other than UTF-8, by its first bytes; the longer ones first.
 _WIDE = {
     **{codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"},
     **{codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"},
@@ -40,7 +39,7 @@ def load_config(path: str | Path, env: Mapping[str, str] = os.environ) -> Config
 
 
 def read_config(path: str | Path, *, again: bool = False) -> bytes | None:
-    """The file's bytes; None when there is no file.
+    """The file's bytes; None when it does not exist.
 
     Args:
         again: whether this is not the first time; then it must be a regular file, since of anything else
@@ -58,10 +57,12 @@ def read_config(path: str | Path, *, again: bool = False) -> bytes | None:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if again and isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.ENXIO):
-            reason = "it is no regular file, and what came out of it at the start is gone"
+            reason = "it is not a regular file, and what came out of it at the start is gone"
         raise ConfigError(f"cannot be read: {reason}", file=str(path)) from None
     if len(data) > MAX_FILE:
-        raise ConfigError(f"longer than {MAX_FILE // 2**20} MiB, which is no configuration", file=str(path))
+        raise ConfigError(
+            f"longer than {MAX_FILE // 2**20} MiB, which is not a configuration", file=str(path)
+        )
     return data
 
 
@@ -86,7 +87,7 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
             f"expected keys such as `listen:` and `actions:`, found {describe_node(tree)}",
             file=report.file, line=tree.line,
         )  # fmt: skip
-    config: Config = ROOT.read(tree, Spot(report, (), 1))
+    config: Config = ROOT.from_yaml(tree, Location(report, (), 1))
     config = replace(config, **_overrides(env, report))
     report.raise_errors()
     return replace(
@@ -111,7 +112,7 @@ def _decode(data: bytes, report: Report) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            f"not UTF-8: the byte {data[error.start]:#04x} is no part of a character",
+            f"not UTF-8: the byte {data[error.start]:#04x} is not part of a character",
             file=report.file,
             line=line,
         ) from None
@@ -120,12 +121,12 @@ def _decode(data: bytes, report: Report) -> str:
 def _overrides(env: Mapping[str, str], report: Report) -> dict[str, Any]:
     """Fields of Config that the environment sets."""
     values: dict[str, Any] = {}
-    for known in keys_of(Config):
+    for known in fields_of(Config):
         text = env.get(known.env, "") if known.env else ""
         if text:
-            spot = Spot(report, (known.env,))
+            location = Location(report, (known.env,))
             try:
-                values[known.name] = known.kind.read(Scalar(text, "str", False, 0), spot)
+                values[known.name] = known.type.from_yaml(Scalar(text, "str", False, 0), location)
             except ValueError as error:
-                spot.error(str(error))
+                location.error(str(error))
     return values

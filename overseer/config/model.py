@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
-from overseer.config.kinds import Choice, Flag, Raw, Seconds, Signal, Size, Text, TextList, Whole
+from overseer.config.exec import EXEC
 from overseer.config.listen import parse_cidrs, parse_listen
-from overseer.config.report import ConfigErrors, Path, Spot
-from overseer.config.schema import Named, Section, key
-from overseer.config.sections import POOL, RETRY
+from overseer.config.pools import POOL
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
-from overseer.config.tree import Node, line_of
 from overseer.errors import ConfigError
 from overseer.protocol import MessageLimits, PoolConfig, RetryPolicy
-
-__all__ = ["ROOT", "ActionConfig", "ClientsConfig", "Config", "HistoryConfig", "LimitsConfig", "MetaConfig"]
+from overseer.schema.fields import field
+from overseer.schema.location import ConfigErrors, Location, Path
+from overseer.schema.nodes import Node, line_of
+from overseer.schema.objects import MapOf, Object, or_null
+from overseer.schema.quantities import COUNT, SECONDS, Integer, Seconds, Size
+from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
 
 
 @dataclass(frozen=True)
 class ClientsConfig:
-    """``clients``: what is done to keep clients connected, and about those that read slowly."""
+    """``clients``: how clients are kept connected, and what happens to those that read slowly."""
 
-    buffer: int = key(
+    buffer: int = field(
         Size(), "How much may wait for one client, in bytes, before its tasks feel it.", default=8 * 2**20
     )
-    stall_timeout: float = key(
+    stall_timeout: float = field(
         Seconds(zero=False),
         "A client whose buffer stays over half full for this long is closed with code 1013.",
         default=30.0,
     )
-    keepalive: float = key(
+    keepalive: float = field(
         Seconds(zero=False),
         "How often a client is pinged: more often than a proxy before the server gives up on an idle "
-        "connection. Who does not answer for a minute more is closed.",
+        "connection. A client that does not answer for another minute is closed.",
         default=20.0,
     )
-    on_lag: str = key(
+    on_lag: str = field(
         Choice("block", "drop"),
         "What a full buffer means where a subscription does not say: the task waits (`block`, nothing is "
-        "lost) or the client misses output and is told so by a `gap` (`drop`).",
+        "lost) or the client misses output and gets a `gap` (`drop`).",
         default="block",
     )
 
@@ -50,42 +52,42 @@ class ClientsConfig:
 class HistoryConfig:
     """``history``: how much of finished tasks is remembered. None younger than a minute is forgotten."""
 
-    tasks: int = key(Whole(), "How many finished tasks are kept.", default=1000)
-    age: float = key(Seconds(), "How long they are kept.", default=86400.0)
+    tasks: int = field(COUNT, "How many finished tasks are kept.", default=1000)
+    age: float = field(SECONDS, "How long they are kept.", default=86400.0)
 
 
 @dataclass(frozen=True)
 class LimitsConfig:
     """``limits``: what one client, or one line, may cost."""
 
-    max_message: int = key(
+    max_message: int = field(
         Size(),
         "The longest message from a client, in bytes; a longer one closes it with code 1009.",
         default=2**20,
     )
-    max_connections: int = key(Whole(at_least=1), "How many clients may be connected at once.", default=2000)
-    handshake_timeout: float = key(
+    max_connections: int = field(Integer(1), "How many clients may be connected at once.", default=2000)
+    handshake_timeout: float = field(
         Seconds(zero=False), "How long a client may take to say what it wants.", default=10.0
     )
-    max_line: int = key(
+    max_line: int = field(
         Size(), "The longest line of output, in bytes; a longer one is cut there and marked `truncated`.",
         default=10 * 2**20,
     )  # fmt: skip
-    max_params: int = key(Whole(), "How many parameters a start may give.", default=MessageLimits().params)
-    max_param: int = key(
+    max_params: int = field(COUNT, "How many parameters a start may give.", default=MessageLimits().params)
+    max_param: int = field(
         Size(), "The longest value of a parameter, in characters.", default=MessageLimits().param_value
     )
-    max_params_size: int = key(
+    max_params_size: int = field(
         Size(), "The longest names and values of a start's parameters in all, in characters.",
         default=MessageLimits().params_size,
     )  # fmt: skip
-    requests_per_second: int = key(
-        Whole(), "How many requests a client may send in a second; what is above is refused. 0: any number.",
+    requests_per_second: int = field(
+        COUNT, "How many requests a client may send in a second; what is above is refused. 0: any number.",
         default=0,
     )  # fmt: skip
 
     def message_limits(self) -> MessageLimits:
-        """What the parser of requests is to hold to."""
+        """The bounds that the parser of requests keeps."""
         return MessageLimits(
             params=self.max_params, param_value=self.max_param, params_size=self.max_params_size
         )
@@ -93,9 +95,13 @@ class LimitsConfig:
 
 @dataclass(frozen=True)
 class MetaConfig:
-    """``meta`` of an action: words for people."""
+    """``meta`` of an action."""
 
-    description: str = key(Text(), "What the action does, as `describe` shows it.", default="")
+    description: str = field(TEXT, "What the action does, as `describe` shows it.", default="")
+
+
+class DriverConfig(Document):
+    """A driver's ``config``, which it reads itself."""
 
 
 @dataclass(frozen=True)
@@ -107,45 +113,57 @@ class ActionConfig:
     """
 
     name: str
-    type: str = key(
-        Text(), "The driver that runs it: `exec`, or one of those that `--list-handlers` lists.",
-        required='say which driver runs this action, for example "type: exec"',
+    type: str = field(
+        TEXT, "The driver that runs it: `exec`, or one of those that `--list-handlers` lists.",
+        missing='say which driver runs this action, for example "type: exec"',
     )  # fmt: skip
-    config: Mapping[str, Any] = key(
-        Raw(), "What the driver needs; see its documentation, for `exec` below.", default=dict
+    config: Mapping[str, Any] = field(
+        DriverConfig(), "What the driver needs; see its documentation, for `exec` below.", default=dict
     )
-    description: str = key(Text(), "What the action does, as `describe` shows it.", default="")
-    meta: MetaConfig = key(Section(MetaConfig), "Another place for the `description`.", default=MetaConfig)
-    task_pool: PoolConfig | None = key(
+    description: str = field(TEXT, "What the action does, as `describe` shows it.", default="")
+    meta: MetaConfig = field(Object(MetaConfig), "Another place for the `description`.", default=MetaConfig)
+    task_pool: PoolConfig | None = field(
         POOL, "A pool of its own inside the server's; the same keys as at the top level.", default=None
     )
-    retry: RetryPolicy = key(RETRY, "Merged over the top-level `retry`, the same keys.", default=RetryPolicy)
-    dedupe_key: tuple[str, ...] = key(
+    retry: RetryPolicy = field(
+        Object(RetryPolicy), "Merged over the top-level `retry`, the same keys.", default=RetryPolicy
+    )
+    dedupe_key: tuple[str, ...] = field(
         TextList("text or list of text", commas=False),
         "Names of parameters: a start is refused while a task with the same values of all of them is queued "
         "or active.",
         default=(),
     )
-    strict_params: bool = key(
-        Flag(),
+    strict_params: bool = field(
+        BOOLEAN,
         "Whether a start that gives a parameter which the action does not declare is refused.",
         default=False,
     )
-    kill_mode: str = key(
+    kill_mode: str = field(
         Choice("tree", "group", "leader"),
         "What a stop ends: all that can be told to be the task's (`tree`), its process group (`group`) or "
         "its first process alone (`leader`).",
         default="tree",
     )
-    stop_signal: str = key(Signal(), "The signal that asks the task to end.", default="SIGTERM")
-    stop_grace: float = key(Seconds(), "Time between that signal and SIGKILL.", default=5.0)
+    stop_signal: str = field(Signal(), "The signal that asks the task to end.", default="SIGTERM")
+    stop_grace: float = field(SECONDS, "Time between that signal and SIGKILL.", default=5.0)
 
 
-def _action(read: ActionConfig, spot: Spot) -> ActionConfig:
+def _action(read: ActionConfig, location: Location) -> ActionConfig:
     return replace(read, description=read.description or read.meta.description)
 
 
-ACTION = Section(ActionConfig, _action, stray=" (what the driver is to know goes under `config`)")
+class _Action(Object):
+    """An action; editors know the keys of ``config`` where ``exec`` runs it."""
+
+    def yaml_schema(self) -> Json:
+        return super().yaml_schema() | {
+            "if": {"properties": {"type": {"const": "exec"}}},
+            "then": {"properties": {"config": or_null(EXEC.yaml_schema())}},
+        }
+
+
+ACTION = _Action(ActionConfig, _action, advice=" (what is meant for the driver goes under `config`)")
 
 
 @dataclass(frozen=True)
@@ -156,73 +174,77 @@ class Config:
     ``unknown`` are those about keys that mean nothing, again.
     """
 
-    name: str = key(Text(), "The server's name, the title of `/openapi.json`.", default="sticky-overseer")
-    description: str = key(Text(), "A sentence about it, for the same place.", default="")
-    version: str = key(Text(), "A version of yours, for the same place.", default="")
-    listen: str = key(
+    name: str = field(TEXT, "The server's name, the title of `/openapi.json`.", default="sticky-overseer")
+    description: str = field(TEXT, "A sentence about it, for the same place.", default="")
+    version: str = field(TEXT, "A version of yours, for the same place.", default="")
+    listen: str = field(
         Text("address", parse_listen), "Where clients connect, see [Addresses](#addresses).",
         default=":8080", env="OVERSEER_LISTEN",
     )  # fmt: skip
-    trusted_cidrs: tuple[str, ...] | None = key(
+    trusted_cidrs: tuple[str, ...] | None = field(
         TextList("text or list of text", lambda text: parse_cidrs([text]), commas=True),
         "Networks (`10.0.0.0/8`) and addresses whose clients are let in; a list, or one text with commas. "
         "Empty: this machine and the networks its interfaces are in.",
         default=None, env="OVERSEER_TRUSTED_CIDRS", default_text="automatic",
     )  # fmt: skip
-    socket_mode: int = key(FileMode(), "Permissions of a Unix socket's file: who may connect.", default=0o600)
-    socket_group: str = key(
-        Text(), "The group of a Unix socket's file, by name or number; goes with a `socket_mode` of `0660`.",
+    socket_mode: int = field(
+        FileMode(), "Permissions of a Unix socket's file: who may connect.", default=0o600
+    )
+    socket_group: str = field(
+        TEXT, "The group of a Unix socket's file, by name or number; goes with a `socket_mode` of `0660`.",
         default="", default_text="the server's own",
     )  # fmt: skip
-    auth: AuthConfig = key(AUTH, "Tokens and users, and what they may do.", default=AuthConfig)
-    allowed_origins: tuple[str, ...] = key(
+    auth: AuthConfig = field(AUTH, "Tokens and users, and what they may do.", default=AuthConfig)
+    allowed_origins: tuple[str, ...] = field(
         TextList("text or list of text", check_origin, commas=True),
-        "Web pages, besides those that come from this server, that may use it: `https://app.example`.",
+        "Web pages, other than this server's own, that may use it: `https://app.example`.",
         default=(),
     )
-    allowed_hosts: tuple[str, ...] = key(
+    allowed_hosts: tuple[str, ...] = field(
         TextList("text or list of text", check_host_name, commas=True),
-        "Names, besides `localhost` and the machine's own, by which browsers may reach it while there are no "
-        "tokens: `build.example`.",
+        "Names, other than `localhost` and the machine's own, by which browsers may reach it while there are "
+        "no tokens: `build.example`.",
         default=(),
     )
-    tls: TlsConfig = key(TLS, "Encryption.", default=TlsConfig)
-    audit_file: str = key(
+    tls: TlsConfig = field(TLS, "Encryption.", default=TlsConfig)
+    audit_file: str = field(
         Text("path"),
         "A file to which is appended who asked to start, stop or change what, and whether it was allowed, "
         "as lines of JSON.",
         default="",
     )
-    log_file: str = key(
+    log_file: str = field(
         Text("path"), "A file to which every event of a task is appended as a line of JSON.",
         default="", env="OVERSEER_LOG_FILE",
     )  # fmt: skip
-    db: str = key(
+    db: str = field(
         Text("path"), "Accepted for drivers that keep a database; the server itself opens none.",
         default="", env="OVERSEER_DB",
     )  # fmt: skip
-    templates: str = key(
+    templates: str = field(
         Choice("go", "jinja"),
         "What `[[ ]]` in a command line is written in: Go's templates (`go`) or Jinja's syntax (`jinja`); "
         "see [TEMPLATES.md](TEMPLATES.md).",
         default="go",
     )
-    task_pool: PoolConfig = key(
+    task_pool: PoolConfig = field(
         POOL, "How many tasks run at once and what becomes of the rest.", default=PoolConfig
     )
-    retry: RetryPolicy = key(
-        RETRY, "Restarts, for every action that does not say otherwise.", default=RetryPolicy
+    retry: RetryPolicy = field(
+        Object(RetryPolicy), "Restarts, for every action that does not say otherwise.", default=RetryPolicy
     )
-    actions: Mapping[str, ActionConfig] = key(Named(ACTION), "What clients can start, by name.", default=dict)
-    clients: ClientsConfig = key(Section(ClientsConfig), "Slow clients.", default=ClientsConfig)
-    history: HistoryConfig = key(Section(HistoryConfig), "Finished tasks.", default=HistoryConfig)
-    limits: LimitsConfig = key(Section(LimitsConfig), "Bounds on clients and lines.", default=LimitsConfig)
+    actions: Mapping[str, ActionConfig] = field(
+        MapOf(ACTION, named=True), "What clients can start, by name.", default=dict
+    )
+    clients: ClientsConfig = field(Object(ClientsConfig), "Slow clients.", default=ClientsConfig)
+    history: HistoryConfig = field(Object(HistoryConfig), "Finished tasks.", default=HistoryConfig)
+    limits: LimitsConfig = field(Object(LimitsConfig), "Bounds on clients and lines.", default=LimitsConfig)
 
     warnings: tuple[str, ...] = ()
-    unknown: tuple[ConfigError, ...] = field(default=(), repr=False, compare=False)
+    unknown: tuple[ConfigError, ...] = dataclasses.field(default=(), repr=False, compare=False)
     file: str = ""
     # The file as it was read, to find lines by.
-    tree: Node | None = field(default=None, repr=False, compare=False)
+    tree: Node | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def retry_for(self, action: str) -> RetryPolicy:
         """The policy of ``action``: its own over the top level's, fields that are not zero win.
@@ -262,8 +284,8 @@ class Config:
         return error.placed(path=path, file=self.file, line=self.line_of(path))
 
 
-def _config(read: Config, spot: Spot) -> Config:
+def _config(read: Config, location: Location) -> Config:
     return replace(read, listen=read.listen or ":8080", trusted_cidrs=read.trusted_cidrs or None)
 
 
-ROOT = Section(Config, _config, stray=" (keys that begin with x- are yours, for anchors and notes)")
+ROOT = Object(Config, _config, advice=" (keys that begin with x- are yours, for anchors and notes)")

@@ -8,45 +8,47 @@ hand and left alone.
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
-from overseer.config.kinds import Kind
-from overseer.config.model import ROOT
-from overseer.config.schema import Key, Listed, Named, Section, keys_of
+from overseer.config.exec import EXEC
+from overseer.config.model import ROOT, DriverConfig
+from overseer.schema.fields import Declared, fields_of
+from overseer.schema.markdown import table, with_parts
+from overseer.schema.objects import ListOf, MapOf, Object
+from overseer.schema.types import FieldType
 
-__all__ = ["refresh", "sections", "table"]
 
-_BLOCK = re.compile(r"(<!-- keys: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def sections() -> dict[str, type]:
+def sections() -> dict[str, type[Declared]]:
     """Every section, by where it stands first: ``top``, ``task_pool.queue``, ``actions.NAME``, ``list[]``."""
-    found: dict[str, type] = {}
+    found: dict[str, type[Declared]] = {}
 
-    def visit(path: str, kind: Kind) -> None:
-        if isinstance(kind, Named):
-            path, kind = f"{path}.NAME", kind.section
-        elif isinstance(kind, Listed):
-            path, kind = f"{path}[]", kind.section
-        if not isinstance(kind, Section) or kind.section in found.values():
+    def visit(path: str, of: FieldType) -> None:
+        if isinstance(of, MapOf):
+            path, of = f"{path}.NAME", of.item
+        elif isinstance(of, ListOf):
+            path, of = f"{path}[]", of.item
+        elif isinstance(of, DriverConfig):
+            of = EXEC
+        if not isinstance(of, Object) or of.cls in found.values():
             return
-        found[path or "top"] = kind.section
-        for each in keys_of(kind.section):
-            visit(f"{path}.{each.name}".lstrip("."), each.kind)
+        found[path or "top"] = of.cls
+        for each in fields_of(of.cls):
+            visit(f"{path}.{each.name}".lstrip("."), each.type)
 
     visit("", ROOT)
     return found
 
 
-def table(section: type) -> str:
+def keys(section: type[Declared]) -> str:
     """The keys of a section as a Markdown table."""
-    lines = ["| Key | Type | Default | Meaning |", "|---|---|---|---|"]
-    for each in keys_of(section):
-        meaning = f"{each.doc} Environment: `{each.env}`." if each.env else each.doc
-        lines.append(f"| `{each.name}` | {each.kind.label} | {_shown_default(each)} | {meaning} |")
-    return "\n".join(lines) + "\n"
+    rows = []
+    for each in fields_of(section):
+        meaning = each.doc if each.doc.endswith(".") else f"{each.doc}."
+        if each.env:
+            meaning += f" Environment: `{each.env}`."
+        rows.append((f"`{each.name}`", each.type.label, each.shown_default(), meaning))
+    return table(("Key", "Type", "Default", "Meaning"), rows)
 
 
 def refresh(document: str) -> str:
@@ -56,15 +58,7 @@ def refresh(document: str) -> str:
         KeyError: a table is asked for that no section stands behind.
     """
     known = sections()
-    return _BLOCK.sub(lambda block: block[1] + table(known[block[2]]) + block[3], document)
-
-
-def _shown_default(declared: Key) -> str:
-    if declared.required:
-        return "**required**"
-    if declared.default_text or declared.default is None:
-        return declared.default_text
-    return declared.kind.show(declared.default)
+    return with_parts(document, "keys", lambda path: keys(known[path]))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from overseer.auth.digest import Digest
 from overseer.auth.principal import ROLES
-from overseer.config.kinds import Choice, Kind, Seconds, Text, TextList
-from overseer.config.report import Spot
-from overseer.config.schema import Listed, Section
-from overseer.config.schema import key as a_key
 from overseer.config.secrets import Secret, Sha256
-from overseer.config.tree import MapNode, Node, Scalar, describe_node
-
-__all__ = ["AUTH", "TLS", "AuthConfig", "FileMode", "TlsConfig", "TokenConfig", "UserRoles"]
+from overseer.schema.fields import field
+from overseer.schema.location import Location
+from overseer.schema.nodes import Node, Scalar, describe_node
+from overseer.schema.objects import ListOf, MapOf, Object
+from overseer.schema.quantities import Seconds
+from overseer.schema.types import Choice, FieldType, Text, TextList
 
 _SOURCES = ("token", "token_file", "token_env", "token_sha256")
 
@@ -23,83 +22,62 @@ _SOURCES = ("token", "token_file", "token_env", "token_sha256")
 class TokenConfig:
     """One of ``auth.tokens``. At most one of the four sources is set; without one, a certificate must do."""
 
-    name: str = a_key(
+    name: str = field(
         Text(), "Whose it is, for the audit and the log; also the name in a client's certificate that counts "
         "as this token, see `tls.client_ca`.",
-        required="a token needs a name, to tell in the audit who did what",
+        missing="a token needs a name, to tell in the audit who did what",
     )  # fmt: skip
-    token: Digest | None = a_key(
+    token: Digest | None = field(
         Secret(), "The token itself. Better is one of the next three: config files travel.", default=None
     )
-    token_file: str = a_key(Text("path"), "A file that has it, and nothing else.", default="")
-    token_env: str = a_key(
+    token_file: str = field(Text("path"), "A file that has it, and nothing else.", default="")
+    token_env: str = field(
         Text(),
         "An environment variable that has it; the server's children do not get that variable.",
         default="",
     )
-    token_sha256: Digest | None = a_key(
+    token_sha256: Digest | None = field(
         Sha256(),
         "Its SHA-256 in hexadecimal (`printf %s TOKEN | sha256sum`), so that the file tells it to nobody.",
         default=None,
     )
-    role: str = a_key(
+    role: str = field(
         Choice(*ROLES),
         "`viewer` looks on; `operator` also starts, stops and resets; `admin` also changes pools and purges "
         "queues.",
-        required="say what it may do: viewer, operator or admin",
+        missing="say what it may do: viewer, operator or admin",
     )
-    actions: tuple[str, ...] | None = a_key(
+    actions: tuple[str, ...] | None = field(
         TextList(commas=False),
         "The actions that it sees and uses, with `*` and `?` as in file names. Others do not exist for it.",
         default=None, default_text="all",
     )  # fmt: skip
 
 
-def _token(read: TokenConfig, spot: Spot) -> TokenConfig:
+def _token(read: TokenConfig, location: Location) -> TokenConfig:
     given = [name for name in _SOURCES if getattr(read, name)]
     if len(given) > 1:
-        spot.error(f"{' and '.join(given)} are the same thing in different ways: leave one of them")
+        location.error(f"{' and '.join(given)} are the same thing in different ways: leave one of them")
     if read.actions == ():
-        spot.warn("an empty list of actions: this token sees none of them")
+        location.warn("an empty list of actions: this token sees none of them")
     return read
-
-
-class UserRoles(Kind):
-    """User names or numbers to roles."""
-
-    label = "mapping"
-
-    def read(self, node: Node, spot: Spot) -> dict[str, str]:
-        if not isinstance(node, MapNode):
-            raise ValueError(f"expected a mapping of users to roles, found {describe_node(node)}")
-        found: dict[str, str] = {}
-        for name, entry in node.entries.items():
-            here = spot.child(name, entry.line)
-            try:
-                found[name] = Choice(*ROLES).read(entry.node, here)
-            except ValueError as error:
-                here.error(str(error))
-        return found
-
-    def show(self, value: object) -> str:
-        return ""
 
 
 @dataclass(frozen=True)
 class AuthConfig:
     """``auth``: who may do what."""
 
-    tokens: tuple[TokenConfig, ...] = a_key(
-        Listed(Section(TokenConfig, _token)),
+    tokens: tuple[TokenConfig, ...] = field(
+        ListOf(Object(TokenConfig, _token, strict=True)),
         "With any token here (or in `OVERSEER_TOKEN`), clients must present one.", default=(),
     )  # fmt: skip
-    unix: Mapping[str, str] = a_key(
-        UserRoles(),
+    unix: Mapping[str, str] = field(
+        MapOf(Choice(*ROLES), what="a mapping of users to roles"),
         "Over a Unix socket: users, by name or number, and their roles. The server's own user is `admin`, "
         "unless it is here.",
         default=dict,
     )
-    session_age: float = a_key(
+    session_age: float = field(
         Seconds(zero=False), "How long a sign-in to the playground lasts.", default=12 * 3600.0
     )
 
@@ -109,25 +87,25 @@ class AuthConfig:
         return ("OVERSEER_TOKEN", *(token.token_env for token in self.tokens if token.token_env))
 
 
-def _auth(read: AuthConfig, spot: Spot) -> AuthConfig:
+def _auth(read: AuthConfig, location: Location) -> AuthConfig:
     names = [token.name for token in read.tokens]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        spot.error(f"two tokens have the name {name}")
+        location.error(f"two tokens have the name {name}")
     return read
 
 
-AUTH = Section(AuthConfig, _auth)
+AUTH = Object(AuthConfig, _auth, strict=True)
 
 
 @dataclass(frozen=True)
 class TlsConfig:
     """``tls``: encryption, 1.2 or later. Off when there is no ``cert``."""
 
-    cert: str = a_key(
+    cert: str = field(
         Text("path"), "The server's certificate, PEM, followed by those between it and its root.", default=""
     )
-    key: str = a_key(Text("path"), "Its private key, PEM.", default="", default_text="in the file of `cert`")
-    client_ca: str = a_key(
+    key: str = field(Text("path"), "Its private key, PEM.", default="", default_text="in the file of `cert`")
+    client_ca: str = field(
         Text("path"),
         "Certificates of authorities, PEM: clients must present a certificate by one of them. Its common "
         "name or a name in its SAN that is the `name` of a token counts as that token.",
@@ -135,28 +113,28 @@ class TlsConfig:
     )
 
 
-def _tls(read: TlsConfig, spot: Spot) -> TlsConfig:
+def _tls(read: TlsConfig, location: Location) -> TlsConfig:
     if (read.key or read.client_ca) and not read.cert:
-        spot.error("cert is missing: TLS needs the server's certificate")
+        location.error("cert is missing: TLS needs the server's certificate")
     return read
 
 
-TLS = Section(TlsConfig, _tls)
+TLS = Object(TlsConfig, _tls, strict=True)
 
 
-class FileMode(Kind):
+class FileMode(FieldType):
     """Permissions of a file, in octal as chmod takes them; the value is an int."""
 
     label = "mode"
 
-    def read(self, node: Node, spot: Spot) -> int:
+    def from_yaml(self, node: Node, location: Location) -> int:
         text = node.text.removeprefix("0o") if isinstance(node, Scalar) else ""
         if not (3 <= len(text) <= 4 and set(text) <= set("01234567") and int(text, 8) <= 0o777):
             raise ValueError(f"expected permissions such as 0660, found {describe_node(node)}")
         mode = int(text, 8)
         if mode & 0o002:
-            spot.warn("every user of this machine may connect")
+            location.warn("every user of this machine may connect")
         return mode
 
-    def show(self, value: int) -> str:
+    def shown(self, value: int) -> str:
         return f"`{value:04o}`"

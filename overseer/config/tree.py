@@ -1,7 +1,7 @@
 """YAML text to a small tree of texts, every node with its line: the only module that knows PyYAML.
 
 PyYAML scans and composes; what it would make of the values (YAML 1.1: ``off`` is false, ``12:30`` is 750)
-is never asked. Merge keys and aliases are resolved here, and whatever a hostile or broken file may hold
+is never used. Merge keys and aliases are resolved here, and whatever a hostile or broken file may hold
 (cycles, nesting, aliases that multiply) ends here.
 """
 
@@ -18,64 +18,17 @@ from yaml.reader import Reader, ReaderError
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
-from overseer.config.report import Path, Report, Spot, quoted
-from overseer.config.scalars import CORE_SCHEMA, TextFloat, TextInt
 from overseer.errors import ConfigError
-
-__all__ = [
-    "Entry",
-    "ListNode",
-    "MapNode",
-    "Node",
-    "Scalar",
-    "describe_node",
-    "line_of",
-    "parse_yaml",
-    "to_value",
-    "without_texts",
-]
+from overseer.schema.location import Location, Report, quoted
+from overseer.schema.nodes import Entry, ListNode, MapNode, Node, Scalar, describe_node
+from overseer.schema.scalars import CORE_SCHEMA
 
 MAX_DEPTH = 64  # levels of nesting, aliases followed
 MAX_NODES = 1_000_000  # values in the whole tree, aliases and merge keys written out
 
 _STANDARD = "tag:yaml.org,2002:"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_NO_CHARACTER = "half a surrogate pair (\\ud800 to \\udfff) is no character"
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """A text. ``tag`` is str, int, float, bool or null; ``plain`` unless it is quoted or a block."""
-
-    text: str
-    tag: str
-    plain: bool
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class ListNode:
-    items: tuple[Node, ...]
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A value under a key; ``line`` is the key's."""
-
-    node: Node
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class MapNode:
-    """Keys as the file spells them, in its order, merge keys resolved."""
-
-    entries: dict[str, Entry]
-    line: int
-
-
-Node = Scalar | ListNode | MapNode
+_NO_CHARACTER = "half a surrogate pair (\\ud800 to \\udfff) is not a character"
 
 
 def parse_yaml(text: str, report: Report) -> Node | None:
@@ -105,64 +58,8 @@ def parse_yaml(text: str, report: Report) -> Node | None:
         raise ConfigError("an escape or number that is out of range", file=report.file, line=line) from None
     if root is None:
         return None
-    node = _Builder(report).build(root, Spot(report, (), 1))
+    node = _Builder(report).build(root, Location(report, (), 1))
     return None if isinstance(node, Scalar) and node.tag == "null" else node
-
-
-def without_texts(node: Node) -> Node:
-    """The same tree, good for finding lines only: the file's texts, secrets among them, are gone."""
-    if isinstance(node, MapNode):
-        entries = {name: Entry(without_texts(each.node), each.line) for name, each in node.entries.items()}
-        return MapNode(entries, node.line)
-    if isinstance(node, ListNode):
-        return ListNode(tuple(map(without_texts, node.items)), node.line)
-    return Scalar("", node.tag, node.plain, node.line)
-
-
-def line_of(root: Node | None, path: Path) -> int:
-    """The line (from 1) of the key at ``path``, or of the deepest part of it that exists; 0 for no tree."""
-    line = 0 if root is None else root.line
-    node = root
-    for step in path:
-        if isinstance(node, MapNode) and str(step) in node.entries:
-            entry = node.entries[str(step)]
-            node, line = entry.node, entry.line
-        elif isinstance(node, ListNode) and isinstance(step, int) and 0 <= step < len(node.items):
-            node = node.items[step]
-            line = node.line
-        else:
-            break
-    return line
-
-
-def to_value(node: Node) -> Any:
-    """The node as dict, list, str, bool, None, TextInt and TextFloat: fresh objects all through."""
-    if isinstance(node, MapNode):
-        return {key: to_value(entry.node) for key, entry in node.entries.items()}
-    if isinstance(node, ListNode):
-        return [to_value(item) for item in node.items]
-    text = node.text
-    if node.tag == "null":
-        return None
-    if node.tag == "bool":
-        return text == "true"
-    if node.tag == "int" and len(text) < 1000:  # Python refuses to convert numbers of thousands of digits
-        return TextInt(int(text, 0 if text[:2] in ("0x", "0o") else 10), text)
-    if node.tag == "float":
-        return TextFloat(float(text.lower().replace(".inf", "inf").replace(".nan", "nan")), text)
-    return text
-
-
-def describe_node(node: Node) -> str:
-    """What the file holds here, for an error's text."""
-    if isinstance(node, MapNode):
-        return "a mapping"
-    if isinstance(node, ListNode):
-        return "a list"
-    if node.tag == "null":
-        return "nothing"
-    kind = {"int": "the number ", "float": "the number ", "bool": "the boolean "}.get(node.tag)
-    return f"{kind}{node.text[:40]}" if kind else f"the text {quoted(node.text)}"
 
 
 class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
@@ -196,7 +93,7 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if not isinstance(event, yaml.AliasEvent) and event.anchor is not None:
-            self.anchors.pop(event.anchor, None)  # an anchor may be defined anew, PyYAML would refuse
+            self.anchors.pop(event.anchor, None)  # an anchor may be redefined, which PyYAML would refuse
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
@@ -227,57 +124,58 @@ class _Builder:
     _built: dict[int, _Built | None] = field(default_factory=dict)  # by id; None while being built
     _merged: int = 0  # entries copied for merge keys, to bound the work
 
-    def build(self, source: yaml.Node, spot: Spot) -> Node:
-        return self._build(source, spot).node
+    def build(self, source: yaml.Node, location: Location) -> Node:
+        return self._build(source, location).node
 
-    def _build(self, source: yaml.Node, spot: Spot) -> _Built:
+    def _build(self, source: yaml.Node, location: Location) -> _Built:
         if id(source) in self._built:
             known = self._built[id(source)]
             if known is None:
-                raise self._fatal(spot, "the alias here refers to what it is part of")
+                raise self._fatal(location, "the alias here refers to what it is part of")
             return known
         self._built[id(source)] = None
         line = source.start_mark.line + 1
         if isinstance(source, yaml.MappingNode):
-            built = self._mapping(source, spot, line)
+            built = self._mapping(source, location, line)
         elif isinstance(source, yaml.SequenceNode):
-            built = self._sequence(source, spot, line)
+            built = self._sequence(source, location, line)
         else:
             assert isinstance(source, yaml.ScalarNode)
-            built = _Built(self._scalar(source, spot, line), 1, 1)
+            built = _Built(self._scalar(source, location, line), 1, 1)
         if built.size > MAX_NODES:
-            raise self._fatal(spot, f"more than {MAX_NODES:,} values once aliases are written out")
+            raise self._fatal(location, f"more than {MAX_NODES:,} values once aliases are written out")
         if built.depth > MAX_DEPTH:
-            raise self._fatal(spot, f"nested deeper than {MAX_DEPTH} levels once aliases are written out")
+            raise self._fatal(location, f"nested deeper than {MAX_DEPTH} levels once aliases are written out")
         self._built[id(source)] = built
         return built
 
-    def _scalar(self, source: yaml.ScalarNode, spot: Spot, line: int) -> Scalar:
+    def _scalar(self, source: yaml.ScalarNode, location: Location, line: int) -> Scalar:
         tag = source.tag.removeprefix(_STANDARD)
         text = _paired(source.value)
         if _SURROGATE.search(text):
-            spot.error(_NO_CHARACTER)
+            location.error(_NO_CHARACTER)
         if tag in CORE_SCHEMA:
             if not CORE_SCHEMA[tag].match(source.value):
-                spot.error(f"{quoted(source.value)} is tagged !!{tag} and is none")
+                location.error(f"{quoted(source.value)} is tagged !!{tag} but is not one")
         elif tag == "timestamp":
             tag = "str"
         elif tag != "str":
-            self._unknown_tag(source, spot)
+            self._unknown_tag(source, location)
             tag = "str"
         return Scalar(text, tag, source.style is None, line)
 
-    def _sequence(self, source: yaml.SequenceNode, spot: Spot, line: int) -> _Built:
+    def _sequence(self, source: yaml.SequenceNode, location: Location, line: int) -> _Built:
         if source.tag != _STANDARD + "seq":
-            self._unknown_tag(source, spot)
+            self._unknown_tag(source, location)
         parts = [
-            self._build(item, spot.child(i, item.start_mark.line + 1)) for i, item in enumerate(source.value)
+            self._build(item, location.child(i, item.start_mark.line + 1))
+            for i, item in enumerate(source.value)
         ]
         return _Built(ListNode(tuple(part.node for part in parts), line), *_measure(parts))
 
-    def _mapping(self, source: yaml.MappingNode, spot: Spot, line: int) -> _Built:
+    def _mapping(self, source: yaml.MappingNode, location: Location, line: int) -> _Built:
         if source.tag != _STANDARD + "map":
-            self._unknown_tag(source, spot)
+            self._unknown_tag(source, location)
         own: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
         parts: list[_Built] = []
@@ -285,12 +183,12 @@ class _Builder:
         for key, value in source.value:
             key_line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                spot.child("?", key_line).error(
+                location.child("?", key_line).error(
                     "a key must be text, found a list or a mapping (text that begins with { needs quotes)"
                 )
                 continue
             name = _paired(key.value)
-            here = spot.child(name, key_line)
+            here = location.child(name, key_line)
             if _SURROGATE.search(name):
                 here.error(_NO_CHARACTER)
             part = self._build(value, here)
@@ -307,25 +205,27 @@ class _Builder:
         # Keys of the mapping itself win over merged ones, wherever the merge key stands.
         return _Built(MapNode({**merged, **own}, line), *_measure(parts))
 
-    def _merge(self, into: dict[str, Entry], node: Node, spot: Spot) -> None:
+    def _merge(self, into: dict[str, Entry], node: Node, location: Location) -> None:
         """Add the entries of a ``<<`` value; of several mappings the first that has a key wins."""
         sources = node.items if isinstance(node, ListNode) else (node,)
         for each in sources:
             if not isinstance(each, MapNode):
-                spot.error(f"expected a mapping, or a list of them, to merge; found {describe_node(each)}")
+                location.error(
+                    f"expected a mapping, or a list of them, to merge; found {describe_node(each)}"
+                )
                 continue
             self._merged += len(each.entries) + 1
             if self._merged > MAX_NODES:
-                raise self._fatal(spot, f"more than {MAX_NODES:,} merged keys")
+                raise self._fatal(location, f"more than {MAX_NODES:,} merged keys")
             for key, entry in each.entries.items():
                 into.setdefault(key, entry)
 
-    def _unknown_tag(self, source: yaml.Node, spot: Spot) -> None:
+    def _unknown_tag(self, source: yaml.Node, location: Location) -> None:
         # What stands there is not shown: it may be a secret that begins with an exclamation mark.
-        spot.error("a YAML tag (!...) means nothing here; put quotes around a text that begins like one")
+        location.error("a YAML tag (!...) means nothing here; put quotes around a text that begins like one")
 
-    def _fatal(self, spot: Spot, message: str) -> ConfigError:
-        spot.error(message)
+    def _fatal(self, location: Location, message: str) -> ConfigError:
+        location.error(message)
         return self.report.errors.pop()
 
 

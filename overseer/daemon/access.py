@@ -14,7 +14,7 @@ from overseer.auth.origins import BrowserRules
 from overseer.auth.peer import Peer
 from overseer.auth.principal import ANYONE, Principal
 from overseer.auth.tokens import Tokens
-from overseer.config import Config, Digest, Together, parse_cidrs
+from overseer.config import Config, Digest, ErrorCollector, parse_cidrs
 from overseer.daemon.credentials import load_tokens, load_users
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.tls import Certificates
@@ -83,16 +83,16 @@ def load_access(config: Config, variables: Mapping[str, Digest]) -> Access:
         variables: the tokens in the environment, by the variable's name.
 
     Raises:
-        ConfigError: something cannot be read, or does not fit together.
+        ConfigError: something cannot be read, or does not fit collector.
     """
-    together = Together()
-    with together.step():
+    collector = ErrorCollector()
+    with collector.step():
         tokens = load_tokens(config, variables)
-    with together.step():
+    with collector.step():
         users = load_users(config)
-    with together.step():
+    with collector.step():
         certificates = Certificates.load(config) if config.tls.cert else None
-    together.raise_errors()
+    collector.raise_errors()
     return Access(
         config=config,
         tokens=tokens,

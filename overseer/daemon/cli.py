@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from overseer.config import ConfigErrors, Together, parse_config, read_config
+from overseer.config import ConfigErrors, ErrorCollector, parse_config, read_config
 from overseer.daemon.access import load_access
 from overseer.daemon.advice import security_advice
 from overseer.daemon.credentials import digests_of
@@ -107,17 +107,17 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         if warning not in said:
             _log.warning("%s", warning)
     variables = digests_of(secrets)
-    together = Together()
-    with together.step():
+    collector = ErrorCollector()
+    with collector.step():
         access = load_access(config, variables)
-    with together.step():
+    with collector.step():
         handlers = build_action_handlers(config, unknown.append if strict else None)
-    with together.step():
+    with collector.step():
         check_places(config, listens=not os.environ.get("LISTEN_FDS"))
-    with together.step():
+    with collector.step():
         if unknown:
             raise ConfigErrors(unknown)
-    together.raise_errors()
+    collector.raise_errors()
     for advice in (*security_advice(config, asks=bool(access.tokens)), *system_advice()):
         _log.warning("%s", advice)
     if options.check:

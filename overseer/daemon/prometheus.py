@@ -16,7 +16,7 @@ from overseer.auth.principal import Principal
 from overseer.net.http import Request, Response
 from overseer.process import guardian
 from overseer.protocol import GlobalMetrics
-from overseer.protocol.declare import fields_of
+from overseer.schema.fields import fields_of
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.metrics import Figures, HistogramFigures
 from overseer.supervisor.task import Phase
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # A counter's key, its name there (``_total`` is added), what it means.
 _COUNTERS = (
-    *((each.name, each.name.removeprefix("total_"), each.description) for each in fields_of(GlobalMetrics)),
+    *((each.name, each.name.removeprefix("total_"), each.doc) for each in fields_of(GlobalMetrics)),
     ("starts_refused", "starts_refused", "Starts for which the pool and its queue had no place"),
     ("dropped_lines", "dropped_lines", "Lines that a client missed because it lagged (on_lag: drop)"),
 )

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from overseer.config import Config, Together, parse_config, read_config
-from overseer.config.schema import keys_of
-from overseer.config.tree import MapNode
+from overseer.config import Config, ErrorCollector, parse_config, read_config
 from overseer.drivers.api import ActionHandler, build_action_handlers
 from overseer.errors import OverseerError, RequestError
+from overseer.schema.fields import fields_of
+from overseer.schema.nodes import MapNode
 from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.hub import Hub
 from overseer.util.locks import Rank, lock
@@ -79,7 +79,7 @@ def compare(old: Config, new: Config) -> Changes:
     """
     differing = [
         key.name
-        for key in keys_of(Config)
+        for key in fields_of(Config)
         if key.name != "actions" and not _same(getattr(old, key.name), getattr(new, key.name))
     ]
     return Changes(
@@ -236,12 +236,12 @@ class Reloader:
             raise RequestError(f"{self._path}: there is nothing in this file")
         old = self._hub.definitions
         changes = compare(old.config, new)
-        together = Together()
-        with together.step():
+        collector = ErrorCollector()
+        with collector.step():
             rest = self._prepare(new)
-        with together.step():
+        with collector.step():
             handlers = self._handlers(old, new, {*changes.added, *changes.changed})
-        together.raise_errors()
+        collector.raise_errors()
         changes = replace(
             changes,
             settings=tuple(dict.fromkeys((*changes.settings, *rest.settings))),

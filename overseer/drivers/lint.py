@@ -1,7 +1,7 @@
-"""What is probably not meant so in an action, found before anything runs.
+"""Probable mistakes in an action, found before anything runs.
 
-That is what parameters could do to its command line, programs that are not there, and what would be refused
-or fail whatever a start gives.
+These are what parameters could do to its command line, programs that do not exist, and whatever would be
+refused or fail no matter what a start gives.
 """
 
 from __future__ import annotations
@@ -14,23 +14,13 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from overseer.cel import eval_cel_bool
+from overseer.config.exec import Parameter
 from overseer.errors import CelError, ConfigWarning, TemplateError
 from overseer.protocol import ParamSpec
 from overseer.templates import Template
 
 if TYPE_CHECKING:
     from overseer.cel.program import Program
-
-__all__ = [
-    "Rules",
-    "warn_of_failing_templates",
-    "warn_of_missing_program",
-    "warn_of_open_params",
-    "warn_of_refusals",
-]
-
-Rules = Mapping[str, "tuple[ParamSpec | None, Program | None]"]
-"""Each parameter with its default and what it has to meet."""
 
 # What a client might send; an expression over parameters that takes none of these takes nothing.
 _SAMPLES = (
@@ -103,10 +93,10 @@ def warn_of_missing_program(entrypoint: Template) -> None:
     _warn(f'there is no program "{program}"{hint}', "entrypoint")
 
 
-def warn_of_refusals(rules: Rules) -> None:
+def warn_of_refusals(rules: Mapping[str, Parameter]) -> None:
     """Give a ConfigWarning for each parameter whose ``validate`` accepts nothing, or not its default."""
     for name, (spec, rule) in rules.items():
-        if rule is None or spec is None:
+        if rule is None:
             continue
         if rule.constant is False:
             _warn("is never true, so that every start is refused", "parameters", name, "validate")
@@ -126,7 +116,9 @@ def _refusal(rule: Program, value: str) -> str | None:
         return f" ({error.message})"
 
 
-def warn_of_failing_templates(entrypoint: Template, arguments: Sequence[Template], rules: Rules) -> None:
+def warn_of_failing_templates(
+    entrypoint: Template, arguments: Sequence[Template], rules: Mapping[str, Parameter]
+) -> None:
     """Give a ConfigWarning for each text that cannot be rendered with any of the values that were tried."""
     samples = {name: _accepted(*each) for name, each in rules.items()}
     tried = [
@@ -150,14 +142,14 @@ def warn_of_failing_templates(entrypoint: Template, arguments: Sequence[Template
             _warn(f"fails with every value that was tried: {errors[0]}", *path)
 
 
-def _accepted(spec: ParamSpec | None, rule: Program | None) -> list[str]:
+def _accepted(spec: ParamSpec, rule: Program | None) -> list[str]:
     """Values that a parameter takes: its default, and those of the samples that it accepts."""
-    given = [] if spec is None or spec.default is None else [spec.default]
+    given = [] if spec.default is None else [spec.default]
     return [value for value in (*given, *_SAMPLES) if rule is None or _refusal(rule, value) is None]
 
 
 def _script(words: Sequence[str]) -> int | None:
-    """Which argument (from 0) a shell is given as its script, with -c; None when there is no such thing."""
+    """Which argument (from 0) a shell is given as its script, with -c; None if there is no script."""
     for start, word in enumerate(words):
         if PurePath(word).name not in _SHELLS:
             continue

@@ -8,18 +8,20 @@ the declarations; nothing about a message is written down a second time.
 from __future__ import annotations
 
 from overseer.protocol.codec import (
+    dump,
     encode,
     encode_pool,
     encode_tasks,
     event_from,
     parse_request,
     queue_row,
+    utf8,
 )
-from overseer.protocol.declare import Delivery, dump, to_plain, utf8
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
     EVENTS,
     Actions,
+    Delivery,
     Dequeued,
     Error,
     Errored,
@@ -41,8 +43,6 @@ from overseer.protocol.events import (
     Tasks,
     Unsubscribed,
 )
-from overseer.protocol.kinds import Unreadable
-from overseer.protocol.limits import MAX_NAME, MessageLimits
 from overseer.protocol.requests import (
     REQUESTS,
     Describe,
@@ -78,6 +78,9 @@ from overseer.protocol.values import (
     TaskInfo,
     TaskMetrics,
 )
+from overseer.schema.limits import MAX_NAME, MessageLimits
+from overseer.schema.objects import to_plain
+from overseer.schema.types import Unreadable
 
 __all__ = [
     "DEQUEUE_REASONS",

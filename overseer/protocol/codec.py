@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from overseer.errors import RequestError
-from overseer.protocol.declare import dump, from_plain, read_fields, to_plain
 from overseer.protocol.events import EVENTS, Event, PoolInfoReply, PoolUpdated, Tasks
-from overseer.protocol.kinds import REQUEST_ID, TEXT, Kind, Unreadable, quoted
-from overseer.protocol.limits import MessageLimits
 from overseer.protocol.requests import REQUESTS, MetricsRequest, Request
 from overseer.protocol.values import QueueItem, TaskInfo
+from overseer.schema.limits import MessageLimits
+from overseer.schema.location import quoted
+from overseer.schema.objects import from_plain, read_fields, to_plain
+from overseer.schema.types import REQUEST_ID, TEXT, FieldType, Unreadable
 from overseer.util.suggest import nearest
 
-__all__ = ["encode", "encode_pool", "encode_tasks", "event_from", "parse_request", "queue_row"]
-
 _DEFAULT_LIMITS = MessageLimits()
+
+
+_to_text = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
+).encode
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def dump(plain: Any) -> bytes:
+    """Compact JSON in UTF-8, as :func:`utf8` makes it."""
+    return utf8(_to_text(plain))
+
+
+def utf8(text: str) -> bytes:
+    """UTF-8 of any text. Half surrogate pairs, which it cannot hold, become U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text).encode()
 
 
 def encode(message: Event | Request | TaskInfo) -> bytes:
@@ -59,7 +78,7 @@ def _joined(head: bytes, rows: list[bytes], tail: bytes) -> bytes:
 
 
 def event_from(raw: Mapping[str, Any]) -> Event | None:
-    """What a server's message says, the message decoded from JSON; None when it is of a type not known here.
+    """What a server's message says, the message decoded from JSON; None for a type that is not known here.
 
     Raises:
         Unreadable: it is of a known type and a field is missing or of another shape.
@@ -95,11 +114,11 @@ def parse_request(data: str | bytes, limits: MessageLimits = _DEFAULT_LIMITS) ->
     return request
 
 
-def _required(raw: dict[str, Any], name: str, kind: Kind, limits: MessageLimits) -> str:
+def _required(raw: dict[str, Any], name: str, of: FieldType, limits: MessageLimits) -> str:
     value = raw.get(name)
     if value is None or value == "":
-        raise Unreadable(f"{name} is required ({kind.expected})")
-    text: str = kind.read(value, name, limits)
+        raise Unreadable(f"{name} is required ({of.expected})")
+    text: str = of.from_json(value, name, limits)
     return text
 
 
@@ -151,7 +170,7 @@ def _deeper_than(value: Any, levels: int) -> bool:
 
 
 class _NotStrict(ValueError):
-    """Something that Python's decoder lets pass and others do not."""
+    """Something that Python's decoder accepts and others do not."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -193,6 +212,6 @@ def _salvaged_id(data: str | bytes, limits: MessageLimits) -> str:
         raw = _forgiving.decode(data if isinstance(data, str) else str(data, "utf-8"))
         if not isinstance(raw, _Twice) or "id" in raw.ambiguous:
             return ""
-        return REQUEST_ID.read(raw.get("id"), "id", limits)
+        return REQUEST_ID.from_json(raw.get("id"), "id", limits)
     except (ValueError, RecursionError, Unreadable):
         return ""

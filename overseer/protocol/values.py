@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, TypeAlias
+from typing import TypeAlias, TypeVar, dataclass_transform
 
-from overseer.protocol.declare import MapOf, Object, Wire
-from overseer.protocol.kinds import (
-    BOOLEAN,
-    DURATION,
-    SECONDS,
-    TASK_ID,
-    TEXT,
-    TEXT_MAP,
-    TIMESTAMP,
-    Choice,
-    Integer,
-    ListOf,
-)
+from overseer.schema.fields import Declared, declared, field
+from overseer.schema.objects import ListOf, MapOf, Object
+from overseer.schema.quantities import COUNT, DURATION, SECONDS, TIMESTAMP, Integer
+from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, TEXT_MAP, Choice
 from overseer.util.durations import nanoseconds
-
-__all__ = [
-    "CHOICES",
-    "COUNT",
-    "DISPLACE_POLICIES",
-    "EXCESS_ACTIONS",
-    "ORDERS",
-    "STREAM",
-    "VALUES",
-    "ActionInfo",
-    "ActionMetrics",
-    "Duration",
-    "ExcessConfig",
-    "GlobalMetrics",
-    "ParamSpec",
-    "PoolConfig",
-    "PoolInfo",
-    "QueueConfig",
-    "QueueItem",
-    "RetryPolicy",
-    "TaskInfo",
-    "TaskMetrics",
-]
 
 Duration: TypeAlias = int | str | timedelta
 """Whole nanoseconds, Go's text such as ``"5s"``, or a timedelta."""
 
-COUNT = Integer()
 ORDERS = ("first", "last")
 EXCESS_ACTIONS = ("stop", "requeue")
 DISPLACE_POLICIES = ("false", "true", "prohibit")
@@ -56,18 +22,24 @@ DISPLACE_POLICIES = ("false", "true", "prohibit")
 _TASK_STATE = Choice(
     "active", "stopped", "errored", "queued", ref="TaskState",
     description="active: running, awaiting a restart, or ended by itself; stopped: ended on request; "
-    "errored: failed too often, awaits a reset; queued: waits for a place in its pool",
+    "errored: failed too often, waits for a reset; queued: waits for a slot in its pool",
 )  # fmt: skip
-_WORKER_STATE = Choice("running", "exited", ref="WorkerState", description="Whether its latest run goes on")
+_WORKER_STATE = Choice(
+    "running", "exited", ref="WorkerState", description="Whether its latest run is still going on"
+)
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
-_QUEUE_ORDER = Choice(*ORDERS, ref="QueueOrder", description="Who starts next: who came first, or last")
+_QUEUE_ORDER = Choice(
+    *ORDERS, ref="QueueOrder", description="Which task starts next: the first that came, or the last"
+)
 _EXCESS_ACTION = Choice(
     *EXCESS_ACTIONS, ref="ExcessAction",
     description="What becomes of running tasks above a lowered limit: stopped for good, or queued again",
 )  # fmt: skip
-_KILL_ORDER = Choice(*ORDERS, ref="KillOrder", description="Who goes: who runs longest (first), or shortest")
+_KILL_ORDER = Choice(
+    *ORDERS, ref="KillOrder", description="Which tasks go: those that have run longest (first), or shortest"
+)
 _DISPLACE = Choice(
-    *DISPLACE_POLICIES, ref="DisplacePolicy",
+    *DISPLACE_POLICIES, ref="DisplacePolicy", booleans=True,
     description="Whether a queued task yields its place in a full queue: false: only to a forced start; "
     "true: to any; prohibit: never",
 )  # fmt: skip
@@ -77,23 +49,50 @@ CHOICES = (_TASK_STATE, _WORKER_STATE, STREAM, _QUEUE_ORDER, _EXCESS_ACTION, _KI
 """The words that the manifest lists as types of their own."""
 
 
-@dataclass(frozen=True, slots=True, init=False)
+VALUES: list[type[Declared]] = []
+"""Every class below, in the order the documents list them."""
+
+_T = TypeVar("_T", bound=Declared)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def _value(*, init: bool = True, kw_only: bool = False) -> Callable[[type[_T]], type[_T]]:
+    def register(cls: type[_T]) -> type[_T]:
+        made = declared(init=init, kw_only=kw_only)(cls)
+        VALUES.append(made)
+        return made
+
+    return register
+
+
+@_value(init=False)
 class RetryPolicy:
-    """When and how a task is started again after an exit that nobody asked for."""
+    """When and how a task is restarted after an exit that was not asked for."""
 
     # Durations are whole nanoseconds here.
-    restart_delay: Annotated[int, Wire(DURATION, "How long to wait before a restart", omit=True)] = 0
-    restart_jitter: Annotated[
-        int, Wire(DURATION, "Up to this much is added to the delay, at random", omit=True)
-    ] = 0
-    error_window: Annotated[int, Wire(DURATION, "Only exits this recent count; 0 counts all", omit=True)] = 0
-    error_threshold: Annotated[
-        int, Wire(COUNT, "As many counted exits make the task errored; 0: never", omit=True)
-    ] = 0
-    restart_on: Annotated[
-        str,
-        Wire(_RESTART_ON, "any: every unasked exit; failure: only one with a code other than 0", omit=True),
-    ] = ""
+    restart_delay: int = field(DURATION, "How long to wait before a restart", default=0, omit=True)
+    restart_jitter: int = field(
+        DURATION,
+        "Up to this much is added to each delay, at random, so that many tasks do not restart at once",
+        default=0,
+        omit=True,
+    )
+    error_window: int = field(
+        DURATION, "Only exits this recent count towards error_threshold; 0s counts all", default=0, omit=True
+    )
+    error_threshold: int = field(
+        COUNT,
+        "This many exits make the task errored, which is down until a reset; 0: it restarts without limit",
+        default=0,
+        omit=True,
+    )
+    restart_on: str = field(
+        _RESTART_ON,
+        "Which exits restart the task: failure (a code other than 0, or a signal), or any",
+        default_text="`failure`",
+        default="",
+        omit=True,
+    )
 
     def __init__(
         self,
@@ -135,178 +134,179 @@ class RetryPolicy:
 _NO_RETRY = RetryPolicy()
 
 
-@dataclass(frozen=True, slots=True)
+@_value()
 class QueueConfig:
     """How tasks wait when a pool is full."""
 
-    enabled: Annotated[bool, Wire(BOOLEAN, "Whether tasks may wait at all")] = False
-    size: Annotated[int, Wire(COUNT, "How many may wait; 0: any number")] = 0
-    order: Annotated[str, Wire(_QUEUE_ORDER, "Who starts next")] = "first"
-    max_age: Annotated[float, Wire(SECONDS, "Seconds a task may wait; 0: for ever")] = 0
-    displace: Annotated[str, Wire(_DISPLACE, "Whether a waiting task may lose its place to a new one")] = (
-        "false"
+    enabled: bool = field(
+        BOOLEAN, "Whether starts wait at all; if not, they are refused when the pool is full", default=False
+    )
+    size: int = field(COUNT, "How many may wait; 0: any number", default=0)
+    order: str = field(_QUEUE_ORDER, "Which starts next: the first that came, or the last", default="first")
+    max_age: float = field(
+        SECONDS,
+        "Seconds a task may wait before it is dropped (dequeued, reason expired); 0: no limit",
+        default=0,
+    )
+    displace: str = field(
+        _DISPLACE,
+        "Which starts may displace the oldest waiting task from a full queue: any (true), only those with "
+        "force (false), or none (prohibit); a forced task is never displaced",
+        default="false",
     )
 
 
-@dataclass(frozen=True, slots=True)
+@_value()
 class ExcessConfig:
     """What becomes of running tasks when a limit is lowered below their number."""
 
-    action: Annotated[str, Wire(_EXCESS_ACTION, "Stop them, or stop and queue them again")] = "stop"
-    order: Annotated[str, Wire(_KILL_ORDER, "Which of them go first")] = "first"
-    grace: Annotated[float, Wire(SECONDS, "Seconds between SIGTERM and SIGKILL")] = 5
+    action: str = field(
+        _EXCESS_ACTION,
+        "What becomes of them: stop, or requeue (stop, and put back into the queue)",
+        default="stop",
+    )
+    order: str = field(_KILL_ORDER, "Which go: the first that were started, or the last", default="first")
+    grace: float = field(SECONDS, "Seconds between the stop signal and SIGKILL", default=5)
 
 
-@dataclass(frozen=True, slots=True)
+@_value()
 class PoolConfig:
     """How many tasks may run at once and what becomes of the others."""
 
-    limit: Annotated[int, Wire(COUNT, "How many may run at once; 0: any number")] = 0
-    queue: Annotated[
-        QueueConfig | None,
-        Wire(Object(QueueConfig), "How others wait; absent: as the global pool says", omit=True),
-    ] = None
-    excess: Annotated[
-        ExcessConfig, Wire(Object(ExcessConfig), "What a lowered limit does to those that run")
-    ] = field(default_factory=ExcessConfig)
+    limit: int = field(COUNT, "How many may run at once; 0: any number", default=0)
+    queue: QueueConfig | None = field(
+        Object(QueueConfig),
+        "How tasks wait when it is full; absent: as in the global pool",
+        default=None,
+        omit=True,
+    )
+    excess: ExcessConfig = field(
+        Object(ExcessConfig), "What a lowered limit does to running tasks", default=ExcessConfig
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@_value()
 class QueueItem:
-    """A task that waits."""
+    """A task that waits in a queue."""
 
-    task_id: Annotated[str, Wire(TASK_ID, "The task")]
-    action: Annotated[str, Wire(TEXT, "Its action")]
-    queued_at: Annotated[datetime, Wire(TIMESTAMP, "Since when it waits")]
-    position: Annotated[int, Wire(COUNT, "Its place in the queue, from 0")]
-    forced: Annotated[bool, Wire(BOOLEAN, "Whether it was started with force")] = False
+    task_id: str = field(TASK_ID, "The task")
+    action: str = field(TEXT, "Its action")
+    queued_at: datetime = field(TIMESTAMP, "Since when it has waited")
+    position: int = field(COUNT, "Its place in the queue, from 0")
+    forced: bool = field(BOOLEAN, "Whether it was started with force", default=False)
 
 
-@dataclass(frozen=True, slots=True)
+@_value()
 class PoolInfo:
     """A pool as it is now."""
 
-    limit: Annotated[int, Wire(COUNT, "How many may run at once; 0: any number")]
-    running: Annotated[int, Wire(COUNT, "How many count as running, those that await a restart included")]
-    queue_depth: Annotated[int, Wire(COUNT, "How many wait")]
-    queue_items: Annotated[
-        tuple[QueueItem, ...],
-        Wire(ListOf(Object(QueueItem)), "Those that wait, the next one first", omit=True),
-    ] = ()
+    limit: int = field(COUNT, "How many may run at once; 0: any number")
+    running: int = field(COUNT, "How many count as running, including those that wait for a restart")
+    queue_depth: int = field(COUNT, "How many wait")
+    queue_items: tuple[QueueItem, ...] = field(
+        ListOf(Object(QueueItem)), "The waiting tasks, the next one first", default=(), omit=True
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@_value()
 class ParamSpec:
-    """What an action's parameter may be; null on the wire, or without ``default``, it must be given."""
+    """A parameter of an action; it must be given if it is null on the wire or has no ``default``."""
 
-    default: Annotated[str | None, Wire(TEXT, "What it is when not given", omit=True)] = None
-    validate: Annotated[str, Wire(TEXT, "A CEL condition on value, which must hold", omit=True)] = ""
+    default: str | None = field(
+        TEXT, "Its value when a start does not give it; without one it must be given", default=None, omit=True
+    )
+    validate: str = field(TEXT, "A CEL condition on value that must hold", default="", omit=True)
 
 
 def _is_bare(spec: ParamSpec | None) -> bool:
     return spec is None or (spec.default is None and not spec.validate)
 
 
-@dataclass(frozen=True, slots=True)
+@_value()
 class ActionInfo:
     """An action as ``describe`` shows it."""
 
-    name: Annotated[str, Wire(TEXT, "What start calls it")]
-    type: Annotated[str, Wire(TEXT, "The driver behind it")]
-    description: Annotated[str, Wire(TEXT, "What it does, for people", omit=True)] = ""
-    params: Annotated[
-        Mapping[str, ParamSpec | None],
-        Wire(MapOf(ParamSpec, _is_bare), "Its parameters by name; null: required", omit=True),
-    ] = field(default_factory=dict)
-    task_pool: Annotated[PoolConfig, Wire(Object(PoolConfig), "Its own pool")] = field(
-        default_factory=PoolConfig
+    name: str = field(TEXT, "Its name in a start")
+    type: str = field(TEXT, "The driver behind it")
+    description: str = field(TEXT, "What it does, for people", default="", omit=True)
+    params: Mapping[str, ParamSpec | None] = field(
+        MapOf(Object(ParamSpec), is_null=_is_bare),
+        "Its parameters by name; null: required",
+        default=dict,
+        omit=True,
     )
-    retry: Annotated[
-        RetryPolicy | None, Wire(Object(RetryPolicy), "The policy of runs whose start gives none", omit=True)
-    ] = None
-    dedupe_key: Annotated[
-        tuple[str, ...],
-        Wire(ListOf(TEXT), "Two tasks with these parameters equal are not run at once", omit=True),
-    ] = ()
+    task_pool: PoolConfig = field(Object(PoolConfig), "Its own pool", default=PoolConfig)
+    retry: RetryPolicy | None = field(
+        Object(RetryPolicy), "The policy of tasks whose start gives none", default=None, omit=True
+    )
+    dedupe_key: tuple[str, ...] = field(
+        ListOf(TEXT),
+        "Tasks with equal values of these parameters do not run at the same time",
+        default=(),
+        omit=True,
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_value(kw_only=True)
 class TaskInfo:
     """A task as ``list`` shows it."""
 
-    task_id: Annotated[str, Wire(TASK_ID, "The task")]
-    action: Annotated[str, Wire(TEXT, "Its action")]
-    params: Annotated[Mapping[str, str], Wire(TEXT_MAP, "The parameters of its start", omit=True)] = field(
-        default_factory=dict
+    task_id: str = field(TASK_ID, "The task")
+    action: str = field(TEXT, "Its action")
+    params: Mapping[str, str] = field(TEXT_MAP, "The parameters of its start", default=dict, omit=True)
+    queued_at: datetime | None = field(
+        TIMESTAMP, "Since when it has waited in a queue", default=None, omit=True
     )
-    queued_at: Annotated[datetime | None, Wire(TIMESTAMP, "Since when it waits in a queue", omit=True)] = None
-    state: Annotated[str, Wire(_TASK_STATE, "Where in its life it is")]
-    retry_policy: Annotated[
-        RetryPolicy | None, Wire(Object(RetryPolicy), "The policy it follows", omit=True)
-    ] = None
-    current_pid: Annotated[int, Wire(COUNT, "Its process while one runs", omit=True)] = 0
-    worker_state: Annotated[str, Wire(_WORKER_STATE, "Absent while it is started", omit=True)] = ""
-    restart_count: Annotated[int, Wire(COUNT, "Restarts attempted so far")] = 0
-    created_at: Annotated[datetime, Wire(TIMESTAMP, "When its start was accepted")]
-    last_started_at: Annotated[datetime | None, Wire(TIMESTAMP, "When its latest run began", omit=True)] = (
-        None
+    state: str = field(_TASK_STATE, "Its state")
+    retry_policy: RetryPolicy | None = field(
+        Object(RetryPolicy), "The policy it follows", default=None, omit=True
     )
-    last_exited_at: Annotated[datetime | None, Wire(TIMESTAMP, "When its latest exit was", omit=True)] = None
-    last_exit_code: Annotated[
-        int | None,
-        Wire(Integer(None), "Of its latest exit; -1: ended by a signal; absent: none yet", omit=True),
-    ] = None
-    error_message: Annotated[str, Wire(TEXT, "Why it could not be started, when it could not", omit=True)] = (
-        ""
+    current_pid: int = field(COUNT, "Its process while one runs", default=0, omit=True)
+    worker_state: str = field(_WORKER_STATE, "Absent while it is being started", default="", omit=True)
+    restart_count: int = field(COUNT, "Restarts attempted so far", default=0)
+    created_at: datetime = field(TIMESTAMP, "When its start was accepted")
+    last_started_at: datetime | None = field(TIMESTAMP, "When its latest run began", default=None, omit=True)
+    last_exited_at: datetime | None = field(TIMESTAMP, "When its latest exit was", default=None, omit=True)
+    last_exit_code: int | None = field(
+        Integer(None),
+        "The exit code of its latest exit; -1: ended by a signal; absent: none yet",
+        default=None,
+        omit=True,
     )
-    last_signal: Annotated[
-        str, Wire(TEXT, "The signal that its latest run ended by, such as SIGKILL", omit=True)
-    ] = ""
+    error_message: str = field(TEXT, "Why it could not be started, if it could not", default="", omit=True)
+    last_signal: str = field(
+        TEXT, "The signal that ended its latest run, such as SIGKILL", default="", omit=True
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class ActionMetrics:
-    """Counters since the server started, of one action."""
-
-    tasks_started: Annotated[int, Wire(COUNT, "First starts")] = 0
-    tasks_completed: Annotated[int, Wire(COUNT, "Exits of runs, whatever their code")] = 0
-    tasks_errored: Annotated[int, Wire(COUNT, "Tasks that became errored")] = 0
-    tasks_restarted: Annotated[int, Wire(COUNT, "Restarts scheduled")] = 0
-    total_output_lines: Annotated[int, Wire(COUNT, "Lines of output that passed the filters")] = 0
-
-
-@dataclass(frozen=True, slots=True)
-class GlobalMetrics(ActionMetrics):
-    """Counters since the server started, over all actions."""
-
-    enqueued: Annotated[int, Wire(COUNT, "Tasks that had to wait")] = 0
-    dequeued: Annotated[int, Wire(COUNT, "Tasks that left a queue, to start or otherwise")] = 0
-    displaced: Annotated[int, Wire(COUNT, "Waiting tasks that lost their place to another")] = 0
-    expired: Annotated[int, Wire(COUNT, "Waiting tasks that waited too long")] = 0
-
-
-@dataclass(frozen=True, slots=True)
+@_value()
 class TaskMetrics:
     """Counters of one task."""
 
-    output_lines: Annotated[int, Wire(COUNT, "Lines of output that passed the filters")] = 0
-    restart_count: Annotated[int, Wire(COUNT, "Restarts attempted so far")] = 0
-    runtime_ms: Annotated[int, Wire(COUNT, "Milliseconds its processes have run, all runs together")] = 0
-    last_exit_code: Annotated[int | None, Wire(Integer(None), "Of its latest exit; null: none yet")] = None
+    output_lines: int = field(COUNT, "Lines of output that passed the filters", default=0)
+    restart_count: int = field(COUNT, "Restarts attempted so far", default=0)
+    runtime_ms: int = field(COUNT, "Milliseconds its processes have run, all runs together", default=0)
+    last_exit_code: int | None = field(
+        Integer(None), "The exit code of its latest exit; null: none yet", default=None
+    )
 
 
-VALUES = (
-    RetryPolicy,
-    QueueConfig,
-    ExcessConfig,
-    PoolConfig,
-    QueueItem,
-    PoolInfo,
-    ParamSpec,
-    ActionInfo,
-    TaskInfo,
-    TaskMetrics,
-    ActionMetrics,
-    GlobalMetrics,
-)
-"""Every class above, in the order the documents list them."""
+@_value()
+class ActionMetrics:
+    """Counters since the server started, of one action."""
+
+    tasks_started: int = field(COUNT, "First starts", default=0)
+    tasks_completed: int = field(COUNT, "Exits of runs, with any code", default=0)
+    tasks_errored: int = field(COUNT, "Tasks that became errored", default=0)
+    tasks_restarted: int = field(COUNT, "Restarts scheduled", default=0)
+    total_output_lines: int = field(COUNT, "Lines of output that passed the filters", default=0)
+
+
+@_value()
+class GlobalMetrics(ActionMetrics):
+    """Counters since the server started, over all actions."""
+
+    enqueued: int = field(COUNT, "Tasks that had to wait", default=0)
+    dequeued: int = field(COUNT, "Tasks that left a queue, to start or for another reason", default=0)
+    displaced: int = field(COUNT, "Waiting tasks that lost their place to another", default=0)
+    expired: int = field(COUNT, "Waiting tasks that waited too long", default=0)

@@ -29,7 +29,7 @@ from overseer.protocol import (
     TaskInfo,
     encode,
 )
-from overseer.protocol.kinds import TASK_ID, TEXT, TEXT_MAP, Unreadable
+from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.supervisor.clients import Client, Clients, DeferredFlush
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.listing import Listing
@@ -186,10 +186,10 @@ class Hub:
         given = dict(params or {})
         try:
             for name in given:
-                TEXT.read(name, "the name of a parameter", limits)
+                TEXT.from_json(name, "the name of a parameter", limits)
             return (
-                TASK_ID.read(task_id, "task_id", limits) if task_id else "",
-                TEXT_MAP.read(given, "params", limits),
+                TASK_ID.from_json(task_id, "task_id", limits) if task_id else "",
+                TEXT_MAP.from_json(given, "params", limits),
             )
         except Unreadable as error:
             raise RequestError(str(error)) from None

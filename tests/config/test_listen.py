@@ -54,7 +54,7 @@ def test_an_address_is_understood(text: str, expected: Listen) -> None:
         ("[::1]", "no port"),
         ("[nope]:80", "not an IPv6 address"),
         ("[]:80", "not an IPv6 address"),
-        ("http://localhost:80", "no URL"),
+        ("http://localhost:80", "not a URL"),
         ("a b:80", "not a host name"),
         ("host/x:80", "not a host name"),
         ("unix:", "must name a file"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.config.reference import refresh, sections, table
+from overseer.config.reference import keys, refresh, sections
 from overseer.drivers.api import build_action_handlers
 from tests.config.conftest import Load
 
@@ -36,6 +36,10 @@ def test_every_section_has_its_table() -> None:
         "retry",
         "actions.NAME",
         "actions.NAME.meta",
+        "actions.NAME.config",
+        "actions.NAME.config.parameters.NAME",
+        "actions.NAME.config.output",
+        "actions.NAME.config.output.stdout",
         "clients",
         "history",
         "limits",
@@ -44,9 +48,9 @@ def test_every_section_has_its_table() -> None:
 
 
 def test_a_table_has_a_row_for_each_key() -> None:
-    rows = table(sections()["clients"]).splitlines()[2:]
-    keys = ["| `buffer`", "| `stall_timeout`", "| `keepalive`", "| `on_lag`"]
-    assert [row.split(" | ")[0] for row in rows] == keys
+    rows = keys(sections()["clients"]).splitlines()[2:]
+    expected = ["| `buffer`", "| `stall_timeout`", "| `keepalive`", "| `on_lag`"]
+    assert [row.split(" | ")[0] for row in rows] == expected
     assert "| size | `8MiB` |" in rows[0]
 
 

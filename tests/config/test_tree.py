@@ -165,7 +165,7 @@ def test_other_line_ends_count_as_lines(fails: Fails, ending: str) -> None:
 
 
 def test_a_long_file_is_refused_unread(fails: Fails) -> None:
-    assert fails(b"#" * (4 * 2**20 + 1)) == ["c: longer than 4 MiB, which is no configuration"]
+    assert fails(b"#" * (4 * 2**20 + 1)) == ["c: longer than 4 MiB, which is not a configuration"]
 
 
 def test_a_file_that_is_not_there_gives_defaults_and_a_warning(tmp_path: Path) -> None:

@@ -19,9 +19,11 @@ from jsonschema import Draft7Validator
 
 from overseer.config import load_config
 from overseer.config.jsonschema import config_schema, schema_text
-from overseer.config.report import Report
-from overseer.config.tree import parse_yaml, to_value
+from overseer.config.tree import parse_yaml
+from overseer.drivers.api import build_action_handlers
 from overseer.errors import ConfigError
+from overseer.schema.location import Report
+from overseer.schema.nodes import to_value
 from tests.harness import ROOT
 
 CHECK = Draft7Validator(config_schema())
@@ -33,6 +35,14 @@ def as_an_editor_reads(text: str) -> Any:
     return {} if tree is None else to_value(tree)
 
 
+def warnings_of(file: Path) -> list[str]:
+    """The warnings about a file, those of ``exec`` about unknown keys included; raises ConfigError."""
+    config = load_config(file, {})
+    unknown: list[str] = []
+    build_action_handlers(config, lambda error: unknown.append(str(error)))
+    return [*config.warnings, *unknown]
+
+
 @pytest.fixture
 def loads(tmp_path: Path) -> Callable[[str], bool]:
     """Whether the loader takes a file, without a word about unknown keys."""
@@ -41,14 +51,15 @@ def loads(tmp_path: Path) -> Callable[[str], bool]:
         file = tmp_path / "c.yaml"
         file.write_text(text)
         try:
-            return not any("unknown key" in warning for warning in load_config(file, {}).warnings)
+            return not any("unknown key" in warning for warning in warnings_of(file))
         except ConfigError:
             return False
 
     return loads
 
 
-ACTION = "actions: {a: {type: exec, %s}}"
+ACTION = "actions: {a: {type: exec, config: {entrypoint: /bin/true}, %s}}"
+EXEC = "actions: {a: {type: exec, config: {entrypoint: /bin/true, %s}}}"
 GOOD = [
     "",
     "name: 12\nversion: 1.10\ndb: off",
@@ -64,7 +75,9 @@ GOOD = [
     "clients: {buffer: 8MiB, stall_timeout: 0.1, on_lag: drop}",
     "clients: {buffer: 1.5 kB}",
     "limits: {max_line: 65536}",
-    ACTION % "config: {anything: [goes]}, stop_signal: sigint, stop_grace: 1s, kill_mode: group",
+    ACTION % "stop_signal: sigint, stop_grace: 1s, kill_mode: group",
+    EXEC % "command: [-c, 1, true, null], parameters: {a: , b: {}, c: 80, d: {default: x, validate: 'true'}}",
+    EXEC % "output: {stdout: {condition: 'true'}, stderr: , merge: yes}, stderr_condition: 'true', x-a: [b]",
     ACTION % "stop_signal: 15, dedupe_key: x, meta: {description: y}, strict_params: on",
     ACTION % "dedupe_key: [x, 1], retry: {}, task_pool: {limit: 1}, x-note: mine",
     "auth: {tokens: [{name: a, token_env: T, role: viewer, actions: [b*]}], unix: {root: admin}}",
@@ -102,7 +115,19 @@ BAD = [
     "actions: {a: {}}",
     "actions: {a: {type: }}",
     "actions: {' ': {type: exec}}",
-    ACTION % "config: [x]",
+    "actions: {a: {type: exec, config: [x]}}",
+    "actions: {a: {type: exec, config: {}}}",
+    "actions: {a: {type: exec, config: {entrypoint: [x]}}}",
+    EXEC % "comand: [x]",
+    EXEC % "command: x",
+    EXEC % "command: [[x]]",
+    EXEC % "parameters: [x]",
+    EXEC % "parameters: {a: {defualt: x}}",
+    EXEC % "parameters: {a: {default: [x]}}",
+    EXEC % "output: {merge: 1}",
+    EXEC % "output: {stdout: 'true'}",
+    EXEC % "output: {stdout: {condition: {}}}",
+    EXEC % "stdout_condition: []",
     ACTION % "stop_signal: SIGTREM",
     ACTION % "stop_signal: 99",
     ACTION % "kill_mode: all",
@@ -220,4 +245,4 @@ def test_nothing_that_the_schema_refuses_passes_the_loader_unsaid(
         file = Path(directory) / "c.yaml"
         file.write_text(json.dumps(changed))
         with contextlib.suppress(ConfigError):
-            assert load_config(file, {}).warnings
+            assert warnings_of(file)

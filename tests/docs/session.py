@@ -37,9 +37,10 @@ from jsonschema import Draft7Validator
 
 from overseer.config import load_config
 from overseer.config.jsonschema import config_schema
-from overseer.config.report import Report
-from overseer.config.tree import parse_yaml, to_value
+from overseer.config.tree import parse_yaml
 from overseer.drivers.api import build_action_handlers
+from overseer.schema.location import Report
+from overseer.schema.nodes import to_value
 from tests.harness import ROOT, marked_processes
 from tests.harness.daemon import MARKER
 from tests.harness.leaks import wait_for_exit

@@ -76,7 +76,7 @@ def test_every_drivers_problem_is_a_line_with_file_line_and_key(
         "config.yaml:24: actions.unknown.type: unknown type 'acme-pciky'; known types: acme-broken",
         "config.yaml:31: actions.exec.config.entrypoint: template: ",
         "config.yaml:32: actions.exec.config.command.0: template: ",
-        "config.yaml:32: actions.exec.config.command.1: needs a text",
+        "config.yaml:32: actions.exec.config.command.1: expected text, found a",
         "config.yaml:34: actions.exec.config.parameters.p.validate: CEL: ",
         "config.yaml:36: actions.exec.config.output.stdout.condition: CEL: ",
         "config.yaml:37: actions.exec.config.stderr_condition: CEL: ",

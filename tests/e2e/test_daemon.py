@@ -89,7 +89,7 @@ def test_an_unknown_key_fails_the_check_and_is_warned_of_by_a_lenient_one(tmp_pa
         place = f"{level}./config.yaml:1: "
         assert {listen, parameters} == {
             f"{place}lisen: unknown key; did you mean listen?",
-            f"{place}actions.a.config.parametres: unknown key; did you mean 'parameters'?",
+            f"{place}actions.a.config.parametres: unknown key; did you mean parameters?",
         }
 
 

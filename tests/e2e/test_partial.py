@@ -285,7 +285,7 @@ def test_what_merge_cannot_be(value: str, tmp_path: Path) -> None:
         timeout=20,
     )
     assert checked.returncode == 1
-    wanted = "with merge there is no stderr" if value == "true" else "needs true or false"
+    wanted = "with merge there is no stderr" if value == "true" else "expected true or false"
     assert wanted in checked.stdout + checked.stderr
 
 

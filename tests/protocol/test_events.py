@@ -48,9 +48,9 @@ from overseer.protocol import (
     encode,
     to_plain,
 )
-from overseer.protocol.declare import fields_of
 from overseer.protocol.specs.examples import EXAMPLES
 from overseer.protocol.values import VALUES
+from overseer.schema.fields import fields_of
 
 T = datetime(2024, 5, 6, 7, 8, 9, 120000, tzinfo=UTC)
 TS = "2024-05-06T07:08:09.120000Z"

@@ -33,8 +33,8 @@ from overseer.protocol import (
     encode,
     parse_request,
 )
-from overseer.protocol.declare import fields_of
 from overseer.protocol.specs.examples import EXAMPLES
+from overseer.schema.fields import fields_of
 
 SECOND = 1_000_000_000
 THEN = datetime(2024, 5, 6, 7, 8, 9, 500000, tzinfo=UTC)
@@ -147,7 +147,7 @@ def least(cls: type[Request]) -> dict[str, Any]:
 def test_null_counts_as_absent_and_so_does_an_empty_text(cls: type[Request], spec: Any) -> None:
     plain = parse(least(cls))
     assert parse(least(cls) | {spec.name: None}) == plain
-    if spec.kind.is_text:
+    if spec.type.is_text:
         assert parse(least(cls) | {spec.name: ""}) == plain
     else:
         assert f"{spec.name} must be" in str(refused(least(cls) | {spec.name: ""}))
@@ -173,7 +173,7 @@ TAKES = {
 @pytest.mark.parametrize("cls", REQUESTS.values(), ids=list(REQUESTS))
 def test_every_field_refuses_every_other_type_and_names_itself(cls: type[Request], value: Any) -> None:
     for spec in fields_of(cls):
-        if spec.name == "id" or type(value) is TAKES[spec.kind.name]:
+        if spec.name == "id" or type(value) is TAKES[spec.type.name]:
             continue
         error = refused(least(cls) | {spec.name: value})
         assert error.id == "1"

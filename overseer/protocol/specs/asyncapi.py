@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import singledispatch
-from typing import Any
 
 from overseer.protocol import (
     EVENTS,
-    MAX_NAME,
     REQUESTS,
     ActionInfo,
     Event,
     ParamSpec,
     Request,
     Start,
-    kinds,
     to_plain,
 )
-from overseer.protocol.declare import Declared, FieldSpec, MapOf, Object, PartOf, description_of, fields_of
 from overseer.protocol.specs.examples import EXAMPLES
 from overseer.protocol.specs.operations import OPERATIONS, Operation
 from overseer.protocol.values import VALUES
-
-__all__ = ["build_asyncapi"]
-
-_Json = dict[str, Any]
+from overseer.schema.fields import description_of, fields_of
+from overseer.schema.objects import object_schema
+from overseer.schema.types import Json
 
 _CHANNEL = "#/channels/ws"
-_DURATION = r"^[-+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$"
 
 
 def build_asyncapi(
@@ -42,11 +35,11 @@ def build_asyncapi(
     prefix: str = "",
     tokens: bool = False,
     actions: Sequence[ActionInfo] = (),
-) -> _Json:
+) -> Json:
     """The document as plain JSON values.
 
     It describes the server: it *receives* requests and *sends* the rest. Each action has a message of its own
-    besides ``start``, with its parameters.
+    in addition to ``start``, with its parameters.
 
     Args:
         host: where the server is, with the port.
@@ -59,10 +52,10 @@ def build_asyncapi(
     messages = {cls.type: _message(cls, sent=True) for cls in REQUESTS.values()}
     messages |= {name: _start(action) for name, action in starts.items()}
     messages |= {_key(event): _message(event, sent=False) for event in EVENTS.values()}
-    server: _Json = {"host": host, "pathname": f"{prefix}/", "protocol": "wss" if secure else "ws"}
+    server: Json = {"host": host, "pathname": f"{prefix}/", "protocol": "wss" if secure else "ws"}
     if tokens:
         server["security"] = [{"type": "http", "scheme": "bearer"}]
-    info: _Json = {"title": title, "version": version}
+    info: Json = {"title": title, "version": version}
     if description:
         info["description"] = description
     operations = {operation.name: _receive(operation) for operation in OPERATIONS}
@@ -86,7 +79,7 @@ def build_asyncapi(
         "operations": operations,
         "components": {
             "messages": messages,
-            "schemas": {cls.__name__: _object(cls, sent=False) for cls in VALUES},
+            "schemas": {cls.__name__: object_schema(cls, sent=False) for cls in VALUES},
         },
     }
 
@@ -106,13 +99,13 @@ def _names(actions: Sequence[ActionInfo]) -> dict[str, ActionInfo]:
     return names
 
 
-def _message(cls: type[Request | Event], *, sent: bool) -> _Json:
+def _message(cls: type[Request | Event], *, sent: bool) -> Json:
     """``sent`` by a client: only what it must give is required; else what is always there."""
     example = next(to_plain(each) for each in EXAMPLES if type(each) is cls)
-    message: _Json = {
+    message: Json = {
         "name": cls.type,
         "summary": description_of(cls),
-        "payload": _object(cls, sent=sent),
+        "payload": object_schema(cls, sent=sent),
         "examples": [{"payload": example}],
     }
     if any(spec.name == "id" for spec in fields_of(cls)):
@@ -123,13 +116,13 @@ def _message(cls: type[Request | Event], *, sent: bool) -> _Json:
     return message
 
 
-def _start(action: ActionInfo) -> _Json:
+def _start(action: ActionInfo) -> Json:
     """A start of one action, with its parameters."""
     message = _message(Start, sent=True)
     specs = {name: spec or ParamSpec() for name, spec in action.params.items()}
-    payload: _Json = message["payload"]
+    payload: Json = message["payload"]
     payload["properties"]["action"] = {"const": action.name}
-    params: _Json = {
+    params: Json = {
         "type": "object",
         "properties": {name: _parameter(spec) for name, spec in specs.items()},
         "additionalProperties": {"type": "string"},
@@ -144,8 +137,8 @@ def _start(action: ActionInfo) -> _Json:
     return message
 
 
-def _parameter(spec: ParamSpec) -> _Json:
-    schema: _Json = {"type": "string"}
+def _parameter(spec: ParamSpec) -> Json:
+    schema: Json = {"type": "string"}
     if spec.default is not None:
         schema["default"] = spec.default
     if spec.validate:
@@ -153,10 +146,10 @@ def _parameter(spec: ParamSpec) -> _Json:
     return schema
 
 
-def _receive(operation: Operation, message: str = "", action: ActionInfo | None = None) -> _Json:
+def _receive(operation: Operation, message: str = "", action: ActionInfo | None = None) -> Json:
     request = message or operation.request.type
     answers = [*map(_key, operation.success), "error"]
-    described: _Json = {
+    described: Json = {
         "action": "receive",
         "channel": {"$ref": _CHANNEL},
         "summary": operation.summary if action is None else f"Start {action.name}",
@@ -171,118 +164,10 @@ def _receive(operation: Operation, message: str = "", action: ActionInfo | None 
     return described
 
 
-def _send(event: type[Event]) -> _Json:
+def _send(event: type[Event]) -> Json:
     return {
         "action": "send",
         "channel": {"$ref": _CHANNEL},
         "summary": description_of(event),
         "messages": [{"$ref": f"{_CHANNEL}/messages/{_key(event)}"}],
     }
-
-
-def _object(cls: type[Declared], *, sent: bool) -> _Json:
-    properties: _Json = {}
-    required = []
-    if isinstance(name := getattr(cls, "type", None), str):
-        properties["type"] = {"const": name}
-        required.append("type")
-    for spec in fields_of(cls):
-        properties[spec.name] = _field(spec)
-        if spec.alias and sent:
-            properties[spec.alias] = _field(spec)
-        if spec.required if sent else not spec.omit:
-            required.append(spec.name)
-    schema: _Json = {"type": "object", "description": description_of(cls), "properties": properties}
-    if required:
-        schema["required"] = required
-    return schema
-
-
-def _field(spec: FieldSpec) -> _Json:
-    schema = _schema(spec.kind)
-    if "$ref" in schema:  # beside which nothing else would count
-        schema = {"allOf": [schema]}
-    if not spec.required and not spec.omit and spec.default is None:
-        schema = {"oneOf": [schema, {"type": "null"}]}
-    if spec.plain_default is not None and not spec.omit:
-        schema["default"] = spec.plain_default
-    return schema | {"description": spec.description}
-
-
-@singledispatch
-def _schema(of: kinds.Kind) -> _Json:
-    """The JSON Schema of what a kind reads and writes."""
-    raise TypeError(f"no JSON Schema is known of {of!r}")
-
-
-@_schema.register
-def _(of: kinds.Text) -> _Json:
-    return {"type": "string"}
-
-
-@_schema.register
-def _(of: kinds.Name) -> _Json:
-    return {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
-
-
-@_schema.register
-def _(of: kinds.Choice) -> _Json:
-    return {"type": "string", "enum": list(of.words)}
-
-
-@_schema.register
-def _(of: kinds.Integer) -> _Json:
-    return {"type": "integer", "format": "int64", "minimum": of.minimum}
-
-
-@_schema.register
-def _(of: kinds.Seconds) -> _Json:
-    return {"type": "number", "minimum": 0}
-
-
-@_schema.register
-def _(of: kinds.Boolean) -> _Json:
-    return {"type": "boolean"}
-
-
-@_schema.register
-def _(of: kinds.Timestamp) -> _Json:
-    return {"type": "string", "format": "date-time"}
-
-
-@_schema.register
-def _(of: kinds.Duration) -> _Json:
-    return {"type": "string", "pattern": _DURATION, "examples": ["1m30s", "500ms"]}
-
-
-@_schema.register
-def _(of: kinds.TextMap) -> _Json:
-    return {"type": "object", "additionalProperties": {"type": "string"}}
-
-
-@_schema.register
-def _(of: kinds.ListOf) -> _Json:
-    return {"type": "array", "items": _schema(of.item)}
-
-
-@_schema.register
-def _(of: kinds.JsonObject) -> _Json:
-    return {"type": "object"}
-
-
-@_schema.register
-def _(of: Object) -> _Json:
-    return {"$ref": f"#/components/schemas/{of.cls.__name__}"}
-
-
-@_schema.register
-def _(of: PartOf) -> _Json:
-    schema = _object(of.cls, sent=False)
-    schema.pop("required", None)
-    return schema
-
-
-@_schema.register
-def _(of: MapOf) -> _Json:
-    item = {"$ref": f"#/components/schemas/{of.cls.__name__}"}
-    return {"type": "object", "additionalProperties": {"oneOf": [item, {"type": "null"}]}}

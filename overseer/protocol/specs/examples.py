@@ -51,8 +51,6 @@ from overseer.protocol import (
     Unsubscribed,
 )
 
-__all__ = ["EXAMPLES"]
-
 _TASK = "build-main"
 _PID = 4711
 _THEN = datetime(2026, 3, 14, 9, 26, 53, 589793, tzinfo=UTC)

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from overseer.protocol import EVENTS, REQUESTS, ActionInfo, Event, Request, to_plain
-from overseer.protocol.declare import FieldSpec, description_of, fields_of
 from overseer.protocol.specs.operations import OPERATIONS, Operation
 from overseer.protocol.values import CHOICES, VALUES
-
-__all__ = ["build_manifest"]
+from overseer.schema.fields import Field, description_of, fields_of
 
 _SCHEMA = "ws-manifest.schema.json"
 _PROTOCOL = "sticky-overseer"
@@ -90,13 +88,13 @@ def _fields(cls: type[Request | Event], *, sent: bool) -> dict[str, Any]:
     }
 
 
-def _field(spec: FieldSpec, *, required: bool) -> dict[str, Any]:
-    field = spec.kind.schema() | {"required": required}
+def _field(spec: Field, *, required: bool) -> dict[str, Any]:
+    field = spec.type.manifest() | {"required": required}
     if spec.plain_default is not None:
         field["default"] = spec.plain_default
     if spec.hint:
         field["ui_hint"] = spec.hint
-    field["description"] = spec.description
+    field["description"] = spec.doc
     return field
 
 

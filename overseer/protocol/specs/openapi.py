@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from overseer.protocol import ActionInfo, ParamSpec, Start, to_plain
-from overseer.protocol.declare import FieldSpec, description_of, fields_of
 from overseer.protocol.specs.operations import OPERATIONS, Operation
-
-__all__ = ["build_openapi"]
+from overseer.schema.fields import Field, description_of, fields_of
 
 # The order in which clients show the commands.
 _ORDER = (
@@ -93,12 +91,12 @@ def _hidden(name: str, value: str, description: str) -> dict[str, Any]:
     }
 
 
-def _parameter(spec: FieldSpec) -> dict[str, Any]:
+def _parameter(spec: Field) -> dict[str, Any]:
     # Clients make up the id themselves: a form that insisted on one would only be in the way.
     described: dict[str, Any] = {
         "name": spec.name,
-        "description": spec.description,
-        "type": spec.kind.name,
+        "description": spec.doc,
+        "type": spec.type.name,
         "required": spec.required and spec.name != "id",
         "hidden": False,
     }

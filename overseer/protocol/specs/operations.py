@@ -1,4 +1,4 @@
-"""What each request leads to: the answers to its sender and the news it makes for others."""
+"""What each request leads to: the answers to its sender and what it causes for others."""
 
 from __future__ import annotations
 
@@ -42,8 +42,6 @@ from overseer.protocol import (
     Unsubscribed,
 )
 
-__all__ = ["OPERATIONS", "Operation"]
-
 _Events = tuple[type[Event], ...]
 
 
@@ -83,8 +81,8 @@ OPERATIONS = (
         "Stop a task",
         broadcast=(Dequeued,),
         subscribers=(Output, Exited),
-        notes="There is no direct answer. A task that runs ends with exited (intentional), one that waits, "
-        "in a queue or for its restart, with dequeued (stopped); for one that ended nothing is sent.",
+        notes="There is no direct answer. A running task ends with exited (intentional), one that waits "
+        "in a queue or for its restart with dequeued (stopped); for one that has ended nothing is sent.",
     ),
     Operation(
         "reset_task",

@@ -8,22 +8,18 @@ the prose around them is written by hand.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from overseer.protocol import EVENTS, REQUESTS, Delivery, Event, Request, to_plain
-from overseer.protocol.declare import Declared, FieldSpec, description_of, fields_of
-from overseer.protocol.kinds import Choice
 from overseer.protocol.specs.examples import EXAMPLES
 from overseer.protocol.specs.operations import OPERATIONS, Operation
 from overseer.protocol.values import CHOICES, VALUES
-
-__all__ = ["main", "with_generated_parts"]
-
-_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
+from overseer.schema.fields import Declared, Field, description_of, fields_of
+from overseer.schema.markdown import table, with_parts
+from overseer.schema.types import Choice
 
 _TO = {
     Delivery.DIRECT: "the client that asked",
@@ -33,13 +29,13 @@ _TO = {
 
 
 def with_generated_parts(text: str) -> str:
-    """The document with all that is between its markers written anew."""
+    """The document with everything between its markers brought up to date."""
     parts = {"summary": _summary, "requests": _requests, "events": _events, "values": _values}
-    return _PART.sub(lambda match: f"{match[1]}\n{parts[match[2]]()}\n{match[3]}", text)
+    return with_parts(text, "generated", lambda name: f"\n{parts[name]()}\n")
 
 
 def _summary() -> str:
-    requests = _table(
+    requests = table(
         ("request", "answer", "news it may cause"),
         (
             (
@@ -50,7 +46,7 @@ def _summary() -> str:
             for operation in OPERATIONS
         ),
     )
-    events = _table(
+    events = table(
         ("message", "goes to", "says"),
         ((_link(event.type, "message"), _to(event), description_of(event)) for event in EVENTS.values()),
     )
@@ -64,11 +60,11 @@ def _requests() -> str:
 
 def _request(cls: type[Request], operation: Operation) -> str:
     rows = (
-        (f"`{spec.name}`", _type_of(spec), "yes" if spec.required else "no", spec.description)
+        (f"`{spec.name}`", _type_of(spec), "yes" if spec.required else "no", spec.doc)
         for spec in fields_of(cls)
     )
     answer = f"Answer: {_types(operation.success) or 'none'}, or `error`. {operation.notes}".strip()
-    return _section(cls, _table(("field", "type", "required", ""), rows), answer)
+    return _section(cls, table(("field", "type", "required", ""), rows), answer)
 
 
 def _events() -> str:
@@ -85,18 +81,18 @@ def _to(cls: type[Event]) -> str:
 
 def _values() -> str:
     blocks = [f"### {cls.__name__}\n\n{description_of(cls)}\n\n{_fields_table(cls)}" for cls in VALUES]
-    words = _table(
+    words = table(
         ("type", "words", ""),
-        ((choice.ref, _words(choice), choice.description) for choice in CHOICES),
+        ((choice.ref, choice.label, choice.description) for choice in CHOICES),
     )
     return "\n".join([*blocks, f"### Words\n\n{words}"])
 
 
-def _section(cls: type[Request | Event], table: str, remark: str) -> str:
+def _section(cls: type[Request | Event], fields: str, remark: str) -> str:
     side = "request" if cls in REQUESTS.values() else "message"
     example = next(to_plain(example) for example in EXAMPLES if type(example) is cls)
     head = f"### {side} `{cls.type}`\n\n{description_of(cls)} {remark}\n\n"
-    return f"{head}{table}\n```json\n{_shown(example)}\n```\n"
+    return f"{head}{fields}\n```json\n{_shown(example)}\n```\n"
 
 
 def _shown(example: dict[str, Any]) -> str:
@@ -106,17 +102,14 @@ def _shown(example: dict[str, Any]) -> str:
 
 
 def _fields_table(cls: type[Declared]) -> str:
-    rows = (
-        (f"`{spec.name}`{'?' if spec.omit else ''}", _type_of(spec), spec.description)
-        for spec in fields_of(cls)
-    )
-    return _table(("field", "type", ""), rows)
+    rows = ((f"`{spec.name}`{'?' if spec.omit else ''}", _type_of(spec), spec.doc) for spec in fields_of(cls))
+    return table(("field", "type", ""), rows)
 
 
-def _type_of(spec: FieldSpec) -> str:
-    if isinstance(spec.kind, Choice) and not spec.kind.ref:
-        return _words(spec.kind)
-    return _schema_text(spec.kind.schema())
+def _type_of(spec: Field) -> str:
+    if isinstance(spec.type, Choice) and not spec.type.ref:
+        return spec.type.label
+    return _schema_text(spec.type.manifest())
 
 
 def _schema_text(schema: dict[str, Any]) -> str:
@@ -132,21 +125,12 @@ def _schema_text(schema: dict[str, Any]) -> str:
     return "string" if schema["type"] == "uuid" else str(schema["type"])
 
 
-def _words(choice: Choice) -> str:
-    return ", ".join(f"`{word}`" for word in choice.words)
-
-
 def _types(events: Iterable[type[Event]]) -> str:
     return ", ".join(f"`{event.type}`" for event in events)
 
 
 def _link(message_type: str, side: str) -> str:
     return f"[`{message_type}`](#{side}-{message_type})"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, collected, each item with its place."""
+"""What is wrong with a configuration, collected, each error and warning with its location."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 from overseer.errors import ConfigError
-
-__all__ = ["ConfigErrors", "Path", "Report", "Spot", "Together", "quoted"]
 
 Path = tuple[str | int, ...]
 
@@ -35,10 +34,10 @@ class ConfigErrors(ConfigError):
         return "\n".join(lines)
 
 
-class Together:
-    """Takes several steps that do not need each other, so that what is wrong in all of them is said at once.
+class ErrorCollector:
+    """Collects the ConfigErrors of steps that do not depend on each other, so that all are reported at once.
 
-    Each in a ``with together.step():``, then :meth:`raise_errors`; what the steps made counts after that.
+    Each step goes into a ``with collector.step():``; what the steps made counts after :meth:`raise_errors`.
     """
 
     def __init__(self) -> None:
@@ -55,19 +54,23 @@ class Together:
             self._errors.append(error)
 
     def raise_errors(self) -> None:
-        """Raises ConfigErrors with all that was kept, if there was any."""
+        """Raises ConfigErrors with everything collected, if anything was."""
         if self._errors:
             raise ConfigErrors(self._errors)
 
 
 @dataclass
 class Report:
-    """The errors and warnings found so far in ``file``; the one mutable thing while a config is read."""
+    """The errors and warnings found so far in ``file``; the one mutable thing while a config is read.
 
-    file: str
+    ``templates`` is the dialect of the file's ``[[ ]]``, for the types that compile them.
+    """
+
+    file: str = ""
+    templates: Literal["go", "jinja"] = "go"
     errors: list[ConfigError] = field(default_factory=list)
     warnings: list[ConfigError] = field(default_factory=list)
-    unknown: list[ConfigError] = field(default_factory=list)  # those of them about keys that mean nothing
+    unknown: list[ConfigError] = field(default_factory=list)  # those of them about unknown keys
 
     def raise_errors(self) -> None:
         """Raise what was found, in the file's order; nothing found, nothing raised.
@@ -86,30 +89,34 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Spot:
-    """A key's place: its path from the file's root and its line (from 1; 0 when it is in no file)."""
+class Location:
+    """Where a key is: its path from the root and its line (from 1; 0 when it is not in a file)."""
 
     report: Report
     path: Path = ()
     line: int = 0
 
-    def child(self, step: str | int, line: int) -> Spot:
-        """The place of a key (or item number) inside this one."""
-        return Spot(self.report, (*self.path, step), line)
+    def child(self, step: str | int, line: int) -> Location:
+        """The location of a key (or item number) inside this one."""
+        return Location(self.report, (*self.path, step), line)
 
     def error(self, message: str) -> None:
         """Note that what is here cannot be used."""
         self.report.errors.append(self._note(message))
 
     def warn(self, message: str) -> None:
-        """Note that what is here is probably not meant so."""
+        """Note that what is here is probably a mistake."""
         self.report.warnings.append(self._note(message))
 
     def unknown(self, message: str) -> None:
-        """Note that the key here means nothing."""
+        """Note that the key here is unknown."""
         note = self._note(message)
         self.report.warnings.append(note)
         self.report.unknown.append(note)
+
+    def has_error(self, step: str) -> bool:
+        """Whether an error was noted about the key ``step`` inside this one."""
+        return any(error.path == (*self.path, step) for error in self.report.errors)
 
     def _note(self, message: str) -> ConfigError:
         if self.path[:1] == ("auth",):

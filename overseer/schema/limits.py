@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MAX_NAME", "MessageLimits"]
-
 MAX_NAME = 256
 """The most characters an ``id``, a ``task_id`` or the name of an action or a parameter may have."""
 

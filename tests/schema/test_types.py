@@ -1,4 +1,4 @@
-"""What each kind of value takes and what it says to the rest."""
+"""What each type of value takes in the file and what it says to the rest."""
 
 from __future__ import annotations
 

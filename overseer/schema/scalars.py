@@ -9,10 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from overseer.config.report import Path
 from overseer.errors import ConfigError
-
-__all__ = ["CORE_SCHEMA", "TextFloat", "TextInt", "config_text", "found"]
+from overseer.schema.location import Path
 
 # By tag; the first that matches the whole text of a plain scalar names its type, else it is a string.
 CORE_SCHEMA: dict[str, re.Pattern[str]] = {

@@ -1,0 +1,161 @@
+"""The ``config`` of actions that the built-in driver ``exec`` runs: its keys, compiled as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from overseer.cel import compile_cel, compile_condition
+from overseer.errors import CelError, TemplateError
+from overseer.protocol import ParamSpec
+from overseer.schema.fields import field
+from overseer.schema.location import Location
+from overseer.schema.nodes import Node
+from overseer.schema.objects import ListOf, MapOf, Object
+from overseer.schema.types import BOOLEAN, FieldType
+from overseer.templates import Template, compile_template
+
+if TYPE_CHECKING:
+    from overseer.cel.program import Condition, Program  # not loaded until an expression is compiled
+
+
+class TemplateText(FieldType):
+    """A text with ``[[ ]]`` in the file's dialect; the value is a Template."""
+
+    label = "template"
+
+    def __init__(self, empty: str = "") -> None:
+        self._empty = empty  # what is wrong with an empty text
+
+    def from_yaml(self, node: Node, location: Location) -> Template:
+        text = self.scalar(node, "text").text
+        if self._empty and not text:
+            raise ValueError(self._empty)
+        try:
+            return compile_template(text, location.report.templates)
+        except TemplateError as error:
+            raise ValueError(f"template: {error}") from None
+
+
+class Expression(FieldType):
+    """A CEL expression, compiled by ``compiler``; None for an empty text."""
+
+    label = "CEL expression"
+
+    def __init__(self, compiler: Callable[[str], Any]) -> None:
+        self._compiler = compiler
+
+    def from_yaml(self, node: Node, location: Location) -> Any:
+        text = self.scalar(node, "text").text
+        if not text:
+            return None
+        try:
+            return self._compiler(text)
+        except CelError as error:
+            raise ValueError(f"CEL: {error}") from None
+
+
+class OutputExpression(Expression):
+    """A condition that lines of output have to meet."""
+
+    def from_yaml(self, node: Node, location: Location) -> Condition | None:
+        condition: Condition | None = super().from_yaml(node, location)
+        never = condition and all(condition.constant_for(each) is False for each in ("stdout", "stderr"))
+        if never and self.scalar(node, "text").text.strip() != "false":
+            location.warn('is never true, so every line is dropped; write "false" if that is meant')
+        return condition
+
+
+_CONDITION = OutputExpression(compile_condition)
+
+
+class Parameter(NamedTuple):
+    """A parameter of an action; ``rule`` is its ``validate``, compiled."""
+
+    spec: ParamSpec
+    rule: Program | None
+
+
+def _parameter(read: ParamSpec, location: Location) -> Parameter:
+    try:
+        return Parameter(read, compile_cel(read.validate) if read.validate else None)
+    except CelError as error:
+        location.child("validate", location.line).error(f"CEL: {error}")
+        return Parameter(read, None)
+
+
+@dataclass(frozen=True)
+class StreamSection:
+    """``output.stdout`` and ``output.stderr``."""
+
+    condition: Condition | None = field(
+        _CONDITION,
+        "A condition on `output.stream`, `output.data` and `output.json`; lines that do not meet it are "
+        'dropped. `"false"` switches the stream off.',
+        default=None,
+    )
+
+
+@dataclass(frozen=True)
+class OutputSection:
+    """``output``: which lines are passed on."""
+
+    stdout: StreamSection = field(Object(StreamSection), "Standard output.", default=StreamSection)
+    stderr: StreamSection = field(Object(StreamSection), "Standard error.", default=StreamSection)
+    merge: bool = field(
+        BOOLEAN,
+        "Whether standard error goes where standard output goes, so that their lines keep their order; "
+        "all are `stdout`'s, and there is no condition for standard error.",
+        default=False,
+    )
+
+
+@dataclass(frozen=True)
+class ExecConfig:
+    """An action's ``config``. ``conditions`` are those of the streams that drop lines."""
+
+    entrypoint: Template = field(
+        TemplateText("needs the program to run"),
+        "The program: a path, or a name that is looked up in `PATH`.",
+        missing="it names the program to run",
+    )
+    command: tuple[Template, ...] = field(
+        ListOf(TemplateText()),
+        "Its arguments. Each stays one argument whatever is put into it; there is no shell.",
+        default=(),
+    )
+    parameters: Mapping[str, Parameter] = field(
+        MapOf(Object(ParamSpec, _parameter, short="default")),
+        "What a `start` may give, by name. Nothing or `{}`: it must be given. A text: its default.",
+        default=dict,
+    )
+    output: OutputSection = field(
+        Object(OutputSection), "Which lines of output are passed on.", default=OutputSection
+    )
+    stdout_condition: Condition | None = field(
+        _CONDITION, "Another spelling of `output.stdout.condition`.", default=None
+    )
+    stderr_condition: Condition | None = field(
+        _CONDITION, "Another spelling of `output.stderr.condition`.", default=None
+    )
+
+    @property
+    def conditions(self) -> dict[str, Condition]:
+        """By stream; those that let everything through are not in it."""
+        given = {
+            "stdout": self.output.stdout.condition or self.stdout_condition,
+            "stderr": self.output.stderr.condition or self.stderr_condition,
+        }
+        return {name: each for name, each in given.items() if each and each.constant_for(name) is not True}
+
+
+def _exec(read: ExecConfig, location: Location) -> ExecConfig:
+    if read.output.merge and "stderr" in read.conditions:
+        location.child("output", location.line).child("merge", location.line).error(
+            "with merge there is no stderr that a condition could be about: its lines are stdout's"
+        )
+    return read
+
+
+EXEC = Object(ExecConfig, _exec)

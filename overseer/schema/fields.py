@@ -1,0 +1,131 @@
+"""The declaration of a dataclass's fields: of a message, of a value in one, of a section of the file.
+
+A field made with :func:`field` says its type, its meaning and its default; every reader, writer and document
+goes by that and by nothing else. A class's docstring is its description.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass
+from functools import cache
+from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
+
+from overseer.schema.types import FieldType
+
+_T = TypeVar("_T")
+
+
+class Declared(Protocol):
+    """A dataclass whose fields are made with :func:`field`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One declared field.
+
+    ``attribute`` is its name in Python, ``name`` outside. ``missing`` says what to do when
+    the file lacks it. ``default`` is None when it is required.
+    """
+
+    attribute: str
+    name: str
+    type: FieldType
+    doc: str
+    required: bool
+    default: Any
+    synonym: str
+    omit: bool
+    hint: str
+    env: str
+    missing: str
+    default_text: str
+
+    @property
+    def plain_default(self) -> Any:
+        """The default as it would be written in JSON, None when there is none or it is empty."""
+        if self.default in (None, "", (), {}):
+            return None
+        return self.type.to_json(self.default)
+
+    def shown_default(self) -> str:
+        """The default in Markdown, as it would be written in the file."""
+        if self.required:
+            return "**required**"
+        if self.default_text or self.default is None:
+            return self.default_text
+        return self.type.shown(self.default)
+
+
+def field(
+    type: FieldType,
+    doc: str,
+    *,
+    default: Any = MISSING,
+    kw_only: bool = False,
+    name: str = "",
+    synonym: str = "",
+    omit: bool = False,
+    hint: str = "",
+    env: str = "",
+    missing: str = "",
+    default_text: str = "",
+) -> Any:
+    """A dataclass field with what its readers, writers and documents need to know.
+
+    Args:
+        default: its value when absent, or a callable that makes it; without one, the field is required.
+        name: its name outside Python, where that would not do as an attribute.
+        synonym: a second name in messages, read when the first is absent.
+        omit: whether it is left out of messages when it holds nothing: None where that is the default (so
+            that an exit code of 0 is shown and an unknown one is not), else whatever is empty, zero or false.
+        hint: which input a form should show.
+        env: the environment variable that overrides the file when it is not empty.
+        missing: for a key that the file must have: what to do when it is missing.
+        default_text: the default in words, where its value would not tell.
+    """
+    metadata = {
+        "type": type, "doc": doc, "name": name, "synonym": synonym, "omit": omit, "hint": hint, "env": env,
+        "missing": missing, "default_text": default_text,
+    }  # fmt: skip
+    if missing:
+        default = ""  # reading goes on with it after the error
+    made: Any = dataclasses.field(
+        **{"default_factory" if callable(default) else "default": default},
+        kw_only=kw_only or MISSING,  # else as the class says
+        metadata=metadata,
+    )
+    return made
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field, dataclasses.field))
+def declared(*, init: bool = True, kw_only: bool = False) -> Callable[[type[_T]], type[_T]]:
+    """Makes a frozen dataclass with slots."""
+    return dataclass(frozen=True, slots=True, init=init, kw_only=kw_only)
+
+
+def fields_of(cls: type[Declared]) -> tuple[Field, ...]:
+    """The declared fields of a class, in order."""
+    return _fields_of(cls)
+
+
+@cache
+def _fields_of(cls: type[Declared]) -> tuple[Field, ...]:
+    specs = []
+    for each in dataclasses.fields(cls):
+        if each.metadata:
+            default = each.default if each.default_factory is MISSING else each.default_factory()
+            given = {**each.metadata, "name": each.metadata["name"] or each.name}
+            required = default is MISSING or bool(each.metadata["missing"])
+            if default is MISSING:
+                default = None
+            specs.append(Field(attribute=each.name, required=required, default=default, **given))
+    return tuple(specs)
+
+
+def description_of(cls: type[Declared]) -> str:
+    """The docstring of a declared class in one line."""
+    return " ".join((cls.__doc__ or "").split())

@@ -1,0 +1,242 @@
+"""Types of fields that are numbers, sizes and times."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+from typing import Any
+
+from overseer.schema.limits import MessageLimits
+from overseer.schema.location import Location, quoted
+from overseer.schema.nodes import Node, Scalar, describe_node
+from overseer.schema.types import FieldType, Json, Unreadable
+from overseer.util.durations import format_duration, parse_duration
+from overseer.util.timestamps import format_timestamp, parse_timestamp
+
+_INT64 = 2**63 - 1
+_NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
+_DURATION: Json = {"type": "string", "pattern": rf"^\+?(0|({_NUMBER}(ns|us|µs|μs|ms|s|m|h))+)$"}
+
+
+class Integer(FieldType):
+    """A whole number from ``minimum`` to what 64 bits hold, in the file to ``file_maximum``.
+
+    In a message neither a boolean nor ``1.0`` is one.
+    """
+
+    name = "integer"
+    label = "number"
+    _FORM = re.compile(
+        r"[-+]?(?:(?:0[0-9]*|[1-9][0-9]*(?:_[0-9]+)*)(?:\.0*)?|0x[0-9a-fA-F]+|0o[0-7]+|0b[01]+)\Z"
+    )
+
+    def __init__(self, minimum: int | None = 0, file_maximum: int = 2**31 - 1) -> None:
+        self.minimum = -_INT64 - 1 if minimum is None else minimum
+        self.file_maximum = file_maximum
+        self.expected = "a whole number" if minimum is None else f"a whole number from {minimum} up"
+
+    def from_json(self, value: Any, where: str, limits: MessageLimits) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            if isinstance(value, float):
+                raise Unreadable(f"{where} must be {self.expected}, without a fraction or an exponent")
+            raise self.wrong(value, where)
+        if not self.minimum <= value <= _INT64:
+            bound = "; it must fit in 64 bits" if abs(value) > _INT64 else f", not {value}"
+            raise Unreadable(f"{where} must be {self.expected}{bound}")
+        return value
+
+    def from_yaml(self, node: Node, location: Location) -> int:
+        scalar = self.scalar(node, "a whole number")
+        text = scalar.text.partition(".")[0].replace("_", "")
+        if not scalar.plain or not self._FORM.match(scalar.text):
+            hint = " (without the quotes it would be a number)" if self._FORM.match(scalar.text) else ""
+            raise ValueError(f"expected a whole number, found {describe_node(node)}{hint}")
+        sign, digits = (text[0], text[1:]) if text[0] in "+-" else ("", text)
+        if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
+            raise ValueError(f"{text} could be octal or decimal: write it without the leading 0, or with 0o")
+        number = int(sign + digits, 0) if len(digits) < 70 else (-1 if sign == "-" else 1) * 2**200
+        if number < self.minimum:
+            what = "negative" if number < 0 else "too small"
+            raise ValueError(f"{text[:40]} is {what}: the least is {self.minimum}")
+        if number > self.file_maximum:
+            raise ValueError(f"{text[:40]} is too large: the most is {self.file_maximum}")
+        return number
+
+    def json_schema(self) -> Json:
+        return {"type": "integer", "format": "int64", "minimum": self.minimum}
+
+    def yaml_schema(self) -> Json:
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.file_maximum}
+
+
+class Seconds(FieldType):
+    """A number of seconds, in the file also a duration; without ``zero`` it must be more than 0.
+
+    The documents say integer, the wire allows fractions.
+    """
+
+    name = "integer"
+    label = "seconds or duration"
+    expected = "a number of seconds, zero or more"
+    converts = True
+    _FORM = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
+    _MAXIMUM = 2**63 / 1e9  # what fits a Go duration, 292 years
+
+    def __init__(self, *, zero: bool = True) -> None:
+        self.zero = zero
+
+    def from_json(self, value: Any, where: str, limits: MessageLimits) -> int | float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self.wrong(value, where)
+        if not 0 <= value <= _INT64 or not math.isfinite(value):
+            raise Unreadable(f"{where} must be {self.expected}")
+        return value
+
+    def to_json(self, value: Any) -> int | float:
+        # A client written in Go cannot read 5.0 into an int.
+        whole = int(value)
+        return whole if whole == value else float(value)
+
+    def from_yaml(self, node: Node, location: Location) -> int | float:
+        scalar = self.scalar(node, 'seconds or a duration such as "30s"')
+        if scalar.plain and self._FORM.match(scalar.text):
+            seconds = float(scalar.text)
+        else:
+            seconds = _nanoseconds(scalar) / 1e9
+        if seconds < 0:
+            raise ValueError(f"{scalar.text[:40]} is negative")
+        if seconds >= self._MAXIMUM:
+            raise ValueError(f"{scalar.text[:40]} seconds are too many")
+        if seconds == 0 and not self.zero:
+            raise ValueError("must be more than 0")
+        return self.to_json(seconds)
+
+    def shown(self, value: Any) -> str:
+        shown = format_duration(round(value * 1e9))
+        for ending in ("m0s", "h0m"):
+            if shown.endswith(ending):
+                shown = shown[:-2]
+        return f"`{shown}`"
+
+    def json_schema(self) -> Json:
+        return {"type": "number", "minimum": 0}
+
+    def yaml_schema(self) -> Json:
+        least = {"minimum": 0} if self.zero else {"exclusiveMinimum": 0}
+        return {"anyOf": [{"type": "number", **least}, _DURATION]}
+
+
+class Duration(FieldType):
+    """A duration in Go's syntax; the value is whole nanoseconds."""
+
+    name = "duration"
+    label = "duration"
+    expected = 'a duration such as "1m30s"'
+    is_text = True
+    converts = True
+
+    def from_json(self, value: Any, where: str, limits: MessageLimits) -> int:
+        if not isinstance(value, str):
+            raise self.wrong(value, where)
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            raise Unreadable(f"{where}: {error}") from None
+
+    def to_json(self, value: int) -> str:
+        return format_duration(value)
+
+    def load(self, value: Any) -> int:
+        return parse_duration(value)
+
+    def from_yaml(self, node: Node, location: Location) -> int:
+        return _nanoseconds(self.scalar(node, 'a duration such as "30s"'))
+
+    def shown(self, value: Any) -> str:
+        return f"`{format_duration(value)}`"
+
+    def json_schema(self) -> Json:
+        return _DURATION | {"examples": ["1m30s", "500ms"]}
+
+    def yaml_schema(self) -> Json:
+        return {"anyOf": [_DURATION, {"const": 0}]}
+
+
+def _nanoseconds(scalar: Scalar) -> int:
+    if not scalar.text:
+        raise ValueError('expected a duration such as "30s", found empty text')
+    return parse_duration(scalar.text)
+
+
+class Timestamp(FieldType):
+    """An aware datetime; RFC 3339 on the wire."""
+
+    name = "timestamp"
+    expected = 'a time as RFC 3339 has it, such as "2024-05-06T07:08:09Z"'
+    is_text = True
+    converts = True
+
+    def from_json(self, value: Any, where: str, limits: MessageLimits) -> datetime:
+        if not isinstance(value, str):
+            raise self.wrong(value, where)
+        try:
+            return parse_timestamp(value)
+        except ValueError:
+            raise Unreadable(f"{where} must be {self.expected}, not {quoted(value)}") from None
+
+    def to_json(self, value: datetime) -> str:
+        return format_timestamp(value)
+
+    def load(self, value: Any) -> datetime:
+        return parse_timestamp(value)
+
+    def json_schema(self) -> Json:
+        return {"type": "string", "format": "date-time"}
+
+
+_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+class Size(FieldType):
+    """A number of bytes: a whole number, or text with a unit."""
+
+    label = "size"
+    _FORM = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([a-zA-Z]+)\Z")
+    _SCHEMA = r"^[0-9]{1,15}(\.[0-9]{1,6})?\s*([kKmMgG][iI]?)?[bB]$"
+    _BYTES = Integer(1, 2**40)
+
+    def from_yaml(self, node: Node, location: Location) -> int:
+        scalar = self.scalar(node, 'a size such as 65536 or "8MiB"')
+        match = self._FORM.match(scalar.text)
+        if match is None or scalar.text.startswith(("0x", "0o", "0b")):
+            try:
+                return self._BYTES.from_yaml(node, location)
+            except ValueError as error:
+                raise ValueError(
+                    str(error).replace("a whole number,", 'a size such as 65536 or "8MiB",')
+                ) from None
+        number, unit = match.groups()
+        if unit.lower() not in _UNITS:
+            raise ValueError(f'"{unit[:20]}" is not a unit of size: B, kB, MB, GB, KiB, MiB or GiB')
+        size = math.floor(float(number) * _UNITS[unit.lower()])
+        if not 1 <= size <= self._BYTES.file_maximum:
+            raise ValueError(
+                f"{scalar.text[:40]} is too {'small' if size < 1 else 'large'}: 1 byte to 1024 GiB"
+            )
+        return size
+
+    def shown(self, value: Any) -> str:
+        for unit in ("GiB", "MiB", "KiB"):
+            if value % _UNITS[unit.lower()] == 0:
+                return f"`{value // _UNITS[unit.lower()]}{unit}`"
+        return f"`{value}`"
+
+    def yaml_schema(self) -> Json:
+        return {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": self._SCHEMA}]}
+
+
+COUNT = Integer()
+SECONDS = Seconds()
+TIMESTAMP = Timestamp()
+DURATION = Duration()
