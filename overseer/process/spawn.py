@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from overseer.errors import SpawnError
 from overseer.process.forking import forking
+from overseer.process.standalone.tree import read_process
 from overseer.util.locks import assert_none_held
 
 _log = logging.getLogger(__name__)
@@ -20,13 +21,14 @@ SECRETS: set[str] = {"OVERSEER_TOKEN"}
 """Names of variables in the server's environment that no child gets."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Child:
     """A process just started, leader of a session. Whoever has it must reap it and close the fds."""
 
     pid: int
+    start: int  # clock ticks since boot, which with the pid names it for good; 0: could not be read
     pidfd: int
-    pipes: dict[str, int]  # stream to our end of its pipe, non-blocking
+    pipes: Mapping[str, int]  # stream to our end of its pipe, non-blocking
 
     def links(self) -> frozenset[str]:
         """What /proc/PID/fd shows of whoever has the other ends."""
@@ -105,7 +107,15 @@ def _spawn(
         else:
             os.waitpid(popen.pid, 0)
         raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
-    return Child(popen.pid, pidfd, ours)
+    return Child(popen.pid, _start_of(popen.pid), pidfd, ours)
+
+
+def _start_of(pid: int) -> int:
+    try:
+        process = read_process(pid)
+    except OSError:  # out of file descriptors
+        return 0
+    return process.start if process is not None else 0
 
 
 def _close(fds: Mapping[str, int]) -> None:
