@@ -37,9 +37,9 @@ from overseer.supervisor.metrics import ClientFigures, Figures, Metrics
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retention import Retention
-from overseer.supervisor.runs import Runs
 from overseer.supervisor.scheduler import Scheduler
 from overseer.supervisor.services import Services
+from overseer.supervisor.starts import Starts
 from overseer.supervisor.state import State
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
@@ -50,7 +50,7 @@ from overseer.util.timers import Timers
 
 
 class Hub:
-    """Runs the tasks of a configuration for any number of clients; safe from any thread.
+    """Starts the tasks of a configuration for any number of clients; safe from any thread.
 
     Args:
         config: as loaded.
@@ -83,7 +83,7 @@ class Hub:
         )
         retention = Retention(self._state)
         queueing = Queueing(self._state, retention)
-        self._runs = Runs(self._state, queueing, retention)
+        self._runs = Starts(self._state, queueing, retention)
         self._scheduler = Scheduler(self._state, self._runs, queueing, retention)
         self._subscriptions = Subscriptions(self._state)
         self._listing = Listing(self._state)

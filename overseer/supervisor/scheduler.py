@@ -24,7 +24,7 @@ from overseer.supervisor.pool.pool import Rows
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retention import Retention
 from overseer.supervisor.retry import effective_policy
-from overseer.supervisor.runs import Runs
+from overseer.supervisor.starts import Starts
 from overseer.supervisor.state import State
 from overseer.supervisor.task import Ending, Phase, Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
@@ -41,7 +41,7 @@ _LAST_S = 0.75
 class Scheduler:
     """Admits, queues, stops and resets tasks on behalf of a hub."""
 
-    def __init__(self, state: State, runs: Runs, queueing: Queueing, retention: Retention) -> None:
+    def __init__(self, state: State, runs: Starts, queueing: Queueing, retention: Retention) -> None:
         self._state = state
         self._runs = runs
         self._queueing = queueing
@@ -163,7 +163,7 @@ class Scheduler:
     def shutdown(self) -> bool:
         """Empty the queues, stop every task, wait for them; whether all were gone in time. Idempotent.
 
-        :meth:`Runs.close_locked` came before.
+        :meth:`Starts.close_locked` came before.
         """
         with self._state.begin() as tx:
             self._queueing.dequeued_locked(tx, self._state.pool.drain(), "shutdown")

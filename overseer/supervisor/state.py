@@ -26,7 +26,7 @@ class State:
         lock: the hub's; guards the table, and whatever else must change together with it.
         freed: over that lock; notified when an id falls free, so that a shutdown can wait for the last one.
         rng: for restart jitter; used with the lock held.
-        launch: launches what a transaction says, as :meth:`Runs.launch_for` does.
+        launch: launches what a transaction says, as :meth:`Starts.launch_for` does.
     """
 
     current: Current

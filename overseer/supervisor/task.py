@@ -140,7 +140,7 @@ class Task:
     undo_reset: Callable[[], None] = _nothing  # what takes a reset back that fails; called with both locks
     onlookers: set[Client] = field(default_factory=set)  # who was told that it is being reset; hub's lock
     exit_count: int = 0  # what its ``errored`` said
-    # Runs begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
+    # Starts begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0
     restart_count: int = 0
     history: History = field(default_factory=History)

@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 _CLOSING = "the overseer is shutting down"
 
 
-class Runs:
+class Starts:
     """Starts and ends runs on behalf of a hub."""
 
     def __init__(self, state: State, queueing: Queueing, retention: Retention) -> None:
