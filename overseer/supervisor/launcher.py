@@ -12,7 +12,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
+from typing import Any
 
+from overseer.supervisor.due import Due
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.timers import Timers
 
@@ -32,7 +34,7 @@ class _Lane:
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
-        self.waiting: deque[Callable[[], object]] = deque()
+        self.waiting: deque[tuple[Any, ...]] = deque()
         self.going = 0
         self.allowed = 1  # how many may go on at once
         self.moved = True  # whether one was begun since the last look
@@ -64,10 +66,16 @@ class _Driver:
 
 
 class Launcher:
-    """Calls what may take its time, in order; safe from any thread."""
+    """Launches what may take its time, in order; safe from any thread.
 
-    def __init__(self, timers: Timers) -> None:
+    Args:
+        timers: fire :data:`Due.WIDEN`, upon which :meth:`widen` is to be called.
+        launch: called with what was submitted.
+    """
+
+    def __init__(self, timers: Timers, launch: Callable[..., object]) -> None:
         self._timers = timers
+        self._launch = launch
         self._lock = lock(Rank.LEAF, "launcher")  # guards the rest
         self._work = threading.Condition(self._lock)  # notified when a driver needs a thread, and at the end
         self._room = threading.Condition(self._lock)  # notified when a long lane is less so, and at the end
@@ -96,16 +104,16 @@ class Launcher:
                 if not self._add_thread_locked(idle):
                     raise RuntimeError("can't start new thread")
 
-    def submit(self, driver: str, asker: Hashable, call: Callable[[], object]) -> None:
-        """Call ``call()`` on another thread, after what ``asker`` wants of this driver already.
+    def submit(self, driver: str, asker: Hashable, *what: Any) -> None:
+        """Launch ``what`` on another thread, after what ``asker`` wants of this driver already.
 
-        Where there is neither a thread nor one to be had, it is called here.
+        Where there is neither a thread nor one to be had, it is launched here.
         """
         assert_none_held("a launch")
         with self._lock:
             served = self._drivers.setdefault(driver, _Driver())
             lane = served.lane(asker)
-            lane.waiting.append(call)
+            lane.waiting.append(what)
             self._serve_locked(served)
             alone = not self._threads
             # One that may begin at once has a thread by now, where there was one to be had.
@@ -113,7 +121,7 @@ class Launcher:
             look = held_up and not alone and not self._looking
             self._looking = self._looking or look
         if look:
-            self._timers.schedule(_STUCK_S, self._look)
+            self._timers.schedule(_STUCK_S, Due.WIDEN)
         if alone:
             self._launch_all(served)
 
@@ -152,7 +160,7 @@ class Launcher:
         assert_held(self._lock)
         name = f"launch-{next(self._numbers)}"
         try:
-            # A daemon: shutdown waits for tasks, not for threads, and a driver may block in start() for ever.
+            # A daemon: shutdown waits for tasks, not for threads, and a driver may block in start() forever.
             threading.Thread(target=self._run, args=(driver,), name=name, daemon=True).start()
         except RuntimeError:
             self._out_of_threads = True
@@ -178,13 +186,13 @@ class Launcher:
                 lane = driver.next_lane()
                 if lane is None:
                     return
-                call = lane.waiting.popleft()
+                what = lane.waiting.popleft()
                 lane.going += 1
                 lane.moved = True
                 if len(lane.waiting) == _AHEAD:
                     self._room.notify_all()
             try:
-                call()
+                self._launch(*what)
             except BaseException:
                 _log.exception("a launch failed")
 
@@ -204,7 +212,7 @@ class Launcher:
                     return None
             return self._wanted.popleft()
 
-    def _look(self) -> None:
+    def widen(self) -> None:
         """Widen the lanes that have begun nothing since the last look; look again while anything waits."""
         with self._lock:
             held_up = False
@@ -218,4 +226,4 @@ class Launcher:
                 self._serve_locked(driver)
             self._looking = held_up
         if held_up:
-            self._timers.schedule(_STUCK_S, self._look)
+            self._timers.schedule(_STUCK_S, Due.WIDEN)

@@ -1,4 +1,4 @@
-"""Counters, in memory, from zero with the server; and a snapshot of all numbers, for monitoring.
+"""Counters, in memory, from zero with the server.
 
 One lock for all counters: each is touched once a batch or once a lifecycle event, never once a line.
 """
@@ -44,34 +44,6 @@ class PoolFigures:
     limit: int
     running: int
     queued: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClientFigures:
-    """The connected clients together. ``lagging`` have more than half their buffer pending."""
-
-    connected: int
-    pending: int  # bytes, of all
-    most_pending: int  # bytes, of the one that has most
-    lagging: int
-    longest_lag: float  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """A hub's numbers, by action where they belong to one.
-
-    Tasks and pools are of one moment; counters, durations and clients are read just before or after it.
-    """
-
-    counters: Mapping[str, Mapping[str, int]]
-    queue_waits: Mapping[str, HistogramFigures]
-    run_times: Mapping[str, HistogramFigures]
-    tasks: Mapping[str, Mapping[str, int]]  # action to phase's name to how many
-    pools: Mapping[str, PoolFigures]
-    pool: PoolFigures  # of all together
-    clients: ClientFigures
-    stalled_clients: int  # closed because they did not read, since start-up
 
 
 class _Histogram:

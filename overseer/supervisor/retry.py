@@ -37,7 +37,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class NoRestart:
     """The task has ended; there is no restart."""
 
 
@@ -56,7 +56,7 @@ class GiveUp:
     exit_count: int
 
 
-Decision: TypeAlias = End | Restart | GiveUp
+Decision: TypeAlias = NoRestart | Restart | GiveUp
 
 
 def effective_policy(start: RetryPolicy | None, config: RetryPolicy) -> RetryPolicy | None:
@@ -104,7 +104,7 @@ def decide(
     """
     history, count = _recorded(policy, history, now_s, ran_for_s)
     if policy is None or (policy.restart_on == "failure" and exit_code == 0):
-        return End(), history
+        return NoRestart(), history
     threshold = _threshold(policy)
     if 0 < threshold <= count:
         return GiveUp(count), history

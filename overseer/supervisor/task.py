@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -80,7 +80,7 @@ _NEXT: dict[Phase, frozenset[Phase]] = {
 }
 
 
-class Ending(Enum):
+class StopRequest(Enum):
     """What was asked of a run that is to end."""
 
     NONE = 0
@@ -110,8 +110,18 @@ class Requester:
         self.tell(out, Error(id=self.request_id, message=message, existing_task_id=existing_task_id))
 
 
-def _nothing() -> None:
-    pass
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a task runs by; replaced by a reset alone.
+
+    Attributes:
+        dedupe: what makes it the same as another; None: nothing does.
+        policy: what brings it back; None: nothing does.
+    """
+
+    definition: Definition
+    dedupe: tuple[str, ...] | None
+    policy: RetryPolicy | None
 
 
 @dataclass(eq=False)
@@ -120,10 +130,8 @@ class Task:
 
     id: str
     action: str
-    definition: Definition  # changed by a reset alone, with the hub's lock
+    terms: Terms
     params: Mapping[str, str]
-    policy: RetryPolicy | None  # what brings it back; None: nothing does
-    dedupe: tuple[str, ...] | None  # what makes it the same as another, None: nothing does; hub's lock
     metrics: Metrics
     log: EventLog
     requester: Requester = field(default_factory=Requester)  # hub's lock
@@ -134,17 +142,17 @@ class Task:
     queued_since: float = 0.0  # the same, monotonic
     worker: Worker | None = None
     last_pid: int = 0  # of the latest run
-    ending: Ending = Ending.NONE  # hub's lock
+    stop_request: StopRequest = StopRequest.NONE  # hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
-    undo_reset: Callable[[], None] = _nothing  # what takes a reset back that fails; called with both locks
+    before_reset: Terms | None = None  # what it goes back to when its reset fails; hub's lock
     onlookers: set[Client] = field(default_factory=set)  # who was told that it is being reset; hub's lock
     exit_count: int = 0  # what its ``errored`` said
     # Starts begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0
     restart_count: int = 0
     history: History = field(default_factory=History)
-    timer: Timer | None = None  # of the restart awaited
+    restart: Timer | None = None  # the one awaited
     last_started_at: datetime | None = None
     last_exited_at: datetime | None = None
     last_exit_code: int | None = None
@@ -222,7 +230,7 @@ class Task:
             params=self.params,
             queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
             state=self.phase.state,
-            retry_policy=self.policy,
+            retry_policy=self.terms.policy,
             current_pid=self.last_pid if running else 0,
             worker_state="running" if running else "exited" if had_run else "",
             restart_count=self.restart_count,
@@ -240,7 +248,7 @@ class Task:
         return self._encoded_info is not None
 
     def encoded_info_locked(self) -> TaskRow:
-        """The same as JSON, kept until something changes: most of a long list did not since the last one."""
+        """The same as JSON, kept until something changes."""
         row = self._encoded_info  # which the hub's lock alone may clear, though for no need
         if row is None:
             row = self._encoded_info = task_row(self.info_locked())

@@ -1,6 +1,6 @@
 """One step of the hub: decided under its lock, carried out once the lock is released.
 
-    with state.begin(requester) as tx:
+    with table.begin(requester) as tx:
         tx.send(client, event)
         tx.launch(task, why)
         tx.stop(worker, grace)
@@ -62,7 +62,7 @@ class Transaction(DeferredFlush):
         self._requester = requester
         self._stops: list[tuple[Worker, float | None]] = []
         self._launches: list[tuple[Task, Launch, Client | None]] = []
-        self.problem = ""  # what went wrong first when it was carried out
+        self._problem = ""  # what went wrong first when it was carried out
 
     def __enter__(self) -> Transaction:
         self._lock.acquire()
@@ -80,11 +80,21 @@ class Transaction(DeferredFlush):
             self._lock.release()
         super().__exit__(kind, error, trace)
         for worker, grace in self._stops:
-            problem = stop_worker(worker, grace)
-            self.problem = self.problem or problem
+            self._carried_out(stop_worker(worker, grace))
         for task, why, client in self._launches:
-            problem = self._launch(task, why, client)
-            self.problem = self.problem or problem
+            self._carried_out(self._launch(task, why, client))
+
+    def _carried_out(self, problem: str) -> None:
+        self._problem = self._problem or problem
+
+    def check(self) -> None:
+        """Once it is carried out.
+
+        Raises:
+            RequestError: something went wrong.
+        """
+        if self._problem:
+            raise RequestError(self._problem)
 
     def stop(self, worker: Worker, grace: float | None = None) -> None:
         """Stop a worker; ``grace`` None: its policy's."""

@@ -1,7 +1,7 @@
 """One thread that does things later: restart delays, queue ages, stalls, keepalives.
 
 A timer is a value: a moment, and what is due then. What that means is up to the ``fire`` of its
-:class:`Timers`: by default it is a function and its arguments; a hub's are a kind and ids, so that all that is
+:class:`Timers`: by default it is a function and its arguments; a hub's are a kind and ids, so that what is
 pending can be written down. What fires must be short and must not block. ``cancel`` does not stop what is
 already firing, so whoever acts on a timer checks again that there is something to do.
 """

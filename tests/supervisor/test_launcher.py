@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -18,9 +19,9 @@ _PATIENCE = 10.0
 
 @pytest.fixture
 def launcher() -> Iterator[Launcher]:
-    timers = Timers()
+    timers = Timers(fire=lambda due: launcher.widen())
     timers.start()
-    launcher = Launcher(timers)
+    launcher = Launcher(timers, operator.call)
     try:
         yield launcher
     finally:
