@@ -102,7 +102,7 @@ def _spawn(
         try:
             os.killpg(popen.pid, signal.SIGKILL)
         except PermissionError:
-            # It runs as somebody else by now. Waiting for it could take for ever; reap_orphans buries it.
+            # It runs as somebody else by now. Waiting for it could take forever; reap_orphans buries it.
             _log.warning("process %d was started in vain and cannot be killed", popen.pid)
         else:
             os.waitpid(popen.pid, 0)
@@ -161,7 +161,7 @@ def _reason(error: Exception, command: str, args: Sequence[str], cwd: str | None
         if "\0" in str(cwd):
             return "its directory has a NUL character in it"
         if isinstance(error, UnicodeError):
-            return "an argument has a character in it that is no text"
+            return "an argument has a character in it that is not text"
         return str(error)
     command = os.fsdecode(command)  # a driver may have given Paths
     if cwd is not None and error.filename == cwd and error.errno in (errno.ENOENT, errno.ENOTDIR):

@@ -11,4 +11,4 @@ class Due(Enum):
     RESTART = "restart"  # of the task with this id
     EXPIRE = "expire"  # what has waited in a queue for too long
     PRUNE = "prune"  # finished tasks that are too old
-    WIDEN = "widen"  # lanes of launches that do not move
+    WIDEN = "widen"  # backlogs of launches that a slow driver holds up

@@ -85,7 +85,7 @@ class Exits:
     ) -> list[Event]:
         """Move the task to what follows a run, or a failure to start one (no ``exited``).
 
-        Returns what :meth:`_conclude_locked` is to announce: a message is true when it is sent, so the slot
+        Returns what :meth:`conclude_locked` is to announce: a message is true when it is sent, so the slot
         is freed first.
         """
         assert_held(self._table.lock)
@@ -94,15 +94,9 @@ class Exits:
         closing = self._table.closing
         intentional = task.stop_request is not StopRequest.NONE or (exited is not None and exited.intentional)
         if intentional or closing:
-            requeue = task.stop_request is StopRequest.REQUEUE and not closing
-            if requeue:
-                task.enter_queue_locked(now())
-            else:
-                task.move_locked(Phase.STOPPED)
-            if exited is None and not requeue:
-                reason = "shutdown" if closing else "stopped"
-                events.append(Dequeued(task_id=task.id, reason=reason, ts=now()))
-            return events
+            request = StopRequest.STOP if closing else task.stop_request
+            dequeued = _stop_locked(task, request, "shutdown" if closing else "stopped")
+            return events or dequeued
         decision, task.history = decide(
             task.terms.policy,
             task.history,
@@ -179,13 +173,17 @@ class Exits:
             if task.restart is not None:
                 task.restart.cancel()
                 task.restart = None
-            events: list[Event] = []
-            if request is StopRequest.REQUEUE:
-                task.enter_queue_locked(now())
-            else:
-                task.move_locked(Phase.STOPPED)
-                events.append(Dequeued(task_id=task.id, reason=reason, ts=now()))
+            events = _stop_locked(task, request, reason)
         self.conclude_locked(tx, task, events)
+
+
+def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:
+    """Move a task that has no run any more, and is not to have another, to its queue or its end."""
+    if request is StopRequest.REQUEUE:
+        task.enter_queue_locked(now())
+        return []
+    task.move_locked(Phase.STOPPED)
+    return [Dequeued(task_id=task.id, reason=reason, ts=now())]
 
 
 def errored(task: Task) -> Errored:

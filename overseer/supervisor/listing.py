@@ -1,8 +1,7 @@
 """What ``list`` shows: all tasks, or a page of them, pictured and appended in one critical section.
 
-Rows are kept encoded while nothing about their task changes. What has changed since the last list is encoded
-without the hub's lock, in rounds, until next to nothing is left; so the section that pictures all tasks only
-puts together what there is.
+Rows stay encoded until their task changes. What has changed since the last list is encoded without the hub's
+lock, in rounds, until little is left; the section that pictures all tasks only puts it together.
 """
 
 from __future__ import annotations
@@ -65,13 +64,13 @@ class Listing:
                     task.encoded_info_locked()
 
     def _listed_locked(self, request: List, principal: Principal) -> tuple[list[Task], str]:
-        """The tasks of a list, in its order, and the id after which the next page begins, if there is one."""
+        """The tasks of a list, in order, and the id after which the next page begins, or ""."""
         assert_held(self._table.lock)
         since, limit = request.since, request.limit
         if since is None and principal.scope is None and not limit and not request.after:
             return [*self._table], ""
         tasks: list[Task] = []
-        # A page goes by the ids, so that what comes, goes or starts over between two pages upsets nothing.
+        # Pages go by id, so that tasks may come, go and start over between two of them.
         for task in self._table.after(request.after) if limit or request.after else self._table:
             if (since is None or task.phase is Phase.QUEUED or task.touched_locked() >= since) and (
                 principal.sees(task.action)

@@ -30,14 +30,14 @@ class OrphanedWorkers:
         return [task for _, task in self._workers.values()]
 
     def heard_of(self, task: Task, worker: Worker, over: bool) -> None:
-        """The start of ``task`` has failed, and yet a worker of it has begun, or is ``over``."""
+        """The start of ``task`` has failed, and yet its worker has begun, or is ``over``."""
         if not over:
             self.end(task, worker)
             return
         with self._table.lock:
             known = id(worker) in self._workers
         if known:
-            worker._over.set()  # its driver calls back by itself, and nobody else would end the wait for it
+            worker._over.set()  # its driver calls back by itself, so nothing else ends the wait for it
             self._forget(worker)
 
     def end(self, task: Task, worker: Worker) -> None:
@@ -49,7 +49,7 @@ class OrphanedWorkers:
             graces: list[float | None] = [0.0] if self._table.skip_graces else [None, *task.graces]
         for grace in graces:
             if stop_worker(worker, grace):
-                # It cannot be stopped, so neither waited for: a class whose own __init__ failed.
+                # It can be neither stopped nor waited for: its own __init__ failed.
                 self._forget(worker)
                 return
         run_on_thread(lambda: self._wait_for(task, worker), f"orphan-{task.id}")

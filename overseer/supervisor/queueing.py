@@ -34,7 +34,7 @@ class Queueing:
         self._expiring: Timer | None = None  # for the queued item that grows too old next; hub's lock
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
-        """A task waits in the pool's queue since just now: tell its requester and everybody."""
+        """Announce a task that has just entered its queue."""
         assert_held(self._table.lock)
         assert task.queued_at is not None
         self._metrics.count("enqueued", task.action)
@@ -47,7 +47,7 @@ class Queueing:
         self.watch_queues_locked()
 
     def dequeued_locked(self, tx: Transaction, task_ids: Iterable[str], reason: str) -> None:
-        """Tasks have left the queue, and will not run: say so. Those that never ran are forgotten."""
+        """Announce tasks that have left the queue and will not run. Those that never ran are forgotten."""
         assert_held(self._table.lock)
         for task_id in task_ids:
             task = self._table.find(task_id)
@@ -68,7 +68,7 @@ class Queueing:
     def broadcast_locked(
         self, tx: Transaction, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
     ) -> None:
-        """Tell every client that may know, ``excluding`` one that gets its own, and the event log."""
+        """Tell the event log and every client that may see it, ``excluding`` one."""
         assert_held(self._table.lock)
         assert_held(task.lock)
         tx.log(task.log, event)
@@ -90,7 +90,7 @@ class Queueing:
         return info
 
     def pool_changed_locked(self, tx: Transaction, action: str, picture: Rows) -> None:
-        """Tell every client of a changed pool: of the global one, as much as concerns its actions."""
+        """Broadcast a changed pool: of the global one, each client hears as much as concerns its actions."""
         assert_held(self._table.lock)
         told: dict[Principal | None, Encoded] = {}  # None: who sees all of it
         for client in self._clients:
@@ -104,14 +104,13 @@ class Queueing:
             tx.send_encoded(client, told[view])
 
     def watch_queues_locked(self) -> None:
-        """See to it that queued items are expired when they grow too old."""
+        """Have queued items expired when they grow too old."""
         assert_held(self._table.lock)
         at = self._pool.next_expiry()
         if at is not None:
             self._expiring = self._timers.bring_forward(self._expiring, at, Due.EXPIRE)
 
     def expire(self) -> None:
-        """Take off their queues what has waited for too long."""
         with self._table.begin() as tx:
             self.dequeued_locked(tx, self._pool.expire(), "expired")
             self.watch_queues_locked()

@@ -1,4 +1,4 @@
-"""What a driver is given for one run, so that ``started`` is its first message, ``exited`` its last."""
+"""The start gate of a run: ``started`` is its first message, ``exited`` its last."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class StartGate:
         self._exited = exited
         self._orphaned = orphaned
         self._pid = 0
-        self._settled = threading.Event()  # start() is over, for better or worse
+        self._settled = threading.Event()  # start() is over, and _failed says how
         self._failed = False
-        self._late = False  # its driver handed on output after the end, which is said once
+        self._late = False  # its driver handed on output after the end; logged once
         self._launcher = threading.get_ident()
         self._early: list[OutputBatch | RunExit] = []
 
@@ -60,7 +60,7 @@ class StartGate:
         return WorkerCallbacks(_Lines(self), self.log_event, self.on_exited, context)
 
     def announced(self, pid: int) -> None:
-        """``started`` is on its way; let everything else follow. Called on the launching thread."""
+        """Open: ``started`` is on its way. Called on the launching thread."""
         self._pid = pid
         for said in self._early:  # before what other threads say, which wait
             try:
@@ -71,12 +71,12 @@ class StartGate:
         self._settled.set()
 
     def failed(self) -> None:
-        """There was no start: what a worker says that was started nevertheless is dropped."""
+        """There was no start: what its worker says, should there be one, is dropped."""
         self._failed = True
         self._settled.set()
 
     def begun(self, worker: Worker) -> None:
-        """A worker has begun: perhaps too late, on a thread that ``start`` did not wait for."""
+        """A worker has begun: perhaps on a thread that ``start`` did not wait for."""
         if self._failed:
             self._orphaned(self._task, worker, False)
 

@@ -94,8 +94,8 @@ class Starts:
         self._queueing.enqueued_locked(tx, task, admission.position)
 
     def launch_for(self, task: Task, why: Launch, client: Client | None) -> str:
-        """Launch on another thread; the client that requested it hears of it by a message. A request of no
-        client is waited for: returns "" or, when it failed, what went wrong."""
+        """Launch on another thread; its client hears what comes of it. A request without a client is launched
+        here: returns "" or what went wrong."""
         if why.requested and client is None:
             return self.launch(task, why)
         driver = task.terms.definition.config.type
@@ -105,7 +105,7 @@ class Starts:
         return ""
 
     def launch(self, task: Task, why: Launch) -> str:
-        """Have the driver start the run begun last; returns "" or, when it failed, what went wrong."""
+        """Have the driver start the run begun last; returns "" or what went wrong."""
         assert_none_held("launch")
         if self._called_off(task, why):
             return CLOSING
@@ -134,7 +134,8 @@ class Starts:
             gate.failed()
             for made in context.workers:
                 self._orphans.end(task, made)
-            self._not_started(task, why, message)
+            with self._table.begin() as tx:
+                self._fail_locked(tx, task, why, message)
             return message
         gate.announced(pid)
         return ""
@@ -145,12 +146,7 @@ class Starts:
             # Whoever requested it is told ``started``, also when it is stopped at once.
             if not self._table.closing and (why.requested or task.stop_request is not StopRequest.STOP):
                 return False
-            if why.requested:
-                self._refuse_locked(tx, task, why, CLOSING)
-            else:
-                with task.lock:
-                    events = self._exits.decide_locked(task, None, exit_code=-1, ran_for=0.0)
-                self._exits.conclude_locked(tx, task, events)
+            self._fail_locked(tx, task, why, CLOSING if why.requested else "")
         return True
 
     def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime) -> None:
@@ -173,23 +169,24 @@ class Starts:
                 for grace in [0.0] if self._table.skip_graces else task.graces:
                     tx.stop(worker, grace)
 
-    def _not_started(self, task: Task, why: Launch, message: str) -> None:
-        """A run could not be started: take the task back, or treat it as a run that failed at once."""
-        with self._table.begin() as tx:
-            if why.requested:
-                self._refuse_locked(tx, task, why, message)
-            else:
-                requester, task.requester = task.requester, Requester()
-                with task.lock:
-                    task.error_message = message
-                    requester.refuse(tx, message)
-                    events = self._exits.decide_locked(task, None, exit_code=-1, ran_for=0.0)
-                self._exits.conclude_locked(tx, task, events)
-
-    def _refuse_locked(self, tx: Transaction, task: Task, why: Launch, message: str) -> None:
-        """What was asked for is not to be: all is as it was before, and the requester is told so."""
+    def _fail_locked(self, tx: Transaction, task: Task, why: Launch, message: str) -> None:
+        """There is no run: take the task back, or treat it as a run that failed at once."""
         assert_held(self._table.lock)
         requester, task.requester = task.requester, Requester()
+        if why.requested:
+            self._take_back_locked(tx, task, why, requester)
+            requester.refuse(tx, message)
+            return
+        with task.lock:
+            if message:
+                task.error_message = message
+                requester.refuse(tx, message)
+            events = self._exits.decide_locked(task, None, exit_code=-1, ran_for=0.0)
+        self._exits.conclude_locked(tx, task, events)
+
+    def _take_back_locked(self, tx: Transaction, task: Task, why: Launch, requester: Requester) -> None:
+        """All is as it was before the request."""
+        assert_held(self._table.lock)
         if why is Launch.FIRST:
             self._table.forget(task.id)
             if requester.client is not None and requester.newly_subscribed:  # by a start that is refused
@@ -207,18 +204,17 @@ class Starts:
                     tx.send(client, errored(task))
             task.onlookers = set()
         self._exits.admit_locked(tx, self._pool.release(task.id))
-        requester.refuse(tx, message)
 
 
 def _checked(given: object) -> tuple[Worker, int, datetime]:
-    """What a driver's ``start`` has returned, its pid and its start: of a type that clients can be told.
+    """What a driver's ``start`` has returned, its pid and when it started, of types that clients can be told.
 
     Raises:
-        TypeError: it is no worker, or its values are of another type.
+        TypeError: it is not a worker, or its values are of another type.
         Exception: whatever a driver's own worker raises.
     """
     if not isinstance(given, Worker):
-        raise TypeError(f"start() returned {given!r}, which is no Worker")
+        raise TypeError(f"start() returned {given!r}, which is not a Worker")
     pid, at = operator.index(given.pid), given.started_at  # missing if it has not called super().__init__()
     if not isinstance(given.task_id, str) or not isinstance(at, datetime):
         raise TypeError(f"a worker needs a text and a datetime: task_id {given.task_id!r}, started_at {at!r}")

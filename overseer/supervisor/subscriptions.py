@@ -6,7 +6,7 @@ from datetime import datetime
 
 from overseer.protocol import Subscribed, Unsubscribed
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.replay import Replay
+from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Transaction
@@ -14,10 +14,10 @@ from overseer.util.locks import assert_held
 
 
 class Subscriptions:
-    """Subscribes clients and sends them what is stored, on behalf of a hub.
+    """Subscribes clients and sends them what is stored.
 
-    What is stored is encoded without a lock (``output.replay``), so both ways to it are loops,
-    which look each time whether the id still has the same task.
+    That is encoded without a lock (``output.replay``), in rounds; each checks that the id still has the same
+    task.
     """
 
     def __init__(self, table: TaskTable) -> None:
@@ -37,7 +37,7 @@ class Subscriptions:
         Raises:
             RequestError: too many subscriptions to unknown tasks.
         """
-        replay: Replay | None = None
+        replay: RingReplay | None = None
         requester = Requester(client, request_id)
         while True:
             with self._table.begin(requester) as tx:
@@ -57,9 +57,8 @@ class Subscriptions:
             replay.encode()
 
     def _answer_locked(
-        self, tx: Transaction, client: Client, request_id: str, task: Task, replay: Replay | None
+        self, tx: Transaction, client: Client, request_id: str, task: Task, replay: RingReplay | None
     ) -> None:
-        """``replay`` is ready."""
         assert_held(self._table.lock)
         assert_held(task.lock)
         client.task_ids.add(task.id)
@@ -89,7 +88,7 @@ class Subscriptions:
             tx.send(client, Unsubscribed(id=request_id, task_id=task_id))
 
     def drop_locked(self, client: Client) -> None:
-        """End all of a client that is gone."""
+        """End all subscriptions of a client that is gone."""
         assert_held(self._table.lock)
         for task_id in client.task_ids:
             self._table.unsubscribe(task_id, client)
@@ -103,7 +102,7 @@ class Subscriptions:
         Raises:
             RequestError: there is no such task.
         """
-        replay: Replay | None = None
+        replay: RingReplay | None = None
         requester = Requester(client, request_id)
         while True:
             with self._table.begin(requester):
@@ -118,10 +117,10 @@ class Subscriptions:
 
 
 def _replay_of(
-    task: Task, before: Replay | None, client: Client, since: datetime | None, seq: int | None
-) -> Replay:
+    task: Task, before: RingReplay | None, client: Client, since: datetime | None, seq: int | None
+) -> RingReplay:
     """``before``, if it is one of this very task."""
     ring = task.stream.ring
     if before is not None and before.ring is ring:
         return before
-    return Replay(task.id, ring, client, since=since, seq=seq)
+    return RingReplay(task.id, ring, client, since=since, seq=seq)

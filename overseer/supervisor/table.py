@@ -81,14 +81,13 @@ class TaskTable:
         return len(self._in_use)
 
     def resetting(self, tasks: Iterable[Task]) -> list[Task]:
-        """Those of these tasks that are being reset, of which there are hardly ever any."""
+        """Those of these tasks that are being reset: hardly ever any."""
         if not any(counts[Phase.RESETTING] for counts in self.phases.values()):
             return []
         return [task for task in tasks if task.phase is Phase.RESETTING]
 
     def after(self, task_id: str) -> Iterator[Task]:
-        """The tasks whose ids come after this one, in the order of their ids; none is in the table twice, or
-        left out, when tasks come and go between two looks."""
+        """The tasks whose ids come after this one, in the order of their ids."""
         for index in range(bisect.bisect_right(self._ids, task_id), len(self._ids)):
             yield self._tasks[self._ids[index]]
 
@@ -187,7 +186,7 @@ class TaskTable:
         self.freed.notify_all()
 
     def forget(self, task_id: str) -> None:
-        """Drop the task of that id if there is one; its subscribers wait for the next of it."""
+        """Drop the task of that id, if there is one; its subscribers wait for the next one of that id."""
         task = self._tasks.get(task_id)
         if task is None:
             return

@@ -1,9 +1,8 @@
 """One task: what it is, where it stands, and what may come next.
 
-What clients are shown of a task changes only while the hub's lock *and* the task's are held, so holding
-either is enough to read it. A few fields that only the hub needs are guarded by its lock alone, as is said
-beside them. The stream (the task's output and its subscribers) is guarded by the task's lock alone: output
-never takes the hub's. Everything here is memory; the hub acts on what is decided.
+What clients are shown of a task changes only with the hub's lock *and* the task's held, so either is enough
+to read it. Fields marked so are guarded by the hub's lock alone; the stream (output and subscribers) by the
+task's alone, since output never takes the hub's.
 """
 
 from __future__ import annotations
@@ -42,7 +41,10 @@ class Phase(Enum):
     ENDED = "active", 4  # by itself, and nothing follows
     STOPPED = "stopped", 5  # on purpose
     ERRORED = "errored", 6  # given up
-    RESETTING = "active", 7  # its driver is starting the run of a reset; should that fail, nothing was
+    RESETTING = (
+        "active",
+        7,
+    )  # its driver is starting the run of a reset; if that fails, it is ERRORED as before
     FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
 
     @property
@@ -90,7 +92,7 @@ class StopRequest(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asked for something and is told of it, with its request's id; without a client nobody is."""
+    """Who asked for something and gets the reply; without a client nobody does."""
 
     client: Client | None = None
     request_id: str = ""
@@ -190,14 +192,14 @@ class Task:
         self.phase = phase
 
     def enter_queue_locked(self, at: datetime) -> None:
-        """Record that it waits in a queue from now on, which is ``at``."""
+        """Record that it waits in a queue from ``at``, which is now."""
         assert_held(self.lock)
         self.move_locked(Phase.QUEUED)
         self.queued_at = at
         self.queued_since = time.monotonic()
 
     def begin_run_locked(self, worker: Worker, pid: int, at: datetime) -> None:
-        """Record that ``worker``, which may be of a driver's make and is not asked again, runs it now."""
+        """Record that ``worker`` runs it now; a driver's own is not asked again."""
         assert_held(self.lock)
         if self.phase is Phase.RESETTING:
             self.history = History()
@@ -249,13 +251,13 @@ class Task:
 
     def encoded_info_locked(self) -> TaskRow:
         """The same as JSON, kept until something changes."""
-        row = self._encoded_info  # which the hub's lock alone may clear, though for no need
+        row = self._encoded_info
         if row is None:
             row = self._encoded_info = task_row(self.info_locked())
         return row
 
     def touched_locked(self) -> datetime:
-        """The latest of creation, last start and last exit, whose order a clock set back may turn."""
+        """The latest of creation, last start and last exit; a clock set back may have turned their order."""
         moments = (self.created_at, self.last_started_at, self.last_exited_at)
         return max(moment for moment in moments if moment is not None)
 

@@ -6,7 +6,7 @@
         tx.stop(worker, grace)
 
 On leaving the block the lock is released; then outboxes are flushed, workers stopped and runs launched, in
-that order. What was decided is carried out even when the block raises: slots are taken and messages appended.
+that order, even when the block raises: slots are taken and messages appended by then.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Transaction(DeferredFlush):
 
 
 def stop_worker(worker: Worker, grace: float | None = None) -> str:
-    """Stop a worker, which may be a driver's own; returns "" or, when it failed, what went wrong."""
+    """Stop a worker, which may be a driver's own; returns "" or what went wrong."""
     try:
         worker.stop(grace)
     except BaseException as error:  # whoever else is to be stopped must be, and whoever waits be told

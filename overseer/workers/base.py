@@ -171,8 +171,8 @@ class Worker(ABC):
     def stop(self, grace: float | None = None) -> None:
         """Ask it to end, and see to it that it does when ``grace`` seconds are over (None: its policy's).
 
-        Returns at once; ``on_exited`` tells when it is done. Called again with a shorter grace it hurries;
-        otherwise calling it again changes nothing, nor does calling it after the exit.
+        Returns at once; ``on_exited`` tells when it is done. Calling it again can only shorten the
+        grace; after the exit it changes nothing.
         """
 
     def wait(self, timeout: float | None = None) -> bool:

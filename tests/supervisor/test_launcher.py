@@ -161,5 +161,5 @@ def test_who_asks_for_very_much_waits_but_not_for_long(
     monkeypatch.setattr(module, "_PATIENCE_S", _PATIENCE)
     slow.go.set()
     launcher.wait_for_room("slow", "client")
-    lane = launcher._drivers["slow"].lanes.get("client")
-    assert lane is None or len(lane.waiting) <= 10
+    backlog = launcher._drivers["slow"].backlogs.get("client")
+    assert backlog is None or len(backlog.waiting) <= 10

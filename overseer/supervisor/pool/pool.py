@@ -21,6 +21,7 @@ from overseer.protocol import ExcessConfig, PoolConfig, PoolInfo, QueueItem
 from overseer.supervisor.metrics import PoolFigures
 from overseer.supervisor.pool.policy import (
     Admission,
+    Admit,
     Displace,
     Enqueue,
     Outcome,
@@ -28,7 +29,6 @@ from overseer.supervisor.pool.policy import (
     Refuse,
     Requeued,
     Resize,
-    Run,
     Trim,
     admit,
     count_excess,
@@ -125,7 +125,7 @@ class PoolManager:
             )
             displaced: tuple[str, ...] = ()
             match decision:
-                case Run():
+                case Admit():
                     self._start_locked(task_id, action, force)
                     return Admission(Outcome.RUNNING)
                 case Refuse(reason):

@@ -11,7 +11,7 @@ import pytest
 import overseer
 from overseer.supervisor.clients import Client
 from overseer.supervisor.output.encode import EncodedOutput
-from overseer.supervisor.output.replay import Replay
+from overseer.supervisor.output.replay import RingReplay
 from overseer.util.locks import assert_none_held
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
@@ -71,13 +71,13 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]],
     """Have something happen each time that stored output was encoded, before it is sent."""
 
     def arrange(happen: Callable[[], None]) -> None:
-        encode = Replay.encode
+        encode = RingReplay.encode
 
-        def encode_and_go_on(replay: Replay) -> None:
+        def encode_and_go_on(replay: RingReplay) -> None:
             encode(replay)
             happen()
 
-        monkeypatch.setattr(Replay, "encode", encode_and_go_on)
+        monkeypatch.setattr(RingReplay, "encode", encode_and_go_on)
 
     return arrange
 
