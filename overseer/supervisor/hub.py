@@ -109,7 +109,7 @@ class Hub:
     # Clients
 
     def connect(self, client: Client) -> None:
-        """A client is there: it hears what is broadcast from now on."""
+        """From now on the client hears what is broadcast."""
         self._clients.add(client)
 
     def disconnect(self, client: Client) -> None:
@@ -170,7 +170,7 @@ class Hub:
         Raises:
             SubmitError: it was refused.
         """
-        # A driver's task is held to what holds for a client's; else no client could be told of it.
+        # A driver's task must pass what a client's must, or clients could not be told of it.
         limits = self.definitions.config.limits.message_limits()
         given = dict(params or {})
         try:

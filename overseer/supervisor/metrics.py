@@ -65,8 +65,8 @@ class _Histogram:
 class Metrics:
     """What has happened since start-up, in all and by action; safe from any thread.
 
-    What is counted is counted before it is announced. So who holds ``lock`` while it looks and appends what
-    it saw says nothing older than what was appended before.
+    What is counted is counted before it is announced. So a reply that is made and appended with ``lock`` held
+    is never older than the messages before it.
     """
 
     def __init__(self, actions: Iterable[str]) -> None:
@@ -78,7 +78,7 @@ class Metrics:
         self.register(actions)
 
     def register(self, actions: Iterable[str]) -> None:
-        """Count for these actions as well. None is ever forgotten: a counter does not go back."""
+        """Count for these actions too; none is ever forgotten, since a counter must not go back."""
         with self.lock:
             for action in actions:
                 if action not in self._actions:

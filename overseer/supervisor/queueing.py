@@ -92,7 +92,7 @@ class Queueing:
     def pool_changed_locked(self, tx: Transaction, action: str, picture: Rows) -> None:
         """Broadcast a changed pool: of the global one, each client hears as much as concerns its actions."""
         assert_held(self._table.lock)
-        told: dict[Principal | None, Encoded] = {}  # None: who sees all of it
+        told: dict[Principal | None, Encoded] = {}  # None: the view of those who see all of it
         for client in self._clients:
             who = client.principal
             if action and not who.sees(action):

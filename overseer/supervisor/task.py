@@ -96,7 +96,7 @@ class Requester:
 
     client: Client | None = None
     request_id: str = ""
-    newly_subscribed: bool = False  # by this very request, and so no longer should it be refused after all
+    newly_subscribed: bool = False  # by this request, which takes that back when it is refused after all
 
     @property
     def principal(self) -> Principal:
@@ -148,7 +148,7 @@ class Task:
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
     before_reset: Terms | None = None  # what it goes back to when its reset fails; hub's lock
-    onlookers: set[Client] = field(default_factory=set)  # who was told that it is being reset; hub's lock
+    onlookers: set[Client] = field(default_factory=set)  # clients that were told of its reset; hub's lock
     exit_count: int = 0  # what its ``errored`` said
     # Starts begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0

@@ -62,7 +62,7 @@ class Transaction(DeferredFlush):
         self._requester = requester
         self._stops: list[tuple[Worker, float | None]] = []
         self._launches: list[tuple[Task, Launch, Client | None]] = []
-        self._problem = ""  # what went wrong first when it was carried out
+        self._problems: list[str] = []  # what came of carrying it out; "": it went well
 
     def __enter__(self) -> Transaction:
         self._lock.acquire()
@@ -80,21 +80,14 @@ class Transaction(DeferredFlush):
             self._lock.release()
         super().__exit__(kind, error, trace)
         for worker, grace in self._stops:
-            self._carried_out(stop_worker(worker, grace))
+            self._problems.append(stop_worker(worker, grace))
         for task, why, client in self._launches:
-            self._carried_out(self._launch(task, why, client))
-
-    def _carried_out(self, problem: str) -> None:
-        self._problem = self._problem or problem
+            self._problems.append(self._launch(task, why, client))
 
     def check(self) -> None:
-        """Once it is carried out.
-
-        Raises:
-            RequestError: something went wrong.
-        """
-        if self._problem:
-            raise RequestError(self._problem)
+        """Raises a RequestError when something went wrong in carrying it out: the first of it."""
+        for problem in filter(None, self._problems):
+            raise RequestError(problem)
 
     def stop(self, worker: Worker, grace: float | None = None) -> None:
         """Stop a worker; ``grace`` None: its policy's."""

@@ -53,7 +53,7 @@ class WorkerCallbacks:
         log_event: gets a sentence for people about something unusual.
         on_exited: gets the worker, its exit code (-1 when a signal ended it), whether a stop had been asked
             for, and when; exactly once, after the last ``on_output`` has returned.
-        run: the run that they are of, for the worker; who wraps them with ``dataclasses.replace`` keeps it.
+        run: whose callbacks they are, for the worker; ``dataclasses.replace`` keeps it in a wrapper.
     """
 
     on_output: Callable[[OutputBatch], None]
