@@ -86,7 +86,7 @@ class Daemon:
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
-            hurry=self._hub.hurry,
+            hurry=self._hub.skip_graces,
             reopen=self._reopen,
             reload=self._hang_up,
             reap=processes.reap_orphans,

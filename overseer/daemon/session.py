@@ -163,14 +163,22 @@ class Session:
             case Reset():
                 hub.reset(request.task_id, requester)
             case List():
-                hub.tell_tasks(client, request)
+                hub.listing.tell(client, request)
             case Replay():
-                hub.replay(client, request.id, request.task_id, request.since, request.since_seq)
+                hub.subscriptions.replay(
+                    client, request.id, request.task_id, request.since, request.since_seq
+                )
             case Subscribe():
-                on_lag = self._on_lag or request.on_lag
-                hub.subscribe(client, request.id, request.task_id, request.since_seq, on_lag, request.partial)
+                hub.subscriptions.subscribe(
+                    client,
+                    request.id,
+                    request.task_id,
+                    request.since_seq,
+                    self._on_lag or request.on_lag,
+                    request.partial,
+                )
             case Unsubscribe():
-                hub.unsubscribe(client, request.id, request.task_id)
+                hub.subscriptions.unsubscribe(client, request.id, request.task_id)
             case Describe():
                 action = request.action
                 hub.tell_of_definitions(
@@ -184,7 +192,7 @@ class Session:
             case Purge():
                 hub.purge(request.action, requester)
             case MetricsRequest():
-                hub.tell_metrics(requester, request.action, request.task_id)
+                hub.monitoring.tell(requester, request.action, request.task_id)
             case ManifestRequest():
                 hub.tell_of_definitions(
                     requester,

@@ -20,16 +20,16 @@ from typing import Any
 forking = threading.RLock()
 """Held over a fork, and by whoever must not run out of file descriptors because of the low limit meanwhile.
 
-Unranked: a fork is no business of anybody who holds another lock. The interpreter's own lock is held over the
-fork and exec anyway, so that this makes nobody wait longer.
+Unranked, since nobody forks with another lock held. The interpreter's own lock is held over the fork and exec
+anyway, so this makes nobody wait longer.
 """
 
-# So that nobody forks this process itself meanwhile: the copy would have a lock that nobody gives back.
+# Nobody forks this process itself meanwhile: the copy would have a lock that nobody releases.
 os.register_at_fork(before=forking.acquire, after_in_parent=forking.release, after_in_child=forking.release)
 
 _popens: weakref.WeakValueDictionary[int, subprocess.Popen[Any]] = weakref.WeakValueDictionary()
 _remembering = False
-_under_way = 0  # Popens in the making; guarded by forking
+_under_way = 0  # Popens being made; guarded by forking
 _hand_forked = False
 
 
@@ -68,7 +68,7 @@ def raise_file_limit() -> None:
 
 
 def remember_popens() -> None:
-    """Have :func:`is_popen_child` know of every Popen from now on. Idempotent."""
+    """Register every Popen from now on, for :func:`is_popen_child`. Idempotent."""
     global _remembering
     if _remembering:
         return
@@ -96,7 +96,7 @@ def remember_popens() -> None:
 
 
 def is_popen_child(pid: int) -> bool:
-    """Whether this zombie is a Popen's to wait for, or may be that of one which is in the making."""
+    """Whether this zombie is a Popen's to wait for, or may be that of one being made."""
     if _under_way > 0:  # asked first, for it is remembered before it is no longer under way
         return True
     popen = _popens.get(pid)

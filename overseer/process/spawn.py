@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from overseer.errors import SpawnError
 from overseer.process.forking import forking
+from overseer.process.standalone.tree import read_process
 from overseer.util.locks import assert_none_held
 
 _log = logging.getLogger(__name__)
@@ -20,13 +21,14 @@ SECRETS: set[str] = {"OVERSEER_TOKEN"}
 """Names of variables in the server's environment that no child gets."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Child:
     """A process just started, leader of a session. Whoever has it must reap it and close the fds."""
 
     pid: int
+    start: int  # clock ticks since boot, which with the pid names it for good; 0: could not be read
     pidfd: int
-    pipes: dict[str, int]  # stream to our end of its pipe, non-blocking
+    pipes: Mapping[str, int]  # stream to our end of its pipe, non-blocking
 
     def links(self) -> frozenset[str]:
         """What /proc/PID/fd shows of whoever has the other ends."""
@@ -100,12 +102,20 @@ def _spawn(
         try:
             os.killpg(popen.pid, signal.SIGKILL)
         except PermissionError:
-            # It runs as somebody else by now. Waiting for it could take for ever; reap_orphans buries it.
+            # It runs as somebody else by now. Waiting for it could take forever; reap_orphans buries it.
             _log.warning("process %d was started in vain and cannot be killed", popen.pid)
         else:
             os.waitpid(popen.pid, 0)
         raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
-    return Child(popen.pid, pidfd, ours)
+    return Child(popen.pid, _start_of(popen.pid), pidfd, ours)
+
+
+def _start_of(pid: int) -> int:
+    try:
+        process = read_process(pid)
+    except OSError:  # out of file descriptors
+        return 0
+    return process.start if process is not None else 0
 
 
 def _close(fds: Mapping[str, int]) -> None:
@@ -151,7 +161,7 @@ def _reason(error: Exception, command: str, args: Sequence[str], cwd: str | None
         if "\0" in str(cwd):
             return "its directory has a NUL character in it"
         if isinstance(error, UnicodeError):
-            return "an argument has a character in it that is no text"
+            return "an argument has a character in it that is not text"
         return str(error)
     command = os.fsdecode(command)  # a driver may have given Paths
     if cwd is not None and error.filename == cwd and error.errno in (errno.ENOENT, errno.ENOTDIR):

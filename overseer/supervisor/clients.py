@@ -20,8 +20,8 @@ from overseer.util.locks import Rank, assert_none_held, lock
 class Client:
     """One connection, as the hub sees it; compared by identity.
 
-    ``on_lag`` is what its subscriptions mean when they do not say: ``block`` or ``drop``. ``principal`` is
-    who it is: what it may not see is never sent to it.
+    ``on_lag`` (``block`` or ``drop``) is the default of its subscriptions. What ``principal`` may not see is
+    never sent to it.
     """
 
     def __init__(self, outbox: Outbox, on_lag: str = "block", principal: Principal = ANYONE) -> None:
@@ -58,8 +58,7 @@ class Clients:
 class DeferredFlush:
     """Collects the outboxes that were appended to, and flushes them when its ``with`` block is left.
 
-    Enter it *before* the locks, so that it is left after them; what needs the hub's lock is a
-    :class:`~overseer.supervisor.transaction.Transaction`.
+    Enter it *before* the locks, so that it is left after them.
     """
 
     def __init__(self) -> None:

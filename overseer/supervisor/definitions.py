@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from overseer.auth.principal import Principal
 from overseer.config import ActionConfig, Config
-from overseer.drivers.api import ActionHandler
-from overseer.errors import NotPermittedError, RequestError
+from overseer.drivers.api import ActionHandler, describe_action, driver_failure
+from overseer.errors import NotPermittedError, OverseerError, RequestError
 from overseer.protocol import PoolConfig
 from overseer.util.suggest import did_you_mean
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,43 @@ class Definitions:
         if not principal.sees(action):
             raise NotPermittedError(f"unknown action: {action}")
 
+    def check(
+        self, action: str, params: Mapping[str, str], principal: Principal
+    ) -> tuple[Definition, tuple[str, ...] | None]:
+        """The definition of an action that takes these parameters, and what makes them the same as others:
+        the action and the values of its dedupe_key; None: nothing does.
+
+        Raises:
+            RequestError: it does not take them, or as :meth:`of`.
+        """
+        definition = self.of(action, principal)
+        info = describe_action(self.config, action, definition.handler)
+        if definition.config.strict_params:
+            for name in params:
+                if name not in info.params:
+                    known = ", ".join(info.params) or "none"
+                    raise RequestError(f"unknown parameter {name!r}; {action} has: {known}")
+        try:
+            definition.handler.validate(dict(params))
+        except BaseException as error:  # also SystemExit, which would end the client's thread
+            message = driver_failure(error)
+            if not isinstance(error, OverseerError):
+                _log.exception("action %s: the driver failed to validate parameters", action)
+                message = f"the driver failed: {message}"
+            raise RequestError(message) from None
+        if not info.dedupe_key:
+            return definition, None
+        defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
+        values = (params.get(name) or defaults.get(name) or "" for name in info.dedupe_key)
+        return definition, (action, *values)
+
     def _hint(self, action: str, principal: Principal) -> str:
         return did_you_mean(action, filter(principal.sees, self.handlers))
 
 
 class Current:
     """The definitions that count now. ``value`` is replaced under the hub's lock, and may be read without it:
-    who needs it to stay the same looks again under the lock."""
+    whoever needs it to stay the same looks again under the lock."""
 
     def __init__(self, value: Definitions) -> None:
         self.value = value

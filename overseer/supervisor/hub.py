@@ -1,15 +1,15 @@
 """The hub: every request of every client, and the tasks that service drivers submit, come together here.
 
-Lock order: the hub's, then the pool's, then one task's, then a worker's, then leaves
-(``overseer.util.locks``). The hub's lock guards the table of tasks, every change of a task's state, and who
-is subscribed to what; output never needs it.
+Each operation is a transaction: it decides under the hub's lock, where the table of tasks, the pools and the
+messages change together. A reply is appended in the critical section that pictured what it says, so it is
+never older than what comes before it; and whoever asks is told only of what it may see.
 """
 
 from __future__ import annotations
 
 import random
-import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -22,30 +22,33 @@ from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.protocol import (
     ActionInfo,
     Event,
-    List,
-    MetricsReply,
     PoolInfo,
+    Purged,
     RetryPolicy,
     TaskInfo,
     encode,
 )
 from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
-from overseer.supervisor.clients import Client, Clients, DeferredFlush
+from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current, Definitions
+from overseer.supervisor.due import Due
+from overseer.supervisor.exits import Exits
 from overseer.supervisor.listing import Listing
-from overseer.supervisor.metrics import ClientFigures, Figures, Metrics
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.monitoring import Monitoring
+from overseer.supervisor.orphans import OrphanedWorkers
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.retention import Retention
-from overseer.supervisor.runs import Runs
-from overseer.supervisor.scheduler import Scheduler
+from overseer.supervisor.retry import effective_policy
 from overseer.supervisor.services import Services
-from overseer.supervisor.state import State
+from overseer.supervisor.starts import Starts
+from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester
+from overseer.supervisor.task import Phase, Requester, StopRequest, Task, Terms
+from overseer.supervisor.transaction import Launch
 from overseer.util.jsonlog import EventLog
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import assert_held
 from overseer.util.timers import Timers
 
 
@@ -67,76 +70,56 @@ class Hub:
         rng: random.Random | None = None,
     ) -> None:
         definitions = Definitions(config, handlers)
-        self._lock = lock(Rank.HUB, "hub")
-        self._state = State(
-            current=Current(definitions),
-            lock=self._lock,
-            freed=threading.Condition(self._lock),
-            table=TaskTable(config.history),
-            pool=PoolManager(config.task_pool, definitions.pools),
-            clients=Clients(),
-            metrics=Metrics(handlers),
-            timers=Timers(),
-            log=log or EventLog(),
-            rng=rng or random.Random(),
-            launch=lambda task, why, client: self._runs.launch_for(task, why, client),
+        timers = self._timers = Timers(fire=self._fire)
+        table = self._table = TaskTable(config.history, timers)
+        pool = self._pool = PoolManager(config.task_pool, definitions.pools)
+        self._current = Current(definitions)
+        self._clients = Clients()
+        metrics = self._metrics = Metrics(handlers)
+        self._log = log or EventLog()
+        orphans = OrphanedWorkers(table)
+        self._queueing = Queueing(table, pool, self._clients, metrics, timers)
+        self._exits = Exits(table, pool, self._queueing, metrics, timers, rng or random.Random())
+        self._starts = Starts(
+            table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans
         )
-        retention = Retention(self._state)
-        queueing = Queueing(self._state, retention)
-        self._runs = Runs(self._state, queueing, retention)
-        self._scheduler = Scheduler(self._state, self._runs, queueing, retention)
-        self._subscriptions = Subscriptions(self._state)
-        self._listing = Listing(self._state)
+        self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans)
+        table.launch = self._starts.launch_for
+        self.subscriptions = Subscriptions(table)
+        self.listing = Listing(table)
+        self.monitoring = Monitoring(table, pool, self._clients, metrics, self._current)
         self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:
-        table, clients = self._state.table, self._state.clients
-        return f"<Hub {len(table)} tasks, {table.in_use} in use, {len(clients)} clients>"
+        table = self._table
+        return f"<Hub {len(table)} tasks, {table.in_use} in use, {len(self._clients)} clients>"
+
+    def _fire(self, due: Due, *ids: str) -> None:
+        match due:
+            case Due.RESTART:
+                self._exits.restart(*ids)
+            case Due.EXPIRE:
+                self._queueing.expire()
+            case Due.PRUNE:
+                with self._table.lock:
+                    self._table.prune()
+            case Due.WIDEN:
+                self._starts.launcher.widen()
 
     # Clients
 
     def connect(self, client: Client) -> None:
-        """A client is there: it hears what is broadcast from now on."""
-        self._state.clients.add(client)
+        """From now on the client hears what is broadcast."""
+        self._clients.add(client)
 
     def disconnect(self, client: Client) -> None:
         """A client is gone; its tasks go on."""
-        self._state.clients.remove(client)
-        with self._lock:
-            # At a shutdown, who holds up the end is closed with that code however short its stall.
-            if client.outbox.close_code == TRY_AGAIN_LATER and not self._runs.closing:
-                self._state.metrics.count("stalled_clients", "")
-            self._subscriptions.drop_locked(client)
-
-    def subscribe(
-        self,
-        client: Client,
-        request_id: str,
-        task_id: str,
-        since_seq: int | None,
-        on_lag: str,
-        partial: bool | None = None,
-    ) -> None:
-        """Send ``subscribed``, then what is stored after ``since_seq`` if given, then everything live.
-
-        Raises:
-            RequestError: too many subscriptions to unknown tasks.
-        """
-        self._subscriptions.subscribe(client, request_id, task_id, since_seq, on_lag, partial)
-
-    def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
-        """Nothing of the task follows ``unsubscribed``."""
-        self._subscriptions.unsubscribe(client, request_id, task_id)
-
-    def replay(
-        self, client: Client, request_id: str, task_id: str, since: datetime | None, since_seq: int | None
-    ) -> None:
-        """Send the task's stored events to this client.
-
-        Raises:
-            RequestError: there is no such task.
-        """
-        self._subscriptions.replay(client, request_id, task_id, since, since_seq)
+        self._clients.remove(client)
+        with self._table.lock:
+            # At a shutdown, whoever holds up the end is closed with that code however short its stall.
+            if client.outbox.close_code == TRY_AGAIN_LATER and not self._table.closing:
+                self._metrics.count("stalled_clients", "")
+            self.subscriptions.drop_locked(client)
 
     # Tasks
 
@@ -158,16 +141,28 @@ class Hub:
             RequestError: it was refused: unknown action, bad parameters, id taken, duplicate, no room, or its
                 program could not be started.
         """
-        return self._scheduler.start(
-            action,
-            task_id,
-            dict(params or {}),
-            retry_policy,
-            force,
-            on_lag,
-            partial,
-            requester or Requester(),
-        )
+        params = dict(params or {})
+        requester = requester or Requester()
+        while True:
+            definitions = self.definitions
+            definition, dedupe = definitions.check(action, params, requester.principal)
+            policy = effective_policy(retry_policy, definitions.config.retry_for(action))
+            task = Task(
+                task_id or str(uuid.uuid4()),
+                action,
+                Terms(definition, dedupe, policy),
+                params,
+                self._metrics,
+                self._log,
+                requester,
+                retry_policy,
+            )
+            with self._table.begin(requester) as tx:
+                if self.definitions is definitions:  # else it was reloaded meanwhile: once more
+                    self._starts.admit_locked(tx, task, force, on_lag, partial)
+                    break
+        tx.check()
+        return task.id
 
     def submit(self, action: str, task_id: str = "", params: Mapping[str, str] | None = None) -> str:
         """Start or queue a task for a service driver; see :class:`overseer.TaskSubmitter`.
@@ -175,24 +170,19 @@ class Hub:
         Raises:
             SubmitError: it was refused.
         """
-        try:
-            return self.start(action, *self._checked(task_id, params))
-        except RequestError as error:
-            raise SubmitError(error.message) from None
-
-    def _checked(self, task_id: str, params: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
-        """A driver's task is held to what holds for a client's; else no client could be told of it."""
-        limits = self._state.current.value.config.limits.message_limits()
+        # A driver's task must pass what a client's must, or clients could not be told of it.
+        limits = self.definitions.config.limits.message_limits()
         given = dict(params or {})
         try:
             for name in given:
                 TEXT.from_json(name, "the name of a parameter", limits)
-            return (
-                TASK_ID.from_json(task_id, "task_id", limits) if task_id else "",
-                TEXT_MAP.from_json(given, "params", limits),
-            )
+            if task_id:
+                task_id = TASK_ID.from_json(task_id, "task_id", limits)
+            return self.start(action, task_id, TEXT_MAP.from_json(given, "params", limits))
         except Unreadable as error:
-            raise RequestError(str(error)) from None
+            raise SubmitError(str(error)) from None
+        except RequestError as error:
+            raise SubmitError(error.message) from None
 
     def stop(self, task_id: str, requester: Requester | None = None) -> None:
         """Stop a task, take it off its queue, or call off its restart; silent when it is over already.
@@ -200,7 +190,11 @@ class Hub:
         Raises:
             RequestError: there is no such task.
         """
-        self._scheduler.stop(task_id, requester or Requester())
+        requester = requester or Requester()
+        with self._table.begin(requester) as tx:
+            task = self._table.find(task_id, requester.principal)
+            self._stops.stop_locked(tx, task, StopRequest.STOP, "stopped")
+        tx.check()
 
     def reset(self, task_id: str, requester: Requester | None = None) -> None:
         """Start an errored task over, even over the pool's limit; the requester is told ``started``.
@@ -208,44 +202,39 @@ class Hub:
         Raises:
             RequestError: there is no such task, it is not errored, or it could not be started.
         """
-        self._scheduler.reset(task_id, requester or Requester())
-
-    # What follows tells whoever asks only of what it may see; what it may not is unknown to it. A reply is
-    # appended in the critical section that pictured what it says, so never older than what comes before it.
+        requester = requester or Requester()
+        while True:
+            with self._table.begin(requester) as tx:
+                task = self._table.find_errored(task_id, requester.principal)
+                definitions = self.definitions
+            # An action that was reloaded since is taken as it is now: whoever resets a task has mended it.
+            terms = task.terms
+            if definitions.handlers.get(task.action) is not terms.definition.handler:
+                definition, dedupe = definitions.check(task.action, task.params, requester.principal)
+                policy = effective_policy(task.asked_policy, definitions.config.retry_for(task.action))
+                terms = Terms(definition, dedupe, policy)
+            with self._table.begin(requester) as tx:
+                if self.definitions is not definitions:
+                    continue
+                if self._table.find_errored(task_id, requester.principal) is not task:
+                    continue
+                self._table.refuse_taken(task.id, terms.dedupe)
+                task.before_reset = task.terms
+                task.requester = requester
+                with task.lock:
+                    task.terms = terms
+                    task.move_locked(Phase.RESETTING)
+                self._pool.admit_over(task.id, task.action)
+                self._table.take(task)
+                self._exits.begin_locked(tx, task, Launch.RESET)
+                break
+        tx.check()
 
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
-        return self._listing.tasks(since)
+        return self.listing.tasks(since)
 
-    def tell_tasks(self, client: Client, request: List) -> None:
-        """Send the client the same, or a page of them."""
-        self._listing.tell(client, request)
-
-    # Actions, pools, metrics
-
-    def actions(self, name: str = "", principal: Principal = ANYONE) -> list[ActionInfo]:
-        """What each action's handler says of it, in the configuration's order; or just the action ``name``.
-
-        Raises:
-            RequestError: there is no action of that name.
-        """
-        definitions = self.definitions
-        names = [name] if name else [each for each in definitions.handlers if principal.sees(each)]
-        return [
-            describe_action(definitions.config, each, definitions.of(each, principal).handler)
-            for each in names
-        ]
-
-    def tell_of_definitions(self, requester: Requester, reply: Callable[[], Event]) -> None:
-        """Send a reply about the definitions, made without a lock; and again, when a reload replaces them."""
-        while True:
-            definitions = self.definitions
-            encoded = Encoded([encode(reply())])
-            with self._state.begin() as tx:
-                if self.definitions is definitions:
-                    if requester.client is not None:
-                        tx.send_encoded(requester.client, encoded)
-                    return
+    # Pools
 
     def pool_info(self, action: str = "", requester: Requester | None = None) -> PoolInfo:
         """The state of an action's pool, or of all; the requester is told.
@@ -253,7 +242,12 @@ class Hub:
         Raises:
             RequestError: there is no such action.
         """
-        return self._scheduler.pool_info(action, requester or Requester())
+        requester = requester or Requester()
+        self._refuse_unknown(action, requester.principal)
+        with self._table.begin(requester) as tx:
+            self._refuse_unknown_locked(action, requester.principal)
+            picture = self._pool.rows(action, requester.principal.scope)
+            return self._queueing.tell_pool_locked(tx, action, requester, picture)
 
     def set_pool(
         self,
@@ -270,7 +264,21 @@ class Hub:
         Raises:
             RequestError: there is no such action.
         """
-        return self._scheduler.set_pool(action, limit, queue_size, excess, requester or Requester())
+        requester = requester or Requester()
+        self._refuse_unknown(action, requester.principal)
+        with self._table.begin(requester) as tx:
+            self._refuse_unknown_locked(action, requester.principal)
+            resized = self._pool.resize(action, limit, queue_size, excess)
+            self._exits.admit_locked(tx, resized.admitted)
+            for trim in resized.trimmed:
+                task = self._table.find(trim.task_id)
+                request = StopRequest.REQUEUE if trim.requeue else StopRequest.STOP
+                self._stops.stop_locked(tx, task, request, "stopped", trim.grace)
+            self._queueing.watch_queues_locked()
+            picture = self._pool.rows(action)
+            self._queueing.pool_changed_locked(tx, action, picture)
+            # Whoever may change a pool sees all of it.
+            return self._queueing.tell_pool_locked(tx, action, requester, picture)
 
     def purge(self, action: str = "", requester: Requester | None = None) -> int:
         """Take everything off an action's queue, or off all; the requester is told how many there were.
@@ -278,73 +286,64 @@ class Hub:
         Raises:
             RequestError: there is no such action.
         """
-        return self._scheduler.purge(action, requester or Requester())
+        requester = requester or Requester()
+        self._refuse_unknown(action, requester.principal)
+        with self._table.begin(requester) as tx:
+            self._refuse_unknown_locked(action, requester.principal)
+            purged = self._pool.purge(action)
+            self._queueing.dequeued_locked(tx, purged, "purged")
+            requester.tell(tx, Purged(id=requester.request_id, action=action, count=len(purged)))
+        return len(purged)
 
-    def tell_metrics(self, requester: Requester, action: str = "", task_id: str = "") -> None:
-        """Send the requester all counters since start-up, or those of an action or a task, if it is there."""
-        if task_id:
-            self._tell_task_metrics(requester, task_id)
-            return
-        who, metrics = requester.principal, self._state.metrics
-        with DeferredFlush() as out, metrics.lock:
-            if not action:
-                reply = MetricsReply(id=requester.request_id, global_=metrics.snapshot_locked(who.scope))
-            else:
-                seen = metrics.action_snapshot_locked(action) if who.sees(action) else None
-                reply = MetricsReply(id=requester.request_id, action=seen)
-            requester.tell(out, reply)
+    def _refuse_unknown(self, action: str, principal: Principal) -> None:
+        """With a hint at the name that was meant."""
+        if action:
+            self.definitions.of(action, principal)
 
-    def _tell_task_metrics(self, requester: Requester, task_id: str) -> None:
-        with self._state.begin() as tx:
-            task = self._state.table.get(task_id)
-            if task is None or not requester.principal.sees(task.action):
-                requester.tell(tx, MetricsReply(id=requester.request_id))
-                return
-            with task.lock:
-                requester.tell(tx, MetricsReply(id=requester.request_id, task=task.metrics_locked()))
+    def _refuse_unknown_locked(self, action: str, principal: Principal) -> None:
+        """Under the lock, so that no reload takes the action away before its pool was asked."""
+        assert_held(self._table.lock)
+        if action:
+            self.definitions.refuse_unknown(action, principal)
 
-    def figures(self) -> Figures:
-        """Everything that can be counted or measured, of all actions that there are or were."""
-        counters = self._state.metrics.counters()
-        waits, runs = self._state.metrics.histograms()
-        with self._lock:
-            actions = self._state.current.value.handlers
-            tasks = {action: counts.copy() for action, counts in self._state.table.phases.items()}
-            pool, pools = self._state.pool.counts()
-        outboxes = [client.outbox for client in self._state.clients]
-        lags = [outbox.lag for outbox in outboxes]
-        return Figures(
-            counters={action: each for action, each in counters.items() if action},
-            queue_waits=waits,
-            run_times=runs,
-            tasks={
-                action: {phase.name: count for phase, count in each.items() if phase is not Phase.FORGOTTEN}
-                for action, each in tasks.items()
-            },
-            pools={action: pools[action] for action in actions},
-            pool=pool,
-            clients=ClientFigures(
-                connected=len(outboxes),
-                pending=sum(outbox.pending for outbox in outboxes),
-                most_pending=max((outbox.pending for outbox in outboxes), default=0),
-                lagging=sum(lag > 0 for lag in lags),
-                longest_lag=max(lags, default=0.0),
-            ),
-            stalled_clients=counters[""]["stalled_clients"],
-        )
-
-    # Services and shutdown
-
-    def start_services(self) -> None:
-        """Start the thread of each handler that is a service, and those that everybody shares."""
-        self._state.timers.start()
-        self._runs.launcher.start()
-        self._services.update()
+    # Actions
 
     @property
     def definitions(self) -> Definitions:
         """What it runs by now."""
-        return self._state.current.value
+        return self._current.value
+
+    def actions(self, name: str = "", principal: Principal = ANYONE) -> list[ActionInfo]:
+        """What each action's handler says of it, in the configuration's order; or just the action ``name``.
+
+        Raises:
+            RequestError: there is no action of that name.
+        """
+        definitions = self.definitions
+        names = [name] if name else [each for each in definitions.handlers if principal.sees(each)]
+        return [
+            describe_action(definitions.config, each, definitions.of(each, principal).handler)
+            for each in names
+        ]
+
+    def tell_of_definitions(self, requester: Requester, reply: Callable[[], Event]) -> None:
+        """Send a reply about the definitions, made without a lock; made again when a reload replaces them."""
+        while True:
+            definitions = self.definitions
+            encoded = Encoded([encode(reply())])
+            with self._table.begin() as tx:
+                if self.definitions is definitions:
+                    if requester.client is not None:
+                        tx.send_encoded(requester.client, encoded)
+                    return
+
+    # From start to end
+
+    def start_services(self) -> None:
+        """Start the thread of each handler that is a service, and those that everybody shares."""
+        self._timers.start()
+        self._starts.launcher.start()
+        self._services.update()
 
     def redefine(self, definitions: Definitions) -> None:
         """Go over to other definitions without stopping a task; one call at a time.
@@ -356,7 +355,18 @@ class Hub:
         Raises:
             RequestError: the server is shutting down.
         """
-        self._scheduler.redefine(definitions)
+        config = definitions.config
+        with self._table.begin() as tx:
+            self._table.refuse_closing()
+            self._metrics.register(definitions.handlers)
+            changed = self._pool.reconfigure(config.task_pool, definitions.pools)
+            self._current.value = definitions
+            self._table.history = config.history
+            self._table.prune()
+            self._exits.admit_locked(tx, changed.admitted)
+            self._queueing.watch_queues_locked()
+            for action in changed.changed:
+                self._queueing.pool_changed_locked(tx, action, self._pool.rows(action))
         self._services.update()
 
     def shutdown(self) -> bool:
@@ -365,28 +375,28 @@ class Hub:
         In order: nothing new is taken; services are told to stop; queued tasks and those awaiting restart
         end (``dequeued``, ``shutdown``); workers are stopped, after their grace killed. Idempotent.
         """
-        with self._lock:
-            self._runs.close_locked()  # first, so that a service that is told cannot submit any more
+        with self._table.lock:
+            self._table.closing = True  # first, so that a service that is told cannot submit any more
         self._services.stop()
         told = time.monotonic()
-        idle = self._scheduler.shutdown()
+        idle = self._stops.stop_all()
         self._services.join(told)
         return idle
 
     @property
     def longest_grace(self) -> float:
         """How long the slowest task may take to stop, in seconds."""
-        return self._scheduler.longest_grace
+        return self._stops.longest_grace
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until no task is queued, running or awaiting restart; False when time ran out."""
-        return self._runs.wait_until_idle(timeout)
+        return self._stops.wait_until_idle(timeout)
 
-    def hurry(self) -> None:
+    def skip_graces(self) -> None:
         """During a shutdown: kill what has not ended yet, and wait for no client."""
-        self._scheduler.hurry()
+        self._stops.skip_graces()
 
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the threads."""
-        self._runs.launcher.close()
-        self._state.timers.close()
+        self._starts.launcher.close()
+        self._timers.close()

@@ -1,8 +1,8 @@
 """The threads on which drivers start their runs: few, and more only while a driver keeps those that it has.
 
-What one client asks of one driver is a *lane*. Its launches begin in their order, one at a time, so that a
-client's replies come in the order of its requests. A lane that does not move, as its driver takes long, may
-have twice as many going on every now and then, up to a bound for each driver; nobody else waits for it.
+What one client asks of one driver is a *backlog*. It is launched in order, one at a time, so that a client's
+replies come in the order of its requests. While a slow driver holds it up, its concurrency is doubled now and
+then, up to a bound for each driver; other backlogs are not held up by it.
 """
 
 from __future__ import annotations
@@ -12,71 +12,79 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
+from typing import Any
 
+from overseer.supervisor.due import Due
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.timers import Timers
 
 _log = logging.getLogger(__name__)
 
 _MOST = 64  # threads that one driver may have
-_STUCK_S = 0.05  # a lane that has begun nothing for so long gets more of them
-_LINGER_S = 5.0  # a thread with nothing to do waits so long for more
-_AHEAD = 500  # launches that a client may have waiting; then its next request waits
-_PATIENCE_S = 1.0  # but no longer than this: it must be heard
+_STUCK_S = 0.05  # a backlog that has begun nothing for this long gets more of them
+_LINGER_S = 5.0  # an idle thread ends after this long
+_AHEAD = 500  # a backlog's high watermark: above it, its client's next request waits
+_PATIENCE_S = 1.0  # but no longer than this: the client must be heard
 
 
-class _Lane:
-    """The launches of one driver that one client, or one cause, has asked for."""
+class _Backlog:
+    """The launches that one client, or one cause, has asked of one driver."""
 
     __slots__ = ("allowed", "going", "key", "moved", "waiting")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
-        self.waiting: deque[Callable[[], object]] = deque()
+        self.waiting: deque[tuple[Any, ...]] = deque()
         self.going = 0
         self.allowed = 1  # how many may go on at once
         self.moved = True  # whether one was begun since the last look
 
+    @property
+    def ready(self) -> int:
+        """How many may begin now."""
+        return min(len(self.waiting), self.allowed - self.going)
+
 
 class _Driver:
-    """A driver's lanes that have something to launch, and how many threads serve them."""
+    """A driver's backlogs that have something to launch, and how many threads serve them."""
 
-    __slots__ = ("lanes", "threads")
+    __slots__ = ("backlogs", "threads")
 
     def __init__(self) -> None:
-        self.lanes: dict[Hashable, _Lane] = {}  # whose turn is next, first
+        self.backlogs: dict[Hashable, _Backlog] = {}  # whose turn is next, first
         self.threads = 0
 
-    def lane(self, key: Hashable) -> _Lane:
-        """The lane of that key, which is made when there is none."""
-        if key not in self.lanes:
-            self.lanes[key] = _Lane(key)
-        return self.lanes[key]
-
-    def next_lane(self) -> _Lane | None:
-        """The lane whose turn it is to launch something; it goes to the end of those that wait."""
-        for lane in self.lanes.values():
-            if lane.waiting and lane.going < lane.allowed:
-                del self.lanes[lane.key]
-                self.lanes[lane.key] = lane
-                return lane
+    def next_backlog(self) -> _Backlog | None:
+        """The backlog whose turn it is to launch something; its next turn comes after all others'."""
+        for backlog in self.backlogs.values():
+            if backlog.ready:
+                self.backlogs[backlog.key] = self.backlogs.pop(backlog.key)
+                return backlog
         return None
 
 
 class Launcher:
-    """Calls what may take its time, in order; safe from any thread."""
+    """Launches what may take its time, in order; safe from any thread.
 
-    def __init__(self, timers: Timers) -> None:
+    Args:
+        timers: fire :data:`Due.WIDEN`, upon which :meth:`widen` is to be called.
+        launch: called with what was submitted.
+    """
+
+    def __init__(self, timers: Timers, launch: Callable[..., object]) -> None:
         self._timers = timers
+        self._launch = launch
         self._lock = lock(Rank.LEAF, "launcher")  # guards the rest
         self._work = threading.Condition(self._lock)  # notified when a driver needs a thread, and at the end
-        self._room = threading.Condition(self._lock)  # notified when a long lane is less so, and at the end
+        self._room = threading.Condition(
+            self._lock
+        )  # notified when a backlog falls to its watermark, and at the end
         self._drivers: dict[str, _Driver] = {}
-        self._wanted: deque[_Driver] = deque()  # each gets one of the threads that have nothing to do
-        self._free = 0  # threads that have nothing to do, and are not in demand yet
+        self._wanted: deque[_Driver] = deque()  # each gets one of the idle threads
+        self._free = 0  # idle threads that nobody wants yet
         self._threads = 0
         self._numbers = itertools.count(1)
-        self._looking = False  # a timer will look for lanes that do not move
+        self._looking = False  # a timer will look for backlogs that do not move
         self._out_of_threads = False  # when one was wanted last
         self._closed = False
 
@@ -84,7 +92,7 @@ class Launcher:
         return f"<Launcher {self._threads} threads, {self._free} of them free>"
 
     def start(self) -> None:
-        """Start a thread now, while there surely can be one; it stays.
+        """Start the thread that stays, now, while there surely can be one.
 
         Raises:
             RuntimeError: the system allows no more threads.
@@ -96,48 +104,47 @@ class Launcher:
                 if not self._add_thread_locked(idle):
                     raise RuntimeError("can't start new thread")
 
-    def submit(self, driver: str, asker: Hashable, call: Callable[[], object]) -> None:
-        """Call ``call()`` on another thread, after what ``asker`` wants of this driver already.
+    def submit(self, driver: str, asker: Hashable, *what: Any) -> None:
+        """Launch ``what`` on another thread, after what ``asker`` wants of this driver already.
 
-        Where there is neither a thread nor one to be had, it is called here.
+        Where there is neither a thread nor one to be had, it is launched here.
         """
         assert_none_held("a launch")
         with self._lock:
             served = self._drivers.setdefault(driver, _Driver())
-            lane = served.lane(asker)
-            lane.waiting.append(call)
+            backlog = served.backlogs.setdefault(asker, _Backlog(asker))
+            backlog.waiting.append(what)
             self._serve_locked(served)
             alone = not self._threads
             # One that may begin at once has a thread by now, where there was one to be had.
-            held_up = len(lane.waiting) > lane.allowed - lane.going or self._out_of_threads
+            held_up = len(backlog.waiting) > backlog.allowed - backlog.going or self._out_of_threads
             look = held_up and not alone and not self._looking
             self._looking = self._looking or look
         if look:
-            self._timers.schedule(_STUCK_S, self._look)
+            self._timers.schedule(_STUCK_S, Due.WIDEN)
         if alone:
             self._launch_all(served)
 
     def wait_for_room(self, driver: str, asker: Hashable) -> None:
-        """Wait, though not for long, while very much of what ``asker`` wants of the driver has not begun."""
+        """Wait, though not for long, while the asker's backlog is above its watermark."""
         assert_none_held("waiting for launches")
         with self._lock:
-            lane = self._drivers[driver].lanes.get(asker)
-            if lane is not None:
-                self._room.wait_for(lambda: self._closed or len(lane.waiting) <= _AHEAD, _PATIENCE_S)
+            backlog = self._drivers[driver].backlogs.get(asker)
+            if backlog is not None:
+                self._room.wait_for(lambda: self._closed or len(backlog.waiting) <= _AHEAD, _PATIENCE_S)
 
     def close(self) -> None:
-        """Let the threads end once what was submitted is done; waits for none, which may hang in a driver."""
+        """Let the threads end once all is launched; does not wait, since one may hang in a driver."""
         with self._lock:
             self._closed = True
             self._work.notify_all()
             self._room.notify_all()
 
     def _serve_locked(self, driver: _Driver) -> None:
-        """Give the driver as many threads as it can use by now and may have."""
+        """Give the driver as many threads as it can use and may have."""
         assert_held(self._lock)
-        ready = sum(min(len(lane.waiting), lane.allowed - lane.going) for lane in driver.lanes.values())
-        going = sum(lane.going for lane in driver.lanes.values())
-        while driver.threads < min(going + ready, _MOST):
+        wanted = sum(backlog.going + backlog.ready for backlog in driver.backlogs.values())
+        while driver.threads < min(wanted, _MOST):
             driver.threads += 1
             if self._free:
                 self._free -= 1
@@ -152,7 +159,7 @@ class Launcher:
         assert_held(self._lock)
         name = f"launch-{next(self._numbers)}"
         try:
-            # A daemon: shutdown waits for tasks, not for threads, and a driver may block in start() for ever.
+            # A daemon: shutdown waits for tasks, not for threads, and a driver may block in start() forever.
             threading.Thread(target=self._run, args=(driver,), name=name, daemon=True).start()
         except RuntimeError:
             self._out_of_threads = True
@@ -167,29 +174,29 @@ class Launcher:
             driver = self._next_driver(driver)
 
     def _launch_all(self, driver: _Driver) -> None:
-        """Launch until no lane of the driver has anything that may begin."""
-        lane: _Lane | None = None
+        """Launch until nothing of the driver's may begin."""
+        backlog: _Backlog | None = None
         while True:
             with self._lock:
-                if lane is not None:
-                    lane.going -= 1
-                    if not lane.going and not lane.waiting:
-                        del driver.lanes[lane.key]
-                lane = driver.next_lane()
-                if lane is None:
+                if backlog is not None:
+                    backlog.going -= 1
+                    if not backlog.going and not backlog.waiting:
+                        del driver.backlogs[backlog.key]
+                backlog = driver.next_backlog()
+                if backlog is None:
                     return
-                call = lane.waiting.popleft()
-                lane.going += 1
-                lane.moved = True
-                if len(lane.waiting) == _AHEAD:
+                what = backlog.waiting.popleft()
+                backlog.going += 1
+                backlog.moved = True
+                if len(backlog.waiting) == _AHEAD:
                     self._room.notify_all()
             try:
-                call()
+                self._launch(*what)
             except BaseException:
                 _log.exception("a launch failed")
 
     def _next_driver(self, served: _Driver) -> _Driver | None:
-        """What the thread does next, when it has served a driver; None: it ends."""
+        """The driver that the thread serves next; None: it ends."""
         with self._lock:
             served.threads -= 1
             self._free += 1
@@ -204,18 +211,18 @@ class Launcher:
                     return None
             return self._wanted.popleft()
 
-    def _look(self) -> None:
-        """Widen the lanes that have begun nothing since the last look; look again while anything waits."""
+    def widen(self) -> None:
+        """Double the concurrency of backlogs that have begun nothing since the last look."""
         with self._lock:
             held_up = False
             for driver in self._drivers.values():
-                for lane in driver.lanes.values():
-                    if lane.waiting:
+                for backlog in driver.backlogs.values():
+                    if backlog.waiting:
                         held_up = True
-                        if not lane.moved:
-                            lane.allowed = min(2 * lane.allowed, _MOST)
-                        lane.moved = False
+                        if not backlog.moved:
+                            backlog.allowed = min(2 * backlog.allowed, _MOST)
+                        backlog.moved = False
                 self._serve_locked(driver)
             self._looking = held_up
         if held_up:
-            self._timers.schedule(_STUCK_S, self._look)
+            self._timers.schedule(_STUCK_S, Due.WIDEN)

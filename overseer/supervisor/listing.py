@@ -1,8 +1,7 @@
 """What ``list`` shows: all tasks, or a page of them, pictured and appended in one critical section.
 
-Rows are kept encoded while nothing about their task changes. What has changed since the last list is encoded
-without the hub's lock, in rounds, until next to nothing is left; so the section that pictures all tasks only
-puts together what there is.
+Rows stay encoded until their task changes. What has changed since the last list is encoded without the hub's
+lock, in rounds, until little is left; the section that pictures all tasks only puts it together.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from overseer.net.frames import Encoded
 from overseer.protocol import List, TaskInfo, encode_tasks
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import StreamedTasks, TaskRow
-from overseer.supervisor.state import State
+from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Task
 from overseer.util.locks import assert_held
 
@@ -29,12 +28,12 @@ _PAGE = 512 * 1024  # bytes of a page, after which the rest goes to the next
 class Listing:
     """Lists a hub's tasks."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, table: TaskTable) -> None:
+        self._table = table
 
     def tasks(self, since: datetime | None) -> list[TaskInfo]:
-        """See :meth:`overseer.supervisor.hub.Hub.tasks`."""
-        with self._state.lock:
+        """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
+        with self._table.lock:
             tasks, _ = self._listed_locked(List("", since), ANYONE)
         shown = []
         for task in tasks:
@@ -44,9 +43,9 @@ class Listing:
         return shown
 
     def tell(self, client: Client, request: List) -> None:
-        """Send the client what it asked for and may see."""
+        """Send the client what it asked for and may see: all of it, or a page."""
         for last in (False,) * _ROUNDS + (True,):
-            with self._state.begin() as tx:
+            with self._table.begin() as tx:
                 tasks, following = self._listed_locked(request, client.principal)
                 changed = [task for task in tasks if not task.is_encoded]
                 if last or len(changed) <= _LITTLE:
@@ -56,7 +55,7 @@ class Listing:
                         following = tasks[fitting - 1].id if fitting < len(rows) else following
                         del rows[fitting:]
                         del tasks[fitting:]
-                    for task in self._state.table.resetting(tasks):
+                    for task in self._table.resetting(tasks):
                         task.onlookers.add(client)
                     _send(tx, client, request.id, rows, following)
                     return
@@ -65,15 +64,14 @@ class Listing:
                     task.encoded_info_locked()
 
     def _listed_locked(self, request: List, principal: Principal) -> tuple[list[Task], str]:
-        """The tasks of a list, in its order, and the id after which the next page begins, if there is one."""
-        assert_held(self._state.lock)
+        """The tasks of a list, in order, and the id after which the next page begins, or ""."""
+        assert_held(self._table.lock)
         since, limit = request.since, request.limit
-        table = self._state.table
         if since is None and principal.scope is None and not limit and not request.after:
-            return [*table], ""
+            return [*self._table], ""
         tasks: list[Task] = []
-        # A page goes by the ids, so that what comes, goes or starts over between two pages upsets nothing.
-        for task in table.after(request.after) if limit or request.after else table:
+        # Pages go by id, so that tasks may come, go and start over between two of them.
+        for task in self._table.after(request.after) if limit or request.after else self._table:
             if (since is None or task.phase is Phase.QUEUED or task.touched_locked() >= since) and (
                 principal.sees(task.action)
             ):

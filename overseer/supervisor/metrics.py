@@ -1,4 +1,4 @@
-"""Counters, in memory, from zero with the server; and a snapshot of all numbers, for monitoring.
+"""Counters, in memory, from zero with the server.
 
 One lock for all counters: each is touched once a batch or once a lifecycle event, never once a line.
 """
@@ -46,34 +46,6 @@ class PoolFigures:
     queued: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClientFigures:
-    """The connected clients together. ``lagging`` have more than half their buffer pending."""
-
-    connected: int
-    pending: int  # bytes, of all
-    most_pending: int  # bytes, of the one that has most
-    lagging: int
-    longest_lag: float  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """A hub's numbers, by action where they belong to one.
-
-    Tasks and pools are of one moment; counters, durations and clients are read just before or after it.
-    """
-
-    counters: Mapping[str, Mapping[str, int]]
-    queue_waits: Mapping[str, HistogramFigures]
-    run_times: Mapping[str, HistogramFigures]
-    tasks: Mapping[str, Mapping[str, int]]  # action to phase's name to how many
-    pools: Mapping[str, PoolFigures]
-    pool: PoolFigures  # of all together
-    clients: ClientFigures
-    stalled_clients: int  # closed because they did not read, since start-up
-
-
 class _Histogram:
     """Durations by how long they were; guarded by the lock of its owner."""
 
@@ -93,8 +65,8 @@ class _Histogram:
 class Metrics:
     """What has happened since start-up, in all and by action; safe from any thread.
 
-    What is counted is counted before it is announced. So who holds ``lock`` while it looks and appends what
-    it saw says nothing older than what was appended before.
+    What is counted is counted before it is announced. So a reply that is made and appended with ``lock`` held
+    is never older than the messages before it.
     """
 
     def __init__(self, actions: Iterable[str]) -> None:
@@ -106,7 +78,7 @@ class Metrics:
         self.register(actions)
 
     def register(self, actions: Iterable[str]) -> None:
-        """Count for these actions as well. None is ever forgotten: a counter does not go back."""
+        """Count for these actions too; none is ever forgotten, since a counter must not go back."""
         with self.lock:
             for action in actions:
                 if action not in self._actions:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import logging
-import threading
 
-from overseer.supervisor.state import State
+from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import stop_worker
+from overseer.util.threads import run_on_thread
 from overseer.workers.base import Worker
 
 _log = logging.getLogger(__name__)
 
 
 class OrphanedWorkers:
-    """Stops them and waits for them, on behalf of a hub, whose lock guards it."""
+    """Stops them and waits for them; guarded by the table's lock."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, table: TaskTable) -> None:
+        self._table = table
         # By identity, since a driver's own may be of any make.
         self._workers: dict[int, tuple[Worker, Task]] = {}
-        self.hurried = False  # nobody has the time to wait for what is asked to end
-
-    @property
-    def any_locked(self) -> bool:
-        """Whether there are some that have not ended."""
-        return bool(self._workers)
 
     def workers_locked(self) -> list[Worker]:
         """Those that have not ended."""
@@ -36,34 +30,29 @@ class OrphanedWorkers:
         return [task for _, task in self._workers.values()]
 
     def heard_of(self, task: Task, worker: Worker, over: bool) -> None:
-        """The start of ``task`` has failed, and yet a worker of it has begun, or is ``over``."""
+        """The start of ``task`` has failed, and yet its worker has begun, or is ``over``."""
         if not over:
             self.end(task, worker)
             return
-        with self._state.lock:
+        with self._table.lock:
             known = id(worker) in self._workers
         if known:
-            worker._over.set()  # its driver calls back by itself, and nobody else would end the wait for it
+            worker._over.set()  # its driver calls back by itself, so nothing else ends the wait for it
             self._forget(worker)
 
     def end(self, task: Task, worker: Worker) -> None:
         """Stop one, and wait for its end on a thread."""
-        with self._state.lock:
+        with self._table.lock:
             if id(worker) in self._workers:
                 return
             self._workers[id(worker)] = worker, task
-            graces: list[float | None] = [0.0] if self.hurried else [None, *task.graces]
+            graces: list[float | None] = [0.0] if self._table.skip_graces else [None, *task.graces]
         for grace in graces:
             if stop_worker(worker, grace):
-                # It cannot be stopped, so neither waited for: a class whose own __init__ failed.
+                # It can be neither stopped nor waited for: its own __init__ failed.
                 self._forget(worker)
                 return
-        try:
-            threading.Thread(
-                target=self._wait_for, args=(task, worker), name=f"orphan-{task.id}", daemon=True
-            ).start()
-        except RuntimeError:  # no more threads to be had; late is better than never
-            self._wait_for(task, worker)
+        run_on_thread(lambda: self._wait_for(task, worker), f"orphan-{task.id}")
 
     def _wait_for(self, task: Task, worker: Worker) -> None:
         try:
@@ -73,6 +62,6 @@ class OrphanedWorkers:
         self._forget(worker)
 
     def _forget(self, worker: Worker) -> None:
-        with self._state.lock:
+        with self._table.lock:
             self._workers.pop(id(worker), None)
-            self._state.freed.notify_all()
+            self._table.freed.notify_all()

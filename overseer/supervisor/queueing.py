@@ -1,34 +1,43 @@
-"""Tasks that wait in a queue: announced as they enter and leave it, and expired when they grow too old."""
+"""What clients hear of pools and queues; and tasks that wait for too long are taken off their queues."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from overseer.protocol import Dequeued, Queued
-from overseer.supervisor.clients import Client
-from overseer.supervisor.retention import Retention
-from overseer.supervisor.state import State
-from overseer.supervisor.task import Phase, Task
+from overseer.auth.principal import Principal
+from overseer.net.frames import Encoded
+from overseer.protocol import Dequeued, PoolInfo, PoolInfoReply, PoolUpdated, Queued, encode_pool
+from overseer.supervisor.clients import Client, Clients
+from overseer.supervisor.due import Due
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.pool.pool import PoolManager, Rows
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
-from overseer.util.timers import Timer
+from overseer.util.timers import Timer, Timers
 from overseer.util.timestamps import now
 
 
 class Queueing:
     """Announces what enters and leaves the pool's queues."""
 
-    def __init__(self, state: State, retention: Retention) -> None:
-        self._state = state
-        self._retention = retention
-        self._timer: Timer | None = None  # for the queued item that grows too old next; hub's lock
+    def __init__(
+        self, table: TaskTable, pool: PoolManager, clients: Clients, metrics: Metrics, timers: Timers
+    ) -> None:
+        self._table = table
+        self._pool = pool
+        self._clients = clients
+        self._metrics = metrics
+        self._timers = timers
+        self._expiring: Timer | None = None  # for the queued item that grows too old next; hub's lock
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
-        """A task waits in the pool's queue since just now: tell its requester and everybody."""
-        assert_held(self._state.lock)
+        """Announce a task that has just entered its queue."""
+        assert_held(self._table.lock)
         assert task.queued_at is not None
-        self._state.metrics.count("enqueued", task.action)
+        self._metrics.count("enqueued", task.action)
         requester = task.requester
         queued = Queued(id="", task_id=task.id, action=task.action, position=position, ts=task.queued_at)
         with task.lock:
@@ -38,13 +47,13 @@ class Queueing:
         self.watch_queues_locked()
 
     def dequeued_locked(self, tx: Transaction, task_ids: Iterable[str], reason: str) -> None:
-        """Tasks have left the queue, and will not run: say so. Those that never ran are forgotten."""
-        assert_held(self._state.lock)
+        """Announce tasks that have left the queue and will not run. Those that never ran are forgotten."""
+        assert_held(self._table.lock)
         for task_id in task_ids:
-            task = self._state.table.find(task_id)
-            self._state.metrics.count("dequeued", task.action)
+            task = self._table.find(task_id)
+            self._metrics.count("dequeued", task.action)
             if reason in ("displaced", "expired"):
-                self._state.metrics.count(reason, task.action)
+                self._metrics.count(reason, task.action)
             with task.lock:
                 ran = task.last_started_at is not None
                 if ran:
@@ -52,33 +61,56 @@ class Queueing:
                 event = Dequeued(task_id=task_id, reason=reason, ts=now())
                 self.broadcast_locked(tx, task, event)
             if ran:
-                self._retention.finish_locked(task)
+                self._table.finish(task)
             else:
-                self._state.table.forget(task_id)
-        self._state.freed.notify_all()
+                self._table.forget(task_id)
 
     def broadcast_locked(
         self, tx: Transaction, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
     ) -> None:
-        """Tell every client that may know, ``excluding`` one that gets its own, and the event log."""
-        assert_held(self._state.lock)
+        """Tell the event log and every client that may see it, ``excluding`` one."""
+        assert_held(self._table.lock)
         assert_held(task.lock)
         tx.log(task.log, event)
         told = [
             client
-            for client in self._state.clients
+            for client in self._clients
             if client is not excluding and client.principal.sees(task.action)
         ]
         tx.send_all(told, event)
 
-    def watch_queues_locked(self) -> None:
-        """See to it that queued items are expired when they grow too old."""
-        assert_held(self._state.lock)
-        at = self._state.pool.next_expiry()
-        if at is not None:
-            self._timer = self._state.timers.bring_forward(self._timer, at, self._expire)
+    def tell_pool_locked(self, tx: Transaction, action: str, requester: Requester, picture: Rows) -> PoolInfo:
+        """Answer the requester with a pool as it is pictured."""
+        assert_held(self._table.lock)
+        if requester.client is None:
+            return self._pool.info(action)
+        info, rows = picture
+        reply = PoolInfoReply(id=requester.request_id, action=action, pool=info)
+        tx.send_encoded(requester.client, Encoded([encode_pool(reply, rows)]))
+        return info
 
-    def _expire(self) -> None:
-        with self._state.begin() as tx:
-            self.dequeued_locked(tx, self._state.pool.expire(), "expired")
+    def pool_changed_locked(self, tx: Transaction, action: str, picture: Rows) -> None:
+        """Broadcast a changed pool: of the global one, each client hears as much as concerns its actions."""
+        assert_held(self._table.lock)
+        told: dict[Principal | None, Encoded] = {}  # None: the view of those who see all of it
+        for client in self._clients:
+            who = client.principal
+            if action and not who.sees(action):
+                continue
+            view = None if action or who.scope is None else who
+            if view not in told:
+                info, rows = picture if view is None else self._pool.rows(action, view.scope)
+                told[view] = Encoded([encode_pool(PoolUpdated(action=action, pool=info), rows)])
+            tx.send_encoded(client, told[view])
+
+    def watch_queues_locked(self) -> None:
+        """Have queued items expired when they grow too old."""
+        assert_held(self._table.lock)
+        at = self._pool.next_expiry()
+        if at is not None:
+            self._expiring = self._timers.bring_forward(self._expiring, at, Due.EXPIRE)
+
+    def expire(self) -> None:
+        with self._table.begin() as tx:
+            self.dequeued_locked(tx, self._pool.expire(), "expired")
             self.watch_queues_locked()

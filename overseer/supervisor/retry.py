@@ -1,7 +1,6 @@
-"""What follows when a run ends by itself: nothing, a restart after a delay, or giving up.
+"""How a retry is decided: what follows when a run ends by itself.
 
-Pure: time and chance are arguments, a :class:`History` is a value and each decision returns the next one. A
-task starts with ``History()``, and a reset gives it a new one.
+Pure: time and chance are arguments, and each decision returns the next :class:`History`.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from typing import TypeAlias
 
 from overseer.protocol import RetryPolicy
 
-IMMEDIATE_S = 1.0  # a run that was over sooner than this counts towards the floor
+IMMEDIATE_S = 1.0  # a shorter run counts towards the floor
 FLOOR_STEP_NS = 50_000_000
 FLOOR_CAP_NS = 5_000_000_000
-# A policy's own delay of at least this does not spin, so it is taken at its word and the floor left out.
+# A policy's own delay of at least this does not spin, so the floor does not apply.
 DELIBERATE_DELAY_NS = 100_000_000
-# A window has to remember when each exit was. This bounds it: a higher threshold counts as this one then.
+# A window remembers each exit; this bounds it: with a window, a higher threshold counts as this one.
 MAX_WINDOWED_EXITS = 10_000
 _MAX_DURATION_NS = 2**63 - 1  # the longest duration that can be told to a client
 
@@ -27,17 +26,17 @@ class History:
     """What a task's unintentional exits so far mean for the next one."""
 
     exits: tuple[float, ...] = ()
-    """Monotonic seconds of those inside the policy's window, oldest first; empty without a window."""
+    """Monotonic seconds of those inside the policy's window, oldest first."""
     total: int = 0
     """All of them."""
     attempts: int = 0
-    """Restarts decided so far, so the number of the one under way or awaited."""
+    """Restarts decided so far: the number of the one under way or awaited."""
     immediate: int = 0
     """How many of the latest runs in a row were shorter than ``IMMEDIATE_S``."""
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class NoRestart:
     """The task has ended; there is no restart."""
 
 
@@ -56,7 +55,7 @@ class GiveUp:
     exit_count: int
 
 
-Decision: TypeAlias = End | Restart | GiveUp
+Decision: TypeAlias = NoRestart | Restart | GiveUp
 
 
 def effective_policy(start: RetryPolicy | None, config: RetryPolicy) -> RetryPolicy | None:
@@ -104,7 +103,7 @@ def decide(
     """
     history, count = _recorded(policy, history, now_s, ran_for_s)
     if policy is None or (policy.restart_on == "failure" and exit_code == 0):
-        return End(), history
+        return NoRestart(), history
     threshold = _threshold(policy)
     if 0 < threshold <= count:
         return GiveUp(count), history

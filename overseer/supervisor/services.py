@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from overseer.drivers.api import ActionHandler, ServiceHandler, TaskSubmitter
 from overseer.util.locks import Rank, lock
+from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ class Services:
 
     Args:
         submitter: what services start tasks by.
-        handlers: the handlers that count by now, by action.
+        handlers: gives the current handlers, by action.
     """
 
     def __init__(self, submitter: TaskSubmitter, handlers: Callable[[], Mapping[str, ActionHandler]]) -> None:
@@ -33,9 +34,9 @@ class Services:
         self._over = threading.Event()
 
     def update(self) -> None:
-        """Have the services among the handlers run, by action; others are told to stop first.
+        """Run the services among the current handlers, after the others have been told to stop.
 
-        Updates take turns, and each goes by the handlers that count when its turn comes.
+        Updates take turns.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._updating)
@@ -62,9 +63,8 @@ class Services:
         with self._changed:
             if self._over.is_set() or name in self._running:
                 return
-        service = _Service(name, handler, self._submitter)
         try:
-            service.thread.start()
+            service = _Service(name, handler, self._submitter)
         except RuntimeError as error:  # no more threads to be had; the next update tries again
             _log.error("action %s: its service cannot be started: %s", name, error)
             return
@@ -74,7 +74,7 @@ class Services:
                 service.stop.set()
 
     def stop(self) -> None:
-        """Tell all to return; none is started any more. Idempotent."""
+        """Tell all to return, and start no more. Idempotent."""
         with self._changed:
             self._over.set()
             services = list(self._running.values())
@@ -82,7 +82,7 @@ class Services:
             service.stop.set()
 
     def join(self, told: float) -> None:
-        """Wait for those that were told to stop at this moment (monotonic), for a second since then."""
+        """Wait until a second after they were told to stop (monotonic)."""
         with self._changed:
             services = list(self._running.values())
         _join(services, told)
@@ -94,15 +94,14 @@ class _Service:
     def __init__(self, name: str, handler: ServiceHandler, submitter: TaskSubmitter) -> None:
         self.handler = handler
         self.stop = threading.Event()
+        # One that ignores its stop event does not keep the process alive: it is a daemon.
+        self.thread = start_thread(lambda: self._run(name, submitter), f"service-{name}")
 
-        def run() -> None:
-            try:
-                handler.run_service(self.stop, submitter)
-            except BaseException:
-                _log.exception("action %s: its service failed", name)
-
-        # A daemon: one that ignores its stop event must not keep the process alive.
-        self.thread = threading.Thread(target=run, name=f"service-{name}", daemon=True)
+    def _run(self, name: str, submitter: TaskSubmitter) -> None:
+        try:
+            self.handler.run_service(self.stop, submitter)
+        except BaseException:
+            _log.exception("action %s: its service failed", name)
 
 
 def _join(services: Iterable[_Service], told: float) -> None:

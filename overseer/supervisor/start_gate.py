@@ -1,4 +1,4 @@
-"""What a driver is given for one run, so that ``started`` is its first message, ``exited`` its last."""
+"""The start gate of a run: ``started`` is its first message, ``exited`` its last."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ASK_AGAIN_S = 0.1  # for how a line stands, while started has not been sent
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class RunExit:
     """How a run ended, as its driver says, checked: telling clients of it cannot fail."""
 
     exit_code: int
@@ -28,60 +28,60 @@ class End:
     at: datetime
 
 
-class Callbacks:
+class StartGate:
     """Holds back what a run says until its ``started`` has been sent; made on the thread that launches it.
 
     Args:
         task: whose run it is.
         run: the run's number.
-        exited: called at the run's end.
-        orphaned: called with a worker that began, or that ended, although the start that made it failed.
+        exited: called with both at the run's end.
+        orphaned: called with a worker that began, or (True) that ended, although its start has failed.
     """
 
     def __init__(
         self,
         task: Task,
         run: int,
-        exited: Callable[[End], None],
-        orphaned: Callable[[Worker, bool], None],
+        exited: Callable[[Task, int, RunExit], None],
+        orphaned: Callable[[Task, Worker, bool], None],
     ) -> None:
         self._task = task
         self._run = run
         self._exited = exited
         self._orphaned = orphaned
         self._pid = 0
-        self._settled = threading.Event()  # start() is over, for better or worse
+        self._settled = threading.Event()  # start() is over, and _failed says how
         self._failed = False
-        self._late = False  # its driver handed on output after the end, which is said once
+        self._late = False  # its driver handed on output after the end; logged once
         self._launcher = threading.get_ident()
-        self._early: list[Callable[[], None]] = []
+        self._early: list[OutputBatch | RunExit] = []
 
     def for_driver(self, context: RunContext) -> WorkerCallbacks:
         return WorkerCallbacks(_Lines(self), self.log_event, self.on_exited, context)
 
     def announced(self, pid: int) -> None:
-        """``started`` is on its way; let everything else follow. Called on the launching thread."""
+        """Open: ``started`` is on its way. Called on the launching thread."""
         self._pid = pid
-        for call in self._early:  # before what other threads say, which wait
+        for said in self._early:  # before what other threads say, which wait
             try:
-                call()
+                self._pass(said)
             except Exception:  # the driver that made the call cannot be told any more
                 _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
         self._settled.set()
 
     def failed(self) -> None:
-        """There was no start: what a worker says that was started nevertheless is dropped."""
+        """There was no start: what its worker says, should there be one, is dropped."""
         self._failed = True
         self._settled.set()
 
     def begun(self, worker: Worker) -> None:
-        """A worker has begun: perhaps too late, on a thread that ``start`` did not wait for."""
+        """A worker has begun: perhaps on a thread that ``start`` did not wait for."""
         if self._failed:
-            self._orphaned(worker, False)
+            self._orphaned(self._task, worker, False)
 
     def on_output(self, batch: OutputBatch) -> None:
-        self._in_order(lambda: self._output(batch))
+        self._in_order(batch)
 
     def unfinished(self, stream: str, line: bytes) -> float | None:
         if not self._settled.is_set():
@@ -98,25 +98,27 @@ class Callbacks:
         code = int(operator.index(exit_code))
         if abs(code) > _LARGEST_CODE:
             raise ValueError("an exit code of more than 64 bits")
-        end = End(code, bool(intentional), _signal_of(worker) if code == -1 else "", at.astimezone(UTC))
-        self._in_order(lambda: self._exited(end))
+        end = RunExit(code, bool(intentional), _signal_of(worker) if code == -1 else "", at.astimezone(UTC))
+        self._in_order(end)
         if self._failed:
-            self._orphaned(worker, True)
+            self._orphaned(self._task, worker, True)
 
-    def _output(self, batch: OutputBatch) -> None:
-        if not self._task.stream.publish_output(batch, self._pid, self._run) and not self._late:
+    def _pass(self, said: OutputBatch | RunExit) -> None:
+        if isinstance(said, RunExit):
+            self._exited(self._task, self._run, said)
+        elif not self._task.stream.publish_output(said, self._pid, self._run) and not self._late:
             self._late = True
             _log.warning("task %s: its driver hands on output after on_exited; it is dropped", self._task.id)
 
-    def _in_order(self, call: Callable[[], None]) -> None:
+    def _in_order(self, said: OutputBatch | RunExit) -> None:
         # A driver may call back from within start(), on the launching thread, which must not wait for itself.
         if not self._settled.is_set():
             if threading.get_ident() == self._launcher:
-                self._early.append(call)
+                self._early.append(said)
                 return
             self._settled.wait()
         if not self._failed:
-            call()
+            self._pass(said)
 
 
 class _Lines:
@@ -124,9 +126,9 @@ class _Lines:
     would not let through must not be seen before it is a line.
     """
 
-    def __init__(self, callbacks: Callbacks) -> None:
-        self._on_output = callbacks.on_output
-        self.unfinished = callbacks.unfinished  # takes a stream and how its last line stands, without an end
+    def __init__(self, gate: StartGate) -> None:
+        self._on_output = gate.on_output
+        self.unfinished = gate.unfinished  # takes a stream and how its last line stands, without an end
 
     def __call__(self, batch: OutputBatch) -> None:
         self._on_output(batch)

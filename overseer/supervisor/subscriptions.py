@@ -6,22 +6,22 @@ from datetime import datetime
 
 from overseer.protocol import Subscribed, Unsubscribed
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.replay import Replay
-from overseer.supervisor.state import State
+from overseer.supervisor.output.replay import RingReplay
+from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
 
 
 class Subscriptions:
-    """Subscribes clients and sends them what is stored, on behalf of a hub.
+    """Subscribes clients and sends them what is stored.
 
-    What is stored is encoded without a lock (``output.replay``), so both ways to it are loops,
-    which look each time whether the id still has the same task.
+    That is encoded without a lock (``output.replay``), in rounds; each checks that the id still has the same
+    task.
     """
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, table: TaskTable) -> None:
+        self._table = table
 
     def subscribe(
         self,
@@ -32,14 +32,18 @@ class Subscriptions:
         on_lag: str,
         partial: bool | None = None,
     ) -> None:
-        """See :meth:`overseer.supervisor.hub.Hub.subscribe`."""
-        replay: Replay | None = None
+        """Send ``subscribed``, then what is stored after ``since_seq`` if given, then everything live.
+
+        Raises:
+            RequestError: too many subscriptions to unknown tasks.
+        """
+        replay: RingReplay | None = None
         requester = Requester(client, request_id)
         while True:
-            with self._state.begin(requester) as tx:
-                task = self._state.table.get(task_id)
+            with self._table.begin(requester) as tx:
+                task = self._table.get(task_id)
                 if task is None or not client.principal.sees(task.action):
-                    self._state.table.subscribe_unknown(task_id, client, on_lag, partial)
+                    self._table.subscribe_unknown(task_id, client, on_lag, partial)
                     tx.send(client, Subscribed(id=request_id, task_id=task_id))
                     return
                 if since_seq is not None:
@@ -53,10 +57,9 @@ class Subscriptions:
             replay.encode()
 
     def _answer_locked(
-        self, tx: Transaction, client: Client, request_id: str, task: Task, replay: Replay | None
+        self, tx: Transaction, client: Client, request_id: str, task: Task, replay: RingReplay | None
     ) -> None:
-        """``replay`` is ready."""
-        assert_held(self._state.lock)
+        assert_held(self._table.lock)
         assert_held(task.lock)
         client.task_ids.add(task.id)
         if task.phase is Phase.RESETTING:
@@ -78,28 +81,32 @@ class Subscriptions:
         stream.resume_locked(tx, client, replay)
 
     def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
-        """See :meth:`overseer.supervisor.hub.Hub.unsubscribe`."""
-        with self._state.begin() as tx:
-            self._state.table.unsubscribe(task_id, client)
+        """Nothing of the task follows ``unsubscribed``."""
+        with self._table.begin() as tx:
+            self._table.unsubscribe(task_id, client)
             client.task_ids.discard(task_id)
             tx.send(client, Unsubscribed(id=request_id, task_id=task_id))
 
     def drop_locked(self, client: Client) -> None:
-        """End all of a client that is gone."""
-        assert_held(self._state.lock)
+        """End all subscriptions of a client that is gone."""
+        assert_held(self._table.lock)
         for task_id in client.task_ids:
-            self._state.table.unsubscribe(task_id, client)
+            self._table.unsubscribe(task_id, client)
         client.task_ids.clear()
 
     def replay(
         self, client: Client, request_id: str, task_id: str, since: datetime | None, since_seq: int | None
     ) -> None:
-        """See :meth:`overseer.supervisor.hub.Hub.replay`."""
-        replay: Replay | None = None
+        """Send the task's stored events to this client.
+
+        Raises:
+            RequestError: there is no such task.
+        """
+        replay: RingReplay | None = None
         requester = Requester(client, request_id)
         while True:
-            with self._state.begin(requester):
-                task = self._state.table.find(task_id, client.principal)
+            with self._table.begin(requester):
+                task = self._table.find(task_id, client.principal)
             replay = _replay_of(task, replay, client, since, since_seq)
             with DeferredFlush() as out, task.lock:
                 # Of a task that is forgotten nothing may follow what was said of the next of its id.
@@ -110,10 +117,10 @@ class Subscriptions:
 
 
 def _replay_of(
-    task: Task, before: Replay | None, client: Client, since: datetime | None, seq: int | None
-) -> Replay:
+    task: Task, before: RingReplay | None, client: Client, since: datetime | None, seq: int | None
+) -> RingReplay:
     """``before``, if it is one of this very task."""
     ring = task.stream.ring
     if before is not None and before.ring is ring:
         return before
-    return Replay(task.id, ring, client, since=since, seq=seq)
+    return RingReplay(task.id, ring, client, since=since, seq=seq)

@@ -1,22 +1,25 @@
-"""All tasks by id: which ids are taken, which tasks are duplicates, which finished ones are remembered.
-
-Everything here is guarded by the hub's lock, which the caller holds; the tasks' own locks are taken briefly,
-one at a time.
-"""
+"""All tasks by id: which ids are taken, which tasks are duplicates, which finished ones are remembered."""
 
 from __future__ import annotations
 
 import bisect
+import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config import HistoryConfig
 from overseer.errors import NotPermittedError, RequestError
 from overseer.supervisor.clients import Client
+from overseer.supervisor.due import Due
 from overseer.supervisor.output.publisher import Subscription
-from overseer.supervisor.task import Phase, Task
+from overseer.supervisor.task import Phase, Requester, Task
+from overseer.supervisor.transaction import Launch, Transaction
+from overseer.util.locks import Rank, lock
+from overseer.util.timers import Timer, Timers
+
+CLOSING = "the overseer is shutting down"
 
 # No finished task is forgotten sooner (seconds), however many there are: somebody is about to ask for it.
 _YOUNGEST = 60.0
@@ -29,10 +32,27 @@ _MAX_UNKNOWN = 1000
 
 
 class TaskTable:
-    """The tasks of a hub; every method expects the hub's lock to be held."""
+    """The tasks of a hub and its lock, which every method but :meth:`begin` expects to be held.
 
-    def __init__(self, history: HistoryConfig) -> None:
-        self.history = history  # replaced by a reload
+    Attributes:
+        lock: the hub's.
+        freed: over that lock; notified when an id falls free, so that a shutdown can wait for the last one.
+        history: how long finished tasks are remembered.
+        closing: nothing is started any more.
+        skip_graces: nobody has the time to wait for what is asked to end.
+        launch: launches what a transaction says; see :meth:`Starts.launch_for`.
+    """
+
+    launch: Callable[[Task, Launch, Client | None], str]
+
+    def __init__(self, history: HistoryConfig, timers: Timers) -> None:
+        self.lock: threading.Lock = lock(Rank.HUB, "hub")
+        self.freed = threading.Condition(self.lock)
+        self.history = history
+        self.closing = False
+        self.skip_graces = False
+        self._timers = timers
+        self._pruning: Timer | None = None  # for the finished task that grows too old next
         self._tasks: dict[str, Task] = {}
         self._ids: list[str] = []  # sorted
         self._in_use: set[str] = set()
@@ -51,22 +71,30 @@ class TaskTable:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    def begin(self, requester: Requester | None = None) -> Transaction:
+        """A transaction; the requester is sent an ``error`` when its block is refused."""
+        return Transaction(self.lock, self.launch, requester)
+
     @property
     def in_use(self) -> int:
         """How many ids are taken: queued, starting, running or awaiting restart."""
         return len(self._in_use)
 
     def resetting(self, tasks: Iterable[Task]) -> list[Task]:
-        """Those of these tasks that are being reset, of which there are hardly ever any."""
+        """Those of these tasks that are being reset: hardly ever any."""
         if not any(counts[Phase.RESETTING] for counts in self.phases.values()):
             return []
         return [task for task in tasks if task.phase is Phase.RESETTING]
 
     def after(self, task_id: str) -> Iterator[Task]:
-        """The tasks whose ids come after this one, in the order of their ids; none is in the table twice, or
-        left out, when tasks come and go between two looks."""
+        """The tasks whose ids come after this one, in the order of their ids."""
         for index in range(bisect.bisect_right(self._ids, task_id), len(self._ids)):
             yield self._tasks[self._ids[index]]
+
+    def refuse_closing(self) -> None:
+        """Raises RequestError when nothing is started any more."""
+        if self.closing:
+            raise RequestError(CLOSING)
 
     def get(self, task_id: str) -> Task | None:
         return self._tasks.get(task_id)
@@ -82,6 +110,20 @@ class TaskTable:
             raise RequestError("task not found")
         if not principal.sees(task.action):
             raise NotPermittedError("task not found")
+        return task
+
+    def find_errored(self, task_id: str, principal: Principal) -> Task:
+        """The task of that id, which can be reset.
+
+        Raises:
+            RequestError: it cannot.
+        """
+        task = self.find(task_id, principal)
+        self.refuse_closing()
+        if task.phase is Phase.RESETTING:
+            raise RequestError("task already running or starting")
+        if task.phase is not Phase.ERRORED:
+            raise RequestError("task is not errored")
         return task
 
     def refuse_taken(
@@ -126,23 +168,29 @@ class TaskTable:
         self._in_use.add(task.id)
         self._finished.pop(task.id, None)
         self._errored.pop(task.id, None)
-        if task.dedupe is not None:
-            self._duplicates[task.dedupe] = task.id
+        if task.terms.dedupe is not None:
+            self._duplicates[task.terms.dedupe] = task.id
 
     def finish(self, task: Task) -> None:
         """The task is over, for now at least: its id is free, and it is remembered for a while."""
-        self._in_use.discard(task.id)
-        if task.dedupe is not None and self._duplicates.get(task.dedupe) == task.id:
-            del self._duplicates[task.dedupe]
+        self._free(task)
         finished = self._errored if task.phase is Phase.ERRORED else self._finished
         finished[task.id] = time.monotonic()
+        self.prune()
+
+    def _free(self, task: Task) -> None:
+        self._in_use.discard(task.id)
+        dedupe = task.terms.dedupe
+        if dedupe is not None and self._duplicates.get(dedupe) == task.id:
+            del self._duplicates[dedupe]
+        self.freed.notify_all()
 
     def forget(self, task_id: str) -> None:
-        """Drop the task of that id if there is one; its subscribers wait for the next of it."""
+        """Drop the task of that id, if there is one; its subscribers wait for the next one of that id."""
         task = self._tasks.get(task_id)
         if task is None:
             return
-        self.finish(task)
+        self._free(task)
         with task.lock:
             task.move_locked(Phase.FORGOTTEN)
             orphans = task.stream.give_up_locked()
@@ -154,7 +202,8 @@ class TaskTable:
             self._wait(task_id, subscription)
 
     def prune(self) -> float | None:
-        """Forget finished tasks that are too many or too old; returns the seconds until the next is due."""
+        """Forget finished tasks that are too many or too old, now and when the next one is; returns in how
+        many seconds that will be."""
         now = time.monotonic()
         due = [
             self._prune(self._finished, self.history.age, self.history.tasks, now),
@@ -165,7 +214,10 @@ class TaskTable:
                 now,
             ),
         ]
-        return min((wait for wait in due if wait is not None), default=None)
+        wait = min((wait for wait in due if wait is not None), default=None)
+        if wait is not None:
+            self._pruning = self._timers.bring_forward(self._pruning, now + wait, Due.PRUNE)
+        return wait
 
     def _prune(self, finished: dict[str, float], age: float, keep: int, now: float) -> float | None:
         while finished:

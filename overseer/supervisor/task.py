@@ -1,9 +1,8 @@
 """One task: what it is, where it stands, and what may come next.
 
-What clients are shown of a task changes only while the hub's lock *and* the task's are held, so holding
-either is enough to read it. A few fields that only the hub needs are guarded by its lock alone, as is said
-beside them. The stream (the task's output and its subscribers) is guarded by the task's lock alone: output
-never takes the hub's. Everything here is memory; the hub acts on what is decided.
+What clients are shown of a task changes only with the hub's lock *and* the task's held, so either is enough
+to read it. Fields marked so are guarded by the hub's lock alone; the stream (output and subscribers) by the
+task's alone, since output never takes the hub's.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -42,7 +41,10 @@ class Phase(Enum):
     ENDED = "active", 4  # by itself, and nothing follows
     STOPPED = "stopped", 5  # on purpose
     ERRORED = "errored", 6  # given up
-    RESETTING = "active", 7  # its driver is starting the run of a reset; should that fail, nothing was
+    RESETTING = (
+        "active",
+        7,
+    )  # its driver is starting the run of a reset; if that fails, it is ERRORED as before
     FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
 
     @property
@@ -80,7 +82,7 @@ _NEXT: dict[Phase, frozenset[Phase]] = {
 }
 
 
-class Ending(Enum):
+class StopRequest(Enum):
     """What was asked of a run that is to end."""
 
     NONE = 0
@@ -90,11 +92,11 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asked for something and is told of it, with its request's id; without a client nobody is."""
+    """Who asked for something and gets the reply; without a client nobody does."""
 
     client: Client | None = None
     request_id: str = ""
-    newly_subscribed: bool = False  # by this very request, and so no longer should it be refused after all
+    newly_subscribed: bool = False  # by this request, which takes that back when it is refused after all
 
     @property
     def principal(self) -> Principal:
@@ -110,8 +112,18 @@ class Requester:
         self.tell(out, Error(id=self.request_id, message=message, existing_task_id=existing_task_id))
 
 
-def _nothing() -> None:
-    pass
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a task runs by; replaced by a reset alone.
+
+    Attributes:
+        dedupe: what makes it the same as another; None: nothing does.
+        policy: what brings it back; None: nothing does.
+    """
+
+    definition: Definition
+    dedupe: tuple[str, ...] | None
+    policy: RetryPolicy | None
 
 
 @dataclass(eq=False)
@@ -120,10 +132,8 @@ class Task:
 
     id: str
     action: str
-    definition: Definition  # changed by a reset alone, with the hub's lock
+    terms: Terms
     params: Mapping[str, str]
-    policy: RetryPolicy | None  # what brings it back; None: nothing does
-    dedupe: tuple[str, ...] | None  # what makes it the same as another, None: nothing does; hub's lock
     metrics: Metrics
     log: EventLog
     requester: Requester = field(default_factory=Requester)  # hub's lock
@@ -134,17 +144,17 @@ class Task:
     queued_since: float = 0.0  # the same, monotonic
     worker: Worker | None = None
     last_pid: int = 0  # of the latest run
-    ending: Ending = Ending.NONE  # hub's lock
+    stop_request: StopRequest = StopRequest.NONE  # hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
-    undo_reset: Callable[[], None] = _nothing  # what takes a reset back that fails; called with both locks
-    onlookers: set[Client] = field(default_factory=set)  # who was told that it is being reset; hub's lock
+    before_reset: Terms | None = None  # what it goes back to when its reset fails; hub's lock
+    onlookers: set[Client] = field(default_factory=set)  # clients that were told of its reset; hub's lock
     exit_count: int = 0  # what its ``errored`` said
-    # Runs begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
+    # Starts begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0
     restart_count: int = 0
     history: History = field(default_factory=History)
-    timer: Timer | None = None  # of the restart awaited
+    restart: Timer | None = None  # the one awaited
     last_started_at: datetime | None = None
     last_exited_at: datetime | None = None
     last_exit_code: int | None = None
@@ -182,14 +192,14 @@ class Task:
         self.phase = phase
 
     def enter_queue_locked(self, at: datetime) -> None:
-        """Record that it waits in a queue from now on, which is ``at``."""
+        """Record that it waits in a queue from ``at``, which is now."""
         assert_held(self.lock)
         self.move_locked(Phase.QUEUED)
         self.queued_at = at
         self.queued_since = time.monotonic()
 
     def begin_run_locked(self, worker: Worker, pid: int, at: datetime) -> None:
-        """Record that ``worker``, which may be of a driver's make and is not asked again, runs it now."""
+        """Record that ``worker`` runs it now; a driver's own is not asked again."""
         assert_held(self.lock)
         if self.phase is Phase.RESETTING:
             self.history = History()
@@ -222,7 +232,7 @@ class Task:
             params=self.params,
             queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
             state=self.phase.state,
-            retry_policy=self.policy,
+            retry_policy=self.terms.policy,
             current_pid=self.last_pid if running else 0,
             worker_state="running" if running else "exited" if had_run else "",
             restart_count=self.restart_count,
@@ -240,14 +250,14 @@ class Task:
         return self._encoded_info is not None
 
     def encoded_info_locked(self) -> TaskRow:
-        """The same as JSON, kept until something changes: most of a long list did not since the last one."""
-        row = self._encoded_info  # which the hub's lock alone may clear, though for no need
+        """The same as JSON, kept until something changes."""
+        row = self._encoded_info
         if row is None:
             row = self._encoded_info = task_row(self.info_locked())
         return row
 
     def touched_locked(self) -> datetime:
-        """The latest of creation, last start and last exit, whose order a clock set back may turn."""
+        """The latest of creation, last start and last exit; a clock set back may have turned their order."""
         moments = (self.created_at, self.last_started_at, self.last_exited_at)
         return max(moment for moment in moments if moment is not None)
 

@@ -1,12 +1,12 @@
 """One step of the hub: decided under its lock, carried out once the lock is released.
 
-    with state.begin(requester) as tx:
+    with table.begin(requester) as tx:
         tx.send(client, event)
         tx.launch(task, why)
         tx.stop(worker, grace)
 
 On leaving the block the lock is released; then outboxes are flushed, workers stopped and runs launched, in
-that order. What was decided is carried out even when the block raises: slots are taken and messages appended.
+that order, even when the block raises: slots are taken and messages appended by then.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Transaction(DeferredFlush):
         self._requester = requester
         self._stops: list[tuple[Worker, float | None]] = []
         self._launches: list[tuple[Task, Launch, Client | None]] = []
-        self.problem = ""  # what went wrong first when it was carried out
+        self._problems: list[str] = []  # what came of carrying it out; "": it went well
 
     def __enter__(self) -> Transaction:
         self._lock.acquire()
@@ -80,11 +80,14 @@ class Transaction(DeferredFlush):
             self._lock.release()
         super().__exit__(kind, error, trace)
         for worker, grace in self._stops:
-            problem = stop_worker(worker, grace)
-            self.problem = self.problem or problem
+            self._problems.append(stop_worker(worker, grace))
         for task, why, client in self._launches:
-            problem = self._launch(task, why, client)
-            self.problem = self.problem or problem
+            self._problems.append(self._launch(task, why, client))
+
+    def check(self) -> None:
+        """Raises a RequestError when something went wrong in carrying it out: the first of it."""
+        for problem in filter(None, self._problems):
+            raise RequestError(problem)
 
     def stop(self, worker: Worker, grace: float | None = None) -> None:
         """Stop a worker; ``grace`` None: its policy's."""
@@ -98,7 +101,7 @@ class Transaction(DeferredFlush):
 
 
 def stop_worker(worker: Worker, grace: float | None = None) -> str:
-    """Stop a worker, which may be a driver's own; returns "" or, when it failed, what went wrong."""
+    """Stop a worker, which may be a driver's own; returns "" or what went wrong."""
     try:
         worker.stop(grace)
     except BaseException as error:  # whoever else is to be stopped must be, and whoever waits be told

@@ -1,7 +1,9 @@
-"""One thread that calls functions later: restart delays, queue ages, stalls, keepalives.
+"""One thread that does things later: restart delays, queue ages, stalls, keepalives.
 
-A callback must be short and must not block: what takes long starts a thread of its own. ``cancel`` does not
-stop a callback that is already running, so callbacks re-check whatever state they act upon.
+A timer is a value: a moment, and what is due then. What that means is up to the ``fire`` of its
+:class:`Timers`: by default it is a function and its arguments; a hub's are a kind and ids, so that what is
+pending can be written down. What fires must be short and must not block. ``cancel`` does not stop what is
+already firing, so whoever acts on a timer checks again that there is something to do.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import operator
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from overseer.util.locks import Rank, lock
 from overseer.util.threads import VitalThread
@@ -20,31 +24,37 @@ _log = logging.getLogger(__name__)
 
 
 class Timer:
-    """A call that is due at ``when`` (:func:`time.monotonic` seconds)."""
+    """What is due at ``when`` (:func:`time.monotonic` seconds); nothing once it has fired or is cancelled."""
 
-    __slots__ = ("_timers", "callback", "when")
+    __slots__ = ("_timers", "due", "when")
 
-    def __init__(self, timers: Timers, when: float, callback: Callable[[], None]) -> None:
+    def __init__(self, timers: Timers, when: float, due: tuple[Any, ...]) -> None:
         self._timers = timers
         self.when = when
-        self.callback: Callable[[], None] | None = callback
+        self.due: tuple[Any, ...] | None = due
 
     @property
     def pending(self) -> bool:
-        """Whether the call is still to come."""
-        return self.callback is not None
+        """Whether it is still to fire."""
+        return self.due is not None
 
     def cancel(self) -> None:
-        """Forget the call, unless it is running already. Idempotent; from any thread, with no leaf locked."""
+        """Drop it, unless it is firing already. Idempotent; from any thread, with no leaf locked."""
         self._timers._cancel(self)
 
 
 class Timers:
-    """A heap of calls and the thread that makes them, started with the first one at the latest."""
+    """A heap of timers and the thread that fires them, started with the first one at the latest.
 
-    def __init__(self, name: str = "timers") -> None:
+    Args:
+        name: of the thread.
+        fire: called there with what is due.
+    """
+
+    def __init__(self, name: str = "timers", fire: Callable[..., object] = operator.call) -> None:
         self._name = name
-        # Guards everything below; notified when the earliest call changes or the thread should end.
+        self._fire = fire
+        # Guards everything below; notified when the earliest timer changes or the thread should end.
         self._changed = threading.Condition(lock(Rank.LEAF, "timers"))
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()  # breaks ties, so that Timers are never compared
@@ -53,7 +63,7 @@ class Timers:
         self._closed = False
 
     def start(self) -> None:
-        """Start the thread now, while there surely can be one, and not with the first call.
+        """Start the thread now, while there surely can be one, and not with the first timer.
 
         Raises:
             RuntimeError: the system allows no more threads.
@@ -61,16 +71,16 @@ class Timers:
         with self._changed:
             self._start_locked()
 
-    def schedule(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Call ``callback()`` on the timers' thread in ``delay`` seconds; never after :meth:`close`."""
-        return self.schedule_at(time.monotonic() + max(0.0, delay), callback)
+    def schedule(self, delay: float, *due: Any) -> Timer:
+        """Fire in ``delay`` seconds; never after :meth:`close`."""
+        return self.schedule_at(time.monotonic() + max(0.0, delay), *due)
 
-    def schedule_at(self, when: float, callback: Callable[[], None]) -> Timer:
-        """Call ``callback()`` when :func:`time.monotonic` reaches ``when``."""
-        timer = Timer(self, when, callback)
+    def schedule_at(self, when: float, *due: Any) -> Timer:
+        """Fire when :func:`time.monotonic` reaches ``when``."""
+        timer = Timer(self, when, due)
         with self._changed:
             if self._closed:
-                timer.callback = None
+                timer.due = None
                 return timer
             heapq.heappush(self._heap, (timer.when, next(self._order), timer))
             self._start_locked()
@@ -78,16 +88,16 @@ class Timers:
                 self._changed.notify()
         return timer
 
-    def bring_forward(self, timer: Timer | None, when: float, callback: Callable[[], None]) -> Timer:
-        """The timer, if it is due no later than ``when``; else a new one in its place."""
+    def bring_forward(self, timer: Timer | None, when: float, *due: Any) -> Timer:
+        """The timer, if it fires no later than ``when``; else a new one in its place."""
         if timer is not None and timer.pending and timer.when <= when:
             return timer
         if timer is not None:
             timer.cancel()
-        return self.schedule_at(when, callback)
+        return self.schedule_at(when, *due)
 
     def close(self) -> None:
-        """Drop what is pending and end the thread; waits for a callback that is running. Idempotent."""
+        """Drop what is pending and end the thread; waits for what is firing. Idempotent."""
         with self._changed:
             self._closed = True
             self._heap.clear()
@@ -104,24 +114,24 @@ class Timers:
 
     def _cancel(self, timer: Timer) -> None:
         with self._changed:
-            if timer.callback is None:
+            if timer.due is None:
                 return
-            timer.callback = None
+            timer.due = None
             self._cancelled += 1
             if self._cancelled > 64 and self._cancelled * 2 > len(self._heap):
-                self._heap = [entry for entry in self._heap if entry[2].callback is not None]
+                self._heap = [entry for entry in self._heap if entry[2].due is not None]
                 heapq.heapify(self._heap)
                 self._cancelled = 0
 
-    def _next(self) -> Callable[[], None] | None:
-        """Wait for the next call that is due and take it; None when closed."""
+    def _next(self) -> tuple[Any, ...] | None:
+        """Wait for the next timer and take what is due; None when closed."""
         with self._changed:
             while not self._closed:
                 if not self._heap:
                     self._changed.wait()
                     continue
                 when, _, timer = self._heap[0]
-                if timer.callback is None:
+                if timer.due is None:
                     heapq.heappop(self._heap)
                     self._cancelled = max(0, self._cancelled - 1)
                     continue
@@ -130,13 +140,13 @@ class Timers:
                     self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
                     continue
                 heapq.heappop(self._heap)
-                callback, timer.callback = timer.callback, None
-                return callback
+                due, timer.due = timer.due, None
+                return due
         return None
 
     def _run(self) -> None:
-        while (callback := self._next()) is not None:
+        while (due := self._next()) is not None:
             try:
-                callback()
+                self._fire(*due)
             except BaseException:  # of a SystemExit, too: others' timers must go on
                 _log.exception("timer callback failed")

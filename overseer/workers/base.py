@@ -53,7 +53,7 @@ class WorkerCallbacks:
         log_event: gets a sentence for people about something unusual.
         on_exited: gets the worker, its exit code (-1 when a signal ended it), whether a stop had been asked
             for, and when; exactly once, after the last ``on_output`` has returned.
-        run: the run that they are of, for the worker; who wraps them with ``dataclasses.replace`` keeps it.
+        run: whose callbacks they are, for the worker; ``dataclasses.replace`` keeps it in a wrapper.
     """
 
     on_output: Callable[[OutputBatch], None]
@@ -171,8 +171,8 @@ class Worker(ABC):
     def stop(self, grace: float | None = None) -> None:
         """Ask it to end, and see to it that it does when ``grace`` seconds are over (None: its policy's).
 
-        Returns at once; ``on_exited`` tells when it is done. Called again with a shorter grace it hurries;
-        otherwise calling it again changes nothing, nor does calling it after the exit.
+        Returns at once; ``on_exited`` tells when it is done. Calling it again can only shorten the
+        grace; after the exit it changes nothing.
         """
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -234,7 +234,7 @@ class OSWorker(Worker):
     def _finish(self) -> None:
         """All output is delivered; the leader may still live, with its pipes closed.
 
-        Whatever fails before it, the end is told: nobody else would, and the run would be there for ever.
+        Whatever fails before it, the end is told: nobody else would, and the run would be there forever.
         """
         code, name = -1, ""
         try:

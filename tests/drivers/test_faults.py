@@ -57,7 +57,7 @@ def test_a_describe_that_fails_leaves_what_the_configuration_knows(
         ),
         ("start unspeakably on purpose", "an error that cannot say what it is"),
         ("validate unspeakably", "an error that cannot say what it is"),
-        ("start nothing", "the driver failed: TypeError: start() returned None, which is no Worker"),
+        ("start nothing", "the driver failed: TypeError: start() returned None, which is not a Worker"),
     ],
 )
 def test_a_validate_or_start_that_fails_refuses_the_start(

@@ -83,7 +83,7 @@ class Stage:
         assert self.expect("started")["id"] == "next"
         self.hub.stop("next")
         self.expect("exited")
-        self.hub.tell_tasks(self.client, List("list"))
+        self.hub.listing.tell(self.client, List("list"))
         assert "next" in [task["task_id"] for task in self.expect("tasks")["tasks"]]
 
 
@@ -314,18 +314,18 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     assert stage.hub.tasks() == [before]
     assert not stage.heard
     assert not stage.outbox.read(), "no second errored"
-    assert stage.hub.figures().counters["a"]["tasks_errored"] == 1
+    assert stage.hub.monitoring.figures().counters["a"]["tasks_errored"] == 1
     entered.clear()
     go.clear()
     stage.handler.how = fail
     stage.hub.reset("t", Requester(stage.client, "looked at"))
     assert entered.wait(_PATIENCE)
-    stage.hub.tell_tasks(stage.client, List("list"))  # who has seen it starting is told what came of it
+    stage.hub.listing.tell(stage.client, List("list"))  # who has seen it starting is told what came of it
     stage.expect("tasks")
     go.set()
     assert stage.expect("errored")["exit_count"] == 1
     assert stage.expect("error")["id"] == "looked at"
-    assert stage.hub.figures().counters["a"]["tasks_errored"] == 1
+    assert stage.hub.monitoring.figures().counters["a"]["tasks_errored"] == 1
     stage.handler.how = lambda task_id, params, callbacks: overseer.start_virtual_worker(
         task_id, lambda context, send: 4, callbacks
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from pathlib import Path
+from threading import Condition
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,8 +18,9 @@ from overseer.supervisor import table as tasktable
 from overseer.supervisor.clients import Client
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Task
+from overseer.supervisor.task import Phase, Task, Terms
 from overseer.util.jsonlog import EventLog
+from overseer.util.timers import Timers
 from tests.faults.support import wait_until
 
 _HOUR = 3600.0
@@ -30,7 +33,8 @@ class Table:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **history: Any) -> None:
         self.now = 1000.0
         monkeypatch.setattr(tasktable.time, "monotonic", lambda: self.now)
-        self.table = TaskTable(HistoryConfig(**history))
+        self.table = TaskTable(HistoryConfig(**history), Mock(Timers))
+        self.table.freed = Mock(Condition)
         self.numbers = itertools.count()
 
     def add(self, task_id: str = "", dedupe: tuple[str, ...] | None = None) -> Task:
@@ -38,10 +42,8 @@ class Table:
         task = Task(
             task_id or str(next(self.numbers)),
             "a",
-            None,  # type: ignore[arg-type]
+            Terms(None, dedupe, None),  # type: ignore[arg-type]
             {},
-            None,
-            dedupe,
             Metrics(["a"]),
             EventLog(),
         )

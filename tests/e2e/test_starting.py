@@ -223,8 +223,8 @@ def test_a_shutdown_that_is_hurried_waits_for_no_grace_of_what_is_still_being_st
     ended = queue.Queue[bool]()
     shutdown = threading.Thread(target=lambda: ended.put(hub.shutdown()))
     shutdown.start()
-    _until(lambda: hub._state.table.find("t").ending.name == "STOP")
-    hub.hurry()
+    _until(lambda: hub._table.find("t").stop_request.name == "STOP")
+    hub.skip_graces()
     answer("")
     thread.join(_PATIENCE)
     assert ended.get(timeout=_PATIENCE)
@@ -242,7 +242,7 @@ def test_what_a_shutdown_finds_before_its_driver_was_asked_is_not_started(
     hub.set_pool("gate", limit=0)
     shutdown = threading.Thread(target=hub.shutdown)
     shutdown.start()
-    _until(lambda: hub._runs.closing)
+    _until(lambda: hub._table.closing)
     answer("")
     shutdown.join(_PATIENCE)
     assert hub.wait_until_idle(_PATIENCE)
@@ -263,7 +263,7 @@ def test_a_queue_that_is_let_in_at_once_is_launched_by_few_threads(
         hub.submit("gate", f"q{number}")
     hub.set_pool("gate", limit=0)
     answers += [gate.next()[1] for _ in range(3)]
-    assert hub._runs.launcher._threads == 4
+    assert hub._starts.launcher._threads == 4
     for answer in answers:
         answer("no")
     for _ in range(497):

@@ -32,7 +32,7 @@ from tests.workers.support import Recorder, in_process, run
         ("/tmp", [], "permission denied; is it executable?"),
         ("echo", ["a\0b"], "an argument has a NUL character in it"),
         ("ec\0ho", [], "an argument has a NUL character in it"),
-        ("echo", ["\ud800"], "an argument has a character in it that is no text"),
+        ("echo", ["\ud800"], "an argument has a character in it that is not text"),
         ("echo", [5], "its arguments must be strings"),
         ("echo", None, "its arguments must be strings"),
         ("echo", 7, "its arguments must be strings"),

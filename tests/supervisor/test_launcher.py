@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -18,9 +19,9 @@ _PATIENCE = 10.0
 
 @pytest.fixture
 def launcher() -> Iterator[Launcher]:
-    timers = Timers()
+    timers = Timers(fire=lambda due: launcher.widen())
     timers.start()
-    launcher = Launcher(timers)
+    launcher = Launcher(timers, operator.call)
     try:
         yield launcher
     finally:
@@ -160,5 +161,5 @@ def test_who_asks_for_very_much_waits_but_not_for_long(
     monkeypatch.setattr(module, "_PATIENCE_S", _PATIENCE)
     slow.go.set()
     launcher.wait_for_room("slow", "client")
-    lane = launcher._drivers["slow"].lanes.get("client")
-    assert lane is None or len(lane.waiting) <= 10
+    backlog = launcher._drivers["slow"].backlogs.get("client")
+    assert backlog is None or len(backlog.waiting) <= 10

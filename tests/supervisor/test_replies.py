@@ -132,8 +132,8 @@ class Stage:
 
     def now(self) -> dict[str, int]:
         """The sections that this thread is in: the locks that it holds, each with how often it was taken."""
-        named: dict[str, Any] = {"hub": self.hub._state.lock, "metrics": self.hub._state.metrics.lock}
-        if (task := self.hub._state.table._tasks.get("t")) is not None:
+        named: dict[str, Any] = {"hub": self.hub._table.lock, "metrics": self.hub._metrics.lock}
+        if (task := self.hub._table._tasks.get("t")) is not None:
             named["task"] = task.lock
         return {name: self._sections.get(id(lock), 0) for name, lock in named.items() if lock._is_owned()}
 
@@ -183,7 +183,7 @@ def test_what_a_reply_shows_was_looked_at_in_the_section_that_appends_it(
     stage: Stage, request_type: str, fields: dict[str, Any], reply_type: str, picture: str, lock: str
 ) -> None:
     if reply_type == "output":
-        stream = stage.hub._state.table.find("t").stream
+        stream = stage.hub._table.find("t").stream
         wait_until(lambda: stream.last_seq == 1, what="its line")
     heard, sections = stage.ask(request_type, **fields)
     at = [message["type"] for message in heard].index(reply_type)
@@ -286,7 +286,7 @@ def test_a_long_list_is_encoded_with_nothing_locked(stage: Stage, monkeypatch: p
     stage.ask("list")
     assert held == [False] * 21, "nothing is encoded twice"
     for number in range(1, 3):
-        stage.hub._state.table.find(f"q{number}")._encoded_info = None
+        stage.hub._table.find(f"q{number}")._encoded_info = None
     stage.ask("list")
     assert held == [False] * 21 + [True] * 2, "next to nothing is encoded where it is"
 
@@ -298,7 +298,7 @@ def test_counting_looks_at_no_task(stage: Stage, monkeypatch: pytest.MonkeyPatch
         raise AssertionError("all tasks were looked at")
 
     monkeypatch.setattr(TaskTable, "__iter__", refuse)
-    figures = stage.hub.figures()
+    figures = stage.hub.monitoring.figures()
     assert {phase: count for phase, count in figures.tasks["waits"].items() if count} == {
         "RUNNING": 1,
         "QUEUED": 1,

@@ -15,9 +15,9 @@ from overseer.supervisor.retry import (
     IMMEDIATE_S,
     MAX_WINDOWED_EXITS,
     Decision,
-    End,
     GiveUp,
     History,
+    NoRestart,
     Restart,
     decide,
     effective_policy,
@@ -54,7 +54,7 @@ def one(policy: RetryPolicy | None, *, exit_code: int = 1, ran_for_s: float = LO
 class TestWhetherToRestart:
     @pytest.mark.parametrize("exit_code", [-1, 0, 1, 255])
     def test_without_a_policy_every_exit_is_the_end(self, exit_code: int) -> None:
-        assert one(None, exit_code=exit_code) == End()
+        assert one(None, exit_code=exit_code) == NoRestart()
 
     @pytest.mark.parametrize(
         ("restart_on", "exit_code", "restarts"),
@@ -73,11 +73,11 @@ class TestWhetherToRestart:
         self, restart_on: str, exit_code: int, restarts: bool, delay: int
     ) -> None:
         policy = RetryPolicy(restart_delay=delay, restart_on=restart_on)
-        assert one(policy, exit_code=exit_code) == (Restart(delay, 1) if restarts else End())
+        assert one(policy, exit_code=exit_code) == (Restart(delay, 1) if restarts else NoRestart())
 
     def test_a_clean_exit_ends_a_task_that_restarts_on_failure_even_past_its_threshold(self) -> None:
         policy = RetryPolicy(error_threshold=1, restart_on="failure")
-        assert one(policy, exit_code=0) == End()
+        assert one(policy, exit_code=0) == NoRestart()
 
     def test_clean_exits_count_towards_the_threshold_when_any_exit_restarts(self) -> None:
         policy = RetryPolicy(restart_delay=S, error_threshold=2, restart_on="any")
@@ -122,9 +122,7 @@ class TestThreshold:
         decisions = run_through(policy, [(0.0, 1, LONG), (1.0, -1, 0.0), (2.0, -1, 0.0)])
         assert decisions == [Restart(S, 1), Restart(S, 2), GiveUp(3)]
 
-    @pytest.mark.parametrize(
-        ("threshold", "kept"), [(0, 0), (1, 1), (20, 20), (10**9, MAX_WINDOWED_EXITS)]
-    )
+    @pytest.mark.parametrize(("threshold", "kept"), [(0, 0), (1, 1), (20, 20), (10**9, MAX_WINDOWED_EXITS)])
     def test_the_history_keeps_no_more_exits_than_can_matter(self, threshold: int, kept: int) -> None:
         policy = RetryPolicy(error_window=10**18, error_threshold=threshold)
         full = History(exits=tuple(float(i) for i in range(MAX_WINDOWED_EXITS)))
@@ -249,7 +247,7 @@ def check_against_the_rules(policy: RetryPolicy, earlier: tuple[float, ...], exi
 
     count = 1 + len([at for at in earlier if not policy.error_window or at > 90.0])
     if exit_code == 0 and policy.restart_on == "failure":
-        assert decision == End()
+        assert decision == NoRestart()
     elif policy.error_threshold and count >= policy.error_threshold:
         assert isinstance(decision, GiveUp)
         assert decision.exit_count >= policy.error_threshold

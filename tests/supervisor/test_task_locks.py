@@ -57,13 +57,13 @@ def hub(tmp_path: Path) -> Iterator[overseer.Hub]:
 def unguarded(hub: overseer.Hub, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The changes that were made without one of the locks."""
     found: list[str] = []
-    table = hub._state.table
+    table = hub._table
     change = Task.__setattr__
 
     def checked(task: Task, name: str, value: Any) -> None:
         change(task, name, value)
         if name in _SHOWN and table.get(getattr(task, "id", "")) is task:
-            locks: list[Any] = [hub._state.lock, task.lock]  # which in tests know who has them
+            locks: list[Any] = [hub._table.lock, task.lock]  # which in tests know who has them
             found.extend(f"{name} without {lock}" for lock in locks if not lock._is_owned())
 
     monkeypatch.setattr(Task, "__setattr__", checked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -82,3 +83,14 @@ def test_a_call_may_schedule_cancel_and_close(timers: Timers) -> None:
 
     timers.schedule(0, first)
     assert done.wait(5)
+
+
+def test_what_is_due_may_be_a_value_and_its_meaning_elsewhere() -> None:
+    fired: queue.Queue[tuple[object, ...]] = queue.Queue()
+    timers = Timers("values", fire=lambda *due: fired.put(due))
+    try:
+        timer = timers.schedule(0, "restart", "task", 3)
+        assert fired.get(timeout=10) == ("restart", "task", 3)
+        assert not timer.pending
+    finally:
+        timers.close()

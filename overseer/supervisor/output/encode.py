@@ -15,7 +15,7 @@ from overseer.net.frames import Piece, text_header
 from overseer.protocol import TaskInfo, encode, encode_tasks, utf8
 
 _PIECE = 64 * 1024  # characters, or bytes, that a streamed message is made of at a time
-_KEPT = 4 * 1024  # bytes of a task's row that are kept; a longer one is made anew each time
+_KEPT = 4 * 1024  # bytes of a task's row that are kept; a longer one is made again each time
 
 # What JSON wants escaped.
 _ESCAPED = bytes(range(0x20)) + b'"\\'
@@ -25,7 +25,7 @@ def output_size(lines: list[str], task_id: str) -> int:
     """About how many bytes the messages of these lines take, for asking for room before encoding.
 
     Raises:
-        TypeError: a line is no text.
+        TypeError: a line is not text.
     """
     return len("".join(lines)) + len(lines) * (140 + len(task_id))
 

@@ -20,7 +20,7 @@ from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import EncodedOutput, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
-from overseer.supervisor.output.replay import Replay
+from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.unfinished import shown
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
@@ -254,7 +254,7 @@ class Stream:
         if subscription.lossless:
             self._tell_gap_locked(out, subscription)
 
-    def resume_locked(self, out: DeferredFlush, client: Client, replay: Replay) -> None:
+    def resume_locked(self, out: DeferredFlush, client: Client, replay: RingReplay) -> None:
         """Send a subscriber what it asked for of the ring; what it missed before is settled with that."""
         assert_held(self._lock)
         subscription = self.subscribers[client]

@@ -29,7 +29,7 @@ _LITTLE = 64 * 1024
 _ROUNDS = 8
 
 
-class Replay:
+class RingReplay:
     """One client's request for stored events, from ``since`` on (inclusive) and after ``seq`` (exclusive).
 
     Methods that end in ``_locked`` expect the task's lock to be held.

@@ -28,7 +28,7 @@ class QueueState:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Admit:
     """Start it now."""
 
 
@@ -51,7 +51,7 @@ class Refuse:
     reason: str
 
 
-Decision: TypeAlias = Run | Enqueue | Displace | Refuse
+Decision: TypeAlias = Admit | Enqueue | Displace | Refuse
 
 
 class Outcome(Enum):
@@ -126,7 +126,7 @@ def admit(room: bool, own: QueueState, others: Callable[[], Iterable[QueueState]
     ``others`` gives the remaining queues; it is called only when they matter.
     """
     if room:
-        return Run()
+        return Admit()
     if not own.config.enabled:
         return Refuse(f'pool is full and action "{own.action}" has no queue')
     if own.config.size == 0 or own.taken < own.config.size:

@@ -3,9 +3,8 @@
 A task holds a *slot* from the moment it is admitted until :meth:`PoolManager.release`, so through its
 restarts and its stop as well.
 
-Nothing here calls up: every method returns what its caller has to do (start these, stop those, announce
-that), and the bookkeeping of it is done by then. A task that is returned as admitted holds its slot
-already.
+Nothing here calls up: every method does the bookkeeping and returns what its caller has to do (start these,
+stop those, announce that). A task that is returned as admitted holds its slot already.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from overseer.protocol import ExcessConfig, PoolConfig, PoolInfo, QueueItem
 from overseer.supervisor.metrics import PoolFigures
 from overseer.supervisor.pool.policy import (
     Admission,
+    Admit,
     Displace,
     Enqueue,
     Outcome,
@@ -28,7 +28,6 @@ from overseer.supervisor.pool.policy import (
     Refuse,
     Requeued,
     Resize,
-    Run,
     Trim,
     admit,
     count_excess,
@@ -104,9 +103,7 @@ class PoolManager:
         queued_at: datetime,
         sees: Callable[[str], bool] | None = None,
     ) -> Admission:
-        """Ask for a slot. When it returns, a running or queued task is in the books and a displaced one out.
-
-        With ``sees``, it displaces only tasks of actions that it is true of.
+        """Ask for a slot or a place in the queue; with ``sees``, displace only tasks of actions it holds for.
 
         Raises:
             KeyError: no such action.
@@ -125,7 +122,7 @@ class PoolManager:
             )
             displaced: tuple[str, ...] = ()
             match decision:
-                case Run():
+                case Admit():
                     self._start_locked(task_id, action, force)
                     return Admission(Outcome.RUNNING)
                 case Refuse(reason):

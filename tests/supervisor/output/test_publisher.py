@@ -12,7 +12,7 @@ from overseer.net.outbox import Outbox
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.publisher import Stream
-from overseer.supervisor.output.replay import Replay
+from overseer.supervisor.output.replay import RingReplay
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
@@ -67,7 +67,7 @@ def test_what_was_missed_before_resuming_is_settled_by_the_resumption(outbox: _H
     client = Client(outbox, "drop")
     stream = _stream(client)
     _print(stream, 50)
-    replay = Replay("t", stream.ring, client, seq=3)
+    replay = RingReplay("t", stream.ring, client, seq=3)
     with DeferredFlush() as out, stream._lock:
         assert replay.ready_locked()
         stream.resume_locked(out, client, replay)

@@ -11,7 +11,7 @@ import pytest
 import overseer
 from overseer.supervisor.clients import Client
 from overseer.supervisor.output.encode import EncodedOutput
-from overseer.supervisor.output.replay import Replay
+from overseer.supervisor.output.replay import RingReplay
 from overseer.util.locks import assert_none_held
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
@@ -71,13 +71,13 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]],
     """Have something happen each time that stored output was encoded, before it is sent."""
 
     def arrange(happen: Callable[[], None]) -> None:
-        encode = Replay.encode
+        encode = RingReplay.encode
 
-        def encode_and_go_on(replay: Replay) -> None:
+        def encode_and_go_on(replay: RingReplay) -> None:
             encode(replay)
             happen()
 
-        monkeypatch.setattr(Replay, "encode", encode_and_go_on)
+        monkeypatch.setattr(RingReplay, "encode", encode_and_go_on)
 
     return arrange
 
@@ -111,9 +111,9 @@ def test_a_long_history_is_encoded_with_nothing_locked(
     hub: overseer.Hub, mute: Mute, client: Client, sizes: list[int]
 ) -> None:
     mute.say(100)
-    hub.replay(client, "r", "t", None, 0)
+    hub.subscriptions.replay(client, "r", "t", None, 0)
     assert _seqs(_read(client)) == list(range(1, 101))
-    hub.subscribe(client, "s", "t", 90, "block")
+    hub.subscriptions.subscribe(client, "s", "t", 90, "block")
     assert _seqs(_read(client)[1:]) == list(range(91, 101))
     assert sum(sizes) == 110
 
@@ -132,7 +132,7 @@ def test_what_comes_meanwhile_follows_without_a_gap_or_a_repeat(
     """Also when a task says more than can be encoded, for ever."""
     meanwhile(lambda: mute.say(more, length))
     mute.say(100)
-    hub.subscribe(client, "s", "t", 0, "block")
+    hub.subscriptions.subscribe(client, "s", "t", 0, "block")
     subscribed, *stored = _read(client)
     assert subscribed["type"] == "subscribed"
     assert _seqs(stored) == list(range(subscribed["oldest_seq"], subscribed["last_seq"] + 1))
@@ -161,11 +161,11 @@ def test_a_task_that_is_replaced_meanwhile_is_the_one_that_counts(
     meanwhile(replace)
     mute.say(100)
     if subscribing:
-        hub.subscribe(client, "s", "t", 0, "block")
+        hub.subscriptions.subscribe(client, "s", "t", 0, "block")
         subscribed, *stored = _read(client)
         assert (subscribed["oldest_seq"], subscribed["last_seq"]) == (1, 3)
     else:
-        hub.replay(client, "r", "t", None, 0)
+        hub.subscriptions.replay(client, "r", "t", None, 0)
         stored = _read(client)
     assert [(each["seq"], each["data"]) for each in stored] == [(1, "x"), (2, "x"), (3, "x")]
 
@@ -173,15 +173,15 @@ def test_a_task_that_is_replaced_meanwhile_is_the_one_that_counts(
 def test_who_will_lose_nothing_any_more_hears_first_what_it_has_lost(
     hub: overseer.Hub, mute: Mute, client: Client
 ) -> None:
-    hub.subscribe(client, "s1", "t", None, "drop")
+    hub.subscriptions.subscribe(client, "s1", "t", None, "drop")
     assert _read(client)
     mute.say(1, 9 << 20)  # more than the outbox holds
     mute.say(2, 1)
-    hub.subscribe(client, "s2", "t", None, "drop")
+    hub.subscriptions.subscribe(client, "s2", "t", None, "drop")
     assert isinstance(client.outbox, _Held)
     with client.outbox._changed:  # it takes its data; nobody has had the time to note that there is room
         said = client.outbox._sent_locked(client.outbox.pending)
-    hub.subscribe(client, "s3", "t", None, "block")
+    hub.subscriptions.subscribe(client, "s3", "t", None, "block")
     mute.say(1, 1)
     client.outbox._call(said)
     messages = _read(client)

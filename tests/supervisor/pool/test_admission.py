@@ -9,12 +9,12 @@ import pytest
 
 from overseer.protocol import QueueConfig
 from overseer.supervisor.pool.policy import (
+    Admit,
     Decision,
     Displace,
     Enqueue,
     QueueState,
     Refuse,
-    Run,
     admit,
     count_excess,
     has_room,
@@ -70,7 +70,7 @@ def test_who_a_queue_yields_to(displace: str, force: bool, allowed: bool) -> Non
 @pytest.mark.parametrize("enabled", [False, True])
 @pytest.mark.parametrize("taken", [0, 2])
 def test_whoever_has_room_runs(force: bool, enabled: bool, taken: int) -> None:
-    assert admit(True, state(enabled=enabled, taken=taken), nobody, force) == Run()
+    assert admit(True, state(enabled=enabled, taken=taken), nobody, force) == Admit()
 
 
 @pytest.mark.parametrize("force", [False, True])

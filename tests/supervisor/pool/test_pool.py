@@ -280,9 +280,7 @@ class TestDisplacement:
     def test_in_other_queues_when_the_own_does_not_yield(
         self, theirs: str, mine: str, my_item_forced: bool, force: bool
     ) -> None:
-        pool = Pool(
-            1, a=own(queue=queue(1, displace=mine)), b=own(queue=queue(1, displace=theirs)), c=own()
-        )
+        pool = Pool(1, a=own(queue=queue(1, displace=mine)), b=own(queue=queue(1, displace=theirs)), c=own())
         pool.fill("a0", "b1")
         pool.start("a1", force=my_item_forced)
         allowed = {"true", "false"} if force else {"true"}

@@ -1,0 +1,191 @@
+"""What follows a run, or a start that failed: the end, a restart after a delay, the queue, or giving up."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
+from overseer.supervisor.due import Due
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.retry import GiveUp, NoRestart, Restart, decide
+from overseer.supervisor.start_gate import RunExit
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Phase, StopRequest, Task
+from overseer.supervisor.transaction import Launch, Transaction
+from overseer.util.locks import assert_held
+from overseer.util.timers import Timers
+from overseer.util.timestamps import now
+
+
+class Exits:
+    """Moves tasks on when a run is over, and begins the next: of the same task, or of queued ones."""
+
+    def __init__(
+        self,
+        table: TaskTable,
+        pool: PoolManager,
+        queueing: Queueing,
+        metrics: Metrics,
+        timers: Timers,
+        rng: random.Random,
+    ) -> None:
+        self._table = table
+        self._pool = pool
+        self._queueing = queueing
+        self._metrics = metrics
+        self._timers = timers
+        self._rng = rng  # for restart jitter; hub's lock
+
+    def begin_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
+        """Begin a run of the task, which is launching by now and has its slot."""
+        assert_held(self._table.lock)
+        task.runs += 1
+        task.stop_request = StopRequest.NONE
+        task.graces = []
+        tx.launch(task, why)
+
+    def admit_locked(self, tx: Transaction, task_ids: Iterable[str]) -> None:
+        """Launch tasks from the queue: their slots are theirs already."""
+        assert_held(self._table.lock)
+        for task_id in task_ids:
+            task = self._table.find(task_id)
+            with task.lock:
+                task.move_locked(Phase.STARTING)
+            self.begin_locked(tx, task, Launch.QUEUED)
+            self._metrics.count("dequeued", task.action)
+            self._metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
+
+    def exited(self, task: Task, run: int, end: RunExit) -> None:
+        """A run's worker is gone, with all its output delivered."""
+        with self._table.begin() as tx:
+            with task.lock:
+                if run != task.runs or task.phase is not Phase.RUNNING:
+                    return  # a driver that reports an exit twice
+                event = Exited(
+                    task_id=task.id,
+                    pid=task.last_pid,
+                    exit_code=end.exit_code,
+                    intentional=end.intentional or task.stop_request is not StopRequest.NONE,
+                    ts=end.at,
+                    signal=end.signal,
+                )
+                ran_for = task.end_run_locked(end.exit_code, end.signal, end.at)
+                self._metrics.count("tasks_completed", task.action)
+                self._metrics.observe_run(task.action, ran_for)
+                events = self.decide_locked(task, event, exit_code=end.exit_code, ran_for=ran_for)
+            self.conclude_locked(tx, task, events)
+
+    def decide_locked(
+        self, task: Task, exited: Exited | None, *, exit_code: int, ran_for: float
+    ) -> list[Event]:
+        """Move the task to what follows a run, or a failure to start one (no ``exited``).
+
+        Returns what :meth:`conclude_locked` is to announce: a message is true when it is sent, so the slot
+        is freed first.
+        """
+        assert_held(self._table.lock)
+        assert_held(task.lock)
+        events: list[Event] = [exited] if exited is not None else []
+        closing = self._table.closing
+        intentional = task.stop_request is not StopRequest.NONE or (exited is not None and exited.intentional)
+        if intentional or closing:
+            request = StopRequest.STOP if closing else task.stop_request
+            dequeued = _stop_locked(task, request, "shutdown" if closing else "stopped")
+            return events or dequeued
+        decision, task.history = decide(
+            task.terms.policy,
+            task.history,
+            now_s=time.monotonic(),
+            exit_code=exit_code,
+            ran_for_s=ran_for,
+            rng=self._rng,
+        )
+        if isinstance(decision, Restart):
+            task.move_locked(Phase.WAITING)
+            self._metrics.count("tasks_restarted", task.action)
+            task.restart = self._timers.schedule(decision.delay_ns / 1e9, Due.RESTART, task.id)
+            events = [replace(exited, will_restart=True)] if exited is not None else []
+            return [
+                *events,
+                Restarting(
+                    task_id=task.id,
+                    pid=task.last_pid,
+                    restart_delay=decision.delay_ns,
+                    attempt=decision.attempt,
+                    ts=now(),
+                ),
+            ]
+        if isinstance(decision, NoRestart) and exited is not None:
+            task.move_locked(Phase.ENDED)
+            return events
+        task.move_locked(Phase.ERRORED)
+        self._metrics.count("tasks_errored", task.action)
+        count = decision.exit_count if isinstance(decision, GiveUp) else task.history.total
+        task.exit_count = count
+        if not task.error_message:
+            task.error_message = f"gave up after {count} exits, the last with exit code {exit_code}"
+        return [*events, errored(task)]
+
+    def conclude_locked(self, tx: Transaction, task: Task, events: list[Event]) -> None:
+        """Free the slot of a task that keeps none, announce, and let others in. The task's lock is free."""
+        assert_held(self._table.lock)
+        admitted: tuple[str, ...] = ()
+        position = 0
+        if task.phase is Phase.QUEUED:
+            assert task.queued_at is not None
+            requeued = self._pool.requeue(task.id, task.queued_at)
+            admitted, position = requeued.admitted, requeued.position
+        elif not task.phase.in_use:
+            self._table.finish(task)
+            admitted = self._pool.release(task.id)
+        with task.lock:
+            for event in events:
+                if isinstance(event, Dequeued):
+                    self._queueing.broadcast_locked(tx, task, event)
+                else:
+                    task.stream.publish_locked(tx, event)
+        if position:
+            self._queueing.enqueued_locked(tx, task, position)
+        self.admit_locked(tx, admitted)
+
+    def restart(self, task_id: str) -> None:
+        """The delay of a task's restart is over, unless something came between."""
+        with self._table.begin() as tx:
+            task = self._table.get(task_id)
+            if task is None or task.phase is not Phase.WAITING or self._table.closing:
+                return
+            if task.restart is None or task.restart.when > time.monotonic():  # of an earlier run or task
+                return
+            with task.lock:
+                task.restart = None
+                task.move_locked(Phase.STARTING)
+            self.begin_locked(tx, task, Launch.RESTART)
+
+    def end_waiting_locked(self, tx: Transaction, task: Task, request: StopRequest, reason: str) -> None:
+        """End a task that awaits its restart, so has no run to stop."""
+        assert_held(self._table.lock)
+        with task.lock:
+            if task.restart is not None:
+                task.restart.cancel()
+                task.restart = None
+            events = _stop_locked(task, request, reason)
+        self.conclude_locked(tx, task, events)
+
+
+def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:
+    """Move a task that has no run any more, and is not to have another, to its queue or its end."""
+    if request is StopRequest.REQUEUE:
+        task.enter_queue_locked(now())
+        return []
+    task.move_locked(Phase.STOPPED)
+    return [Dequeued(task_id=task.id, reason=reason, ts=now())]
+
+
+def errored(task: Task) -> Errored:
+    """What clients are told of a task that has been given up."""
+    return Errored(task_id=task.id, pid=task.last_pid, exit_count=task.exit_count, ts=now())

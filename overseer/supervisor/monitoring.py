@@ -1,0 +1,104 @@
+"""What is shown of a hub's numbers: counters to clients, and everything to a scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from overseer.protocol import MetricsReply
+from overseer.supervisor.clients import Clients, DeferredFlush
+from overseer.supervisor.definitions import Current
+from overseer.supervisor.metrics import HistogramFigures, Metrics, PoolFigures
+from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Phase, Requester
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFigures:
+    """The connected clients together. ``lagging`` have more than half their buffer pending."""
+
+    connected: int
+    pending: int  # bytes, of all
+    most_pending: int  # bytes, of the one that has most
+    lagging: int
+    longest_lag: float  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A hub's numbers, by action where they belong to one.
+
+    Tasks and pools are of one moment; counters, durations and clients are read just before or after it.
+    """
+
+    counters: Mapping[str, Mapping[str, int]]
+    queue_waits: Mapping[str, HistogramFigures]
+    run_times: Mapping[str, HistogramFigures]
+    tasks: Mapping[str, Mapping[str, int]]  # action to phase's name to how many
+    pools: Mapping[str, PoolFigures]
+    pool: PoolFigures  # of all together
+    clients: ClientFigures
+    stalled_clients: int  # closed because they did not read, since start-up
+
+
+class Monitoring:
+    """Shows a hub's numbers: to clients, and all of them for a scrape."""
+
+    def __init__(
+        self, table: TaskTable, pool: PoolManager, clients: Clients, metrics: Metrics, current: Current
+    ) -> None:
+        self._table = table
+        self._pool = pool
+        self._clients = clients
+        self._metrics = metrics
+        self._current = current
+
+    def tell(self, requester: Requester, action: str = "", task_id: str = "") -> None:
+        """Send the requester all counters since start-up, or those of an action or a task, if it is there."""
+        who, reply = requester.principal, MetricsReply(id=requester.request_id)
+        if task_id:
+            with self._table.begin() as tx:
+                task = self._table.get(task_id)
+                if task is None or not who.sees(task.action):
+                    requester.tell(tx, reply)
+                    return
+                with task.lock:
+                    requester.tell(tx, replace(reply, task=task.metrics_locked()))
+            return
+        with DeferredFlush() as out, self._metrics.lock:
+            if not action:
+                reply = replace(reply, global_=self._metrics.snapshot_locked(who.scope))
+            elif who.sees(action):
+                reply = replace(reply, action=self._metrics.action_snapshot_locked(action))
+            requester.tell(out, reply)
+
+    def figures(self) -> Figures:
+        """Everything that can be counted or measured, of all actions that there are or were."""
+        counters = self._metrics.counters()
+        waits, runs = self._metrics.histograms()
+        with self._table.lock:
+            actions = self._current.value.handlers
+            tasks = {action: counts.copy() for action, counts in self._table.phases.items()}
+            every, pools = self._pool.counts()
+        outboxes = [client.outbox for client in self._clients]
+        lags = [outbox.lag for outbox in outboxes]
+        return Figures(
+            counters={action: each for action, each in counters.items() if action},
+            queue_waits=waits,
+            run_times=runs,
+            tasks={
+                action: {phase.name: count for phase, count in each.items() if phase is not Phase.FORGOTTEN}
+                for action, each in tasks.items()
+            },
+            pools={action: pools[action] for action in actions},
+            pool=every,
+            clients=ClientFigures(
+                connected=len(outboxes),
+                pending=sum(outbox.pending for outbox in outboxes),
+                most_pending=max((outbox.pending for outbox in outboxes), default=0),
+                lagging=sum(lag > 0 for lag in lags),
+                longest_lag=max(lags, default=0.0),
+            ),
+            stalled_clients=counters[""]["stalled_clients"],
+        )

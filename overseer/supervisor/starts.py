@@ -1,0 +1,221 @@
+"""Starting: a task is admitted or refused, its driver is called, and ``started`` announced or the failure.
+
+The driver is called with no lock held, on threads of the launcher, since it may take its time. State, slot
+and message then change together, under the hub's lock and the task's.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from overseer.drivers.api import driver_failure
+from overseer.errors import OverseerError, RequestError
+from overseer.net.frames import Encoded
+from overseer.process.policy import StopPolicy
+from overseer.protocol import Started, encode
+from overseer.supervisor.clients import Client
+from overseer.supervisor.definitions import Current
+from overseer.supervisor.exits import Exits, errored
+from overseer.supervisor.launcher import Launcher
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.orphans import OrphanedWorkers
+from overseer.supervisor.pool.policy import Outcome
+from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.start_gate import StartGate
+from overseer.supervisor.table import CLOSING, TaskTable
+from overseer.supervisor.task import Phase, Requester, StopRequest, Task
+from overseer.supervisor.transaction import Launch, Transaction
+from overseer.util.locks import assert_held, assert_none_held
+from overseer.util.timers import Timers
+from overseer.util.timestamps import now
+from overseer.workers.base import RunContext, Worker, run_context
+
+_log = logging.getLogger(__name__)
+
+
+class Starts:
+    """Admits tasks, and starts the runs that transactions say."""
+
+    def __init__(
+        self,
+        table: TaskTable,
+        pool: PoolManager,
+        current: Current,
+        metrics: Metrics,
+        timers: Timers,
+        queueing: Queueing,
+        exits: Exits,
+        orphans: OrphanedWorkers,
+    ) -> None:
+        self._table = table
+        self._pool = pool
+        self._current = current
+        self._metrics = metrics
+        self._queueing = queueing
+        self._exits = exits
+        self._orphans = orphans
+        self.launcher = Launcher(timers, self.launch)
+
+    def admit_locked(
+        self, tx: Transaction, task: Task, force: bool, on_lag: str, partial: bool | None
+    ) -> None:
+        """Take the task in, running or queued, and subscribe its starter.
+
+        Raises:
+            RequestError: it is refused; nothing has changed.
+        """
+        assert_held(self._table.lock)
+        requester = task.requester
+        self._table.refuse_closing()
+        self._table.refuse_taken(task.id, task.terms.dedupe, requester.principal)
+        at = now()
+        admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
+        if admission.outcome is Outcome.REFUSED:
+            self._metrics.count("starts_refused", task.action)
+            raise RequestError(admission.reason)
+        self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
+        self._table.add(task)
+        if requester.client is not None:
+            if task.id not in requester.client.task_ids:
+                task.requester = replace(requester, newly_subscribed=True)
+            requester.client.task_ids.add(task.id)
+            with task.lock:
+                task.stream.subscribe_locked(requester.client, on_lag, partial)
+        if admission.outcome is Outcome.RUNNING:
+            self._exits.begin_locked(tx, task, Launch.FIRST)
+            return
+        with task.lock:
+            task.enter_queue_locked(at)
+        self._queueing.enqueued_locked(tx, task, admission.position)
+
+    def launch_for(self, task: Task, why: Launch, client: Client | None) -> str:
+        """Launch on another thread; its client hears what comes of it. A request without a client is launched
+        here: returns "" or what went wrong."""
+        if why.requested and client is None:
+            return self.launch(task, why)
+        driver = task.terms.definition.config.type
+        self.launcher.submit(driver, why if client is None else client, task, why)
+        if client is not None:
+            self.launcher.wait_for_room(driver, client)
+        return ""
+
+    def launch(self, task: Task, why: Launch) -> str:
+        """Have the driver start the run begun last; returns "" or what went wrong."""
+        assert_none_held("launch")
+        if self._called_off(task, why):
+            return CLOSING
+        gate = StartGate(task, task.runs, self._exits.exited, self._orphans.heard_of)
+        action = task.terms.definition.config
+        context = RunContext(
+            task.id,
+            uuid.uuid4().hex,
+            StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
+            self._current.value.config.limits.max_line,
+            gate.on_exited,
+            gate.begun,
+        )
+        try:
+            with run_context(context):
+                given = task.terms.definition.handler.start(
+                    task.id, dict(task.params), gate.for_driver(context)
+                )
+            worker, pid, at = _checked(given)
+            self._started(task, why, worker, pid, at)
+        except BaseException as error:  # also SystemExit: whoever waits for this run must be told
+            message = driver_failure(error)
+            if not isinstance(error, OverseerError):
+                _log.exception("action %s: the driver failed to start task %s", task.action, task.id)
+                message = f"the driver failed: {message}"
+            gate.failed()
+            for made in context.workers:
+                self._orphans.end(task, made)
+            with self._table.begin() as tx:
+                self._fail_locked(tx, task, why, message)
+            return message
+        gate.announced(pid)
+        return ""
+
+    def _called_off(self, task: Task, why: Launch) -> bool:
+        """Whether the run need not be started, since the server ends or the task was stopped in time."""
+        with self._table.begin() as tx:
+            # Whoever requested it is told ``started``, also when it is stopped at once.
+            if not self._table.closing and (why.requested or task.stop_request is not StopRequest.STOP):
+                return False
+            self._fail_locked(tx, task, why, CLOSING if why.requested else "")
+        return True
+
+    def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime) -> None:
+        """Record and announce a run; stop it at once, if it was asked to end while it was being started."""
+        with self._table.begin() as tx, task.lock:
+            requester = task.requester
+            event = Started(id="", task_id=task.id, pid=pid, restart_of=task.last_pid, ts=at)
+            answer = Encoded([encode(replace(event, id=requester.request_id))])
+            tx.encode(event)  # what could fail is done; from here on only memory changes
+            if task.last_started_at is None:
+                self._metrics.count("tasks_started", task.action)
+            if why is Launch.RESTART:
+                task.restart_count += 1
+            task.requester, task.onlookers = Requester(), set()
+            task.begin_run_locked(worker, pid, at)
+            if requester.client is not None:
+                tx.send_encoded(requester.client, answer)
+            task.stream.publish_locked(tx, event, excluding=requester.client)
+            if task.stop_request is not StopRequest.NONE:
+                for grace in [0.0] if self._table.skip_graces else task.graces:
+                    tx.stop(worker, grace)
+
+    def _fail_locked(self, tx: Transaction, task: Task, why: Launch, message: str) -> None:
+        """There is no run: take the task back, or treat it as a run that failed at once."""
+        assert_held(self._table.lock)
+        requester, task.requester = task.requester, Requester()
+        if why.requested:
+            self._take_back_locked(tx, task, why, requester)
+            requester.refuse(tx, message)
+            return
+        with task.lock:
+            if message:
+                task.error_message = message
+                requester.refuse(tx, message)
+            events = self._exits.decide_locked(task, None, exit_code=-1, ran_for=0.0)
+        self._exits.conclude_locked(tx, task, events)
+
+    def _take_back_locked(self, tx: Transaction, task: Task, why: Launch, requester: Requester) -> None:
+        """All is as it was before the request."""
+        assert_held(self._table.lock)
+        if why is Launch.FIRST:
+            self._table.forget(task.id)
+            if requester.client is not None and requester.newly_subscribed:  # by a start that is refused
+                self._table.unsubscribe(task.id, requester.client)
+                requester.client.task_ids.discard(task.id)
+        else:
+            with task.lock:
+                task.move_locked(Phase.ERRORED)
+            self._table.finish(task)
+            with task.lock:
+                assert task.before_reset is not None
+                task.terms = task.before_reset
+                # Nobody else knows that it was anything but errored.
+                for client in task.onlookers & task.stream.subscribers.keys():
+                    tx.send(client, errored(task))
+            task.onlookers = set()
+        self._exits.admit_locked(tx, self._pool.release(task.id))
+
+
+def _checked(given: object) -> tuple[Worker, int, datetime]:
+    """What a driver's ``start`` has returned, its pid and when it started, of types that clients can be told.
+
+    Raises:
+        TypeError: it is not a worker, or its values are of another type.
+        Exception: whatever a driver's own worker raises.
+    """
+    if not isinstance(given, Worker):
+        raise TypeError(f"start() returned {given!r}, which is not a Worker")
+    pid, at = operator.index(given.pid), given.started_at  # missing if it has not called super().__init__()
+    if not isinstance(given.task_id, str) or not isinstance(at, datetime):
+        raise TypeError(f"a worker needs a text and a datetime: task_id {given.task_id!r}, started_at {at!r}")
+    return given, int(pid), at.astimezone(UTC)

@@ -1,0 +1,117 @@
+"""What a stop does, to one task or, at a shutdown, to all."""
+
+from __future__ import annotations
+
+from overseer.net.outbox import TRY_AGAIN_LATER
+from overseer.supervisor.clients import Clients
+from overseer.supervisor.exits import Exits
+from overseer.supervisor.orphans import OrphanedWorkers
+from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Phase, StopRequest, Task
+from overseer.supervisor.transaction import Transaction
+from overseer.util.locks import assert_held
+
+# At a shutdown: what a SIGKILL may take to be done with, and then what may be left to do (seconds).
+_KILL_S = 0.25
+_LAST_S = 0.75
+
+
+class Stops:
+    """Stops tasks, and waits for their end."""
+
+    def __init__(
+        self,
+        table: TaskTable,
+        pool: PoolManager,
+        clients: Clients,
+        queueing: Queueing,
+        exits: Exits,
+        orphans: OrphanedWorkers,
+    ) -> None:
+        self._table = table
+        self._pool = pool
+        self._clients = clients
+        self._queueing = queueing
+        self._exits = exits
+        self._orphans = orphans
+
+    def stop_locked(
+        self, tx: Transaction, task: Task, request: StopRequest, reason: str, grace: float | None = None
+    ) -> None:
+        """End a task as its phase allows."""
+        assert_held(self._table.lock)
+        if task.phase is Phase.QUEUED:
+            if request is StopRequest.STOP:
+                self._pool.cancel(task.id)
+                self._queueing.dequeued_locked(tx, (task.id,), reason)
+        elif task.phase is Phase.WAITING:
+            self._exits.end_waiting_locked(tx, task, request, reason)
+        elif task.phase.launching or task.phase is Phase.RUNNING:
+            # A stop that was asked for outlasts a requeue: whoever said stop does not want it back.
+            if task.stop_request is not StopRequest.STOP:
+                task.stop_request = request
+            self._pool.leaving(task.id)
+            if task.phase is Phase.RUNNING:
+                assert task.worker is not None
+                tx.stop(task.worker, grace)
+            elif grace not in task.graces:
+                task.graces.append(grace)  # for the thread that starts it, which will stop it
+
+    def stop_all(self) -> bool:
+        """Empty the queues, stop every task, wait for them; whether all were gone in time. Idempotent.
+
+        The table is closing already.
+        """
+        with self._table.begin() as tx:
+            self._queueing.dequeued_locked(tx, self._pool.drain(), "shutdown")
+            for task in list(self._table):
+                self.stop_locked(tx, task, StopRequest.STOP, "shutdown")
+            longest = self._longest_grace_locked()
+        with self._table.lock:
+            self._table.freed.wait_for(
+                lambda: self._table.skip_graces or self._idle_locked(), longest + _KILL_S
+            )
+            if self._idle_locked():
+                return True
+        # By now only those are left whose last output waits for a client that does not read, and those that
+        # nobody wants to wait for any more.
+        self._kill()
+        for client in self._clients:
+            if client.outbox.full:
+                client.outbox.close(TRY_AGAIN_LATER, "not read from while the server shuts down", drop=True)
+        return self.wait_until_idle(_LAST_S)
+
+    def skip_graces(self) -> None:
+        """End the wait of :meth:`stop_all`; what begins only now is stopped without a grace."""
+        with self._table.lock:
+            self._table.skip_graces = True
+            self._table.freed.notify_all()
+
+    def _kill(self) -> None:
+        self.skip_graces()  # also for what is still being started
+        with self._table.begin() as tx:
+            running = [task.worker for task in self._table if task.phase is Phase.RUNNING]
+            for worker in [*filter(None, running), *self._orphans.workers_locked()]:
+                tx.stop(worker, 0.0)
+
+    def wait_until_idle(self, timeout: float | None = None) -> bool:
+        """Wait until no id is in use and nothing runs; False when ``timeout`` seconds were not enough."""
+        with self._table.lock:
+            return self._table.freed.wait_for(self._idle_locked, timeout)
+
+    def _idle_locked(self) -> bool:
+        assert_held(self._table.lock)
+        return not self._table.in_use and not self._orphans.workers_locked()
+
+    @property
+    def longest_grace(self) -> float:
+        """The longest ``stop_grace`` of what is in use or runs, in seconds."""
+        with self._table.lock:
+            return self._longest_grace_locked()
+
+    def _longest_grace_locked(self) -> float:
+        assert_held(self._table.lock)
+        tasks = [task for task in self._table if task.phase.in_use] + self._orphans.tasks_locked()
+        return max((task.terms.definition.config.stop_grace for task in tasks), default=0.0)

@@ -1,0 +1,23 @@
+"""What is known of a process that was just started."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from overseer.process import spawn
+from overseer.process.standalone.tree import read_process
+
+
+def test_a_child_is_named_for_good_by_its_pid_and_start() -> None:
+    child = spawn("sleep", ["60"], env={}, cwd=None, streams=["stdout"])
+    try:
+        process = read_process(child.pid)
+        assert process is not None
+        assert (process.start, process.session) == (child.start, child.pid)
+        assert list(child.pipes) == ["stdout"]
+    finally:
+        signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+        for fd in (child.pidfd, *child.pipes.values()):
+            os.close(fd)
