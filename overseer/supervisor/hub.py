@@ -47,6 +47,7 @@ from overseer.supervisor.task import Phase, Requester
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
+from overseer.workers import os_process
 
 
 class Hub:
@@ -338,6 +339,7 @@ class Hub:
     def start_services(self) -> None:
         """Start the thread of each handler that is a service, and those that everybody shares."""
         self._state.timers.start()
+        os_process.overdue.start()
         self._runs.launcher.start()
         self._services.update()
 
