@@ -1,8 +1,8 @@
 """What the server is compared with: pipes to frames to sockets in threaded Python, and nothing else.
 
 It speaks just enough of the protocol to be driven by the same client (``subscribe``, ``unsubscribe``,
-``start``, ``metrics``), and has no limits, filters, queues, history, retries, no care for slow clients or for
-what a child leaves behind. A line costs it one f-string; a batch, one send for each socket.
+``start``, ``stop``, ``metrics``), and has no limits, filters, queues, history, retries, no care for slow
+clients or for what a child leaves behind. A line costs it one f-string; a batch, one send for each socket.
 Run as ``python bench/baseline.py HOST:PORT``.
 """
 
@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -48,6 +49,7 @@ class Baseline:
     def __init__(self) -> None:
         self.clients: dict[str, list[Client]] = {}  # by task
         self.lines: dict[str, int] = {}
+        self.groups: dict[str, int] = {}
 
     def serve(self, listener: socket.socket) -> None:
         while True:
@@ -90,6 +92,9 @@ class Baseline:
             case "metrics":
                 counted = {"output_lines": self.lines.get(task, 0)}
                 reply = {"type": "metrics", "id": request["id"], "task": counted}
+            case "stop":
+                os.killpg(self.groups[task], signal.SIGTERM)
+                return
             case _:
                 self.start(client, request, task)
                 return
@@ -104,6 +109,7 @@ class Baseline:
             process_group=0,
         )
         self.clients.setdefault(task, []).append(client)
+        self.groups[task] = process.pid
         started = {
             "type": "started",
             "id": request["id"],

@@ -26,6 +26,7 @@ hypothesis.settings.load_profile("steady")
 
 pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 
+from overseer.workers.os_process import overdue  # noqa: E402
 from tests.harness.leaks import Snapshot  # noqa: E402
 
 # A shell that puts a command into the background lets it ignore SIGINT, and what is started from
@@ -47,6 +48,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("allow_leaks"):
         yield
         return
+    overdue.start()  # for the whole process, with the first stop at the latest
     before = Snapshot.take()
     yield
     if leaks := before.leaks(timeout=5.0):

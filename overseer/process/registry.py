@@ -17,11 +17,21 @@ import uuid
 from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from overseer.process.forking import hand_forked, is_popen_child, remember_popens
 from overseer.process.policy import StopPolicy
 from overseer.process.standalone.terminate import Ending
-from overseer.process.standalone.tree import Process, Scanner, Snapshot, Tree, read_outputs, read_process
+from overseer.process.standalone.tree import (
+    Process,
+    Scanner,
+    Snapshot,
+    Tree,
+    descendants,
+    read_outputs,
+    read_process,
+    thread_children,
+)
 from overseer.util.locks import Rank, assert_none_held, lock
 
 _log = logging.getLogger(__name__)
@@ -56,6 +66,7 @@ class Registry:
         self._looked = threading.Condition(lock(Rank.PROCESSES, "processes"))
         self._entries: dict[str, Entry] = {}
         self._children: set[int] = set()  # pids that somebody here waits for: leaders and the guardian
+        self.adopting = False  # orphans are handed to this process, so all that a run leaves descends from it
         self._looking = False
         self._looks_begun = 0
         self._look_done = 0  # number of the look that _last came from
@@ -117,9 +128,10 @@ class Registry:
             return set(self._children)
 
     def look(self) -> Snapshot:
-        """All processes that can be a run's, from a pass over /proc that began after this call.
+        """All that can be a run's and do not descend from a leader, from a pass that began after this call.
 
-        Callers that come together share one pass.
+        Where orphans are not adopted, those that do descend from one as well. Callers that come together
+        share one pass.
 
         Raises:
             OSError: /proc cannot be read, for lack of file descriptors most likely.
@@ -138,7 +150,7 @@ class Registry:
                 return self._last
         snapshot = None
         try:
-            snapshot = self._scanner.scan()
+            snapshot = self._scanner.scan((lambda: descendants(self._orphans())) if self.adopting else None)
         finally:
             with self._looked:
                 self._looking = False
@@ -147,13 +159,34 @@ class Registry:
                 self._looked.notify_all()
         return snapshot
 
+    def is_alone(self, leader: int, tree: Tree) -> bool:
+        """Whether the run surely has no process but its leader: that has no child, and nobody is orphaned.
+
+        Does not wait, unlike :meth:`look`. Raises OSError for lack of file descriptors or memory.
+        """
+        # Its children first: whoever they leave meanwhile is among the orphans by then.
+        childless = self.adopting and (tree.group_over or len(descendants([leader])) == 1)
+        return childless and not self._orphans()
+
+    def _orphans(self) -> list[int]:
+        """Those handed to this process, and other children that no run has."""
+        children = adopted_children()
+        with self._looked:
+            return [pid for pid in children if pid not in self._children]
+
     def find(self, tree: Tree, leader: int, pipes: Container[str]) -> list[Process]:
         """The live processes of a run but its leader; ``pipes`` are links as in /proc/PID/fd.
 
         Raises:
             OSError: as :meth:`look`.
         """
-        snapshot = self.look()
+        if self.is_alone(leader, tree):
+            return []
+        own = Snapshot(())
+        if self.adopting and not tree.group_over:
+            own = Scanner(self.server_id, self.since).scan(lambda: descendants([leader]))
+        # Looked at last: what leaves the leader's descendants meanwhile is among the orphans by then.
+        snapshot = own.joined(self.look())
         spared = self.children()
         spared.discard(leader)
         spared.add(os.getpid())
@@ -204,9 +237,7 @@ def adopted_children() -> list[int]:
     Raises:
         OSError: the kernel does not tell.
     """
-    pid = os.getpid()
-    with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:  # noqa: PTH123
-        return [int(child) for child in file.read().split()]
+    return thread_children(os.getpid(), os.getpid())
 
 
 class Orphans:
@@ -323,6 +354,7 @@ def adopt_orphans() -> bool:
     remember_popens()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
+        registry.adopting = Path("/proc/thread-self/children").exists()  # not in every kernel
         return True
     error = os.strerror(ctypes.get_errno())
     _log.warning("cannot adopt orphans (%s): a stop will not find every process that left its group", error)

@@ -50,6 +50,7 @@ from overseer.supervisor.transaction import Launch
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timers import Timers
+from overseer.workers import os_process
 
 
 class Hub:
@@ -342,6 +343,7 @@ class Hub:
     def start_services(self) -> None:
         """Start the thread of each handler that is a service, and those that everybody shares."""
         self._timers.start()
+        os_process.overdue.start()
         self._starts.launcher.start()
         self._services.update()
 

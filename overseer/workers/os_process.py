@@ -9,9 +9,11 @@ The last of them finishes the run::
     reap; does the group have members still?  (hardly ever)  find and end them
     on_exited
 
-A stop runs on a thread of its own, beside all this, so that a callback that blocks cannot hold it up. The run
-is over only when that thread is done too. When a reader does not come to an end soon after that, most likely
-for a client that takes nothing, the stop finishes the run without it.
+A stop of a leader that is alone sends its signal and leaves the rest to the reader that finishes. Where
+there is more to end, or the end does not come promptly, it has a thread of its own beside all this, so that
+a callback that blocks cannot hold it up; the run is over only when that thread is done too. When a reader
+does not come to an end soon after that, most likely for a client that takes nothing, the stop finishes the
+run without it.
 """
 
 from __future__ import annotations
@@ -45,12 +47,17 @@ from overseer.process import (
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.pipe import DRAIN_MAX_S, PipeReader
 from overseer.util.threads import run_on_thread, start_thread
+from overseer.util.timers import Timer, Timers
 from overseer.util.timestamps import now
 from overseer.util.wakeup import Wakeup
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
 _log = logging.getLogger(__name__)
 
+overdue = Timers("stops")
+"""Stops that get a thread unless they are over soon. Starts with the first; a server starts it in advance."""
+
+_PROMPT_S = 0.2  # what has not ended by then after its signal gets a thread that sees to it
 _READ_OUT_S = DRAIN_MAX_S + 1.0  # for what is still to be read and delivered when a stop has ended everything
 
 
@@ -133,6 +140,7 @@ class _Stop:
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
+        self.timer: Timer | None = None  # for a thread, of which there has been no need so far
         self.done = threading.Event()
         self.wake: Wakeup | None = None  # while an ending waits on it
 
@@ -241,14 +249,14 @@ class OSWorker(Worker):
             poll = select.poll()
             poll.register(self._pidfd, select.POLLIN)
             poll.poll()
-            self._wait_for_stop()
+            self._wait_for_stops()
             code, name, survivors = self._reap()
             if survivors:
                 self._end_survivors()
         except BaseException:
             _log.exception("task %s: ending what its process left behind failed", self.task_id)
         while True:
-            self._wait_for_stop()
+            self._wait_for_stops()
             with self._lock:
                 if self._stop is None or self._stop.done.is_set():
                     end, intentional = self._exited_locked(code, name), self._intentional
@@ -264,11 +272,19 @@ class OSWorker(Worker):
         finally:
             self._announce(end, intentional)
 
-    def _wait_for_stop(self) -> None:
+    def _wait_for_stops(self) -> None:
+        """Until the thread of a stop under way is done; what is left of one that has none is done here."""
         with self._lock:
             stop = self._stop
-        if stop is not None:
+            prompt = stop is not None and self._taken_locked(stop)
+        if stop is None:
+            return
+        if not prompt:
             stop.done.wait()
+        elif self._policy.kill_mode == "leader" or self._is_alone():
+            stop.done.set()
+        else:
+            self._end_all(stop, struck=True)
 
     def _reap(self) -> tuple[int, str, bool]:
         """Exit code, signal, and whether processes are left in the group that must be ended."""
@@ -299,20 +315,58 @@ class OSWorker(Worker):
 
     def stop(self, grace: float | None = None) -> None:
         deadline = time.monotonic() + max(0.0, self._policy.grace if grace is None else grace)
+        alone = self._policy.kill_mode == "leader" or self._is_alone()
+        struck = False
         with self._lock:
             if self._exit is not None:
                 return
             self._intentional = True
-            if self._stop is not None and not self._stop.done.is_set():
-                if deadline < self._stop.deadline:
-                    self._stop.deadline = deadline
-                    if self._stop.wake is not None:
-                        self._stop.wake.set()
+            stop = self._stop
+            if stop is None or stop.done.is_set():
+                stop = self._stop = _Stop(deadline)
+                if alone and not self._reaped:
+                    self._strike_locked(None if deadline > time.monotonic() else signal.SIGKILL)
+                    stop.timer = overdue.schedule(_PROMPT_S, partial(self._begin_stop, stop))
+                    return
+            elif deadline >= stop.deadline:
                 return
-            stop = self._stop = _Stop(deadline)
-        run_on_thread(partial(self._run_stop, stop), f"stop-{self.task_id}")
+            else:
+                stop.deadline = deadline
+                if stop.wake is not None:
+                    stop.wake.set()
+                if not self._taken_locked(stop):
+                    return
+                struck = True
+        run_on_thread(partial(self._run_stop, stop, struck), f"stop-{self.task_id}")
 
-    def _run_stop(self, stop: _Stop) -> None:
+    def _is_alone(self) -> bool:
+        try:
+            return registry.is_alone(self.pid, self._tree)
+        except OSError:  # no file descriptor left
+            return False
+
+    def _taken_locked(self, stop: _Stop) -> bool:
+        """Whether the stop had neither a thread nor an end so far; it is the caller's then."""
+        if stop.timer is None:
+            return False
+        stop.timer.cancel()
+        stop.timer = None
+        return True
+
+    def _begin_stop(self, stop: _Stop) -> None:
+        """It takes longer than most."""
+        with self._lock:
+            taken = self._taken_locked(stop)
+        if taken:
+            run_on_thread(partial(self._run_stop, stop, struck=True), f"stop-{self.task_id}")
+
+    def _run_stop(self, stop: _Stop, struck: bool) -> None:
+        self._end_all(stop, struck)
+        if not self._read_out.wait(_READ_OUT_S):
+            self._finish_without_readers()
+
+    def _end_all(self, stop: _Stop, struck: bool) -> None:
+        """End the whole tree; ``struck``: it had its first signal."""
         try:
             wake = Wakeup()
         except OSError:  # no file descriptor left: this stop cannot be cut short
@@ -327,7 +381,8 @@ class OSWorker(Worker):
                 deadline=lambda: stop.deadline,
                 wake=-1 if wake is None else wake.fileno(),
             )
-            self._report(ending.run(look_first=self._policy.kill_mode == "tree"), ending)
+            look_first = self._policy.kill_mode == "tree" and not struck
+            self._report(ending.run(look_first=look_first, struck=struck), ending)
         except BaseException:
             _log.exception("task %s: its stop failed", self.task_id)
         finally:
@@ -336,8 +391,6 @@ class OSWorker(Worker):
                 stop.done.set()
             if wake is not None:
                 wake.close()
-        if not self._read_out.wait(_READ_OUT_S):
-            self._finish_without_readers()
 
     def _finish_without_readers(self) -> None:
         with self._lock:
@@ -357,20 +410,23 @@ class OSWorker(Worker):
         return [(process, gentle) for process in registry.find(tree, self.pid, self._entry.pipes)]
 
     def _strike(self, number: int | None) -> set[int]:
+        with self._lock:
+            return self._strike_locked(number)
+
+    def _strike_locked(self, number: int | None) -> set[int]:
         """Signal the leader and, unless the mode says otherwise, its group; returns the groups reached."""
         numbers = (number,) if number is not None else (self._policy.signal_number, signal.SIGCONT)
-        with self._lock:
-            if self._reaped:
-                return set()
-            if self._policy.kill_mode == "leader":
-                for one in numbers:
-                    self._send_to_leader(one)
-                return set()
+        if self._reaped:
+            return set()
+        if self._policy.kill_mode == "leader":
             for one in numbers:
-                _send_to_group(self.pid, one)
-            if number is not None:
-                self._send_to_leader(number)  # should it have left its own group
-            return {self.pid}
+                self._send_to_leader(one)
+            return set()
+        for one in numbers:
+            _send_to_group(self.pid, one)
+        if number is not None:
+            self._send_to_leader(number)  # should it have left its own group
+        return {self.pid}
 
     def _send_to_leader(self, number: int) -> None:
         with suppress(PermissionError):  # it runs as somebody else now; reported when the stop gives up

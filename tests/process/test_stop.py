@@ -353,7 +353,7 @@ def test_a_stop_ends_a_leader_that_closed_its_pipes() -> None:
 def test_stops_of_many_tasks_share_their_looks_at_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
     scan = Scanner.scan
-    monkeypatch.setattr(Scanner, "scan", lambda self: looks.append(1) or scan(self))
+    monkeypatch.setattr(Scanner, "scan", lambda *args: looks.append(1) or scan(*args))
     runs = [run("sh", "-c", "echo up; exec sleep 60", task_id=f"t{number}") for number in range(40)]
     for _, recorder in runs:
         recorder.words(1)

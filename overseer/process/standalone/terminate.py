@@ -62,25 +62,27 @@ class Ending:
         self._poll = select.poll()
         self.left: list[int] = []  # pids that could not be ended
 
-    def run(self, *, look_first: bool) -> bool:
+    def run(self, *, look_first: bool, struck: bool = False) -> bool:
         """End them; True when none is left.
 
-        ``look_first``: find everything before the first signal, for what it orphans is harder to find.
+        Args:
+            look_first: find everything before the first signal, for what it orphans is harder to find.
+            struck: the first strike was made before.
         """
         for fd in (self._leader, self._wake):
             if fd >= 0:
                 self._poll.register(fd, select.POLLIN)
         try:
-            return self._ask(look_first) or self._kill()
+            return self._ask(look_first, struck) or self._kill()
         finally:
             for fd in self._held:
                 os.close(fd)
             self._held.clear()
 
-    def _ask(self, look_first: bool) -> bool:
+    def _ask(self, look_first: bool, struck: bool) -> bool:
         """Gentle signals until the deadline."""
         found = self._look() if look_first else []
-        reached = self._strike(None) if self._strike is not None else set()
+        reached = self._strike(None) if self._strike is not None and not struck else set()
         self._send(found or [], reached, None)
         while (remaining := self._deadline() - time.monotonic()) > 0:
             if not self._wait(min(remaining, _LONGEST_WAIT_S)):

@@ -18,7 +18,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Callable, Container, Iterable
 
 SERVER_VARIABLE = "OVERSEER_SERVER_ID"
 RUN_VARIABLE = "OVERSEER_RUN_ID"
@@ -78,6 +78,11 @@ class Snapshot:
             self.sessions.setdefault(process.session, []).append(process)
             if process.run:
                 self.runs.setdefault(process.run, []).append(process)
+
+    def joined(self, later: Snapshot) -> Snapshot:
+        """This one and a later one together."""
+        processes = {**self.processes, **later.processes}
+        return Snapshot(processes.values(), self.settled and later.settled)
 
 
 class Tree:
@@ -144,7 +149,7 @@ class Tree:
 class Scanner:
     """Looks at /proc; one look at a time.
 
-    A look must not miss a chain of processes each of which starts the next and ends, so /proc is listed again
+    A look must not miss a chain of processes each of which starts the next and ends, so they are listed again
     until the list has nobody new. And a process in the middle of an execve shows no environment for a moment,
     so one without any is asked again.
     """
@@ -153,29 +158,30 @@ class Scanner:
         """``since``: the server's own start in clock ticks since boot; what is older is no run's."""
         self._marker = _SERVER + server.encode() + b"\0"
         self._since = since
-        self._buffer = bytearray(1 << 17)
+        self._buffer = bytearray()  # made when it is needed
         self._bare: set[tuple[int, int]] = set()  # pid and start of those that really have no environment
 
-    def scan(self) -> Snapshot:
-        """Every process that can be a run's.
+    def scan(self, listed: Callable[[], set[int]] | None = None) -> Snapshot:
+        """Every process that can be a run's, of those ``listed`` now; by default of all there are.
 
         Raises:
             OSError: /proc cannot be read, for lack of file descriptors most likely.
         """
-        seen: set[str] = set()
+        listed = listed or all_pids
+        seen: set[int] = set()
         found: dict[int, Process] = {}
         blank: list[Process] = []
         looks = 0  # at those that show no environment
         settled = False
         for _ in range(_LISTINGS):
-            names = {name for name in os.listdir("/proc") if name.isdecimal()} - seen  # noqa: PTH208
-            if not names:
+            fresh = listed() - seen
+            if not fresh:
                 settled = True
                 break
-            seen |= names
+            seen |= fresh
             blank = []
-            for name in names:
-                process = self.read(int(name))
+            for pid in fresh:
+                process = self.read(pid)
                 if process is None:
                     continue
                 found[process.pid] = process
@@ -187,7 +193,7 @@ class Scanner:
                 # is what it may have forked meanwhile.
                 looks += 1
                 time.sleep(0.001)
-                seen -= {str(process.pid) for process in blank}
+                seen -= {process.pid for process in blank}
         self._bare &= {(process.pid, process.start) for process in found.values() if process.blank}
         self._bare |= {(process.pid, process.start) for process in blank}
         return Snapshot(found.values(), settled)
@@ -211,6 +217,8 @@ class Scanner:
             fd = os.open(f"/proc/{process.pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             return True
+        if not self._buffer:
+            self._buffer = bytearray(1 << 17)
         try:
             # The first byte stays NUL, so that every variable has one before it.
             environ: bytes | bytearray = self._buffer
@@ -254,6 +262,64 @@ def read_process(pid: int) -> Process | None:
     parent, group, session, flags, start = (int(fields[n]) for n in (1, 2, 3, 6, 19))
     zombie = fields[0] in (b"Z", b"X")
     return Process(pid, parent, group, session, start, zombie, forked=bool(flags & _PF_FORKNOEXEC))
+
+
+def all_pids() -> set[int]:
+    """Every process there is. Raises OSError."""
+    return {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208
+
+
+def descendants(pids: Iterable[int]) -> set[int]:
+    """Those processes and all that descend from them, level by level.
+
+    Raises:
+        OSError: out of file descriptors or memory, or the kernel does not tell.
+    """
+    found: set[int] = set()
+    todo = list(pids)
+    while todo:
+        pid = todo.pop()
+        if pid not in found:
+            found.add(pid)
+            todo += children(pid)
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """The children of a process, each of which is one of its threads'; none when it is gone.
+
+    Raises:
+        OSError: as :func:`descendants`.
+    """
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    found: list[int] = []
+    for thread in threads:
+        found += thread_children(pid, thread)
+    return found
+
+
+def thread_children(pid: int, thread: int | str) -> list[int]:
+    """The children that one thread of a process started, or was handed; none when it is gone.
+
+    Raises:
+        OSError: as :func:`descendants`.
+    """
+    try:
+        fd = os.open(f"/proc/{pid}/task/{thread}/children", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    text = b""
+    try:
+        while more := os.read(fd, 1 << 16):
+            text += more
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(fd)
+    return [int(child) for child in text.split()]
 
 
 def can_look() -> bool:

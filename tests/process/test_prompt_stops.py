@@ -1,0 +1,122 @@
+"""Stops where orphans are adopted, as in a server: a leader alone needs neither a thread nor a look."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from tests.workers.support import in_process
+
+_HEAD = """
+import sys, threading, time
+from overseer import process
+from overseer.process import StopPolicy, registry
+from overseer.process.standalone.tree import Scanner, read_process
+from overseer.workers.base import *
+from overseer.workers import os_process
+from overseer.workers.os_process import *
+
+assert process.adopt_orphans() and registry.adopting
+looks, threads = [], set()
+scan = Scanner.scan
+Scanner.scan = lambda *args: looks.append(1) or scan(*args)
+threading.excepthook = lambda args: print(args.exc_value)
+
+def start(script, grace=5.0, program=("sh", "-c")):
+    up, log = threading.Event(), []
+    def out(batch):
+        log.extend(batch.lines)
+        up.set()
+    def exited(worker, code, intentional, at):
+        threads.update(thread.name for thread in threading.enumerate())
+        log.append((code, worker.signal, intentional))
+    callbacks = WorkerCallbacks(out, log.append, exited)
+    with run_context(RunContext("t", stop=StopPolicy(grace=grace))):
+        worker = start_worker(WorkerConfig("t", program[0], [*program[1:], script]), callbacks)
+    assert up.wait(10)
+    return worker, log
+
+def reap():
+    while not over.wait(0.002):
+        process.reap_orphans()
+
+over = threading.Event()
+reaper = threading.Thread(target=reap, daemon=True)
+reaper.start()
+"""
+
+
+def run(program: str) -> str:
+    return in_process(_HEAD + textwrap.dedent(program))
+
+
+def test_a_leader_that_is_alone_is_stopped_without_a_thread_or_a_look() -> None:
+    answer = run(
+        """
+        os_process._PROMPT_S = 60
+        runs = [start("echo up; exec sleep 60") for _ in range(20)]
+        for worker, _ in runs:
+            worker.stop()
+        for worker, log in runs:
+            assert worker.wait(10)
+            assert log == ["up", (-1, "SIGTERM", True)], log
+        print(len(looks), [name for name in threads if name.startswith("stop-")])
+        """
+    )
+    assert answer == "0 []\n"
+
+
+@pytest.mark.parametrize(("stops", "least", "most"), [("0.5", 0.5, 3.0), ("60, 0.0", 0.0, 3.0)])
+def test_one_that_ignores_its_signal_is_killed_in_time(stops: str, least: float, most: float) -> None:
+    answer = run(
+        f"""
+        worker, log = start("trap '' TERM; echo up; while :; do read x </dev/zero; done", 60)
+        begun = time.monotonic()
+        for grace in ({stops},):
+            worker.stop(grace)
+        assert worker.wait(20)
+        assert log == ["up", (-1, "SIGKILL", True)], log
+        print(time.monotonic() - begun)
+        """
+    )
+    assert least <= float(answer) < most
+
+
+def test_what_it_leaves_behind_when_it_gets_its_signal_is_ended_before_the_exit_is_told() -> None:
+    answer = run(
+        """
+        script = '''if True:
+            import os, signal, subprocess, sys
+            def leave(*_):
+                left = subprocess.Popen(["sleep", "60"], start_new_session=True, stdout=2, stderr=2)
+                print(left.pid, flush=True)
+                os._exit(3)
+            os.dup2(os.open(os.devnull, os.O_RDWR), 2)
+            signal.signal(signal.SIGTERM, leave)
+            print("up", flush=True)
+            signal.pause()
+        '''
+        worker, log = start(script, 10, (sys.executable, "-SEc"))
+        worker.stop()
+        assert worker.wait(20)
+        pid = int(log[1])
+        left = read_process(pid)
+        print(log[2], left is None or left.zombie)
+        """
+    )
+    assert answer == "(3, '', True) True\n"
+
+
+def test_children_of_its_group_get_their_signal_once_and_are_waited_for() -> None:
+    answer = run(
+        """
+        child = "(trap 'sleep 0.3; echo child; exit' TERM; echo up; while :; do sleep 0.02; done)"
+        script = f"trap 'echo term; exit 4' TERM; {child} & wait"
+        worker, log = start(script)
+        worker.stop()
+        assert worker.wait(20)
+        print(sorted(set(log[:-1]) - {"Terminated"}), log[-1])
+        """
+    )
+    assert answer == "['child', 'term', 'up'] (4, '', True)\n"
