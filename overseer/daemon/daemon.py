@@ -23,19 +23,20 @@ from overseer.daemon.access import Access, load_access
 from overseer.daemon.advice import security_advice
 from overseer.daemon.audit import Audit
 from overseer.daemon.credentials import digests_of
+from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Reloader, Rest
-from overseer.daemon.session import Session
 from overseer.daemon.signals import SignalLoop
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.drivers.api import ActionHandler
 from overseer.errors import RequestError
+from overseer.net.connection import Endpoint
+from overseer.net.handler import ConnectionLimits
 from overseer.net.http import Request, Response, Route, json_response
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
-from overseer.net.session import ConnectionLimits
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.protocol.specs import build_manifest, build_openapi
@@ -86,7 +87,7 @@ class Daemon:
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
-            hurry=self._hub.hurry,
+            end_now=self._hub.hurry,
             reopen=self._reopen,
             reload=self._hang_up,
             reap=processes.reap_orphans,
@@ -208,11 +209,11 @@ class Daemon:
             self._config = config
             self._gate.replace_access(access)
             if isinstance(self._server, Server):
-                self._server.set_limits(_limits(config))
+                self._server.endpoint.limits = _limits(config)
 
         def enforce() -> None:
-            self._gate.end_sign_ins()
-            if isinstance(self._server, Server) and (closed := self._server.close_unwelcome()):
+            self._gate.end_revoked_sign_ins()
+            if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
                 _log.info("closed %d of the clients: what let them in has changed", closed)
 
         advice = security_advice(config, asks=bool(access.tokens))
@@ -232,28 +233,22 @@ class Daemon:
         if listen.kind == "stdio":
             return StdioServer(
                 *take_over_stdio(),
-                self._open_session,
+                self._open_handler,
                 timers=self._timers,
                 ended=self._client_gone,
                 limits=limits,
             )
-        gate = self._gate
-        return Server(
-            replace(listen, mode=config.socket_mode, group=config.socket_group),
-            self._open_session,
-            routes={**self._page, **gate.routes(), **self._routes()},
-            trusted=gate.trusts,
-            authorize=gate.authorize,
-            admits=gate.admits,
-            refused=gate.refused,
-            receive=gate.receive,
-            timers=self._timers,
+        endpoint = Endpoint(
+            self._open_handler,
+            {**self._page, **self._gate.routes(), **self._routes()},
+            policy=self._gate,
             limits=limits,
-            sockets=passed,
+            timers=self._timers,
         )
+        return Server(replace(listen, mode=config.socket_mode, group=config.socket_group), endpoint, passed)
 
-    def _open_session(self, outbox: Outbox, peer: Peer) -> Session:
-        return Session(
+    def _open_handler(self, outbox: Outbox, peer: Peer) -> Dispatcher:
+        return Dispatcher(
             self._hub,
             outbox,
             peer,

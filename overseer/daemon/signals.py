@@ -38,7 +38,7 @@ class SignalLoop:
 
     Args:
         end: what to do when the end is asked for; called once, on a thread of its own. The loop ends with it.
-        hurry: what to do when it is asked for again.
+        end_now: what to do when it is asked for again.
         reopen: called on SIGUSR1.
         reload: called on SIGHUP.
         reap: called on SIGCHLD; returns in how many seconds to call it again anyway, or None.
@@ -48,13 +48,13 @@ class SignalLoop:
         self,
         *,
         end: Callable[[], None],
-        hurry: Callable[[], None],
+        end_now: Callable[[], None],
         reopen: Callable[[], None],
         reload: Callable[[], None],
         reap: Callable[[], float | None],
     ) -> None:
         self._end = end
-        self._hurry = hurry
+        self._end_now = end_now
         self._reopen = reopen
         self._reload = reload
         self._reap = reap
@@ -132,7 +132,7 @@ class SignalLoop:
         if self._ending is None:
             self._ending = run_on_thread(self._run_end, "shutdown")
         else:
-            self._hurry()
+            self._end_now()
 
     def _run_end(self) -> None:
         try:

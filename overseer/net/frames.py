@@ -11,26 +11,15 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-
-_MAX_CONTROL = 125  # bytes of payload that a control frame may carry
-
-
-def _header(opcode: int, length: int) -> bytes:
-    if length < 126:
-        return bytes((0x80 | opcode, length))
-    if length < 65536:
-        return struct.pack("!BBH", 0x80 | opcode, 126, length)
-    return struct.pack("!BBQ", 0x80 | opcode, 127, length)
-
+from overseer.util.websocket import CLOSE, MAX_CONTROL, PING, TEXT, frame_header
 
 # The lengths of nearly every line; longer ones are packed when they come.
-_TEXT_HEADERS = tuple(_header(TEXT, length) for length in range(1024))
+_TEXT_HEADERS = tuple(frame_header(TEXT, length) for length in range(1024))
 
 
 def text_header(length: int) -> bytes:
     """The header of an unfragmented text frame whose payload has ``length`` bytes."""
-    return _TEXT_HEADERS[length] if length < 1024 else _header(TEXT, length)
+    return _TEXT_HEADERS[length] if length < 1024 else frame_header(TEXT, length)
 
 
 def text_frames(payloads: Sequence[bytes]) -> bytes:
@@ -43,13 +32,13 @@ def text_frames(payloads: Sequence[bytes]) -> bytes:
 
 
 def ping_frame(payload: bytes = b"") -> bytes:
-    return _header(PING, len(payload)) + payload
+    return frame_header(PING, len(payload)) + payload
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
     """A close frame; ``reason`` is cut, at a character's end, to what fits into 123 bytes."""
-    text = reason.encode()[: _MAX_CONTROL - 2].decode(errors="ignore").encode()
-    return _header(CLOSE, 2 + len(text)) + struct.pack("!H", code) + text
+    text = reason.encode()[: MAX_CONTROL - 2].decode(errors="ignore").encode()
+    return frame_header(CLOSE, 2 + len(text)) + struct.pack("!H", code) + text
 
 
 def _next_frame(frames: bytes, start: int) -> int:

@@ -149,11 +149,11 @@ class TlsStream:
 class Certificates:
     """The server's certificate and key as they were read; equal when the files had the same in them.
 
-    ``door`` tells apart whose certificates clients must present; the server's own may be renewed.
+    ``transport`` depends only on whose certificates clients must present; the server's own may be renewed.
     """
 
     fingerprint: str
-    door: str
+    transport: str
     _context: ssl.SSLContext = field(repr=False, compare=False)
 
     @classmethod
@@ -161,8 +161,8 @@ class Certificates:
         """Raises ConfigError when they cannot be read or do not belong together."""
         contents = [_content(config, step) for step in ("cert", "key", "client_ca")]
         digests = [hashlib.sha256(content).hexdigest() for content in contents]
-        door = digests[-1] if config.tls.client_ca else "tls"
-        return cls(" ".join(digests), door, _context(config, *contents))
+        transport = digests[-1] if config.tls.client_ca else "tls"
+        return cls(" ".join(digests), transport, _context(config, *contents))
 
     def wrap(self, sock: socket.socket) -> TlsStream:
         """A stream over a connection that was accepted."""

@@ -19,10 +19,11 @@ from typing import Any
 import simple_websocket  # type: ignore[import-untyped]
 
 from overseer.net.bytestream import ByteStream
-from overseer.net.frames import CLOSE, FrameScanner, split_frames
+from overseer.net.frames import FrameScanner, split_frames
 from overseer.net.http import Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
+from overseer.util.websocket import CLOSE
 
 PROTOCOL = "overseer.v1"
 """The subprotocol that is spoken, also when it is not asked for; no other is ever agreed on."""

@@ -91,9 +91,9 @@ def test_an_ipv6_host_is_listened_on_and_ipv4_is_not(serve: Serve) -> None:
 
 @needs_ipv6
 def test_an_ipv4_peer_on_a_socket_of_both_families_has_an_ipv4_address(serve: Serve) -> None:
-    _, session = (pair := serve(tcp("")).pair())
+    _, handler = (pair := serve(tcp("")).pair())
     with pair[0]:
-        assert (session.peer.kind, session.peer.address, session.peer.uid) == ("tcp", "127.0.0.1", None)
+        assert (handler.peer.kind, handler.peer.address, handler.peer.uid) == ("tcp", "127.0.0.1", None)
 
 
 @pytest.mark.parametrize(
