@@ -20,12 +20,12 @@ from overseer.auth.peer import Peer
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config, Digest, Listen, parse_listen
 from overseer.daemon.access import Access, load_access
-from overseer.daemon.advice import security_advice
 from overseer.daemon.audit import Audit
 from overseer.daemon.credentials import digests_of
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
+from overseer.daemon.preflight import security_advice
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Reloader, Rest
 from overseer.daemon.signals import SignalLoop

@@ -13,7 +13,7 @@ import pytest
 from overseer.config import load_config
 from overseer.daemon import handover
 from overseer.daemon.access import load_access
-from overseer.daemon.advice import security_advice
+from overseer.daemon.preflight import security_advice
 from overseer.errors import ConfigError
 from tests.auth.support import address_of, http, request
 from tests.harness import ROOT, Daemon, shell
