@@ -233,6 +233,8 @@ def check_socket_path(text: str) -> None:
 
 def _remove_stale(path: Path) -> None:
     """Remove the socket of a server that is gone; anything else stays, and is an error."""
+    if not os.path.lexists(path):
+        return
     check_socket_path(str(path))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)  # a live server with a full backlog says EAGAIN
