@@ -72,7 +72,7 @@ class BrowserRules:
             return Refusal(f"a page of {parsed} wanted in", f'allowed_origins: ["{parsed}"]')
         if self._check_host and (place is None or not self._ours(place[0])):
             if place is None:
-                return Refusal("a page wanted in by a Host that is no name", "")
+                return Refusal("a page wanted in by a Host that is not a name", "")
             return Refusal(
                 f"a page wanted in by the name {place[0]}, which is not known to be this machine's",
                 f'allowed_hosts: ["{place[0]}"]',
@@ -107,7 +107,7 @@ def check_origin(text: str) -> str:
     place = _place(rest)
     if place is None:
         raise ValueError(
-            f'"{text[:80]}" is no origin: write scheme, host and port (if it is not the default one), '
+            f'"{text[:80]}" is not an origin: write scheme, host and port (if it is not the default one), '
             "as in https://app.example or http://localhost:3000"
         )
     host, port = place
@@ -124,7 +124,7 @@ def check_host_name(text: str) -> str:
     place = _place(text.strip())
     if place is None or place[1] is not None:
         raise ValueError(
-            f'"{text[:80]}" is no host: write its name alone, as in build.example, without a port'
+            f'"{text[:80]}" is not a host name: write its name alone, as in build.example, without a port'
         )
     return place[0]
 

@@ -58,7 +58,7 @@ def read_config(path: str | Path, *, again: bool = False) -> bytes | None:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if again and isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.ENXIO):
-            reason = "it is no regular file, and what came out of it at the start is gone"
+            reason = "it is not a regular file, and what came out of it at the start is gone"
         raise ConfigError(f"cannot be read: {reason}", file=str(path)) from None
     if len(data) > MAX_FILE:
         raise ConfigError(f"longer than {MAX_FILE // 2**20} MiB, which is no configuration", file=str(path))

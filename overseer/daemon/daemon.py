@@ -185,7 +185,7 @@ class Daemon:
 
     def _reload(self) -> None:
         def tell(changes: Changes) -> None:
-            self._manager.ready(f"configuration read anew: {changes}")
+            self._manager.ready(f"configuration reloaded: {changes}")
 
         self._manager.reloading()
         try:
@@ -193,8 +193,8 @@ class Daemon:
         except RequestError:
             self._manager.ready("the new configuration is broken; the one before counts")
         except Exception:
-            _log.exception("reading the configuration anew failed")
-            self._manager.ready("reading the configuration anew failed")
+            _log.exception("reloading the configuration failed")
+            self._manager.ready("reloading the configuration failed")
 
     def _prepare(self, config: Config) -> Rest:
         """What the hub has no part in; called by the reloader. Raises ConfigError."""

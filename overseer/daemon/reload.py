@@ -156,7 +156,7 @@ class Reloader:
         with self._turn:
             if not self._turn.wait_for(lambda: not self._busy, _TURN_S):
                 # One that hangs, on a dead disk perhaps, must not gather others behind it.
-                _log.error("the configuration is not read anew: an earlier reload is still under way")
+                _log.error("the configuration was not reloaded: an earlier reload is still under way")
                 raise RequestError("an earlier reload is still under way")
             self._busy = True
         try:
@@ -169,7 +169,7 @@ class Reloader:
             if dry_run:
                 tell(changes)
                 return
-            _log.info("configuration read anew: %s", changes)
+            _log.info("configuration reloaded: %s", changes)
             for warning in changes.warnings:
                 _log.warning("%s", warning)
             try:

@@ -82,7 +82,7 @@ def passed_sockets(environ: MutableMapping[str, str] = os.environ) -> list[socke
     if not meant:
         return []
     if not _NUMBER.fullmatch(count):
-        raise OverseerError(f"LISTEN_FDS is no number of file descriptors: {count[:40]!r}")
+        raise OverseerError(f"LISTEN_FDS is not a number of file descriptors: {count[:40]!r}")
     sockets: list[socket.socket] = []
     try:
         for fd in range(_FIRST_FD, _FIRST_FD + int(count)):

@@ -39,7 +39,7 @@ def read_small(path: str, most: int) -> SmallFile:
     try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "it is no regular file", path)
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
         with open(descriptor, "rb", closefd=False) as file:
             return SmallFile(file.read(most + 1), mode)
     finally:

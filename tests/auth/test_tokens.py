@@ -78,7 +78,10 @@ auth:
         (f"{{name: x, role: viewer, token_sha256: {SECRET}}}", "64 hexadecimal digits"),
         ("{name: x, role: viewer, token_env: NOT_SET}", "the environment has no NOT_SET"),
         ("{name: x, role: viewer, token_file: /does/not/exist}", "/does/not/exist cannot be read"),
-        ("{name: x, role: viewer, token_file: /dev/null}", "/dev/null cannot be read: it is no regular file"),
+        (
+            "{name: x, role: viewer, token_file: /dev/null}",
+            "/dev/null cannot be read: it is not a regular file",
+        ),
         ("{name: x, role: viewer, token_file: /etc/passwd}", "does not hold one line with a token"),
     ],
 )

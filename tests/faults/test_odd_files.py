@@ -131,7 +131,7 @@ def test_a_pipe_in_the_place_of_a_file_holds_up_no_reload(tmp_path: Path) -> Non
         assert "no regular file" in daemon.wait_stderr("tls.cert")
         config.write_text(whole)
         daemon.process.send_signal(signal.SIGHUP)
-        daemon.wait_stderr("configuration read anew")
+        daemon.wait_stderr("configuration reloaded")
 
 
 def test_what_lies_behind_a_path_is_judged_by_its_descriptor(
