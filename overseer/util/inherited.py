@@ -46,12 +46,12 @@ def speak_utf8() -> str:
     """
     if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8":
         return ""
-    problem = execute_anew(os.environb, "-X", "utf8=1")
+    problem = re_execute(os.environb, "-X", "utf8=1")
     taken_for = sys.getfilesystemencoding()
     return f"texts are taken for {taken_for}, and not for UTF-8 (set PYTHONUTF8=1): {problem}"
 
 
-def execute_anew(environment: Mapping[bytes, bytes], *options: str) -> str:
+def re_execute(environment: Mapping[bytes, bytes], *options: str) -> str:
     """Start this program over in this process, with more of Python's options; returns why it cannot be done.
 
     To be called before there is a second thread and before anything else is open.

@@ -536,7 +536,7 @@ def test_a_server_without_a_thread_that_everybody_needs_ends(thread: str, patch:
             with suppress(ConnectionError):
                 socket.create_connection(address_of(daemon), 10).close()
         said = daemon.wait_stderr("is of no use")
-        assert said == f"critical: the thread {thread} failed, without which the server is of no use: it ends"
+        assert said == f"critical: the thread {thread} failed: the server cannot go on without it, and shuts down"
         assert daemon.process.wait(10) == 1
         daemon.wait_stderr("shutting down")
     finally:
