@@ -142,7 +142,7 @@ class Daemon:
             return
         _log.critical(
             *("the thread %s failed%s", args.thread.name if args.thread else "of somebody"),
-            ": the server cannot go on without it, and shuts down" if vital else "",
+            ": the server cannot go on without it" if vital else "",
             exc_info=(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback),
         )
         if vital:

@@ -72,7 +72,7 @@ _Loaded = tuple[Definitions, "Prepared", Changes]
 
 
 def compare(old: Config, new: Config) -> Changes:
-    """What a reload from ``old`` to ``new`` changes; an action includes what it inherits from the top level."""
+    """What a reload from ``old`` to ``new`` changes, in actions including what they inherit."""
     differing = [
         key.name
         for key in keys_of(Config)

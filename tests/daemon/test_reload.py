@@ -18,7 +18,7 @@ import pytest
 
 import overseer
 from overseer.config import load_config
-from overseer.daemon.reload import Reloader, Rest, compare
+from overseer.daemon.reload import Prepared, Reloader, compare
 from overseer.errors import RequestError
 from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.hub import Hub
@@ -425,7 +425,7 @@ def test_handlers_of_unchanged_actions_stay_with_what_they_remember(tmp_path: Pa
     hub = Hub(config, overseer.build_action_handlers(config))
     before = hub.definitions.handlers
     write(tmp_path, **actions(b=shell("echo other")))
-    nothing_else = Rest((), (), lambda: None, lambda: None)
+    nothing_else = Prepared((), (), lambda: None, lambda: None)
     Reloader(str(path), hub, lambda config: nothing_else).reload(lambda changes: None)
     after = hub.definitions.handlers
     assert (after["a"] is before["a"], after["b"] is before["b"]) == (True, False)
@@ -474,7 +474,7 @@ def test_an_action_that_a_reload_takes_away_meanwhile_is_there_or_unknown(
 
 
 class Overtaken(Scanner):
-    """While it validates, the configuration is read anew."""
+    """While it validates, the configuration is reloaded."""
 
     def __init__(self, name: str, meanwhile: Callable[[], None]) -> None:
         super().__init__(name)
