@@ -1,7 +1,7 @@
 """Every error this library raises on purpose.
 
 They are flat, carry plain data, and are turned into a reply or a line on stderr in one place only
-(:mod:`overseer.daemon.session` for the wire, :mod:`overseer.daemon.cli` for the terminal).
+(:mod:`overseer.daemon.dispatch` for the wire, :mod:`overseer.daemon.cli` for the terminal).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("steady")
 pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 
 from overseer.workers.os_process import overdue  # noqa: E402
-from tests.harness.leaks import Snapshot  # noqa: E402
+from tests.harness import Daemon, Snapshot, WsClient  # noqa: E402
 
 # A shell that puts a command into the background lets it ignore SIGINT, and what is started from
 # here does too: programs that are sent one must not depend on where the tests were started.
@@ -53,3 +53,16 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if leaks := before.leaks(timeout=5.0):
         pytest.fail("left behind:\n  " + "\n  ".join(leaks), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    """A server with the module's ACTIONS."""
+    with Daemon(actions=request.module.ACTIONS) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Iterator[WsClient]:
+    with daemon.connect() as client:
+        yield client

@@ -18,8 +18,9 @@ import pytest
 from overseer.auth.networks import is_trusted, plain_address
 from overseer.auth.origins import BrowserRules, check_host_name, check_origin
 from overseer.auth.peer import Peer
-from overseer.cel import STRING, compile_condition
+from overseer.cel import compile_condition
 from overseer.cel.program import build_program
+from overseer.cel.statictypes import STRING
 from overseer.client.decoding import decode as decode_messages
 from overseer.client.frames import FrameReader
 from overseer.ctl.terminal import plain

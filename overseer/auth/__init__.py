@@ -1,5 +1,4 @@
-"""Who may do what: tokens, roles, browsers, sign-ins, the record of it all; see docs/SECURITY.md.
+"""Who may do what: tokens, roles, browsers and sign-ins; see docs/SECURITY.md.
 
-Pure, and known to everything that handles clients: ``principal``, ``origins``. Around them ``tokens``,
-``users``, ``sessions`` and ``throttle``; ``gate`` asks them all about each request.
+Decisions only, no I/O but for the list of local networks; ``daemon/gate`` applies them to each request.
 """

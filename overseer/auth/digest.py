@@ -1,4 +1,4 @@
-"""Secrets as they are kept: hashed, so that neither memory nor a log has them."""
+"""Secrets, kept hashed so that they are in neither memory nor logs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ _SHORT = 16  # characters; 16 random ones take longer to guess than anybody has
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """The SHA-256 of a secret. Shown nowhere: a weak secret could be found from it."""
+    """The SHA-256 of a secret. Never shown: a weak secret could be found from it."""
 
     value: bytes = field(repr=False)
 
 
 def digest_of(secret: str) -> Digest:
-    """The digest of a secret text."""
     return Digest(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest())
 
 
 def doubtful(secret: str) -> str:
-    """What to say of a secret that is too short, or hardly what was meant; "" when it is neither."""
+    """A warning about a secret that is too short or hardly the intended one, else ``""``."""
     if any(map(str.isspace, secret)):
         return "there are blanks in this token: is a comment or a line's end part of it?"
     if len(secret) >= _SHORT:

@@ -1,4 +1,4 @@
-"""Which addresses may open a WebSocket."""
+"""Which IP addresses are trusted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ATTRIBUTE = struct.Struct("=HH")  # rtattr
 
 
 def plain_address(address: str) -> str:
-    """An IP address as a peer has it: without zone, and IPv4 where it is IPv4 mapped into IPv6."""
+    """An IP address without zone, and as IPv4 if it is IPv4 mapped into IPv6."""
     address = address.partition("%")[0]
     try:
         parsed = ipaddress.ip_address(address)
@@ -39,7 +39,7 @@ def plain_address(address: str) -> str:
 
 
 def is_trusted(address: str, networks: Sequence[Network]) -> bool:
-    """Whether the address lies in one of the networks; what is no IP address does not."""
+    """Whether the text is an IP address in one of the networks."""
     try:
         parsed = ipaddress.ip_address(plain_address(address))
     except ValueError:
@@ -50,13 +50,13 @@ def is_trusted(address: str, networks: Sequence[Network]) -> bool:
 class AutomaticTrust:
     """Trusts loopback and the subnets of every local interface.
 
-    Interfaces come and go (containers' networks, a laptop's), so an address that is not trusted makes it look
-    at them again, at most every few seconds.
+    Interfaces come and go (containers' networks, a laptop's), so an untrusted address makes it read them
+    again, at most every few seconds.
     """
 
     def __init__(self, read: Callable[[], Sequence[Network]] | None = None) -> None:
         self._read = read or local_networks
-        # Replaced as a whole: two threads that refresh at the same time both get it right.
+        # Replaced as a whole, so that two threads may refresh at the same time.
         self._networks = tuple(self._read())
         self._read_at = time.monotonic()
 
@@ -71,10 +71,10 @@ class AutomaticTrust:
 
 
 def local_networks() -> tuple[Network, ...]:
-    """Loopback and the subnets of every local interface; loopback alone when the kernel does not tell."""
+    """Loopback and the subnets of every local interface; loopback alone when they cannot be read."""
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
-            # The kernel answers at once or, in a sandbox, never; and who accepts connections waits for this.
+            # The kernel answers at once or, in a sandbox, never; and this holds up accepting connections.
             sock.settimeout(0.25)
             request = _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
             head = _HEADER.pack(_HEADER.size + len(request), _RTM_GETADDR, _NLM_F_REQUEST_DUMP, 1, 0)
@@ -109,7 +109,7 @@ def _parse(data: bytes, networks: list[Network]) -> bool:
 def _subnet(message: bytes) -> Network | None:
     family, prefix, _, _, _ = _ADDRESS.unpack_from(message)
     if family not in (socket.AF_INET, socket.AF_INET6) or prefix == 0:
-        return None  # a prefix of nothing would be the whole internet
+        return None  # an empty prefix would be the whole internet
     addresses: dict[int, bytes] = {}
     position = _ADDRESS.size
     while position + _ATTRIBUTE.size <= len(message):

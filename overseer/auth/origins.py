@@ -1,8 +1,8 @@
-"""Which web pages may use the server: decisions about Origin and Host, without I/O.
+"""Which web pages may use the server, by Origin and Host; no I/O.
 
-Every browser says of a WebSocket, and of every request to another site, which page it is for (Origin). That
-keeps strangers' pages out. A page can still make its own name resolve to this machine (DNS rebinding) and is
-then of the same origin as the server, in a browser's eyes; but the name stands in Host, and is not ours.
+Browsers send Origin, the page's, with every WebSocket and every cross-site request, which keeps strangers'
+pages out. A page can still make its own name resolve to this machine (DNS rebinding), and is then of the same
+origin as the server; but its name is in Host, and is not ours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Place = tuple[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a page is kept out, and the line of the configuration that would let it in (``""``: none would)."""
+    """Why a page is refused, and the line of configuration that would admit it, if any."""
 
     reason: str
     remedy: str
@@ -55,9 +55,9 @@ class BrowserRules:
         self._encrypted = encrypted
 
     def refusal(self, origin: str | None, host: str | None) -> Refusal | None:
-        """Why a request with these headers (None: it has none) is refused; None when it is not.
+        """Why a request with these headers (None: absent) is refused; None when it is not.
 
-        A request without Origin is no page's, or one that a page cannot read the answer to.
+        A request without Origin is not a page's, or its response is hidden from the page.
         """
         if origin is None:
             return None
@@ -72,7 +72,7 @@ class BrowserRules:
             return Refusal(f"a page of {parsed} wanted in", f'allowed_origins: ["{parsed}"]')
         if self._check_host and (place is None or not self._ours(place[0])):
             if place is None:
-                return Refusal("a page wanted in by a Host that is no name", "")
+                return Refusal("a page wanted in by a Host that is not a name", "")
             return Refusal(
                 f"a page wanted in by the name {place[0]}, which is not known to be this machine's",
                 f'allowed_hosts: ["{place[0]}"]',
@@ -83,12 +83,11 @@ class BrowserRules:
         scheme, _, rest = origin.partition("://")
         if scheme not in _PORTS or (self._encrypted and scheme != "https"):
             return False
-        # Without a port Host means the default one. A proxy may have taken the TLS off, so the page knows
-        # better than we do which default that is.
+        # Without a port Host means the default of the page's scheme: a proxy may terminate TLS.
         return _place(rest, _PORTS[scheme]) == _place(host, _PORTS[scheme])
 
     def knows(self, host: str | None) -> bool:
-        """Whether a request with this Host came by a name of ours, which no stranger's page can do."""
+        """Whether a request with this Host used a name of ours, which a stranger's page cannot do."""
         place = _place(host or "")
         return place is not None and self._ours(place[0])
 
@@ -100,14 +99,14 @@ def check_origin(text: str) -> str:
     """An origin (``https://app.example:8443``) as browsers write it: lower case, no default port.
 
     Raises:
-        ValueError: it is none; the text says what one looks like.
+        ValueError: it is not an origin; the text says what one looks like.
     """
     match = _ORIGIN.match(text.strip())
     scheme, rest = (match[1].lower(), match[2]) if match else ("", "")
     place = _place(rest)
     if place is None:
         raise ValueError(
-            f'"{text[:80]}" is no origin: write scheme, host and port (if it is not the default one), '
+            f'"{text[:80]}" is not an origin: write scheme, host and port (if it is not the default one), '
             "as in https://app.example or http://localhost:3000"
         )
     host, port = place
@@ -116,21 +115,17 @@ def check_origin(text: str) -> str:
 
 
 def check_host_name(text: str) -> str:
-    """A host's name without a port, in lower case.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A host's name without a port, in lower case. Raises ValueError."""
     place = _place(text.strip())
     if place is None or place[1] is not None:
         raise ValueError(
-            f'"{text[:80]}" is no host: write its name alone, as in build.example, without a port'
+            f'"{text[:80]}" is not a host name: write its name alone, as in build.example, without a port'
         )
     return place[0]
 
 
 def _place(text: str, default: int | None = None) -> Place | None:
-    """Host and port of ``host[:port]``; None when it is nothing of the kind."""
+    """Host and port of ``host[:port]``; None when it is malformed."""
     match = _HOST.match(text) if len(text) <= _LONGEST else None
     if match is None:
         return None

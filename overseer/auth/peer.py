@@ -14,11 +14,11 @@ from overseer.auth.sign_ins import SignIn
 class Peer:
     """Who is at the other end.
 
-    ``address`` is an IP address without port (an IPv4 one also when it came in over IPv6), for a Unix socket
-    the socket's path, for stdio ``""``. ``uid`` is the user at the other end of a Unix socket,
-    ``certificate`` the names in the certificate that it presented. Once it has been asked, ``principal`` is
-    who it is, and ``sign_in`` the sign-in that it is by, if it is by one. ``door`` is what a TCP connection
-    was accepted by: ``""`` in clear text, else by TLS, and by whose certificates.
+    ``address`` is an IP address without port (IPv4 even when it came in over IPv6), the path of a Unix
+    socket, or ``""`` for stdio. ``uid`` is the user at the other end of a Unix socket, ``certificate`` the
+    names in the certificate presented. ``principal`` is who it turned out to be, ``sign_in`` the sign-in used
+    for that, if any. ``transport`` tells how a TCP connection was accepted: ``""`` in clear text, else by TLS
+    and whose client certificates.
     """
 
     kind: Literal["tcp", "unix", "stdio"]
@@ -27,11 +27,11 @@ class Peer:
     certificate: tuple[str, ...] = ()
     principal: Principal = ANYONE
     sign_in: SignIn | None = None
-    door: str = ""
+    transport: str = ""
 
     @property
     def source(self) -> str:
-        """What it is counted by: IPv6 addresses by their /64, since a host has all of one."""
+        """What limits count by: IPv6 addresses by their /64, since a host has a whole one."""
         if self.kind == "unix":
             return f"uid {self.uid}"
         try:

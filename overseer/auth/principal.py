@@ -1,4 +1,4 @@
-"""Who a client is, as far as rights go: a name, a role and the actions it is limited to."""
+"""A client's rights: a name, a role and the actions it is limited to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 ROLES = ("viewer", "operator", "admin")
-"""From least to most: each may do what those before it may."""
+"""From least to most; each includes those before it."""
 
 NEEDS: Mapping[str, str] = {
     "list": "viewer",
@@ -25,18 +25,18 @@ NEEDS: Mapping[str, str] = {
     "purge": "admin",
     "reload": "admin",
 }
-"""The role that each request needs; one that is not here needs ``admin``."""
+"""The role that each request needs; any other request needs ``admin``."""
 
 _ABOUT_POOLS = ("set_pool", "purge")
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody with rights; immutable.
+    """Somebody with rights.
 
-    ``name`` is for people and the audit: a token's, ``uid N``, or ``""`` for who is not asked.
-    ``actions`` are globs (``build-*``) of the actions it can see and use; None: all of them.
-    ``credential`` is the SHA-256 of its token, if it has one: with another token it is somebody else.
+    ``name`` is for people and the audit: a token's, ``uid N``, or ``""`` where no identity is asked for.
+    ``actions`` are globs (``build-*``) of the actions it can see and use; None: all.
+    ``credential`` is the SHA-256 of its token, if any: another token makes another principal.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Principal:
     credential: bytes = field(default=b"", repr=False)
 
     def sees(self, action: str) -> bool:
-        """Whether it knows of this action at all; its tasks, queue and counters are as visible as it is."""
+        """Whether an action, and with it its tasks, queue and counters, is visible."""
         return self.actions is None or any(fnmatchcase(action, glob) for glob in self.actions)
 
     @property
@@ -54,9 +54,9 @@ class Principal:
         return None if self.actions is None else self.sees
 
     def missing(self, request: str, action: str = "") -> str:
-        """The right that a request of this type lacks, as a sentence for its sender; ``""``: none.
+        """Why a request of this type is not permitted, as a sentence for its sender; ``""`` when it is.
 
-        ``action`` matters for pools only: ``""`` stands for the global one there, which belongs to all.
+        ``action`` matters for pools only, where ``""`` stands for the global one.
         """
         needed = NEEDS.get(request, "admin")
         if ROLES.index(self.role) < ROLES.index(needed):
@@ -69,4 +69,4 @@ class Principal:
 
 
 ANYONE = Principal("", "admin")
-"""Where nobody is asked who they are: whoever is let in may do everything."""
+"""Everybody, where no identity is asked for."""

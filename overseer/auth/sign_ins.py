@@ -22,7 +22,7 @@ class _Closable(Protocol):
 
 
 class SignIn:
-    """One sign-in, until ``ends`` (monotonic). What was attached to it is closed when it ends, however."""
+    """One sign-in, until ``ends`` (monotonic) at the latest. Attached connections are closed when it ends."""
 
     def __init__(self, principal: Principal, ends: float) -> None:
         self.principal = principal
@@ -33,7 +33,7 @@ class SignIn:
         self._over = False
 
     def attach(self, connection: _Closable) -> None:
-        """Close this connection (1008) when the sign-in ends; at once if it has ended."""
+        """Close this connection (1008) when the sign-in ends, at once if it has ended."""
         with self._lock:
             over = self._over
             if not over:
@@ -42,7 +42,6 @@ class SignIn:
             _close(connection)
 
     def detach(self, connection: _Closable) -> None:
-        """It is gone by itself."""
         with self._lock:
             self._attached.discard(connection)
 
@@ -58,13 +57,12 @@ class SignIn:
 
 
 class SignIns:
-    """Those that are valid, by the hash of their cookie. Safe from any thread.
+    """The valid sign-ins, by the hash of their cookie. Safe from any thread.
 
-    Somebody who signs in over and over ends only sign-ins of its own.
+    A principal that signs in over and over crowds out only its own.
 
     Args:
-        age: seconds that each lasts; may be changed, for those to come.
-        timers: that end them.
+        age: seconds that new ones last; may be changed.
     """
 
     def __init__(
@@ -98,13 +96,13 @@ class SignIns:
         return value
 
     def find(self, value: str) -> SignIn | None:
-        """The sign-in that a cookie stands for; None when there is none, or it is over."""
+        """The cookie's sign-in, unless it is over."""
         with self._lock:
             sign_in = self._sign_ins.get(_key(value))
         return sign_in if sign_in is not None and self._clock() < sign_in.ends else None
 
     def end_those(self, gone: Callable[[Principal], bool]) -> None:
-        """End the sign-ins of those principals, and what is attached to them; no locks held."""
+        """End the sign-ins of these principals; no locks held."""
         with self._lock:
             ended = {key: each for key, each in self._sign_ins.items() if gone(each.principal)}
             for key in ended:
@@ -113,7 +111,7 @@ class SignIns:
             each.end()
 
     def end(self, value: str) -> None:
-        """End a sign-in, if there is one, and what is attached to it; no locks held."""
+        """End a cookie's sign-in, if there is one; no locks held."""
         with self._lock:
             sign_in = self._sign_ins.pop(_key(value), None)
         if sign_in is not None:
@@ -121,7 +119,7 @@ class SignIns:
 
 
 def _key(value: str) -> bytes:
-    # Looked up by a hash, so that the time it takes tells nothing about the cookies there are.
+    # Looked up by a hash, so that timing reveals nothing about existing cookies.
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -1,4 +1,4 @@
-"""Against guessing and flooding: allowances that are used up and come back with time."""
+"""Token buckets against guessing and flooding."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from overseer.util.locks import Rank, lock
 
 _log = logging.getLogger(__name__)
 
-_FAILURES = 10  # wrong tokens in a row that cost nothing
+_FAILURES = 10  # wrong tokens in a row before an address has to wait
 _SECONDS_EACH = 2.0  # in which one of them is forgiven
-_ADDRESSES = 4096  # remembered; the one that failed longest ago is forgotten first
-_AGAIN = 60.0  # seconds until the same is said of an address again
-_TEXTS = 8  # different ones that are said of one meanwhile
-_TOGETHER = 200  # that are said of all together meanwhile
+_ADDRESSES = 4096  # remembered; the least recent goes first
+_AGAIN = 60.0  # seconds until a warning about an address is repeated
+_TEXTS = 8  # different warnings about one address meanwhile
+_TOGETHER = 200  # warnings about all addresses meanwhile
 _LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
 
 
 class RequestRate:
-    """One connection's requests: so many a second, and as many at once. Not thread-safe.
+    """A token bucket for one connection's requests. Not thread-safe.
 
     Args:
-        per_second: 0: any number.
+        per_second: the rate, and the burst; 0: unlimited.
     """
 
     def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +37,7 @@ class RequestRate:
         self._at = clock()
 
     def allows(self) -> bool:
-        """Whether one more request may be served now; if so, it is counted."""
+        """Count one more request, if it may be served now; whether it may."""
         if not self._per_second:
             return True
         now = self._clock()
@@ -50,35 +50,33 @@ class RequestRate:
 
 
 class Failures:
-    """Who presented wrong tokens lately; bounded, and safe from any thread.
+    """Recent wrong tokens, by address; bounded, and safe from any thread.
 
-    An address has ten tries, and gets one back every two seconds. While it has none its tokens are not even
-    looked at, right or wrong. Addresses count as :attr:`Peer.source` has
-    them, and those of the IPv4 loopback network as one.
+    An address has ten tries, and gets one back every two seconds. While it has none left, its tokens are not
+    even looked at. Addresses are those of :attr:`Peer.source`, with the IPv4 loopback network as one.
 
-    What comes ``by_page``, under a name that may be a web page's of a stranger, counts on its own: or any
-    page that somebody visits could use up what the programs of that address have.
+    Requests ``by_page``, with a Host that may be a stranger's web page, count separately: otherwise any page
+    could lock out the programs of its visitor.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, addresses: int = _ADDRESSES) -> None:
         self._clock = clock
         self._addresses = addresses
         self._lock = lock(Rank.LEAF, "failures")
-        # When all of an address's failures will be forgiven, longest ago failed first.
+        # When all of an address's failures will be forgiven; the least recent failure first.
         self._forgiven: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._forgiven)
 
     def wait(self, peer: Peer, *, by_page: bool = False) -> int:
-        """For how many whole seconds no token of this peer is looked at; 0: it may try."""
+        """For how many whole seconds this peer may not try; 0: it may."""
         source = _source(peer, by_page)
         with self._lock:
             excess = self._forgiven.get(source, 0.0) - self._clock() - (_FAILURES - 1) * _SECONDS_EACH
         return max(0, math.ceil(excess))
 
     def add(self, peer: Peer, *, by_page: bool = False) -> None:
-        """A wrong token came from this peer."""
         source, now = _source(peer, by_page), self._clock()
         with self._lock:
             before = self._forgiven.pop(source, now)
@@ -88,10 +86,7 @@ class Failures:
 
 
 class Warnings:
-    """What has been logged of whom lately, so that nobody fills the log; bounded, thread-safe.
-
-    Strangers may have any number of addresses, so there is a bound for all together as well.
-    """
+    """Limits warnings about strangers, per address and in total; bounded, thread-safe."""
 
     def __init__(
         self,
@@ -103,26 +98,26 @@ class Warnings:
         self._addresses = addresses
         self._together = together
         self._lock = lock(Rank.LEAF, "warnings")
-        self._begun = clock()  # of the minute in which so many were said
+        self._begun = clock()  # the minute that _in_all counts
         self._in_all = 0
-        self._unsaid = 0  # since something was said
-        # When each was first warned of, and what has been said since; longest ago first.
+        self._unsaid = 0  # suppressed since the last warning
+        # When each was first warned about, and with which texts since; the least recent first.
         self._said: OrderedDict[str, tuple[float, set[str]]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._said)
 
     def refused(self, peer: Peer, reason: str, remedy: str = "") -> None:
-        """Log that the peer was refused, if that is :meth:`due`, and how many others went unsaid before."""
+        """Log that the peer was refused, if that is :meth:`due`, and how many refusals were not logged."""
         if not self.due(peer, reason):
             return
         with self._lock:
             unsaid, self._unsaid = self._unsaid, 0
-        more = f" ({unsaid} refusals before this one went unsaid)" if unsaid else ""
+        more = f" ({unsaid} refusals before this one were not logged)" if unsaid else ""
         _log.warning("refused %s: %s%s%s", peer, reason, remedy, more)
 
     def due(self, peer: Peer, text: str) -> bool:
-        """Whether to log this of the peer: once a minute, and only a few different ones in a minute."""
+        """Whether to log this about the peer: each text once a minute, and only a few different ones."""
         with self._lock:
             due = self._due_locked(_source(peer), text, self._clock())
             self._unsaid += not due

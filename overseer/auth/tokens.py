@@ -12,9 +12,9 @@ from overseer.auth.principal import Principal
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """All tokens of a server, as those whose they are. False when there are none: nobody need present one.
+    """All tokens of a server, as the principals they belong to; false when there are none.
 
-    One without a credential has no token: only a certificate of that name will do.
+    A principal without a credential is known by the name in its certificate only.
     """
 
     principals: tuple[Principal, ...] = ()
@@ -23,10 +23,10 @@ class Tokens:
         return len(self.principals)
 
     def find(self, presented: str) -> Principal | None:
-        """Whose token this is; None when it is nobody's.
+        """The principal with this token.
 
-        How long it takes depends on the length of ``presented`` and the number of tokens alone: hashes are
-        compared, all of them, each in constant time.
+        The time taken depends only on the length of ``presented`` and the number of tokens: all hashes are
+        compared, each in constant time.
         """
         digest = digest_of(presented).value
         found: Principal | None = None
@@ -37,5 +37,5 @@ class Tokens:
         return found
 
     def named(self, names: Collection[str]) -> Principal | None:
-        """Who presents a certificate with these names: the first that has one of them as its name."""
+        """The first principal whose name is among those of a certificate."""
         return next((principal for principal in self.principals if principal.name in names), None)

@@ -19,45 +19,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from overseer.cel.statictypes import (
-    BOOL,
-    BYTES,
-    DOUBLE,
-    DURATION,
-    DYN,
-    INT,
-    NULL,
-    STRING,
-    TIMESTAMP,
-    UINT,
-    CelType,
-    list_of,
-    map_of,
-)
+from overseer.cel.statictypes import BOOL, STRING, CelType
 from overseer.errors import CelError
 
 if TYPE_CHECKING:
     from overseer.cel.program import Condition, Program
 
-__all__ = [
-    "BOOL",
-    "BYTES",
-    "DOUBLE",
-    "DURATION",
-    "DYN",
-    "INT",
-    "NULL",
-    "STRING",
-    "TIMESTAMP",
-    "UINT",
-    "CelError",
-    "CelType",
-    "compile_cel",
-    "compile_condition",
-    "eval_cel_bool",
-    "list_of",
-    "map_of",
-]
+__all__ = ["compile_cel", "compile_condition", "eval_cel_bool"]
 
 
 def compile_cel(expression: str, *, variables: Mapping[str, CelType] | None = None) -> Program:

@@ -1,4 +1,4 @@
-"""Where a server is, as people write it."""
+"""A server's address, as people write it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def parse_url(url: str) -> Address:
     A URL without a path means ``/ws``.
 
     Raises:
-        ClientError: it is none of these; the text shows the right form.
+        ClientError: it is malformed; the text shows the right form.
     """
     if url.startswith("unix:"):
         path = url.removeprefix("unix:")

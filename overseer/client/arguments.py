@@ -1,7 +1,4 @@
-"""Converts what programs pass into the form that messages have.
-
-A wrong argument raises TypeError or ValueError before anything is sent.
-"""
+"""Converts programs' arguments to messages' fields; a wrong one raises TypeError or ValueError."""
 
 from __future__ import annotations
 
@@ -67,8 +64,8 @@ def moment_of(value: Moment | None, name: str = "since") -> datetime | None:
 
 
 def text_of(value: object, name: str, *, empty: bool = False) -> str:
-    """A text, or the text that an enumeration's member stands for. An empty one must be asked for: it is
-    more often a variable that was never set."""
+    """A text, or the value of an enumeration's member. An empty one must be allowed explicitly: it is more
+    often a variable that was never set."""
     if isinstance(value, enum.Enum):
         value = value.value
     if not isinstance(value, str):
@@ -125,11 +122,8 @@ def excess_of(value: ExcessConfig | Mapping[str, Any] | None) -> Mapping[str, An
 
 
 def params_of(params: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, str]:
-    """Parameters as the texts that they are on the wire; what is None is not given at all.
-
-    Texts stay as they are. Numbers and booleans become what JSON writes (``true``, ``1.5``), durations
-    Go's text, times RFC 3339's, an enumeration's member what it stands for, paths and UUIDs their text.
-    """
+    """Parameters as texts, as on the wire; those that are None are left out. :meth:`Client.start` says how
+    other types are written."""
     if params is not None and not isinstance(params, Mapping):
         raise _wrong("params", "a mapping of names to values", params)
     texts = {}

@@ -1,14 +1,13 @@
-"""Back-pressure: a connection of its own for a task that is faster than its reader.
+"""Back-pressure: a dedicated connection for a task that is faster than its reader.
 
-To make a task wait, its client has to stop reading; and a client that stops reading a connection stops every
-task on it. So the connection that tasks share is always read. When the buffer of a task fills up whose handle
-is being read and that must not lose lines (``on_lag="block"``), the task moves to a connection that carries
-nothing else and is read only while there is room. Then the server's outbox fills, and the task's process
-waits when it writes.
+To make a task wait, a client stops reading, which stops every task on that connection. So the shared
+connection is always read. When a lossless task (``on_lag="block"``) fills the buffer of a handle that is
+being read, the task moves to a dedicated connection that is read only while there is room. Then the server's
+outbox fills, and the task's process waits when it writes.
 
-The move loses nothing and repeats nothing: the dedicated connection subscribes first; then the shared one is
-asked something, whose answer marks a place behind all that the dedicated one lacks; from there on the
-dedicated connection delivers, and the follower drops by seq what both have delivered.
+The move neither loses nor repeats anything: the dedicated connection subscribes first; then a request on the
+shared one marks, by its answer, a point past everything that the dedicated one lacks; from there on the
+dedicated connection delivers, and the follower drops duplicates by seq.
 """
 
 from __future__ import annotations
@@ -25,13 +24,12 @@ from overseer.client.follower import Follower
 from overseer.client.transport import Transport
 from overseer.protocol import Event, Subscribe, Subscribed
 
-# A server closes a connection on which it hears nothing. While we do not read, we do not see its pings, so we
-# send a pong unasked every so many seconds.
+# A server closes a silent connection. While its pings are not read, unsolicited pongs are sent this often.
 _ALIVE_S = 5.0
 
 
 class SharedConnection:
-    """The client's first connection, on which all is asked and most tasks are followed. It is always read."""
+    """The client's first connection, for all requests and most tasks. It is always read."""
 
     def __init__(self, core: Core, transport: Transport) -> None:
         self._core = core
@@ -43,7 +41,7 @@ class SharedConnection:
         return [self.connection, *(each.connection for each in self.dedicated)]
 
     def hand_over_locked(self, follower: Follower, then: Callable[[], None]) -> None:
-        """Stop following, and call ``then`` when all that came before now has been routed."""
+        """Stop following, and call ``then`` once everything sent before now has been routed."""
 
         def answered(_: Event | None) -> None:
             self.router.unfollow_locked(follower)
@@ -56,7 +54,7 @@ class SharedConnection:
             answered(None)
 
     def take_back_locked(self, follower: Follower) -> None:
-        """The dedicated connection cannot go on; here the task loses lines rather than be lost itself."""
+        """The dedicated connection cannot go on: follow the task here, at the risk of losing lines."""
         follower.lossless = False
         self.router.follow_locked(follower)
         if self.router.live:
@@ -95,7 +93,7 @@ class SharedConnection:
         try:
             dedicated = DedicatedConnection(self._core, self, follower)
             dedicated.connection.start()  # its thread waits for this lock first
-        except (OSError, RuntimeError):  # out of descriptors or threads: lines are lost rather than all
+        except (OSError, RuntimeError):  # out of descriptors or threads: lines may be lost
             follower.lossless = False
             return
         follower.moving = True
@@ -114,10 +112,10 @@ class DedicatedConnection:
         self.router = self.connection.router
         self.router.broadcasts = False
         self.router.on_idle = self._unfollowed_locked
-        self._moved = False  # the task is followed here and no longer there
-        self._handing_over = False  # it has been asked for
+        self._moved = False  # the task is followed here, and no longer on the shared connection
+        self._handing_over = False  # the shared connection has been asked to hand over
         self._done = False  # the task is over and no longer followed here
-        self._moving = threading.Condition(core.lock)  # notified when that has changed
+        self._moving = threading.Condition(core.lock)  # notified when one of these changes
 
     def end_locked(self) -> None:
         self.connection.end_locked()
@@ -166,7 +164,7 @@ class DedicatedConnection:
             self.router.request_locked(self.router.subscription(follower), self._has_subscribed_locked)
 
     def received(self, items: Sequence[Item]) -> None:
-        # One by one up to the answer that begins the move: what is behind it has to wait for the shared
+        # One by one up to the answer that begins the move: what follows has to wait for the shared
         # connection.
         rest = list(items)
         while rest and not self.connection.ending:
@@ -178,13 +176,13 @@ class DedicatedConnection:
         self._wait_for(lambda: not self._buffer.full or not self._must_wait_locked(), self._buffer.room)
 
     def before_connecting(self) -> None:
-        if self._moved:  # a server that cut us off for not reading would do so again
+        if self._moved:  # a server that closed the connection for not reading would do so again
             self._wait_for(lambda: self._buffer.half_empty or not self._must_wait_locked(), self._buffer.room)
 
     def ended_locked(self, failure: ConnectionLostError) -> None:
         self._shared.dedicated -= {self}
         follower = self._ref()
-        if follower is None or self._done:  # it may be back by now, after a reset, on another connection
+        if follower is None or self._done:  # after a reset it may already be on another connection
             return
         follower.moving = False
         if follower.over or self._core.failure is not None or self._shared.connection.ending:
@@ -199,7 +197,8 @@ class DedicatedConnection:
         return follower is not None and follower.may_wait_locked()
 
     def _wait_for(self, ready: Callable[[], bool], notified: threading.Condition) -> None:
-        """Read nothing until it is so or this connection is to end; show the server that we are alive."""
+        """Pause reading until ``ready()`` or the end of this connection, with a sign of life for the
+        server."""
         while True:
             with self._core.lock:
                 if notified.wait_for(lambda: ready() or self.connection.ending, _ALIVE_S):

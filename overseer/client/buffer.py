@@ -1,7 +1,7 @@
-"""Events of a task that wait for their reader: bounded, with a gap for every line lost.
+"""A bounded buffer of a task's events for their reader, with a gap for every line lost.
 
-A program that does not read must not grow in memory, so a full buffer loses its oldest lines. Keeping it
-from getting full is the business of ``backpressure``. Everything here is guarded by the client's lock.
+A program that does not read must not grow in memory, so a full buffer loses its oldest lines;
+``backpressure`` keeps it from filling up. Everything here is guarded by the client's lock.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from overseer.protocol import Event, Gap, Output, Partial
 from overseer.util.timestamps import now, parse_timestamp
 
 Line: TypeAlias = tuple[str, int, str, str, str, int, bool, bool]
-"""An ``output`` message while it waits: task_id, pid, stream, data, ts, seq, truncated, overwritten."""
+"""An ``output`` message as it is buffered: task_id, pid, stream, data, ts, seq, truncated, overwritten."""
 
 Item: TypeAlias = Line | Event
 
-_LINE_COST = 256  # bytes that a line takes besides its text
-# What a server (8 MiB unless configured otherwise) and two kernels may hold of a task that is asked to stop.
-_ON_ITS_WAY = 32 << 20
-_KEPT_EVENTS = 1000  # of other events, so many outlive the lines around them
+_LINE_COST = 256  # bytes that a line takes in addition to its text
+# What the server (8 MiB by default) and two kernels may still hold when reading pauses.
+_IN_FLIGHT = 32 << 20
+_KEPT_EVENTS = 1000  # other events that outlive the lines around them
 
 
 class EventBuffer:
@@ -31,19 +31,19 @@ class EventBuffer:
 
     Args:
         lock: the client's; methods that end in ``_locked`` expect it held.
-        bound: bytes that may wait; softly, for one item always may. 0: nothing is kept.
+        bound: bytes that may wait, if more than one item does. 0: nothing is kept.
     """
 
     def __init__(self, lock: threading.Lock, bound: int) -> None:
         self._bound = bound
         self._items: deque[Item] = deque()
         self._size = 0
-        self._lost: list[Gap] = []  # read before what is in _items
-        self.dropped = 0  # events other than lines that were lost and not reported yet
+        self._lost: list[Gap] = []  # read before _items
+        self.dropped = 0  # lost events other than lines, not reported yet
         self.lock = lock
-        self.was_read = False  # somebody has ever iterated over it
+        self.was_read = False  # there has been an iteration over it
         self._readers = 0  # iterations under way
-        # Of iterations that ended: what they had taken and not used, and in which generation.
+        # What iterations that ended had taken and not used, and in which generation.
         self._left: deque[tuple[int, list[Item]]] = deque()
         self._generation = 0
         self.arrived = threading.Condition(lock)  # notified at items, and by the owner at the end
@@ -59,8 +59,8 @@ class EventBuffer:
 
     @property
     def overfull(self) -> bool:
-        """Far more than may be: what is on its way when it gets full is less than this."""
-        return self._size > self._bound + _ON_ITS_WAY
+        """Whether it holds more than could have been in flight when it became full."""
+        return self._size > self._bound + _IN_FLIGHT
 
     @property
     def half_empty(self) -> bool:
@@ -68,7 +68,7 @@ class EventBuffer:
 
     @property
     def is_read(self) -> bool:
-        """Whether somebody iterates over it."""
+        """Whether an iteration is under way."""
         self._tidy_locked()
         return self._readers > 0
 
@@ -84,7 +84,7 @@ class EventBuffer:
             self._size += _cost(item)
 
     def put_partial_locked(self, item: Partial) -> None:
-        """Add how a line stands, in place of how it stood if that was not taken yet."""
+        """Add the state of an unfinished line, in place of its last one if that has not been taken."""
         last = self._items[-1] if self._items else None
         if isinstance(last, Partial) and last.stream == item.stream:
             self._items[-1] = item
@@ -92,7 +92,7 @@ class EventBuffer:
             self.put_locked(item)
 
     def settle_locked(self, *, lossless: bool) -> None:
-        """Wake readers; and unless ``lossless``, lose the oldest lines of a buffer that is full."""
+        """Wake readers and, unless ``lossless``, drop the oldest lines of a full buffer."""
         if self.overfull or (self.full and not lossless):
             self._trim_locked()
         self.arrived.notify_all()
@@ -108,11 +108,11 @@ class EventBuffer:
         return self._generation
 
     def leave(self, unused: Sequence[Item], generation: int) -> None:
-        """An iteration ends. The items it took and did not use go back, unless the buffer has been cleared
-        since that ``generation``.
+        """An iteration ends. Its unused items go back, unless the buffer has been cleared since that
+        ``generation``.
 
-        A generator may be finalised anywhere, also by the garbage collector in the middle of a locked
-        section. So the lock is only tried; whoever holds it tidies up.
+        A generator may be finalised anywhere, even by the garbage collector in the middle of a locked
+        section. So the lock is only tried; if it is held, its holder tidies up.
         """
         self._left.append((generation, list(unused)))
         if self.lock.acquire(blocking=False):
@@ -133,7 +133,7 @@ class EventBuffer:
                 self._size += sum(map(_cost, back))
 
     def take_locked(self, most: int) -> list[Item]:
-        """The first items, in order, oldest first; [] when there is none."""
+        """The oldest items, in order."""
         self._tidy_locked()
         if self._lost:
             lost, self._lost = self._lost, []

@@ -58,24 +58,24 @@ from overseer.protocol import (
 if TYPE_CHECKING:
     import ssl
 
-_NOTHING_STORED = 2**62  # since_seq for "tell me of the task, and send nothing again"
+_NOTHING_STORED = 2**62  # since_seq for a subscription that replays nothing
 _JOIN_S = 5.0
 
 
 class Client(Requests):
     """A connection to a server, for any number of threads and tasks; a context manager that closes it.
 
-    Lengths of time are numbers of seconds, timedeltas or texts such as ``"1m30s"``; tasks may be named by
-    their id (a text or a UUID), by their ``Task`` or by a ``TaskInfo``. What is none of what a method takes
-    raises TypeError or ValueError, and nothing is sent. Every method that asks the server something takes
-    ``timeout`` (None: the client's) and raises
+    Lengths of time are numbers of seconds, timedeltas or texts such as ``"1m30s"``; tasks are given by their
+    id (a text or a UUID), their ``Task`` or a ``TaskInfo``. An invalid argument raises TypeError or
+    ValueError, and nothing is sent. Every method that sends a request takes ``timeout`` (None: the client's)
+    and raises
 
-    - RefusedError when the server refuses, with its own words,
+    - RefusedError when the server refuses, in its own words,
     - ReplyTimeoutError when no answer came in time,
-    - ConnectionLostError when the connection is lost for good, or while a request was under way that cannot
-      be repeated safely (``start``, ``reset``, ``purge``).
+    - ConnectionLostError when the connection is lost for good, or was lost during a request that cannot be
+      repeated safely (``start``, ``reset``, ``purge``).
 
-    A connection that is lost is made again, and every task goes on where it was.
+    A lost connection is made again, and every task goes on where it was.
 
     Args:
         url: ``ws://HOST:PORT/ws``, ``wss://...``, ``http(s)://...`` or ``unix:PATH``; a ``Path`` is that of
@@ -83,13 +83,12 @@ class Client(Requests):
         token: sent as ``Authorization: Bearer``.
         tls: for ``wss``, in place of the system's certificates.
         timeout: for the connection and for each answer.
-        reconnect: for so long a lost connection is tried again; 0: it is not.
-        keepalive: after so long a silence the server is asked whether it is there; after as long again the
-            connection counts as lost.
-        buffer: bytes of events that may wait for each task's reader; when one falls behind, what is on its
-            way is taken as well (up to 32 MiB).
-        on_notice: called with a sentence about a lost connection, on a thread of the client's, or about lost
-            events (other than lines), on the thread that reads them. What it raises is logged.
+        reconnect: how long to try to restore a lost connection; 0: not at all.
+        keepalive: after so long a silence the server is pinged; after as long again the connection is lost.
+        buffer: bytes of events that may wait for each task's reader; when one falls behind, up to 32 MiB in
+            flight are added.
+        on_notice: called with a sentence about a lost connection, on one of the client's threads, or about
+            lost events (other than lines), on the thread that reads them. What it raises is logged.
 
     Raises:
         ConnectFailedError: there is no such server, or it refused the connection.
@@ -140,8 +139,8 @@ class Client(Requests):
         self.close()
 
     def close(self) -> None:
-        """End the connection; tasks go on. Whoever still waits gets ConnectionLostError. Idempotent, and may
-        be called from anywhere, ``on_notice`` too."""
+        """End the connection; tasks go on. Pending calls raise ConnectionLostError. Idempotent, and may be
+        called from anywhere, even from ``on_notice``."""
         with self._core.lock:
             self._core.failure = self._core.failure or ConnectionLostError("this client was closed", 1000)
             threads = [connection.thread for connection in self._shared.connections_locked()]
@@ -149,8 +148,8 @@ class Client(Requests):
         deadline = time.monotonic() + _JOIN_S
         for thread in threads:
             if thread is threading.current_thread():
-                continue  # on_notice has had enough
-            # One that is just connecting may take longer; it ends by itself.
+                continue  # called from on_notice
+            # One that is connecting may take longer; it ends by itself.
             thread.join(max(0.0, deadline - time.monotonic()))
 
     # -- tasks
@@ -173,23 +172,23 @@ class Client(Requests):
 
         Args:
             params: parameters whose names would be taken for one of the arguments here.
-            task_id: a name for the task; made up when None or empty.
+            task_id: a name for the task; generated when None or empty.
             retry_policy: in place of the action's own, also as a mapping of its fields:
                 ``{"restart_delay": "5s"}``. ``RetryPolicy()`` restarts at once, without limit.
-            force: in a full queue, take the place of another.
-            on_lag: what happens when a handle is read too slowly: ``block``: the task waits, as for a pipe;
-                ``drop``: lines are lost, and a ``Gap`` says which. A task that nobody reads does not wait
-                for that (but for ten seconds in which one may begin); its oldest lines are lost.
-            partial: also get a ``Partial``, of ``events`` and ``batches``, whenever it has changed how a line
-                stands that has no end yet: a prompt, a progress bar; ten a second at most.
-            more: parameters of the action. They are texts; numbers and booleans become what JSON writes
-                (``true``, ``1.5``), durations Go's text (``1m30s``), times RFC 3339's, an enumeration's
-                member what it stands for, paths and UUIDs their text. One that is None is not given.
+            force: in a full queue, displace another task.
+            on_lag: when the handle is read too slowly, ``block`` makes the task wait, as for a pipe; ``drop``
+                loses lines, and a ``Gap`` says which. A task without a reader waits only for the first ten
+                seconds, in which one may begin; then its oldest lines are lost.
+            partial: ``events`` and ``batches`` also give a ``Partial`` whenever an unfinished line has
+                changed (a prompt, a progress bar); ten a second at most.
+            more: parameters of the action. They are texts; numbers and booleans are written as in JSON
+                (``true``, ``1.5``), durations as in Go (``1m30s``), times as in RFC 3339, an enumeration's
+                member as its value, paths and UUIDs as their text. One that is None is left out.
 
         Raises:
             TypeError: a parameter is something else, such as a list or bytes.
         """
-        made_up = task_id is None or task_id == ""
+        generated = task_id is None or task_id == ""
         task_id = task_id_of(uuid.uuid4() if task_id is None or task_id == "" else task_id)
         on_lag = text_of(on_lag, "on_lag")
         follower = self._follower(task_id, on_lag, partial=partial)
@@ -212,15 +211,15 @@ class Client(Requests):
             on_lag=on_lag,
             partial=partial or None,
         )
-        # The sender is subscribed; this is for its created_at, without which a task that takes over the id
-        # while the connection is lost could be taken for this one.
+        # A start subscribes its sender; this gets created_at, which tells a task that takes over the id
+        # during a lost connection from this one.
         look = Subscribe(id=self._router.new_id(), task_id=task_id, since_seq=_NOTHING_STORED)
         try:
             self._ask([request, look], timeout, answered=answered, followers=[follower])
         except ReplyTimeoutError as error:
             raise ReplyTimeoutError(f"{error}; if it starts all the same, it is task {task_id}") from None
         except ConnectionLostError as error:
-            if not made_up:
+            if not generated:
                 raise
             return self._find_started(task_id, on_lag, partial, error, timeout)
         return Task(self, follower)
@@ -237,19 +236,19 @@ class Client(Requests):
         """Join a task, whoever started it.
 
         Args:
-            since_seq: first what is stored after the line with this seq (0: all that is stored); a ``Gap``
+            since_seq: first replay what is stored after the line with this seq (0: everything); a ``Gap``
                 says what is no longer stored. None: only what happens from now on.
             on_lag, partial: as for :meth:`start`.
 
         Raises:
             RefusedError: there is no such task.
-            TaskGoneError: it has no line of that seq: another task had the id when you saw one.
+            TaskGoneError: it has no line of that seq, which was another task's of the same id.
         """
         task_id, on_lag = task_id_of(task_id), text_of(on_lag, "on_lag")
         follower = self._follower(task_id, on_lag, partial=partial, from_now=since_seq is None)
         follower.last_seq = seq_of(since_seq) or 0
         router, answered = self._router, self._joined([follower])
-        # What is stored comes before the answer to the second, and says how short a list will do.
+        # What is stored comes before the answer to the second, and narrows the list asked for below.
         after = MetricsRequest(id=router.new_id(), task_id=task_id)
         messages: list[Request] = [router.subscription(follower), after]
         self._ask(messages, timeout, repeat=True, answered=answered, followers=[follower])
@@ -272,16 +271,16 @@ class Client(Requests):
         timeout: Seconds | None = None,
     ) -> dict[str, Task]:
         """Join tasks for :meth:`events` alone, which reports them while their handles are held. The handles
-        themselves keep nothing, and no task waits for a slow reader (as with ``on_lag="drop"``).
+        buffer nothing, and no task waits for a slow reader (as with ``on_lag="drop"``).
 
         Args:
             since_seq: as for :meth:`subscribe`.
-            again: handles of watched tasks that were over and have been reset; they go on where they were.
-            touched_since: all of these tasks are known to have been created, started or ended since,
-                so that the server need not list the others.
+            again: handles of watched tasks that were over and have been reset; they continue.
+            touched_since: all of these tasks were created, started or ended since, so that the server need
+                not list the others.
 
         Returns:
-            The handles. Ids that no task has are left out.
+            The handles, except for ids that no task has.
         """
         if isinstance(task_ids, str):
             raise TypeError(f"task_ids must be several ids, such as [{task_ids!r}]")
@@ -298,21 +297,21 @@ class Client(Requests):
         return {each.task_id: Task(self, each) for each in followers if each.created_at is not None}
 
     def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
-        """Everything the server sends from now on: queues and pools, and the tasks it follows (also those
-        whose handles are dropped while this is read). Answers to requests are not among it.
+        """Everything the server sends from now on, except answers to requests: queues, pools, and followed
+        tasks (even if their handles are dropped while this is read).
 
         Args:
             timeout: the most seconds to wait for each event; None: no limit.
 
         Raises:
-            ReplyTimeoutError: nothing came for so long. What comes from then on is lost to this iteration:
-                call it again at once, or set no timeout.
-            ConnectionLostError: the connection is lost for good; a close by this program just ends it.
+            ReplyTimeoutError: nothing came for so long. This iteration gets nothing more: call it again at
+                once, or set no timeout.
+            ConnectionLostError: the connection is lost for good; :meth:`close` just ends the iteration.
         """
         return (event for events in self.batches(timeout) for event in events)
 
     def batches(self, timeout: Seconds | None = None) -> Iterator[list[Event]]:
-        """As :meth:`events`, but in batches of what is there: for programs that flush after each."""
+        """As :meth:`events`, in batches of what is available: for programs that flush after each."""
         core, seconds = self._core, seconds_of(timeout)
         buffer = EventBuffer(core.lock, core.settings.buffer)
         with core.lock:
@@ -353,8 +352,8 @@ class Client(Requests):
         )
 
     def _joined(self, followers: Sequence[Follower]) -> Callable[[Event | None], None]:
-        """What to do with the answers to subscriptions, and to the question what is over: what is stored does
-        not tell an errored task from one that ended. Followers of no task are left without a created_at."""
+        """Handles the answers to subscriptions and to the list, which alone tells an errored task from one
+        that ended. Followers whose id no task has are left without a created_at."""
         router = self._router
         wanted = {follower.task_id: follower for follower in followers}
 
@@ -383,7 +382,8 @@ class Client(Requests):
     def _find_started(
         self, task_id: str, on_lag: str, partial: bool, error: ClientError, timeout: Seconds | None
     ) -> Task:
-        """The connection was lost while a start was under way: was it carried out? The id is ours alone."""
+        """The connection was lost during a start: join the task if it was carried out. The id is ours
+        alone."""
         try:
             return self.subscribe(task_id, 0, on_lag=on_lag, partial=partial, timeout=timeout)
         except RefusedError:

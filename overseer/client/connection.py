@@ -1,7 +1,7 @@
-"""One connection, kept up: a thread that reads, writes, reconnects, and resumes where it was.
+"""One connection, kept alive: a thread that reads, writes, reconnects and resumes.
 
-The socket belongs to the thread alone (nothing else is safe with an SSL socket, and no send can block a
-caller); others hand it frames and wake it.
+The socket belongs to the thread alone, since SSL sockets are not thread-safe and no send may block a caller;
+others hand it frames and wake it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from overseer.client.router import Router
 from overseer.client.transport import Transport, connect
 from overseer.util.wakeup import Wakeup, poll_timeout
 
-_MAX_MESSAGE = 1 << 30  # a list of everything is one message, and may be long
+_MAX_MESSAGE = 1 << 30  # a list of all tasks is one message
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds between attempts to connect again
 _GOODBYE_S = 0.5
 _names = itertools.count(1)
@@ -36,16 +36,16 @@ class Owner(Protocol):
     def connected_locked(self) -> None: ...
 
     def received(self, items: Sequence[Item]) -> None:
-        """Handle messages; called with nothing held. While it waits, nothing is read."""
+        """Handle messages; called without locks. While it waits, nothing is read."""
 
     def before_connecting(self) -> None: ...
 
     def ended_locked(self, failure: ConnectionLostError) -> None:
-        """The thread ends, and with it the connection."""
+        """The thread and the connection end."""
 
 
 class Connection:
-    """A connection, and the router of what is asked and followed over it.
+    """A connection, and the router of its requests and followers.
 
     ``transport`` is the first connection, made by the caller; None: the thread makes it.
     """
@@ -69,7 +69,7 @@ class Connection:
         self.thread = threading.Thread(target=self._run, name=f"overseer-client-{next(_names)}", daemon=True)
 
     def start(self) -> None:
-        """Start the thread. Raises RuntimeError when there can be none; all is closed then."""
+        """Start the thread. Raises RuntimeError, with everything closed, when the system allows none."""
         try:
             self.thread.start()
         except RuntimeError:
@@ -79,7 +79,7 @@ class Connection:
             raise
 
     def end_locked(self) -> None:
-        """Make the thread end soon, so that it can be joined."""
+        """Have the thread end, so that it can be joined."""
         self.ending = True
         self._wakeup.set()
         self.core.ending.notify_all()
@@ -136,7 +136,7 @@ class Connection:
                 left = max(0.1, min(settings.timeout, deadline - time.monotonic()))
                 transport = connect(settings.address, token=settings.token, tls=settings.tls, timeout=left)
             except ConnectFailedError as error:
-                # A refusal is an answer; 429, 503 and 5xx of a proxy are "not now".
+                # A refusal is final; 429, 503 and a proxy's 5xx are temporary.
                 if time.monotonic() >= deadline or (400 <= error.status < 500 and error.status != 429):
                     raise
             else:
@@ -188,8 +188,8 @@ class Connection:
                     if data == b"":
                         raise _Lost(f"{url} ended the connection")
                 elif time.monotonic() >= due:
-                    # Only now that there is nothing to be read: this process may have been stopped (Ctrl-Z, a
-                    # laptop that slept), which must not count; the answer has its time from here on.
+                    # Only when there is nothing to read: time in which this process was stopped (Ctrl-Z, a
+                    # sleeping laptop) must not count, so the answer's time begins here.
                     if asked:
                         raise _Lost(f"{url} has been silent for {time.monotonic() - heard:.0f} s")
                     due, asked = time.monotonic() + keepalive, True
@@ -224,7 +224,7 @@ class Connection:
             self._sending = self._sending[sent:]
 
     def show_alive(self) -> None:
-        """For an owner that keeps the thread waiting: the server must not take this client for dead."""
+        """Send the server a sign of life, for an owner that keeps the thread waiting."""
         if self._in_use is not None:
             self._send(frames.pong())
             self._flush(self._in_use)
@@ -234,7 +234,7 @@ class Connection:
             self.send_locked(frame)
 
     def _say_goodbye(self, transport: Transport) -> None:
-        """Close as one should, if that can be done at once."""
+        """Send a close frame, if that is possible at once."""
         try:
             if not self._sending:
                 transport.socket.settimeout(_GOODBYE_S)

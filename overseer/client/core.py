@@ -1,4 +1,4 @@
-"""What the connections of one client share: the lock, the settings, the listeners to everything."""
+"""What a client's connections share: the lock, the settings, the listeners to everything."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Settings:
 
 
 class Core:
-    """Shared by a client's connections. Nothing waits with the lock held but on its own conditions."""
+    """Shared by a client's connections. While the lock is held, nothing waits but on its conditions."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -1,4 +1,4 @@
-"""From the payloads of many messages to items, as fast as Python does it."""
+"""Decodes many messages at once, as fast as Python can."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from overseer.protocol import Unreadable, event_from
 
 
 def decode(payloads: Sequence[bytes], on_bad: Callable[[str], None]) -> list[Item]:
-    """The items that these messages are, in order; those of an unknown type are left out.
-
-    ``on_bad`` is called with a sentence about each that cannot be read; it is left out as well.
-    """
+    """The messages as items, in order, except those of an unknown type and those that cannot be read; about
+    each of these ``on_bad`` is called with a sentence."""
     items: list[Item] = []
     for raw in _objects(payloads, on_bad):
         try:

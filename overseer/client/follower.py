@@ -1,7 +1,7 @@
-"""What a client knows of one task: pure bookkeeping on the messages that come, from whichever connection.
+"""What a client knows of one task: bookkeeping on its messages, whichever connection they come from.
 
-It takes each line once, by its seq, even if a reconnection repeats it; reports every gap; and
-knows whether the task is over. Guarded by the client's lock, which is handed in.
+A follower takes each line once, by its seq, even if a reconnection repeats it, reports every gap, and knows
+whether the task is over. Guarded by the client's lock.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from overseer.protocol import (
 )
 from overseer.util.timestamps import now
 
-_TO_BEGIN_S = 10.0  # from the start of a task until its lines are lost unless somebody has begun to read
-_REMEMBERED = 256  # events without a seq; a server stores at most 100 of them
+_TO_BEGIN_S = 10.0  # in which a reader may begin before a lossless task stops waiting for one
+_REMEMBERED = 256  # events without a seq; a server stores at most 100
 
 
 class Follower:
@@ -39,10 +39,10 @@ class Follower:
 
     Args:
         lock: the client's.
-        buffer: bytes of events that may wait for the handle's owner; 0: none are kept.
-        lossless: whether the task may be held up rather than lose lines.
-        partial: take messages about lines that have no end yet.
-        from_now: leave out what is stored from before the subscription.
+        buffer: bytes of events that may wait for the handle's reader; 0: none are kept.
+        lossless: hold up the task rather than lose lines.
+        partial: take messages about unfinished lines.
+        from_now: leave out what was stored before the subscription.
         tell: called with each gap that no message reports.
     """
 
@@ -61,9 +61,9 @@ class Follower:
         self.buffer = EventBuffer(lock, buffer)
         self.lossless = lossless
         self.may_drop = not lossless  # as asked for; lossless may be given up
-        self.partial = partial  # wants to know how lines stand that have no end yet
-        self.open = False  # takes messages: since the answer that opened it, on this connection
-        self.began = False  # was open once
+        self.partial = partial
+        self.open = False  # takes messages: an answer on this connection has opened it
+        self.began = False  # has been open
         self.created_at: datetime | None = None
         self.last_seq = 0
         self.state = "starting"  # queued, running, restarting, ended, stopped, errored, gone
@@ -71,19 +71,19 @@ class Follower:
         self.dequeued = ""  # the reason
         self.over = False
         self.failure: ClientError | None = None
-        self.unsure_since: datetime | None = None  # it exited then, and that may have been the end
+        self.unsure_since: datetime | None = None  # when it exited, possibly for good
         self.moving = False  # to a connection of its own
         self.resetting = False  # a reset is under way: an end is not the last word, a start a new generation
         self.waiters = 0  # threads that wait for its end
-        self._reader_due = math.inf  # until then a reader may still begin (monotonic)
-        self.changed = threading.Condition(lock)  # notified when state, over or failure changed
+        self._reader_due = math.inf  # by when a reader has to begin (monotonic)
+        self.changed = threading.Condition(lock)  # notified when state, over or failure change
         self._from_now = from_now
         self._tell_locked = tell
-        self._stored = from_now  # what comes is from before the subscription
-        self.in_doubt = False  # an exit has come since the list was asked for, which may be older than that
-        self._settling = False  # since a subscription, until the list says what has become of what was stored
+        self._stored = from_now  # messages are from before the subscription
+        self.in_doubt = False  # an exit has come since the list was asked for, which may predate it
+        self._settling = False  # between a subscription and the list that completes what was stored
         self._seen: deque[tuple[str, int, datetime]] = deque(maxlen=_REMEMBERED)
-        self._partials: dict[str, datetime] = {}  # when the last one of each stream was sent
+        self._partials: dict[str, datetime] = {}  # each stream's latest
 
     def __repr__(self) -> str:
         return f"<Follower {self.task_id} {self.state} seq={self.last_seq} {self.buffer!r}>"
@@ -95,7 +95,8 @@ class Follower:
 
     @property
     def must_ask(self) -> bool:
-        """Whether the server's list is to be asked for what follows an exit; after a subscription it is."""
+        """Whether to ask for the server's list, which says what follows an exit; a subscription does
+        anyway."""
         return self.unsure_since is not None and not self._settling
 
     # -- what comes
@@ -165,9 +166,10 @@ class Follower:
         return True
 
     def subscribed_locked(self, answer: Subscribed, *, listed: bool = True) -> None:
-        """A subscription with since_seq was answered: is it the same task, and what is missing?
+        """A subscription with since_seq was answered: check that it is the same task, and note what is
+        missing.
 
-        ``listed``: what is stored comes next, and then the server's list.
+        ``listed``: stored messages come next, and then the server's list.
         """
         if answer.created_at is None:
             self.fail_locked(TaskGoneError(f"the server does not know task {self.task_id}; it was restarted"))
@@ -192,28 +194,25 @@ class Follower:
         self.begin_locked()
 
     def caught_up_locked(self) -> None:
-        """All that was stored has come; the list that comes next is newer than that."""
+        """All stored messages have come; the next list is newer."""
         self._stored = self.in_doubt = False
 
     def begin_locked(self) -> None:
-        """What comes from now on is of this task."""
+        """Messages from now on are this task's."""
         if not self.began:
             self._reader_due = time.monotonic() + _TO_BEGIN_S
         self.open = self.began = True
 
     def may_wait_locked(self) -> bool:
-        """Whether its task is to wait rather than lose lines: while somebody reads it, or is about to.
-
-        A task that nobody reads must not be held up.
-        """
+        """Whether the task is to wait rather than lose lines: while it has a reader, or may get one."""
         if self.resetting:
-            return False  # what is before the new generation is dropped, and must not stand in its way
+            return False  # what precedes the new generation will be dropped
         if not self.lossless or self.buffer.is_read:
             return self.lossless
         return not (self.buffer.was_read or self.waiters) and time.monotonic() < self._reader_due
 
     def listed_locked(self, info: TaskInfo | None) -> None:
-        """What the server's list says of the task; it was asked after the messages that came before."""
+        """Take the task's entry in the server's list, which is newer than the messages before it."""
         self._stored = self._settling = False
         unsure, self.unsure_since = self.unsure_since is not None, None
         if info is None:  # forgotten; only what has ended is
@@ -221,7 +220,7 @@ class Follower:
         elif self.created_at is not None and info.created_at != self.created_at:
             if unsure:
                 self._end_as_exited_locked()
-            else:  # it was taken for this one's place in a queue
+            else:  # another task displaced this one from a queue
                 self.fail_locked(_replaced(self.task_id))
         elif info.state == "queued":
             self._goes_on_locked("queued")
@@ -235,7 +234,7 @@ class Follower:
             self.end_locked("ended")
 
     def interrupted_locked(self, *, shutdown: bool) -> None:
-        """The connection is lost; ``shutdown``: because the server ended, and its tasks before it."""
+        """The connection is lost; ``shutdown``: because the server has ended its tasks and itself."""
         self.open = False
         self.resetting = False  # the caller gets ConnectionLostError
         if shutdown and self.unsure_since is not None:
@@ -254,8 +253,8 @@ class Follower:
         self.end_locked("stopped" if self.exit is not None and self.exit.intentional else "ended")
 
     def _is_anothers(self, event: Event) -> bool:
-        """Whether it is of a task that has taken over the id: this one's last run has ended, after which it
-        may only be put back into a queue, and that only when it was stopped for it."""
+        """Whether it belongs to a task that took over the id: after the end of its last run, this task can
+        only have been put back into a queue, and only if it was stopped for that."""
         if self.unsure_since is None or self._settling or self.exit is None:
             return False
         return isinstance(event, Started) or (isinstance(event, Queued) and not self.exit.intentional)
@@ -265,12 +264,12 @@ class Follower:
         self._goes_on_locked("starting")
 
     def fail_locked(self, error: ClientError) -> None:
-        """Nothing more can be known of it; what waits can still be read, then this is raised."""
+        """Nothing more can be known of it; what waits can still be read before this is raised."""
         self.failure = error
         self.end_locked("gone")
 
     def _begin_generation_locked(self) -> None:
-        """It was reset: what was before, read or not, is over and done with."""
+        """It was reset: forget everything before, read or not."""
         self.resetting = False
         self.buffer.clear_locked()
         self.exit = None
@@ -288,7 +287,7 @@ class Follower:
         self.buffer.room.notify_all()
 
     def _miss_locked(self, to_seq: int) -> None:
-        """The lines up to this one do not come, and no message says so."""
+        """The lines up to this one are lost, which no message reports."""
         self._tell_locked(self._gap_locked(to_seq))
 
     def _gap_locked(self, to_seq: int) -> Gap:

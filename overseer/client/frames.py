@@ -10,8 +10,18 @@ import os
 import struct
 from dataclasses import dataclass, field
 
-_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-_FIN = 0x80
+from overseer.util.websocket import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    MASKED,
+    MAX_CONTROL,
+    PING,
+    PONG,
+    TEXT,
+    frame_header,
+)
 
 
 class ProtocolViolation(Exception):
@@ -76,7 +86,7 @@ class FrameReader:
                 if payload > end:
                     return position, payload - position
                 size = int.from_bytes(buffer[position + 2 : payload], "big")
-            if first != _FIN | _TEXT or self._in_message:  # not a message in one frame, as nearly all are
+            if first != FIN | TEXT or self._in_message:  # not a message in one frame, as nearly all are
                 self._check(first, size)
             if size + self._parts_size > self._max_message:
                 raise ProtocolViolation(f"a message of more than {self._max_message} bytes")
@@ -85,7 +95,7 @@ class FrameReader:
                 return position, after - position
             body = buffer[payload:after]
             position = after
-            if first == _FIN | _TEXT:
+            if first == FIN | TEXT:
                 messages.append(body)
             elif self._take(first, body, result):
                 return end, 2
@@ -94,13 +104,13 @@ class FrameReader:
         opcode = first & 0x0F
         if first & 0x70:
             raise ProtocolViolation("a frame with a reserved bit set")
-        if opcode in (_CLOSE, _PING, _PONG):
-            if not first & _FIN or size > 125:
+        if opcode in (CLOSE, PING, PONG):
+            if not first & FIN or size > MAX_CONTROL:
                 raise ProtocolViolation("a control frame in parts, or too long")
-        elif opcode in (_TEXT, _BINARY):
+        elif opcode in (TEXT, BINARY):
             if self._in_message:
                 raise ProtocolViolation("a message within another one")
-        elif opcode != _CONTINUATION:
+        elif opcode != CONTINUATION:
             raise ProtocolViolation(f"a frame of unknown type {opcode}")
         elif not self._in_message:
             raise ProtocolViolation("the continuation of nothing")
@@ -108,19 +118,19 @@ class FrameReader:
     def _take(self, first: int, body: bytes, result: Received) -> bool:
         """Handle any other frame than a text message in one; True after a close frame."""
         opcode = first & 0x0F
-        if opcode == _CLOSE:
+        if opcode == CLOSE:
             if len(body) == 1:
                 raise ProtocolViolation("a close frame of one byte")
             code = struct.unpack("!H", body[:2])[0] if body else 1005
             result.close = code, body[2:].decode("utf-8", "replace")
             self._closed = True
             return True
-        if opcode == _PING:
+        if opcode == PING:
             result.pings.append(body)
-        elif opcode != _PONG:
+        elif opcode != PONG:
             self._parts.append(body)
             self._parts_size += len(body)
-            self._in_message = not first & _FIN
+            self._in_message = not first & FIN
             if not self._in_message:
                 result.messages.append(b"".join(self._parts))
                 self._parts = []
@@ -130,29 +140,27 @@ class FrameReader:
 
 def text(payload: bytes) -> bytes:
     """A text message."""
-    return _masked(_TEXT, payload)
+    return _masked(TEXT, payload)
 
 
 def ping() -> bytes:
-    return _masked(_PING, b"")
+    return _masked(PING, b"")
 
 
 def pong(payload: bytes = b"") -> bytes:
-    return _masked(_PONG, payload)
+    return _masked(PONG, payload)
 
 
 def close_frame(code: int) -> bytes:
-    return _masked(_CLOSE, struct.pack("!H", code))
+    return _masked(CLOSE, struct.pack("!H", code))
 
 
 def _masked(opcode: int, payload: bytes) -> bytes:
     size = len(payload)
-    if size < 126:
-        head = struct.pack("!BB", _FIN | opcode, 128 | size)
-    elif size < 65536:
-        head = struct.pack("!BBH", _FIN | opcode, 128 | 126, size)
-    else:
-        head = struct.pack("!BBQ", _FIN | opcode, 128 | 127, size)
     key = os.urandom(4)
     pad = int.from_bytes((key * (size // 4 + 1))[:size], "big")
-    return head + key + (int.from_bytes(payload, "big") ^ pad).to_bytes(size, "big")
+    return (
+        frame_header(opcode, size, MASKED)
+        + key
+        + (int.from_bytes(payload, "big") ^ pad).to_bytes(size, "big")
+    )

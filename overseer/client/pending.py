@@ -1,4 +1,4 @@
-"""A request that waits for its answer."""
+"""A request that awaits its answer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ class PendingRequest:
     """Guarded by the client's lock.
 
     Args:
-        messages: sent together. With several, the last one's answer is the answer: all are done by then. But
-            an error to any of them is the answer as well.
-        repeat: sent again after a reconnection, although it is not known whether it was carried out.
-        answered: called with the answer to each message, under the lock, at its place among all that comes.
+        messages: sent together. The answer is the last one's, when all have been handled, or an error to any.
+        repeat: sent again after a reconnection, although it may have been carried out already.
+        answered: called with the answer to each message, under the lock, in order with all other messages.
         internal: no thread waits; ``answered`` gets None when the connection is lost first.
     """
 
@@ -31,7 +30,7 @@ class PendingRequest:
         internal: bool = False,
     ) -> None:
         self.messages = messages
-        # Made here: what cannot be written must not be found out with the lock held, in tables already.
+        # Encoded here: an error must not occur later, with the lock held and the request in tables.
         self.frames = [frames.text(encode(message)) for message in messages]
         self.repeat = repeat
         self.internal = internal
@@ -42,12 +41,11 @@ class PendingRequest:
         self._done = threading.Condition(lock)  # notified once, when reply or error is there
 
     def part_locked(self, event: Event) -> None:
-        """Here is the answer to one that is not the last."""
+        """Take the answer to a message other than the last."""
         if self._answered is not None:
             self._answered(event)
 
     def answer_locked(self, event: Event) -> None:
-        """Here is the answer."""
         if isinstance(event, Error):
             self.error = RefusedError(event.message, event.existing_task_id)
         else:
@@ -57,15 +55,14 @@ class PendingRequest:
         self._done.notify_all()
 
     def fail_locked(self, error: ClientError) -> None:
-        """There will be none."""
         self.error = error
         self._done.notify_all()
 
     def lost_locked(self) -> None:
-        """The connection is lost, and with it what was internal."""
+        """The connection, and with it this internal request, is lost."""
         if self._answered is not None:
             self._answered(None)
 
     def wait_locked(self, timeout: float) -> bool:
-        """Wait for either; False when the time (s) was up."""
+        """Wait for reply or error; False after ``timeout`` seconds."""
         return self._done.wait_for(lambda: self.reply is not None or self.error is not None, timeout)

@@ -1,4 +1,4 @@
-"""What a client can ask its server, one method for each request."""
+"""The client's requests, one method each."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _R = TypeVar("_R", bound=Event)
 
 
 class Requests:
-    """The requests of a client that end with their answer."""
+    """The requests that are complete with their answer."""
 
     def __init__(self, core: Core, transport: Transport) -> None:
         self._core = core
@@ -73,9 +73,9 @@ class Requests:
     # -- tasks
 
     def stop(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
-        """Ask for the end of a task; silent when it is over already."""
+        """Stop a task; does nothing when it is over already."""
         stop = Stop(id=self._router.new_id(), task_id=task_id_of(task_id))
-        # A stop has no answer but an error; this one's says that there was none.
+        # A stop is answered only by an error; the answer to this one says that there was none.
         after = MetricsRequest(id=self._router.new_id())
         self._ask([stop, after], timeout, repeat=True)
 
@@ -92,12 +92,11 @@ class Requests:
         after: str = "",
         timeout: Seconds | None = None,
     ) -> tuple[TaskInfo, ...]:
-        """The tasks that the server knows; with ``since`` those that started or ended since, and all that
-        are queued. ``timedelta(minutes=5)``: in the last five minutes, by this machine's clock. All are one
-        picture of one moment, oldest first.
+        """A snapshot of the server's tasks, oldest first; with ``since`` those that started or ended since,
+        and all that are queued. ``timedelta(minutes=5)``: in the last five minutes, by this machine's clock.
 
-        With ``limit`` or ``after`` they come in the order of their ids: at most so many, of those behind that
-        id, which need no longer exist. Fewer than ``limit``: there are no more.
+        With ``limit`` or ``after`` they come in the order of their ids: at most ``limit``, of those behind
+        the id ``after``, which need no longer exist. Fewer than ``limit``: there are no more.
         """
         moment = moment_of(since)
         found: list[TaskInfo] = []
@@ -106,7 +105,7 @@ class Requests:
             request = List(id=self._router.new_id(), since=moment, limit=left, after=after)
             reply = self._expect(Tasks, [request], timeout, repeat=True)
             found += reply.tasks
-            after = reply.next  # the server ends a page early that is long in bytes
+            after = reply.next  # the server shortens pages that are long in bytes
             if not limit or not after or len(found) >= limit:
                 return tuple(found)
 
@@ -132,7 +131,7 @@ class Requests:
         finally:
             with self._core.lock:
                 self._router.end_collecting_locked(items)
-        # What is live at the same time, or was sent twice, is among it.
+        # Live messages and duplicates are among them.
         found: dict[tuple[int, datetime | None], Output | Exited] = {}
         for item in items:
             if isinstance(item, tuple):
@@ -143,18 +142,17 @@ class Requests:
 
     # -- actions, pools, counters
 
-    # An empty name is refused: it would stand for all actions, which is not what a variable that was never
-    # set was meant to be.
+    # An empty name is refused: it would mean all actions, but is more often a variable that was never set.
 
     def actions(
         self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None
     ) -> tuple[ActionInfo, ...]:
-        """What can be started, or the one action of that name."""
+        """The actions that can be started, or the one of that name."""
         request = Describe(id=self._router.new_id(), action=_name(action))
         return self._expect(Actions, [request], timeout, repeat=True).actions
 
     def pool(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> PoolInfo:
-        """How full an action's pool is, or the whole server's, and what waits."""
+        """The state of an action's pool, or of the whole server's, with its queue."""
         request = PoolInfoRequest(id=self._router.new_id(), action=_name(action))
         return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
 
@@ -179,7 +177,7 @@ class Requests:
         return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
 
     def purge(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> int:
-        """Empty an action's queue, or every queue; how many tasks were waiting."""
+        """Empty an action's queue, or every queue; returns how many tasks were waiting."""
         request = Purge(id=self._router.new_id(), action=_name(action))
         return self._expect(Purged, [request], timeout).count
 
@@ -190,14 +188,14 @@ class Requests:
         task_id: TaskId | None = None,
         timeout: Seconds | None = None,
     ) -> GlobalMetrics | ActionMetrics | TaskMetrics | None:
-        """The counters of an action, of a task, or of the whole server; None when there is no such thing."""
+        """The counters of an action, a task or the whole server; None for an unknown action or task."""
         of_task = "" if task_id is None else task_id_of(task_id)
         request = MetricsRequest(id=self._router.new_id(), action=_name(action), task_id=of_task)
         reply = self._expect(MetricsReply, [request], timeout, repeat=True)
         return reply.global_ or reply.action or reply.task
 
     def manifest(self, *, timeout: Seconds | None = None) -> Mapping[str, Any]:
-        """The protocol's description for programs."""
+        """The machine-readable description of the protocol."""
         request = ManifestRequest(id=self._router.new_id())
         return self._expect(ManifestReply, [request], timeout, repeat=True).manifest
 
@@ -217,28 +215,28 @@ class Requests:
 
         def answered(event: Event | None) -> None:
             if not isinstance(event, Started):
-                router.check_locked(follower)  # it is as it was
+                router.check_locked(follower)  # nothing has changed
                 self._end_reset_locked(follower)
 
         request = Reset(id=router.new_id(), task_id=follower.task_id)
         deadline = time.monotonic() + self._seconds(timeout)
         with self._core.lock:
-            # Should the news that it is errored come only now, it must not be given up.
+            # Even if the message that it is errored comes only now, it must stay followed.
             follower.resetting = True
             follower.buffer.room.notify_all()
-            joins = follower.over and follower.failure is None  # it was given up with the task
+            joins = follower.over and follower.failure is None  # no longer followed since the task was over
         try:
             if joins:
                 self._ask([router.subscription(follower)], timeout, answered=joined, followers=[follower])
             self._ask([request], timeout, answered=answered, late=True)
         except ReplyTimeoutError:
-            raise  # what becomes of the handle is said by the answer, when it comes
+            raise  # a late answer decides about the handle
         except ClientError:
             with self._core.lock:
                 self._end_reset_locked(follower)
             raise
         with self._core.lock:
-            # On a dedicated connection the messages may come later than this answer.
+            # On a dedicated connection the messages may come after this answer.
             left = max(0.0, deadline - time.monotonic())
             follower.changed.wait_for(lambda: not follower.resetting or follower.failure is not None, left)
 
@@ -265,7 +263,7 @@ class Requests:
         followers: Sequence[Follower] = (),
         late: bool = False,
     ) -> Event:
-        """The answer. ``late``: ``answered`` is called with one that comes after the timeout, too."""
+        """Send and return the answer. ``late``: ``answered`` is called even after the timeout."""
         core, router = self._core, self._router
         seconds = self._seconds(timeout)
         pending = PendingRequest(messages, core.lock, repeat=repeat, answered=answered)

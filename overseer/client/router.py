@@ -1,7 +1,4 @@
-"""Hands each message of a connection to the request or the followers it is for.
-
-Only tables, all guarded by the client's lock: no I/O and no thread.
-"""
+"""Routes each message of a connection to its request or followers: tables guarded by the client's lock."""
 
 from __future__ import annotations
 
@@ -38,7 +35,7 @@ from overseer.protocol import (
     encode,
 )
 
-_MAX_UNSENT = 16 << 20  # bytes of requests that the server does not take
+_MAX_UNSENT = 16 << 20  # bytes of requests that wait to be sent
 _NEWS = (Started, Exited, Restarting, Errored, Queued, Dequeued, Gap, Partial)
 
 
@@ -54,13 +51,13 @@ class Router:
     def __init__(self, core: Core, sender: Sender) -> None:
         self._core = core
         self._sender = sender
-        self.live = False  # connected: what is sent goes out
-        self.broadcasts = True  # hands messages that no follower takes to those who listen to everything
+        self.live = False  # connected
+        self.broadcasts = True  # listeners to everything also get messages that no follower takes
         self.on_idle: Callable[[], None] = lambda: None  # called when a task has lost its last follower
         self._pending: dict[str, PendingRequest] = {}
         # Weak: a task whose handle is dropped is no longer followed.
         self._followers: dict[str, list[weakref.ref[Follower]]] = {}
-        self._dropped: deque[str] = deque()  # ids of tasks of which a handle was dropped
+        self._dropped: deque[str] = deque()  # ids of tasks with a dropped handle
         self._collecting: list[tuple[str, list[Item]]] = []
         self._ids = itertools.count(1)
 
@@ -79,25 +76,25 @@ class Router:
         self._send_pending_locked(pending)
 
     def collect_locked(self, task_id: str, into: list[Item]) -> None:
-        """Add every message of a task to a list, for requests whose answer is a number of news."""
+        """Add every message of a task to a list, for a request that is answered by several messages."""
         self._collecting.append((task_id, into))
 
     def end_collecting_locked(self, into: list[Item]) -> None:
         self._collecting = [each for each in self._collecting if each[1] is not into]
 
     def forget_locked(self, pending: PendingRequest) -> None:
-        """Drop a request: nothing waits for its answer any more."""
+        """Drop a request; its answer will be ignored."""
         for message in pending.messages:
             self._pending.pop(message.id, None)
 
     def new_id(self) -> str:
-        """An id that no other request of this connection has; needs no lock."""
+        """A unique id for a request; needs no lock."""
         return f"c{next(self._ids)}"
 
     def follow_locked(self, follower: Follower) -> None:
         """Route the task's messages to this follower, once an answer has opened it."""
         task_id = follower.task_id
-        # A finaliser runs anywhere, also within a locked section: it only leaves a note.
+        # A finaliser may run anywhere, even in a locked section: it only leaves a note.
         ref = weakref.ref(follower, lambda _: self._dropped.append(task_id))
         self._followers.setdefault(task_id, []).append(ref)
 
@@ -107,7 +104,7 @@ class Router:
         self._keep_locked(follower.task_id, [ref for ref in refs if ref() not in (follower, None)])
 
     def subscription(self, follower: Follower) -> Subscribe:
-        """The request to send what a follower lacks, and then what comes."""
+        """The request for what a follower lacks and what follows."""
         return Subscribe(
             id=self.new_id(),
             task_id=follower.task_id,
@@ -117,7 +114,7 @@ class Router:
         )
 
     def subscribe_locked(self, follower: Follower) -> None:
-        """Open a follower that is followed: send what it lacks, and then what comes."""
+        """Open a follower: request what it lacks and what follows."""
         request = self.subscription(follower)
         self.request_locked(request, lambda answer: self._subscribed_locked(follower, answer))
 
@@ -133,8 +130,8 @@ class Router:
         self.request_locked(request, listed)
 
     def listed_locked(self, follower: Follower, answer: Tasks) -> None:
-        """Here is the server's list. It may not know of an exit that came after it was asked for, as older
-        servers answer: then it is asked for again."""
+        """Take the server's list. An older server's may lack an exit that came after it was asked for: then
+        ask again."""
         if not follower.over and follower.in_doubt:
             self.check_locked(follower)
         elif not follower.over:
@@ -154,14 +151,14 @@ class Router:
                 self._sender.send_locked(frame)
 
     def request_locked(self, request: Request, answered: Callable[[Event | None], None]) -> None:
-        """Ask without waiting; ``answered`` is called under the lock, with None when the connection is lost
-        first."""
+        """Send without waiting; ``answered`` is called under the lock, with None when the connection is
+        lost."""
         pending = PendingRequest([request], self._core.lock, answered=answered, internal=True)
         self._pending[request.id] = pending
         self._send_pending_locked(pending)
 
     def _keep_locked(self, task_id: str, refs: list[weakref.ref[Follower]]) -> None:
-        """A task has these followers left."""
+        """Keep only these followers of a task."""
         if refs:
             self._followers[task_id] = refs
         elif self._followers.pop(task_id, None) is not None:
@@ -175,7 +172,7 @@ class Router:
     def up_locked(self) -> None:
         """Connected: subscribe again, and repeat what is pending."""
         self.live = True
-        # Followers first, so that the answers to the others are about what is known by then.
+        # Followers first, so that they are up to date when the other requests are answered.
         for task_id in list(self._followers):
             for follower in self._live_followers_locked(task_id):
                 if follower.began:
@@ -186,7 +183,7 @@ class Router:
                 self._send_pending_locked(pending)
 
     def down_locked(self, lost: ConnectionLostError | None) -> None:
-        """The connection is lost; what cannot be repeated fails."""
+        """The connection is lost; requests that cannot be repeated fail."""
         self.live = False
         for pending in list(dict.fromkeys(self._pending.values())):
             if pending.internal:
@@ -218,7 +215,7 @@ class Router:
         return [follower for ref in self._followers.get(task_id, ()) if (follower := ref()) is not None]
 
     def route_locked(self, items: Sequence[Item]) -> list[Follower]:
-        """Hand each message on; returns the followers that lag behind and must lose nothing."""
+        """Route the messages; returns the lossless followers whose buffers are full."""
         self._prune_dropped_locked()
         touched: dict[Follower, None] = {}
         for item in items:
@@ -295,7 +292,7 @@ class Router:
             self._prune_locked(self._dropped.popleft())
 
     def _prune_locked(self, task_id: str) -> None:
-        """A handle was dropped. Its events go on only for those who listen to everything."""
+        """A handle was dropped; only listeners to everything still get its events."""
         refs = self._followers.get(task_id)
         if refs is None:
             return

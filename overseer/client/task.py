@@ -1,4 +1,4 @@
-"""A task on a server, as the program that started or joined it sees it."""
+"""The handle of a task on a server, for the program that started or joined it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from overseer.client.follower import Follower
 from overseer.client.requests import Requests
 from overseer.protocol import Event, Exited, Gap
 
-_AT_ONCE = 256  # items that an iteration takes in one go
+_AT_ONCE = 256  # items that an iteration takes at a time
 
 
 class Task:
     """Made by :meth:`Client.start` and :meth:`Client.subscribe`; usable from several threads.
 
-    Two iterations over one handle share its events; subscribe once more for a second copy of them. When
-    the handle is dropped its events are no longer sent; the task goes on.
+    Two iterations over one handle share its events; subscribe again for a second copy. When the handle is
+    dropped, its events are no longer sent; the task goes on.
     """
 
     def __init__(self, client: Requests, follower: Follower) -> None:
@@ -41,33 +41,33 @@ class Task:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more comes, unless it is :meth:`reset`."""
+        """Whether nothing more happens, unless it is :meth:`reset`."""
         return self._follower.over
 
     @property
     def exit(self) -> Exited | None:
-        """How its latest run ended, None while there is none that has."""
+        """How its latest finished run ended."""
         return self._follower.exit
 
     @property
     def dequeued(self) -> str:
-        """The reason why it left its queue without being started, else ``""``."""
+        """Why it left its queue without being started, else ``""``."""
         return self._follower.dequeued
 
     @property
     def created_at(self) -> datetime | None:
-        """When the server accepted it: a task of the same id and another time is another one."""
+        """When the server accepted it; with its id, this identifies the task."""
         return self._follower.created_at
 
     @property
     def last_seq(self) -> int:
-        """The seq of the latest line that came, read or not."""
+        """The seq of the latest line received, read or not."""
         return self._follower.last_seq
 
     def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
         """Everything that happens to the task, in order, until it is over; restarts included.
 
-        A ``Gap`` stands for lines that are lost. An iteration that is left may be continued by another one.
+        A ``Gap`` stands for lost lines. Another iteration continues where one was left.
 
         Args:
             timeout: the most seconds to wait for each event; None: no limit.
@@ -81,7 +81,7 @@ class Task:
             yield to_output(item) if isinstance(item, tuple) else item
 
     def batches(self, timeout: Seconds | None = None) -> Iterator[list[Event]]:
-        """As :meth:`events`, but in batches of what is there: for programs that flush after each."""
+        """As :meth:`events`, in batches of what is available: for programs that flush after each."""
         for items in self._taken(seconds_of(timeout)):
             events = [to_output(item) if isinstance(item, tuple) else item for item in items]
             items.clear()
@@ -95,8 +95,7 @@ class Task:
             timeout: as for :meth:`events`, but between lines.
 
         Raises:
-            LinesMissedError: some are lost here (not with ``on_lag="drop"``, which asks for that).
-            and as :meth:`events`.
+            LinesMissedError: some are lost (not raised with ``on_lag="drop"``); and as :meth:`events`.
         """
         if stream not in ("", "stdout", "stderr"):
             raise ValueError(f"stream must be stdout or stderr, not {stream!r}")
@@ -114,14 +113,14 @@ class Task:
         """Wait until the task is over, restarts included; returns how its last run ended.
 
         Raises:
-            ReplyTimeoutError: it goes on.
-            TaskNotRunError: it never ran: it was taken out of its queue, or could not be started again.
+            ReplyTimeoutError: it is not over yet.
+            TaskNotRunError: it never ran: it was removed from its queue, or could not be started again.
             TaskGoneError, ConnectionLostError: as :meth:`events`.
         """
         follower, seconds = self._follower, seconds_of(timeout)
         with self._client._core.lock:
             follower.waiters += 1
-            follower.buffer.room.notify_all()  # a task must not wait for a thread that waits for its end
+            follower.buffer.room.notify_all()  # the task must not wait for a thread that awaits its end
             try:
                 in_time = follower.changed.wait_for(lambda: follower.over, seconds)
             finally:
@@ -136,7 +135,7 @@ class Task:
             return follower.exit
 
     def stop(self, timeout: Seconds | None = None) -> None:
-        """Ask for its end; :meth:`wait` waits for it. Silent when it is over already.
+        """Stop it; :meth:`wait` waits for its end. Does nothing when it is over already.
 
         Raises:
             RefusedError, ReplyTimeoutError, ConnectionLostError: as for any request of :class:`Client`.
@@ -144,19 +143,18 @@ class Task:
         self._client.stop(self.id, timeout=timeout)
 
     def reset(self, timeout: Seconds | None = None) -> None:
-        """Start it again after it has become errored. This handle follows the new run: earlier events that
-        nobody has read are dropped, :attr:`exit` is None, and :meth:`wait` waits for the new run's end.
+        """Start it again once it is errored. This handle follows the new run: unread earlier events are
+        dropped, :attr:`exit` is None, and :meth:`wait` waits for the new run's end.
 
         Raises:
-            RefusedError: it is not errored.
-            and as :meth:`stop`.
+            RefusedError: it is not errored; and as :meth:`stop`.
         """
         self._client._reset(self._follower, timeout)
 
     def _items(self, timeout: float | None) -> Iterator[Item]:
         for items in self._taken(timeout):
             while items:
-                # Those that are not reached go back. (No call here: a Ctrl-C would come between.)
+                # Those not reached go back. (No call here: Ctrl-C could interrupt it.)
                 item = items[0]
                 del items[0]
                 yield item
@@ -176,14 +174,14 @@ def take(
     what: str,
     notice: Callable[[str], None],
 ) -> Iterator[deque[Item]]:
-    """What is in a buffer, some at a time, until it is empty and ``over()`` (called under the lock).
+    """Iterate over a buffer in batches, until it is empty and ``over()`` (called under the lock).
 
-    What is handed out is the caller's; what it still holds when this is closed goes back. ``notice`` is
-    called when events other than lines, which have gaps, are lost.
+    Items left in a batch when this is closed go back. ``notice`` is called about lost events other than
+    lines, which have gaps.
     """
     taken: deque[Item] = deque()
     generation = 0
-    # The lock itself, not a condition: entering one is Python, within which a Ctrl-C may leave it locked.
+    # The lock itself, not a condition: Ctrl-C in a condition's Python code could leave it locked.
     with buffer.lock:
         buffer.enter_locked()
     try:

@@ -1,4 +1,4 @@
-"""A socket to a server, the WebSocket's handshake done; after that it never waits."""
+"""A non-blocking socket to a server, after the WebSocket handshake."""
 
 from __future__ import annotations
 
@@ -18,19 +18,16 @@ if TYPE_CHECKING:
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAX_HEAD = 64 * 1024
-_MAX_BODY = 4 * 1024  # of a refusal, for its words
+_MAX_BODY = 4 * 1024  # of a refusal
 _CHUNK = 256 * 1024
-# What the versions of OpenSSL call something that is not TLS.
+# What versions of OpenSSL say about a peer that does not speak TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
 _TLS_ALERT = b"\x15\x03"
 
 
 @dataclass(slots=True)
 class Transport:
-    """A connected socket that does not block. Used by one thread (an SSL socket must be).
-
-    ``rest`` is what came in one piece with the handshake's answer.
-    """
+    """A connected, non-blocking socket, for one thread. ``rest`` came along with the handshake's response."""
 
     socket: socket.socket
     rest: bytes
@@ -41,7 +38,7 @@ class Transport:
         return self.socket.fileno()
 
     def receive(self) -> bytes | None:
-        """What there is; None: nothing now, b"": the end. Raises OSError."""
+        """The available bytes; None: nothing yet, b"": the end. Raises OSError."""
         try:
             self.write_to_read = False
             return self.socket.recv(_CHUNK)
@@ -50,7 +47,7 @@ class Transport:
             return None
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send what goes now; how many bytes did. Raises OSError."""
+        """Send without waiting; returns how many bytes were taken. Raises OSError."""
         try:
             return self.socket.send(data)
         except self._want:
@@ -69,10 +66,10 @@ class Transport:
 def connect(
     address: Address, *, token: str = "", tls: ssl.SSLContext | None = None, timeout: float = 10.0
 ) -> Transport:
-    """Connect and shake hands, all within ``timeout`` seconds (but for the resolver, which has its own).
+    """Connect and shake hands within ``timeout`` seconds (plus the resolver's own timeout).
 
     Raises:
-        ConnectFailedError: that was not possible; the text says why.
+        ConnectFailedError: it failed; the text says why.
         ClientError: the token cannot be sent.
     """
     deadline = time.monotonic() + timeout
@@ -92,7 +89,7 @@ def connect(
 
 
 def _upgrade(address: Address, token: str) -> tuple[bytes, bytes]:
-    """The request, and what the server must answer to its key."""
+    """The request, and the Sec-WebSocket-Accept that the server must answer."""
     key = base64.b64encode(os.urandom(16))
     lines = [
         f"GET {address.path} HTTP/1.1",
@@ -113,7 +110,7 @@ def _upgrade(address: Address, token: str) -> tuple[bytes, bytes]:
 def _shake_hands(
     connected: socket.socket, address: Address, request: bytes, accept: bytes, deadline: float, timeout: float
 ) -> bytes:
-    """Send the upgrade and read the answer; what came behind it. Raises ConnectFailedError."""
+    """Send the upgrade, read the response, and return what came after it. Raises ConnectFailedError."""
     data = b""
     try:
         connected.settimeout(_left(deadline))
@@ -165,7 +162,7 @@ def _read_head(head: bytes, address: Address) -> tuple[int, dict[str, str]]:
 
 
 def _words(connected: socket.socket, body: bytes, headers: dict[str, str], deadline: float) -> str:
-    """The first line of a refusal's text, "" when it is none for people."""
+    """The first line of a refusal's body, if that is plain text."""
     length = headers.get("content-length", "")
     wanted = min(int(length), _MAX_BODY) if length.isdigit() else 0
     while len(body) < wanted:
@@ -197,7 +194,7 @@ def _refusal(address: Address, status: int, words: str, had_token: bool) -> str:
 
 
 def _left(deadline: float) -> float:
-    """Seconds for a socket to wait; 0 would mean that it does not, and it cannot wait for months."""
+    """A timeout for a socket: 0 would mean non-blocking, and months are too long."""
     return max(0.001, min(deadline - time.monotonic(), 1e6))
 
 
@@ -206,7 +203,7 @@ def _wants_tls(address: Address) -> str:
 
 
 def _open(address: Address, tls: Any, deadline: float, timeout: float) -> socket.socket:
-    """A connected socket, TLS done; raises ConnectFailedError."""
+    """A connected socket, after the TLS handshake. Raises ConnectFailedError."""
     try:
         return _open_socket(address, tls, deadline)
     except ConnectionRefusedError:
@@ -252,8 +249,8 @@ def _open_socket(address: Address, tls: Any, deadline: float) -> socket.socket:
 
 
 def _open_first(address: Address, deadline: float) -> socket.socket:
-    """Connected to the first of the host's addresses that answers, each of which has its share of the time.
-    (socket.create_connection would give each of them all of it.)"""
+    """Connect to the first of the host's addresses that answers; each gets a share of the time, where
+    socket.create_connection would give all of it to each."""
     failure: OSError | None = None
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     for untried, (family, *_, where) in zip(range(len(found), 0, -1), found, strict=True):

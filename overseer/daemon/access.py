@@ -1,7 +1,4 @@
-"""From the configuration to what decides about clients; everything is read and checked here, at once.
-
-A reload makes a new :class:`Access` and puts it into the place of the old one, as a whole.
-"""
+"""Who may come in, read and checked from the configuration in one go; a reload replaces it as a whole."""
 
 from __future__ import annotations
 
@@ -22,9 +19,9 @@ from overseer.net.tls import Certificates
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who there is, and how they connect.
+    """Who may come in, and how they connect.
 
-    ``users`` is None where nobody is asked over a Unix socket: whoever may open its file may do everything.
+    ``users`` is None where a Unix socket asks for no identity: whoever may open its file may do everything.
     ``trusts`` says whether an IP address is let in at all.
     """
 
@@ -41,33 +38,33 @@ class Access:
         return self.certificates is not None
 
     def asks(self, peer: Peer) -> bool:
-        """Whether who comes this way must be somebody we know."""
+        """Whether a peer that comes this way must identify itself."""
         return bool(self.tokens) or (peer.kind == "unix" and self.users is not None)
 
     def admits(self, peer: Peer) -> bool:
-        """Whether somebody who was let in before would be let in again, with the same rights."""
-        if peer.kind == "tcp" and not (peer.door == self.door and self.trusts(peer.address)):
+        """Whether a peer that was let in before would be let in again, with the same rights."""
+        if peer.kind == "tcp" and not (peer.transport == self.transport and self.trusts(peer.address)):
             return False
         if peer.principal == ANYONE:
             return not self.asks(peer)
         return self.knows(peer.principal)
 
     def knows(self, principal: Principal) -> bool:
-        """Whether there is somebody with this name, these rights and this token."""
+        """Whether somebody has this name, these rights and this token."""
         return principal in self.tokens.principals or principal in (self.users or {}).values()
 
     @property
-    def door(self) -> str:
-        """What TCP connections come in by; see :class:`Peer`."""
-        return "" if self.certificates is None else self.certificates.door
+    def transport(self) -> str:
+        """How TCP connections are accepted; see :class:`Peer`."""
+        return "" if self.certificates is None else self.certificates.transport
 
-    def receive(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
-        """The stream of a TCP connection that was accepted, and its peer."""
+    def wrap(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
+        """The stream of an accepted TCP connection, and its peer."""
         stream = SocketStream(sock) if self.certificates is None else self.certificates.wrap(sock)
-        return stream, replace(peer, door=self.door)
+        return stream, replace(peer, transport=self.transport)
 
     def differing(self, other: Access) -> tuple[str, ...]:
-        """The keys at the top whose files or variables have something else in them than in ``other``."""
+        """The top-level keys whose files or variables differ in content from those of ``other``."""
         found = []
         if self.certificates != other.certificates:
             found.append("tls")

@@ -1,4 +1,4 @@
-"""The audit: who asked to start, stop or change something, from where, and what came of it."""
+"""The audit: who asked to start, stop or change something, from where, and with what result."""
 
 from __future__ import annotations
 
@@ -11,40 +11,39 @@ from overseer.util.jsonlog import EventLog
 from overseer.util.timestamps import format_timestamp, now
 
 _SHOWN = 256  # characters of a parameter
-# What terminals and other readers of lines may take for more than a character of a text, as JSON writes it.
-# (Those below U+0020 are written so anyway.) No key and no syntax of JSON has any of them.
+# Characters that terminals and line readers may act on, escaped as JSON does those below U+0020 by itself.
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 _RECORDED = (Start, Stop, Reset, SetPool, Purge, Reload)
 
 
 class Audit:
-    """Appends a line of JSON for each such request to a file; an empty path makes an audit that is off.
+    """Appends a line of JSON for each such request to a file; off when the path is empty.
 
-    A line: ``ts``, ``who`` (a token's name, ``uid N``, ``""`` where nobody is asked), ``from`` (an address,
-    ``unix``, ``stdio``), ``request`` (as it came, but for long parameters, which are cut; of one without the
-    right to it only ``type``, ``action`` and ``task_id``), ``allowed`` (whether it had the right), and where
-    they apply ``task_id`` (of a start that named none) and ``error`` (why it was refused).
+    A line: ``ts``, ``who`` (a token's name, ``uid N``, or ``""`` where none is asked for), ``from`` (an
+    address, ``unix``, ``stdio``), ``request`` (with long parameters cut; only ``type``, ``action`` and
+    ``task_id`` when it was not permitted), ``allowed`` (whether it was permitted), and where they apply
+    ``task_id`` (of a start that named none) and ``error`` (why it was refused).
     """
 
     def __init__(self, path: str = "") -> None:
         self._file = EventLog(path, "audit", 0o600)
 
     def start(self) -> None:
-        """Open the file. Raises OSError when that cannot be done."""
+        """Open the file. Raises OSError."""
         self._file.start()
 
     def reopen(self) -> None:
-        """Open the path anew, for log rotation."""
+        """Reopen the path, for log rotation."""
         self._file.reopen()
 
     def close(self) -> None:
-        """Write what is queued and end. Idempotent."""
+        """Write what is queued, and close the file. Idempotent."""
         self._file.close()
 
     def record(
         self, peer: Peer, request: Request, *, allowed: bool, error: str = "", task_id: str = ""
     ) -> None:
-        """Record a request that has been dealt with; other requests than those are let pass."""
+        """Record a request that has been handled, if it is of a recorded type."""
         if not self._file.enabled or not isinstance(request, _RECORDED):
             return
         line: dict[str, Any] = {

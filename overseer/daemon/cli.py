@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 from overseer.config import ConfigErrors, ErrorCollector, parse_config, read_config
 from overseer.daemon.access import load_access
-from overseer.daemon.advice import security_advice
 from overseer.daemon.credentials import digests_of
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import handed_on, withdraw_secrets
-from overseer.daemon.preflight import check_places, system_advice
+from overseer.daemon.preflight import check_files, security_advice, system_advice
 from overseer.drivers.api import build_action_handlers, list_handlers, load_drivers
 from overseer.errors import OverseerError
 from overseer.util.inherited import settle, speak_utf8
@@ -113,7 +112,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
     with collector.step():
         handlers = build_action_handlers(config, unknown.append if strict else None)
     with collector.step():
-        check_places(config, listens=not os.environ.get("LISTEN_FDS"))
+        check_files(config, listens=not os.environ.get("LISTEN_FDS"))
     with collector.step():
         if unknown:
             raise ConfigErrors(unknown)

@@ -1,4 +1,4 @@
-"""Whom the configuration lets in: tokens from files and variables, and users of this machine."""
+"""The principals of a configuration: tokens from files and variables, and users of this machine."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from overseer.util.files import read_small
 _log = logging.getLogger(__name__)
 
 _ENV = "OVERSEER_TOKEN"
-_MOST = 64 * 1024  # bytes; a file this long holds no token
+_MAX_FILE = 64 * 1024  # bytes; a longer file does not hold a token
 
 
 def digests_of(variables: Mapping[str, str]) -> dict[str, Digest]:
-    """Tokens from variables, as they are kept; an empty one is none. Warns of those that are short."""
+    """The digests of tokens in variables, except empty ones. Warns of weak tokens."""
     return {name: _checked(value, name) for name, value in variables.items() if value}
 
 
 def load_tokens(config: Config, variables: Mapping[str, Digest]) -> Tokens:
-    """The tokens of a configuration, files read, and ``OVERSEER_TOKEN``, an admin's.
+    """The tokens of a configuration, with their files read, and the admin's in ``OVERSEER_TOKEN``.
 
     Args:
         variables: see :func:`digests_of`.
 
     Raises:
-        ConfigErrors: tokens that cannot be read; no text tells what they are.
+        ConfigErrors: tokens that cannot be read; the text reveals none of them.
     """
     principals: list[Principal] = []
     errors: list[ConfigError] = []
@@ -72,10 +72,10 @@ def _checked(secret: str, place: str) -> Digest:
 
 def _read(path: str) -> str:
     try:
-        file = read_small(path, _MOST)
+        file = read_small(path, _MAX_FILE)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", path=("token_file",)) from None
-    text = file.data.decode("utf-8", "replace").rstrip("\r\n") if len(file.data) <= _MOST else ""
+    text = file.data.decode("utf-8", "replace").rstrip("\r\n") if len(file.data) <= _MAX_FILE else ""
     if not text or "\n" in text:
         raise ConfigError(f"{path} does not hold one line with a token", path=("token_file",))
     if file.mode & 0o004:
@@ -84,10 +84,10 @@ def _read(path: str) -> str:
 
 
 def load_users(config: Config) -> Mapping[int, Principal]:
-    """Who each uid is: those of ``auth.unix``, and the server's own user, an admin unless it is there.
+    """Principals by uid: those of ``auth.unix``, and the server's own user, an admin unless listed there.
 
     Raises:
-        ConfigErrors: users that this machine does not know.
+        ConfigErrors: this machine does not know a user.
     """
     own = os.geteuid()
     users = {own: Principal(f"uid {own}", "admin")}

@@ -1,4 +1,4 @@
-"""The composition root: the ordered start and the ordered end of a server."""
+"""The composition root: a server's parts, and the order in which they start and end."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from overseer.auth.peer import Peer
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config, Digest, Listen, parse_listen
 from overseer.daemon.access import Access, load_access
-from overseer.daemon.advice import security_advice
 from overseer.daemon.audit import Audit
 from overseer.daemon.credentials import digests_of
+from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
+from overseer.daemon.preflight import security_advice
 from overseer.daemon.prometheus import Exposition
-from overseer.daemon.reload import Changes, Reloader, Rest
-from overseer.daemon.session import Session
+from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.signals import SignalLoop
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.drivers.api import ActionHandler
 from overseer.errors import RequestError
+from overseer.net.connection import Endpoint
+from overseer.net.handler import ConnectionLimits
 from overseer.net.http import Request, Response, Route, json_response
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
-from overseer.net.session import ConnectionLimits
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.protocol.specs import build_manifest, build_openapi
@@ -46,16 +47,17 @@ from overseer.util.timers import Timers
 
 _log = logging.getLogger(__name__)
 
-_END_MARGIN = 5.0  # seconds that the end may take beyond the longest stop_grace
+_END_MARGIN = 5.0  # seconds that a shutdown may take beyond the longest stop_grace
 
 
 class Daemon:
-    """One server from start to end.
+    """One server, from start to end.
 
-    ``variables`` are the tokens that stood in the environment, by the variable's name.
+    Start: event log, listener, guardian, services. End, on a signal or when a stdio client is gone and its
+    tasks are over: tasks, clients, timers, event log, guardian. The main thread waits for signals.
 
-    Start: event log, listener, guardian, services. End, when a signal asks for it or a stdio client is gone
-    and its tasks are over: tasks, clients, timers, event log, guardian. The main thread waits for signals.
+    Args:
+        variables: the tokens that were in the environment, by the variable's name.
     """
 
     def __init__(
@@ -68,25 +70,25 @@ class Daemon:
         version: str,
     ) -> None:
         self._config = config
-        self._variables = dict(variables)  # tokens that stood in the environment
+        self._variables = dict(variables)
         self._version = version
         self._log = EventLog(config.log_file)
         self._audit = Audit(config.audit_file)
         self._hub = Hub(config, handlers, self._log)
         self._reloader = Reloader(path, self._hub, self._prepare)
-        # Apart from the hub's timers, whose restarts may have to wait for a driver.
+        # Separate from the hub's, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
         self._page = static_routes(importlib.resources.files("overseer") / "playground")
         self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
         self._manager = Notifier()
         self._over = threading.Event()
-        # With nohup it is to outlive its terminal.
-        self._failed = False  # a thread that everybody needs
+        self._failed = False  # a vital thread has
+        # nohup means that the server outlives its terminal.
         self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
-            hurry=self._hub.skip_graces,
+            end_now=self._hub.skip_graces,
             reopen=self._reopen,
             reload=self._hang_up,
             reap=processes.reap_orphans,
@@ -103,7 +105,7 @@ class Daemon:
 
     def _serve(self) -> None:
         processes.raise_file_limit()
-        # What start-up made is here to stay: without it, a full collection takes 1 ms instead of 30.
+        # What start-up made is permanent; without it, a full collection takes 1 ms instead of 30.
         gc.freeze()
         self._log.start()
         self._audit.start()
@@ -119,12 +121,11 @@ class Daemon:
             self._hub.start_services()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
-                # Apart from everything else, for the manager may let it wait.
+                # On its own thread: the manager may make it wait.
                 start_thread(partial(self._watch, self._manager.watchdog), "watchdog")
             self._signals.run()
 
     def _summary(self) -> str:
-        """What there is, and where to look at it."""
         count, file = len(self._config.actions), self._config.file
         summary = f"{count} action{'' if count == 1 else 's'}"
         if file:
@@ -135,13 +136,13 @@ class Daemon:
         return f"{summary}; the page: {scheme}://{_written(self._server.address)}/"
 
     def _thread_failed(self, args: threading.ExceptHookArgs) -> None:
-        """A thread has ended by an exception; when everybody needs it, so does the server."""
+        """A thread has ended by an exception; without a vital one the server shuts down."""
         vital = isinstance(args.thread, VitalThread)
-        if args.exc_type is SystemExit and not vital:  # the way to end a thread of one's own
+        if args.exc_type is SystemExit and not vital:  # an ordinary way to end one's thread
             return
         _log.critical(
             *("the thread %s failed%s", args.thread.name if args.thread else "of somebody"),
-            ", without which the server is of no use: it ends" if vital else "",
+            ": the server cannot go on without it" if vital else "",
             exc_info=(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback),
         )
         if vital:
@@ -149,7 +150,7 @@ class Daemon:
             self._signals.request_end()
 
     def _end(self) -> None:
-        """The ordered end; on a thread of its own, so that the main thread can hear a second signal."""
+        """The shutdown, on its own thread so that the main thread can act on a second signal."""
         _log.info("shutting down")
         self._manager.stopping(self._hub.longest_grace + _END_MARGIN)
         over = self._hub.shutdown()
@@ -163,28 +164,28 @@ class Daemon:
         if over:
             processes.guardian.stop()
         else:
-            # The guardian stays: it ends what is left when this process does.
+            # The guardian stays, and ends what is left once this process is gone.
             _log.warning("some tasks have not ended: %r", self._hub)
 
     def _watch(self, period: float) -> None:
-        """Tell the manager's watchdog that the server is well, again and again."""
+        """Report to the manager's watchdog periodically."""
         while not self._over.wait(period):
-            self._hub.wait_until_idle(0.0)  # takes the hub's lock: should that be stuck, so is this
+            self._hub.wait_until_idle(0.0)  # takes the hub's lock, so that no report follows a deadlock
             self._manager.alive()
 
     def _hang_up(self) -> None:
-        """SIGHUP: read everything anew, unless it means that the terminal we were started in is gone."""
+        """SIGHUP: reload, or end if the terminal that the server was started in is gone."""
         if self._terminal and not _has_terminal():
             self._signals.request_end()
             return
         try:
-            start_thread(self._reload, "reload")  # not on the main thread, which must hear the next signal
+            start_thread(self._reload, "reload")  # the main thread must be free for the next signal
         except RuntimeError as error:
             _log.error("the configuration stays as it was: %s", error)
 
     def _reload(self) -> None:
         def tell(changes: Changes) -> None:
-            self._manager.ready(f"configuration read anew: {changes}")
+            self._manager.ready(f"configuration reloaded: {changes}")
 
         self._manager.reloading()
         try:
@@ -192,31 +193,31 @@ class Daemon:
         except RequestError:
             self._manager.ready("the new configuration is broken; the one before counts")
         except Exception:
-            _log.exception("reading the configuration anew failed")
-            self._manager.ready("reading the configuration anew failed")
+            _log.exception("reloading the configuration failed")
+            self._manager.ready("reloading the configuration failed")
 
-    def _prepare(self, config: Config) -> Rest:
-        """What the hub has no part in; called by the reloader. Raises ConfigError."""
+    def _prepare(self, config: Config) -> Prepared:
+        """Read and check all that the hub does not; called by the reloader. Raises ConfigError."""
         fresh = {name: os.environ[name] for name in config.auth.variables if name in os.environ}
         variables = self._variables | digests_of(fresh)
         access = load_access(config, variables)
 
         def apply() -> None:
-            # Named since the start: too late to take them out of /proc/PID/environ, which it says.
+            # Variables named since the start: too late to remove them from /proc/PID/environ, so this warns.
             withdraw_secrets(list(fresh), start_over=True)
             self._variables = variables
             self._config = config
             self._gate.replace_access(access)
             if isinstance(self._server, Server):
-                self._server.set_limits(_limits(config))
+                self._server.endpoint.limits = _limits(config)
 
         def enforce() -> None:
-            self._gate.end_sign_ins()
-            if isinstance(self._server, Server) and (closed := self._server.close_unwelcome()):
+            self._gate.end_revoked_sign_ins()
+            if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
                 _log.info("closed %d of the clients: what let them in has changed", closed)
 
         advice = security_advice(config, asks=bool(access.tokens))
-        return Rest(access.differing(self._gate.access), tuple(advice), apply, enforce)
+        return Prepared(access.differing(self._gate.access), tuple(advice), apply, enforce)
 
     def _reopen(self) -> None:
         self._log.reopen()
@@ -232,28 +233,22 @@ class Daemon:
         if listen.kind == "stdio":
             return StdioServer(
                 *take_over_stdio(),
-                self._open_session,
+                self._open_handler,
                 timers=self._timers,
                 ended=self._client_gone,
                 limits=limits,
             )
-        gate = self._gate
-        return Server(
-            replace(listen, mode=config.socket_mode, group=config.socket_group),
-            self._open_session,
-            routes={**self._page, **gate.routes(), **self._routes()},
-            trusted=gate.trusts,
-            authorize=gate.authorize,
-            admits=gate.admits,
-            refused=gate.refused,
-            receive=gate.receive,
-            timers=self._timers,
+        endpoint = Endpoint(
+            self._open_handler,
+            {**self._page, **self._gate.routes(), **self._routes()},
+            policy=self._gate,
             limits=limits,
-            sockets=passed,
+            timers=self._timers,
         )
+        return Server(replace(listen, mode=config.socket_mode, group=config.socket_group), endpoint, passed)
 
-    def _open_session(self, outbox: Outbox, peer: Peer) -> Session:
-        return Session(
+    def _open_handler(self, outbox: Outbox, peer: Peer) -> Dispatcher:
+        return Dispatcher(
             self._hub,
             outbox,
             peer,
@@ -266,23 +261,20 @@ class Daemon:
         )
 
     def _client_gone(self) -> None:
-        """The one client over stdio is gone: end when its tasks are over."""
+        """The stdio client is gone: end when its tasks are over."""
 
         def wait() -> None:
             self._hub.wait_until_idle()
             self._signals.request_end()
 
-        run_on_thread(wait, "stdio-end")  # else here: the client's own thread has little left to do
+        run_on_thread(wait, "stdio-end")
 
     def _routes(self) -> dict[str, Route]:
-        def healthz(request: Request) -> Response:
-            return Response(200, b"ok\n")
-
         return {
             "/openapi.json": lambda request: json_response(self._openapi(request.peer.principal)),
             "/asyncapi.json": lambda request: json_response(self._asyncapi(request)),
             "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
-            "/healthz": healthz,
+            "/healthz": lambda request: Response(200, b"ok\n"),
             "/metrics": Exposition(self._hub, self._version, time.time(), self._reloader.gauges).answer,
         }
 
@@ -294,7 +286,7 @@ class Daemon:
             actions=self._hub.actions("", principal),
         )
         if principal is not ANYONE:
-            # For the playground, which then knows what to offer.
+            # For the playground, which offers accordingly.
             manifest["session"] = {
                 "name": principal.name,
                 "role": principal.role,
@@ -306,14 +298,13 @@ class Daemon:
         from overseer.protocol.specs.asyncapi import build_asyncapi  # few ask, and it takes 10 ms
 
         principal = request.peer.principal
-        # A Unix socket's address is a text.
-        encrypted = self._gate.access.encrypted and not isinstance(self._server.address, str)
+        encrypted = self._gate.access.encrypted and isinstance(self._server.address, tuple)  # TCP
         return build_asyncapi(
             title=self._config.name,
             version=self._config.version or self._version,
             description=self._config.description,
             host=request.headers.get("host", "localhost"),
-            # What proxies say counts for no more than this: where the one who asks has found us.
+            # A proxy's headers are trusted for this alone: the address by which the client has reached us.
             secure=encrypted or request.headers.get("x-forwarded-proto", "") == "https",
             prefix=request.headers.get("x-forwarded-prefix", "").rstrip("/"),
             tokens=principal is not ANYONE,
@@ -341,7 +332,7 @@ def _limits(config: Config) -> ConnectionLimits:
 
 
 def _has_terminal() -> bool:
-    """Whether the process has a terminal that controls it, and it is still there."""
+    """Whether the process has a controlling terminal, and it is still there."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError:

@@ -1,4 +1,4 @@
-"""The gate: every HTTP request and every WebSocket's opening is let in here, or not, before it is served."""
+"""The gate: decides about every HTTP request and WebSocket upgrade before it is served."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from overseer.auth.sign_ins import SignIn, SignIns
 from overseer.auth.throttle import Failures, Warnings
 from overseer.daemon.access import Access
 from overseer.net.bytestream import ByteStream
+from overseer.net.connection import Policy
 from overseer.net.http import Request, Response, Route, error_response
 from overseer.util.timers import Timers
 
 BEARER_PROTOCOL = "bearer."
-"""How a subprotocol begins that is a token: browsers can send no header with a WebSocket."""
+"""The prefix of a subprotocol that carries a token: browsers cannot send headers with a WebSocket."""
 
 _COOKIE = "overseer_session"
-# A proxy speaks for somebody else, whoever it runs as; and so does a browser, which only comes by a proxy.
+# A proxy speaks for somebody else, whichever user it runs as; so does a browser, which can only come by one.
 _SPEAKS_FOR_ANOTHER = ("forwarded", "x-real-ip", "via", "cf-connecting-ip", "true-client-ip", "origin")
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="sticky-overseer"')
 
 
-class Gate:
-    """What lets clients in.
+class Gate(Policy):
+    """Lets clients in.
 
     Args:
-        access: who may; see :meth:`replace_access`.
-        open_paths: what strangers may have: the page itself, which then asks them to sign in, and /healthz.
-        timers: that end sign-ins.
+        access: who may come in; see :meth:`replace_access`.
+        open_paths: served to anybody: the page itself, which then asks for a sign-in, and /healthz.
+        timers: end sign-ins.
     """
 
     def __init__(self, access: Access, *, open_paths: Collection[str], timers: Timers) -> None:
@@ -38,8 +39,7 @@ class Gate:
         self._open_paths = open_paths
         self._sign_ins = SignIns(access.config.auth.session_age, timers)
         self._failures = Failures()
-        self.refused = Warnings().refused
-        """Logs that a peer was refused, and why; bounded, whoever comes however often."""
+        self._warnings = Warnings()
 
     @property
     def access(self) -> Access:
@@ -47,30 +47,29 @@ class Gate:
         return self._access
 
     def replace_access(self, access: Access) -> None:
-        """From now on these may come in. Sign-ins by what has changed count no more: see ``end_sign_ins``."""
+        """Let these in from now on. To be followed by :meth:`end_revoked_sign_ins`."""
         self._access = access
         self._sign_ins.age = access.config.auth.session_age
 
     def trusts(self, address: str) -> bool:
-        """Whether an IP address is let in at all."""
         return self._access.trusts(address)
 
     def admits(self, peer: Peer) -> bool:
-        """Whether who was let in before still is."""
         return self._access.admits(peer)
 
-    def receive(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
-        """The stream of a TCP connection that was accepted, and its peer."""
-        return self._access.receive(sock, peer)
+    def wrap(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
+        return self._access.wrap(sock, peer)
 
-    def end_sign_ins(self) -> None:
-        """End those by whom nobody would be let in any more; no locks held."""
+    def refused(self, peer: Peer, reason: str, remedy: str = "") -> None:
+        self._warnings.refused(peer, reason, remedy)
+
+    def end_revoked_sign_ins(self) -> None:
+        """End the sign-ins of principals that are no longer known; no locks held."""
         self._sign_ins.end_those(lambda principal: not self._access.knows(principal))
 
     def authorize(self, request: Request) -> Response | Peer:
-        """The peer, and who it is; or what it is told instead."""
-        if request.peer.kind == "tcp" and request.peer.door != self._access.door:
-            return error_response(403, "what this connection was let in by has changed: connect again")
+        if request.peer.kind == "tcp" and request.peer.transport != self._access.transport:
+            return error_response(403, "the server's TLS settings have changed: connect again")
         refusal = self._access.browsers.refusal(request.headers.get("origin"), request.headers.get("host"))
         if refusal is not None:
             remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""
@@ -106,8 +105,8 @@ class Gate:
 
     def _by_token(self, request: Request, presented: str) -> Response | Principal:
         peer = request.peer
-        # A page that made its name resolve to this machine may guess, but not so that others are kept out.
-        # Not all that it asks has an Origin.
+        # A page that made its name resolve to this machine may guess, but must not lock out others; and not
+        # all of its requests have an Origin.
         by_page = not self._access.browsers.knows(request.headers.get("host"))
         wait = self._failures.wait(peer, by_page=by_page)
         if wait:
@@ -116,7 +115,7 @@ class Gate:
         if principal is not None:
             return principal
         self._failures.add(peer, by_page=by_page)
-        self.refused(peer, "it presented a token that is none")
+        self.refused(peer, "it presented an unknown token")
         return error_response(401, "this token is not known", _CHALLENGE)
 
     def _by_cookie(self, request: Request) -> SignIn | None:
@@ -134,7 +133,7 @@ class Gate:
         return users.get(uid)
 
     def _sign_in(self, request: Request) -> Response:
-        """A token for a cookie, which scripts cannot read and other sites' pages do not send."""
+        """Exchange a token for a cookie, which scripts cannot read and other sites' pages do not send."""
         if not self._access.tokens:
             return Response(204)
         presented = _presented(request)
@@ -151,9 +150,9 @@ class Gate:
         return self._with_cookie(request, "", 0)
 
     def _with_cookie(self, request: Request, value: str, age: int) -> Response:
-        # Without a Path it is for whatever lies beside the sign-in, whichever prefix a proxy serves us under.
+        # Without a Path it covers whatever lies beside the sign-in, under whichever prefix a proxy serves us.
         cookie = f"{_cookie_name(request)}={value}; Max-Age={age}; HttpOnly; SameSite=Strict"
-        # Where a proxy has taken the TLS off, the browser still says what it speaks.
+        # Behind a proxy that terminates TLS, the browser's Origin still says https.
         if self._access.encrypted or request.headers.get("origin", "").startswith("https:"):
             cookie += "; Secure"
         return Response(204, headers=(("Set-Cookie", cookie),))
@@ -164,7 +163,7 @@ def _speaks_for_another(headers: Mapping[str, str]) -> bool:
 
 
 def _presented(request: Request) -> str | None:
-    """The token that a request presents, in a header or as a subprotocol; None when there is none."""
+    """The token that a request presents, in a header or as a subprotocol."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
@@ -176,12 +175,12 @@ def _presented(request: Request) -> str | None:
 
 
 def _cookie_name(request: Request) -> str:
-    """Cookies do not know ports: the name tells apart what servers on one machine have set."""
+    """Cookies ignore ports: the name tells apart those of several servers on one machine."""
     port = request.headers.get("host", "").rpartition(":")[2]
     return f"{_COOKIE}_{port}" if port.isascii() and port.isdigit() else _COOKIE
 
 
 def _cookies(request: Request, name: str) -> list[str]:
-    # Repeated headers were joined with commas, which no value of ours has in it.
+    # Repeated headers were joined with commas, which our values never contain.
     pairs = (pair.partition("=") for pair in request.headers.get("cookie", "").replace(",", ";").split(";"))
     return [value.strip() for key, _, value in pairs if key.strip() == name and value.strip()]

@@ -1,9 +1,8 @@
 """Getting secrets out of the process's environment, where its children could read them.
 
-``/proc/PID/environ`` shows what a process was started with, whatever it does to its variables later. So the
-server starts over, as the same process, without them; they are handed on through a file that exists in memory
-only and is closed as soon as it is read. So is the configuration that was read before: it may have come out
-of a pipe, and must be the one that named the secrets.
+``/proc/PID/environ`` shows what a process was started with, whatever becomes of its variables. So the server
+re-executes itself without them, and hands them on in a memory file that is closed as soon as it is read. The
+configuration goes with them: it may have come from a pipe, and must be the one that named the secrets.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from overseer.errors import OverseerError
-from overseer.util.inherited import execute_anew
+from overseer.util.inherited import re_execute
 
 _log = logging.getLogger(__name__)
 
@@ -25,21 +24,21 @@ _NAME = "overseer-secrets"
 
 @dataclass(frozen=True, slots=True)
 class HandedOn:
-    """What this process handed to itself: secrets by their variables, and the file's bytes, if any."""
+    """What this process handed on to itself: secrets by variable, and the configuration file's bytes."""
 
     secrets: Mapping[str, str] = field(repr=False)
     config: bytes | None = field(repr=False)
 
 
 def handed_on() -> HandedOn | None:
-    """What this process handed to itself when it started over; None when it did not.
+    """What this process handed on to itself; None when it was not re-executed.
 
     Raises:
-        OverseerError: it did, and it cannot be read: without it the server might run without its tokens.
+        OverseerError: it cannot be read; going on might mean serving without tokens.
     """
     pid, _, number = os.environ.pop(_HANDED_ON, "").partition(":")
     if pid != str(os.getpid()):
-        return None  # somebody else's
+        return None  # inherited from another server
     try:
         with open(int(number), "rb") as file:  # noqa: PTH123
             given = json.load(file)
@@ -52,13 +51,13 @@ def handed_on() -> HandedOn | None:
 def withdraw_secrets(
     names: Collection[str], *, start_over: bool, before: HandedOn | None = None, config: bytes | None = None
 ) -> dict[str, str]:
-    """The values of these variables, which are taken out of the environment and kept from children.
+    """Remove these variables from the environment, and return their values.
 
     Args:
-        start_over: whether to execute the program anew if there were any, which does not return then. To be
-            called before there is a second thread and before anything else is open.
+        start_over: re-execute the program if there were any; does not return then. To be called before there
+            is a second thread and before anything else is open.
         before: what was handed on already.
-        config: what else is to be handed on.
+        config: handed on as well.
     """
     fresh = {name: value for name in names if (value := os.environ.pop(name, None)) is not None}
     secrets = {**(before.secrets if before else {}), **fresh}
@@ -72,7 +71,7 @@ def withdraw_secrets(
 
 
 def _start_over(given: HandedOn) -> str:
-    """Execute this program anew with this handed on; returns why that cannot be done."""
+    """Re-execute this program with this handed on; returns why that is impossible."""
     text = None if given.config is None else given.config.decode("latin-1")
     data = json.dumps({"secrets": given.secrets, "config": text}).encode()
     try:
@@ -81,11 +80,11 @@ def _start_over(given: HandedOn) -> str:
         return str(error)
     try:
         rest = memoryview(data)
-        while rest:  # a limit on the size of files may cut it
+        while rest:  # a limit on file sizes may cause a short write
             rest = rest[os.write(fd, rest) :]
         os.lseek(fd, 0, os.SEEK_SET)
         os.set_inheritable(fd, True)
-        return execute_anew({**os.environb, os.fsencode(_HANDED_ON): b"%d:%d" % (os.getpid(), fd)})
+        return re_execute({**os.environb, os.fsencode(_HANDED_ON): b"%d:%d" % (os.getpid(), fd)})
     except OSError as error:
         return str(error)
     finally:

@@ -1,54 +1,53 @@
-"""What the server would stumble over at its start, although the configuration is well written."""
+"""What a well-written configuration can still get wrong, checked before the start, and advice on safety."""
 
 from __future__ import annotations
 
-import grp
+import ipaddress
 import os
-import stat
 from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, parse_listen
-from overseer.errors import ConfigError
+from overseer.errors import ConfigError, OverseerError
+from overseer.net.listeners import check_socket_path, group_id
 from overseer.process import can_look
 from overseer.util.files import open_to_append
 
 
-def check_places(config: Config, *, listens: bool) -> None:
-    """See whether there are places for the files that the server makes. Nothing is made here.
+def check_files(config: Config, *, listens: bool) -> None:
+    """Check that the files the server needs can be made, without making any.
 
     Args:
         listens: whether the server opens the address in the configuration itself.
 
     Raises:
-        ConfigErrors: a directory or a group that does not exist, or what can only be something else.
+        ConfigErrors: a directory or a group does not exist, or something else is in a file's place.
     """
-    files = {"log_file": config.log_file, "audit_file": config.audit_file}
-    found = [(key, problem) for key, path in files.items() if path and (problem := _problem(path))]
+    found: list[ConfigError] = []
+
+    def check(key: str, problem: str) -> None:
+        if problem:
+            found.append(config.placed(ConfigError(problem), key))
+
+    check("log_file", _problem(config.log_file))
+    check("audit_file", _problem(config.audit_file))
     listen = parse_listen(config.listen)
     if listens and listen.kind == "unix":
-        place = Path(listen.path)
-        if not place.parent.is_dir():
-            found.append(("listen", f"there is no directory {place.parent}"))
-        elif os.path.lexists(place) and not stat.S_ISSOCK(place.lstat().st_mode):
-            found.append(("listen", f"{place} exists and is not a socket"))
-        if config.socket_group and not _is_group(config.socket_group):
-            found.append(("socket_group", f"there is no group {config.socket_group}"))
+        for key, look, name in (
+            ("listen", check_socket_path, listen.path),
+            ("socket_group", group_id, config.socket_group),
+        ):
+            try:
+                look(name)
+            except OverseerError as error:
+                check(key, str(error))
     if found:
-        raise ConfigErrors([config.placed(ConfigError(problem), key) for key, problem in found])
-
-
-def system_advice() -> list[str]:
-    """What the system withholds that the server needs, a sentence each."""
-    if can_look():
-        return []
-    return [
-        "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the "
-        "tasks of a server that is killed outright; mount a proc file system there"
-    ]
+        raise ConfigErrors(found)
 
 
 def _problem(path: str) -> str:
-    """What is in the way of appending to a file, which may be about to be made."""
+    """What prevents appending to a file, which may not exist yet."""
+    if not path:
+        return ""
     try:
         os.close(open_to_append(path, 0, make=False))
     except FileNotFoundError:
@@ -60,11 +59,44 @@ def _problem(path: str) -> str:
     return ""
 
 
-def _is_group(name: str) -> bool:
-    if name.isascii() and name.isdigit():
-        return True
+def security_advice(config: Config, *, asks: bool) -> list[str]:
+    """Warnings about a configuration, each with its place.
+
+    Args:
+        asks: whether clients must identify themselves: there are tokens.
+    """
+    listen = parse_listen(config.listen)
+    advice = []
+    if (
+        listen.kind == "tcp"
+        and not _is_loopback(listen.host)
+        and not asks
+        and config.trusted_cidrs is None
+        and not config.tls.client_ca
+    ):
+        problem = (
+            f"{listen} can be reached from other machines, and whoever is in a network of this one may start "
+            "its actions: set OVERSEER_TOKEN or auth.tokens, or trusted_cidrs, or listen on "
+            f"127.0.0.1:{listen.port}"
+        )
+        advice.append(str(config.placed(ConfigError(problem), "listen")))
+    if config.tls.cert and listen.kind != "tcp":
+        advice.append(str(config.placed(ConfigError(f"not used: {listen} is not a TCP address"), "tls")))
+    return advice
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        grp.getgrnam(name)
-    except KeyError:
-        return False
-    return True
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def system_advice() -> list[str]:
+    """What the system withholds that the server needs, a sentence each."""
+    if can_look():
+        return []
+    return [
+        "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the "
+        "tasks of a server that is killed outright; mount a proc file system there"
+    ]

@@ -1,8 +1,8 @@
-"""``/metrics`` in the format of Prometheus, or of OpenMetrics for who asks for that.
+"""``/metrics`` in the format of Prometheus or, by content negotiation, of OpenMetrics.
 
-Nothing is counted here: a scrape reads the hub's figures once and writes them down. The names are those of
-the ``metrics`` message with ``overseer_`` before and the suffixes that Prometheus wants behind. The library
-that knows the formats is loaded at the first scrape, since most servers are never scraped.
+Nothing is counted here: a scrape takes a snapshot of the hub's figures. Names are those of the ``metrics``
+message between ``overseer_`` and Prometheus's suffixes. The library is loaded at the first scrape, since most
+servers are never scraped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from overseer.workers.thread import abandoned_count
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-# A counter's key, its name there (``_total`` is added), what it means.
+# A counter's key, its name in Prometheus (``_total`` is added), its help text.
 _COUNTERS = (
     *((each.name, each.name.removeprefix("total_"), each.doc) for each in fields_of(GlobalMetrics)),
     ("starts_refused", "starts_refused", "Starts for which the pool and its queue had no place"),
@@ -37,13 +37,11 @@ _PHASES = tuple(phase.name for phase in Phase if phase is not Phase.FORGOTTEN)
 
 
 class Exposition:
-    """Answers ``/metrics``. A client whose rights end at some actions is shown nothing but those.
+    """Answers ``/metrics``. A client limited to some actions is shown only those.
 
     Args:
-        hub: whose figures.
-        version: of the program.
         started: when the server started, in seconds since 1970.
-        more: other gauges of the whole server: name (without ``overseer_``) to meaning and value.
+        more: other gauges of the whole server: name (without ``overseer_``) to help text and value.
     """
 
     def __init__(
@@ -162,7 +160,7 @@ def _gauge(name: str, help_text: str, value: float) -> Metric:
 
 
 class _Scrape:
-    """What the library calls a collector, for one scrape."""
+    """A collector for one scrape."""
 
     def __init__(self, families: Callable[[], Iterator[Any]]) -> None:
         self._families = families

@@ -1,8 +1,8 @@
-"""Reading the configuration anew while the server runs.
+"""Reloading the configuration while the server runs.
 
-Everything is loaded and built first; only when nothing is wrong is it put in place, in one step under the
-hub's lock. What did not change stays as it is: the handlers of such actions with whatever they remember,
-and pools whose settings in the file are the same, also where a ``set_pool`` has changed them since.
+Everything is loaded and built first, and swapped in under the hub's lock only if nothing is wrong. What did
+not change stays: the handlers of unchanged actions with their state, and pools whose settings in the file are
+the same, even where a ``set_pool`` has changed them since.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from overseer.util.locks import Rank, lock
 _log = logging.getLogger(__name__)
 
 _READ_S = 10.0  # for reading and checking all files
-_TURN_S = _READ_S + 2.0  # for a reload before this one
-_STUCK = 8  # threads that may hang on disks which do not answer
+_TURN_S = _READ_S + 2.0  # to wait for an earlier reload
+_STUCK = 8  # threads that may hang on unresponsive disks
 
-# Of the keys at the top, those that count only after a restart: sockets and files that are opened once.
+# Top-level keys that take effect only after a restart: sockets and files that are opened once.
 _RESTART = frozenset(("listen", "socket_mode", "socket_group", "db", "log_file", "audit_file"))
 
 
@@ -38,9 +38,9 @@ _RESTART = frozenset(("listen", "socket_mode", "socket_group", "db", "log_file",
 class Changes:
     """How one configuration differs from another; all in the order of the file.
 
-    ``added``, ``changed`` and ``removed`` are actions, ``settings`` keys at the top that count at once,
-    ``restart_needed`` those that count only after a restart: in a reload, as they differ from what the server
-    was started with. ``warnings`` are those of the new file.
+    ``added``, ``changed`` and ``removed`` are actions, ``settings`` top-level keys that take effect at once.
+    ``restart_needed`` take effect only after a restart; a reload compares them with the configuration the
+    server was started with. ``warnings`` are those of the new file.
     """
 
     added: tuple[str, ...] = ()
@@ -51,7 +51,6 @@ class Changes:
     warnings: tuple[str, ...] = ()
 
     def as_fields(self) -> dict[str, tuple[str, ...]]:
-        """The fields, by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def __str__(self) -> str:
@@ -69,14 +68,11 @@ class Changes:
         return "; ".join(parts) or "nothing has changed"
 
 
-_Loaded = tuple[Definitions, "Rest", Changes]
+_Loaded = tuple[Definitions, "Prepared", Changes]
 
 
 def compare(old: Config, new: Config) -> Changes:
-    """What a reload from ``old`` to ``new`` changes.
-
-    An action has changed as well when what it takes over from the top level has.
-    """
+    """What a reload from ``old`` to ``new`` changes, in actions including what they inherit."""
     differing = [
         key.name
         for key in fields_of(Config)
@@ -97,12 +93,11 @@ def compare(old: Config, new: Config) -> Changes:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """What the hub has no part in of a new configuration: read and checked, and ready to be put into effect.
+class Prepared:
+    """The part of a new configuration that the hub does not handle, read, checked and ready.
 
-    ``settings`` are keys at the top whose files have something else in them than before, ``warnings`` what
-    is to be said of it. ``apply`` makes it count; ``enforce``, called after it, parts with those who may not
-    be here any more.
+    ``settings`` are top-level keys whose files have changed in content. ``apply`` puts it into effect;
+    ``enforce``, called afterwards, closes clients that are no longer admitted.
     """
 
     settings: tuple[str, ...]
@@ -112,70 +107,67 @@ class Rest:
 
 
 class Reloader:
-    """Replaces a running server's configuration by what the file says now; safe from any thread.
+    """Replaces a running server's configuration by the file's current one; safe from any thread.
 
     Args:
-        path: the file.
-        hub: what to give it to.
         prepare: called with a new configuration before anything has changed; raises ConfigError.
     """
 
-    def __init__(self, path: str, hub: Hub, prepare: Callable[[Config], Rest]) -> None:
+    def __init__(self, path: str, hub: Hub, prepare: Callable[[Config], Prepared]) -> None:
         self._path = path
         self._hub = hub
         self._prepare = prepare
-        self._started = hub.definitions.config  # what a restart is needed for, it was started with
+        self._started = hub.definitions.config  # in which the settings that need a restart are in effect
         # One reload at a time; notified when one is over.
         self._turn = threading.Condition(lock(Rank.LEAF, "reload"))
         self._busy = False
-        # Threads that read; those of reloads that were given up, and still hang, are among them.
+        # Threads that read, including those of abandoned reloads that still hang.
         self._reading: set[threading.Thread] = set()
-        # For monitoring: whether the last reload went well, and when the last one did (seconds since 1970).
-        self._well = True
-        self._last = time.time()
+        self._succeeded = True  # the last reload did
+        self._success_at = time.time()  # when the last successful one was
 
     def gauges(self) -> Mapping[str, tuple[str, float]]:
-        """What monitoring is told: names to meanings and values."""
+        """For monitoring: help text and value, by name."""
         return {
-            "config_last_reload_successful": ("Whether the last reload went well", float(self._well)),
+            "config_last_reload_successful": ("Whether the last reload went well", float(self._succeeded)),
             "config_last_reload_success_timestamp_seconds": (
                 "When the configuration that counts was read, in seconds since 1970",
-                self._last,
+                self._success_at,
             ),
         }
 
     def reload(self, tell: Callable[[Changes], None], *, dry_run: bool = False) -> None:
-        """Read the file, and put it into effect unless ``dry_run``; then the log says what came of it.
+        """Read the file and, unless ``dry_run``, put it into effect and log the result.
 
-        ``tell`` is given what changes, when it counts: before those are closed who may not be here any more,
-        since whoever asked may be among them.
+        ``tell`` gets the changes once they are in effect, but before clients that are no longer admitted are
+        closed: the requester may be one of them.
 
         Raises:
             RequestError: the file cannot be used, and why; nothing has changed.
         """
         with self._turn:
             if not self._turn.wait_for(lambda: not self._busy, _TURN_S):
-                # One that hangs, on a dead disk perhaps, must not gather others behind it.
-                _log.error("the configuration is not read anew: an earlier reload is still under way")
+                # No queue may build up behind a reload that hangs, on a dead disk perhaps.
+                _log.error("the configuration was not reloaded: an earlier reload is still under way")
                 raise RequestError("an earlier reload is still under way")
             self._busy = True
         try:
             with self._refusing(dry_run):
-                definitions, rest, changes = self._load_in_time()
+                definitions, prepared, changes = self._load_in_time()
                 if not dry_run:
                     self._hub.redefine(definitions)
-                    rest.apply()
-                    self._well, self._last = True, time.time()
+                    prepared.apply()
+                    self._succeeded, self._success_at = True, time.time()
             if dry_run:
                 tell(changes)
                 return
-            _log.info("configuration read anew: %s", changes)
+            _log.info("configuration reloaded: %s", changes)
             for warning in changes.warnings:
                 _log.warning("%s", warning)
             try:
                 tell(changes)
             finally:
-                rest.enforce()
+                prepared.enforce()
         finally:
             with self._turn:
                 self._busy = False
@@ -183,22 +175,22 @@ class Reloader:
 
     @contextmanager
     def _refusing(self, dry_run: bool) -> Iterator[None]:
-        """Makes a RequestError of what is wrong, and has the log say it."""
+        """Log what is wrong, and raise it as a RequestError."""
         try:
             yield
         except Exception as error:
             reason = str(error)
             if isinstance(error, OSError):
                 reason = f"{error.filename or self._path}: {error.strerror or error}"
-            if not dry_run:  # which says nothing about what counts
-                self._well = False
+            if not dry_run:
+                self._succeeded = False
                 _log.error("the configuration stays as it was: %s", reason)
             if isinstance(error, OverseerError | OSError):
                 raise RequestError(reason) from None
             raise
 
     def _load_in_time(self) -> _Loaded:
-        """As ``_load``, on a thread that is left to itself when it takes too long: on a disk that is gone."""
+        """As ``_load``, on a thread that is abandoned when it takes too long: the disk may be gone."""
         over = threading.Event()
         loaded: list[_Loaded] = []
         failed: list[BaseException] = []
@@ -214,7 +206,7 @@ class Reloader:
 
         if len(self._reading) >= _STUCK:
             raise RequestError(f"{_STUCK} earlier reloads still wait for a disk that does not answer")
-        thread = threading.Thread(target=load, name="reload-read", daemon=True)  # it may hang for ever
+        thread = threading.Thread(target=load, name="reload-read", daemon=True)
         self._reading.add(thread)
         try:
             thread.start()
@@ -232,23 +224,23 @@ class Reloader:
         if not new.file:
             raise RequestError(f"{self._path}: no such file")
         if isinstance(new.tree, MapNode) and not new.tree.entries:
-            # A full disk, or an editor at work, leaves such a file; nobody means it.
+            # A full disk, or an editor at work, leaves such a file; it is never intended.
             raise RequestError(f"{self._path}: there is nothing in this file")
         old = self._hub.definitions
         changes = compare(old.config, new)
         collector = ErrorCollector()
         with collector.step():
-            rest = self._prepare(new)
+            prepared = self._prepare(new)
         with collector.step():
             handlers = self._handlers(old, new, {*changes.added, *changes.changed})
         collector.raise_errors()
         changes = replace(
             changes,
-            settings=tuple(dict.fromkeys((*changes.settings, *rest.settings))),
+            settings=tuple(dict.fromkeys((*changes.settings, *prepared.settings))),
             restart_needed=compare(self._started, new).restart_needed,
-            warnings=(*changes.warnings, *rest.warnings),
+            warnings=(*changes.warnings, *prepared.warnings),
         )
-        return Definitions(new, handlers), rest, changes
+        return Definitions(new, handlers), prepared, changes
 
     def _handlers(self, old: Definitions, new: Config, wanted: set[str]) -> Mapping[str, ActionHandler]:
         subset = {name: action for name, action in new.actions.items() if name in wanted}
@@ -261,15 +253,13 @@ def _effective(config: Config, action: str) -> tuple[Any, ...]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equality that tells ``1.10`` from ``1.1`` in a driver's raw settings: their texts count."""
+    """Equality that tells ``1.10`` from ``1.1`` in a driver's raw settings, by their texts."""
     return one == other and repr(one) == repr(other) and _texts(one) == _texts(other)
 
 
 def _texts(value: Any) -> Any:
     """The texts of the numbers in an action's raw settings."""
-    if isinstance(value, tuple):
-        return [_texts(each) for each in value]
-    if isinstance(value, list):
+    if isinstance(value, tuple | list):
         return [_texts(each) for each in value]
     if isinstance(value, dict):
         return [(name, _texts(each)) for name, each in value.items()]

@@ -1,4 +1,4 @@
-"""The main thread of a daemon: it waits for signals, and acts on them one at a time."""
+"""The daemon's main thread: waits for signals and acts on them one at a time."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _HEARD = (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
-# Python itself ignores the first two, and resets them for children. With a handler for the others, a process
-# in the background that uses its terminal would do so for ever: a call that was interrupted is made again.
+# Python itself ignores the first two, and resets them for children. With a handler for the others, a
+# background process that uses its terminal would loop: an interrupted call is made again.
 _LEFT_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTIN, signal.SIGTTOU}
 _RETRY_S = 1.0  # until reaping is tried again after it failed
 
@@ -27,18 +27,18 @@ _RETRY_S = 1.0  # until reaping is tried again after it failed
 class SignalLoop:
     """Signals become bytes in a pipe (``signal.set_wakeup_fd``), which the loop reads.
 
-    SIGINT and SIGTERM begin the end; another one of them hurries it. SIGHUP is for reading files anew,
-    SIGUSR1 reopens log files. SIGCHLD means that a process has ended, perhaps an adopted orphan.
+    SIGINT and SIGTERM begin the shutdown, and a second one cuts it short. SIGHUP reloads, SIGUSR1 reopens log
+    files. SIGCHLD means that a process has ended, perhaps an adopted orphan.
 
-    Others that were ignored before (``nohup``, a shell's ``&``) still do nothing, but by a handler: what is
-    ignored stays so in children, who would not hear a stop, while a handler does not.
+    Other signals that were ignored (``nohup``, a shell's ``&``) get a handler that does nothing: children
+    inherit an ignored signal, which could not stop them then, but not a handler.
 
-    To be used on the main thread, as a context manager, which puts the former handlers back; but after the
-    end, with the process about to exit, SIGINT and SIGTERM have nothing left to ask for and are ignored.
+    A context manager for the main thread, which restores the former handlers; but once the shutdown is over
+    and the process about to exit, SIGINT and SIGTERM are ignored.
 
     Args:
-        end: what to do when the end is asked for; called once, on a thread of its own. The loop ends with it.
-        hurry: what to do when it is asked for again.
+        end: shuts down; called once, on its own thread. The loop ends with it.
+        end_now: called when a shutdown under way is asked for again.
         reopen: called on SIGUSR1.
         reload: called on SIGHUP.
         reap: called on SIGCHLD; returns in how many seconds to call it again anyway, or None.
@@ -48,13 +48,13 @@ class SignalLoop:
         self,
         *,
         end: Callable[[], None],
-        hurry: Callable[[], None],
+        end_now: Callable[[], None],
         reopen: Callable[[], None],
         reload: Callable[[], None],
         reap: Callable[[], float | None],
     ) -> None:
         self._end = end
-        self._hurry = hurry
+        self._end_now = end_now
         self._reopen = reopen
         self._reload = reload
         self._reap = reap
@@ -86,12 +86,12 @@ class SignalLoop:
         os.close(self._write)
 
     def request_end(self) -> None:
-        """Begin the end as a signal would; from any thread, and for nothing after the end."""
+        """Begin the shutdown as a signal would; from any thread."""
         self._end_requested = True
         self._wake.set()
 
     def run(self) -> None:
-        """Act on signals until the end is complete."""
+        """Act on signals until the shutdown is complete."""
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
@@ -101,7 +101,7 @@ class SignalLoop:
             said = os.read(self._read, 4096) if self._read in ready else b""
             if self._wake.fileno() in ready:
                 self._wake.clear()
-            # Whatever is wrong, this thread's end would be the server's.
+            # No failure may end this thread, and with it the server.
             for number in said:
                 try:
                     self._act(number)
@@ -132,7 +132,7 @@ class SignalLoop:
         if self._ending is None:
             self._ending = run_on_thread(self._run_end, "shutdown")
         else:
-            self._hurry()
+            self._end_now()
 
     def _run_end(self) -> None:
         try:

@@ -1,7 +1,7 @@
-"""What a service manager and this program tell each other: readiness, the watchdog, sockets that are passed.
+"""The service manager's protocols: readiness, watchdog, socket activation.
 
-The protocols are systemd's, which others speak as well; without them in the environment, nothing here does
-anything. The variables are taken out of the environment, since no child is meant by them.
+They are systemd's, which others speak as well; without their variables, nothing here does anything. The
+variables are removed from the environment, since they are not meant for children.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ _NUMBER = re.compile("[0-9]{1,18}")
 
 
 class Notifier:
-    """Tells the manager how the program is doing; safe from any thread, and never raises.
+    """Notifies the manager; safe from any thread, and never raises.
 
     Attributes:
-        watchdog: seconds between two calls of :meth:`alive`, half of what the manager waits for; None: it
-            does not watch.
+        watchdog: seconds between calls of :meth:`alive`, half of the manager's timeout; None: no watchdog.
     """
 
     def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
@@ -42,19 +41,19 @@ class Notifier:
         self._warned = False
 
     def ready(self, status: str) -> None:
-        """It serves now, or again after :meth:`reloading`."""
+        """The server is ready, or ready again after :meth:`reloading`."""
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """It reads its configuration anew; :meth:`ready` must follow."""
+        """A reload begins; :meth:`ready` must follow."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, seconds: float) -> None:
-        """It ends, which may take so long."""
+        """The shutdown begins, and may take so long."""
         self._send("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}", "STATUS=ending its tasks")
 
     def alive(self) -> None:
-        """The watchdog's due."""
+        """The watchdog's keep-alive."""
         self._send("WATCHDOG=1")
 
     def _send(self, *lines: str) -> None:
@@ -65,16 +64,16 @@ class Notifier:
                 sock.settimeout(1.0)
                 sock.sendto("\n".join(lines).encode(), self._address)
         except (OSError, ValueError) as error:
-            if not self._warned:  # a watchdog's due would say it again and again
+            if not self._warned:  # each keep-alive would warn again
                 self._warned = True
                 _log.warning("cannot tell the service manager (NOTIFY_SOCKET): %s", error)
 
 
 def passed_sockets(environ: MutableMapping[str, str] = os.environ) -> list[socket.socket]:
-    """The listening sockets that the manager opened for this process, which are the caller's from now on.
+    """The listening sockets that the manager passed to this process; the caller owns them.
 
     Raises:
-        OverseerError: what was said is no number, or what was passed are no listening stream sockets.
+        OverseerError: the number or one of the descriptors is invalid.
     """
     count = environ.pop("LISTEN_FDS", "")
     meant = environ.pop("LISTEN_PID", "") == str(os.getpid())
@@ -82,7 +81,7 @@ def passed_sockets(environ: MutableMapping[str, str] = os.environ) -> list[socke
     if not meant:
         return []
     if not _NUMBER.fullmatch(count):
-        raise OverseerError(f"LISTEN_FDS is no number of file descriptors: {count[:40]!r}")
+        raise OverseerError(f"LISTEN_FDS is not a number of file descriptors: {count[:40]!r}")
     sockets: list[socket.socket] = []
     try:
         for fd in range(_FIRST_FD, _FIRST_FD + int(count)):

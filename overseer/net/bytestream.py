@@ -1,4 +1,4 @@
-"""The bytes of one connection, below HTTP and WebSocket: the layer that encryption would be put into."""
+"""The bytes of one connection, below HTTP and WebSocket."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from overseer.util.wakeup import poll_timeout
 
 
 class ByteStream(Protocol):
-    """A connection as its reader and its one sender at a time see it.
+    """A connection's bytes, in clear text or encrypted.
 
     ``receive`` is called by the connection's own thread only, ``send`` and ``finish`` by one thread at a
-    time, ``abort`` by any thread at any time, ``close`` last, when no other call is under way. Nothing here
-    sets a timeout on a socket: a timeout loses data that was half sent or half read.
+    time, ``abort`` by any thread at any time, ``close`` last, when no other call is under way. No socket
+    timeouts are used: they lose data that was half sent or half read.
     """
 
     def open(self, deadline: float) -> tuple[str, ...]:
-        """Get ready, called first; returns the names in the peer's certificate, if it has one.
+        """Called first; returns the names in the peer's certificate, if it has one.
 
         Raises OSError when that fails, TimeoutError at ``deadline`` (:data:`awake`).
         """
 
     @property
     def unsent(self) -> bool:
-        """Whether bytes that ``send`` took have not left: it is to be called again, if with nothing."""
+        """Whether ``send`` holds bytes that have not left yet; it must be called again, if with nothing."""
 
     def fileno(self) -> int:
-        """What to wait on until more can be sent."""
+        """The descriptor to wait on before sending more."""
 
     def receive(self, size: int, deadline: float | None = None) -> bytes:
-        """Wait for at most ``size`` bytes; ``b""`` at the end, TimeoutError at ``deadline`` (awake)."""
+        """Wait for at most ``size`` bytes; ``b""`` at the end. TimeoutError at ``deadline`` (awake)."""
 
     def send(self, buffers: Sequence[Buffer]) -> int:
-        """Take what can be sent without waiting; returns how many bytes that was. OSError: it is broken."""
+        """Send without waiting; returns how many bytes were taken. Raises OSError when it is broken."""
 
     def send_all(self, data: bytes, deadline: float) -> None:
-        """Send all of it, waiting where that takes time; TimeoutError at ``deadline`` (:data:`awake`)."""
+        """Send everything, waiting where necessary. Raises TimeoutError at ``deadline`` (:data:`awake`)."""
 
     def finish(self) -> None:
-        """Nothing more will be sent: tell the peer, but go on receiving."""
+        """Tell the peer that nothing more will be sent; receiving goes on."""
 
     def abort(self) -> None:
-        """Cut the connection: wakes who waits in ``receive``. Never waits."""
+        """Cut the connection, which ends a ``receive``. Never waits."""
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
 
 
 class SocketStream:
@@ -59,8 +59,8 @@ class SocketStream:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        # Held over shutdown and close (neither waits), so that abort never hits a descriptor that was closed
-        # and its number given to another connection.
+        # Held over shutdown and close (neither waits): abort must never hit a descriptor number that was
+        # closed and reused.
         self._closing = lock(Rank.LEAF, "socket")
         self._closed = False
 

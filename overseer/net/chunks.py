@@ -1,4 +1,4 @@
-"""What an outbox is made of: bytes, or a message that is made piece by piece as it is sent."""
+"""The elements of an outbox: bytes, or a message that is encoded piece by piece as it is sent."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from overseer.net.frames import Piece
 
 
 class Source:
-    """What is left of a streamed message; its pieces are taken by the thread that sends."""
+    """The rest of a streamed message; its pieces are made by the sending thread."""
 
     def __init__(self, size: int, pieces: Iterator[Piece]) -> None:
         self._left = size
         self._pieces = pieces
-        self.ending = False  # the rest is dropped when a frame, or line, is whole
+        self.ending = False  # the rest is dropped at the end of the current frame or line
 
     def __len__(self) -> int:
         return self._left
@@ -27,8 +27,8 @@ class Source:
 
 
 class Chunk(NamedTuple):
-    """Bytes that wait, or what gives them, and whether they are output."""
+    """Bytes to send, or their source, and whether they are output."""
 
     data: bytes | Source
     output: bool
-    more: bool = False  # its last frame, or line, goes on in the next chunk
+    more: bool = False  # its last frame or line continues in the next chunk

@@ -1,8 +1,8 @@
-"""WebSocket frames as far as a server needs them, without I/O.
+"""WebSocket frames on the server's side; no I/O.
 
-A server's frames are not masked, so one encoding serves every client: :class:`Encoded` is what travels from
-the hub to the outboxes. Messages from clients are parsed by wsproto; :class:`FrameScanner` only looks at
-their headers first, so that a frame is refused for the length it announces and not once it was buffered.
+A server's frames are not masked, so one encoding serves every client: the hub passes an :class:`Encoded` to
+the outboxes. Messages from clients are parsed by wsproto; :class:`FrameScanner` checks their headers first,
+so that a frame is refused for the length it announces, before it is buffered.
 """
 
 from __future__ import annotations
@@ -11,26 +11,15 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-
-_MAX_CONTROL = 125  # bytes of payload that a control frame may carry
-
-
-def _header(opcode: int, length: int) -> bytes:
-    if length < 126:
-        return bytes((0x80 | opcode, length))
-    if length < 65536:
-        return struct.pack("!BBH", 0x80 | opcode, 126, length)
-    return struct.pack("!BBQ", 0x80 | opcode, 127, length)
-
+from overseer.util.websocket import CLOSE, MAX_CONTROL, PING, TEXT, frame_header
 
 # The lengths of nearly every line; longer ones are packed when they come.
-_TEXT_HEADERS = tuple(_header(TEXT, length) for length in range(1024))
+_TEXT_HEADERS = tuple(frame_header(TEXT, length) for length in range(1024))
 
 
 def text_header(length: int) -> bytes:
     """The header of an unfragmented text frame whose payload has ``length`` bytes."""
-    return _TEXT_HEADERS[length] if length < 1024 else _header(TEXT, length)
+    return _TEXT_HEADERS[length] if length < 1024 else frame_header(TEXT, length)
 
 
 def text_frames(payloads: Sequence[bytes]) -> bytes:
@@ -43,13 +32,13 @@ def text_frames(payloads: Sequence[bytes]) -> bytes:
 
 
 def ping_frame(payload: bytes = b"") -> bytes:
-    return _header(PING, len(payload)) + payload
+    return frame_header(PING, len(payload)) + payload
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
     """A close frame; ``reason`` is cut, at a character's end, to what fits into 123 bytes."""
-    text = reason.encode()[: _MAX_CONTROL - 2].decode(errors="ignore").encode()
-    return _header(CLOSE, 2 + len(text)) + struct.pack("!H", code) + text
+    text = reason.encode()[: MAX_CONTROL - 2].decode(errors="ignore").encode()
+    return frame_header(CLOSE, 2 + len(text)) + struct.pack("!H", code) + text
 
 
 def _next_frame(frames: bytes, start: int) -> int:
@@ -62,7 +51,7 @@ def _next_frame(frames: bytes, start: int) -> int:
 
 
 def frame_end(frames: bytes, offset: int) -> int:
-    """Where the frame ends that the byte before ``offset`` belongs to; ``frames`` are whole unmasked ones."""
+    """The end of the frame that contains the byte before ``offset``; ``frames`` are whole and unmasked."""
     end = 0
     while end < offset:
         end = _next_frame(frames, end)
@@ -70,7 +59,7 @@ def frame_end(frames: bytes, offset: int) -> int:
 
 
 def split_frames(frames: bytes) -> Iterator[tuple[int, bytes]]:
-    """(opcode, whole frame) for each of some unmasked frames."""
+    """Each of some unmasked frames, as (opcode, whole frame)."""
     start = 0
     while start < len(frames):
         end = _next_frame(frames, start)
@@ -79,7 +68,7 @@ def split_frames(frames: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class Message(Protocol):
-    """One message or many, in the form that a client's framing asks for."""
+    """One or more messages, in each framing."""
 
     @property
     def websocket(self) -> bytes:
@@ -91,17 +80,17 @@ class Message(Protocol):
 
 
 class Piece(NamedTuple):
-    """Some bytes of a long message; ``more``: the frame, or line, goes on in the next piece."""
+    """Part of a long message; ``more``: its frame or line continues in the next piece."""
 
     data: bytes
     more: bool
 
 
 class Streamed(Protocol):
-    """One message or many, too long to be kept as bytes: made piece by piece, when there is room to send."""
+    """Messages too long to be kept as bytes, encoded piece by piece when there is room to send."""
 
     def size(self, *, framed: bool) -> int:
-        """How many bytes all pieces have together; known without making them."""
+        """The size in bytes of all pieces together, known without making them."""
 
     def pieces(self, *, framed: bool) -> Iterator[Piece]:
         """The same bytes each time, as text frames or as newline-delimited JSON."""
@@ -118,7 +107,7 @@ class Encoded:
 
     def __init__(self, payloads: Sequence[bytes]) -> None:
         self.payloads = payloads
-        # Two threads may build one of these at the same time; the results are equal, so either may stay.
+        # Two threads may build one of these at the same time; the results are equal.
         self._websocket: bytes | None = None
         self._lines: bytes | None = None
 
@@ -141,20 +130,20 @@ class Encoded:
 
 
 class FrameScanner:
-    """Follows the frame headers in a client's bytes; finds a message that is too long when it is announced.
+    """Follows the frame headers in a client's bytes, to catch a message that announces too great a length.
 
-    Everything else that can be wrong with a frame is left to wsproto, which sees the same bytes after this.
+    Everything else that can be wrong with a frame is left to wsproto, which parses the same bytes afterwards.
     """
 
     def __init__(self, max_message: int) -> None:
         self._max_message = max_message
-        self._head = b""  # the part of a header that has come so far
+        self._head = b""  # an incomplete header
         self._skip = 0  # payload bytes of the current frame still to come
         self._message = 0  # payload bytes announced by the fragments of the current message
 
     def scan(self, data: bytes) -> int:
-        """How many bytes of ``data`` may be used: all of them, or less when then a header follows that
-        announces too much (a header begun in an earlier call gives 0)."""
+        """How many bytes of ``data`` may be used: all, or those before a header that announces too much
+        (0 for a header that began in an earlier call)."""
         position, size = 0, len(data)
         while position < size:
             if self._skip:
@@ -177,7 +166,7 @@ class FrameScanner:
         return size
 
     def _payload_length(self, head: bytes) -> tuple[int, int, bool] | None:
-        """(header's size, payload's size, whether the message may be so long); None: more is needed."""
+        """(header's size, payload's size, whether the message is short enough); None: more is needed."""
         if len(head) < 2:
             return None
         short = head[1] & 0x7F
@@ -191,7 +180,7 @@ class FrameScanner:
         size += 4 if head[1] & 0x80 else 0
         if len(head) < size:
             return None
-        if control:  # may stand between the fragments of a message; wsproto sees to its length
+        if control:  # may come between the fragments of a message; wsproto checks its length
             return size, payload, True
         total = self._message + payload
         self._message = 0 if head[0] & 0x80 else total

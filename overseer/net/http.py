@@ -1,7 +1,7 @@
-"""Just enough HTTP/1.1 in front of the WebSocket: one request on a connection, bounded in size and time.
+"""Just enough HTTP/1.1 in front of the WebSocket: one request per connection, bounded in size and time.
 
-h11 does the parsing; this reads from a :class:`~overseer.net.bytestream.ByteStream` under one deadline, picks
-the route and writes the response. A connection carries one request: the response says ``Connection: close``.
+h11 parses; this reads from a :class:`~overseer.net.bytestream.ByteStream` under one deadline, picks the route
+and writes the response, which says ``Connection: close``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 _MAX_HEAD = 16 * 1024  # bytes of request line and headers
 _RECEIVE = 8192
 _METHODS = ("GET", "HEAD")
-_FIRST_LINE = 1024  # bytes of a stranger's request that are looked at
-# What is answered wherever it comes from, once it turns out to be no upgrade: it tells nothing.
+_FIRST_LINE = 1024  # bytes read of a stranger's request
+# Answered to anybody, unless it turns out to be an upgrade: the answer reveals nothing.
 _HEALTH_CHECK = re.compile(rb"(?:GET|HEAD) (?:/healthz|/ws)(?:\?[^ ]*)? HTTP/1\.[01]\r?\n")
 
 
@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """A response; ``headers`` are those besides length, type, date and connection."""
+    """A response; ``headers`` are in addition to length, type, date and connection."""
 
     status: int
     body: bytes = b""
@@ -69,7 +69,7 @@ Route = Callable[[Request], Response]
 
 
 class BadRequest(Exception):
-    """What came is no request that can be answered otherwise; carries the answer."""
+    """The request is malformed; carries the response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(response.body.decode().strip())
@@ -88,9 +88,7 @@ def json_response(document: Any) -> Response:
 
 
 def begin_request(stream: ByteStream, deadline: float) -> bytes | None:
-    """The beginning of a stranger's request as far as it came, if that may be a health check; else None.
-
-    No more is read of it than shows that.
+    """Read just enough of a stranger's request to tell whether it is a health check; None: it is not.
 
     Raises:
         OSError: the connection broke, or ``deadline`` has come (TimeoutError).
@@ -105,14 +103,14 @@ def begin_request(stream: ByteStream, deadline: float) -> bytes | None:
 
 
 def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes = b"") -> Request | None:
-    """The request's head; None when the peer went away before it sent anything.
+    """Read a request's head; None when the peer went away without sending anything.
 
     Args:
-        begun: what was read of it before.
-        deadline: time (:data:`awake`) by which it must be complete, however it trickles in.
+        begun: the part that has been read already.
+        deadline: time (:data:`awake`) by which it must be complete.
 
     Raises:
-        BadRequest: too slow (408), too large (431), or no HTTP (400).
+        BadRequest: too slow (408), too large (431), or not HTTP (400).
         OSError: the connection broke.
     """
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
@@ -143,16 +141,15 @@ def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes =
 
 
 def route(request: Request, routes: Mapping[str, Route]) -> Response:
-    """What the request's route answers: 404 where there is none, 405 for a method that it does not have.
+    """The response of the request's route: 404 for an unknown path, 405 for an unknown method.
 
-    A path is the route of GET and HEAD; that of another method has the method in front (``POST /path``). HEAD
-    answers 200 for any path, which is what health checks of old expect. OPTIONS names the methods there are,
-    and says nothing by which a browser would let another site's page in.
+    A path alone is the route of GET and HEAD; other methods stand in front of it (``POST /path``). HEAD gets
+    200 for any path, as old health checks expect. OPTIONS lists the methods, without any CORS header.
     """
     if request.method == "OPTIONS":
         return Response(204, headers=(("Allow", _allowed(request.path, routes)),))
     if request.method in _METHODS:
-        # Only what is a path: `GET POST%20/session` must not find another method's route.
+        # Only paths: `GET POST%20/session` must not find another method's route.
         answer = routes.get(request.path) if request.path.startswith("/") else None
     else:
         answer = routes.get(f"{request.method} {request.path}")
@@ -169,14 +166,13 @@ def route(request: Request, routes: Mapping[str, Route]) -> Response:
 
 
 def _allowed(path: str, routes: Mapping[str, Route]) -> str:
-    """The methods that are answered at a path."""
     own = [name.partition(" ")[0] for name in routes if name.endswith(f" {path}")]
-    # Where a path is nobody's GET is answered as well, with 404.
+    # GET is answered for unknown paths as well, with 404.
     return ", ".join([*(_METHODS if path in routes or not own else ()), *own, "OPTIONS"])
 
 
 def check_upgrade(request: Request) -> Response | None:
-    """What is wrong with the opening of a WebSocket, as a response, or None."""
+    """The response to a malformed WebSocket upgrade; None when it is well-formed."""
     if "upgrade" not in _tokens(request.headers.get("connection", "")):
         return error_response(400, "bad WebSocket handshake: Connection: Upgrade is missing")
     version = request.headers.get("sec-websocket-version", "").strip()
@@ -187,13 +183,15 @@ def check_upgrade(request: Request) -> Response | None:
         valid = len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):
         valid = False
-    return None if valid else error_response(400, "bad WebSocket handshake: Sec-WebSocket-Key is no 16 bytes")
+    return (
+        None if valid else error_response(400, "bad WebSocket handshake: Sec-WebSocket-Key is not 16 bytes")
+    )
 
 
 def respond(
     stream: ByteStream, response: Response, *, timeout: float, linger: float, head_only: bool = False
 ) -> None:
-    """Send a response within ``timeout`` seconds, then wait up to ``linger`` seconds for the peer's end.
+    """Send a response within ``timeout`` seconds, then wait up to ``linger`` seconds for the peer to close.
 
     Raises:
         OSError: the connection broke, or time ran out.
@@ -203,7 +201,7 @@ def respond(
     headers = [
         ("Date", formatdate(usegmt=True)),
         ("Content-Type", response.content_type),
-        # On a 304 it would be the length of what the client has, and a 204 must have none.
+        # On a 304 it would be the length of the client's copy, and a 204 must have none.
         *(() if response.status in (204, 304) else (("Content-Length", str(len(response.body))),)),
         ("X-Content-Type-Options", "nosniff"),
         *(() if any(name == "Cache-Control" for name, _ in own) else (("Cache-Control", "no-cache"),)),
@@ -215,7 +213,7 @@ def respond(
     stream.send_all(head if head_only else head + response.body, awake() + timeout)
     stream.finish()
     deadline = awake() + linger
-    # To close with bytes unread would reset the connection, and the peer might lose the response.
+    # Closing with bytes unread would reset the connection, and the peer might lose the response.
     while stream.receive(_RECEIVE, deadline):
         pass
 
@@ -237,13 +235,13 @@ def _request(event: h11.Request, peer: Peer, rest: bytes) -> Request:
 
 
 def _below(path: str, headers: Mapping[str, str]) -> str:
-    """The path without the prefix that a proxy serves us under, if it says so and has left it there."""
+    """The path without the prefix that a proxy serves us under, if it names one and has left it there."""
     prefix = headers.get("x-forwarded-prefix", "").strip().rstrip("/")
     return path.removeprefix(prefix) if prefix and path.startswith(f"{prefix}/") else path
 
 
 def _said(error: h11.RemoteProtocolError) -> str:
-    """What is wrong, without the header that it is about, which might be a secret."""
+    """What is wrong, without the header concerned, which might be a secret."""
     return str(error).partition(":")[0]
 
 

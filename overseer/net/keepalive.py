@@ -1,30 +1,30 @@
-"""Keeping connections alive, and finding peers that have vanished without a word."""
+"""Keeping connections alive, and detecting peers that have vanished."""
 
 from __future__ import annotations
 
 from overseer.net.frames import ping_frame
+from overseer.net.handler import ConnectionLimits
 from overseer.net.outbox import Outbox
-from overseer.net.session import ConnectionLimits
 from overseer.util.awake import awake
 from overseer.util.timers import Timers
 
 
 class Keepalive:
-    """Pings a peer again and again, and closes it when nothing comes from it for long.
+    """Pings a peer periodically, and closes it when nothing has come from it for too long.
 
-    The pings go out whatever else passes: proxies count idle time for each direction by itself, and a ping
-    with its pong is something in both. Who has not answered the last one is not sent another.
+    Pings go out whatever else is sent: proxies count idle time per direction, and a ping with its pong is
+    traffic in both. A peer that has not answered the last one is not sent another.
 
-    For the closing, a context manager around each receive: time spent otherwise (handling a message, or not
-    reading from a client that does not read) does not count, nor does time in which this process did not run.
+    A context manager around each receive: only time spent receiving counts as silence, not time spent
+    handling a message or holding back a client that does not read, nor time in which the process did not run.
     """
 
     def __init__(self, outbox: Outbox, limits: ConnectionLimits, timers: Timers) -> None:
         self._outbox = outbox
         self._limits = limits
         self._timers = timers
-        # Plain attributes, written by the connection's thread and read by the timers' one: a stale value
-        # moves the end by an interval, no more.
+        # Plain attributes, written by the connection's thread and read by the timers': a stale value delays
+        # the close by one interval at most.
         self._since = awake()  # when the receive that is under way began
         self._receiving = False
         self._pinged = 0.0  # the value of _since that a ping was sent for

@@ -1,4 +1,4 @@
-"""Opening the sockets that clients connect to; what is wrong is said in one plain line."""
+"""Opening the sockets that clients connect to; errors are one plain line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from overseer.errors import OverseerError
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 512
-_LOCK_TIMEOUT = 2.0  # seconds to wait for another server that is taking its place in the same directory
+_LOCK_TIMEOUT = 2.0  # seconds to wait for another server that is opening a socket in the same directory
 _EVERYWHERE = ("0.0.0.0", "::")
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
 
@@ -31,8 +31,8 @@ _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
 class Listener:
     """One or several listening sockets that belong together.
 
-    ``address`` is (host, port) or the Unix socket's path: what a client on this machine connects to.
-    ``own`` says that a Unix socket's file was made here and goes with it.
+    ``address`` is what a client on this machine connects to: (host, port), or the Unix socket's path.
+    ``own``: a Unix socket's file was made here, and is removed on close.
     """
 
     def __init__(
@@ -45,23 +45,23 @@ class Listener:
 
     @property
     def everywhere(self) -> bool:
-        """Whether it listens on every interface, and not just where ``address`` says."""
+        """Whether it listens on every interface."""
         return self._path is None and any(sock.getsockname()[0] in _EVERYWHERE for sock in self.sockets)
 
     def accept(self, ready: socket.socket) -> tuple[socket.socket, Peer]:
-        """A connection of one of the sockets; BlockingIOError: there is none; other OSErrors as they come."""
+        """Accept a connection on one of the sockets. Raises BlockingIOError when there is none."""
         connected, address = ready.accept()
         connected.setblocking(True)
         if self._path is not None:
             credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             _, uid, _ = struct.unpack("3i", credentials)
             return connected, Peer("unix", str(self._path), uid)
-        # A lone message must not wait for the acknowledgement of the one before.
+        # A lone message must not wait for the acknowledgement of the previous one.
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connected, Peer("tcp", plain_address(address[0]))
 
     def close(self) -> None:
-        """Stop listening; a Unix socket's file goes too, if it is still the one made here. Idempotent."""
+        """Stop listening, and remove the Unix socket's file if it is still the one made here. Idempotent."""
         for sock in self.sockets:
             sock.close()
         if self._path is not None and self._identity is not None and _identity(self._path) == self._identity:
@@ -82,10 +82,10 @@ def open_listener(listen: Listen) -> Listener:
 
 
 def adopt_listener(sockets: Sequence[socket.socket]) -> Listener:
-    """Take over sockets that listen already, all TCP or all Unix sockets; closes them when it raises.
+    """Take over sockets that listen already, all TCP or all Unix sockets.
 
     Raises:
-        OverseerError: they are of both kinds, or of another.
+        OverseerError: they are not; all have been closed.
     """
     kinds = {"unix" if sock.family == socket.AF_UNIX else "tcp" for sock in sockets}
     known = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
@@ -110,19 +110,19 @@ def _open_tcp(host: str, port: int, text: str) -> Listener:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
-        raise OverseerError(f"cannot listen on {text}: {host} is no known host") from None
+        raise OverseerError(f"cannot listen on {text}: {host} is not a known host") from None
     sockets: list[socket.socket] = []
     failure: OSError | None = None
     try:
         for family, _, _, _, address in dict.fromkeys(found):
-            # One name, one port: where the kernel picks it, it is picked once.
+            # All addresses of a name get one port, also where the kernel picks it.
             chosen = sockets[0].getsockname()[1] if sockets else port
             try:
                 sockets.append(_bind(family, (address[0], chosen, *address[2:]), dual=False))
             except OSError as error:
                 if error.errno not in _NO_IPV6:
                     raise
-                failure = error  # a name may have an address that this machine lacks
+                failure = error  # a name may have addresses of a family that this machine lacks
     except OSError as error:
         _close_all(sockets)
         raise OverseerError(f"cannot listen on {text}: {_reason(error, port)}") from None
@@ -134,7 +134,7 @@ def _open_tcp(host: str, port: int, text: str) -> Listener:
 
 
 def _open_everywhere(port: int, text: str) -> Listener:
-    """Every interface: one socket for IPv6 and IPv4, or IPv4 alone where there is no IPv6."""
+    """Listen on every interface, with one socket for IPv6 and IPv4, or for IPv4 where there is no IPv6."""
     try:
         try:
             sock = _bind(socket.AF_INET6, ("::", port), dual=True)
@@ -183,50 +183,59 @@ def _close_all(sockets: Iterable[socket.socket]) -> None:
 
 def _open_unix(text: str, mode: int, group: str) -> Listener:
     path = Path(text)
-    gid = _gid(group, text) if group else -1
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # Linux gives the file the mode of the descriptor: only this user may connect, until the file is
-        # what it is to be.
+        gid = group_id(group)
+        check_socket_path(text)
+        # Linux gives the file the descriptor's mode: only this user may connect until owner and mode are set.
         os.fchmod(sock.fileno(), 0o600)
-        with _alone_in(path.parent):
-            _make_place(path)
+        with _directory_locked(path.parent):
+            _remove_stale(path)
             sock.bind(text)
             if gid >= 0:
                 os.chown(path, -1, gid, follow_symlinks=False)
-            path.chmod(mode)  # also where it is the same: the umask has taken its part
+            path.chmod(mode)  # also where it is the same: the umask has been applied
             sock.listen(_BACKLOG)
         sock.setblocking(False)
         return Listener([sock], text)
-    except OSError as error:
+    except (OSError, OverseerError) as error:
         sock.close()
-        if error.errno == errno.ENOENT:
-            reason = f"there is no directory {path.parent}"
-        elif error.errno in (errno.EACCES, errno.EPERM):
-            reason = f"no permission to write in {path.parent}"
-        else:
-            reason = (error.strerror or str(error)).lower()
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = (error.strerror or reason).lower()
+            if error.errno in (errno.EACCES, errno.EPERM):
+                reason = f"no permission to write in {path.parent}"
         raise OverseerError(f"cannot listen on {path}: {reason}") from None
     except BaseException:
         sock.close()
         raise
 
 
-def _gid(group: str, text: str) -> int:
+def group_id(name: str) -> int:
+    """A group's number, given its name or number; -1 for ``""``. Raises OverseerError when there is none."""
     try:
-        return int(group) if group.isascii() and group.isdigit() else grp.getgrnam(group).gr_gid
+        if name.isascii() and name.isdigit():
+            return int(name)
+        return grp.getgrnam(name).gr_gid if name else -1
     except KeyError:
-        raise OverseerError(f"cannot listen on {text}: there is no group {group} (socket_group)") from None
+        raise OverseerError(f"there is no group {name}") from None
 
 
-def _make_place(path: Path) -> None:
-    """Remove the socket that a server which is gone left at ``path``; whatever else is there stays."""
-    try:
-        kind = path.lstat().st_mode
-    except FileNotFoundError:
+def check_socket_path(text: str) -> None:
+    """Raise OverseerError when there is no directory for a Unix socket, or something else is in its place."""
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise OverseerError(f"there is no directory {path.parent}")
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OverseerError(f"{path} exists and is not a socket")
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket of a server that is gone; anything else stays, and is an error."""
+    if not os.path.lexists(path):
         return
-    if not stat.S_ISSOCK(kind):
-        raise OverseerError(f"cannot listen on {path}: it exists and is not a socket")
+    check_socket_path(str(path))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)  # a live server with a full backlog says EAGAIN
         try:
@@ -237,19 +246,18 @@ def _make_place(path: Path) -> None:
         except FileNotFoundError:
             return
         except PermissionError:
-            raise OverseerError(f"cannot listen on {path}: the socket belongs to another user") from None
+            raise OverseerError("the socket belongs to another user") from None
         except OSError:
             pass
-    raise OverseerError(f"cannot listen on {path}: another server listens there")
+    raise OverseerError("another server listens there")
 
 
 @contextlib.contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Keep other servers from taking over a socket in this directory meanwhile.
+def _directory_locked(directory: Path) -> Iterator[None]:
+    """Keep other servers from replacing a socket in this directory.
 
-    To look whether a socket is stale and to replace it is not one step: two servers that start at the same
-    time could both find it stale, and the second would remove the first one's. Waits for the others for a
-    bounded time only.
+    Testing for a stale socket and replacing it are two steps: of two servers that start at once, both could
+    find it stale, and the second would remove the first one's. Waits for a bounded time only.
     """
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -260,10 +268,10 @@ def _alone_in(directory: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    # Whoever may read the directory can lock it for ever; that must not keep a server down.
+                    # Anybody who can read the directory can hold its lock; that must not keep a server down.
                     _log.warning("%s is locked by another program; going on without a lock", directory)
                     break
-                time.sleep(0.01)  # there is no way to wait for a lock with a deadline
+                time.sleep(0.01)  # flock has no timeout
         yield
     finally:
         os.close(fd)

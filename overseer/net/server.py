@@ -8,102 +8,64 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
-from overseer.net.bytestream import ByteStream, SocketStream
-from overseer.net.connection import Connection, Service
-from overseer.net.http import Request, Response, Route
+from overseer.net.bytestream import SocketStream
+from overseer.net.connection import Connection, Endpoint
 from overseer.net.listeners import Listener, adopt_listener, open_listener
-from overseer.net.lobby import Lobby
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.net.session import ConnectionLimits, OpenSession
+from overseer.net.pending import PendingConnections
 from overseer.net.writer import Writer
 from overseer.util.awake import Ticker, awake
 from overseer.util.locks import Rank, lock
 from overseer.util.threads import VitalThread
-from overseer.util.timers import Timers
 from overseer.util.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
-_HEADROOM = 64  # connections beyond max_connections: requests that are no WebSocket, and refusals
-_STRANGERS = 16  # connections from addresses that are not let in: health checks
-_SLOW = 2.0  # seconds after which who has said nothing whole makes room where descriptors or threads run out
-_MAKING_ROOM = 0.5  # seconds to wait for one that was cut
+_HEADROOM = 64  # connections beyond max_connections, for plain requests and refusals
+_STRANGERS = 16  # connections from untrusted addresses: health checks
+_SLOW = 2.0  # seconds after which an incomplete request may be evicted for its descriptor or thread
+_MAKING_ROOM = 0.5  # seconds to wait for the end of an evicted connection
 _RETRY = 1.0  # seconds until accepting is tried again when descriptors ran out and none was given back
-_SAID_AGAIN = 10.0  # seconds
+_WARN_AGAIN = 10.0  # seconds
 _OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NO_LISTENER = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class _Broken(Exception):
-    """There is nothing to accept from any more; to try again would be of no use."""
+    """There is nothing left to accept from."""
 
 
 class Server:
-    """Serves one listening address, TCP or a Unix socket.
+    """Serves an endpoint on one listening address, TCP or a Unix socket.
 
     Args:
-        open_session: called for each WebSocket, on its own thread.
-        routes: path to what answers a GET there.
-        trusted: whether an IP address is let in; not asked about a Unix socket's peers.
-        authorize: if given, asked about each request: who the peer is, or a response that refuses it.
-        admits: whether a peer that was let in before still is; see :meth:`close_unwelcome`.
-        refused: told of whom was refused, and why; may be called for each request of a stranger.
-        receive: makes the stream of a TCP connection, and tells its peer the door; TLS comes in here.
-        sockets: those to serve, which listen already; then ``listen`` only says of which kind they are.
+        sockets: those to serve, which listen already; ``listen`` then only says of which kind they are.
 
     Raises:
         OverseerError: it cannot listen there.
     """
 
-    def __init__(
-        self,
-        listen: Listen,
-        open_session: OpenSession,
-        *,
-        routes: Mapping[str, Route],
-        trusted: Callable[[str], bool],
-        timers: Timers,
-        limits: ConnectionLimits | None = None,
-        authorize: Callable[[Request], Response | Peer] | None = None,
-        admits: Callable[[Peer], bool] = lambda peer: True,
-        refused: Callable[[Peer, str], None] = lambda peer, reason: None,
-        receive: Callable[[socket.socket, Peer], tuple[ByteStream, Peer]] | None = None,
-        sockets: Sequence[socket.socket] = (),
-    ) -> None:
-        self._limits = limits or ConnectionLimits()
+    def __init__(self, listen: Listen, endpoint: Endpoint, sockets: Sequence[socket.socket] = ()) -> None:
         self._listener: Listener = adopt_listener(sockets) if sockets else open_listener(listen)
-        self._receive = receive
+        self.endpoint = endpoint
         self._writer = Writer()
-        self._service = Service(
-            open_session,
-            routes,
-            trusted=trusted,
-            authorize=authorize,
-            admits=admits,
-            refused=refused,
-            limits=self._limits,
-            writer=self._writer,
-            timers=timers,
-        )
         # Guards what follows; notified when a connection ends (a descriptor is free again) and at shutdown.
         self._changed = threading.Condition(lock(Rank.LEAF, "server"))
         self._connections: set[Connection] = set()
-        # Those that are no WebSocket yet and may be made to go, and which were and have not ended.
-        self._lobby: Lobby[Connection] = Lobby()
-        self._strangers: Lobby[Connection] = Lobby()
-        self._going: set[Connection] = set()
+        # Not WebSockets yet, and so open to eviction; and those that were evicted and have not ended.
+        self._pending: PendingConnections[Connection] = PendingConnections()
+        self._strangers: PendingConnections[Connection] = PendingConnections()
+        self._evicted: set[Connection] = set()
         self._numbers = 0
         self._accepting = True
-        self._warned = ("", 0.0)  # the acceptor's own: what it warned of last, and when
-        # A daemon, but joined by shutdown.
+        self._warned = ("", 0.0)  # the acceptor's own: its last warning, and when it gave it
         self._acceptor = VitalThread(target=self._run, name="net-accept")
         self._wake = Wakeup()
-        self._timers = timers
         self._ticker: Ticker | None = None
 
     def __repr__(self) -> str:
@@ -119,23 +81,19 @@ class Server:
         """Whether it listens on every interface."""
         return self._listener.everywhere
 
-    def set_limits(self, limits: ConnectionLimits) -> None:
-        """Bounds of the connections to come; those there are keep theirs."""
-        self._limits = self._service.limits = limits
-
-    def close_unwelcome(self) -> int:
-        """Close the WebSockets whose peers are not let in any more; returns how many there were."""
+    def close_revoked(self) -> int:
+        """Close the WebSockets whose peers are no longer admitted; returns how many there were."""
         with self._changed:
             connections = list(self._connections)
-        return sum(connection.close_unwelcome() for connection in connections)
+        return sum(connection.close_if_revoked() for connection in connections)
 
     def start(self) -> None:
-        """Begin to accept; the address is taken since construction.
+        """Begin to accept; the address is bound since construction.
 
-        The threads that all clients share are started here: later there may be none to be had.
+        Starts the threads that all clients share, while there are threads to be had.
         """
-        self._timers.start()
-        self._ticker = Ticker(self._timers)
+        self.endpoint.timers.start()
+        self._ticker = Ticker(self.endpoint.timers)
         self._writer.start()
         self._acceptor.start()
 
@@ -158,7 +116,7 @@ class Server:
         Takes a little over ``close_timeout`` seconds at most. Idempotent.
         """
         self._stop_accepting()
-        deadline = time.monotonic() + self._limits.close_timeout + 0.5
+        deadline = time.monotonic() + self.endpoint.limits.close_timeout + 0.5
         with self._changed:
             connections = list(self._connections)
         for connection in connections:
@@ -174,7 +132,7 @@ class Server:
         try:
             self._accept_all()
         except BaseException:
-            self._listener.close()  # so that who comes is refused, and does not wait in vain
+            self._listener.close()  # new clients are refused rather than left waiting
             raise
 
     def _accept_all(self) -> None:
@@ -201,7 +159,7 @@ class Server:
         try:
             sock, peer = self._listener.accept(ready)
         except (BlockingIOError, ConnectionError):
-            return  # it is gone already
+            return  # the client is gone already
         except OSError as error:
             if error.errno in _NO_LISTENER:
                 raise _Broken(f"the listening socket is broken: {error.strerror}") from None
@@ -209,7 +167,7 @@ class Server:
                 raise
             # The connection stays where it is, and would be reported again at once: wait for a descriptor.
             self._warn(f"cannot accept connections: {error.strerror}")
-            self._cut_one(self._lobby, idle=_SLOW)  # whose descriptor may be had
+            self._evict(self._pending, idle=_SLOW)  # for its descriptor
             with self._changed:
                 self._changed.wait(_RETRY)
             return
@@ -220,79 +178,76 @@ class Server:
             raise
 
     def _serve(self, sock: socket.socket, peer: Peer) -> None:
-        # Before a byte is read: who is not let in has few places, and takes none from the others.
-        stranger = self._service.is_stranger(peer)
+        # Before a byte is read: strangers have few places of their own, and take none from the others.
+        stranger = self.endpoint.is_stranger(peer)
         if not self._make_room(stranger):
             _refuse(sock)
             return
         with self._changed:
             self._numbers += 1
-            stream, peer = self._received(sock, peer)
+            stream, peer = (
+                self.endpoint.policy.wrap(sock, peer) if peer.kind == "tcp" else (SocketStream(sock), peer)
+            )
             connection = Connection(
                 stream,
                 peer,
-                self._service,
+                self.endpoint,
+                self._writer,
                 self._numbers,
                 stranger=stranger,
                 upgraded=self._upgraded,
                 ended=self._ended,
             )
             self._connections.add(connection)
-            (self._strangers if stranger else self._lobby).enter(connection, peer.source)
+            (self._strangers if stranger else self._pending).add(connection, peer.source)
         try:
             connection.start()
         except RuntimeError:  # no more threads
             self._ended(connection)
             self._warn("cannot serve a connection: no more threads can be started")
-            self._cut_one(self._lobby, idle=_SLOW)  # whose thread the next one may have
+            self._evict(self._pending, idle=_SLOW)  # for its thread
             _refuse(sock)
 
     def _make_room(self, stranger: bool) -> bool:
-        """Have room for one more connection, if another has to be cut for it; False: there is none."""
+        """Make room for one more connection, by eviction if need be; False: there is none."""
         with self._changed:
-            staying = len(self._connections) - len(self._going)
-            lobby = self._strangers if stranger else self._lobby
-            most = self._limits.max_connections + _HEADROOM + _STRANGERS
-            full = len(lobby) >= _STRANGERS if stranger else staying >= most
-        if full and not self._cut_one(lobby):
+            staying = len(self._connections) - len(self._evicted)
+            pending = self._strangers if stranger else self._pending
+            most = self.endpoint.limits.max_connections + _HEADROOM + _STRANGERS
+            full = len(pending) >= _STRANGERS if stranger else staying >= most
+        if full and not self._evict(pending):
             return False
-        with self._changed:  # what was cut has a thread and a descriptor until it has ended
-            return self._changed.wait_for(lambda: len(self._going) < _HEADROOM, _MAKING_ROOM)
+        with self._changed:  # an evicted connection keeps its thread and descriptor until it has ended
+            return self._changed.wait_for(lambda: len(self._evicted) < _HEADROOM, _MAKING_ROOM)
 
-    def _cut_one(self, lobby: Lobby[Connection], idle: float = 0.0) -> bool:
-        """Cut the connection that has to go first; False: there is none, or it is younger than ``idle`` s."""
+    def _evict(self, pending: PendingConnections[Connection], idle: float = 0.0) -> bool:
+        """Cut a connection to make room; False: there is none, or it is younger than ``idle`` seconds."""
         with self._changed:
-            found = lobby.next_to_go()
-            if found is None or found[0].accepted_at + idle > awake():
+            connection = pending.victim()
+            if connection is None or connection.accepted_at + idle > awake():
                 return False
-            connection, place = found
-            lobby.leave(connection, place)
-            self._going.add(connection)
+            pending.discard(connection, connection.source)
+            self._evicted.add(connection)
         connection.stop(TRY_AGAIN_LATER, "there are too many connections")
         return True
 
     def _upgraded(self, connection: Connection) -> None:
         with self._changed:
-            self._lobby.leave(connection, connection.source)
+            self._pending.discard(connection, connection.source)
 
     def _warn(self, text: str) -> None:
-        """Log what strangers can bring about, and so could say again and again."""
+        """Log what strangers can cause, and so could have repeated without end."""
         now = time.monotonic()
-        if text != self._warned[0] or now - self._warned[1] >= _SAID_AGAIN:
+        if text != self._warned[0] or now - self._warned[1] >= _WARN_AGAIN:
             self._warned = text, now
             _log.warning("%s", text)
-
-    def _received(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
-        if self._receive is None or peer.kind != "tcp":
-            return SocketStream(sock), peer
-        return self._receive(sock, peer)
 
     def _ended(self, connection: Connection) -> None:
         with self._changed:
             self._connections.discard(connection)
-            self._going.discard(connection)
-            for lobby in (self._lobby, self._strangers):
-                lobby.leave(connection, connection.source)
+            self._evicted.discard(connection)
+            self._pending.discard(connection, connection.source)
+            self._strangers.discard(connection, connection.source)
             self._changed.notify_all()
 
 

@@ -1,9 +1,8 @@
-"""Files that are served as they are: a page, its scripts and its styles, under a strict policy.
+"""Static files: a page, its scripts and its styles, under a strict Content-Security-Policy.
 
-Each file has its own path and, for pages to refer to, one more in a folder whose name is a hash of all files.
-What is there never changes, so browsers keep it for good; the page itself, ``index.html``, is asked for anew
-each time, costs a 304 while it is the same, and leads to another folder when it is not. Modules import each
-other by relative names and so stay in their folder.
+Each file is served at its own path and, for pages to refer to, in a folder named by a hash of all files,
+where browsers may cache it indefinitely. ``index.html`` itself is revalidated each time, and refers to a new
+folder once a file has changed. Modules import each other by relative names, and so stay in their folder.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ POLICY = "; ".join(
         "trusted-types overseer",
     )
 )
-"""The Content-Security-Policy of every file: nothing inline, nothing from elsewhere, in nobody's frame."""
+"""Nothing inline, nothing from elsewhere, and no framing."""
 
 _HEADERS = (
     ("Content-Security-Policy", POLICY),
@@ -45,7 +44,7 @@ _PAGE = "index.html"
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _REFERENCE = re.compile(rb'((?:href|src)=")([^"#?]+)(")')
 
-# What browsers refuse when it is wrong; the system's table, which mimetypes reads, may lack or distort it.
+# Types that browsers insist on; the system's table, which mimetypes reads, may be incomplete or wrong.
 _TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -59,10 +58,10 @@ _TEXT = ("text/", "application/json", "image/svg+xml")
 
 
 def static_routes(root: Traversable, prefix: str = "/") -> dict[str, Route]:
-    """A route for each file under ``root``, and for ``prefix`` itself where there is an ``index.html``.
+    """A route for each file under ``root``, and one for ``prefix`` itself if there is an ``index.html``.
 
-    The files are read once, now, so that no request can name another one and all that is served fits
-    together. Names that begin with a dot are left out. A ``root`` that is no directory gives no routes.
+    The files are read once, now: no request can reach any other, and all of them fit together. Names that
+    begin with a dot are left out. A ``root`` that is not a directory gives no routes.
     """
     files = {name: file.read_bytes() for name, file in _files(root, "")} if root.is_dir() else {}
     folder = f"v-{_hash(*(part for name in sorted(files) for part in (name.encode(), files[name])))}/"
@@ -87,13 +86,13 @@ def _files(directory: Traversable, path: str) -> Iterator[tuple[str, Traversable
 
 
 def _referring(page: bytes, files: dict[str, bytes], folder: str) -> bytes:
-    """The page with its references to files led to the folder."""
+    """The page with its references to files moved into the folder."""
 
-    def lead(match: re.Match[bytes]) -> bytes:
+    def moved(match: re.Match[bytes]) -> bytes:
         before, name, after = match.groups()
         return before + folder.encode() + name + after if name.decode() in files else match[0]
 
-    return _REFERENCE.sub(lead, page)
+    return _REFERENCE.sub(moved, page)
 
 
 def _serve(name: str, content: bytes, *headers: tuple[str, str]) -> Route:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from overseer.auth.peer import Peer
+from overseer.net.handler import ConnectionLimits, Handler, OpenHandler
 from overseer.net.outbox import Buffer, Outbox
-from overseer.net.session import ConnectionLimits, OpenSession, Session
 from overseer.util.awake import Ticker
 from overseer.util.locks import assert_none_held
 from overseer.util.logs import Stderr
@@ -26,15 +26,13 @@ _BUFFERS = 64  # handed to the kernel in one call
 
 
 def take_over_stdio() -> tuple[int, int]:
-    """Descriptors for stdin and stdout of one's own; nobody else gets at the protocol from now on.
-
-    What is printed goes to stderr, and stdin is at its end, for this program and for its children.
-    """
+    """Private descriptors for stdin and stdout. From now on, for this program and its children, stdin is
+    empty and what is printed goes to stderr."""
     requests, replies = os.dup(0), os.dup(1)
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    if isinstance(sys.stderr, Stderr):  # where nobody waits for a reader, also not who prints
+    if isinstance(sys.stderr, Stderr):  # which never waits for a reader
         sys.stdout = sys.stderr
     return requests, replies
 
@@ -42,7 +40,7 @@ def take_over_stdio() -> tuple[int, int]:
 class StdioServer:
     """Serves one client over two descriptors of any kind, which it closes; the counterpart of ``Server``.
 
-    When the requests end, replies still go out, for tasks may be running: the session is closed by
+    Replies still go out after the requests have ended, since tasks may be running: the handler is closed by
     ``shutdown``, or when nobody reads the replies any more.
 
     Args:
@@ -56,26 +54,26 @@ class StdioServer:
         self,
         requests: int,
         replies: int,
-        open_session: OpenSession,
+        open_handler: OpenHandler,
         *,
         timers: Timers,
         ended: Callable[[], None],
-        limits: ConnectionLimits | None = None,
+        limits: ConnectionLimits,
     ) -> None:
-        self._limits = limits or ConnectionLimits()
+        self._limits = limits
         self._requests = requests
-        self._open_session = open_session
+        self._open_handler = open_handler
         self._timers = timers
         self._ticker: Ticker | None = None
         self._ended = ended
         self._wake = Wakeup()
-        self._outbox = _PipeOutbox(replies, self._limits, timers, self._wake.set)
+        self._outbox = _PipeOutbox(replies, limits, timers, self._wake.set)
         # Daemons, but joined by shutdown.
         self._reader = threading.Thread(target=self._read, name="stdio-reader", daemon=True)
         self._writer = threading.Thread(target=self._outbox.run, name="stdio-writer", daemon=True)
 
     def start(self) -> None:
-        """Open the session and begin to read; the timers' thread is started too: later there may be none."""
+        """Open the handler and begin to read; also starts the timers, while there are threads to be had."""
         self._timers.start()
         self._ticker = Ticker(self._timers)
         self._writer.start()
@@ -96,26 +94,26 @@ class StdioServer:
     def _read(self) -> None:
         try:
             try:
-                session = self._open_session(self._outbox, Peer("stdio", ""))
+                handler = self._open_handler(self._outbox, Peer("stdio", ""))
             except BaseException:
                 self._ended()
                 raise
             try:
                 try:
-                    self._receive_all(session)
+                    self._receive_all(handler)
                 finally:
-                    self._ended()  # also when it failed: nothing more is heard
+                    self._ended()
                 self._outbox.wait_until_closed()
             finally:
                 self._outbox.close(1011, "internal error")  # closed already, unless something failed
-                session.closed()
+                handler.closed()
         except BaseException:
-            _log.exception("the session over stdio failed")
+            _log.exception("serving stdio failed")
         finally:
             os.close(self._requests)
 
-    def _receive_all(self, session: Session) -> None:
-        """Hand on lines until the requests end or the outbox is closed."""
+    def _receive_all(self, handler: Handler) -> None:
+        """Pass on lines until the requests end or the outbox is closed."""
         lines = _LineBuffer(self._limits.max_message)
         poll = select.poll()
         poll.register(self._requests, select.POLLIN)
@@ -134,17 +132,17 @@ class StdioServer:
             for line in lines.feed(data) if data else lines.end():
                 if not self._outbox.wait_until_bounded():
                     return
-                session.receive(line)
+                handler.receive(line)
             if not data:
                 return
 
 
 class _LineBuffer:
-    """Bytes to lines, without their ends and without empty ones; of a line too long, one byte too many."""
+    """Splits bytes into lines, skipping empty ones; an overlong line is cut to one byte over the limit."""
 
     def __init__(self, max_line: int) -> None:
         self._max_line = max_line
-        self._rest = bytearray()  # one buffer, for a line may come byte by byte
+        self._rest = bytearray()  # a line may come byte by byte
 
     def feed(self, data: bytes) -> list[bytes]:
         first, *others = data.split(b"\n")
@@ -156,7 +154,7 @@ class _LineBuffer:
         return lines
 
     def end(self) -> list[bytes]:
-        """The line so far, if there is anything in it."""
+        """The line so far, unless it is blank."""
         rest, self._rest = bytes(self._rest), bytearray()
         return [rest] if rest.strip() or len(rest) > self._max_line else []
 
@@ -165,10 +163,10 @@ class _LineBuffer:
 
 
 class _PipeOutbox(Outbox):
-    """The outbox over a descriptor of any kind, with a thread of its own.
+    """An outbox over a descriptor of any kind, with its own thread.
 
-    Non-blocking mode is out of the question, for it would be switched on for whoever else has the terminal or
-    the pipe; so the thread waits until a page can be written and writes no more than that.
+    Non-blocking mode would be shared with every other user of the terminal or pipe; so the thread waits until
+    a page can be written and writes no more than that.
     """
 
     def __init__(self, fd: int, limits: ConnectionLimits, timers: Timers, broken: Callable[[], None]) -> None:
@@ -194,7 +192,7 @@ class _PipeOutbox(Outbox):
             self._changed.wait_for(lambda: self._closing)
 
     def run(self) -> None:
-        """Write until it is closed and empty, or broken: the body of the writing thread."""
+        """The writing thread: write until it is closed and empty, or broken."""
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
         poll.register(self._wake, select.POLLIN)
@@ -217,7 +215,7 @@ class _PipeOutbox(Outbox):
         self._broken()
 
     def _next(self) -> list[Buffer]:
-        """Wait for something to write; nothing: there will be no more."""
+        """Wait for something to write; empty when there will be nothing more."""
         with self._changed:
             self._changed.wait_for(lambda: self._chunks or self._closing)
             self._sending = bool(self._chunks)

@@ -1,7 +1,7 @@
-"""TLS between a socket and HTTP, without a socket of ssl's: those must not be read and written at once.
+"""TLS between a socket and HTTP, over memory buffers: an ``SSLSocket`` must not be read and written at once.
 
-OpenSSL works on two memory buffers here. Every call into it is short, never waits and is made under a lock;
-what is to be sent is sent, and what is to be read is read, outside of it.
+Every call into OpenSSL is short, never waits and is made under a lock; the socket is read and written outside
+of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from overseer.net.outbox import Buffer
 from overseer.util.files import read_small
 from overseer.util.locks import Rank, lock
 
-_MOST = 2**20  # bytes of a file with certificates
+_MAX_FILE = 2**20  # bytes of a file with certificates
 _RECEIVE = 32 * 1024
 _SEAL = 256 * 1024  # bytes encrypted at once
 _NOT_TLS = b"""HTTP/1.1 400 Bad Request\r
@@ -34,7 +34,7 @@ this port speaks TLS: use https:// or wss://
 
 
 class TlsStream:
-    """A ByteStream (see there) over a connected socket, encrypted."""
+    """An encrypted :class:`~overseer.net.bytestream.ByteStream` over a connected socket."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self._raw = SocketStream(sock)
@@ -54,7 +54,7 @@ class TlsStream:
                 self._send_sealed(deadline)
                 self._feed(self._raw.receive(_RECEIVE, deadline))
             except ssl.SSLError as error:
-                # Its reason is on the way out; a browser that came without TLS understands only this.
+                # The alert is in the outgoing buffer; a browser that came without TLS understands only HTTP.
                 plain = getattr(error, "reason", "") == "HTTP_REQUEST"
                 with contextlib.suppress(OSError):
                     if plain:
@@ -109,7 +109,7 @@ class TlsStream:
     def finish(self) -> None:
         with contextlib.suppress(OSError):
             with self._engine:
-                with contextlib.suppress(ssl.SSLWantReadError):  # the peer's own farewell may come or not
+                with contextlib.suppress(ssl.SSLWantReadError):  # the peer's close_notify is not awaited
                     self._tls.unwrap()
                 self._sealed = memoryview(bytes(self._sealed) + self._outgoing.read())
             self._flush()
@@ -129,7 +129,7 @@ class TlsStream:
                 self._incoming.write_eof()
 
     def _flush(self) -> bool:
-        """Send what is encrypted as far as it goes without waiting; whether that was all."""
+        """Send what is encrypted, without waiting; whether that was all."""
         while self._sealed:
             sent = self._raw.send([self._sealed])
             if not sent:
@@ -138,7 +138,7 @@ class TlsStream:
         return True
 
     def _send_sealed(self, deadline: float) -> None:
-        """Send what OpenSSL has made, and what was left, waiting where that takes time."""
+        """Send everything encrypted so far, waiting where necessary."""
         with self._engine:
             self._sealed = memoryview(bytes(self._sealed) + self._outgoing.read())
         self._raw.send_all(bytes(self._sealed), deadline)
@@ -147,34 +147,34 @@ class TlsStream:
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """The server's certificate and key as they were read; equal when the files had the same in them.
+    """The server's certificate and key as they were read; equal when the files' contents were.
 
-    ``door`` tells apart whose certificates clients must present; the server's own may be renewed.
+    ``transport`` depends only on whose certificates clients must present; the server's own may be renewed.
     """
 
     fingerprint: str
-    door: str
+    transport: str
     _context: ssl.SSLContext = field(repr=False, compare=False)
 
     @classmethod
     def load(cls, config: Config) -> Certificates:
-        """Raises ConfigError when they cannot be read or do not belong together."""
+        """Read them. Raises ConfigError when they cannot be read or do not match."""
         contents = [_content(config, step) for step in ("cert", "key", "client_ca")]
         digests = [hashlib.sha256(content).hexdigest() for content in contents]
-        door = digests[-1] if config.tls.client_ca else "tls"
-        return cls(" ".join(digests), door, _context(config, *contents))
+        transport = digests[-1] if config.tls.client_ca else "tls"
+        return cls(" ".join(digests), transport, _context(config, *contents))
 
     def wrap(self, sock: socket.socket) -> TlsStream:
-        """A stream over a connection that was accepted."""
+        """A stream over an accepted connection."""
         return TlsStream(sock, self._context)
 
 
 def _content(config: Config, step: str) -> bytes:
     path = getattr(config.tls, step)
     try:
-        content = read_small(path, _MOST).data if path else b""
-        if len(content) > _MOST:
-            raise ValueError(f"longer than {_MOST // 2**20} MiB")
+        content = read_small(path, _MAX_FILE).data if path else b""
+        if len(content) > _MAX_FILE:
+            raise ValueError(f"longer than {_MAX_FILE // 2**20} MiB")
         return content
     except (OSError, ValueError) as error:
         problem = ConfigError(f"{path} cannot be used: {_reason(error)}")
@@ -182,7 +182,7 @@ def _content(config: Config, step: str) -> bytes:
 
 
 def _context(config: Config, cert: bytes, key: bytes, client_ca: bytes) -> ssl.SSLContext:
-    """Made of what was read, and not of what the files may have in them by now."""
+    """An SSLContext of these contents, whatever the files contain by now."""
     tls = config.tls
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -206,7 +206,7 @@ def _context(config: Config, cert: bytes, key: bytes, client_ca: bytes) -> ssl.S
 
 @contextlib.contextmanager
 def _in_memory(content: bytes) -> Iterator[str]:
-    """A path to a file that exists in memory only, since OpenSSL reads none but files."""
+    """The path of an in-memory file: OpenSSL loads certificates from files only."""
     with open(os.memfd_create("overseer-tls"), "wb") as file:  # noqa: PTH123
         file.write(content)
         file.flush()
@@ -220,7 +220,7 @@ def _reason(error: Exception) -> str:
             "NO_CERTIFICATE_OR_CRL_FOUND": "there is no certificate in it",
             "NO_START_LINE": "there is no PEM text in it, or an encrypted one",
         }
-        return known.get(error.reason, str(error.reason or "it is no PEM, or encrypted").lower())
+        return known.get(error.reason, str(error.reason or "it is not PEM, or is encrypted").lower())
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 

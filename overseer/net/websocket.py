@@ -1,14 +1,14 @@
 """One WebSocket: simple-websocket's server, made to run on one thread and to send through the outbox.
 
-simple-websocket would read on a thread of its own into an unbounded list, write from any thread, and hang on
-a frame that announces more than ever comes. So it is given, all through its documented hooks,
+By itself, simple-websocket reads on its own thread into an unbounded list, writes from any thread, and hangs
+on a frame that announces more than ever comes. Through its documented hooks it is given
 
-- a socket (``werkzeug.socket``) that is a :class:`_Pipe`: what is sent goes into the outbox, and what is
-  received was looked at before and is read only while the client reads its answers;
+- a socket (``werkzeug.socket``), a :class:`_Pipe`, which sends into the outbox, scans what it receives, and
+  reads only while the client reads its replies;
 - a ``thread_class`` that starts nothing: the connection's own thread runs the loop;
-- an ``event_class`` whose ``set()``, called for each complete message, hands the message on at once.
+- an ``event_class`` whose ``set()``, called for each complete message, delivers the message at once.
 
-What the hub sends does not come this way at all: it is framed by :mod:`overseer.net.frames`.
+The hub's messages bypass it: they are framed by :mod:`overseer.net.frames`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from typing import Any
 import simple_websocket  # type: ignore[import-untyped]
 
 from overseer.net.bytestream import ByteStream
-from overseer.net.frames import CLOSE, FrameScanner, split_frames
+from overseer.net.frames import FrameScanner, split_frames
 from overseer.net.http import Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
+from overseer.util.websocket import CLOSE
 
 PROTOCOL = "overseer.v1"
-"""The subprotocol that is spoken, also when it is not asked for; no other is ever agreed on."""
+"""The only subprotocol; also spoken when a client asks for none."""
 
 _RECEIVE = 16 * 1024  # bytes asked for at once
 _GOING_ON = {"upgrade": "websocket", "connection": "Upgrade", "host": "localhost"}
@@ -40,16 +41,16 @@ def run_websocket(
     keepalive: Keepalive,
     opened: Callable[[], Callable[[str | bytes], None]],
 ) -> None:
-    """Answer a checked upgrade and take messages until the connection closes, from either side.
+    """Answer a checked upgrade and take messages until either side closes the connection.
 
     Args:
-        max_message: bytes, of all its fragments; a longer one closes the connection with 1009.
-        opened: called when the answer is in the outbox; returns what is called with each message.
+        max_message: bytes of all fragments together; a longer message closes the connection with 1009.
+        opened: called when the response is in the outbox; returns what to call with each message.
     """
     pipe = _Pipe(request.rest, stream, outbox, max_message, keepalive)
     inbox = _Inbox(outbox)
     loop = _Loop()
-    # Only what is needed, so no extension (compression) is ever agreed on; the values were checked.
+    # Only what is needed, so that no extension (compression) is ever negotiated; the values were checked.
     headers = {name: request.headers[name] for name in ("sec-websocket-key", "sec-websocket-version")}
     offered = request.headers.get("sec-websocket-protocol", "").split(",")
     if PROTOCOL in (name.strip() for name in offered):
@@ -72,7 +73,7 @@ def run_websocket(
 
 
 class _Loop:
-    """Stands in for a thread: keeps what it should run until the connection's own thread runs it."""
+    """Stands in for a thread, whose target the connection's own thread runs later."""
 
     def __init__(self) -> None:
         self.name = "websocket"  # simple-websocket edits its thread's name
@@ -83,7 +84,7 @@ class _Loop:
         return self
 
     def start(self) -> None:
-        """Too early: the hub does not know of the connection yet."""
+        """Too early: the hub does not know the connection yet."""
 
     def run(self) -> None:
         assert self._target is not None
@@ -91,7 +92,7 @@ class _Loop:
 
 
 class _Inbox:
-    """Stands in for an event: instead of waking a reader it is the reader."""
+    """Stands in for an event, and reads the message itself instead of waking a reader."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
@@ -112,11 +113,11 @@ class _Inbox:
                 self.handle(message)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Asked by ``receive`` when it has nothing: then nothing comes before the next ``set``."""
+        """Called by ``receive`` when it has nothing: nothing will come before the next ``set``."""
         return False
 
     def clear(self) -> None:
-        """Nothing is kept."""
+        """There is no state."""
 
 
 class _Pipe:
@@ -135,14 +136,14 @@ class _Pipe:
         self.framed = False  # the handshake is over, what is sent are frames
 
     def recv(self, size: int) -> bytes:
-        if self._too_long:  # what came before it has been dealt with
+        if self._too_long:  # the messages before it have been handled
             self._outbox.close(1009, f"a message may be {self._max_message} bytes long")
         is_open = self._outbox.wait_until_bounded()
         data, self._rest = self._rest, b""
         if is_open and not data:
             with self._keepalive:
                 data = self._stream.receive(size)
-        if self._outbox.closed:  # the end of the loop; what still comes is of no interest
+        if self._outbox.closed:  # ends the loop
             return b""
         good = self._scanner.scan(data)
         if good < len(data):
@@ -165,7 +166,7 @@ class _Pipe:
         return len(data)
 
     def close(self) -> None:
-        """The connection sees to that."""
+        """The connection closes its own stream."""
 
     def fileno(self) -> int:
         return self._stream.fileno()

@@ -85,7 +85,7 @@ def _check(tree: nodes.Template) -> None:
             case nodes.Output():
                 for part in node.nodes:
                     if not isinstance(part, nodes.TemplateData) and _is_bare(part):
-                        raise _problem(part.lineno, "nothing is looked up here, so this is no template")
+                        raise _problem(part.lineno, "nothing is looked up here, so this is not a template")
             case nodes.Extends() | nodes.FromImport() | nodes.Import() | nodes.Include():
                 message = f"there are no other files to {_STATEMENTS[type(node)]}"
         if message:

@@ -127,7 +127,7 @@ class _Reader:
             self._plain = None
             return nodes.ExprStmt(pipeline.assigned, lineno=action.offset + 1)
         if pipeline.constant and not is_brackets(pipeline.value):
-            problem = Problem("nothing is looked up here, so this is no template", action.offset)
+            problem = Problem("nothing is looked up here, so this is not a template", action.offset)
             problem.action = action.text
             raise problem
         if self._plain is not None:

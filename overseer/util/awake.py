@@ -1,9 +1,8 @@
-"""Monotonic time less that in which this process did not run (SIGSTOP, a frozen or migrated machine).
+"""Monotonic time, without the time in which this process did not run (SIGSTOP, a frozen or migrated machine).
 
-Deadlines that clients have to meet are measured by it: what a client sent meanwhile has not been looked at,
-and no ping was sent. Whoever has a thread that wakes up regularly calls :meth:`AwakeClock.tick`; from a tick
-that comes late it is known how long nothing ran. Between two ticks the clock goes no further than to the
-moment at which the next one is overdue, so it never shows such time, whichever thread looks first.
+It measures the deadlines that clients have to meet: what a client sent meanwhile has not been read, and no
+ping was sent. A timer calls :meth:`AwakeClock.tick`; a late tick tells how long nothing ran. Between ticks
+the clock stops where the next one is overdue, so no thread ever sees the lost time.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ _LATE = 0.25  # by which a tick may be late on a busy machine
 
 
 class AwakeClock:
-    """The clock; safe from any thread. As long as nobody ticks it is the monotonic one."""
+    """The clock; safe from any thread. Without ticks it is the monotonic one."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._ticking = lock(Rank.LEAF, "awake")
-        # The last tick (None: nobody ticks) and the seconds lost before it; replaced as a whole.
+        # The last tick (None: not ticking) and the seconds lost before it; replaced as a whole.
         self._last: tuple[float | None, float] = (None, 0.0)
 
     def __call__(self) -> float:
-        # Before the time is looked at: a tick in between would be taken off a time from before it.
+        # Read before the time, from which a tick in between would be subtracted otherwise.
         tick, lost = self._last
         now = self._monotonic()
         return (now if tick is None else min(now, tick + TICK + _LATE)) - lost
 
     def tick(self) -> None:
-        """The process runs; to be called every ``TICK`` seconds from now on, until :meth:`stop`."""
+        """The process runs: to be called every ``TICK`` seconds until :meth:`stop`."""
         with self._ticking:
             now = self._monotonic()
             tick, lost = self._last
@@ -44,7 +43,7 @@ class AwakeClock:
             self._last = now, lost
 
     def stop(self) -> None:
-        """Nobody ticks any more."""
+        """The ticking ends."""
         self.tick()
         with self._ticking:
             self._last = None, self._last[1]
@@ -55,7 +54,7 @@ awake = AwakeClock()
 
 
 class Ticker:
-    """Ticks :data:`awake` by some timers, from now on until it is stopped."""
+    """Ticks :data:`awake` by a timer until it is stopped."""
 
     def __init__(self, timers: Timers) -> None:
         self._timers = timers

@@ -1,7 +1,7 @@
-"""Opening the files that a configuration names, without ever waiting for one of them.
+"""Opening the files that a configuration names, without ever blocking.
 
-A path may name a pipe that nobody writes to, a device or a directory, and another thing at the next look. So
-each is opened once, without waiting, and judged by its descriptor.
+A path may name a pipe without a writer, a device or a directory, and something else a moment later. So each
+is opened once, in non-blocking mode, and examined through its descriptor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import stat
 import time
 from dataclasses import dataclass
 
-# Names of descriptors that this process has. Opened anew they would be refused where they are sockets.
+# Names of this process's own descriptors. Opening them would fail for sockets, so they are duplicated.
 _DESCRIPTOR = re.compile(r"/(?:dev/(std(?:in|out|err)|fd/[0-9]{1,9})|proc/self/fd/([0-9]{1,9}))\Z")
 _STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
 _PIECE = 64 * 1024
@@ -22,7 +22,7 @@ _PIECE = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SmallFile:
-    """What was in a file, up to a byte more than was asked for, and its mode then."""
+    """A file's content, up to one byte more than asked for, and its mode."""
 
     data: bytes
     mode: int
@@ -32,14 +32,14 @@ def read_small(path: str, most: int) -> SmallFile:
     """The first ``most`` + 1 bytes of a regular file.
 
     Raises:
-        OSError: it cannot be read, or is something else: a pipe may have its reader wait for ever.
-        ValueError: the path is none.
+        OSError: it cannot be read, or is not a regular file, which might block.
+        ValueError: the path is invalid.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "it is no regular file", path)
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
         with open(descriptor, "rb", closefd=False) as file:
             return SmallFile(file.read(most + 1), mode)
     finally:
@@ -47,13 +47,13 @@ def read_small(path: str, most: int) -> SmallFile:
 
 
 def read_once(path: str, most: int, patience: float) -> bytes:
-    """As :func:`read_small`, of a pipe or a device as well, which must end within ``patience`` seconds."""
+    """As :func:`read_small`, but also of a pipe or device, which must end within ``patience`` seconds."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         if error.errno not in (errno.ENXIO, errno.ENOENT):
             raise
-        own = _own(path)  # which may be a socket
+        own = _own(path)  # it may be a socket
         if own is None:
             raise
         descriptor = own
@@ -80,15 +80,15 @@ def read_once(path: str, most: int, patience: float) -> bytes:
 
 
 def open_to_append(path: str, mode: int, *, make: bool = True) -> int:
-    """A descriptor that appends to a file, a device or a pipe that somebody reads; opening it never waits.
+    """A descriptor that appends to a file, a device or a pipe with a reader; opening it never blocks.
 
     Args:
-        mode: permissions of a file that is made.
-        make: whether one is made.
+        mode: permissions of a new file.
+        make: whether to make one.
 
     Raises:
-        OSError: it cannot be opened, or is of another kind.
-        ValueError: the path is none.
+        OSError: it cannot be opened, or is something else.
+        ValueError: the path is invalid.
     """
     descriptor = _own(path)
     if descriptor is not None:
@@ -107,12 +107,12 @@ def open_to_append(path: str, mode: int, *, make: bool = True) -> int:
     if stat.S_ISBLK(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is a disk", path)
-    os.set_blocking(descriptor, True)  # its writer waits on a thread of its own
+    os.set_blocking(descriptor, True)  # it is written on a thread of its own
     return descriptor
 
 
 def _own(path: str) -> int | None:
-    """Another descriptor for one that ``path`` is the name of; None: it is an ordinary path."""
+    """A duplicate of the descriptor that ``path`` names; None: it is an ordinary path."""
     found = _DESCRIPTOR.match(path)
     if found is None:
         return None

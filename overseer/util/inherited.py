@@ -1,6 +1,4 @@
-"""What a process gets from whoever starts it, put in order before anything else: whoever that is, the program
-is the same.
-"""
+"""What a process inherits from its starter, normalised before anything else."""
 
 from __future__ import annotations
 
@@ -13,46 +11,46 @@ import threading
 import warnings
 from collections.abc import Mapping
 
-_STACK = 8 * 2**20  # bytes for a thread, where what was inherited is no measure
+_STACK = 8 * 2**20  # bytes for a thread, where the inherited limit is unreasonable
 _STACKS = (2**20, 64 * 2**20)
 
 
 def settle() -> None:
-    """Put in order what can be put in order in this process. To be called first, on the main thread."""
+    """Normalise what can be changed in a running process. To be called first, on the main thread."""
     _fill_descriptors()
-    # A blocked SIGTERM would never be heard, neither here nor by the children, who inherit what is blocked.
+    # A blocked SIGTERM would never be delivered, neither here nor in children, which inherit the mask.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _forget_coerced_locale()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever PYTHONIOENCODING says
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    # PYTHONWARNINGS=error is for those who test a library: a deprecation is no reason to refuse a task.
+    # PYTHONWARNINGS=error is for testing libraries: a deprecation must not make a task fail.
     warnings.filters[:] = [  # type: ignore[index]
         ("default", *rest) if action == "error" else (action, *rest) for action, *rest in warnings.filters
     ]
     soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
-    if not _STACKS[0] <= soft <= _STACKS[1]:  # which is also what a thread would get
+    if not _STACKS[0] <= soft <= _STACKS[1]:  # a thread would get as much
         threading.stack_size(_STACK)
 
 
 def speak_utf8() -> str:
-    """Have all texts be UTF-8, in paths, arguments and variables too, whatever the locale says.
+    """Use UTF-8 for all texts, including paths, arguments and variables, whatever the locale.
 
-    Python settles that as it starts, so where it chose something else the program starts over, and this does
-    not return.
+    Python chooses when it starts; if it chose another encoding, this re-executes the program and does not
+    return.
 
     Returns:
-        Why that cannot be done, "" where nothing is to be done.
+        Why that is impossible, or "" when it is not necessary.
     """
     if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8":
         return ""
-    problem = execute_anew(os.environb, "-X", "utf8=1")
+    problem = re_execute(os.environb, "-X", "utf8=1")
     taken_for = sys.getfilesystemencoding()
     return f"texts are taken for {taken_for}, and not for UTF-8 (set PYTHONUTF8=1): {problem}"
 
 
-def execute_anew(environment: Mapping[bytes, bytes], *options: str) -> str:
-    """Start this program over in this process, with more of Python's options; returns why it cannot be done.
+def re_execute(environment: Mapping[bytes, bytes], *options: str) -> str:
+    """Re-execute this program with additional Python options; returns why that is impossible.
 
     To be called before there is a second thread and before anything else is open.
     """
@@ -70,17 +68,17 @@ def execute_anew(environment: Mapping[bytes, bytes], *options: str) -> str:
 
 
 def _fill_descriptors() -> None:
-    """Open what is closed of stdin, stdout and stderr: whatever is opened next would take its number."""
+    """Open those of stdin, stdout and stderr that are closed, lest the next file opened take their number."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free, which is this one.
+            # Gets the lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def _forget_coerced_locale() -> None:
-    """Python itself sets LC_CTYPE in a bare environment (PEP 538); the children shall have what there was."""
+    """Undo PEP 538: Python sets LC_CTYPE in a bare environment, which children would inherit."""
     if os.environ.get("LC_CTYPE") not in ("C.UTF-8", "C.utf8", "UTF-8"):
         return
     try:

@@ -1,8 +1,4 @@
-"""Ctrl-C while a program is still loading: it just ends, as any other would, instead of with a traceback.
-
-Python turns SIGINT into an exception wherever it happens to be, which nobody catches while half of the
-modules are loaded. So the programs call this before they load what takes long.
-"""
+"""Ctrl-C while a program is still loading, which must not end in a traceback: programs call this first."""
 
 from __future__ import annotations
 
@@ -14,8 +10,8 @@ def end_at_once(leave: Callable[[], None] | None = None) -> None:
     """From now on SIGINT ends the process, unless it is ignored. To be called on the main thread.
 
     Args:
-        leave: called then, and has to end it; without one the signal does.
+        leave: called on SIGINT, and must end the process; by default the signal does.
     """
-    # A shell has what it starts in the background ignore SIGINT, and so it shall.
+    # A shell has background jobs ignore SIGINT, and that stays so.
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL if leave is None else lambda number, frame: leave())

@@ -20,12 +20,11 @@ from overseer.util.locks import Rank, lock
 
 _log = logging.getLogger(__name__)
 
-# About so many bytes wait for the disk before events are dropped.
-_BUFFER = 32 * 1024 * 1024
+_BUFFER = 32 * 1024 * 1024  # bytes, roughly, that may wait for the disk before events are dropped
 
 
 class Loggable(Protocol):
-    """One message or many; net's messages, which this must not know, are such."""
+    """One or more messages."""
 
     @property
     def lines(self) -> bytes:
@@ -33,11 +32,11 @@ class Loggable(Protocol):
 
 
 class EventLog:
-    """Appends to the file ``path``; an empty path makes a log that is off.
+    """Appends to the file ``path``; off when the path is empty.
 
     Args:
-        name: what warnings and the thread call it.
-        mode: permissions of a file that is made.
+        name: its name in warnings, and its thread's.
+        mode: permissions of a new file.
     """
 
     def __init__(self, path: str = "", name: str = "event log", mode: int = 0o640) -> None:
@@ -45,16 +44,16 @@ class EventLog:
         self._path = Path(path)
         self._name = name
         self._mode = mode
-        # Guards the fields below; notified when there is something to write, to reopen or to close.
+        # Guards the fields below; notified when there is something to do for the writer.
         self._wanted = threading.Condition(lock(Rank.LEAF, name))
         self._queue: deque[Loggable] = deque()
-        self._queued = 0  # about how many bytes that is
+        self._queued = 0  # its size in bytes, roughly
         self._dropped = 0  # events lost since the last successful write
         self._reopen = False
         self._closed = False
         self._thread: threading.Thread | None = None
         self._file: int | None = None  # the writer thread's own, once it runs
-        # The writer thread's own as well: a warning has been given; the file ends within a line.
+        # The writer thread's own too: a warning has been given; the file ends in an incomplete line.
         self._failing = False
         self._torn = False
 
@@ -86,7 +85,7 @@ class EventLog:
             self._wanted.notify()
 
     def reopen(self) -> None:
-        """Open the path anew before the next write, for log rotation."""
+        """Reopen the path before the next write, for log rotation."""
         with self._wanted:
             self._reopen = True
             self._wanted.notify()
@@ -108,7 +107,7 @@ class EventLog:
         except BaseException:
             _log.exception("%s %s: it is not written any more", self._name, self._path)
             with self._wanted:
-                self._closed = True  # what comes is dropped, and not kept for nobody
+                self._closed = True
                 self._queue.clear()
             self._close_file()
 
@@ -131,7 +130,7 @@ class EventLog:
     def _write_all(self, messages: deque[Loggable]) -> None:
         try:
             data = b"".join([message.lines for message in messages])
-        except Exception as error:  # out of memory most likely; those to come may fare better
+        except Exception as error:  # most likely out of memory, so later ones may succeed
             with self._wanted:
                 self._dropped += len(messages)
             self._warn(error)
@@ -141,10 +140,10 @@ class EventLog:
     def _close_file(self) -> None:
         if self._file is None:
             return
-        file, self._file = self._file, None  # closed afterwards, also when close fails
+        file, self._file = self._file, None  # closed even when close fails
         try:
             os.close(file)
-        except OSError as error:  # what was written late, over a network or a quota
+        except OSError as error:  # a late write error, from a network or a quota
             self._warn(error)
 
     def _write(self, data: bytes) -> None:
@@ -153,7 +152,7 @@ class EventLog:
             if self._file is None:
                 self._file = self._open()
                 self._torn = self._torn and os.fstat(self._file).st_size > 0
-            if self._torn:  # what follows must not become part of the line that the disk was full within
+            if self._torn:  # the next line must not continue the one during which the disk filled up
                 _write_some(self._file, memoryview(b"\n"))
                 self._torn = False
             with memoryview(data) as view:
@@ -184,7 +183,7 @@ class EventLog:
 def _write_some(fd: int, data: memoryview) -> int:
     try:
         return os.write(fd, data)
-    except BlockingIOError:  # one that came in non-blocking mode, as /dev/stdout may
+    except BlockingIOError:  # inherited in non-blocking mode, as /dev/stdout may be
         poll = select.poll()
         poll.register(fd, select.POLLOUT)
         poll.poll()

@@ -1,4 +1,4 @@
-"""Locks with a rank, so that the one lock order is written down and can be checked.
+"""Locks with a rank, by which the lock order is checked.
 
 In a running server :func:`lock` gives a plain :class:`threading.Lock`, and :func:`assert_held` and
 :func:`assert_none_held` do nothing. With ``OVERSEER_CHECK_LOCKS`` in the environment (the test suite sets it,
@@ -22,7 +22,7 @@ from typing import Any
 
 
 class Rank(IntEnum):
-    """A thread that holds a lock may only take locks of a greater number."""
+    """A thread that holds a lock may only take locks with a greater number."""
 
     HUB = 1
     POOL = 2
@@ -34,7 +34,7 @@ class Rank(IntEnum):
 
 
 class LockOrderError(AssertionError):
-    """A lock taken out of order, or something slow done under a lock."""
+    """A lock was taken out of order, or something slow was done under a lock."""
 
 
 _seed = os.environ.get("OVERSEER_CHECK_LOCKS", "")

@@ -1,8 +1,7 @@
 """The server's own log: lines on stderr that begin with their level.
 
-Whatever stderr is, a pipe that nobody reads or a journal that hangs, nothing here waits for it: what is to be
-said is handed to a thread that writes it. What finds no room is dropped and counted, and the count is said
-where the lines would have been.
+Even if stderr is a pipe without a reader or a journal that hangs, nobody who logs waits for it: a thread
+writes. Lines that find no room are dropped, and their number is logged in their place.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from overseer.util.threads import start_thread
 # The journal takes `<N>` in front of a line for its priority, see sd-daemon(3).
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
-_PIECES = 1000  # that wait to be written; mostly a line each
-_PIECE = 8 * 1024  # characters; of a longer one the rest goes
-_STUCK_S = 0.5  # without a byte being taken, after which the end does not wait any more
+_PIECES = 1000  # that may wait to be written; mostly one per line
+_PIECE = 8 * 1024  # characters; longer ones are cut
+_STUCK_S = 0.5  # without progress, after which the end no longer waits
 
 
 def set_up_logging() -> Stderr:
@@ -43,10 +42,10 @@ def lines_dropped() -> int:
 
 
 class Stderr(io.TextIOBase):
-    """Takes the place of ``sys.stderr``, so that nobody who says something waits: logs, tracebacks, drivers.
+    """Replaces ``sys.stderr``, so that nothing that writes to it waits: logs, tracebacks, drivers.
 
-    What is said before :meth:`start` is kept until then. Where something else than the process's own stderr
-    is in that place already, it is left there.
+    What is written before :meth:`start` is kept until then. If ``sys.stderr`` is not the process's own, it is
+    left alone.
     """
 
     encoding = "utf-8"
@@ -55,9 +54,9 @@ class Stderr(io.TextIOBase):
     def __init__(self) -> None:
         global _current
         super().__init__()
-        # May be put into from anywhere: a finalizer that complains interrupts whoever has whichever lock.
+        # Reentrant: a finalizer may write in the middle of anything, whichever lock is held.
         self._pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        # Guards the two below; for the same reason one that may be entered again.
+        # Guards the two below; reentrant for the same reason.
         self._counting = threading.RLock()
         self._dropped = 0
         self._unsaid = 0
@@ -71,7 +70,6 @@ class Stderr(io.TextIOBase):
 
     @property
     def dropped(self) -> int:
-        """How many pieces found no room."""
         return self._dropped
 
     def write(self, text: str) -> int:
@@ -95,19 +93,19 @@ class Stderr(io.TextIOBase):
 
     @property
     def buffer(self) -> BinaryIO:
-        """The process's own stderr, for whoever has bytes to write, and waits."""
+        """The process's own stderr, for writing bytes, which waits."""
         if self._before is None:
             raise AttributeError("stderr is closed")
         return self._before.buffer
 
     def start(self) -> None:
-        """Begin to write, once there may be a second thread."""
+        """Start the writer, once there may be a second thread."""
         if self._thread is None and sys.stderr is self:
             with contextlib.suppress(RuntimeError):  # no more threads
                 self._thread = start_thread(self._run, "stderr")
 
     def end(self) -> None:
-        """Write what is left, unless nobody takes it, and put the former stderr back. Idempotent."""
+        """Write what is left, as long as that makes progress, and restore the former stderr. Idempotent."""
         if self._closed:
             return
         if sys.stderr is self:
@@ -120,7 +118,7 @@ class Stderr(io.TextIOBase):
                 sys.stderr = self._before if self._before is not None else sys.__stderr__
 
     def _wait(self) -> bool:
-        """Whether the writer came to its end; gives up when nothing is taken any more."""
+        """Wait for the writer's end as long as it makes progress; whether it came."""
         assert self._thread is not None
         before = -1
         while self._thread.is_alive() and self._written != before:
@@ -129,7 +127,7 @@ class Stderr(io.TextIOBase):
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        # A terminal with `stty tostop` would stop a process in the background that writes to it.
+        # A terminal with `stty tostop` would stop a background process that writes to it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
         while (piece := self._pieces.get()) is not None:
             self._write_all(piece)
@@ -143,12 +141,12 @@ class Stderr(io.TextIOBase):
         while rest:
             try:
                 count = os.write(2, rest)
-            except BlockingIOError:  # it came in non-blocking mode
+            except BlockingIOError:  # inherited in non-blocking mode
                 poll = select.poll()
                 poll.register(2, select.POLLOUT)
                 poll.poll()
                 continue
-            except OSError:  # nobody is there any more, or the disk is full
+            except OSError:  # the reader has gone, or the disk is full
                 self._drop()
                 return
             rest = rest[count:]
@@ -160,13 +158,13 @@ class Stderr(io.TextIOBase):
             self._unsaid += 1
 
     def _take_unsaid(self) -> bytes:
-        """The line that says how many were dropped, once; nothing where none was."""
+        """The line that says how many were dropped since the last one, if any were."""
         if not self._unsaid:
             return b""
         with self._counting:
             count, self._unsaid = self._unsaid, 0
         lines = "1 line" if count == 1 else f"{count} lines"
-        return f"warning: {lines} found no room here and went unsaid\n".encode() if count else b""
+        return f"warning: {lines} found no room here and were dropped\n".encode() if count else b""
 
 
 _current: Stderr | None = None
@@ -179,14 +177,14 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         priority = f"<{_PRIORITIES.get(record.levelno, 6)}>" if self._journal else ""
-        # What comes from clients must not look like another entry, nor do anything to a terminal.
+        # Text from clients must neither look like another entry nor affect a terminal.
         first, *rest = map(printable, super().format(record).split("\n"))
         entry = [f"{record.levelname.lower()}: {first}", *(f"  {line}" for line in rest)]
         return "\n".join(priority + line for line in entry)
 
 
 def printable(line: str) -> str:
-    """The line with what is not to be seen written as an escape, ``\\x1b``; tabs stay."""
+    """The line with unprintable characters escaped (``\\x1b``), except tabs."""
     if line.isprintable():
         return line
     shown = (char if char.isprintable() or char == "\t" else _escaped(char) for char in line)
@@ -198,9 +196,9 @@ def _escaped(char: str) -> str:
 
 
 def _goes_to_the_journal() -> bool:
-    """Whether stderr is the stream that systemd has opened, and not something it was redirected to since."""
+    """Whether stderr is the stream that systemd opened, and has not been redirected since."""
     try:
         found = os.fstat(sys.stderr.fileno())
-    except (OSError, AttributeError, ValueError):  # closed, or replaced by what is no file
+    except (OSError, AttributeError, ValueError):  # closed, or replaced by something that is not a file
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"

@@ -1,10 +1,10 @@
-"""What was probably meant by a word that is not known. Pure."""
+"""Suggestions for misspelled words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# Comparing takes time that grows with both: a stranger's word must not cost more than a moment.
+# Comparing takes time that grows with both, and the word may be a stranger's.
 _LONGEST = 64
 _MOST = 200
 
@@ -23,6 +23,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
-    """``"; did you mean path?"``, or nothing when nothing is like it. ``prefix`` goes before the guess."""
+    """``"; did you mean path?"``, or ``""`` when nothing is similar. ``prefix`` goes before the guess."""
     near = nearest(word, known)
     return f"; did you mean {prefix}{near}?" if near else ""

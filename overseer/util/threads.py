@@ -1,7 +1,4 @@
-"""Daemon threads, and what to do where the system allows no more of them.
-
-All are daemons: a program that embeds a server and forgets to close it must still be able to end.
-"""
+"""Starting threads, all of them daemons: a program that forgets to close a server must still end."""
 
 from __future__ import annotations
 
@@ -10,9 +7,9 @@ from collections.abc import Callable
 
 
 class VitalThread(threading.Thread):
-    """A thread that serves everybody: when it fails the server ends, rather than stay deaf or blind.
+    """A thread whose failure ends the server, rather than leave it deaf or blind.
 
-    The daemon learns of it from ``threading.excepthook``; in another program it is a traceback.
+    The daemon hears of it by ``threading.excepthook``; in another program it is a traceback.
     """
 
     def __init__(self, *, target: Callable[[], None], name: str) -> None:
@@ -31,7 +28,7 @@ def start_thread(target: Callable[[], object], name: str) -> threading.Thread:
 
 
 def run_on_thread(target: Callable[[], object], name: str) -> threading.Thread | None:
-    """Run ``target()`` on a daemon thread, or here where the system allows no more: late beats never."""
+    """Run ``target()`` on a daemon thread, or right here when the system allows no more threads."""
     try:
         return start_thread(target, name)
     except RuntimeError:

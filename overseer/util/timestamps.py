@@ -1,7 +1,7 @@
 """Wall-clock times as they go over the wire: RFC 3339, UTC, ``Z``, microseconds.
 
-Wall time is only ever shown or compared with what a client says (``since``); whatever decides
-something (delays, windows, deadlines) uses :func:`time.monotonic`.
+Wall time is only shown, or compared with a client's ``since``; whatever decides anything (delays, windows,
+deadlines) uses :func:`time.monotonic`.
 """
 
 from __future__ import annotations

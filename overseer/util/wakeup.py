@@ -1,4 +1,4 @@
-"""Waiting in poll, and waking a thread that does."""
+"""Waiting in poll, and waking a thread from it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import select
 import threading
 from contextlib import suppress
 
-_LONGEST_S = 24 * 60 * 60.0  # poll takes 24.8 days at most; so also for infinity
+_LONGEST_S = 24 * 60 * 60.0  # poll takes 24.8 days at most; infinity is cut to this too
 
 
 def poll_timeout(seconds: float) -> float:
-    """Milliseconds for ``poll``, from seconds that may be negative or more than it takes.
+    """Milliseconds for ``poll``, from seconds that may be negative or too many.
 
-    So a poll may end early: whoever finds that nothing happened must look at the clock.
+    A poll may therefore end early: check the clock when nothing has happened.
     """
     return min(max(0.0, seconds), _LONGEST_S) * 1000
 
@@ -23,8 +23,8 @@ class Wakeup:
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        # Held over the write (which does not wait), so that a late set does not hit a descriptor of others.
-        # Unranked: nothing is taken under it, so it may be taken under whatever is held.
+        # Held over the write (which does not wait), so that a late set cannot hit a reused descriptor.
+        # Unranked: nothing is taken under it, so it may be taken under any lock.
         self._closing = threading.Lock()
         self._closed = False
 
@@ -38,18 +38,18 @@ class Wakeup:
                 os.eventfd_write(self._fd, 1)
 
     def clear(self) -> None:
-        """Take back what was set so far; for the thread that polls it."""
+        """Reset it; for the thread that polls it."""
         with suppress(BlockingIOError):
             os.eventfd_read(self._fd)
 
     def wait(self, seconds: float) -> None:
-        """Wait until it is set, for that time at most."""
+        """Wait until it is set, for ``seconds`` at most."""
         poll = select.poll()  # select knows no descriptors above 1023
         poll.register(self._fd, select.POLLIN)
         poll.poll(poll_timeout(seconds))
 
     def close(self) -> None:
-        """Give the descriptor back, when nobody polls it any more. Idempotent."""
+        """Close the descriptor, once nobody polls it. Idempotent."""
         with self._closing:
             if not self._closed:
                 self._closed = True

@@ -294,7 +294,7 @@ def test_a_pipe_in_place_of_a_file_does_not_end_all_reloads(
             os.mkfifo(daemon.directory / "config.yaml")
             answer = request(boss, "reload")
             (daemon.directory / "config.yaml").unlink()
-        assert "no regular file" in answer["message"]
+        assert "not a regular file" in answer["message"]
         assert reload(daemon, boss, auth={"tokens": [BOSS]}) == {"settings": ["auth"]}
 
 

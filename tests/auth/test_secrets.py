@@ -13,10 +13,10 @@ import pytest
 from overseer.config import load_config
 from overseer.daemon import handover
 from overseer.daemon.access import load_access
-from overseer.daemon.advice import security_advice
+from overseer.daemon.preflight import security_advice
 from overseer.errors import ConfigError
 from tests.auth.support import address_of, http, request
-from tests.harness import ROOT, Daemon, shell
+from tests.harness import ROOT, Daemon, run_program, shell
 from tests.net.rawclient import RawClient, RawSocket
 
 MAIN, OTHER, PLAIN = "main-0123456789abcdef", "other-0123456789abcdef", "plain-0123456789abcdef"
@@ -149,15 +149,7 @@ def test_check_warns_and_reads_tokens(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("listen: ':8080'\nauth:\n  unix: {}\n")
 
     def check(**environment: str) -> str:
-        ended = subprocess.run(
-            [sys.executable, str(ROOT / "sticky_overseer.py"), "--check"],
-            cwd=tmp_path,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        ended = run_program("--check", cwd=tmp_path, **environment)
         assert ended.returncode == 0
         return ended.stderr
 
@@ -181,7 +173,7 @@ def test_check_warns_and_reads_tokens(tmp_path: Path) -> None:
             "config.yaml:2: tls.key: /not/there cannot be used: No such file or directory",
         ),
         ("tls: {cert: /not/there}\n", "config.yaml:1: tls.cert: /not/there cannot be used: No such file"),
-        ("tls: {cert: /dev/null}\n", "tls.cert: /dev/null cannot be used: it is no regular file"),
+        ("tls: {cert: /dev/null}\n", "tls.cert: /dev/null cannot be used: it is not a regular file"),
         ("tls: {cert: /etc/passwd}\n", "config.yaml:1: tls.cert: /etc/passwd cannot be used: "),
         ("auth: {tokens: [{name: a, role: viewer, token: !Zx8dK2mQp9 }]}\n", "token: a YAML tag (!...)"),
     ],

@@ -145,7 +145,7 @@ def test_sighup_reads_the_certificate_anew(certificates: Certificates, tmp_path:
             for name in ("crt", "key"):
                 shutil.copy(certificates.path(f"second.{name}"), tmp_path / f"live.{name}")
             daemon.process.send_signal(signal.SIGHUP)
-            daemon.wait_stderr("read anew: settings tls")
+            daemon.wait_stderr("reloaded: settings tls")
             assert serial() != first
             assert request(client, "list")["type"] == "tasks"  # connections go on
 

@@ -78,7 +78,10 @@ auth:
         (f"{{name: x, role: viewer, token_sha256: {SECRET}}}", "64 hexadecimal digits"),
         ("{name: x, role: viewer, token_env: NOT_SET}", "the environment has no NOT_SET"),
         ("{name: x, role: viewer, token_file: /does/not/exist}", "/does/not/exist cannot be read"),
-        ("{name: x, role: viewer, token_file: /dev/null}", "/dev/null cannot be read: it is no regular file"),
+        (
+            "{name: x, role: viewer, token_file: /dev/null}",
+            "/dev/null cannot be read: it is not a regular file",
+        ),
         ("{name: x, role: viewer, token_file: /etc/passwd}", "does not hold one line with a token"),
     ],
 )
@@ -123,9 +126,7 @@ def test_one_from_the_environment_or_a_file_as_well(tmp_path: Path, caplog: pyte
     (tmp_path / "token").write_text("short")
     (tmp_path / "token").chmod(0o644)
     entry = f"{{name: x, role: viewer, token_file: {tmp_path}/token}}"
-    load_tokens(
-        _config(tmp_path, f"auth: {{tokens: [{entry}]}}"), digests_of({"OVERSEER_TOKEN": "hunter2"})
-    )
+    load_tokens(_config(tmp_path, f"auth: {{tokens: [{entry}]}}"), digests_of({"OVERSEER_TOKEN": "hunter2"}))
     assert "OVERSEER_TOKEN: a token of 7 characters can be guessed" in caplog.text
     assert f"{tmp_path}/token: a token of 5 characters can be guessed" in caplog.text
     assert f"{tmp_path}/token: every user of this machine can read" in caplog.text

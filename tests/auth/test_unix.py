@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.auth.support import ACTIONS, TOKENS, address_of, bearer, http, open_status, request
-from tests.harness import ROOT, Daemon
+from tests.harness import ROOT, Daemon, run_program
 from tests.net.rawclient import RawClient
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
@@ -113,14 +113,7 @@ def test_the_own_user_can_be_less_than_an_admin(socket_path: str) -> None:
 
 def test_an_unknown_group_is_a_plain_line(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("{listen: ./socket, socket_group: no-such-group}")
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "sticky_overseer.py")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    ended = run_program(cwd=tmp_path)
     assert ended.returncode == 1
     assert ended.stderr == (
         "sticky-overseer: ./config.yaml:1: socket_group: there is no group no-such-group\n"

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from overseer.cel import CelError, compile_cel, compile_condition, eval_cel_bool, program
+from overseer.cel import compile_cel, compile_condition, eval_cel_bool, program
+from overseer.errors import CelError
 
 LONG = json.dumps({"a": list(range(20_000))})
 

@@ -6,8 +6,10 @@ import time
 
 import pytest
 
-from overseer.cel import BOOL, DYN, INT, CelError, compile_cel, compile_condition, eval_cel_bool, list_of
+from overseer.cel import compile_cel, compile_condition, eval_cel_bool
 from overseer.cel.parser import MAX_DEPTH, MAX_LENGTH
+from overseer.cel.statictypes import BOOL, DYN, INT, list_of
+from overseer.errors import CelError
 from tests.harness import allowed
 
 

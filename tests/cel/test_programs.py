@@ -11,21 +11,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from overseer.cel import (
-    BOOL,
-    BYTES,
-    DURATION,
-    DYN,
-    INT,
-    TIMESTAMP,
-    UINT,
-    CelError,
-    compile_cel,
-    compile_condition,
-    eval_cel_bool,
-    map_of,
-)
+from overseer.cel import compile_cel, compile_condition, eval_cel_bool
+from overseer.cel.statictypes import BOOL, BYTES, DURATION, DYN, INT, TIMESTAMP, UINT, map_of
 from overseer.cel.values import UInt
+from overseer.errors import CelError
 from tests.harness import allowed
 
 

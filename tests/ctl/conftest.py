@@ -26,8 +26,9 @@ ACTIONS = {
 
 
 @pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
+def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    """With the module's ACTIONS, if it has its own."""
+    with Daemon(actions=getattr(request.module, "ACTIONS", ACTIONS)) as daemon:
         yield daemon
 
 

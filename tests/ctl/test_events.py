@@ -33,12 +33,6 @@ ACTIONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
-
-
 @contextmanager
 def printing(daemon: Daemon, *task_ids: str) -> Iterator[subprocess.Popen[bytes]]:
     """overseerctl events, at work: it has printed something to show that."""

@@ -42,12 +42,6 @@ ACTIONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
-
-
 def command(*arguments: str, url: str) -> tuple[list[str], dict[str, str]]:
     environment = {**os.environ, "OVERSEER_URL": url, "PYTHONPATH": str(ROOT)}
     return [sys.executable, "-m", "overseer.ctl", *arguments], environment

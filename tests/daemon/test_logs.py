@@ -12,7 +12,7 @@ import pytest
 
 from overseer.util.logs import _Formatter
 from tests.auth.support import address_of, bearer, token_of
-from tests.harness import ROOT, Daemon, shell
+from tests.harness import ROOT, Daemon, run_program, shell
 from tests.net.rawclient import RawClient
 
 COMMAND = [sys.executable, str(ROOT / "sticky_overseer.py")]
@@ -38,9 +38,7 @@ def test_what_the_start_would_stumble_over_is_found_by_the_check(tmp_path: Path)
         "listen: unix:none/socket\nsocket_group: no-such-group\nlog_file: none/log\naudit_file: .\n"
     )
     for arguments in (["--check"], []):
-        ended = subprocess.run(
-            [*COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=20
-        )
+        ended = run_program(*arguments, cwd=tmp_path)
         assert ended.returncode == 1
         assert ended.stderr.splitlines() == [
             "sticky-overseer: ./config.yaml:3: log_file: there is no directory none",

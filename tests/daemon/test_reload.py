@@ -1,4 +1,4 @@
-"""The configuration read anew under a running server: what changes, and what is never disturbed."""
+"""The configuration reloaded under a running server: what changes, and what is never disturbed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import pytest
 
 import overseer
 from overseer.config import load_config
-from overseer.daemon.reload import Reloader, Rest, compare
+from overseer.daemon.reload import Prepared, Reloader, compare
 from overseer.errors import RequestError
 from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.hub import Hub
 from tests.daemon.support import get
-from tests.e2e.support import end_all
+from tests.e2e.conftest import end_all
 from tests.harness import Daemon, WsClient, shell
 
 LONG = "echo ready; exec sleep 60"
@@ -176,7 +176,7 @@ def test_a_broken_file_changes_nothing_and_says_why(
 def test_a_signal_does_the_same(daemon: Daemon, client: WsClient) -> None:
     write(daemon.directory, **actions(signalled=shell("echo c")))
     daemon.process.send_signal(signal.SIGHUP)
-    assert daemon.wait_stderr("added signalled").endswith("info: configuration read anew: added signalled")
+    assert daemon.wait_stderr("added signalled").endswith("info: configuration reloaded: added signalled")
     assert client.run("signalled")[2]["exit_code"] == 0
     (daemon.directory / "config.yaml").write_text("actions: 4")
     daemon.process.send_signal(signal.SIGHUP)
@@ -214,7 +214,7 @@ def test_the_signal_ends_a_server_whose_terminal_is_gone_but_with_nohup(tmp_path
             assert any(b"listening" in line for line in server.stderr)
             os.close(ours)
             if nohup:
-                assert any(b"configuration read anew" in line for line in server.stderr)
+                assert any(b"configuration reloaded" in line for line in server.stderr)
                 server.send_signal(signal.SIGTERM)
             assert server.wait(10) == 0
         finally:
@@ -425,7 +425,7 @@ def test_handlers_of_unchanged_actions_stay_with_what_they_remember(tmp_path: Pa
     hub = Hub(config, overseer.build_action_handlers(config))
     before = hub.definitions.handlers
     write(tmp_path, **actions(b=shell("echo other")))
-    nothing_else = Rest((), (), lambda: None, lambda: None)
+    nothing_else = Prepared((), (), lambda: None, lambda: None)
     Reloader(str(path), hub, lambda config: nothing_else).reload(lambda changes: None)
     after = hub.definitions.handlers
     assert (after["a"] is before["a"], after["b"] is before["b"]) == (True, False)
@@ -474,7 +474,7 @@ def test_an_action_that_a_reload_takes_away_meanwhile_is_there_or_unknown(
 
 
 class Overtaken(Scanner):
-    """While it validates, the configuration is read anew."""
+    """While it validates, the configuration is reloaded."""
 
     def __init__(self, name: str, meanwhile: Callable[[], None]) -> None:
         super().__init__(name)

@@ -25,13 +25,13 @@ def fail(word):
     say(word)
     raise OSError("no luck")
 
-def hurry():
-    say("hurry")
+def end_now():
+    say("end_now")
     hurried.set()
 
 actions = dict(
     end=lambda: say("end"),
-    hurry=hurry,
+    end_now=end_now,
     reopen=lambda: say("reopen"),
     reload=lambda: say("reload"),
     reap=lambda: None,
@@ -63,7 +63,7 @@ def test_each_signal_has_its_action(last: str) -> None:
 
 def test_the_second_one_hurries_the_end() -> None:
     said, _ = outcome("run('TERM', end=lambda: (send('INT'), hurried.wait(10), say('end')))")
-    assert said == ["hurry", "end"]
+    assert said == ["end_now", "end"]
 
 
 def test_any_thread_may_ask_for_the_end() -> None:

@@ -67,7 +67,7 @@ def test_it_says_when_it_is_ready_alive_and_ending(manager: Manager) -> None:
         assert not [line for line in lines if line.startswith(("NOTIFY_", "WATCHDOG_", "LISTEN_"))]
         daemon.process.send_signal(signal.SIGHUP)
         assert manager.hear_until("RELOADING")["MONOTONIC_USEC"].isdigit()
-        assert manager.hear_until("READY")["STATUS"] == "configuration read anew: nothing has changed"
+        assert manager.hear_until("READY")["STATUS"] == "configuration reloaded: nothing has changed"
         daemon.stop()
         assert manager.hear_until("STOPPING")["EXTEND_TIMEOUT_USEC"] == "12000000"
 

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.harness import ROOT, Daemon, shell
-
-
-def _run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "sticky_overseer.py"), *arguments],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+from tests.harness import Daemon, run_program, shell
 
 
 def test_flags_with_one_dash_or_two(tmp_path: Path) -> None:
     for version in ("-version", "--version"):
-        assert _run(version, cwd=tmp_path).stdout.startswith("sticky-overseer ")
-    assert _run("-list-handlers", cwd=tmp_path).stdout == "exec\n"
-    assert "-config" in _run("--help", cwd=tmp_path).stdout
+        assert run_program(version, cwd=tmp_path).stdout.startswith("sticky-overseer ")
+    assert run_program("-list-handlers", cwd=tmp_path).stdout == "exec\n"
+    assert "-config" in run_program("--help", cwd=tmp_path).stdout
     (tmp_path / "ok.yaml").write_text("listen: stdio\n")
     for config, check in (("-config", "--check"), ("--config", "-check")):
-        checked = _run(config, "ok.yaml", check, cwd=tmp_path)
+        checked = run_program(config, "ok.yaml", check, cwd=tmp_path)
         assert (checked.returncode, checked.stderr) == (0, "")
-    assert _run("-nonsense", cwd=tmp_path).returncode == 2
+    assert run_program("-nonsense", cwd=tmp_path).returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -65,7 +49,7 @@ def test_a_broken_config_is_a_plain_line_with_its_place_and_exit_status_1(
     tmp_path: Path, text: str, said: str
 ) -> None:
     (tmp_path / "config.yaml").write_text(text)
-    ended = _run(cwd=tmp_path)
+    ended = run_program(cwd=tmp_path)
     assert ended.returncode == 1
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -74,7 +58,7 @@ def test_a_broken_config_is_a_plain_line_with_its_place_and_exit_status_1(
 
 def test_check_says_the_same_and_exits(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("task_pool: {limit: -1}\n")
-    ended, checked = _run(cwd=tmp_path), _run("--check", cwd=tmp_path)
+    ended, checked = run_program(cwd=tmp_path), run_program("--check", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (checked.returncode, checked.stderr)
     assert "task_pool.limit" in checked.stderr
 
@@ -83,7 +67,7 @@ def test_an_unknown_key_fails_the_check_and_is_warned_of_by_a_lenient_one(tmp_pa
     action = shell("true", config={"parametres": {}})
     (tmp_path / "config.yaml").write_text(json.dumps({"lisen": ":1", "actions": {"a": action}}))
     for arguments, status, level in ((["--check"], 1, ""), (["--check", "--lenient"], 0, "warning: ")):
-        ended = _run(*arguments, cwd=tmp_path)
+        ended = run_program(*arguments, cwd=tmp_path)
         assert ended.returncode == status
         listen, parameters = ended.stderr.removeprefix("sticky-overseer: ").splitlines()[:2]
         place = f"{level}./config.yaml:1: "
@@ -98,7 +82,7 @@ def test_a_default_that_can_never_be_accepted_is_said(tmp_path: Path) -> None:
     parameters = {"n": refused, "m": {**refused, "default": "1"}}
     action = shell("true", config={"parameters": parameters})
     (tmp_path / "config.yaml").write_text(json.dumps({"listen": "stdio", "actions": {"a": action}}))
-    ended = _run("--check", cwd=tmp_path)
+    ended = run_program("--check", cwd=tmp_path)
     assert ended.returncode == 0
     (said,) = ended.stderr.splitlines()
     assert "actions.a.config.parameters.n.default: does not meet the parameter's own validate" in said
@@ -107,7 +91,7 @@ def test_a_default_that_can_never_be_accepted_is_said(tmp_path: Path) -> None:
 def test_a_template_s_name_that_is_no_parameter_is_warned_of(tmp_path: Path) -> None:
     action = shell("echo [[.megabyte]] [[.megabytes]]", config={"parameters": {"megabytes": "1"}})
     (tmp_path / "config.yaml").write_text(json.dumps({"listen": "stdio", "actions": {"a": action}}))
-    ended = _run("--check", cwd=tmp_path)
+    ended = run_program("--check", cwd=tmp_path)
     assert ended.returncode == 0
     assert "uses 'megabyte'" in ended.stderr
     assert "did you mean 'megabytes'?" in ended.stderr
@@ -132,7 +116,7 @@ def test_the_environment_beats_the_file_and_the_flag(tmp_path: Path) -> None:
 
 
 def test_a_missing_config_means_defaults_with_a_warning(tmp_path: Path) -> None:
-    ended = _run("--check", cwd=tmp_path)
+    ended = run_program("--check", cwd=tmp_path)
     assert ended.returncode == 0
     assert "config.yaml" in ended.stderr
 
@@ -150,7 +134,7 @@ def _get(daemon: Daemon, path: str, method: str = "GET") -> tuple[int, bytes]:
 @pytest.mark.parametrize("named", [{"OVERSEER_CONFIG": "nowhere.yaml"}, {}], ids=["environment", "flag"])
 def test_a_check_of_a_file_that_is_named_and_missing_fails(tmp_path: Path, named: dict[str, str]) -> None:
     arguments = [] if named else ["--config", "nowhere.yaml"]
-    ended = _run("--check", *arguments, cwd=tmp_path, **named)
+    ended = run_program("--check", *arguments, cwd=tmp_path, **named)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "sticky-overseer: nowhere.yaml: no such file\n"
 
@@ -251,7 +235,7 @@ def test_a_unix_socket_serves_and_is_removed_at_the_end(tmp_path: Path) -> None:
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     with Daemon() as daemon:
         (tmp_path / "config.yaml").write_text(f"listen: {daemon.address}\n")
-        ended = _run(cwd=tmp_path)
+        ended = run_program(cwd=tmp_path)
         assert ended.returncode == 1
         assert daemon.address in ended.stderr
         assert len(ended.stderr.splitlines()) == 1
@@ -269,7 +253,7 @@ def test_the_event_log_has_every_task_event_as_clients_see_them(tmp_path: Path) 
 
 def test_a_log_file_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("listen: 127.0.0.1:0\nlog_file: /no/such/directory/log\n")
-    ended = _run(cwd=tmp_path)
+    ended = run_program(cwd=tmp_path)
     assert ended.returncode == 1
     assert ended.stderr.endswith("config.yaml:2: log_file: there is no directory /no/such/directory\n")
     assert "Traceback" not in ended.stderr

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import end_all
+from tests.e2e.conftest import end_all
 from tests.harness import Daemon, WsClient
 
 # YAML as people write it: what PyYAML would make of these scalars must not matter.

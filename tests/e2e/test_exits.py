@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.support import end_all
-from tests.harness import Daemon, WsClient, allowed, shell, wait_for_exit
+from tests.harness import WsClient, allowed, shell, wait_for_exit
 
 # A process in the leader's group, and one that left it for a session of its own; neither holds the pipes.
 _BOTH = (
@@ -20,7 +18,7 @@ _BOTH = (
     "echo escaped $(setsid sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' &);"
 )
 
-_ACTIONS = {
+ACTIONS = {
     "holds": shell("sleep 60 & echo member $!; exit 3"),
     "holds outside": shell(
         "setsid sh -c 'echo escaped $$; touch out; exec sleep 60' & "
@@ -44,21 +42,8 @@ _ACTIONS = {
     ),
 }
 for _mode in ("tree", "group", "leader"):
-    _ACTIONS[_mode] = shell(_BOTH + "echo ready; wait", kill_mode=_mode)
-    _ACTIONS[f"{_mode} ends"] = shell(_BOTH, kill_mode=_mode)
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=_ACTIONS) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
-        end_all(client)
+    ACTIONS[_mode] = shell(_BOTH + "echo ready; wait", kill_mode=_mode)
+    ACTIONS[f"{_mode} ends"] = shell(_BOTH, kill_mode=_mode)
 
 
 def _pid(client: WsClient, task_id: str, who: str) -> int:

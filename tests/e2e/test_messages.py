@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import end_all
 from tests.harness import Daemon, WsClient, shell
 
 _TS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -57,13 +56,6 @@ def daemon() -> Iterator[Daemon]:
         task_pool={"limit": 50, "queue": {"enabled": True, "size": 7}},
     ) as daemon:
         yield daemon
-
-
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
-        end_all(client)
 
 
 def _info(client: WsClient, task_id: str) -> dict[str, Any]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.e2e.support import end_all
-from tests.harness import Daemon, WsClient, shell
+from tests.harness import WsClient, shell
 
 _QUEUE = {"enabled": True, "size": 1}
 _SLEEP = "echo ready; exec sleep 60"
-_ACTIONS = {
+ACTIONS = {
     "lines": shell("seq 1 20; seq 1 5 >&2; exit 1"),
     "sleep": shell(_SLEEP),
     "displacing": shell(_SLEEP, task_pool={"limit": 1, "queue": {**_QUEUE, "displace": True}}),
@@ -37,19 +34,6 @@ class Counters:
 
     def _read(self) -> dict[str, int]:
         return dict(self._client.request("metrics")["global"])
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=_ACTIONS) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
-        end_all(client)
 
 
 @pytest.fixture

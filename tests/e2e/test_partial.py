@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from overseer.util.timestamps import parse_timestamp
-from tests.harness import ROOT, Daemon, WsClient, allowed, shell
+from tests.harness import Daemon, WsClient, allowed, run_program, shell
 from tests.net.rawclient import RawClient
 
 # Writes what comes through its pipes as it is, so that a test decides how each byte is written.
@@ -58,12 +57,6 @@ def daemon() -> Iterator[Daemon]:
     }
     with Daemon(actions=actions) as daemon:
         yield daemon
-
-
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
 
 
 class Fed:
@@ -278,12 +271,7 @@ def test_what_merge_cannot_be(value: str, tmp_path: Path) -> None:
     output = {"merge": value, "stderr": {"condition": 'output.data != ""'}}
     config = tmp_path / "config.yaml"
     config.write_text(json.dumps({"actions": {"a": shell("true", config={"output": output})}}))
-    checked = subprocess.run(
-        [sys.executable, str(ROOT / "sticky_overseer.py"), "--check", "--config", str(config)],
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
+    checked = run_program("--check", "--config", str(config), cwd=tmp_path)
     assert checked.returncode == 1
     wanted = "with merge there is no stderr" if value == "true" else "expected true or false"
     assert wanted in checked.stdout + checked.stderr

@@ -53,12 +53,6 @@ def daemon() -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
-
-
 def _start(client: WsClient, action: str, task_id: str, **fields: Any) -> dict[str, Any]:
     return client.request("start", action=action, task_id=task_id, **fields)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import end_all
+from tests.e2e.conftest import end_all
 from tests.harness import Daemon, shell
 
 _REQUESTS = 250  # from each of the clients

@@ -38,12 +38,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
-
-
 def _info(client: WsClient, task_id: str) -> dict[str, object]:
     return next(task for task in client.request("list")["tasks"] if task["task_id"] == task_id)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,7 +12,7 @@ from tests.harness import Daemon, WsClient, shell
 _TS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
-_ACTIONS = {
+ACTIONS = {
     "echo": {
         "type": "exec",
         "config": {
@@ -37,21 +36,6 @@ _ACTIONS = {
     },
     "killed": shell("kill -9 $$"),
 }
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=_ACTIONS) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
-        for task in client.request("list")["tasks"]:
-            client.send("stop", task_id=task["task_id"])
-        client.settle()  # a stop that came later would hit the next test's task of that id
 
 
 def test_a_run_is_started_then_output_then_exited_with_exactly_these_fields(client: WsClient) -> None:
@@ -202,7 +186,7 @@ def test_a_duplicate_by_dedupe_key_is_refused_and_named(client: WsClient) -> Non
 
 
 def test_metrics_count_each_thing_once(daemon: Daemon) -> None:
-    with Daemon(actions=_ACTIONS) as own, own.connect() as client:
+    with Daemon(actions=ACTIONS) as own, own.connect() as client:
         client.run("count")
         client.run("both")
         started = client.request("start", action="sleep")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.harness import ROOT, Daemon, WsClient, shell
+from tests.harness import Daemon, WsClient, run_program, shell
 
 _ACTIONS = {"echo": shell("echo hi"), "sleep": shell("echo ready; exec sleep 60")}
 
@@ -130,14 +128,7 @@ def test_stdio_answers_bad_lines_goes_on_and_ends_when_its_last_task_is_stopped(
 
 def test_an_address_that_is_none_is_one_line_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("# first\nlisten: nowhere\n")
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "sticky_overseer.py")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    ended = run_program(cwd=tmp_path)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert "config.yaml:2: listen: no port" in line

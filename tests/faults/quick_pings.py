@@ -7,7 +7,7 @@ import sys
 
 import overseer
 import overseer.daemon.daemon
-from overseer.net.session import ConnectionLimits
+from overseer.net.handler import ConnectionLimits
 
 if __name__ == "__main__":
     overseer.daemon.daemon.ConnectionLimits = functools.partial(  # type: ignore[misc,assignment]

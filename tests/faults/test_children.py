@@ -183,7 +183,7 @@ def test_a_server_that_was_started_with_signals_ignored_starts_children_that_hea
             client.expect("output", task_id="t")
             daemon.process.send_signal(signal.SIGQUIT)
             daemon.process.send_signal(signal.SIGHUP)
-            daemon.wait_stderr("read anew")
+            daemon.wait_stderr("reloaded")
             client.send("stop", task_id="t")
             assert client.expect("exited", task_id="t")["signal"] == "SIGQUIT"
         daemon.stop()

@@ -40,12 +40,6 @@ def daemon() -> Iterator[FaultDaemon]:
         yield daemon
 
 
-@pytest.fixture
-def client(daemon: FaultDaemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
-
-
 def test_the_clock_is_as_mad_as_it_should_be(client: WsClient) -> None:
     stamps = [message["ts"] for _ in range(3) for message in client.run("once")[1]]
     assert stamps != sorted(stamps) or len({stamp[:10] for stamp in stamps}) > 1

@@ -75,7 +75,7 @@ def test_a_config_out_of_a_pipe_keeps_its_tokens(path: str, number: int) -> None
         assert "overseer_log_lines_dropped_total 0.0" in get(daemon, "/metrics", **dict([authorization]))[2]
         with RawClient(address_of(daemon), headers=[authorization]) as client:
             client.send_json(type="reload", id="r")
-            assert "no regular file" in client.receive_json()["message"]
+            assert "not a regular file" in client.receive_json()["message"]
         assert get(daemon, "/metrics")[0] == 401
 
 
@@ -405,8 +405,8 @@ def test_what_strangers_bring_about_is_said_seldom() -> None:
         for _ in range(30):
             assert get(daemon, "/metrics", Authorization="Bearer wrong")[0] in (401, 429)
         assert daemon.stderr.count("presented no token") == 1
-        assert daemon.stderr.count("presented a token that is none") == 1
-        assert " (49 refusals before this one went unsaid)" in daemon.stderr
+        assert daemon.stderr.count("presented an unknown token") == 1
+        assert " (49 refusals before this one were not logged)" in daemon.stderr
     with Daemon(actions={}, trusted_cidrs=["192.0.2.0/24"]) as daemon:
         for _ in range(50):
             assert get(daemon, "/metrics")[0] == 403
@@ -465,12 +465,12 @@ data, unsaid = b"", 0
 while unsaid < dropped:
     data += os.read(read, 65536)
     *lines, rest = data.decode().split("\\n")
-    unsaid = sum(int(line.split()[1]) for line in lines if "went unsaid" in line)
+    unsaid = sum(int(line.split()[1]) for line in lines if "were dropped" in line)
 assert (unsaid, rest) == (dropped, "")
 expected = 0
 for line in lines:  # what is missing is missing where that is said
     number = int(line.split()[1])
-    if "went unsaid" in line:
+    if "were dropped" in line:
         expected += number
     else:
         assert number == expected, line
@@ -535,8 +535,8 @@ def test_a_server_without_a_thread_that_everybody_needs_ends(thread: str, patch:
         if thread == "net-accept":
             with suppress(ConnectionError):
                 socket.create_connection(address_of(daemon), 10).close()
-        said = daemon.wait_stderr("is of no use")
-        assert said == f"critical: the thread {thread} failed, without which the server is of no use: it ends"
+        said = daemon.wait_stderr("cannot go on without it")
+        assert said == f"critical: the thread {thread} failed: the server cannot go on without it"
         assert daemon.process.wait(10) == 1
         daemon.wait_stderr("shutting down")
     finally:

@@ -5,30 +5,19 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.faults.support import gone
-from tests.harness import ROOT, Daemon, shell
+from tests.harness import Daemon, run_program, shell
 
 
 def refused(listen: str, cwd: Path) -> str:
     """Start a server that cannot, and return the one line that it says."""
     (cwd / "config.yaml").write_text(json.dumps({"listen": listen}))
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "sticky_overseer.py")],
-        cwd=cwd,
-        env={name: value for name, value in os.environ.items() if not name.startswith("OVERSEER_")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    ended = run_program(cwd=cwd)
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
     return line

@@ -128,10 +128,10 @@ def test_a_pipe_in_the_place_of_a_file_holds_up_no_reload(tmp_path: Path) -> Non
             os.mkfifo(path)
         config.write_text(json.dumps({**json.loads(whole), "tls": {"cert": str(cert), "key": str(key)}}))
         daemon.process.send_signal(signal.SIGHUP)
-        assert "no regular file" in daemon.wait_stderr("tls.cert")
+        assert "not a regular file" in daemon.wait_stderr("tls.cert")
         config.write_text(whole)
         daemon.process.send_signal(signal.SIGHUP)
-        daemon.wait_stderr("configuration read anew")
+        daemon.wait_stderr("configuration reloaded")
 
 
 def test_what_lies_behind_a_path_is_judged_by_its_descriptor(
@@ -149,7 +149,7 @@ def test_what_lies_behind_a_path_is_judged_by_its_descriptor(
         return real(name, flags, *mode)
 
     monkeypatch.setattr(os, "open", swap)
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         files.read_small(str(path), 10)
 
 

@@ -1,7 +1,7 @@
 """What tests with real servers and real children are made with."""
 
 from tests.harness.client import Closed, MessageClient, StdioClient, WsClient
-from tests.harness.daemon import ROOT, Daemon, marked_processes, shell
+from tests.harness.daemon import ROOT, Daemon, marked_processes, run_program, shell
 from tests.harness.leaks import Snapshot, wait_for_exit
 from tests.harness.load import allowed
 
@@ -15,6 +15,7 @@ __all__ = [
     "WsClient",
     "allowed",
     "marked_processes",
+    "run_program",
     "shell",
     "wait_for_exit",
 ]

@@ -223,3 +223,22 @@ def marked_processes(marker: str) -> dict[int, str]:
         except OSError:
             continue  # gone meanwhile, or a zombie, or not ours
     return found
+
+
+def run_program(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the server where it ends by itself; no variable but these and the tests' own is meant for it."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "OVERSEER_CHECK_LOCKS" or not name.startswith("OVERSEER_")
+    }
+    return subprocess.run(
+        [sys.executable, str(ROOT / "sticky_overseer.py"), *arguments],
+        cwd=cwd,
+        env={**inherited, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )

@@ -1,4 +1,4 @@
-"""A real server with sessions that record and echo."""
+"""A real server with handlers that record and echo."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import pytest
 
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
+from overseer.net.connection import Endpoint, Policy
 from overseer.net.frames import Encoded
+from overseer.net.handler import ConnectionLimits
 from overseer.net.http import Response, Route, json_response
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
-from overseer.net.session import ConnectionLimits
 from overseer.util.timers import Timers
 from tests.net.rawclient import RawClient
 
 
-class RecordingSession:
+class RecordingHandler:
     """Keeps its outbox and peer, answers each message with itself, and says when it was closed."""
 
     def __init__(self, outbox: Outbox, peer: Peer) -> None:
@@ -35,7 +36,7 @@ class RecordingSession:
     def receive(self, data: str | bytes) -> None:
         self.received.append(data)
         if data == "raise":
-            raise OSError("a session that fails")
+            raise OSError("a handler that fails")
         text = data.encode() if isinstance(data, str) else data
         self.outbox.append(Encoded([text]))
         self.outbox.flush()
@@ -46,28 +47,28 @@ class RecordingSession:
 
 
 class Harness:
-    """A server, started, and the sessions it opened."""
+    """A server, started, and the handlers it opened."""
 
     def __init__(self, listen: Listen, limits: ConnectionLimits, **options: Any) -> None:
-        self.sessions: queue.Queue[RecordingSession] = queue.Queue()
+        self.handlers: queue.Queue[RecordingHandler] = queue.Queue()
         self.timers = Timers("test-timers")
         routes: dict[str, Route] = {
             "/doc": lambda request: json_response({"path": request.path, "query": request.query}),
             "/big": lambda request: Response(200, b"x" * 1_000_000),
             "/fails": self._fail,
         }
-        options.setdefault("trusted", lambda address: True)
-        open_session = options.pop("open_session", self._open)
-        self.server = Server(
-            listen, open_session, routes=routes, timers=self.timers, limits=limits, **options
-        )
+        open_handler = options.pop("open_handler", self._open)
+        policy = Policy()
+        vars(policy).update(options)
+        endpoint = Endpoint(open_handler, routes, policy=policy, limits=limits, timers=self.timers)
+        self.server = Server(listen, endpoint)
         self.server.start()
         self.address = self.server.address
 
-    def _open(self, outbox: Outbox, peer: Peer) -> RecordingSession:
-        session = RecordingSession(outbox, peer)
-        self.sessions.put(session)
-        return session
+    def _open(self, outbox: Outbox, peer: Peer) -> RecordingHandler:
+        handler = RecordingHandler(outbox, peer)
+        self.handlers.put(handler)
+        return handler
 
     @staticmethod
     def _fail(request: object) -> Response:
@@ -76,14 +77,14 @@ class Harness:
     def client(self, **options: Any) -> RawClient:
         return RawClient(self.address, **options)
 
-    def session(self) -> RecordingSession:
-        """The session of the client that connected first of those not asked for yet."""
-        return self.sessions.get(timeout=5)
+    def handler(self) -> RecordingHandler:
+        """The handler of the client that connected first of those not asked for yet."""
+        return self.handlers.get(timeout=5)
 
-    def pair(self, **options: Any) -> tuple[RawClient, RecordingSession]:
-        """A new client and its session."""
+    def pair(self, **options: Any) -> tuple[RawClient, RecordingHandler]:
+        """A new client and its handler."""
         client = self.client(**options)
-        return client, self.session()
+        return client, self.handler()
 
     def close(self) -> None:
         self.server.shutdown()
@@ -95,7 +96,8 @@ QUICK = ConnectionLimits(handshake_timeout=0.5, close_timeout=0.5, stall_timeout
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Harness]]:
-    """Starts servers: ``serve(listen=..., buffer=..., trusted=...)``; limits by name, quick by default."""
+    """Starts servers: ``serve(listen=..., buffer=..., trusts=...)``: limits by name, quick by default, and
+    methods of its policy."""
     harnesses: list[Harness] = []
 
     def start(listen: Listen | None = None, **options: Any) -> Harness:

@@ -10,8 +10,6 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
 
 from overseer.net.frames import (
-    CLOSE,
-    PING,
     Encoded,
     FrameScanner,
     close_frame,
@@ -20,10 +18,8 @@ from overseer.net.frames import (
     split_frames,
     text_frames,
 )
-from tests.net.rawclient import BINARY, CONTINUATION, frame
-from tests.net.rawclient import CLOSE as C_CLOSE
-from tests.net.rawclient import PING as C_PING
-from tests.net.rawclient import TEXT as C_TEXT
+from overseer.util.websocket import BINARY, CLOSE, CONTINUATION, PING, TEXT
+from tests.net.rawclient import frame
 
 LENGTHS = [0, 1, 125, 126, 127, 1023, 1024, 65535, 65536, 70000]
 
@@ -96,27 +92,27 @@ def test_an_empty_batch_has_no_bytes() -> None:
 # -- the scanner ---------------------------------------------------------------------------------------
 
 FITTING = [
-    [frame(C_TEXT, b"x" * 100)],
-    [frame(C_TEXT, b"x" * 100)] * 3,
-    [frame(C_TEXT, b"")],
-    [frame(C_TEXT, b"x" * 60, fin=False), frame(CONTINUATION, b"x" * 40)],
-    [frame(C_TEXT, b"x" * 60, fin=False), frame(C_PING, b"p" * 125), frame(CONTINUATION, b"x" * 40)],
+    [frame(TEXT, b"x" * 100)],
+    [frame(TEXT, b"x" * 100)] * 3,
+    [frame(TEXT, b"")],
+    [frame(TEXT, b"x" * 60, fin=False), frame(CONTINUATION, b"x" * 40)],
+    [frame(TEXT, b"x" * 60, fin=False), frame(PING, b"p" * 125), frame(CONTINUATION, b"x" * 40)],
     [frame(BINARY, b"x" * 60, fin=False), frame(CONTINUATION, fin=False), frame(CONTINUATION, b"x" * 40)],
-    [frame(C_CLOSE, struct.pack("!H", 1000))],
-    [frame(C_TEXT, b"x" * 100, masked=False)],
+    [frame(CLOSE, struct.pack("!H", 1000))],
+    [frame(TEXT, b"x" * 100, masked=False)],
 ]
 
 TOO_LONG = [
-    [frame(C_TEXT, b"x" * 101)],
-    [frame(C_TEXT, b"x" * 40), frame(C_TEXT, announce=101)],
-    [frame(C_TEXT, announce=70000)],
-    [frame(C_TEXT, announce=2**63 - 1)],
-    [frame(C_TEXT, announce=2**63)],
-    [frame(C_TEXT, announce=2**64 - 1)],
-    [frame(C_TEXT, announce=2**40, masked=False)],
-    [frame(C_TEXT, b"x" * 60, fin=False), frame(CONTINUATION, b"x" * 41)],
-    [frame(C_TEXT, b"x" * 60, fin=False), frame(C_PING), frame(CONTINUATION, b"x" * 41, fin=False)],
-    [frame(C_TEXT, b"x" * 100, fin=False), frame(CONTINUATION, b"y", fin=False)],
+    [frame(TEXT, b"x" * 101)],
+    [frame(TEXT, b"x" * 40), frame(TEXT, announce=101)],
+    [frame(TEXT, announce=70000)],
+    [frame(TEXT, announce=2**63 - 1)],
+    [frame(TEXT, announce=2**63)],
+    [frame(TEXT, announce=2**64 - 1)],
+    [frame(TEXT, announce=2**40, masked=False)],
+    [frame(TEXT, b"x" * 60, fin=False), frame(CONTINUATION, b"x" * 41)],
+    [frame(TEXT, b"x" * 60, fin=False), frame(PING), frame(CONTINUATION, b"x" * 41, fin=False)],
+    [frame(TEXT, b"x" * 100, fin=False), frame(CONTINUATION, b"y", fin=False)],
 ]
 
 

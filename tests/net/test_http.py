@@ -15,7 +15,7 @@ import pytest
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.net.http import Request, Response, error_response
-from overseer.net.lobby import Lobby
+from overseer.net.pending import PendingConnections
 from overseer.net.static import static_routes
 from tests.harness import allowed
 from tests.net.conftest import Harness
@@ -238,7 +238,7 @@ def test_an_untrusted_peer_gets_403_for_all_but_health_checks(serve: Serve) -> N
         answered.append(request.path)
         return Response(200)
 
-    harness = serve(trusted=lambda address: False, authorize=lambda request: answer(request) and request.peer)
+    harness = serve(trusts=lambda address: False, authorize=lambda request: answer(request) and request.peer)
     with pytest.raises(Closed, match="403"):
         harness.client()
     upgrades = [upgrade_request(path) for path in ("/doc", "//ws", "/healthz/", "/%77s", "http://a/ws")]
@@ -253,21 +253,21 @@ def test_an_untrusted_peer_gets_403_for_all_but_health_checks(serve: Serve) -> N
 
 @pytest.mark.parametrize("sent", [b"GET /doc HTTP/1.1\r\nHost", b"\x16\x03\x01\n", b"x" * 1024])
 def test_an_untrusted_peer_is_refused_before_it_has_said_all(serve: Serve, sent: bytes) -> None:
-    harness = serve(trusted=lambda address: False, handshake_timeout=60.0, close_timeout=60.0)
+    harness = serve(trusts=lambda address: False, handshake_timeout=60.0, close_timeout=60.0)
     with RawSocket(harness.address) as connection:
         connection.send_raw(sent)
         assert connection.read_reply().status == 403
 
 
 def test_an_untrusted_peer_that_says_nothing_is_soon_gone(serve: Serve) -> None:
-    with RawSocket(serve(trusted=lambda address: False, handshake_timeout=60.0).address) as connection:
+    with RawSocket(serve(trusts=lambda address: False, handshake_timeout=60.0).address) as connection:
         connection.send_raw(b"GET /healthz")
         assert connection.at_end(timeout=4)
 
 
 def test_untrusted_peers_take_no_places_from_others(serve: Serve) -> None:
     strangers_only = threading.Event()
-    harness = serve(trusted=lambda address: not strangers_only.is_set(), max_connections=1)
+    harness = serve(trusts=lambda address: not strangers_only.is_set(), max_connections=1)
     with harness.client():
         strangers_only.set()
         with contextlib.ExitStack() as stack:
@@ -315,16 +315,16 @@ def test_slow_readers_of_a_document_make_room_as_well(serve: Serve) -> None:
 
 
 def test_who_goes_first_is_the_oldest_of_whoever_has_most() -> None:
-    lobby: Lobby[str] = Lobby()
-    for guest, place in (("a1", "a"), ("b1", "b"), ("b2", "b"), ("c1", "c"), ("c2", "c"), ("c3", "c")):
-        lobby.enter(guest, place)
-    gone = []
-    while (found := lobby.next_to_go()) is not None:
-        assert lobby.leave(*found)
-        gone.append(found[0])
-    assert gone == ["c1", "b1", "c2", "a1", "b2", "c3"]
-    assert len(lobby) == 0
-    assert not lobby.leave("a1", "a")
+    pending: PendingConnections[str] = PendingConnections()
+    for connection in ("a1", "b1", "b2", "c1", "c2", "c3"):
+        pending.add(connection, connection[0])
+    evicted = []
+    while (connection := pending.victim() or "") != "":
+        pending.discard(connection, connection[0])
+        evicted.append(connection)
+    assert evicted == ["c1", "b1", "c2", "a1", "b2", "c3"]
+    assert len(pending) == 0
+    pending.discard("a1", "a")
 
 
 @pytest.mark.parametrize(
@@ -367,21 +367,21 @@ def test_authorize_is_asked_about_all_but_a_plain_request_to_the_websockets_path
     with harness.client(headers=[("Authorization", "Bearer right")]) as client:
         client.send_text("in")
         assert client.receive() == "in"
-        assert harness.session().peer == Peer("tcp", "127.0.0.1", principal=Principal("right", "viewer"))
+        assert harness.handler().peer == Peer("tcp", "127.0.0.1", principal=Principal("right", "viewer"))
     assert asked == [("/doc", False), ("/ws", True), ("/doc", False), ("/ws", True)]
 
 
 def test_over_max_connections_the_next_one_gets_503_until_one_goes(serve: Serve) -> None:
     harness = serve(max_connections=2)
-    (first, session), (second, _) = harness.pair(), harness.pair()
+    (first, handler), (second, _) = harness.pair(), harness.pair()
     with first, second:
         with pytest.raises(Closed, match="503"):
             harness.client()
         assert http_request(harness.address, "/doc").status == 200
         first.close()
-        assert session.is_closed.wait(5)
+        assert handler.is_closed.wait(5)
         deadline = time.monotonic() + 5
-        while True:  # the place is free a moment after the session was closed
+        while True:  # the place is free a moment after the handler was closed
             try:
                 harness.client().drop()
                 break
@@ -457,17 +457,17 @@ def test_who_is_not_welcome_any_more_is_closed_also_when_it_was_just_let_in(serv
         nonlocal welcome
         if request.headers.get("x-last"):
             welcome = False
-            assert harness.server.close_unwelcome() == 1  # this one is on its way in, and cannot be found
+            assert harness.server.close_revoked() == 1  # this one is on its way in, and cannot be found
         return request.peer
 
     harness = serve(authorize=authorize, admits=lambda peer: welcome)
     with harness.client() as client:
         client.send_text("in")
         assert client.receive() == "in"
-        assert harness.server.close_unwelcome() == 0
+        assert harness.server.close_revoked() == 0
         with pytest.raises(Closed):
             harness.client(headers=[("X-Last", "1")])
         with pytest.raises(Closed) as caught:
             client.receive()
         assert caught.value.code == 1008
-        assert harness.server.close_unwelcome() == 0
+        assert harness.server.close_revoked() == 0

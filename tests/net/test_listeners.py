@@ -91,17 +91,17 @@ def test_an_ipv6_host_is_listened_on_and_ipv4_is_not(serve: Serve) -> None:
 
 @needs_ipv6
 def test_an_ipv4_peer_on_a_socket_of_both_families_has_an_ipv4_address(serve: Serve) -> None:
-    _, session = (pair := serve(tcp("")).pair())
+    _, handler = (pair := serve(tcp("")).pair())
     with pair[0]:
-        assert (session.peer.kind, session.peer.address, session.peer.uid) == ("tcp", "127.0.0.1", None)
+        assert (handler.peer.kind, handler.peer.address, handler.peer.uid) == ("tcp", "127.0.0.1", None)
 
 
 @pytest.mark.parametrize(
     ("listen", "message"),
     [
         (tcp("192.0.2.77", 80), "cannot listen on 192.0.2.77:80: this machine has no such address"),
-        (tcp("no-such-host.invalid", 1), "cannot listen on no-such-host.invalid:1: .* is no known host"),
-        (tcp("a" * 70 + ".example", 1), "is no known host"),
+        (tcp("no-such-host.invalid", 1), "cannot listen on no-such-host.invalid:1: .* is not a known host"),
+        (tcp("a" * 70 + ".example", 1), "is not a known host"),
     ],
 )
 def test_what_cannot_be_listened_on_is_said_in_one_line(listen: Listen, message: str) -> None:
@@ -203,7 +203,7 @@ def test_what_is_no_socket_stays(tmp_path: Path, kind: str) -> None:
     else:
         os.mkfifo(path)
     before = path.lstat()
-    with pytest.raises(OverseerError, match="it exists and is not a socket"):
+    with pytest.raises(OverseerError, match="exists and is not a socket"):
         open_listener(unix(path))
     assert path.lstat().st_ino == before.st_ino
 

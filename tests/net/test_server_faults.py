@@ -111,9 +111,9 @@ def test_a_session_that_cannot_be_opened_closes_its_client(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*args: object) -> None:
-        raise ValueError("no session today")
+        raise ValueError("no handler today")
 
-    with serve(open_session=refuse).client() as client:
+    with serve(open_handler=refuse).client() as client:
         assert client.close_code() == 1011
         assert client.at_end()
-    assert "a session failed" in caplog.text
+    assert "a WebSocket failed" in caplog.text

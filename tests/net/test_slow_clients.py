@@ -11,7 +11,7 @@ from pathlib import Path
 from overseer.config.listen import Listen
 from overseer.net.frames import Encoded
 from tests.harness import allowed
-from tests.net.conftest import Harness, RecordingSession
+from tests.net.conftest import Harness, RecordingHandler
 from tests.net.rawclient import TEXT, RawClient, frame
 
 Serve = Callable[..., Harness]
@@ -19,46 +19,46 @@ Serve = Callable[..., Harness]
 SMALL = 4096  # a receive buffer that makes the kernel take little
 
 
-def fill(session: RecordingSession, size: int, chunk: int = 50_000) -> None:
+def fill(handler: RecordingHandler, size: int, chunk: int = 50_000) -> None:
     """Append output until that much is pending, whatever the kernel takes."""
-    while session.outbox.pending < size and not session.outbox.closed:
-        session.outbox.append(Encoded([b"x" * chunk]), output=True)
-        session.outbox.flush()
+    while handler.outbox.pending < size and not handler.outbox.closed:
+        handler.outbox.append(Encoded([b"x" * chunk]), output=True)
+        handler.outbox.flush()
 
 
 def test_flushing_never_waits_for_a_client_that_does_not_read(serve: Serve) -> None:
-    client, session = serve(buffer=2**22, stall_timeout=60.0).pair(receive_buffer=SMALL)
+    client, handler = serve(buffer=2**22, stall_timeout=60.0).pair(receive_buffer=SMALL)
     with client:
         begun = time.monotonic()
-        fill(session, 2**22)
+        fill(handler, 2**22)
         for _ in range(1000):
-            session.outbox.flush()
+            handler.outbox.flush()
         assert time.monotonic() - begun < allowed(2)
 
 
 def test_what_was_pending_arrives_whole_once_the_client_reads(serve: Serve) -> None:
-    client, session = serve(buffer=2**24, stall_timeout=60.0).pair(receive_buffer=SMALL)
+    client, handler = serve(buffer=2**24, stall_timeout=60.0).pair(receive_buffer=SMALL)
     with client:
         total = 200
         for number in range(total):
-            session.outbox.append(Encoded([b"%d " % number + b"x" * 50_000]), output=True)
-            session.outbox.flush()
-        assert session.outbox.pending > 0
+            handler.outbox.append(Encoded([b"%d " % number + b"x" * 50_000]), output=True)
+            handler.outbox.flush()
+        assert handler.outbox.pending > 0
         for number in range(total):
             assert str(client.receive()).startswith(f"{number} x")
         assert client.is_quiet(0.01)
-    assert session.is_closed.wait(5)
+    assert handler.is_closed.wait(5)
 
 
 def test_a_client_that_never_reads_is_closed_with_1013_and_who_waits_for_it_goes_on(serve: Serve) -> None:
-    client, session = serve(buffer=100_000, stall_timeout=0.3).pair(receive_buffer=SMALL)
+    client, handler = serve(buffer=100_000, stall_timeout=0.3).pair(receive_buffer=SMALL)
     with client:
-        fill(session, 100_001)
-        assert not session.outbox.has_room(1)
-        assert session.outbox.wait_for_room(timeout=5)
-        assert session.outbox.closed
-        assert session.outbox.close_code == 1013
-        assert session.is_closed.wait(5)
+        fill(handler, 100_001)
+        assert not handler.outbox.has_room(1)
+        assert handler.outbox.wait_for_room(timeout=5)
+        assert handler.outbox.closed
+        assert handler.outbox.close_code == 1013
+        assert handler.is_closed.wait(5)
         # It can still read whole frames of what it was sent, if not a close frame: it was full to the brim.
         assert client.close_code() in (1013, None)
 
@@ -66,38 +66,38 @@ def test_a_client_that_never_reads_is_closed_with_1013_and_who_waits_for_it_goes
 def test_a_client_that_reads_late_still_finds_the_close_frame(serve: Serve, tmp_path: Path) -> None:
     # A Unix socket: TCP takes its time to open a window that was shut.
     listen = Listen("unix", path=str(tmp_path / "socket"))
-    client, session = serve(listen, buffer=100_000, stall_timeout=0.2, close_timeout=3.0).pair()
+    client, handler = serve(listen, buffer=100_000, stall_timeout=0.2, close_timeout=3.0).pair()
     with client:
-        fill(session, 100_001)
-        assert not session.outbox.has_room(1)
-        assert session.outbox.wait_for_room(timeout=5)
+        fill(handler, 100_001)
+        assert not handler.outbox.has_room(1)
+        assert handler.outbox.wait_for_room(timeout=5)
         assert client.close_code() == 1013
-    assert session.is_closed.wait(5)
+    assert handler.is_closed.wait(5)
 
 
 def test_a_client_that_reads_a_byte_now_and_then_is_cut_like_one_that_reads_none(serve: Serve) -> None:
-    client, session = serve(buffer=100_000, stall_timeout=0.3).pair(receive_buffer=SMALL)
+    client, handler = serve(buffer=100_000, stall_timeout=0.3).pair(receive_buffer=SMALL)
     with client:
-        fill(session, 100_001)
+        fill(handler, 100_001)
         begun = time.monotonic()
-        while not session.is_closed.wait(0.02):
+        while not handler.is_closed.wait(0.02):
             assert time.monotonic() - begun < allowed(5)
             client.sock.recv(1)
-    assert session.outbox.close_code == 1013
+    assert handler.outbox.close_code == 1013
 
 
 def test_a_client_that_reads_slowly_but_steadily_stays(serve: Serve, tmp_path: Path) -> None:
     listen = Listen("unix", path=str(tmp_path / "socket"))
-    client, session = serve(listen, buffer=400_000, stall_timeout=0.5).pair()
+    client, handler = serve(listen, buffer=400_000, stall_timeout=0.5).pair()
     stop = threading.Event()
 
     def produce() -> None:
-        while not stop.is_set() and not session.outbox.closed:
-            if session.outbox.has_room(50_000):
-                session.outbox.append(Encoded([b"x" * 50_000]), output=True)
-                session.outbox.flush()
+        while not stop.is_set() and not handler.outbox.closed:
+            if handler.outbox.has_room(50_000):
+                handler.outbox.append(Encoded([b"x" * 50_000]), output=True)
+                handler.outbox.flush()
             else:
-                session.outbox.wait_for_room(timeout=5)
+                handler.outbox.wait_for_room(timeout=5)
 
     producer = threading.Thread(target=produce)
     producer.start()
@@ -106,16 +106,16 @@ def test_a_client_that_reads_slowly_but_steadily_stays(serve: Serve, tmp_path: P
         while time.monotonic() - begun < 1.2:  # more than twice the stall timeout
             client.buffer += client.sock.recv(20_000)
             stop.wait(0.005)
-        assert not session.outbox.closed
+        assert not handler.outbox.closed
         stop.set()
-        threading.Thread(target=session.outbox.close, args=(1000, "")).start()
+        threading.Thread(target=handler.outbox.close, args=(1000, "")).start()
         client.close_code()
     producer.join(5)
-    assert session.is_closed.wait(5)
+    assert handler.is_closed.wait(5)
 
 
 def test_a_client_that_floods_requests_without_reading_is_not_read_from(serve: Serve) -> None:
-    client, session = serve(buffer=50_000, stall_timeout=60.0).pair(receive_buffer=SMALL)
+    client, handler = serve(buffer=50_000, stall_timeout=60.0).pair(receive_buffer=SMALL)
     request = frame(TEXT, b"x" * 1000)
     with client:
         client.sock.settimeout(0.3)
@@ -124,15 +124,15 @@ def test_a_client_that_floods_requests_without_reading_is_not_read_from(serve: S
             while sent < 50_000_000:
                 sent += client.sock.send(request * 100)
         assert sent < 50_000_000
-        assert not session.outbox.closed
-        assert session.outbox.pending <= 50_000 + 2000
-        handled = len(session.received)
+        assert not handler.outbox.closed
+        assert handler.outbox.pending <= 50_000 + 2000
+        handled = len(handler.received)
         assert handled * 1000 < sent
         # As soon as it reads, it is served again.
         client.sock.settimeout(5)
         for _ in range(handled + 10):
             assert len(client.receive()) == 1000
-        assert len(session.received) > handled
+        assert len(handler.received) > handled
 
 
 def test_one_client_that_does_not_read_delays_no_other(serve: Serve) -> None:
@@ -149,52 +149,52 @@ def test_one_client_that_does_not_read_delays_no_other(serve: Serve) -> None:
 
 
 def test_lifecycle_events_beyond_four_times_the_bound_close_with_1013(serve: Serve) -> None:
-    client, session = serve(buffer=20_000, stall_timeout=60.0).pair(receive_buffer=SMALL)
+    client, handler = serve(buffer=20_000, stall_timeout=60.0).pair(receive_buffer=SMALL)
     with client:
         for _ in range(100_000):
-            session.outbox.append(Encoded([b"x" * 1000]))
-            session.outbox.flush()
-            if session.outbox.closed:
+            handler.outbox.append(Encoded([b"x" * 1000]))
+            handler.outbox.flush()
+            if handler.outbox.closed:
                 break
-        assert session.is_closed.wait(5)
-        assert session.outbox.close_code == 1013
+        assert handler.is_closed.wait(5)
+        assert handler.outbox.close_code == 1013
 
 
 def test_a_client_that_vanishes_with_output_pending_frees_everything(serve: Serve) -> None:
-    client, session = serve(buffer=100_000, stall_timeout=60.0).pair(receive_buffer=SMALL)
-    fill(session, 100_001)
-    waiter = threading.Thread(target=session.outbox.wait_for_room)
-    assert not session.outbox.has_room(1)
+    client, handler = serve(buffer=100_000, stall_timeout=60.0).pair(receive_buffer=SMALL)
+    fill(handler, 100_001)
+    waiter = threading.Thread(target=handler.outbox.wait_for_room)
+    assert not handler.outbox.has_room(1)
     waiter.start()
     client.reset()
     waiter.join(5)
     assert not waiter.is_alive()
-    assert session.is_closed.wait(5)
-    assert session.outbox.pending == 0
+    assert handler.is_closed.wait(5)
+    assert handler.outbox.pending == 0
 
 
 def test_shutdown_is_not_held_up_by_clients_that_do_not_read(serve: Serve) -> None:
     harness = serve(buffer=2**20, stall_timeout=60.0, close_timeout=0.3)
     pairs = [harness.pair(receive_buffer=SMALL) for _ in range(5)]
-    for _, session in pairs:
-        fill(session, 2**20)
+    for _, handler in pairs:
+        fill(handler, 2**20)
     begun = time.monotonic()
     harness.server.shutdown()
     assert time.monotonic() - begun < allowed(2)
-    for client, session in pairs:
-        assert session.closes == 1
+    for client, handler in pairs:
+        assert handler.closes == 1
         client.drop()
 
 
 def test_a_lone_message_arrives_at_once(serve: Serve) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     message = Encoded([b'{"type":"output"}'])
     latencies = []
     with client:
         for _ in range(200):
             begun = time.perf_counter()
-            session.outbox.append(message, output=True)
-            session.outbox.flush()
+            handler.outbox.append(message, output=True)
+            handler.outbox.flush()
             client.receive()
             latencies.append(time.perf_counter() - begun)
     assert sorted(latencies)[len(latencies) // 2] < 0.005
@@ -203,20 +203,20 @@ def test_a_lone_message_arrives_at_once(serve: Serve) -> None:
 def test_many_clients_come_and_go_while_others_send_to_them(serve: Serve) -> None:
     harness = serve(buffer=50_000, stall_timeout=0.3, close_timeout=0.3)
     stop = threading.Event()
-    sessions: list[RecordingSession] = []
+    handlers: list[RecordingHandler] = []
     message = Encoded([b"x" * 5000])
 
     def shout() -> None:
         while not stop.is_set():
-            for session in list(sessions):
-                session.outbox.append(message)
-                session.outbox.flush()
+            for handler in list(handlers):
+                handler.outbox.append(message)
+                handler.outbox.flush()
             stop.wait(0.001)
 
     def visit(number: int) -> None:
         for turn in range(10):
             client = RawClient(harness.address, receive_buffer=SMALL)
-            sessions.append(harness.session())
+            handlers.append(harness.handler())
             for _ in range(3):
                 assert len(client.receive()) == 5000
             if (number + turn) % 2:
@@ -232,6 +232,6 @@ def test_many_clients_come_and_go_while_others_send_to_them(serve: Serve) -> Non
     stop.set()
     for thread in shouters:
         thread.join(5)
-    assert len(sessions) == 60
-    assert all(session.is_closed.wait(5) for session in sessions)
-    assert all(session.closes == 1 for session in sessions)
+    assert len(handlers) == 60
+    assert all(handler.is_closed.wait(5) for handler in handlers)
+    assert all(handler.closes == 1 for handler in handlers)

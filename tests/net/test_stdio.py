@@ -22,7 +22,7 @@ from overseer.net.frames import Encoded
 from overseer.net.outbox import Outbox
 from overseer.net.stdio import StdioServer
 from overseer.util.timers import Timers
-from tests.net.conftest import QUICK, RecordingSession
+from tests.net.conftest import QUICK, RecordingHandler
 
 
 class Pipes:
@@ -34,7 +34,7 @@ class Pipes:
         self.ended = threading.Event()
         self.ends = 0
         self.timers = Timers("stdio-timers")
-        self.sessions: queue.Queue[RecordingSession] = queue.Queue()
+        self.handlers: queue.Queue[RecordingHandler] = queue.Queue()
         self.server = StdioServer(
             requests,
             replies,
@@ -44,13 +44,13 @@ class Pipes:
             limits=replace(QUICK, **limits),
         )
         self.server.start()
-        self.session = self.sessions.get(timeout=5)
+        self.handler = self.handlers.get(timeout=5)
         self.buffer = b""
 
-    def _open(self, outbox: Outbox, peer: Peer) -> RecordingSession:
-        session = RecordingSession(outbox, peer)
-        self.sessions.put(session)
-        return session
+    def _open(self, outbox: Outbox, peer: Peer) -> RecordingHandler:
+        handler = RecordingHandler(outbox, peer)
+        self.handlers.put(handler)
+        return handler
 
     def _end(self) -> None:
         self.ends += 1
@@ -111,8 +111,8 @@ def test_lines_are_messages_both_ways(pipes: Start) -> None:
     assert client.line().strip() == b'{"b":1}'
     client.send(b" \n")
     assert client.line().strip() == b'{"c":1}'
-    assert len(client.session.received) == 3
-    assert client.session.peer == Peer("stdio", "")
+    assert len(client.handler.received) == 3
+    assert client.handler.peer == Peer("stdio", "")
 
 
 def test_when_the_requests_end_replies_still_go_out_until_the_shutdown(pipes: Start) -> None:
@@ -121,22 +121,22 @@ def test_when_the_requests_end_replies_still_go_out_until_the_shutdown(pipes: St
     client.close_requests()
     assert client.line() == b"last, without an end of line"
     assert client.ended.wait(5)
-    assert client.session.closes == 0
-    client.session.outbox.append(Encoded([b"still running"]))
-    client.session.outbox.flush()
+    assert client.handler.closes == 0
+    client.handler.outbox.append(Encoded([b"still running"]))
+    client.handler.outbox.flush()
     assert client.line() == b"still running"
-    client.session.outbox.append(Encoded([b"done"]))
+    client.handler.outbox.append(Encoded([b"done"]))
     client.server.shutdown()
     assert client.line() == b"done"
     assert client.line() == b""
-    assert (client.session.closes, client.ends) == (1, 1)
+    assert (client.handler.closes, client.ends) == (1, 1)
 
 
 def test_a_shutdown_before_the_requests_end_closes_the_session(pipes: Start) -> None:
     client = pipes()
     client.server.shutdown()
     client.server.shutdown()
-    assert (client.session.closes, client.ends) == (1, 1)
+    assert (client.handler.closes, client.ends) == (1, 1)
     assert client.line() == b""
 
 
@@ -145,7 +145,7 @@ def test_when_nobody_reads_the_replies_any_more_it_ends(pipes: Start) -> None:
     client.close_replies()
     client.send(b"hello?\n")
     assert client.ended.wait(5)
-    assert client.session.is_closed.wait(5)
+    assert client.handler.is_closed.wait(5)
     assert client.ends == 1
 
 
@@ -159,20 +159,20 @@ def test_a_line_that_is_too_long_arrives_one_byte_too_long_and_the_next_one_whol
 def test_much_output_arrives_whole_and_in_order(pipes: Start) -> None:
     client = pipes(buffer=2**24, stall_timeout=60.0)
     for number in range(2000):
-        client.session.outbox.append(Encoded([b"%d " % number + b"x" * (number % 700) * 10]), output=True)
-        client.session.outbox.flush()
+        client.handler.outbox.append(Encoded([b"%d " % number + b"x" * (number % 700) * 10]), output=True)
+        client.handler.outbox.flush()
     for number in range(2000):
         assert client.line() == b"%d " % number + b"x" * (number % 700) * 10
 
 
 def test_a_reader_that_stalls_ends_it_and_frees_who_waits(pipes: Start) -> None:
     client = pipes(buffer=100_000, stall_timeout=0.2, close_timeout=0.2)
-    client.session.outbox.append(Encoded([b"x" * 300_000]), output=True)
-    client.session.outbox.flush()
-    assert not client.session.outbox.has_room(1)
-    assert client.session.outbox.wait_for_room(timeout=5)
+    client.handler.outbox.append(Encoded([b"x" * 300_000]), output=True)
+    client.handler.outbox.flush()
+    assert not client.handler.outbox.has_room(1)
+    assert client.handler.outbox.wait_for_room(timeout=5)
     assert client.ended.wait(5)
-    assert client.session.is_closed.wait(5)
+    assert client.handler.is_closed.wait(5)
 
 
 def test_files_serve_as_well_as_pipes(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_files_serve_as_well_as_pipes(tmp_path: Path) -> None:
     replies = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
     ended = threading.Event()
     timers = Timers("stdio-timers")
-    server = StdioServer(requests, replies, RecordingSession, timers=timers, ended=ended.set, limits=QUICK)
+    server = StdioServer(requests, replies, RecordingHandler, timers=timers, ended=ended.set, limits=QUICK)
     server.start()
     assert ended.wait(5)
     server.shutdown()
@@ -190,18 +190,18 @@ def test_files_serve_as_well_as_pipes(tmp_path: Path) -> None:
 
 
 def test_a_session_that_fails_ends_the_server_too(caplog: pytest.LogCaptureFixture) -> None:
-    class Failing(RecordingSession):
+    class Failing(RecordingHandler):
         def receive(self, data: str | bytes) -> None:
             raise RuntimeError("no luck")
 
-    def refuse(*_: object) -> RecordingSession:
+    def refuse(*_: object) -> RecordingHandler:
         raise RuntimeError("no luck")
 
-    for session in (Failing, refuse):
+    for handler in (Failing, refuse):
         (requests, ours), replies = os.pipe(), os.open(os.devnull, os.O_WRONLY)
         ended = threading.Event()
         timers = Timers("stdio-timers")
-        server = StdioServer(requests, replies, session, timers=timers, ended=ended.set, limits=QUICK)
+        server = StdioServer(requests, replies, handler, timers=timers, ended=ended.set, limits=QUICK)
         server.start()
         with contextlib.suppress(BrokenPipeError):
             os.write(ours, b"one\n")
@@ -209,7 +209,7 @@ def test_a_session_that_fails_ends_the_server_too(caplog: pytest.LogCaptureFixtu
         server.shutdown()
         timers.close()
         os.close(ours)
-    assert caplog.text.count("the session over stdio failed") == 2
+    assert caplog.text.count("serving stdio failed") == 2
 
 
 def test_taking_over_stdio_keeps_prints_and_children_away_from_the_protocol() -> None:

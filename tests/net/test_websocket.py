@@ -36,20 +36,20 @@ Serve = Callable[..., Harness]
 
 
 def test_a_message_reaches_the_session_and_its_answer_the_client(serve: Serve) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     with client:
         client.send_text('{"a":"é"}')
         assert client.receive() == '{"a":"é"}'
-    assert session.received == ['{"a":"é"}']
-    assert session.is_closed.wait(5)
+    assert handler.received == ['{"a":"é"}']
+    assert handler.is_closed.wait(5)
 
 
 def test_a_binary_message_reaches_the_session_as_bytes(serve: Serve) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     with client:
         client.send_frame(BINARY, b'{"a":1}')
         assert client.receive() == '{"a":1}'
-    assert session.received == [b'{"a":1}']
+    assert handler.received == [b'{"a":1}']
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 2**20])
@@ -68,12 +68,12 @@ def test_many_messages_in_one_packet_are_answered_in_order(serve: Serve) -> None
 
 
 def test_a_message_that_comes_a_byte_at_a_time_is_one_message(serve: Serve) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     with client:
         for byte in frame(TEXT, "añ".encode()):
             client.send_raw(bytes([byte]))
         assert client.receive() == "añ"
-    assert session.received == ["añ"]
+    assert handler.received == ["añ"]
 
 
 def test_frames_sent_along_with_the_request_are_not_lost(serve: Serve) -> None:
@@ -88,7 +88,7 @@ def test_frames_sent_along_with_the_request_are_not_lost(serve: Serve) -> None:
 
 
 def test_fragments_make_one_message_wherever_a_character_is_cut(serve: Serve) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     text = "a€b"
     raw = text.encode()
     with client:
@@ -97,11 +97,11 @@ def test_fragments_make_one_message_wherever_a_character_is_cut(serve: Serve) ->
         client.send_frame(CONTINUATION, raw[2:3], fin=False)
         client.send_frame(CONTINUATION, raw[3:])
         assert client.receive() == text
-    assert session.received == [text]
+    assert handler.received == [text]
 
 
 def test_control_frames_between_fragments_are_answered_at_once(serve: Serve) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     with client:
         client.send_frame(BINARY, b"one ", fin=False)
         client.send_frame(PING, b"now?")
@@ -109,7 +109,7 @@ def test_control_frames_between_fragments_are_answered_at_once(serve: Serve) -> 
         client.send_frame(PONG, b"unasked")
         client.send_frame(CONTINUATION, b"two")
         assert client.receive() == "one two"
-    assert session.received == [b"one two"]
+    assert handler.received == [b"one two"]
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"\x00\xff" * 62 + b"!"])
@@ -121,12 +121,12 @@ def test_a_ping_is_answered_with_its_own_payload(serve: Serve, payload: bytes) -
 
 
 def test_ten_thousand_empty_fragments_cost_nothing(serve: Serve) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     with client:
         client.send_raw(frame(TEXT, b"a", fin=False) + frame(CONTINUATION, fin=False) * 10_000)
         client.send_frame(CONTINUATION, b"b")
         assert client.receive() == "ab"
-    assert session.received == ["ab"]
+    assert handler.received == ["ab"]
 
 
 # -- what is broken ------------------------------------------------------------------------------------
@@ -164,38 +164,38 @@ BROKEN = {
 
 @pytest.mark.parametrize(("data", "code"), BROKEN.values(), ids=BROKEN.keys())
 def test_broken_frames_close_with_the_code_for_it(serve: Serve, data: bytes, code: int) -> None:
-    client, session = serve(max_message=1000).pair()
+    client, handler = serve(max_message=1000).pair()
     with client:
         client.send_text("before")
         client.send_raw(data)
         assert client.receive() == "before"
         assert client.close_code() == code
         assert client.at_end()
-    assert session.is_closed.wait(5)
-    assert session.received == ["before"]
-    assert session.closes == 1
+    assert handler.is_closed.wait(5)
+    assert handler.received == ["before"]
+    assert handler.closes == 1
 
 
 def test_what_came_before_an_oversize_frame_in_one_packet_is_still_handled(serve: Serve) -> None:
-    client, session = serve(max_message=10).pair()
+    client, handler = serve(max_message=10).pair()
     with client:
         client.send_raw(frame(TEXT, b"1") + frame(TEXT, b"2") + frame(TEXT, announce=11) + frame(TEXT, b"3"))
         assert [client.receive(), client.receive()] == ["1", "2"]
         assert client.close_code() == 1009
-    assert session.is_closed.wait(5)
-    assert session.received == ["1", "2"]
+    assert handler.is_closed.wait(5)
+    assert handler.received == ["1", "2"]
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_random_bytes_end_the_connection_and_nothing_else(serve: Serve, seed: int) -> None:
     harness = serve(max_message=1000)
     noise = random.Random(seed).randbytes(500)
-    client, session = harness.pair()
+    client, handler = harness.pair()
     with client:
         client.send_raw(noise)
         client.sock.shutdown(1)
         assert client.at_end()
-    assert session.is_closed.wait(5)
+    assert handler.is_closed.wait(5)
     other, _ = harness.pair()
     with other:
         other.send_text("alive")
@@ -207,29 +207,29 @@ def test_random_bytes_end_the_connection_and_nothing_else(serve: Serve, seed: in
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 3000, 4999])
 def test_the_clients_close_is_answered_with_its_code(serve: Serve, code: int) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     assert client.close(code) == code
-    assert session.is_closed.wait(5)
-    assert session.closes == 1
+    assert handler.is_closed.wait(5)
+    assert handler.closes == 1
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_the_stream_ends_with_the_close_frame(serve: Serve, side: str) -> None:
-    client, session = serve(close_timeout=30.0).pair()
+    client, handler = serve(close_timeout=30.0).pair()
     with client:
         if side == "client":
             client.send_close(1000)
         else:
-            session.outbox.close(1000, "")
+            handler.outbox.close(1000, "")
         assert client.close_code() == 1000
         assert client.at_end(timeout=3)
-    assert session.is_closed.wait(5)
+    assert handler.is_closed.wait(5)
 
 
 def test_a_close_frame_arrives_although_there_was_more_to_read(serve: Serve) -> None:
-    client, session = serve(max_message=1000, close_timeout=5.0).pair(receive_buffer=30_000)
+    client, handler = serve(max_message=1000, close_timeout=5.0).pair(receive_buffer=30_000)
     with client:
-        session.outbox.append(Encoded([b"x" * 1_000_000]))
+        handler.outbox.append(Encoded([b"x" * 1_000_000]))
         client.send_raw(frame(TEXT, announce=50_000) + b"x" * 50_000)
         assert len(client.receive()) == 1_000_000
         assert client.close_code() == 1009
@@ -254,18 +254,18 @@ def test_answers_to_what_came_before_the_close_go_out_first(serve: Serve) -> Non
 
 @pytest.mark.parametrize("way", ["drop", "reset"])
 def test_a_client_that_goes_without_a_word_ends_its_session(serve: Serve, way: str) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     getattr(client, way)()
-    assert session.is_closed.wait(5)
-    assert session.closes == 1
+    assert handler.is_closed.wait(5)
+    assert handler.closes == 1
 
 
 def test_half_a_frame_and_then_nothing_ends_the_session_when_the_client_goes(serve: Serve) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     client.send_raw(frame(TEXT, b"x" * 500)[:100])
     client.drop()
-    assert session.is_closed.wait(5)
-    assert session.received == []
+    assert handler.is_closed.wait(5)
+    assert handler.received == []
 
 
 def test_a_session_that_fails_closes_its_client_and_no_other(
@@ -273,62 +273,62 @@ def test_a_session_that_fails_closes_its_client_and_no_other(
 ) -> None:
     harness = serve()
     other, _ = harness.pair()
-    client, session = harness.pair()
+    client, handler = harness.pair()
     with client, other:
         client.send_text("raise")
         assert client.close_code() == 1011
         other.send_text("alive")
         assert other.receive() == "alive"
-    assert session.is_closed.wait(5)
+    assert handler.is_closed.wait(5)
     assert "a message could not be handled" in caplog.text
 
 
 def test_the_hub_closes_with_a_code_and_a_reason_after_what_is_pending(serve: Serve) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     with client:
-        session.outbox.append(Encoded([b"first"]))
-        session.outbox.close(4000, "because")
-        session.outbox.append(Encoded([b"too late"]))
-        session.outbox.flush()
+        handler.outbox.append(Encoded([b"first"]))
+        handler.outbox.close(4000, "because")
+        handler.outbox.append(Encoded([b"too late"]))
+        handler.outbox.flush()
         assert client.receive() == "first"
         with pytest.raises(Closed) as caught:
             client.receive()
         assert (caught.value.code, caught.value.reason) == (4000, "because")
         assert client.at_end()
-    assert session.is_closed.wait(5)
+    assert handler.is_closed.wait(5)
 
 
 def test_a_client_that_does_not_answer_the_close_is_cut_in_time(serve: Serve) -> None:
-    client, session = serve(close_timeout=0.2).pair()
+    client, handler = serve(close_timeout=0.2).pair()
     with client:
-        session.outbox.close(1000, "")
-        assert session.is_closed.wait(5)
+        handler.outbox.close(1000, "")
+        assert handler.is_closed.wait(5)
         assert client.at_end()
 
 
 def test_a_client_that_keeps_sending_after_the_close_is_cut_in_time(serve: Serve) -> None:
-    client, session = serve(close_timeout=0.2).pair()
+    client, handler = serve(close_timeout=0.2).pair()
     with client:
-        session.outbox.close(1000, "")
+        handler.outbox.close(1000, "")
         with contextlib.suppress(ConnectionError):
-            while not session.is_closed.is_set():
+            while not handler.is_closed.is_set():
                 client.send_text("x" * 1000)
-        assert session.is_closed.wait(5)
+        assert handler.is_closed.wait(5)
         assert client.at_end()
 
 
 def test_shutdown_closes_every_client_with_1001_after_its_output(serve: Serve) -> None:
     harness = serve()
     pairs = [harness.pair() for _ in range(5)]
-    for _, session in pairs:
-        session.outbox.append(Encoded([b"last words"]))
+    for _, handler in pairs:
+        handler.outbox.append(Encoded([b"last words"]))
     waiting = RawClient(harness.address, upgrade=False)  # a connection that has said nothing yet
     harness.server.shutdown()
-    for client, session in pairs:
+    for client, handler in pairs:
         with client:
             assert client.receive() == "last words"
             assert client.close_code() == 1001
-        assert session.closes == 1
+        assert handler.closes == 1
     with waiting:
         assert waiting.at_end()
     with pytest.raises(OSError, match="refused"):
@@ -339,25 +339,25 @@ def test_shutdown_closes_every_client_with_1001_after_its_output(serve: Serve) -
 
 
 def test_a_silent_client_is_pinged_and_one_that_answers_stays(serve: Serve) -> None:
-    client, session = serve(ping_interval=0.05, ping_timeout=0.3).pair()
+    client, handler = serve(ping_interval=0.05, ping_timeout=0.3).pair()
     with client:
         for _ in range(10):  # longer than interval and timeout together
             assert client.receive_frame() == (PING, b"")
             client.send_frame(PONG)
-        assert not session.outbox.closed
+        assert not handler.outbox.closed
 
 
 @pytest.mark.parametrize("way", ["to it", "from it"])
 def test_pings_go_out_though_something_passes_one_way(serve: Serve, way: str) -> None:
-    client, session = serve(ping_interval=0.2, ping_timeout=60.0).pair()
+    client, handler = serve(ping_interval=0.2, ping_timeout=60.0).pair()
     with client:
         deadline = time.monotonic() + 5
         opcode = TEXT
         while opcode != PING:
             assert time.monotonic() < deadline
             if way == "to it":
-                session.outbox.append(Encoded([b"output"]))
-                session.outbox.flush()
+                handler.outbox.append(Encoded([b"output"]))
+                handler.outbox.flush()
             else:
                 client.send_frame(PONG)  # to which nothing is answered
             with contextlib.suppress(TimeoutError):
@@ -365,25 +365,25 @@ def test_pings_go_out_though_something_passes_one_way(serve: Serve, way: str) ->
 
 
 def test_a_client_that_does_not_answer_pings_is_closed(serve: Serve) -> None:
-    client, session = serve(ping_interval=0.05, ping_timeout=0.1).pair()
+    client, handler = serve(ping_interval=0.05, ping_timeout=0.1).pair()
     with client:
         assert client.receive_frame() == (PING, b"")
         opcode, payload = client.receive_frame()
         assert (opcode, payload[:2]) == (CLOSE, struct.pack("!H", 1011))
-    assert session.is_closed.wait(5)
+    assert handler.is_closed.wait(5)
 
 
 # -- many threads --------------------------------------------------------------------------------------
 
 
 def test_big_messages_from_three_threads_do_not_mix(serve: Serve) -> None:
-    client, session = serve().pair()
+    client, handler = serve().pair()
     sent = 30
 
     def append(letter: bytes) -> None:
         for _ in range(sent):
-            session.outbox.append(Encoded([letter * 300_000]))
-            session.outbox.flush()
+            handler.outbox.append(Encoded([letter * 300_000]))
+            handler.outbox.flush()
 
     threads = [threading.Thread(target=append, args=(letter,)) for letter in (b"a", b"b", b"c")]
     for thread in threads:
@@ -420,8 +420,8 @@ def test_compression_is_never_agreed_on(serve: Serve) -> None:
 
 def test_over_a_unix_socket_it_is_the_same_and_the_peer_has_a_uid(serve: Serve, tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
-    client, session = serve(Listen("unix", path=path)).pair()
+    client, handler = serve(Listen("unix", path=path)).pair()
     with client:
         client.send_text("over a file")
         assert client.receive() == "over a file"
-    assert (session.peer.kind, session.peer.address, session.peer.uid) == ("unix", path, os.getuid())
+    assert (handler.peer.kind, handler.peer.address, handler.peer.uid) == ("unix", path, os.getuid())

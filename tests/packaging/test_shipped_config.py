@@ -21,12 +21,6 @@ def daemon() -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
-
-
 def lines_of(client: WsClient, action: str, **params: str) -> list[str]:
     _, outputs, exited = client.run(action, params=params)
     assert exited["exit_code"] == 0, outputs

@@ -149,7 +149,7 @@ def _hammer(daemon: FaultDaemon, hammers: list[Hammer], seconds: float, failures
     for _ in range(10):
         failures.stop.wait(seconds / 10)
         memory.append(Held.by(daemon).memory)
-        daemon.process.send_signal(signal.SIGHUP)  # the configuration is read anew, and is the same
+        daemon.process.send_signal(signal.SIGHUP)  # the configuration is reloaded, and is the same
     failures.stop.set()
     for hammer in hammers:
         hammer.thread.join(60)

@@ -14,7 +14,7 @@ import pytest
 import overseer
 from overseer.auth.peer import Peer
 from overseer.daemon.audit import Audit
-from overseer.daemon.session import Session
+from overseer.daemon.dispatch import Dispatcher
 from overseer.protocol import MessageLimits
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.history import Ring
@@ -77,7 +77,7 @@ class Watched(_Held):
 
 
 class Stage:
-    """A hub, a client's session, and the critical sections in which pictures were taken of it."""
+    """A hub, a dispatcher, and the critical sections in which pictures were taken of it."""
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_text(_CONFIG)
@@ -98,7 +98,7 @@ class Stage:
         self.timers = Timers()
         self.outbox = Watched(self.timers, self.now)
         reloader: Any = SimpleNamespace()
-        self.session = Session(
+        self.dispatcher = Dispatcher(
             self.hub,
             self.outbox,
             Peer("stdio", ""),
@@ -141,7 +141,7 @@ class Stage:
         """What is heard during a request, and in which sections each was appended."""
         self.pictured.clear()
         self.outbox.heard.clear()
-        self.session.receive(json.dumps({"type": type, "id": "ask", **fields}))
+        self.dispatcher.receive(json.dumps({"type": type, "id": "ask", **fields}))
         return [each[0] for each in self.outbox.heard], [each[1] for each in self.outbox.heard]
 
     def wait_for(self, type: str) -> dict[str, int]:
@@ -158,7 +158,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         yield stage
     finally:
         stage.hub.shutdown()
-        stage.session.closed()
+        stage.dispatcher.closed()
         stage.hub.close()
         stage.timers.close()
 

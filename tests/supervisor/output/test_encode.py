@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import overseer.supervisor.output.encode
-from overseer.net.frames import TEXT, Encoded, Streamed, split_frames
+from overseer.net.frames import Encoded, Streamed, split_frames
 from overseer.protocol import Output, TaskInfo, Tasks, encode
 from overseer.supervisor.output.encode import (
     EncodedOutput,
@@ -20,6 +20,7 @@ from overseer.supervisor.output.encode import (
     task_row,
 )
 from overseer.util.timestamps import format_timestamp
+from overseer.util.websocket import TEXT
 
 _TS = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)

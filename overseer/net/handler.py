@@ -1,4 +1,4 @@
-"""What connections and the hub know of each other, and the figures that bound a connection."""
+"""What a connection calls with its client's messages, and the limits that bound a connection."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from overseer.auth.peer import Peer
 from overseer.net.outbox import Outbox
 
 
-class Session(Protocol):
-    """A client as the hub sees it; called on the connection's own thread, with no lock held."""
+class Handler(Protocol):
+    """Takes one client's messages; called on the connection's own thread, with no lock held."""
 
     def receive(self, data: str | bytes) -> None:
         """One message, text or binary, of at most ``max_message`` bytes (over stdio one more: too long)."""
@@ -20,15 +20,15 @@ class Session(Protocol):
         """Called exactly once, last; appends to the outbox are ignored by now."""
 
 
-OpenSession = Callable[[Outbox, Peer], Session]
+OpenHandler = Callable[[Outbox, Peer], Handler]
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
     """Bounds of every connection; sizes in bytes, times in seconds.
 
-    ``close_timeout`` bounds what is left to do after a close from either side: pending output, close frames,
-    the peer's end. A client is pinged every ``ping_interval``, and closed when nothing came from it for
+    ``close_timeout`` bounds everything after a close from either side: pending output, close frames, the
+    peer's end. A client is pinged every ``ping_interval``, and closed when nothing has come from it for
     ``ping_timeout`` more than that.
     """
 

@@ -1,4 +1,4 @@
-"""From a client's message to the hub, and from an error to a reply that was not told by the hub."""
+"""Dispatches a client's messages to the hub, and answers errors that the hub has not answered."""
 
 from __future__ import annotations
 
@@ -44,21 +44,15 @@ from overseer.supervisor.task import Requester
 _log = logging.getLogger(__name__)
 
 
-class Session:
-    """One client's conversation; its methods are called on the connection's own thread.
+class Dispatcher:
+    """Handles one client's messages, on the connection's own thread.
 
-    Its rights are checked here, before the hub is asked; the hub keeps from it what it may not see.
+    The client's rights are checked here; the hub hides from it what it may not see.
 
     Args:
-        hub: what the requests are for.
-        outbox: where the replies go.
-        peer: who it is.
-        limits: of messages.
-        requests_per_second: how many are served; 0: any number.
-        on_lag: what subscriptions mean that do not say.
-        manifest: makes the manifest document for somebody.
-        audit: where requests that change something are recorded.
-        reloader: reads the configuration anew.
+        requests_per_second: 0: no limit.
+        on_lag: the default for subscriptions.
+        manifest: makes the manifest document for a principal.
     """
 
     def __init__(
@@ -80,7 +74,7 @@ class Session:
         self._limits = limits
         self._per_second = requests_per_second
         self._rate = RequestRate(requests_per_second)
-        # Nobody who only looks on may hold up a task.
+        # A viewer may not hold up a task.
         self._on_lag = "drop" if self._principal.role == "viewer" else ""
         self._manifest = manifest
         self._audit = audit

@@ -1,12 +1,13 @@
-"""What several of the tests here do."""
+"""A client that leaves the server idle."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
-from tests.harness import MessageClient
+import pytest
 
-__all__ = ["end_all"]
+from tests.harness import Daemon, MessageClient, WsClient
 
 
 def end_all(client: MessageClient, timeout: float = 20.0) -> None:
@@ -30,3 +31,10 @@ def end_all(client: MessageClient, timeout: float = 20.0) -> None:
             return
         stopped = True
         assert time.monotonic() < deadline, f"still busy after {timeout} s: {busy}"
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Iterator[WsClient]:
+    with daemon.connect() as client:
+        yield client
+        end_all(client)
