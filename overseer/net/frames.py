@@ -35,6 +35,8 @@ def text_header(length: int) -> bytes:
 
 def text_frames(payloads: Sequence[bytes]) -> bytes:
     """One text frame for each payload (UTF-8), joined."""
+    if len(payloads) == 1:
+        return text_header(len(payloads[0])) + payloads[0]
     parts: list[bytes] = []
     for payload in payloads:
         parts.append(text_header(len(payload)))

@@ -72,6 +72,11 @@ class LineSplitter:
         self._skipping = False  # it was cut, what is left of it is dropped
 
     @property
+    def holds(self) -> bool:
+        """Whether a line stands there whose LF has not come."""
+        return bool(self._held)
+
+    @property
     def unfinished(self) -> bytes:
         """The end of the line whose LF has not come, as much of it as may be shown."""
         return bytes(self._held[-UNFINISHED:]) if self._held else b""

@@ -81,7 +81,10 @@ class Callbacks:
             self._orphaned(worker, False)
 
     def on_output(self, batch: OutputBatch) -> None:
-        self._in_order(lambda: self._output(batch))
+        if self._settled.is_set() and not self._failed:  # as for all but the first ones
+            self._output(batch)
+        else:
+            self._in_order(lambda: self._output(batch))
 
     def unfinished(self, stream: str, line: bytes) -> float | None:
         if not self._settled.is_set():

@@ -24,9 +24,9 @@ from overseer.util.timestamps import now
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each line that comes alone
 class OutputBatch:
-    """Lines that came together, in order, without their line ends.
+    """Lines that came together, in order, without their line ends; not to be changed: make another.
 
     Attributes:
         stream: "stdout" or "stderr".

@@ -212,7 +212,10 @@ class OSWorker(Worker):
             return  # without it
         at = now()
         for lines, mark in groups:
-            self._output(OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten"))
+            if not mark:
+                self._output(OutputBatch(stream, at, lines))
+            else:
+                self._output(OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten"))
 
     def _reader_done(self) -> None:
         with self._lock:

@@ -20,7 +20,7 @@ CAPACITY_BYTES = 16 * 1024 * 1024
 _EMPTY = sys.getsizeof("")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed, but not frozen: one is made for each line that comes alone
 class StoredOutput:
     """Consecutive lines of one stream of one run; the first has seq ``first_seq``."""
 
@@ -68,7 +68,8 @@ class Ring:
         self._entries.append(output)
         self._events += len(output.lines)
         self._bytes += _memory(output.lines)
-        self._trim()
+        if self._events > CAPACITY or self._bytes > CAPACITY_BYTES:
+            self._trim()
 
     def add_exit(self, event: Exited, after_seq: int) -> None:
         """Keep an ``exited``, which came after the output with seq ``after_seq`` (0: before any)."""
@@ -124,6 +125,8 @@ class Ring:
 
 def _memory(lines: list[str]) -> int:
     """What the texts occupy: one emoji makes a line take four bytes a character."""
+    if len(lines) == 1:
+        return sys.getsizeof(lines[0])
     text = "".join(lines)
     if text.isascii():  # the same for them, and several times quicker
         return len(text) + len(lines) * _EMPTY

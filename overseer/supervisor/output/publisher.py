@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Iterable
 
+from overseer.net.frames import Message
 from overseer.process.pipe import SHOW_EVERY_S
 from overseer.protocol import Event, Exited, Gap, Partial
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.output.encode import EncodedOutput, output_size
+from overseer.supervisor.output.encode import EncodedOutput, one_line, output_head, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.replay import Replay
 from overseer.supervisor.output.unfinished import shown
@@ -92,6 +93,7 @@ class Stream:
         self.ring = Ring()
         self.last_seq = 0
         self._unfinished: dict[str, _Unfinished] = {}  # by stream, where a line stands that has no end yet
+        self._heads: dict[str, tuple[int, str]] = {}  # by stream: a pid, and what its messages begin with
         self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
 
     def publish_output(self, batch: OutputBatch, pid: int, run: int = 0) -> bool:
@@ -127,26 +129,42 @@ class Stream:
                             first_seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten
                         )
                     )
-                    self._metrics.count_output(self._action, len(lines))
+                    self._metrics.count("total_output_lines", self._action, len(lines))
+                    to_send = None
                     if subscribers or self._log.enabled:
-                        encoded = EncodedOutput(
-                            self._task_id,
-                            pid,
-                            batch.stream,
-                            lines,
-                            first_seq,
-                            ts,
-                            batch.truncated,
-                            batch.overwritten,
-                        )
+                        encoded = self._encode(batch, pid, first_seq, ts)
                         if self._log.enabled:
                             self._log.write(encoded, size, len(lines))
-                        self._append_output_locked(subscribers, encoded, size)
+                        if len(subscribers) == 1 and subscribers[0].lossless:
+                            to_send = subscribers[0].client.outbox.append_output(encoded)
+                        else:
+                            self._append_output_locked(subscribers, encoded, size, first_seq)
                     break
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
+        if to_send is not None:
+            subscribers[0].client.outbox.send(to_send)
+            return True
         for subscription in subscribers:
             subscription.client.outbox.flush()
         return True
+
+    def _encode(self, batch: OutputBatch, pid: int, seq: int, ts: str) -> Message:
+        if len(batch.lines) > 1 or batch.truncated or batch.overwritten:
+            return EncodedOutput(
+                self._task_id,
+                pid,
+                batch.stream,
+                batch.lines,
+                seq,
+                ts,
+                batch.truncated,
+                batch.overwritten,
+            )
+        of_pid, head = self._heads.get(batch.stream, (0, ""))
+        if of_pid != pid or not head:
+            head = output_head(self._task_id, pid, batch.stream)
+            self._heads[batch.stream] = pid, head
+        return one_line(head, batch.lines[0], ts, seq)
 
     def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
         """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
@@ -283,17 +301,17 @@ class Stream:
         return None
 
     def _append_output_locked(
-        self, subscribers: list[Subscription], encoded: EncodedOutput, size: int
+        self, subscribers: list[Subscription], encoded: Message, size: int, first_seq: int
     ) -> None:
         for subscription in subscribers:
             outbox = subscription.client.outbox
             if subscription.lossless or (not subscription.gap_from and outbox.has_room(size)):
                 outbox.append(encoded, output=True)
                 continue
-            self._metrics.count("dropped_lines", self._action, self.last_seq - encoded.first_seq + 1)
+            self._metrics.count("dropped_lines", self._action, self.last_seq - first_seq + 1)
             subscription.gap_to = self.last_seq
             if not subscription.gap_from:
-                subscription.gap_from = encoded.first_seq
+                subscription.gap_from = first_seq
                 outbox.on_room(lambda behind=subscription: self._end_gap(behind))  # type: ignore[misc]
 
     def _end_gap(self, subscription: Subscription) -> None:
