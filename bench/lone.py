@@ -75,7 +75,7 @@ def _start(connection: Connection, task: str) -> int:
 
 def _take(connection: Connection, count: int) -> list[float]:
     """How many microseconds the next lines took."""
-    delays = []
+    delays: list[float] = []
     while len(delays) < count:
         message = connection.receive()
         now = time.monotonic_ns()

@@ -81,6 +81,8 @@ class SocketStream:
 
     def send(self, buffers: Sequence[Buffer]) -> int:
         try:
+            if len(buffers) == 1:
+                return self._sock.send(buffers[0], socket.MSG_DONTWAIT)
             return self._sock.sendmsg(buffers, (), socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return 0

@@ -35,8 +35,6 @@ def text_header(length: int) -> bytes:
 
 def text_frames(payloads: Sequence[bytes]) -> bytes:
     """One text frame for each payload (UTF-8), joined."""
-    if len(payloads) == 1:
-        return text_header(len(payloads[0])) + payloads[0]
     parts: list[bytes] = []
     for payload in payloads:
         parts.append(text_header(len(payload)))
@@ -128,7 +126,10 @@ class Encoded:
     def websocket(self) -> bytes:
         """The messages as text frames, joined."""
         if self._websocket is None:
-            self._websocket = text_frames(self.payloads)
+            if len(self.payloads) == 1 and len(self.payloads[0]) < 1024:
+                self._websocket = _TEXT_HEADERS[len(self.payloads[0])] + self.payloads[0]
+            else:
+                self._websocket = text_frames(self.payloads)
         return self._websocket
 
     @property

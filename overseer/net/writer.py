@@ -15,7 +15,7 @@ from overseer.net.bytestream import ByteStream
 from overseer.net.chunks import Chunk
 from overseer.net.frames import Message
 from overseer.net.outbox import Buffer, Outbox
-from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.locks import CHECKED, Rank, assert_none_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
@@ -160,10 +160,12 @@ class SocketOutbox(Outbox):
             return [data]
 
     def flush(self) -> None:
-        assert_none_held("sending to a client")
+        if CHECKED:
+            assert_none_held("sending to a client")
         if not self._waiting:  # without the lock: whoever resumes looks at the chunks under it
             self._send_pending()
-        self._watch_stall()
+        if self._over_since is not None:
+            self._watch_stall()
 
     def resume(self) -> None:
         """The socket takes bytes again; called by the writer."""
@@ -201,55 +203,56 @@ class SocketOutbox(Outbox):
 
     def send(self, buffers: list[Buffer] | None) -> None:
         """Send them, and what has been appended meanwhile; this thread is the one that sends."""
-        assert_none_held("sending to a client")
+        if CHECKED:
+            assert_none_held("sending to a client")
         callbacks: list[Callable[[], None]] = []
         try:
-            self._send(buffers, callbacks)
+            sends = 0
+            while buffers is not None:
+                sends += 1
+                buffers = self._send_once(buffers, callbacks, sends == _SENDS)
             if self._closing:
                 self._finish()
         except BaseException as error:
             self._abort()
             with self._lock:
-                self._idle_locked()  # else detach would wait for ever
+                self._sending = False  # else detach would wait for ever
+                self._until_idle.wake()
             if not isinstance(error, Exception):
                 raise
             _log.exception("sending to a client failed: %r", self)
-        self._call(callbacks)
-        self._watch_stall()
+        if callbacks:
+            self._call(callbacks)
+        if self._over_since is not None:
+            self._watch_stall()
 
-    def _send(self, buffers: list[Buffer] | None, callbacks: list[Callable[[], None]]) -> None:
-        """Adds to ``callbacks`` what is to be called afterwards."""
-        sends = 0
-        while buffers is not None:
-            if not buffers:
-                self._make_piece()
-                with self._lock:
-                    buffers = self._take_locked(_BUFFERS)
-            try:
-                sent = self._stream.send(buffers)
-            except OSError:
-                self._abort()
-                sent = 0
-            sends += 1
-            blocked = sends == _SENDS or sent < sum(map(len, buffers))
+    def _send_once(
+        self, buffers: list[Buffer], callbacks: list[Callable[[], None]], last: bool
+    ) -> list[Buffer] | None:
+        """What to send next; None: this thread no longer sends. ``callbacks``: is added to, to be called then.
+
+        ``last``: what is left is the writer's.
+        """
+        if not buffers:
+            self._make_piece()
             with self._lock:
-                callbacks += self._sent_locked(sent)
-                buffers = self._next_locked(blocked)
-                wait = self._waiting
-            if wait:
-                self._writer.watch(self._fd, self)
-
-    def _next_locked(self, blocked: bool) -> list[Buffer] | None:
-        """What to send next; None: this thread no longer sends."""
-        if self._chunks and not blocked:
-            return self._take_locked(_BUFFERS)
-        self._waiting = not self._dead and (bool(self._chunks) or self._stream.unsent)
-        self._idle_locked()
+                buffers = self._take_locked(_BUFFERS)
+        try:
+            sent = self._stream.send(buffers)
+        except OSError:
+            self._abort()
+            sent = 0
+        with self._lock:
+            callbacks += self._sent_locked(sent)
+            if self._chunks and not last and sent == sum(map(len, buffers)):
+                return self._take_locked(_BUFFERS)
+            self._waiting = wait = not self._dead and (bool(self._chunks) or self._stream.unsent)
+            self._sending = False
+            if self._closing:
+                self._until_idle.wake()
+        if wait:
+            self._writer.watch(self._fd, self)
         return None
-
-    def _idle_locked(self) -> None:
-        self._sending = False
-        self._until_idle.wake()
 
     def _finish(self) -> None:
         """Once everything has left after a close, tell the peer that nothing follows."""
@@ -261,4 +264,5 @@ class SocketOutbox(Outbox):
             self._finished = self._sending = True
         self._stream.finish()
         with self._lock:
-            self._idle_locked()
+            self._sending = False
+            self._until_idle.wake()

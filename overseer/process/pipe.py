@@ -89,10 +89,10 @@ class PipeReader:
                     return True
                 if groups := self._splitter.feed(data):
                     self._deliver(groups)
-                again = self._show_unfinished() if self._showing or self._splitter.holds else None
+                again = self._show_unfinished() if self._showing or self._splitter.held else None
                 if len(data) < _LITTLE:  # it is empty, and no flood fills it meanwhile
                     size = _LITTLE
-                    timeout = _milliseconds(again)
+                    timeout = None if again is None else _milliseconds(again)
                     break
                 size = _READ
 

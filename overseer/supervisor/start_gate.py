@@ -51,6 +51,7 @@ class Callbacks:
         self._orphaned = orphaned
         self._pid = 0
         self._settled = threading.Event()  # start() is over, for better or worse
+        self._open = False  # it was a start: nothing is held back any more
         self._failed = False
         self._late = False  # its driver handed on output after the end, which is said once
         self._launcher = threading.get_ident()
@@ -68,6 +69,7 @@ class Callbacks:
             except Exception:  # the driver that made the call cannot be told any more
                 _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
+        self._open = True
         self._settled.set()
 
     def failed(self) -> None:
@@ -81,7 +83,7 @@ class Callbacks:
             self._orphaned(worker, False)
 
     def on_output(self, batch: OutputBatch) -> None:
-        if self._settled.is_set() and not self._failed:  # as for all but the first ones
+        if self._open:
             self._output(batch)
         else:
             self._in_order(lambda: self._output(batch))

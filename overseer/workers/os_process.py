@@ -212,10 +212,10 @@ class OSWorker(Worker):
             return  # without it
         at = now()
         for lines, mark in groups:
-            if not mark:
-                self._output(OutputBatch(stream, at, lines))
-            else:
-                self._output(OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten"))
+            batch = OutputBatch(stream, at, lines)
+            if mark:
+                batch = OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten")
+            self._output(batch)
 
     def _reader_done(self) -> None:
         with self._lock:

@@ -40,7 +40,8 @@ def output_head(task_id: str, pid: int, stream: str) -> str:
 
 def one_line(head: str, line: str, ts: str, seq: int) -> Encoded:
     """The ``output`` message of a line that comes alone, and whole."""
-    return Encoded((utf8(f'{head}{encode_basestring(line)},"ts":"{ts}","seq":{seq}}}'),))
+    text = f'{head}{encode_basestring(line)},"ts":"{ts}","seq":{seq}}}'
+    return Encoded((text.encode() if text.isascii() else utf8(text),))
 
 
 class EncodedOutput:

@@ -93,6 +93,7 @@ class Stream:
         self.ring = Ring()
         self.last_seq = 0
         self._unfinished: dict[str, _Unfinished] = {}  # by stream, where a line stands that has no end yet
+        self._around = output_size([""], task_id)
         self._heads: dict[str, tuple[int, str]] = {}  # by stream: a pid, and what its messages begin with
         self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
 
@@ -111,7 +112,10 @@ class Stream:
         # A driver's mistakes show here, before anything is numbered or kept.
         if batch.stream not in ("stdout", "stderr"):
             raise ValueError(f"no such stream: {batch.stream!r}")
-        size = output_size(lines, self._task_id)
+        if len(lines) == 1 and type(lines[0]) is str:
+            size = len(lines[0]) + self._around
+        else:
+            size = output_size(lines, self._task_id)
         ts = format_timestamp(batch.ts)
         while True:
             with self._lock:
