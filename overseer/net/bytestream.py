@@ -67,9 +67,7 @@ class SocketStream:
     def open(self, deadline: float) -> tuple[str, ...]:
         return ()
 
-    @property
-    def unsent(self) -> bool:
-        return False
+    unsent = False  # it takes no more than leaves
 
     def fileno(self) -> int:
         return self._sock.fileno()

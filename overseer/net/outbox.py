@@ -118,16 +118,16 @@ class Outbox(ABC):
         """
         self._append(self.framed(message), output)
 
-    def append_output(self, message: Message) -> list[Buffer] | None:
+    def append_output(self, message: Message) -> bytes | None:
         """Queue output that room was asked for. Never waits; may be called with locks held.
 
-        Returns what the caller has to hand to :meth:`send` once it holds no lock, for nobody else sends
-        until then; None: it is to call :meth:`flush`, as after any append.
+        Returns what the caller has to :meth:`send` once it holds no lock, for nobody else sends until then;
+        None: it has to :meth:`flush`, as after any append.
         """
         self._append(self.framed(message), True)
         return None
 
-    def send(self, buffers: list[Buffer]) -> None:
+    def send(self, data: bytes) -> None:
         """Send what :meth:`append_output` returned, with no lock held."""
         raise NotImplementedError
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from overseer.net.bytestream import ByteStream
 from overseer.net.chunks import Chunk
@@ -144,20 +144,37 @@ class SocketOutbox(Outbox):
         self._until_idle = Waiters(self._lock)  # for the end of a send
         writer.add(self._fd, self)
 
-    def append_output(self, message: Message) -> list[Buffer] | None:
+    def append_output(self, message: Message) -> bytes | None:
         data = message.websocket
         with self._lock:
             if self._closing:
                 return None
-            others = self._chunks or self._sending or self._waiting or self._stream.unsent
-            self._chunks.append(Chunk(data, True))
             self._pending += len(data)
             if self._pending > self._half:
                 self._look_at_half_locked()
-            if others:
+            if self._chunks or self._sending or self._waiting or self._stream.unsent:
+                self._chunks.append(Chunk(data, True))
                 return None
             self._sending = True
-            return [data]
+            return data
+
+    def send(self, data: bytes) -> None:
+        if CHECKED:
+            assert_none_held("sending to a client")
+        try:
+            sent = self._send_once((data,))
+        except BaseException as error:
+            self._failed(error)
+            return
+        with self._lock:
+            more = self._chunks or self._closing or self._over_since is not None or self._stream.unsent
+            if sent == len(data) and not more:
+                self._pending -= sent
+                self._sending = False
+                return
+            if not self._dead:
+                self._chunks.appendleft(Chunk(data, True))
+        self._send([data], sent)
 
     def flush(self) -> None:
         if CHECKED:
@@ -199,60 +216,66 @@ class SocketOutbox(Outbox):
                 self._sending = True
                 buffers = self._take_locked(_BUFFERS)
         if buffers is not None or self._closing:
-            self.send(buffers)
+            self._send(buffers)
 
-    def send(self, buffers: list[Buffer] | None) -> None:
-        """Send them, and what has been appended meanwhile; this thread is the one that sends."""
-        if CHECKED:
-            assert_none_held("sending to a client")
+    def _send(self, buffers: list[Buffer] | None, sent: int | None = None) -> None:
+        """Send them, and what has been appended meanwhile; this thread is the one that sends.
+
+        ``sent``: so many bytes of them have left already.
+        """
         callbacks: list[Callable[[], None]] = []
+        sends = 0
         try:
-            sends = 0
             while buffers is not None:
+                if not buffers:
+                    self._make_piece()
+                    with self._lock:
+                        buffers = self._take_locked(_BUFFERS)
+                if sent is None:
+                    sent = self._send_once(buffers)
                 sends += 1
-                buffers = self._send_once(buffers, callbacks, sends == _SENDS)
+                all_sent = sends < _SENDS and sent == sum(map(len, buffers))
+                with self._lock:
+                    callbacks += self._sent_locked(sent)
+                    buffers = self._next_locked(all_sent)
+                    wait = self._waiting
+                sent = None
+                if wait:
+                    self._writer.watch(self._fd, self)
             if self._closing:
                 self._finish()
         except BaseException as error:
-            self._abort()
-            with self._lock:
-                self._sending = False  # else detach would wait for ever
-                self._until_idle.wake()
-            if not isinstance(error, Exception):
-                raise
-            _log.exception("sending to a client failed: %r", self)
+            self._failed(error)
         if callbacks:
             self._call(callbacks)
         if self._over_since is not None:
             self._watch_stall()
 
-    def _send_once(
-        self, buffers: list[Buffer], callbacks: list[Callable[[], None]], last: bool
-    ) -> list[Buffer] | None:
-        """What to send next; None: this thread no longer sends. ``callbacks``: is added to, to be called then.
-
-        ``last``: what is left is the writer's.
-        """
-        if not buffers:
-            self._make_piece()
-            with self._lock:
-                buffers = self._take_locked(_BUFFERS)
+    def _send_once(self, buffers: Sequence[Buffer]) -> int:
         try:
-            sent = self._stream.send(buffers)
+            return self._stream.send(buffers)
         except OSError:
             self._abort()
-            sent = 0
-        with self._lock:
-            callbacks += self._sent_locked(sent)
-            if self._chunks and not last and sent == sum(map(len, buffers)):
-                return self._take_locked(_BUFFERS)
-            self._waiting = wait = not self._dead and (bool(self._chunks) or self._stream.unsent)
-            self._sending = False
-            if self._closing:
-                self._until_idle.wake()
-        if wait:
-            self._writer.watch(self._fd, self)
+            return 0
+
+    def _next_locked(self, all_sent: bool) -> list[Buffer] | None:
+        """What to send next; None: this thread no longer sends."""
+        if self._chunks and all_sent:
+            return self._take_locked(_BUFFERS)
+        self._waiting = not self._dead and (bool(self._chunks) or self._stream.unsent)
+        self._sending = False
+        self._until_idle.wake()
         return None
+
+    def _failed(self, error: BaseException) -> None:
+        """Called where it is handled."""
+        self._abort()
+        with self._lock:
+            self._sending = False  # else detach would wait for ever
+            self._until_idle.wake()
+        if not isinstance(error, Exception):
+            raise error
+        _log.exception("sending to a client failed: %r", self)
 
     def _finish(self) -> None:
         """Once everything has left after a close, tell the peer that nothing follows."""

@@ -46,6 +46,7 @@ class Callbacks:
         orphaned: Callable[[Worker, bool], None],
     ) -> None:
         self._task = task
+        self._publish = task.stream.publish_output
         self._run = run
         self._exited = exited
         self._orphaned = orphaned
@@ -83,10 +84,10 @@ class Callbacks:
             self._orphaned(worker, False)
 
     def on_output(self, batch: OutputBatch) -> None:
-        if self._open:
-            self._output(batch)
-        else:
+        if not self._open:
             self._in_order(lambda: self._output(batch))
+        elif not self._publish(batch, self._pid, self._run):
+            self._too_late()
 
     def unfinished(self, stream: str, line: bytes) -> float | None:
         if not self._settled.is_set():
@@ -109,7 +110,11 @@ class Callbacks:
             self._orphaned(worker, True)
 
     def _output(self, batch: OutputBatch) -> None:
-        if not self._task.stream.publish_output(batch, self._pid, self._run) and not self._late:
+        if not self._publish(batch, self._pid, self._run):
+            self._too_late()
+
+    def _too_late(self) -> None:
+        if not self._late:
             self._late = True
             _log.warning("task %s: its driver hands on output after on_exited; it is dropped", self._task.id)
 

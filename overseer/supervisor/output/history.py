@@ -70,7 +70,8 @@ class Ring:
         self._events += len(output.lines)
         output.memory = _memory(output.lines)
         self._bytes += output.memory
-        self._trim()
+        if self._events > CAPACITY or self._bytes > CAPACITY_BYTES:
+            self._trim()
 
     def add_exit(self, event: Exited, after_seq: int) -> None:
         """Keep an ``exited``, which came after the output with seq ``after_seq`` (0: before any)."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
 
 from overseer.net.frames import Message
 from overseer.process.pipe import SHOW_EVERY_S
@@ -28,6 +27,7 @@ from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
 from overseer.workers.base import OutputBatch
 
+_NO_HEAD = (None, "")
 _KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
 
 
@@ -122,27 +122,12 @@ class Stream:
                 if run != self.run:
                     return False
                 subscribers = list(self.subscribers.values())
-                full = self._first_full_locked(subscribers, size)
-                if full is None:
-                    if self._unfinished:
-                        self._finish_line_locked(batch.stream)
-                    first_seq = self.last_seq + 1
-                    self.last_seq += len(lines)
-                    self.ring.add_output(
-                        StoredOutput(
-                            first_seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten
-                        )
-                    )
-                    self._metrics.count("total_output_lines", self._action, len(lines))
-                    to_send = None
-                    if subscribers or self._log.enabled:
-                        encoded = self._encode(batch, pid, first_seq, ts)
-                        if self._log.enabled:
-                            self._log.write(encoded, size, len(lines))
-                        if len(subscribers) == 1 and subscribers[0].lossless:
-                            to_send = subscribers[0].client.outbox.append_output(encoded)
-                        else:
-                            self._append_output_locked(subscribers, encoded, size, first_seq)
+                for subscription in subscribers:
+                    if subscription.lossless and not subscription.client.outbox.has_room(size):
+                        full = subscription
+                        break
+                else:
+                    to_send = self._publish_locked(batch, pid, subscribers, size, ts)
                     break
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
         if to_send is not None:
@@ -152,23 +137,38 @@ class Stream:
             subscription.client.outbox.flush()
         return True
 
-    def _encode(self, batch: OutputBatch, pid: int, seq: int, ts: str) -> Message:
-        if len(batch.lines) > 1 or batch.truncated or batch.overwritten:
-            return EncodedOutput(
-                self._task_id,
-                pid,
-                batch.stream,
-                batch.lines,
-                seq,
-                ts,
-                batch.truncated,
-                batch.overwritten,
+    def _publish_locked(
+        self, batch: OutputBatch, pid: int, subscribers: list[Subscription], size: int, ts: str
+    ) -> bytes | None:
+        """There is room: number, keep, count, encode and append. Returns what the only subscriber is to be
+        sent by this thread; None: all outboxes are to be flushed."""
+        lines = batch.lines
+        if self._unfinished:
+            self._finish_line_locked(batch.stream)
+        seq = self.last_seq + 1
+        self.last_seq += len(lines)
+        self.ring.add_output(
+            StoredOutput(seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten)
+        )
+        self._metrics.count("total_output_lines", self._action, len(lines))
+        if not subscribers and not self._log.enabled:
+            return None
+        if len(lines) == 1 and not (batch.truncated or batch.overwritten):
+            of_pid, head = self._heads.get(batch.stream, _NO_HEAD)
+            if of_pid != pid:
+                head = output_head(self._task_id, pid, batch.stream)
+                self._heads[batch.stream] = pid, head
+            encoded: Message = one_line(head, lines[0], ts, seq)
+        else:
+            encoded = EncodedOutput(
+                self._task_id, pid, batch.stream, lines, seq, ts, batch.truncated, batch.overwritten
             )
-        of_pid, head = self._heads.get(batch.stream, (0, ""))
-        if of_pid != pid or not head:
-            head = output_head(self._task_id, pid, batch.stream)
-            self._heads[batch.stream] = pid, head
-        return one_line(head, batch.lines[0], ts, seq)
+        if self._log.enabled:
+            self._log.write(encoded, size, len(lines))
+        if len(subscribers) == 1 and subscribers[0].lossless:
+            return subscribers[0].client.outbox.append_output(encoded)
+        self._append_output_locked(subscribers, encoded, size, seq)
+        return None
 
     def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
         """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
@@ -297,12 +297,6 @@ class Stream:
         event = Partial(self._task_id, unfinished.pid, stream, unfinished.text, now())
         out.send(subscription.client, event)
         subscription.owed.discard(stream)
-
-    def _first_full_locked(self, subscribers: Iterable[Subscription], size: int) -> Subscription | None:
-        for subscription in subscribers:
-            if subscription.lossless and not subscription.client.outbox.has_room(size):
-                return subscription
-        return None
 
     def _append_output_locked(
         self, subscribers: list[Subscription], encoded: Message, size: int, first_seq: int
