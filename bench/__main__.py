@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.cases import Case, measure
 from bench.footprint import footprint_cases
 from bench.latency import latency_cases
+from bench.lone import lone_cases
 from bench.mass import mass_cases
 from bench.report import summary, table, write_documents
 from bench.servers import BASELINE, HERE, Kind
@@ -46,6 +47,7 @@ def _cases(quick: bool) -> Iterator[Case]:
     yield from starts_cases(*((400, 400) if quick else (1000, 10_000)))
     yield from mass_cases((10, 100) if quick else (10, 100, 1000))
     yield from latency_cases(150 if quick else 400)
+    yield from lone_cases(1.0 if quick else 4.0)
     yield from footprint_cases(200 if quick else 1000, 0.5 if quick else 2.0)
 
 

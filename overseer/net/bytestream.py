@@ -67,9 +67,7 @@ class SocketStream:
     def open(self, deadline: float) -> tuple[str, ...]:
         return ()
 
-    @property
-    def unsent(self) -> bool:
-        return False
+    unsent = False  # it takes no more than leaves
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -81,6 +79,8 @@ class SocketStream:
 
     def send(self, buffers: Sequence[Buffer]) -> int:
         try:
+            if len(buffers) == 1:
+                return self._sock.send(buffers[0], socket.MSG_DONTWAIT)
             return self._sock.sendmsg(buffers, (), socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from overseer.net.frames import Piece
+from overseer.net.frames import Piece, frame_end
 
 
 class Source:
@@ -32,3 +32,28 @@ class Chunk(NamedTuple):
     data: bytes | Source
     output: bool
     more: bool = False  # its last frame or line continues in the next chunk
+
+
+def rest_of_frame(first: bytes, offset: int) -> bytes:
+    """Of whole text frames, ``offset`` bytes of which have left: the rest of the one that left in part."""
+    return first[offset : frame_end(first, offset)]
+
+
+def rest_of_line(first: bytes, offset: int) -> bytes:
+    """The same of lines."""
+    return first[offset : first.find(b"\n", offset - 1) + 1]
+
+
+def rest_of_pieces(chunks: Iterable[Chunk], offset: int) -> list[Chunk]:
+    """The rest of a frame or line that continues in further chunks; ``offset``: bytes of it that have left."""
+    rest: list[Chunk] = []
+    for chunk in chunks:
+        rest.append(chunk)
+        if isinstance(chunk.data, Source):
+            chunk.data.ending = True
+            break
+        if not chunk.more:
+            break
+    if offset and isinstance(rest[0].data, bytes):
+        rest[0] = rest[0]._replace(data=rest[0].data[offset:])
+    return rest

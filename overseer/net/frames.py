@@ -115,7 +115,10 @@ class Encoded:
     def websocket(self) -> bytes:
         """The messages as text frames, joined."""
         if self._websocket is None:
-            self._websocket = text_frames(self.payloads)
+            if len(self.payloads) == 1 and len(self.payloads[0]) < 1024:
+                self._websocket = _TEXT_HEADERS[len(self.payloads[0])] + self.payloads[0]
+            else:
+                self._websocket = text_frames(self.payloads)
         return self._websocket
 
     @property

@@ -25,11 +25,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from overseer.net.chunks import Chunk, Source
-from overseer.net.frames import Message, Streamed, close_frame, frame_end
+from overseer.net.chunks import Chunk, Source, rest_of_frame, rest_of_line, rest_of_pieces
+from overseer.net.frames import Message, Streamed, close_frame
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.timers import Timers
+from overseer.util.waiters import Waiters
 
 _log = logging.getLogger(__name__)
 
@@ -55,20 +56,21 @@ class Outbox(ABC):
     def __init__(
         self, *, framing: Framing, bound: int, stall_timeout: float, close_timeout: float, timers: Timers
     ) -> None:
-        self._framing = framing
         self._bound = bound
         self._half = bound // 2
         self._stall_timeout = stall_timeout
         self._close_timeout = close_timeout
         self._timers = timers
-        # Guards all that follows. Notified when room returns, when something is there for a writer that
-        # waits, when it closes and when a send ends.
-        self._changed = threading.Condition(lock(Rank.LEAF, "outbox"))
+        self._framed = framing == "websocket"
+        self._lock: threading.Lock = lock(Rank.LEAF, "outbox")  # guards all that follows
+        self._for_room = Waiters(self._lock)
+        self._until_bounded = Waiters(self._lock)
         self._chunks: deque[Chunk] = deque()
         self._within = False  # the first chunk goes on with a frame, or line, that one before it began
         self._offset = 0  # bytes of the first chunk that have left
         self._pending = 0  # bytes of all chunks that have not left
         self._replies = 0  # bytes of the chunks that are not output
+        # Whoever is full or has more than half pending is over: what is not over needs no look at the rest.
         self._full = False  # there was no room, and half the bound is not free yet
         self._refused = 0  # the size of the biggest output that there was no room for since it was full
         self._over_since: float | None = None  # since when full or more than half pending (awake)
@@ -116,25 +118,41 @@ class Outbox(ABC):
         """
         self._append(self.framed(message), output)
 
+    def append_output(self, message: Message) -> bytes | None:
+        """Queue output that room was asked for. Never waits; may be called with locks held.
+
+        Returns what the caller has to :meth:`send` once it holds no lock, for nobody else sends until then;
+        None: it has to :meth:`flush`, as after any append.
+        """
+        self._append(self.framed(message), True)
+        return None
+
+    def send(self, data: bytes) -> None:
+        """Send what :meth:`append_output` returned, with no lock held."""
+        raise NotImplementedError
+
     def append_streamed(self, message: Streamed) -> None:
         """Queue what is made when it is sent; may be called with locks held, like :meth:`append`."""
-        source = Source(self.measure(message), message.pieces(framed=self._framing == "websocket"))
-        with self._changed:
+        source = Source(self.measure(message), message.pieces(framed=self._framed))
+        with self._lock:
             if not self._closing:
                 self._push_locked(source, output=True)
                 self._look_at_half_locked()
 
     def measure(self, message: Streamed) -> int:
         """How many bytes :meth:`append_streamed` would queue."""
-        return message.size(framed=self._framing == "websocket")
+        return message.size(framed=self._framed)
 
     def framed(self, message: Message) -> bytes:
         """The bytes that :meth:`append` would queue; a message keeps them, once it was asked."""
-        return message.websocket if self._framing == "websocket" else message.lines
+        return message.websocket if self._framed else message.lines
 
     def has_room(self, size: int) -> bool:
         """Whether output of ``size`` bytes may be appended now; True once closed (it is ignored then)."""
-        with self._changed:
+        # Without the lock: as the bound is soft, an answer of a moment ago will do.
+        if self._over_since is None and self._pending + size <= self._bound:
+            return True
+        with self._lock:
             if self._closing or self._pending == 0:
                 return True
             if not self._full:
@@ -157,20 +175,20 @@ class Outbox(ABC):
         """
         assert_none_held("waiting for a client")
         self._watch_stall()
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._full or self._closing or unless(), timeout)
+        with self._lock:
+            return self._for_room.wait_for(lambda: not self._full or self._closing or unless(), timeout)
 
     def look_again(self) -> None:
         """What those who wait for room say with ``unless`` may have changed."""
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            self._for_room.wake()
 
     def on_room(self, callback: Callable[[], None]) -> None:
         """Call ``callback()`` once, with no locks held, when no more than half is pending or it closed.
 
         May be called with locks held: if it is so already, the call comes from the timers' thread.
         """
-        with self._changed:
+        with self._lock:
             if (self._full or self._pending > self._half) and not self._closing:
                 self._on_room.append(callback)
                 return
@@ -210,13 +228,13 @@ class Outbox(ABC):
         """
         if self._pending > self._bound:  # without the lock: a stale answer only lets one more request in
             assert_none_held("waiting for a client")
-            with self._changed:
-                self._changed.wait_for(lambda: self._pending <= self._bound or self._closing)
+            with self._lock:
+                self._until_bounded.wait_for(lambda: self._pending <= self._bound or self._closing)
         return not self._closing
 
     def fail(self) -> None:
         """The connection is gone: drop everything, wake everybody. Idempotent."""
-        with self._changed:
+        with self._lock:
             self._dead = True
             self._chunks.clear()
             self._offset = self._pending = self._replies = 0
@@ -236,7 +254,7 @@ class Outbox(ABC):
         if first is None or not isinstance(first.data, Source):
             return
         piece = first.data.next()
-        with self._changed:
+        with self._lock:
             if not self._chunks or self._chunks[0] is not first:  # all was dropped meanwhile
                 return
             first.data.took(len(piece.data))
@@ -277,11 +295,13 @@ class Outbox(ABC):
         if self._drop_then is not None:
             last, self._drop_then = self._drop_then, None
             self._drop_locked(last)
+        if self._over_since is None:
+            return []
         if self._pending <= self._half and (
             not self._pending or self._pending + self._refused <= self._bound
         ):
             return self._freed_locked()
-        self._changed.notify_all()  # for wait_until_bounded
+        self._until_bounded.wake()
         return []
 
     def _call(self, callbacks: list[Callable[[], None]]) -> None:
@@ -295,7 +315,7 @@ class Outbox(ABC):
         """See to it that somebody looks when the stall timeout ends; called by flush, with no lock held."""
         if self._over_since is None or self._stall_watched:  # without the lock: the next flush looks again
             return
-        with self._changed:
+        with self._lock:
             if self._over_since is None or self._stall_watched or self._closing:
                 return
             self._stall_watched = True
@@ -308,7 +328,7 @@ class Outbox(ABC):
         if not data:
             return
         flooded = False
-        with self._changed:
+        with self._lock:
             if self._closing:
                 return
             self._push_locked(data, output)
@@ -330,12 +350,13 @@ class Outbox(ABC):
         self._full = False
         self._refused = 0
         self._over_since = None
-        self._changed.notify_all()
+        self._for_room.wake()
+        self._until_bounded.wake()
         callbacks, self._on_room = self._on_room, []
         return callbacks
 
     def _check_stall(self) -> None:
-        with self._changed:
+        with self._lock:
             self._stall_watched = False
             since = self._over_since
         if since is None:
@@ -348,9 +369,9 @@ class Outbox(ABC):
     def _close(self, code: int, reason: str, frame: bytes | None, drop: bool) -> bool:
         """Enter the closing state; False when it was closed before."""
         last = b""
-        if self._framing == "websocket":
+        if self._framed:
             last = close_frame(code, reason) if frame is None else frame
-        with self._changed:
+        with self._lock:
             if self._closing:
                 return False
             self._closing = True
@@ -389,22 +410,9 @@ class Outbox(ABC):
             return []
         first = self._chunks[0]
         if not self._within and not first.more and isinstance(first.data, bytes):
-            if self._framing == "websocket":
-                end = frame_end(first.data, self._offset)
-            else:
-                end = first.data.find(b"\n", self._offset - 1) + 1
-            return [Chunk(first.data[self._offset : end], output=False)]
-        rest = []
-        for chunk in self._chunks:
-            rest.append(chunk)
-            if isinstance(chunk.data, Source):
-                chunk.data.ending = True
-                break
-            if not chunk.more:
-                break
-        if self._offset and isinstance(first.data, bytes):
-            rest[0] = first._replace(data=first.data[self._offset :])
-        return rest
+            rest = (rest_of_frame if self._framed else rest_of_line)(first.data, self._offset)
+            return [Chunk(rest, output=False)]
+        return rest_of_pieces(self._chunks, self._offset)
 
     def _start_closing(self) -> None:
         self._cut_at = awake() + self._close_timeout

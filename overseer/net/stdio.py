@@ -17,6 +17,7 @@ from overseer.util.awake import Ticker
 from overseer.util.locks import assert_none_held
 from overseer.util.logs import Stderr
 from overseer.util.timers import Timers
+from overseer.util.waiters import Waiters
 from overseer.util.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -180,16 +181,26 @@ class _PipeOutbox(Outbox):
         self._fd = fd
         self._broken = broken
         self._wake = Wakeup()
+        self._for_work = Waiters(self._lock)  # the writer
+        self._until_closed = Waiters(self._lock)
 
     def flush(self) -> None:
         assert_none_held("sending to a client")
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            self._for_work.wake()
+            if self._closing:
+                self._until_closed.wake()
         self._watch_stall()
 
+    def fail(self) -> None:
+        super().fail()
+        with self._lock:
+            self._for_work.wake()
+            self._until_closed.wake()
+
     def wait_until_closed(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing)
+        with self._lock:
+            self._until_closed.wait_for(lambda: self._closing)
 
     def run(self) -> None:
         """The writing thread: write until it is closed and empty, or broken."""
@@ -216,11 +227,11 @@ class _PipeOutbox(Outbox):
 
     def _next(self) -> list[Buffer]:
         """Wait for something to write; empty when there will be nothing more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._chunks or self._closing)
+        with self._lock:
+            self._for_work.wait_for(lambda: bool(self._chunks) or self._closing)
             self._sending = bool(self._chunks)
         self._make_piece()
-        with self._changed:
+        with self._lock:
             return _first_bytes(self._take_locked(_BUFFERS), select.PIPE_BUF)
 
     def _write(self, buffers: list[Buffer]) -> None:
@@ -228,7 +239,7 @@ class _PipeOutbox(Outbox):
             written = 0 if self._dead else os.writev(self._fd, buffers)
         except BlockingIOError:  # the descriptor came in non-blocking mode
             written = 0
-        with self._changed:
+        with self._lock:
             self._sending = False
             callbacks = self._sent_locked(written)
         self._call(callbacks)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from overseer.net.bytestream import ByteStream
+from overseer.net.chunks import Chunk
+from overseer.net.frames import Message
 from overseer.net.outbox import Buffer, Outbox
-from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.locks import CHECKED, Rank, assert_none_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.timers import Timers
+from overseer.util.waiters import Waiters
 from overseer.util.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -138,19 +141,54 @@ class SocketOutbox(Outbox):
         self._fd = stream.fileno()
         self._waiting = False  # the socket is full and the writer will resume
         self._finished = False  # the peer was told that nothing follows
+        self._until_idle = Waiters(self._lock)  # for the end of a send
         writer.add(self._fd, self)
 
+    def append_output(self, message: Message) -> bytes | None:
+        data = message.websocket
+        with self._lock:
+            if self._closing:
+                return None
+            self._pending += len(data)
+            if self._pending > self._half:
+                self._look_at_half_locked()
+            if self._chunks or self._sending or self._waiting or self._stream.unsent:
+                self._chunks.append(Chunk(data, True))
+                return None
+            self._sending = True
+            return data
+
+    def send(self, data: bytes) -> None:
+        if CHECKED:
+            assert_none_held("sending to a client")
+        try:
+            sent = self._send_once((data,))
+        except BaseException as error:
+            self._failed(error)
+            return
+        with self._lock:
+            more = self._chunks or self._closing or self._over_since is not None or self._stream.unsent
+            if sent == len(data) and not more:
+                self._pending -= sent
+                self._sending = False
+                return
+            if not self._dead:
+                self._chunks.appendleft(Chunk(data, True))
+        self._send([data], sent)
+
     def flush(self) -> None:
-        assert_none_held("sending to a client")
+        if CHECKED:
+            assert_none_held("sending to a client")
         if not self._waiting:  # without the lock: whoever resumes looks at the chunks under it
-            self._send()
-        self._watch_stall()
+            self._send_pending()
+        if self._over_since is not None:
+            self._watch_stall()
 
     def resume(self) -> None:
         """The socket takes bytes again; called by the writer."""
-        with self._changed:
+        with self._lock:
             self._waiting = False
-        self._send()
+        self._send_pending()
 
     def cut_if_waiting(self) -> None:
         """Nobody will resume it."""
@@ -160,79 +198,94 @@ class SocketOutbox(Outbox):
     def detach(self) -> None:
         """Nothing may touch the stream any more; returns when nothing does. The connection's last call."""
         self.fail()
-        with self._changed:
+        with self._lock:
             # Sends do not block, so this is short.
-            self._changed.wait_for(lambda: not self._sending)
+            self._until_idle.wait_for(lambda: not self._sending)
         self._writer.forget(self._fd)
 
     def _abort(self) -> None:
         self.fail()
         self._stream.abort()
 
-    def _send(self) -> None:
+    def _send_pending(self) -> None:
+        """Become the thread that sends, if there is anything to send and no other one does."""
+        with self._lock:
+            idle = not (self._sending or self._waiting)
+            buffers: list[Buffer] | None = None
+            if idle and (self._chunks or self._stream.unsent):
+                self._sending = True
+                buffers = self._take_locked(_BUFFERS)
+        if buffers is not None or self._closing:
+            self._send(buffers)
+
+    def _send(self, buffers: list[Buffer] | None, sent: int | None = None) -> None:
+        """Send them, and what has been appended meanwhile; this thread is the one that sends.
+
+        ``sent``: so many bytes of them have left already.
+        """
         callbacks: list[Callable[[], None]] = []
-        try:
-            self._send_pending(callbacks)
-            self._finish()
-        except BaseException as error:
-            self._abort()
-            with self._changed:
-                self._sending = False  # else detach would wait for ever
-                self._changed.notify_all()
-            if not isinstance(error, Exception):
-                raise
-            _log.exception("sending to a client failed: %r", self)
-        self._call(callbacks)
-
-    def _send_pending(self, callbacks: list[Callable[[], None]]) -> None:
-        """Adds to ``callbacks`` what is to be called afterwards."""
-        buffers = self._begin()
         sends = 0
-        while buffers is not None:
-            if not buffers:
-                self._make_piece()
-                with self._changed:
-                    buffers = self._take_locked(_BUFFERS)
-            try:
-                sent = self._stream.send(buffers)
-            except OSError:
-                self._abort()
-                sent = 0
-            sends += 1
-            blocked = sends == _SENDS or sent < sum(map(len, buffers))
-            with self._changed:
-                callbacks += self._sent_locked(sent)
-                buffers = self._next_locked(blocked)
-                wait = self._waiting
-            if wait:
-                self._writer.watch(self._fd, self)
+        try:
+            while buffers is not None:
+                if not buffers:
+                    self._make_piece()
+                    with self._lock:
+                        buffers = self._take_locked(_BUFFERS)
+                if sent is None:
+                    sent = self._send_once(buffers)
+                sends += 1
+                all_sent = sends < _SENDS and sent == sum(map(len, buffers))
+                with self._lock:
+                    callbacks += self._sent_locked(sent)
+                    buffers = self._next_locked(all_sent)
+                    wait = self._waiting
+                sent = None
+                if wait:
+                    self._writer.watch(self._fd, self)
+            if self._closing:
+                self._finish()
+        except BaseException as error:
+            self._failed(error)
+        if callbacks:
+            self._call(callbacks)
+        if self._over_since is not None:
+            self._watch_stall()
 
-    def _begin(self) -> list[Buffer] | None:
-        """Become the thread that sends; None when there is nothing to send or another one does."""
-        with self._changed:
-            if self._sending or self._waiting or not (self._chunks or self._stream.unsent):
-                return None
-            self._sending = True
-            return self._take_locked(_BUFFERS)
+    def _send_once(self, buffers: Sequence[Buffer]) -> int:
+        try:
+            return self._stream.send(buffers)
+        except OSError:
+            self._abort()
+            return 0
 
-    def _next_locked(self, blocked: bool) -> list[Buffer] | None:
+    def _next_locked(self, all_sent: bool) -> list[Buffer] | None:
         """What to send next; None: this thread no longer sends."""
-        if self._chunks and not blocked:
+        if self._chunks and all_sent:
             return self._take_locked(_BUFFERS)
         self._waiting = not self._dead and (bool(self._chunks) or self._stream.unsent)
         self._sending = False
-        self._changed.notify_all()
+        self._until_idle.wake()
         return None
+
+    def _failed(self, error: BaseException) -> None:
+        """Called where it is handled."""
+        self._abort()
+        with self._lock:
+            self._sending = False  # else detach would wait for ever
+            self._until_idle.wake()
+        if not isinstance(error, Exception):
+            raise error
+        _log.exception("sending to a client failed: %r", self)
 
     def _finish(self) -> None:
         """Once everything has left after a close, tell the peer that nothing follows."""
-        with self._changed:
+        with self._lock:
             if not self._closing or self._dead or self._chunks or self._finished:
                 return
             if self._sending or self._waiting:
                 return
             self._finished = self._sending = True
         self._stream.finish()
-        with self._changed:
+        with self._lock:
             self._sending = False
-            self._changed.notify_all()
+            self._until_idle.wake()

@@ -60,13 +60,13 @@ def _replaced(text: str) -> str:
 class LineSplitter:
     """Splits what one pipe gives. Holds at most ``max_line`` + 1 bytes between calls."""
 
-    __slots__ = ("_held", "_kept", "_max", "_overwritten", "_redrawn", "_skipping")
+    __slots__ = ("_kept", "_max", "_overwritten", "_redrawn", "_skipping", "held")
 
     def __init__(self, max_line: int) -> None:
         """``max_line``: how many bytes a line may have, its line end not counted; at least 1."""
         self._max = max_line
         self._kept = min(max_line, KEPT_OF_REDRAWN)
-        self._held = bytearray()  # a line whose LF has not come; one buffer, for its pieces may be tiny
+        self.held = bytearray()  # a line whose LF has not come; one buffer, for its pieces may be tiny
         self._redrawn = False  # it has a CR that is not the last byte
         self._overwritten = False  # its beginning has been dropped
         self._skipping = False  # it was cut, what is left of it is dropped
@@ -74,17 +74,23 @@ class LineSplitter:
     @property
     def unfinished(self) -> bytes:
         """The end of the line whose LF has not come, as much of it as may be shown."""
-        return bytes(self._held[-UNFINISHED:]) if self._held else b""
+        return bytes(self.held[-UNFINISHED:]) if self.held else b""
 
     def feed(self, data: bytes) -> list[Lines]:
         """The lines that ``data`` completes, as few groups in order; ``[]`` when it completes none."""
+        end = data.find(b"\n") + 1
+        if end == len(data) <= self._kept and not (self.held or self._skipping) and data[-2:-1] != b"\r":
+            try:
+                return [([data[:-1].decode()], "")] if data else []  # a line that comes alone, and whole
+            except UnicodeDecodeError:
+                pass
         end = data.rfind(b"\n") + 1
         if not end:
             return self._hold(data)
         # Lines so short need no look at each: neither can they be too long, nor is their beginning dropped.
-        short = end <= self._kept and len(self._held) + data.find(b"\n") <= self._kept
+        short = end <= self._kept and len(self.held) + data.find(b"\n") <= self._kept
         if short and not self._skipping and not self._overwritten:
-            groups: list[Lines] = [(_split(self._take(data[:end]) if self._held else data[:end]), "")]
+            groups: list[Lines] = [(_split(self._take(data[:end]) if self.held else data[:end]), "")]
         else:
             groups = self._feed_slowly(data[:end])
         if end < len(data):
@@ -93,7 +99,7 @@ class LineSplitter:
 
     def close(self) -> list[Lines]:
         """The last line, when it has no LF; nothing may be fed after this."""
-        if self._skipping or not self._held:
+        if self._skipping or not self.held:
             return []
         overwritten = self._overwritten
         return [self._one(self._take(), overwritten)]
@@ -102,7 +108,7 @@ class LineSplitter:
         """Keep the beginning of a line; gives it back, cut, when it is too long already."""
         if self._skipping or not data:
             return []
-        held = self._held
+        held = self.held
         self._redrawn = (
             self._redrawn or held.endswith(b"\r") or 0 <= data.find(b"\r", 0, -1) <= self._max - len(held)
         )
@@ -122,7 +128,7 @@ class LineSplitter:
 
     def _take(self, data: bytes = b"") -> bytearray:
         """What is held, with ``data`` behind it; nothing is held from now on."""
-        held, self._held = self._held, bytearray()
+        held, self.held = self.held, bytearray()
         self._redrawn = self._overwritten = False
         held += data
         return held

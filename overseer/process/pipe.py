@@ -22,6 +22,7 @@ DRAIN_IDLE_S = 2.0
 DRAIN_MAX_S = 10.0
 SHOW_EVERY_S = 0.1  # the unfinished line of one pipe, at most
 _READ = 65536  # as much as a pipe holds
+_LITTLE = 4096  # what is asked for first: mostly it is a line
 _READS_A_CHECK = 32  # a flood from the others must not hide the leader's exit
 
 
@@ -67,18 +68,20 @@ class PipeReader:
         poll.register(self._leader, select.POLLIN)
         timeout: int | None = None
         again: float | None = None  # the seconds after which the unfinished line is to be shown once more
+        size = _LITTLE
         while True:
             ready = poll.poll(timeout)
-            if any(fd == self._leader for fd, _ in ready):
-                return False
-            if not ready and timeout:
+            if ready:
+                if len(ready) > 1 or ready[0][0] == self._leader:
+                    return False
+            elif timeout:
                 again = self._show_unfinished()
                 timeout = _milliseconds(again)
                 continue
             timeout = 0
             for _ in range(_READS_A_CHECK):
                 try:
-                    data = os.read(self._pipe, _READ)
+                    data = os.read(self._pipe, size)
                 except BlockingIOError:
                     timeout = _milliseconds(again)
                     break
@@ -86,7 +89,12 @@ class PipeReader:
                     return True
                 if groups := self._splitter.feed(data):
                     self._deliver(groups)
-                again = self._show_unfinished()
+                again = self._show_unfinished() if self._showing or self._splitter.held else None
+                if len(data) < _LITTLE:  # it is empty, and no flood fills it meanwhile
+                    size = _LITTLE
+                    timeout = None if again is None else _milliseconds(again)
+                    break
+                size = _READ
 
     def _show_unfinished(self) -> float | None:
         if self._show is None:

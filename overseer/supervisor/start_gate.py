@@ -46,11 +46,13 @@ class StartGate:
         orphaned: Callable[[Task, Worker, bool], None],
     ) -> None:
         self._task = task
+        self._publish = task.stream.publish_output
         self._run = run
         self._exited = exited
         self._orphaned = orphaned
         self._pid = 0
         self._settled = threading.Event()  # start() is over, and _failed says how
+        self._open = False  # it was a start: nothing is held back any more
         self._failed = False
         self._late = False  # its driver handed on output after the end; logged once
         self._launcher = threading.get_ident()
@@ -68,6 +70,7 @@ class StartGate:
             except Exception:  # the driver that made the call cannot be told any more
                 _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
+        self._open = True
         self._settled.set()
 
     def failed(self) -> None:
@@ -81,7 +84,10 @@ class StartGate:
             self._orphaned(self._task, worker, False)
 
     def on_output(self, batch: OutputBatch) -> None:
-        self._in_order(batch)
+        if not self._open:
+            self._in_order(batch)
+        elif not self._publish(batch, self._pid, self._run):
+            self._too_late()
 
     def unfinished(self, stream: str, line: bytes) -> float | None:
         if not self._settled.is_set():
@@ -106,7 +112,11 @@ class StartGate:
     def _pass(self, said: OutputBatch | RunExit) -> None:
         if isinstance(said, RunExit):
             self._exited(self._task, self._run, said)
-        elif not self._task.stream.publish_output(said, self._pid, self._run) and not self._late:
+        elif not self._publish(said, self._pid, self._run):
+            self._too_late()
+
+    def _too_late(self) -> None:
+        if not self._late:
             self._late = True
             _log.warning("task %s: its driver hands on output after on_exited; it is dropped", self._task.id)
 

@@ -38,6 +38,8 @@ class LockOrderError(AssertionError):
 
 
 _seed = os.environ.get("OVERSEER_CHECK_LOCKS", "")
+CHECKED = bool(_seed)
+"""Whether the assertions here do anything; asked first where even calling them would cost too much."""
 _random = random.Random(_seed)
 _held = threading.local()
 

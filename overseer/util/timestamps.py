@@ -22,7 +22,9 @@ def now() -> datetime:
 
 def format_timestamp(moment: datetime) -> str:
     """``2024-05-06T07:08:09.123456Z`` for an aware ``moment``."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_timestamp(text: str) -> datetime:

@@ -220,7 +220,10 @@ class OSWorker(Worker):
             return  # without it
         at = now()
         for lines, mark in groups:
-            self._output(OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten"))
+            batch = OutputBatch(stream, at, lines)
+            if mark:
+                batch = OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten")
+            self._output(batch)
 
     def _reader_done(self) -> None:
         with self._lock:

@@ -35,12 +35,12 @@ class HeldOutbox(Outbox):
     def begin(self) -> bytes:
         """Take everything for a send that is under way."""
         self._make_piece()
-        with self._changed:
+        with self._lock:
             self._sending = True
             return b"".join(self._take_locked(64))
 
     def end(self, taken: bytes, size: int) -> None:
-        with self._changed:
+        with self._lock:
             self._sending = False
             callbacks = self._sent_locked(size)
         self.sent += taken[:size]

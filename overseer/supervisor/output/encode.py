@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from json.encoder import encode_basestring
 
-from overseer.net.frames import Piece, text_header
+from overseer.net.frames import Encoded, Piece, text_header
 from overseer.protocol import TaskInfo, encode, encode_tasks, utf8
 
 _PIECE = 64 * 1024  # characters, or bytes, that a streamed message is made of at a time
@@ -28,6 +28,20 @@ def output_size(lines: list[str], task_id: str) -> int:
         TypeError: a line is not text.
     """
     return len("".join(lines)) + len(lines) * (140 + len(task_id))
+
+
+def output_head(task_id: str, pid: int, stream: str) -> str:
+    """What the messages of all lines of a stream begin with."""
+    return (
+        f'{{"type":"output","task_id":{encode_basestring(task_id)},"pid":{pid},'
+        f'"stream":{encode_basestring(stream)},"data":'
+    )
+
+
+def one_line(head: str, line: str, ts: str, seq: int) -> Encoded:
+    """The ``output`` message of a line that comes alone, and whole."""
+    text = f'{head}{encode_basestring(line)},"ts":"{ts}","seq":{seq}}}'
+    return Encoded((text.encode() if text.isascii() else utf8(text),))
 
 
 class EncodedOutput:
@@ -52,10 +66,7 @@ class EncodedOutput:
     ) -> None:
         self._lines = lines
         self.first_seq = first_seq
-        self._head = (
-            f'{{"type":"output","task_id":{encode_basestring(task_id)},"pid":{pid},'
-            f'"stream":{encode_basestring(stream)},"data":'
-        )
+        self._head = output_head(task_id, pid, stream)
         self._middle = f',"ts":"{ts}","seq":'
         flags = ',"truncated":true' if truncated else ""
         self._tail = f'{flags},"overwritten":true}}' if overwritten else f"{flags}}}"

@@ -20,7 +20,7 @@ CAPACITY_BYTES = 16 * 1024 * 1024
 _EMPTY = sys.getsizeof("")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each line that comes alone
 class StoredOutput:
     """Consecutive lines of one stream of one run; the first has seq ``first_seq``."""
 
@@ -31,6 +31,7 @@ class StoredOutput:
     lines: list[str]
     truncated: bool = False
     overwritten: bool = False
+    memory: int = 0  # bytes, from when it is in a ring
 
     @property
     def last_seq(self) -> int:
@@ -67,8 +68,10 @@ class Ring:
             output = replace(output, first_seq=first, lines=output.lines[-CAPACITY:])
         self._entries.append(output)
         self._events += len(output.lines)
-        self._bytes += _memory(output.lines)
-        self._trim()
+        output.memory = _memory(output.lines)
+        self._bytes += output.memory
+        if self._events > CAPACITY or self._bytes > CAPACITY_BYTES:
+            self._trim()
 
     def add_exit(self, event: Exited, after_seq: int) -> None:
         """Keep an ``exited``, which came after the output with seq ``after_seq`` (0: before any)."""
@@ -111,19 +114,22 @@ class Ring:
 
     def _trim(self) -> None:
         """Drop entries from the front that are wholly outside; only the first kept may be partly so."""
-        while len(self._entries) > 1:
+        while (self._events > CAPACITY or self._bytes > CAPACITY_BYTES) and len(self._entries) > 1:
             first = self._entries[0]
-            events = 1 if isinstance(first, _StoredExit) else len(first.lines)
+            events, memory = 1, 0
+            if isinstance(first, StoredOutput):
+                events, memory = len(first.lines), first.memory
             if self._events - events < CAPACITY and self._bytes <= CAPACITY_BYTES:
                 return
             self._entries.popleft()
             self._events -= events
-            if isinstance(first, StoredOutput):
-                self._bytes -= _memory(first.lines)
+            self._bytes -= memory
 
 
 def _memory(lines: list[str]) -> int:
     """What the texts occupy: one emoji makes a line take four bytes a character."""
+    if len(lines) == 1:
+        return sys.getsizeof(lines[0])
     text = "".join(lines)
     if text.isascii():  # the same for them, and several times quicker
         return len(text) + len(lines) * _EMPTY

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
 
+from overseer.net.frames import Message
 from overseer.process.pipe import SHOW_EVERY_S
 from overseer.protocol import Event, Exited, Gap, Partial
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.output.encode import EncodedOutput, output_size
+from overseer.supervisor.output.encode import EncodedOutput, one_line, output_head, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.unfinished import shown
@@ -27,6 +27,7 @@ from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
 from overseer.workers.base import OutputBatch
 
+_NO_HEAD = (None, "")
 _KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
 
 
@@ -92,6 +93,8 @@ class Stream:
         self.ring = Ring()
         self.last_seq = 0
         self._unfinished: dict[str, _Unfinished] = {}  # by stream, where a line stands that has no end yet
+        self._around = output_size([""], task_id)
+        self._heads: dict[str, tuple[int, str]] = {}  # by stream: a pid, and what its messages begin with
         self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
 
     def publish_output(self, batch: OutputBatch, pid: int, run: int = 0) -> bool:
@@ -109,44 +112,63 @@ class Stream:
         # A driver's mistakes show here, before anything is numbered or kept.
         if batch.stream not in ("stdout", "stderr"):
             raise ValueError(f"no such stream: {batch.stream!r}")
-        size = output_size(lines, self._task_id)
+        if len(lines) == 1 and type(lines[0]) is str:
+            size = len(lines[0]) + self._around
+        else:
+            size = output_size(lines, self._task_id)
         ts = format_timestamp(batch.ts)
         while True:
             with self._lock:
                 if run != self.run:
                     return False
                 subscribers = list(self.subscribers.values())
-                full = self._first_full_locked(subscribers, size)
-                if full is None:
-                    if self._unfinished:
-                        self._finish_line_locked(batch.stream)
-                    first_seq = self.last_seq + 1
-                    self.last_seq += len(lines)
-                    self.ring.add_output(
-                        StoredOutput(
-                            first_seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten
-                        )
-                    )
-                    self._metrics.count_output(self._action, len(lines))
-                    if subscribers or self._log.enabled:
-                        encoded = EncodedOutput(
-                            self._task_id,
-                            pid,
-                            batch.stream,
-                            lines,
-                            first_seq,
-                            ts,
-                            batch.truncated,
-                            batch.overwritten,
-                        )
-                        if self._log.enabled:
-                            self._log.write(encoded, size, len(lines))
-                        self._append_output_locked(subscribers, encoded, size)
+                for subscription in subscribers:
+                    if subscription.lossless and not subscription.client.outbox.has_room(size):
+                        full = subscription
+                        break
+                else:
+                    to_send = self._publish_locked(batch, pid, subscribers, size, ts)
                     break
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
+        if to_send is not None:
+            subscribers[0].client.outbox.send(to_send)
+            return True
         for subscription in subscribers:
             subscription.client.outbox.flush()
         return True
+
+    def _publish_locked(
+        self, batch: OutputBatch, pid: int, subscribers: list[Subscription], size: int, ts: str
+    ) -> bytes | None:
+        """There is room: number, keep, count, encode and append. Returns what the only subscriber is to be
+        sent by this thread; None: all outboxes are to be flushed."""
+        lines = batch.lines
+        if self._unfinished:
+            self._finish_line_locked(batch.stream)
+        seq = self.last_seq + 1
+        self.last_seq += len(lines)
+        self.ring.add_output(
+            StoredOutput(seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten)
+        )
+        self._metrics.count("total_output_lines", self._action, len(lines))
+        if not subscribers and not self._log.enabled:
+            return None
+        if len(lines) == 1 and not (batch.truncated or batch.overwritten):
+            of_pid, head = self._heads.get(batch.stream, _NO_HEAD)
+            if of_pid != pid:
+                head = output_head(self._task_id, pid, batch.stream)
+                self._heads[batch.stream] = pid, head
+            encoded: Message = one_line(head, lines[0], ts, seq)
+        else:
+            encoded = EncodedOutput(
+                self._task_id, pid, batch.stream, lines, seq, ts, batch.truncated, batch.overwritten
+            )
+        if self._log.enabled:
+            self._log.write(encoded, size, len(lines))
+        if len(subscribers) == 1 and subscribers[0].lossless:
+            return subscribers[0].client.outbox.append_output(encoded)
+        self._append_output_locked(subscribers, encoded, size, seq)
+        return None
 
     def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
         """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
@@ -276,24 +298,18 @@ class Stream:
         out.send(subscription.client, event)
         subscription.owed.discard(stream)
 
-    def _first_full_locked(self, subscribers: Iterable[Subscription], size: int) -> Subscription | None:
-        for subscription in subscribers:
-            if subscription.lossless and not subscription.client.outbox.has_room(size):
-                return subscription
-        return None
-
     def _append_output_locked(
-        self, subscribers: list[Subscription], encoded: EncodedOutput, size: int
+        self, subscribers: list[Subscription], encoded: Message, size: int, first_seq: int
     ) -> None:
         for subscription in subscribers:
             outbox = subscription.client.outbox
             if subscription.lossless or (not subscription.gap_from and outbox.has_room(size)):
                 outbox.append(encoded, output=True)
                 continue
-            self._metrics.count("dropped_lines", self._action, self.last_seq - encoded.first_seq + 1)
+            self._metrics.count("dropped_lines", self._action, self.last_seq - first_seq + 1)
             subscription.gap_to = self.last_seq
             if not subscription.gap_from:
-                subscription.gap_from = encoded.first_seq
+                subscription.gap_from = first_seq
                 outbox.on_room(lambda behind=subscription: self._end_gap(behind))  # type: ignore[misc]
 
     def _end_gap(self, subscription: Subscription) -> None:

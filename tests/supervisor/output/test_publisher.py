@@ -36,7 +36,7 @@ class _Held(Outbox):
         """Everything that is pending leaves."""
         messages: list[dict[str, Any]] = []
         while self.pending:
-            with self._changed:
+            with self._lock:
                 data = b"".join(self._take_locked(1000))
                 callbacks = self._sent_locked(len(data))
             messages += [json.loads(line) for line in data.splitlines()]

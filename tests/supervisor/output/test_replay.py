@@ -179,7 +179,7 @@ def test_who_will_lose_nothing_any_more_hears_first_what_it_has_lost(
     mute.say(2, 1)
     hub.subscriptions.subscribe(client, "s2", "t", None, "drop")
     assert isinstance(client.outbox, _Held)
-    with client.outbox._changed:  # it takes its data; nobody has had the time to note that there is room
+    with client.outbox._lock:  # it takes its data; nobody has had the time to note that there is room
         said = client.outbox._sent_locked(client.outbox.pending)
     hub.subscriptions.subscribe(client, "s3", "t", None, "block")
     mute.say(1, 1)

@@ -1,0 +1,103 @@
+"""Many tasks that write a line now and then: what such a line costs, and how long it takes to the client."""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+
+from bench.cases import Case, Metric, Sample
+from bench.client import Connection
+from bench.servers import Server
+
+__all__ = ["lone_cases"]
+
+_SETTLE_S = 0.3
+_WARM_UP = 200  # lines before those that count
+
+
+def lone_cases(seconds: float) -> Iterator[Case]:
+    """The cases; ``seconds``: how long each writes."""
+    for tasks, rate in ((1, 200), (60, 25), (100, 20), (500, 3)):
+        yield Case(
+            f"lone-{tasks}",
+            f"a line now and then, {tasks} task{'s' * (tasks > 1)} x {rate} lines/s",
+            (
+                Metric("cpu", "µs of server CPU a line"),
+                Metric("median", "µs to the client, median"),
+                Metric("high", "µs to the client, 99th percentile"),
+            ),
+            partial(_lines, tasks, rate, seconds),
+        )
+
+
+def _lines(tasks: int, rate: float, seconds: float, server: Server) -> Sample:
+    """One client is subscribed to all of them; each line has the moment in it at which it was written."""
+    connection = server.connect()
+    try:
+        pids = [_start(connection, f"lone-{number}") for number in range(tasks)]
+        time.sleep(_SETTLE_S)
+        count = int(tasks * rate * seconds)
+        writer = subprocess.Popen(
+            [sys.executable, "-m", "bench.lone", str(_WARM_UP + count), str(tasks * rate), *map(str, pids)],
+            process_group=0,
+        )
+        try:
+            _take(connection, _WARM_UP)
+            cpu = server.cpu_s()
+            delays = sorted(_take(connection, count))
+            cpu = server.cpu_s() - cpu
+        finally:
+            writer.kill()
+            writer.wait()
+    finally:
+        connection.close()
+    return Sample(
+        {
+            "cpu": cpu / count * 1e6,
+            "median": statistics.median(delays),
+            "high": delays[len(delays) * 99 // 100],
+        },
+        server.resident(),
+    )
+
+
+def _start(connection: Connection, task: str) -> int:
+    connection.send(type="start", id=task, action="run", task_id=task, params={"script": "exec sleep 1000"})
+    pid: int = connection.wait_for("started")["pid"]
+    return pid
+
+
+def _take(connection: Connection, count: int) -> list[float]:
+    """How many microseconds the next lines took."""
+    delays: list[float] = []
+    while len(delays) < count:
+        message = connection.receive()
+        now = time.monotonic_ns()
+        if message.startswith(b'{"type":"output"'):
+            _, _, rest = message.partition(b'"data":"')
+            delays.append((now - int(rest[: rest.index(b'"')])) / 1e3)
+    return delays
+
+
+def _write(count: int, rate: float, pids: list[str]) -> None:
+    """Write into the stdout of idle processes, of one after the other, as many lines a second, unevenly.
+
+    So one process stands for many that write, whose own switches would only blur what is measured.
+    """
+    pipes = [os.open(f"/proc/{pid}/fd/1", os.O_WRONLY) for pid in pids]
+    chance = random.Random(1)
+    moment = time.monotonic()
+    for number in range(count):
+        moment += chance.expovariate(rate)
+        time.sleep(max(0.0, moment - time.monotonic()))
+        os.write(pipes[number % len(pipes)], b"%d\n" % time.monotonic_ns())
+
+
+if __name__ == "__main__":
+    _write(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
