@@ -16,6 +16,15 @@ from overseer.util.suggest import nearest
 OWN_PREFIX = "x-"  # keys of the file that begin so are the user's, for anchors and notes
 
 
+@cache
+def _reader(cls: type[Declared]) -> tuple[tuple[Any, ...], ...]:
+    """What :func:`read_fields` needs to know of each field, looked up once."""
+    return tuple(
+        (s.attribute, s.name, s.synonym, s.type.from_json, s.type.is_text, s.required, s.type.expected)
+        for s in fields_of(cls)
+    )
+
+
 def read_fields(
     cls: type[Declared], raw: Mapping[str, Any], where: str, limits: MessageLimits
 ) -> dict[str, Any]:
@@ -24,17 +33,17 @@ def read_fields(
     ``where`` goes in front of a field's name in errors. Raises Unreadable.
     """
     given = {}
-    for spec in fields_of(cls):
-        name = spec.name
+    for attribute, name, synonym, read, is_text, required, expected in _reader(cls):
         value = raw.get(name)
-        if value is None and spec.synonym:
-            name = spec.synonym
-            value = raw.get(name)
-        if value is None or (value == "" and spec.type.is_text):
-            if spec.required:
-                raise Unreadable(f"{where}{spec.name} is required ({spec.type.expected})")
+        if value is None and synonym:
+            value = raw.get(synonym)
+            if value is not None:
+                name = synonym
+        if value is None or (value == "" and is_text):
+            if required:
+                raise Unreadable(f"{where}{name} is required ({expected})")
             continue
-        given[spec.attribute] = spec.type.from_json(value, where + name, limits)
+        given[attribute] = read(value, where + name, limits)
     return given
 
 
