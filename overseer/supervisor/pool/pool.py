@@ -103,7 +103,7 @@ class PoolManager:
         queued_at: datetime,
         sees: Callable[[str], bool] | None = None,
     ) -> Admission:
-        """Ask for a slot or a place in the queue; with ``sees``, displace only tasks of actions it holds for.
+        """Ask for a slot or a place in the queue; with ``sees``, only tasks of such actions are displaced.
 
         Raises:
             KeyError: no such action.
