@@ -1,7 +1,7 @@
-"""What a compiled expression is made of: code, the steps it may take, and closures for common cases.
+"""The parts of a compiled expression: code, the limit on its steps, and closures for common cases.
 
 A condition runs for every line of output, and is nearly always a few tests of the line, or of a field,
-against constants; these have closures that never look at the type of the constant.
+against constants; closures for these depend on the constant's type, which is looked at once.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from overseer.cel.values import EvaluationError, Exhausted, UInt, no_overload, t
 #: From a frame to a value. The frame's last slot holds the steps that are left.
 Run = Callable[[list[Any]], Any]
 
-#: The steps of one evaluation, beside one per character of the line. A step is one iteration of a macro, or
-#: one element, or 64 characters, that a function within it reads.
+#: The steps of one evaluation, in addition to one per character of the line. A step is one iteration of a
+#: macro, or one element, or 64 characters, that a function within it reads.
 MAX_STEPS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """``run`` and what is certain of its result: the type, and the value if it is constant.
+    """``run`` and what is known of its result: the type, and the value if it is constant.
 
-    The type is dyn where the checker cannot be sure: it takes ``[1] + dyn([true])`` for a list(int).
+    The type is dyn where the checker's is unreliable: for it, ``[1] + dyn([true])`` is a list(int).
     """
 
     run: Run
@@ -93,12 +93,12 @@ def bool_run(code: Code) -> Run:
 
 
 def any_of(args: Sequence[Code]) -> Code:
-    """``a || b || ...``: true if one is, whatever errors the others have."""
+    """``a || b || ...``: true if one is, even if others fail."""
     return _logic(args, decisive=True)
 
 
 def all_of(args: Sequence[Code]) -> Code:
-    """``a && b && ...``: false if one is, whatever errors the others have."""
+    """``a && b && ...``: false if one is, even if others fail."""
     return _logic(args, decisive=False)
 
 
@@ -153,7 +153,7 @@ def _chain(parts: Sequence[Run], decisive: bool) -> Run:
             except EvaluationError as error:
                 failed = failed or str(error)
         if failed:
-            raise EvaluationError(failed)  # not the first one again: it would hold on to this frame
+            raise EvaluationError(failed)  # a new one: the first would keep this frame alive
         return not decisive
 
     return run
@@ -182,7 +182,7 @@ def select(field: str) -> Callable[[Any], object]:
 
 
 def has(field: str) -> Callable[[Any], bool]:
-    """``has(operand.field)`` as a function of the operand; false for what has no fields."""
+    """``has(operand.field)`` as a function of the operand; false for values without fields."""
 
     def run(operand: Any) -> bool:
         if operand.__class__ is list:
@@ -196,7 +196,7 @@ def specialised(function: str, args: Sequence[Code]) -> Run | None:
     """A faster closure for this call, if there is one.
 
     Raises:
-        EvaluationError: the constant on its right can never be used (a bad regular expression).
+        EvaluationError: the constant on its right is invalid (a bad regular expression).
     """
     if len(args) != 2:
         return None
@@ -247,7 +247,7 @@ _TEXT_TESTS: dict[str, Callable[[Code, str], Run]] = {
 
 
 def _equality(left: Code, right: Code, wanted: bool) -> Run | None:
-    """``==`` or ``!=`` where Python's own says the same as :func:`overseer.cel.values.equal`."""
+    """``==`` or ``!=`` where Python's own agrees with :func:`overseer.cel.values.equal`."""
     if left.is_constant:
         left, right = right, left
     load = left.run

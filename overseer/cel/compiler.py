@@ -1,4 +1,4 @@
-"""A checked expression to one closure.
+"""Compiles a checked expression to one closure.
 
 A closure takes the frame, a list made for one evaluation (or for one batch of lines), whose slots hold
 variables and, the last one, the steps that are left; it returns a plain value or raises EvaluationError.
@@ -23,23 +23,23 @@ from overseer.errors import CelError
 
 
 class Variables(Protocol):
-    """Where the values of variables are found."""
+    """How to load the values of variables."""
 
-    #: The slots of a frame that are taken by variables, before those of macros.
+    #: The slots of a frame that variables take, before those of macros.
     slots: int
 
     def load(self, name: str) -> Code:
-        """The code that gives the variable ``name``."""
+        """Code for the variable ``name``."""
 
     def load_field(self, name: str, field: str) -> Code | None:
-        """A shorter way to ``name.field``, if there is one."""
+        """A shortcut to ``name.field``, if there is one."""
 
 
 def compile_tree(root: Node, checked: Checked, variables: Variables) -> tuple[Code, int]:
     """The code of an expression and the number of slots that its frame has.
 
     Raises:
-        CelError: a constant in it cannot be used (a bad regular expression).
+        CelError: a constant in it is invalid (a bad regular expression).
     """
     compiler = _Compiler(checked, variables)
     return compiler.compile(root), compiler.slots
@@ -98,7 +98,7 @@ class _Compiler:
     def _has(self, node: Has) -> Code:
         if self._field_of_variable(node) is not None:
             return constant(True, BOOL)
-        if self._checked.types[node.operand].fields:  # it has none but those
+        if self._checked.types[node.operand].fields:  # a record has no others
             return constant(False, BOOL)
         return self._applied(closures.has(node.field), [self.compile(node.operand)], BOOL)
 
@@ -129,7 +129,7 @@ class _Compiler:
         return self._applied(run, args, kind)
 
     def _known_by_type(self, node: Call, args: Sequence[Code]) -> Code | None:
-        """What a call gives whatever the values are: ``type(value)``, ``dyn(value) == 5``; ``dyn`` itself
+        """A call whose result depends only on types: ``type(value)``, ``dyn(value) == 5``; and ``dyn``, which
         only hides a type."""
         kinds = [arg.type.name for arg in args]
         if not all(kind in closures.SCALARS for kind in kinds) or not all(map(self._is_plain, node.operands)):
@@ -144,7 +144,7 @@ class _Compiler:
         return None
 
     def _is_plain(self, node: Node) -> bool:
-        """Whether it is a literal or a variable, perhaps in ``dyn()``: nothing that could fail."""
+        """Whether it is a literal or a variable, perhaps in ``dyn()``, and so cannot fail."""
         match node:
             case Call(function="dyn", args=[inner]):
                 return self._is_plain(inner)
@@ -153,12 +153,12 @@ class _Compiler:
         return isinstance(node, Ident | Literal)
 
     def _applied(self, function: Callable[..., object], args: Sequence[Code], kind: CelType) -> Code:
-        """``function`` over the values of ``args``, now if they are all constant."""
+        """``function`` applied to ``args``, folded if they are all constant."""
         if all(arg.is_constant for arg in args):
             try:
                 return constant(function(*(arg.value for arg in args)), kind)
             except EvaluationError:
-                pass  # it stays an error of the evaluation, where && or || may absorb it
+                pass  # an error of the evaluation, where && or || may absorb it
         return Code(_apply(function, [arg.run for arg in args]), kind)
 
     def _list(self, node: ListLiteral) -> Code:
@@ -180,7 +180,7 @@ class _Compiler:
         return Code(_loop(node.kind, within.run, slot, predicate, transform), self._checked.types[node])
 
 
-# What takes as long as its arguments are, and is therefore counted where macros repeat it.
+# Functions that take linear time, which is counted where macros repeat them.
 _LINEAR = frozenset(
     {
         *("contains", "endsWith", "matches", "startsWith", "@in", "_+_", "_==_", "_!=_"),
@@ -222,7 +222,7 @@ def _loop(kind: str, within: Run, slot: int, predicate: Run | None, transform: R
 
 
 def _items(within: Run, frame: list[Any]) -> Iterable[object]:
-    """What a macro loops over, each element counted."""
+    """The elements that a macro loops over, counted."""
     value = within(frame)
     items = iterate(value)
     charge(frame, len(value))
@@ -243,7 +243,7 @@ def _quantifier(decisive: bool) -> Callable[[Run, int, Run], Run]:
                 except EvaluationError as error:
                     failed = failed or str(error)
             if failed:
-                raise EvaluationError(failed)  # not the first one again: it would hold on to this frame
+                raise EvaluationError(failed)  # a new one: the first would keep this frame alive
             return not decisive
 
         return run

@@ -1,6 +1,6 @@
 """Conversions such as ``int("5")`` and ``timestamp("...")``, and accessors such as ``t.getHours()``.
 
-Texts of numbers, durations and timestamps are read and written as Go does, which is what cel-go uses.
+Numbers, durations and timestamps are parsed and formatted as in Go, and so as in cel-go.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BOOLS = {
 }
 _INT = re.compile(r"[+-]?\d+", re.ASCII)
 _UINT = re.compile(r"\d+", re.ASCII)
-# No two parts side by side may match the same digits: that takes quadratic time where the end does not fit.
+# Adjacent parts must not match the same digits: backtracking would take quadratic time.
 _DOUBLE = re.compile(
     r"[+-]?(?:(?:\d+(?:_\d+)*(?:\.(?:\d+(?:_\d+)*)?)?|\.\d+(?:_\d+)*)(?:[eE][+-]?\d+(?:_\d+)*)?|inf|infinity|nan)",
     re.ASCII | re.IGNORECASE,
@@ -92,7 +92,7 @@ def to_int(value: Any) -> int:
     if kind is UInt:
         return checked_int(int(value))
     if kind is float:
-        # cel-go leaves out both ends, for the upper one is no int as a double.
+        # cel-go excludes both ends: the upper one, as a double, is beyond the largest int.
         if -(2.0**63) < value < 2.0**63:
             return int(value)
         raise EvaluationError("int overflow")
@@ -183,7 +183,7 @@ _OFFSET = re.compile(r"([+-]?\d{1,3}):(\d{1,3})", re.ASCII)
 
 
 def _parse_timestamp(text: str) -> Timestamp:
-    """RFC 3339. The offset is kept, as in cel-go, and rules what getHours() says; digits past ns are cut."""
+    """RFC 3339. The offset is kept, as in cel-go, for getHours() and the like; digits past ns are cut."""
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
         raise EvaluationError("not a timestamp")
@@ -216,7 +216,8 @@ def _format_timestamp(value: Timestamp) -> str:
 
 
 def _civil(ns: int) -> tuple[int, int, int, int, int, int, int]:
-    """Year to second and nanosecond. A zone may push the year to 0 or 10000, which datetime cannot say."""
+    """Year to second, and nanosecond. A zone may make the year 0 or 10000, which datetime does not
+    support."""
     days, within = divmod(ns, _DAY * _SECOND)
     ordinal = days + _EPOCH_DAY
     if ordinal < 1:
@@ -243,7 +244,7 @@ def _offset(value: Timestamp, zone: str) -> int:
     if zone in ("", "UTC"):
         return 0
     try:
-        # Far ends are asked a day further in, lest the local time be out of datetime's range.
+        # Clamped a day short of the ends, so that the local time is within datetime's range.
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value.ns // _SECOND)
         moment = min(max(moment, datetime(1, 1, 2, tzinfo=UTC)), datetime(9999, 12, 30, tzinfo=UTC))
         offset = moment.astimezone(ZoneInfo(zone)).utcoffset()
@@ -271,7 +272,7 @@ _OF_TIMESTAMP: dict[str, Callable[[int], int]] = {
     "getSeconds": lambda ns: ns // _SECOND % 60,
     "getMilliseconds": lambda ns: ns // 10**6 % 1000,
 }
-# How many ns one of it is: a duration is counted whole, its 90 minutes are not 30.
+# The unit in ns: of a duration, getMinutes() counts all minutes, not those past the hour.
 OF_DURATION = {
     "getHours": 3600 * _SECOND,
     "getMinutes": 60 * _SECOND,

@@ -1,7 +1,7 @@
 """The grammar of cel-python, with cel-go's corrections, as a parser of this package's own.
 
-Only the grammar's text is taken: importing ``celpy`` costs 60 ms and 18 MB and brings a parser that
-is shared by a whole process and bound to whoever asked first.
+Only the grammar's text is used: importing ``celpy`` costs 60 ms and 18 MB and brings a parser that is shared
+by the whole process, with its first user's settings.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from overseer.util.locks import Rank, lock
 
 ParseTree = Tree[Token]
 
-# Rule or terminal to what it becomes; tests/cel/test_grammar.py has the hash of the grammar that they fit.
+# What becomes of rules and terminals; tests/cel/test_grammar.py has the hash of the grammar they apply to.
 _INLINE, _DROPPED = "?", ""
 _PATCHES = {
-    # Those that may have a single child are left out of the tree then.
+    # Left out of the tree when they have a single child.
     **dict.fromkeys(("expr", "conditionalor", "conditionaland", "relation", "addition"), _INLINE),
     **dict.fromkeys(("multiplication", "unary", "member", "primary"), _INLINE),
-    # What cel-go's own grammar says otherwise.
+    # Where cel-go's grammar differs.
     # Signs belong to the unary minus: "- 1" is a literal as much as "-1".
     "INT_LIT": "/0x[0-9a-fA-F]+|[0-9]+/",
     "UINT_LIT.4": "/(?:0x[0-9a-fA-F]+|[0-9]+)[uU]/",
@@ -42,7 +42,7 @@ _PATCHES = {
         r"|\"\"\"(?:[^\\]|\\[\s\S])*?\"\"\"|'''(?:[^\\]|\\[\s\S])*?''')/"
     ),
     "BYTES_LIT.6": "/[bB]/ (MLSTRING_LIT | STRING_LIT)",
-    # A comma may follow the last element, or stand for none.
+    # A comma may follow the last element, or stand alone.
     "list_lit": '"[" [","] "]" | "[" _items [","] "]"\n_items: expr | _items "," expr',
     "map_lit": '"{" [","] "}" | "{" _entries [","] "}"\n_entries: expr ":" expr | _entries "," expr ":" expr',
     "mapinits": _DROPPED,
@@ -53,7 +53,7 @@ _EXPECTED = {
     "COLON": "':'", "COMMA": "','", "DOT": "'.'", "QMARK": "'?'", "$END": "the end",
 }  # fmt: skip
 
-# Guards _parser, and parsing itself, for a lexer of lark's is completed when it is first used.
+# Guards _parser, and parsing itself: lark completes a lexer at its first use.
 _lock = lock(Rank.LEAF, "cel.grammar")
 _parser: Lark | None = None
 
@@ -87,7 +87,7 @@ def _grammar() -> str:
 
 
 def _rule(text: str, name: str) -> tuple[int, int]:
-    """Where the rule or terminal ``name`` and its further lines, which begin with a |, start and end."""
+    """The start and end of the rule or terminal ``name``, with its continuation lines."""
     found = re.search(rf"^{name}(?:\.\d+)?\s*:.*\n(?:[ \t]+\|.*\n)*", text, re.MULTILINE)
     if found is None:
         raise CelError(f"the grammar of this version of cel-python is different: it has no rule {name}")
@@ -115,7 +115,7 @@ def _translated(error: UnexpectedInput, expression: str) -> CelError:
     return CelError(f"syntax error: unexpected {str(token)!r}{hint}", line=line, column=column)
 
 
-# The text of a literal to its value; each raises ValueError for one that has none.
+# Values of literals; each raises ValueError for an invalid one.
 
 _SIMPLE = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
@@ -126,7 +126,7 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 
 
 def int_value(text: str) -> int:
-    """An unsigned literal, decimal or ``0x``; its range is checked later, when its sign is known."""
+    """An unsigned literal, decimal or ``0x``; the range is checked once the sign is known."""
     if text[:2] == "0x":
         return int(text, 16)
     digits = text.lstrip("0")

@@ -57,7 +57,7 @@ def checked_timestamp(ns: int, offset: int = 0) -> Timestamp:
     raise EvaluationError("timestamp overflow")
 
 
-# Arguments are Any from here on: each function looks at the classes before it does anything.
+# Arguments are Any from here on: each function checks their classes.
 
 
 def negate_bool(value: Any) -> bool:
@@ -237,20 +237,20 @@ def size(value: Any) -> int:
 
 
 def utf8(text: str) -> bytes:
-    """``text`` as UTF-8; half a surrogate pair, which JSON can smuggle in, counts as U+FFFD."""
+    """``text`` as UTF-8; a lone surrogate, which JSON may contain, becomes U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
-# RE2 takes time in proportion to the text *and* to the pattern, so one that whoever sends a value may choose
-# is bounded: its length, and by the memory what its repetitions come to.
+# RE2's time is proportional to the text *and* the pattern, so a pattern that comes with a value is bounded:
+# in length, and by memory in what its repetitions expand to.
 _MAX_PATTERN = 1000
 _MEMORY = 1 << 18
 
 
-# A pattern is nearly always a constant, compiled at start-up; this is for those that are not.
+# For the rare patterns that are not constants compiled at start-up.
 @lru_cache(maxsize=64)
 def compile_pattern(pattern: str, memory: int = 8 << 20) -> Callable[[str], bool]:
     """A function telling whether a text has a match for ``pattern`` anywhere.
@@ -271,7 +271,7 @@ def compile_pattern(pattern: str, memory: int = 8 << 20) -> Callable[[str], bool
         ) from None
 
     def found(text: str) -> bool:
-        # Bytes are searched twice as fast as a str, whose match would be translated back into characters.
+        # Bytes are searched twice as fast as a str, whose match is translated back to characters.
         return search(utf8(text)) is not None
 
     return found

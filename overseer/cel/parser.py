@@ -1,6 +1,6 @@
-"""The expression tree, and how a parse tree becomes one: literals read, macros recognised, bounds kept.
+"""The expression tree, made from a parse tree: literals read, macros recognised, bounds checked.
 
-Neither parsing nor this walk recurses, so no expression can exhaust the stack before its depth is known.
+Neither parsing nor this walk recurses, so no expression can exhaust the stack before its depth is checked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from overseer.errors import CelError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """Where an expression starts: both from 1."""
+    """An expression, with where it starts, from 1."""
 
     line: int
     column: int
@@ -37,7 +37,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Literal(Node):
-    """A constant, as the plain value that evaluation uses."""
+    """A constant, as the value that evaluation uses."""
 
     value: object
 
@@ -73,7 +73,7 @@ class Call(Node):
 
     @property
     def operands(self) -> list[Node]:
-        """The target, if any, and the arguments: what the function is applied to."""
+        """The target, if any, and the arguments."""
         return self.args if self.target is None else [self.target, *self.args]
 
 
@@ -127,7 +127,7 @@ def children(node: Node) -> Iterator[Node]:
 
 #: Characters in an expression (cel-go's limit).
 MAX_LENGTH: Final = 100_000
-#: Levels of nesting. Checker and compiler recurse over them, with three frames a level at the most.
+#: Levels of nesting. Checker and compiler recurse with at most three frames per level.
 MAX_DEPTH: Final = 200
 
 # Words that cannot be a name, and those that cannot be a field either.
@@ -182,7 +182,7 @@ def parse(expression: str) -> Node:
 
 
 def _build(root: ParseTree) -> Node:
-    """Bottom up, with a stack of its own: each parse tree's results replace it once its children are done."""
+    """Bottom up, with an explicit stack: results replace a parse tree once its children are done."""
     results: list[list[object]] = [[]]
     todo: list[tuple[ParseTree, bool]] = [(root, False)]
     while todo:
@@ -192,7 +192,7 @@ def _build(root: ParseTree) -> Node:
             continue
         results.append([])
         todo.append((tree, True))
-        # Tokens are not put on the stack: a rule that has some reads them from its own tree.
+        # Tokens are not put on the stack: rules read them from their own tree.
         todo.extend((child, False) for child in reversed(tree.children) if not isinstance(child, Token))
     (node,) = results[0]
     assert isinstance(node, Node)
@@ -211,7 +211,7 @@ def _logic(function: str) -> Callable[..., Node]:
     def make(line: int, column: int, parts: list[Node], _: list[Token]) -> Node:
         left, right = parts
         if isinstance(left, Call) and left.function == function:
-            left.args.append(right)  # one call holds the whole chain, which may be long but is not deep
+            left.args.append(right)  # one call for the whole chain, which may be long but is not deep
             return left
         return Call(line, column, function, None, [left, right])
 

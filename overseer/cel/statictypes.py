@@ -1,7 +1,7 @@
-"""Types as the check at start-up sees them, and when a value of one may stand for another.
+"""Static types, and which fit which.
 
-The rules are cel-go's: ``dyn`` fits everything, null fits timestamps and durations. What cel-go leaves open
-until a later use decides (the elements of ``[]``) is dyn here.
+The rules are cel-go's: ``dyn`` fits everything, null fits timestamps and durations. What cel-go infers from a
+later use (the elements of ``[]``) is dyn here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CelType:
-    """A type: ``name`` and what it is made of (``list(int)``). This module has the constants and functions.
+    """A type: ``name`` and parameters (``list(int)``).
 
     ``fields`` are those of a record, a ``map(string, dyn)`` with keys that are always there.
     """
@@ -67,10 +67,8 @@ def parameter(name: str) -> CelType:
 
 
 def fits(given: CelType, wanted: CelType, bound: dict[str, CelType] | None = None) -> bool:
-    """Whether a value of type ``given`` may stand where ``wanted`` is.
-
-    The parameters in ``wanted`` are bound in ``bound``: by their first use, widened by later ones.
-    """
+    """Whether a value of type ``given`` may be used as ``wanted``, whose type parameters are bound in
+    ``bound`` by their first use and widened by later ones."""
     if bound is not None and wanted.name[0] == "$":
         before = bound.get(wanted.name)
         if before is None or (before == NULL and given in (TIMESTAMP, DURATION)):

@@ -1,4 +1,4 @@
-"""Values while an expression runs: plain Python ones wherever Python has them.
+"""Values at run time: plain Python ones wherever possible.
 
 | CEL | Python |
 |---|---|
@@ -8,8 +8,8 @@
 | list, map | list, dict (a bool key is a :class:`BoolKey`, for to Python ``True == 1``) |
 | timestamp, duration, type | Timestamp, Duration, TypeValue |
 
-Values are never changed once made. What an operation does is decided by the exact class
-(``x.__class__``), never by ``isinstance``: a bool is not an int here.
+Values are immutable. Operations dispatch on the exact class (``x.__class__``), never by ``isinstance``: a
+bool is not an int here.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ FALSE_KEY: Final = BoolKey(False)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timestamp:
-    """``ns`` since 1970 in UTC, and the zone it was written in: seconds east, kept as cel-go does."""
+    """``ns`` since 1970 in UTC, and the offset it was written with, in seconds east, as in cel-go."""
 
     ns: int
     offset: int = field(default=0, compare=False)
@@ -120,7 +120,7 @@ def _equal_maps(a: dict[object, object], b: dict[object, object]) -> bool:
 
 
 def map_key(value: object) -> object:
-    """``value`` as it stands in a dict; whatever cannot be a key comes back as one that no dict has."""
+    """``value`` as a dict's key; what cannot be one becomes a key that no dict has."""
     kind = value.__class__
     if kind is str or kind in _NUMBERS:
         return value  # 1, 1u and 1.0 find each other: Python hashes equal numbers alike
@@ -146,10 +146,10 @@ def iterate(value: Any) -> Iterable[object]:
 
 
 def as_value(value: object) -> object:
-    """A caller's Python value as one of these; collections are copied, datetime and timedelta translated.
+    """Convert a caller's Python value; collections are copied.
 
     Raises:
-        EvaluationError: there is no such type in the language, or an int is outside 64 bits.
+        EvaluationError: the language has no such type, or an int is outside 64 bits.
     """
     match value:
         case None | bool() | float() | str() | bytes() | UInt() | Timestamp() | Duration() | TypeValue():

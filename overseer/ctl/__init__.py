@@ -13,9 +13,8 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run overseerctl with these arguments and return its exit status.
 
-    Without any it is the process that overseerctl has to itself: its arguments, and Ctrl-C ends it wherever
-    it is, but where ``run`` and ``top`` have something left to do. (A KeyboardInterrupt may come between a
-    lock and what it guards.)
+    Without any it takes over the process: it reads its arguments, and Ctrl-C ends it at once, except where
+    ``run`` and ``top`` clean up. (A KeyboardInterrupt could come between taking a lock and releasing it.)
     """
     if argv is not None:
         from overseer.ctl.command import main as command

@@ -1,4 +1,4 @@
-"""How many columns of a terminal a text takes, and texts and tables cut to what there are."""
+"""The width of texts in terminal columns, and texts and tables cut to a width."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from functools import lru_cache
 
 Cut = Callable[[str, int], str]
 
-_ENOUGH = 12  # columns for a cell that gives way, before others go
+_ENOUGH = 12  # columns that a cell is cut to before others are left out
 _LEAST = 3
 
 
 def columns_of(text: str) -> int:
-    """Of a text without control characters."""
+    """The width of a text without control characters."""
     return len(text) if text.isascii() else sum(map(_columns_of, text))
 
 
 @lru_cache(maxsize=4096)
 def _columns_of(char: str) -> int:
-    # What stands on the character before it, and the later parts of a Korean syllable.
+    # Combining characters, and the later parts of a Korean syllable.
     if unicodedata.category(char) in ("Mn", "Me", "Cf") or "\u1160" <= char <= "\u11ff":
         return 0
     return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
 
 
 def fit(text: str, columns: int) -> str:
-    """The text in at most so many columns; an ellipsis at its end shows that it was cut."""
+    """The text in at most ``columns``, with an ellipsis at its end if it was cut."""
     if columns_of(text) <= columns:
         return text
     return _beginning(text, columns - 1) + "…" if columns > 0 else ""
 
 
 def cut_middle(text: str, columns: int) -> str:
-    """The same with the ellipsis in the middle, since ids often differ at their end only."""
+    """The same with the ellipsis in the middle, since ids often differ only at their end."""
     if columns_of(text) <= columns:
         return text
     left = max(0, columns) // 2
@@ -62,10 +62,10 @@ def table(
     spare: Iterable[int] = (),
     paint: Callable[[int, int, str], str] = lambda row, cell, text: text,
 ) -> list[str]:
-    """Rows as aligned lines, in at most so many columns if given.
+    """Rows as aligned lines, in at most ``columns`` if given.
 
-    Where there is no room for all, those of ``spare`` are left out, in this order, and the cells of ``cuts``
-    are cut in its way, the widest first. ``paint(row, cell, text)`` colours a cell.
+    To fit, cells of ``spare`` are left out, in this order, and those of ``cuts`` are cut by its functions,
+    the widest first. ``paint(row, cell, text)`` colours a cell.
     """
     rows, cuts = list(rows), cuts or {}
     sizes = [max(map(columns_of, cells)) for cells in zip(*rows, strict=True)]

@@ -38,7 +38,7 @@ def _main(argv: Sequence[str] | None) -> int:
         parser.parse_args([*([options.about] if options.about else []), "--help"])
     choices: dict[str, Parser] = dict(commands.choices or {})
     command = choices[options.command]
-    # argparse takes KEY=VALUE in one block only; those after an option are as good.
+    # argparse takes KEY=VALUE in one block only; accept those after an option too.
     takes_params = options.command in ("run", "start")
     if wrong := [text for text in extra if not takes_params or text.startswith("-")]:
         command.refuse(wrong[0], takes_params)

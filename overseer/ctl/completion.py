@@ -12,11 +12,11 @@ from overseer.client import Client
 from overseer.ctl.settings import NAMES
 from overseer.errors import OverseerError
 
-# What is offered are names that other people chose, so each shell must take them as text: bash inserts what
-# it is given as it is, so the script quotes it; zsh's compadd (without -Q) and fish do that by themselves.
+# Candidates are names that other people chose, so each must be quoted: bash inserts them verbatim, so its
+# script quotes them; zsh's compadd (without -Q) and fish do that by themselves.
 SCRIPTS = {
-    # Words are split at = and : by readline; both are put together again, and cut off from the answers.
-    # read without -r takes backslashes away: what was completed once has them.
+    # readline splits words at = and :; they are joined again, and the first part is cut off from the answers.
+    # read without -r removes backslashes, which earlier completions have inserted.
     "bash": r"""_overseerctl() {
     local line=${COMP_LINE:0:COMP_POINT} last=${COMP_WORDS[COMP_CWORD]} words current candidate
     read -a words <<< "$line"
@@ -63,7 +63,7 @@ def candidates(
     top_level: argparse.ArgumentParser,
     connect: Callable[[], Client],
 ) -> Iterator[str]:
-    """What the last of ``words`` may become; the others stand before it."""
+    """Completions of the last of ``words``, given the others before it."""
     *before, current = words or [""]
     parsers: dict[str, argparse.ArgumentParser] = dict(commands.choices or {})
     named = _without_options(before, [top_level, *parsers.values()])
@@ -88,7 +88,7 @@ def candidates(
 
 
 def server_of(words: Sequence[str]) -> dict[str, str]:
-    """Which server the words before the last name, and as whom: --url and its like, with their values."""
+    """The values of --url, --token and the like in the words before the last."""
     found = {}
     for word, following in pairwise(words):
         option, equals, value = word.partition("=")
@@ -99,7 +99,7 @@ def server_of(words: Sequence[str]) -> dict[str, str]:
 
 
 def _names(found: Iterable[str]) -> list[str]:
-    """Those that a line may hold: a task may be called --url=ws://elsewhere, or anything else."""
+    """The names that are safe on a command line: a task may be called --url=ws://elsewhere, or anything."""
     return [name for name in found if name.isprintable() and not name.startswith("-")]
 
 

@@ -1,7 +1,6 @@
-"""``overseerctl events``: everything that happens as JSON lines.
+"""``overseerctl events``: everything that happens, as JSON lines.
 
-It only looks on: no task ever waits for it. What comes faster than it can be printed is lost, and a ``gap``
-says which lines those were.
+No task ever waits for it: lines that come faster than they can be printed are lost, and a ``gap`` says which.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from overseer.ctl.terminal import json_line, write_out
 from overseer.protocol import TaskInfo
 
 _LOOK_S = 1.0  # between looks for new tasks: the server does not announce those of other clients
-_WHOLE_LOOK = 30  # every so many looks are at all tasks
-_AT_ONCE = 20  # tasks that are joined in one go: each sends what is stored of it
-# A look is at what was touched since a little before the latest that the last one saw: a moment is taken a
-# little before a task has it, and clocks are set.
+_WHOLE_LOOK = 30  # every 30th look is at all tasks
+_AT_ONCE = 20  # tasks that are joined at a time: the server sends what is stored of each
+# A look covers what was touched since shortly before the latest moment that the last one saw: timestamps are
+# taken a little before they are visible, and clocks are set.
 _MARGIN = timedelta(seconds=2)
 
 
 def events(client: Client, task_ids: Sequence[str]) -> int:
-    """Print what happens to some tasks; to all, also those to come, when none is named."""
+    """Print what happens to some tasks or, when none is named, to all, including future ones."""
     heard = client.batches()
     over = threading.Event()
     failures: list[ClientError] = []
@@ -55,18 +54,18 @@ def events(client: Client, task_ids: Sequence[str]) -> int:
 
 
 class Lookout:
-    """Finds tasks, and has the client's events tell of them."""
+    """Finds tasks, and subscribes the client's events to them."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._since: datetime | None = None
         self._looks = 0
-        # Those that go on, and those that may: an errored task may be reset.
+        # Tasks that are not over, or errored, for those may be reset.
         self._followed: dict[str, Task] = {}
-        self._over: dict[str, datetime] = {}  # the others' ids, and when each one's task was created
+        self._over: dict[str, datetime] = {}  # the ids of the others, and when each was created
 
     def look(self) -> None:
-        """Join what is new. Raises ClientError."""
+        """Join new tasks. Raises ClientError."""
         first, since = self._looks == 0, self._since if self._looks % _WHOLE_LOOK else None
         self._looks += 1
         infos = self._client.tasks(since)
@@ -77,7 +76,7 @@ class Lookout:
         for start in range(0, len(wanted), _AT_ONCE):
             chunk = wanted[start : start + _AT_ONCE]
             again = [task for info in chunk if (task := self._is_reset(info)) is not None]
-            # At first what has been is not of interest; what is found later has come in between.
+            # The first look skips the past; what later ones find has happened in between.
             self._followed |= self._client.watch(
                 [info.task_id for info in chunk if self._is_new(info)],
                 None if first else 0,
@@ -92,7 +91,7 @@ class Lookout:
                 for task_id, task in self._followed.items()
                 if task_id in listed or not task.over
             }
-        # One whose predecessor is not known to be over yet is looked at again.
+        # Look again at a task whose predecessor is not known to be over yet.
         if not any(self._is_successor(info) for info in infos):
             self._since = max((_touched(info) - _MARGIN for info in infos), default=self._since)
 
@@ -113,7 +112,7 @@ class Lookout:
         return task is not None and task.created_at != info.created_at
 
     def _is_reset(self, info: TaskInfo) -> Task | None:
-        """The handle of a task that was errored, and has been started again since."""
+        """The handle of an errored task that has been started again."""
         task = self._followed.get(info.task_id)
         if task is None or not task.over or task.created_at != info.created_at:
             return None

@@ -1,4 +1,4 @@
-"""What was probably meant, where something is misspelled."""
+"""Hints about misspelled parameters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from overseer.util.suggest import did_you_mean
 
 
 def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> None:
-    """Before a start: say which parameters the action does not declare.
+    """Before a start: warn of parameters that the action does not declare.
 
-    The server tolerates them, and what was meant keeps its default. An action that declares none at all may
-    use any in its templates. Raises RefusedError when there is no such action.
+    The server ignores them, and the intended ones keep their defaults. An action that declares none may use
+    any in its templates. Raises RefusedError when there is no such action.
     """
     (info,) = client.actions(action)
     for name in params:
@@ -26,7 +26,7 @@ def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> No
 
 
 def how_to_write(settings: Settings, action: str, value: str) -> str:
-    """Which parameters the action has, as far as the server says it."""
+    """The action's parameters, if the server can be asked."""
     with suppress(OverseerError), settings.connect(timeout=2.0, reconnect=0) as client:
         names = list(client.actions(action)[0].params)
         if len(names) == 1:

@@ -1,4 +1,4 @@
-"""Signals heard where they interrupt nothing: on a thread, or in a loop that reads a socket."""
+"""Signals delivered where they interrupt nothing: to a thread, or to a loop that reads a socket."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def signals_to(tell: socket.socket, numbers: Iterable[int]) -> Iterator[None]:
 class Interrupts:
     """While entered, SIGINT, SIGTERM and SIGHUP call ``first()``, then ``again()``, on a thread.
 
-    Without a ``first`` (there is nothing to be stopped yet) the process just ends; so it does when it has
-    not ended a second after the second signal, or at the third: a terminal may block what is written to it.
+    Without a ``first`` (there is nothing to stop yet) the process just ends. It also ends a second after the
+    second signal, or at the third: writing to a terminal may block.
 
-    Enter it before any other thread is started, for a thread inherits what its maker blocks.
+    Enter it before any other thread is started, since threads inherit the signal mask.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Interrupts:
         self._thread = threading.Thread(target=self._listen, name="interrupts", daemon=True)
 
     def __enter__(self) -> Self:
-        # nohup means what it says. And the main thread must not be the one that gets them.
+        # nohup is respected. The main thread blocks the others, so that this one gets them.
         self._signals = {number for number in _POLITE if signal.getsignal(number) != signal.SIG_IGN}
         self._before = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._signals, signal.SIGUSR2})
         self._thread.start()
@@ -72,7 +72,7 @@ class Interrupts:
             count += 1
             self.heard = self.heard or number
             if count == 1 and self.first is not None:
-                # On a thread of its own: the second signal must be heard while this waits.
+                # On its own thread: the second signal must be heard while this waits.
                 threading.Thread(target=self.first, name="interrupted", daemon=True).start()
                 continue
             if count == 2:

@@ -1,4 +1,4 @@
-"""What a server answers, as a table for people or as JSON for programs."""
+"""A server's answers as tables and text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PARAMS = _TASKS.index("PARAMETERS")
 _SPARE = tuple(
     map(_TASKS.index, ("PARAMETERS", "RESTARTS", "PID", "EXIT", "SINCE"))
 )  # the least missed first
-_VALUE, _VALUES = 30, 80  # columns that a parameter's value, and all of a task's, take at most
+_VALUE, _VALUES = 30, 80  # columns for a parameter's value, and for all of a task's
 
 
 def tasks_table(
@@ -36,7 +36,7 @@ def tasks_table(
 
 
 def shown_state(task: TaskInfo) -> str:
-    """``active`` says little: whether it runs, or will again, does."""
+    """A task's state, with ``active`` replaced by what its worker does."""
     if task.state != "active":
         return task.state
     if task.worker_state != "exited":
@@ -63,7 +63,7 @@ def _row(task: TaskInfo, moment: datetime) -> tuple[str, ...]:
 
 
 def _exit(task: TaskInfo) -> str:
-    """Of its latest run. (Older servers do not list which signal it was.)"""
+    """How its latest run exited. (Older servers do not list the signal.)"""
     code = task.last_exit_code
     if code == -1:
         return f"signal {plain(task.last_signal)}".rstrip()
@@ -71,12 +71,12 @@ def _exit(task: TaskInfo) -> str:
 
 
 def _failed(task: TaskInfo) -> bool:
-    """Whether its latest run ended badly, and not because somebody stopped it."""
+    """Whether its latest run failed, and was not just stopped."""
     return task.state == "errored" or (task.state != "stopped" and task.last_exit_code not in (None, 0))
 
 
 def _params(params: Mapping[str, str]) -> str:
-    """Shortened, since a value may be a whole script."""
+    """Parameters, shortened: a value may be a whole script."""
     shown = (
         f"{_name(name)}={fit(_name(value[:_VALUES]), _VALUE) if value else ''}"
         for name, value in params.items()
@@ -85,7 +85,7 @@ def _params(params: Mapping[str, str]) -> str:
 
 
 def _name(text: str) -> str:
-    """An id or name as it is, or quoted when it would upset the columns."""
+    """An id or name, quoted if it would upset the columns."""
     return plain(text) if text.isprintable() and text.split() == [text] else f'"{plain(text)}"'
 
 

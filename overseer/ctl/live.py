@@ -1,4 +1,4 @@
-"""The unfinished line of a task's output at the bottom of a terminal, drawn over and over in its place."""
+"""The unfinished line of a task's output, redrawn in place at the bottom of a terminal."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _TOKEN = re.compile(
 
 
 def cut_live(text: str, columns: int) -> str:
-    """A text as one line of at most so many columns, with its colours, and without what would move the
-    cursor or go unseen; an ellipsis at its end shows that it was cut."""
+    """A text as one line of at most ``columns``, with its colours but without other control sequences, and
+    with an ellipsis at its end if it was cut."""
     shown: list[str] = []  # a character, or a colour
     taken = 0
     coloured = False
@@ -53,26 +53,26 @@ def cut_live(text: str, columns: int) -> str:
 
 
 class Unfinished:
-    """What is to be written for it; pure. Of several streams' the one that changed last is shown."""
+    """The unfinished lines of several streams, and what to write to show the latest one."""
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, str] = {}  # in the order in which they changed
         self.shown = False
 
     def put(self, key: Hashable, text: str) -> None:
-        """A stream's unfinished line is this now; "": it has none."""
+        """Set a stream's unfinished line; "": it has none."""
         self._lines.pop(key, None)
         if text:
             self._lines[key] = text
 
     def clear(self) -> str:
-        """Take it away, for something else to be written there."""
+        """What erases it."""
         was, self.shown = self.shown, False
         return _ERASE if was else ""
 
     def draw(self, columns: int) -> str:
-        """Show it as it is now, on a terminal of so many columns, whose last one stays free: the cursor would
-        hang between two lines."""
+        """What shows it in a terminal's width, less the last column, in which the cursor would hang between
+        two lines."""
         if not self._lines:
             return self.clear()
         self.shown = True
@@ -80,10 +80,9 @@ class Unfinished:
 
 
 class LiveLine:
-    """The same on stdout or stderr, whichever is a terminal; nothing where neither is.
+    """Shows it on stdout or stderr, whichever is a terminal; does nothing when neither is. Thread-safe.
 
-    Safe from several threads. While entered it is redrawn when this program continues after a stop (Ctrl-Z),
-    and when the window changes its width.
+    While entered, it is redrawn when this program continues after Ctrl-Z, and when the window is resized.
     """
 
     def __init__(self, *, wanted: bool = True) -> None:
@@ -105,11 +104,11 @@ class LiveLine:
 
     @property
     def shown(self) -> bool:
-        """Whether it stands on the terminal."""
+        """Whether it is on the terminal."""
         return self._line.shown
 
     def put(self, stream: str, key: Hashable, text: str) -> None:
-        """This is unfinished now of what goes to ``stream``; "": nothing. :meth:`draw` shows it."""
+        """Set what is unfinished on ``stream``; :meth:`draw` shows it."""
         if stream in self._terminals:
             with self._lock:
                 self._line.put(key, text)
@@ -144,15 +143,14 @@ class LiveLine:
 
     def _write(self, text: str) -> None:
         if text and self._out is not None and in_foreground(self._out):
-            with suppress(OSError):  # what else is written there will tell
+            with suppress(OSError):  # the next ordinary write reports it
                 self._out.buffer.write(text.encode("utf-8", "replace"))
                 self._out.buffer.flush()
 
 
 @contextmanager
 def _on_signals(numbers: tuple[int, ...], act: Callable[[], None]) -> Iterator[None]:
-    """Have a thread act at these signals: a handler would run in the middle of whatever the main thread
-    does."""
+    """Act on these signals on a thread: a handler would interrupt the main one anywhere."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""``overseerctl run``: start a task, show its output, end as it ends."""
+"""``overseerctl run``: start a task, show its output, exit as it does."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def run(
 ) -> int:
     """Run a task in the foreground; returns the exit status for the shell.
 
-    Ctrl-C, SIGTERM and SIGHUP stop the task, and so does a stdout whose reader has gone; the second
-    signal leaves at once.
+    Ctrl-C, SIGTERM and SIGHUP stop the task, and so does a stdout whose reader has gone; a second signal
+    leaves at once.
     """
-    # An id of our own, so that a stop can be sent before the server's first answer has come.
+    # Our own id, so that a stop can be sent before the server has answered.
     task_id = task_id or str(uuid.uuid4())
     with Interrupts() as interrupts:
         try:
@@ -70,7 +70,7 @@ class _Runner:
         self._live = LiveLine(wanted=not as_json)
         self._stopping = False
         self._left = False
-        self._failed = False  # to write
+        self._failed = False  # writing has
         self._waiting_for = ""
         self._interrupts: Interrupts | None = None
         streams = {"stdout": sys.stdout, "stderr": sys.stderr}
@@ -85,12 +85,12 @@ class _Runner:
             task = self._client.start(
                 action, params, task_id=self._task_id, force=force, partial=self._live.on
             )
-            if self._stopping:  # that came too early
+            if self._stopping:  # the stop came before the start
                 task.stop()
             self._follow(task)
             status = self._status(task)
             if task.exit is not None and task.exit.signal and task.state != "errored" and not self._stopping:
-                self._say(words_of(task.exit))  # the status alone is easily taken for one of the task's own
+                self._say(words_of(task.exit))  # the status alone could be the task's own
             return EXIT_REFUSED if self._failed and not status else status
         except RefusedError as error:
             self._say(refusal(error))
@@ -107,7 +107,7 @@ class _Runner:
         self._stopping = True
         by_hand = self._interrupts is None or self._interrupts.heard in (None, signal.SIGINT)
         say(f"stopping the task{' (Ctrl-C leaves without waiting for it)' if by_hand else ''}")
-        with suppress(ClientError):  # not started yet, or no connection: the main thread sees to either
+        with suppress(ClientError):  # not started yet, or not connected: the main thread handles both
             self._client.stop(self._task_id)
 
     def _leave(self) -> None:
@@ -139,7 +139,7 @@ class _Runner:
         return of_exit(task.exit)
 
     def _say(self, text: str) -> None:
-        """A remark, after the output that came before it."""
+        """A remark, after all output so far."""
         self._flush()
         say(text)
 
@@ -197,7 +197,7 @@ class _Runner:
             self._cannot_write(self._written, error)
 
     def _cannot_write(self, name: str, error: OSError) -> None:
-        """Its reader has gone (``| head``), or the disk is full: the task has nothing left to run for."""
+        """The reader has gone (``| head``), or the disk is full: stop the task."""
         silence(self._outs.pop(name))
         if not isinstance(error, BrokenPipeError):
             say(str(OutputError(name, error)))

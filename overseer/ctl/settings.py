@@ -35,7 +35,7 @@ class Settings:
         self.token = self._get("token")
         self._withheld = ""  # why the file's token is not sent
         if self.token and not self._given("token"):
-            # It belongs to the file's server: another one that --url or a variable names must not see it.
+            # The file's token is for the file's server alone, not for one that --url or a variable names.
             of_file = found.get("url") or DEFAULT_URL
             if address != _address(of_file):
                 self.token = ""
@@ -66,7 +66,7 @@ class Settings:
         return given if given is not None else self._from_file.get(name, "")
 
     def _given(self, name: str) -> str | None:
-        """By an option or a variable; one that is empty counts as not set, as for other programs."""
+        """The value of an option or a variable; an empty variable counts as unset, as in other programs."""
         given: str | None = getattr(self._options, name, None)
         return given if given is not None else os.environ.get(f"OVERSEER_{name.upper()}") or None
 
@@ -82,12 +82,12 @@ class Settings:
 
 
 def _address(url: str) -> Address:
-    """Where a URL leads, however it is written. Raises OverseerError."""
+    """A URL's address, however it is written. Raises OverseerError."""
     return replace(parse_url(url), url="")
 
 
 def _file() -> tuple[Path, Mapping[str, str]]:
-    """The file's path, and what it says; nothing when there is none."""
+    """The file's path, and its settings, if it exists."""
     home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     path = Path(os.environ.get("OVERSEERCTL_CONFIG") or f"{home}/overseerctl.yaml")
     try:
@@ -101,7 +101,7 @@ def _file() -> tuple[Path, Mapping[str, str]]:
         return path, {}
     except (OSError, UnicodeDecodeError) as error:
         raise OverseerError(f"cannot read {path}: {error}") from None
-    import yaml  # which takes as long to load as all the rest
+    import yaml  # takes as long to load as all the rest
 
     try:
         found = yaml.load(text, yaml.BaseLoader) or {}

@@ -1,4 +1,4 @@
-"""``tail`` and ``replay``: what tasks say, as text or as JSON lines."""
+"""``tail`` and ``replay``: tasks' output, as text or as JSON lines."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from overseer.util.timestamps import format_timestamp
 class Printer:
     """Writes the events of one or several tasks to stdout; safe from several threads.
 
-    One task's output goes as it is, stderr to stderr. That of several is put behind their ids, all on stdout,
-    as docker compose does.
+    One task's output is written verbatim, stderr to stderr; that of several goes to stdout, prefixed with
+    their ids as docker compose does.
     """
 
     def __init__(self, task_ids: Sequence[str], style: Style, *, as_json: bool, timestamps: bool) -> None:
@@ -35,10 +35,10 @@ class Printer:
             for index, task_id in enumerate(task_ids):
                 text = style.paint(f"{pad(plain(task_id), size)} |", PALETTE[index % len(PALETTE)])
                 self._prefixes[task_id] = f"{text} ".encode()
-        self.failure: OutputError | None = None  # since the first, nothing can be written
+        self.failure: OutputError | None = None  # the first one
 
     def write(self, events: Sequence[Event]) -> None:
-        """Write some events of one task and flush. Raises OutputError, again and again after the first."""
+        """Write some events of one task and flush. Raises OutputError, from the first one on each time."""
         with self._lock:
             if self.failure is not None:
                 raise self.failure
@@ -56,7 +56,7 @@ class Printer:
             self.live.draw()
 
     def _rendered(self, event: Event) -> tuple[str, bytes]:
-        """Where an event goes ("": it is a remark), and as what."""
+        """The stream that an event goes to ("": it is a remark), and its text."""
         if self._as_json:
             return "stdout", json_line(event)
         if not isinstance(event, Output | Partial | Gap | Exited):
@@ -81,7 +81,7 @@ class Printer:
 
 
 def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: int, follow: bool) -> int:
-    """Show the last lines of tasks, then what comes."""
+    """Show the last lines of tasks, then what follows."""
     statuses: dict[str, int] = {}
     if not follow:
         for task_id in task_ids:
@@ -142,7 +142,7 @@ def _say_what_is_gone(task_id: str, events: Sequence[Output | Exited], wanted: i
 
 
 def _last(events: Sequence[Output | Exited], lines: int) -> list[Output | Exited]:
-    """Without the output before the last so many lines."""
+    """The events without all but the last ``lines`` lines of output."""
     seqs = [event.seq for event in events if isinstance(event, Output)]
     if len(seqs) <= lines:
         return list(events)

@@ -1,4 +1,4 @@
-"""The commands about tasks, but for ``run``."""
+"""The commands about tasks, except ``run``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stop(client: Client, options: Namespace) -> int:
 
     def stop_one(task_id: str) -> None:
         if options.wait:
-            with suppress(RefusedError):  # then the stop is refused too, in words of its own
+            with suppress(RefusedError):  # then the stop is refused too, with a better text
                 joined[task_id] = client.subscribe(task_id)
         client.stop(task_id)
 
@@ -62,7 +62,7 @@ def reset(client: Client, options: Namespace) -> int:
 
 
 def _each(task_ids: Iterable[str], ask: Callable[[str], _T]) -> tuple[dict[str, _T], int]:
-    """Ask once for each task, saying which are refused; the answers for the others, and the exit status."""
+    """Ask once for each task, reporting refusals; the other tasks' answers, and the exit status."""
     answers = {}
     status = 0
     for task_id in dict.fromkeys(task_ids):
@@ -107,7 +107,7 @@ def wait(client: Client, options: Namespace) -> int:
 
 
 def _await(task: Task, deadline: float | None) -> None:
-    """Wait for its end, and show that on a terminal."""
+    """Wait for its end, with progress on a terminal."""
     shown = Progress(lambda: f"waiting for task {plain(task.id)}, which is {task.state}")
     with shown, suppress(TaskNotRunError):
         task.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))

@@ -1,4 +1,4 @@
-"""Writing to a terminal or pipe that may go away at any time, and knowing what it can show."""
+"""Writing to a terminal or pipe that may go away at any time, within what it can show."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ class Transient(Protocol):
     def clear(self) -> None: ...
 
 
-transient: list[Transient] = []  # those there are; remarks have to go around them
+transient: list[Transient] = []  # cleared before remarks
 
 
 def say(text: str) -> None:
-    """A remark of overseerctl's own on stderr, told apart from a task's output by the name in front."""
+    """A remark of overseerctl's own on stderr, distinguished from a task's output by its prefix."""
     if sys.stderr is None:
         return
     try:
         for line in transient:
             line.clear()
-        lines = "\n".join(map(plain, text.split("\n")))  # servers' words are strangers' too
+        lines = "\n".join(map(plain, text.split("\n")))  # a server's words are untrusted
         print(f"overseerctl: {lines}", file=sys.stderr, flush=True)
     except OSError:
-        silence(sys.stderr)  # nobody can read it
+        silence(sys.stderr)
 
 
 class OutputError(OverseerError):
-    """What is written to stdout or stderr goes nowhere; ``gone``: since its reader has gone (``| head``),
-    which is not a failure."""
+    """Writing to stdout or stderr failed; ``gone``: because the reader has gone (``| head``), which is not a
+    failure of ours."""
 
     def __init__(self, name: str, error: OSError) -> None:
         super().__init__(f"cannot write to {name}: {error.strerror or error}")
@@ -55,7 +55,7 @@ class OutputError(OverseerError):
 
 
 def write_out(data: bytes, name: str = "stdout") -> None:
-    """Write to stdout or stderr, at once. Raises OutputError; what is written after that goes nowhere."""
+    """Write to stdout or stderr, unbuffered. Raises OutputError; later output is discarded."""
     stream = sys.stdout if name == "stdout" else sys.stderr
     try:
         if stream is None:  # >&-
@@ -87,7 +87,7 @@ def show(options: Namespace, value: Any, lines: Callable[[], Iterable[str]]) -> 
 
 
 def print_json(value: Any) -> None:
-    """Write to stdout; messages in it as the protocol has them. Raises OutputError."""
+    """Write to stdout, with messages in the protocol's form. Raises OutputError."""
     print_text(_json(value, indent=2) + "\n")
 
 
@@ -98,20 +98,20 @@ def json_line(event: Event) -> bytes:
 
 def _json(value: Any, indent: int | None = None) -> str:
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=to_plain)
-    # JSON escapes the control characters of ASCII alone, and DEL is none for it. What else a terminal acts
-    # upon, or nobody sees (U+202E turns a line around), is escaped too: it is the same text for a program.
+    # JSON escapes only ASCII's control characters, without DEL. Others that affect a terminal or are
+    # invisible (U+202E reverses a line) are escaped too: to a program it is the same text.
     return "\n".join(map(plain, text.split("\n")))
 
 
 def silence(stream: IO[Any]) -> None:
-    """Send what is in the stream's buffer, and all that follows, nowhere: Python flushes it again at exit."""
+    """Discard what is in the stream's buffer, which Python flushes again at exit, and all that follows."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
 def plain(text: str) -> str:
-    """A text of somebody else's, on one line and without anything that a terminal would act upon."""
+    """An untrusted text on one line, with everything that affects a terminal escaped."""
     if text.isprintable():
         return text
     return "".join(map(_shown, text))
@@ -132,15 +132,15 @@ def on_terminal() -> bool:
 
 
 def in_foreground(stream: IO[Any]) -> bool:
-    """Whether a terminal is this program's to draw on: in the background (``bg``, ``&``) a shell has it."""
+    """Whether this program may draw on a terminal: in the background (``bg``, ``&``) it may not."""
     try:
         return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
-    except OSError:  # it is not the one that a shell gives and takes
+    except OSError:  # it is not the controlling terminal
         return True
 
 
 def width(stream: IO[Any]) -> int:
-    """Columns of the terminal that a stream is; of one that does not know, 80."""
+    """A terminal's columns; 80 when unknown."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
@@ -148,12 +148,12 @@ def width(stream: IO[Any]) -> int:
 
 
 def room() -> int | None:
-    """Columns for a line on stdout; None: any number, since it is not a terminal."""
+    """Columns for a line on stdout; None: it is not a terminal."""
     return width(sys.stdout) if on_terminal() else None
 
 
 class Style:
-    """Colours, where they are wanted.
+    """Colours, if wanted.
 
     ``when``: ``always``, ``never``, or ``auto``: on a terminal, unless NO_COLOR or TERM=dumb say otherwise.
     """
@@ -168,7 +168,7 @@ class Style:
         return f"\x1b[{code}m{text}\x1b[0m" if self.on and code else text
 
     def state(self, text: str, *, failed: bool) -> str:
-        """A task's state in its colour. An exit is red when it was a failure."""
+        """A task's state in its colour; a failed exit is red."""
         codes = {"running": "32", "queued": "33", "restarting": "33", "errored": "31"}
         if failed:
             codes["exited"] = "31"
@@ -179,16 +179,16 @@ class Style:
 
 
 def leave() -> None:
-    """End the process at once, on Ctrl-C; takes no lock, which the interrupted code may hold."""
+    """End the process at once, on Ctrl-C, without taking locks that the interrupted code may hold."""
     if any(line.shown for line in transient):
         os.write(2, b"\r\x1b[K")
     os._exit(EXIT_INTERRUPTED)
 
 
 class Progress:
-    """``with Progress(lambda: "waiting for x"):`` a line on stderr: what is waited for, and how long.
+    """``with Progress(lambda: "waiting for x"):`` shows that on stderr, and for how long.
 
-    Only on a terminal, and only after a second; taken away when something else is written.
+    Only on a terminal, and after a second; erased when something else is written.
     """
 
     def __init__(self, text: Callable[[], str]) -> None:
@@ -202,7 +202,7 @@ class Progress:
 
     @property
     def shown(self) -> bool:
-        """Whether its line stands on the terminal."""
+        """Whether its line is on the terminal."""
         return self._shown
 
     def clear(self) -> None:
@@ -226,7 +226,7 @@ class Progress:
 
     def _run(self) -> None:
         while not self._over.wait(1.0):
-            with self._lock:  # so that nothing is shown after a clear for what was over before it
+            with self._lock:  # a clear must not be followed by an outdated text
                 if text := self._text():
                     elapsed = f" ({time.monotonic() - self._since:.0f} s)"
                     columns = width(sys.stderr) - 1

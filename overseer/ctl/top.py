@@ -1,4 +1,4 @@
-"""``overseerctl top``: the server's tasks and pools, renewed every other second, on the whole terminal."""
+"""``overseerctl top``: the server's tasks and pools, full-screen, refreshed every other second."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from overseer.protocol import GlobalMetrics, PoolInfo, TaskInfo
 from overseer.util.timestamps import now
 
 _ORDER = {"running": 0, "queued": 1, "errored": 2}
-_ENTER = "\x1b[?1049h\x1b[?25l"  # the other screen, without a cursor
+_ENTER = "\x1b[?1049h\x1b[?25l"  # alternate screen, cursor hidden
 _LEAVE = "\x1b[?25h\x1b[?1049l"
-_LATE_S = 1.0  # after so long it is said that the server has not answered yet
+_LATE_S = 1.0  # after which a missing answer is reported
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LEAVING = (b"q", b"Q", b"\x03", b"")  # keys; and the end of them
-_ANSWERED = b"\0"  # sent to the loop that also hears signals, none of which has this number
+_LEAVING = (b"q", b"Q", b"\x03", b"")  # keys, and the end of stdin
+_ANSWERED = b"\0"  # sent to the loop that also hears signals; not a signal's number
 
 
 @dataclass(frozen=True)
-class _Answer:
+class Answer:
     tasks: tuple[TaskInfo, ...]
     pool: PoolInfo
     counted: GlobalMetrics | None
@@ -44,7 +44,7 @@ def top(client: Client, style: Style, interval: float) -> int:
     """Show until q or a signal; into a pipe, once."""
     if not on_terminal():
         answer = _ask(client)
-        print_text("\n".join(_lines(answer, style, 10**6, 10**6)) + "\n")
+        print_text("\n".join(screen_lines(answer, style, 10**6, 10**6)) + "\n")
         return 0
     hear, tell = socket.socketpair()
     screen = Screen()
@@ -56,19 +56,15 @@ def top(client: Client, style: Style, interval: float) -> int:
             screen.leave()
 
 
-def _ask(client: Client) -> _Answer:
+def _ask(client: Client) -> Answer:
     tasks, pool, counted = client.tasks(), client.pool(), client.metrics()
-    return _Answer(tasks, pool, counted if isinstance(counted, GlobalMetrics) else None)
-
-
-def _lines(answer: _Answer, style: Style, columns: int, rows: int) -> list[str]:
-    return screen(answer.tasks, answer.pool, answer.counted, style, columns, rows)
+    return Answer(tasks, pool, counted if isinstance(counted, GlobalMetrics) else None)
 
 
 class _Live:
-    """The main thread shows and hears keys and signals; another one asks the server, which may hang.
+    """The main thread displays, and hears keys and signals; another asks the server, which may hang.
 
-    So nothing has to wait for an answer, and a signal comes in the middle of nothing.
+    So keys need not wait for an answer, and signals interrupt nothing.
     """
 
     def __init__(
@@ -86,11 +82,11 @@ class _Live:
         self._hear = hear
         self._tell = tell
         self._screen = screen
-        self._wanted = threading.Semaphore(0)  # released for each look
-        # Written by the thread that asks before it sends _ANSWERED, after which the other one reads them.
-        self._answer: _Answer | None = None
+        self._wanted = threading.Semaphore(0)  # released for each request
+        # Written by the asking thread before it sends _ANSWERED, and read by the main thread afterwards.
+        self._answer: Answer | None = None
         self._failure: Exception | None = None
-        self._asked_at: float | None = None  # None: there is nothing to be waited for
+        self._asked_at: float | None = None  # None: no request is under way
 
     def run(self) -> int:
         threading.Thread(target=self._look, name="look", daemon=True).start()
@@ -121,15 +117,15 @@ class _Live:
                     _stop()
                 elif signal.SIGCONT in heard or not self._screen.on:
                     self._screen.enter()
-                    due = time.monotonic()  # what was seen may be hours old, and an answer due since then
+                    due = time.monotonic()  # what is shown may be hours old
                     self._asked_at = None if self._asked_at is None else due
-            except OSError:  # the terminal has gone, and with it its user
+            except OSError:  # the terminal has gone
                 return 128 + signal.SIGHUP
 
     def _show(self, moment: float) -> None:
         columns, rows = width(sys.stdout), _height()
         waited = 0.0 if self._asked_at is None else moment - self._asked_at
-        lines = [] if self._answer is None else _lines(self._answer, self._style, columns, rows)
+        lines = [] if self._answer is None else screen_lines(self._answer, self._style, columns, rows)
         if waited >= _LATE_S or self._failure is not None:
             late = f"the server has not answered for {waited:.0f} s"
             if waited < _LATE_S:
@@ -151,15 +147,9 @@ class _Live:
                 self._tell.send(_ANSWERED)
 
 
-def screen(
-    tasks: tuple[TaskInfo, ...],
-    pool: PoolInfo,
-    counted: GlobalMetrics | None,
-    style: Style,
-    columns: int,
-    rows: int,
-) -> list[str]:
-    """At most ``rows`` lines, none wider than ``columns``; running tasks first, then queued ones."""
+def screen_lines(answer: Answer, style: Style, columns: int, rows: int) -> list[str]:
+    """At most ``rows`` lines of at most ``columns``; running tasks first, then queued ones."""
+    tasks, pool, counted = answer.tasks, answer.pool, answer.counted
     moment = now()
     limit = f" of {pool.limit}" if pool.limit else ""
     head = [
@@ -201,40 +191,39 @@ def _height() -> int:
 
 
 def _stop() -> None:
-    """Stop as Ctrl-Z does for other programs; returns once it goes on. (Where nobody could have it go on, the
-    system does not stop it at all.)"""
+    """Stop as Ctrl-Z does other programs; returns when continued. (The system does not stop a process that no
+    shell could continue.)"""
     ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTSTP)
     signal.signal(signal.SIGTSTP, ours)
 
 
 class Screen:
-    """The terminal while it is top's: another screen without a cursor, and single keys.
+    """The terminal in top's mode: alternate screen, no cursor, single keys.
 
-    ``on`` while it is; ``keys`` are the descriptors of keys then, none when stdin is no terminal.
+    ``on`` while it is; ``keys`` then has the descriptor to read keys from, if stdin is a terminal.
     """
 
     def __init__(self) -> None:
         self.on = False
         self.keys: list[int] = []
-        self._modes: list[Any] = []  # of the terminal before
+        self._modes: list[Any] = []  # the terminal's before
 
     def enter(self) -> None:
-        """Take the terminal, again also after a stop, in which a shell had it.
+        """Take the terminal, also again after a stop, during which a shell had it.
 
-        In the background the system stops us here, until somebody brings us to the foreground. It may have
-        returned without ``on`` then, since there is a signal to be heard first. Raises OSError when the
-        terminal has gone.
+        In the background the system stops us here until we are brought to the foreground; then this may
+        return without ``on``, for a signal to be handled first. Raises OSError when the terminal has gone.
         """
         key = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
         try:
-            # Changes nothing, but may be done in the foreground only. What is read of the terminal's modes
-            # before that may be a shell's, which edits its next command.
+            # Changes nothing, but is allowed only in the foreground. Modes read before that may be those of a
+            # shell that is editing its next command.
             termios.tcdrain(sys.stdout.fileno())
             if key is not None:
                 if not self.on:
                     self._modes = termios.tcgetattr(key)
-                tty.setcbreak(key, termios.TCSADRAIN)  # keys typed already count
+                tty.setcbreak(key, termios.TCSADRAIN)  # keeps keys typed already
                 self.keys = [key]
         except termios.error as error:
             if error.args[0] == errno.EINTR:
@@ -244,13 +233,13 @@ class Screen:
         print_text(_ENTER)
 
     def leave(self) -> None:
-        """Give it back as it was."""
+        """Restore the terminal."""
         if not self.on:
             return
         self.on = False
         for key in self.keys:
             with suppress(termios.error, OSError):  # the terminal has gone
-                if os.tcgetpgrp(key) == os.getpgrp():  # else a shell has set it as it wants it
+                if os.tcgetpgrp(key) == os.getpgrp():  # else a shell has set its own modes
                     termios.tcsetattr(key, termios.TCSADRAIN, self._modes)
         self.keys = []
         with suppress(OutputError):

@@ -27,8 +27,8 @@ Dialect = Literal["go", "jinja"]
 class Template:
     """A compiled text. Immutable, so any number of threads may render it at once.
 
-    ``names``: the params that it may look up. ``unquoted``: those of them whose value may end up in
-    the text without ``shquote`` in the same action; ones that only decide an ``if`` are not among them.
+    ``names``: the params that it may look up. ``unquoted``: those whose value may end up in the text without
+    ``shquote`` in the same action, and not just decide an ``if``.
     """
 
     def __init__(self, text: str, structure: Structure, dialect: Dialect) -> None:
@@ -47,10 +47,9 @@ class Template:
             self._constant = self.render({})
 
     def render(self, params: Mapping[str, str]) -> str:
-        """The text with the params' values in it; a name without a value is empty.
+        """The text with the params' values; a param without a value is empty.
 
-        Raises TemplateError, which begins with the place, for values that an expression cannot take and
-        for results out of bounds.
+        Raises TemplateError, which begins with the place, for invalid values and for results out of bounds.
         """
         if self._constant is not None:
             return self._constant
@@ -66,11 +65,11 @@ class Template:
             return Render(params, self._templates, ENVIRONMENT.globals).run(None, params)
         except ValueProblem as error:
             raise TemplateError(f"{self._place(error)}{error}") from None
-        except Exception as error:  # an expression may trip over a value in any way Python knows
+        except Exception as error:  # an expression may fail in any way Python can
             raise TemplateError(f"{self._place(error)}{error or type(error).__name__}") from error
 
     def _place(self, error: Exception) -> str:
-        """Where the action that raised stands, from the innermost frame of generated code."""
+        """The place of the action that raised, from the innermost frame of generated code."""
         line = None
         traceback = error.__traceback__
         while traceback is not None:
@@ -80,7 +79,7 @@ class Template:
             traceback = traceback.tb_next
         if line is None:
             return ""
-        # What Go's dialect compiles to has the offset plus one for a line.
+        # In what Go's dialect compiles to, line numbers are offsets plus one.
         return f"line {line}: " if self._dialect == "jinja" else f"{place(self.text, line - 1)}: "
 
     def __repr__(self) -> str:
@@ -90,7 +89,7 @@ class Template:
 def compile_template(text: str, dialect: Dialect = "go") -> Template:
     """Compile a text with ``[[ ]]`` in it, in Go's dialect or Jinja's.
 
-    Raises TemplateError if it cannot be used, or could never be rendered. It begins with the place:
+    Raises TemplateError if it is malformed or can never be rendered. It begins with the place:
     ``line:column: `` (from 1), or ``line N: `` for Jinja's.
     """
     try:

@@ -1,7 +1,6 @@
-"""Values as Go knows and prints them: its ``fmt``, with the verbs of ``printf`` and Go's text for mistakes.
+"""Go's ``fmt``: values as Go prints them, the verbs of ``printf``, and Go's text for mistakes.
 
-Params are strings; literals and functions add int, float, bool and None (Go's nil). A bool is never
-taken for an int.
+Params are strings; literals and functions add int, float, bool and None (Go's nil). A bool is not an int.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ class Byte(int):
 
 
 class Missing(str):
-    """What a name without a value gives: an empty string everywhere, except that a range over it
-    and a field of it are empty too, not errors."""
+    """The value of an unset name: an empty string, except that ranges over it and its fields are empty too
+    instead of errors."""
 
     __slots__ = ()
 
@@ -30,7 +29,7 @@ MISSING: Final = Missing()
 
 
 def go_bytes(text: str) -> bytes:
-    """A string as Go holds it. Lone surrogates stand for bytes that are no UTF-8."""
+    """A string's bytes in Go. Lone surrogates stand for bytes that are not UTF-8."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
@@ -43,7 +42,7 @@ def go_string(data: bytes) -> str:
 
 
 def go_type(value: Any) -> str:
-    """The name of a value's type as ``%T`` prints it."""
+    """The name of a value's type, as ``%T`` prints it."""
     match value:
         case None:
             return "<nil>"
@@ -63,7 +62,7 @@ def go_type(value: Any) -> str:
 
 
 def go_print(value: Any) -> str:
-    """A value as an action prints it, which is what ``%v`` gives."""
+    """A value as an action, or ``%v``, prints it."""
     match value:
         case str():
             return value
@@ -80,7 +79,7 @@ def go_print(value: Any) -> str:
     return str(value)
 
 
-_TOO_LARGE = 1_000_000  # Go refuses widths and precisions beyond this too
+_TOO_LARGE = 1_000_000  # Go's own limit for widths and precisions
 
 _INDEX = r"(?:\[(?P<{}>[^\]]*)\])?"
 _DIRECTIVE = re.compile(
@@ -96,7 +95,7 @@ _DIRECTIVE = re.compile(
 
 
 def sprint(*values: Any) -> str:
-    """The values side by side, with a space between two of which neither is a string."""
+    """The values, with a space between two neighbours that are both not strings."""
     parts: list[str] = []
     for number, value in enumerate(values):
         if number and not isinstance(value, str) and not isinstance(values[number - 1], str):
@@ -106,12 +105,12 @@ def sprint(*values: Any) -> str:
 
 
 def sprintln(*values: Any) -> str:
-    """The values with a space between any two, and a newline."""
+    """The values separated by spaces, and a newline."""
     return " ".join(map(go_print, values)) + "\n"
 
 
 def sprintf(template: Any, *values: Any) -> str:
-    """Go's ``fmt.Sprintf``. Mistakes show in the text (``%!d(string=x)``), as they do in Go."""
+    """Go's ``fmt.Sprintf``, with mistakes shown in the text (``%!d(string=x)``)."""
     if not isinstance(template, str):
         raise ValueProblem(f"wrong type for value; expected string; got {go_type(template)}")
     return _Formatter(values).run(template)
@@ -131,7 +130,7 @@ class _Spec:
     precision: int | None = None
 
     def pad(self, text: str) -> str:
-        """``text`` brought to the width, counted in characters."""
+        """``text`` padded to the width, in characters."""
         if self.width is None or len(text) >= self.width:
             return text
         if self.minus:
@@ -140,7 +139,7 @@ class _Spec:
 
 
 class _Formatter:
-    """One call of printf: the values and which of them comes next."""
+    """One call of printf: the values, and the index of the next one."""
 
     def __init__(self, values: tuple[Any, ...]) -> None:
         self._values = values
@@ -208,7 +207,7 @@ class _Formatter:
             self._next += 1
 
     def _select(self, index: str | None) -> None:
-        """Obey an explicit argument index, ``[n]`` counted from 1."""
+        """Apply an explicit argument index, ``[n]`` counted from 1."""
         if index is None:
             return
         self._reordered = True
@@ -273,7 +272,7 @@ def _integer(value: int, verb: str, spec: _Spec) -> str | None:
 
 
 def _digits(value: int, digits: str, verb: str, spec: _Spec) -> str:
-    """An integer's digits with sign, prefix and zeros where Go puts them."""
+    """An integer's digits with Go's sign, prefix and zeros."""
     sign = "-" if value < 0 else "+" if spec.plus else " " if spec.space else ""
     if spec.precision is not None:
         if spec.precision == 0 and value == 0:

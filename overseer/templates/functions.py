@@ -1,7 +1,7 @@
 """The functions of Go's templates, and ``shquote``.
 
-``and``, ``or`` and ``not`` are not here: Jinja's own do the same for the values there are.
-Each raises ValueProblem, in Go's words, for values it cannot take.
+``and``, ``or`` and ``not`` are Jinja's own, which do the same for these values. Each function raises
+ValueProblem, in Go's words, for values that it cannot take.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def field(value: Any, name: str) -> Any:
 
 
 def items(value: Any, frame: Frame, pairs: bool) -> Iterator[tuple[Any, Any]]:
-    """What ``range`` goes through, as (index or key, element): a mapping by its sorted keys, or the
-    numbers below an int. A missing param and nil are empty."""
+    """What ``range`` iterates over, as (index or key, element): a mapping by sorted keys, or the numbers
+    below an int. A missing param and nil are empty."""
     entries: Iterable[tuple[Any, Any]]
     match value:
         case None | Missing():
@@ -93,7 +93,7 @@ def _len(value: Any) -> int:
 
 
 def _position(value: Any, end: int) -> int:
-    """A value as an index from 0 to ``end``, both included."""
+    """A value as an index from 0 to ``end`` inclusive."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueProblem(f"cannot index slice/array with {_of_type(value)}")
     if not 0 <= value <= end:
@@ -136,7 +136,7 @@ _MIXED = "incompatible types for comparison"
 
 
 def _kind(value: Any) -> str:
-    """Values of one kind can be compared; every whole number is of one."""
+    """Only values of the same kind can be compared; all integers are of one."""
     name = go_type(value)
     return "int" if name == "uint8" else name
 

@@ -1,7 +1,7 @@
-"""A text in Jinja's own syntax: ``[[ ]]``, ``[% %]`` and ``[# #]``, made into what :mod:`template` runs.
+"""Jinja's dialect: ``[[ ]]``, ``[% %]`` and ``[# #]``.
 
-What Jinja would find wrong only when it gets there is refused now: unknown filters, tests and functions, and
-Python's internals. What loops or puts texts together is counted, as in Go's dialect.
+What Jinja would find only at run time is refused here: unknown filters, tests and functions, and Python's
+internals. Loops and concatenations are counted, as in Go's dialect.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from overseer.templates.structure import Structure, is_brackets
 
 LITERAL = 'write [["[["]] for [[ itself'
 
-# Jinja's lexer makes LF of every line end. One of these, white space to it, stands for CR meanwhile.
+# Jinja's lexer turns every line end into LF. One of these, white space to it, stands in for CR.
 _STAND_INS = "\x1c\x1d\x1e\x1f\x85"
 _MARKS = ("[[", "]]", "[%", "%]", "[#", "#]")
 _STATEMENTS = {
@@ -93,7 +93,7 @@ def _check(tree: nodes.Template) -> None:
 
 
 def _is_bare(value: nodes.Expr) -> bool:
-    """Whether it is made of literals alone, and not one that writes the delimiters themselves."""
+    """Whether it consists of literals, other than one for the delimiters themselves."""
     return not _looks_up(value) and not is_brackets(value, _MARKS)
 
 
@@ -113,8 +113,8 @@ _COMPUTED = (
 
 
 def _computed(node: nodes.Node) -> Iterator[nodes.Expr]:
-    """The largest expressions that give the same in every render."""
-    for child in node.iter_child_nodes(exclude=("filter",)):  # of a block: it has nothing to work on yet
+    """The largest expressions that are constant."""
+    for child in node.iter_child_nodes(exclude=("filter",)):  # a block's filter has no input yet
         if isinstance(child, _COMPUTED) and not _looks_up(child):
             yield child
         else:
@@ -122,7 +122,7 @@ def _computed(node: nodes.Node) -> Iterator[nodes.Expr]:
 
 
 def _try(value: nodes.Expr) -> None:
-    """Refuse what fails by itself."""
+    """Refuse a constant expression that fails."""
     template = ENVIRONMENT.from_string(nodes.Template([nodes.Output([value])]))
     try:
         Render({}, {None: template}, ENVIRONMENT.globals).run(None, {})
@@ -146,7 +146,7 @@ def _unquoted(node: nodes.Node) -> Iterator[str]:
 
 
 class _Counted(NodeTransformer):
-    """Has the loops, the texts put together and the outputs of a text counted while it is rendered."""
+    """Has loops, concatenations and outputs counted at run time."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:
         self.generic_visit(node)

@@ -1,4 +1,5 @@
-"""The lexer of Go's dialect: a text into verbatim parts and ``[[ ]]`` actions, and those into tokens."""
+"""The lexer of Go's dialect: splits a text into verbatim parts and ``[[ ]]`` actions, and those into
+tokens."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ _UNTERMINATED = {
 
 
 class Problem(Exception):
-    """What is wrong with a template and where: ``offset`` counts characters from the text's start.
+    """An error in a template, at ``offset`` characters from the text's start.
 
-    ``action`` is what was to be read as a value, if that is what went wrong.
+    ``action`` is the text that could not be read as a value, if that was the error.
     """
 
     action: str | None = None
@@ -74,7 +75,7 @@ def scan(text: str) -> list[str | Action]:
 
 
 def _end_of_comment(text: str, inside: int) -> tuple[int, bool]:
-    """Offset of the ``]]`` after a comment, and whether a trim mark stands before it."""
+    """The offset of the ``]]`` after a comment, and whether a trim mark precedes it."""
     end = text.find("*/", inside + 2)
     if end < 0:
         raise Problem("unclosed comment", inside)
@@ -87,7 +88,7 @@ def _end_of_comment(text: str, inside: int) -> tuple[int, bool]:
 
 
 def _end_of_action(text: str, start: int, inside: int) -> tuple[int, bool]:
-    """Offset of the ``]]`` that ends an action, and whether a trim mark stands before it."""
+    """The offset of the ``]]`` that ends an action, and whether a trim mark precedes it."""
     position = inside
     while step := _STEP.match(text, position):
         if text.startswith(_RIGHT, position):
@@ -119,14 +120,14 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-# What may follow a name without a space between; "$x+1" is no expression of Go's.
+# What may directly follow a name; "$x+1" is not an expression in Go.
 _TERMINATORS = frozenset(" \t\r\n.,|:()")
 _NAMES = frozenset({"variable", "field", "word"})
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """``kind`` is a group of the pattern above; ``offset`` is that in the whole text."""
+    """``kind`` is a group of the pattern above; ``offset`` counts in the whole text."""
 
     kind: str
     text: str
@@ -134,7 +135,7 @@ class Token:
 
 
 def tokenize(text: str, offset: int) -> list[Token]:
-    """The words of an action; ``offset`` is that of ``text``. Raises Problem for what is none of Go's."""
+    """The tokens of an action; ``offset`` is that of ``text``. Raises Problem for invalid ones."""
     tokens: list[Token] = []
     for match in _TOKEN.finditer(text):
         token = Token(match.lastgroup or "other", match.group(), offset + match.start())
@@ -155,7 +156,7 @@ _HEX_FLOAT = re.compile(r"[+-]?0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*[pP][+-]?[0-9]+")
 
 
 def number_value(token: Token) -> int | float:
-    """The value of a number as Go writes it: ``10``, ``0x1F``, ``0b11``, ``017``, ``1_000``, ``1.5e3``."""
+    """The value of a Go number: ``10``, ``0x1F``, ``0b11``, ``017``, ``1_000``, ``1.5e3``."""
     text = token.text
     if _INTEGER.fullmatch(text):
         digits = text.lstrip("+-")
@@ -185,7 +186,7 @@ _SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v"
 
 
 def string_value(token: Token) -> str:
-    """The value of a quoted or raw string. Bytes that are no UTF-8 (``"\\xff"``) become lone surrogates,
+    """The value of a quoted or raw string. Bytes that are not UTF-8 (``"\\xff"``) become lone surrogates,
     which turn into those bytes again when a program is started."""
     inner = token.text[1:-1]
     if token.text[0] == "`":
@@ -220,7 +221,7 @@ def character_value(token: Token) -> int:
 
 
 def _escaped(match: re.Match[str], token: Token, quote: str) -> bytes:
-    """The bytes that one escape sequence stands for in a literal of the given quote."""
+    """The bytes of one escape sequence in a literal of the given quote."""
     simple, code = match["simple"], match["u"] or match["U"]
     if simple and (simple not in "'\"" or simple == quote):
         return _SIMPLE.get(simple, simple).encode()

@@ -1,8 +1,8 @@
-"""Go's pipelines, read straight into expressions of Jinja's.
+"""Go's pipelines, parsed directly into Jinja's expressions.
 
-``.a``, ``$x`` and the functions become filters that only generated code can name; ``and``, ``or``
-and ``not`` become Jinja's own, which judge their operands and hand them on as Go's do. What Go
-notices only when it runs, but then at every run, is an error here at once.
+``.a``, ``$x`` and the functions become filters that only generated code can name; ``and``, ``or`` and ``not``
+become Jinja's own, which return their operands as Go's do. Errors that Go would raise at every run are raised
+here.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _END = ("end", "close")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The variables and the dot in force; inner scopes are copies, so declarations end with them.
+    """The current variables and dot; inner scopes are copies, so declarations end with them.
 
-    ``dot`` is the Jinja name that holds the dot, ``slots`` numbers the variables of a whole text.
+    ``dot`` is the Jinja name of the dot, ``slots`` numbers the variables of a whole text.
     """
 
     dot: str = ROOT
@@ -52,7 +52,7 @@ class Scope:
         return replace(self, variables=dict(self.variables), in_range=self.in_range or in_range)
 
     def with_dot(self) -> Scope:
-        """The same scope with a dot of its own; the outer one stays within reach under its name."""
+        """The same scope with a new dot; the outer one stays reachable by its name."""
         return replace(self, dot=f"{self.dot}0")
 
     def declare(self, name: str) -> int:
@@ -63,14 +63,14 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The variables before ``:=`` or ``=``, if any; they come to be when the value has been read,
-    so that the ``$x`` on the right of ``$x := $x`` is the older one."""
+    """The variables before ``:=`` or ``=``, if any; declared once the value has been read, so that the right
+    ``$x`` in ``$x := $x`` is the older one."""
 
     variables: tuple[Token, ...] = ()
     declared: bool = False
 
     def slots(self, scope: Scope) -> tuple[int, ...]:
-        """Where to put the value."""
+        """The slots for the value."""
         if self.declared:
             return tuple(scope.declare(variable.text) for variable in self.variables)
         return tuple(_slot(variable, scope) for variable in self.variables)
@@ -83,7 +83,7 @@ def _slot(variable: Token, scope: Scope) -> int:
 
 
 def go_call(name: str, first: nodes.Expr, *args: nodes.Expr) -> nodes.Expr:
-    """A call of one of Go's functions, or of one that :mod:`overseer.templates.runtime` has for them."""
+    """A call of one of Go's functions, or of a helper in :mod:`overseer.templates.runtime`."""
     return nodes.Filter(first, GO + name, list(args), [], None, None)
 
 
@@ -103,10 +103,10 @@ class _Operand:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A value and the slots of the variables that it is for.
+    """A value, and the slots of the variables that it is assigned to.
 
-    ``names`` are the params it may look up; ``quoted`` says that shquote is at work in it, ``constant`` that
-    it looks at nothing that a start can change.
+    ``names`` are the params that it may look up; ``quoted``: it uses shquote; ``constant``: it does not
+    depend on params.
     """
 
     value: nodes.Expr
@@ -117,7 +117,7 @@ class Pipeline:
 
     @property
     def assigned(self) -> nodes.Expr:
-        """The value, put into its variables on the way."""
+        """The value, assigned to its variables."""
         value = self.value
         for slot in self.slots:
             value = go_call("assign", value, nodes.Const(slot), load(FRAME))
@@ -125,7 +125,7 @@ class Pipeline:
 
     @property
     def param(self) -> str | None:
-        """The param's name, if the value is a param as it is, looked up in what the text is rendered with."""
+        """The param's name, if the value is just a param."""
         value = self.value
         if isinstance(value, nodes.Filter) and value.name == GO + "field" and value.node == load(ROOT):
             return next(iter(self.names))
@@ -133,9 +133,9 @@ class Pipeline:
 
 
 def read_pipeline(text: str, offset: int, scope: Scope, context: str) -> Pipeline:
-    """Read what is left of an action behind its keyword; ``offset`` is that of ``text``.
+    """Read the rest of an action after its keyword; ``offset`` is that of ``text``.
 
-    Variables are declared in ``scope``. ``context`` is the action's kind, for messages. Raises Problem.
+    Variables are declared in ``scope``. ``context`` names the action in messages. Raises Problem.
     """
     reader = _Reader(tokenize(text, offset), offset + len(text), scope)
     value, slots = reader.read(context)
@@ -144,7 +144,7 @@ def read_pipeline(text: str, offset: int, scope: Scope, context: str) -> Pipelin
 
 
 def _static_type(value: nodes.Expr) -> str | None:
-    """What Go calls the type that a value has in every render; None where that is not known."""
+    """A value's type in Go, if it is the same in every render."""
     match value:
         case nodes.Const():
             return go_type(value.value)
@@ -165,7 +165,7 @@ _RESULTS = {
     **dict.fromkeys(("html", "js", "print", "printf", "println", "shquote", "urlquery"), "string"),
     "len": "int",
 }
-# A value of each type that nothing but its type can make wrong.
+# For each type a value that is invalid only where the type is.
 _SAMPLES: Mapping[str | None, Any] = {
     "string": "x", "int": 0, "float64": 0.0, "bool": False, "uint8": Byte(0), "<nil>": None,
 }  # fmt: skip
@@ -188,14 +188,14 @@ class _Reader:
         """Whether it looks at no param, dot or variable."""
 
     def read(self, context: str) -> tuple[nodes.Expr, tuple[int, ...]]:
-        """The value of the whole action and the slots of the variables it is for."""
+        """The value of the whole action, and the slots of its variables."""
         result = self._pipeline(context)
         if self._peek().kind != "end":
             raise self._unexpected(context)
         return result
 
     def _targets(self, context: str) -> Targets:
-        """Take what is in front of the value; nothing is taken if that is the value itself."""
+        """Take the targets in front of the value, if there are any."""
         start = self._position
         variables: list[Token] = []
         while self._skip_space().kind == "variable":
@@ -221,7 +221,7 @@ class _Reader:
         return value, targets.slots(self._scope)
 
     def _command(self, context: str, piped: nodes.Expr | None) -> nodes.Expr:
-        """One command; ``piped`` is the value of the one before it, which becomes its last argument."""
+        """One command; ``piped`` is the previous one's value, which becomes its last argument."""
         if self._skip_space().kind in _END:
             raise Problem(f"missing value for {context}", self._peek().offset)
         first = self._operand(context)
@@ -242,7 +242,7 @@ class _Reader:
         return first.value
 
     def _operand(self, context: str) -> _Operand:
-        """A term and the fields that hang on it."""
+        """A term and its fields."""
         operand = self._term(context)
         while self._peek().kind == "field":
             if operand.kind != "value" or operand.token.kind == "dot":

@@ -1,6 +1,6 @@
 """One rendering, in either dialect: its bounds, its variables, and templates that call templates.
 
-Every bound is here; :mod:`sandbox` and :mod:`formatting` ask before they make something large.
+All bounds are here; :mod:`sandbox` and :mod:`formatting` check them before making something large.
 """
 
 from __future__ import annotations
@@ -12,38 +12,36 @@ import jinja2
 from jinja2.runtime import Context
 
 MAX_SIZE: Final = 1 << 20
-"""Characters that a rendered text, and any string on the way to it, may have. (An argument of a
-program may have 128 KiB on Linux, so nothing that could run is refused.)"""
+"""Characters in a rendered text and any intermediate string. (On Linux a program's argument may have 128
+KiB.)"""
 
 MAX_WORK: Final = 16 * MAX_SIZE
-"""Characters that all functions together may read and write, in one render."""
+"""Characters that all functions together may read and write in one render."""
 
 MAX_STEPS: Final = 100_000
-"""Iterations of all loops and calls of all templates together, in one render."""
+"""Loop iterations and template calls in one render."""
 
 MAX_DEPTH: Final = 100
-"""Nested calls of templates. Go allows 100,000; here each takes a
-few frames of Python's stack."""
+"""Nested template calls. Go allows 100,000; here each takes a few frames of Python's stack."""
 
 
 class ValueProblem(Exception):
-    """A value that an expression cannot work with; the text says why, in Go's words."""
+    """An invalid value for an expression; the text says why, in Go's words."""
 
 
 def check_size(size: int) -> None:
-    """Refuse a number that is, or determines, the length of a text."""
+    """Check a number that is, or determines, the length of a text."""
     if abs(size) > MAX_SIZE:
         raise ValueProblem(f"{size} is too much here; the most is {MAX_SIZE}")
 
 
 ROOT, FRAME = "0dot", "0frame"
-"""Jinja's names for the dot that a template was called with and for its variables. A name that
-begins with a digit is fine for Jinja's compiler, while no expression can spell it: no param and no
-expression can meet these."""
+"""Jinja's names for a template's dot and variables. Jinja's compiler accepts names that begin with a digit,
+which no param or expression can spell."""
 
 
 class Render:
-    """One rendering: the params, the templates by name, and what is left of the bounds."""
+    """One rendering: the params, the templates by name, and what remains of the bounds."""
 
     __slots__ = ("_depth", "_names", "_steps", "_templates", "_work")
 
@@ -66,7 +64,7 @@ class Render:
             raise ValueProblem(f"more than {MAX_STEPS} iterations")
 
     def counted(self, result: Any, *given: Any) -> Any:
-        """``result``, once it and what it was made from have been counted."""
+        """Count ``result`` and what it was made from; returns it."""
         if isinstance(result, _SIZED) and len(result) > MAX_SIZE:
             raise ValueProblem(f"a value grew beyond {MAX_SIZE} characters")
         self._work -= sum(len(value) for value in (result, *given) if isinstance(value, _SIZED))
@@ -107,13 +105,13 @@ class Frame:
 
 
 def render_of(context: Context) -> Render:
-    """The rendering that a call of a filter or function belongs to."""
+    """The rendering that a filter or function is called in."""
     frame: Frame = context.parent[FRAME]
     return frame.render
 
 
 def assign(value: Any, slot: int, frame: Frame) -> Any:
-    """Put a value into a variable; gives the value back, as a pipeline that declares one does."""
+    """Assign a variable; returns the value, as a declaring pipeline does."""
     frame.values[slot] = value
     return value
 

@@ -1,7 +1,7 @@
 """The one Jinja environment: sandboxed, bounded, without autoescape.
 
-A config's author may run any program anyway. The sandbox keeps an expression, given a client's value, from
-exhausting the server's memory or time and from reaching Python's internals.
+A config's author may run any program anyway. The sandbox keeps expressions, given a client's values, from
+exhausting the server's memory or time, and from reaching Python's internals.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from overseer.templates.functions import FUNCTIONS, field, items, shquote
 from overseer.templates.runtime import ValueProblem, assign, call_template, check_size, recall, render_of
 
 GO = "go:"
-"""Go's functions are filters whose names begin with this, which no expression can spell."""
+"""The prefix of Go's functions as filters, which no expression can spell."""
 
-# Jinja's filters that take quadratic time, and the one that gives something else in every render.
+# Filters that take quadratic time, and the one that is not deterministic.
 _LEFT_OUT = frozenset({"random", "striptags", "urlize", "wordwrap"})
-# What takes a number that says how long the result becomes.
+# Those with a number that determines the length of the result.
 _SIZED_FILTERS = frozenset({"batch", "center", "indent", "round", "slice", "tojson", "truncate"})
 _SIZED_METHODS = frozenset({"center", "expandtabs", "ljust", "rjust", "to_bytes", "zfill"})
 
 
 class _Absent(ChainableUndefined):
-    """A param without a value in Jinja's dialect: it is not ``defined``, and else an empty string."""
+    """A param without a value in Jinja's dialect: not ``defined``, and otherwise an empty string."""
 
     __slots__ = ()
 
@@ -57,7 +57,7 @@ class _Absent(ChainableUndefined):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox with bounds: every result is checked, and so are arguments that multiply sizes."""
+    """Jinja's sandbox with bounds on every result, and on arguments that multiply sizes."""
 
     intercepted_binops = frozenset({"%", "*", "**", "+"})
 
@@ -163,7 +163,7 @@ def _translate(text: str, table: Any) -> tuple[Any, ...]:
     return (table,)
 
 
-# String methods whose result may be a product of sizes: each returns its arguments, checked.
+# String methods whose result's size may be a product: these check and return their arguments.
 _PRODUCTS: Mapping[str, Callable[..., tuple[Any, ...]]] = {
     "expandtabs": _expandtabs,
     "join": _join,
@@ -194,7 +194,7 @@ def _written(value: Any, indent: int | None = None) -> None:
         raise ValueProblem(f"an indent of {indent} is too much here; the most is 16")
 
 
-# The same for filters, where parts that come one by one have been made a list.
+# The same for filters, whose iterables have been made lists.
 _CHECKS: Mapping[str, Callable[..., None]] = {
     "format": lambda text, *values, **named: _check_directives(str(text), (*values, *named.values())),
     "indent": _indented,
@@ -206,7 +206,7 @@ _CHECKS: Mapping[str, Callable[..., None]] = {
 
 
 def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter, or a function of Go's, whose arguments and result are counted."""
+    """A filter, or one of Go's functions, with its arguments and result counted."""
     wanted = getattr(getattr(function, "jinja_pass_arg", None), "name", "")
     first: Callable[[Context], tuple[Any, ...]] = _FIRST.get(wanted, lambda context: ())
     check = _CHECKS.get(name)
@@ -232,7 +232,7 @@ _FIRST: Mapping[str, Callable[[Context], tuple[Any, ...]]] = {
 
 
 def _show(value: Any) -> str:
-    """What an action prints; nil is nothing, as a missing param is (Go says ``<no value>``)."""
+    """What an action prints; nil, like a missing param, prints nothing (Go: ``<no value>``)."""
     return "" if value is None else go_print(value)
 
 
@@ -279,7 +279,7 @@ def _make() -> _Environment:
         GO + "text": _bounded("", str),
     }
     environment.filters = filters
-    # Jinja's other globals make text out of nothing (lipsum) or hold state.
+    # Jinja's other globals generate text (lipsum) or hold state.
     environment.globals = {"range": environment.globals["range"], "shquote": shquote}
     return environment
 

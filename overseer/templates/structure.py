@@ -1,8 +1,7 @@
-"""A whole text of Go's dialect: its actions nested as they open and close, as statements of Jinja's.
+"""A whole text in Go's dialect: its nested actions, as Jinja's statements.
 
-``if``, ``range``, ``break`` and ``continue`` are Jinja's statements; every ``define`` becomes a
-template of its own. The line number of each node is its offset in the text plus one, so that an
-error while rendering can be traced to its place.
+``if``, ``range``, ``break`` and ``continue`` become Jinja's statements, every ``define`` a separate template.
+A node's line number is its offset in the text plus one, by which errors are traced to their place.
 """
 
 from __future__ import annotations
@@ -30,11 +29,10 @@ _KEYWORD = re.compile(rf"\s*({'|'.join(sorted(KEYWORDS))})(?![^ \t\r\n.,|:()])")
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What a text came to.
+    """A parsed text.
 
-    ``templates``: by name, the text itself under None. ``plain``: the text's pieces when it is
-    nothing but text and params, each with whether it is a param's name; else None. ``constant``:
-    whether it comes out the same whatever the params.
+    ``templates``: by name, the text itself under None. ``plain``: if it consists of text and params only, its
+    pieces, each with whether it is a param's name. ``constant``: it does not depend on params.
     """
 
     templates: dict[str | None, nodes.Template]
@@ -46,7 +44,7 @@ class Structure:
 
 @dataclass(frozen=True, slots=True)
 class _Clause:
-    """A keyword and what follows it; ``start`` is where it stands, ``offset`` where the rest does."""
+    """A keyword at ``start``, and the rest of its action at ``offset``."""
 
     word: str
     rest: str
@@ -94,7 +92,7 @@ class _Reader:
         )
 
     def _statements(self, scope: Scope, body: list[nodes.Node]) -> _Clause | None:
-        """Read into ``body`` up to an end, an else, a define (given back) or the text's end (None)."""
+        """Read into ``body`` up to an end, else or define, which is returned, or the text's end (None)."""
         while self._position < len(self._pieces):
             piece = self._pieces[self._position]
             self._position += 1
@@ -168,7 +166,7 @@ class _Reader:
     def _bodies(
         self, clause: _Clause, within: Scope, scope: Scope
     ) -> tuple[list[nodes.Node], list[nodes.Node]]:
-        """The statements up to the clause's end, and those of its else, which sees the outer dot."""
+        """The statements up to the clause's end, and those of its else, which has the outer dot."""
         body: list[nodes.Node] = []
         closing = self._closing(clause, self._statements(within, body))
         if closing.word == "end":
@@ -211,7 +209,7 @@ class _Reader:
         return nodes.Output([text], lineno=clause.start + 1)
 
     def _template_name(self, clause: _Clause) -> tuple[str, str, int]:
-        """The name behind the keyword, and the rest with its offset."""
+        """The name after the keyword, and the rest with its offset."""
         words = [token for token in tokenize(clause.rest, clause.offset) if token.kind != "space"]
         if not words or words[0].kind != "string":
             raise Problem(f"{clause.word} needs a name in quotes", clause.offset)
@@ -219,7 +217,7 @@ class _Reader:
         return string_value(words[0]), clause.rest[offset - clause.offset :], offset
 
     def _define(self, name: str, body: list[nodes.Node], clause: _Clause) -> None:
-        """As in Go, a definition may only replace, or be dropped for, one of nothing but space."""
+        """As in Go, of two definitions one must be blank, and is dropped."""
         known = self._defined.get(name)
         if known is None or _is_space(known):
             self._defined[name] = body
@@ -259,7 +257,7 @@ def _jump(clause: _Clause, scope: Scope) -> nodes.Node:
 
 
 def is_brackets(value: nodes.Node, marks: Sequence[str] = ("[[", "]]")) -> bool:
-    """Whether it is a literal such as ``"[["``, which says that the brackets themselves are meant."""
+    """Whether it is a literal such as ``"[["``, for the brackets themselves."""
     return (
         isinstance(value, nodes.Const)
         and isinstance(value.value, str)
@@ -268,7 +266,7 @@ def is_brackets(value: nodes.Node, marks: Sequence[str] = ("[[", "]]")) -> bool:
 
 
 def _is_space(body: list[nodes.Node]) -> bool:
-    """Whether a body is nothing but white space."""
+    """Whether a body is only white space."""
     return all(
         isinstance(part, nodes.TemplateData) and not part.data.strip()
         for node in body

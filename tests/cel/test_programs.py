@@ -47,7 +47,7 @@ def test_a_value_is_judged(expression: str, value: str, expected: bool) -> None:
         ("1 / (size(value) - 3) == 1", "division by zero"),
         ("9223372036854775807 + size(value) > 0", "int overflow"),
         ("value.matches(value + '(')", "bad regular expression"),
-        ("dyn(value)", "the expression gave no bool"),
+        ("dyn(value)", "the expression did not give a bool"),
         ("timestamp(0).getHours(value) == 0", "unknown time zone 'abc'"),
     ],
 )
