@@ -73,7 +73,7 @@ auth:
         (f"{{role: viewer, token: {SECRET}}}", "name is missing"),
         (f"{{name: x, token: {SECRET}}}", "role is missing"),
         (f"{{name: x, token: {SECRET}, role: root}}", "viewer, operator or admin"),
-        ('{name: x, role: viewer, token: ""}', "an empty text is no secret"),
+        ('{name: x, role: viewer, token: ""}', "an empty text is not a secret"),
         (f"{{name: x, role: viewer, token: [{SECRET}]}}", "expected text"),
         (f"{{name: x, role: viewer, token_sha256: {SECRET}}}", "64 hexadecimal digits"),
         ("{name: x, role: viewer, token_env: NOT_SET}", "the environment has no NOT_SET"),
