@@ -169,9 +169,13 @@ def test_a_dropping_client_that_resumes_is_not_told_again_of_what_it_missed_befo
     patient: Daemon, tmp_path: Path
 ) -> None:
     path = tmp_path / "progress"
-    with deaf(patient) as slow:
+    with deaf(patient) as slow, patient.connect() as other:
         flood(slow, path, "resumed", "drop")
-        wait_until(lambda: progress(path) == LINES, timeout=PATIENT / 3, what="the end of the output")
+
+        def all_published() -> bool:
+            return bool(other.request("metrics", task_id="resumed")["task"]["output_lines"] == LINES)
+
+        wait_until(all_published, timeout=PATIENT / 3, what="the end of the output")
         slow.send_json(id="again", type="subscribe", task_id="resumed", since_seq=1)
         slow.receive_until("subscribed")
         rest = slow.receive_until("exited")
