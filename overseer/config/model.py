@@ -81,6 +81,12 @@ class LimitsConfig:
         Size(), "The longest names and values of a start's parameters in all, in characters.",
         default=MessageLimits().params_size,
     )  # fmt: skip
+    memory: int = field(
+        Size(),
+        "What stored output, unread messages and parameters of queued tasks may occupy together. Above it, "
+        "stored output goes: that of finished tasks first, then the largest. `list` shows `output_evicted`.",
+        default=2**30,
+    )
     requests_per_second: int = field(
         COUNT, "How many requests a client may send in a second; what is above is refused. 0: any number.",
         default=0,

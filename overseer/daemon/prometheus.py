@@ -32,6 +32,7 @@ _COUNTERS = (
     *((each.name, each.name.removeprefix("total_"), each.doc) for each in fields_of(GlobalMetrics)),
     ("starts_refused", "starts_refused", "Starts for which the pool and its queue had no place"),
     ("dropped_lines", "dropped_lines", "Lines that a client missed because it lagged (on_lag: drop)"),
+    ("outputs_evicted", "outputs_evicted", "How often a task's stored output gave way (limits.memory)"),
 )
 _PHASES = tuple(phase.name for phase in Phase if phase is not Phase.FORGOTTEN)
 
@@ -95,6 +96,10 @@ class Exposition:
             ("lagging_clients", "Clients with more than half their buffer full", clients.lagging),
             ("client_lag_max_seconds", "For how long the worst of them has been lagging",
              clients.longest_lag),
+            ("memory_limit_bytes", "What rings, outboxes and queued parameters may occupy together",
+             figures.memory.limit),
+            ("ring_bytes", "Output kept for clients that come later", figures.memory.rings),
+            ("queued_params_bytes", "Parameters of queued tasks", figures.memory.queued_params),
             ("threads", "Threads of the server", threading.active_count()),
             ("abandoned_workers", "Virtual workers' threads that ignored their stop and still run",
              abandoned_count()),

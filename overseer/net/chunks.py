@@ -45,7 +45,7 @@ def rest_of_line(first: bytes, offset: int) -> bytes:
 
 
 def rest_of_pieces(chunks: Iterable[Chunk], offset: int) -> list[Chunk]:
-    """The rest of a frame or line that continues in further chunks; ``offset``: bytes of it that have left."""
+    """The rest of a frame or line that continues in further chunks; ``offset``: bytes of it that left."""
     rest: list[Chunk] = []
     for chunk in chunks:
         rest.append(chunk)

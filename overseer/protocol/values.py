@@ -277,6 +277,12 @@ class TaskInfo:
     last_signal: str = field(
         TEXT, "The signal that ended its latest run, such as SIGKILL", default="", omit=True
     )
+    output_evicted: bool = field(
+        BOOLEAN,
+        "Whether some of its stored output was dropped to keep the server within limits.memory",
+        default=False,
+        omit=True,
+    )
 
 
 @_value()

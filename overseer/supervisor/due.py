@@ -11,4 +11,5 @@ class Due(Enum):
     RESTART = "restart"  # of the task with this id
     EXPIRE = "expire"  # what has waited in a queue for too long
     PRUNE = "prune"  # finished tasks that are too old
+    MEMORY = "memory"  # a look at whether rings must give way
     WIDEN = "widen"  # backlogs of launches that a slow driver holds up

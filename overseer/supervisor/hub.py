@@ -34,6 +34,8 @@ from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.listing import Listing
+from overseer.supervisor.memory import MemoryLimit
+from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.monitoring import Monitoring
 from overseer.supervisor.orphans import OrphanedWorkers
@@ -77,6 +79,7 @@ class Hub:
         self._current = Current(definitions)
         self._clients = Clients()
         metrics = self._metrics = Metrics(handlers)
+        self._memory_use = MemoryUse()
         self._log = log or EventLog()
         orphans = OrphanedWorkers(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
@@ -86,9 +89,19 @@ class Hub:
         )
         self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans)
         table.launch = self._starts.launch_for
+        self._memory = MemoryLimit(
+            self._memory_use,
+            lambda: self.definitions.config.limits.memory,
+            table,
+            self._clients,
+            metrics,
+            timers,
+        )
         self.subscriptions = Subscriptions(table)
         self.listing = Listing(table)
-        self.monitoring = Monitoring(table, pool, self._clients, metrics, self._current)
+        self.monitoring = Monitoring(
+            table, pool, self._clients, metrics, self._current, self._memory_use
+        )
         self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:
@@ -104,6 +117,8 @@ class Hub:
             case Due.PRUNE:
                 with self._table.lock:
                     self._table.prune()
+            case Due.MEMORY:
+                self._memory.check()
             case Due.WIDEN:
                 self._starts.launcher.widen()
 
@@ -157,6 +172,7 @@ class Hub:
                 self._log,
                 requester,
                 retry_policy,
+                self._memory_use,
             )
             with self._table.begin(requester) as tx:
                 if self.definitions is definitions:  # else it was reloaded meanwhile: once more
@@ -369,6 +385,7 @@ class Hub:
             self._queueing.watch_queues_locked()
             for action in changed.changed:
                 self._queueing.pool_changed_locked(tx, action, self._pool.rows(action))
+        self._memory.check()
         self._services.update()
 
     def shutdown(self) -> bool:

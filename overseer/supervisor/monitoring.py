@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from overseer.protocol import MetricsReply
 from overseer.supervisor.clients import Clients, DeferredFlush
 from overseer.supervisor.definitions import Current
+from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import HistogramFigures, Metrics, PoolFigures
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.table import TaskTable
@@ -26,6 +27,15 @@ class ClientFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryFigures:
+    """What ``limits.memory`` bounds, beside the clients' ``pending``; all in bytes."""
+
+    limit: int
+    rings: int
+    queued_params: int
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """A hub's numbers, by action where they belong to one.
 
@@ -39,6 +49,7 @@ class Figures:
     pools: Mapping[str, PoolFigures]
     pool: PoolFigures  # of all together
     clients: ClientFigures
+    memory: MemoryFigures
     stalled_clients: int  # closed because they did not read, since start-up
 
 
@@ -46,13 +57,20 @@ class Monitoring:
     """Shows a hub's numbers: to clients, and all of them for a scrape."""
 
     def __init__(
-        self, table: TaskTable, pool: PoolManager, clients: Clients, metrics: Metrics, current: Current
+        self,
+        table: TaskTable,
+        pool: PoolManager,
+        clients: Clients,
+        metrics: Metrics,
+        current: Current,
+        memory: MemoryUse,
     ) -> None:
         self._table = table
         self._pool = pool
         self._clients = clients
         self._metrics = metrics
         self._current = current
+        self._memory = memory
 
     def tell(self, requester: Requester, action: str = "", task_id: str = "") -> None:
         """Send the requester all counters since start-up, or those of an action or a task, if it is there."""
@@ -99,6 +117,9 @@ class Monitoring:
                 most_pending=max((outbox.pending for outbox in outboxes), default=0),
                 lagging=sum(lag > 0 for lag in lags),
                 longest_lag=max(lags, default=0.0),
+            ),
+            memory=MemoryFigures(
+                self._current.value.config.limits.memory, self._memory.rings, self._memory.params
             ),
             stalled_clients=counters[""]["stalled_clients"],
         )

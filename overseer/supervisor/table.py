@@ -201,6 +201,10 @@ class TaskTable:
         for subscription in orphans:
             self._wait(task_id, subscription)
 
+    def finished_first(self) -> list[Task]:
+        """The finished tasks, the longest finished first; errored ones last, since they may be reset."""
+        return [self._tasks[task_id] for task_id in (*self._finished, *self._errored)]
+
     def prune(self) -> float | None:
         """Forget finished tasks that are too many or too old, now and when the next one is; returns in how
         many seconds that will be."""

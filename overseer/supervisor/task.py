@@ -20,6 +20,7 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.definitions import Definition
+from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import TaskRow, task_row
 from overseer.supervisor.output.publisher import Stream
@@ -138,6 +139,7 @@ class Task:
     log: EventLog
     requester: Requester = field(default_factory=Requester)  # hub's lock
     asked_policy: RetryPolicy | None = None  # the one that its start gave
+    memory: MemoryUse = field(default_factory=MemoryUse)  # of all tasks
     phase: Phase = Phase.STARTING
     created_at: datetime = field(default_factory=now)
     queued_at: datetime | None = None
@@ -160,6 +162,7 @@ class Task:
     last_exit_code: int | None = None
     last_signal: str = ""  # that ended the latest run
     error_message: str = ""
+    output_evicted: bool = False  # some of what was stored, to make room for others
     began: float = 0.0  # monotonic start of the current run
     ran_for: float = 0.0  # seconds, over all finished runs
     counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
@@ -167,7 +170,7 @@ class Task:
 
     def __post_init__(self) -> None:
         self.lock: threading.Lock = lock(Rank.TASK, f"task {self.id}")
-        self.stream = Stream(self.id, self.action, self.lock, self.metrics, self.log)
+        self.stream = Stream(self.id, self.action, self.lock, self.metrics, self.log, self.memory)
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -189,6 +192,9 @@ class Task:
         if self.counted is not None:
             self.counted[self.phase] -= 1
             self.counted[phase] += 1
+        if Phase.QUEUED in (self.phase, phase):
+            size = sum(len(name) + len(value) for name, value in self.params.items())
+            self.memory.params_changed(size if phase is Phase.QUEUED else -size)
         self.phase = phase
 
     def enter_queue_locked(self, at: datetime) -> None:
@@ -242,6 +248,7 @@ class Task:
             last_exit_code=self.last_exit_code,
             error_message=self.error_message,
             last_signal=self.last_signal,
+            output_evicted=self.output_evicted,
         )
 
     @property

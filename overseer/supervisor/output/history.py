@@ -1,7 +1,7 @@
 """The last events of a task, kept for clients that come late or come back.
 
-Pure: no locks, no clock. Output is kept as the batches it came in (text, not yet encoded), so that keeping it
-costs next to nothing for tasks that nobody watches.
+No clock, and no lock but that of the sum of all rings. Output is kept as the batches it came in (text, not
+yet encoded), so that keeping it costs next to nothing for tasks that nobody watches.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from overseer.protocol import Exited
+from overseer.supervisor.memory_use import RING_BYTES, MemoryUse
 
 # What a ring holds: events, and bytes of memory (100 lines of 10 MiB would be a gigabyte).
 CAPACITY = 100
-CAPACITY_BYTES = 16 * 1024 * 1024
+CAPACITY_BYTES = RING_BYTES
 _EMPTY = sys.getsizeof("")
+_STEP = 4 * 1024  # bytes by which a ring grows or shrinks before its sum is told
 
 
 @dataclass(slots=True)  # not frozen: one is made for each line that comes alone
@@ -56,10 +58,13 @@ class _StoredExit:
 class Ring:
     """The last 100 ``output`` and ``exited`` events; fewer when they are very long, but the last batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: MemoryUse | None = None) -> None:
         self._entries: deque[StoredOutput | _StoredExit] = deque()
         self._events = 0
         self._bytes = 0
+        self.cut = False  # it holds less than it would, had the others left more memory
+        self._told = 0  # of these, what ``memory`` was told of
+        self._memory = memory or MemoryUse()
 
     def add_output(self, output: StoredOutput) -> None:
         """Keep the end of a batch; ``output.lines`` may be longer than the ring."""
@@ -70,14 +75,34 @@ class Ring:
         self._events += len(output.lines)
         output.memory = _memory(output.lines)
         self._bytes += output.memory
-        if self._events > CAPACITY or self._bytes > CAPACITY_BYTES:
+        if self._events > CAPACITY or self._bytes > self._memory.most:
             self._trim()
+        if not -_STEP < self._bytes - self._told < _STEP:
+            self._tell()
 
     def add_exit(self, event: Exited, after_seq: int) -> None:
         """Keep an ``exited``, which came after the output with seq ``after_seq`` (0: before any)."""
         self._entries.append(_StoredExit(event, after_seq))
         self._events += 1
         self._trim()
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the output kept occupies."""
+        return self._bytes
+
+    def shrink(self, most: int) -> None:
+        """Drop the oldest until ``most`` bytes of output are left."""
+        if self._bytes > most:
+            self.cut = True
+            while self._bytes > most:
+                self._pop()
+            self._tell()
+
+    def discard(self) -> None:
+        """Count for nothing any more: its task is forgotten."""
+        self._memory.ring_changed(-self._told)
+        self._told = 0
 
     @property
     def oldest_seq(self) -> int:
@@ -114,16 +139,26 @@ class Ring:
 
     def _trim(self) -> None:
         """Drop entries from the front that are wholly outside; only the first kept may be partly so."""
-        while (self._events > CAPACITY or self._bytes > CAPACITY_BYTES) and len(self._entries) > 1:
+        most = self._memory.most
+        self.cut = self.cut or most < self._bytes < RING_BYTES
+        while (self._events > CAPACITY or self._bytes > most) and len(self._entries) > 1:
             first = self._entries[0]
-            events, memory = 1, 0
-            if isinstance(first, StoredOutput):
-                events, memory = len(first.lines), first.memory
-            if self._events - events < CAPACITY and self._bytes <= CAPACITY_BYTES:
+            events = len(first.lines) if isinstance(first, StoredOutput) else 1
+            if self._events - events < CAPACITY and self._bytes <= most:
                 return
-            self._entries.popleft()
-            self._events -= events
-            self._bytes -= memory
+            self._pop()
+
+    def _pop(self) -> None:
+        first = self._entries.popleft()
+        if isinstance(first, StoredOutput):
+            self._events -= len(first.lines)
+            self._bytes -= first.memory
+        else:
+            self._events -= 1
+
+    def _tell(self) -> None:
+        self._memory.ring_changed(self._bytes - self._told)
+        self._told = self._bytes
 
 
 def _memory(lines: list[str]) -> int:

@@ -17,6 +17,7 @@ from overseer.net.frames import Message
 from overseer.process.pipe import SHOW_EVERY_S
 from overseer.protocol import Event, Exited, Gap, Partial
 from overseer.supervisor.clients import Client, DeferredFlush
+from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import EncodedOutput, one_line, output_head, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
@@ -82,7 +83,13 @@ class Stream:
     """Numbers a task's lines, keeps the last ones, and hands everything to the subscribers in one order."""
 
     def __init__(
-        self, task_id: str, action: str, lock: threading.Lock, metrics: Metrics, log: EventLog
+        self,
+        task_id: str,
+        action: str,
+        lock: threading.Lock,
+        metrics: Metrics,
+        log: EventLog,
+        memory: MemoryUse | None = None,
     ) -> None:
         self._task_id = task_id
         self._action = action
@@ -90,7 +97,7 @@ class Stream:
         self._metrics = metrics
         self._log = log
         self.subscribers: dict[Client, Subscription] = {}
-        self.ring = Ring()
+        self.ring = Ring(memory)
         self.last_seq = 0
         self._unfinished: dict[str, _Unfinished] = {}  # by stream, where a line stands that has no end yet
         self._around = output_size([""], task_id)
@@ -260,6 +267,7 @@ class Stream:
     def give_up_locked(self) -> list[Subscription]:
         """Let go of all subscriptions and return them renewed, for the next stream of this id."""
         assert_held(self._lock)
+        self.ring.discard()
         subscribers, self.subscribers = self.subscribers, {}
         for subscription in subscribers.values():
             subscription.gap_from = 0  # what was missed here does not count there

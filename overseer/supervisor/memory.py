@@ -1,0 +1,102 @@
+"""``limits.memory``: what rings, outboxes and the parameters of queued tasks may occupy together.
+
+Rings tell of their growth, in steps, under their task's lock; outboxes and queued parameters are looked at
+once a second while the rings hold much. When all together are too much, rings give way: those of finished
+tasks first, the longest finished before the others, then the largest of what is left, down to one size.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from overseer.supervisor.clients import Clients
+from overseer.supervisor.due import Due
+from overseer.supervisor.memory_use import RING_BYTES, MemoryUse
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.table import TaskTable
+from overseer.util.timers import Timer, Timers
+
+_EVERY_S = 1.0
+_WATCHED = 8  # from this part of the limit on
+_RELIEF = 0.9  # of the room for rings, so that the next line is not too much again
+
+
+class MemoryLimit:
+    """Keeps a hub within its limit."""
+
+    def __init__(
+        self,
+        use: MemoryUse,
+        limit: Callable[[], int],
+        table: TaskTable,
+        clients: Clients,
+        metrics: Metrics,
+        timers: Timers,
+    ) -> None:
+        self._use = use
+        self._limit = limit
+        self._table = table
+        self._clients = clients
+        self._metrics = metrics
+        self._timers = timers
+        self._next: Timer | None = None  # for the next look while the rings hold much
+        use.watch(lambda: timers.schedule(0.0, Due.MEMORY))
+        use.tell_above(limit() // _WATCHED)
+
+    @property
+    def outboxes(self) -> int:
+        """Bytes that wait to be sent to all clients."""
+        return sum(client.outbox.pending for client in self._clients)
+
+    def check(self) -> None:
+        """Make room if there is too little. From any thread, with no lock held."""
+        limit = self._limit()
+        others = self.outboxes + self._use.params
+        room = max(0, limit - others)
+        used = self._use.rings
+        if used > room:
+            self._relieve(int(room * _RELIEF))
+        elif used + others < limit // 2:
+            self._use.most = RING_BYTES
+        self._mark()
+        if self._use.rings > limit // _WATCHED:
+            self._use.tell_above(room)
+            self._next = self._timers.bring_forward(self._next, time.monotonic() + _EVERY_S, Due.MEMORY)
+        else:
+            self._use.tell_above(limit // _WATCHED)
+
+    def _relieve(self, most: int) -> None:
+        with self._table.lock:
+            finished = self._table.finished_first()
+        for task in finished:
+            if self._use.rings <= most:
+                return
+            with task.lock:
+                task.stream.ring.shrink(0)
+        with self._table.lock:
+            tasks = list(self._table)
+        self._use.most = level = _level([task.stream.ring.memory for task in tasks], most)
+        for task in tasks:
+            with task.lock:
+                task.stream.ring.shrink(level)
+
+    def _mark(self) -> None:
+        """Have `list` say which tasks lost stored output, now or to a ring that is smaller than usual."""
+        with self._table.lock:
+            tasks = [task for task in self._table if task.stream.ring.cut and not task.output_evicted]
+            for task in tasks:
+                with task.lock:
+                    task.output_evicted = True
+                self._metrics.count("outputs_evicted", task.action)
+
+
+def _level(sizes: Iterable[int], most: int) -> int:
+    """To what size all that are larger must shrink, so that together they are ``most``."""
+    left = sorted(sizes)
+    for place, size in enumerate(left):
+        share = most // (len(left) - place)
+        if size > share:
+            return share
+        most -= size
+    return RING_BYTES
