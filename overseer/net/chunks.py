@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from overseer.net.frames import Piece, frame_end
@@ -34,18 +34,19 @@ class Chunk(NamedTuple):
     more: bool = False  # its last frame, or line, goes on in the next chunk
 
 
-def rest_of_frame(first: bytes, offset: int) -> bytes:
-    """Of whole text frames, ``offset`` bytes of which have left: the rest of the one that has left in part."""
-    return first[offset : frame_end(first, offset)]
+def rest_of_begun(chunks: Sequence[Chunk], offset: int, within: bool, framed: bool) -> list[Chunk]:
+    """The rest of the frame, or line, that has left in part; it counts as a reply.
 
-
-def rest_of_line(first: bytes, offset: int) -> bytes:
-    """The same of lines."""
-    return first[offset : first.find(b"\n", offset - 1) + 1]
-
-
-def rest_of_pieces(chunks: Iterable[Chunk], offset: int) -> list[Chunk]:
-    """The rest of a frame, or line, that goes on from chunk to chunk; ``offset``: bytes of it that have left."""
+    Args:
+        offset: bytes of the first chunk that have left.
+        within: the first chunk goes on with one that a chunk before it began.
+    """
+    if not offset and not within:
+        return []
+    first = chunks[0]
+    if not within and not first.more and isinstance(first.data, bytes):
+        end = frame_end(first.data, offset) if framed else first.data.find(b"\n", offset - 1) + 1
+        return [Chunk(first.data[offset:end], output=False)]
     rest: list[Chunk] = []
     for chunk in chunks:
         rest.append(chunk)
@@ -54,6 +55,6 @@ def rest_of_pieces(chunks: Iterable[Chunk], offset: int) -> list[Chunk]:
             break
         if not chunk.more:
             break
-    if offset and isinstance(rest[0].data, bytes):
-        rest[0] = rest[0]._replace(data=rest[0].data[offset:])
+    if offset and isinstance(first.data, bytes):
+        rest[0] = first._replace(data=first.data[offset:])
     return rest

@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from overseer.net.chunks import Chunk, Source, rest_of_frame, rest_of_line, rest_of_pieces
+from overseer.net.chunks import Chunk, Source, rest_of_begun
 from overseer.net.frames import Message, Streamed, close_frame
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, assert_none_held, lock
@@ -70,7 +70,7 @@ class Outbox(ABC):
         self._offset = 0  # bytes of the first chunk that have left
         self._pending = 0  # bytes of all chunks that have not left
         self._replies = 0  # bytes of the chunks that are not output
-        # Whoever is full or has more than half pending is over, so what is not over needs no look at the rest.
+        # While neither this nor over half nothing but _pending needs a look: _over_since tells.
         self._full = False  # there was no room, and half the bound is not free yet
         self._refused = 0  # the size of the biggest output that there was no room for since it was full
         self._over_since: float | None = None  # since when full or more than half pending (awake)
@@ -395,7 +395,7 @@ class Outbox(ABC):
 
     def _drop_locked(self, last: bytes) -> None:
         """Forget what is pending but for the rest of a frame or line that has left in part; then ``last``."""
-        rest = self._begun_locked()
+        rest = rest_of_begun(self._chunks, self._offset, self._within, self._framed)
         self._chunks.clear()
         self._offset = self._pending = self._replies = 0
         for chunk in rest:
@@ -403,16 +403,6 @@ class Outbox(ABC):
             self._pending += len(chunk.data)
             self._replies += 0 if chunk.output else len(chunk.data)
         self._push_locked(last, output=False)
-
-    def _begun_locked(self) -> list[Chunk]:
-        """The rest of the frame or line that has left in part."""
-        if not self._offset and not self._within:
-            return []
-        first = self._chunks[0]
-        if not self._within and not first.more and isinstance(first.data, bytes):
-            rest = (rest_of_frame if self._framed else rest_of_line)(first.data, self._offset)
-            return [Chunk(rest, output=False)]
-        return rest_of_pieces(self._chunks, self._offset)
 
     def _start_closing(self) -> None:
         self._cut_at = awake() + self._close_timeout

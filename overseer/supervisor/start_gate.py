@@ -46,20 +46,19 @@ class Callbacks:
         orphaned: Callable[[Worker, bool], None],
     ) -> None:
         self._task = task
-        self._publish = task.stream.publish_output
         self._run = run
         self._exited = exited
         self._orphaned = orphaned
         self._pid = 0
         self._settled = threading.Event()  # start() is over, for better or worse
-        self._open = False  # it was a start: nothing is held back any more
         self._failed = False
+        self._lines = _Lines(self)
         self._late = False  # its driver handed on output after the end, which is said once
         self._launcher = threading.get_ident()
         self._early: list[Callable[[], None]] = []
 
     def for_driver(self, context: RunContext) -> WorkerCallbacks:
-        return WorkerCallbacks(_Lines(self), self.log_event, self.on_exited, context)
+        return WorkerCallbacks(self._lines, self.log_event, self.on_exited, context)
 
     def announced(self, pid: int) -> None:
         """``started`` is on its way; let everything else follow. Called on the launching thread."""
@@ -70,8 +69,8 @@ class Callbacks:
             except Exception:  # the driver that made the call cannot be told any more
                 _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
-        self._open = True
         self._settled.set()
+        self._lines.open = True
 
     def failed(self) -> None:
         """There was no start: what a worker says that was started nevertheless is dropped."""
@@ -84,10 +83,7 @@ class Callbacks:
             self._orphaned(worker, False)
 
     def on_output(self, batch: OutputBatch) -> None:
-        if not self._open:
-            self._in_order(lambda: self._output(batch))
-        elif not self._publish(batch, self._pid, self._run):
-            self._too_late()
+        self._in_order(lambda: self.output(batch))
 
     def unfinished(self, stream: str, line: bytes) -> float | None:
         if not self._settled.is_set():
@@ -109,12 +105,8 @@ class Callbacks:
         if self._failed:
             self._orphaned(worker, True)
 
-    def _output(self, batch: OutputBatch) -> None:
-        if not self._publish(batch, self._pid, self._run):
-            self._too_late()
-
-    def _too_late(self) -> None:
-        if not self._late:
+    def output(self, batch: OutputBatch) -> None:
+        if not self._task.stream.publish_output(batch, self._pid, self._run) and not self._late:
             self._late = True
             _log.warning("task %s: its driver hands on output after on_exited; it is dropped", self._task.id)
 
@@ -135,11 +127,15 @@ class _Lines:
     """
 
     def __init__(self, callbacks: Callbacks) -> None:
-        self._on_output = callbacks.on_output
+        self._callbacks = callbacks
         self.unfinished = callbacks.unfinished  # takes a stream and how its last line stands, without an end
+        self.open = False  # ``started`` has been sent, so nothing is held back any more
 
     def __call__(self, batch: OutputBatch) -> None:
-        self._on_output(batch)
+        if self.open:
+            self._callbacks.output(batch)
+        else:
+            self._callbacks.on_output(batch)
 
 
 def _signal_of(worker: Worker) -> str:
