@@ -66,9 +66,7 @@ class Ring:
         events = len(output.lines)
         if events > CAPACITY:
             events = CAPACITY
-            output = replace(
-                output, first_seq=output.last_seq - CAPACITY + 1, lines=output.lines[-CAPACITY:]
-            )
+            output = replace(output, first_seq=output.last_seq - CAPACITY + 1, lines=output.lines[-CAPACITY:])
         output.memory = memory = getsizeof(output.lines[0]) if events == 1 else _memory(output.lines)
         self._entries.append(output)
         self._events += events
