@@ -28,7 +28,7 @@ def lone_cases(seconds: float) -> Iterator[Case]:
             f"lone-{tasks}",
             f"a line now and then, {tasks} task{'s' * (tasks > 1)} x {rate} lines/s",
             (
-                Metric("cpu", "µs of server CPU a line"),
+                Metric("cpu", "µs of server CPU each"),
                 Metric("median", "µs to the client, median"),
                 Metric("high", "µs to the client, 99th percentile"),
             ),

@@ -25,7 +25,10 @@ nothing; `--other NAME=COMMAND` puts another server that speaks the protocol bes
 
 **here** is this server. **baseline** is `bench/baseline.py`: threaded Python that takes lines from a pipe,
 makes frames and sends them, and does nothing else: no limits, filters, queues, history, process groups,
-slow clients. Each figure is the median of {runs} runs, with the lowest and the highest in brackets; the
+slow clients. **a line now and then** is what most tasks write: each such line finds the server asleep, so it
+costs what waking up costs, two or three system calls and code that has left the caches, which depends on the
+processor and its other work far more than a flood does. One process writes into the pipes of all tasks, at
+random moments. Each figure is the median of {runs} runs, with the lowest and the highest in brackets; the
 servers took turns, a fresh one for each run. **ratio** is here to baseline, the median over pairs of runs
 that stood side by side: machines and their moods differ, so the ratio and the CPU a line say more than
 lines a second. **memory** is what is resident after the run, here and in the baseline.

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 from typing import Protocol
 
-from overseer.net.outbox import Buffer
+from overseer.net.chunks import Buffer
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, lock
 from overseer.util.wakeup import poll_timeout

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from overseer.net.frames import Piece, frame_end
+
+Buffer = bytes | memoryview
 
 
 class Source:
@@ -34,26 +38,100 @@ class Chunk(NamedTuple):
     more: bool = False  # its last frame or line continues in the next chunk
 
 
-def rest_of_frame(first: bytes, offset: int) -> bytes:
-    """Of whole text frames, ``offset`` bytes of which have left: the rest of the one that left in part."""
-    return first[offset : frame_end(first, offset)]
+class ChunkQueue:
+    """What waits to leave for one client, in order. Not locked: its owner is.
 
+    Attributes:
+        size: bytes that have not left.
+        replies: bytes of the chunks that are not output.
+    """
 
-def rest_of_line(first: bytes, offset: int) -> bytes:
-    """The same of lines."""
-    return first[offset : first.find(b"\n", offset - 1) + 1]
+    __slots__ = ("_framed", "_offset", "_within", "chunks", "replies", "size")
 
+    def __init__(self, *, framed: bool) -> None:
+        """``framed``: the bytes are text frames, else lines."""
+        self._framed = framed
+        self.chunks: deque[Chunk] = deque()
+        self._within = False  # the first chunk goes on with a frame, or line, that one before it began
+        self._offset = 0  # bytes of the first chunk that have left
+        self.size = 0
+        self.replies = 0
 
-def rest_of_pieces(chunks: Iterable[Chunk], offset: int) -> list[Chunk]:
-    """The rest of a frame or line that continues in further chunks; ``offset``: bytes of it that left."""
-    rest: list[Chunk] = []
-    for chunk in chunks:
-        rest.append(chunk)
-        if isinstance(chunk.data, Source):
-            chunk.data.ending = True
-            break
-        if not chunk.more:
-            break
-    if offset and isinstance(rest[0].data, bytes):
-        rest[0] = rest[0]._replace(data=rest[0].data[offset:])
-    return rest
+    def push(self, data: bytes | Source, output: bool) -> None:
+        if data:
+            self.chunks.append(Chunk(data, output))
+            self.size += len(data)
+            if not output:
+                self.replies += len(data)
+
+    def clear(self) -> None:
+        self.chunks.clear()
+        self._offset = self.size = self.replies = 0
+
+    def drop(self, last: bytes) -> None:
+        """Forget all but the rest of a frame or line that has left in part; then ``last``."""
+        rest = self._rest_of_begun()
+        self.clear()
+        for chunk in rest:
+            self.chunks.append(chunk)
+            self.size += len(chunk.data)
+            self.replies += 0 if chunk.output else len(chunk.data)
+        self.push(last, output=False)
+
+    def put_piece(self, piece: Piece) -> None:
+        """It was made by the source that is the first chunk, and comes before what is left of that."""
+        first = self.chunks[0]
+        assert isinstance(first.data, Source)
+        first.data.took(len(piece.data))
+        if first.data.ending and not piece.more:
+            self.size -= len(first.data)
+            first.data.took(len(first.data))
+        if not len(first.data):
+            self.chunks.popleft()
+        self.chunks.appendleft(Chunk(piece.data, first.output, piece.more))
+
+    def first(self, most: int) -> list[Buffer]:
+        """The first bytes, as at most so many buffers; none where a piece has to be made first."""
+        taken: list[Buffer] = []
+        for chunk in itertools.islice(self.chunks, most):
+            if isinstance(chunk.data, Source):
+                break
+            taken.append(chunk.data)
+        if self._offset:
+            taken[0] = memoryview(taken[0])[self._offset :]
+        return taken
+
+    def left(self, size: int) -> None:
+        """So many of the first bytes have left."""
+        self.size -= size
+        size += self._offset
+        while self.chunks and size >= len(self.chunks[0].data):
+            chunk = self.chunks.popleft()
+            size -= len(chunk.data)
+            self._within = chunk.more
+            if not chunk.output:
+                self.replies -= len(chunk.data)
+        self._offset = size
+
+    def _rest_of_begun(self) -> list[Chunk]:
+        """The rest of the frame or line that has left in part."""
+        if not self._offset and not self._within:
+            return []
+        first = self.chunks[0]
+        if not self._within and not first.more and isinstance(first.data, bytes):
+            if self._framed:
+                end = frame_end(first.data, self._offset)
+            else:
+                end = first.data.find(b"\n", self._offset - 1) + 1
+            return [Chunk(first.data[self._offset : end], output=False)]
+        rest = []
+        for chunk in self.chunks:
+            rest.append(chunk)
+            if isinstance(chunk.data, Source):
+                chunk.data.ending = True
+                break
+            if not chunk.more:
+                break
+        if self._offset and isinstance(first.data, bytes):
+            rest[0] = first._replace(data=first.data[self._offset :])
+        return rest

@@ -17,15 +17,13 @@ Everything a connection sends passes its outbox, in the order of the appends. Th
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from overseer.net.chunks import Chunk, Source, rest_of_frame, rest_of_line, rest_of_pieces
+from overseer.net.chunks import Buffer, ChunkQueue, Source
 from overseer.net.frames import Message, Streamed, close_frame
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, assert_none_held, lock
@@ -34,7 +32,6 @@ from overseer.util.waiters import Waiters
 
 _log = logging.getLogger(__name__)
 
-Buffer = bytes | memoryview
 Framing = Literal["websocket", "lines"]
 
 TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
@@ -65,11 +62,7 @@ class Outbox(ABC):
         self._lock: threading.Lock = lock(Rank.LEAF, "outbox")  # guards all that follows
         self._for_room = Waiters(self._lock)
         self._until_bounded = Waiters(self._lock)
-        self._chunks: deque[Chunk] = deque()
-        self._within = False  # the first chunk goes on with a frame, or line, that one before it began
-        self._offset = 0  # bytes of the first chunk that have left
-        self._pending = 0  # bytes of all chunks that have not left
-        self._replies = 0  # bytes of the chunks that are not output
+        self._queue = ChunkQueue(framed=self._framed)
         # Whoever is full or has more than half pending is over: what is not over needs no look at the rest.
         self._full = False  # there was no room, and half the bound is not free yet
         self._refused = 0  # the size of the biggest output that there was no room for since it was full
@@ -86,14 +79,14 @@ class Outbox(ABC):
 
     def __repr__(self) -> str:
         state = "dead" if self._dead else f"closing {self.close_code}" if self._closing else "open"
-        return f"<{type(self).__name__} {state} pending={self._pending} chunks={len(self._chunks)}>"
+        return f"<{type(self).__name__} {state} pending={self._queue.size} chunks={len(self._queue.chunks)}>"
 
     # -- for the hub -----------------------------------------------------------------------------------
 
     @property
     def pending(self) -> int:
         """Bytes that have not left."""
-        return self._pending
+        return self._queue.size
 
     @property
     def lag(self) -> float:
@@ -136,7 +129,7 @@ class Outbox(ABC):
         source = Source(self.measure(message), message.pieces(framed=self._framed))
         with self._lock:
             if not self._closing:
-                self._push_locked(source, output=True)
+                self._queue.push(source, output=True)
                 self._look_at_half_locked()
 
     def measure(self, message: Streamed) -> int:
@@ -150,15 +143,15 @@ class Outbox(ABC):
     def has_room(self, size: int) -> bool:
         """Whether output of ``size`` bytes may be appended now; True once closed (it is ignored then)."""
         # Without the lock: as the bound is soft, an answer of a moment ago will do.
-        if self._over_since is None and self._pending + size <= self._bound:
+        if self._over_since is None and self._queue.size + size <= self._bound:
             return True
         with self._lock:
-            if self._closing or self._pending == 0:
+            if self._closing or self._queue.size == 0:
                 return True
             if not self._full:
                 now = awake()
                 lingers = self._over_since is not None and now - self._over_since > self._stall_timeout / 3
-                if not lingers and self._pending + size <= self._bound:
+                if not lingers and self._queue.size + size <= self._bound:
                     return True
                 self._full = True
                 if self._over_since is None:  # little is pending, but too much for what is to come beside it
@@ -189,7 +182,7 @@ class Outbox(ABC):
         May be called with locks held: if it is so already, the call comes from the timers' thread.
         """
         with self._lock:
-            if (self._full or self._pending > self._half) and not self._closing:
+            if (self._full or self._queue.size > self._half) and not self._closing:
                 self._on_room.append(callback)
                 return
         self._timers.schedule(0.0, callback)
@@ -226,18 +219,17 @@ class Outbox(ABC):
 
         Called before requests are read: none are from a client that does not read its answers.
         """
-        if self._pending > self._bound:  # without the lock: a stale answer only lets one more request in
+        if self._queue.size > self._bound:  # without the lock: a stale answer only lets one more request in
             assert_none_held("waiting for a client")
             with self._lock:
-                self._until_bounded.wait_for(lambda: self._pending <= self._bound or self._closing)
+                self._until_bounded.wait_for(lambda: self._queue.size <= self._bound or self._closing)
         return not self._closing
 
     def fail(self) -> None:
         """The connection is gone: drop everything, wake everybody. Idempotent."""
         with self._lock:
             self._dead = True
-            self._chunks.clear()
-            self._offset = self._pending = self._replies = 0
+            self._queue.clear()
             self._closing = True
             callbacks = self._freed_locked()
         self._call(callbacks)
@@ -250,55 +242,33 @@ class Outbox(ABC):
 
     def _make_piece(self) -> None:
         """Have bytes at the front, if anything is; called by the thread that sends, with no lock held."""
-        first = self._chunks[0] if self._chunks else None
+        first = self._queue.chunks[0] if self._queue.chunks else None
         if first is None or not isinstance(first.data, Source):
             return
         piece = first.data.next()
         with self._lock:
-            if not self._chunks or self._chunks[0] is not first:  # all was dropped meanwhile
-                return
-            first.data.took(len(piece.data))
-            if first.data.ending and not piece.more:
-                self._pending -= len(first.data)
-                first.data.took(len(first.data))
-            if not len(first.data):
-                self._chunks.popleft()
-            self._chunks.appendleft(Chunk(piece.data, first.output, piece.more))
+            if self._queue.chunks and self._queue.chunks[0] is first:  # or all was dropped meanwhile
+                self._queue.put_piece(piece)
 
     def _take_locked(self, buffers: int) -> list[Buffer]:
         """The first pending bytes, as at most so many buffers; they stay until :meth:`_sent_locked`.
 
         None where a piece has to be made first.
         """
-        taken: list[Buffer] = []
-        for chunk in itertools.islice(self._chunks, buffers):
-            if isinstance(chunk.data, Source):
-                break
-            taken.append(chunk.data)
-        if self._offset:
-            taken[0] = memoryview(taken[0])[self._offset :]
-        return taken
+        return self._queue.first(buffers)
 
     def _sent_locked(self, size: int) -> list[Callable[[], None]]:
         """So many of the first bytes have left; returns what to hand to :meth:`_call` after the lock."""
         if self._dead:  # it failed while they were leaving
             return []
-        self._pending -= size
-        size += self._offset
-        while self._chunks and size >= len(self._chunks[0].data):
-            chunk = self._chunks.popleft()
-            size -= len(chunk.data)
-            self._within = chunk.more
-            if not chunk.output:
-                self._replies -= len(chunk.data)
-        self._offset = size
+        self._queue.left(size)
         if self._drop_then is not None:
             last, self._drop_then = self._drop_then, None
-            self._drop_locked(last)
+            self._queue.drop(last)
         if self._over_since is None:
             return []
-        if self._pending <= self._half and (
-            not self._pending or self._pending + self._refused <= self._bound
+        if self._queue.size <= self._half and (
+            not self._queue.size or self._queue.size + self._refused <= self._bound
         ):
             return self._freed_locked()
         self._until_bounded.wake()
@@ -331,16 +301,16 @@ class Outbox(ABC):
         with self._lock:
             if self._closing:
                 return
-            self._push_locked(data, output)
+            self._queue.push(data, output)
             # One reply alone may be of any size.
-            flooded = self._replies > _REPLIES_FACTOR * self._bound and len(self._chunks) > 1
+            flooded = self._queue.replies > _REPLIES_FACTOR * self._bound and len(self._queue.chunks) > 1
             self._look_at_half_locked()
         if flooded:
             # The caller may hold locks, so the closing itself is left to another thread.
             self._timers.schedule(0.0, self._close_flooded)
 
     def _look_at_half_locked(self) -> None:
-        if self._pending > self._half and self._over_since is None:
+        if self._queue.size > self._half and self._over_since is None:
             self._over_since = awake()
 
     def _close_flooded(self) -> None:
@@ -377,42 +347,14 @@ class Outbox(ABC):
             self._closing = True
             self.close_code, self.close_reason = code, reason
             if not drop:
-                self._push_locked(last, output=False)
+                self._queue.push(last, output=False)
             elif self._sending:
                 self._drop_then = last
             else:
-                self._drop_locked(last)
+                self._queue.drop(last)
             callbacks = self._freed_locked()
         self._call(callbacks)
         return True
-
-    def _push_locked(self, data: bytes | Source, output: bool) -> None:
-        if data:
-            self._chunks.append(Chunk(data, output))
-            self._pending += len(data)
-            if not output:
-                self._replies += len(data)
-
-    def _drop_locked(self, last: bytes) -> None:
-        """Forget what is pending but for the rest of a frame or line that has left in part; then ``last``."""
-        rest = self._begun_locked()
-        self._chunks.clear()
-        self._offset = self._pending = self._replies = 0
-        for chunk in rest:
-            self._chunks.append(chunk)
-            self._pending += len(chunk.data)
-            self._replies += 0 if chunk.output else len(chunk.data)
-        self._push_locked(last, output=False)
-
-    def _begun_locked(self) -> list[Chunk]:
-        """The rest of the frame or line that has left in part."""
-        if not self._offset and not self._within:
-            return []
-        first = self._chunks[0]
-        if not self._within and not first.more and isinstance(first.data, bytes):
-            rest = (rest_of_frame if self._framed else rest_of_line)(first.data, self._offset)
-            return [Chunk(rest, output=False)]
-        return rest_of_pieces(self._chunks, self._offset)
 
     def _start_closing(self) -> None:
         self._cut_at = awake() + self._close_timeout

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from overseer.auth.peer import Peer
+from overseer.net.chunks import Buffer
 from overseer.net.handler import ConnectionLimits, Handler, OpenHandler
-from overseer.net.outbox import Buffer, Outbox
+from overseer.net.outbox import Outbox
 from overseer.util.awake import Ticker
 from overseer.util.locks import assert_none_held
 from overseer.util.logs import Stderr
@@ -228,8 +229,8 @@ class _PipeOutbox(Outbox):
     def _next(self) -> list[Buffer]:
         """Wait for something to write; empty when there will be nothing more."""
         with self._lock:
-            self._for_work.wait_for(lambda: bool(self._chunks) or self._closing)
-            self._sending = bool(self._chunks)
+            self._for_work.wait_for(lambda: bool(self._queue.chunks) or self._closing)
+            self._sending = bool(self._queue.chunks)
         self._make_piece()
         with self._lock:
             return _first_bytes(self._take_locked(_BUFFERS), select.PIPE_BUF)

@@ -18,7 +18,7 @@ from typing import Any
 from overseer.config import Config
 from overseer.errors import ConfigError
 from overseer.net.bytestream import SocketStream
-from overseer.net.outbox import Buffer
+from overseer.net.chunks import Buffer
 from overseer.util.files import read_small
 from overseer.util.locks import Rank, lock
 

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 from overseer.net.bytestream import ByteStream
-from overseer.net.chunks import Chunk
+from overseer.net.chunks import Buffer, Chunk
 from overseer.net.frames import Message
-from overseer.net.outbox import Buffer, Outbox
+from overseer.net.outbox import Outbox
 from overseer.util.locks import CHECKED, Rank, assert_none_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.timers import Timers
@@ -149,11 +149,11 @@ class SocketOutbox(Outbox):
         with self._lock:
             if self._closing:
                 return None
-            self._pending += len(data)
-            if self._pending > self._half:
+            self._queue.size += len(data)
+            if self._queue.size > self._half:
                 self._look_at_half_locked()
-            if self._chunks or self._sending or self._waiting or self._stream.unsent:
-                self._chunks.append(Chunk(data, True))
+            if self._queue.chunks or self._sending or self._waiting or self._stream.unsent:
+                self._queue.chunks.append(Chunk(data, True))
                 return None
             self._sending = True
             return data
@@ -167,13 +167,13 @@ class SocketOutbox(Outbox):
             self._failed(error)
             return
         with self._lock:
-            more = self._chunks or self._closing or self._over_since is not None or self._stream.unsent
+            more = self._queue.chunks or self._closing or self._over_since is not None or self._stream.unsent
             if sent == len(data) and not more:
-                self._pending -= sent
+                self._queue.size -= sent
                 self._sending = False
                 return
             if not self._dead:
-                self._chunks.appendleft(Chunk(data, True))
+                self._queue.chunks.appendleft(Chunk(data, True))
         self._send([data], sent)
 
     def flush(self) -> None:
@@ -212,7 +212,7 @@ class SocketOutbox(Outbox):
         with self._lock:
             idle = not (self._sending or self._waiting)
             buffers: list[Buffer] | None = None
-            if idle and (self._chunks or self._stream.unsent):
+            if idle and (self._queue.chunks or self._stream.unsent):
                 self._sending = True
                 buffers = self._take_locked(_BUFFERS)
         if buffers is not None or self._closing:
@@ -260,9 +260,9 @@ class SocketOutbox(Outbox):
 
     def _next_locked(self, all_sent: bool) -> list[Buffer] | None:
         """What to send next; None: this thread no longer sends."""
-        if self._chunks and all_sent:
+        if self._queue.chunks and all_sent:
             return self._take_locked(_BUFFERS)
-        self._waiting = not self._dead and (bool(self._chunks) or self._stream.unsent)
+        self._waiting = not self._dead and (bool(self._queue.chunks) or self._stream.unsent)
         self._sending = False
         self._until_idle.wake()
         return None
@@ -280,7 +280,7 @@ class SocketOutbox(Outbox):
     def _finish(self) -> None:
         """Once everything has left after a close, tell the peer that nothing follows."""
         with self._lock:
-            if not self._closing or self._dead or self._chunks or self._finished:
+            if not self._closing or self._dead or self._queue.chunks or self._finished:
                 return
             if self._sending or self._waiting:
                 return

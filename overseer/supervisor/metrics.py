@@ -98,10 +98,6 @@ class Metrics:
             if counters is not None:
                 counters[name] += amount
 
-    def count_output(self, action: str, lines: int) -> None:
-        """Add lines of output that passed the filters."""
-        self.count("total_output_lines", action, lines)
-
     def snapshot_locked(self, sees: Callable[[str], bool] | None = None) -> GlobalMetrics:
         """All counters; with ``sees``, what the actions that it is true of add to them."""
         assert_held(self.lock)

@@ -46,20 +46,19 @@ class StartGate:
         orphaned: Callable[[Task, Worker, bool], None],
     ) -> None:
         self._task = task
-        self._publish = task.stream.publish_output
         self._run = run
         self._exited = exited
         self._orphaned = orphaned
         self._pid = 0
         self._settled = threading.Event()  # start() is over, and _failed says how
-        self._open = False  # it was a start: nothing is held back any more
         self._failed = False
+        self._lines = _Lines(self)
         self._late = False  # its driver handed on output after the end; logged once
         self._launcher = threading.get_ident()
         self._early: list[OutputBatch | RunExit] = []
 
     def for_driver(self, context: RunContext) -> WorkerCallbacks:
-        return WorkerCallbacks(_Lines(self), self.log_event, self.on_exited, context)
+        return WorkerCallbacks(self._lines, self.log_event, self.on_exited, context)
 
     def announced(self, pid: int) -> None:
         """Open: ``started`` is on its way. Called on the launching thread."""
@@ -70,8 +69,8 @@ class StartGate:
             except Exception:  # the driver that made the call cannot be told any more
                 _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
-        self._open = True
         self._settled.set()
+        self._lines.open = True
 
     def failed(self) -> None:
         """There was no start: what its worker says, should there be one, is dropped."""
@@ -84,10 +83,7 @@ class StartGate:
             self._orphaned(self._task, worker, False)
 
     def on_output(self, batch: OutputBatch) -> None:
-        if not self._open:
-            self._in_order(batch)
-        elif not self._publish(batch, self._pid, self._run):
-            self._too_late()
+        self._in_order(batch)
 
     def unfinished(self, stream: str, line: bytes) -> float | None:
         if not self._settled.is_set():
@@ -112,11 +108,12 @@ class StartGate:
     def _pass(self, said: OutputBatch | RunExit) -> None:
         if isinstance(said, RunExit):
             self._exited(self._task, self._run, said)
-        elif not self._publish(said, self._pid, self._run):
-            self._too_late()
+        else:
+            self.output(said)
 
-    def _too_late(self) -> None:
-        if not self._late:
+    def output(self, batch: OutputBatch) -> None:
+        """What comes once it is open."""
+        if not self._task.stream.publish_output(batch, self._pid, self._run) and not self._late:
             self._late = True
             _log.warning("task %s: its driver hands on output after on_exited; it is dropped", self._task.id)
 
@@ -137,11 +134,15 @@ class _Lines:
     """
 
     def __init__(self, gate: StartGate) -> None:
-        self._on_output = gate.on_output
+        self._gate = gate
         self.unfinished = gate.unfinished  # takes a stream and how its last line stands, without an end
+        self.open = False  # ``started`` has been sent, so nothing is held back any more
 
     def __call__(self, batch: OutputBatch) -> None:
-        self._on_output(batch)
+        if self.open:
+            self._gate.output(batch)
+        else:
+            self._gate.on_output(batch)
 
 
 def _signal_of(worker: Worker) -> str:

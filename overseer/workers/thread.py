@@ -18,6 +18,7 @@ from overseer.process.policy import StopPolicy
 from overseer.util.locks import Rank, lock
 from overseer.util.threads import run_on_thread, start_thread
 from overseer.util.timestamps import now
+from overseer.util.waiters import Waiters
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
 _log = logging.getLogger(__name__)
@@ -91,8 +92,9 @@ class VirtualWorker(Worker):
         self._policy = policy
         self._max_line = max_line
         self.context = VirtualContext(task_id)
-        # Over the worker's lock, guards the rest; notified when any of it changes.
-        self._changed = threading.Condition(self._lock)
+        # The worker's lock guards the rest.
+        self._for_turn = Waiters(self._lock)  # to call on_output
+        self._until_closed = Waiters(self._lock)  # the stop
         self._sending: int | None = None  # the thread whose turn it is to call on_output
         self._closed = False  # the end is decided; what is sent from now on is dropped
         self._abandoned = False
@@ -109,13 +111,13 @@ class VirtualWorker(Worker):
 
     def stop(self, grace: float | None = None) -> None:
         give_up_at = time.monotonic() + max(0.0, self._policy.grace if grace is None else grace)
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             self._intentional = True
             if self._give_up_at is not None:
                 self._give_up_at = min(self._give_up_at, give_up_at)
-                self._changed.notify_all()
+                self._until_closed.wake()
                 return
             self._give_up_at = give_up_at
         self.context.stopped.set()
@@ -124,12 +126,11 @@ class VirtualWorker(Worker):
     def _run(self) -> None:
         try:
             code = self._call()
-            with self._changed:
+            with self._lock:
                 if self._abandoned:
                     _count_abandoned(-1)
                     return
-                self._closed = True
-                self._changed.notify_all()
+                self._close_locked()
             self._finish(code)
         except BaseException:
             _log.exception("task %s: the end of its function failed", self.task_id)
@@ -150,16 +151,19 @@ class VirtualWorker(Worker):
     def _wait_to_give_up(self) -> None:
         """The function has been asked to return: wait until it has, or for the grace."""
         try:
-            with self._changed:
+            with self._lock:
                 while not self._closed:
                     assert self._give_up_at is not None
-                    remaining = self._give_up_at - time.monotonic()
-                    if remaining > 0:
-                        self._changed.wait(min(remaining, threading.TIMEOUT_MAX))
+                    at = self._give_up_at
+                    if (remaining := at - time.monotonic()) > 0:
+                        self._until_closed.wait_for(
+                            lambda at=at: self._closed or self._give_up_at != at,  # type: ignore[misc]
+                            min(remaining, threading.TIMEOUT_MAX),
+                        )
                         continue
-                    self._closed = self._abandoned = True
+                    self._abandoned = True
                     _count_abandoned(1)
-                    self._changed.notify_all()
+                    self._close_locked()
                 if not self._abandoned:
                     return
             self._event("its function ignores its stop and is abandoned")
@@ -167,11 +171,16 @@ class VirtualWorker(Worker):
         except BaseException:
             _log.exception("task %s: its stop failed", self.task_id)
 
+    def _close_locked(self) -> None:
+        """The end is decided."""
+        self._closed = True
+        self._for_turn.wake()
+        self._until_closed.wake()
+
     def _finish(self, code: int) -> None:
         """`_closed` was just set on this thread; wait for an on_output under way, then tell of the end."""
-        with self._changed:
-            while self._sending is not None:
-                self._changed.wait()
+        with self._lock:
+            self._for_turn.wait_for(lambda: self._sending is None)
             end, intentional = self._exited_locked(code, ""), self._intentional
         self._announce(end, intentional)
 
@@ -180,11 +189,10 @@ class VirtualWorker(Worker):
             raise ValueError(f"no such stream: {stream!r}")
         batches = self._batches(stream, line)
         me = threading.get_ident()
-        with self._changed:
+        with self._lock:
             if self._sending == me:
                 raise RuntimeError("send() called from within on_output")
-            while self._sending is not None and not self._closed:
-                self._changed.wait()
+            self._for_turn.wait_for(lambda: self._sending is None or self._closed)
             if self._closed:
                 return
             self._sending = me
@@ -192,9 +200,9 @@ class VirtualWorker(Worker):
             for batch in batches:
                 self._output(batch)
         finally:
-            with self._changed:
+            with self._lock:
                 self._sending = None
-                self._changed.notify_all()
+                self._for_turn.wake()
 
     def _batches(self, stream: str, text: str) -> list[OutputBatch]:
         """The text's lines by the rules of a pipe; a line that is too long comes alone."""

@@ -93,6 +93,75 @@ def test_who_flushes_while_another_sends_leaves_and_its_bytes_are_sent_all_the_s
     outbox.detach()
 
 
+def test_output_to_an_idle_socket_is_the_callers_to_send_and_all_else_follows_it(
+    writer: Writer, timers: Timers, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    outbox = new_outbox(SocketStream(ends[0]), writer, timers)
+    mine = outbox.append_output(Encoded([b"first"]))
+    assert mine == b"\x81\x05first"
+    # Before it is sent, others come: with output, a reply, a flush.
+    assert outbox.append_output(Encoded([b"second"])) is None
+    outbox.append(Encoded([b"third"]))
+    outbox.flush()
+    assert outbox.pending == 7 + 8 + 7
+    outbox.send(mine)
+    assert ends[1].recv(100) == b"\x81\x05first\x81\x06second\x81\x05third"
+    assert outbox.pending == 0
+    assert outbox.append_output(Encoded([b"next"])) == b"\x81\x04next"
+    outbox.send(b"\x81\x04next")
+    assert ends[1].recv(100) == b"\x81\x04next"
+    outbox.detach()
+
+
+def test_of_output_that_does_not_fit_the_writer_sends_the_rest(
+    writer: Writer, timers: Timers, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    outbox = new_outbox(SocketStream(ends[0]), writer, timers)
+    long = Encoded([b"x" * 3_000_000])
+    mine = outbox.append_output(long)
+    assert mine is not None
+    assert outbox.lag > 0  # more than half the bound, so the stall is watched
+    outbox.send(mine)
+    assert 0 < outbox.pending < len(mine)
+    assert outbox.append_output(Encoded([b"after"])) is None
+    came = b""
+    while len(came) < len(mine) + 7:
+        came += ends[1].recv(1 << 20)
+    assert came == long.websocket + b"\x81\x05after"
+    outbox.detach()
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_a_close_between_append_and_send_lets_that_go_first(
+    writer: Writer, timers: Timers, ends: tuple[socket.socket, socket.socket], drop: bool
+) -> None:
+    outbox = new_outbox(SocketStream(ends[0]), writer, timers)
+    mine = outbox.append_output(Encoded([b"last"]))
+    assert mine is not None
+    outbox.close(1001, drop=drop)
+    assert outbox.append_output(Encoded([b"too late"])) is None
+    outbox.send(mine)
+    assert ends[1].recv(100) == b"\x81\x04last\x88\x02\x03\xe9"
+    assert ends[1].recv(100) == b""
+    outbox.detach()
+
+
+def test_a_detach_waits_for_whoever_is_to_send(
+    writer: Writer, timers: Timers, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    outbox = new_outbox(SocketStream(ends[0]), writer, timers)
+    mine = outbox.append_output(Encoded([b"last"]))
+    assert mine is not None
+    detached = threading.Event()
+    detacher = threading.Thread(target=lambda: (outbox.detach(), detached.set()))
+    detacher.start()
+    assert not detached.wait(0.05)
+    outbox.send(mine)
+    assert detached.wait(5)
+    detacher.join(5)
+    assert outbox.pending == 0
+
+
 def test_after_a_detach_a_late_flush_does_not_reach_who_has_the_number_now(
     writer: Writer, timers: Timers, ends: tuple[socket.socket, socket.socket]
 ) -> None:

@@ -6,11 +6,11 @@ yet encoded), so that keeping it costs next to nothing for tasks that nobody wat
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from sys import getsizeof
 
 from overseer.protocol import Exited
 from overseer.supervisor.memory_use import RING_BYTES, MemoryUse
@@ -18,7 +18,7 @@ from overseer.supervisor.memory_use import RING_BYTES, MemoryUse
 # What a ring holds: events, and bytes of memory (100 lines of 10 MiB would be a gigabyte).
 CAPACITY = 100
 CAPACITY_BYTES = RING_BYTES
-_EMPTY = sys.getsizeof("")
+_EMPTY = getsizeof("")
 _STEP = 4 * 1024  # bytes by which a ring grows or shrinks before its sum is told
 
 
@@ -68,13 +68,14 @@ class Ring:
 
     def add_output(self, output: StoredOutput) -> None:
         """Keep the end of a batch; ``output.lines`` may be longer than the ring."""
-        if len(output.lines) > CAPACITY:
-            first = output.last_seq - CAPACITY + 1
-            output = replace(output, first_seq=first, lines=output.lines[-CAPACITY:])
+        events = len(output.lines)
+        if events > CAPACITY:
+            events = CAPACITY
+            output = replace(output, first_seq=output.last_seq - CAPACITY + 1, lines=output.lines[-CAPACITY:])
+        output.memory = memory = getsizeof(output.lines[0]) if events == 1 else _memory(output.lines)
         self._entries.append(output)
-        self._events += len(output.lines)
-        output.memory = _memory(output.lines)
-        self._bytes += output.memory
+        self._events += events
+        self._bytes += memory
         if self._events > CAPACITY or self._bytes > self._memory.most:
             self._trim()
         if not -_STEP < self._bytes - self._told < _STEP:
@@ -163,9 +164,7 @@ class Ring:
 
 def _memory(lines: list[str]) -> int:
     """What the texts occupy: one emoji makes a line take four bytes a character."""
-    if len(lines) == 1:
-        return sys.getsizeof(lines[0])
     text = "".join(lines)
     if text.isascii():  # the same for them, and several times quicker
         return len(text) + len(lines) * _EMPTY
-    return sum(map(sys.getsizeof, lines))
+    return sum(map(getsizeof, lines))

@@ -2,10 +2,14 @@
 
 A :class:`Stream` is the part of a task that clients listen to: its subscribers, the seq of its lines and
 the ring of its last events. All of it is guarded by the task's lock, which is handed in, because what is
-said of a task and what the task is must change together. A batch's way::
+said of a task and what the task is must change together. The way of a batch, mostly of one line, all of it on
+the worker's reader thread::
 
-    worker's reader thread -> Stream.publish_output:  with the lock: room? number, keep, encode once, append
-                              then, without it:       flush each outbox (a send that never waits)
+    PipeReader.run                  poll, read
+      LineSplitter.feed             bytes to lines
+      OSWorker._deliver             the time; a driver's filter
+        Stream.publish_output       with the lock:     room? number, keep, encode once, append
+          SocketOutbox.send, flush  then, without it:  a send that never waits
 """
 
 from __future__ import annotations
@@ -119,7 +123,7 @@ class Stream:
         # A driver's mistakes show here, before anything is numbered or kept.
         if batch.stream not in ("stdout", "stderr"):
             raise ValueError(f"no such stream: {batch.stream!r}")
-        if len(lines) == 1 and type(lines[0]) is str:
+        if len(lines) == 1 and type(lines[0]) is str:  # the same, quicker
             size = len(lines[0]) + self._around
         else:
             size = output_size(lines, self._task_id)
