@@ -41,6 +41,7 @@ _ORPHAN_KILL_S = 0.5
 _CHASE_S = 0.02
 _LOOK_S = 0.05  # between looks at what one zombie hides
 _RETRY_S = 1.0
+_ORPHAN_LOOKS = 3
 
 
 @dataclass(slots=True)
@@ -170,9 +171,14 @@ class Registry:
 
     def _orphans(self) -> list[int]:
         """Those handed to this process, and other children that no run has."""
-        children = adopted_children()
-        with self._looked:
-            return [pid for pid in children if pid not in self._children]
+        for _ in range(_ORPHAN_LOOKS):
+            children = adopted_children()
+            with self._looked:
+                children = [pid for pid in children if pid not in self._children]
+            if not children:
+                break
+            # A leader may have been reaped between the two: it is not listed again.
+        return children
 
     def find(self, tree: Tree, leader: int, pipes: Container[str]) -> list[Process]:
         """The live processes of a run but its leader; ``pipes`` are links as in /proc/PID/fd.

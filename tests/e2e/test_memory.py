@@ -78,8 +78,6 @@ def test_the_longest_finished_go_first_then_all_shrink_and_new_output_is_kept(da
         said = get(daemon, "/metrics")[2]
         assert 'overseer_outputs_evicted_total{action="prints"} 15.0' in said
         assert f"overseer_memory_limit_bytes {_LIMIT / 1e6}e+06" in said
-        for number in range(4):
-            other.request("stop", task_id=f"r{number}")
 
 
 def test_a_ring_s_share_is_as_large_as_fits() -> None:

@@ -176,6 +176,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         last_exit_code=0,
         error_message="gone",
         last_signal="SIGKILL",
+        output_evicted=True,
     )
     assert json.loads(encode(Tasks("1", (task,))))["tasks"] == [
         {
@@ -200,6 +201,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "last_exit_code": 0,
             "error_message": "gone",
             "last_signal": "SIGKILL",
+            "output_evicted": True,
         }
     ]
     assert list(to_plain(task)) == [spec.name for spec in fields_of(TaskInfo)]
