@@ -71,7 +71,7 @@ export class ActionForm {
         null,
         this.#button,
         h("label.check", null, this.#open, "Show its output"),
-        h("span.hint", null, allowed("start") ? "Enter starts, Ctrl+Enter too" : "Your role may not start tasks."),
+        h("span.hint", null, allowed("start") ? "Enter or Ctrl+Enter starts it" : "Your role cannot start tasks."),
       ),
     );
   }
@@ -117,7 +117,7 @@ export class ActionForm {
             choices.map((value) => h("option", { value })),
           )
         : null,
-      h("p.rule", { id: `${id}-rule` }, spec?.validate ? ["must hold: ", h("code", null, spec.validate)] : null),
+      h("p.rule", { id: `${id}-rule` }, spec?.validate ? ["must satisfy: ", h("code", null, spec.validate)] : null),
       problem,
     );
   }
@@ -131,7 +131,7 @@ export class ActionForm {
       type: "text",
       maxlength: "256",
       spellcheck: "false",
-      placeholder: "made up when empty",
+      placeholder: "generated when empty",
       value: was.taskId ?? "",
     });
     this.#force = h("input", { type: "checkbox" });
@@ -152,13 +152,13 @@ export class ActionForm {
         "label.check",
         null,
         this.#force,
-        "Force: in a full queue, take the place of the oldest task that was not forced",
+        "Force: displace the oldest task that was not forced if the queue is full",
       ),
       h(
         "label.check",
         null,
         this.#retry,
-        "A retry policy of its own, in place of the action's",
+        "Its own retry policy, instead of the action's",
         h("span.optional", null, policyText(action.retry)),
       ),
       this.#policy.element,
@@ -185,7 +185,7 @@ export class ActionForm {
     fill(this.#problem);
     const missing = [...this.#fields].filter(([name, { input, spec }]) => {
       const lacks = !input.value && !hasDefault(spec);
-      this.#complain(name, lacks ? "This one must be given." : "");
+      this.#complain(name, lacks ? "Required." : "");
       return lacks;
     });
     if (missing.length) {
@@ -246,7 +246,7 @@ export class ActionForm {
         ? h(
             "button",
             { type: "button", onclick: () => this.#app.panes.open(other, { focus: true }) },
-            "Show that task",
+            "Show the existing task",
           )
         : null,
     );

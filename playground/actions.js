@@ -116,7 +116,7 @@ export class Actions {
         this.#buttons.set(action.name, button);
         return button;
       }),
-      found.length ? null : h("p.empty", null, "No action is called that."),
+      found.length ? null : h("p.empty", null, "No action matches."),
     );
     if (found.length && !this.#list.querySelector('[tabindex="0"]')) this.#list.firstChild.tabIndex = 0;
     this.#drawPools();
@@ -137,8 +137,8 @@ export class Actions {
   #head(action) {
     const { limit, queue } = action.task_pool;
     const facts = [
-      limit ? `at most ${count(limit)} at once` : "any number at once",
-      queue?.enabled ? (queue.size ? `${count(queue.size)} may wait` : "any number may wait") : null,
+      limit ? `at most ${count(limit)} at once` : "no limit on running tasks",
+      queue?.enabled ? (queue.size ? `${count(queue.size)} may wait` : "unlimited queue") : null,
       policyText(action.retry),
       action.dedupe_key?.length ? `not twice with the same ${action.dedupe_key.join(", ")}` : null,
     ].filter(Boolean);

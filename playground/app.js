@@ -70,7 +70,7 @@ async function enter() {
     if (who.outcome === "in") return who.manifest;
     if (who.outcome === "sign-in") await signIn(at("gate"));
     else {
-      const text = `No connection: ${who.why}. ${who.todo} Trying again by itself.`;
+      const text = `No connection: ${who.why}. ${who.todo} Retrying automatically.`;
       fill(at("gate"), h("p.empty", { role: "alert" }, text));
       await new Promise((resolve) => setTimeout(resolve, Math.max(wait, who.wait ?? 0)));
     }

@@ -65,7 +65,7 @@ export function signIn(place) {
         "form.sign-in",
         { onsubmit: submit },
         h("h1", null, "Sign in"),
-        h("p", null, "This server asks for a token."),
+        h("p", null, "This server requires a token."),
         h("label", { for: "token" }, "Token"),
         token,
         wrong,

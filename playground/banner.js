@@ -43,7 +43,7 @@ export class Banner {
     const at = new Date(link.lostAt);
     const day = new Date().toDateString() === at.toDateString() ? "" : `${at.toLocaleDateString()} `;
     const since = `since ${day}${at.toLocaleTimeString()}`;
-    const shown = this.#seen ? " What is shown is as it was then." : "";
+    const shown = this.#seen ? " The page shows the state as of then." : "";
     const what = `No connection to the server ${since}${why ? `: ${why}` : ""}.`;
     setText(this.#text, `${what} ${todo ? `${todo} ` : ""}Trying again by itself.${shown}`);
   }

@@ -152,7 +152,7 @@ export class Composer {
       try {
         text = JSON.stringify(JSON.parse(text));
       } catch {
-        say("This is no JSON; sent as it is");
+        say("Not valid JSON; sent as it is");
       }
       this.#app.link.sendText(text);
       // The next one is another request, unless its id was written by hand.

@@ -132,7 +132,7 @@ export class Inspector {
           draw(text, null, LONGEST).pieces.map((piece) => piece.text),
         ),
       ),
-      lines.length ? null : h("div.none", null, this.#over ? "It has printed nothing." : "No whole line so far."),
+      lines.length ? null : h("div.none", null, this.#over ? "No output." : "No complete line so far."),
     );
   }
 

@@ -9,7 +9,7 @@ import { KIND } from "./tasklog.js";
 const LONGEST = 3000; // characters of a line, as it is shown, that are put into the page; unfold it to see the rest
 const CLASSES = { [KIND.out]: "out", [KIND.err]: "err", [KIND.note]: "note", [KIND.gap]: "gap", [KIND.bad]: "bad" };
 
-const OVERWRITTEN = "Written over in place many times; the server kept the last of it";
+const OVERWRITTEN = "Redrawn in place many times; the server kept only its end";
 
 /** A line as a terminal would show it, {pieces, length}; kept for those that take long. */
 export function drawn(line) {

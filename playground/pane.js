@@ -16,7 +16,7 @@ export function buildPane(taskId, times) {
   const hold = {
     type: "button",
     "aria-pressed": "false",
-    title: "Hold the view still; lines are collected meanwhile (p)",
+    title: "Pause the view; lines are still collected (p)",
   };
   const lines = { tabindex: "0", role: "log", "aria-live": "off", "aria-label": `Lines of ${taskId}` };
   const parts = {
@@ -32,12 +32,12 @@ export function buildPane(taskId, times) {
     found: h("span.found", { role: "status" }),
     only: toggle(
       "matches only",
-      "Show only the lines that match (else they are marked: Enter goes to the next)",
+      "Show only matching lines (otherwise they are marked: Enter goes to the next)",
       true,
     ),
     out: toggle("out", "Show stdout", true),
     err: toggle("err", "Show stderr", true),
-    time: toggle("time", "Show when each line came (t)", times),
+    time: toggle("time", "Show the time of each line (t)", times),
     pause: h("button.toggle", hold, icon("pause"), h("span", null, "pause")),
     size: h("span.found"),
     scroller: h("div.lines", lines),

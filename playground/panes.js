@@ -38,7 +38,7 @@ export class Panes {
     if (!this.#viewers.has(taskId)) {
       if (this.#viewers.size >= MOST) {
         this.close(this.#viewers.keys().next().value);
-        say(`No more than ${MOST} outputs at once: the first one was closed`);
+        say(`At most ${MOST} outputs at once: the oldest was closed`);
       }
       const viewer = new Viewer(this.#app, taskId, () => this.close(taskId));
       this.#viewers.set(taskId, viewer);

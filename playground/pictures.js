@@ -20,16 +20,16 @@ export class Pictures {
     this.#app = app;
     this.#place = place;
     this.#charts = [
-      new Chart("Lines a second", [{ name: "lines/s", colour: "c1", of: perSecond("total_output_lines") }]),
+      new Chart("Lines per second", [{ name: "lines/s", colour: "c1", of: perSecond("total_output_lines") }]),
       new Chart("Tasks", [
         { name: "running", colour: "c2", of: ({ running }) => running },
         { name: "queued", colour: "c3", of: ({ queued }) => queued },
       ]),
-      new Chart("Starts and exits a second", [
+      new Chart("Starts and exits per second", [
         { name: "starts", colour: "c2", of: perSecond("tasks_started") },
         { name: "exits", colour: "c1", of: perSecond("tasks_completed") },
       ]),
-      new Chart("Restarts and failures a second", [
+      new Chart("Restarts and failures per second", [
         { name: "restarts", colour: "c3", of: perSecond("tasks_restarted") },
         { name: "errored", colour: "c4", of: perSecond("tasks_errored") },
       ]),

@@ -4,9 +4,9 @@ import { h, newId } from "./dom.js";
 
 const POLICY = [
   ["restart_delay", "Delay before a restart", "5s"],
-  ["restart_jitter", "Random addition to it", "0s"],
+  ["restart_jitter", "Random extra delay", "0s"],
   ["error_window", "Count exits within", "10m"],
-  ["error_threshold", "Give up at exits", "3"],
+  ["error_threshold", "Give up after exits", "3"],
 ];
 
 export class PolicyFields {

@@ -68,7 +68,7 @@ export class Pools {
         min: "0",
         inputmode: "numeric",
         placeholder: size === undefined ? "–" : size || "any",
-        title: "Stays as it is when empty; 0: any number",
+        title: "Unchanged when empty; 0: unlimited",
       }),
       purge: iconButton("purge", `Purge the queue of ${name || "every action"}`, () => this.#purge(name), {
         text: "Purge",
@@ -84,7 +84,7 @@ export class Pools {
     card.element = h(
       name ? "section.card" : "section.card.whole",
       { "aria-labelledby": ids.title },
-      h("h3", { id: ids.title }, name || "All actions together"),
+      h("h3", { id: ids.title }, name || "All actions"),
       card.numbers,
       card.places,
       card.queueBox,
@@ -174,7 +174,7 @@ export class Pools {
 
   async #purge(name) {
     const waiting = this.#app.store.pools.get(name)?.queue_depth ?? 0;
-    const text = `${many(waiting, "task")} that waited will not start.`;
+    const text = `${many(waiting, "task")} in the queue will not start.`;
     if (!(await confirm(["Purge ", name ? ["the queue of ", named(name)] : "every queue", "?"], text, "Purge"))) return;
     await attempt(async () => {
       const { count: number } = await this.#app.link.request({ type: "purge", action: name });

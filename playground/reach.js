@@ -19,8 +19,8 @@ export async function look(home) {
     answer = await ask(beside(home, "ws/manifest"), { headers: { Accept: "application/json" } });
   } catch (error) {
     const late = error.name === "TimeoutError";
-    const why = late ? `nothing came from ${host(home)} in ${PATIENCE / 1000} s` : `${host(home)} does not answer`;
-    return { outcome: "away", why, todo: "Is the server running, and the network there?" };
+    const why = late ? `no reply from ${host(home)} within ${PATIENCE / 1000} s` : `${host(home)} does not answer`;
+    return { outcome: "away", why, todo: "Are the server and the network up?" };
   }
   const sent = Date.now();
   if (answer.status === 401) return { outcome: "sign-in" };
@@ -44,16 +44,16 @@ export async function whyNoSocket(home) {
     const plain = await ask(beside(home, "ws"));
     if ([403, 404, 429, 502, 503, 504].includes(plain.status)) return await refusal(plain);
   } catch {
-    return { why: `${host(home)} does not answer`, todo: "Is the server running, and the network there?" };
+    return { why: `${host(home)} does not answer`, todo: "Are the server and the network up?" };
   }
   return {
     why: "the server answers, but no WebSocket comes through",
-    todo: `A proxy in between must pass the headers Upgrade and Connection on for ${beside(home, "ws")}, over HTTP/1.1.`,
+    todo: `A proxy must forward the headers Upgrade and Connection for ${beside(home, "ws")}, over HTTP/1.1.`,
   };
 }
 
 const WRONG_PLACE = {
-  todo: "Open the page by its folder's address, with a slash at the end; a proxy must pass everything below it on.",
+  todo: "Open the page at its folder's address, with a trailing slash; a proxy must forward everything below it.",
 };
 
 async function refusal(answer) {
@@ -64,12 +64,12 @@ async function refusal(answer) {
   if (status === 404) return { why, ...WRONG_PLACE };
   const todo =
     {
-      401: "Load the page again to sign in.",
-      403: "The server's log says what was refused, and how to let it in.",
-      429: "Too many attempts came from here: wait.",
-      503: "The server, or a proxy before it, has no room or is starting: wait.",
+      401: "Reload the page to sign in.",
+      403: "The server's log says what was refused and how to allow it.",
+      429: "Too many attempts from this address: wait.",
+      503: "The server, or a proxy in front of it, is full or starting: wait.",
     }[status] ??
-    (status >= 500 ? "A proxy in between does not reach the server: is it running?" : "The server's log may say more.");
+    (status >= 500 ? "A proxy cannot reach the server: is it running?" : "See the server's log.");
   return { why, todo, wait };
 }
 

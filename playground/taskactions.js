@@ -48,8 +48,8 @@ async function stop(app, task) {
   if (task.status !== "queued") {
     const text =
       task.status === "restarting"
-        ? [id, " waits for its restart, which is called off."]
-        : [id, " and every process it started get SIGTERM, and SIGKILL if they do not go."];
+        ? [id, " is awaiting its restart, which will be cancelled."]
+        : [id, " and every process it started get SIGTERM, and SIGKILL if they do not exit."];
     if (!(await confirm("Stop this task?", text, "Stop"))) return;
   }
   await attempt(() => app.link.command({ type: "stop", task_id: task.task_id }));

@@ -80,7 +80,7 @@ export class Tasks {
       } else return;
       event.preventDefault();
     });
-    this.#chips = h("div.chips", { role: "group", "aria-label": "Show only tasks in one state" });
+    this.#chips = h("div.chips", { role: "group", "aria-label": "Filter by state" });
     this.#heads = COLUMNS.map(([name, text]) =>
       h(
         `div.c-${name}`,
@@ -100,7 +100,7 @@ export class Tasks {
       "div.t-head",
       { role: "row" },
       this.#heads,
-      h("div.c-acts", { role: "columnheader" }, h("span.offscreen", null, "What can be done")),
+      h("div.c-acts", { role: "columnheader" }, h("span.offscreen", null, "What you can do")),
     );
     const grid = {
       role: "grid",
@@ -140,7 +140,7 @@ export class Tasks {
     });
     this.#table.setAttribute("aria-rowcount", this.#rows.length + 1);
     this.#empty.hidden = this.#rows.length > 0;
-    setText(this.#empty, tasks.size ? "No task is like that." : "Nothing has run yet. Press n to start something.");
+    setText(this.#empty, tasks.size ? "No task matches." : "Nothing has run yet. Press n to start something.");
     this.#list.setCount(this.#rows.length);
     this.#list.paintNow();
     this.#inspector.show(tasks.get(this.#selected));

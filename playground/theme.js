@@ -3,7 +3,7 @@
 import { recall, remember } from "./prefs.js";
 
 const ORDER = ["auto", "light", "dark"];
-const LABELS = { auto: "Colours: as the system", light: "Colours: light", dark: "Colours: dark" };
+const LABELS = { auto: "Colours: system", light: "Colours: light", dark: "Colours: dark" };
 
 function apply(theme) {
   document.documentElement.dataset.theme = theme;

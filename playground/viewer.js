@@ -294,6 +294,6 @@ export class Viewer {
 
   async #copy() {
     const done = await copyText(this.#view.text({ stamp: this.#times ? clock : null }));
-    say(done ? "Copied" : "The browser does not let this page copy; download it instead");
+    say(done ? "Copied" : "The browser does not allow copying; download it instead");
   }
 }

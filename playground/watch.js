@@ -23,7 +23,7 @@ export class Watch {
       this.#note(event, KIND.note, `restart ${event.attempt} in ${event.restart_delay}`),
     );
     link.on("errored", (event) => this.#note(event, KIND.bad, `gave up after ${many(event.exit_count, "exit")}`));
-    link.on("queued", (event) => this.#note(event, KIND.note, `waits in the queue, position ${event.position}`));
+    link.on("queued", (event) => this.#note(event, KIND.note, `queued at position ${event.position}`));
     link.on("dequeued", (event) => this.#note(event, KIND.note, `left the queue: ${event.reason}`));
     link.on("batch", () => this.#tell());
     link.on("status", ({ state }) => this.#status(state));
@@ -144,13 +144,13 @@ export class Watch {
       seat.syncing = false;
       seat.catching = false;
       if (!reply.created_at) {
-        if (back) seat.log.addNote(KIND.bad, "connected again; the server does not know this task any more", now());
+        if (back) seat.log.addNote(KIND.bad, "connected again; the server no longer knows this task", now());
         seat.createdAt = "";
         seat.fresh = true;
         return;
       }
       if (seat.createdAt && seat.createdAt !== reply.created_at) {
-        this.#anew(seat, "connected again; this is a new task of the same name");
+        this.#anew(seat, "connected again; this is a new task with the same id");
         // What follows is the new one's lines after the old one's last: ask again, from the first.
         if (seat.asked > 0) this.#subscribe(seat, { hold: true });
       } else if (back) {
@@ -173,7 +173,7 @@ export class Watch {
     if (!seat || seat.syncing) return;
     if (seat.fresh) {
       seat.fresh = false;
-      if (chunk.seq <= seat.lastSeq) this.#anew(seat, "a new task of the same name");
+      if (chunk.seq <= seat.lastSeq) this.#anew(seat, "a new task with the same id");
     }
     const skip = Math.max(0, seat.lastSeq + 1 - chunk.seq);
     if (skip >= chunk.lines.length) return;
@@ -184,7 +184,7 @@ export class Watch {
   }
 
   #gap(seat, gap) {
-    if (seat.fresh && gap.from_seq <= seat.lastSeq) this.#anew(seat, "a new task of the same name");
+    if (seat.fresh && gap.from_seq <= seat.lastSeq) this.#anew(seat, "a new task with the same id");
     seat.fresh = false;
     if (gap.to_seq <= seat.lastSeq) return;
     // The end of what was skipped may be the end of all, and that is what one wants to see: ask for what the
@@ -196,7 +196,7 @@ export class Watch {
   #missing(seat, from, to, ts) {
     const number = to - from + 1;
     if (from === 1) {
-      seat.log.addNote(KIND.gap, `${many(number, "earlier line")} no longer kept by the server`, ts, from);
+      seat.log.addNote(KIND.gap, `${many(number, "earlier line")} no longer stored by the server`, ts, from);
       return;
     }
     seat.log.missed += number;
@@ -222,7 +222,7 @@ export class Watch {
     if (seat.exits.size > EXITS) seat.exits.delete(seat.exits.values().next().value);
     seat.signal = event.signal ?? "";
     const how = event.signal ? `ended by ${event.signal}` : `exit code ${event.exit_code}`;
-    const why = event.intentional ? ", as asked" : "";
+    const why = event.intentional ? ", as requested" : "";
     seat.log.addNote(event.exit_code === 0 || event.intentional ? KIND.note : KIND.bad, how + why, event.ts);
   }
 }

@@ -96,7 +96,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
             epilog=EXITS if name in ("run", "wait") else None,
             parents=[common],
         )
-        made.add_argument("--json", action="store_true", help="for programs")
+        made.add_argument("--json", action="store_true", help="output for programs")
         return made
 
     for name, help, more in (
@@ -104,13 +104,13 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         ("start", "start a task and print its id", ""),
     ):
         command = add(name, help, more)
-        command.add_argument("action", type=_text, metavar="ACTION", help="an action of the server's config")
+        command.add_argument("action", type=_text, metavar="ACTION", help="an action of the server")
         command.add_argument(
             "params",
             metavar="KEY=VALUE",
             nargs="*",
             default=[],
-            help="a parameter of the action; KEY= gives it an empty text",
+            help="a parameter of the action; KEY= makes it empty",
         )
         command.add_argument(
             "--id", type=_text, metavar="TASK_ID", help="the task's id (default: a random one)"
@@ -120,28 +120,31 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         )
     command = add("stop", "stop tasks")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
-    command.add_argument("--wait", action="store_true", help="until they have ended")
+    command.add_argument("--wait", action="store_true", help="wait until they have ended")
     command = add("reset", "start errored tasks again")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command = add("list", "show the server's tasks")
     command.add_argument(
         "--since",
         metavar="TIME",
-        help="only those that started or ended since, and all queued; such as 2026-03-14T09:26:53Z, or 10m "
+        help="only tasks started or ended since then, and queued ones; such as 2026-03-14T09:26:53Z, or 10m "
         "for ten minutes ago",
     )
     command.add_argument(
-        "--limit", type=_count, default=0, metavar="COUNT", help="so many at most, by their ids (all)"
+        "--limit", type=_count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
     )
     command.add_argument("--after", default="", metavar="TASK_ID", help="only those with greater ids")
-    command = add("wait", "wait for tasks to end, and exit as the first that failed did")
+    command = add("wait", "wait for tasks to end, and exit with the status of the first that failed")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command.add_argument(
-        "--timeout", type=_seconds, metavar="SECONDS", help="and no longer, such as 90 or 1m30s (status 124)"
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="at most this long, such as 90 or 1m30s (status 124)",
     )
     command = add("tail", "show the last lines of tasks")
-    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="*", help="default: all that run")
-    command.add_argument("-f", "--follow", action="store_true", help="and what comes, until they end")
+    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="*", help="default: all running tasks")
+    command.add_argument("-f", "--follow", action="store_true", help="and follow them until they end")
     command.add_argument(
         "-n", "--lines", type=_count, default=10, metavar="LINES", help="how many (10); the server stores 100"
     )
@@ -149,30 +152,28 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = add("replay", "show what is stored of a task: its last 100 lines and exits")
     command.add_argument("task", type=_text, metavar="TASK_ID")
     command.add_argument(
-        "--since-seq", type=_count, metavar="SEQ", help="only what is after the line of this seq"
+        "--since-seq", type=_count, metavar="SEQ", help="only what follows the line with this seq"
     )
-    command.add_argument(
-        "--since", metavar="TIME", help="only what is of then or later; or 10m for ten minutes ago"
-    )
+    command.add_argument("--since", metavar="TIME", help="only from this time on; 10m for ten minutes ago")
     command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
     command = add("events", "show everything that happens as JSON lines")
     command.add_argument(
-        "tasks", type=_text, metavar="TASK_ID", nargs="*", help="default: all, also those to come"
+        "tasks", type=_text, metavar="TASK_ID", nargs="*", help="default: all, present and future"
     )
-    command = add("top", "show tasks and pools, live", "q leaves.")
+    command = add("top", "show tasks and pools, live", "q quits.")
     command.add_argument(
-        "--interval", type=_seconds, default=2.0, metavar="SECONDS", help="between looks (2)"
+        "--interval", type=_seconds, default=2.0, metavar="SECONDS", help="between updates (2)"
     )
     command = add("actions", "show what can be started")
     command.add_argument("action", type=_text, metavar="ACTION", nargs="?", help="only this one, in full")
     for name, help in (
-        ("pool", "show how full a pool is and who waits"),
-        ("set-pool", "change a pool while it works"),
+        ("pool", "show how full a pool is and which tasks are queued"),
+        ("set-pool", "change a pool at runtime"),
         ("purge", "empty a queue"),
         ("metrics", "show counters"),
     ):
         command = add(name, help)
-        of_action = "this action's" if name == "purge" else "this action's; default: the whole server's"
+        of_action = "of this action" if name == "purge" else "of this action; default: of the whole server"
         # To empty every queue must be asked for.
         group = command.add_mutually_exclusive_group(required=True) if name == "purge" else command
         group.add_argument("action", type=_text, metavar="ACTION", nargs="?", help=of_action)
@@ -181,22 +182,20 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         if name == "metrics":
             command.add_argument("--task", type=_text, metavar="TASK_ID", help="of this task instead")
         if name == "set-pool":
-            command.add_argument("--limit", type=_count, help="how many may run at once; 0: any number")
-            command.add_argument("--queue-size", type=_count, help="how many may wait; 0: any number")
+            command.add_argument("--limit", type=_count, help="how many may run at once; 0: unlimited")
+            command.add_argument("--queue-size", type=_count, help="how many may wait; 0: unlimited")
             command.add_argument(
-                "--excess", choices=("stop", "requeue"), help="what becomes of those above a lowered limit"
+                "--excess", choices=("stop", "requeue"), help="what happens to tasks above a lowered limit"
             )
             command.add_argument(
                 "--order",
                 choices=("first", "last"),
-                help="which of them go: the longest running, or the newest",
+                help="which of them first: the longest running or the newest",
             )
-            command.add_argument(
-                "--grace", type=_seconds, help="seconds between SIGTERM and SIGKILL for them"
-            )
-    command = add("reload", "have the server reload its configuration, without stopping a task")
+            command.add_argument("--grace", type=_seconds, help="seconds between SIGTERM and SIGKILL")
+    command = add("reload", "reload the server's configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
-    add("check", "see whether the server is there and answers")
+    add("check", "check that the server answers")
     command = add(
         "completion", "print a shell's completion script", 'For bash: eval "$(overseerctl completion bash)"'
     )
@@ -211,7 +210,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
 def _common() -> Parser:
     """The options that stand before the command as well as after it."""
     parent = Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    common = parent.add_argument_group("for every command", "A variable that is empty counts as not set.")
+    common = parent.add_argument_group("for every command", "An empty variable counts as not set.")
     for name, metavar, text in (
         (
             "url",
@@ -222,19 +221,19 @@ def _common() -> Parser:
         (
             "token",
             "TOKEN",
-            "who you are; better set as $OVERSEER_TOKEN, for command lines can be seen by all",
+            "your token; better set $OVERSEER_TOKEN, since everybody can see command lines",
         ),
         (
             "ca",
             "FILE",
-            "certificates that a wss:// server's must come from (default: $OVERSEER_CA, else the system's)",
+            "certificate authorities to trust for wss:// (default: $OVERSEER_CA, else the system's)",
         ),
-        ("cert", "FILE", "your own certificate, where the server asks for one (default: $OVERSEER_CERT)"),
-        ("key", "FILE", "its key, if it is in another file (default: $OVERSEER_KEY)"),
+        ("cert", "FILE", "your client certificate, if the server asks for one (default: $OVERSEER_CERT)"),
+        ("key", "FILE", "its key, if in a separate file (default: $OVERSEER_KEY)"),
     ):
         common.add_argument(f"--{name}", type=_text, metavar=metavar, help=text)
     common.add_argument(
-        "--reconnect", type=_seconds, metavar="SECONDS", help="how long a lost connection is tried again (30)"
+        "--reconnect", type=_seconds, metavar="SECONDS", help="how long to keep trying to reconnect (30)"
     )
     common.add_argument("--color", choices=("auto", "always", "never"), help="auto: on a terminal")
     return parent

@@ -154,18 +154,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="sticky-overseer",
         description="Runs, watches and streams processes over one WebSocket.",
-        epilog="Environment: OVERSEER_CONFIG beats --config; OVERSEER_LISTEN, OVERSEER_DB, "
-        "OVERSEER_LOG_FILE and OVERSEER_TRUSTED_CIDRS beat what the file says. OVERSEER_TOKEN is an admin's "
-        "token, which clients must then present.",
+        epilog="Environment: OVERSEER_CONFIG overrides --config; OVERSEER_LISTEN, OVERSEER_DB, "
+        "OVERSEER_LOG_FILE and OVERSEER_TRUSTED_CIDRS override the file. OVERSEER_TOKEN is an admin's token; "
+        "with it, every client must present a token.",
         allow_abbrev=False,
         add_help=False,
     )
     parser.add_argument("--config", "-config", metavar="PATH", help=f"the file (default: {_DEFAULT_CONFIG})")
     for name, text in (
-        ("check", "load everything, say what is wrong and where, and exit"),
-        ("lenient", "with --check: keys that mean nothing are no error, only warned of, as at a start"),
+        ("check", "load everything, report what is wrong and where, and exit"),
+        ("lenient", "with --check: only warn of unknown keys, as the server does when it starts"),
         ("schema", "print the JSON Schema of the configuration file, for editors, and exit"),
-        ("list-handlers", "print the driver types that actions can have, and exit"),
+        ("list-handlers", "print the available driver types, and exit"),
         ("version", "print the version and exit"),
     ):
         parser.add_argument(f"--{name}", f"-{name}", action="store_true", help=text)
