@@ -117,7 +117,7 @@ def action_lines(action: ActionInfo) -> list[str]:
         default = None if spec is None else spec.default
         text = "required" if default is None else f'default "{plain(default)}"'
         if spec is not None and spec.validate:
-            text += f", must hold: {plain(spec.validate)}"
+            text += f", must satisfy: {plain(spec.validate)}"
         lines.append(f"  {_name(name)}: {text}")
     if action.dedupe_key:
         lines.append(f"  not twice at once for the same {', '.join(map(_name, action.dedupe_key))}")

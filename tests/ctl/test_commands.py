@@ -100,7 +100,7 @@ def test_pools(ctl: Ctl):
 
 def test_actions(ctl: Ctl):
     assert "[n=20]" in ctl("actions").out
-    assert "must hold: int(value) > 0" in ctl("actions", "count").out
+    assert "must satisfy: int(value) > 0" in ctl("actions", "count").out
     assert [action["name"] for action in ctl("actions", "count", "--json").json] == ["count"]
     assert ctl("actions", "nothing").status == 1
 
