@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("steady")
 
 pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 
-from overseer.workers.os_process import overdue  # noqa: E402
+from overseer.workers.stopping import overdue  # noqa: E402
 from tests.harness import Daemon, Snapshot, WsClient  # noqa: E402
 
 # A shell that puts a command into the background lets it ignore SIGINT, and what is started from

@@ -52,7 +52,7 @@ from overseer.supervisor.transaction import Launch
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timers import Timers
-from overseer.workers import os_process
+from overseer.workers.stopping import overdue
 
 
 class Hub:
@@ -79,7 +79,6 @@ class Hub:
         self._current = Current(definitions)
         self._clients = Clients()
         metrics = self._metrics = Metrics(handlers)
-        self._memory_use = MemoryUse()
         self._log = log or EventLog()
         orphans = OrphanedWorkers(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
@@ -89,19 +88,11 @@ class Hub:
         )
         self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans)
         table.launch = self._starts.launch_for
-        self._memory = MemoryLimit(
-            self._memory_use,
-            lambda: self.definitions.config.limits.memory,
-            table,
-            self._clients,
-            metrics,
-            timers,
-        )
+        use = self._memory_use = MemoryUse()
+        self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
         self.subscriptions = Subscriptions(table)
         self.listing = Listing(table)
-        self.monitoring = Monitoring(
-            table, pool, self._clients, metrics, self._current, self._memory_use
-        )
+        self.monitoring = Monitoring(table, pool, self._clients, metrics, self._current, use)
         self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:
@@ -359,7 +350,7 @@ class Hub:
     def start_services(self) -> None:
         """Start the thread of each handler that is a service, and those that everybody shares."""
         self._timers.start()
-        os_process.overdue.start()
+        overdue.start()
         self._starts.launcher.start()
         self._services.update()
 

@@ -8,9 +8,10 @@ tasks first, the longest finished before the others, then the largest of what is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from overseer.supervisor.clients import Clients
+from overseer.supervisor.definitions import Current
 from overseer.supervisor.due import Due
 from overseer.supervisor.memory_use import RING_BYTES, MemoryUse
 from overseer.supervisor.metrics import Metrics
@@ -28,21 +29,21 @@ class MemoryLimit:
     def __init__(
         self,
         use: MemoryUse,
-        limit: Callable[[], int],
+        current: Current,
         table: TaskTable,
         clients: Clients,
         metrics: Metrics,
         timers: Timers,
     ) -> None:
         self._use = use
-        self._limit = limit
+        self._current = current
         self._table = table
         self._clients = clients
         self._metrics = metrics
         self._timers = timers
         self._next: Timer | None = None  # for the next look while the rings hold much
         use.watch(lambda: timers.schedule(0.0, Due.MEMORY))
-        use.tell_above(limit() // _WATCHED)
+        use.tell_above(current.value.config.limits.memory // _WATCHED)
 
     @property
     def outboxes(self) -> int:
@@ -51,7 +52,7 @@ class MemoryLimit:
 
     def check(self) -> None:
         """Make room if there is too little. From any thread, with no lock held."""
-        limit = self._limit()
+        limit = self._current.value.config.limits.memory
         others = self.outboxes + self._use.params
         room = max(0, limit - others)
         used = self._use.rings

@@ -9,11 +9,8 @@ The last of them finishes the run::
     reap; does the group have members still?  (hardly ever)  find and end them
     on_exited
 
-A stop of a leader that is alone sends its signal and leaves the rest to the reader that finishes. Where
-there is more to end, or the end does not come promptly, it has a thread of its own beside all this, so that
-a callback that blocks cannot hold it up; the run is over only when that thread is done too. When a reader
-does not come to an end soon after that, most likely for a client that takes nothing, the stop finishes the
-run without it.
+Stops go on beside all this (``stopping``). When one has ended everything and a reader does not come to an end
+soon after that, most likely for a client that takes nothing, it finishes the run without it.
 """
 
 from __future__ import annotations
@@ -21,11 +18,8 @@ from __future__ import annotations
 import logging
 import os
 import select
-import signal
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,30 +28,21 @@ from overseer.process import (
     RUN_VARIABLE,
     SERVER_VARIABLE,
     Child,
-    Ending,
     Entry,
-    Process,
     StopPolicy,
-    Tree,
     guardian,
     registry,
-    signal_name,
     spawn,
 )
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.pipe import DRAIN_MAX_S, PipeReader
-from overseer.util.threads import run_on_thread, start_thread
-from overseer.util.timers import Timer, Timers
+from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
-from overseer.util.wakeup import Wakeup
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
+from overseer.workers.stopping import Processes
 
 _log = logging.getLogger(__name__)
 
-overdue = Timers("stops")
-"""Stops that get a thread unless they are over soon. Starts with the first; a server starts it in advance."""
-
-_PROMPT_S = 0.2  # what has not ended by then after its signal gets a thread that sees to it
 _READ_OUT_S = DRAIN_MAX_S + 1.0  # for what is still to be read and delivered when a stop has ended everything
 
 
@@ -135,16 +120,6 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     return worker
 
 
-class _Stop:
-    """A stop under way; guarded by the worker's lock."""
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.timer: Timer | None = None  # for a thread, of which there has been no need so far
-        self.done = threading.Event()
-        self.wake: Wakeup | None = None  # while an ending waits on it
-
-
 class OSWorker(Worker):
     """See the module. Made by :func:`start_worker`."""
 
@@ -160,16 +135,14 @@ class OSWorker(Worker):
         self._pidfd = child.pidfd  # closed when the run is finished and no reader is left
         self._pipes = child.pipes
         self._entry = entry
-        self._policy = entry.policy
         self._max_line = max_line
         self._readers = max(1, len(child.pipes))  # threads that have not ended
         self._read_out = threading.Event()  # all output is delivered
         self._finishing = False  # by one of the readers, or by a stop that waited long enough for them
         self._finished = False
-        self._reaped = False
-        self._stop: _Stop | None = None  # the last one begun
-        # Used by one ending at a time: the stop, or, when there is none, the reader that finishes.
-        self._tree = Tree(entry.run, child.pid, self._policy.kill_mode, os.getsid(0))
+        self._processes = Processes(
+            task_id, child.pid, child.pidfd, entry, self._lock, self._event, self._all_ended
+        )
 
     # Reading
 
@@ -192,7 +165,7 @@ class OSWorker(Worker):
     def _disown(self, started: int) -> None:
         """Nobody gets to know of this worker: kill it, silently."""
         self._callbacks = WorkerCallbacks(lambda _: None, lambda _: None, lambda *_: None)
-        self._strike(signal.SIGKILL)
+        self._processes.kill()
         for fd in list(self._pipes.values())[started:]:
             os.close(fd)
         with self._lock:
@@ -252,16 +225,16 @@ class OSWorker(Worker):
             poll = select.poll()
             poll.register(self._pidfd, select.POLLIN)
             poll.poll()
-            self._wait_for_stops()
-            code, name, survivors = self._reap()
+            self._processes.wait_for_stops()
+            code, name, survivors = self._processes.reap()
             if survivors:
-                self._end_survivors()
+                self._processes.end_survivors()
         except BaseException:
             _log.exception("task %s: ending what its process left behind failed", self.task_id)
         while True:
-            self._wait_for_stops()
+            self._processes.wait_for_stops()
             with self._lock:
-                if self._stop is None or self._stop.done.is_set():
+                if not self._processes.stopping_locked:
                     end, intentional = self._exited_locked(code, name), self._intentional
                     break
         try:
@@ -275,127 +248,20 @@ class OSWorker(Worker):
         finally:
             self._announce(end, intentional)
 
-    def _wait_for_stops(self) -> None:
-        """Until the thread of a stop under way is done; what is left of one that has none is done here."""
-        with self._lock:
-            stop = self._stop
-            prompt = stop is not None and self._taken_locked(stop)
-        if stop is None:
-            return
-        if not prompt:
-            stop.done.wait()
-        elif self._policy.kill_mode == "leader" or self._is_alone():
-            stop.done.set()
-        else:
-            self._end_all(stop, struck=True)
-
-    def _reap(self) -> tuple[int, str, bool]:
-        """Exit code, signal, and whether processes are left in the group that must be ended."""
-        with self._lock:
-            try:
-                status = os.waitid(os.P_PID, self.pid, os.WEXITED)
-            except ChildProcessError:
-                status = None
-            self._reaped = self._tree.group_over = True
-            # Asked at once: the number is free for others only when no member is left.
-            survivors = self._policy.kill_mode != "leader" and _send_to_group(self.pid, 0)
-        if status is None:
-            self._event("its exit status is lost: other code in this program took it")
-            return -1, "", survivors
-        if status.si_code == os.CLD_EXITED:
-            return status.si_status, "", survivors
-        return -1, signal_name(status.si_status), survivors
-
-    def _end_survivors(self) -> None:
-        """The leader ended by itself and left others in its group."""
-        deadline = time.monotonic() + self._policy.grace
-        tree = Tree(self._entry.run, self.pid, "group", self._tree.home)
-        tree.group_over = True
-        ending = Ending(partial(self._find, tree), deadline=lambda: deadline)
-        self._report(ending.run(look_first=True), ending)
-
-    # Stopping
-
     def stop(self, grace: float | None = None) -> None:
-        deadline = time.monotonic() + max(0.0, self._policy.grace if grace is None else grace)
-        alone = self._policy.kill_mode == "leader" or self._is_alone()
-        struck = False
+        alone = self._processes.leader_is_alone()
         with self._lock:
             if self._exit is not None:
                 return
             self._intentional = True
-            stop = self._stop
-            if stop is None or stop.done.is_set():
-                stop = self._stop = _Stop(deadline)
-                if alone and not self._reaped:
-                    self._strike_locked(None if deadline > time.monotonic() else signal.SIGKILL)
-                    stop.timer = overdue.schedule(_PROMPT_S, partial(self._begin_stop, stop))
-                    return
-            elif deadline >= stop.deadline:
-                return
-            else:
-                stop.deadline = deadline
-                if stop.wake is not None:
-                    stop.wake.set()
-                if not self._taken_locked(stop):
-                    return
-                struck = True
-        run_on_thread(partial(self._run_stop, stop, struck), f"stop-{self.task_id}")
+            further = self._processes.stop_locked(grace, alone)
+        if further is not None:
+            further()
 
-    def _is_alone(self) -> bool:
-        try:
-            return registry.is_alone(self.pid, self._tree)
-        except OSError:  # no file descriptor left
-            return False
-
-    def _taken_locked(self, stop: _Stop) -> bool:
-        """Whether the stop had neither a thread nor an end so far; it is the caller's then."""
-        if stop.timer is None:
-            return False
-        stop.timer.cancel()
-        stop.timer = None
-        return True
-
-    def _begin_stop(self, stop: _Stop) -> None:
-        """It takes longer than most."""
-        with self._lock:
-            taken = self._taken_locked(stop)
-        if taken:
-            run_on_thread(partial(self._run_stop, stop, struck=True), f"stop-{self.task_id}")
-
-    def _run_stop(self, stop: _Stop, struck: bool) -> None:
-        self._end_all(stop, struck)
-        if not self._read_out.wait(_READ_OUT_S):
-            self._finish_without_readers()
-
-    def _end_all(self, stop: _Stop, struck: bool) -> None:
-        """End the whole tree; ``struck``: it had its first signal."""
-        try:
-            wake = Wakeup()
-        except OSError:  # no file descriptor left: this stop cannot be cut short
-            wake = None
-        try:
-            with self._lock:
-                stop.wake = wake
-            ending = Ending(
-                partial(self._find, self._tree),
-                strike=self._strike,
-                leader=self._pidfd,
-                deadline=lambda: stop.deadline,
-                wake=-1 if wake is None else wake.fileno(),
-            )
-            look_first = self._policy.kill_mode == "tree" and not struck
-            self._report(ending.run(look_first=look_first, struck=struck), ending)
-        except BaseException:
-            _log.exception("task %s: its stop failed", self.task_id)
-        finally:
-            with self._lock:
-                stop.wake = None
-                stop.done.set()
-            if wake is not None:
-                wake.close()
-
-    def _finish_without_readers(self) -> None:
+    def _all_ended(self) -> None:
+        """A stop has ended everything."""
+        if self._read_out.wait(_READ_OUT_S):
+            return
         with self._lock:
             if self._finishing:
                 return
@@ -405,50 +271,3 @@ class OSWorker(Worker):
             self._finish()
         except BaseException:
             _log.exception("task %s: the end of its process failed", self.task_id)
-
-    def _find(self, tree: Tree) -> list[tuple[Process, int]]:
-        if tree.mode == "leader":
-            return []
-        gentle = self._policy.signal_number
-        return [(process, gentle) for process in registry.find(tree, self.pid, self._entry.pipes)]
-
-    def _strike(self, number: int | None) -> set[int]:
-        with self._lock:
-            return self._strike_locked(number)
-
-    def _strike_locked(self, number: int | None) -> set[int]:
-        """Signal the leader and, unless the mode says otherwise, its group; returns the groups reached."""
-        numbers = (number,) if number is not None else (self._policy.signal_number, signal.SIGCONT)
-        if self._reaped:
-            return set()
-        if self._policy.kill_mode == "leader":
-            for one in numbers:
-                self._send_to_leader(one)
-            return set()
-        for one in numbers:
-            _send_to_group(self.pid, one)
-        if number is not None:
-            self._send_to_leader(number)  # should it have left its own group
-        return {self.pid}
-
-    def _send_to_leader(self, number: int) -> None:
-        with suppress(PermissionError):  # it runs as somebody else now; reported when the stop gives up
-            signal.pidfd_send_signal(self._pidfd, number)
-
-    def _report(self, ended: bool, ending: Ending) -> None:
-        if not ended:
-            pids = ", ".join(map(str, ending.left)) or str(self.pid)
-            text = f"processes that SIGKILL does not end are left: {pids}"
-            _log.warning("task %s: %s", self.task_id, text)
-            self._event(text)
-
-
-def _send_to_group(group: int, number: int) -> bool:
-    """Whether the group has a member, zombies too."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -176,8 +176,8 @@ def test_what_is_in_the_way_of_a_connection_is_said(context: BrowserContext, dae
             ("403 Forbidden", "The server's log says what was refused"),
             ("404 Not Found", "with a trailing slash"),
             ("429 Too Many Requests", "Too many attempts"),
-            ("502 Bad Gateway", "does not reach the server"),
-            ("503 Service Unavailable", "has no room or is starting"),
+            ("502 Bad Gateway", "cannot reach the server"),
+            ("503 Service Unavailable", "is full or starting"),
         ):
             proxy.answers["/ov/ws/manifest"] = response(status, "so it is")
             page.get_by_role("button", name="Try now").click()

@@ -14,7 +14,7 @@ from overseer import process
 from overseer.process import StopPolicy, registry
 from overseer.process.standalone.tree import Scanner, read_process
 from overseer.workers.base import *
-from overseer.workers import os_process
+from overseer.workers import stopping
 from overseer.workers.os_process import *
 
 assert process.adopt_orphans() and registry.adopting
@@ -54,7 +54,7 @@ def run(program: str) -> str:
 def test_a_leader_that_is_alone_is_stopped_without_a_thread_or_a_look() -> None:
     answer = run(
         """
-        os_process._PROMPT_S = 60
+        stopping._PROMPT_S = 60
         runs = [start("echo up; exec sleep 60") for _ in range(20)]
         for worker, _ in runs:
             worker.stop()

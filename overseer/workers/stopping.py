@@ -1,0 +1,258 @@
+"""Ending the processes of one run: by stops, and what its leader leaves behind.
+
+A stop of a leader that is alone sends its signal and leaves the rest to the worker's last reader, which
+finishes the run. Where there is more to end, or the end does not come promptly, it has a thread of its own,
+so that a callback that blocks cannot hold it up; the run is over only when that thread is done too.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from overseer.process import Ending, Entry, Process, Tree, registry, signal_name
+from overseer.util.locks import assert_held
+from overseer.util.threads import run_on_thread
+from overseer.util.timers import Timer, Timers
+from overseer.util.wakeup import Wakeup
+
+_log = logging.getLogger(__name__)
+
+overdue = Timers("stops")
+"""Stops that get a thread unless they are over soon. Starts with the first; a server starts it in advance."""
+
+_PROMPT_S = 0.2  # what has not ended by then after its signal gets a thread that sees to it
+
+
+class _Stop:
+    """A stop under way; guarded by the worker's lock."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.timer: Timer | None = None  # for a thread, of which there has been no need so far
+        self.done = threading.Event()
+        self.wake: Wakeup | None = None  # while an ending waits on it
+
+
+class Processes:
+    """The processes of one run, and the stops under way.
+
+    Args:
+        pidfd: of the leader; not closed here.
+        lock: the worker's. kill and waitid are the only calls under it.
+        tell: gets a sentence for people about something unusual.
+        ended: called by a stop's thread when it has ended everything.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        pid: int,
+        pidfd: int,
+        entry: Entry,
+        lock: threading.Lock,
+        tell: Callable[[str], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._task_id = task_id
+        self._pid = pid
+        self._pidfd = pidfd
+        self._entry = entry
+        self._policy = entry.policy
+        self._lock = lock
+        self._tell = tell
+        self._ended = ended
+        self._reaped = False
+        self._stop: _Stop | None = None  # the last one begun
+        # Used by one ending at a time: the stop, or, when there is none, the reader that finishes.
+        self._tree = Tree(entry.run, pid, self._policy.kill_mode, os.getsid(0))
+
+    @property
+    def stopping_locked(self) -> bool:
+        """Whether a stop is under way."""
+        return self._stop is not None and not self._stop.done.is_set()
+
+    def leader_is_alone(self) -> bool:
+        """Whether no other process need be ended, as far as can be told without a look at all of them."""
+        if self._policy.kill_mode == "leader":
+            return True
+        try:
+            return registry.is_alone(self._pid, self._tree)
+        except OSError:  # no file descriptor left
+            return False
+
+    def stop_locked(self, grace: float | None, alone: bool) -> Callable[[], None] | None:
+        """Begin a stop, or shorten the grace of the one under way.
+
+        Args:
+            grace: seconds; None: the policy's.
+            alone: what :meth:`leader_is_alone` said just now.
+
+        Returns:
+            What is to be called then without the lock, if anything is.
+        """
+        assert_held(self._lock)
+        deadline = time.monotonic() + max(0.0, self._policy.grace if grace is None else grace)
+        stop = self._stop
+        struck = False
+        if stop is None or stop.done.is_set():
+            stop = self._stop = _Stop(deadline)
+            if alone and not self._reaped:
+                self._strike_locked(None if deadline > time.monotonic() else signal.SIGKILL)
+                stop.timer = overdue.schedule(_PROMPT_S, self._begin_stop, stop)
+                return None
+        elif deadline >= stop.deadline:
+            return None
+        else:
+            stop.deadline = deadline
+            if stop.wake is not None:
+                stop.wake.set()
+            if not self._taken_locked(stop):
+                return None
+            struck = True
+        return partial(self._on_thread, stop, struck)
+
+    def kill(self) -> None:
+        """SIGKILL to the leader and its group."""
+        self._strike(signal.SIGKILL)
+
+    def wait_for_stops(self) -> None:
+        """Until the thread of a stop under way is done; what is left of one that has none is done here."""
+        with self._lock:
+            stop = self._stop
+            prompt = stop is not None and self._taken_locked(stop)
+        if stop is None:
+            return
+        if not prompt:
+            stop.done.wait()
+        elif self.leader_is_alone():
+            stop.done.set()
+        else:
+            self._end_all(stop, struck=True)
+
+    def reap(self) -> tuple[int, str, bool]:
+        """Exit code, signal, and whether processes are left in the group that must be ended."""
+        with self._lock:
+            try:
+                status = os.waitid(os.P_PID, self._pid, os.WEXITED)
+            except ChildProcessError:
+                status = None
+            self._reaped = self._tree.group_over = True
+            # Asked at once: the number is free for others only when no member is left.
+            survivors = self._policy.kill_mode != "leader" and _send_to_group(self._pid, 0)
+        if status is None:
+            self._tell("its exit status is lost: other code in this program took it")
+            return -1, "", survivors
+        if status.si_code == os.CLD_EXITED:
+            return status.si_status, "", survivors
+        return -1, signal_name(status.si_status), survivors
+
+    def end_survivors(self) -> None:
+        """The leader ended by itself and left others in its group."""
+        deadline = time.monotonic() + self._policy.grace
+        tree = Tree(self._entry.run, self._pid, "group", self._tree.home)
+        tree.group_over = True
+        ending = Ending(partial(self._find, tree), deadline=lambda: deadline)
+        self._report(ending.run(look_first=True), ending)
+
+    def _taken_locked(self, stop: _Stop) -> bool:
+        """Whether the stop had neither a thread nor an end so far; it is the caller's then."""
+        if stop.timer is None:
+            return False
+        stop.timer.cancel()
+        stop.timer = None
+        return True
+
+    def _begin_stop(self, stop: _Stop) -> None:
+        """It takes longer than most."""
+        with self._lock:
+            taken = self._taken_locked(stop)
+        if taken:
+            self._on_thread(stop, struck=True)
+
+    def _on_thread(self, stop: _Stop, struck: bool) -> None:
+        run_on_thread(partial(self._run_stop, stop, struck), f"stop-{self._task_id}")
+
+    def _run_stop(self, stop: _Stop, struck: bool) -> None:
+        self._end_all(stop, struck)
+        self._ended()
+
+    def _end_all(self, stop: _Stop, struck: bool) -> None:
+        """End the whole tree; ``struck``: it had its first signal."""
+        try:
+            wake = Wakeup()
+        except OSError:  # no file descriptor left: this stop cannot be cut short
+            wake = None
+        try:
+            with self._lock:
+                stop.wake = wake
+            ending = Ending(
+                partial(self._find, self._tree),
+                strike=self._strike,
+                leader=self._pidfd,
+                deadline=lambda: stop.deadline,
+                wake=-1 if wake is None else wake.fileno(),
+            )
+            look_first = self._policy.kill_mode == "tree" and not struck
+            self._report(ending.run(look_first=look_first, struck=struck), ending)
+        except BaseException:
+            _log.exception("task %s: its stop failed", self._task_id)
+        finally:
+            with self._lock:
+                stop.wake = None
+                stop.done.set()
+            if wake is not None:
+                wake.close()
+
+    def _find(self, tree: Tree) -> list[tuple[Process, int]]:
+        if tree.mode == "leader":
+            return []
+        gentle = self._policy.signal_number
+        return [(process, gentle) for process in registry.find(tree, self._pid, self._entry.pipes)]
+
+    def _strike(self, number: int | None) -> set[int]:
+        with self._lock:
+            return self._strike_locked(number)
+
+    def _strike_locked(self, number: int | None) -> set[int]:
+        """Signal the leader and, unless the mode says otherwise, its group; returns the groups reached."""
+        numbers = (number,) if number is not None else (self._policy.signal_number, signal.SIGCONT)
+        if self._reaped:
+            return set()
+        if self._policy.kill_mode == "leader":
+            for one in numbers:
+                self._send_to_leader(one)
+            return set()
+        for one in numbers:
+            _send_to_group(self._pid, one)
+        if number is not None:
+            self._send_to_leader(number)  # should it have left its own group
+        return {self._pid}
+
+    def _send_to_leader(self, number: int) -> None:
+        with suppress(PermissionError):  # it runs as somebody else now; reported when the stop gives up
+            signal.pidfd_send_signal(self._pidfd, number)
+
+    def _report(self, ended: bool, ending: Ending) -> None:
+        if not ended:
+            pids = ", ".join(map(str, ending.left)) or str(self._pid)
+            text = f"processes that SIGKILL does not end are left: {pids}"
+            _log.warning("task %s: %s", self._task_id, text)
+            self._tell(text)
+
+
+def _send_to_group(group: int, number: int) -> bool:
+    """Whether the group has a member, zombies too."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
