@@ -45,6 +45,6 @@ export class Banner {
     const since = `since ${day}${at.toLocaleTimeString()}`;
     const shown = this.#seen ? " The page shows the state as of then." : "";
     const what = `No connection to the server ${since}${why ? `: ${why}` : ""}.`;
-    setText(this.#text, `${what} ${todo ? `${todo} ` : ""}Trying again by itself.${shown}`);
+    setText(this.#text, `${what} ${todo ? `${todo} ` : ""}Retrying automatically.${shown}`);
   }
 }

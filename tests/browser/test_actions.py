@@ -22,7 +22,7 @@ def test_a_form_shows_what_an_action_wants_and_starts_it(page: Page, client: WsC
     form = page.locator(".action-form form")
     expect(form.locator("label", has_text="name")).to_contain_text("required")
     expect(form.locator("label", has_text="size")).to_contain_text("default small")
-    expect(form).to_contain_text('must hold: value in ["small", "large"]')
+    expect(form).to_contain_text('must satisfy: value in ["small", "large"]')
     assert form.locator(".field label").first.inner_text().startswith("name"), "required ones come first"
     assert form.locator("datalist option").evaluate_all("all => all.map(each => each.value)") == [
         "small",
@@ -97,7 +97,7 @@ def test_what_the_server_refuses_is_said_at_the_field(page: Page, client: WsClie
     choose(page, "greet")
     name = page.get_by_label("name")
     page.get_by_role("button", name="Start greet").click()
-    expect(page.locator(".field .problem").first).to_have_text("This one must be given.")
+    expect(page.locator(".field .problem").first).to_have_text("Required.")
     expect(name).to_be_focused()
     name.fill("nobody")
     name.press("Enter")
@@ -114,9 +114,9 @@ def test_id_force_and_retry_policy_go_with_the_start(page: Page, client: WsClien
     page.get_by_text("Task id, force, retry policy").click()
     page.get_by_label("Task id").fill("my own")
     page.get_by_label("Force").check()
-    page.get_by_label("A retry policy of its own").check()
+    page.get_by_label("Its own retry policy").check()
     page.get_by_label("Delay before a restart").fill("1m30s")
-    page.get_by_label("Give up at exits").fill("4")
+    page.get_by_label("Give up after exits").fill("4")
     page.get_by_role("button", name="Start sleep").click()
     expect(page.locator(".pane h3")).to_have_text("my own")
     task = next(each for each in client.request("list")["tasks"] if each["task_id"] == "my own")

@@ -45,7 +45,7 @@ def test_after_a_cut_the_output_goes_on_where_it_was_and_nothing_comes_twice(
         expect(page.locator(".pane .line.out")).to_have_count(3)
         wire.cut()
         expect(page.locator("#connection")).to_have_text("Disconnected")
-        expect(page.locator("#offline")).to_contain_text("Trying again by itself")
+        expect(page.locator("#offline")).to_contain_text("Retrying automatically")
         feed.write("4\n")
         while client.request("metrics", task_id="cut")["task"]["output_lines"] < 7:
             pass
@@ -83,7 +83,7 @@ def test_a_server_that_is_killed_and_started_anew_is_found_again(context: Browse
         expect(page.locator("#connection")).to_have_text("Disconnected")
         with Daemon(listen=f"127.0.0.1:{port}", name="mortal", actions=ACTIONS) as daemon:
             expect(page.locator("#connection")).to_have_text("Connected", timeout=15000)
-            expect(page.locator(".pane .line.bad")).to_contain_text("does not know this task any more")
+            expect(page.locator(".pane .line.bad")).to_contain_text("no longer knows this task")
             expect(page.locator(".t-row")).to_have_count(0)
             with daemon.connect() as client:
                 client.run("count", task_id="same name", params={"lines": "3"})
@@ -169,15 +169,15 @@ def test_what_is_in_the_way_of_a_connection_is_said(context: BrowserContext, dae
         page.goto(proxy.url)
         bar = page.locator("#offline")
         expect(bar).to_contain_text("no WebSocket comes through")
-        expect(bar).to_contain_text("must pass the headers Upgrade and Connection on")
+        expect(bar).to_contain_text("must forward the headers Upgrade and Connection")
         proxy.answers["/ov/session"] = response("403 Forbidden", "web pages of this origin are not let in")
         expect(bar).to_contain_text("web pages of this origin are not let in (403)")
         for status, said in (
             ("403 Forbidden", "The server's log says what was refused"),
-            ("404 Not Found", "with a slash at the end"),
+            ("404 Not Found", "with a trailing slash"),
             ("429 Too Many Requests", "Too many attempts"),
-            ("502 Bad Gateway", "does not reach the server"),
-            ("503 Service Unavailable", "has no room or is starting"),
+            ("502 Bad Gateway", "cannot reach the server"),
+            ("503 Service Unavailable", "is full or starting"),
         ):
             proxy.answers["/ov/ws/manifest"] = response(status, "so it is")
             page.get_by_role("button", name="Try now").click()
@@ -203,7 +203,7 @@ def test_while_the_server_is_away_the_clocks_stand_still_and_it_is_found_again_a
         wire.cut()
         bar = page.locator("#offline")
         expect(bar).to_contain_text("since")
-        expect(bar).to_contain_text("What is shown is as it was then")
+        expect(bar).to_contain_text("The page shows the state as of then")
         assert float(page.locator(".t-body").evaluate("e => getComputedStyle(e).opacity")) < 0.8
         assert "no connection" in page.title()
         stands = clock.inner_text()

@@ -80,7 +80,7 @@ def test_a_line_in_the_making_is_redrawn_in_place(
         page.goto(f"http://{daemon.address}/")
         pane = open_outputs(page, client, "making")
         facts = page.get_by_label("The selected task")
-        expect(facts).to_contain_text("No whole line so far")
+        expect(facts).to_contain_text("No complete line so far")
         assert page.evaluate("asked") == ["subscribe"]
         rows = pane.locator(".line.partial")
         for text in ("10 %", "\x1b[32m55 %\x1b[0m", "Password: "):
@@ -101,7 +101,7 @@ def test_a_line_in_the_making_is_redrawn_in_place(
         pane.get_by_role("button", name="err", exact=True).click()
         expect(rows).to_have_text("errcareful")
         client.send("stop", task_id="making")
-        expect(pane.locator(".line.note").last).to_contain_text("as asked")
+        expect(pane.locator(".line.note").last).to_contain_text("as requested")
         expect(rows).to_have_count(0)
 
 

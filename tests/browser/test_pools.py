@@ -34,7 +34,7 @@ def test_a_pool_is_resized_by_hand_and_its_queue_is_seen_in_order(page: Page, cl
 def test_pictures_show_the_last_minutes(page: Page, client: WsClient) -> None:
     client.request("start", action="tick", task_id="busy")
     page.locator("#tab-activity").click()
-    lines = page.get_by_role("img", name="Lines a second")
+    lines = page.get_by_role("img", name="Lines per second")
     expect(page.locator("figure", has=lines).locator(".legend b")).not_to_have_text("0")
     expect(lines).to_have_attribute("aria-label", re.compile(r"over 60 seconds: lines/s [1-9]"))
     assert lines.evaluate("c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((x) => x)")

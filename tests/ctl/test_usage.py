@@ -96,7 +96,7 @@ def test_a_variable_that_is_empty_counts_as_not_set(
     monkeypatch.setenv("OVERSEER_URL", "")
     monkeypatch.setenv("OVERSEERCTL_CONFIG", "")
     assert ctl("check").status == 0
-    assert "A variable that is empty counts as not set." in ctl("check", "--help").out
+    assert "An empty variable counts as not set." in ctl("check", "--help").out
 
 
 def test_settings_of_no_use_are_told_of(ctl: Ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
