@@ -37,7 +37,7 @@ export async function whoAmI() {
   return found;
 }
 
-/** End the sign-in, here and on the server, and begin anew. */
+/** End the sign-in, here and on the server, and start over. */
 export async function signOut() {
   await fetch(beside(HOME, "session"), { method: "DELETE" });
   location.reload();

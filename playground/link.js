@@ -1,6 +1,6 @@
 // The page's side of the connection: requests that return promises, and events for whoever listens.
 
-const ANSWER_WITHIN = 15_000; // ms; a server that says nothing for so long is tried anew
+const ANSWER_WITHIN = 15_000; // ms; a server that says nothing for so long is tried again
 
 /** The server refused a request; `reply` is its whole message. */
 export class Refused extends Error {

@@ -1,4 +1,4 @@
-// The pools: how full each is, who waits in which order, and the knobs.
+// The pools: how full each is, what waits in which order, and the knobs.
 
 import { fill, h, icon, iconButton, inFrame, named, newId, setText } from "./dom.js";
 import { count, duration, many } from "./format.js";

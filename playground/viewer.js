@@ -75,7 +75,7 @@ export class Viewer {
     this.element.remove();
   }
 
-  /** Show the task's state anew. */
+  /** Show the task's current state. */
   showTask() {
     const task = this.#app.store.tasks.get(this.taskId);
     const { state, word, exit, action, banner, buttons } = this.#parts;

@@ -9,7 +9,7 @@ from overseer.protocol import Exited
 EXIT_REFUSED = 1  # the server would not do it, or took the task out of its queue; or stdout takes nothing
 EXIT_USAGE = 2
 EXIT_TIMEOUT = 124  # as of timeout(1)
-EXIT_LOST = 125  # how it ends cannot be known: no connection, or none any more
+EXIT_LOST = 125  # how it ends is unknown: no connection, or it was lost
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 EXITS = """\
@@ -20,8 +20,8 @@ exit status:
        be written
   2    wrong usage
   124  --timeout is over
-  125  no connection, or none any more: how the task ended is not known
-  130  left by Ctrl-C (run: by a second one), or stopped before it ran
+  125  no connection, or it was lost: how the task ended is unknown
+  130  interrupted by Ctrl-C (run: by the second one), or stopped before it ran
 """
 
 

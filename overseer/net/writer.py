@@ -271,7 +271,7 @@ class SocketOutbox(Outbox):
         """Called where it is handled."""
         self._abort()
         with self._lock:
-            self._sending = False  # else detach would wait for ever
+            self._sending = False  # else detach would wait forever
             self._until_idle.wake()
         if not isinstance(error, Exception):
             raise error

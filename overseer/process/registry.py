@@ -74,7 +74,7 @@ class Registry:
         self._last = Snapshot(())
 
     def new_run_id(self) -> str:
-        """A run's id that :meth:`issued` recognises for ever, without a list of them."""
+        """A run's id that :meth:`issued` recognises without a list of them."""
         head = uuid.uuid4().hex[:16]
         return head + self._tag(head)
 

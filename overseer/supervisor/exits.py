@@ -187,5 +187,5 @@ def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:
 
 
 def errored(task: Task) -> Errored:
-    """What clients are told of a task that has been given up."""
+    """What clients hear of a task that has been given up."""
     return Errored(task_id=task.id, pid=task.last_pid, exit_count=task.exit_count, ts=now())

@@ -70,7 +70,7 @@ class RunContext:
         run_id: unique, of letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
         max_line: bytes a line may have before it is cut.
         exited: called like ``on_exited``, after it, should that fail: the end must become known.
-        begun: told of each worker that has begun, which may be after its driver's ``start`` has failed.
+        begun: called with each worker that has begun, which may be after its driver's ``start`` has failed.
         workers: those made for the run, so that none is lost when the driver fails after all.
     """
 

@@ -81,7 +81,7 @@ OPERATIONS = (
         "Stop a task",
         broadcast=(Dequeued,),
         subscribers=(Output, Exited),
-        notes="There is no direct answer. A running task ends with exited (intentional), one that waits "
+        notes="Not answered directly. A running task ends with exited (intentional), one that waits "
         "in a queue or for its restart with dequeued (stopped); for one that has ended nothing is sent.",
     ),
     Operation(

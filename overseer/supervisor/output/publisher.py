@@ -215,7 +215,7 @@ class Stream:
     def publish_locked(self, out: DeferredFlush, event: Event, *, excluding: Client | None = None) -> None:
         """Send a lifecycle event to every subscriber, ``excluding`` one; an ``exited`` is kept.
 
-        Who missed lines before it is told of them first, so that ``exited`` is the last of its run.
+        Subscribers that missed lines get their gap first, so that ``exited`` is the last of its run.
         """
         assert_held(self._lock)
         if isinstance(event, Exited):

@@ -1,4 +1,4 @@
-"""The rules of the pool, without its state: who may run, who waits, who makes way, who goes.
+"""The rules of the pool, without its state: which task may run, queue, be displaced or be trimmed.
 
 Pure functions over values, and the values that the pool answers with. A *place* is what a queue's ``size``
 counts. An item usually holds a place of its own action's queue; one that displaced an item of another queue

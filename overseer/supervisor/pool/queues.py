@@ -38,7 +38,7 @@ class Item:
     turn: int
     """The rank of the arrival whose turn it has; its own unless its queue is last-in-first-out."""
     row: tuple[bytes, bytes] = field(init=False, repr=False)
-    """What clients are told of it, but for its position; encoded when it comes, once for all messages."""
+    """What clients see of it except its position; encoded when it comes, once for all messages."""
 
     def __post_init__(self) -> None:
         self.row = queue_row(QueueItem(self.task_id, self.action, self.queued_at, 0, self.forced))
