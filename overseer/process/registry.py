@@ -66,6 +66,7 @@ class Registry:
         # Guards all below; notified when a look at /proc is over.
         self._looked = threading.Condition(lock(Rank.PROCESSES, "processes"))
         self._entries: dict[str, Entry] = {}
+        self._spawning = 0  # entries without a pid
         self._children: set[int] = set()  # pids that somebody here waits for: leaders and the guardian
         self.adopting = False  # orphans are handed to this process, so all that a run leaves descends from it
         self._looking = False
@@ -89,6 +90,7 @@ class Registry:
         """Before the spawn."""
         with self._looked:
             self._entries[entry.run] = entry
+            self._spawning += 1
 
     def spawned(self, entry: Entry, pid: int, pipes: frozenset[str]) -> None:
         """The leader is there."""
@@ -96,11 +98,13 @@ class Registry:
             entry.pid = pid
             entry.pipes = pipes
             self._children.add(pid)
+            self._spawning -= 1
 
     def leave(self, entry: Entry) -> None:
         """Nothing of the run is left to end, and its leader is reaped; or the spawn failed."""
         with self._looked:
-            self._entries.pop(entry.run, None)
+            if self._entries.pop(entry.run, None) is not None and not entry.pid:
+                self._spawning -= 1
             self._children.discard(entry.pid)
 
     def entries(self) -> list[Entry]:
@@ -111,7 +115,7 @@ class Registry:
     def spawning(self) -> bool:
         """Whether there is a run whose leader is not known yet."""
         with self._looked:
-            return any(not entry.pid for entry in self._entries.values())
+            return self._spawning > 0
 
     def add_child(self, pid: int) -> None:
         """A child of another kind (the guardian), to be left alone."""
@@ -122,6 +126,11 @@ class Registry:
         """It was reaped."""
         with self._looked:
             self._children.discard(pid)
+
+    def has_child(self, pid: int) -> bool:
+        """Whether somebody here waits for this process."""
+        with self._looked:
+            return pid in self._children
 
     def children(self) -> set[int]:
         """The pids that somebody here waits for."""
@@ -308,7 +317,7 @@ class Orphans:
         # Asked first: what is spawned between the two questions is among the children by the second one.
         spawning = self._registry.spawning()
         in_the_making = spawning or is_popen_child(pid)
-        if pid in self._registry.children():
+        if self._registry.has_child(pid):
             return False
         try:
             process = read_process(pid)
