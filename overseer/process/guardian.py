@@ -9,6 +9,7 @@ frozen, or die and be replaced, and misses nothing. One thread here waits for it
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import select
 import signal
@@ -35,6 +36,7 @@ sys.path.insert(0, sys.argv[1])
 import guardian
 guardian.main(sys.argv[2:])
 """
+_SLOTS = 1024  # to begin with
 _FIRST_PAUSE_S = 0.1  # before the second of a row that die at once; the first is replaced immediately
 _LONGEST_PAUSE_S = 2.0
 _WELL_S = 10.0  # one that lived for so long is not of that row
@@ -52,6 +54,7 @@ class Guardian:
         # Guards what follows. Writing to the file, which is memory, is allowed under it.
         self._lock = lock(Rank.LEAF, "guardian")
         self._runs = -1
+        self._map: mmap.mmap | None = None  # of the file, which is as long
         self._slots: dict[str, int] = {}  # a run's place in the file
         self._free: list[int] = []
         self._complained = False
@@ -107,8 +110,10 @@ class Guardian:
 
     def _open(self) -> None:
         runs = os.memfd_create("overseer-runs", os.MFD_CLOEXEC)
+        os.ftruncate(runs, _SLOTS * SLOT)
         with self._lock:
             self._runs = runs
+            self._map = mmap.mmap(runs, _SLOTS * SLOT)
         for entry in registry.entries():
             self.entered(entry)
         # One that has left meanwhile may have done so before it was written down.
@@ -121,6 +126,9 @@ class Guardian:
     def _close(self) -> None:
         with self._lock:
             runs, self._runs = self._runs, -1
+            if self._map is not None:
+                self._map.close()
+                self._map = None
             self._slots.clear()
             self._free.clear()
         if runs >= 0:
@@ -153,10 +161,14 @@ class Guardian:
             slot = self._slots.pop(run, None)
             if slot is not None:
                 self._free.append(slot)
-                self._write_locked(slot, b"")
+                if self._map is not None:  # no system call: of many that end at once, each waits for nobody
+                    self._map[slot * SLOT] = 0
 
     def _write_locked(self, slot: int, line: bytes) -> None:
         try:
+            if self._map is not None and (slot + 1) * SLOT > len(self._map):
+                self._map.resize(2 * len(self._map))  # the file, too
+            # At once, so that no kill leaves half of it.
             os.pwrite(self._runs, line.ljust(SLOT, b"\0"), slot * SLOT)
         except OSError as error:
             if not self._complained:

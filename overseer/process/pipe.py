@@ -72,7 +72,10 @@ class PipeReader:
         while True:
             ready = poll.poll(timeout)
             if ready:
-                if len(ready) > 1 or ready[0][0] == self._leader:
+                fd, event = ready[0]
+                if fd == self._pipe and event == select.POLLHUP:
+                    return True  # all is read, and nobody has the other end
+                if len(ready) > 1 or fd == self._leader:
                     return False
             elif timeout:
                 again = self._show_unfinished()

@@ -169,13 +169,14 @@ class Registry:
                 self._looked.notify_all()
         return snapshot
 
-    def is_alone(self, leader: int, tree: Tree) -> bool:
+    def is_alone(self, leader: int, tree: Tree, *, dead: bool = False) -> bool:
         """Whether the run surely has no process but its leader: that has no child, and nobody is orphaned.
 
-        Does not wait, unlike :meth:`look`. Raises OSError for lack of file descriptors or memory.
+        ``dead``: the leader is, so its children are orphans. Does not wait, unlike :meth:`look`. Raises
+        OSError for lack of file descriptors or memory.
         """
         # Its children first: whoever they leave meanwhile is among the orphans by then.
-        childless = self.adopting and (tree.group_over or len(descendants([leader])) == 1)
+        childless = self.adopting and (dead or tree.group_over or len(descendants([leader])) == 1)
         return childless and not self._orphans()
 
     def _orphans(self) -> list[int]:

@@ -78,12 +78,12 @@ class Processes:
         """Whether a stop is under way."""
         return self._stop is not None and not self._stop.done.is_set()
 
-    def leader_is_alone(self) -> bool:
+    def leader_is_alone(self, *, dead: bool = False) -> bool:
         """Whether no other process need be ended, as far as can be told without a look at all of them."""
         if self._policy.kill_mode == "leader":
             return True
         try:
-            return registry.is_alone(self._pid, self._tree)
+            return registry.is_alone(self._pid, self._tree, dead=dead)
         except OSError:  # no file descriptor left
             return False
 
@@ -131,7 +131,7 @@ class Processes:
             return
         if not prompt:
             stop.done.wait()
-        elif self.leader_is_alone():
+        elif self.leader_is_alone(dead=True):
             stop.done.set()
         else:
             self._end_all(stop, struck=True)

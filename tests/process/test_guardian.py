@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from overseer.process import Guardian
+from overseer.process import Entry, Guardian, StopPolicy
+from overseer.process.standalone.guardian import SLOT
 from overseer.process.standalone.tree import read_process
 from tests.workers.support import alive, gone, run
 
@@ -327,3 +328,23 @@ def test_it_is_small(servers: list[Server]) -> None:
     server.words(1)
     status = Path(f"/proc/{server.guardian}/status").read_text()
     assert int(status.partition("VmRSS:")[2].split()[0]) < 11_000, "kB"
+
+
+def test_its_file_grows_with_the_runs_and_forgets_those_that_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["overseer.process.guardian"], "_SLOTS", 2)
+    guardian = Guardian()
+    assert guardian.start()
+    try:
+        entries = [Entry(f"run{number}", StopPolicy()) for number in range(9)]
+        for entry in entries:
+            guardian.entered(entry)
+        for entry in entries[::2]:
+            guardian.left(entry)
+        guardian.entered(Entry("another", StopPolicy()))
+        file = Path(f"/proc/{guardian.pid}/fd/0").read_bytes()
+        slots = [file[at : at + SLOT] for at in range(0, len(file), SLOT)]
+        assert sorted(slot.split()[0] for slot in slots if slot[0]) == sorted(
+            [b"another", *(entry.run.encode() for entry in entries[1::2])]
+        )
+    finally:
+        guardian.stop()

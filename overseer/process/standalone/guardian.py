@@ -2,7 +2,7 @@
 
 It runs in an interpreter of its own that has nothing but this directory and the standard library on its
 path, and imports as little as it can, to stay small. Its stdin is a file in memory, in which the server keeps
-a slot of ``SLOT`` bytes for each run, empty ones with NULs only::
+a slot of ``SLOT`` bytes for each run, empty ones with a NUL at their start::
 
     RUN MODE SIGNAL GRACE PID PIPE...
 
@@ -81,8 +81,8 @@ def _read_runs() -> dict[str, list[str]]:
     while slots := os.pread(0, SLOT * 256, at):
         at += len(slots)
         for start in range(0, len(slots), SLOT):
-            words = slots[start : start + SLOT].rstrip(b"\0").decode().split()
-            if words:
+            if slots[start]:
+                words = slots[start : start + SLOT].rstrip(b"\0").decode().split()
                 runs[words[0]] = words[1:]
     return runs
 

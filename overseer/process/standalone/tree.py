@@ -292,6 +292,8 @@ def children(pid: int) -> list[int]:
         OSError: as :func:`descendants`.
     """
     try:
+        if os.stat(f"/proc/{pid}/task").st_nlink == 3:  # noqa: PTH116 (".", ".." and its only thread)
+            return thread_children(pid, pid)
         threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208
     except (FileNotFoundError, ProcessLookupError):
         return []
