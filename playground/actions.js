@@ -141,6 +141,7 @@ export class Actions {
       queue?.enabled ? (queue.size ? `${count(queue.size)} may wait` : "unlimited queue") : null,
       policyText(action.retry),
       action.dedupe_key?.length ? `not twice with the same ${action.dedupe_key.join(", ")}` : null,
+      ...Object.entries(action.settings ?? {}).map(([key, value]) => `${key}: ${value}`),
     ].filter(Boolean);
     return h(
       "header.action-head",

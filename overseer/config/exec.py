@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overseer.cel import compile_cel, compile_condition
 from overseer.errors import CelError, TemplateError
+from overseer.process import EnvFile
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import field
-from overseer.schema.location import Location
-from overseer.schema.nodes import Node
+from overseer.schema.location import Location, quoted
+from overseer.schema.nodes import ListNode, Node, Scalar, describe_node
 from overseer.schema.objects import ListOf, MapOf, Object
-from overseer.schema.types import BOOLEAN, FieldType
+from overseer.schema.types import BOOLEAN, Choice, FieldType, Text, TextList
 from overseer.templates import Template, compile_template
 
 if TYPE_CHECKING:
@@ -65,6 +66,61 @@ class OutputExpression(Expression):
         if never and self.scalar(node, "text").text.strip() != "false":
             location.warn('is never true, so every line is dropped; write "false" if that is meant')
         return condition
+
+
+@dataclass(frozen=True)
+class EnvFileSection:
+    """An ``env_file``."""
+
+    path: str = field(Text("path"), "A file of `NAME=value` lines.", missing="say which file")
+    required: bool = field(BOOLEAN, "Whether a start fails when it does not exist.", default=True)
+
+
+class EnvFiles(FieldType):
+    """One file of variables or a list of such; the value is a tuple of EnvFile."""
+
+    label = "path, mapping, or a list of such"
+
+    def from_yaml(self, node: Node, location: Location) -> tuple[EnvFile, ...]:
+        if isinstance(node, ListNode):
+            found: tuple[EnvFile, ...] = ListOf(_ENV_FILE).from_yaml(node, location)
+            return found
+        return (_ENV_FILE.from_yaml(node, location),)
+
+    def yaml_schema(self) -> dict[str, Any]:
+        one = _ENV_FILE.yaml_schema()
+        return {"anyOf": [one, {"type": "array", "items": one}]}
+
+
+_ENV_FILE = Object(EnvFileSection, lambda read, _: EnvFile(read.path, read.required), short="path")
+
+
+class Inheritance(FieldType):
+    """``all``, ``minimal``, ``none``, or a list of names."""
+
+    label = "`all`, `minimal`, `none`, or a list of names"
+    _words = Choice("all", "minimal", "none")
+    _names = TextList("list of names", commas=False)
+
+    def from_yaml(self, node: Node, location: Location) -> str | tuple[str, ...]:
+        of_this: FieldType = self._names if isinstance(node, ListNode) else self._words
+        value: str | tuple[str, ...] = of_this.from_yaml(node, location)
+        return value
+
+    def yaml_schema(self) -> dict[str, Any]:
+        return {"anyOf": [self._words.yaml_schema(), {"type": "array", "items": {"type": "string"}}]}
+
+
+class Umask(FieldType):
+    """Permissions that new files do not get, in octal; the value is an int."""
+
+    label = "mode"
+
+    def from_yaml(self, node: Node, location: Location) -> int:
+        text = node.text.removeprefix("0o") if isinstance(node, Scalar) else ""
+        if not (2 <= len(text) <= 4 and set(text) <= set("01234567") and int(text, 8) <= 0o777):
+            raise ValueError(f"expected a mask such as 022, found {describe_node(node)}")
+        return int(text, 8)
 
 
 _CONDITION = OutputExpression(compile_condition)
@@ -130,6 +186,30 @@ class ExecConfig:
         "What a `start` may give, by name. Nothing or `{}`: it must be given. A text: its default.",
         default=dict,
     )
+    env: Mapping[str, Template] = field(
+        MapOf(TemplateText(), what="a mapping of variables"),
+        "Variables of the process's environment.",
+        default=dict,
+    )
+    env_file: tuple[EnvFile, ...] = field(
+        EnvFiles(),
+        "Files of variables, read at each start; `env` wins over them, and a later file over an earlier one. "
+        "`{path: FILE, required: false}` may be missing.",
+        default=(),
+    )
+    inherit_env: str | tuple[str, ...] = field(
+        Inheritance(),
+        "What the process gets of the server's own environment: `all` of it, a `minimal` one (`PATH`, "
+        "`HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`, `LC_*`, `TZ`, `TMPDIR`, `TERM`), `none`, or the "
+        "variables named.",
+        default="all",
+    )
+    cwd: Template | None = field(
+        TemplateText(), "The directory to run in.", default=None, default_text="the server's"
+    )
+    umask: int | None = field(
+        Umask(), "Permissions that files it makes do not get.", default=None, default_text="the server's"
+    )
     output: OutputSection = field(
         Object(OutputSection), "Which lines of output are passed on.", default=OutputSection
     )
@@ -151,6 +231,10 @@ class ExecConfig:
 
 
 def _exec(read: ExecConfig, location: Location) -> ExecConfig:
+    for name in read.env:
+        if not name or "=" in name or "\0" in name:
+            here = location.child("env", location.line)
+            here.error(f"{quoted(name)} cannot be the name of a variable")
     if read.output.merge and "stderr" in read.conditions:
         location.child("output", location.line).child("merge", location.line).error(
             "with merge there is no stderr that a condition could be about: its lines are stdout's"

@@ -124,6 +124,7 @@ def action_lines(action: ActionInfo) -> list[str]:
     if action.retry is not None and not action.retry.empty:
         delay = format_duration(action.retry.restart_delay)
         lines.append(f"  restarted after {delay}; errored after {action.retry.error_threshold or 'no'} exits")
+    lines += [f"  {name}: {plain(value)}" for name, value in action.settings.items()]
     lines.append(f"  pool: {action.task_pool.limit or 'no limit'}")
     return lines
 

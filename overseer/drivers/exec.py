@@ -26,6 +26,7 @@ from overseer.config.exec import EXEC, ExecConfig, Parameter
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
     warn_of_failing_templates,
+    warn_of_missing_files,
     warn_of_missing_program,
     warn_of_open_params,
     warn_of_refusals,
@@ -49,18 +50,12 @@ class ExecHandler(ActionHandler):
     def __init__(
         self,
         info: ActionInfo,
-        entrypoint: Template,
-        arguments: tuple[Template, ...],
-        parameters: Mapping[str, Parameter],
-        conditions: Mapping[str, Condition],
-        merge: bool,
+        config: ExecConfig,
     ) -> None:
         self._info = info
-        self._entrypoint = entrypoint
-        self._arguments = arguments
-        self._parameters = parameters
-        self._conditions = conditions  # by stream; those that let everything through are not in it
-        self._merge = merge
+        self._config = config
+        self._parameters = config.parameters
+        self._conditions = config.conditions
 
     def describe(self) -> ActionInfo:
         return self._info
@@ -81,14 +76,19 @@ class ExecHandler(ActionHandler):
                 raise ValidationError(f"parameter {name!r} does not meet {rule}")
 
     def start(self, task_id: str, params: Mapping[str, str], callbacks: WorkerCallbacks) -> Worker:
-        resolved = self._resolve(params)
+        resolved, mine = self._resolve(params), self._config
         config = WorkerConfig(
             task_id,
-            _rendered("entrypoint", self._entrypoint, resolved),
-            [_rendered(f"command.{n}", argument, resolved) for n, argument in enumerate(self._arguments)],
+            _rendered("entrypoint", mine.entrypoint, resolved),
+            [_rendered(f"command.{n}", argument, resolved) for n, argument in enumerate(mine.command)],
             include_stdout=self._wanted("stdout"),
             include_stderr=self._wanted("stderr"),
-            merge=self._merge,
+            merge=mine.output.merge,
+            env={name: _rendered(f"env.{name}", value, resolved) for name, value in mine.env.items()},
+            env_file=mine.env_file,
+            inherit_env=mine.inherit_env,
+            cwd=None if mine.cwd is None else _rendered("cwd", mine.cwd, resolved),
+            umask=mine.umask,
         )
         if self._conditions:
             callbacks = replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
@@ -175,6 +175,11 @@ class ExecFactory:
         _warn_undeclared(entrypoint, parameters, ("entrypoint",))
         for place, argument in enumerate(arguments):
             _warn_undeclared(argument, parameters, ("command", place))
+        for name, value in read.env.items():
+            _warn_undeclared(value, parameters, ("env", name))
+        if read.cwd is not None:
+            _warn_undeclared(read.cwd, parameters, ("cwd",))
+        warn_of_missing_files(read.cwd, read.env_file)
         info = ActionInfo(
             action_name,
             self.type,
@@ -182,8 +187,22 @@ class ExecFactory:
             task_pool=pool,
             retry=None if retry.empty else retry,
             dedupe_key=dedupe_key,
+            settings=_settings(read),
         )
-        return ExecHandler(info, entrypoint, arguments, parameters, read.conditions, read.output.merge)
+        return ExecHandler(info, read)
+
+
+def _settings(config: ExecConfig) -> dict[str, str]:
+    """How its processes are set up, as ``describe`` shows it; of variables only the names."""
+    inherit = config.inherit_env
+    shown = {
+        "cwd": config.cwd.text if config.cwd is not None else "",
+        "env": ", ".join(config.env),
+        "env_file": ", ".join(file.path for file in config.env_file),
+        "inherit_env": inherit if isinstance(inherit, str) else ", ".join(inherit) or "none",
+        "umask": "" if config.umask is None else f"{config.umask:03o}",
+    }
+    return {name: value for name, value in shown.items() if value and (name, value) != ("inherit_env", "all")}
 
 
 def _warn_undeclared(template: Template, parameters: Mapping[str, Parameter], path: Path) -> None:

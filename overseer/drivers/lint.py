@@ -10,12 +10,13 @@ import re
 import shutil
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from overseer.cel import eval_cel_bool
 from overseer.config.exec import Parameter
 from overseer.errors import CelError, ConfigWarning, TemplateError
+from overseer.process import EnvFile
 from overseer.protocol import ParamSpec
 from overseer.templates import Template
 
@@ -91,6 +92,15 @@ def warn_of_missing_program(entrypoint: Template) -> None:
     else:
         hint = "" if "/" in program else " in PATH"
     _warn(f'there is no program "{program}"{hint}', "entrypoint")
+
+
+def warn_of_missing_files(cwd: Template | None, env_files: Sequence[EnvFile]) -> None:
+    """Give a ConfigWarning for what a start would need and is not there now; it may be when a task starts."""
+    if cwd is not None and not cwd.names and not Path(cwd.render({})).is_dir():
+        _warn(f'there is no directory "{cwd.render({})}"', "cwd")
+    for file in env_files:
+        if file.required and not Path(file.path).is_file():
+            _warn(f'there is no file "{file.path}"', "env_file")
 
 
 def warn_of_refusals(rules: Mapping[str, Parameter]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from overseer.process.environment import SECRETS, EnvFile, read_env_files
 from overseer.process.forking import raise_file_limit
 from overseer.process.guardian import Guardian, guardian
 from overseer.process.policy import StopPolicy
-from overseer.process.registry import Entry, adopt_orphans, end_orphans, reap_orphans, registry
-from overseer.process.spawn import SECRETS, Child, spawn
+from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans
+from overseer.process.registry import Entry, registry
+from overseer.process.spawn import Child, spawn
 from overseer.process.standalone.terminate import Ending, signal_name
 from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree, can_look
 
@@ -17,6 +19,7 @@ __all__ = [
     "Child",
     "Ending",
     "Entry",
+    "EnvFile",
     "Guardian",
     "Process",
     "StopPolicy",
@@ -26,6 +29,7 @@ __all__ = [
     "end_orphans",
     "guardian",
     "raise_file_limit",
+    "read_env_files",
     "reap_orphans",
     "registry",
     "signal_name",

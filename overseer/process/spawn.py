@@ -7,18 +7,16 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from overseer.errors import SpawnError
+from overseer.process.environment import inherited
 from overseer.process.forking import forking
 from overseer.process.standalone.tree import read_process
 from overseer.util.locks import assert_none_held
 
 _log = logging.getLogger(__name__)
-
-SECRETS: set[str] = {"OVERSEER_TOKEN"}
-"""Names of variables in the server's environment that no child gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +41,34 @@ def spawn(
     cwd: str | None,
     streams: Sequence[str],
     merge: bool = False,
+    inherit: str | Collection[str] = "all",
+    umask: int | None = None,
 ) -> Child:
     """Start ``command``, found through PATH unless it has a slash.
 
     Args:
-        env: added to this process's own environment, or replacing what is there.
+        env: added to what is inherited, or replacing it.
         streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null. So does stdin.
         merge: stderr goes where stdout goes.
+        inherit: which of this process's own variables it gets; see :func:`inherited`.
+        umask: None: this process's own.
 
     Raises:
         SpawnError: it cannot be started, with one sentence that says why.
     """
     assert_none_held("spawn")
     with forking:
-        return _spawn(command, args, env, cwd, streams, merge)
+        return _spawn(command, args, _environment(inherit, env), cwd, streams, merge, umask)
 
 
 def _spawn(
     command: str,
     args: Sequence[str],
-    env: Mapping[str, str],
+    environment: Mapping[bytes, bytes],
     cwd: str | None,
     streams: Sequence[str],
     merge: bool,
+    umask: int | None,
 ) -> Child:
     ours: dict[str, int] = {}
     theirs: dict[str, int] = {}
@@ -78,9 +81,10 @@ def _spawn(
             stdin=subprocess.DEVNULL,
             stdout=theirs.get("stdout", subprocess.DEVNULL),
             stderr=subprocess.STDOUT if merge else theirs.get("stderr", subprocess.DEVNULL),
-            env=_environment(env),
+            env=environment,
             cwd=cwd,
             # Its own, so that no terminal of the server's controls it: it could be stopped for reading there.
+            umask=-1 if umask is None else umask,
             start_new_session=True,
             restore_signals=True,
             close_fds=True,
@@ -123,14 +127,8 @@ def _close(fds: Mapping[str, int]) -> None:
         os.close(fd)
 
 
-def _environment(extra: Mapping[str, str]) -> dict[bytes, bytes]:
-    environment = {}
-    for name in list(os.environb):
-        value = os.environb.get(name)  # another thread may have taken it away
-        if value is not None:
-            environment[name] = value
-    for secret in SECRETS:
-        environment.pop(os.fsencode(secret), None)
+def _environment(inherit: str | Collection[str], extra: Mapping[str, str]) -> dict[bytes, bytes]:
+    environment = inherited(inherit)
     for key, text in extra.items():
         environment[os.fsencode(key)] = os.fsencode(text)
     return environment

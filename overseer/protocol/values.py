@@ -245,6 +245,13 @@ class ActionInfo:
         default=(),
         omit=True,
     )
+    settings: Mapping[str, str] = field(
+        TEXT_MAP,
+        "How its processes are set up, by the keys of its config: cwd, env (names only), env_file, "
+        "inherit_env, umask",
+        default=dict,
+        omit=True,
+    )
 
 
 @_value(kw_only=True)

@@ -29,8 +29,10 @@ from overseer.process import (
     SERVER_VARIABLE,
     Child,
     Entry,
+    EnvFile,
     StopPolicy,
     guardian,
+    read_env_files,
     registry,
     spawn,
 )
@@ -58,7 +60,11 @@ class WorkerConfig:
         args: not including the command itself.
         include_stdout, include_stderr: a stream that is not included goes to /dev/null.
         merge: stderr goes where stdout goes, so that their lines keep their order; all are of stdout then.
-        env: added to the server's environment.
+        env: added to what is inherited and to ``env_file``.
+        env_file: files of variables, read now; the later one wins.
+        inherit_env: what is inherited of the server's environment: "all", "minimal" (PATH, HOME, USER,
+            LOGNAME, SHELL, LANG, LC_*, TZ, TMPDIR, TERM), "none", or the names given.
+        umask: None for the server's.
         cwd: None for the server's.
         stop: None for the run's own (:class:`RunContext`).
     """
@@ -72,6 +78,9 @@ class WorkerConfig:
     cwd: str | None = None
     stop: StopPolicy | None = None
     merge: bool = False
+    env_file: Sequence[EnvFile] = ()
+    inherit_env: str | Sequence[str] = "all"
+    umask: int | None = None
 
 
 def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
@@ -95,7 +104,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         RUN_VARIABLE: run.run_id,
         SERVER_VARIABLE: registry.server_id,
     }
-    environment = {**(config.env or {}), **markers}
+    environment = {**read_env_files(config.env_file), **(config.env or {}), **markers}
     entry = Entry(run.run_id, policy)
     registry.enter(entry)
     guardian.entered(entry)
@@ -107,6 +116,8 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
             cwd=config.cwd,
             streams=streams,
             merge=config.merge,
+            inherit=config.inherit_env,
+            umask=config.umask,
         )
     except BaseException:
         registry.leave(entry)
