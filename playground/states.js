@@ -19,7 +19,7 @@ export function stateOf(task) {
   if (task.retry_policy && (task.retry_policy.restart_on !== "failure" || task.last_exit_code !== 0)) {
     return "restarting";
   }
-  return task.last_exit_code === 0 ? "finished" : "failed";
+  return task.last_exit_code === 0 && task.reason !== "timeout" ? "finished" : "failed";
 }
 
 /** Whether nothing of the task runs or will. */
@@ -28,6 +28,7 @@ export const isOver = (state) => state === "stopped" || state === "finished" || 
 /** How the latest run ended, in a word or two. */
 export function exitText(task, signal = "") {
   if (task.last_exit_code === undefined) return "";
-  if (task.last_exit_code === -1) return signal || "signal";
+  if (!["exited", "signal", "stopped", undefined].includes(task.reason)) return task.reason;
+  if (task.last_exit_code === -1) return task.last_signal || signal || "signal";
   return `exit ${task.last_exit_code}`;
 }

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.status import rounded
 from overseer.ctl.terminal import Style, plain
 from overseer.protocol import ActionInfo, PoolInfo, TaskInfo
 from overseer.util.durations import format_duration
 
-_TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE", "PARAMETERS")
+_TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAMETERS")
 _STATE, _EXIT = _TASKS.index("STATE"), _TASKS.index("EXIT")
 _PARAMS = _TASKS.index("PARAMETERS")
 _SPARE = tuple(
-    map(_TASKS.index, ("PARAMETERS", "RESTARTS", "PID", "EXIT", "SINCE"))
+    map(_TASKS.index, ("PARAMETERS", "RAN", "RESTARTS", "PID", "EXIT", "SINCE"))
 )  # the least missed first
 _VALUE, _VALUES = 30, 80  # columns for a parameter's value, and for all of a task's
 
@@ -57,14 +58,17 @@ def _row(task: TaskInfo, moment: datetime) -> tuple[str, ...]:
         str(task.current_pid) if running and task.current_pid else "-",
         str(task.restart_count),
         _exit(task),
+        "-" if task.duration_ms is None else rounded(task.duration_ms * 1_000_000),
         _ago(since or task.queued_at or task.created_at, moment),
         _params(task.params),
     )
 
 
 def _exit(task: TaskInfo) -> str:
-    """How its latest run exited. (Older servers do not list the signal.)"""
+    """How its latest run exited. (Older servers list neither the signal nor the reason.)"""
     code = task.last_exit_code
+    if task.reason not in ("", "exited", "signal", "stopped"):
+        return plain(task.reason)
     if code == -1:
         return f"signal {plain(task.last_signal)}".rstrip()
     return "-" if code is None else str(code)
@@ -72,7 +76,9 @@ def _exit(task: TaskInfo) -> str:
 
 def _failed(task: TaskInfo) -> bool:
     """Whether its latest run failed, and was not just stopped."""
-    return task.state == "errored" or (task.state != "stopped" and task.last_exit_code not in (None, 0))
+    if task.state in ("errored", "stopped"):
+        return task.state == "errored"
+    return task.reason == "timeout" or task.last_exit_code not in (None, 0)
 
 
 def _params(params: Mapping[str, str]) -> str:

@@ -27,6 +27,14 @@ _TASK_STATE = Choice(
 _WORKER_STATE = Choice(
     "running", "exited", ref="WorkerState", description="Whether its latest run is still going on"
 )
+EXIT_REASON = Choice(
+    "exited", "signal", "timeout", "stopped", "oom", "unhealthy", "start_failed", "lost", "shutdown",
+    ref="ExitReason",
+    description="Why a run ended: exited: by itself, with a code; signal: a signal ended it that nobody here "
+    "asked for; timeout: it lasted longer than its action allows; stopped: it was asked to, by a stop, a "
+    "restart or a lowered limit; shutdown: with the server; oom: it used more memory than it may; unhealthy: "
+    "its health checks failed; start_failed: it could not be started; lost: nobody knows",
+)  # fmt: skip
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
 _QUEUE_ORDER = Choice(
     *ORDERS, ref="QueueOrder", description="Which task starts next: the first that came, or the last"
@@ -45,7 +53,16 @@ _DISPLACE = Choice(
 )  # fmt: skip
 _RESTART_ON = Choice("any", "failure")
 
-CHOICES = (_TASK_STATE, _WORKER_STATE, STREAM, _QUEUE_ORDER, _EXCESS_ACTION, _KILL_ORDER, _DISPLACE)
+CHOICES = (
+    _TASK_STATE,
+    _WORKER_STATE,
+    EXIT_REASON,
+    STREAM,
+    _QUEUE_ORDER,
+    _EXCESS_ACTION,
+    _KILL_ORDER,
+    _DISPLACE,
+)
 """The words that the manifest lists as types of their own."""
 
 
@@ -276,6 +293,10 @@ class TaskInfo:
     error_message: str = field(TEXT, "Why it could not be started, if it could not", default="", omit=True)
     last_signal: str = field(
         TEXT, "The signal that ended its latest run, such as SIGKILL", default="", omit=True
+    )
+    reason: str = field(EXIT_REASON, "Why its latest finished run ended", default="", omit=True)
+    duration_ms: int | None = field(
+        COUNT, "Milliseconds that its latest finished run took; absent: none yet", default=None, omit=True
     )
 
 

@@ -47,6 +47,7 @@ class Exits:
         task.runs += 1
         task.stop_request = StopRequest.NONE
         task.graces = []
+        task.end_reason = ""
         tx.launch(task, why)
 
     def admit_locked(self, tx: Transaction, task_ids: Iterable[str]) -> None:
@@ -66,15 +67,18 @@ class Exits:
             with task.lock:
                 if run != task.runs or task.phase is not Phase.RUNNING:
                     return  # a driver that reports an exit twice
+                asked = end.intentional or task.stop_request is not StopRequest.NONE
+                ran_for = task.end_run_locked(end.exit_code, end.signal, end.at, asked=asked)
                 event = Exited(
                     task_id=task.id,
                     pid=task.last_pid,
                     exit_code=end.exit_code,
-                    intentional=end.intentional or task.stop_request is not StopRequest.NONE,
+                    intentional=asked,
                     ts=end.at,
                     signal=end.signal,
+                    reason=task.last_reason,
+                    duration_ms=task.last_duration_ms or 0,
                 )
-                ran_for = task.end_run_locked(end.exit_code, end.signal, end.at)
                 self._metrics.count("tasks_completed", task.action)
                 self._metrics.observe_run(task.action, ran_for)
                 events = self.decide_locked(task, event, exit_code=end.exit_code, ran_for=ran_for)

@@ -52,6 +52,7 @@ class Stops:
             # A stop that was asked for outlasts a requeue: whoever said stop does not want it back.
             if task.stop_request is not StopRequest.STOP:
                 task.stop_request = request
+            task.end_reason = task.end_reason or reason
             self._pool.leaving(task.id)
             if task.phase is Phase.RUNNING:
                 assert task.worker is not None

@@ -95,6 +95,8 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "last_exit_code",
         "error_message",
         "last_signal",
+        "reason",
+        "duration_ms",
     ]
 
 
