@@ -43,7 +43,7 @@ def shown_state(task: TaskInfo) -> str:
     if task.worker_state != "exited":
         return task.worker_state or "starting"
     policy = task.retry_policy
-    if policy is not None and (policy.restart_on != "failure" or task.last_exit_code != 0):
+    if policy is not None and (policy.restart_on != "failure" or task.failed):
         return "restarting"
     return "exited"
 
@@ -76,9 +76,7 @@ def _exit(task: TaskInfo) -> str:
 
 def _failed(task: TaskInfo) -> bool:
     """Whether its latest run failed, and was not just stopped."""
-    if task.state in ("errored", "stopped"):
-        return task.state == "errored"
-    return task.reason == "timeout" or task.last_exit_code not in (None, 0)
+    return task.state == "errored" or (task.state != "stopped" and task.failed)
 
 
 def _params(params: Mapping[str, str]) -> str:
@@ -130,6 +128,10 @@ def action_lines(action: ActionInfo) -> list[str]:
     if action.retry is not None and not action.retry.empty:
         delay = format_duration(action.retry.restart_delay)
         lines.append(f"  restarted after {delay}; errored after {action.retry.error_threshold or 'no'} exits")
+    if action.timeout_ms:
+        lines.append(f"  stopped after {format_duration(action.timeout_ms * 1_000_000)}, which is a failure")
+    if action.success_codes:
+        lines.append(f"  succeeds with exit code {', '.join(map(str, action.success_codes))}")
     lines.append(f"  pool: {action.task_pool.limit or 'no limit'}")
     return lines
 

@@ -89,9 +89,9 @@ class _Runner:
             self._follow(task)
             status = self._status(task)
             end = task.exit
-            if end is not None and (end.signal or end.reason == "timeout") and not self._stopping:
-                if task.state != "errored":
-                    self._say(words_of(end))  # the status alone could be the task's own
+            silent = end is None or self._stopping or task.state == "errored"
+            if end is not None and not silent and (end.signal or end.reason == "timeout"):
+                self._say(words_of(end))  # the status alone could be the task's own
             return EXIT_REFUSED if self._failed and not status else status
         except RefusedError as error:
             self._say(refusal(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar, dataclass_transform
 
@@ -105,7 +105,7 @@ class RetryPolicy:
     )
     restart_on: str = field(
         _RESTART_ON,
-        "Which exits restart the task: failure (a code other than 0, or a signal), or any",
+        "Which exits restart the task: failure (a code that is no success, a signal, a timeout), or any",
         default_text="`failure`",
         default="",
         omit=True,
@@ -239,6 +239,20 @@ def _is_bare(spec: ParamSpec | None) -> bool:
     return spec is None or (spec.default is None and not spec.validate)
 
 
+SUCCESS_CODES = (0,)
+"""The exit codes of a success, where an action does not say otherwise."""
+
+
+def failed(reason: str, exit_code: int | None, success_codes: Collection[int] = ()) -> bool:
+    """Whether a run that ended for this ``reason`` ("": an older server does not say) with this code failed.
+
+    ``success_codes`` are the action's; none: the usual one.
+    """
+    if reason in ("timeout", "oom", "unhealthy", "start_failed", "lost"):
+        return True
+    return exit_code is not None and exit_code not in (success_codes or SUCCESS_CODES)
+
+
 @_value()
 class ActionInfo:
     """An action as ``describe`` shows it."""
@@ -261,6 +275,12 @@ class ActionInfo:
         "Tasks with equal values of these parameters do not run at the same time",
         default=(),
         omit=True,
+    )
+    timeout_ms: int = field(
+        COUNT, "Milliseconds after which a run is stopped, a failure; absent: never", default=0, omit=True
+    )
+    success_codes: tuple[int, ...] = field(
+        ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=(), omit=True
     )
 
 
@@ -298,6 +318,14 @@ class TaskInfo:
     duration_ms: int | None = field(
         COUNT, "Milliseconds that its latest finished run took; absent: none yet", default=None, omit=True
     )
+    success_codes: tuple[int, ...] = field(
+        ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=(), omit=True
+    )
+
+    @property
+    def failed(self) -> bool:
+        """Whether its latest finished run failed."""
+        return failed(self.reason, self.last_exit_code, self.success_codes)
 
 
 @_value()

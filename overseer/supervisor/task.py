@@ -156,6 +156,7 @@ class Task:
     restart_count: int = 0
     history: History = field(default_factory=History)
     restart: Timer | None = None  # the one awaited
+    timeout: Timer | None = None  # for the current run
     last_started_at: datetime | None = None
     last_exited_at: datetime | None = None
     last_exit_code: int | None = None
@@ -218,6 +219,9 @@ class Task:
         """Record that the run is over, ``asked`` to end or not; returns how long it ran, in seconds."""
         assert_held(self.lock)
         self.stream.run = None
+        if self.timeout is not None:
+            self.timeout.cancel()
+            self.timeout = None
         ran_for = time.monotonic() - self.began
         self.ran_for += ran_for
         self.last_exited_at = at
@@ -250,6 +254,7 @@ class Task:
             last_signal=self.last_signal,
             reason=self.last_reason,
             duration_ms=self.last_duration_ms,
+            success_codes=self.terms.definition.config.success_codes,
         )
 
     @property

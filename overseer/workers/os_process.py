@@ -314,6 +314,11 @@ class OSWorker(Worker):
         ending = Ending(partial(self._find, tree), deadline=lambda: deadline)
         self._report(ending.run(look_first=True), ending)
 
+    @property
+    def lives(self) -> bool:
+        with self._lock:  # whoever records the exit does it with the lock, before the descriptor is closed
+            return self._exit is None and not self._reaped and not _is_readable(self._pidfd)
+
     # Stopping
 
     def stop(self, grace: float | None = None) -> None:
@@ -441,6 +446,13 @@ class OSWorker(Worker):
             text = f"processes that SIGKILL does not end are left: {pids}"
             _log.warning("task %s: %s", self.task_id, text)
             self._event(text)
+
+
+def _is_readable(pidfd: int) -> bool:
+    """Whether the process has ended."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _send_to_group(group: int, number: int) -> bool:

@@ -1,4 +1,4 @@
-"""Why a run ended and how long it took: in ``exited``, in ``list``, in what is stored and in the event log."""
+"""Why a run ended and how long it took: in ``exited``, ``list``, what is stored and the event log."""
 
 from __future__ import annotations
 

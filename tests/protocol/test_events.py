@@ -179,6 +179,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         last_signal="SIGKILL",
         reason="stopped",
         duration_ms=0,
+        success_codes=(0, 3),
     )
     assert json.loads(encode(Tasks("1", (task,))))["tasks"] == [
         {
@@ -205,6 +206,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "last_signal": "SIGKILL",
             "reason": "stopped",
             "duration_ms": 0,
+            "success_codes": [0, 3],
         }
     ]
     assert list(to_plain(task)) == [spec.name for spec in fields_of(TaskInfo)]

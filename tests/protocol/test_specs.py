@@ -97,6 +97,7 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "last_signal",
         "reason",
         "duration_ms",
+        "success_codes",
     ]
 
 
