@@ -1,7 +1,7 @@
 // What can be started: a list of actions and, for the chosen one, a form.
 
 import { fill, h } from "./dom.js";
-import { count, policyText } from "./format.js";
+import { count, exactly, policyText } from "./format.js";
 import { ActionForm } from "./actionform.js";
 import { recall, remember } from "./prefs.js";
 
@@ -140,6 +140,7 @@ export class Actions {
       limit ? `at most ${count(limit)} at once` : "no limit on running tasks",
       queue?.enabled ? (queue.size ? `${count(queue.size)} may wait` : "unlimited queue") : null,
       policyText(action.retry),
+      action.timeout_ms ? `stopped after ${exactly(action.timeout_ms)}` : "",
       action.dedupe_key?.length ? `not twice with the same ${action.dedupe_key.join(", ")}` : null,
       ...Object.entries(action.settings ?? {}).map(([key, value]) => `${key}: ${value}`),
     ].filter(Boolean);

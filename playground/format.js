@@ -18,6 +18,12 @@ export function duration(ms) {
   return `${Math.floor(seconds / 86400)}d ${Math.floor(seconds / 3600) % 24}h`;
 }
 
+/** The same, with what is below a minute in more detail: 42ms, 1.5s. */
+export function exactly(ms) {
+  if (ms < 1000) return `${ms}ms`;
+  return ms < 60_000 ? `${(ms / 1000).toFixed(1)}s` : duration(ms);
+}
+
 /** The time of day of an RFC 3339 timestamp, here, with milliseconds. */
 export function clock(timestamp) {
   const at = new Date(timestamp);

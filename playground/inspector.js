@@ -1,7 +1,7 @@
 // Everything about the selected task, beside the table: its facts, why it failed, and its last lines.
 
 import { fill, h, icon, iconButton, inFrame, setText } from "./dom.js";
-import { moment, policyText } from "./format.js";
+import { exactly, moment, policyText } from "./format.js";
 import { draw } from "./ansi.js";
 import { STATES, exitText, isOver } from "./states.js";
 import { possible, taskButtons } from "./taskactions.js";
@@ -67,6 +67,8 @@ export class Inspector {
       ...Object.entries(task.params ?? {}).map(([name, value]) => [name, value, "param"]),
       ["PID", task.current_pid],
       ["Last exit", exitText(task, this.#app.watch.signal(task.task_id))],
+      ["Why", task.reason],
+      ["Ran", task.duration_ms === undefined ? "" : exactly(task.duration_ms)],
       ["Restarts", task.restart_count || ""],
       ["Retry", policyText(task.retry_policy)],
       ["Created", moment(task.created_at)],

@@ -16,10 +16,16 @@ export function stateOf(task) {
   if (task.state !== "active") return task.state in STATES ? task.state : "stopped";
   if (task.worker_state === "running") return "running";
   if (!task.worker_state) return "starting";
-  if (task.retry_policy && (task.retry_policy.restart_on !== "failure" || task.last_exit_code !== 0)) {
+  if (task.retry_policy && (task.retry_policy.restart_on !== "failure" || failed(task))) {
     return "restarting";
   }
-  return task.last_exit_code === 0 ? "finished" : "failed";
+  return failed(task) ? "failed" : "finished";
+}
+
+/** Whether the latest run failed: by its exit code, or by why it ended. */
+function failed(task) {
+  if (["timeout", "oom", "unhealthy", "start_failed", "lost"].includes(task.reason)) return true;
+  return !(task.success_codes ?? [0]).includes(task.last_exit_code);
 }
 
 /** Whether nothing of the task runs or will. */
@@ -28,6 +34,7 @@ export const isOver = (state) => state === "stopped" || state === "finished" || 
 /** How the latest run ended, in a word or two. */
 export function exitText(task, signal = "") {
   if (task.last_exit_code === undefined) return "";
-  if (task.last_exit_code === -1) return signal || "signal";
+  if (!["exited", "signal", "stopped", undefined].includes(task.reason)) return task.reason;
+  if (task.last_exit_code === -1) return task.last_signal || signal || "signal";
   return `exit ${task.last_exit_code}`;
 }

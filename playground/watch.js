@@ -3,8 +3,10 @@
 // connection comes back, and says in the log what was missed.
 
 import { KIND, TaskLog } from "./tasklog.js";
-import { count, many } from "./format.js";
+import { count, exactly, many } from "./format.js";
 
+// Why a run ended, where how it ended does not say.
+const WHY = { timeout: ", for it ran too long", shutdown: ", with the server" };
 const EXITS = 1000; // remembered of one task, not to note one twice
 
 export class Watch {
@@ -222,8 +224,10 @@ export class Watch {
     if (seat.exits.size > EXITS) seat.exits.delete(seat.exits.values().next().value);
     seat.signal = event.signal ?? "";
     const how = event.signal ? `ended by ${event.signal}` : `exit code ${event.exit_code}`;
-    const why = event.intentional ? ", as requested" : "";
-    seat.log.addNote(event.exit_code === 0 || event.intentional ? KIND.note : KIND.bad, how + why, event.ts);
+    const after = event.reason ? ` after ${exactly(event.duration_ms)}` : "";
+    const why = WHY[event.reason] ?? (event.intentional ? ", as requested" : "");
+    const fine = event.intentional || (event.exit_code === 0 && event.reason !== "timeout");
+    seat.log.addNote(fine ? KIND.note : KIND.bad, how + after + why, event.ts);
   }
 }
 

@@ -68,6 +68,7 @@ class Follower:
         self.last_seq = 0
         self.state = "starting"  # queued, running, restarting, ended, stopped, errored, gone
         self.exit: Exited | None = None  # of the latest run
+        self.success_codes: tuple[int, ...] = ()  # as the server's list has them
         self.dequeued = ""  # the reason
         self.over = False
         self.failure: ClientError | None = None
@@ -222,7 +223,12 @@ class Follower:
                 self._end_as_exited_locked()
             else:  # another task displaced this one from a queue
                 self.fail_locked(_replaced(self.task_id))
-        elif info.state == "queued":
+        else:
+            self.success_codes = info.success_codes
+            self._take_state_locked(info)
+
+    def _take_state_locked(self, info: TaskInfo) -> None:
+        if info.state == "queued":
             self._goes_on_locked("queued")
         elif info.worker_state == "running":
             self._goes_on_locked("running")

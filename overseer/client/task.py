@@ -11,7 +11,7 @@ from overseer.client.buffer import EventBuffer, Item, to_output
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
 from overseer.client.requests import Requests
-from overseer.protocol import Event, Exited, Gap
+from overseer.protocol import Event, Exited, Gap, failed
 
 _AT_ONCE = 256  # items that an iteration takes at a time
 
@@ -48,6 +48,12 @@ class Task:
     def exit(self) -> Exited | None:
         """How its latest finished run ended."""
         return self._follower.exit
+
+    @property
+    def failed(self) -> bool:
+        """Whether its latest finished run failed: by a timeout, a signal, or a code that is no success."""
+        end = self._follower.exit
+        return end is not None and failed(end.reason, end.exit_code, self._follower.success_codes)
 
     @property
     def dequeued(self) -> str:

@@ -13,12 +13,12 @@ from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.pools import POOL
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.errors import ConfigError
-from overseer.protocol import MessageLimits, PoolConfig, RetryPolicy
+from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPolicy
 from overseer.schema.fields import field
 from overseer.schema.location import ConfigErrors, Location, Path
 from overseer.schema.nodes import Node, line_of
 from overseer.schema.objects import MapOf, Object, or_null
-from overseer.schema.quantities import COUNT, SECONDS, Integer, Seconds, Size
+from overseer.schema.quantities import COUNT, SECONDS, ExitCodes, Integer, Seconds, Size
 from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
 
 
@@ -116,6 +116,7 @@ class ActionConfig:
 
     ``config`` is the driver's business: a dict of dict, list, str, bool, None, TextInt and TextFloat.
     ``task_pool`` is None when the file has none; ``retry`` is the action's own, see ``Config.retry_for``.
+    ``timeout`` is 0 for none, ``success_codes`` empty for the usual.
     """
 
     name: str
@@ -153,10 +154,25 @@ class ActionConfig:
     )
     stop_signal: str = field(Signal(), "The signal that asks the task to end.", default="SIGTERM")
     stop_grace: float = field(SECONDS, "Time between that signal and SIGKILL.", default=5.0)
+    timeout: float = field(
+        SECONDS,
+        "How long a run may last. One that lasts longer is stopped as by a stop, and has failed whatever its "
+        "exit code. 0: any time.",
+        default=0.0,
+        default_text="none",
+    )
+    success_codes: tuple[int, ...] = field(
+        ExitCodes(),
+        "The exit codes of a success; any other, and a signal, is a failure, after which `retry` restarts "
+        "the task.",
+        default=(),
+        default_text="`[0]`",
+    )
 
 
 def _action(read: ActionConfig, location: Location) -> ActionConfig:
-    return replace(read, description=read.description or read.meta.description)
+    unusual = read.success_codes if read.success_codes != SUCCESS_CODES else ()
+    return replace(read, description=read.description or read.meta.description, success_codes=unusual)
 
 
 class _Action(Object):

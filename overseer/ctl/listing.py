@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.status import rounded
 from overseer.ctl.terminal import Style, plain
 from overseer.protocol import ActionInfo, PoolInfo, TaskInfo
 from overseer.util.durations import format_duration
 
-_TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE", "PARAMETERS")
+_TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAMETERS")
 _STATE, _EXIT = _TASKS.index("STATE"), _TASKS.index("EXIT")
 _PARAMS = _TASKS.index("PARAMETERS")
 _SPARE = tuple(
-    map(_TASKS.index, ("PARAMETERS", "RESTARTS", "PID", "EXIT", "SINCE"))
+    map(_TASKS.index, ("PARAMETERS", "RAN", "RESTARTS", "PID", "EXIT", "SINCE"))
 )  # the least missed first
 _VALUE, _VALUES = 30, 80  # columns for a parameter's value, and for all of a task's
 
@@ -42,7 +43,7 @@ def shown_state(task: TaskInfo) -> str:
     if task.worker_state != "exited":
         return task.worker_state or "starting"
     policy = task.retry_policy
-    if policy is not None and (policy.restart_on != "failure" or task.last_exit_code != 0):
+    if policy is not None and (policy.restart_on != "failure" or task.failed):
         return "restarting"
     return "exited"
 
@@ -57,14 +58,17 @@ def _row(task: TaskInfo, moment: datetime) -> tuple[str, ...]:
         str(task.current_pid) if running and task.current_pid else "-",
         str(task.restart_count),
         _exit(task),
+        "-" if task.duration_ms is None else rounded(task.duration_ms * 1_000_000),
         _ago(since or task.queued_at or task.created_at, moment),
         _params(task.params),
     )
 
 
 def _exit(task: TaskInfo) -> str:
-    """How its latest run exited. (Older servers do not list the signal.)"""
+    """How its latest run exited. (Older servers list neither the signal nor the reason.)"""
     code = task.last_exit_code
+    if task.reason not in ("", "exited", "signal", "stopped"):
+        return plain(task.reason)
     if code == -1:
         return f"signal {plain(task.last_signal)}".rstrip()
     return "-" if code is None else str(code)
@@ -72,7 +76,7 @@ def _exit(task: TaskInfo) -> str:
 
 def _failed(task: TaskInfo) -> bool:
     """Whether its latest run failed, and was not just stopped."""
-    return task.state == "errored" or (task.state != "stopped" and task.last_exit_code not in (None, 0))
+    return task.state == "errored" or (task.state != "stopped" and task.failed)
 
 
 def _params(params: Mapping[str, str]) -> str:
@@ -124,6 +128,10 @@ def action_lines(action: ActionInfo) -> list[str]:
     if action.retry is not None and not action.retry.empty:
         delay = format_duration(action.retry.restart_delay)
         lines.append(f"  restarted after {delay}; errored after {action.retry.error_threshold or 'no'} exits")
+    if action.timeout_ms:
+        lines.append(f"  stopped after {format_duration(action.timeout_ms * 1_000_000)}, which is a failure")
+    if action.success_codes:
+        lines.append(f"  succeeds with exit code {', '.join(map(str, action.success_codes))}")
     lines += [f"  {name}: {plain(value)}" for name, value in action.settings.items()]
     lines.append(f"  pool: {action.task_pool.limit or 'no limit'}")
     return lines

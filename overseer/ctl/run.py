@@ -22,10 +22,9 @@ from overseer.ctl.hints import look_at_action
 from overseer.ctl.interrupts import Interrupts
 from overseer.ctl.live import LiveLine
 from overseer.ctl.settings import Settings
-from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
+from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, rounded, words_of
 from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
 from overseer.protocol import Dequeued, Errored, Event, Exited, Gap, Output, Partial, Queued, Restarting
-from overseer.util.durations import format_duration
 
 
 def run(
@@ -89,8 +88,10 @@ class _Runner:
                 task.stop()
             self._follow(task)
             status = self._status(task)
-            if task.exit is not None and task.exit.signal and task.state != "errored" and not self._stopping:
-                self._say(words_of(task.exit))  # the status alone could be the task's own
+            end = task.exit
+            silent = end is None or self._stopping or task.state == "errored"
+            if end is not None and not silent and (end.signal or end.reason == "timeout"):
+                self._say(words_of(end))  # the status alone could be the task's own
             return EXIT_REFUSED if self._failed and not status else status
         except RefusedError as error:
             self._say(refusal(error))
@@ -156,7 +157,7 @@ class _Runner:
             case Exited():
                 self._exit = event
             case Restarting():
-                delay = _rounded(event.restart_delay)
+                delay = rounded(event.restart_delay)
                 self._say(f"{words_of(self._exit)}; restart {event.attempt} in {delay}")
                 self._waiting_for = "waiting for the restart"
             case Queued():
@@ -204,9 +205,3 @@ class _Runner:
             self._failed = True
         if not self._stopping:
             self._stop()
-
-
-def _rounded(nanos: int) -> str:
-    """A duration for people, who do not count nanoseconds."""
-    unit = 100_000_000 if nanos >= 1_000_000_000 else 1_000_000
-    return format_duration(round(nanos / unit) * unit or nanos)

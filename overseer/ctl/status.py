@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 from overseer.protocol import Exited
+from overseer.util.durations import format_duration
 
 EXIT_REFUSED = 1  # the server would not do it, or took the task out of its queue; or stdout takes nothing
 EXIT_USAGE = 2
@@ -19,7 +20,7 @@ exit status:
   1    the server refused, or took the task out of its queue; or stdout cannot
        be written
   2    wrong usage
-  124  --timeout is over
+  124  --timeout is over, or the task lasted longer than its action allows
   125  no connection, or it was lost: how the task ended is unknown
   130  interrupted by Ctrl-C (run: by the second one), or stopped before it ran
 """
@@ -29,6 +30,8 @@ def of_exit(event: Exited | None) -> int:
     """What a shell would make of a task's exit: the code, or 128 + the signal's number."""
     if event is None:
         return EXIT_REFUSED
+    if event.reason == "timeout":
+        return EXIT_TIMEOUT
     if event.signal in signal.Signals.__members__:
         return 128 + signal.Signals[event.signal]
     return event.exit_code & 0xFF
@@ -38,4 +41,14 @@ def words_of(event: Exited | None) -> str:
     """How a run ended, for people."""
     if event is None:
         return "it could not be started"
-    return f"ended by {event.signal}" if event.signal else f"exited with {event.exit_code}"
+    how = f"ended by {event.signal}" if event.signal else f"exited with {event.exit_code}"
+    if not event.reason:  # an older server
+        return how
+    told = event.reason in ("exited", "signal")
+    return f"{how} after {rounded(event.duration_ms * 1_000_000)}{'' if told else f' ({event.reason})'}"
+
+
+def rounded(nanos: int) -> str:
+    """A duration for people, who do not count nanoseconds."""
+    unit = 100_000_000 if nanos >= 1_000_000_000 else 1_000_000
+    return format_duration(round(nanos / unit) * unit or nanos)

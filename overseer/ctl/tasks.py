@@ -99,7 +99,8 @@ def wait(client: Client, options: Namespace) -> int:
         except ReplyTimeoutError:
             say(f"{plain(task.id)} is not over after {options.timeout:g} s")
             return EXIT_TIMEOUT
-        status = status or of_exit(task.exit) or (1 if task.state == "errored" else 0)
+        succeeded = task.exit is not None and not task.failed
+        status = status or (0 if succeeded else of_exit(task.exit)) or (1 if task.state == "errored" else 0)
         ended.append({"task_id": task.id, "state": task.state, "exited": task.exit})
     if options.json:
         print_json(ended)

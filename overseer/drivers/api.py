@@ -274,6 +274,8 @@ def describe_action(config: Config, name: str, handler: ActionHandler) -> Action
         task_pool=config.pool_for(name),
         retry=None if retry.empty else retry,
         dedupe_key=action.dedupe_key or tuple(info.dedupe_key),
+        timeout_ms=max(1, round(action.timeout * 1000)) if action.timeout else 0,
+        success_codes=action.success_codes,
     )
 
 

@@ -65,6 +65,7 @@ from overseer.protocol.values import (
     DISPLACE_POLICIES,
     EXCESS_ACTIONS,
     ORDERS,
+    SUCCESS_CODES,
     ActionInfo,
     ActionMetrics,
     ExcessConfig,
@@ -77,6 +78,7 @@ from overseer.protocol.values import (
     RetryPolicy,
     TaskInfo,
     TaskMetrics,
+    failed,
 )
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -90,6 +92,7 @@ __all__ = [
     "MAX_NAME",
     "ORDERS",
     "REQUESTS",
+    "SUCCESS_CODES",
     "ActionInfo",
     "ActionMetrics",
     "Actions",
@@ -146,6 +149,7 @@ __all__ = [
     "encode_pool",
     "encode_tasks",
     "event_from",
+    "failed",
     "parse_request",
     "queue_row",
     "to_plain",

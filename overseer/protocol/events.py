@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from overseer.protocol.values import (
+    EXIT_REASON,
     STREAM,
     ActionInfo,
     ActionMetrics,
@@ -107,6 +108,8 @@ class Exited(Event):
     ts: datetime = field(TIMESTAMP, _TS)
     signal: str = field(TEXT, 'The signal that ended it, such as "SIGKILL"', default="", omit=True)
     will_restart: bool = field(BOOLEAN, "Whether the task goes on with another run", default=False, omit=True)
+    reason: str = field(EXIT_REASON, "Why it ended", default="")
+    duration_ms: int = field(COUNT, "Milliseconds from its start to its end", default=0)
 
 
 @_event("restarting", Delivery.SUBSCRIBERS)

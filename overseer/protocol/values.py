@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar, dataclass_transform
 
@@ -27,6 +27,14 @@ _TASK_STATE = Choice(
 _WORKER_STATE = Choice(
     "running", "exited", ref="WorkerState", description="Whether its latest run is still going on"
 )
+EXIT_REASON = Choice(
+    "exited", "signal", "timeout", "stopped", "oom", "unhealthy", "start_failed", "lost", "shutdown",
+    ref="ExitReason",
+    description="Why a run ended: exited: by itself, with a code; signal: a signal ended it that nobody here "
+    "asked for; timeout: it lasted longer than its action allows; stopped: it was asked to, by a stop, a "
+    "restart or a lowered limit; shutdown: with the server; oom: it used more memory than it may; unhealthy: "
+    "its health checks failed; start_failed: it could not be started; lost: nobody knows",
+)  # fmt: skip
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
 _QUEUE_ORDER = Choice(
     *ORDERS, ref="QueueOrder", description="Which task starts next: the first that came, or the last"
@@ -45,7 +53,16 @@ _DISPLACE = Choice(
 )  # fmt: skip
 _RESTART_ON = Choice("any", "failure")
 
-CHOICES = (_TASK_STATE, _WORKER_STATE, STREAM, _QUEUE_ORDER, _EXCESS_ACTION, _KILL_ORDER, _DISPLACE)
+CHOICES = (
+    _TASK_STATE,
+    _WORKER_STATE,
+    EXIT_REASON,
+    STREAM,
+    _QUEUE_ORDER,
+    _EXCESS_ACTION,
+    _KILL_ORDER,
+    _DISPLACE,
+)
 """The words that the manifest lists as types of their own."""
 
 
@@ -88,7 +105,7 @@ class RetryPolicy:
     )
     restart_on: str = field(
         _RESTART_ON,
-        "Which exits restart the task: failure (a code other than 0, or a signal), or any",
+        "Which exits restart the task: failure (a code that is no success, a signal, a timeout), or any",
         default_text="`failure`",
         default="",
         omit=True,
@@ -222,6 +239,20 @@ def _is_bare(spec: ParamSpec | None) -> bool:
     return spec is None or (spec.default is None and not spec.validate)
 
 
+SUCCESS_CODES = (0,)
+"""The exit codes of a success, where an action does not say otherwise."""
+
+
+def failed(reason: str, exit_code: int | None, success_codes: Collection[int] = ()) -> bool:
+    """Whether a run that ended for this ``reason`` ("": an older server does not say) with this code failed.
+
+    ``success_codes`` are the action's; none: the usual one.
+    """
+    if reason in ("timeout", "oom", "unhealthy", "start_failed", "lost"):
+        return True
+    return exit_code is not None and exit_code not in (success_codes or SUCCESS_CODES)
+
+
 @_value()
 class ActionInfo:
     """An action as ``describe`` shows it."""
@@ -251,6 +282,12 @@ class ActionInfo:
         "inherit_env, umask",
         default=dict,
         omit=True,
+    )
+    timeout_ms: int = field(
+        COUNT, "Milliseconds after which a run is stopped, a failure; absent: never", default=0, omit=True
+    )
+    success_codes: tuple[int, ...] = field(
+        ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=(), omit=True
     )
 
 
@@ -290,6 +327,18 @@ class TaskInfo:
         default=False,
         omit=True,
     )
+    reason: str = field(EXIT_REASON, "Why its latest finished run ended", default="", omit=True)
+    duration_ms: int | None = field(
+        COUNT, "Milliseconds that its latest finished run took; absent: none yet", default=None, omit=True
+    )
+    success_codes: tuple[int, ...] = field(
+        ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=(), omit=True
+    )
+
+    @property
+    def failed(self) -> bool:
+        """Whether its latest finished run failed."""
+        return failed(self.reason, self.last_exit_code, self.success_codes)
 
 
 @_value()

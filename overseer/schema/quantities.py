@@ -9,7 +9,7 @@ from typing import Any
 
 from overseer.schema.limits import MessageLimits
 from overseer.schema.location import Location, quoted
-from overseer.schema.nodes import Node, Scalar, describe_node
+from overseer.schema.nodes import ListNode, Node, Scalar, describe_node
 from overseer.schema.types import FieldType, Json, Unreadable
 from overseer.util.durations import format_duration, parse_duration
 from overseer.util.timestamps import format_timestamp, parse_timestamp
@@ -234,6 +234,34 @@ class Size(FieldType):
 
     def yaml_schema(self) -> Json:
         return {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": self._SCHEMA}]}
+
+
+class ExitCodes(FieldType):
+    """Exit codes in the file: a list of whole numbers, or one."""
+
+    label = "number or list of numbers"
+    # A process has 0 to 255; what a driver calls an exit code may be more. -1 is a signal, which is none.
+    _CODE = Integer()
+
+    def from_yaml(self, node: Node, location: Location) -> tuple[int, ...]:
+        if isinstance(node, Scalar):
+            return (self._CODE.from_yaml(node, location),)
+        if not isinstance(node, ListNode):
+            raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
+        if not node.items:
+            raise ValueError("names no exit code, so that no run could ever succeed")
+        found: list[int] = []
+        for number, item in enumerate(node.items):
+            here = location.child(number, item.line)
+            try:
+                found.append(self._CODE.from_yaml(item, here))
+            except ValueError as error:
+                here.error(str(error))
+        return tuple(dict.fromkeys(found))
+
+    def yaml_schema(self) -> Json:
+        code = self._CODE.yaml_schema()
+        return {"anyOf": [code, {"type": "array", "items": code, "minItems": 1}]}
 
 
 COUNT = Integer()

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
+from overseer.protocol import failed as has_failed
 from overseer.supervisor.due import Due
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.pool.pool import PoolManager
@@ -47,6 +48,7 @@ class Exits:
         task.runs += 1
         task.stop_request = StopRequest.NONE
         task.graces = []
+        task.end_reason = ""
         tx.launch(task, why)
 
     def admit_locked(self, tx: Transaction, task_ids: Iterable[str]) -> None:
@@ -66,22 +68,30 @@ class Exits:
             with task.lock:
                 if run != task.runs or task.phase is not Phase.RUNNING:
                     return  # a driver that reports an exit twice
+                timed_out = task.end_reason == "timeout"
+                asked = not timed_out and (end.intentional or task.stop_request is not StopRequest.NONE)
+                ran_for = task.end_run_locked(end.exit_code, end.signal, end.at, asked=asked)
                 event = Exited(
                     task_id=task.id,
                     pid=task.last_pid,
                     exit_code=end.exit_code,
-                    intentional=end.intentional or task.stop_request is not StopRequest.NONE,
+                    intentional=asked,
                     ts=end.at,
                     signal=end.signal,
+                    reason=task.last_reason,
+                    duration_ms=task.last_duration_ms or 0,
                 )
-                ran_for = task.end_run_locked(end.exit_code, end.signal, end.at)
                 self._metrics.count("tasks_completed", task.action)
                 self._metrics.observe_run(task.action, ran_for)
-                events = self.decide_locked(task, event, exit_code=end.exit_code, ran_for=ran_for)
+                codes = task.terms.definition.config.success_codes
+                failed = has_failed(task.last_reason, end.exit_code, codes)
+                events = self.decide_locked(
+                    task, event, failed=failed, exit_code=end.exit_code, ran_for=ran_for
+                )
             self.conclude_locked(tx, task, events)
 
     def decide_locked(
-        self, task: Task, exited: Exited | None, *, exit_code: int, ran_for: float
+        self, task: Task, exited: Exited | None, *, failed: bool, exit_code: int, ran_for: float
     ) -> list[Event]:
         """Move the task to what follows a run, or a failure to start one (no ``exited``).
 
@@ -101,7 +111,7 @@ class Exits:
             task.terms.policy,
             task.history,
             now_s=time.monotonic(),
-            exit_code=exit_code,
+            failed=failed,
             ran_for_s=ran_for,
             rng=self._rng,
         )
@@ -128,7 +138,8 @@ class Exits:
         count = decision.exit_count if isinstance(decision, GiveUp) else task.history.total
         task.exit_count = count
         if not task.error_message:
-            task.error_message = f"gave up after {count} exits, the last with exit code {exit_code}"
+            last = "by its timeout" if task.last_reason == "timeout" else f"with exit code {exit_code}"
+            task.error_message = f"gave up after {count} exits, the last {last}"
         return [*events, errored(task)]
 
     def conclude_locked(self, tx: Transaction, task: Task, events: list[Event]) -> None:

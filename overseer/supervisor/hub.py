@@ -51,6 +51,7 @@ from overseer.supervisor.task import Phase, Requester, StopRequest, Task, Terms
 from overseer.supervisor.transaction import Launch
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
+from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timers
 from overseer.workers.stopping import overdue
 
@@ -86,7 +87,7 @@ class Hub:
         self._starts = Starts(
             table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans
         )
-        self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans)
+        self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans, metrics)
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
@@ -103,6 +104,8 @@ class Hub:
         match due:
             case Due.RESTART:
                 self._exits.restart(*ids)
+            case Due.TIMEOUT:
+                run_on_thread(lambda: self._stops.time_out(*ids), f"timeout-{ids[0]}")  # it calls the driver
             case Due.EXPIRE:
                 self._queueing.expire()
             case Due.PRUNE:

@@ -89,20 +89,20 @@ def decide(
     history: History,
     *,
     now_s: float,
-    exit_code: int,
+    failed: bool,
     ran_for_s: float,
     rng: random.Random,
 ) -> tuple[Decision, History]:
     """What follows an exit that nobody asked for, and the history from then on.
 
     ``policy`` is as :func:`effective_policy` gives it, ``now_s`` is monotonic, ``ran_for_s`` is how long
-    the run lasted. A restart that could not spawn is an exit with code -1 after 0 seconds.
+    the run lasted. A restart that could not spawn is a failure after 0 seconds.
 
     The delay is ``restart_delay`` plus a random part of ``restart_jitter`` (both ends included), and never
     less than :func:`restart_floor` unless ``restart_delay`` itself is long enough not to spin.
     """
     history, count = _recorded(policy, history, now_s, ran_for_s)
-    if policy is None or (policy.restart_on == "failure" and exit_code == 0):
+    if policy is None or (policy.restart_on == "failure" and not failed):
         return NoRestart(), history
     threshold = _threshold(policy)
     if 0 < threshold <= count:

@@ -19,6 +19,7 @@ from overseer.process.policy import StopPolicy
 from overseer.protocol import Started, encode
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Current
+from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits, errored
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.metrics import Metrics
@@ -59,6 +60,7 @@ class Starts:
         self._queueing = queueing
         self._exits = exits
         self._orphans = orphans
+        self._timers = timers
         self.launcher = Launcher(timers, self.launch)
 
     def admit_locked(
@@ -162,6 +164,8 @@ class Starts:
                 task.restart_count += 1
             task.requester, task.onlookers = Requester(), set()
             task.begin_run_locked(worker, pid, at)
+            if limit := task.terms.definition.config.timeout:
+                task.timeout = self._timers.schedule(limit, Due.TIMEOUT, task.id)
             if requester.client is not None:
                 tx.send_encoded(requester.client, answer)
             task.stream.publish_locked(tx, event, excluding=requester.client)
@@ -181,7 +185,7 @@ class Starts:
             if message:
                 task.error_message = message
                 requester.refuse(tx, message)
-            events = self._exits.decide_locked(task, None, exit_code=-1, ran_for=0.0)
+            events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)
         self._exits.conclude_locked(tx, task, events)
 
     def _take_back_locked(self, tx: Transaction, task: Task, why: Launch, requester: Requester) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.supervisor.clients import Clients
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.orphans import OrphanedWorkers
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
@@ -12,6 +15,7 @@ from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, StopRequest, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
+from overseer.workers.base import Worker
 
 # At a shutdown: what a SIGKILL may take to be done with, and then what may be left to do (seconds).
 _KILL_S = 0.25
@@ -29,6 +33,7 @@ class Stops:
         queueing: Queueing,
         exits: Exits,
         orphans: OrphanedWorkers,
+        metrics: Metrics,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -36,6 +41,7 @@ class Stops:
         self._queueing = queueing
         self._exits = exits
         self._orphans = orphans
+        self._metrics = metrics
 
     def stop_locked(
         self, tx: Transaction, task: Task, request: StopRequest, reason: str, grace: float | None = None
@@ -52,12 +58,36 @@ class Stops:
             # A stop that was asked for outlasts a requeue: whoever said stop does not want it back.
             if task.stop_request is not StopRequest.STOP:
                 task.stop_request = request
+            task.end_reason = task.end_reason or reason
             self._pool.leaving(task.id)
             if task.phase is Phase.RUNNING:
                 assert task.worker is not None
                 tx.stop(task.worker, grace)
             elif grace not in task.graces:
                 task.graces.append(grace)  # for the thread that starts it, which will stop it
+
+    def time_out(self, task_id: str) -> None:
+        """The current run of a task has lasted as long as it may; unless it is over or was asked to end."""
+        with self._table.lock:
+            worker = self._overdue_locked(task_id)
+        # What has ended in time, but for the last of its output, has not run too long.
+        if worker is None or not worker.lives:
+            return
+        with self._table.begin() as tx:
+            if self._overdue_locked(task_id) is worker:
+                task = self._table.find(task_id)
+                task.end_reason = "timeout"
+                self._metrics.count("timeouts", task.action)
+                tx.stop(worker)
+
+    def _overdue_locked(self, task_id: str) -> Worker | None:
+        assert_held(self._table.lock)
+        task = self._table.get(task_id)
+        if task is None or task.phase is not Phase.RUNNING or task.end_reason:
+            return None
+        if task.timeout is None or task.timeout.when > time.monotonic():  # of an earlier run or task
+            return None
+        return task.worker
 
     def stop_all(self) -> bool:
         """Empty the queues, stop every task, wait for them; whether all were gone in time. Idempotent.

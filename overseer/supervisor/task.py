@@ -149,6 +149,7 @@ class Task:
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
+    end_reason: str = ""  # why the run is being ended: the first cause counts; "": it is not. Hub's lock.
     before_reset: Terms | None = None  # what it goes back to when its reset fails; hub's lock
     onlookers: set[Client] = field(default_factory=set)  # clients that were told of its reset; hub's lock
     exit_count: int = 0  # what its ``errored`` said
@@ -157,10 +158,13 @@ class Task:
     restart_count: int = 0
     history: History = field(default_factory=History)
     restart: Timer | None = None  # the one awaited
+    timeout: Timer | None = None  # for the current run
     last_started_at: datetime | None = None
     last_exited_at: datetime | None = None
     last_exit_code: int | None = None
     last_signal: str = ""  # that ended the latest run
+    last_reason: str = ""  # why it ended
+    last_duration_ms: int | None = None
     error_message: str = ""
     output_evicted: bool = False  # some of what was stored, to make room for others
     began: float = 0.0  # monotonic start of the current run
@@ -217,15 +221,21 @@ class Task:
         self.error_message = ""
         self.stream.run = self.runs
 
-    def end_run_locked(self, exit_code: int, signal: str, at: datetime) -> float:
-        """Record that the run is over; returns how long it ran, in seconds."""
+    def end_run_locked(self, exit_code: int, signal: str, at: datetime, *, asked: bool) -> float:
+        """Record that the run is over, ``asked`` to end or not; returns how long it ran, in seconds."""
         assert_held(self.lock)
         self.stream.run = None
+        if self.timeout is not None:
+            self.timeout.cancel()
+            self.timeout = None
         ran_for = time.monotonic() - self.began
         self.ran_for += ran_for
         self.last_exited_at = at
         self.last_exit_code = exit_code
         self.last_signal = signal
+        by_itself = "signal" if signal else "exited"
+        self.last_reason = self.end_reason or ("stopped" if asked else by_itself)
+        self.last_duration_ms = int(ran_for * 1000)
         return ran_for
 
     def info_locked(self) -> TaskInfo:
@@ -249,6 +259,9 @@ class Task:
             error_message=self.error_message,
             last_signal=self.last_signal,
             output_evicted=self.output_evicted,
+            reason=self.last_reason,
+            duration_ms=self.last_duration_ms,
+            success_codes=self.terms.definition.config.success_codes,
         )
 
     @property

@@ -167,6 +167,11 @@ class Worker(ABC):
         """Whether a stop was asked for before it ended."""
         return self._intentional
 
+    @property
+    def lives(self) -> bool:
+        """Whether what it runs has not ended; its output may go on for a little longer. Returns at once."""
+        return self._exit is None
+
     @abstractmethod
     def stop(self, grace: float | None = None) -> None:
         """Ask it to end, and see to it that it does when ``grace`` seconds are over (None: its policy's).

@@ -259,6 +259,11 @@ class OSWorker(Worker):
         finally:
             self._announce(end, intentional)
 
+    @property
+    def lives(self) -> bool:
+        with self._lock:  # whoever records the exit does it with the lock, before the descriptor is closed
+            return self._exit is None and self._processes.leader_lives_locked
+
     def stop(self, grace: float | None = None) -> None:
         alone = self._processes.leader_is_alone()
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import threading
 import time
@@ -77,6 +78,11 @@ class Processes:
     def stopping_locked(self) -> bool:
         """Whether a stop is under way."""
         return self._stop is not None and not self._stop.done.is_set()
+
+    @property
+    def leader_lives_locked(self) -> bool:
+        """Whether the leader has not ended."""
+        return not self._reaped and not _is_readable(self._pidfd)
 
     def leader_is_alone(self, *, dead: bool = False) -> bool:
         """Whether no other process need be ended, as far as can be told without a look at all of them."""
@@ -245,6 +251,13 @@ class Processes:
             text = f"processes that SIGKILL does not end are left: {pids}"
             _log.warning("task %s: %s", self._task_id, text)
             self._tell(text)
+
+
+def _is_readable(pidfd: int) -> bool:
+    """Whether the process has ended."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _send_to_group(group: int, number: int) -> bool:

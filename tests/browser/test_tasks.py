@@ -75,7 +75,7 @@ def test_stop_asks_and_start_again_keeps_the_parameters(page: Page, client: WsCl
     row(page, "victim").get_by_role("button", name="Stop").click()
     question.get_by_role("button", name="Stop").click()
     expect(row(page, "victim").locator(".c-status")).to_have_text("Stopped")
-    expect(row(page, "victim").locator(".c-exit")).to_have_text("signal")
+    expect(row(page, "victim").locator(".c-exit")).to_have_text("SIGTERM")
     client.run("greet", task_id="polite", params={"name": "once more"})
     settle(page, client)
     row(page, "polite").get_by_role("button", name="Start again").click()

@@ -32,7 +32,7 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
     heading, *lines = tasks_table(tasks, NOW, PLAIN)
     starts = [
         heading.index(word)
-        for word in ("TASK", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "SINCE", "PARAM")
+        for word in ("TASK", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAM")
     ]
     return [
         [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
@@ -45,7 +45,7 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
     [
         (
             {"worker_state": "running", "current_pid": 7, "last_started_at": ago(130)},
-            ["t", "a", "running", "7", "0", "-", "2m ago", "-"],
+            ["t", "a", "running", "7", "0", "-", "-", "2m ago", "-"],
         ),
         (
             {
@@ -54,14 +54,34 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
                 "last_started_at": ago(99),
                 "last_exited_at": ago(5.5),
             },
-            ["t", "a", "exited", "-", "0", "0", "5s ago", "-"],
+            ["t", "a", "exited", "-", "0", "0", "-", "5s ago", "-"],
         ),
         (
             {"state": "errored", "last_exit_code": -1, "restart_count": 4, "last_exited_at": ago(7300)},
-            ["t", "a", "errored", "-", "4", "signal", "2h ago", "-"],
+            ["t", "a", "errored", "-", "4", "signal", "-", "2h ago", "-"],
         ),
-        ({"state": "queued", "queued_at": ago(-60)}, ["t", "a", "queued", "-", "0", "-", "0s ago", "-"]),
-        ({}, ["t", "a", "starting", "-", "0", "-", "3d ago", "-"]),
+        ({"state": "queued", "queued_at": ago(-60)}, ["t", "a", "queued", "-", "0", "-", "-", "0s ago", "-"]),
+        (
+            {
+                "state": "stopped",
+                "last_exit_code": 0,
+                "reason": "stopped",
+                "duration_ms": 1234,
+                "last_exited_at": ago(1),
+            },
+            ["t", "a", "stopped", "-", "0", "0", "1.2s", "1s ago", "-"],
+        ),
+        (
+            {
+                "worker_state": "exited",
+                "last_exit_code": 0,
+                "reason": "timeout",
+                "duration_ms": 90_000,
+                "last_exited_at": ago(1),
+            },
+            ["t", "a", "exited", "-", "0", "timeout", "1m30s", "1s ago", "-"],
+        ),
+        ({}, ["t", "a", "starting", "-", "0", "-", "-", "3d ago", "-"]),
         *(
             (
                 {
@@ -70,7 +90,7 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
                     "last_exit_code": code,
                     "last_exited_at": ago(5.5),
                 },
-                ["t", "a", state, "-", "0", "signal" if code == -1 else str(code), "5s ago", "-"],
+                ["t", "a", state, "-", "0", "signal" if code == -1 else str(code), "-", "5s ago", "-"],
             )
             for restart_on, code, state in (
                 ("failure", 1, "restarting"),
@@ -176,6 +196,10 @@ def cells(text: str) -> str:
             ["exited", "signal SIGBUS"],
         ),
         ({"state": "errored", "last_exit_code": 9}, ["errored", "9"]),
+        (
+            {"worker_state": "exited", "last_exit_code": 0, "reason": "timeout", "duration_ms": 1},
+            ["exited", "timeout"],
+        ),
         ({"state": "stopped", "last_exit_code": -1, "last_signal": "SIGTERM"}, []),
         ({"worker_state": "running", "last_exit_code": 9}, ["9"]),
         ({}, []),

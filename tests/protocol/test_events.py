@@ -78,13 +78,14 @@ BARE_TASK = TaskInfo(task_id="t", action="b", state="active", created_at=T)
             f'"ts":"{TS}","seq":2,"truncated":true}}',
         ),
         (
-            Exited("t", 5, 0, False, T),
-            f'{{"type":"exited","task_id":"t","pid":5,"exit_code":0,"intentional":false,"ts":"{TS}"}}',
+            Exited("t", 5, 0, False, T, reason="exited", duration_ms=0),
+            f'{{"type":"exited","task_id":"t","pid":5,"exit_code":0,"intentional":false,"ts":"{TS}",'
+            '"reason":"exited","duration_ms":0}',
         ),
         (
-            Exited("t", 5, -1, True, T, "SIGKILL", True),
+            Exited("t", 5, -1, True, T, "SIGKILL", True, "stopped", 1500),
             f'{{"type":"exited","task_id":"t","pid":5,"exit_code":-1,"intentional":true,"ts":"{TS}",'
-            '"signal":"SIGKILL","will_restart":true}',
+            '"signal":"SIGKILL","will_restart":true,"reason":"stopped","duration_ms":1500}',
         ),
         (
             Restarting("t", 5, 90 * SECOND, 1, T),
@@ -177,6 +178,9 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         error_message="gone",
         last_signal="SIGKILL",
         output_evicted=True,
+        reason="stopped",
+        duration_ms=0,
+        success_codes=(0, 3),
     )
     assert json.loads(encode(Tasks("1", (task,))))["tasks"] == [
         {
@@ -202,6 +206,9 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "error_message": "gone",
             "last_signal": "SIGKILL",
             "output_evicted": True,
+            "reason": "stopped",
+            "duration_ms": 0,
+            "success_codes": [0, 3],
         }
     ]
     assert list(to_plain(task)) == [spec.name for spec in fields_of(TaskInfo)]

@@ -96,6 +96,9 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "error_message",
         "last_signal",
         "output_evicted",
+        "reason",
+        "duration_ms",
+        "success_codes",
     ]
 
 

@@ -41,7 +41,7 @@ def run_through(
     decisions: list[Decision] = []
     for now_s, exit_code, ran_for_s in exits:
         decision, history = decide(
-            policy, history, now_s=now_s, exit_code=exit_code, ran_for_s=ran_for_s, rng=rng
+            policy, history, now_s=now_s, failed=exit_code != 0, ran_for_s=ran_for_s, rng=rng
         )
         decisions.append(decision)
     return decisions
@@ -126,22 +126,24 @@ class TestThreshold:
     def test_the_history_keeps_no_more_exits_than_can_matter(self, threshold: int, kept: int) -> None:
         policy = RetryPolicy(error_window=10**18, error_threshold=threshold)
         full = History(exits=tuple(float(i) for i in range(MAX_WINDOWED_EXITS)))
-        _, history = decide(policy, full, now_s=20_000.0, exit_code=1, ran_for_s=LONG, rng=random.Random(0))
+        _, history = decide(
+            policy, full, now_s=20_000.0, failed=True, ran_for_s=LONG, rng=random.Random(0)
+        )
         assert len(history.exits) == kept
 
     def test_a_threshold_beyond_what_is_kept_still_trips(self) -> None:
         policy = RetryPolicy(error_window=10**18, error_threshold=10**9)
         almost = History(exits=tuple(float(i) for i in range(MAX_WINDOWED_EXITS - 1)))
-        decision, _ = decide(policy, almost, now_s=2e4, exit_code=1, ran_for_s=LONG, rng=random.Random(0))
+        decision, _ = decide(policy, almost, now_s=2e4, failed=True, ran_for_s=LONG, rng=random.Random(0))
         assert decision == GiveUp(MAX_WINDOWED_EXITS)
 
     def test_without_a_window_no_times_are_kept_and_any_threshold_is_exact(self) -> None:
         policy = RetryPolicy(restart_delay=S, error_threshold=200_000)
         history = History(total=199_998)
         rng = random.Random(0)
-        decision, history = decide(policy, history, now_s=1.0, exit_code=1, ran_for_s=LONG, rng=rng)
+        decision, history = decide(policy, history, now_s=1.0, failed=True, ran_for_s=LONG, rng=rng)
         assert (decision, history.exits) == (Restart(S, 1), ())
-        decision, _ = decide(policy, history, now_s=2.0, exit_code=1, ran_for_s=LONG, rng=rng)
+        decision, _ = decide(policy, history, now_s=2.0, failed=True, ran_for_s=LONG, rng=rng)
         assert decision == GiveUp(200_000)
 
     @given(
@@ -242,8 +244,8 @@ def check_against_the_rules(policy: RetryPolicy, earlier: tuple[float, ...], exi
     history = History()
     rng = random.Random(1)
     for at in earlier:
-        _, history = decide(policy, history, now_s=at, exit_code=3, ran_for_s=LONG, rng=rng)
-    decision, after = decide(policy, history, now_s=100.0, exit_code=exit_code, ran_for_s=LONG, rng=rng)
+        _, history = decide(policy, history, now_s=at, failed=True, ran_for_s=LONG, rng=rng)
+    decision, after = decide(policy, history, now_s=100.0, failed=exit_code != 0, ran_for_s=LONG, rng=rng)
 
     count = 1 + len([at for at in earlier if not policy.error_window or at > 90.0])
     if exit_code == 0 and policy.restart_on == "failure":

@@ -23,6 +23,8 @@ _SHOWN = {
     "last_exited_at",
     "last_exit_code",
     "last_signal",
+    "last_reason",
+    "last_duration_ms",
     "error_message",
     "ran_for",
     "began",

@@ -81,7 +81,7 @@ EXAMPLES: tuple[Request | Event, ...] = (
     Reload("r15", dry_run=True),
     Started("r1", _TASK, _PID, _THEN),
     Output(_TASK, _PID, "stdout", "compiling 42 files", _THEN, 41),
-    Exited(_TASK, _PID, -1, False, _LATER, signal="SIGSEGV", will_restart=True),
+    Exited(_TASK, _PID, -1, False, _LATER, "SIGSEGV", will_restart=True, reason="signal", duration_ms=42500),
     Restarting(_TASK, _PID, 5 * _SECOND, 1, _LATER),
     Errored(_TASK, _PID, 3, _LATER),
     Queued("r1", "build-next", "build", 1, _LATER),
