@@ -97,6 +97,7 @@ def test_a_task_in_each_state(client: WsClient) -> None:
         task_id: {name: value for name, value in info.items() if not name.endswith("_at")}
         for task_id, info in infos.items()
     }
+    assert all(shown[name].pop("duration_ms") >= 0 for name in ("waiting", "errored"))
     # The action "single" has a policy from the top level, which an own one replaces altogether.
     default = {"error_window": "10m0s", "restart_on": "failure"}
     assert _text(shown["running"]) == _text(
@@ -139,6 +140,7 @@ def test_a_task_in_each_state(client: WsClient) -> None:
             "worker_state": "exited",
             "restart_count": 0,
             "last_exit_code": 4,
+            "reason": "exited",
         }
     )
     assert restarting["restart_delay"] == "1h30m0s"
@@ -152,6 +154,7 @@ def test_a_task_in_each_state(client: WsClient) -> None:
             "worker_state": "exited",
             "restart_count": 0,
             "last_exit_code": 4,
+            "reason": "exited",
         }
     )
     assert errored["exit_count"] == 1
@@ -394,9 +397,9 @@ def test_three_clients_a_starter_a_subscriber_and_a_stranger(daemon: Daemon, cli
         told = [
             ("started", "s1", "one"),
             ("queued", "s2", "two", "single"),
-            ("exited", "one"),
+            ("exited", "one", "stopped"),
             ("started", "s2", "two"),
-            ("exited", "two"),
+            ("exited", "two", "stopped"),
             ("started", "s3", "one"),
             ("queued", "s4", "three", "single"),
             ("dequeued", "three", "purged"),
