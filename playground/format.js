@@ -48,11 +48,13 @@ export function rate(value) {
 export function policyText(policy) {
   if (!policy) return "no restarts";
   const after = policy.restart_delay ? `after ${policy.restart_delay}` : "at once";
+  const most = policy.restart_max_delay ? ` up to ${policy.restart_max_delay}` : "";
+  const growth = policy.restart_factor > 1 ? ` growing ×${policy.restart_factor}${most}` : "";
   const jitter = policy.restart_jitter ? ` plus up to ${policy.restart_jitter}` : "";
   const on = policy.restart_on === "failure" ? "restarts a failure" : "restarts";
   const within = policy.error_window ? ` within ${policy.error_window}` : "";
   const until = policy.error_threshold ? `, gives up at ${many(policy.error_threshold, "exit")}${within}` : "";
-  return `${on} ${after}${jitter}${until}`;
+  return `${on} ${after}${growth}${jitter}${until}`;
 }
 
 /** Whether an id looks made up by the server, so that nobody will miss it. */

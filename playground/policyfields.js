@@ -5,9 +5,14 @@ import { h, newId } from "./dom.js";
 const POLICY = [
   ["restart_delay", "Delay before a restart", "5s"],
   ["restart_jitter", "Random extra delay", "0s"],
+  ["restart_factor", "Multiply it each time by", "2"],
+  ["restart_max_delay", "But no longer than", "1m"],
+  ["restart_reset", "Back to the first delay after a run of", "5m"],
   ["error_window", "Count exits within", "10m"],
   ["error_threshold", "Give up after exits", "3"],
 ];
+
+const NUMBERS = ["error_threshold", "restart_factor"];
 
 export class PolicyFields {
   /** `was`: the policy given last time, if there was one. */
@@ -35,7 +40,7 @@ export class PolicyFields {
     const policy = {};
     for (const [name, { value }] of this.#inputs) {
       const text = value.trim();
-      if (text) policy[name] = name === "error_threshold" && /^\d+$/.test(text) ? Number(text) : text;
+      if (text) policy[name] = NUMBERS.includes(name) && /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;
     }
     return policy;
   }

@@ -103,7 +103,7 @@ def policy_of(value: RetryPolicy | Mapping[str, Any] | None) -> RetryPolicy | No
     policy = RetryPolicy(**value) if isinstance(value, Mapping) else value
     if not isinstance(policy, RetryPolicy):
         raise _wrong("retry_policy", "a RetryPolicy, or a mapping of its fields", value)
-    for name in ("restart_delay", "restart_jitter", "error_window"):
+    for name in ("restart_delay", "restart_jitter", "error_window", "restart_max_delay", "restart_reset"):
         if 0 < (nanos := getattr(policy, name)) < _LEAST_NANOS:
             raise ValueError(f"{name}={nanos} is {nanos} nanoseconds; for seconds write {name}='{nanos}s'")
     return policy

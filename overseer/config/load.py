@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from overseer.config.model import ROOT, Config
+from overseer.config.restarts import retry_problems
 from overseer.config.tree import parse_yaml
 from overseer.errors import ConfigError
+from overseer.protocol import RetryPolicy
 from overseer.schema.fields import fields_of
 from overseer.schema.location import Location, Report
 from overseer.schema.nodes import MapNode, Scalar, describe_node, without_texts
@@ -90,13 +92,24 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
     config: Config = ROOT.from_yaml(tree, Location(report, (), 1))
     config = replace(config, **_overrides(env, report))
     report.raise_errors()
-    return replace(
+    config = replace(
         config,
         file="" if data is None else report.file,
         tree=None if data is None else without_texts(tree),
-        warnings=report.warning_texts(),
-        unknown=tuple(report.unknown),
     )
+    _check_restarts(config, report)
+    return replace(config, warnings=report.warning_texts(), unknown=tuple(report.unknown))
+
+
+def _check_restarts(config: Config, report: Report) -> None:
+    """Warn of retry policies as they are once merged, each where it was last changed."""
+    places: dict[tuple[str, ...], RetryPolicy] = {("retry",): config.retry}
+    for name, action in config.actions.items():
+        if not action.retry.empty:
+            places["actions", name, "retry"] = config.retry_for(name)
+    for path, policy in places.items():
+        for problem in retry_problems(policy):
+            report.warnings.append(config.placed(ConfigError(problem), *path))
 
 
 def _decode(data: bytes, report: Report) -> str:

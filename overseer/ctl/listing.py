@@ -127,6 +127,10 @@ def action_lines(action: ActionInfo) -> list[str]:
         lines.append(f"  not twice at once for the same {', '.join(map(_name, action.dedupe_key))}")
     if action.retry is not None and not action.retry.empty:
         delay = format_duration(action.retry.restart_delay)
+        if action.retry.grows:
+            delay += f", growing {action.retry.restart_factor:g} times each time"
+            if action.retry.restart_max_delay:
+                delay += f" up to {format_duration(action.retry.restart_max_delay)}"
         lines.append(f"  restarted after {delay}; errored after {action.retry.error_threshold or 'no'} exits")
     if action.timeout_ms:
         lines.append(f"  stopped after {format_duration(action.timeout_ms * 1_000_000)}, which is a failure")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar, dataclass_transform
 
-from overseer.schema.fields import Declared, declared, field
+from overseer.schema.fields import Declared, declared, field, fields_of
 from overseer.schema.objects import ListOf, MapOf, Object
-from overseer.schema.quantities import COUNT, DURATION, SECONDS, TIMESTAMP, Integer
+from overseer.schema.quantities import COUNT, DURATION, SECONDS, TIMESTAMP, Integer, Number
 from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, TEXT_MAP, Choice
 from overseer.util.durations import nanoseconds
 
@@ -110,6 +110,22 @@ class RetryPolicy:
         default="",
         omit=True,
     )
+    restart_factor: float | None = field(
+        Number(1),
+        "Each delay is this many times the one before; absent: 1",
+        default_text="`1`",
+        default=None,
+        omit=True,
+    )
+    restart_max_delay: int = field(
+        DURATION, "No delay grows longer than this, jitter aside; 0s: any length", default=0, omit=True
+    )
+    restart_reset: int = field(
+        DURATION,
+        "A run that lasted this long makes the next delay the first again; 0s: none does",
+        default=0,
+        omit=True,
+    )
 
     def __init__(
         self,
@@ -118,12 +134,17 @@ class RetryPolicy:
         error_window: Duration = 0,
         error_threshold: int = 0,
         restart_on: str = "",
+        restart_factor: float | None = None,
+        restart_max_delay: Duration = 0,
+        restart_reset: Duration = 0,
     ) -> None:
         # Durations may be given as "5s" or as a timedelta as well.
         for name, duration in (
             ("restart_delay", restart_delay),
             ("restart_jitter", restart_jitter),
             ("error_window", error_window),
+            ("restart_max_delay", restart_max_delay),
+            ("restart_reset", restart_reset),
         ):
             try:
                 object.__setattr__(self, name, nanoseconds(duration))
@@ -131,24 +152,36 @@ class RetryPolicy:
                 raise ValueError(f"{name}: {error}") from None
         object.__setattr__(self, "error_threshold", error_threshold)
         object.__setattr__(self, "restart_on", restart_on)
+        object.__setattr__(self, "restart_factor", restart_factor)
 
     @property
     def empty(self) -> bool:
         """Whether no field is set."""
         return self == _NO_RETRY
 
+    @property
+    def grows(self) -> bool:
+        """Whether one delay is longer than the one before."""
+        return self.restart_factor is not None and self.restart_factor > 1
+
     def merged_over(self, base: RetryPolicy) -> RetryPolicy:
         """This policy with what it leaves unset (zero, empty) taken from ``base``."""
-        return RetryPolicy(
-            restart_delay=self.restart_delay or base.restart_delay,
-            restart_jitter=self.restart_jitter or base.restart_jitter,
-            error_window=self.error_window or base.error_window,
-            error_threshold=self.error_threshold or base.error_threshold,
-            restart_on=self.restart_on or base.restart_on,
-        )
+        names = [each.name for each in fields_of(RetryPolicy)]
+        return RetryPolicy(**{name: getattr(self, name) or getattr(base, name) for name in names})
+
+    def delay_after(self, restarts: int) -> int:
+        """The delay, in nanoseconds and without jitter, once there have been so many restarts."""
+        delay = self.restart_delay
+        if delay and self.grows:
+            try:
+                delay = round(delay * float(self.restart_factor or 1) ** restarts)
+            except OverflowError:
+                delay = _LONGEST_NS
+        return min(delay, self.restart_max_delay or _LONGEST_NS)
 
 
 _NO_RETRY = RetryPolicy()
+_LONGEST_NS = 2**63 - 1  # what a duration can say
 
 
 @_value()

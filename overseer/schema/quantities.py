@@ -80,7 +80,7 @@ class Seconds(FieldType):
     label = "seconds or duration"
     expected = "a number of seconds, zero or more"
     converts = True
-    _FORM = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
+    FORM = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
     _MAXIMUM = 2**63 / 1e9  # what fits a Go duration, 292 years
 
     def __init__(self, *, zero: bool = True) -> None:
@@ -100,7 +100,7 @@ class Seconds(FieldType):
 
     def from_yaml(self, node: Node, location: Location) -> int | float:
         scalar = self.scalar(node, 'seconds or a duration such as "30s"')
-        if scalar.plain and self._FORM.match(scalar.text):
+        if scalar.plain and self.FORM.match(scalar.text):
             seconds = float(scalar.text)
         else:
             seconds = _nanoseconds(scalar) / 1e9
@@ -234,6 +234,44 @@ class Size(FieldType):
 
     def yaml_schema(self) -> Json:
         return {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": self._SCHEMA}]}
+
+
+class Number(FieldType):
+    """A number from ``minimum`` up to a million, whole or not."""
+
+    name = "number"
+    label = "number"
+    converts = True
+    _MAXIMUM = 1_000_000
+
+    def __init__(self, minimum: int) -> None:
+        self.minimum = minimum
+        self.expected = f"a number from {minimum} to {self._MAXIMUM}"
+
+    def from_json(self, value: Any, where: str, limits: MessageLimits) -> int | float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self.wrong(value, where)
+        if not self.minimum <= value <= self._MAXIMUM:
+            raise Unreadable(f"{where} must be {self.expected}, not {value}")
+        return value
+
+    def to_json(self, value: Any) -> int | float:
+        return SECONDS.to_json(value)
+
+    def from_yaml(self, node: Node, location: Location) -> int | float:
+        scalar = self.scalar(node, "a number")
+        if not scalar.plain or not Seconds.FORM.match(scalar.text):
+            raise ValueError(f"expected a number, found {describe_node(node)}")
+        number = float(scalar.text)
+        if not self.minimum <= number <= self._MAXIMUM:
+            raise ValueError(f"expected {self.expected}, found {scalar.text[:40]}")
+        return self.to_json(number)
+
+    def json_schema(self) -> Json:
+        return {"type": "number", "minimum": self.minimum, "maximum": self._MAXIMUM}
+
+    def yaml_schema(self) -> Json:
+        return self.json_schema()
 
 
 class ExitCodes(FieldType):

@@ -33,6 +33,8 @@ class History:
     """Restarts decided so far: the number of the one under way or awaited."""
     immediate: int = 0
     """How many of the latest runs in a row were shorter than ``IMMEDIATE_S``."""
+    grown: int = 0
+    """How often the delay has grown since it was last reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,9 @@ def decide(
     ``policy`` is as :func:`effective_policy` gives it, ``now_s`` is monotonic, ``ran_for_s`` is how long
     the run lasted. A restart that could not spawn is a failure after 0 seconds.
 
-    The delay is ``restart_delay`` plus a random part of ``restart_jitter`` (both ends included), and never
-    less than :func:`restart_floor` unless ``restart_delay`` itself is long enough not to spin.
+    The delay is what ``restart_delay`` has grown to plus a random part of ``restart_jitter`` (both ends
+    included), and never less than :func:`restart_floor` unless it is long enough, without the jitter, not to
+    spin; ``restart_max_delay`` does not lower the floor.
     """
     history, count = _recorded(policy, history, now_s, ran_for_s)
     if policy is None or (policy.restart_on == "failure" and not failed):
@@ -107,10 +110,11 @@ def decide(
     threshold = _threshold(policy)
     if 0 < threshold <= count:
         return GiveUp(count), history
-    delay = policy.restart_delay + rng.randint(0, policy.restart_jitter)
-    if policy.restart_delay < DELIBERATE_DELAY_NS:
+    deliberate = policy.delay_after(history.grown)
+    delay = deliberate + rng.randint(0, policy.restart_jitter)
+    if deliberate < DELIBERATE_DELAY_NS:
         delay = max(delay, restart_floor(history.immediate))
-    history = replace(history, attempts=history.attempts + 1)
+    history = replace(history, attempts=history.attempts + 1, grown=history.grown + 1)
     return Restart(min(delay, _MAX_DURATION_NS), history.attempts), history
 
 
@@ -132,4 +136,5 @@ def _recorded(
         exits = (*inside, now_s)[-_threshold(policy) :]
         count = len(exits)
     immediate = history.immediate + 1 if ran_for_s < IMMEDIATE_S else 0
-    return History(exits, total, history.attempts, immediate), count
+    reset = policy is not None and 0 < policy.restart_reset <= ran_for_s * 1e9
+    return History(exits, total, history.attempts, immediate, 0 if reset else history.grown), count

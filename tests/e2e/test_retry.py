@@ -70,6 +70,23 @@ def test_the_whole_life_of_a_task_that_fails_until_it_is_given_up(client: WsClie
     assert info["error_message"]
 
 
+def test_delays_grow_up_to_the_longest(client: WsClient) -> None:
+    growth = {"restart_factor": 1.5, "restart_max_delay": "200ms"}
+    policy = {"restart_delay": "100ms", "error_threshold": 5, **growth}
+    client.send("start", action="fails", task_id="grows", retry_policy=policy)
+    events = client.collect("errored", task_id="grows")
+    delays = [event["restart_delay"] for event in events if event["type"] == "restarting"]
+    assert delays == ["100ms", "150ms", "200ms", "200ms"]
+    assert _info(client, "grows")["retry_policy"] == {**policy, "restart_on": "any"}
+
+
+def test_a_run_that_lasted_makes_the_delay_the_first_again(client: WsClient) -> None:
+    policy = {"restart_delay": "100ms", "error_threshold": 3, "restart_factor": 10, "restart_reset": "200ms"}
+    client.send("start", action="slowly", task_id="lasted", retry_policy=policy)
+    events = client.collect("errored", task_id="lasted")
+    assert [event["restart_delay"] for event in events if event["type"] == "restarting"] == ["100ms"] * 2
+
+
 def test_a_policy_from_a_start_restarts_after_success_too(client: WsClient) -> None:
     client.send("start", action="succeeds", task_id="again", retry_policy={"error_threshold": 2})
     events = client.collect("errored", task_id="again")

@@ -144,6 +144,7 @@ def test_fields_have_known_types_and_hints(manifest: dict[str, Any]) -> None:
     known = {
         "string",
         "integer",
+        "number",
         "boolean",
         "timestamp",
         "duration",

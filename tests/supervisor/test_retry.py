@@ -126,9 +126,7 @@ class TestThreshold:
     def test_the_history_keeps_no_more_exits_than_can_matter(self, threshold: int, kept: int) -> None:
         policy = RetryPolicy(error_window=10**18, error_threshold=threshold)
         full = History(exits=tuple(float(i) for i in range(MAX_WINDOWED_EXITS)))
-        _, history = decide(
-            policy, full, now_s=20_000.0, failed=True, ran_for_s=LONG, rng=random.Random(0)
-        )
+        _, history = decide(policy, full, now_s=20_000.0, failed=True, ran_for_s=LONG, rng=random.Random(0))
         assert len(history.exits) == kept
 
     def test_a_threshold_beyond_what_is_kept_still_trips(self) -> None:
@@ -289,3 +287,55 @@ class TestEffectivePolicy:
         assert run_through(policy, [(float(i), 0, LONG) for i in range(100)]) == [
             Restart(0, i + 1) for i in range(100)
         ]
+
+
+class TestGrowth:
+    def delays(self, policy: RetryPolicy, lasts: list[float]) -> list[int]:
+        decisions = run_through(policy, [(float(at), 1, lasted) for at, lasted in enumerate(lasts)])
+        assert all(isinstance(decision, Restart) for decision in decisions)
+        return [decision.delay_ns for decision in decisions if isinstance(decision, Restart)]
+
+    @pytest.mark.parametrize(
+        ("factor", "most", "delays"),
+        [
+            (None, 0, [1, 1, 1, 1, 1]),
+            (1, 0, [1, 1, 1, 1, 1]),
+            (2, 0, [1, 2, 4, 8, 16]),
+            (1.5, 0, [1, 1.5, 2.25, 3.375, 5.0625]),
+            (2, 5 * S, [1, 2, 4, 5, 5]),
+            (1, S // 2, [0.5] * 5),
+        ],
+    )
+    def test_each_delay_is_a_multiple_of_the_one_before(
+        self, factor: float | None, most: int, delays: list[float]
+    ) -> None:
+        policy = RetryPolicy(restart_delay=S, restart_factor=factor, restart_max_delay=most)
+        assert self.delays(policy, [LONG] * 5) == [round(delay * S) for delay in delays]
+
+    def test_only_a_run_that_lasted_long_enough_starts_it_over(self) -> None:
+        policy = RetryPolicy(restart_delay=S, restart_factor=2, restart_reset="10s")
+        lasts = [5.0, 9.999, 10.0, 0.0, 11.0, 3.0]
+        assert self.delays(policy, lasts) == [S, 2 * S, S, 2 * S, S, 2 * S]
+        forever = RetryPolicy(restart_delay=S, restart_factor=2)
+        assert self.delays(forever, [1e9] * 3) == [S, 2 * S, 4 * S]
+
+    def test_jitter_comes_on_top_of_the_longest_delay(self) -> None:
+        policy = RetryPolicy(restart_delay=S, restart_factor=4, restart_max_delay=2 * S, restart_jitter=S)
+        assert all(2 * S <= delay <= 3 * S for delay in self.delays(policy, [LONG] * 50)[1:])
+
+    @pytest.mark.parametrize("delay", [1, 50 * MS, 99 * MS])
+    def test_the_floor_holds_above_the_longest_delay(self, delay: int) -> None:
+        policy = RetryPolicy(restart_delay=delay, restart_factor=2, restart_max_delay=99 * MS)
+        found = self.delays(policy, [0.0] * 20)
+        assert found == [max(policy.delay_after(at), restart_floor(at + 1)) for at in range(20)]
+        assert found[-1] == FLOOR_CAP_NS
+
+    def test_a_delay_that_has_grown_long_enough_needs_no_floor(self) -> None:
+        policy = RetryPolicy(restart_delay=50 * MS, restart_factor=2, restart_max_delay=100 * MS)
+        assert self.delays(policy, [0.0] * 20) == [50 * MS, *[100 * MS] * 19]
+
+    @pytest.mark.parametrize("factor", [2, 1.1, 1_000_000])
+    def test_it_never_grows_beyond_what_can_be_said(self, factor: float) -> None:
+        policy = RetryPolicy(restart_delay=S, restart_factor=factor)
+        assert policy.delay_after(10**6) == 2**63 - 1
+        assert RetryPolicy(restart_factor=factor).delay_after(10**6) == 0
