@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from overseer.cel import compile_cel, compile_condition
+from overseer.cel import compile_condition
+from overseer.config.parameters import Parameter, read_parameter
 from overseer.errors import CelError, TemplateError
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import field
@@ -17,7 +18,7 @@ from overseer.schema.types import BOOLEAN, FieldType
 from overseer.templates import Template, compile_template
 
 if TYPE_CHECKING:
-    from overseer.cel.program import Condition, Program  # not loaded until an expression is compiled
+    from overseer.cel.program import Condition  # not loaded until an expression is compiled
 
 
 class TemplateText(FieldType):
@@ -33,7 +34,7 @@ class TemplateText(FieldType):
         if self._empty and not text:
             raise ValueError(self._empty)
         try:
-            return compile_template(text, location.report.templates)
+            return compile_template(text, location.report.templates, location.report.booleans)
         except TemplateError as error:
             raise ValueError(f"template: {error}") from None
 
@@ -68,21 +69,6 @@ class OutputExpression(Expression):
 
 
 _CONDITION = OutputExpression(compile_condition)
-
-
-class Parameter(NamedTuple):
-    """A parameter of an action; ``rule`` is its ``validate``, compiled."""
-
-    spec: ParamSpec
-    rule: Program | None
-
-
-def _parameter(read: ParamSpec, location: Location) -> Parameter:
-    try:
-        return Parameter(read, compile_cel(read.validate) if read.validate else None)
-    except CelError as error:
-        location.child("validate", location.line).error(f"CEL: {error}")
-        return Parameter(read, None)
 
 
 @dataclass(frozen=True)
@@ -126,7 +112,7 @@ class ExecConfig:
         default=(),
     )
     parameters: Mapping[str, Parameter] = field(
-        MapOf(Object(ParamSpec, _parameter, short="default")),
+        MapOf(Object(ParamSpec, read_parameter, short="default")),
         "What a `start` may give, by name. Nothing or `{}`: it must be given. A text: its default.",
         default=dict,
     )

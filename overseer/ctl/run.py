@@ -57,6 +57,8 @@ def refusal(error: RefusedError) -> str:
     text, existing = str(error), error.existing_task_id
     if text.startswith("unknown action: "):
         return f"{text} (overseerctl actions lists them)"
+    if error.param:
+        return f"{text} (overseerctl describe ACTION explains it)"
     return text if existing in text else f"{text} (task {existing})"
 
 

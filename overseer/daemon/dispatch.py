@@ -102,6 +102,7 @@ class Dispatcher:
                         id=error.id or request_id,
                         message=error.message,
                         existing_task_id=error.existing_task_id,
+                        param=error.param,
                     )
                 )
         except Exception:

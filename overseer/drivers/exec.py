@@ -8,6 +8,7 @@ Its ``config``::
       source: {}                              # required
       size: {default: "50%", validate: 'value.matches("^[0-9]+%$")'}
       quality: 80                             # a plain value is a default
+      keep: {type: boolean, default: false}   # [[if .keep]]
     output:
       stdout: {condition: "has(output.json.event)"}
       stderr: {condition: "false"}
@@ -22,7 +23,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from overseer.cel import eval_cel_bool
-from overseer.config.exec import EXEC, ExecConfig, Parameter
+from overseer.config.exec import EXEC, ExecConfig
+from overseer.config.parameters import Parameter, check_declared, template_values
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
     warn_of_failing_templates,
@@ -66,22 +68,25 @@ class ExecHandler(ActionHandler):
         return self._info
 
     def validate(self, params: Mapping[str, str]) -> None:
+        check_declared(self._info.params, params)  # again, for those who use a handler without a server
         resolved = self._resolve(params)
         for name, parameter in self._parameters.items():
             if name not in resolved:
-                raise ValidationError(f"missing required parameter {name!r}")
+                raise ValidationError(f"missing required parameter {name!r}", param=name)
             if parameter.rule is None:
                 continue
-            rule = parameter.spec.validate
+            why = ""
             try:
-                accepted = eval_cel_bool(parameter.rule, resolved[name])
+                if eval_cel_bool(parameter.rule, resolved[name]):
+                    continue
             except CelError as error:
-                raise ValidationError(f"parameter {name!r} does not meet {rule}: {error.message}") from None
-            if not accepted:
-                raise ValidationError(f"parameter {name!r} does not meet {rule}")
+                why = f": {error.message}"
+            spec = parameter.spec
+            said = f": {spec.message}" if spec.message else f" does not meet {spec.validate}{why}"
+            raise ValidationError(f"parameter {name!r}{said}", param=name)
 
     def start(self, task_id: str, params: Mapping[str, str], callbacks: WorkerCallbacks) -> Worker:
-        resolved = self._resolve(params)
+        resolved = template_values(self._parameters, self._resolve(params))
         config = WorkerConfig(
             task_id,
             _rendered("entrypoint", self._entrypoint, resolved),
@@ -132,7 +137,7 @@ class _Filtered:
         return wait
 
 
-def _rendered(key: str, template: Template, params: Mapping[str, str]) -> str:
+def _rendered(key: str, template: Template, params: Mapping[str, str | bool]) -> str:
     try:
         return template.render(params)
     except TemplateError as error:
@@ -155,7 +160,7 @@ class ExecFactory:
     ) -> ExecHandler:
         if config.get("entrypoint") is None:
             config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, for the error to be about it
-        report = Report(templates=templates)
+        report = Report(templates=templates, booleans=_booleans(config))
         read: ExecConfig = EXEC.from_yaml(to_node(config), Location(report))
         for warning in report.warnings:
             category = UnknownKeyWarning if warning in report.unknown else ConfigWarning
@@ -163,9 +168,7 @@ class ExecFactory:
         report.raise_errors()
         entrypoint, arguments, parameters = read.entrypoint, read.command, read.parameters
         warn_of_missing_program(entrypoint)
-        warn_of_open_params(
-            entrypoint, arguments, [name for name, each in parameters.items() if each.rule is not None]
-        )
+        warn_of_open_params(entrypoint, arguments, parameters)
         warn_of_refusals(parameters)
         warn_of_failing_templates(entrypoint, arguments, parameters)
         for name in dedupe_key:
@@ -184,6 +187,15 @@ class ExecFactory:
             dedupe_key=dedupe_key,
         )
         return ExecHandler(info, entrypoint, arguments, parameters, read.conditions, read.output.merge)
+
+
+def _booleans(config: Mapping[str, Any]) -> frozenset[str]:
+    """The parameters that are declared to be booleans, found before the templates that use them are read."""
+    declared = config.get("parameters")
+    specs = declared.items() if isinstance(declared, Mapping) else ()
+    return frozenset(
+        str(name) for name, spec in specs if isinstance(spec, Mapping) and spec.get("type") == "boolean"
+    )
 
 
 def _warn_undeclared(template: Template, parameters: Mapping[str, Parameter], path: Path) -> None:

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar, dataclass_transform
 
 from overseer.schema.fields import Declared, declared, field
+from overseer.schema.location import quoted
 from overseer.schema.objects import ListOf, MapOf, Object
-from overseer.schema.quantities import COUNT, DURATION, SECONDS, TIMESTAMP, Integer
+from overseer.schema.quantities import COUNT, DURATION, NUMBER, SECONDS, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, TEXT_MAP, Choice
 from overseer.util.durations import nanoseconds
 
@@ -44,8 +45,15 @@ _DISPLACE = Choice(
     "true: to any; prohibit: never",
 )  # fmt: skip
 _RESTART_ON = Choice("any", "failure")
+_PARAM_TYPE = Choice(
+    "text", "integer", "number", "boolean", "choice", "path", ref="ParamType",
+    description="What a parameter is. Its values are strings on the wire all the same: an integer as 42, a "
+    "number as JSON has it, a boolean as true or false",
+)  # fmt: skip
 
-CHOICES = (_TASK_STATE, _WORKER_STATE, STREAM, _QUEUE_ORDER, _EXCESS_ACTION, _KILL_ORDER, _DISPLACE)
+CHOICES = (
+    _TASK_STATE, _WORKER_STATE, STREAM, _QUEUE_ORDER, _EXCESS_ACTION, _KILL_ORDER, _DISPLACE, _PARAM_TYPE,
+)  # fmt: skip
 """The words that the manifest lists as types of their own."""
 
 
@@ -209,6 +217,14 @@ class PoolInfo:
 
 
 @_value()
+class ParamChoice:
+    """A value that a parameter may have."""
+
+    value: str = field(TEXT, "The value", missing="it is what the parameter is given")
+    title: str = field(TEXT, "What people are shown in its place", default="", omit=True)
+
+
+@_value()
 class ParamSpec:
     """A parameter of an action; it must be given if it is null on the wire or has no ``default``."""
 
@@ -216,10 +232,71 @@ class ParamSpec:
         TEXT, "Its value when a start does not give it; without one it must be given", default=None, omit=True
     )
     validate: str = field(TEXT, "A CEL condition on value that must hold", default="", omit=True)
+    description: str = field(TEXT, "What it is for, for people", default="", omit=True)
+    type: str = field(
+        _PARAM_TYPE,
+        "What it is; values that are something else are refused. With `choices`, a text is a choice",
+        default="text",
+        omit=True,
+    )
+    choices: tuple[ParamChoice, ...] = field(
+        ListOf(Object(ParamChoice, short="value")),
+        "The only values it may have: texts, or `{value, title}` where people are to be shown a title",
+        default=(),
+        omit=True,
+    )
+    min: int | float | None = field(
+        NUMBER, "The least that an integer or number may be", default=None, omit=True
+    )
+    max: int | float | None = field(
+        NUMBER, "The most that an integer or number may be", default=None, omit=True
+    )
+    pattern: str = field(
+        TEXT,
+        "A regular expression (RE2's) that must match the whole value",
+        default="",
+        omit=True,
+    )
+    message: str = field(
+        TEXT, "What is said in place of a pattern or validate that is not met", default="", omit=True
+    )
+    multiline: bool = field(
+        BOOLEAN, "Whether forms have room for several lines of text", default=False, omit=True
+    )
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values of a choice or a boolean; empty where it cannot list them."""
+        if self.choices:
+            return tuple(each.value for each in self.choices)
+        return ("true", "false") if self.type == "boolean" else ()
+
+    @property
+    def expected(self) -> str:
+        """What a value has to be, to go on from "must be"; of choices the first ten."""
+        if self.choices:
+            shown = [quoted(value) for value in self.values[:10]]
+            more = len(self.values) - len(shown)
+            last = f"{more} others" if more else shown.pop()
+            return f"{', '.join(shown)} or {last}" if shown else last
+        expected = _EXPECTED.get(self.type, "text")
+        if self.min is not None and self.max is not None:
+            return f"{expected} from {self.min} to {self.max}"
+        if self.min is not None:
+            return f"{expected}, {self.min} or more"
+        return expected if self.max is None else f"{expected}, {self.max} or less"
+
+
+_EXPECTED = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "path": "a path",
+}  # fmt: skip
 
 
 def _is_bare(spec: ParamSpec | None) -> bool:
-    return spec is None or (spec.default is None and not spec.validate)
+    return spec is None or spec == ParamSpec()
 
 
 @_value()

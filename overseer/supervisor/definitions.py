@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from overseer.auth.principal import Principal
 from overseer.config import ActionConfig, Config
+from overseer.config.parameters import check_declared
 from overseer.drivers.api import ActionHandler, describe_action, driver_failure
 from overseer.errors import NotPermittedError, OverseerError, RequestError
 from overseer.protocol import PoolConfig
@@ -70,15 +71,16 @@ class Definitions:
             for name in params:
                 if name not in info.params:
                     known = ", ".join(info.params) or "none"
-                    raise RequestError(f"unknown parameter {name!r}; {action} has: {known}")
+                    raise RequestError(f"unknown parameter {name!r}; {action} has: {known}", param=name)
         try:
+            check_declared(info.params, params)
             definition.handler.validate(dict(params))
         except BaseException as error:  # also SystemExit, which would end the client's thread
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
                 _log.exception("action %s: the driver failed to validate parameters", action)
                 message = f"the driver failed: {message}"
-            raise RequestError(message) from None
+            raise RequestError(message, param=getattr(error, "param", "")) from None
         if not info.dedupe_key:
             return definition, None
         defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}

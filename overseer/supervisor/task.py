@@ -107,9 +107,9 @@ class Requester:
         if self.client is not None:
             out.send(self.client, reply)
 
-    def refuse(self, out: DeferredFlush, message: str, existing_task_id: str = "") -> None:
+    def refuse(self, out: DeferredFlush, message: str, existing_task_id: str = "", param: str = "") -> None:
         """Append the ``error`` reply, in the critical section that refuses."""
-        self.tell(out, Error(id=self.request_id, message=message, existing_task_id=existing_task_id))
+        self.tell(out, Error(self.request_id, message, existing_task_id, param))
 
 
 @dataclass(frozen=True, slots=True)
