@@ -80,7 +80,8 @@ class Definitions:
             if not isinstance(error, OverseerError):
                 _log.exception("action %s: the driver failed to validate parameters", action)
                 message = f"the driver failed: {message}"
-            raise RequestError(message, param=getattr(error, "param", "")) from None
+            param = getattr(error, "param", "")
+            raise RequestError(message, param=param if isinstance(param, str) else "") from None
         if not info.dedupe_key:
             return definition, None
         defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
