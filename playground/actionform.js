@@ -13,6 +13,9 @@ import { allowed } from "./auth.js";
 
 const given = new Map(); // action -> what its form said at the last start
 
+/** Have the next form of an action show these parameters. */
+export const prefill = (action, params) => given.set(action, { params });
+
 export class ActionForm {
   constructor(app, action) {
     this.action = action;
@@ -167,8 +170,9 @@ export class ActionForm {
   }
 
   #remembered() {
+    const params = Object.entries(this.#params).filter(([name]) => !this.#fields.get(name).isSecret);
     return {
-      params: this.#params,
+      params: Object.fromEntries(params),
       taskId: this.#taskId.value,
       force: this.#force.checked,
       policy: this.#retry.checked ? this.#policy.given : undefined,

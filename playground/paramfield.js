@@ -35,6 +35,11 @@ export class ParamField {
     return this.#isList ? this.#unlessDefault(this.#control.value) : this.#control.value || undefined;
   }
 
+  /** Whether nobody is to see what is given. */
+  get isSecret() {
+    return this.#spec.type === "secret";
+  }
+
   /** What is wrong, as far as can be seen from here; "" when nothing is. */
   get fault() {
     if (this.#control.validity.badInput) return `Must be ${this.#expected}.`;
@@ -116,6 +121,12 @@ export class ParamField {
     if (this.#isList) return h("select", attributes, this.#options(value));
     const placeholder = typeof fallback === "string" ? fallback || "(empty)" : "";
     const typed = { ...attributes, placeholder, spellcheck: "false", autocapitalize: "off", value: last };
+    if (type === "secret") {
+      const unsaved = { ...typed, autocomplete: "new-password" }; // nor filled in from another site's
+      return multiline
+        ? h("textarea.hidden-text", { ...unsaved, rows: "4" })
+        : h("input", { type: "password", ...unsaved });
+    }
     if (this.#isNumber) {
       const whole = type === "integer";
       return h("input", {

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overseer.cel import compile_condition
-from overseer.config.parameters import Parameter, read_parameter
+from overseer.config.parameters import Parameter, is_private, read_parameter
 from overseer.errors import CelError, TemplateError
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import field
-from overseer.schema.location import Location
+from overseer.schema.location import Location, Path
 from overseer.schema.nodes import Node
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.types import BOOLEAN, FieldType
@@ -141,6 +141,18 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
         location.child("output", location.line).child("merge", location.line).error(
             "with merge there is no stderr that a condition could be about: its lines are stdout's"
         )
+    private = {name for name, (spec, _) in read.parameters.items() if is_private(spec)}
+    words: list[tuple[Path, Template]] = [(("entrypoint",), read.entrypoint)] if read.entrypoint else []
+    words += [(("command", number), argument) for number, argument in enumerate(read.command)]
+    for path, template in words:
+        for name in sorted(template.names & private):
+            here = location
+            for step in path:
+                here = here.child(step, location.line)
+            here.error(
+                f"{name} is a secret, and everybody on the machine can read a command line; if that may be, "
+                f"say allow_in_argv: true in parameters.{name}"
+            )
     return read
 
 

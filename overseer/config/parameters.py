@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +17,7 @@ from overseer.errors import CelError, ValidationError
 from overseer.protocol import ParamSpec
 from overseer.schema.location import Location, quoted
 from overseer.schema.types import BOOLEANS
+from overseer.util.masking import MASK
 from overseer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _ALMOST = re.compile(r"[-+ ]?[ 0]*([0-9]+) *")  # it is plain what whole number is meant
 _MAX_DIGITS = 4000  # Python converts few more
 _LISTED = 1000
+_NONE: frozenset[str] = frozenset()
 
 
 class Parameter(NamedTuple):
@@ -58,9 +60,25 @@ def fault_of(spec: ParamSpec, value: str) -> str:
         return f" must be {spec.expected}, not {quoted(value)}{near}"
     if not _is_within(spec, value):
         return f" must be {spec.expected}, not {quoted(value)}"
+    if spec.type == "secret" and value == MASK:
+        return f" is {MASK}, which stands for a secret that is not shown: give the secret itself"
     if spec.pattern and not _matches(spec.pattern, value):
         return f": {spec.message}" if spec.message else f" does not match {spec.pattern}"
     return ""
+
+
+def hidden_of(declared: Mapping[str, ParamSpec | None], names: Iterable[str]) -> frozenset[str]:
+    """Those of ``names`` whose values nobody is shown: secrets and, where there are some, whatever is not
+    declared, since it may be one whose name was misspelt."""
+    secrets = {name for name, spec in declared.items() if spec is not None and spec.type == "secret"}
+    return frozenset(name for name in names if name in secrets or name not in declared) if secrets else _NONE
+
+
+def without_hidden(params: Mapping[str, str], hidden: Collection[str]) -> Mapping[str, str]:
+    """The parameters as they are shown."""
+    if not hidden:
+        return params
+    return {name: MASK if name in hidden else value for name, value in params.items()}
 
 
 def _is_of_type(type: str, value: str) -> bool:
@@ -96,6 +114,11 @@ def _matches(pattern: str, value: str) -> bool:
     from overseer.cel.operators import compile_pattern
 
     return compile_pattern(rf"\A(?:{pattern})\z")(value)
+
+
+def is_private(spec: ParamSpec) -> bool:
+    """Whether it is a secret that has to stay out of command lines."""
+    return spec.type == "secret" and not spec.allow_in_argv
 
 
 def template_values(parameters: Mapping[str, Parameter], params: Mapping[str, str]) -> dict[str, str | bool]:
@@ -140,12 +163,25 @@ def _check_keys(read: ParamSpec, location: Location) -> None:
             _at(location, "max").error(f"{read.max} is less than min, {read.min}: no value is allowed")
         elif read.type == "integer" and math.ceil(read.min) > math.floor(read.max):
             _at(location, "max").error(f"there is no whole number from {read.min} to {read.max}")
-    if read.multiline and read.type != "text":
+    if read.type == "secret":
+        _check_secret(read, location)
+    elif read.allow_in_argv:
+        _at(location, "allow_in_argv").error(f"only a secret needs it; the type here is {read.type}")
+    if read.multiline and read.type not in ("text", "secret"):
         _at(location, "multiline").error(f"only text has several lines; the type here is {read.type}")
     if read.message and not read.pattern and not read.validate:
         _at(location, "message").warn("is never said: there is no pattern or validate that could fail")
     if read.pattern:
         _check_pattern(read.pattern, _at(location, "pattern"))
+
+
+def _check_secret(read: ParamSpec, location: Location) -> None:
+    """Report what would tell a secret to whoever may read the file or ask what there is."""
+    if read.default:
+        said = "a secret has no default, which everybody would be shown; an empty one makes it optional"
+        _at(location, "default").error(said)
+    if read.choices:
+        _at(location, "choices").error("a secret has no choices, which everybody would be shown")
 
 
 def _check_pattern(pattern: str, location: Location) -> None:

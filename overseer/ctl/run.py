@@ -46,7 +46,7 @@ def run(
     with Interrupts() as interrupts:
         try:
             with settings.connect() as client:
-                look_at_action(client, action, params)  # meanwhile a signal just ends overseerctl
+                params = look_at_action(client, action, params)  # meanwhile a signal just ends overseerctl
                 return _Runner(client, task_id, as_json).run(interrupts, action, params, force)
         except ConnectFailedError as error:
             say(str(error))

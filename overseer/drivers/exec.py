@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.cel import eval_cel_bool
 from overseer.config.exec import EXEC, ExecConfig
-from overseer.config.parameters import Parameter, check_declared, template_values
+from overseer.config.parameters import Parameter, check_declared, is_private, template_values
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
     warn_of_failing_templates,
@@ -32,7 +32,14 @@ from overseer.drivers.lint import (
     warn_of_open_params,
     warn_of_refusals,
 )
-from overseer.errors import CelError, ConfigWarning, TemplateError, UnknownKeyWarning, ValidationError
+from overseer.errors import (
+    CelError,
+    ConfigError,
+    ConfigWarning,
+    TemplateError,
+    UnknownKeyWarning,
+    ValidationError,
+)
 from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.schema.location import Location, Path, Report
 from overseer.schema.nodes import to_node
@@ -61,6 +68,7 @@ class ExecHandler(ActionHandler):
         self._entrypoint = entrypoint
         self._arguments = arguments
         self._parameters = parameters
+        self._private = {name for name, (spec, _) in parameters.items() if is_private(spec)}
         self._conditions = conditions  # by stream; those that let everything through are not in it
         self._merge = merge
 
@@ -80,13 +88,17 @@ class ExecHandler(ActionHandler):
                 if eval_cel_bool(parameter.rule, resolved[name]):
                     continue
             except CelError as error:
-                why = f": {error.message}"
+                why = "" if parameter.spec.type == "secret" else f": {error.message}"
             spec = parameter.spec
             said = f": {spec.message}" if spec.message else f" does not meet {spec.validate}{why}"
             raise ValidationError(f"parameter {name!r}{said}", param=name)
 
     def start(self, task_id: str, params: Mapping[str, str], callbacks: WorkerCallbacks) -> Worker:
-        resolved = template_values(self._parameters, self._resolve(params))
+        # Without secrets: [[.]] would print them, although no word of the command line may name one.
+        resolved = template_values(
+            self._parameters,
+            {name: value for name, value in self._resolve(params).items() if name not in self._private},
+        )
         config = WorkerConfig(
             task_id,
             _rendered("entrypoint", self._entrypoint, resolved),
@@ -172,6 +184,9 @@ class ExecFactory:
         warn_of_refusals(parameters)
         warn_of_failing_templates(entrypoint, arguments, parameters)
         for name in dedupe_key:
+            if name in parameters and parameters[name].spec.type == "secret":
+                message = "a secret cannot be in the dedupe_key: whoever guessed it would be told"
+                raise ConfigError(message, path=("parameters", name))
             if name not in parameters:
                 message = f"dedupe_key names {name!r}, which is not among the parameters"
                 warnings.warn(ConfigWarning(message, path=("parameters",)), stacklevel=2)

@@ -79,7 +79,7 @@ def warn_of_open_params(
 def _is_checked(parameter: Parameter) -> bool:
     """Whether something narrows down its values. (A path may still be any.)"""
     spec, rule = parameter
-    return rule is not None or spec.pattern != "" or spec.type not in ("text", "path")
+    return rule is not None or spec.pattern != "" or spec.type not in ("text", "path", "secret")
 
 
 def _is_no_option(parameter: Parameter) -> bool:

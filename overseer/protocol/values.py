@@ -46,7 +46,7 @@ _DISPLACE = Choice(
 )  # fmt: skip
 _RESTART_ON = Choice("any", "failure")
 _PARAM_TYPE = Choice(
-    "text", "integer", "number", "boolean", "choice", "path", ref="ParamType",
+    "text", "integer", "number", "boolean", "choice", "path", "secret", ref="ParamType",
     description="What a parameter is. Its values are strings on the wire all the same: an integer as 42, a "
     "number as JSON has it, a boolean as true or false",
 )  # fmt: skip
@@ -263,6 +263,12 @@ class ParamSpec:
     multiline: bool = field(
         BOOLEAN, "Whether forms have room for several lines of text", default=False, omit=True
     )
+    allow_in_argv: bool = field(
+        BOOLEAN,
+        "Whether a secret may be part of a command line, which everybody on the machine can read",
+        default=False,
+        omit=True,
+    )
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -292,6 +298,7 @@ _EXPECTED = {
     "number": "a number",
     "boolean": "true or false",
     "path": "a path",
+    "secret": "a secret",
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Any
 
 from overseer.auth.principal import ANYONE, Principal
+from overseer.config.parameters import without_hidden
 from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.definitions import Definition
@@ -119,11 +120,13 @@ class Terms:
     Attributes:
         dedupe: what makes it the same as another; None: nothing does.
         policy: what brings it back; None: nothing does.
+        hidden: the parameters whose values nobody is shown.
     """
 
     definition: Definition
     dedupe: tuple[str, ...] | None
     policy: RetryPolicy | None
+    hidden: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False)
@@ -177,6 +180,11 @@ class Task:
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
 
+    @property
+    def secrets(self) -> list[str]:
+        """The values that nobody is shown."""
+        return [self.params[name] for name in self.terms.hidden]
+
     def move_locked(self, phase: Phase) -> None:
         """Step to another phase.
 
@@ -229,7 +237,7 @@ class Task:
         return TaskInfo(
             task_id=self.id,
             action=self.action,
-            params=self.params,
+            params=without_hidden(self.params, self.terms.hidden),
             queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
             state=self.phase.state,
             retry_policy=self.terms.policy,

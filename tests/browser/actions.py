@@ -59,6 +59,17 @@ ACTIONS = {
             },
         },
     ),
+    "login": shell(
+        'echo "${#1} for $2"',
+        config={
+            "command": ["-c", 'echo "${#1} for $2"', "sh", "[[.password]]", "[[.user]]"],
+            "parameters": {
+                "user": {},
+                "password": {"type": "secret", "allow_in_argv": True, "description": "The account's"},
+                "key": {"type": "secret", "multiline": True, "default": ""},
+            },
+        },
+    ),
     "sleep": shell("echo ready; exec sleep 600", description="Does nothing, for long"),
     "fail": shell(
         "echo working; echo 'no such disk' >&2; exit 9", retry={"restart_delay": "10ms", "error_threshold": 2}

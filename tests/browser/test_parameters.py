@@ -134,6 +134,38 @@ def test_what_only_the_server_knows_is_said_there_too_in_the_action_s_words(
     expect(page.locator(".pane")).to_have_count(0)
 
 
+def test_a_secret_is_hidden_sent_and_forgotten(page: Page, client: WsClient) -> None:
+    choose(page, "login")
+    form = page.locator(".action-form form")
+    password = form.get_by_label("password")
+    expect(password).to_have_attribute("type", "password")
+    expect(form.get_by_label("key")).to_have_css("-webkit-text-security", "disc")
+    form.get_by_label("user").fill("me")
+    password.fill("hunter2")
+    password.press("Enter")
+    pane = page.locator(".pane")
+    expect(pane.locator(".line.out .text")).to_have_text("7 for me")
+    assert client.request("list")["tasks"][-1]["params"] == {"user": "me", "password": "***"}
+    page.locator("#tab-console").click()
+    expect(page.locator(".c-row.sent", has_text="login").first).to_contain_text("***")
+    choose(page, "sleep")
+    choose(page, "login")
+    expect(form.get_by_label("user")).to_have_value("me")
+    expect(password).to_have_value("")
+    assert "hunter2" not in page.evaluate("document.documentElement.outerHTML + JSON.stringify(localStorage)")
+
+
+def test_a_task_with_a_secret_is_started_again_by_its_form(page: Page, client: WsClient) -> None:
+    client.run("login", task_id="mine", params={"user": "you", "password": "hunter2"})
+    page.locator("#tab-tasks").click()
+    page.locator(".t-row", has_text="mine").first.click()
+    page.keyboard.press("r")
+    form = page.locator(".action-form form")
+    expect(form.get_by_label("user")).to_have_value("you")
+    expect(form.get_by_label("password")).to_be_focused()
+    expect(form.get_by_label("password")).to_have_value("")
+
+
 @pytest.fixture
 def phone(browser: Browser, daemon: Daemon) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)

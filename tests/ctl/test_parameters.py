@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 
 from tests.ctl.conftest import Ctl
-from tests.harness import shell
+from tests.ctl.test_terminal import Terminal
+from tests.harness import Daemon, shell
 
 ACTIONS = {
     "convert": shell(
@@ -27,6 +31,16 @@ ACTIONS = {
                 "album": {"pattern": "[a-z]+", "default": "new"},
                 "tag": {"validate": "size(value) < 9", "message": "At most 8 letters.", "default": ""},
                 "even": {"validate": "int(value) % 2 == 0", "default": "2"},
+            },
+        },
+    ),
+    "login": shell(
+        "echo ${#1}",
+        config={
+            "command": ["-c", "echo ${#1}", "sh", "[[.password]]"],
+            "parameters": {
+                "password": {"type": "secret", "allow_in_argv": True},
+                "pin": {"type": "secret", "default": ""},
             },
         },
     ),
@@ -112,3 +126,23 @@ def test_a_start_that_fits_runs(ctl: Ctl) -> None:
 )
 def test_choices_and_booleans_are_completed(ctl: Ctl, words: list[str], found: list[str]) -> None:
     assert ctl("__complete", "--", *words).out.split() == found
+
+
+def test_a_secret_that_lacks_is_asked_for_on_a_terminal_and_not_shown(daemon: Daemon) -> None:
+    command = [sys.executable, "-m", "overseer.ctl", "run", "login"]
+    with Terminal(command, daemon.url) as shown:
+        shown.wait_for(b"password: ")
+        shown.type(b"hunter2\n")
+        assert b"hunter2" not in shown.wait_for(b"7\r\n")
+        assert shown.wait() == 0
+
+
+def test_elsewhere_it_has_to_be_given(ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("hunter2\n"))
+    assert "missing required parameter 'password'" in ctl("run", "login").err
+    assert ctl("run", "login", "password=hunter2").out == "7\n"
+    assert "password=***" in ctl("list").out
+    assert ctl("describe", "login").out.splitlines()[1:3] == [
+        "  password: a secret, required",
+        '  pin: a secret, default ""',
+    ]

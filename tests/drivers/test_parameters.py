@@ -70,6 +70,14 @@ def declared(directory: Path, *lines: str) -> ActionInfo:
         (["type: integer", "max: .inf"], 10, "max", "expected a number"),
         (["type: integer", "max: 1e999"], 10, "max", "too large"),
         (["type: path", "multiline: true"], 10, "multiline", "only text has several lines"),
+        (
+            ["type: secret", "allow_in_argv: true", "default: hunter2"],
+            11,
+            "default",
+            "a secret has no default",
+        ),
+        (["type: secret", "allow_in_argv: true", "choices: [a]"], 11, "choices", "a secret has no choices"),
+        (["allow_in_argv: true"], 9, "allow_in_argv", "only a secret needs it"),
         (["pattern: '['"], 9, "pattern", "bad regular expression: missing ]"),
         (["pattern: 'a)|(b'"], 9, "pattern", "bad regular expression"),
         (["pattern: '[a-z]+'", "default: A"], 10, "default", "does not match [a-z]+"),
@@ -143,6 +151,39 @@ def test_nothing_is_said_of_what_may_be_meant(
 ) -> None:
     declared(tmp_path, *lines)
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("config", "line", "key"),
+    [
+        ("entrypoint: '[[.p]]'", 5, "entrypoint"),
+        ("entrypoint: echo\n      command:\n      - a\n      - 'x=[[shquote .p]]'", 8, "command.1"),
+        ("entrypoint: echo\n      command: ['[[if .p]]x[[end]]']", 6, "command.0"),
+        ("entrypoint: echo\n      command: ['[[index . \"p\"]]']", 6, "command.0"),
+    ],
+)
+def test_a_secret_is_refused_in_a_command_line_unless_it_may_be_there(
+    tmp_path: Path, config: str, line: int, key: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    text = f"actions:\n  a:\n    type: exec\n    config:\n      {config}\n"
+    text += "      parameters: {p: {type: secret}}\n"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        build_action_handlers(load_config(path, {}))
+    assert str(caught.value) == (
+        f"{path}:{line}: actions.a.config.{key}: p is a secret, and everybody on the machine can read a "
+        "command line; if that may be, say allow_in_argv: true in parameters.p"
+    )
+    path.write_text(text.replace("secret}", "secret, allow_in_argv: true}"))
+    build_action_handlers(load_config(path, {}))
+
+
+def test_a_secret_is_no_part_of_a_dedupe_key(tmp_path: Path) -> None:
+    path = write(tmp_path, "type: secret", "allow_in_argv: true")
+    path.write_text(path.read_text().replace("    type: exec\n", "    type: exec\n    dedupe_key: p\n"))
+    with pytest.raises(ConfigError, match=r"c.yaml:9: .*parameters\.p: a secret cannot be in the dedupe_key"):
+        build_action_handlers(load_config(path, {}))
 
 
 def test_what_is_declared_is_what_clients_are_told(tmp_path: Path) -> None:

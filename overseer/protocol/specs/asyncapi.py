@@ -142,6 +142,8 @@ def _parameter(spec: ParamSpec) -> Json:
     schema: Json = {"type": "string"}
     if spec.default is not None:
         schema["default"] = spec.default
+    if spec.type == "secret":
+        schema |= {"format": "password", "writeOnly": True}
     if values := spec.values:
         schema["enum"] = list(values)
     if described := described_param(spec):

@@ -116,6 +116,8 @@ def _action_parameter(name: str, spec: ParamSpec) -> dict[str, Any]:
     }
     if spec.default is not None:
         described["default"] = spec.default
+    if spec.type == "secret":
+        described["format"] = "password"
     if spec.values:
         described["enum"] = list(spec.values)
     if spec.validate:
