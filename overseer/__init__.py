@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from overseer.process.policy import StopPolicy
-    from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
+    from overseer.protocol import ActionInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
     from overseer.supervisor.hub import Hub
     from overseer.supervisor.metrics import Metrics
     from overseer.supervisor.pool.pool import PoolManager
@@ -66,6 +66,7 @@ __all__ = [
     "Metrics",
     "OutputBatch",
     "OverseerError",
+    "ParamChoice",
     "ParamSpec",
     "PoolConfig",
     "PoolManager",
@@ -124,7 +125,7 @@ _HOMES = {
         "ValidationError",
     ),
     "overseer.supervisor.hub": ("Hub",),
-    "overseer.protocol": ("ActionInfo", "ParamSpec", "PoolConfig", "RetryPolicy"),
+    "overseer.protocol": ("ActionInfo", "ParamChoice", "ParamSpec", "PoolConfig", "RetryPolicy"),
     "overseer.supervisor.metrics": ("Metrics",),
     "overseer.supervisor.pool.pool": ("PoolManager",),
     "overseer.daemon.cli": ("run_cli",),

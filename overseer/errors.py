@@ -75,7 +75,14 @@ class UnknownKeyWarning(ConfigWarning):
 
 
 class ValidationError(OverseerError):
-    """Parameters that an action does not accept; the text goes to the client as it is."""
+    """Parameters that an action does not accept; the text goes to the client as it is.
+
+    ``param`` names the one that it is about, for a form to say it there.
+    """
+
+    def __init__(self, message: str = "", *, param: str = "") -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class SubmitError(OverseerError):
@@ -106,16 +113,17 @@ class TemplateError(OverseerError):
 class RequestError(OverseerError):
     """A client's request that is answered with an ``error`` message.
 
-    ``id`` is the request's id as far as it could be read, else ``""``; ``answered``: whether its sender has
-    been told.
+    ``id`` is the request's id as far as it could be read, else ``""``; ``param`` the parameter of a start
+    that it is about; ``answered``: whether its sender has been told.
     """
 
-    def __init__(self, message: str, *, id: str = "", existing_task_id: str = "") -> None:
+    def __init__(self, message: str, *, id: str = "", existing_task_id: str = "", param: str = "") -> None:
         super().__init__(message)
         self.answered = False
         self.message = message
         self.id = id
         self.existing_task_id = existing_task_id
+        self.param = param
 
 
 class NotPermittedError(RequestError):

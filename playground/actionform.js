@@ -2,16 +2,19 @@
 // say besides. Remembers what was last given for as long as the page is there, and nowhere but in memory: who can
 // tell what in it is a secret?
 
-import { fill, h, icon, named, newId, setText } from "./dom.js";
+import { fill, h, icon, named, newId } from "./dom.js";
 import { policyText } from "./format.js";
-import { Lost } from "./link.js";
 import { say } from "./notices.js";
+import { hasDefault, ParamField } from "./paramfield.js";
 import { PolicyFields } from "./policyfields.js";
 import { recall, remember } from "./prefs.js";
 import { startTask } from "./taskactions.js";
 import { allowed } from "./auth.js";
 
 const given = new Map(); // action -> what its form said at the last start
+
+/** Have the next form of an action show these parameters. */
+export const prefill = (action, params) => given.set(action, { params });
 
 export class ActionForm {
   constructor(app, action) {
@@ -23,7 +26,7 @@ export class ActionForm {
 
   #app;
   #memory;
-  #fields = new Map(); // parameter -> {input, problem, spec}
+  #fields = new Map(); // parameter -> its ParamField
   #policy;
   #taskId;
   #force;
@@ -34,14 +37,8 @@ export class ActionForm {
 
   /** To the first field that wants something, or to the button when nothing does. */
   focus() {
-    for (const { input, spec } of this.#fields.values()) {
-      if (!input.value && !hasDefault(spec)) {
-        input.focus();
-        return;
-      }
-    }
-    const first = this.#fields.values().next().value;
-    (first?.input ?? this.#button).focus();
+    const fields = [...this.#fields.values()];
+    (fields.find((field) => field.fault) ?? fields[0] ?? this.#button).focus();
   }
 
   #build() {
@@ -71,55 +68,17 @@ export class ActionForm {
         null,
         this.#button,
         h("label.check", null, this.#open, "Show its output"),
-        h("span.hint", null, allowed("start") ? "Enter or Ctrl+Enter starts it" : "Your role cannot start tasks."),
+        allowed("start")
+          ? h("span.hint.keys", null, "Enter or Ctrl+Enter starts it")
+          : h("span.hint", null, "Your role cannot start tasks."),
       ),
     );
   }
 
   #param(name, spec) {
-    const id = newId("param");
-    const fallback = hasDefault(spec) ? spec.default : null;
-    const choices = choicesOf(spec?.validate);
-    const last = this.#memory.params?.[name] ?? "";
-    const attributes = {
-      id,
-      name,
-      placeholder: fallback === null ? "" : fallback || "(empty)",
-      "aria-required": String(fallback === null),
-      "aria-describedby": `${id}-rule ${id}-problem`,
-      spellcheck: "false",
-      list: choices ? `${id}-choices` : null,
-      value: last,
-    };
-    const long = (fallback ?? "").includes("\n") || last.includes("\n");
-    const input = long
-      ? h("textarea", { ...attributes, rows: "4", list: null })
-      : h("input", { type: "text", ...attributes });
-    const problem = h("p.problem", { id: `${id}-problem` });
-    input.addEventListener("input", () => this.#complain(name, ""));
-    this.#fields.set(name, { input, problem, spec });
-    return h(
-      "div.field",
-      null,
-      h(
-        "label",
-        { for: id },
-        name,
-        fallback === null
-          ? h("span.required", null, "required")
-          : h("span.optional", null, "default ", h("code", null, fallback || '""')),
-      ),
-      input,
-      choices
-        ? h(
-            "datalist",
-            { id: `${id}-choices` },
-            choices.map((value) => h("option", { value })),
-          )
-        : null,
-      h("p.rule", { id: `${id}-rule` }, spec?.validate ? ["must satisfy: ", h("code", null, spec.validate)] : null),
-      problem,
-    );
+    const field = new ParamField(name, spec, this.#memory.params?.[name]);
+    this.#fields.set(name, field);
+    return field.element;
   }
 
   #more() {
@@ -172,24 +131,14 @@ export class ActionForm {
     }
   }
 
-  // What the server, or we, have against a parameter; "" takes it back.
-  #complain(name, text) {
-    const { input, problem } = this.#fields.get(name);
-    setText(problem, text);
-    input.toggleAttribute("aria-invalid", text !== "");
-    if (text) input.setAttribute("aria-invalid", "true");
-  }
-
   async #submit(event) {
     event.preventDefault();
     fill(this.#problem);
-    const missing = [...this.#fields].filter(([name, { input, spec }]) => {
-      const lacks = !input.value && !hasDefault(spec);
-      this.#complain(name, lacks ? "Required." : "");
-      return lacks;
-    });
-    if (missing.length) {
-      missing[0][1].input.focus();
+    const fields = [...this.#fields.values()];
+    for (const field of fields) field.complain(field.fault);
+    const wrong = fields.find((field) => field.fault);
+    if (wrong) {
+      wrong.focus();
       return;
     }
     const request = this.#request();
@@ -205,10 +154,14 @@ export class ActionForm {
     this.#button.disabled = false;
   }
 
-  #request() {
+  get #params() {
     const params = {};
-    for (const [name, { input }] of this.#fields) if (input.value) params[name] = input.value;
-    const request = { type: "start", action: this.action.name, params };
+    for (const { name, given } of this.#fields.values()) if (given !== undefined) params[name] = given;
+    return params;
+  }
+
+  #request() {
+    const request = { type: "start", action: this.action.name, params: this.#params };
     const taskId = this.#taskId.value.trim();
     if (taskId) request.task_id = taskId;
     if (this.#force.checked) request.force = true;
@@ -217,10 +170,9 @@ export class ActionForm {
   }
 
   #remembered() {
-    const params = {};
-    for (const [name, { input }] of this.#fields) if (input.value) params[name] = input.value;
+    const params = Object.entries(this.#params).filter(([name]) => !this.#fields.get(name).isSecret);
     return {
-      params,
+      params: Object.fromEntries(params),
       taskId: this.#taskId.value,
       force: this.#force.checked,
       policy: this.#retry.checked ? this.#policy.given : undefined,
@@ -230,12 +182,10 @@ export class ActionForm {
   // The server's refusal goes to the field it is about.
   #refused(error) {
     const text = error.message;
-    const named = [...this.#fields.keys()].filter(
-      (name) => text.includes(`parameter '${name}'`) || text.includes(`parameter "${name}"`),
-    );
-    if (named.length && !(error instanceof Lost)) {
-      this.#complain(named[0], text);
-      this.#fields.get(named[0]).input.focus();
+    const names = (field) => text.includes(`parameter '${field.name}'`); // as drivers may put it
+    const field = this.#fields.get(error.reply?.param) ?? (error.reply && [...this.#fields.values()].find(names));
+    if (field) {
+      field.refuse(text);
       return;
     }
     const other = error.reply?.existing_task_id;
@@ -250,19 +200,5 @@ export class ActionForm {
           )
         : null,
     );
-  }
-}
-
-const hasDefault = (spec) => typeof spec?.default === "string";
-
-// The values of a rule like value in ["480", "720"], to be offered.
-function choicesOf(rule) {
-  const list = /^\s*value\s+in\s+(\[[^\]]*\])\s*$/.exec(rule ?? "")?.[1];
-  if (!list) return null;
-  try {
-    const values = JSON.parse(list.replace(/'/g, '"'));
-    return values.every((value) => typeof value === "string") ? values : null;
-  } catch {
-    return null;
   }
 }

@@ -2,7 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { count, exactly, policyText } from "./format.js";
-import { ActionForm } from "./actionform.js";
+import { ActionForm, prefill } from "./actionform.js";
 import { recall, remember } from "./prefs.js";
 
 export class Actions {
@@ -68,6 +68,12 @@ export class Actions {
     this.#shown = new ActionForm(this.#app, action);
     fill(this.#form, this.#head(action), this.#shown.element);
     if (focus) this.#shown.focus();
+  }
+
+  /** Show an action's form with these parameters filled in. */
+  fillIn(name, params) {
+    prefill(name, params);
+    this.choose(name, { focus: true });
   }
 
   #found() {

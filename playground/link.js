@@ -71,10 +71,13 @@ export class Link {
     this.#listeners.get(type).push(listener);
   }
 
-  /** Send a request and return the promise of its answer. `own`: the page asks by itself, nobody did. */
-  request(message, { own = false, within = ANSWER_WITHIN } = {}) {
+  /**
+   * Send a request and return the promise of its answer. `own`: the page asks by itself, nobody did. `shown`: what
+   * those who hear of it are shown, where it holds a secret.
+   */
+  request(message, { own = false, within = ANSWER_WITHIN, shown = message } = {}) {
     if (!this.connected) return Promise.reject(new Lost("not connected"));
-    const id = this.#send(message, own);
+    const id = this.#send(message, own, shown);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(id);
@@ -111,14 +114,14 @@ export class Link {
     this.#tell("sent", { message: message instanceof Object ? message : undefined, text, own: false, size: text.length });
   }
 
-  #send(message, own) {
+  #send(message, own, shown = message) {
     this.#number += 1;
     const id = message.id ?? `p${this.#number}`;
     const { type, ...fields } = message;
     const whole = { type, id, ...fields };
     const text = JSON.stringify(whole);
     this.#worker.postMessage({ send: text });
-    this.#tell("sent", { message: whole, own, size: text.length });
+    this.#tell("sent", { message: Object.assign({ type, id }, shown, { id }), own, size: text.length });
     return id;
   }
 

@@ -56,7 +56,17 @@ async function stop(app, task) {
 }
 
 async function startAgain(app, task) {
-  const request = { type: "start", action: task.action, params: task.params ?? {} };
+  const params = task.params ?? {};
+  const secrets = secretsOf(app, task.action);
+  if (Object.keys(params).some((name) => secrets.has(name))) {
+    // The server shows nobody what was given.
+    const rest = Object.entries(params).filter(([name]) => !secrets.has(name));
+    app.show("actions");
+    app.views.actions.fillIn(task.action, Object.fromEntries(rest));
+    say("Give its secrets again, and start it.");
+    return;
+  }
+  const request = { type: "start", action: task.action, params };
   if (!isUuid(task.task_id)) request.task_id = task.task_id;
   const usual = app.store.action(task.action)?.retry;
   if (task.retry_policy && JSON.stringify(task.retry_policy) !== JSON.stringify(usual)) {
@@ -78,7 +88,10 @@ export async function startTask(app, request, { open }) {
   const isNew = open && !app.watch.follows(taskId);
   if (isNew) app.watch.follow(taskId, { starting: true });
   try {
-    const reply = await app.link.request({ ...request, task_id: taskId, ...app.watch.wanted });
+    const whole = { ...request, task_id: taskId, ...app.watch.wanted };
+    const secrets = secretsOf(app, request.action);
+    const params = Object.entries(request.params).map(([name, value]) => [name, secrets.has(name) ? "***" : value]);
+    const reply = await app.link.request(whole, { shown: { ...whole, params: Object.fromEntries(params) } });
     if (open) {
       app.watch.confirm(taskId);
       app.panes.open(taskId);
@@ -91,6 +104,12 @@ export async function startTask(app, request, { open }) {
     if (isNew) app.watch.drop(taskId);
     throw error;
   }
+}
+
+// The names of an action's secrets.
+function secretsOf(app, action) {
+  const params = Object.entries(app.store.action(action)?.params ?? {});
+  return new Set(params.filter(([, spec]) => spec?.type === "secret").map(([name]) => name));
 }
 
 // A UUID4; crypto.randomUUID is there only where the page came over HTTPS or from this machine.

@@ -12,12 +12,14 @@ class ClientError(OverseerError):
 class RefusedError(ClientError):
     """The server refused a request, in its own words.
 
-    ``existing_task_id`` is the task that a refused start would have doubled, else ``""``.
+    ``existing_task_id`` is the task that a refused start would have doubled, else ``""``; ``param`` the
+    parameter that it is about, else ``""``.
     """
 
-    def __init__(self, message: str, existing_task_id: str = "") -> None:
+    def __init__(self, message: str, existing_task_id: str = "", param: str = "") -> None:
         super().__init__(message)
         self.existing_task_id = existing_task_id
+        self.param = param
 
 
 class ConnectFailedError(ClientError, ConnectionError):

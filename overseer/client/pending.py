@@ -47,7 +47,7 @@ class PendingRequest:
 
     def answer_locked(self, event: Event) -> None:
         if isinstance(event, Error):
-            self.error = RefusedError(event.message, event.existing_task_id)
+            self.error = RefusedError(event.message, event.existing_task_id, event.param)
         else:
             self.reply = event
         if self._answered is not None:

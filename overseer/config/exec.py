@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from overseer.cel import compile_cel, compile_condition
+from overseer.cel import compile_condition
+from overseer.config.parameters import Parameter, is_private, read_parameter
 from overseer.errors import CelError, TemplateError
 from overseer.process import EnvFile
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import field
-from overseer.schema.location import Location, quoted
+from overseer.schema.location import Location, Path, quoted
 from overseer.schema.nodes import ListNode, Node, Scalar, describe_node
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.types import BOOLEAN, Choice, FieldType, Text, TextList
 from overseer.templates import Template, compile_template
 
 if TYPE_CHECKING:
-    from overseer.cel.program import Condition, Program  # not loaded until an expression is compiled
+    from overseer.cel.program import Condition  # not loaded until an expression is compiled
 
 
 class TemplateText(FieldType):
@@ -34,7 +35,7 @@ class TemplateText(FieldType):
         if self._empty and not text:
             raise ValueError(self._empty)
         try:
-            return compile_template(text, location.report.templates)
+            return compile_template(text, location.report.templates, location.report.booleans)
         except TemplateError as error:
             raise ValueError(f"template: {error}") from None
 
@@ -126,21 +127,6 @@ class Umask(FieldType):
 _CONDITION = OutputExpression(compile_condition)
 
 
-class Parameter(NamedTuple):
-    """A parameter of an action; ``rule`` is its ``validate``, compiled."""
-
-    spec: ParamSpec
-    rule: Program | None
-
-
-def _parameter(read: ParamSpec, location: Location) -> Parameter:
-    try:
-        return Parameter(read, compile_cel(read.validate) if read.validate else None)
-    except CelError as error:
-        location.child("validate", location.line).error(f"CEL: {error}")
-        return Parameter(read, None)
-
-
 @dataclass(frozen=True)
 class StreamSection:
     """``output.stdout`` and ``output.stderr``."""
@@ -182,7 +168,7 @@ class ExecConfig:
         default=(),
     )
     parameters: Mapping[str, Parameter] = field(
-        MapOf(Object(ParamSpec, _parameter, short="default")),
+        MapOf(Object(ParamSpec, read_parameter, short="default")),
         "What a `start` may give, by name. Nothing or `{}`: it must be given. A text: its default.",
         default=dict,
     )
@@ -239,6 +225,18 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
         location.child("output", location.line).child("merge", location.line).error(
             "with merge there is no stderr that a condition could be about: its lines are stdout's"
         )
+    private = {name for name, (spec, _) in read.parameters.items() if is_private(spec)}
+    words: list[tuple[Path, Template]] = [(("entrypoint",), read.entrypoint)] if read.entrypoint else []
+    words += [(("command", number), argument) for number, argument in enumerate(read.command)]
+    for path, template in words:
+        for name in sorted(template.names & private):
+            here = location
+            for step in path:
+                here = here.child(step, location.line)
+            here.error(
+                f"{name} is a secret, and everybody on the machine can read a command line; if that may be, "
+                f"say allow_in_argv: true in parameters.{name}"
+            )
     return read
 
 

@@ -133,6 +133,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "events": tasks.events,
     "top": tasks.top,
     "actions": server.actions,
+    "describe": server.actions,
     "pool": server.pool,
     "set-pool": server.set_pool,
     "purge": server.purge,

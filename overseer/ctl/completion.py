@@ -54,7 +54,7 @@ if [ "$funcstack[1]" = "_overseerctl" ]; then _overseerctl "$@"; else compdef _o
 
 _TASKS = {"stop", "reset", "tail", "replay", "wait", "events"}
 _ACTIONS = {"run", "start"}
-_ONE_ACTION = {"actions", "pool", "set-pool", "purge", "metrics"}
+_ONE_ACTION = {"actions", "describe", "pool", "set-pool", "purge", "metrics"}
 
 
 def candidates(
@@ -83,7 +83,7 @@ def candidates(
         found = [name for name in parsers if not name.startswith("_")]
     else:
         with suppress(OverseerError):
-            found = _names(_named(named[0], named[1:], connect))
+            found = _names(_named(named[0], named[1:], current, connect))
     yield from (text for text in found if text.startswith(current))
 
 
@@ -103,7 +103,7 @@ def _names(found: Iterable[str]) -> list[str]:
     return [name for name in found if name.isprintable() and not name.startswith("-")]
 
 
-def _named(command: str, given: Sequence[str], connect: Callable[[], Client]) -> list[str]:
+def _named(command: str, given: Sequence[str], current: str, connect: Callable[[], Client]) -> list[str]:
     if command == "completion":
         return [] if given else list(SCRIPTS)
     if command not in _TASKS | _ACTIONS | _ONE_ACTION:
@@ -122,6 +122,10 @@ def _named(command: str, given: Sequence[str], connect: Callable[[], Client]) ->
             return [action.name for action in client.actions()]
         if command in _ACTIONS:
             (action,) = client.actions(given[0])
+            name, equals, _ = current.partition("=")
+            if equals:
+                spec = action.params.get(name)
+                return [f"{name}={value}" for value in spec.values] if spec else []
             have = {word.partition("=")[0] for word in given[1:]}
             return [f"{name}=" for name in action.params if name not in have]
         return []

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from getpass import getpass
 
 from overseer.client import Client
 from overseer.ctl.settings import Settings
-from overseer.ctl.terminal import say
+from overseer.ctl.terminal import plain, say
 from overseer.errors import OverseerError
 from overseer.util.suggest import did_you_mean
 
 
-def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> None:
-    """Before a start: warn of parameters that the action does not declare.
+def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> dict[str, str]:
+    """Before a start: warn of parameters that the action does not declare, and ask for the secrets that it
+    requires, which are better not typed into a command line. Returns the parameters with those.
 
-    The server ignores them, and the intended ones keep their defaults. An action that declares none may use
-    any in its templates. Raises RefusedError when there is no such action.
+    The server ignores undeclared ones, and the intended ones keep their defaults. An action that declares
+    none may use any in its templates. Raises RefusedError when there is no such action.
     """
     (info,) = client.actions(action)
     for name in params:
         if info.params and name not in info.params:
             near = did_you_mean(name, info.params) or f"; it has {', '.join(info.params)}"
             say(f"{action} has no parameter {name}{near}")
+    asked = [
+        name
+        for name, spec in info.params.items()
+        if spec is not None and spec.type == "secret" and spec.default is None and name not in params
+    ]
+    return {**params, **{name: getpass(f"{plain(name)}: ") for name in asked if sys.stdin.isatty()}}
 
 
 def how_to_write(settings: Settings, action: str, value: str) -> str:

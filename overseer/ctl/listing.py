@@ -8,7 +8,7 @@ from datetime import datetime
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.status import rounded
 from overseer.ctl.terminal import Style, plain
-from overseer.protocol import ActionInfo, PoolInfo, TaskInfo
+from overseer.protocol import ActionInfo, ParamSpec, PoolInfo, TaskInfo
 from overseer.util.durations import format_duration
 
 _TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAMETERS")
@@ -118,11 +118,7 @@ def action_lines(action: ActionInfo) -> list[str]:
     if action.description:
         lines.append(f"  {plain(action.description)}")
     for name, spec in action.params.items():
-        default = None if spec is None else spec.default
-        text = "required" if default is None else f'default "{plain(default)}"'
-        if spec is not None and spec.validate:
-            text += f", must satisfy: {plain(spec.validate)}"
-        lines.append(f"  {_name(name)}: {text}")
+        lines += _param_lines(name, spec or ParamSpec())
     if action.dedupe_key:
         lines.append(f"  not twice at once for the same {', '.join(map(_name, action.dedupe_key))}")
     if action.retry is not None and not action.retry.empty:
@@ -139,6 +135,21 @@ def action_lines(action: ActionInfo) -> list[str]:
     lines += [f"  {name}: {plain(value)}" for name, value in action.settings.items()]
     lines.append(f"  pool: {action.task_pool.limit or 'no limit'}")
     return lines
+
+
+def _param_lines(name: str, spec: ParamSpec) -> list[str]:
+    """A parameter: what it must be in a line, and below it what it is for and what else is asked of it."""
+    text = "required" if spec.default is None else f'default "{plain(spec.default)}"'
+    if spec.type != "text" and not spec.choices:
+        text = f"{plain(spec.expected)}, {text}"
+    if spec.validate and not spec.message:
+        text += f", must satisfy: {plain(spec.validate)}"
+    lines = [f"  {_name(name)}: {text}"]
+    more = [spec.description, spec.message]
+    if spec.pattern and not spec.message:
+        more.append(f"must match {spec.pattern}")
+    more += [f"{each.value}  {each.title}".rstrip() for each in spec.choices]
+    return [*lines, *(f"      {plain(line)}" for each in more for line in each.splitlines())]
 
 
 def pool_lines(name: str, pool: PoolInfo, moment: datetime, columns: int | None = None) -> list[str]:

@@ -166,6 +166,8 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     )
     command = add("actions", "show what can be started")
     command.add_argument("action", type=_text, metavar="ACTION", nargs="?", help="only this one, in full")
+    command = add("describe", "explain an action and its parameters")
+    command.add_argument("action", type=_text, metavar="ACTION", help="an action of the server's config")
     for name, help in (
         ("pool", "show how full a pool is and which tasks are queued"),
         ("set-pool", "change a pool at runtime"),

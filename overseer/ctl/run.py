@@ -45,7 +45,7 @@ def run(
     with Interrupts() as interrupts:
         try:
             with settings.connect() as client:
-                look_at_action(client, action, params)  # meanwhile a signal just ends overseerctl
+                params = look_at_action(client, action, params)  # meanwhile a signal just ends overseerctl
                 return _Runner(client, task_id, as_json).run(interrupts, action, params, force)
         except ConnectFailedError as error:
             say(str(error))
@@ -56,6 +56,8 @@ def refusal(error: RefusedError) -> str:
     text, existing = str(error), error.existing_task_id
     if text.startswith("unknown action: "):
         return f"{text} (overseerctl actions lists them)"
+    if error.param:
+        return f"{text} (overseerctl describe ACTION explains it)"
     return text if existing in text else f"{text} (task {existing})"
 
 

@@ -23,8 +23,8 @@ _T = TypeVar("_T")
 
 
 def start(client: Client, options: Namespace) -> int:
-    look_at_action(client, options.action, options.params)
-    task = client.start(options.action, options.params, task_id=options.id, force=options.force)
+    params = look_at_action(client, options.action, options.params)
+    task = client.start(options.action, params, task_id=options.id, force=options.force)
     try:
         show(options, {"task_id": task.id, "state": task.state}, lambda: [plain(task.id)])
     except OutputError as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.auth.throttle import RequestRate
+from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
 from overseer.daemon.reload import Reloader
 from overseer.errors import NotPermittedError, RequestError
@@ -102,6 +104,7 @@ class Dispatcher:
                         id=error.id or request_id,
                         message=error.message,
                         existing_task_id=error.existing_task_id,
+                        param=error.param,
                     )
                 )
         except Exception:
@@ -128,13 +131,20 @@ class Dispatcher:
                 raise NotPermittedError(missing)
             task_id = self._handle(request)
         except RequestError as error:
-            allowed = not isinstance(error, NotPermittedError)
-            self._audit.record(self._peer, request, allowed=allowed, error=error.message)
+            self._record(request, allowed=not isinstance(error, NotPermittedError), error=error.message)
             raise
         except Exception as error:
-            self._audit.record(self._peer, request, allowed=True, error=f"failed: {type(error).__name__}")
+            self._record(request, error=f"failed: {type(error).__name__}")
             raise
-        self._audit.record(self._peer, request, allowed=True, task_id=task_id)
+        self._record(request, task_id=task_id)
+
+    def _record(self, request: Request, *, allowed: bool = True, error: str = "", task_id: str = "") -> None:
+        if not self._audit.enabled:
+            return
+        if isinstance(request, Start):
+            hidden = self._hub.definitions.hidden(request.action, request.params)
+            request = replace(request, params=without_hidden(request.params, hidden))
+        self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
 
     def _handle(self, request: Request) -> str:
         """Do what is asked; returns the id of a task that was started."""

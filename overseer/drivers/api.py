@@ -28,7 +28,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from overseer.config import Config, ConfigErrors
 from overseer.errors import ConfigError, ConfigWarning, OverseerError, UnknownKeyWarning
-from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
+from overseer.protocol import ActionInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
 from overseer.workers.base import Worker, WorkerCallbacks
 
 __all__ = [
@@ -285,6 +285,8 @@ def _checked(info: object) -> ActionInfo:
     for name, spec in info.params.items():
         if not isinstance(spec, ParamSpec | None):
             raise TypeError(f"describe() says {spec!r} of the parameter {name!r}: neither ParamSpec nor None")
+        if spec is not None and not all(isinstance(each, ParamChoice) for each in spec.choices):
+            raise TypeError(f"describe() says {spec.choices!r} of {name!r}, which are not all ParamChoice")
     return info
 
 

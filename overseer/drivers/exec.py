@@ -8,6 +8,7 @@ Its ``config``::
       source: {}                              # required
       size: {default: "50%", validate: 'value.matches("^[0-9]+%$")'}
       quality: 80                             # a plain value is a default
+      keep: {type: boolean, default: false}   # [[if .keep]]
     output:
       stdout: {condition: "has(output.json.event)"}
       stderr: {condition: "false"}
@@ -22,7 +23,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from overseer.cel import eval_cel_bool
-from overseer.config.exec import EXEC, ExecConfig, Parameter
+from overseer.config.exec import EXEC, ExecConfig
+from overseer.config.parameters import Parameter, check_declared, is_private, template_values
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
     warn_of_failing_templates,
@@ -31,7 +33,14 @@ from overseer.drivers.lint import (
     warn_of_open_params,
     warn_of_refusals,
 )
-from overseer.errors import CelError, ConfigWarning, TemplateError, UnknownKeyWarning, ValidationError
+from overseer.errors import (
+    CelError,
+    ConfigError,
+    ConfigWarning,
+    TemplateError,
+    UnknownKeyWarning,
+    ValidationError,
+)
 from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.schema.location import Location, Path, Report
 from overseer.schema.nodes import to_node
@@ -55,28 +64,37 @@ class ExecHandler(ActionHandler):
         self._info = info
         self._config = config
         self._parameters = config.parameters
+        self._private = {name for name, (spec, _) in config.parameters.items() if is_private(spec)}
         self._conditions = config.conditions
 
     def describe(self) -> ActionInfo:
         return self._info
 
     def validate(self, params: Mapping[str, str]) -> None:
+        check_declared(self._info.params, params)  # again, for those who use a handler without a server
         resolved = self._resolve(params)
         for name, parameter in self._parameters.items():
             if name not in resolved:
-                raise ValidationError(f"missing required parameter {name!r}")
+                raise ValidationError(f"missing required parameter {name!r}", param=name)
             if parameter.rule is None:
                 continue
-            rule = parameter.spec.validate
+            why = ""
             try:
-                accepted = eval_cel_bool(parameter.rule, resolved[name])
+                if eval_cel_bool(parameter.rule, resolved[name]):
+                    continue
             except CelError as error:
-                raise ValidationError(f"parameter {name!r} does not meet {rule}: {error.message}") from None
-            if not accepted:
-                raise ValidationError(f"parameter {name!r} does not meet {rule}")
+                why = "" if parameter.spec.type == "secret" else f": {error.message}"
+            spec = parameter.spec
+            said = f": {spec.message}" if spec.message else f" does not meet {spec.validate}{why}"
+            raise ValidationError(f"parameter {name!r}{said}", param=name)
 
     def start(self, task_id: str, params: Mapping[str, str], callbacks: WorkerCallbacks) -> Worker:
-        resolved, mine = self._resolve(params), self._config
+        mine, given = self._config, self._resolve(params)
+        # Without secrets: [[.]] would print them, although no word of the command line may name one.
+        resolved = template_values(
+            self._parameters, {name: value for name, value in given.items() if name not in self._private}
+        )
+        variables = template_values(self._parameters, given)
         config = WorkerConfig(
             task_id,
             _rendered("entrypoint", mine.entrypoint, resolved),
@@ -84,7 +102,7 @@ class ExecHandler(ActionHandler):
             include_stdout=self._wanted("stdout"),
             include_stderr=self._wanted("stderr"),
             merge=mine.output.merge,
-            env={name: _rendered(f"env.{name}", value, resolved) for name, value in mine.env.items()},
+            env={name: _rendered(f"env.{name}", value, variables) for name, value in mine.env.items()},
             env_file=mine.env_file,
             inherit_env=mine.inherit_env,
             cwd=None if mine.cwd is None else _rendered("cwd", mine.cwd, resolved),
@@ -132,7 +150,7 @@ class _Filtered:
         return wait
 
 
-def _rendered(key: str, template: Template, params: Mapping[str, str]) -> str:
+def _rendered(key: str, template: Template, params: Mapping[str, str | bool]) -> str:
     try:
         return template.render(params)
     except TemplateError as error:
@@ -155,7 +173,7 @@ class ExecFactory:
     ) -> ExecHandler:
         if config.get("entrypoint") is None:
             config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, for the error to be about it
-        report = Report(templates=templates)
+        report = Report(templates=templates, booleans=_booleans(config))
         read: ExecConfig = EXEC.from_yaml(to_node(config), Location(report))
         for warning in report.warnings:
             category = UnknownKeyWarning if warning in report.unknown else ConfigWarning
@@ -163,12 +181,13 @@ class ExecFactory:
         report.raise_errors()
         entrypoint, arguments, parameters = read.entrypoint, read.command, read.parameters
         warn_of_missing_program(entrypoint)
-        warn_of_open_params(
-            entrypoint, arguments, [name for name, each in parameters.items() if each.rule is not None]
-        )
+        warn_of_open_params(entrypoint, arguments, parameters)
         warn_of_refusals(parameters)
         warn_of_failing_templates(entrypoint, arguments, parameters)
         for name in dedupe_key:
+            if name in parameters and parameters[name].spec.type == "secret":
+                message = "a secret cannot be in the dedupe_key: whoever guessed it would be told"
+                raise ConfigError(message, path=("parameters", name))
             if name not in parameters:
                 message = f"dedupe_key names {name!r}, which is not among the parameters"
                 warnings.warn(ConfigWarning(message, path=("parameters",)), stacklevel=2)
@@ -203,6 +222,15 @@ def _settings(config: ExecConfig) -> dict[str, str]:
         "umask": "" if config.umask is None else f"{config.umask:03o}",
     }
     return {name: value for name, value in shown.items() if value and (name, value) != ("inherit_env", "all")}
+
+
+def _booleans(config: Mapping[str, Any]) -> frozenset[str]:
+    """The parameters that are declared to be booleans, found before the templates that use them are read."""
+    declared = config.get("parameters")
+    specs = declared.items() if isinstance(declared, Mapping) else ()
+    return frozenset(
+        str(name) for name, spec in specs if isinstance(spec, Mapping) and spec.get("type") == "boolean"
+    )
 
 
 def _warn_undeclared(template: Template, parameters: Mapping[str, Parameter], path: Path) -> None:

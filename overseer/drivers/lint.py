@@ -14,10 +14,9 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from overseer.cel import eval_cel_bool
-from overseer.config.exec import Parameter
+from overseer.config.parameters import Parameter, fault_of, template_values, values_of
 from overseer.errors import CelError, ConfigWarning, TemplateError
 from overseer.process import EnvFile
-from overseer.protocol import ParamSpec
 from overseer.templates import Template
 
 if TYPE_CHECKING:
@@ -45,14 +44,13 @@ _SHELLS = ("sh", "ash", "bash", "dash", "fish", "ksh", "mksh", "zsh")
 
 
 def warn_of_open_params(
-    entrypoint: Template, arguments: Sequence[Template], checked: Collection[str]
+    entrypoint: Template, arguments: Sequence[Template], parameters: Mapping[str, Parameter]
 ) -> None:
     """Give a ConfigWarning where a value that nothing checks chooses the program, becomes part of a shell's
     script, or may be taken for an option.
-
-    Args:
-        checked: the parameters with a ``validate``; others, declared or not, may have any value.
     """
+    checked = [name for name, each in parameters.items() if _is_checked(each)]
+    no_option = [name for name, each in parameters.items() if _is_no_option(each)]
     script = _script([entrypoint.text, *(argument.text for argument in arguments)])
     if names := _open(entrypoint.names, checked):
         _warn(f"{names} chooses the program, and nothing checks it: give it a validate", "entrypoint")
@@ -69,7 +67,7 @@ def warn_of_open_params(
             return
         if place and _TAKES_A_VALUE.match(arguments[place - 1].text):
             continue
-        for name in sorted(argument.names - set(checked)):
+        for name in sorted(argument.names - set(no_option)):
             if _may_be_an_option(argument, name):
                 _warn(
                     f"{name} can begin with - and be taken for an option: give it a validate, write "
@@ -77,6 +75,20 @@ def warn_of_open_params(
                     "knows that",
                     "command", place,
                 )  # fmt: skip
+
+
+def _is_checked(parameter: Parameter) -> bool:
+    """Whether something narrows down its values. (A path may still be any.)"""
+    spec, rule = parameter
+    return rule is not None or spec.pattern != "" or spec.type not in ("text", "path", "secret")
+
+
+def _is_no_option(parameter: Parameter) -> bool:
+    """Whether its values are checked and, if that is by their type alone, do not begin with -."""
+    spec, rule = parameter
+    if rule is not None or spec.pattern or spec.choices or spec.type in ("boolean", "path"):
+        return True
+    return spec.type in ("integer", "number") and spec.min is not None and spec.min >= 0
 
 
 def warn_of_missing_program(entrypoint: Template) -> None:
@@ -104,12 +116,26 @@ def warn_of_missing_files(cwd: Template | None, env_files: Sequence[EnvFile]) ->
 
 
 def warn_of_refusals(rules: Mapping[str, Parameter]) -> None:
-    """Give a ConfigWarning for each parameter whose ``validate`` accepts nothing, or not its default."""
+    """Give a ConfigWarning for each parameter whose rules accept nothing, or not a choice, or not its
+    default."""
     for name, (spec, rule) in rules.items():
+        allowed = values_of(spec)
+        if allowed == []:
+            _warn("matches no value of its type: every start is refused", "parameters", name, "pattern")
+            continue
         if rule is None:
             continue
+        refused = [value for value in allowed or () if _refusal(rule, value) is not None]
         if rule.constant is False:
             _warn("is never true, so that every start is refused", "parameters", name, "validate")
+        elif allowed is not None and len(refused) == len(allowed):
+            _warn(
+                "is true for no value that the parameter can have: every start is refused",
+                "parameters", name, "validate",
+            )  # fmt: skip
+        elif spec.choices and refused:
+            which = spec.values.index(refused[0])
+            _warn("the parameter's own validate refuses it", "parameters", name, "choices", which)
         elif spec.default is not None and (reason := _refusal(rule, spec.default)) is not None:
             _warn(
                 f"does not meet the parameter's own validate{reason}: a start that does not give {name} is "
@@ -130,9 +156,11 @@ def warn_of_failing_templates(
     entrypoint: Template, arguments: Sequence[Template], rules: Mapping[str, Parameter]
 ) -> None:
     """Give a ConfigWarning for each text that cannot be rendered with any of the values that were tried."""
-    samples = {name: _accepted(*each) for name, each in rules.items()}
+    samples = {name: _accepted(each) for name, each in rules.items()}
     tried = [
-        {name: values[number % len(values)] for name, values in samples.items() if values}
+        template_values(
+            rules, {name: values[number % len(values)] for name, values in samples.items() if values}
+        )
         for number in range(len(_SAMPLES) + 1)
     ]
     for path, template in (
@@ -152,10 +180,16 @@ def warn_of_failing_templates(
             _warn(f"fails with every value that was tried: {errors[0]}", *path)
 
 
-def _accepted(spec: ParamSpec, rule: Program | None) -> list[str]:
+def _accepted(parameter: Parameter) -> list[str]:
     """Values that a parameter takes: its default, and those of the samples that it accepts."""
+    spec, rule = parameter
     given = [] if spec.default is None else [spec.default]
-    return [value for value in (*given, *_SAMPLES) if rule is None or _refusal(rule, value) is None]
+    bounds = [str(bound) for bound in (spec.min, spec.max) if bound is not None]
+    return [
+        value
+        for value in (*given, *bounds, *(values_of(spec) or ()), *_SAMPLES)
+        if not fault_of(spec, value) and (rule is None or _refusal(rule, value) is None)
+    ]
 
 
 def _script(words: Sequence[str]) -> int | None:

@@ -61,6 +61,7 @@ from overseer.protocol.requests import (
     Subscribe,
     Unsubscribe,
 )
+from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import (
     DISPLACE_POLICIES,
     EXCESS_ACTIONS,
@@ -70,12 +71,12 @@ from overseer.protocol.values import (
     ActionMetrics,
     ExcessConfig,
     GlobalMetrics,
+    ParamChoice,
     ParamSpec,
     PoolConfig,
     PoolInfo,
     QueueConfig,
     QueueItem,
-    RetryPolicy,
     TaskInfo,
     TaskMetrics,
     failed,
@@ -113,6 +114,7 @@ __all__ = [
     "MetricsReply",
     "MetricsRequest",
     "Output",
+    "ParamChoice",
     "ParamSpec",
     "Partial",
     "PoolConfig",

@@ -284,6 +284,7 @@ class Error(Event):
     existing_task_id: str = field(
         TASK_ID, "The task that a refused start would have duplicated", default="", omit=True
     )
+    param: str = field(TEXT, "The parameter that a refused start is about", default="", omit=True)
 
 
 @_event("gap", Delivery.SUBSCRIBERS)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-from overseer.protocol.values import ExcessConfig, RetryPolicy
+from overseer.protocol.retry_policy import RetryPolicy
+from overseer.protocol.values import ExcessConfig
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, TIMESTAMP

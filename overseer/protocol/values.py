@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from datetime import datetime, timedelta
-from typing import TypeAlias, TypeVar, dataclass_transform
+from collections.abc import Collection, Mapping
+from datetime import datetime
 
-from overseer.schema.fields import Declared, declared, field, fields_of
+from overseer.protocol.declare import value as _value
+from overseer.protocol.retry_policy import RetryPolicy
+from overseer.schema.fields import field
+from overseer.schema.location import quoted
 from overseer.schema.objects import ListOf, MapOf, Object
-from overseer.schema.quantities import COUNT, DURATION, SECONDS, TIMESTAMP, Integer, Number
+from overseer.schema.quantities import COUNT, NUMBER, SECONDS, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, TEXT_MAP, Choice
-from overseer.util.durations import nanoseconds
-
-Duration: TypeAlias = int | str | timedelta
-"""Whole nanoseconds, Go's text such as ``"5s"``, or a timedelta."""
 
 ORDERS = ("first", "last")
 EXCESS_ACTIONS = ("stop", "requeue")
@@ -51,7 +49,11 @@ _DISPLACE = Choice(
     description="Whether a queued task yields its place in a full queue: false: only to a forced start; "
     "true: to any; prohibit: never",
 )  # fmt: skip
-_RESTART_ON = Choice("any", "failure")
+_PARAM_TYPE = Choice(
+    "text", "integer", "number", "boolean", "choice", "path", "secret", ref="ParamType",
+    description="What a parameter is. Its values are strings on the wire all the same: an integer as 42, a "
+    "number as JSON has it, a boolean as true or false",
+)  # fmt: skip
 
 CHOICES = (
     _TASK_STATE,
@@ -62,126 +64,9 @@ CHOICES = (
     _EXCESS_ACTION,
     _KILL_ORDER,
     _DISPLACE,
+    _PARAM_TYPE,
 )
 """The words that the manifest lists as types of their own."""
-
-
-VALUES: list[type[Declared]] = []
-"""Every class below, in the order the documents list them."""
-
-_T = TypeVar("_T", bound=Declared)
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def _value(*, init: bool = True, kw_only: bool = False) -> Callable[[type[_T]], type[_T]]:
-    def register(cls: type[_T]) -> type[_T]:
-        made = declared(init=init, kw_only=kw_only)(cls)
-        VALUES.append(made)
-        return made
-
-    return register
-
-
-@_value(init=False)
-class RetryPolicy:
-    """When and how a task is restarted after an exit that was not asked for."""
-
-    # Durations are whole nanoseconds here.
-    restart_delay: int = field(DURATION, "How long to wait before a restart", default=0, omit=True)
-    restart_jitter: int = field(
-        DURATION,
-        "Up to this much is added to each delay, at random, so that many tasks do not restart at once",
-        default=0,
-        omit=True,
-    )
-    error_window: int = field(
-        DURATION, "Only exits this recent count towards error_threshold; 0s counts all", default=0, omit=True
-    )
-    error_threshold: int = field(
-        COUNT,
-        "This many exits make the task errored, which is down until a reset; 0: it restarts without limit",
-        default=0,
-        omit=True,
-    )
-    restart_on: str = field(
-        _RESTART_ON,
-        "Which exits restart the task: failure (a code that is no success, a signal, a timeout), or any",
-        default_text="`failure`",
-        default="",
-        omit=True,
-    )
-    restart_factor: float | None = field(
-        Number(1),
-        "Each delay is this many times the one before; absent: 1",
-        default_text="`1`",
-        default=None,
-        omit=True,
-    )
-    restart_max_delay: int = field(
-        DURATION, "No delay grows longer than this, jitter aside; 0s: any length", default=0, omit=True
-    )
-    restart_reset: int = field(
-        DURATION,
-        "A run that lasted this long makes the next delay the first again; 0s: none does",
-        default=0,
-        omit=True,
-    )
-
-    def __init__(
-        self,
-        restart_delay: Duration = 0,
-        restart_jitter: Duration = 0,
-        error_window: Duration = 0,
-        error_threshold: int = 0,
-        restart_on: str = "",
-        restart_factor: float | None = None,
-        restart_max_delay: Duration = 0,
-        restart_reset: Duration = 0,
-    ) -> None:
-        # Durations may be given as "5s" or as a timedelta as well.
-        for name, duration in (
-            ("restart_delay", restart_delay),
-            ("restart_jitter", restart_jitter),
-            ("error_window", error_window),
-            ("restart_max_delay", restart_max_delay),
-            ("restart_reset", restart_reset),
-        ):
-            try:
-                object.__setattr__(self, name, nanoseconds(duration))
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-        object.__setattr__(self, "error_threshold", error_threshold)
-        object.__setattr__(self, "restart_on", restart_on)
-        object.__setattr__(self, "restart_factor", restart_factor)
-
-    @property
-    def empty(self) -> bool:
-        """Whether no field is set."""
-        return self == _NO_RETRY
-
-    @property
-    def grows(self) -> bool:
-        """Whether one delay is longer than the one before."""
-        return self.restart_factor is not None and self.restart_factor > 1
-
-    def merged_over(self, base: RetryPolicy) -> RetryPolicy:
-        """This policy with what it leaves unset (zero, empty) taken from ``base``."""
-        names = [each.name for each in fields_of(RetryPolicy)]
-        return RetryPolicy(**{name: getattr(self, name) or getattr(base, name) for name in names})
-
-    def delay_after(self, restarts: int) -> int:
-        """The delay, in nanoseconds and without jitter, once there have been so many restarts."""
-        delay = self.restart_delay
-        if delay and self.grows:
-            try:
-                delay = round(delay * float(self.restart_factor or 1) ** restarts)
-            except OverflowError:
-                delay = _LONGEST_NS
-        return min(delay, self.restart_max_delay or _LONGEST_NS)
-
-
-_NO_RETRY = RetryPolicy()
-_LONGEST_NS = 2**63 - 1  # what a duration can say
 
 
 @_value()
@@ -259,6 +144,14 @@ class PoolInfo:
 
 
 @_value()
+class ParamChoice:
+    """A value that a parameter may have."""
+
+    value: str = field(TEXT, "The value", missing="it is what the parameter is given")
+    title: str = field(TEXT, "What people are shown in its place", default="", omit=True)
+
+
+@_value()
 class ParamSpec:
     """A parameter of an action; it must be given if it is null on the wire or has no ``default``."""
 
@@ -266,10 +159,78 @@ class ParamSpec:
         TEXT, "Its value when a start does not give it; without one it must be given", default=None, omit=True
     )
     validate: str = field(TEXT, "A CEL condition on value that must hold", default="", omit=True)
+    description: str = field(TEXT, "What it is for, for people", default="", omit=True)
+    type: str = field(
+        _PARAM_TYPE,
+        "What it is; values that are something else are refused. With `choices`, a text is a choice",
+        default="text",
+        omit=True,
+    )
+    choices: tuple[ParamChoice, ...] = field(
+        ListOf(Object(ParamChoice, short="value")),
+        "The only values it may have: texts, or `{value, title}` where people are to be shown a title",
+        default=(),
+        omit=True,
+    )
+    min: int | float | None = field(
+        NUMBER, "The least that an integer or number may be", default=None, omit=True
+    )
+    max: int | float | None = field(
+        NUMBER, "The most that an integer or number may be", default=None, omit=True
+    )
+    pattern: str = field(
+        TEXT,
+        "A regular expression (RE2's) that must match the whole value",
+        default="",
+        omit=True,
+    )
+    message: str = field(
+        TEXT, "What is said in place of a pattern or validate that is not met", default="", omit=True
+    )
+    multiline: bool = field(
+        BOOLEAN, "Whether forms have room for several lines of text", default=False, omit=True
+    )
+    allow_in_argv: bool = field(
+        BOOLEAN,
+        "Whether a secret may be part of a command line, which everybody on the machine can read",
+        default=False,
+        omit=True,
+    )
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values of a choice or a boolean; empty where it cannot list them."""
+        if self.choices:
+            return tuple(each.value for each in self.choices)
+        return ("true", "false") if self.type == "boolean" else ()
+
+    @property
+    def expected(self) -> str:
+        """What a value has to be, to go on from "must be"; of choices the first ten."""
+        if self.choices:
+            shown = [quoted(value) for value in self.values[:10]]
+            more = len(self.values) - len(shown)
+            last = f"{more} others" if more else shown.pop()
+            return f"{', '.join(shown)} or {last}" if shown else last
+        expected = _EXPECTED.get(self.type, "text")
+        if self.min is not None and self.max is not None:
+            return f"{expected} from {self.min} to {self.max}"
+        if self.min is not None:
+            return f"{expected}, {self.min} or more"
+        return expected if self.max is None else f"{expected}, {self.max} or less"
+
+
+_EXPECTED = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "path": "a path",
+    "secret": "a secret",
+}  # fmt: skip
 
 
 def _is_bare(spec: ParamSpec | None) -> bool:
-    return spec is None or (spec.default is None and not spec.validate)
+    return spec is None or spec == ParamSpec()
 
 
 SUCCESS_CODES = (0,)

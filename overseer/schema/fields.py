@@ -80,8 +80,9 @@ def field(
         default: its value when absent, or a callable that makes it; without one, the field is required.
         name: its name outside Python, where that would not do as an attribute.
         synonym: a second name in messages, read when the first is absent.
-        omit: whether it is left out of messages when it holds nothing: None where that is the default (so
-            that an exit code of 0 is shown and an unknown one is not), else whatever is empty, zero or false.
+        omit: whether it is left out of messages when it says nothing: None where that is the default (so
+            that an exit code of 0 is shown and an unknown one is not), else the default and whatever is
+            empty, zero or false.
         hint: which input a form should show.
         env: the environment variable that overrides the file when it is not empty.
         missing: for a key that the file must have: what to do when it is missing.

@@ -63,11 +63,13 @@ class ErrorCollector:
 class Report:
     """The errors and warnings found so far in ``file``; the one mutable thing while a config is read.
 
-    ``templates`` is the dialect of the file's ``[[ ]]``, for the types that compile them.
+    ``templates`` is the dialect of the file's ``[[ ]]``, for the types that compile them, and ``booleans``
+    the parameters that are bools there.
     """
 
     file: str = ""
     templates: Literal["go", "jinja"] = "go"
+    booleans: frozenset[str] = frozenset()
     errors: list[ConfigError] = field(default_factory=list)
     warnings: list[ConfigError] = field(default_factory=list)
     unknown: list[ConfigError] = field(default_factory=list)  # those of them about unknown keys

@@ -84,15 +84,18 @@ def _writer(cls: type[Declared]) -> Callable[[Any], Json]:
     message_type = getattr(cls, "type", None)
     head = {"type": message_type} if isinstance(message_type, str) else {}
     plan = [
-        (s.attribute, s.name, s.type.to_json if s.type.converts else None, s.omit, s.default is None)
+        (
+            s.attribute, s.name, s.type.to_json if s.type.converts else None, s.omit, s.default is None,
+            s.default,
+        )
         for s in fields_of(cls)
     ]
 
     def write(instance: Any) -> Json:
         result: Json = head.copy()
-        for attribute, name, convert, omit, only_none in plan:
+        for attribute, name, convert, omit, only_none, default in plan:
             value = getattr(instance, attribute)
-            if omit and (value is None or (not only_none and not value)):
+            if omit and (value is None or (not only_none and (not value or value == default))):
                 continue
             result[name] = value if convert is None or value is None else convert(value)
         return result

@@ -70,6 +70,34 @@ class Integer(FieldType):
         return {"type": "integer", "minimum": self.minimum, "maximum": self.file_maximum}
 
 
+class Number(FieldType):
+    """Any number; whole ones are ints. The documents say integer, as of seconds."""
+
+    name = "integer"
+    label = "number, also negative or with a fraction"
+    expected = "a number"
+    _FORM = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
+    _DIGITS = 300  # a float has no more before its point
+
+    def from_yaml(self, node: Node, location: Location) -> int | float:
+        scalar = self.scalar(node, "a number")
+        if not scalar.plain or not self._FORM.match(scalar.text):
+            hint = " (without the quotes it would be a number)" if self._FORM.match(scalar.text) else ""
+            raise ValueError(f"expected a number, found {describe_node(node)}{hint}")
+        if len(scalar.text) <= self._DIGITS and scalar.text.lstrip("+-").isdigit():
+            return int(scalar.text)
+        number = float(scalar.text)
+        if not math.isfinite(number):
+            raise ValueError(f"{scalar.text[:40]} is too large")
+        return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+    def json_schema(self) -> Json:
+        return {"type": "number"}
+
+    def yaml_schema(self) -> Json:
+        return {"type": "number"}
+
+
 class Seconds(FieldType):
     """A number of seconds, in the file also a duration; without ``zero`` it must be more than 0.
 
@@ -236,7 +264,7 @@ class Size(FieldType):
         return {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": self._SCHEMA}]}
 
 
-class Number(FieldType):
+class Factor(FieldType):
     """A number from ``minimum`` up to a million, whole or not."""
 
     name = "number"
@@ -303,6 +331,7 @@ class ExitCodes(FieldType):
 
 
 COUNT = Integer()
+NUMBER = Number()
 SECONDS = Seconds()
 TIMESTAMP = Timestamp()
 DURATION = Duration()

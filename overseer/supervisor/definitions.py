@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from overseer.auth.principal import Principal
 from overseer.config import ActionConfig, Config
+from overseer.config.parameters import check_declared, hidden_of
 from overseer.drivers.api import ActionHandler, describe_action, driver_failure
 from overseer.errors import NotPermittedError, OverseerError, RequestError
 from overseer.protocol import PoolConfig
+from overseer.util.masking import log_failure, masked
 from overseer.util.suggest import did_you_mean
 
 _log = logging.getLogger(__name__)
@@ -22,6 +25,18 @@ class Definition:
 
     config: ActionConfig
     handler: ActionHandler
+
+
+class Accepted(NamedTuple):
+    """A start that an action takes.
+
+    ``dedupe`` is what makes it the same as others, the action and the values of its dedupe_key; None: nothing
+    does. ``hidden`` are the parameters whose values nobody is shown.
+    """
+
+    definition: Definition
+    dedupe: tuple[str, ...] | None
+    hidden: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,35 +70,43 @@ class Definitions:
         if not principal.sees(action):
             raise NotPermittedError(f"unknown action: {action}")
 
-    def check(
-        self, action: str, params: Mapping[str, str], principal: Principal
-    ) -> tuple[Definition, tuple[str, ...] | None]:
-        """The definition of an action that takes these parameters, and what makes them the same as others:
-        the action and the values of its dedupe_key; None: nothing does.
+    def check(self, action: str, params: Mapping[str, str], principal: Principal) -> Accepted:
+        """The definition of an action that takes these parameters, and what is known of them.
 
         Raises:
             RequestError: it does not take them, or as :meth:`of`.
         """
         definition = self.of(action, principal)
         info = describe_action(self.config, action, definition.handler)
+        hidden = hidden_of(info.params, params)
+        secrets = [params[name] for name in hidden]
         if definition.config.strict_params:
             for name in params:
                 if name not in info.params:
                     known = ", ".join(info.params) or "none"
-                    raise RequestError(f"unknown parameter {name!r}; {action} has: {known}")
+                    raise RequestError(f"unknown parameter {name!r}; {action} has: {known}", param=name)
         try:
+            check_declared(info.params, params)
             definition.handler.validate(dict(params))
         except BaseException as error:  # also SystemExit, which would end the client's thread
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
-                _log.exception("action %s: the driver failed to validate parameters", action)
+                log_failure(_log, secrets, "action %s: the driver failed to validate parameters", action)
                 message = f"the driver failed: {message}"
-            raise RequestError(message) from None
+            param = getattr(error, "param", "")
+            param = param if isinstance(param, str) else ""
+            raise RequestError(masked(message, secrets), param=param) from None
         if not info.dedupe_key:
-            return definition, None
+            return Accepted(definition, None, hidden)
         defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
         values = (params.get(name) or defaults.get(name) or "" for name in info.dedupe_key)
-        return definition, (action, *values)
+        return Accepted(definition, (action, *values), hidden)
+
+    def hidden(self, action: str, params: Mapping[str, str]) -> frozenset[str]:
+        """The parameters whose values nobody is shown; of an unknown action all."""
+        if action not in self.handlers:
+            return frozenset(params)
+        return hidden_of(describe_action(self.config, action, self.handlers[action]).params, params)
 
     def _hint(self, action: str, principal: Principal) -> str:
         return did_you_mean(action, filter(principal.sees, self.handlers))

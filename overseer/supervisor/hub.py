@@ -155,12 +155,12 @@ class Hub:
         requester = requester or Requester()
         while True:
             definitions = self.definitions
-            definition, dedupe = definitions.check(action, params, requester.principal)
+            definition, dedupe, hidden = definitions.check(action, params, requester.principal)
             policy = effective_policy(retry_policy, definitions.config.retry_for(action))
             task = Task(
                 task_id or str(uuid.uuid4()),
                 action,
-                Terms(definition, dedupe, policy),
+                Terms(definition, dedupe, policy, hidden),
                 params,
                 self._metrics,
                 self._log,
@@ -221,9 +221,9 @@ class Hub:
             # An action that was reloaded since is taken as it is now: whoever resets a task has mended it.
             terms = task.terms
             if definitions.handlers.get(task.action) is not terms.definition.handler:
-                definition, dedupe = definitions.check(task.action, task.params, requester.principal)
+                definition, dedupe, hidden = definitions.check(task.action, task.params, requester.principal)
                 policy = effective_policy(task.asked_policy, definitions.config.retry_for(task.action))
-                terms = Terms(definition, dedupe, policy)
+                terms = Terms(definition, dedupe, policy, hidden | terms.hidden)
             with self._table.begin(requester) as tx:
                 if self.definitions is not definitions:
                     continue

@@ -32,6 +32,7 @@ from overseer.supervisor.table import CLOSING, TaskTable
 from overseer.supervisor.task import Phase, Requester, StopRequest, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held, assert_none_held
+from overseer.util.masking import log_failure, masked
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker, run_context
@@ -131,8 +132,10 @@ class Starts:
         except BaseException as error:  # also SystemExit: whoever waits for this run must be told
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
-                _log.exception("action %s: the driver failed to start task %s", task.action, task.id)
+                what = "action %s: the driver failed to start task %s"
+                log_failure(_log, task.secrets, what, task.action, task.id)
                 message = f"the driver failed: {message}"
+            message = masked(message, task.secrets)
             gate.failed()
             for made in context.workers:
                 self._orphans.end(task, made)

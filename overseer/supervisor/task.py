@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Any
 
 from overseer.auth.principal import ANYONE, Principal
+from overseer.config.parameters import without_hidden
 from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.definitions import Definition
@@ -108,9 +109,9 @@ class Requester:
         if self.client is not None:
             out.send(self.client, reply)
 
-    def refuse(self, out: DeferredFlush, message: str, existing_task_id: str = "") -> None:
+    def refuse(self, out: DeferredFlush, message: str, existing_task_id: str = "", param: str = "") -> None:
         """Append the ``error`` reply, in the critical section that refuses."""
-        self.tell(out, Error(id=self.request_id, message=message, existing_task_id=existing_task_id))
+        self.tell(out, Error(self.request_id, message, existing_task_id, param))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,13 @@ class Terms:
     Attributes:
         dedupe: what makes it the same as another; None: nothing does.
         policy: what brings it back; None: nothing does.
+        hidden: the parameters whose values nobody is shown.
     """
 
     definition: Definition
     dedupe: tuple[str, ...] | None
     policy: RetryPolicy | None
+    hidden: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False)
@@ -183,6 +186,11 @@ class Task:
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
+
+    @property
+    def secrets(self) -> list[str]:
+        """The values that nobody is shown."""
+        return [self.params[name] for name in self.terms.hidden]
 
     def move_locked(self, phase: Phase) -> None:
         """Step to another phase.
@@ -245,7 +253,7 @@ class Task:
         return TaskInfo(
             task_id=self.id,
             action=self.action,
-            params=self.params,
+            params=without_hidden(self.params, self.terms.hidden),
             queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
             state=self.phase.state,
             retry_policy=self.terms.policy,

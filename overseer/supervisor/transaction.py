@@ -74,7 +74,7 @@ class Transaction(DeferredFlush):
         try:
             # Still under the lock: nothing may come between what was found and the reply that says so.
             if self._requester is not None and isinstance(error, RequestError):
-                self._requester.refuse(self, error.message, error.existing_task_id)
+                self._requester.refuse(self, error.message, error.existing_task_id, error.param)
                 error.answered = self._requester.client is not None
         finally:
             self._lock.release()

@@ -1,4 +1,4 @@
-"""``[[ ]]`` in a text, over one set of string params: Go's text/template, or Jinja's syntax.
+"""``[[ ]]`` in a text, over one set of params, strings and bools: Go's text/template, or Jinja's syntax.
 
 Go's dialect is read by ``lexing``, ``pipeline`` and ``structure``, and calls ``functions`` and
 ``formatting``; Jinja's is read by ``jinja``. Both become Jinja templates that run in ``sandbox``, within
@@ -13,6 +13,7 @@ from typing import Final, Literal
 import jinja2
 
 from overseer.errors import TemplateError
+from overseer.templates.formatting import go_print
 from overseer.templates.jinja import LITERAL, is_expression, read_jinja
 from overseer.templates.lexing import Problem, place
 from overseer.templates.runtime import MAX_SIZE, Render, ValueProblem
@@ -46,7 +47,7 @@ class Template:
         if structure.constant:
             self._constant = self.render({})
 
-    def render(self, params: Mapping[str, str]) -> str:
+    def render(self, params: Mapping[str, str | bool]) -> str:
         """The text with the params' values; a param without a value is empty.
 
         Raises TemplateError, which begins with the place, for invalid values and for results out of bounds.
@@ -55,12 +56,14 @@ class Template:
             return self._constant
         if self._plain is None:
             return self._run(params)
-        text = "".join([params.get(part, "") if is_param else part for part, is_param in self._plain])
+        text = "".join(
+            [go_print(params.get(part, "")) if is_param else part for part, is_param in self._plain]
+        )
         if len(text) > MAX_SIZE:
             raise TemplateError(f"the text grew beyond {MAX_SIZE} characters")
         return text
 
-    def _run(self, params: Mapping[str, str]) -> str:
+    def _run(self, params: Mapping[str, str | bool]) -> str:
         try:
             return Render(params, self._templates, ENVIRONMENT.globals).run(None, params)
         except ValueProblem as error:
@@ -86,16 +89,17 @@ class Template:
         return f"Template({self.text!r})"
 
 
-def compile_template(text: str, dialect: Dialect = "go") -> Template:
-    """Compile a text with ``[[ ]]`` in it, in Go's dialect or Jinja's.
+def compile_template(text: str, dialect: Dialect = "go", booleans: frozenset[str] = frozenset()) -> Template:
+    """Compile a text with ``[[ ]]`` in it, in Go's dialect or Jinja's; ``booleans`` are the params whose
+    values are bools.
 
     Raises TemplateError if it is malformed or can never be rendered. It begins with the place:
     ``line:column: `` (from 1), or ``line N: `` for Jinja's.
     """
     try:
         if dialect == "jinja":
-            return Template(text, read_jinja(text), dialect)
-        return Template(text, read_structure(text), dialect)
+            return Template(text, read_jinja(text, booleans), dialect)
+        return Template(text, read_structure(text, booleans), dialect)
     except Problem as problem:
         hint = "" if problem.action is None or not is_expression(problem.action) else _JINJA
         raise TemplateError(f"{place(text, problem.offset)}: {problem.message}; {LITERAL}{hint}") from None

@@ -41,7 +41,7 @@ def is_expression(text: str) -> bool:
         return False
 
 
-def read_jinja(text: str) -> Structure:
+def read_jinja(text: str, booleans: frozenset[str]) -> Structure:
     """Read a text. Raises TemplateError, which begins with the line."""
     stand_in = next((char for char in _STAND_INS if char not in text), "\n")
     try:
@@ -57,6 +57,8 @@ def read_jinja(text: str) -> Structure:
     names = frozenset(meta.find_undeclared_variables(tree)).difference(ENVIRONMENT.globals)
     constant = next(tree.find_all(nodes.Name), None) is None
     unquoted = names.intersection(_unquoted(tree))
+    if names & booleans:
+        tree = _Shown().visit(tree)
     counted = _Counted().visit(tree)
     return Structure({None: counted}, None, names, unquoted, constant)
 
@@ -143,6 +145,31 @@ def _unquoted(node: nodes.Node) -> Iterator[str]:
         return
     for child in node.iter_child_nodes(exclude=("test",) if isinstance(node, nodes.If) else None):
         yield from _unquoted(child)
+
+
+class _Shown(NodeTransformer):
+    """Has bools printed as ``true`` and ``false``, wherever they become text."""
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Concat:
+        self.generic_visit(node)
+        node.nodes = list(map(self._shown, node.nodes))
+        return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Filter:
+        self.generic_visit(node)
+        if node.name == "string" and node.node is not None:
+            node.node = self._shown(node.node)
+        return node
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Output:
+        self.generic_visit(node)
+        node.nodes = [
+            part if isinstance(part, nodes.TemplateData) else self._shown(part) for part in node.nodes
+        ]
+        return node
+
+    def _shown(self, value: nodes.Expr) -> nodes.Filter:
+        return nodes.Filter(value, GO + "shown", [], [], None, None, lineno=value.lineno)
 
 
 class _Counted(NodeTransformer):

@@ -39,13 +39,15 @@ _END = ("end", "close")
 class Scope:
     """The current variables and dot; inner scopes are copies, so declarations end with them.
 
-    ``dot`` is the Jinja name of the dot, ``slots`` numbers the variables of a whole text.
+    ``dot`` is the Jinja name of the dot, ``slots`` numbers the variables of a whole text, ``booleans`` are
+    the params that are bools.
     """
 
     dot: str = ROOT
     variables: dict[str, int] = field(default_factory=dict)
     in_range: bool = False
     slots: Iterator[int] = field(default_factory=count)
+    booleans: frozenset[str] = frozenset()
 
     def inner(self, *, in_range: bool = False) -> Scope:
         """The scope of a block within this one."""
@@ -156,6 +158,8 @@ def _static_type(value: nodes.Expr) -> str | None:
         case nodes.Filter(name=name):
             if name == GO + "field":
                 return "string" if value.node == load(ROOT) else None
+            if name == GO + "flag":
+                return "bool"
             return _RESULTS.get(name.removeprefix(GO))
     return None
 
@@ -299,9 +303,10 @@ class _Reader:
     def _field(self, of: nodes.Expr) -> nodes.Expr:
         name = self._take().text[1:]
         self.constant = False
-        if not (isinstance(of, nodes.Filter) and of.name == GO + "field"):
+        if not (isinstance(of, nodes.Filter) and of.name in (GO + "field", GO + "flag")):
             self.names.add(name)
-        return go_call("field", of, nodes.Const(name))
+        is_flag = of == load(ROOT) and name in self._scope.booleans
+        return go_call("flag" if is_flag else "field", of, nodes.Const(name))
 
     def _variable(self, token: Token) -> nodes.Expr:
         self.constant = False
@@ -362,6 +367,8 @@ def _check_types(function: Token, args: list[nodes.Expr]) -> None:
         hint = ""
         if "string" in types and "int" in types and function.text not in ("index", "slice"):
             hint = ' (a param is a text: compare it with one, as in eq .n "1")'
+        elif "string" in types and "bool" in types and function.text in ("eq", "ne"):
+            hint = " (a boolean is compared with true or false, without quotes)"
         raise Problem(f"{problem}{hint}", function.offset) from None
 
 

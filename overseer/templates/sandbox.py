@@ -241,6 +241,11 @@ def _concatenated(*values: Any) -> str:
     return "".join(map(str, values))
 
 
+def _shown(value: Any) -> Any:
+    """What Jinja is to print for a value, where a param is a bool: its word for one is Python's."""
+    return go_print(value) if isinstance(value, bool) else value
+
+
 @pass_context
 def _step(context: Context, value: Any) -> Any:
     """Count an iteration of one of Jinja's loops."""
@@ -271,11 +276,13 @@ def _make() -> _Environment:
         GO + "assign": assign,
         GO + "concat": _bounded("", _concatenated),
         GO + "field": field,
+        GO + "flag": field,  # of a param that is a bool
         GO + "items": items,
         GO + "recall": recall,
         GO + "show": _show,
         GO + "step": _step,
         GO + "template": call_template,
+        GO + "shown": _bounded("", _shown),
         GO + "text": _bounded("", str),
     }
     environment.filters = filters

@@ -52,13 +52,14 @@ class _Clause:
     offset: int
 
 
-def read_structure(text: str) -> Structure:
+def read_structure(text: str, booleans: frozenset[str]) -> Structure:
     """Read a text. Raises Problem."""
-    return _Reader(text).read()
+    return _Reader(text, booleans).read()
 
 
 class _Reader:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, booleans: frozenset[str]) -> None:
+        self._scope = Scope(booleans=booleans)
         self._pieces = scan(text)
         self._length = len(text)
         self._position = 0
@@ -71,14 +72,14 @@ class _Reader:
 
     def read(self) -> Structure:
         body: list[nodes.Node] = []
-        scope = Scope()
+        scope = self._scope.inner()
         while (clause := self._statements(scope, body)) is not None:
             if clause.word != "define":
                 raise Problem(f"unexpected {clause.word}", clause.start)
             name, rest, offset = self._template_name(clause)
             if rest.strip():
                 raise Problem("unexpected text in define clause", offset)
-            self._define(name, self._closed_body(clause, Scope()), clause)
+            self._define(name, self._closed_body(clause, self._scope.inner()), clause)
         for name, offset in self._called:
             if name not in self._defined:
                 raise Problem(f'template "{name}" not defined', offset)
@@ -202,7 +203,7 @@ class _Reader:
         if rest.strip() or clause.word == "block":
             value = self._pipeline(rest, offset, scope, f"{clause.word} clause").assigned
         if clause.word == "block":
-            self._define(name, self._closed_body(clause, Scope()), clause)
+            self._define(name, self._closed_body(clause, self._scope.inner()), clause)
         self._called.append((name, clause.start))
         text = go_call("template", value, nodes.Const(name), load(FRAME))
         text.set_lineno(clause.start + 1, override=True)

@@ -27,6 +27,49 @@ ACTIONS = {
             },
         },
     ),
+    "resize": shell(
+        "",
+        description="Makes a smaller picture",
+        config={
+            "entrypoint": "printf",
+            "command": [
+                "%s\\n",
+                *(f"{name}=[[.{name}]]" for name in ("source", "size", "ratio", "format", "keep")),
+            ],
+            "parameters": {
+                "source": {"type": "path", "description": "The picture,\nor a folder of them"},
+                "size": {
+                    "type": "integer",
+                    "min": 1,
+                    "max": 100,
+                    "default": "50",
+                    "description": "In percent",
+                },
+                "ratio": {"type": "number", "min": -1.5, "default": "1"},
+                "format": {"choices": ["png", {"value": "jpg", "title": "JPEG, for photographs"}]},
+                "quality": {"choices": ["low", "high"], "default": "high"},
+                "keep": {"type": "boolean", "default": "true", "description": "Whether the source stays"},
+                "album": {"pattern": "[a-z]+", "message": "Small letters only.", "default": "new"},
+                "even": {
+                    "validate": "int(value) % 2 == 0",
+                    "message": "An even number, please.",
+                    "default": "2",
+                },
+                "notes": {"multiline": True, "default": "", "description": "A few words about it"},
+            },
+        },
+    ),
+    "login": shell(
+        'echo "${#1} for $2"',
+        config={
+            "command": ["-c", 'echo "${#1} for $2"', "sh", "[[.password]]", "[[.user]]"],
+            "parameters": {
+                "user": {},
+                "password": {"type": "secret", "allow_in_argv": True, "description": "The account's"},
+                "key": {"type": "secret", "multiline": True, "default": ""},
+            },
+        },
+    ),
     "sleep": shell("echo ready; exec sleep 600", description="Does nothing, for long"),
     "fail": shell(
         "echo working; echo 'no such disk' >&2; exit 9", retry={"restart_delay": "10ms", "error_threshold": 2}

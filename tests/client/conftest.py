@@ -16,6 +16,16 @@ ACTIONS = {
         },
     ),
     "count": shell("seq [[.n]]", config={"parameters": {"n": {"default": "1000"}}}),
+    "sized": shell(
+        "echo [[.size]] [[.format]] [[.keep]]",
+        config={
+            "parameters": {
+                "size": {"type": "integer", "min": 1, "max": 9, "default": "5"},
+                "format": {"choices": ["png", {"value": "jpg", "title": "JPEG"}], "default": "png"},
+                "keep": {"type": "boolean", "default": "false"},
+            }
+        },
+    ),
     "slow-wide": shell(
         "seq -f '%0200.0f' [[.n]] | while read -r line; do echo \"$line\"; done",
         config={"parameters": {"n": {"default": "1000"}}},

@@ -64,6 +64,20 @@ def test_params_of_any_name_can_be_given(client: Client):
     assert info.params == {"text": "b", "timeout": "5"}
 
 
+def test_parameters_are_described_and_a_refusal_names_the_one_it_is_about(client: Client):
+    (info,) = client.actions("sized")
+    size, format = info.params["size"], info.params["format"]
+    assert (size.type, size.min, size.max, size.default) == ("integer", 1, 9, "5")
+    assert [(each.value, each.title) for each in format.choices] == [("png", ""), ("jpg", "JPEG")]
+    with pytest.raises(RefusedError, match="must be a whole number from 1 to 9") as refused:
+        client.start("sized", size=10)
+    assert refused.value.param == "size"
+    with pytest.raises(RefusedError) as refused:
+        client.start("nosuch")
+    assert refused.value.param == ""
+    assert list(client.start("sized", size=9, format="jpg", keep=True).lines()) == ["9 jpg true"]
+
+
 def test_the_list_can_be_had_in_pages(client: Client):
     for name in ("page-b", "page-a", "page-c"):
         client.start("echo", task_id=name).wait(WAIT_S)

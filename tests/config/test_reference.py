@@ -38,6 +38,7 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.meta",
         "actions.NAME.config",
         "actions.NAME.config.parameters.NAME",
+        "actions.NAME.config.parameters.NAME.choices[]",
         "actions.NAME.config.output",
         "actions.NAME.config.output.stdout",
         "clients",

@@ -94,6 +94,10 @@ def test_conditions(tmp_path: Path, caplog: pytest.LogCaptureFixture, condition:
         ("go", "[[printf 1 .n]]", "1:3: wrong type for value; expected string; got int"),
         ("go", '[["x" * 100000000]]', "1:7: unexpected '*'"),
         ("go", "[[range 1000000]][[end]]", "1:3: more than 100000 iterations"),
+        ("go", '[[if eq .b "true"]]x[[end]]', "1:6: incompatible types for comparison (a boolean is"),
+        ("go", '[[if .n]][[if ne $.b "x"]]x[[end]][[end]]', "1:15: incompatible types for comparison"),
+        ("go", "[[len .b]]", "1:3: len of type bool"),
+        ("go", "[[.b.x]]", f"{TRIED}1:3: can't evaluate field x in type bool"),
         ("go", "[[.n.x]]", f"{TRIED}1:3: can't evaluate field x in type string"),
         ("go", "[[range .n]][[end]]", f"{TRIED}1:3: range can't iterate over"),
         ("go", "[[.m]]", "uses 'm', which is not among the parameters"),
@@ -109,7 +113,13 @@ def test_conditions(tmp_path: Path, caplog: pytest.LogCaptureFixture, condition:
 def test_templates(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, dialect: str, text: str, said: str
 ) -> None:
-    found = load(tmp_path, caplog, templates=dialect, command=["--", text], parameters={"n": {}, "other": {}})
+    found = load(
+        tmp_path,
+        caplog,
+        templates=dialect,
+        command=["--", text],
+        parameters={"n": {}, "other": {}, "b": {"type": "boolean"}},
+    )
     assert f"command.1: {said}" in found.replace("command.1: template: ", "command.1: ")
 
 

@@ -15,9 +15,10 @@ from overseer.protocol import (
     Start,
     to_plain,
 )
+from overseer.protocol.declare import VALUES
+from overseer.protocol.specs.described import described_param
 from overseer.protocol.specs.examples import EXAMPLES
 from overseer.protocol.specs.operations import OPERATIONS, Operation
-from overseer.protocol.values import VALUES
 from overseer.schema.fields import description_of, fields_of
 from overseer.schema.objects import object_schema
 from overseer.schema.types import Json
@@ -141,8 +142,12 @@ def _parameter(spec: ParamSpec) -> Json:
     schema: Json = {"type": "string"}
     if spec.default is not None:
         schema["default"] = spec.default
-    if spec.validate:
-        schema["description"] = f"Must meet the CEL condition {spec.validate}"
+    if spec.type == "secret":
+        schema |= {"format": "password", "writeOnly": True}
+    if values := spec.values:
+        schema["enum"] = list(values)
+    if described := described_param(spec):
+        schema["description"] = described
     return schema
 
 

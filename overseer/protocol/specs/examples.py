@@ -21,6 +21,7 @@ from overseer.protocol import (
     MetricsReply,
     MetricsRequest,
     Output,
+    ParamChoice,
     ParamSpec,
     Partial,
     PoolConfig,
@@ -110,7 +111,14 @@ EXAMPLES: tuple[Request | Event, ...] = (
                 "build",
                 "exec",
                 "Build a branch",
-                {"branch": None, "jobs": ParamSpec("4", "int(value) > 0")},
+                {
+                    "branch": None,
+                    "suffix": ParamSpec("", 'value != "?"'),
+                    "jobs": ParamSpec("4", description="How many at once", type="integer", min=1, max=64),
+                    "target": ParamSpec(
+                        "all", type="choice", choices=(ParamChoice("all", "Everything"), ParamChoice("docs"))
+                    ),
+                },
                 PoolConfig(limit=2),
                 _RETRY,
                 ("branch",),

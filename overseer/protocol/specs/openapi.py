@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from overseer.protocol import ActionInfo, ParamSpec, Start, to_plain
+from overseer.protocol.specs.described import described_param
 from overseer.protocol.specs.operations import OPERATIONS, Operation
 from overseer.schema.fields import Field, description_of, fields_of
 
@@ -108,13 +109,17 @@ def _parameter(spec: Field) -> dict[str, Any]:
 def _action_parameter(name: str, spec: ParamSpec) -> dict[str, Any]:
     described: dict[str, Any] = {
         "name": name,
-        "description": f"Parameter {name}",
+        "description": described_param(spec) or f"Parameter {name}",
         "type": "string",
         "required": spec.default is None,
         "hidden": False,
     }
     if spec.default is not None:
         described["default"] = spec.default
+    if spec.type == "secret":
+        described["format"] = "password"
+    if spec.values:
+        described["enum"] = list(spec.values)
     if spec.validate:
         described["validate"] = spec.validate
     return described
