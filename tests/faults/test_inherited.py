@@ -193,7 +193,7 @@ def test_everything_is_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
             assert set(environment) >= {f"{name}={value}" for name, value in ASCII.items()}
             (daemon.directory / "config.yaml").write_text("actions: {ü: {}}", "utf-8")
             assert "ü" in client.request("reload")["message"]
-        assert "ü" in daemon.stderr
+        wait_until(lambda: "ü" in daemon.stderr)
         wait_until(lambda: log_file.exists() and "täsk" in log_file.read_text("utf-8"))
         done = subprocess.run(
             [

@@ -48,8 +48,8 @@ from overseer.protocol import (
     encode,
     to_plain,
 )
+from overseer.protocol.declare import VALUES
 from overseer.protocol.specs.examples import EXAMPLES
-from overseer.protocol.values import VALUES
 from overseer.schema.fields import fields_of
 
 T = datetime(2024, 5, 6, 7, 8, 9, 120000, tzinfo=UTC)
