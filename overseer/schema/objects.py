@@ -85,7 +85,11 @@ def _writer(cls: type[Declared]) -> Callable[[Any], Json]:
     head = {"type": message_type} if isinstance(message_type, str) else {}
     plan = [
         (
-            s.attribute, s.name, s.type.to_json if s.type.converts else None, s.omit, s.default is None,
+            s.attribute,
+            s.name,
+            s.type.to_json if s.type.converts else None,
+            s.omit,
+            s.default is None,
             s.default,
         )
         for s in fields_of(cls)

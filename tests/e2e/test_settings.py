@@ -45,6 +45,9 @@ def daemon(files: Path) -> Iterator[Daemon]:
         "nothing": action("/usr/bin/env", inherit_env="none"),
         "cwd": action("pwd", cwd=str(files) + "/[[.name]]"),
         "umask": action("umask", umask="0027"),
+        "secret": action(
+            'echo "${#PASSWORD}"', env={"PASSWORD": "[[.pw]]"}, parameters={"pw": {"type": "secret"}}
+        ),
     }
     (files / "variables").write_text("B=1\nexport C='from a file'\n")
     (files / "you").mkdir()
@@ -103,3 +106,8 @@ def test_describe_shows_them_but_no_value_of_a_variable(client: WsClient, files:
     }
     assert actions["cwd"]["settings"] == {"cwd": f"{files}/[[.name]]"}
     assert actions["umask"]["settings"] == {"umask": "027"}
+
+
+def test_a_secret_parameter_reaches_a_command_through_its_environment(client: WsClient) -> None:
+    assert output(client, "secret", pw="hunter2") == ["7"]
+    assert "hunter2" not in str(client.request("list"))
