@@ -29,7 +29,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from overseer.errors import SpawnError
+from overseer.errors import OverseerError, SpawnError
 from overseer.process import (
     RUN_VARIABLE,
     SERVER_VARIABLE,
@@ -346,6 +346,20 @@ class OSWorker(Worker):
                     return
                 struck = True
         run_on_thread(partial(self._run_stop, stop, struck), f"stop-{self.task_id}")
+
+    def send_signal(self, number: int) -> bool:
+        with self._lock:
+            if self._reaped:  # the group's number may be another's by now
+                return False
+            try:
+                os.killpg(self.pid, number)
+            except ProcessLookupError:
+                return False
+            except PermissionError:
+                raise OverseerError(
+                    "the task runs as a user whose processes the server may not signal"
+                ) from None
+        return True
 
     def _is_alone(self) -> bool:
         try:

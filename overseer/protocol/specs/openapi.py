@@ -24,6 +24,7 @@ _ORDER = (
     "metrics",
     "manifest",
     "reload",
+    "signal",
 )
 
 
