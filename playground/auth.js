@@ -9,6 +9,7 @@ const NEEDS = {
   start: "operator",
   stop: "operator",
   reset: "operator",
+  signal: "operator",
   set_pool: "admin",
   purge: "admin",
   reload: "admin",

@@ -21,6 +21,7 @@ NEEDS: Mapping[str, str] = {
     "start": "operator",
     "stop": "operator",
     "reset": "operator",
+    "signal": "operator",
     "set_pool": "admin",
     "purge": "admin",
     "reload": "admin",

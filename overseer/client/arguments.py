@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeAlias
 
-from overseer.protocol import ActionInfo, ExcessConfig, RetryPolicy, TaskInfo
+from overseer.protocol import ActionInfo, ExcessConfig, MessageLimits, RetryPolicy, TaskInfo, Unreadable
+from overseer.schema.types import SIGNAL
 from overseer.util.durations import format_duration, nanoseconds
 from overseer.util.timestamps import format_timestamp, now, parse_timestamp
 
@@ -95,6 +96,16 @@ def seq_of(value: int | None) -> int | None:
     if value is not None and value < 0:
         raise ValueError(f"since_seq must be zero or more, not {value}")
     return value
+
+
+def signal_of(value: str | int) -> str:
+    """A signal's full name, or its number in digits where it has none."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise _wrong("signal", "the name or number of a signal", value)
+    try:
+        return SIGNAL.from_json(value if isinstance(value, str) else int(value), "signal", MessageLimits())
+    except Unreadable as error:
+        raise ValueError(str(error)) from None
 
 
 def policy_of(value: RetryPolicy | Mapping[str, Any] | None) -> RetryPolicy | None:

@@ -16,6 +16,7 @@ from overseer.client.arguments import (
     moment_of,
     seconds_of,
     seq_of,
+    signal_of,
     task_id_of,
 )
 from overseer.client.backpressure import SharedConnection
@@ -51,6 +52,8 @@ from overseer.protocol import (
     Request,
     Reset,
     SetPool,
+    Signal,
+    Signaled,
     Started,
     Stop,
     Subscribed,
@@ -83,6 +86,11 @@ class Requests:
         """Start an errored task again."""
         request = Reset(id=self._router.new_id(), task_id=task_id_of(task_id))
         return self._expect(Started, [request], timeout)
+
+    def signal(self, task_id: TaskId, signal: str | int, *, timeout: Seconds | None = None) -> None:
+        """Send a signal, by name (``HUP``, ``SIGHUP``) or number, to a running task's process group."""
+        request = Signal(id=self._router.new_id(), task_id=task_id_of(task_id), signal=signal_of(signal))
+        self._expect(Signaled, [request], timeout)
 
     def tasks(
         self,

@@ -148,6 +148,14 @@ class Task:
         """
         self._client.stop(self.id, timeout=timeout)
 
+    def signal(self, signal: str | int, timeout: Seconds | None = None) -> None:
+        """Send a signal, by name or number, to its process group while it runs.
+
+        Raises:
+            RefusedError: it does not run; and as :meth:`stop`.
+        """
+        self._client.signal(self.id, signal, timeout=timeout)
+
     def reset(self, timeout: Seconds | None = None) -> None:
         """Start it again once it is errored. This handle follows the new run: unread earlier events are
         dropped, :attr:`exit` is None, and :meth:`wait` waits for the new run's end.

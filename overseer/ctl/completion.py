@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from signal import Signals
 
 from overseer.client import Client
 from overseer.ctl.settings import NAMES
@@ -52,7 +53,7 @@ if [ "$funcstack[1]" = "_overseerctl" ]; then _overseerctl "$@"; else compdef _o
 """,
 }
 
-_TASKS = {"stop", "reset", "tail", "replay", "wait", "events"}
+_TASKS = {"stop", "reset", "signal", "tail", "replay", "wait", "events"}
 _ACTIONS = {"run", "start"}
 _ONE_ACTION = {"actions", "describe", "pool", "set-pool", "purge", "metrics"}
 
@@ -109,12 +110,16 @@ def _named(command: str, given: Sequence[str], current: str, connect: Callable[[
     if command not in _TASKS | _ACTIONS | _ONE_ACTION:
         return []
     with connect() as client:
+        if command == "signal" and not given:
+            return [each.name for each in Signals]
         if command in _TASKS:
             tasks = client.tasks()
             if command == "stop":
                 tasks = tuple(
                     task for task in tasks if task.state == "queued" or task.worker_state == "running"
                 )
+            if command == "signal":
+                tasks = tuple(task for task in tasks if task.worker_state == "running")
             if command == "reset":
                 tasks = tuple(task for task in tasks if task.state == "errored")
             return [task.task_id for task in tasks if task.task_id not in given]

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from overseer import __version__
 from overseer.client import DEFAULT_URL
+from overseer.client.arguments import signal_of
 from overseer.ctl.status import EXITS
 from overseer.ctl.terminal import say, write_out
 from overseer.protocol import utf8
@@ -121,6 +122,9 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = add("stop", "stop tasks")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command.add_argument("--wait", action="store_true", help="wait until they have ended")
+    command = add("signal", "send tasks' process groups a signal", "For example: overseerctl signal HUP web")
+    command.add_argument("signal", type=_signal, metavar="SIGNAL", help="its name (HUP, SIGHUP) or number")
+    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command = add("reset", "start errored tasks again")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command = add("list", "show the server's tasks")
@@ -252,6 +256,13 @@ def _seconds(text: str) -> float:
 
 
 _seconds.__name__ = "number of seconds or duration"  # as argparse's error calls it
+
+
+def _signal(text: str) -> str:
+    try:
+        return signal_of(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"there is no signal {text}") from None
 
 
 def _count(text: str) -> int:

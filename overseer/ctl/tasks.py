@@ -54,6 +54,13 @@ def stop(client: Client, options: Namespace) -> int:
     return status
 
 
+def signal(client: Client, options: Namespace) -> int:
+    signaled, status = _each(options.tasks, lambda task_id: client.signal(task_id, options.signal))
+    if options.json:
+        print_json({"signaled": list(signaled)})
+    return status
+
+
 def reset(client: Client, options: Namespace) -> int:
     started, status = _each(options.tasks, client.reset)
     if options.json:

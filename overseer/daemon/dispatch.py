@@ -33,6 +33,7 @@ from overseer.protocol import (
     Request,
     Reset,
     SetPool,
+    Signal,
     Start,
     Stop,
     Subscribe,
@@ -166,6 +167,8 @@ class Dispatcher:
                 hub.stop(request.task_id, requester)
             case Reset():
                 hub.reset(request.task_id, requester)
+            case Signal():
+                hub.signal(request.task_id, request.signal, requester)
             case List():
                 hub.listing.tell(client, request)
             case Replay():

@@ -112,6 +112,15 @@ class Exited(Event):
     duration_ms: int = field(COUNT, "Milliseconds from its start to its end", default=0)
 
 
+@_event("signaled", Delivery.DIRECT)
+class Signaled(Event):
+    """A signal was sent to a task's run."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+    signal: str = field(TEXT, "Its name; its number, if it has none")
+
+
 @_event("restarting", Delivery.SUBSCRIBERS)
 class Restarting(Event):
     """A task is to be started again."""

@@ -11,7 +11,7 @@ from overseer.protocol.values import ExcessConfig
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, TIMESTAMP
-from overseer.schema.types import BOOLEAN, REQUEST_ID, TASK_ID, TEXT_MAP, Choice, Name
+from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
 _ON_LAG = Choice("block", "drop")
@@ -85,6 +85,15 @@ class Reset(Request):
     cannot start it, the request is refused and the task's subscribers are sent ``errored`` again."""
 
     task_id: str = field(TASK_ID, "The task")
+
+
+@_request("signal")
+class Signal(Request):
+    """Send a signal to the process group of a task's run, whatever its kill_mode. What it leads to is the
+    program's business: a run that it ends ended by itself."""
+
+    task_id: str = field(TASK_ID, "The task")
+    signal: str = field(SIGNAL, "The signal, by name (SIGHUP, hup) or number")
 
 
 @_request("list")

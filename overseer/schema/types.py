@@ -29,6 +29,9 @@ BOOLEANS = {
 _FLAGS = list(dict.fromkeys(form for word in BOOLEANS for form in (word, word.capitalize(), word.upper())))
 
 
+_NAMED_SIGNALS = frozenset(map(int, signal.Signals))
+
+
 class Unreadable(Exception):
     """A value in a message that its field does not take; the text names the field and what was expected."""
 
@@ -239,9 +242,29 @@ class Boolean(FieldType):
 
 
 class Signal(FieldType):
-    """A signal by name, with or without ``SIG``, or by number; the value is the full name."""
+    """A signal by name, with or without ``SIG``, or by number; the value is the full name.
+
+    In messages also one that has only a number (a real-time signal): the value is that in digits.
+    """
 
     label = "signal"
+    expected = "the name or number of a signal, such as SIGHUP"
+    is_text = True
+
+    def from_json(self, value: Any, where: str, limits: MessageLimits) -> str:
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise self.wrong(value, where)
+        text = str(value)[:20].upper()
+        if not (text.isascii() and text.isdigit()):
+            text = f"SIG{text.removeprefix('SIG')}"
+            if text in signal.Signals.__members__:
+                return signal.Signals[text].name
+        elif (number := int(text)) in signal.valid_signals():
+            return signal.Signals(number).name if number in _NAMED_SIGNALS else str(number)
+        raise Unreadable(f"{where} must be {self.expected}, not {quoted(str(value)[:60])}")
+
+    def json_schema(self) -> Json:
+        return {"type": ["string", "integer"], "examples": ["SIGHUP", 1]}
 
     def from_yaml(self, node: Node, location: Location) -> str:
         name = self.scalar(node, "the name of a signal").text.upper().removeprefix("SIG")
@@ -370,6 +393,7 @@ class Document(FieldType):
 TEXT = Text()
 TEXT_MAP = TextMap()
 BOOLEAN = Boolean()
+SIGNAL = Signal()
 DOCUMENT = Document()
 REQUEST_ID = Name()
 TASK_ID = Name("uuid")  # what a server makes up is a UUID; generic clients ask for this type in their forms

@@ -207,6 +207,14 @@ class Hub:
             self._stops.stop_locked(tx, task, StopRequest.STOP, "stopped")
         tx.check()
 
+    def signal(self, task_id: str, name: str, requester: Requester | None = None) -> None:
+        """Send a task's run a signal, by its full name or its number; the requester is told ``signaled``.
+
+        Raises:
+            RequestError: there is no such task, it does not run, or it cannot be signalled.
+        """
+        self._stops.signal(task_id, name, requester or Requester())
+
     def reset(self, task_id: str, requester: Requester | None = None) -> None:
         """Start an errored task over, even over the pool's limit; the requester is told ``started``.
 

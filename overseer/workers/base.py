@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from overseer.errors import OverseerError
 from overseer.process import StopPolicy, registry
 from overseer.util.locks import CHECKED, Rank, assert_none_held, lock
 from overseer.util.timestamps import now
@@ -179,6 +180,14 @@ class Worker(ABC):
         Returns at once; ``on_exited`` tells when it is done. Calling it again can only shorten the
         grace; after the exit it changes nothing.
         """
+
+    def send_signal(self, number: int) -> bool:
+        """Send a signal to its process group; False when the run is over.
+
+        Raises:
+            OverseerError: it cannot be sent.
+        """
+        raise OverseerError("the task has no process that could be sent a signal")
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until ``on_exited`` has returned; False when ``timeout`` seconds were too few."""

@@ -274,6 +274,10 @@ class OSWorker(Worker):
         if further is not None:
             further()
 
+    def send_signal(self, number: int) -> bool:
+        with self._lock:
+            return self._processes.send_signal_locked(number)
+
     def _all_ended(self) -> None:
         """A stop has ended everything."""
         if self._read_out.wait(_READ_OUT_S):

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from overseer.errors import OverseerError
 from overseer.process import Ending, Entry, Process, Tree, registry, signal_name
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
@@ -123,6 +124,23 @@ class Processes:
                 return None
             struck = True
         return partial(self._on_thread, stop, struck)
+
+    def send_signal_locked(self, number: int) -> bool:
+        """Send it to the whole group; whether there is one.
+
+        Raises:
+            OverseerError: it runs as a user whose processes this one may not signal.
+        """
+        assert_held(self._lock)
+        if self._reaped:  # the group's number may be another's by now
+            return False
+        try:
+            os.killpg(self._pid, number)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            raise OverseerError("the task runs as a user whose processes the server may not signal") from None
+        return True
 
     def kill(self) -> None:
         """SIGKILL to the leader and its group."""

@@ -36,6 +36,7 @@ def test_who_asked_for_what_and_whether_it_was_allowed() -> None:
             made_up = request(operator, "start", action="mine")
             request(operator, "start", action="other")
             request(operator, "start", action="nothing")
+            request(operator, "signal", task_id="given", signal="cont")
             operator.send_json(type="stop", id="s", task_id="given")
             operator.receive_until("exited")
             request(operator, "reset", task_id="given")
@@ -69,6 +70,7 @@ def test_who_asked_for_what_and_whether_it_was_allowed() -> None:
         (operator_name, "start", True, "", made_up["task_id"]),
         (operator_name, "start", False, "unknown action: other", ""),
         (operator_name, "start", True, "unknown action: nothing", ""),
+        (operator_name, "signal", True, "", ""),
         (operator_name, "stop", True, "", ""),
         (operator_name, "reset", True, "task is not errored", ""),
         ("viewer-all", "purge", False, denied.format("purge", "admin"), ""),
@@ -78,10 +80,11 @@ def test_who_asked_for_what_and_whether_it_was_allowed() -> None:
     ]
     assert {each["from"] for each in lines} == {"127.0.0.1"}
     assert lines[0]["request"]["params"] == {"a": "1\n2"}
-    assert lines[4]["request"]["task_id"] == "given"
-    assert lines[8]["request"] == {
+    assert lines[4]["request"]["signal"] == "SIGCONT"
+    assert lines[5]["request"]["task_id"] == "given"
+    assert lines[9]["request"] == {
         "type": "set_pool",
-        "id": lines[8]["request"]["id"],
+        "id": lines[9]["request"]["id"],
         "action": "mine",
         "limit": 3,
     }

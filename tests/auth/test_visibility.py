@@ -86,14 +86,13 @@ def test_broadcasts_reach_only_those_who_may_know(stage: Stage) -> None:
 def test_an_invisible_task_is_one_that_does_not_exist(stage: Stage) -> None:
     admin, viewer, operator = stage
     for client in (viewer, operator):
-        for type in ("replay", "subscribe", "unsubscribe", "stop", "reset"):
-            if client is viewer and type in ("stop", "reset"):
+        for type in ("replay", "subscribe", "unsubscribe", "stop", "reset", "signal"):
+            if client is viewer and type in ("stop", "reset", "signal"):
                 continue
             answers = []
             for task_id in ("other-1", "nobody"):
-                client.send_json(
-                    type=type, id="x", task_id=task_id, **({"since_seq": 0} if type == "subscribe" else {})
-                )
+                more = {"subscribe": {"since_seq": 0}, "signal": {"signal": "CONT"}}.get(type, {})
+                client.send_json(type=type, id="x", task_id=task_id, **more)
                 answers.append([{**each, "task_id": ""} for each in _said(client) if each.get("id") == "x"])
             assert answers[0] == answers[1], type
     request(operator, "subscribe", task_id="other-1", since_seq=0)

@@ -35,6 +35,9 @@ ACTIONS = {
         config={"parameters": {"n": {"default": "100"}}},
     ),
     "sleep": shell("echo ready; exec sleep 60"),
+    "codes": shell(
+        "exit [[.code]]", config={"parameters": {"code": {"default": "0"}}}, success_codes=[0, 3]
+    ),
     "flood": shell("exec yes"),
     "one": shell("echo ready; exec sleep 60", task_pool={"limit": 1, "queue": {"enabled": True, "size": 2}}),
     "hopeless": shell("echo no; exit 9", retry={"restart_delay": "1ms", "error_threshold": 3}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -127,6 +128,28 @@ def test_a_stop(client: Client):
     task.stop()  # silent
     with pytest.raises(RefusedError, match="task not found"):
         client.stop("nobody")
+
+
+def test_a_signal(client: Client):
+    task = client.start("sleep")
+    assert next(task.lines(timeout=WAIT_S)) == "ready"
+    with pytest.raises(ValueError, match="NOPE"):
+        task.signal("NOPE")
+    with pytest.raises(TypeError):
+        task.signal(True)
+    task.signal("cont")
+    client.signal(task, signal.SIGUSR1)
+    ended = task.wait(WAIT_S)
+    assert (ended.signal, ended.reason, ended.intentional, task.failed) == ("SIGUSR1", "signal", False, True)
+    with pytest.raises(RefusedError, match="task is not running"):
+        task.signal(1)
+
+
+def test_what_is_a_failure_is_the_action_s_business(client: Client):
+    for code, failed in (("0", False), ("3", False), ("4", True)):
+        task = client.start("codes", code=code)
+        assert task.wait(WAIT_S).reason == "exited"
+        assert task.failed is failed
 
 
 def test_restarts_are_followed(client: Client, tmp_path: Path):

@@ -18,6 +18,8 @@ ACTIONS = {
     ),
     "ticks": shell("i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo $i; sleep 0.02; done; exit 4"),
     "sleep": shell("echo ready; exec sleep 60"),
+    "three": shell("exit 3", success_codes=[3]),
+    "bounded": shell("exec sleep 60", timeout="50ms"),
     "prompt": shell("printf 'Continue? '; exec sleep 60"),
     "stubborn": shell("trap '' TERM; echo ready; while :; do sleep 0.1; done", stop_grace="1.5s"),
     "one": shell("echo ready; exec sleep 60", task_pool={"limit": 1, "queue": {"enabled": True, "size": 3}}),

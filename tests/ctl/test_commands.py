@@ -34,6 +34,32 @@ def test_a_wait_may_be_bounded(ctl: Ctl):
     assert ctl("wait", "long").status == 143
 
 
+def test_a_code_that_is_a_success_is_none_of_a_wait_s(ctl: Ctl):
+    assert ctl("run", "three").status == 3
+    assert ctl("wait", ctl("start", "three").out.strip()).status == 0
+
+
+def test_what_ran_too_long_ends_as_timeout_does(ctl: Ctl):
+    done = ctl("run", "bounded", "--id", "bounded")
+    assert done.status == 124
+    assert re.fullmatch(r"overseerctl: ended by SIGTERM after [\d.]+ms \(timeout\)\n", done.err)
+    assert ctl("wait", "bounded").status == 124
+    (line,) = [line for line in ctl("list").out.splitlines() if line.startswith("bounded ")]
+    assert "  timeout  " in line
+    assert "stopped after 50ms, which is a failure" in ctl("actions", "bounded").out
+
+
+def test_signals(ctl: Ctl):
+    for name in ("g1", "g2"):
+        ctl("start", "sleep", "--id", name)
+    assert ctl("signal", "CONT", "g1", "g2").out == ""
+    done = ctl("signal", "kill", "g1", "nobody", "g2", "--json")
+    assert (done.status, done.json) == (1, {"signaled": ["g1", "g2"]})
+    assert done.err == "overseerctl: nobody: task not found\n"
+    assert ctl("wait", "g1").status == 137
+    assert ctl("signal", "HUP", "g1").err == "overseerctl: g1: task is not running\n"
+
+
 def test_several_are_stopped_and_the_unknown_are_named(ctl: Ctl):
     for name in ("s1", "s2"):
         ctl("start", "sleep", "--id", name)
@@ -116,7 +142,7 @@ def test_metrics(ctl: Ctl):
 
 
 def test_check(ctl: Ctl):
-    assert ctl("check").out.startswith("ok: 9 actions, ")
+    assert ctl("check").out.startswith("ok: 11 actions, ")
     assert ctl("check", "--json").json["ok"] is True
     assert ctl("check", "--url", "unix:/nowhere").status == 125
 

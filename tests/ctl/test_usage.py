@@ -32,6 +32,7 @@ from tests.harness import Daemon
             "restart x",
             "there is no restart: stop --wait and start do that, and reset starts an errored task again",
         ),
+        ("signal web HUP", "argument SIGNAL: there is no signal web"),
         ("help blorb", "there is no command blorb"),
         (
             "list --since x",
@@ -42,7 +43,7 @@ from tests.harness import Daemon
 def test_a_mistake_is_one_line(ctl: Ctl, line: str, words: str):
     done = ctl(*line.split())
     see = "See" if words.endswith("?") else "see"
-    command = f" {line.split()[0]}" if line.startswith(("run", "list")) else ""
+    command = f" {line.split()[0]}" if line.startswith(("run", "list", "signal")) else ""
     text = f"overseerctl: {words}{' ' if see == 'See' else '; '}{see} overseerctl{command} --help\n"
     assert (done.status, done.out, done.err) == (2, "", text)
 

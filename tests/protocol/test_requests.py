@@ -26,6 +26,7 @@ from overseer.protocol import (
     Reset,
     RetryPolicy,
     SetPool,
+    Signal,
     Start,
     Stop,
     Subscribe,
@@ -121,6 +122,8 @@ def parsed_or_error(message: Any) -> Request | RequestError:
         ({"type": "metrics", "action": "b"}, MetricsRequest("1", "b")),
         ({"type": "metrics", "task_id": "t"}, MetricsRequest("1", "", "t")),
         ({"type": "manifest"}, ManifestRequest("1")),
+        ({"type": "signal", "task_id": "t", "signal": "usr1"}, Signal("1", "t", "SIGUSR1")),
+        ({"type": "signal", "task_id": "t", "signal": 40}, Signal("1", "t", "40")),
     ],
 )
 def test_a_request_is_read_as_declared(fields: dict[str, Any], request_: Request) -> None:
@@ -135,7 +138,7 @@ def test_what_a_client_would_encode_is_read_back(example: Request) -> None:
 
 
 OPTIONAL = [(cls, spec) for cls in REQUESTS.values() for spec in fields_of(cls) if not spec.required]
-REQUIRED = {"action": "b", "task_id": "t", "id": "1"}
+REQUIRED = {"action": "b", "task_id": "t", "id": "1", "signal": "HUP"}
 
 
 def least(cls: type[Request]) -> dict[str, Any]:
@@ -175,6 +178,8 @@ def test_every_field_refuses_every_other_type_and_names_itself(cls: type[Request
     for spec in fields_of(cls):
         if spec.name == "id" or type(value) is TAKES[spec.type.name]:
             continue
+        if spec.name == "signal" and value == 1 and type(value) is int:
+            continue  # a signal may be a number
         error = refused(least(cls) | {spec.name: value})
         assert error.id == "1"
         assert str(error).startswith(f"{cls.type}: {spec.name} must be ")

@@ -25,6 +25,7 @@ _ORDER = (
     "metrics",
     "manifest",
     "reload",
+    "signal",
 )
 
 

@@ -32,6 +32,8 @@ from overseer.protocol import (
     Reset,
     Restarting,
     SetPool,
+    Signal,
+    Signaled,
     Start,
     Started,
     Stop,
@@ -92,6 +94,14 @@ OPERATIONS = (
         subscribers=_RUN,
         notes="Only an errored task can be reset. The sender gets started with the request's id, subscribers "
         'get it with the id "".',
+    ),
+    Operation(
+        "signal_task",
+        Signal,
+        "Signal a task",
+        success=(Signaled,),
+        subscribers=(Output, Exited),
+        notes="Only a task that runs, as a process, can be sent a signal; that of another is an error.",
     ),
     Operation(
         "list_tasks",
