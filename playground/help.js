@@ -20,7 +20,8 @@ const KEYS = [
       ["↑ ↓ PgUp PgDn", "choose a task"],
       ["Enter", "show or close its output"],
       ["x", "stop it"],
-      ["r", "reset it when it is errored, start it again when it is over"],
+      ["r", "restart it; reset it when it is errored, start it again when it is over"],
+      ["s", "send it a signal"],
     ],
   ],
   [

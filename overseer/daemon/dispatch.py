@@ -30,6 +30,7 @@ from overseer.protocol import (
     Replay,
     Request,
     Reset,
+    Restart,
     SetPool,
     Signal,
     Start,
@@ -157,6 +158,8 @@ class Dispatcher:
                 hub.stop(request.task_id, requester)
             case Reset():
                 hub.reset(request.task_id, requester)
+            case Restart():
+                hub.restart(request.task_id, requester)
             case Signal():
                 hub.signal(request.task_id, request.signal, requester)
             case List():

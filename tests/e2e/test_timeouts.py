@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,7 +63,7 @@ def test_a_run_that_lasts_too_long_is_stopped_and_has_failed(
 def test_the_whole_tree_is_stopped(client: WsClient) -> None:
     _, (output,), exited = client.run("tree")
     assert exited["reason"] == "timeout"
-    assert not os.path.exists(f"/proc/{output['data']}")
+    assert not Path(f"/proc/{output['data']}").exists()
 
 
 def test_what_ends_in_time_did_not_run_too_long_though_its_output_goes_on(client: WsClient) -> None:

@@ -25,6 +25,7 @@ _ORDER = (
     "manifest",
     "reload",
     "signal",
+    "restart",
 )
 
 
