@@ -10,6 +10,7 @@ const NEEDS = {
   stop: "operator",
   reset: "operator",
   signal: "operator",
+  restart: "operator",
   set_pool: "admin",
   purge: "admin",
   reload: "admin",

@@ -20,7 +20,8 @@ const KEYS = [
       ["↑ ↓ PgUp PgDn", "choose a task"],
       ["Enter", "show or close its output"],
       ["x", "stop it"],
-      ["r", "reset it if errored, start it again if it is over"],
+      ["r", "restart it; reset it if errored, start it again if it is over"],
+      ["s", "send it a signal"],
     ],
   ],
   [

@@ -1,23 +1,33 @@
-// What can be done to a task: stop, reset, start again.
+// What can be done to a task: stop, restart, signal, reset, start again.
 
-import { iconButton, named } from "./dom.js";
+import { h, iconButton, named } from "./dom.js";
 import { isUuid } from "./format.js";
 import { attempt, confirm, say } from "./notices.js";
 import { isOver } from "./states.js";
 import { allowed } from "./auth.js";
 
-/** What its state and the role allow: some of "stop", "reset", "again". */
+/** What its state and the role allow: some of "stop", "restart", "signal", "reset", "again". */
 export function possible(app, task) {
   if (!app.link.connected) return [];
   const acts = [];
   if (task.status === "errored") acts.push("reset");
   if (isOver(task.status)) acts.push("again");
   else if (task.status !== "errored") acts.push("stop");
+  if (task.status === "running" || task.status === "restarting") acts.push("restart");
+  if (task.status === "running" && task.current_pid) acts.push("signal");
   return acts.filter((act) => allowed(act === "again" ? "start" : act));
+}
+
+/** Which of them begins a run, that of the key "r". */
+export function beginning({ status }) {
+  if (status === "errored") return "reset";
+  return status === "running" || status === "restarting" ? "restart" : "again";
 }
 
 const BUTTONS = {
   stop: ["stop", "Stop", "x"],
+  restart: ["again", "Restart", "r"],
+  signal: ["send", "Send a signal", "s"],
   reset: ["reset", "Reset: start over", "r"],
   again: ["again", "Start again with the same parameters", "r"],
 };
@@ -38,6 +48,8 @@ export async function perform(app, act, taskId) {
   const task = app.store.tasks.get(taskId);
   if (!task || !possible(app, task).includes(act)) return;
   if (act === "stop") await stop(app, task);
+  else if (act === "restart") await restart(app, task);
+  else if (act === "signal") await signal(app, task);
   else if (act === "reset") await attempt(() => app.link.request({ type: "reset", task_id: taskId }));
   else await startAgain(app, task);
   app.store.refresh();
@@ -53,6 +65,25 @@ async function stop(app, task) {
     if (!(await confirm("Stop this task?", text, "Stop"))) return;
   }
   await attempt(() => app.link.command({ type: "stop", task_id: task.task_id }));
+}
+
+async function restart(app, task) {
+  const id = named(task.task_id);
+  if (task.status === "running") {
+    const text = [id, " and every process it started are stopped; then it starts with the same parameters."];
+    if (!(await confirm("Restart this task?", text, "Restart"))) return;
+  }
+  await attempt(() => app.link.request({ type: "restart", task_id: task.task_id }));
+}
+
+const SIGNALS = ["HUP", "USR1", "USR2", "INT", "QUIT", "TERM", "CONT", "STOP", "KILL"];
+
+async function signal(app, task) {
+  const select = h("select", { "aria-label": "Signal" }, SIGNALS.map((name) => h("option", { value: name }, `SIG${name}`)));
+  const text = [named(task.task_id), " and every process in its group get ", select];
+  if (!(await confirm("Send a signal?", text, "Send"))) return;
+  const sent = { type: "signal", task_id: task.task_id, signal: select.value };
+  if (await attempt(() => app.link.request(sent))) say([`SIG${select.value} sent to `, named(task.task_id)]);
 }
 
 async function startAgain(app, task) {

@@ -6,11 +6,12 @@ import { COLUMNS, searched, sorted, timeText } from "./taskcolumns.js";
 import { VirtualList } from "./vlist.js";
 import { visible } from "./visible.js";
 import { STATES, exitText } from "./states.js";
-import { perform, possible, taskButtons } from "./taskactions.js";
+import { beginning, perform, possible, taskButtons } from "./taskactions.js";
 import { Inspector } from "./inspector.js";
 import { recall, remember } from "./prefs.js";
 
 const ROW = 32; // px, as .t-row in tasks.css
+const ACTS = { x: "stop", Delete: "stop", s: "signal" }; // by key
 
 export class Tasks {
   constructor(app, place) {
@@ -107,7 +108,7 @@ export class Tasks {
       tabindex: "0",
       "aria-label": "Tasks",
       "aria-colcount": COLUMNS.length + 1,
-      "aria-keyshortcuts": "Enter x r",
+      "aria-keyshortcuts": "Enter x r s",
       onkeydown: (event) => this.#key(event),
       onfocus: () => this.#selected || this.#select(0),
     };
@@ -279,20 +280,19 @@ export class Tasks {
     if (event.target.closest("button") || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = this.#rows.findIndex((task) => task.task_id === this.#selected);
     const task = this.#rows[at];
-    const { page } = this.#list;
     const moves = {
       ArrowDown: at + 1,
       ArrowUp: at < 0 ? 0 : at - 1,
-      PageDown: at + page,
-      PageUp: at - page,
+      PageDown: at + this.#list.page,
+      PageUp: at - this.#list.page,
       Home: 0,
       End: Infinity,
     };
     if (event.key in moves) this.#select(moves[event.key]);
     else if (!task) return;
     else if (event.key === "Enter") this.#app.panes.toggle(task.task_id);
-    else if (event.key === "x" || event.key === "Delete") perform(this.#app, "stop", task.task_id);
-    else if (event.key === "r") perform(this.#app, task.status === "errored" ? "reset" : "again", task.task_id);
+    else if (event.key === "r") perform(this.#app, beginning(task), task.task_id);
+    else if (event.key in ACTS) perform(this.#app, ACTS[event.key], task.task_id);
     else return;
     event.preventDefault();
     event.stopPropagation();

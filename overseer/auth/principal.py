@@ -22,6 +22,7 @@ NEEDS: Mapping[str, str] = {
     "stop": "operator",
     "reset": "operator",
     "signal": "operator",
+    "restart": "operator",
     "set_pool": "admin",
     "purge": "admin",
     "reload": "admin",

@@ -46,11 +46,13 @@ from overseer.protocol import (
     PoolInfoRequest,
     Purge,
     Purged,
+    Queued,
     Reload,
     Reloaded,
     Replay,
     Request,
     Reset,
+    Restart,
     SetPool,
     Signal,
     Signaled,
@@ -86,6 +88,15 @@ class Requests:
         """Start an errored task again."""
         request = Reset(id=self._router.new_id(), task_id=task_id_of(task_id))
         return self._expect(Started, [request], timeout)
+
+    def restart(self, task_id: TaskId, *, timeout: Seconds | None = None) -> Started | Queued:
+        """Stop a task, wait for its end, and start it again; returns once it has started or, since one that
+        is over needs a place in its pool, is queued. Give it the time that the stop may take."""
+        request = Restart(id=self._router.new_id(), task_id=task_id_of(task_id))
+        answer = self._ask([request], timeout)
+        if not isinstance(answer, Started | Queued):
+            raise ClientError(f"the server answered {answer.type} where started was due")
+        return answer
 
     def signal(self, task_id: TaskId, signal: str | int, *, timeout: Seconds | None = None) -> None:
         """Send a signal, by name (``HUP``, ``SIGHUP``) or number, to a running task's process group."""
@@ -213,7 +224,9 @@ class Requests:
 
     # -- inside
 
-    def _reset(self, follower: Follower, timeout: Seconds | None) -> None:
+    def _start_over(
+        self, kind: type[Reset] | type[Restart], follower: Follower, timeout: Seconds | None
+    ) -> None:
         router = self._router
 
         def joined(event: Event | None) -> None:
@@ -222,11 +235,11 @@ class Requests:
                 follower.subscribed_locked(event, listed=False)
 
         def answered(event: Event | None) -> None:
-            if not isinstance(event, Started):
+            if not isinstance(event, Started | Queued):
                 router.check_locked(follower)  # nothing has changed
                 self._end_reset_locked(follower)
 
-        request = Reset(id=router.new_id(), task_id=follower.task_id)
+        request = kind(id=router.new_id(), task_id=follower.task_id)
         deadline = time.monotonic() + self._seconds(timeout)
         with self._core.lock:
             # Even if the message that it is errored comes only now, it must stay followed.
@@ -246,7 +259,10 @@ class Requests:
         with self._core.lock:
             # On a dedicated connection the messages may come after this answer.
             left = max(0.0, deadline - time.monotonic())
-            follower.changed.wait_for(lambda: not follower.resetting or follower.failure is not None, left)
+            follower.changed.wait_for(
+                lambda: not follower.resetting or follower.state == "queued" or follower.failure is not None,
+                left,
+            )
 
     def _end_reset_locked(self, follower: Follower) -> None:
         follower.resetting = False

@@ -11,7 +11,7 @@ from overseer.client.buffer import EventBuffer, Item, to_output
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
 from overseer.client.requests import Requests
-from overseer.protocol import Event, Exited, Gap, failed
+from overseer.protocol import Event, Exited, Gap, Reset, Restart, failed
 
 _AT_ONCE = 256  # items that an iteration takes at a time
 
@@ -41,7 +41,7 @@ class Task:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more happens, unless it is :meth:`reset`."""
+        """Whether nothing more happens, unless it is :meth:`reset` or restarted."""
         return self._follower.over
 
     @property
@@ -163,7 +163,17 @@ class Task:
         Raises:
             RefusedError: it is not errored; and as :meth:`stop`.
         """
-        self._client._reset(self._follower, timeout)
+        self._client._start_over(Reset, self._follower, timeout)
+
+    def restart(self, timeout: Seconds | None = None) -> None:
+        """Stop it, wait for its end and start it again; returns once it runs or is queued. The handle then
+        follows the new run, as after :meth:`reset`.
+
+        Raises:
+            RefusedError: it is queued, being started or being stopped, it was stopped meanwhile, or it cannot
+                be started; and as :meth:`stop`.
+        """
+        self._client._start_over(Restart, self._follower, timeout)
 
     def _items(self, timeout: float | None) -> Iterator[Item]:
         for items in self._taken(timeout):

@@ -125,6 +125,7 @@ def _complete(
 _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "start": tasks.start,
     "stop": tasks.stop,
+    "restart": tasks.restart,
     "signal": tasks.signal,
     "reset": tasks.reset,
     "list": tasks.list_tasks,

@@ -17,7 +17,6 @@ from overseer.util.suggest import did_you_mean
 
 # What other programs call it.
 _ALSO = {"logs": "tail", "log": "tail", "ps": "list", "ls": "list", "status": "list", "kill": "stop"}
-_NO_RESTART = "there is no restart: stop --wait and start do that, and reset starts an errored task again"
 _SERVER = ("url", "token", "ca", "cert", "key", "reconnect", "color")  # options of all commands
 
 
@@ -64,8 +63,6 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
-            if value == "restart":
-                self.error(_NO_RESTART)
             names = [name for name in action.choices if not name.startswith("_")]
             also = f"; did you mean {_ALSO[value]}?" if value in _ALSO else did_you_mean(value, names)
             self.error(f"there is no command {value}{also}")
@@ -122,6 +119,8 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = add("stop", "stop tasks")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command.add_argument("--wait", action="store_true", help="wait until they have ended")
+    command = add("restart", "stop tasks and start them again", "It waits until they have started.")
+    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command = add("signal", "send tasks' process groups a signal", "For example: overseerctl signal HUP web")
     command.add_argument("signal", type=_signal, metavar="SIGNAL", help="its name (HUP, SIGHUP) or number")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")

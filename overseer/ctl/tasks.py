@@ -14,12 +14,14 @@ from overseer.ctl.hints import look_at_action
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit
 from overseer.ctl.terminal import OutputError, Progress, Style, plain, print_json, room, say, show
+from overseer.protocol import Queued, Started
 from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
     from overseer.ctl.tail import Printer
 
 _T = TypeVar("_T")
+_RESTART_S = 86400.0  # that a restart's stop may take: its grace is the server's business
 
 
 def start(client: Client, options: Namespace) -> int:
@@ -51,6 +53,25 @@ def stop(client: Client, options: Namespace) -> int:
             _await(joined[task_id], None)
     if options.json:
         print_json({"stopped": list(stopped)})
+    return status
+
+
+def restart(client: Client, options: Namespace) -> int:
+    waiting_for = ""
+
+    def restart_one(task_id: str) -> Started | Queued:
+        nonlocal waiting_for
+        waiting_for = task_id
+        return client.restart(task_id, timeout=_RESTART_S)
+
+    with Progress(lambda: f"waiting for task {plain(waiting_for)} to end and start again"):
+        answers, status = _each(options.tasks, restart_one)
+    if options.json:
+        print_json(list(answers.values()))
+        return status
+    for answer in answers.values():
+        if isinstance(answer, Queued):
+            say(f"{plain(answer.task_id)} is queued at position {answer.position}")
     return status
 
 

@@ -6,14 +6,26 @@ from typing import Any
 
 from overseer.auth.peer import Peer
 from overseer.net.frames import Encoded
-from overseer.protocol import Purge, Reload, Request, Reset, SetPool, Signal, Start, Stop, dump, to_plain
+from overseer.protocol import (
+    Purge,
+    Reload,
+    Request,
+    Reset,
+    Restart,
+    SetPool,
+    Signal,
+    Start,
+    Stop,
+    dump,
+    to_plain,
+)
 from overseer.util.jsonlog import EventLog
 from overseer.util.timestamps import format_timestamp, now
 
 _SHOWN = 256  # characters of a parameter
 # Characters that terminals and line readers may act on, escaped as JSON does those below U+0020 by itself.
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
-_RECORDED = (Start, Stop, Reset, Signal, SetPool, Purge, Reload)
+_RECORDED = (Start, Stop, Reset, Restart, Signal, SetPool, Purge, Reload)
 
 
 class Audit:

@@ -32,6 +32,7 @@ from overseer.protocol import (
     Replay,
     Request,
     Reset,
+    Restart,
     SetPool,
     Signal,
     Start,
@@ -167,6 +168,8 @@ class Dispatcher:
                 hub.stop(request.task_id, requester)
             case Reset():
                 hub.reset(request.task_id, requester)
+            case Restart():
+                hub.restart(request.task_id, requester)
             case Signal():
                 hub.signal(request.task_id, request.signal, requester)
             case List():

@@ -96,6 +96,14 @@ class Signal(Request):
     signal: str = field(SIGNAL, "The signal, by name (SIGHUP, hup) or number")
 
 
+@_request("restart")
+class Restart(Request):
+    """Stop a task, wait for its end, and start it again: with its parameters and policy, an empty exit
+    history, and its action as it is defined now. It keeps its slot in the pool. A stop meanwhile wins."""
+
+    task_id: str = field(TASK_ID, "The task")
+
+
 @_request("list")
 class List(Request):
     """List the tasks that the server knows."""

@@ -88,7 +88,10 @@ class Exits:
                 events = self.decide_locked(
                     task, event, failed=failed, exit_code=end.exit_code, ran_for=ran_for
                 )
+            restarts = self._restarts_locked(task)
             self.conclude_locked(tx, task, events)
+            if restarts:
+                self.begin_locked(tx, task, Launch.AGAIN)
 
     def decide_locked(
         self, task: Task, exited: Exited | None, *, failed: bool, exit_code: int, ran_for: float
@@ -103,6 +106,9 @@ class Exits:
         events: list[Event] = [exited] if exited is not None else []
         closing = self._table.closing
         intentional = task.stop_request is not StopRequest.NONE or (exited is not None and exited.intentional)
+        if exited is not None and self._restarts_locked(task):
+            task.move_locked(Phase.STARTING)
+            return [replace(exited, will_restart=True)]
         if intentional or closing:
             request = StopRequest.STOP if closing else task.stop_request
             dequeued = _stop_locked(task, request, "shutdown" if closing else "stopped")
@@ -142,6 +148,11 @@ class Exits:
             task.error_message = f"gave up after {count} exits, the last {last}"
         return [*events, errored(task)]
 
+    def _restarts_locked(self, task: Task) -> bool:
+        """Whether the run was ended to be followed by another at once."""
+        assert_held(self._table.lock)
+        return task.stop_request is StopRequest.RESTART and not self._table.closing
+
     def conclude_locked(self, tx: Transaction, task: Task, events: list[Event]) -> None:
         """Free the slot of a task that keeps none, announce, and let others in. The task's lock is free."""
         assert_held(self._table.lock)
@@ -172,10 +183,17 @@ class Exits:
                 return
             if task.restart is None or task.restart.when > time.monotonic():  # of an earlier run or task
                 return
-            with task.lock:
+            self.begin_waiting_locked(tx, task, Launch.RESTART)
+
+    def begin_waiting_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
+        """Begin the run of a task that awaits its restart."""
+        assert_held(self._table.lock)
+        with task.lock:
+            if task.restart is not None:
+                task.restart.cancel()
                 task.restart = None
-                task.move_locked(Phase.STARTING)
-            self.begin_locked(tx, task, Launch.RESTART)
+            task.move_locked(Phase.STARTING)
+        self.begin_locked(tx, task, why)
 
     def end_waiting_locked(self, tx: Transaction, task: Task, request: StopRequest, reason: str) -> None:
         """End a task that awaits its restart, so has no run to stop."""
@@ -194,7 +212,12 @@ def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:
         task.enter_queue_locked(now())
         return []
     task.move_locked(Phase.STOPPED)
-    return [Dequeued(task_id=task.id, reason=reason, ts=now())]
+    return [dequeued(task, reason)]
+
+
+def dequeued(task: Task, reason: str = "stopped") -> Dequeued:
+    """What clients are told of a task that will not start after all."""
+    return Dequeued(task_id=task.id, reason=reason, ts=now())
 
 
 def errored(task: Task) -> Errored:

@@ -41,14 +41,14 @@ from overseer.supervisor.monitoring import Monitoring
 from overseer.supervisor.orphans import OrphanedWorkers
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.restarts import Restarts
 from overseer.supervisor.retry import effective_policy
 from overseer.supervisor.services import Services
 from overseer.supervisor.starts import Starts
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester, StopRequest, Task, Terms
-from overseer.supervisor.transaction import Launch
+from overseer.supervisor.task import Requester, StopRequest, Task, Terms
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
@@ -88,6 +88,7 @@ class Hub:
             table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans
         )
         self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans, metrics)
+        self._restarts = Restarts(table, pool, self._current, metrics, self._queueing, self._exits)
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
@@ -221,33 +222,15 @@ class Hub:
         Raises:
             RequestError: there is no such task, it is not errored, or it could not be started.
         """
-        requester = requester or Requester()
-        while True:
-            with self._table.begin(requester) as tx:
-                task = self._table.find_errored(task_id, requester.principal)
-                definitions = self.definitions
-            # An action that was reloaded since is taken as it is now: whoever resets a task has mended it.
-            terms = task.terms
-            if definitions.handlers.get(task.action) is not terms.definition.handler:
-                definition, dedupe, hidden = definitions.check(task.action, task.params, requester.principal)
-                policy = effective_policy(task.asked_policy, definitions.config.retry_for(task.action))
-                terms = Terms(definition, dedupe, policy, hidden | terms.hidden)
-            with self._table.begin(requester) as tx:
-                if self.definitions is not definitions:
-                    continue
-                if self._table.find_errored(task_id, requester.principal) is not task:
-                    continue
-                self._table.refuse_taken(task.id, terms.dedupe)
-                task.before_reset = task.terms
-                task.requester = requester
-                with task.lock:
-                    task.terms = terms
-                    task.move_locked(Phase.RESETTING)
-                self._pool.admit_over(task.id, task.action)
-                self._table.take(task)
-                self._exits.begin_locked(tx, task, Launch.RESET)
-                break
-        tx.check()
+        self._restarts.reset(task_id, requester or Requester())
+
+    def restart(self, task_id: str, requester: Requester | None = None) -> None:
+        """Stop a task and start it again; see :meth:`Restarts.restart`.
+
+        Raises:
+            RequestError: it cannot be restarted, or could not be started again.
+        """
+        self._restarts.restart(task_id, requester or Requester())
 
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""

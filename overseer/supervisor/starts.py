@@ -20,7 +20,7 @@ from overseer.protocol import Started, encode
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.due import Due
-from overseer.supervisor.exits import Exits, errored
+from overseer.supervisor.exits import Exits, dequeued, errored
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.orphans import OrphanedWorkers
@@ -28,7 +28,7 @@ from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.start_gate import StartGate
-from overseer.supervisor.table import CLOSING, TaskTable
+from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Phase, Requester, StopRequest, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held, assert_none_held
@@ -187,7 +187,8 @@ class Starts:
         with task.lock:
             if message:
                 task.error_message = message
-                requester.refuse(tx, message)
+            if message or why is Launch.AGAIN:
+                requester.refuse(tx, message or (CLOSING if self._table.closing else STOPPED))
             events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)
         self._exits.conclude_locked(tx, task, events)
 
@@ -200,15 +201,17 @@ class Starts:
                 self._table.unsubscribe(task.id, requester.client)
                 requester.client.task_ids.discard(task.id)
         else:
+            assert task.before_reset is not None
+            terms, phase = task.before_reset
             with task.lock:
-                task.move_locked(Phase.ERRORED)
+                task.move_locked(phase)
             self._table.finish(task)
             with task.lock:
-                assert task.before_reset is not None
-                task.terms = task.before_reset
-                # Nobody else knows that it was anything but errored.
+                task.terms = terms
+                # Nobody else knows that it was anything but over.
+                over = errored(task) if phase is Phase.ERRORED else dequeued(task)
                 for client in task.onlookers & task.stream.subscribers.keys():
-                    tx.send(client, errored(task))
+                    tx.send(client, over)
             task.onlookers = set()
         self._exits.admit_locked(tx, self._pool.release(task.id))
 

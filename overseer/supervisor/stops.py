@@ -16,7 +16,7 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.orphans import OrphanedWorkers
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.table import TaskTable
+from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Phase, Requester, StopRequest, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
@@ -64,6 +64,9 @@ class Stops:
             self._exits.end_waiting_locked(tx, task, request, reason)
         elif task.phase.launching or task.phase is Phase.RUNNING:
             # A stop that was asked for outlasts a requeue: whoever said stop does not want it back.
+            if task.stop_request is StopRequest.RESTART and request is StopRequest.STOP:
+                requester, task.requester = task.requester, Requester()
+                requester.refuse(tx, CLOSING if self._table.closing else STOPPED)
             if task.stop_request is not StopRequest.STOP:
                 task.stop_request = request
             task.end_reason = task.end_reason or reason

@@ -20,6 +20,7 @@ from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timer, Timers
 
 CLOSING = "the overseer is shutting down"
+STOPPED = "the task was stopped meanwhile"
 
 # No finished task is forgotten sooner (seconds), however many there are: somebody is about to ask for it.
 _YOUNGEST = 60.0
@@ -140,9 +141,25 @@ class TaskTable:
             raise NotPermittedError("this task_id cannot be used: take another one")
         if task_id in self._in_use:
             raise RequestError("task already running or starting")
-        if dedupe is not None and dedupe in self._duplicates:
-            other = self._duplicates[dedupe]
+        self._refuse_duplicate(task_id, dedupe)
+
+    def _refuse_duplicate(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:
+        other = None if dedupe is None else self._duplicates.get(dedupe)
+        if other is not None and other != task_id:
             raise RequestError(f"duplicate task: already running as {other}", existing_task_id=other)
+
+    def change_dedupe(self, task: Task, dedupe: tuple[str, ...] | None) -> None:
+        """A task in use will be the same as others by another key.
+
+        Raises:
+            RequestError: by that, a task that is the same is in use.
+        """
+        self._refuse_duplicate(task.id, dedupe)
+        before = task.terms.dedupe
+        if before is not None and self._duplicates.get(before) == task.id:
+            del self._duplicates[before]
+        if dedupe is not None:
+            self._duplicates[dedupe] = task.id
 
     def add(self, task: Task) -> None:
         """Add a new task, in place of a finished one of that id; subscribers of the id go on with it.

@@ -43,10 +43,8 @@ class Phase(Enum):
     ENDED = "active", 4  # by itself, and nothing follows
     STOPPED = "stopped", 5  # on purpose
     ERRORED = "errored", 6  # given up
-    RESETTING = (
-        "active",
-        7,
-    )  # its driver is starting the run of a reset; if that fails, it is ERRORED as before
+    # Its driver is starting a run that was asked for when it was over; if that fails, it is so again.
+    RESETTING = "active", 7
     FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
 
     @property
@@ -74,12 +72,14 @@ _NEXT: dict[Phase, frozenset[Phase]] = {
     Phase.STARTING: frozenset(
         {Phase.RUNNING, Phase.WAITING, Phase.QUEUED, Phase.STOPPED, Phase.ERRORED, Phase.FORGOTTEN}
     ),
-    Phase.RUNNING: frozenset({Phase.WAITING, Phase.ENDED, Phase.STOPPED, Phase.ERRORED, Phase.QUEUED}),
+    Phase.RUNNING: frozenset(
+        {Phase.WAITING, Phase.ENDED, Phase.STOPPED, Phase.ERRORED, Phase.QUEUED, Phase.STARTING}
+    ),
     Phase.WAITING: frozenset({Phase.STARTING, Phase.STOPPED, Phase.QUEUED}),
-    Phase.ENDED: frozenset({Phase.FORGOTTEN}),
-    Phase.STOPPED: frozenset({Phase.FORGOTTEN}),
+    Phase.ENDED: frozenset({Phase.RESETTING, Phase.QUEUED, Phase.FORGOTTEN}),
+    Phase.STOPPED: frozenset({Phase.RESETTING, Phase.QUEUED, Phase.FORGOTTEN}),
     Phase.ERRORED: frozenset({Phase.RESETTING, Phase.FORGOTTEN}),
-    Phase.RESETTING: frozenset({Phase.RUNNING, Phase.ERRORED}),
+    Phase.RESETTING: frozenset({Phase.RUNNING, Phase.ERRORED, Phase.ENDED, Phase.STOPPED}),
     Phase.FORGOTTEN: frozenset(),
 }
 
@@ -90,6 +90,7 @@ class StopRequest(Enum):
     NONE = 0
     STOP = 1
     REQUEUE = 2  # trimmed by a pool whose excess is requeued
+    RESTART = 3  # to be started again at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Requester:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a task runs by; replaced by a reset alone.
+    """What a task runs by; replaced by a reset or a restart alone.
 
     Attributes:
         dedupe: what makes it the same as another; None: nothing does.
@@ -153,7 +154,8 @@ class Task:
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
     end_reason: str = ""  # why the run is being ended: the first cause counts; "": it is not. Hub's lock.
-    before_reset: Terms | None = None  # what it goes back to when its reset fails; hub's lock
+    # What it goes back to when its reset, or its restart after its end, fails; hub's lock.
+    before_reset: tuple[Terms, Phase] | None = None
     onlookers: set[Client] = field(default_factory=set)  # clients that were told of its reset; hub's lock
     exit_count: int = 0  # what its ``errored`` said
     # Starts begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.

@@ -33,7 +33,8 @@ class Launch(Enum):
     FIRST = 1  # at a client's request: the request is refused and the task never was
     QUEUED = 2  # from the queue: it was accepted, so it fails like a run
     RESTART = 3  # by its retry policy: it fails like a run
-    RESET = 4  # at a client's request: the request is refused and the task stays errored
+    RESET = 4  # at a client's request, of a task that is over: the request is refused, and it stays so
+    AGAIN = 5  # for a client's restart, after a stop: the request is refused, and it fails like a run
 
     @property
     def requested(self) -> bool:

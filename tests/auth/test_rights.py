@@ -40,6 +40,7 @@ TABLE = {
     "stop": ("operator", "+", "+"),
     "reset": ("operator", "+", "+"),
     "signal": ("operator", "+", "+"),
+    "restart": ("operator", "+", "+"),
     "set_pool": ("admin", "admin", "+"),
     "purge": ("admin", "admin", "+"),
     "reload": ("admin", "admin", "+"),
@@ -66,6 +67,7 @@ CELLS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "stop": ({"task_id": "over-of-{}"}, "", "task not found"),
     "reset": ({"task_id": "task-of-{}"}, "task is not errored", "task not found"),
+    "restart": ({"task_id": "again-of-{}"}, "started", "task not found"),
     "signal": ({"task_id": "task-of-{}", "signal": "CONT"}, "signaled", "task not found"),
     "set_pool": ({"action": "{}", "limit": 50}, "pool_info", "unknown action: {}"),
     "purge": ({"action": "{}"}, "purged", "unknown action: {}"),
@@ -89,6 +91,7 @@ def daemon() -> Iterator[Daemon]:
                     request(admin, "start", action=action, task_id=f"task-of-{action}")["type"] == "started"
                 )
                 request(admin, "start", action=action, task_id=f"over-of-{action}")
+                request(admin, "start", action=action, task_id=f"again-of-{action}")
                 admin.send_json(type="stop", id="stop", task_id=f"over-of-{action}")
                 admin.receive_until("exited")
         yield daemon
@@ -106,6 +109,9 @@ def _client(daemon: Daemon, name: str, way: str) -> RawClient:
 def _ask(client: RawClient, type: str, fields: dict[str, str]) -> tuple[str, dict[str, Any]]:
     """The answer's type, or its text if it is an error; "" for none."""
     client.send_json(type=type, id="asked", **fields)
+    if type == "restart":  # which is answered later
+        reply = client.receive_until(lambda message: message.get("id") == "asked")[-1]
+        return (reply["message"] if reply["type"] == "error" else reply["type"]), reply
     client.send_json(type="describe", id="end", action="no such action")
     replies = client.receive_until(lambda message: message.get("id") == "end")[:-1]
     (reply, *_) = [each for each in replies if each.get("id") == "asked"] or [{"type": ""}]

@@ -86,8 +86,8 @@ def test_broadcasts_reach_only_those_who_may_know(stage: Stage) -> None:
 def test_an_invisible_task_is_one_that_does_not_exist(stage: Stage) -> None:
     admin, viewer, operator = stage
     for client in (viewer, operator):
-        for type in ("replay", "subscribe", "unsubscribe", "stop", "reset", "signal"):
-            if client is viewer and type in ("stop", "reset", "signal"):
+        for type in ("replay", "subscribe", "unsubscribe", "stop", "reset", "signal", "restart"):
+            if client is viewer and type in ("stop", "reset", "signal", "restart"):
                 continue
             answers = []
             for task_id in ("other-1", "nobody"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,31 @@ def test_stop_asks_and_start_again_keeps_the_parameters(page: Page, client: WsCl
     expect(page.get_by_text("Started as polite")).to_be_visible()
     task = next(each for each in client.request("list")["tasks"] if each["task_id"] == "polite")
     assert task["params"] == {"name": "once more"}
+
+
+def test_restart_asks_and_begins_another_run_of_the_same_task(page: Page, client: WsClient) -> None:
+    started = client.request("start", action="sleep", task_id="again and again")
+    settle(page, client)
+    row(page, "again and again").get_by_role("button", name="Restart").click()
+    page.get_by_role("dialog").get_by_role("button", name="Restart").click()
+    assert client.expect("started", task_id="again and again", id="")["restart_of"] == started["pid"]
+    row(page, "again and again").click()
+    facts = page.get_by_label("The selected task")
+    expect(facts).to_contain_text(re.compile(r"Why\s*stopped"))
+
+
+def test_a_signal_is_chosen_and_sent(page: Page, client: WsClient) -> None:
+    client.request("start", action="sleep", task_id="sig")
+    settle(page, client)
+    row(page, "sig").click()
+    page.get_by_label("The selected task").get_by_role("button", name="Send a signal").click()
+    question = page.get_by_role("dialog")
+    question.get_by_label("Signal").select_option("USR1")
+    question.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("SIGUSR1 sent to sig")).to_be_visible()
+    assert client.expect("exited", task_id="sig")["signal"] == "SIGUSR1"
+    expect(row(page, "sig").locator(".c-exit")).to_have_text("SIGUSR1")
+    expect(page.get_by_label("The selected task")).to_contain_text(re.compile(r"Ran\s*[\d.]+m?s"))
 
 
 def test_a_button_that_is_pressed_stays_while_the_table_is_drawn_again(page: Page, client: WsClient) -> None:

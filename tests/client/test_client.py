@@ -130,6 +130,35 @@ def test_a_stop(client: Client):
         client.stop("nobody")
 
 
+def test_a_restart_begins_a_new_chapter(client: Client):
+    task = client.start("sleep")
+    assert next(task.lines(timeout=WAIT_S)) == "ready"
+    for _ in range(2):  # while it runs, and when it is over
+        task.restart()
+        assert (task.state, task.exit) == ("running", None)
+        assert next(task.lines(timeout=WAIT_S)) == "ready"
+        task.stop()
+        assert task.wait(WAIT_S).reason == "stopped"
+    assert task.last_seq == 3
+    assert client.restart(task).task_id == task.id
+    with pytest.raises(RefusedError, match="task not found"):
+        client.restart("nobody")
+    client.stop(task)
+
+
+def test_a_restart_may_have_to_wait_for_a_place(client: Client):
+    task = client.start("one")
+    task.stop()
+    task.wait(WAIT_S)
+    other = client.start("one")
+    task.restart()
+    assert task.state == "queued"
+    other.stop()
+    assert next(task.lines(timeout=WAIT_S)) == "ready"
+    task.stop()
+    assert task.wait(WAIT_S).reason == "stopped"
+
+
 def test_a_signal(client: Client):
     task = client.start("sleep")
     assert next(task.lines(timeout=WAIT_S)) == "ready"

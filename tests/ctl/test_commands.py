@@ -10,6 +10,7 @@ import pytest
 
 from overseer.client import Client
 from tests.ctl.conftest import ACTIONS, Ctl
+from tests.faults.support import wait_until
 from tests.harness import Daemon, shell
 
 WAIT_S = 10.0
@@ -47,6 +48,17 @@ def test_what_ran_too_long_ends_as_timeout_does(ctl: Ctl):
     (line,) = [line for line in ctl("list").out.splitlines() if line.startswith("bounded ")]
     assert "  timeout  " in line
     assert "stopped after 50ms, which is a failure" in ctl("actions", "bounded").out
+
+
+def test_restarts(ctl: Ctl):
+    ctl("start", "sleep", "--id", "r1")
+    wait_until(lambda: "running" in ctl("list").out)
+    done = ctl("restart", "r1", "nobody", "--json")
+    assert (done.status, done.err) == (1, "overseerctl: nobody: task not found\n")
+    assert [(each["type"], each["task_id"]) for each in done.json] == [("started", "r1")]
+    assert done.json[0]["restart_of"] > 0
+    ctl("stop", "r1", "--wait")
+    assert (ctl("restart", "r1").status, ctl("stop", "r1", "--wait").status) == (0, 0)
 
 
 def test_signals(ctl: Ctl):

@@ -28,10 +28,6 @@ from tests.harness import Daemon
         ("lits", "there is no command lits; did you mean list?"),
         ("ps", "there is no command ps; did you mean list?"),
         ("logs", "there is no command logs; did you mean tail?"),
-        (
-            "restart x",
-            "there is no restart: stop --wait and start do that, and reset starts an errored task again",
-        ),
         ("signal web HUP", "argument SIGNAL: there is no signal web"),
         ("help blorb", "there is no command blorb"),
         (
@@ -139,7 +135,7 @@ def test_every_queue_is_emptied_only_when_that_is_asked_for(ctl: Ctl):
     ctl("stop", "p1", "--wait")
 
 
-@pytest.mark.parametrize("command", ["stop", "reset", "wait"])
+@pytest.mark.parametrize("command", ["stop", "reset", "restart", "wait"])
 def test_what_is_for_tasks_needs_some(ctl: Ctl, command: str):
     done = ctl(command)
     assert (done.status, "TASK_ID" in done.err) == (2, True)

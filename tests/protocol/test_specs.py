@@ -170,6 +170,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "stop_task",
         "reset_task",
         "signal_task",
+        "restart_task",
         "list_tasks",
         "replay_task",
         "describe_actions",
@@ -206,7 +207,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 14
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 15
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -225,6 +226,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-manifest",
         "ws-reload",
         "ws-signal",
+        "ws-restart",
         "start-echo",
         "start-greet",
     ]

@@ -170,6 +170,8 @@ class Hammer:
             (8, lambda: self._start(client, task_id)),
             (4, lambda: client.tell("stop", task_id=task_id)),
             (3, lambda: client.tell("reset", task_id=task_id)),
+            (4, lambda: client.tell("restart", task_id=task_id)),
+            (2, lambda: client.tell("signal", task_id=task_id, signal="CONT")),
             (3, lambda: client.ask("subscribe", task_id=task_id, on_lag=self._on_lag(), **self._partial())),
             (3, lambda: self._resume(client, task_id)),
             (3, lambda: self._unsubscribe(client, view, task_id)),

@@ -42,15 +42,16 @@ class _Task:
     recent: list[str] = field(default_factory=list)
 
 
-# Event to the states that it may come in. "to restart" is between an exited that says so and its restarting.
+# Event to the states that it may come in. "to restart" is between an exited that says so and its restarting
+# or, when a client asked for the restart, its started.
 _LEGAL = {
-    "queued": {"none", "over", "errored", "waiting"},
-    "dequeued": {"queued", "waiting"},
-    "started": {"none", "over", "errored", "queued", "waiting"},
+    "queued": {"none", "over", "errored", "waiting", "to restart"},
+    "dequeued": {"queued", "waiting", "to restart"},
+    "started": {"none", "over", "errored", "queued", "waiting", "to restart"},
     "output": {"running"},
     "exited": {"running"},
     "restarting": {"to restart", "queued", "waiting"},
-    "errored": {"over", "queued", "waiting"},
+    "errored": {"over", "queued", "waiting", "to restart"},
 }
 
 
@@ -98,11 +99,11 @@ class Truth:
         restart_of = message.get("restart_of", 0)
         if restart_of and restart_of != task.pid:
             raise Broken(f"{message}, but the run before was {task}")
-        if task.state == "waiting" and not restart_of and task.runs:
+        if task.state in ("waiting", "to restart") and not restart_of and task.runs:
             raise Broken(f"a restart that says it is none: {message}, {task}")
         # A task awaiting its restart keeps its slot, and so one that a reset gave it over the limit.
         task.by_reset = bool(restart_of) and (
-            task.state == "errored" or (task.by_reset and task.state == "waiting")
+            task.state == "errored" or (task.by_reset and task.state in ("waiting", "to restart"))
         )
         if not restart_of:
             task.seq = task.runs = 0

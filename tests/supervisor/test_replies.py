@@ -224,6 +224,8 @@ def test_other_replies_are_appended_in_a_section_of_the_hubs(
         ("signal", {"task_id": "t", "signal": "HUP"}, "no process"),
         ("signal", {"task_id": "queued", "signal": "HUP"}, "task is not running"),
         ("signal", {"task_id": "unknown", "signal": "HUP"}, "task not found"),
+        ("restart", {"task_id": "queued"}, "task is queued"),
+        ("restart", {"task_id": "unknown"}, "task not found"),
         ("reset", {"task_id": "t"}, "task is not errored"),
         ("reset", {"task_id": "unknown"}, "task not found"),
         ("replay", {"task_id": "unknown"}, "task not found"),

@@ -26,6 +26,7 @@ _ORDER = (
     "manifest",
     "reload",
     "signal",
+    "restart",
 )
 
 

@@ -30,6 +30,7 @@ from overseer.protocol import (
     Replay,
     Request,
     Reset,
+    Restart,
     Restarting,
     SetPool,
     Signal,
@@ -102,6 +103,19 @@ OPERATIONS = (
         success=(Signaled,),
         subscribers=(Output, Exited),
         notes="Only a task that runs, as a process, can be sent a signal; that of another is an error.",
+    ),
+    Operation(
+        "restart_task",
+        Restart,
+        "Restart a task",
+        success=(Started, Queued),
+        broadcast=(Queued, Dequeued),
+        subscribers=_RUN,
+        notes="The run that goes on is stopped: its exited is intentional and says will_restart. A task that "
+        "awaits its restart is started at once, an errored one as by a reset; one that is over needs a slot, "
+        "as at its start, and may be queued first. One that is queued, being started or being stopped cannot "
+        "be restarted. The sender is answered when the new run has started, and with an error if it cannot "
+        "be started or is stopped first.",
     ),
     Operation(
         "list_tasks",

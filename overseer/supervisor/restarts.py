@@ -1,0 +1,165 @@
+"""Starts that a person asks for of a task that there is already: reset and restart."""
+
+from __future__ import annotations
+
+from overseer.errors import RequestError
+from overseer.supervisor.definitions import Current, Definitions
+from overseer.supervisor.exits import Exits
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.pool.policy import Outcome
+from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.retry import History, effective_policy
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Phase, Requester, StopRequest, Task, Terms
+from overseer.supervisor.transaction import Launch, Transaction
+from overseer.util.locks import assert_held
+from overseer.util.timestamps import now
+
+_NOT_NOW = {
+    Phase.QUEUED: "task is queued: it starts when its turn comes",
+    Phase.STARTING: "task is being started",
+    Phase.RESETTING: "task is being started",
+}
+_ENDING = {
+    StopRequest.STOP: "task is being stopped",
+    StopRequest.REQUEUE: "task is being stopped, to be queued again",
+    StopRequest.RESTART: "task is being restarted already",
+}
+
+
+class Restarts:
+    """Starts tasks over: with their id, parameters and policy, by their action as it is defined now."""
+
+    def __init__(
+        self,
+        table: TaskTable,
+        pool: PoolManager,
+        current: Current,
+        metrics: Metrics,
+        queueing: Queueing,
+        exits: Exits,
+    ) -> None:
+        self._table = table
+        self._pool = pool
+        self._current = current
+        self._metrics = metrics
+        self._queueing = queueing
+        self._exits = exits
+
+    def reset(self, task_id: str, requester: Requester) -> None:
+        """Start an errored task over, even over the pool's limit; the requester is told ``started``.
+
+        Raises:
+            RequestError: there is no such task, it is not errored, or it could not be started.
+        """
+        self._start_over(task_id, requester, errored=True)
+
+    def restart(self, task_id: str, requester: Requester) -> None:
+        """Stop a task and start it again, its slot kept; the requester is told ``started`` when it runs.
+
+        One that awaits its restart starts at once, an errored one as by a reset. One that is over needs a
+        slot as at its start: the requester may be told ``queued`` first.
+
+        Raises:
+            RequestError: there is no such task, it is queued, being started or being stopped, it was stopped
+                meanwhile, or it could not be started.
+        """
+        self._start_over(task_id, requester, errored=False)
+
+    def _start_over(self, task_id: str, requester: Requester, *, errored: bool) -> None:
+        while True:
+            with self._table.begin(requester) as tx:
+                task = self._find_locked(task_id, requester, errored)
+                definitions = self._current.value
+            terms = _terms(task, definitions, requester)
+            with self._table.begin(requester) as tx:
+                # Reloaded, or another task of that id, meanwhile: once more.
+                if self._current.value is not definitions:
+                    continue
+                if self._find_locked(task_id, requester, errored) is not task:
+                    continue
+                if task.phase is Phase.ERRORED:
+                    self._reset_locked(tx, task, terms, requester)
+                elif task.phase in (Phase.RUNNING, Phase.WAITING):
+                    self._restart_locked(tx, task, terms, requester)
+                else:
+                    self._start_locked(tx, task, terms, requester)
+                break
+        tx.check()
+
+    def _find_locked(self, task_id: str, requester: Requester, errored: bool) -> Task:
+        assert_held(self._table.lock)
+        if errored:
+            return self._table.find_errored(task_id, requester.principal)
+        task = self._table.find(task_id, requester.principal)
+        self._table.refuse_closing()
+        problem = _NOT_NOW.get(task.phase) or (
+            _ENDING.get(task.stop_request) if task.phase is Phase.RUNNING else None
+        )
+        if problem:
+            raise RequestError(problem)
+        return task
+
+    def _reset_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
+        assert_held(self._table.lock)
+        self._table.refuse_taken(task.id, terms.dedupe)
+        self._pool.admit_over(task.id, task.action)
+        self._begin_locked(tx, task, terms, requester)
+
+    def _begin_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
+        """Begin a run of a task that was over; it has its slot."""
+        assert_held(self._table.lock)
+        task.before_reset = task.terms, task.phase
+        task.requester = requester
+        with task.lock:
+            task.terms = terms
+            task.move_locked(Phase.RESETTING)
+        self._table.take(task)
+        self._exits.begin_locked(tx, task, Launch.RESET)
+
+    def _start_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
+        """Start a task that is over, as by a start, or queue it."""
+        assert_held(self._table.lock)
+        self._table.refuse_taken(task.id, terms.dedupe)
+        at = now()
+        admission = self._pool.acquire(task.id, task.action, False, at, requester.principal.scope)
+        if admission.outcome is Outcome.REFUSED:
+            self._metrics.count("starts_refused", task.action)
+            raise RequestError(admission.reason)
+        self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
+        if admission.outcome is Outcome.RUNNING:
+            self._begin_locked(tx, task, terms, requester)
+            return
+        task.requester = requester
+        with task.lock:
+            task.terms = terms
+            task.history = History()
+            task.enter_queue_locked(at)
+        self._table.take(task)
+        self._queueing.enqueued_locked(tx, task, admission.position)
+
+    def _restart_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
+        """Stop the run that goes on, if one does; its exit begins the next one."""
+        assert_held(self._table.lock)
+        self._table.change_dedupe(task, terms.dedupe)
+        task.requester = requester
+        with task.lock:
+            task.terms = terms
+            task.history = History()
+        if task.phase is Phase.WAITING:
+            self._exits.begin_waiting_locked(tx, task, Launch.AGAIN)
+            return
+        assert task.worker is not None
+        task.stop_request = StopRequest.RESTART
+        task.end_reason = task.end_reason or "stopped"
+        tx.stop(task.worker)
+
+
+def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
+    """What the task is to run by: its action as it is now, for whoever reloaded it has mended it."""
+    if definitions.handlers.get(task.action) is task.terms.definition.handler:
+        return task.terms
+    definition, dedupe, hidden = definitions.check(task.action, task.params, requester.principal)
+    policy = effective_policy(task.asked_policy, definitions.config.retry_for(task.action))
+    return Terms(definition, dedupe, policy, hidden | task.terms.hidden)
