@@ -29,8 +29,8 @@ pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 from overseer.workers.stopping import overdue  # noqa: E402
 from tests.harness import Daemon, Snapshot, WsClient  # noqa: E402
 
-# A shell that puts a command into the background lets it ignore SIGINT, nohup SIGHUP, and what is started from
-# here does too: programs that are sent one must not depend on where the tests were started.
+# A shell that puts a command into the background lets it ignore SIGINT, nohup SIGHUP, and what is started
+# from here does too: programs that are sent one must not depend on where the tests were started.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
