@@ -21,7 +21,7 @@ from overseer.process.standalone.tree import (
     Scanner,
     Snapshot,
     Tree,
-    descendants,
+    children,
     read_outputs,
     read_process,
     thread_children,
@@ -31,7 +31,7 @@ from overseer.util.locks import Rank, assert_none_held, lock
 _log = logging.getLogger(__name__)
 
 _CHASE_S = 0.02
-_ORPHAN_LOOKS = 3
+_ORPHAN_LOOKS = 4
 
 
 @dataclass(slots=True)
@@ -128,10 +128,9 @@ class Registry:
             return set(self._children)
 
     def look(self) -> Snapshot:
-        """All that can be a run's and do not descend from a leader, from a pass that began after this call.
+        """All processes that can be a run's, from a pass over /proc that began after this call.
 
-        Where orphans are not adopted, those that do descend from one as well. Callers that come together
-        share one pass.
+        Callers that come together share one pass.
 
         Raises:
             OSError: /proc cannot be read, for lack of file descriptors most likely.
@@ -150,7 +149,7 @@ class Registry:
                 return self._last
         snapshot = None
         try:
-            snapshot = self._scanner.scan((lambda: descendants(self._orphans())) if self.adopting else None)
+            snapshot = self._scanner.scan()
         finally:
             with self._looked:
                 self._looking = False
@@ -166,19 +165,26 @@ class Registry:
         OSError for lack of file descriptors or memory.
         """
         # Its children first: whoever they leave meanwhile is among the orphans by then.
-        childless = self.adopting and (dead or tree.group_over or len(descendants([leader])) == 1)
+        childless = self.adopting and (dead or tree.group_over or not children(leader))
         return childless and not self._orphans()
 
     def _orphans(self) -> list[int]:
-        """Those handed to this process, and other children that no run has."""
+        """Those handed to this process, and other children that no run has.
+
+        The kernel may leave one out of the list when another is reaped while it is read, so it takes two
+        lists in a row without any to say that there is none. A leader may have been reaped since it was
+        listed.
+        """
+        orphans: list[int] = []
+        empty = 0
         for _ in range(_ORPHAN_LOOKS):
-            children = adopted_children()
+            listed = adopted_children()
             with self._looked:
-                children = [pid for pid in children if pid not in self._children]
-            if not children:
+                orphans = [pid for pid in listed if pid not in self._children]
+            empty = 0 if orphans else empty + 1
+            if empty == 2:
                 break
-            # A leader may have been reaped between the two: it is not listed again.
-        return children
+        return orphans
 
     def find(self, tree: Tree, leader: int, pipes: Container[str]) -> list[Process]:
         """The live processes of a run but its leader; ``pipes`` are links as in /proc/PID/fd.
@@ -186,13 +192,7 @@ class Registry:
         Raises:
             OSError: as :meth:`look`.
         """
-        if self.is_alone(leader, tree):
-            return []
-        own = Snapshot(())
-        if self.adopting and not tree.group_over:
-            own = Scanner(self.server_id, self.since).scan(lambda: descendants([leader]))
-        # Looked at last: what leaves the leader's descendants meanwhile is among the orphans by then.
-        snapshot = own.joined(self.look())
+        snapshot = self.look()
         spared = self.children()
         spared.discard(leader)
         spared.add(os.getpid())

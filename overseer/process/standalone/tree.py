@@ -18,7 +18,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Container, Iterable
 
 SERVER_VARIABLE = "OVERSEER_SERVER_ID"
 RUN_VARIABLE = "OVERSEER_RUN_ID"
@@ -78,11 +78,6 @@ class Snapshot:
             self.sessions.setdefault(process.session, []).append(process)
             if process.run:
                 self.runs.setdefault(process.run, []).append(process)
-
-    def joined(self, later: Snapshot) -> Snapshot:
-        """This one and a later one together."""
-        processes = {**self.processes, **later.processes}
-        return Snapshot(processes.values(), self.settled and later.settled)
 
 
 class Tree:
@@ -161,20 +156,19 @@ class Scanner:
         self._buffer = bytearray()  # made when it is needed
         self._bare: set[tuple[int, int]] = set()  # pid and start of those that really have no environment
 
-    def scan(self, listed: Callable[[], set[int]] | None = None) -> Snapshot:
-        """Every process that can be a run's, of those ``listed`` now; by default of all there are.
+    def scan(self) -> Snapshot:
+        """Every process that can be a run's.
 
         Raises:
             OSError: /proc cannot be read, for lack of file descriptors most likely.
         """
-        listed = listed or all_pids
         seen: set[int] = set()
         found: dict[int, Process] = {}
         blank: list[Process] = []
         looks = 0  # at those that show no environment
         settled = False
         for _ in range(_LISTINGS):
-            fresh = listed() - seen
+            fresh = all_pids() - seen
             if not fresh:
                 settled = True
                 break
@@ -269,27 +263,11 @@ def all_pids() -> set[int]:
     return {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208
 
 
-def descendants(pids: Iterable[int]) -> set[int]:
-    """Those processes and all that descend from them, level by level.
-
-    Raises:
-        OSError: out of file descriptors or memory, or the kernel does not tell.
-    """
-    found: set[int] = set()
-    todo = list(pids)
-    while todo:
-        pid = todo.pop()
-        if pid not in found:
-            found.add(pid)
-            todo += children(pid)
-    return found
-
-
 def children(pid: int) -> list[int]:
     """The children of a process, each of which is one of its threads'; none when it is gone.
 
     Raises:
-        OSError: as :func:`descendants`.
+        OSError: out of file descriptors or memory, or the kernel does not tell.
     """
     try:
         if os.stat(f"/proc/{pid}/task").st_nlink == 3:  # noqa: PTH116 (".", ".." and its only thread)
@@ -307,7 +285,7 @@ def thread_children(pid: int, thread: int | str) -> list[int]:
     """The children that one thread of a process started, or was handed; none when it is gone.
 
     Raises:
-        OSError: as :func:`descendants`.
+        OSError: out of file descriptors or memory, or the kernel does not tell.
     """
     try:
         fd = os.open(f"/proc/{pid}/task/{thread}/children", os.O_RDONLY | os.O_CLOEXEC)
