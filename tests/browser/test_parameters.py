@@ -159,6 +159,7 @@ def test_a_task_with_a_secret_is_started_again_by_its_form(page: Page, client: W
     client.run("login", task_id="mine", params={"user": "you", "password": "hunter2"})
     page.locator("#tab-tasks").click()
     page.locator(".t-row", has_text="mine").first.click()
+    expect(page.locator("dt", has_text="Exited")).to_be_visible()  # while it runs, r restarts it
     page.keyboard.press("r")
     form = page.locator(".action-form form")
     expect(form.get_by_label("user")).to_have_value("you")
