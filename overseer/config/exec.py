@@ -228,14 +228,16 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
     private = {name for name, (spec, _) in read.parameters.items() if is_private(spec)}
     words: list[tuple[Path, Template]] = [(("entrypoint",), read.entrypoint)] if read.entrypoint else []
     words += [(("command", number), argument) for number, argument in enumerate(read.command)]
+    words += [(("cwd",), read.cwd)] if read.cwd is not None else []
     for path, template in words:
         for name in sorted(template.names & private):
             here = location
             for step in path:
                 here = here.child(step, location.line)
             here.error(
-                f"{name} is a secret, and everybody on the machine can read a command line; if that may be, "
-                f"say allow_in_argv: true in parameters.{name}"
+                f"{name} is a secret, and everybody on the machine can read "
+                f"{'where a process runs' if path == ('cwd',) else 'a command line'}; if that may be, say "
+                f"allow_in_argv: true in parameters.{name}"
             )
     return read
 

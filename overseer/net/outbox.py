@@ -242,7 +242,8 @@ class Outbox(ABC):
 
     def _make_piece(self) -> None:
         """Have bytes at the front, if anything is; called by the thread that sends, with no lock held."""
-        first = self._queue.chunks[0] if self._queue.chunks else None
+        with self._lock:
+            first = self._queue.chunks[0] if self._queue.chunks else None
         if first is None or not isinstance(first.data, Source):
             return
         piece = first.data.next()

@@ -30,7 +30,13 @@ class EnvFile:
 
 
 def inherited(which: str | Collection[str]) -> dict[bytes, bytes]:
-    """The server's own variables that a child gets: "all", "minimal", "none", or those named."""
+    """The server's own variables that a child gets: "all", "minimal", "none", or those named.
+
+    Raises:
+        SpawnError: ``which`` is another word.
+    """
+    if isinstance(which, str) and which not in ("all", "minimal", "none"):
+        raise SpawnError(f"inherit_env is all, minimal, none or a list of names, not {which!r}")
     environment = {}
     for key in list(os.environb):
         name = os.fsdecode(key)

@@ -130,7 +130,12 @@ def _close(fds: Mapping[str, int]) -> None:
 def _environment(inherit: str | Collection[str], extra: Mapping[str, str]) -> dict[bytes, bytes]:
     environment = inherited(inherit)
     for key, text in extra.items():
-        environment[os.fsencode(key)] = os.fsencode(text)
+        try:
+            environment[os.fsencode(key)] = value = os.fsencode(text)
+        except (TypeError, UnicodeError):
+            raise SpawnError(f"cannot start a task: the variable {key!r} is not text") from None
+        if b"\0" in value:
+            raise SpawnError(f"cannot start a task: the variable {key!r} has a NUL character in it")
     return environment
 
 

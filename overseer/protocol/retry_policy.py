@@ -40,7 +40,7 @@ class RetryPolicy:
     )
     restart_on: str = field(
         _RESTART_ON,
-        "Which exits restart the task: failure (a code that is no success, a signal, a timeout), or any",
+        "Which exits restart the task: failure (a code that is not a success, a signal, a timeout), or any",
         default_text="`failure`",
         default="",
         omit=True,

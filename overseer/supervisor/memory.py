@@ -58,9 +58,11 @@ class MemoryLimit:
         used = self._use.rings
         if used > room:
             self._relieve(int(room * _RELIEF))
-        elif used + others < limit // 2:
-            self._use.most = RING_BYTES
-        self._mark()
+            self._mark()
+        elif self._use.most < RING_BYTES:
+            self._mark()
+            if used + others < limit // 2:
+                self._use.most = RING_BYTES
         if self._use.rings > limit // _WATCHED:
             self._use.tell_above(room)
             self._next = self._timers.bring_forward(self._next, time.monotonic() + _EVERY_S, Due.MEMORY)

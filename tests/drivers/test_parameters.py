@@ -242,3 +242,14 @@ def test_only_what_may_be_taken_for_an_option_is_warned_of(
     path.write_text(path.read_text().replace('[--, "[[.p]]"]', f'["{argument}"]'))
     build_action_handlers(load_config(path, {}))
     assert any("be taken for an option" in each.getMessage() for each in caplog.records) is warns
+
+
+def test_a_secret_is_refused_as_a_directory_too(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "actions:\n  a:\n    type: exec\n    config:\n      entrypoint: \"true\"\n"
+        "      cwd: /srv/[[.p]]\n      parameters: {p: {type: secret}}\n"
+    )
+    said = r"c.yaml:6: actions\.a\.config\.cwd: p is a secret, .* where a process runs"
+    with pytest.raises(ConfigError, match=said):
+        build_action_handlers(load_config(path, {}))

@@ -111,3 +111,9 @@ def test_describe_shows_them_but_no_value_of_a_variable(client: WsClient, files:
 def test_a_secret_parameter_reaches_a_command_through_its_environment(client: WsClient) -> None:
     assert output(client, "secret", pw="hunter2") == ["7"]
     assert "hunter2" not in str(client.request("list"))
+
+
+def test_a_value_that_no_variable_can_hold_is_refused_by_the_variable_s_name(client: WsClient) -> None:
+    assert refusal(client, "env", name="a\0b") == (
+        "cannot start a task: the variable 'A' has a NUL character in it"
+    )

@@ -81,3 +81,8 @@ def test_what_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(inherited("minimal")) == {b"PATH", b"LC_TIME"}
     assert set(inherited("none")) == set()
     assert set(inherited(["MINE", "OVERSEER_TOKEN", "NOT_SET"])) == {b"MINE"}
+
+
+def test_another_word_is_refused() -> None:
+    with pytest.raises(SpawnError, match="not 'PATHS'"):
+        inherited("PATHS")

@@ -141,7 +141,7 @@ class Ring:
     def _trim(self) -> None:
         """Drop entries from the front that are wholly outside; only the first kept may be partly so."""
         most = self._memory.most
-        self.cut = self.cut or most < self._bytes < RING_BYTES
+        self.cut = self.cut or (most < RING_BYTES and self._bytes > most)
         while (self._events > CAPACITY or self._bytes > most) and len(self._entries) > 1:
             first = self._entries[0]
             events = len(first.lines) if isinstance(first, StoredOutput) else 1
