@@ -93,7 +93,8 @@ class Registry:
     def leave(self, entry: Entry) -> None:
         """Nothing of the run is left to end, and its leader is reaped; or the spawn failed."""
         with self._looked:
-            if self._entries.pop(entry.run, None) is not None and not entry.pid:
+            self._entries.pop(entry.run, None)
+            if not entry.pid:
                 self._spawning -= 1
             self._children.discard(entry.pid)
 
