@@ -10,6 +10,7 @@ from tests.workers.support import in_process
 
 _HEAD = """
 import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from overseer import process
 from overseer.process import StopPolicy, registry
 from overseer.process.standalone.tree import Scanner, read_process
@@ -23,6 +24,9 @@ scan = Scanner.scan
 Scanner.scan = lambda *args: looks.append(1) or scan(*args)
 threading.excepthook = lambda args: print(args.exc_value)
 
+# On a thread that stays, as in the server: orphans are handed to the main thread, and leaders are not among them.
+launcher = ThreadPoolExecutor(1)
+
 def start(script, grace=5.0, program=("sh", "-c")):
     up, log = threading.Event(), []
     def out(batch):
@@ -32,8 +36,10 @@ def start(script, grace=5.0, program=("sh", "-c")):
         threads.update(thread.name for thread in threading.enumerate())
         log.append((code, worker.signal, intentional))
     callbacks = WorkerCallbacks(out, log.append, exited)
-    with run_context(RunContext("t", stop=StopPolicy(grace=grace))):
-        worker = start_worker(WorkerConfig("t", program[0], [*program[1:], script]), callbacks)
+    def launch():
+        with run_context(RunContext("t", stop=StopPolicy(grace=grace))):
+            return start_worker(WorkerConfig("t", program[0], [*program[1:], script]), callbacks)
+    worker = launcher.submit(launch).result()
     assert up.wait(10)
     return worker, log
 
