@@ -24,7 +24,7 @@ scan = Scanner.scan
 Scanner.scan = lambda *args: looks.append(1) or scan(*args)
 threading.excepthook = lambda args: print(args.exc_value)
 
-# On a thread that stays, as in the server: orphans are handed to the main thread, and leaders are not among them.
+# On a thread that stays, as in the server: the children of the main thread are orphans, and leaders are none.
 launcher = ThreadPoolExecutor(1)
 
 def start(script, grace=5.0, program=("sh", "-c")):
