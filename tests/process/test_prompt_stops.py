@@ -94,14 +94,14 @@ def test_what_it_leaves_behind_when_it_gets_its_signal_is_ended_before_the_exit_
         """
         script = '''if True:
             import os, signal, subprocess, sys
-            def leave(*_):
-                left = subprocess.Popen(["sleep", "60"], start_new_session=True, stdout=2, stderr=2)
-                print(left.pid, flush=True)
-                os._exit(3)
             os.dup2(os.open(os.devnull, os.O_RDWR), 2)
-            signal.signal(signal.SIGTERM, leave)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             print("up", flush=True)
-            signal.pause()
+            signal.sigwait({signal.SIGTERM})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            left = subprocess.Popen(["sleep", "60"], start_new_session=True, stdout=2, stderr=2)
+            print(left.pid, flush=True)
+            os._exit(3)
         '''
         worker, log = start(script, 10, (sys.executable, "-SEc"))
         worker.stop()
