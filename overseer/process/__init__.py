@@ -8,6 +8,7 @@ from overseer.process.guardian import Guardian, guardian
 from overseer.process.policy import StopPolicy
 from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans
 from overseer.process.registry import Entry, registry
+from overseer.process.setup import Setup
 from overseer.process.spawn import Child, spawn
 from overseer.process.standalone.terminate import Ending, signal_name
 from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree, can_look
@@ -22,6 +23,7 @@ __all__ = [
     "EnvFile",
     "Guardian",
     "Process",
+    "Setup",
     "StopPolicy",
     "Tree",
     "adopt_orphans",
