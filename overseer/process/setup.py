@@ -7,16 +7,33 @@ program (its own side is ``standalone.setup``). A task without such settings is 
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
+import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from overseer.errors import SpawnError
+from overseer.process.identity import (
+    CAP_SYS_NICE,
+    CAP_SYS_RESOURCE,
+    Identity,
+    fault_of,
+    identity_of,
+    is_capable,
+    refusal,
+)
 from overseer.process.standalone.setup import READY
 from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE
+
+RLIMITS = tuple(
+    sorted(name[7:].lower() for name in dir(resource) if name.startswith("RLIMIT_") and name[7:] != "OFILE")
+)
+"""The resources that can be limited: ``nofile`` and so on."""
 
 _FOLDER = str(Path(__file__).parent / "standalone")
 _PROGRAM = """\
@@ -36,12 +53,44 @@ class Setup:
     Attributes:
         tty: path of a terminal's slave; it becomes the controlling terminal, stdin, stdout and stderr.
         nice: its niceness, from -20 to 19.
-        rlimits: of each resource, named as in RLIMIT_*, the soft and the hard limit; -1 is none.
+        rlimits: of each of ``RLIMITS``, the soft and the hard limit; -1 is none.
+        identity: whom it becomes. Its variables are the environment's to have.
+        cgroup: path of the directory of the one to enter.
     """
 
     tty: str = ""
     nice: int | None = None
     rlimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    identity: Identity = Identity()  # noqa: RUF009 (frozen)
+    cgroup: str = ""
+
+    @property
+    def needed(self) -> bool:
+        """Whether there is anything to do."""
+        who = self.identity
+        ids = (who.uid, who.gid)
+        return bool(self.tty or self.rlimits or self.cgroup) or self.nice is not None or ids != (None, None)
+
+
+def setup_faults(
+    user: str, group: str, rlimits: Mapping[str, tuple[int, int]], nice: int | None
+) -> Iterator[tuple[str, str]]:
+    """What cannot be had, as far as this process can tell in advance: the key and why."""
+    try:
+        fault = fault_of(identity_of(user, group))
+    except SpawnError as error:
+        key, _, text = str(error).partition(": ")
+        fault = key, text
+    if fault is not None:
+        yield fault
+    for name, (_, hard) in rlimits.items():
+        if (text := _above(name, hard)) and not is_capable(CAP_SYS_RESOURCE):
+            yield f"rlimits.{name}", text
+    if nice is not None and not is_capable(CAP_SYS_NICE):
+        # Without the privilege, no lower than it is or RLIMIT_NICE says.
+        least = min(os.getpriority(os.PRIO_PROCESS, 0), 20 - resource.getrlimit(resource.RLIMIT_NICE)[0])
+        if nice < least:
+            yield "nice", _unkind(nice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +116,14 @@ class Wrapper:
         cwd: str | None,
         umask: int | None,
     ) -> None:
-        """Raises OSError, and ValueError for what is no text."""
+        """
+        Raises:
+            OSError: out of file descriptors or memory.
+            ValueError, TypeError: what should be text is not.
+        """
         if not sys.executable or getattr(sys, "frozen", False):
             raise ValueError("there is no Python interpreter, which its settings need")
+        self._setup = setup
         self._job = self._ours = self._theirs = -1
         job = marshal.dumps(_job(setup, argv, env, cwd, umask))
         try:
@@ -97,7 +151,8 @@ class Wrapper:
             return None
         if not report:
             return Failure("program", 0, "what sets it up was ended before it could begin")
-        return Failure(*marshal.loads(report.removeprefix(READY)))
+        key, number, text = marshal.loads(report.removeprefix(READY))
+        return _explained(self._setup, Failure(key, number, text))
 
     def close(self) -> None:
         for fd in (self._job, self._ours, self._theirs):
@@ -116,10 +171,15 @@ def _job(
     words = [os.fsencode(word) for word in argv]
     command = words[0]
     folders = [b""] if b"/" in command else env.get(b"PATH", os.fsencode(os.defpath)).split(b":")
+    who = setup.identity
     steps = {
         "tty": setup.tty or None,
+        "cgroup": setup.cgroup or None,
         "nice": setup.nice,
         "rlimits": {name: tuple(pair) for name, pair in setup.rlimits.items()} or None,
+        "groups": who.groups,
+        "group": who.gid,
+        "user": who.uid,
         "umask": umask,
         "cwd": None if cwd is None else os.fsencode(cwd),
     }
@@ -129,3 +189,34 @@ def _job(
         "env": dict(env),
         "programs": [os.path.join(folder, command) for folder in folders],  # noqa: PTH118
     }
+
+
+def _explained(setup: Setup, failure: Failure) -> Failure:
+    """The same under the key that the configuration has, and in its terms where the system's tell less."""
+    key, number, text = failure.key, failure.number, failure.text
+    who = setup.identity
+    if key in ("user", "groups", "group") and number == errno.EPERM:
+        key, text = refusal("user" if who.uid is not None else "group", who)
+    elif key.startswith("rlimits."):
+        name = key.removeprefix("rlimits.")
+        text = _above(name, setup.rlimits[name][1]) or text if name in RLIMITS else "there is no such limit"
+    elif key == "nice" and setup.nice is not None:
+        text = _unkind(setup.nice)
+    elif key == "cgroup":
+        text = f"{setup.cgroup} cannot be entered: {text or os.strerror(number)}"
+    elif key == "program" and number == errno.EAGAIN and "nproc" in setup.rlimits:
+        key, text = "rlimits.nproc", "the user has as many processes already"
+    return Failure(key, number, text)
+
+
+def _above(name: str, hard: int) -> str:
+    """That a limit is above the one that this process has, if it is."""
+    own = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
+    if own == resource.RLIM_INFINITY or (hard != resource.RLIM_INFINITY and hard <= own):
+        return ""
+    shown = "unlimited" if hard == resource.RLIM_INFINITY else hard
+    return f"{shown} is above the hard limit {own}"
+
+
+def _unkind(nice: int) -> str:
+    return f"{nice} takes a privilege that the server does not have"

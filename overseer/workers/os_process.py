@@ -20,7 +20,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from overseer.errors import SpawnError
@@ -30,8 +30,11 @@ from overseer.process import (
     Child,
     Entry,
     EnvFile,
+    Identity,
+    Setup,
     StopPolicy,
     guardian,
+    identity_of,
     read_env_files,
     registry,
     spawn,
@@ -66,6 +69,10 @@ class WorkerConfig:
             LOGNAME, SHELL, LANG, LC_*, TZ, TMPDIR, TERM), "none", or the names given.
         umask: None for the server's.
         cwd: None for the server's.
+        nice: the process's niceness, from -20 to 19.
+        rlimits: the soft and the hard limit of resources named as in RLIMIT_* (``nofile``); -1 is none.
+        user: whom it runs as, a name or a number, with that user's groups, HOME, USER and LOGNAME.
+        group: its group, a name or a number; "": the user's.
         stop: None for the run's own (:class:`RunContext`).
     """
 
@@ -81,6 +88,10 @@ class WorkerConfig:
     env_file: Sequence[EnvFile] = ()
     inherit_env: str | Sequence[str] = "all"
     umask: int | None = None
+    nice: int | None = None
+    rlimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    user: str = ""
+    group: str = ""
 
 
 def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
@@ -104,7 +115,9 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         RUN_VARIABLE: run.run_id,
         SERVER_VARIABLE: registry.server_id,
     }
-    environment = {**read_env_files(config.env_file), **(config.env or {}), **markers}
+    who = identity_of(config.user, config.group) if config.user or config.group else Identity()
+    variables = {**who.variables, **read_env_files(config.env_file), **(config.env or {}), **markers}
+    setup = Setup(nice=config.nice, rlimits=config.rlimits, identity=who)
     entry = Entry(run.run_id, policy)
     registry.enter(entry)
     guardian.entered(entry)
@@ -112,12 +125,13 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         child = spawn(
             config.command,
             config.args,
-            env=environment,
+            env=variables,
             cwd=config.cwd,
             streams=streams,
             merge=config.merge,
             inherit=config.inherit_env,
             umask=config.umask,
+            setup=setup if setup.needed else None,
         )
     except BaseException:
         registry.leave(entry)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 READY = b"."
 _FAILED = 127
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 
 def main(arguments: list[str]) -> None:
@@ -82,26 +84,26 @@ def _limit(limits: dict[str, tuple[int, int]]) -> None:
     for name, pair in limits.items():
         try:
             resource.setrlimit(getattr(resource, "RLIMIT_" + name.upper()), pair)
-        except (OSError, ValueError) as error:
+        except Exception as error:
             raise _LimitError(name, error) from None
 
 
-def _set_groups(groups: list[int]) -> None:
-    if sorted(os.getgroups()) != sorted(groups):
-        os.setgroups(groups)
-
-
 def _set_group(gid: int) -> None:
-    if os.getresgid() != (gid, gid, gid):
-        os.setresgid(gid, gid, gid)
+    os.setresgid(gid, gid, gid)
 
 
 def _set_user(uid: int) -> None:
-    if os.getresuid() == (uid, uid, uid):
-        return
     if os.isatty(0):
         os.fchown(0, uid, -1)  # whoever opens its terminal by name again has to be let in
+    if os.geteuid() != 0:
+        _drop_ambient_capabilities()  # which only root's would lose with its user
     os.setresuid(uid, uid, uid)
+
+
+def _drop_ambient_capabilities() -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 
 
 def _execute(programs: Sequence[bytes], argv: list[bytes], env: dict[bytes, bytes]) -> None:
@@ -126,7 +128,7 @@ _STEPS: dict[str, Callable[[Any], object]] = {
     "cgroup": _enter_cgroup,
     "nice": _set_niceness,
     "rlimits": _limit,
-    "groups": _set_groups,
+    "groups": os.setgroups,
     "group": _set_group,
     "user": _set_user,
     "umask": os.umask,
