@@ -10,7 +10,7 @@ from overseer.cel import compile_condition
 from overseer.config.limits import CgroupSection, Niceness, Rlimits
 from overseer.config.parameters import Parameter, is_private, read_parameter
 from overseer.errors import CelError, TemplateError
-from overseer.process import EnvFile
+from overseer.process import Cgroup, EnvFile
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import field
 from overseer.schema.location import Location, Path, quoted
@@ -223,7 +223,11 @@ class ExecConfig:
         default_text="the server's",
     )
     group: str = field(Text("name or number", _somebody), "Its group.", default="", default_text="the user's")
-    cgroup: CgroupSection | None = field(Object(CgroupSection), "A cgroup for each run.", default=None)
+    cgroup: Cgroup | None = field(
+        Object(CgroupSection, lambda read, _: read.made()),
+        "A cgroup of its own for each run; no process of it escapes a stop then.",
+        default=None,
+    )
     output: OutputSection = field(
         Object(OutputSection), "Which lines of output are passed on.", default=OutputSection
     )

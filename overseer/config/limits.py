@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from overseer.process import RLIMITS
+from overseer.process import RLIMITS, Cgroup
 from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, quoted
 from overseer.schema.nodes import MapNode, Node, Scalar, describe_node
@@ -15,6 +15,7 @@ from overseer.util.suggest import did_you_mean
 _SIZES = {"as", "core", "data", "fsize", "memlock", "msgqueue", "rss", "stack"}  # in bytes
 _SIZE = Size()
 _UNLIMITED = -1
+_MISSING = " (not to be had here)"
 
 
 class Niceness(FieldType):
@@ -120,10 +121,32 @@ class CgroupSection:
         default=False,
     )
 
+    def made(self) -> Cgroup:
+        return Cgroup(self.memory_max, self.cpu_max, self.pids_max, self.require)
+
 
 def shown_limits(limits: Mapping[str, tuple[int, int]]) -> str:
     """As somebody would write them."""
     return ", ".join(f"{name} {_shown(name, pair)}" for name, pair in limits.items())
+
+
+def shown_cgroup(cgroup: Cgroup | None) -> str:
+    """The limits of one, and those that it cannot have here."""
+    if cgroup is None:
+        return ""
+    values = {
+        "memory_max": None if cgroup.memory_max is None else _SIZE.shown(cgroup.memory_max).strip("`"),
+        "cpu_max": cgroup.cpu_max,
+        "pids_max": cgroup.pids_max,
+    }
+    missing = {key for key, _ in cgroup.faults()}
+    limits = [
+        f"{key} {value}{_MISSING if f'cgroup.{key}' in missing else ''}"
+        for key, value in values.items()
+        if value is not None
+    ]
+    shown = ", ".join(limits) or "its own"
+    return f"{shown}{_MISSING}" if "cgroup" in missing else shown
 
 
 def _shown(name: str, pair: tuple[int, int]) -> str:

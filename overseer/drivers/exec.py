@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.cel import eval_cel_bool
 from overseer.config.exec import EXEC, ExecConfig
-from overseer.config.limits import shown_limits
+from overseer.config.limits import shown_cgroup, shown_limits
 from overseer.config.parameters import Parameter, check_declared, is_private, template_values
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
@@ -113,6 +113,7 @@ class ExecHandler(ActionHandler):
             rlimits=mine.rlimits,
             user=mine.user,
             group=mine.group,
+            cgroup=mine.cgroup,
         )
         if self._conditions:
             callbacks = replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
@@ -231,6 +232,7 @@ def _settings(config: ExecConfig) -> dict[str, str]:
         "rlimits": shown_limits(config.rlimits),
         "user": config.user,
         "group": config.group,
+        "cgroup": shown_cgroup(config.cgroup),
     }
     return {name: value for name, value in shown.items() if value and (name, value) != ("inherit_env", "all")}
 

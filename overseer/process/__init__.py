@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from overseer.process.cgroup import Cgroup
 from overseer.process.environment import SECRETS, EnvFile, read_env_files
 from overseer.process.forking import raise_file_limit
 from overseer.process.guardian import Guardian, guardian
@@ -19,6 +20,7 @@ __all__ = [
     "RUN_VARIABLE",
     "SECRETS",
     "SERVER_VARIABLE",
+    "Cgroup",
     "Child",
     "Ending",
     "Entry",

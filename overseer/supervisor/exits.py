@@ -70,6 +70,8 @@ class Exits:
                     return  # a driver that reports an exit twice
                 timed_out = task.end_reason == "timeout"
                 asked = not timed_out and (end.intentional or task.stop_request is not StopRequest.NONE)
+                if end.ran_out_of_memory and not asked:
+                    task.end_reason = task.end_reason or "oom"
                 ran_for = task.end_run_locked(end.exit_code, end.signal, end.at, asked=asked)
                 event = Exited(
                     task_id=task.id,

@@ -27,12 +27,14 @@ from overseer.errors import SpawnError
 from overseer.process import (
     RUN_VARIABLE,
     SERVER_VARIABLE,
+    Cgroup,
     Child,
     Entry,
     EnvFile,
     Identity,
     Setup,
     StopPolicy,
+    cgroup,
     guardian,
     identity_of,
     read_env_files,
@@ -73,6 +75,7 @@ class WorkerConfig:
         rlimits: the soft and the hard limit of resources named as in RLIMIT_* (``nofile``); -1 is none.
         user: whom it runs as, a name or a number, with that user's groups, HOME, USER and LOGNAME.
         group: its group, a name or a number; "": the user's.
+        cgroup: one of its own, with limits for all its processes together.
         stop: None for the run's own (:class:`RunContext`).
     """
 
@@ -92,6 +95,7 @@ class WorkerConfig:
     rlimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     user: str = ""
     group: str = ""
+    cgroup: Cgroup | None = None
 
 
 def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
@@ -117,8 +121,10 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     }
     who = identity_of(config.user, config.group) if config.user or config.group else Identity()
     variables = {**who.variables, **read_env_files(config.env_file), **(config.env or {}), **markers}
-    setup = Setup(nice=config.nice, rlimits=config.rlimits, identity=who)
     entry = Entry(run.run_id, policy)
+    if config.cgroup is not None:
+        entry.cgroup = config.cgroup.make(run.run_id)
+    setup = Setup(nice=config.nice, rlimits=config.rlimits, identity=who, cgroup=entry.cgroup)
     registry.enter(entry)
     guardian.entered(entry)
     try:
@@ -136,6 +142,8 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     except BaseException:
         registry.leave(entry)
         guardian.left(entry)
+        if entry.cgroup:
+            cgroup.remove(entry.cgroup)
         raise
     registry.spawned(entry, child.pid, child.links())
     guardian.spawned(entry)
@@ -270,6 +278,9 @@ class OSWorker(Worker):
                 os.close(self._pidfd)
             registry.leave(self._entry)
             guardian.left(self._entry)
+            if self._entry.cgroup:
+                self.ran_out_of_memory = cgroup.ran_out_of_memory(self._entry.cgroup)
+                cgroup.remove(self._entry.cgroup)
         finally:
             self._announce(end, intentional)
 
