@@ -125,11 +125,6 @@ class Umask(FieldType):
         return int(text, 8)
 
 
-def _somebody(text: str) -> None:
-    if not text:
-        raise ValueError("names nobody")
-
-
 _CONDITION = OutputExpression(compile_condition)
 
 
@@ -216,13 +211,13 @@ class ExecConfig:
         default_text="the server's",
     )
     user: str = field(
-        Text("name or number", _somebody),
+        Text("name or number"),
         "Whom it runs as, with that user's groups, `HOME`, `USER` and `LOGNAME`. The server needs the "
         "right to become that user.",
         default="",
         default_text="the server's",
     )
-    group: str = field(Text("name or number", _somebody), "Its group.", default="", default_text="the user's")
+    group: str = field(Text("name or number"), "Its group.", default="", default_text="the user's")
     cgroup: Cgroup | None = field(
         Object(CgroupSection, lambda read, _: read.made()),
         "A cgroup of its own for each run; no process of it escapes a stop then.",
