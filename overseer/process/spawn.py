@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from overseer.errors import SpawnError
@@ -84,15 +84,25 @@ def _spawn_wrapped(
         try:
             with forking:
                 child = _spawn(wrapper.argv, wrapper.env, None, streams, merge, None, wrapper.fds)
-            failure = wrapper.failure()
-            if failure is not None:
-                os.waitpid(child.pid, 0)
-                os.close(child.pidfd)
-                _close(child.pipes)
-                raise _error(failure, cwd)
+            try:
+                failure = wrapper.failure()
+                if failure is not None:
+                    raise _error(failure, cwd)
+            except BaseException:
+                _give_up(child)
+                raise
         finally:
             wrapper.close()
     return child
+
+
+def _give_up(child: Child) -> None:
+    """It never became the program."""
+    with suppress(PermissionError):  # it is somebody else already, and ends by itself
+        os.killpg(child.pid, signal.SIGKILL)
+    os.waitpid(child.pid, 0)
+    os.close(child.pidfd)
+    _close(child.pipes)
 
 
 def _error(failure: Failure, cwd: str | None) -> Exception:

@@ -40,6 +40,7 @@ _ACTIONS = {
     "closed": _action("true", user="daemon", cwd="/closed"),
     "high": _action("true", rlimits={"nofile": 2**31 - 1}),
     "urgent": _action("nice", nice=-5),
+    "crowded": _action("echo; exec sleep 1000", user=34568, group=34568, rlimits={"nproc": 0}),
     "root": _action("true", user="root"),
 }
 
@@ -139,6 +140,15 @@ def test_who_does_not_exist_is_a_refusal_of_the_start_and_a_warning_before(
         assert _refusal(client, action) == reason
     key, _, text = reason.partition(": ")
     assert f"actions.{action}.config.{key}: {text}" in privileged.stderr
+
+
+def test_more_processes_than_the_user_may_have_are_refused_by_the_limit(privileged: Daemon) -> None:
+    with privileged.connect() as client:
+        client.request("start", action="crowded", task_id="first")
+        client.expect("output", task_id="first")
+        assert _refusal(client, "crowded") == "rlimits.nproc: the user has as many processes already"
+        client.send(type="stop", task_id="first")
+        client.expect("exited", task_id="first")
 
 
 def test_a_directory_is_looked_for_as_the_user(privileged: Daemon, closed: Path) -> None:

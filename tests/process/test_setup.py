@@ -74,6 +74,8 @@ def test_the_terminal_is_the_controlling_one() -> None:
         os.close(slave)
 
 
+_NO_CGROUP = "cgroup: /no/such cannot be entered: No such file or directory"
+_ABOVE = "rlimits.core: current limit exceeds maximum limit"
 _NO_TEXT = "cannot start 'true': an argument has a character in it that is not text"
 
 
@@ -88,6 +90,9 @@ _NO_TEXT = "cannot start 'true': an argument has a character in it that is not t
         ("true", {"args": ["\ud800"]}, _NO_TEXT),
         ("true", {"args": [1]}, "cannot start 'true': its arguments must be strings"),
         ("true", {"setup": Setup(tty="/dev/no-such")}, "tty: No such file or directory"),
+        ("true", {"setup": Setup(cgroup="/no/such")}, _NO_CGROUP),
+        ("true", {"setup": Setup(rlimits={"nil": (1, 1)})}, "rlimits.nil: there is no such limit"),
+        ("true", {"setup": Setup(rlimits={"core": (1, 0)})}, _ABOVE),
     ],
     ids=ascii,
 )  # fmt: skip
