@@ -14,6 +14,7 @@ from overseer.process.setup import RLIMITS, Setup, setup_faults
 from overseer.process.spawn import Child, spawn
 from overseer.process.standalone.terminate import Ending, signal_name
 from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree, can_look
+from overseer.process.usage import Usage, usage_meter
 
 __all__ = [
     "RLIMITS",
@@ -31,6 +32,7 @@ __all__ = [
     "Setup",
     "StopPolicy",
     "Tree",
+    "Usage",
     "adopt_orphans",
     "can_look",
     "end_orphans",
@@ -43,4 +45,5 @@ __all__ = [
     "setup_faults",
     "signal_name",
     "spawn",
+    "usage_meter",
 ]

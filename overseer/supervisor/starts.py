@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import operator
-import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -116,11 +115,10 @@ class Starts:
         action = task.terms.definition.config
         context = RunContext(
             task.id,
-            uuid.uuid4().hex,
-            StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
-            self._current.value.config.limits.max_line,
-            gate.on_exited,
-            gate.begun,
+            stop=StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
+            max_line=self._current.value.config.limits.max_line,
+            exited=gate.on_exited,
+            begun=gate.begun,
         )
         try:
             with run_context(context):

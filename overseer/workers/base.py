@@ -118,9 +118,13 @@ class Worker(ABC):
         pid: of the leader; 0 for a virtual worker.
         started_at: aware, UTC.
         ran_out_of_memory: whether a process of it was killed for lack of memory; known when it has exited.
+        cpu: the seconds of CPU that its processes used together; None until it has exited, or not known.
+        max_rss: the most memory they had together, in bytes, as far as was looked; None as for ``cpu``.
     """
 
     ran_out_of_memory = False
+    cpu: float | None = None
+    max_rss: int | None = None
 
     def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
         self.task_id = task_id

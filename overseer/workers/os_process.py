@@ -40,6 +40,7 @@ from overseer.process import (
     read_env_files,
     registry,
     spawn,
+    usage_meter,
 )
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.pipe import DRAIN_MAX_S, PipeReader
@@ -262,6 +263,8 @@ class OSWorker(Worker):
             code, name, survivors = self._processes.reap()
             if survivors:
                 self._processes.end_survivors()
+            if self._processes.rusage is not None:
+                self.cpu, self.max_rss = usage_meter.end(self._entry.run, self._processes.rusage)
         except BaseException:
             _log.exception("task %s: ending what its process left behind failed", self.task_id)
         while True:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import select
 import signal
 import threading
@@ -71,6 +72,7 @@ class Processes:
         self._lock = lock
         self._tell = tell
         self._ended = ended
+        self.rusage: resource.struct_rusage | None = None  # the leader's, once it is reaped
         self._reaped = False
         self._stop: _Stop | None = None  # the last one begun
         # Used by one ending at a time: the stop, or, when there is none, the reader that finishes.
@@ -168,7 +170,7 @@ class Processes:
         """Exit code, signal, and whether processes are left in the group that must be ended."""
         with self._lock:
             try:
-                status = os.waitid(os.P_PID, self._pid, os.WEXITED)
+                _, status, self.rusage = os.wait4(self._pid, 0)
             except ChildProcessError:
                 status = None
             self._reaped = self._tree.group_over = True
@@ -177,9 +179,8 @@ class Processes:
         if status is None:
             self._tell("its exit status is lost: other code in this program took it")
             return -1, "", survivors
-        if status.si_code == os.CLD_EXITED:
-            return status.si_status, "", survivors
-        return -1, signal_name(status.si_status), survivors
+        code = os.waitstatus_to_exitcode(status)
+        return (code, "", survivors) if code >= 0 else (-1, signal_name(-code), survivors)
 
     def end_survivors(self) -> None:
         """The leader ended by itself and left others in its group."""
