@@ -14,12 +14,14 @@ from overseer.process.setup import RLIMITS, Setup, setup_faults
 from overseer.process.spawn import Child, spawn
 from overseer.process.standalone.terminate import Ending, signal_name
 from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree, can_look
+from overseer.process.stdin import STDIN, Stdin
 
 __all__ = [
     "RLIMITS",
     "RUN_VARIABLE",
     "SECRETS",
     "SERVER_VARIABLE",
+    "STDIN",
     "Cgroup",
     "Child",
     "Ending",
@@ -29,6 +31,7 @@ __all__ = [
     "Identity",
     "Process",
     "Setup",
+    "Stdin",
     "StopPolicy",
     "Tree",
     "adopt_orphans",

@@ -46,17 +46,19 @@ def spawn(
     inherit: str | Collection[str] = "all",
     umask: int | None = None,
     setup: Setup | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> Child:
     """Start ``command``, found through PATH unless it has a slash.
 
     Args:
         env: added to what is inherited, or replacing it.
-        streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null. So does stdin.
+        streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null.
         merge: stderr goes where stdout goes.
         inherit: which of this process's own variables it gets; see :func:`inherited`.
         umask: None: this process's own.
         setup: further settings, which take a small program on the way to ``command``. With a ``tty`` there
-            is no use for ``streams``.
+            is no use for ``streams`` and ``stdin``.
+        stdin: a descriptor to read from; not closed here.
 
     Raises:
         SpawnError: it cannot be started, with one sentence that says why.
@@ -65,8 +67,8 @@ def spawn(
     environment = _environment(inherit, env)
     if setup is None:
         with forking, _explained(command, args, cwd):
-            return _spawn([command, *args], environment, cwd, streams, merge, umask)
-    return _spawn_wrapped(setup, command, args, environment, cwd, streams, merge, umask)
+            return _spawn([command, *args], environment, cwd, streams, merge, umask, stdin)
+    return _spawn_wrapped(setup, command, args, environment, cwd, streams, merge, umask, stdin)
 
 
 def _spawn_wrapped(
@@ -78,12 +80,13 @@ def _spawn_wrapped(
     streams: Sequence[str],
     merge: bool,
     umask: int | None,
+    stdin: int,
 ) -> Child:
     with _explained(command, args, cwd):
         wrapper = Wrapper(setup, [command, *args], environment, cwd, umask)
         try:
             with forking:
-                child = _spawn(wrapper.argv, wrapper.env, None, streams, merge, None, wrapper.fds)
+                child = _spawn(wrapper.argv, wrapper.env, None, streams, merge, None, stdin, wrapper.fds)
             failure = wrapper.failure()
             if failure is not None:
                 os.waitpid(child.pid, 0)
@@ -111,6 +114,7 @@ def _spawn(
     streams: Sequence[str],
     merge: bool,
     umask: int | None,
+    stdin: int,
     fds: Collection[int] = (),
 ) -> Child:
     ours: dict[str, int] = {}
@@ -121,7 +125,7 @@ def _spawn(
             os.set_blocking(ours[stream], False)
         popen = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=theirs.get("stdout", subprocess.DEVNULL),
             stderr=subprocess.STDOUT if merge else theirs.get("stderr", subprocess.DEVNULL),
             env=environment,
