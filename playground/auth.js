@@ -10,6 +10,8 @@ const NEEDS = {
   stop: "operator",
   reset: "operator",
   signal: "operator",
+  input: "operator",
+  resize: "operator",
   restart: "operator",
   set_pool: "admin",
   purge: "admin",

@@ -22,6 +22,8 @@ NEEDS: Mapping[str, str] = {
     "stop": "operator",
     "reset": "operator",
     "signal": "operator",
+    "input": "operator",
+    "resize": "operator",
     "restart": "operator",
     "set_pool": "admin",
     "purge": "admin",

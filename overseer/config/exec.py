@@ -10,12 +10,13 @@ from overseer.cel import compile_condition
 from overseer.config.limits import CgroupSection, Niceness, Rlimits
 from overseer.config.parameters import Parameter, is_private, read_parameter
 from overseer.errors import CelError, TemplateError
-from overseer.process import Cgroup, EnvFile
+from overseer.process import STDIN, Cgroup, EnvFile
 from overseer.protocol import ParamSpec
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, Path, quoted
 from overseer.schema.nodes import ListNode, Node, Scalar, describe_node
 from overseer.schema.objects import ListOf, MapOf, Object
+from overseer.schema.quantities import SIDE
 from overseer.schema.types import BOOLEAN, Choice, FieldType, Text, TextList
 from overseer.templates import Template, compile_template
 
@@ -128,6 +129,14 @@ class Umask(FieldType):
 _CONDITION = OutputExpression(compile_condition)
 
 
+@declared()
+class PtySection:
+    """``pty``: the size of the terminal that a run begins with."""
+
+    rows: int = field(SIDE, "Its height in characters.", default=24)
+    cols: int = field(SIDE, "Its width in characters.", default=80)
+
+
 @dataclass(frozen=True)
 class StreamSection:
     """``output.stdout`` and ``output.stderr``."""
@@ -223,6 +232,16 @@ class ExecConfig:
         "A cgroup of its own for each run; no process of it escapes a stop then.",
         default=None,
     )
+    stdin: str = field(
+        Choice(*STDIN),
+        "What it reads from: `none` (`/dev/null`), a `pipe`, or a `pty`, a terminal that it writes to as "
+        "well. Then clients can give it input, or attach. What is written to a terminal is `stdout`'s, and "
+        "of a line that redraws itself only the last state.",
+        default="none",
+    )
+    pty: PtySection | None = field(
+        Object(PtySection), "The size of that terminal.", default=None, default_text="`{rows: 24, cols: 80}`"
+    )
     output: OutputSection = field(
         Object(OutputSection), "Which lines of output are passed on.", default=OutputSection
     )
@@ -252,6 +271,12 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
         location.child("output", location.line).child("merge", location.line).error(
             "with merge there is no stderr that a condition could be about: its lines are stdout's"
         )
+    if read.stdin == "pty" and "stderr" in read.conditions:
+        location.child("stdin", location.line).error(
+            "on a terminal there is no stderr that a condition could be about: its lines are stdout's"
+        )
+    if read.pty is not None and read.stdin != "pty":
+        location.child("pty", location.line).error("there is a terminal only with stdin: pty")
     private = {name for name, (spec, _) in read.parameters.items() if is_private(spec)}
     words: list[tuple[Path, Template]] = [(("entrypoint",), read.entrypoint)] if read.entrypoint else []
     words += [(("command", number), argument) for number, argument in enumerate(read.command)]

@@ -7,10 +7,12 @@ from typing import Any
 from overseer.auth.peer import Peer
 from overseer.net.frames import Encoded
 from overseer.protocol import (
+    Input,
     Purge,
     Reload,
     Request,
     Reset,
+    Resize,
     Restart,
     SetPool,
     Signal,
@@ -25,16 +27,17 @@ from overseer.util.timestamps import format_timestamp, now
 _SHOWN = 256  # characters of a parameter
 # Characters that terminals and line readers may act on, escaped as JSON does those below U+0020 by itself.
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
-_RECORDED = (Start, Stop, Reset, Restart, Signal, SetPool, Purge, Reload)
+_RECORDED = (Start, Stop, Reset, Restart, Signal, Input, Resize, SetPool, Purge, Reload)
 
 
 class Audit:
     """Appends a line of JSON for each such request to a file; off when the path is empty.
 
     A line: ``ts``, ``who`` (a token's name, ``uid N``, or ``""`` where none is asked for), ``from`` (an
-    address, ``unix``, ``stdio``), ``request`` (with long parameters cut, and without secrets; only ``type``,
-    ``action`` and ``task_id`` when it was not permitted), ``allowed`` (whether it was permitted), and where
-    they apply ``task_id`` (of a start that named none) and ``error`` (why it was refused).
+    address, ``unix``, ``stdio``), ``request`` (with long parameters cut, and without secrets; of input only
+    how many ``bytes``; only ``type``, ``action`` and ``task_id`` when it was not permitted), ``allowed``
+    (whether it was permitted), and where they apply ``task_id`` (of a start that named none) and ``error``
+    (why it was refused).
     """
 
     def __init__(self, path: str = "") -> None:
@@ -81,6 +84,10 @@ def _shown(request: Request, allowed: bool) -> dict[str, Any]:
     plain = to_plain(request)
     if not allowed:
         return {name: plain[name] for name in ("type", "action", "task_id") if name in plain}
+    if isinstance(request, Input):
+        for name in ("data", "data_base64"):
+            plain.pop(name, None)
+        plain["bytes"] = len(request.content)
     if params := plain.get("params"):
         plain["params"] = {
             name: text if len(text) <= _SHOWN else text[:_SHOWN] + "..." for name, text in params.items()

@@ -20,6 +20,7 @@ from overseer.protocol import (
     Describe,
     Error,
     Event,
+    Input,
     List,
     ManifestReply,
     ManifestRequest,
@@ -32,6 +33,7 @@ from overseer.protocol import (
     Replay,
     Request,
     Reset,
+    Resize,
     Restart,
     SetPool,
     Signal,
@@ -43,6 +45,7 @@ from overseer.protocol import (
 )
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.hub import Hub
+from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.task import Requester
 
 _log = logging.getLogger(__name__)
@@ -160,8 +163,7 @@ class Dispatcher:
                     request.params,
                     retry_policy=request.retry_policy,
                     force=request.force,
-                    on_lag=request.on_lag,
-                    partial=request.partial,
+                    wishes=Wishes(request.on_lag, request.partial, request.raw),
                     requester=requester,
                 )
             case Stop():
@@ -171,7 +173,11 @@ class Dispatcher:
             case Restart():
                 hub.restart(request.task_id, requester)
             case Signal():
-                hub.signal(request.task_id, request.signal, requester)
+                hub.interaction.signal(request.task_id, request.signal, requester)
+            case Input():
+                hub.interaction.give_input(request.task_id, request.content, request.eof, requester)
+            case Resize():
+                hub.interaction.resize(request.task_id, request.rows, request.cols, requester)
             case List():
                 hub.listing.tell(client, request)
             case Replay():
@@ -184,8 +190,7 @@ class Dispatcher:
                     request.id,
                     request.task_id,
                     request.since_seq,
-                    self._on_lag or request.on_lag,
-                    request.partial,
+                    Wishes(self._on_lag or request.on_lag, request.partial, request.raw),
                 )
             case Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)

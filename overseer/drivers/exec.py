@@ -114,6 +114,8 @@ class ExecHandler(ActionHandler):
             user=mine.user,
             group=mine.group,
             cgroup=mine.cgroup,
+            stdin=mine.stdin,
+            pty=(24, 80) if mine.pty is None else (mine.pty.rows, mine.pty.cols),
         )
         if self._conditions:
             callbacks = replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
@@ -233,8 +235,11 @@ def _settings(config: ExecConfig) -> dict[str, str]:
         "user": config.user,
         "group": config.group,
         "cgroup": shown_cgroup(config.cgroup),
+        "stdin": config.stdin,
+        "pty": "" if config.pty is None else f"rows {config.pty.rows}, cols {config.pty.cols}",
     }
-    return {name: value for name, value in shown.items() if value and (name, value) != ("inherit_env", "all")}
+    usual = {("inherit_env", "all"), ("stdin", "none")}
+    return {name: value for name, value in shown.items() if value and (name, value) not in usual}
 
 
 def _booleans(config: Mapping[str, Any]) -> frozenset[str]:

@@ -14,6 +14,7 @@ from overseer.process.setup import RLIMITS, Setup, setup_faults
 from overseer.process.spawn import Child, spawn
 from overseer.process.standalone.terminate import Ending, signal_name
 from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree, can_look
+from overseer.process.stdin import STDIN, Stdin
 from overseer.process.usage import Usage, usage_meter
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "RUN_VARIABLE",
     "SECRETS",
     "SERVER_VARIABLE",
+    "STDIN",
     "Cgroup",
     "Child",
     "Ending",
@@ -30,6 +32,7 @@ __all__ = [
     "Identity",
     "Process",
     "Setup",
+    "Stdin",
     "StopPolicy",
     "Tree",
     "Usage",

@@ -276,7 +276,7 @@ class Guardian:
 
 def _line(entry: Entry) -> bytes:
     policy = entry.policy
-    fixed = (entry.run, policy.kill_mode, f"{policy.signal_number:d}", f"{policy.grace:.3f}", str(entry.pid))
+    fixed = (entry.run, entry.kill_mode, f"{policy.signal_number:d}", f"{policy.grace:.3f}", str(entry.pid))
     return " ".join((*fixed, *entry.pipes)).encode()
 
 

@@ -1,4 +1,4 @@
-"""Reading what a child writes into one pipe, until it can be said that nothing more will come.
+"""Reading what a child writes into one pipe, or terminal, until it can be said that nothing more will come.
 
 Others may hold the pipe open after the leader's death, and may go on writing into it. What the leader wrote
 is always read, and so is what the others write, for as long as it keeps coming: until there was nothing for
@@ -7,6 +7,7 @@ is always read, and so is what the others write, for as long as it keeps coming:
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import math
 import os
@@ -36,21 +37,24 @@ class PipeReader:
         splitter: LineSplitter,
         deliver: Callable[[list[Lines]], None],
         show: Callable[[bytes], float | None] | None = None,
+        raw: Callable[[bytes], None] | None = None,
     ) -> None:
         """
         Args:
-            pipe: our end of it, non-blocking; not closed here.
+            pipe: our end of it, or a terminal's master; non-blocking, and not closed here.
             leader: a pidfd of the process it was made for; not closed here.
             deliver: gets the lines of each read that completes any; it may block.
             show: gets the end of the line that has no LF yet, when that has changed (``b""``: there is none)
                 and ``SHOW_EVERY_S`` have passed; it may return after how many seconds it is to be called
                 again, changed or not.
+            raw: gets what each read gave, before its lines are delivered; it may block.
         """
         self._pipe = pipe
         self._leader = leader
         self._splitter = splitter
         self._deliver = deliver
         self._show = show
+        self._raw = raw
         self._showing = False  # show was given something last
         self._show_at = 0.0  # when it may be called again (monotonic)
 
@@ -88,8 +92,12 @@ class PipeReader:
                 except BlockingIOError:
                     timeout = _milliseconds(again)
                     break
+                except OSError as error:
+                    data = _end_of_terminal(error)
                 if not data:
                     return True
+                if self._raw is not None:
+                    self._raw(data)
                 if groups := self._splitter.feed(data):
                     self._deliver(groups)
                 again = self._show_unfinished() if self._showing or self._splitter.held else None
@@ -127,13 +135,24 @@ class PipeReader:
                 if patience <= 0 or not poll.poll(patience * 1000):
                     return
                 continue
+            except OSError as error:
+                data = _end_of_terminal(error)
             if not data:
                 return
+            if self._raw is not None:
+                self._raw(data)
             owed -= len(data)
             if groups := self._splitter.feed(data):
                 self._deliver(groups)
             if owed <= 0 and time.monotonic() >= end:
                 return
+
+
+def _end_of_terminal(error: OSError) -> bytes:
+    """What is read of a terminal that nobody has open any more; raises any other error."""
+    if error.errno != errno.EIO:
+        raise error
+    return b""
 
 
 def _milliseconds(seconds: float | None) -> int | None:

@@ -44,6 +44,13 @@ class Entry:
     pid: int = 0  # 0 until it is spawned
     pipes: frozenset[str] = frozenset()  # where it writes, as in /proc/PID/fd
     cgroup: str = ""  # directory of its own one
+    tty: str = ""  # path of its own terminal, which is where it writes, too
+
+    @property
+    def kill_mode(self) -> str:
+        """What a stop ends: a shell with a terminal has a group for each of its jobs."""
+        mode = self.policy.kill_mode
+        return "session" if self.tty and mode == "group" else mode
 
 
 class Registry:

@@ -46,17 +46,19 @@ def spawn(
     inherit: str | Collection[str] = "all",
     umask: int | None = None,
     setup: Setup | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> Child:
     """Start ``command``, found through PATH unless it has a slash.
 
     Args:
         env: added to what is inherited, or replacing it.
-        streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null. So does stdin.
+        streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null.
         merge: stderr goes where stdout goes.
         inherit: which of this process's own variables it gets; see :func:`inherited`.
         umask: None: this process's own.
         setup: further settings, which take a small program on the way to ``command``. With a ``tty`` there
-            is no use for ``streams``.
+            is no use for ``streams`` and ``stdin``.
+        stdin: a descriptor to read from; not closed here.
 
     Raises:
         SpawnError: it cannot be started, with one sentence that says why.
@@ -65,9 +67,9 @@ def spawn(
     environment = _environment(inherit, env)
     try:
         if setup is not None:
-            return _spawn_wrapped(setup, [command, *args], environment, cwd, streams, merge, umask)
+            return _spawn_wrapped(setup, [command, *args], environment, cwd, streams, merge, umask, stdin)
         with forking:
-            return _spawn([command, *args], environment, cwd, streams, merge, umask)
+            return _spawn([command, *args], environment, cwd, streams, merge, umask, stdin)
     except (OSError, ValueError, TypeError) as error:
         raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
 
@@ -80,11 +82,12 @@ def _spawn_wrapped(
     streams: Sequence[str],
     merge: bool,
     umask: int | None,
+    stdin: int,
 ) -> Child:
     wrapper = Wrapper(setup, argv, environment, cwd, umask)
     try:
         with forking:
-            child = _spawn(wrapper.argv, wrapper.env, None, streams, merge, None, wrapper.fds)
+            child = _spawn(wrapper.argv, wrapper.env, None, streams, merge, None, stdin, wrapper.fds)
         try:
             failure = wrapper.failure()
             if failure is not None:
@@ -122,6 +125,7 @@ def _spawn(
     streams: Sequence[str],
     merge: bool,
     umask: int | None,
+    stdin: int,
     fds: Collection[int] = (),
 ) -> Child:
     ours: dict[str, int] = {}
@@ -132,7 +136,7 @@ def _spawn(
             os.set_blocking(ours[stream], False)
         popen = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=theirs.get("stdout", subprocess.DEVNULL),
             stderr=subprocess.STDOUT if merge else theirs.get("stderr", subprocess.DEVNULL),
             env=environment,

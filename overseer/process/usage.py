@@ -1,8 +1,8 @@
 """What runs use of the machine, their whole trees, from passes over /proc that all who ask share.
 
-A process is its run's by what a stop knows it by: it is the leader, shows the run's id, descends from a member,
-shares a session that was opened within the run, or is an orphan that writes to the run's pipes. Whose it is
-is found once and kept, so that a pass reads one small file a process.
+A run's processes are those that its stop would end: the leader, what shows the run's id, what descends from a
+member, what shares a session that was opened within the run, and orphans that write to its pipes. Whose a
+process is is found once and kept, so that a pass reads one small file for each.
 """
 
 from __future__ import annotations
@@ -92,6 +92,12 @@ class _Run:
         read, written = self.io if self.io is not None else (None, None)
         self.last = Usage(at, cpu, percent, rss, len(alive), sum(alive), read, written)
 
+    def add_io(self, io: tuple[int, int] | None) -> None:
+        """Take over bytes read and written, if they were asked for; a sum falls when a process ends unheard."""
+        if io is not None:
+            read, written = self.io or (0, 0)
+            self.io = max(read, io[0]), max(written, io[1])
+
     def _gained(self, members: dict[int, _Process]) -> int:
         """Ticks of CPU that were used since the last pass, as far as the system has kept them.
 
@@ -163,8 +169,7 @@ class UsageMeter:
                 known, self._runs = self._runs, {}
                 for entry in entries:
                     run = self._runs[entry.run] = known.get(entry.run) or _Run(entry.pid)
-                    if read := wanted.get(entry.run):
-                        run.io = read if run.io is None else (max(read[0], run.io[0]), max(read[1], run.io[1]))
+                    run.add_io(wanted.get(entry.run))
                     run.add(members[entry.run], at)
                 self._at = at
                 return {run: each.last for run, each in self._runs.items() if each.last is not None}
@@ -185,8 +190,8 @@ class UsageMeter:
         with self._passed:
             known = self._runs.pop(run, None)
         seconds = leader.ru_utime + leader.ru_stime
-        peak = leader.ru_maxrss if leader.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss else 0
-        peak *= 1024
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = leader.ru_maxrss * 1024 if leader.ru_maxrss > own else 0
         if known is not None:
             seconds, peak = known.total(seconds), max(peak, known.peak)
         return seconds, peak or None
@@ -222,7 +227,7 @@ class UsageMeter:
             known = self._owners.get(process.pid)
             if not run and (known is None or known[0] != process.start):
                 found = self._scanner.read(process.pid)
-                if found is None or found.blank and not found.zombie:
+                if found is None or (found.blank and not found.zombie):
                     continue  # gone, or between two programs: it is asked again
                 run = found.run if found.run in members else ""
             if not run and process.parent == me and process.pid not in registry.children():

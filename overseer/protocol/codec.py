@@ -10,7 +10,7 @@ from typing import Any
 
 from overseer.errors import RequestError
 from overseer.protocol.events import EVENTS, Event, PoolInfoReply, PoolUpdated, Tasks
-from overseer.protocol.requests import REQUESTS, MetricsRequest, Request
+from overseer.protocol.requests import REQUESTS, Input, MetricsRequest, Request
 from overseer.protocol.values import QueueItem, TaskInfo
 from overseer.schema.limits import MessageLimits
 from overseer.schema.location import quoted
@@ -109,6 +109,11 @@ def parse_request(data: str | bytes, limits: MessageLimits = _DEFAULT_LIMITS) ->
         request = cls(**read_fields(cls, raw, f"{message_type}: ", limits))
         if isinstance(request, MetricsRequest) and request.action and request.task_id:
             raise Unreadable("metrics: give action or task_id, not both")
+        if isinstance(request, Input):
+            if request.data and request.data_base64:
+                raise Unreadable("input: give data or data_base64, not both")
+            if not (request.data or request.data_base64 or request.eof):
+                raise Unreadable("input: there is nothing to give: data, data_base64 or eof is needed")
     except Unreadable as error:
         raise RequestError(str(error), id=request_id) from None
     return request

@@ -20,7 +20,7 @@ from overseer.protocol.values import (
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, DURATION, TIMESTAMP, Integer
-from overseer.schema.types import BOOLEAN, DOCUMENT, TASK_ID, TEXT, Choice
+from overseer.schema.types import BASE64, BOOLEAN, DOCUMENT, TASK_ID, TEXT, Choice
 
 DEQUEUE_REASONS = ("stopped", "purged", "displaced", "expired", "shutdown")
 
@@ -119,6 +119,25 @@ class Signaled(Event):
     id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
     signal: str = field(TEXT, "Its name; its number, if it has none")
+
+
+@_event("input_accepted", Delivery.DIRECT)
+class InputAccepted(Event):
+    """A task will read what it was given, unless it ends first."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+    bytes: int = field(COUNT, "How much it was given")
+
+
+@_event("resized", Delivery.DIRECT)
+class Resized(Event):
+    """A task's terminal has another size."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+    rows: int = field(COUNT, "Its height in characters")
+    cols: int = field(COUNT, "Its width in characters")
 
 
 @_event("restarting", Delivery.SUBSCRIBERS)
@@ -317,3 +336,16 @@ class Partial(Event):
     stream: str = field(STREAM, "Where it was written")
     data: str = field(TEXT, "The line so far, at most its last 4096 bytes; colours as it has them")
     ts: datetime = field(TIMESTAMP, "When it was sent")
+
+
+@_event("data", Delivery.SUBSCRIBERS)
+class Data(Event):
+    """What a task's terminal was sent, cut anywhere; sent to those who asked for raw. The first one begins
+    with the end of what its run has shown so far. Only the latest 64 KiB are stored: whoever lags behind with
+    on_lag drop goes on with those, and offset tells what is missing.
+    """
+
+    task_id: str = field(TASK_ID, _TASK)
+    pid: int = field(COUNT, "The process of its run")
+    offset: int = field(COUNT, "How many bytes the task's terminal was sent before these, over all its runs")
+    data: bytes = field(BASE64, "The bytes")

@@ -10,12 +10,13 @@ from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
-from overseer.schema.quantities import COUNT, TIMESTAMP
-from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT_MAP, Choice, Name
+from overseer.schema.quantities import COUNT, SIDE, TIMESTAMP
+from overseer.schema.types import BASE64, BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
 _ON_LAG = Choice("block", "drop")
 _PARTIAL = "Whether you are also sent unfinished lines (partial)"
+_RAW = "Whether you are also sent what the task's terminal is sent (data)"
 _LAG = "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap"
 
 
@@ -70,6 +71,7 @@ class Start(Request):
     )
     on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
     partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
+    raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
 
 
 @_request("stop")
@@ -94,6 +96,36 @@ class Signal(Request):
 
     task_id: str = field(TASK_ID, "The task")
     signal: str = field(SIGNAL, "The signal, by name (SIGHUP, hup) or number")
+
+
+@_request("input")
+class Input(Request):
+    """Give a running task something to read, as one piece: it is taken whole, or refused whole. What other
+    clients give comes before it or after it. It waits if the task does not read; what still waits when the
+    run ends is dropped."""
+
+    task_id: str = field(TASK_ID, "The task")
+    data: str = field(TEXT, "A text, sent as UTF-8", default="", omit=True)
+    data_base64: bytes = field(BASE64, "In place of that, any bytes", default=b"", omit=True)
+    eof: bool = field(
+        BOOLEAN,
+        "Whether nothing follows: a pipe is closed behind it; a terminal gets its EOF character (Ctrl-D)",
+        default=False,
+        omit=True,
+    )
+
+    @property
+    def content(self) -> bytes:
+        return self.data_base64 or self.data.encode()
+
+
+@_request("resize")
+class Resize(Request):
+    """Change the size of a running task's terminal. Its foreground processes get SIGWINCH."""
+
+    task_id: str = field(TASK_ID, "The task")
+    rows: int = field(SIDE, "Its height in characters")
+    cols: int = field(SIDE, "Its width in characters")
 
 
 @_request("restart")
@@ -147,6 +179,7 @@ class Subscribe(Request):
     )
     on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
     partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
+    raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
 
 
 @_request("unsubscribe")

@@ -35,6 +35,10 @@ EXIT_REASON = Choice(
     "could not be started; lost: nobody knows",
 )  # fmt: skip
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
+_STDIN = Choice(
+    "pipe", "pty", ref="Stdin",
+    description="How a task takes input: through a pipe, or a terminal (pty), which has a size",
+)  # fmt: skip
 _QUEUE_ORDER = Choice(
     *ORDERS, ref="QueueOrder", description="Which task starts next: the first that came, or the last"
 )
@@ -61,6 +65,7 @@ CHOICES = (
     _WORKER_STATE,
     EXIT_REASON,
     STREAM,
+    _STDIN,
     _QUEUE_ORDER,
     _EXCESS_ACTION,
     _KILL_ORDER,
@@ -274,7 +279,7 @@ class ActionInfo:
     settings: Mapping[str, str] = field(
         TEXT_MAP,
         "How its processes are set up, by the keys of its config: cwd, env (names only), env_file, "
-        "inherit_env, umask, nice, rlimits, user, group, cgroup",
+        "inherit_env, umask, nice, rlimits, user, group, cgroup, stdin, pty",
         default=dict,
         omit=True,
     )
@@ -328,6 +333,10 @@ class TaskInfo:
     )
     success_codes: tuple[int, ...] = field(
         ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=(), omit=True
+    )
+
+    stdin: str = field(
+        _STDIN, "How its run takes input; absent: it takes none, or does not run", default="", omit=True
     )
 
     @property

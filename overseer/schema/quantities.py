@@ -20,7 +20,7 @@ _DURATION: Json = {"type": "string", "pattern": rf"^\+?(0|({_NUMBER}(ns|us|Âµs|Î
 
 
 class Integer(FieldType):
-    """A whole number from ``minimum`` to what 64 bits hold, in the file to ``file_maximum``.
+    """A whole number from ``minimum`` to ``maximum`` or what 64 bits hold, in the file to ``file_maximum``.
 
     In a message neither a boolean nor ``1.0`` is one.
     """
@@ -31,17 +31,21 @@ class Integer(FieldType):
         r"[-+]?(?:(?:0[0-9]*|[1-9][0-9]*(?:_[0-9]+)*)(?:\.0*)?|0x[0-9a-fA-F]+|0o[0-7]+|0b[01]+)\Z"
     )
 
-    def __init__(self, minimum: int | None = 0, file_maximum: int = 2**31 - 1) -> None:
+    def __init__(
+        self, minimum: int | None = 0, file_maximum: int = 2**31 - 1, *, maximum: int | None = None
+    ) -> None:
         self.minimum = -_INT64 - 1 if minimum is None else minimum
-        self.file_maximum = file_maximum
-        self.expected = "a whole number" if minimum is None else f"a whole number from {minimum} up"
+        self.maximum = _INT64 if maximum is None else maximum
+        self.file_maximum = min(self.maximum, file_maximum)
+        upwards = "up" if maximum is None else f"to {maximum}"
+        self.expected = "a whole number" if minimum is None else f"a whole number from {minimum} {upwards}"
 
     def from_json(self, value: Any, where: str, limits: MessageLimits) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             if isinstance(value, float):
                 raise Unreadable(f"{where} must be {self.expected}, without a fraction or an exponent")
             raise self.wrong(value, where)
-        if not self.minimum <= value <= _INT64:
+        if not self.minimum <= value <= self.maximum:
             bound = "; it must fit in 64 bits" if abs(value) > _INT64 else f", not {value}"
             raise Unreadable(f"{where} must be {self.expected}{bound}")
         return value
@@ -64,7 +68,8 @@ class Integer(FieldType):
         return number
 
     def json_schema(self) -> Json:
-        return {"type": "integer", "format": "int64", "minimum": self.minimum}
+        above = {} if self.maximum == _INT64 else {"maximum": self.maximum}
+        return {"type": "integer", "format": "int64", "minimum": self.minimum, **above}
 
     def yaml_schema(self) -> Json:
         return {"type": "integer", "minimum": self.minimum, "maximum": self.file_maximum}
@@ -331,6 +336,7 @@ class ExitCodes(FieldType):
 
 
 COUNT = Integer()
+SIDE = Integer(1, maximum=65535)  # of a terminal, in characters
 NUMBER = Number()
 SECONDS = Seconds()
 TIMESTAMP = Timestamp()

@@ -33,12 +33,14 @@ from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.interaction import Interaction
 from overseer.supervisor.listing import Listing
 from overseer.supervisor.memory import MemoryLimit
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.monitoring import Monitoring
 from overseer.supervisor.orphans import OrphanedWorkers
+from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.restarts import Restarts
@@ -88,6 +90,7 @@ class Hub:
             table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans
         )
         self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans, metrics)
+        self.interaction = Interaction(table)
         self._restarts = Restarts(table, pool, self._current, metrics, self._queueing, self._exits)
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
@@ -142,8 +145,7 @@ class Hub:
         *,
         retry_policy: RetryPolicy | None = None,
         force: bool = False,
-        on_lag: str = "",
-        partial: bool | None = None,
+        wishes: Wishes = NO_WISHES,
         requester: Requester | None = None,
     ) -> str:
         """Start a task or queue it; the requester is told ``started`` or ``queued``. Returns the task's id.
@@ -171,7 +173,7 @@ class Hub:
             )
             with self._table.begin(requester) as tx:
                 if self.definitions is definitions:  # else it was reloaded meanwhile: once more
-                    self._starts.admit_locked(tx, task, force, on_lag, partial)
+                    self._starts.admit_locked(tx, task, force, wishes)
                     break
         tx.check()
         return task.id
@@ -207,14 +209,6 @@ class Hub:
             task = self._table.find(task_id, requester.principal)
             self._stops.stop_locked(tx, task, StopRequest.STOP, "stopped")
         tx.check()
-
-    def signal(self, task_id: str, name: str, requester: Requester | None = None) -> None:
-        """Send a task's run a signal, by its full name or its number; the requester is told ``signaled``.
-
-        Raises:
-            RequestError: there is no such task, it does not run, or it cannot be signalled.
-        """
-        self._stops.signal(task_id, name, requester or Requester())
 
     def reset(self, task_id: str, requester: Requester | None = None) -> None:
         """Start an errored task over, even over the pool's limit; the requester is told ``started``.

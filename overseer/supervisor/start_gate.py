@@ -93,6 +93,12 @@ class StartGate:
             return None
         return self._task.stream.publish_unfinished(stream, line, self._pid, self._run)
 
+    def raw(self, data: bytes) -> None:
+        """What a terminal was sent; from threads of its worker's own."""
+        self._settled.wait()
+        if not self._failed:
+            self._task.stream.publish_raw(data, self._pid, self._run)
+
     def log_event(self, text: str) -> None:
         _log.info("task %s: %s", self._task.id, text)
 
@@ -132,12 +138,13 @@ class StartGate:
 
 
 class _Lines:
-    """The ``on_output`` of a run. A wrapper, which filters or changes lines, hides ``unfinished``: what it
-    would not let through must not be seen before it is a line.
+    """The ``on_output`` of a run. A wrapper, which filters or changes lines, hides ``unfinished`` and
+    ``raw``: what it would not let through must not be seen before it is a line, or without being one.
     """
 
     def __init__(self, gate: StartGate) -> None:
         self._gate = gate
+        self.raw = gate.raw  # takes what a terminal was sent, as it is
         self.unfinished = gate.unfinished  # takes a stream and how its last line stands, without an end
         self.open = False  # ``started`` has been sent, so nothing is held back any more
 

@@ -23,6 +23,7 @@ from overseer.supervisor.exits import Exits, dequeued, errored
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.orphans import OrphanedWorkers
+from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
@@ -63,9 +64,7 @@ class Starts:
         self._timers = timers
         self.launcher = Launcher(timers, self.launch)
 
-    def admit_locked(
-        self, tx: Transaction, task: Task, force: bool, on_lag: str, partial: bool | None
-    ) -> None:
+    def admit_locked(self, tx: Transaction, task: Task, force: bool, wishes: Wishes) -> None:
         """Take the task in, running or queued, and subscribe its starter.
 
         Raises:
@@ -87,7 +86,7 @@ class Starts:
                 task.requester = replace(requester, newly_subscribed=True)
             requester.client.task_ids.add(task.id)
             with task.lock:
-                task.stream.subscribe_locked(requester.client, on_lag, partial)
+                task.stream.subscribe_locked(requester.client, wishes)
         if admission.outcome is Outcome.RUNNING:
             self._exits.begin_locked(tx, task, Launch.FIRST)
             return
@@ -125,8 +124,8 @@ class Starts:
                 given = task.terms.definition.handler.start(
                     task.id, dict(task.params), gate.for_driver(context)
                 )
-            worker, pid, at = _checked(given)
-            self._started(task, why, worker, pid, at)
+            worker, pid, at, stdin = _checked(given)
+            self._started(task, why, worker, pid, at, stdin)
         except BaseException as error:  # also SystemExit: whoever waits for this run must be told
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
@@ -152,7 +151,7 @@ class Starts:
             self._fail_locked(tx, task, why, CLOSING if why.requested else "")
         return True
 
-    def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime) -> None:
+    def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime, stdin: str) -> None:
         """Record and announce a run; stop it at once, if it was asked to end while it was being started."""
         with self._table.begin() as tx, task.lock:
             requester = task.requester
@@ -164,7 +163,7 @@ class Starts:
             if why is Launch.RESTART:
                 task.restart_count += 1
             task.requester, task.onlookers = Requester(), set()
-            task.begin_run_locked(worker, pid, at)
+            task.begin_run_locked(worker, pid, at, stdin)
             if limit := task.terms.definition.config.timeout:
                 task.timeout = self._timers.schedule(limit, Due.TIMEOUT, task.id)
             if requester.client is not None:
@@ -214,8 +213,9 @@ class Starts:
         self._exits.admit_locked(tx, self._pool.release(task.id))
 
 
-def _checked(given: object) -> tuple[Worker, int, datetime]:
-    """What a driver's ``start`` has returned, its pid and when it started, of types that clients can be told.
+def _checked(given: object) -> tuple[Worker, int, datetime, str]:
+    """What a driver's ``start`` has returned, its pid, when it started, and how it takes input ("": it takes
+    none), of types that clients can be told.
 
     Raises:
         TypeError: it is not a worker, or its values are of another type.
@@ -226,4 +226,5 @@ def _checked(given: object) -> tuple[Worker, int, datetime]:
     pid, at = operator.index(given.pid), given.started_at  # missing if it has not called super().__init__()
     if not isinstance(given.task_id, str) or not isinstance(at, datetime):
         raise TypeError(f"a worker needs a text and a datetime: task_id {given.task_id!r}, started_at {at!r}")
-    return given, int(pid), at.astimezone(UTC)
+    stdin = given.stdin if given.stdin in ("pipe", "pty") else ""
+    return given, int(pid), at.astimezone(UTC), stdin

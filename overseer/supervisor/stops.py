@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import signal
 import time
 
-from overseer.drivers.api import driver_failure
-from overseer.errors import OverseerError, RequestError
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.protocol import Signaled
 from overseer.supervisor.clients import Clients
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.metrics import Metrics
@@ -25,9 +20,6 @@ from overseer.workers.base import Worker
 # At a shutdown: what a SIGKILL may take to be done with, and then what may be left to do (seconds).
 _KILL_S = 0.25
 _LAST_S = 0.75
-_NOT_RUNNING = "task is not running"
-
-_log = logging.getLogger(__name__)
 
 
 class Stops:
@@ -76,31 +68,6 @@ class Stops:
                 tx.stop(task.worker, grace)
             elif grace not in task.graces:
                 task.graces.append(grace)  # for the thread that starts it, which will stop it
-
-    def signal(self, task_id: str, name: str, requester: Requester) -> None:
-        """Send a signal to the current run of a task.
-
-        Raises:
-            RequestError: there is no such task, it does not run, or it cannot be signalled.
-        """
-        with self._table.begin(requester):
-            task = self._table.find(task_id, requester.principal)
-            if task.phase is not Phase.RUNNING or task.worker is None:
-                raise RequestError(_NOT_RUNNING)
-            worker = task.worker
-        problem = ""
-        try:
-            if not worker.send_signal(_number_of(name)):
-                problem = _NOT_RUNNING
-        except BaseException as error:  # of a driver's own worker
-            problem = driver_failure(error)
-            if not isinstance(error, OverseerError):
-                _log.exception("task %s: the driver failed to signal its worker", task_id)
-                problem = f"the driver failed: {problem}"
-        with self._table.begin(requester) as tx:
-            if problem:
-                raise RequestError(problem)
-            requester.tell(tx, Signaled(id=requester.request_id, task_id=task_id, signal=name))
 
     def time_out(self, task_id: str) -> None:
         """The current run of a task has lasted as long as it may; unless it is over or was asked to end."""
@@ -181,7 +148,3 @@ class Stops:
         assert_held(self._table.lock)
         tasks = [task for task in self._table if task.phase.in_use] + self._orphans.tasks_locked()
         return max((task.terms.definition.config.stop_grace for task in tasks), default=0.0)
-
-
-def _number_of(name: str) -> int:
-    return int(name) if name.isdigit() else signal.Signals[name]

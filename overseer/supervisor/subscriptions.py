@@ -7,6 +7,7 @@ from datetime import datetime
 from overseer.protocol import Subscribed, Unsubscribed
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.replay import RingReplay
+from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Transaction
@@ -29,8 +30,7 @@ class Subscriptions:
         request_id: str,
         task_id: str,
         since_seq: int | None,
-        on_lag: str,
-        partial: bool | None = None,
+        wishes: Wishes,
     ) -> None:
         """Send ``subscribed``, then what is stored after ``since_seq`` if given, then everything live.
 
@@ -43,14 +43,14 @@ class Subscriptions:
             with self._table.begin(requester) as tx:
                 task = self._table.get(task_id)
                 if task is None or not client.principal.sees(task.action):
-                    self._table.subscribe_unknown(task_id, client, on_lag, partial)
+                    self._table.subscribe_unknown(task_id, client, wishes)
                     tx.send(client, Subscribed(id=request_id, task_id=task_id))
                     return
                 if since_seq is not None:
                     replay = _replay_of(task, replay, client, None, since_seq)
                 with task.lock:
                     if replay is None or replay.ready_locked():
-                        task.stream.subscribe_locked(client, on_lag, partial)
+                        task.stream.subscribe_locked(client, wishes)
                         self._answer_locked(tx, client, request_id, task, replay)
                         task.stream.show_unfinished_locked(tx, client)
                         return

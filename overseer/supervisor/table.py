@@ -13,7 +13,7 @@ from overseer.config import HistoryConfig
 from overseer.errors import NotPermittedError, RequestError
 from overseer.supervisor.clients import Client
 from overseer.supervisor.due import Due
-from overseer.supervisor.output.publisher import Subscription
+from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import Rank, lock
@@ -249,15 +249,13 @@ class TaskTable:
             self.forget(task_id)
         return None
 
-    def subscribe_unknown(
-        self, task_id: str, client: Client, on_lag: str, partial: bool | None = None
-    ) -> None:
+    def subscribe_unknown(self, task_id: str, client: Client, wishes: Wishes) -> None:
         """Subscribe to an id that has no task yet, or none that the client may see.
 
         Raises:
             RequestError: the client waits for too many of them.
         """
-        if not self._wait(task_id, Subscription(client, on_lag, bool(partial))):
+        if not self._wait(task_id, Subscription(client, wishes)):
             raise RequestError(f"too many subscriptions to unknown tasks; the limit is {_MAX_UNKNOWN}")
 
     def unsubscribe(self, task_id: str, client: Client) -> None:

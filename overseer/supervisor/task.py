@@ -149,6 +149,7 @@ class Task:
     queued_at: datetime | None = None
     queued_since: float = 0.0  # the same, monotonic
     worker: Worker | None = None
+    stdin: str = ""  # how its run takes input; "": it takes none
     last_pid: int = 0  # of the latest run
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
@@ -218,13 +219,14 @@ class Task:
         self.queued_at = at
         self.queued_since = time.monotonic()
 
-    def begin_run_locked(self, worker: Worker, pid: int, at: datetime) -> None:
+    def begin_run_locked(self, worker: Worker, pid: int, at: datetime, stdin: str) -> None:
         """Record that ``worker`` runs it now; a driver's own is not asked again."""
         assert_held(self.lock)
         if self.phase is Phase.RESETTING:
             self.history = History()
         self.move_locked(Phase.RUNNING)
         self.worker = worker
+        self.stdin = stdin
         self.last_pid = pid
         self.last_started_at = at
         self.began = time.monotonic()
@@ -272,6 +274,7 @@ class Task:
             reason=self.last_reason,
             duration_ms=self.last_duration_ms,
             success_codes=self.terms.definition.config.success_codes,
+            stdin=self.stdin if running else "",
         )
 
     @property

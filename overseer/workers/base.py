@@ -50,7 +50,8 @@ class WorkerCallbacks:
     Attributes:
         on_output: gets the batches of one stream one after another; it may block, and the child then waits.
             The one that a driver is given also has an attribute ``unfinished``, by which clients are shown
-            lines in the making; a wrapper without one keeps them from seeing what it might not let through.
+            lines in the making, and ``raw``, by which they are shown all that a terminal is sent; a wrapper
+            without these keeps them from seeing what it might not let through.
         log_event: gets a sentence for people about something unusual.
         on_exited: gets the worker, its exit code (-1 when a signal ended it), whether a stop had been asked
             for, and when; exactly once, after the last ``on_output`` has returned.
@@ -180,6 +181,9 @@ class Worker(ABC):
         """Whether what it runs has not ended; its output may go on for a little longer. Returns at once."""
         return self._exit is None
 
+    stdin = "none"
+    """How it takes input: "none", "pipe" or "pty"."""
+
     @abstractmethod
     def stop(self, grace: float | None = None) -> None:
         """Ask it to end, and see to it that it does when ``grace`` seconds are over (None: its policy's).
@@ -195,6 +199,22 @@ class Worker(ABC):
             OverseerError: it cannot be sent.
         """
         raise OverseerError("the task has no process that could be sent a signal")
+
+    def give_input(self, data: bytes, *, eof: bool = False) -> None:
+        """Have it read ``data``, all of it or nothing, and with ``eof`` the end. Returns at once.
+
+        Raises:
+            OverseerError: it is not taken, and why.
+        """
+        raise OverseerError("the task takes no input (stdin: none)")
+
+    def resize(self, rows: int, cols: int) -> bool:
+        """Change the size of its terminal; False when the run is over.
+
+        Raises:
+            OverseerError: it cannot be changed.
+        """
+        raise OverseerError("the task has no terminal (stdin: pty)")
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until ``on_exited`` has returned; False when ``timeout`` seconds were too few."""

@@ -20,7 +20,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from overseer.errors import SpawnError
@@ -33,6 +33,7 @@ from overseer.process import (
     EnvFile,
     Identity,
     Setup,
+    Stdin,
     StopPolicy,
     cgroup,
     guardian,
@@ -42,6 +43,8 @@ from overseer.process import (
     spawn,
     usage_meter,
 )
+from overseer.process.drawn import drawn
+from overseer.process.input import TaskInput
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.pipe import DRAIN_MAX_S, PipeReader
 from overseer.util.threads import start_thread
@@ -77,6 +80,9 @@ class WorkerConfig:
         user: whom it runs as, a name or a number, with that user's groups, HOME, USER and LOGNAME.
         group: its group, a name or a number; "": the user's.
         cgroup: one of its own, with limits for all its processes together.
+        stdin: "none" (it reads /dev/null), "pipe", or "pty": a terminal, which is its output as well; all of
+            that is of stdout then.
+        pty: the terminal's rows and columns.
         stop: None for the run's own (:class:`RunContext`).
     """
 
@@ -97,6 +103,8 @@ class WorkerConfig:
     user: str = ""
     group: str = ""
     cgroup: Cgroup | None = None
+    stdin: str = "none"
+    pty: tuple[int, int] = (24, 80)
 
 
 def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
@@ -107,13 +115,14 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     """
     run = callbacks.run or RunContext(config.task_id)
     policy = config.stop if config.stop is not None else run.stop
+    on_terminal = config.stdin == "pty"
     streams = [
         stream
         for stream, included in (
             ("stdout", config.include_stdout),
             ("stderr", config.include_stderr and not config.merge),
         )
-        if included
+        if included and not on_terminal
     ]
     markers = {
         "OVERSEER_TASK_ID": config.task_id,
@@ -121,11 +130,14 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         SERVER_VARIABLE: registry.server_id,
     }
     who = identity_of(config.user, config.group) if config.user or config.group else Identity()
-    variables = {**who.variables, **read_env_files(config.env_file), **(config.env or {}), **markers}
-    entry = Entry(run.run_id, policy)
+    terminal = {"TERM": "xterm-256color"} if on_terminal else {}
+    chosen = {**read_env_files(config.env_file), **(config.env or {})}
+    variables = {**terminal, **who.variables, **chosen, **markers}
+    stdin = Stdin(config.stdin, config.pty)
+    entry = Entry(run.run_id, policy, tty=stdin.tty)
     if config.cgroup is not None:
         entry.cgroup = config.cgroup.make(run.run_id)
-    setup = Setup(nice=config.nice, rlimits=config.rlimits, identity=who, cgroup=entry.cgroup)
+    setup = Setup(nice=config.nice, rlimits=config.rlimits, identity=who, cgroup=entry.cgroup, tty=stdin.tty)
     registry.enter(entry)
     guardian.entered(entry)
     try:
@@ -139,16 +151,23 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
             inherit=config.inherit_env,
             umask=config.umask,
             setup=setup if setup.needed else None,
+            stdin=stdin.theirs,
         )
     except BaseException:
+        stdin.discard()
         registry.leave(entry)
         guardian.left(entry)
         if entry.cgroup:
             cgroup.remove(entry.cgroup)
         raise
-    registry.spawned(entry, child.pid, child.links())
+    finally:
+        stdin.handed_over()
+    registry.spawned(entry, child.pid, frozenset({stdin.tty}) if on_terminal else child.links())
     guardian.spawned(entry)
-    worker = OSWorker(config.task_id, child, entry, run.max_line, callbacks)
+    if on_terminal:
+        child = replace(child, pipes={"stdout": stdin.master})
+    shown = config.include_stdout or not on_terminal
+    worker = OSWorker(config.task_id, child, entry, run.max_line, callbacks, stdin.input, shown)
     worker.begin()
     worker._begun()
     return worker
@@ -164,8 +183,15 @@ class OSWorker(Worker):
         entry: Entry,
         max_line: int,
         callbacks: WorkerCallbacks,
+        stdin: TaskInput | None,
+        shown: bool,
     ) -> None:
         super().__init__(task_id, child.pid, callbacks)
+        self._input = stdin
+        self._on_terminal = stdin is not None and stdin.terminal
+        self._shown = shown  # False: a terminal has to be read, but no line of it is wanted
+        if stdin is not None:
+            self.stdin = "pty" if stdin.terminal else "pipe"
         self._pidfd = child.pidfd  # closed when the run is finished and no reader is left
         self._pipes = child.pipes
         self._entry = entry
@@ -214,8 +240,9 @@ class OSWorker(Worker):
             splitter = LineSplitter(self._max_line)
             # Not of a driver's own on_output: see WorkerCallbacks.
             unfinished = getattr(self._callbacks.on_output, "unfinished", None)
-            show = partial(unfinished, stream) if unfinished is not None else None
-            PipeReader(pipe, self._pidfd, splitter, partial(self._deliver, stream), show).run()
+            show = partial(unfinished, stream) if unfinished is not None and self._shown else None
+            raw = getattr(self._callbacks.on_output, "raw", None) if self._on_terminal else None
+            PipeReader(pipe, self._pidfd, splitter, partial(self._deliver, stream), show, raw).run()
         except BaseException:
             _log.exception("task %s: reading %s failed", self.task_id, stream)
         finally:
@@ -223,8 +250,10 @@ class OSWorker(Worker):
             self._reader_done()
 
     def _deliver(self, stream: str, groups: list[Lines]) -> None:
-        if self._finishing:
+        if self._finishing or not self._shown:
             return  # without it
+        if self._on_terminal:
+            groups = [(drawn(lines), mark) for lines, mark in groups]
         at = now()
         for lines, mark in groups:
             batch = OutputBatch(stream, at, lines)
@@ -279,6 +308,8 @@ class OSWorker(Worker):
                 unused = self._readers == 0
             if unused:
                 os.close(self._pidfd)
+            if self._input is not None:
+                self._input.close()
             registry.leave(self._entry)
             guardian.left(self._entry)
             if self._entry.cgroup:
@@ -303,8 +334,18 @@ class OSWorker(Worker):
             further()
 
     def send_signal(self, number: int) -> bool:
-        with self._lock:
-            return self._processes.send_signal_locked(number)
+        return self._processes.send_signal(number)
+
+    def give_input(self, data: bytes, *, eof: bool = False) -> None:
+        if self._input is None:
+            super().give_input(data, eof=eof)
+        else:
+            self._input.put(data, eof=eof)
+
+    def resize(self, rows: int, cols: int) -> bool:
+        if self._input is None or not self._input.terminal:
+            return super().resize(rows, cols)
+        return self._input.resize(rows, cols)
 
     def _all_ended(self) -> None:
         """A stop has ended everything."""

@@ -76,7 +76,7 @@ class Processes:
         self._reaped = False
         self._stop: _Stop | None = None  # the last one begun
         # Used by one ending at a time: the stop, or, when there is none, the reader that finishes.
-        self._tree = Tree(entry.run, pid, self._policy.kill_mode, os.getsid(0))
+        self._tree = Tree(entry.run, pid, entry.kill_mode, os.getsid(0))
 
     @property
     def stopping_locked(self) -> bool:
@@ -131,22 +131,37 @@ class Processes:
             struck = True
         return partial(self._on_thread, stop, struck)
 
-    def send_signal_locked(self, number: int) -> bool:
-        """Send it to the whole group; whether there is one.
+    def send_signal(self, number: int) -> bool:
+        """Send it to the whole group or, where it has a terminal, session; whether there is one.
 
         Raises:
             OverseerError: it runs as a user whose processes this one may not signal.
         """
-        assert_held(self._lock)
-        if self._reaped:  # the group's number may be another's by now
-            return False
-        try:
-            os.killpg(self._pid, number)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            raise OverseerError("the task runs as a user whose processes the server may not signal") from None
+        others = self._session_members() if self._entry.tty else ()
+        with self._lock:
+            if self._reaped:  # the group's number may be another's by now
+                return False
+            try:
+                os.killpg(self._pid, number)
+            except ProcessLookupError:
+                return False
+            except PermissionError:
+                raise OverseerError(
+                    "the task runs as a user whose processes the server may not signal"
+                ) from None
+            for pid in others:
+                with suppress(OSError):  # gone, or as above
+                    if os.getsid(pid) == self._pid:
+                        os.killpg(os.getpgid(pid), number)
         return True
+
+    def _session_members(self) -> list[int]:
+        """One process of each other group in the leader's session."""
+        try:
+            members = registry.look().sessions.get(self._pid, [])
+        except OSError:  # no file descriptor left
+            return []
+        return list({each.group: each.pid for each in members if each.group != self._pid}.values())
 
     def kill(self) -> None:
         """SIGKILL to the leader and its group."""
@@ -175,7 +190,9 @@ class Processes:
                 status = None
             self._reaped = self._tree.group_over = True
             # Asked at once: the number is free for others only when no member is left.
-            survivors = self._policy.kill_mode != "leader" and _send_to_group(self._pid, 0)
+            survivors = self._policy.kill_mode != "leader" and (
+                bool(self._entry.tty) or _send_to_group(self._pid, 0)
+            )
         if status is None:
             self._tell("its exit status is lost: other code in this program took it")
             return -1, "", survivors
@@ -183,9 +200,9 @@ class Processes:
         return (code, "", survivors) if code >= 0 else (-1, signal_name(-code), survivors)
 
     def end_survivors(self) -> None:
-        """The leader ended by itself and left others in its group."""
+        """The leader ended by itself and left others in its group, or perhaps in its terminal's session."""
         deadline = time.monotonic() + self._policy.grace
-        tree = Tree(self._entry.run, self._pid, "group", self._tree.home)
+        tree = Tree(self._entry.run, self._pid, "session" if self._entry.tty else "group", self._tree.home)
         tree.group_over = True
         ending = Ending(partial(self._find, tree), deadline=lambda: deadline)
         self._report(ending.run(look_first=True), ending)

@@ -84,8 +84,8 @@ class Tree:
     """What one run's processes are recognised by."""
 
     def __init__(self, run: str, group: int, mode: str, home: int) -> None:
-        """``group``: the leader's pid, 0 when not known yet; ``mode``: tree, group or leader; ``home``: the
-        server's own session, in which strangers may be."""
+        """``group``: the leader's pid, 0 when not known yet; ``mode``: tree, session (that of the leader),
+        group or leader; ``home``: the server's own session, in which strangers may be."""
         self.run = run
         self.group = group
         self.mode = mode
@@ -111,6 +111,8 @@ class Tree:
         # process when the group had become empty.
         if self.group and not (self.group_over and self.group in snapshot.processes):
             seeds += snapshot.groups.get(self.group, ())
+            if self.mode == "session":  # its number is the leader's, too
+                seeds += [each for each in snapshot.sessions.get(self.group, ()) if each.group != self.group]
         if self.mode == "leader":
             seeds = [process for process in seeds if process.pid == self.group]
         elif self.mode == "tree":

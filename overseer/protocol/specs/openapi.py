@@ -27,6 +27,8 @@ _ORDER = (
     "reload",
     "signal",
     "restart",
+    "input",
+    "resize",
 )
 
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from overseer.protocol import (
     Actions,
+    Data,
     Dequeued,
     Describe,
     Errored,
     Event,
     Exited,
     Gap,
+    Input,
+    InputAccepted,
     List,
     ManifestReply,
     ManifestRequest,
@@ -30,6 +33,8 @@ from overseer.protocol import (
     Replay,
     Request,
     Reset,
+    Resize,
+    Resized,
     Restart,
     Restarting,
     SetPool,
@@ -65,7 +70,7 @@ class Operation:
     notes: str = ""
 
 
-_RUN: _Events = (Started, Output, Exited, Restarting, Errored, Gap, Partial)
+_RUN: _Events = (Started, Output, Exited, Restarting, Errored, Gap, Partial, Data)
 
 OPERATIONS = (
     Operation(
@@ -103,6 +108,24 @@ OPERATIONS = (
         success=(Signaled,),
         subscribers=(Output, Exited),
         notes="Only a task that runs, as a process, can be sent a signal; that of another is an error.",
+    ),
+    Operation(
+        "give_task_input",
+        Input,
+        "Give a task input",
+        success=(InputAccepted,),
+        subscribers=_RUN,
+        notes="Only a task that runs, and whose action says stdin: pipe or pty, takes input; list tells with "
+        "stdin. At most 1 MiB waits for a task: an input that there is no room for is an error, as is one "
+        "that follows an eof to a pipe, or comes when the task has closed its stdin.",
+    ),
+    Operation(
+        "resize_task",
+        Resize,
+        "Resize a task's terminal",
+        success=(Resized,),
+        subscribers=_RUN,
+        notes="That of a task that has no terminal, or does not run, is an error.",
     ),
     Operation(
         "restart_task",

@@ -18,6 +18,7 @@ import threading
 import time
 
 from overseer.net.frames import Message
+from overseer.process.drawn import shown
 from overseer.process.pipe import SHOW_EVERY_S
 from overseer.protocol import Event, Exited, Gap, Partial
 from overseer.supervisor.clients import Client, DeferredFlush
@@ -25,8 +26,9 @@ from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import EncodedOutput, one_line, output_head, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
+from overseer.supervisor.output.raw import RawOutput
 from overseer.supervisor.output.replay import RingReplay
-from overseer.supervisor.output.unfinished import shown
+from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
@@ -64,25 +66,6 @@ class _Unfinished:
         self.line, self.text, self.stale = b"", "", False
 
 
-class Subscription:
-    """One client's wish to hear of one task id; it outlives the tasks that bear the id."""
-
-    __slots__ = ("client", "ended", "gap_from", "gap_to", "lossless", "owed", "partial")
-
-    def __init__(self, client: Client, on_lag: str, partial: bool = False) -> None:
-        self.client = client
-        self.lossless = (on_lag or client.on_lag) != "drop"
-        self.partial = partial  # it is also sent lines that have no end yet
-        self.owed: set[str] = set()  # of which streams it has not seen how that line stands
-        self.ended = False
-        self.gap_from = 0  # the first line skipped since the client fell behind; 0: it keeps up
-        self.gap_to = 0
-
-    def waits_no_more(self) -> bool:
-        """Whether the stream need not wait for this client, as it had to."""
-        return self.ended or not self.lossless
-
-
 class Stream:
     """Numbers a task's lines, keeps the last ones, and hands everything to the subscribers in one order."""
 
@@ -104,6 +87,8 @@ class Stream:
         self.ring = Ring(memory)
         self.last_seq = 0
         self._unfinished: dict[str, _Unfinished] = {}  # by stream, where a line stands that has no end yet
+        self._memory = memory or MemoryUse()
+        self._raw: RawOutput | None = None  # of a task that has had a terminal
         self._around = output_size([""], task_id)
         self._heads: dict[str, tuple[int, str]] = {}  # by stream: a pid, and what its messages begin with
         self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
@@ -209,6 +194,37 @@ class Stream:
                     self._send_partial_locked(out, each, stream)
             return SHOW_EVERY_S if any(stream in each.owed for each in watchers) else None
 
+    def publish_raw(self, data: bytes, pid: int, run: int) -> None:
+        """Hand on what a terminal was sent; waits (without the lock) as :meth:`publish_output` does."""
+        while True:
+            with DeferredFlush() as out, self._lock:
+                if run != self.run:
+                    return
+                if self._raw is None:
+                    self._raw = RawOutput(self._task_id, self._lock, self._memory)
+                full = self._raw.lagging_locked(self.subscribers.values(), len(data))
+                if full is None:
+                    self._raw.add_locked(data, pid)
+                    for subscription in self.subscribers.values():
+                        self._send_raw_locked(out, subscription)
+                    return
+            full.client.outbox.wait_for_room(unless=full.waits_no_more)
+
+    def _send_raw_locked(self, out: DeferredFlush, subscription: Subscription) -> None:
+        assert_held(self._lock)
+        if self._raw is None or not subscription.raw or subscription.awaits_room:
+            return
+        if not self._raw.send_locked(out, subscription):
+            subscription.awaits_room = True
+            subscription.client.outbox.on_room(lambda: self._resume_raw(subscription))
+
+    def _resume_raw(self, subscription: Subscription) -> None:
+        """The client takes data again: it goes on with what is still there."""
+        with DeferredFlush() as out, self._lock:
+            subscription.awaits_room = False
+            if not subscription.ended and not subscription.client.outbox.closed:
+                self._send_raw_locked(out, subscription)
+
     def publish_locked(self, out: DeferredFlush, event: Event, *, excluding: Client | None = None) -> None:
         """Send a lifecycle event to every subscriber, ``excluding`` one; an ``exited`` is kept.
 
@@ -217,6 +233,10 @@ class Stream:
         assert_held(self._lock)
         if isinstance(event, Exited):
             self.ring.add_exit(event, self.last_seq)
+            if self._raw is not None:
+                for subscription in self.subscribers.values():
+                    self._raw.send_locked(out, subscription, anyway=True)
+                self._raw.forget()
             for stream in list(self._unfinished):
                 self._finish_line_locked(stream)
         out.log(self._log, event)
@@ -224,24 +244,22 @@ class Stream:
             self._tell_gap_locked(out, subscription)
         out.send_all([client for client in self.subscribers if client is not excluding], event)
 
-    def subscribe_locked(self, client: Client, on_lag: str, partial: bool | None = None) -> None:
-        """Add a subscriber, or change what it asked for before (``""`` and None: leave that)."""
+    def subscribe_locked(self, client: Client, wishes: Wishes) -> None:
+        """Add a subscriber, or change what it asked for before."""
         assert_held(self._lock)
         known = self.subscribers.get(client)
         if known is None:
-            self.subscribers[client] = Subscription(client, on_lag, bool(partial))
-            return
-        if partial is not None:
-            known.partial = partial
-            known.owed.clear()
-        if on_lag:
-            known.lossless = on_lag != "drop"
-            client.outbox.look_again()
+            self.subscribers[client] = Subscription(client, wishes)
+        else:
+            known.change(wishes)
 
     def show_unfinished_locked(self, out: DeferredFlush, client: Client) -> None:
-        """Send a subscriber that asked for it how the lines stand that have no end yet."""
+        """Send a subscriber that asked for it how the lines stand that have no end yet, and what a terminal
+        was sent last."""
         assert_held(self._lock)
         subscription = self.subscribers[client]
+        if self._raw is not None:
+            self._raw.send_locked(out, subscription, anyway=True)
         if subscription.partial:
             for stream, unfinished in self._unfinished.items():
                 if unfinished.stale and unfinished.render():
@@ -269,14 +287,13 @@ class Stream:
         """Let go of all subscriptions and return them renewed, for the next stream of this id."""
         assert_held(self._lock)
         self.ring.discard()
+        if self._raw is not None:
+            self._raw.forget()
         subscribers, self.subscribers = self.subscribers, {}
         for subscription in subscribers.values():
             subscription.gap_from = 0  # what was missed here does not count there
         # New ones, so that the note of a gap still to come for this stream cannot touch the next one's.
-        return [
-            Subscription(client, "block" if old.lossless else "drop", old.partial)
-            for client, old in subscribers.items()
-        ]
+        return [old.renewed() for old in subscribers.values()]
 
     def catch_up_locked(self, out: DeferredFlush, client: Client) -> None:
         """Tell a subscriber that is to lose nothing from now on what it has lost, before the next line."""

@@ -1,4 +1,4 @@
-"""A line whose end has not come, as a terminal would show it: what a CR or backspace overwrote is gone.
+"""A line as a terminal shows it: what a CR or backspace overwrote is gone.
 
 Pure. Colours stay, as escape sequences, and so do tabs. What moves the cursor within the line or erases is
 carried out: CR, backspace, and ECMA-48's CSI C, D, G and K. All other control sequences are dropped.
@@ -12,7 +12,8 @@ from unicodedata import combining, east_asian_width
 from overseer.process.lines import decode
 
 _RESET = "\x1b[0m"
-_WIDEST = 4096  # columns; what would stand further right is dropped
+_WIDEST = 4096  # columns of a line without an end; what would stand further right is dropped
+_LONG = 65536
 _TOKEN = re.compile(
     r"\x1b\[(?P<numbers>[0-9;:<=>?]{0,64})[ -/]{0,8}(?P<final>[@-~])"  # CSI
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC, DCS and their like: up to BEL, ST or the end
@@ -20,14 +21,23 @@ _TOKEN = re.compile(
     r"|\x1b[ -/]*[0-~]?"  # other escapes; also one that has not come in whole
     r"|[\x00-\x08\x0a-\x1f\x7f]"
 )
+_DRAWS = re.compile(r"[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f]|\x1b(?!\[[0-9;:]*m)")  # more than text and colours
 
 
 def shown(line: bytes) -> str:
-    """What stands there. ``line``: the last bytes of it; a character at either end may be incomplete."""
+    """What stands there of a line whose end has not come. ``line``: the last bytes of it; a character at
+    either end may be incomplete."""
     text = _whole(line)
-    if _TOKEN.search(text) is None:
-        return text
-    row = _Row()
+    return text if _TOKEN.search(text) is None else _drawn(text, _WIDEST)
+
+
+def drawn(lines: list[str]) -> list[str]:
+    """What stands in these lines, each of which has come to its end; a very long one is left as it is."""
+    return [_drawn(line, _LONG) if len(line) <= _LONG and _DRAWS.search(line) else line for line in lines]
+
+
+def _drawn(text: str, widest: int) -> str:
+    row = _Row(widest)
     place = 0
     for token in _TOKEN.finditer(text):
         row.write(text[place : token.start()])
@@ -57,7 +67,8 @@ def _whole(line: bytes) -> str:
 class _Row:
     """One line of a terminal: a cell for each column, with the colours it was written in."""
 
-    def __init__(self) -> None:
+    def __init__(self, widest: int) -> None:
+        self._widest = widest
         self._cells: list[tuple[str, str]] = []  # (style, character; "" behind a wide one)
         self._column = 0
         self._style = ""
@@ -76,7 +87,7 @@ class _Row:
                 self._put("")
 
     def _put(self, char: str) -> None:
-        if self._column >= _WIDEST:
+        if self._column >= self._widest:
             return
         self._cells += [("", " ")] * (self._column - len(self._cells))
         if char:  # else it is behind a wide one, whose place has been made
@@ -103,7 +114,7 @@ class _Row:
         elif token["final"] in ("C", "D", "G"):
             by = max(1, _number(token["numbers"]))
             to = {"C": self._column + by, "D": self._column - by, "G": by - 1}[token["final"]]
-            self._column = min(max(0, to), _WIDEST)
+            self._column = min(max(0, to), self._widest)
 
     def _colour(self, token: re.Match[str]) -> None:
         if token["numbers"] in ("", "0"):

@@ -1,4 +1,4 @@
-"""A line in the making as it is shown: by a table, and beside a terminal emulator."""
+"""A line as a terminal shows it: by a table, and beside a terminal emulator."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overseer.process.drawn import drawn, shown
 from overseer.process.lines import UNFINISHED
-from overseer.supervisor.output.unfinished import shown
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,9 @@ def test_whatever_it_is_it_is_one_line_without_what_a_terminal_acts_upon(line: b
     text = shown(line)
     assert not any(char in text for char in "\r\n\b\x07")
     text.encode()
+
+
+def test_a_line_that_has_ended_is_its_last_state():
+    lines = ["10%\r100%", "plain \x1b[31mred\x1b[0m", "\x1b[?25l\x1b]0;title\x07done\x1b[K", "ab\bc", "a\tb"]
+    assert drawn(lines) == ["100%", lines[1], "done", "ac", "a\tb"]
+    assert drawn([long := "x" * 65536 + "\x07"]) == [long]

@@ -1,0 +1,214 @@
+"""What tasks are given to read: bytes that wait until a process takes them.
+
+Whoever gives input writes at once what the pipe or terminal has room for; the rest waits here, bounded, and
+is written by one thread for all tasks, which begins with the first task that takes any. Nobody ever waits
+for a process that does not read.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+import termios
+import threading
+from collections import deque
+
+from overseer.errors import OverseerError
+from overseer.util.locks import Rank, lock
+from overseer.util.threads import start_thread
+from overseer.util.wakeup import Wakeup
+
+_log = logging.getLogger(__name__)
+
+MOST = 1 << 20  # bytes that may wait for one task
+_AGAIN_S = 0.1  # after which a full terminal is tried again: the kernel does not always tell of its room
+_EOF = b"\x04"  # Ctrl-D, where a terminal does not say what its character is
+_GONE = (errno.EPIPE, errno.EIO)
+
+
+class TaskInput:
+    """Our end of a process's stdin, which it owns, and what waits to be written to it.
+
+    Safe from any thread, and nothing here waits. One input is written whole before the next one.
+
+    Args:
+        fd: a pipe's writing end, or a terminal's master; non-blocking.
+
+    Raises:
+        OSError: out of memory, or of what epoll may watch; the descriptor is still the caller's then.
+        RuntimeError: the system allows no more threads; likewise.
+    """
+
+    def __init__(self, fd: int, *, terminal: bool) -> None:
+        self._fd = fd
+        self.terminal = terminal
+        self._lock = lock(Rank.LEAF, "input")  # guards the rest
+        self._waiting: deque[memoryview] = deque()
+        self._size = 0  # bytes, of all that waits
+        self._refusal = ""  # why nothing more is taken
+        self._ending = False  # the descriptor is to be closed when all is written
+        _writer.add(fd, self)
+
+    def put(self, data: bytes, *, eof: bool = False) -> None:
+        """Have it written, all of it; with ``eof`` nothing follows. On a terminal that is its EOF character,
+        which the program may take as it likes, and more may follow.
+
+        Raises:
+            OverseerError: none of it is taken, and why.
+        """
+        with self._lock:
+            if self._refusal:
+                raise OverseerError(self._refusal)
+            if eof and self.terminal:
+                data += _eof_character(self._fd)
+            if len(data) > MOST:
+                raise OverseerError(f"the input has {len(data)} bytes; at most {MOST} are taken at once")
+            if self._size + len(data) > MOST:
+                raise OverseerError(
+                    f"the task does not read its input: {self._size} bytes wait already, of at most {MOST}"
+                )
+            idle = not self._waiting
+            if data:
+                self._waiting.append(memoryview(data))
+                self._size += len(data)
+            if eof and not self.terminal:
+                self._refusal = "the task's input was ended by an eof"
+                self._ending = True
+            if idle:
+                self._write_locked()
+                if self._fd < 0 and not self._ending:
+                    raise OverseerError(self._refusal)
+
+    def resize(self, rows: int, cols: int) -> bool:
+        """Tell a terminal its size, upon which its foreground gets SIGWINCH; False when it is closed."""
+        with self._lock:
+            if self._fd < 0:
+                return False
+            termios.tcsetwinsize(self._fd, (rows, cols))
+            return True
+
+    def close(self) -> None:
+        """The run is over: drop what waits. Idempotent."""
+        with self._lock:
+            self._close_locked("task is not running")
+
+    def resume(self, *, gone: bool = False) -> None:
+        """There may be room again, or (``gone``) nobody reads any more; called by the writer's thread."""
+        with self._lock:
+            if gone and not self.terminal:
+                self._close_locked(_closed(self.terminal))
+            elif self._waiting:
+                self._write_locked()
+
+    def _write_locked(self) -> None:
+        """Write what there is room for; the writer goes on with the rest."""
+        try:
+            while self._waiting:
+                first = self._waiting[0]
+                written = os.write(self._fd, first)
+                self._size -= written
+                if written == len(first):
+                    self._waiting.popleft()
+                else:
+                    self._waiting[0] = first[written:]
+        except BlockingIOError:
+            _writer.watch(self._fd, self)
+            return
+        except OSError as error:
+            if error.errno not in _GONE:
+                _log.exception("writing a task's input failed")
+            self._ending = False
+            self._close_locked(_closed(self.terminal))
+            return
+        _writer.settle(self)
+        if self._ending:
+            self._close_locked(self._refusal)
+
+    def _close_locked(self, why: str) -> None:
+        self._refusal = why
+        self._waiting.clear()
+        self._size = 0
+        if self._fd >= 0:
+            _writer.forget(self._fd, self)
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _closed(terminal: bool) -> str:
+    return "the task has closed its terminal" if terminal else "the task has closed its stdin"
+
+
+def _eof_character(fd: int) -> bytes:
+    try:
+        character: bytes = termios.tcgetattr(fd)[6][termios.VEOF]
+    except (OSError, termios.error):
+        return _EOF
+    return character if character != b"\0" else _EOF
+
+
+class _Writer:
+    """The thread that goes on writing where there was no room."""
+
+    def __init__(self) -> None:
+        # Guards the tables. Unranked: nothing is taken under it, so an input's own lock may be held.
+        self._lock = threading.Lock()
+        self._inputs: dict[int, TaskInput] = {}
+        self._full: set[TaskInput] = set()  # terminals, which are tried again without being asked for
+        self._thread: threading.Thread | None = None
+        self._epoll: select.epoll | None = None
+        self._wake: Wakeup | None = None
+
+    def add(self, fd: int, input: TaskInput) -> None:
+        """Know an input. That it is broken is told from now on. Raises OSError, RuntimeError."""
+        with self._lock:
+            if self._epoll is None:
+                self._epoll, self._wake = select.epoll(), Wakeup()
+                self._epoll.register(self._wake, select.EPOLLIN)
+            if self._thread is None:
+                self._thread = start_thread(self._run, "input")
+            self._epoll.register(fd, select.EPOLLONESHOT)
+            self._inputs[fd] = input
+
+    def watch(self, fd: int, input: TaskInput) -> None:
+        """Call ``input.resume()`` once there is room."""
+        with self._lock:
+            if input.terminal:
+                if not self._full and self._wake is not None:
+                    self._wake.set()
+                self._full.add(input)
+            if self._epoll is not None:
+                self._epoll.modify(fd, select.EPOLLOUT | select.EPOLLONESHOT)
+
+    def settle(self, input: TaskInput) -> None:
+        """Nothing of it waits any more."""
+        if input.terminal:
+            with self._lock:
+                self._full.discard(input)
+
+    def forget(self, fd: int, input: TaskInput) -> None:
+        """The descriptor is about to be closed."""
+        with self._lock:
+            self._full.discard(input)
+            if self._inputs.pop(fd, None) is not None and self._epoll is not None:
+                self._epoll.unregister(fd)
+
+    def _run(self) -> None:
+        assert self._epoll is not None
+        assert self._wake is not None
+        while True:
+            ready = self._epoll.poll(_AGAIN_S if self._full else None)
+            self._wake.clear()
+            with self._lock:
+                some = [(self._inputs[fd], event) for fd, event in ready if fd in self._inputs]
+                some += [(input, 0) for input in self._full]
+            for input, event in some:
+                try:
+                    input.resume(gone=bool(event & select.EPOLLERR))
+                except BaseException:
+                    _log.exception("writing a task's input failed")
+                    input.close()
+
+
+_writer = _Writer()

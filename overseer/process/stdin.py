@@ -1,0 +1,83 @@
+"""Where a process reads from: nowhere, a pipe, or a terminal that is its output as well."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import termios
+
+from overseer.errors import SpawnError
+from overseer.process.forking import forking
+from overseer.process.input import TaskInput
+
+STDIN = ("none", "pipe", "pty")
+_LARGEST = 65535  # rows or columns that a terminal can be told of
+
+
+class Stdin:
+    """What a process that is to be started gets as its stdin.
+
+    Attributes:
+        theirs: for the process; -1 once it has its own copy.
+        input: our side of it; None: it reads /dev/null.
+        tty: path of the terminal that the process is to open itself; "": there is none.
+        master: where that terminal's output is read; non-blocking, and the reader's to close.
+    """
+
+    def __init__(self, kind: str = "none", size: tuple[int, int] = (24, 80)) -> None:
+        """
+        Args:
+            kind: one of ``STDIN``.
+            size: a terminal's rows and columns.
+
+        Raises:
+            SpawnError: it cannot be had, and why.
+        """
+        self.theirs = subprocess.DEVNULL
+        self.input: TaskInput | None = None
+        self.tty = ""
+        self.master = -1
+        if kind not in STDIN:
+            raise SpawnError(f"cannot start a task: stdin must be none, pipe or pty, not {kind!r}")
+        if kind == "none":
+            return
+        ours = -1
+        try:
+            if kind == "pipe":
+                self.theirs, ours = os.pipe2(os.O_CLOEXEC)
+                os.set_blocking(ours, False)
+            else:
+                ours = self._open_terminal(size)
+            self.input = TaskInput(ours, terminal=kind == "pty")
+        except (OSError, RuntimeError, ValueError) as error:
+            if ours >= 0:
+                os.close(ours)
+            self.discard()
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise SpawnError(f"cannot start a task: stdin: {kind}: {reason}") from error
+
+    def _open_terminal(self, size: tuple[int, int]) -> int:
+        if not all(1 <= each <= _LARGEST for each in size):
+            raise ValueError(f"a terminal has 1 to {_LARGEST} rows and columns, not {size}")
+        with forking:  # no child comes between the opening and the close-on-exec
+            self.master, self.theirs = os.openpty()
+        os.set_blocking(self.master, False)
+        termios.tcsetwinsize(self.theirs, size)
+        self.tty = os.ttyname(self.theirs)
+        # Another one for input. It keeps the terminal alive until the run ends, also when no more is read.
+        return os.dup(self.master)
+
+    def handed_over(self) -> None:
+        """The process has its own copy, or never will. Idempotent."""
+        if self.theirs >= 0:
+            os.close(self.theirs)
+            self.theirs = -1
+
+    def discard(self) -> None:
+        """There is no process after all."""
+        self.handed_over()
+        if self.input is not None:
+            self.input.close()
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1

@@ -1,0 +1,74 @@
+"""What reaches a run while it goes on: a signal, input, another size of its terminal.
+
+The worker may be a driver's own and take its time, so it is called with no lock held.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+
+from overseer.drivers.api import driver_failure
+from overseer.errors import OverseerError, RequestError
+from overseer.protocol import Event, InputAccepted, Resized, Signaled
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Phase, Requester
+from overseer.workers.base import Worker
+
+_NOT_RUNNING = "task is not running"
+
+_log = logging.getLogger(__name__)
+
+
+class Interaction:
+    """Hands on to workers what clients send to running tasks.
+
+    Each method raises RequestError when there is no such task, when it does not run, or when its worker does
+    not take it.
+    """
+
+    def __init__(self, table: TaskTable) -> None:
+        self._table = table
+
+    def signal(self, task_id: str, name: str, requester: Requester) -> None:
+        """Send a signal to the current run of a task."""
+        number = int(name) if name.isdigit() else signal.Signals[name]
+        reply = Signaled(id=requester.request_id, task_id=task_id, signal=name)
+        self._reach(task_id, lambda worker: worker.send_signal(number), reply, requester)
+
+    def give_input(self, task_id: str, data: bytes, eof: bool, requester: Requester) -> None:
+        """Have the current run of a task read this: all of it, or nothing."""
+
+        def give(worker: Worker) -> bool:
+            worker.give_input(data, eof=eof)
+            return True
+
+        reply = InputAccepted(id=requester.request_id, task_id=task_id, bytes=len(data))
+        self._reach(task_id, give, reply, requester)
+
+    def resize(self, task_id: str, rows: int, cols: int, requester: Requester) -> None:
+        """Change the size of the terminal that the current run of a task has."""
+        reply = Resized(id=requester.request_id, task_id=task_id, rows=rows, cols=cols)
+        self._reach(task_id, lambda worker: worker.resize(rows, cols), reply, requester)
+
+    def _reach(self, task_id: str, act: Callable[[Worker], bool], reply: Event, requester: Requester) -> None:
+        """Call ``act`` with the worker; it says False when the run is over after all."""
+        with self._table.begin(requester):
+            task = self._table.find(task_id, requester.principal)
+            if task.phase is not Phase.RUNNING or task.worker is None:
+                raise RequestError(_NOT_RUNNING)
+            worker = task.worker
+        problem = ""
+        try:
+            if not act(worker):
+                problem = _NOT_RUNNING
+        except BaseException as error:  # of a driver's own worker
+            problem = driver_failure(error)
+            if not isinstance(error, OverseerError):
+                _log.exception("task %s: the driver failed to hand on a %s", task_id, reply.type)
+                problem = f"the driver failed: {problem}"
+        with self._table.begin(requester) as tx:
+            if problem:
+                raise RequestError(problem)
+            requester.tell(tx, reply)

@@ -1,0 +1,87 @@
+"""What terminals are sent, as it is, for clients that show it.
+
+The latest bytes are kept, and a client is sent those that it has not seen. So one that comes late sees the
+end of what is on the screen, and one that falls behind goes on with what is still there: offsets tell what it
+has missed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from overseer.net.frames import Encoded
+from overseer.protocol import Data, encode
+from overseer.supervisor.clients import DeferredFlush
+from overseer.supervisor.memory_use import MemoryUse
+from overseer.supervisor.output.subscription import Subscription
+from overseer.util.locks import assert_held
+
+KEPT = 64 * 1024  # bytes
+
+
+class RawOutput:
+    """A task's; guarded by its lock. Offsets count the bytes of all its runs."""
+
+    def __init__(self, task_id: str, lock: threading.Lock, memory: MemoryUse) -> None:
+        self._task_id = task_id
+        self._lock = lock
+        self._memory = memory
+        self._pid = 0
+        self._end = 0  # offset
+        self._kept = bytearray()  # what comes before that
+        self._counts = False  # ``memory`` knows of it
+        self._last: tuple[int, int, Encoded] | None = None  # begin and end of the message made last
+
+    def lagging_locked(self, subscribers: Iterable[Subscription], size: int) -> Subscription | None:
+        """One for which so many bytes have to wait."""
+        assert_held(self._lock)
+        for each in subscribers:
+            if each.raw and each.lossless and not each.client.outbox.has_room(_on_the_wire(size)):
+                return each
+        return None
+
+    def add_locked(self, data: bytes, pid: int) -> None:
+        """Keep what was read."""
+        assert_held(self._lock)
+        if not self._counts:
+            self._counts = True
+            self._memory.ring_changed(2 * KEPT)
+        self._pid = pid
+        self._kept += data
+        self._end += len(data)
+        if len(self._kept) > 2 * KEPT:  # in large steps, so that each byte is moved once
+            del self._kept[:-KEPT]
+
+    def send_locked(self, out: DeferredFlush, subscription: Subscription, *, anyway: bool = False) -> bool:
+        """Send a subscriber what it lacks; False when it has no room, unless it is sent ``anyway``."""
+        assert_held(self._lock)
+        begin = max(subscription.raw_seen, self._end - min(KEPT, len(self._kept)))
+        if begin == self._end or not subscription.raw:
+            return True
+        room = subscription.client.outbox.has_room(_on_the_wire(self._end - begin))
+        if not (room or anyway or subscription.lossless):
+            return False
+        subscription.raw_seen = self._end
+        out.send_output(subscription.client, self._message(begin))
+        return True
+
+    def _message(self, begin: int) -> Encoded:
+        """With all from that offset on; made once for all who lack the same."""
+        if self._last is None or self._last[:2] != (begin, self._end):
+            data = bytes(self._kept[len(self._kept) - (self._end - begin) :])
+            event = Data(task_id=self._task_id, pid=self._pid, offset=begin, data=data)
+            self._last = begin, self._end, Encoded([encode(event)])
+        return self._last[2]
+
+    def forget(self) -> None:
+        """The run is over: nobody can join it any more."""
+        self._kept.clear()
+        self._last = None
+        if self._counts:
+            self._counts = False
+            self._memory.ring_changed(-2 * KEPT)
+
+
+def _on_the_wire(size: int) -> int:
+    return size * 4 // 3 + 200
