@@ -44,6 +44,17 @@ export function rate(value) {
   return value >= 10 || Number.isInteger(value) ? count(Math.round(value)) : value.toFixed(1);
 }
 
+/** Bytes for people: 512 B, 1.5 MiB. */
+export function bytes(size) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  for (; size >= 1024 && unit < units.length - 1; unit += 1) size /= 1024;
+  return `${unit === 0 || size >= 100 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`;
+}
+
+/** 12.3 as 12.3 %, 250.4 as 250 %. */
+export const percent = (value) => `${value >= 100 ? count(Math.round(value)) : value.toFixed(1)} %`;
+
 /** A retry policy in words. */
 export function policyText(policy) {
   if (!policy) return "no restarts";

@@ -1,10 +1,11 @@
 // Everything about the selected task, beside the table: its facts, why it failed, and its last lines.
 
 import { fill, h, icon, iconButton, inFrame, setText } from "./dom.js";
-import { exactly, moment, policyText } from "./format.js";
+import { bytes, exactly, moment, policyText } from "./format.js";
 import { draw } from "./ansi.js";
 import { STATES, exitText, isOver } from "./states.js";
 import { showButtons } from "./taskactions.js";
+import { Usage } from "./usage.js";
 
 const LAST = 8; // lines shown
 const LONGEST = 400; // characters of each
@@ -12,6 +13,7 @@ const LONGEST = 400; // characters of each
 export class Inspector {
   constructor(app) {
     this.#app = app;
+    this.#usage = new Usage(app);
     this.#lines = h("pre.last-lines", { tabindex: "0", "aria-label": "The last lines" });
     this.element = h(
       "aside.inspector",
@@ -20,6 +22,7 @@ export class Inspector {
       this.#state,
       this.#error,
       this.#acts,
+      this.#usage.element,
       this.#lines,
       this.#facts,
     );
@@ -34,6 +37,7 @@ export class Inspector {
   #acts = h("p.row");
   #facts = h("dl");
   #lines;
+  #usage;
   #key = "";
   #taskId = ""; // whose lines are shown
   #asking = ""; // whose lines are on their way
@@ -46,6 +50,7 @@ export class Inspector {
   /** Show a task, or nothing. */
   show(task) {
     this.element.hidden = !task;
+    this.#usage.show(task);
     if (!task) {
       this.#key = "";
       return;
@@ -69,6 +74,8 @@ export class Inspector {
       ["Last exit", exitText(task, this.#app.watch.signal(task.task_id))],
       ["Why", task.reason],
       ["Ran", task.duration_ms === undefined ? "" : exactly(task.duration_ms)],
+      ["CPU time", task.cpu_ms === undefined ? "" : exactly(task.cpu_ms)],
+      ["Most memory", task.max_rss === undefined ? "" : bytes(task.max_rss)],
       ["Restarts", task.restart_count || ""],
       ["Retry", policyText(task.retry_policy)],
       ["Created", moment(task.created_at)],

@@ -17,6 +17,7 @@ NEEDS: Mapping[str, str] = {
     "describe": "viewer",
     "pool_info": "viewer",
     "metrics": "viewer",
+    "usage": "viewer",
     "manifest": "viewer",
     "start": "operator",
     "stop": "operator",

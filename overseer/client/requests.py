@@ -62,6 +62,9 @@ from overseer.protocol import (
     TaskInfo,
     TaskMetrics,
     Tasks,
+    TaskUsage,
+    Usage,
+    UsageRequest,
 )
 
 _R = TypeVar("_R", bound=Event)
@@ -212,6 +215,18 @@ class Requests:
         request = MetricsRequest(id=self._router.new_id(), action=_name(action), task_id=of_task)
         reply = self._expect(MetricsReply, [request], timeout, repeat=True)
         return reply.global_ or reply.action or reply.task
+
+    def usage(
+        self, task_id: TaskId | None = None, *, timeout: Seconds | None = None
+    ) -> tuple[TaskUsage, ...]:
+        """What the processes of each running task use, or of one: none for one that does not run.
+
+        All who ask share one look at the machine, so it may be asked for every second or two. ``cpu`` is None
+        when a task was looked at for the first time.
+        """
+        of_task = "" if task_id is None else task_id_of(task_id)
+        request = UsageRequest(id=self._router.new_id(), task_id=of_task)
+        return self._expect(Usage, [request], timeout, repeat=True).tasks
 
     def manifest(self, *, timeout: Seconds | None = None) -> Mapping[str, Any]:
         """The machine-readable description of the protocol."""

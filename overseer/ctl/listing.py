@@ -8,32 +8,56 @@ from datetime import datetime
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.status import rounded
 from overseer.ctl.terminal import Style, plain
-from overseer.protocol import ActionInfo, ParamSpec, PoolInfo, TaskInfo
+from overseer.protocol import ActionInfo, ParamSpec, PoolInfo, TaskInfo, TaskUsage
 from overseer.util.durations import format_duration
 
 _TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAMETERS")
-_STATE, _EXIT = _TASKS.index("STATE"), _TASKS.index("EXIT")
-_PARAMS = _TASKS.index("PARAMETERS")
-_SPARE = tuple(
-    map(_TASKS.index, ("PARAMETERS", "RAN", "RESTARTS", "PID", "EXIT", "SINCE"))
-)  # the least missed first
+_USED = ("CPU", "MEMORY")
+_SPARE = ("PARAMETERS", "RAN", "RESTARTS", "PID", "EXIT", "SINCE", "MEMORY", "CPU")  # the least missed first
 _VALUE, _VALUES = 30, 80  # columns for a parameter's value, and for all of a task's
 
 
 def tasks_table(
-    tasks: Sequence[TaskInfo], moment: datetime, style: Style, columns: int | None = None
+    tasks: Sequence[TaskInfo],
+    moment: datetime,
+    style: Style,
+    columns: int | None = None,
+    usage: Mapping[str, TaskUsage] | None = None,
 ) -> list[str]:
-    """A heading and a line for each task; ``moment`` is now."""
+    """A heading and a line for each task; ``moment`` is now. With ``usage``, what each uses is shown too."""
+    at = _TASKS.index("PID")
+    heading = _TASKS if usage is None else (*_TASKS[:at], *_USED, *_TASKS[at:])
+    state, exit_code = heading.index("STATE"), heading.index("EXIT")
 
     def paint(row: int, cell: int, text: str) -> str:
         if row == 0:
             return style.paint(text, "1")
-        if cell == _STATE:
+        if cell == state:
             return style.state(text, failed=_failed(tasks[row - 1]))
-        return style.failure(text) if cell == _EXIT and _failed(tasks[row - 1]) else text
+        return style.failure(text) if cell == exit_code and _failed(tasks[row - 1]) else text
 
-    rows = [_TASKS, *(_row(task, moment) for task in tasks)]
-    return table(rows, columns, cuts={0: cut_middle, 1: fit, _PARAMS: fit}, spare=_SPARE, paint=paint)
+    rows = [heading]
+    for task in tasks:
+        row = _row(task, moment)
+        rows.append(row if usage is None else (*row[:at], *_used(usage.get(task.task_id)), *row[at:]))
+    cuts = {0: cut_middle, 1: fit, heading.index("PARAMETERS"): fit}
+    spare = [heading.index(name) for name in _SPARE if name in heading]
+    return table(rows, columns, cuts=cuts, spare=spare, paint=paint)
+
+
+def _used(usage: TaskUsage | None) -> tuple[str, str]:
+    if usage is None:
+        return "-", "-"
+    return "-" if usage.cpu is None else f"{usage.cpu:.1f}%", memory(usage.rss)
+
+
+def memory(size: float) -> str:
+    """Bytes as people read them: 512 B, 1.5 MiB."""
+    units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        del units[0]
+    return f"{size:.0f} {units[0]}" if units[0] == "B" or size >= 100 else f"{size:.1f} {units[0]}"
 
 
 def shown_state(task: TaskInfo) -> str:

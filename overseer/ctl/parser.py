@@ -167,6 +167,12 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command.add_argument(
         "--interval", type=_seconds, default=2.0, metavar="SECONDS", help="between updates (2)"
     )
+    command.add_argument(
+        "--sort",
+        choices=("time", "cpu", "memory"),
+        default="time",
+        help="running tasks by what began last (time, the default) or uses most",
+    )
     command = add("actions", "show what can be started")
     command.add_argument("action", type=_text, metavar="ACTION", nargs="?", help="only this one, in full")
     command = add("describe", "explain an action and its parameters")

@@ -180,9 +180,10 @@ def top(client: Client, options: Namespace) -> int:
     from overseer.ctl.top import top
 
     if options.json:
-        print_json({"tasks": client.tasks(), "pool": client.pool(), "metrics": client.metrics()})
+        figures = {"pool": client.pool(), "metrics": client.metrics(), "usage": client.usage()}
+        print_json({"tasks": client.tasks(), **figures})
         return 0
-    return top(client, _style(options), options.interval)
+    return top(client, _style(options), options.interval, options.sort)
 
 
 def _style(options: Namespace) -> Style:

@@ -16,12 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from overseer.client import Client, ReplyTimeoutError
+from overseer.client import Client, RefusedError, ReplyTimeoutError
 from overseer.ctl.columns import fit
 from overseer.ctl.interrupts import signals_to
 from overseer.ctl.listing import shown_state, tasks_table
 from overseer.ctl.terminal import OutputError, Style, on_terminal, plain, print_text, width
-from overseer.protocol import GlobalMetrics, PoolInfo, TaskInfo
+from overseer.protocol import GlobalMetrics, PoolInfo, TaskInfo, TaskUsage
 from overseer.util.timestamps import now
 
 _ORDER = {"running": 0, "queued": 1, "errored": 2}
@@ -38,27 +38,32 @@ class Answer:
     tasks: tuple[TaskInfo, ...]
     pool: PoolInfo
     counted: GlobalMetrics | None
+    usage: dict[str, TaskUsage]
 
 
-def top(client: Client, style: Style, interval: float) -> int:
+def top(client: Client, style: Style, interval: float, sort: str) -> int:
     """Show until q or a signal; into a pipe, once."""
     if not on_terminal():
         answer = _ask(client)
-        print_text("\n".join(screen_lines(answer, style, 10**6, 10**6)) + "\n")
+        print_text("\n".join(screen_lines(answer, style, 10**6, 10**6, sort)) + "\n")
         return 0
     hear, tell = socket.socketpair()
     screen = Screen()
     wanted = [number for number in (*_ENDING, signal.SIGTSTP) if signal.getsignal(number) != signal.SIG_IGN]
     with hear, tell, signals_to(tell, [*wanted, signal.SIGWINCH, signal.SIGCONT]):
         try:
-            return _Live(client, style, interval, hear, tell, screen).run()
+            return _Live(client, style, interval, sort, hear, tell, screen).run()
         finally:
             screen.leave()
 
 
 def _ask(client: Client) -> Answer:
     tasks, pool, counted = client.tasks(), client.pool(), client.metrics()
-    return Answer(tasks, pool, counted if isinstance(counted, GlobalMetrics) else None)
+    try:
+        usage = {each.task_id: each for each in client.usage()}
+    except RefusedError:  # an older server
+        usage = {}
+    return Answer(tasks, pool, counted if isinstance(counted, GlobalMetrics) else None, usage)
 
 
 class _Live:
@@ -72,6 +77,7 @@ class _Live:
         client: Client,
         style: Style,
         interval: float,
+        sort: str,
         hear: socket.socket,
         tell: socket.socket,
         screen: Screen,
@@ -79,6 +85,7 @@ class _Live:
         self._client = client
         self._style = style
         self._interval = interval
+        self._sort = sort
         self._hear = hear
         self._tell = tell
         self._screen = screen
@@ -125,7 +132,9 @@ class _Live:
     def _show(self, moment: float) -> None:
         columns, rows = width(sys.stdout), _height()
         waited = 0.0 if self._asked_at is None else moment - self._asked_at
-        lines = [] if self._answer is None else screen_lines(self._answer, self._style, columns, rows)
+        lines: list[str] = []
+        if self._answer is not None:
+            lines = screen_lines(self._answer, self._style, columns, rows, self._sort)
         if waited >= _LATE_S or self._failure is not None:
             late = f"the server has not answered for {waited:.0f} s"
             if waited < _LATE_S:
@@ -147,9 +156,12 @@ class _Live:
                 self._tell.send(_ANSWERED)
 
 
-def screen_lines(answer: Answer, style: Style, columns: int, rows: int) -> list[str]:
-    """At most ``rows`` lines of at most ``columns``; running tasks first, then queued ones."""
-    tasks, pool, counted = answer.tasks, answer.pool, answer.counted
+def screen_lines(answer: Answer, style: Style, columns: int, rows: int, sort: str = "time") -> list[str]:
+    """At most ``rows`` lines of at most ``columns``; running tasks first, then queued ones.
+
+    Within these, by ``sort``: what began or ended last (``time``), or used most (``cpu``, ``memory``).
+    """
+    tasks, pool, counted, usage = answer.tasks, answer.pool, answer.counted, answer.usage
     moment = now()
     limit = f" of {pool.limit}" if pool.limit else ""
     head = [
@@ -165,15 +177,22 @@ def screen_lines(answer: Answer, style: Style, columns: int, rows: int) -> list[
         tasks,
         key=lambda task: (
             _ORDER.get(shown_state(task), 3),
+            -_used(usage.get(task.task_id), sort),
             -(task.last_exited_at or task.last_started_at or task.created_at).timestamp(),
         ),
     )
     room = max(0, rows - len(head) - 2)
-    body = tasks_table(ordered[:room], moment, style, columns) if ordered and room else []
+    body = tasks_table(ordered[:room], moment, style, columns, usage) if ordered and room else []
     lines = [*head, "", *body]
     if len(ordered) > room and lines:
         lines[2:3] = [fit(f"({len(ordered) - room} more)", columns)]
     return lines[:rows]
+
+
+def _used(usage: TaskUsage | None, sort: str) -> float:
+    if usage is None or sort == "time":
+        return 0.0
+    return usage.rss if sort == "memory" else usage.cpu or 0.0
 
 
 def _read(key: int) -> bytes:

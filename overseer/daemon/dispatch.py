@@ -41,6 +41,7 @@ from overseer.protocol import (
     Stop,
     Subscribe,
     Unsubscribe,
+    UsageRequest,
     parse_request,
 )
 from overseer.supervisor.clients import Client, DeferredFlush
@@ -163,7 +164,7 @@ class Dispatcher:
                     request.params,
                     retry_policy=request.retry_policy,
                     force=request.force,
-                    wishes=Wishes(request.on_lag, request.partial, request.raw),
+                    wishes=Wishes(request.on_lag, request.partial, request.raw, request.usage),
                     requester=requester,
                 )
             case Stop():
@@ -190,7 +191,7 @@ class Dispatcher:
                     request.id,
                     request.task_id,
                     request.since_seq,
-                    Wishes(self._on_lag or request.on_lag, request.partial, request.raw),
+                    Wishes(self._on_lag or request.on_lag, request.partial, request.raw, request.usage),
                 )
             case Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)
@@ -206,6 +207,8 @@ class Dispatcher:
                 hub.set_pool(request.action, request.limit, request.queue_size, request.excess, requester)
             case Purge():
                 hub.purge(request.action, requester)
+            case UsageRequest():
+                hub.usage.tell(request.task_id, requester)
             case MetricsRequest():
                 hub.monitoring.tell(requester, request.action, request.task_id)
             case ManifestRequest():

@@ -128,6 +128,10 @@ def _by_action(figures: Figures, actions: Iterable[str]) -> Iterator[Metric]:
         for action in actions:
             counter.add_metric([action], figures.counters[action][key])
         yield counter
+    cpu = CounterMetricFamily("overseer_cpu_seconds", "CPU that finished runs have used", labels=["action"])
+    for action in actions:
+        cpu.add_metric([action], figures.counters[action]["cpu_ms"] / 1000)
+    yield cpu
     for name, help_text, histograms in (
         ("queue_wait_seconds", "How long tasks waited in a queue until they started", figures.queue_waits),
         ("run_time_seconds", "How long runs took, from start to exit", figures.run_times),

@@ -11,7 +11,7 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from overseer.process.registry import Entry, registry
@@ -33,7 +33,7 @@ class Usage:
         percent: of one CPU, since the pass before; None: there was none.
         rss: bytes resident, now; pages that processes share count for each.
         processes, threads: now.
-        read_bytes, write_bytes: from and to disks since the run began; None: not asked for, or not permitted.
+        read_bytes, write_bytes: from and to disks since the run began; None: the system does not let us know.
     """
 
     at: float
@@ -93,7 +93,7 @@ class _Run:
         self.last = Usage(at, cpu, percent, rss, len(alive), sum(alive), read, written)
 
     def add_io(self, io: tuple[int, int] | None) -> None:
-        """Take over bytes read and written, if they were asked for; a sum falls when a process ends unheard."""
+        """Take over bytes read and written; their sum falls when a process ends that nobody waits for."""
         if io is not None:
             read, written = self.io or (0, 0)
             self.io = max(read, io[0]), max(written, io[1])
@@ -144,10 +144,8 @@ class UsageMeter:
         self._owners: dict[int, tuple[int, str]] = {}
         self._scanner = Scanner(registry.server_id, registry.since)
 
-    def measure(self, max_age: float = 0.0, io: Callable[[str], bool] = lambda _: False) -> dict[str, Usage]:
+    def measure(self, max_age: float = 0.0) -> dict[str, Usage]:
         """What each run uses, by its id, from a pass no more than ``max_age`` seconds old.
-
-        ``io`` says of a run whether its reads and writes are wanted, which cost a file more a process.
 
         Raises:
             OSError: /proc cannot be read, for lack of file descriptors most likely.
@@ -164,12 +162,12 @@ class UsageMeter:
             entries = [entry for entry in registry.entries() if entry.pid]
             at = time.monotonic()
             members = self._pass(entries)
-            wanted = {entry.run: _io(members[entry.run]) for entry in entries if io(entry.run)}
+            io = {run: _io(processes) for run, processes in members.items()}
             with self._passed:
                 known, self._runs = self._runs, {}
                 for entry in entries:
                     run = self._runs[entry.run] = known.get(entry.run) or _Run(entry.pid)
-                    run.add_io(wanted.get(entry.run))
+                    run.add_io(io[entry.run])
                     run.add(members[entry.run], at)
                 self._at = at
                 return {run: each.last for run, each in self._runs.items() if each.last is not None}
@@ -267,7 +265,7 @@ def _all_processes() -> list[_Process]:
 
 
 def _io(members: Mapping[int, _Process]) -> tuple[int, int] | None:
-    """Bytes read from and written to disks by these, and by those they waited for; None: not permitted."""
+    """Bytes read from and written to disks by these and those they waited for; None: we may not know."""
     sums: tuple[int, int] | None = None
     for pid, process in members.items():
         if not process.threads:

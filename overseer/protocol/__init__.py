@@ -46,6 +46,7 @@ from overseer.protocol.events import (
     Subscribed,
     Tasks,
     Unsubscribed,
+    Usage,
 )
 from overseer.protocol.requests import (
     REQUESTS,
@@ -68,6 +69,7 @@ from overseer.protocol.requests import (
     Stop,
     Subscribe,
     Unsubscribe,
+    UsageRequest,
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import (
@@ -87,6 +89,7 @@ from overseer.protocol.values import (
     QueueItem,
     TaskInfo,
     TaskMetrics,
+    TaskUsage,
     failed,
 )
 from overseer.schema.limits import MAX_NAME, MessageLimits
@@ -158,10 +161,13 @@ __all__ = [
     "Subscribed",
     "TaskInfo",
     "TaskMetrics",
+    "TaskUsage",
     "Tasks",
     "Unreadable",
     "Unsubscribe",
     "Unsubscribed",
+    "Usage",
+    "UsageRequest",
     "dump",
     "encode",
     "encode_pool",

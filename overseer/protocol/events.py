@@ -16,6 +16,7 @@ from overseer.protocol.values import (
     PoolInfo,
     TaskInfo,
     TaskMetrics,
+    TaskUsage,
 )
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import ListOf, Object
@@ -110,6 +111,15 @@ class Exited(Event):
     will_restart: bool = field(BOOLEAN, "Whether the task goes on with another run", default=False, omit=True)
     reason: str = field(EXIT_REASON, "Why it ended", default="")
     duration_ms: int = field(COUNT, "Milliseconds from its start to its end", default=0)
+    cpu_ms: int | None = field(
+        COUNT, "Milliseconds of CPU that its processes used; absent: not known", default=None, omit=True
+    )
+    max_rss: int | None = field(
+        COUNT,
+        "The most memory that its processes had together, as far as was looked, in bytes; absent: not known",
+        default=None,
+        omit=True,
+    )
 
 
 @_event("signaled", Delivery.DIRECT)
@@ -245,6 +255,19 @@ class Unsubscribed(Event):
 
     id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
+
+
+@_event("usage", Delivery.SUBSCRIBERS)
+class Usage(Event):
+    """What tasks use of the machine: the reply to usage, and every two seconds to those who asked a task's
+    subscription for it."""
+
+    id: str = field(TEXT, "The id of your request; absent from what comes unasked", default="", omit=True)
+    tasks: tuple[TaskUsage, ...] = field(
+        ListOf(Object(TaskUsage)),
+        "Those that run, as processes",
+        default=(),
+    )
 
 
 @_event("metrics", Delivery.DIRECT)

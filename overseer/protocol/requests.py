@@ -17,6 +17,7 @@ _ACTION = Name()
 _ON_LAG = Choice("block", "drop")
 _PARTIAL = "Whether you are also sent unfinished lines (partial)"
 _RAW = "Whether you are also sent what the task's terminal is sent (data)"
+_USAGE = "Whether you are also told every two seconds what the task uses (usage)"
 _LAG = "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap"
 
 
@@ -72,6 +73,7 @@ class Start(Request):
     on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
     partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
     raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
+    usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
 
 
 @_request("stop")
@@ -180,6 +182,7 @@ class Subscribe(Request):
     on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
     partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
     raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
+    usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
 
 
 @_request("unsubscribe")
@@ -235,6 +238,13 @@ class Purge(Request):
     """Empty a queue."""
 
     action: str = field(_ACTION, "This action's queue; absent: every queue", default="", omit=True)
+
+
+@_request("usage")
+class UsageRequest(Request):
+    """Show what running tasks use: CPU, memory, processes, threads, disks."""
+
+    task_id: str = field(TASK_ID, "Only this one", default="", omit=True)
 
 
 @_request("metrics")

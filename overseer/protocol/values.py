@@ -331,10 +331,15 @@ class TaskInfo:
     duration_ms: int | None = field(
         COUNT, "Milliseconds that its latest finished run took; absent: none yet", default=None, omit=True
     )
+    cpu_ms: int | None = field(
+        COUNT, "Milliseconds of CPU that it used; absent: not known", default=None, omit=True
+    )
+    max_rss: int | None = field(
+        COUNT, "The most memory that it had, in bytes; absent: not known", default=None, omit=True
+    )
     success_codes: tuple[int, ...] = field(
         ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=(), omit=True
     )
-
     stdin: str = field(
         _STDIN, "How its run takes input; absent: it takes none, or does not run", default="", omit=True
     )
@@ -354,6 +359,28 @@ class TaskMetrics:
     runtime_ms: int = field(COUNT, "Milliseconds its processes have run, all runs together", default=0)
     last_exit_code: int | None = field(
         Integer(None), "The exit code of its latest exit; null: none yet", default=None
+    )
+
+
+@_value()
+class TaskUsage:
+    """What all processes of a running task use together."""
+
+    task_id: str = field(TASK_ID, "The task")
+    cpu: float | None = field(
+        NUMBER,
+        "CPU, in percent of one core, since it was last looked at; absent the first time",
+        default=None,
+        omit=True,
+    )
+    rss: int = field(COUNT, "Memory, in bytes; what processes share counts for each", default=0)
+    processes: int = field(COUNT, "How many processes it has", default=0)
+    threads: int = field(COUNT, "How many threads they have", default=0)
+    read_bytes: int | None = field(
+        COUNT, "Bytes read from disks since its run began; absent: not known", default=None, omit=True
+    )
+    write_bytes: int | None = field(
+        COUNT, "Bytes written to disks since its run began; absent: not known", default=None, omit=True
     )
 
 

@@ -12,5 +12,6 @@ class Due(Enum):
     TIMEOUT = "timeout"  # of the run of the task with this id
     EXPIRE = "expire"  # what has waited in a queue for too long
     PRUNE = "prune"  # finished tasks that are too old
+    USAGE = "usage"  # a look at what tasks use
     MEMORY = "memory"  # a look at whether rings must give way
     WIDEN = "widen"  # backlogs of launches that a slow driver holds up

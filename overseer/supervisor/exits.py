@@ -76,6 +76,8 @@ class Exits:
                     task.end_reason = "oom"
                     self._metrics.count("out_of_memory", task.action)
                 ran_for = task.end_run_locked(end.exit_code, end.signal, end.at, asked=asked)
+                task.last_cpu_ms, task.last_max_rss = end.cpu_ms, end.max_rss
+                self._metrics.count("cpu_ms", task.action, end.cpu_ms or 0)
                 event = Exited(
                     task_id=task.id,
                     pid=task.last_pid,
@@ -85,6 +87,8 @@ class Exits:
                     signal=end.signal,
                     reason=task.last_reason,
                     duration_ms=task.last_duration_ms or 0,
+                    cpu_ms=end.cpu_ms,
+                    max_rss=end.max_rss,
                 )
                 self._metrics.count("tasks_completed", task.action)
                 self._metrics.observe_run(task.action, ran_for)

@@ -51,6 +51,7 @@ from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, StopRequest, Task, Terms
+from overseer.supervisor.usage import UsageWatch
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
@@ -86,8 +87,9 @@ class Hub:
         orphans = OrphanedWorkers(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, rng or random.Random())
+        self.usage = UsageWatch(table, timers)
         self._starts = Starts(
-            table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans
+            table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans, self.usage
         )
         self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans, metrics)
         self.interaction = Interaction(table)
@@ -95,7 +97,7 @@ class Hub:
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
-        self.subscriptions = Subscriptions(table)
+        self.subscriptions = Subscriptions(table, self.usage)
         self.listing = Listing(table)
         self.monitoring = Monitoring(table, pool, self._clients, metrics, self._current, use)
         self._services = Services(self, lambda: self.definitions.handlers)
@@ -115,6 +117,8 @@ class Hub:
             case Due.PRUNE:
                 with self._table.lock:
                     self._table.prune()
+            case Due.USAGE:
+                self.usage.look()
             case Due.MEMORY:
                 self._memory.check()
             case Due.WIDEN:

@@ -23,6 +23,7 @@ _ALL = (
     "starts_refused",
     "timeouts",
     "out_of_memory",
+    "cpu_ms",
     "dropped_lines",
     "outputs_evicted",
     "stalled_clients",

@@ -27,6 +27,8 @@ class RunExit:
     signal: str
     at: datetime
     ran_out_of_memory: bool
+    cpu_ms: int | None
+    max_rss: int | None
 
 
 class StartGate:
@@ -109,7 +111,10 @@ class StartGate:
             raise ValueError("an exit code of more than 64 bits")
         signal = _signal_of(worker) if code == -1 else ""
         starved = code != 0 and getattr(worker, "ran_out_of_memory", False) is True
-        end = RunExit(code, bool(intentional), signal, at.astimezone(UTC), starved)
+        cpu, memory = _figure(worker, "cpu"), _figure(worker, "max_rss")
+        cpu_ms = None if cpu is None else int(cpu * 1000)
+        max_rss = None if memory is None else int(memory)
+        end = RunExit(code, bool(intentional), signal, at.astimezone(UTC), starved, cpu_ms, max_rss)
         self._in_order(end)
         if self._failed:
             self._orphaned(self._task, worker, True)
@@ -153,6 +158,12 @@ class _Lines:
             self._gate.output(batch)
         else:
             self._gate.on_output(batch)
+
+
+def _figure(worker: Worker, name: str) -> float | None:
+    """What it says that its run used; a driver's own worker may know nothing, or be of any make."""
+    value = getattr(worker, name, None)
+    return value if isinstance(value, int | float) and 0 <= value < _LARGEST_CODE else None
 
 
 def _signal_of(worker: Worker) -> str:

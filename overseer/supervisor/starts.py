@@ -31,6 +31,7 @@ from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Phase, Requester, StopRequest, Task
 from overseer.supervisor.transaction import Launch, Transaction
+from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.masking import log_failure, masked
 from overseer.util.timers import Timers
@@ -53,6 +54,7 @@ class Starts:
         queueing: Queueing,
         exits: Exits,
         orphans: OrphanedWorkers,
+        usage: UsageWatch,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -61,6 +63,7 @@ class Starts:
         self._queueing = queueing
         self._exits = exits
         self._orphans = orphans
+        self._usage = usage
         self._timers = timers
         self.launcher = Launcher(timers, self.launch)
 
@@ -125,7 +128,7 @@ class Starts:
                     task.id, dict(task.params), gate.for_driver(context)
                 )
             worker, pid, at, stdin = _checked(given)
-            self._started(task, why, worker, pid, at, stdin)
+            self._started(task, why, context.run_id, worker, pid, at, stdin)
         except BaseException as error:  # also SystemExit: whoever waits for this run must be told
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
@@ -151,7 +154,9 @@ class Starts:
             self._fail_locked(tx, task, why, CLOSING if why.requested else "")
         return True
 
-    def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime, stdin: str) -> None:
+    def _started(
+        self, task: Task, why: Launch, run_id: str, worker: Worker, pid: int, at: datetime, stdin: str
+    ) -> None:
         """Record and announce a run; stop it at once, if it was asked to end while it was being started."""
         with self._table.begin() as tx, task.lock:
             requester = task.requester
@@ -164,6 +169,8 @@ class Starts:
                 task.restart_count += 1
             task.requester, task.onlookers = Requester(), set()
             task.begin_run_locked(worker, pid, at, stdin)
+            task.run_id = run_id
+            self._usage.began_locked()
             if limit := task.terms.definition.config.timeout:
                 task.timeout = self._timers.schedule(limit, Due.TIMEOUT, task.id)
             if requester.client is not None:

@@ -11,6 +11,7 @@ from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Transaction
+from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held
 
 
@@ -21,8 +22,9 @@ class Subscriptions:
     task.
     """
 
-    def __init__(self, table: TaskTable) -> None:
+    def __init__(self, table: TaskTable, usage: UsageWatch) -> None:
         self._table = table
+        self._usage = usage
 
     def subscribe(
         self,
@@ -51,6 +53,8 @@ class Subscriptions:
                 with task.lock:
                     if replay is None or replay.ready_locked():
                         task.stream.subscribe_locked(client, wishes)
+                        if wishes.usage:
+                            self._usage.watched_locked()
                         self._answer_locked(tx, client, request_id, task, replay)
                         task.stream.show_unfinished_locked(tx, client)
                         return

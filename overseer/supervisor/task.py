@@ -161,6 +161,7 @@ class Task:
     exit_count: int = 0  # what its ``errored`` said
     # Starts begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0
+    run_id: str = ""  # of the latest run that began
     restart_count: int = 0
     history: History = field(default_factory=History)
     restart: Timer | None = None  # the one awaited
@@ -171,6 +172,8 @@ class Task:
     last_signal: str = ""  # that ended the latest run
     last_reason: str = ""  # why it ended
     last_duration_ms: int | None = None
+    last_cpu_ms: int | None = None
+    last_max_rss: int | None = None  # bytes
     error_message: str = ""
     output_evicted: bool = False  # some of what was stored, to make room for others
     began: float = 0.0  # monotonic start of the current run
@@ -273,6 +276,8 @@ class Task:
             output_evicted=self.output_evicted,
             reason=self.last_reason,
             duration_ms=self.last_duration_ms,
+            cpu_ms=self.last_cpu_ms,
+            max_rss=self.last_max_rss,
             success_codes=self.terms.definition.config.success_codes,
             stdin=self.stdin if running else "",
         )

@@ -56,8 +56,11 @@ from overseer.protocol import (
     Subscribed,
     TaskInfo,
     Tasks,
+    TaskUsage,
     Unsubscribe,
     Unsubscribed,
+    Usage,
+    UsageRequest,
 )
 
 _TASK = "build-main"
@@ -90,11 +93,24 @@ EXAMPLES: tuple[Request | Event, ...] = (
     SetPool("r10", "build", 4, 20, {"action": "requeue", "grace": 10}),
     Purge("r11", "build"),
     MetricsRequest("r12"),
+    UsageRequest("r20", _TASK),
     ManifestRequest("r13"),
     Reload("r15", dry_run=True),
     Started("r1", _TASK, _PID, _THEN),
     Output(_TASK, _PID, "stdout", "compiling 42 files", _THEN, 41),
-    Exited(_TASK, _PID, -1, False, _LATER, "SIGSEGV", will_restart=True, reason="signal", duration_ms=42500),
+    Exited(
+        _TASK,
+        _PID,
+        -1,
+        False,
+        _LATER,
+        "SIGSEGV",
+        will_restart=True,
+        reason="signal",
+        duration_ms=42500,
+        cpu_ms=1250,
+        max_rss=48_000_000,
+    ),  # fmt: skip
     Signaled("r16", _TASK, "SIGHUP"),
     InputAccepted("r18", _TASK, 4),
     Resized("r19", _TASK, 40, 132),
@@ -145,6 +161,10 @@ EXAMPLES: tuple[Request | Event, ...] = (
     PoolUpdated(PoolInfo(limit=4, running=3, queue_depth=0), action="build"),
     Subscribed("r6", _TASK, last_seq=57, oldest_seq=1, created_at=_THEN),
     Unsubscribed("r7", _TASK),
+    Usage(
+        "r20",
+        (TaskUsage(_TASK, 98.4, 48_000_000, 3, 7, 4096, 1_048_576),),
+    ),
     MetricsReply(
         "r12",
         GlobalMetrics(

@@ -28,6 +28,7 @@ _ORDER = (
     "signal",
     "restart",
     "input",
+    "usage",
     "resize",
 )
 

@@ -48,6 +48,8 @@ from overseer.protocol import (
     Tasks,
     Unsubscribe,
     Unsubscribed,
+    Usage,
+    UsageRequest,
 )
 
 _Events = tuple[type[Event], ...]
@@ -70,7 +72,7 @@ class Operation:
     notes: str = ""
 
 
-_RUN: _Events = (Started, Output, Exited, Restarting, Errored, Gap, Partial, Data)
+_RUN: _Events = (Started, Output, Exited, Restarting, Errored, Gap, Partial, Data, Usage)
 
 OPERATIONS = (
     Operation(
@@ -186,6 +188,14 @@ OPERATIONS = (
         "missing in between and none comes twice.",
     ),
     Operation("unsubscribe_task", Unsubscribe, "Unsubscribe from a task", success=(Unsubscribed,)),
+    Operation(
+        "get_usage",
+        UsageRequest,
+        "Get what tasks use",
+        success=(Usage,),
+        notes="Of a task that is not running, or not as a process, there is nothing. One look at all "
+        "processes serves everybody who asks within half a second, and everybody who watches.",
+    ),
     Operation(
         "get_metrics",
         MetricsRequest,

@@ -15,11 +15,13 @@ class Wishes:
         on_lag: ``block`` or ``drop``.
         partial: whether it is also sent lines that have no end yet.
         raw: whether it is also sent what a terminal is sent.
+        usage: whether it is also told what the task uses.
     """
 
     on_lag: str = ""
     partial: bool | None = None
     raw: bool | None = None
+    usage: bool | None = None
 
 
 NO_WISHES = Wishes()
@@ -30,7 +32,7 @@ class Subscription:
 
     __slots__ = (
         "awaits_room", "client", "ended", "gap_from", "gap_to", "lossless", "owed", "partial", "raw",
-        "raw_seen",
+        "raw_seen", "usage",
     )  # fmt: skip
 
     def __init__(self, client: Client, wishes: Wishes) -> None:
@@ -38,6 +40,7 @@ class Subscription:
         self.lossless = (wishes.on_lag or client.on_lag) != "drop"
         self.partial = bool(wishes.partial)
         self.raw = bool(wishes.raw)
+        self.usage = bool(wishes.usage)
         self.owed: set[str] = set()  # of which streams it has not seen how the line stands that has no end
         self.ended = False
         self.gap_from = 0  # the first line skipped since the client fell behind; 0: it keeps up
@@ -53,13 +56,16 @@ class Subscription:
         if wishes.raw is not None:
             self.raw = wishes.raw
             self.raw_seen = 0
+        if wishes.usage is not None:
+            self.usage = wishes.usage
         if wishes.on_lag:
             self.lossless = wishes.on_lag != "drop"
             self.client.outbox.look_again()
 
     def renewed(self) -> Subscription:
         """The same for another task."""
-        return Subscription(self.client, Wishes("block" if self.lossless else "drop", self.partial, self.raw))
+        on_lag = "block" if self.lossless else "drop"
+        return Subscription(self.client, Wishes(on_lag, self.partial, self.raw, self.usage))
 
     def waits_no_more(self) -> bool:
         """Whether the stream need not wait for this client, as it had to."""

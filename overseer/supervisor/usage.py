@@ -1,0 +1,120 @@
+"""What running tasks use of the machine: for who asks, for who watches, and for the peak of each run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from overseer.process import Usage as Measured
+from overseer.process import usage_meter
+from overseer.protocol import TaskUsage, Usage
+from overseer.supervisor.clients import Client
+from overseer.supervisor.due import Due
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Phase, Requester, Task
+from overseer.util.locks import assert_held
+from overseer.util.threads import run_on_thread
+from overseer.util.timers import Timer, Timers
+
+PUSH_S = 2.0  # between looks while somebody watches
+_PEAK_S = 10.0  # between looks while anything runs
+_FIRST_S = 1.0  # until what has begun is looked at, so that also of short runs something is known
+_FRESH_S = 0.5  # how old the answer to a request may be
+_AT_ONCE = 50  # tasks that are told of while the hub's lock is held
+_KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is told unasked
+
+_log = logging.getLogger(__name__)
+
+_Run = tuple[Task, str]
+
+
+class UsageWatch:
+    """Looks at all running tasks together, on a thread that lives as long as one look."""
+
+    def __init__(self, table: TaskTable, timers: Timers) -> None:
+        self._table = table
+        self._timers = timers
+        self._next: Timer | None = None  # hub's lock
+        self._failing = False
+
+    def tell(self, task_id: str, requester: Requester) -> None:
+        """Send the requester what the tasks that it may see use, or one of them.
+
+        Raises:
+            RequestError: there is no such task.
+        """
+        with self._table.begin(requester):
+            if task_id:
+                tasks = [self._table.find(task_id, requester.principal)]
+            else:
+                tasks = [task for task in self._table if requester.principal.sees(task.action)]
+        usage = usage_meter.measure(_FRESH_S)
+        with self._table.begin(requester) as tx:
+            rows = [_row(task, usage[task.run_id]) for task in tasks if _runs(task) and task.run_id in usage]
+            requester.tell(tx, Usage(id=requester.request_id, tasks=tuple(rows)))
+
+    def began_locked(self) -> None:
+        """A run has begun."""
+        assert_held(self._table.lock)
+        self._look_in_locked(_FIRST_S)
+
+    def watched_locked(self) -> None:
+        """Somebody has begun to watch."""
+        assert_held(self._table.lock)
+        self._look_in_locked(0.0)
+
+    def look(self) -> None:
+        """A look is due."""
+        run_on_thread(self._look, "usage")
+
+    def _look(self) -> None:
+        with self._table.lock:
+            runs = [(task, task.run_id) for task in self._table if _runs(task)]
+        try:
+            if runs:
+                usage = usage_meter.measure()
+                for begin in range(0, len(runs), _AT_ONCE):
+                    self._push(runs[begin : begin + _AT_ONCE], usage)
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                _log.warning("what tasks use cannot be told: %s", error)
+            self._failing = True
+        with self._table.lock:
+            running = [task for task in self._table if _runs(task)]
+            if any(_is_watched(task) for task in running):
+                self._look_in_locked(PUSH_S)
+            elif running:
+                self._look_in_locked(_PEAK_S)
+
+    def _push(self, runs: Sequence[_Run], usage: Mapping[str, Measured]) -> None:
+        with self._table.begin() as tx:
+            rows: dict[Client, list[TaskUsage]] = {}
+            for task, run in runs:
+                if task.run_id != run or run not in usage or not _runs(task):
+                    continue
+                for subscription in task.stream.subscribers.values():
+                    # What is past when it is read is worth nothing.
+                    if subscription.usage and subscription.client.outbox.pending <= _KEEPS_UP:
+                        rows.setdefault(subscription.client, []).append(_row(task, usage[run]))
+            for client, of_its in rows.items():
+                tx.send(client, Usage(tasks=tuple(of_its)))
+
+    def _look_in_locked(self, seconds: float) -> None:
+        self._next = self._timers.bring_forward(self._next, time.monotonic() + seconds, Due.USAGE)
+
+
+def _runs(task: Task) -> bool:
+    return task.phase is Phase.RUNNING
+
+
+def _is_watched(task: Task) -> bool:
+    return any(subscription.usage for subscription in task.stream.subscribers.values())
+
+
+def _row(task: Task, used: Measured) -> TaskUsage:
+    percent = None if used.percent is None else round(used.percent, 1)
+    return TaskUsage(
+        task.id, percent, used.rss, used.processes, used.threads, used.read_bytes, used.write_bytes
+    )
