@@ -122,12 +122,12 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     who = identity_of(config.user, config.group) if config.user or config.group else Identity()
     variables = {**who.variables, **read_env_files(config.env_file), **(config.env or {}), **markers}
     entry = Entry(run.run_id, policy)
-    if config.cgroup is not None:
-        entry.cgroup = config.cgroup.make(run.run_id)
-    setup = Setup(nice=config.nice, rlimits=config.rlimits, identity=who, cgroup=entry.cgroup)
     registry.enter(entry)
     guardian.entered(entry)
     try:
+        if config.cgroup is not None:
+            entry.cgroup = config.cgroup.make(run.run_id)
+        setup = Setup(nice=config.nice, rlimits=config.rlimits, identity=who, cgroup=entry.cgroup)
         child = spawn(
             config.command,
             config.args,
