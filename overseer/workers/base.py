@@ -117,7 +117,10 @@ class Worker(ABC):
         task_id: whose run it is.
         pid: of the leader; 0 for a virtual worker.
         started_at: aware, UTC.
+        ran_out_of_memory: whether a process of it was killed for lack of memory; known when it has exited.
     """
+
+    ran_out_of_memory = False
 
     def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
         self.task_id = task_id
