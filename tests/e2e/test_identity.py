@@ -115,17 +115,26 @@ def _list(*capabilities: str) -> str:
     "options",
     [
         # As docs/OPERATIONS.md has it for the unit.
-        [f"--bounding-set={_list(*_SWITCH, 'sys_ptrace', 'chown', 'dac_override')}", "--no-new-privs"],
+        [
+            f"--bounding-set={_list(*_SWITCH, 'sys_ptrace', 'chown', 'dac_override')}",
+            *("--no-new-privs", "--groups=4,6"),
+        ],
         # Of no privilege but these, which its tasks would inherit.
-        ["--reuid=54321", "--clear-groups"]
-        + [f"--{kind}-caps={_list(*_SWITCH, 'dac_override')}" for kind in ("inh", "ambient")],
+        [
+            *("--reuid=54321", "--clear-groups"),
+            *(f"--{kind}-caps={_list(*_SWITCH, 'dac_override')}" for kind in ("inh", "ambient")),
+        ],
     ],
     ids=["root", "ambient"],
 )
 def test_what_it_takes_to_become_somebody_is_not_handed_on(options: list[str]) -> None:
     become = ["setpriv", *options, sys.executable, str(ROOT / "sticky_overseer.py")]
     started_as = f"os.execvpe('setpriv', [*{become!r}, *arguments], environment)"
-    actions = {"none": _ACTIONS["none"], "forks": _action("setsid sleep 60 & echo $!; wait", user="daemon")}
+    actions = {
+        "none": _ACTIONS["none"],
+        "groups": _action("id -G", user="daemon"),
+        "forks": _action("setsid sleep 60 & echo $!; wait", user="daemon"),
+    }
     with (
         Daemon(
             actions=actions,
@@ -136,6 +145,8 @@ def test_what_it_takes_to_become_somebody_is_not_handed_on(options: list[str]) -
     ):
         assert "config.user" not in daemon.stderr
         assert _capabilities(client) == 0
+        (groups,) = _output(client, "groups")
+        assert set(map(int, groups.split())) == set(os.getgrouplist("daemon", pwd.getpwnam("daemon").pw_gid))
         client.request("start", action="forks", task_id="forks")
         detached = client.expect("output", task_id="forks")["data"]
         client.send(type="stop", task_id="forks")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ def delegated(controller: str = "") -> Iterator[Path]:
             os.chown(path / name, USER, USER)
         yield path
     finally:
+        (path / "cgroup.kill").write_text("1")  # what a test that failed has left in it
+        while "populated 1" in (path / "cgroup.events").read_text():
+            time.sleep(0.01)
         for folder, _, _ in os.walk(path, topdown=False):
             Path(folder).rmdir()
         if not enabled:
