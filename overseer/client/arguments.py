@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeAlias
 
 from overseer.protocol import ActionInfo, ExcessConfig, MessageLimits, RetryPolicy, TaskInfo, Unreadable
+from overseer.schema.quantities import SIDE
 from overseer.schema.types import SIGNAL
 from overseer.util.durations import format_duration, nanoseconds
 from overseer.util.timestamps import format_timestamp, now, parse_timestamp
@@ -104,6 +105,25 @@ def signal_of(value: str | int) -> str:
         raise _wrong("signal", "the name or number of a signal", value)
     try:
         return SIGNAL.from_json(value if isinstance(value, str) else int(value), "signal", MessageLimits())
+    except Unreadable as error:
+        raise ValueError(str(error)) from None
+
+
+def input_of(value: str | bytes) -> tuple[str, bytes]:
+    """What to give a task, as a text or as bytes; the other one is empty."""
+    if isinstance(value, str):
+        return _sound(value, "data"), b""
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise _wrong("data", "a text or bytes", value)
+    return "", bytes(value)
+
+
+def side_of(value: int) -> int:
+    """The rows or columns of a terminal."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong("a terminal's size", "a whole number", value)
+    try:
+        return int(SIDE.from_json(int(value), "a terminal's size", MessageLimits()))
     except Unreadable as error:
         raise ValueError(str(error)) from None
 

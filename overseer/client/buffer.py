@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from overseer.protocol import Event, Gap, Output, Partial
+from overseer.protocol import Data, Event, Gap, Output, Partial
 from overseer.util.timestamps import now, parse_timestamp
 
 Line: TypeAlias = tuple[str, int, str, str, str, int, bool, bool]
@@ -163,8 +163,8 @@ class EventBuffer:
                 self._lose_locked(item[0], item[5], item[5])
             elif isinstance(item, Gap):
                 self._lose_locked(item.task_id, item.from_seq, item.to_seq)
-            elif isinstance(item, Partial):
-                pass  # the line's end is yet to come
+            elif isinstance(item, Partial | Data):
+                pass  # the line's end is yet to come; and offsets tell of lost data
             elif len(kept) < _KEPT_EVENTS:
                 kept.append(item)
                 continue
@@ -185,7 +185,9 @@ class EventBuffer:
 
 
 def _cost(item: Item) -> int:
-    return len(item[3]) + _LINE_COST if isinstance(item, tuple) else _LINE_COST
+    if isinstance(item, tuple):
+        return len(item[3]) + _LINE_COST
+    return len(item.data) + _LINE_COST if isinstance(item, Data) else _LINE_COST
 
 
 # Lines of one batch have one time, and to read a time takes longer than all the rest. (A tuple is replaced at

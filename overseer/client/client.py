@@ -8,6 +8,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from overseer.client.address import parse_url
@@ -27,7 +28,6 @@ from overseer.client.arguments import (
 from overseer.client.buffer import EventBuffer, to_output
 from overseer.client.core import Core, Settings
 from overseer.client.errors import (
-    ClientError,
     ConnectFailedError,
     ConnectionLostError,
     RefusedError,
@@ -73,7 +73,7 @@ class Client(Requests):
     - RefusedError when the server refuses, in its own words,
     - ReplyTimeoutError when no answer came in time,
     - ConnectionLostError when the connection is lost for good, or was lost during a request that cannot be
-      repeated safely (``start``, ``reset``, ``purge``).
+      repeated safely (``start``, ``reset``, ``purge``, ``input``).
 
     A lost connection is made again, and every task goes on where it was.
 
@@ -165,6 +165,7 @@ class Client(Requests):
         force: bool = False,
         on_lag: str = "block",
         partial: bool = False,
+        raw: bool = False,
         timeout: Seconds | None = None,
         **more: object,
     ) -> Task:
@@ -181,6 +182,8 @@ class Client(Requests):
                 seconds, in which one may begin; then its oldest lines are lost.
             partial: ``events`` and ``batches`` also give a ``Partial`` whenever an unfinished line has
                 changed (a prompt, a progress bar); ten a second at most.
+            raw: they also give, as ``Data``, the bytes that its terminal is sent, if it has one. Where the
+                offset of one is not the end of the one before, some were lost.
             more: parameters of the action. They are texts; numbers and booleans are written as in JSON
                 (``true``, ``1.5``), durations as in Go (``1m30s``), times as in RFC 3339, an enumeration's
                 member as its value, paths and UUIDs as their text. One that is None is left out.
@@ -191,7 +194,7 @@ class Client(Requests):
         generated = task_id is None or task_id == ""
         task_id = task_id_of(uuid.uuid4() if task_id is None or task_id == "" else task_id)
         on_lag = text_of(on_lag, "on_lag")
-        follower = self._follower(task_id, on_lag, partial=partial)
+        follower = self._follower(task_id, on_lag, partial=partial, raw=raw)
 
         def answered(event: Event | None) -> None:
             if isinstance(event, Started | Queued):
@@ -210,6 +213,7 @@ class Client(Requests):
             force=force,
             on_lag=on_lag,
             partial=partial or None,
+            raw=raw or None,
         )
         # A start subscribes its sender; this gets created_at, which tells a task that takes over the id
         # during a lost connection from this one.
@@ -221,7 +225,9 @@ class Client(Requests):
         except ConnectionLostError as error:
             if not generated:
                 raise
-            return self._find_started(task_id, on_lag, partial, error, timeout)
+            with suppress(RefusedError):  # the id is ours alone: it was carried out, or not
+                return self.subscribe(task_id, 0, on_lag=on_lag, partial=partial, raw=raw, timeout=timeout)
+            raise error from None
         return Task(self, follower)
 
     def subscribe(
@@ -231,6 +237,7 @@ class Client(Requests):
         *,
         on_lag: str = "block",
         partial: bool = False,
+        raw: bool = False,
         timeout: Seconds | None = None,
     ) -> Task:
         """Join a task, whoever started it.
@@ -238,14 +245,15 @@ class Client(Requests):
         Args:
             since_seq: first replay what is stored after the line with this seq (0: everything); a ``Gap``
                 says what is no longer stored. None: only what happens from now on.
-            on_lag, partial: as for :meth:`start`.
+            on_lag, partial, raw: as for :meth:`start`. The first ``Data`` has the end of what its run's
+                terminal was sent so far.
 
         Raises:
             RefusedError: there is no such task.
             TaskGoneError: it has no line of that seq, which was another task's of the same id.
         """
         task_id, on_lag = task_id_of(task_id), text_of(on_lag, "on_lag")
-        follower = self._follower(task_id, on_lag, partial=partial, from_now=since_seq is None)
+        follower = self._follower(task_id, on_lag, partial=partial, raw=raw, from_now=since_seq is None)
         follower.last_seq = seq_of(since_seq) or 0
         router, answered = self._router, self._joined([follower])
         # What is stored comes before the answer to the second, and narrows the list asked for below.
@@ -335,6 +343,7 @@ class Client(Requests):
         on_lag: str,
         *,
         partial: bool = False,
+        raw: bool = False,
         from_now: bool = False,
         buffer: int | None = None,
     ) -> Follower:
@@ -347,6 +356,7 @@ class Client(Requests):
             core.settings.buffer if buffer is None else buffer,
             lossless=on_lag == "block",
             partial=partial,
+            raw=raw,
             from_now=from_now,
             tell=core.tell_listeners_locked,
         )
@@ -378,13 +388,3 @@ class Client(Requests):
                     router.unfollow_locked(follower)
 
         return answered
-
-    def _find_started(
-        self, task_id: str, on_lag: str, partial: bool, error: ClientError, timeout: Seconds | None
-    ) -> Task:
-        """The connection was lost during a start: join the task if it was carried out. The id is ours
-        alone."""
-        try:
-            return self.subscribe(task_id, 0, on_lag=on_lag, partial=partial, timeout=timeout)
-        except RefusedError:
-            raise error from None

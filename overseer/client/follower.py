@@ -11,11 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from overseer.client.buffer import EventBuffer, Line
 from overseer.client.errors import ClientError, TaskGoneError
 from overseer.protocol import (
+    Data,
     Dequeued,
     Errored,
     Event,
@@ -42,6 +44,7 @@ class Follower:
         buffer: bytes of events that may wait for the handle's reader; 0: none are kept.
         lossless: hold up the task rather than lose lines.
         partial: take messages about unfinished lines.
+        raw: take what a terminal is sent.
         from_now: leave out what was stored before the subscription.
         tell: called with each gap that no message reports.
     """
@@ -54,6 +57,7 @@ class Follower:
         *,
         lossless: bool,
         partial: bool = False,
+        raw: bool = False,
         from_now: bool = False,
         tell: Callable[[Gap], None] = lambda gap: None,
     ) -> None:
@@ -62,6 +66,9 @@ class Follower:
         self.lossless = lossless
         self.may_drop = not lossless  # as asked for; lossless may be given up
         self.partial = partial
+        self.raw = raw
+        self.raw_seen = 0  # how much a terminal was sent so far
+        self.stdin = ""  # how it takes input, as the server's list has it
         self.open = False  # takes messages: an answer on this connection has opened it
         self.began = False  # has been open
         self.created_at: datetime | None = None
@@ -122,6 +129,8 @@ class Follower:
             return True
         if isinstance(event, Partial):
             return self._partial_locked(event)
+        if isinstance(event, Data):
+            return self._data_locked(event)
         key = (event.type, getattr(event, "pid", 0), getattr(event, "ts", now()))
         if key in self._seen:
             return False
@@ -164,6 +173,17 @@ class Follower:
             return False
         self._partials[event.stream] = event.ts
         self.buffer.put_partial_locked(event)
+        return True
+
+    def _data_locked(self, event: Data) -> bool:
+        # As above; and a new subscription begins with what may be known.
+        known = max(0, self.raw_seen - event.offset)
+        if not self.raw or known >= len(event.data):
+            return False
+        self.raw_seen = event.offset + len(event.data)
+        if known:
+            event = replace(event, offset=event.offset + known, data=event.data[known:])
+        self.buffer.put_locked(event)
         return True
 
     def subscribed_locked(self, answer: Subscribed, *, listed: bool = True) -> None:
@@ -225,6 +245,7 @@ class Follower:
                 self.fail_locked(_replaced(self.task_id))
         else:
             self.success_codes = info.success_codes
+            self.stdin = info.stdin
             self._take_state_locked(info)
 
     def _take_state_locked(self, info: TaskInfo) -> None:

@@ -13,9 +13,11 @@ from overseer.client.arguments import (
     TaskId,
     action_name,
     excess_of,
+    input_of,
     moment_of,
     seconds_of,
     seq_of,
+    side_of,
     signal_of,
     task_id_of,
 )
@@ -35,6 +37,8 @@ from overseer.protocol import (
     ExcessConfig,
     Exited,
     GlobalMetrics,
+    Input,
+    InputAccepted,
     List,
     ManifestReply,
     ManifestRequest,
@@ -52,6 +56,8 @@ from overseer.protocol import (
     Replay,
     Request,
     Reset,
+    Resize,
+    Resized,
     Restart,
     SetPool,
     Signal,
@@ -105,6 +111,24 @@ class Requests:
         """Send a signal, by name (``HUP``, ``SIGHUP``) or number, to a running task's process group."""
         request = Signal(id=self._router.new_id(), task_id=task_id_of(task_id), signal=signal_of(signal))
         self._expect(Signaled, [request], timeout)
+
+    def input(
+        self, task_id: TaskId, data: str | bytes = "", *, eof: bool = False, timeout: Seconds | None = None
+    ) -> None:
+        """Give a running task something to read, all of it or nothing: 1 MiB at most, with what it has not
+        read yet. ``eof``: nothing follows; a terminal gets its EOF character (Ctrl-D)."""
+        text, binary = input_of(data)
+        request = Input(
+            id=self._router.new_id(), task_id=task_id_of(task_id), data=text, data_base64=binary, eof=eof
+        )
+        self._expect(InputAccepted, [request], timeout)
+
+    def resize(self, task_id: TaskId, rows: int, cols: int, *, timeout: Seconds | None = None) -> None:
+        """Change the size of a running task's terminal, in characters."""
+        request = Resize(
+            id=self._router.new_id(), task_id=task_id_of(task_id), rows=side_of(rows), cols=side_of(cols)
+        )
+        self._expect(Resized, [request], timeout)
 
     def tasks(
         self,

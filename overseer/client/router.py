@@ -15,6 +15,7 @@ from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
 from overseer.client.pending import PendingRequest
 from overseer.protocol import (
+    Data,
     Dequeued,
     Error,
     Errored,
@@ -36,7 +37,7 @@ from overseer.protocol import (
 )
 
 _MAX_UNSENT = 16 << 20  # bytes of requests that wait to be sent
-_NEWS = (Started, Exited, Restarting, Errored, Queued, Dequeued, Gap, Partial)
+_NEWS = (Started, Exited, Restarting, Errored, Queued, Dequeued, Gap, Partial, Data)
 
 
 class Sender(Protocol):
@@ -111,6 +112,7 @@ class Router:
             since_seq=follower.last_seq,
             on_lag="block" if follower.lossless else "drop",
             partial=follower.partial or None,
+            raw=follower.raw or None,
         )
 
     def subscribe_locked(self, follower: Follower) -> None:
@@ -268,7 +270,7 @@ class Router:
 
     def _collect_locked(self, task_id: str, item: Item) -> None:
         for wanted, into in self._collecting:
-            if wanted == task_id and not isinstance(item, Partial):
+            if wanted == task_id and not isinstance(item, Partial | Data):
                 into.append(item)
 
     def _answer_locked(self, event: Event) -> None:

@@ -70,6 +70,11 @@ class Task:
         """The seq of the latest line received, read or not."""
         return self._follower.last_seq
 
+    @property
+    def stdin(self) -> str:
+        """How it took input when it was joined: ``pipe``, ``pty`` (a terminal), or ``""``."""
+        return self._follower.stdin
+
     def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
         """Everything that happens to the task, in order, until it is over; restarts included.
 
@@ -155,6 +160,23 @@ class Task:
             RefusedError: it does not run; and as :meth:`stop`.
         """
         self._client.signal(self.id, signal, timeout=timeout)
+
+    def input(self, data: str | bytes = "", *, eof: bool = False, timeout: Seconds | None = None) -> None:
+        """Give it something to read while it runs, all of it or nothing: see :meth:`Client.input`.
+
+        Raises:
+            RefusedError: it takes no input, does not run, has too much to read already, or was told that
+                nothing follows; and as :meth:`stop`.
+        """
+        self._client.input(self.id, data, eof=eof, timeout=timeout)
+
+    def resize(self, rows: int, cols: int, timeout: Seconds | None = None) -> None:
+        """Change the size of its terminal while it runs.
+
+        Raises:
+            RefusedError: it has none, or does not run; and as :meth:`stop`.
+        """
+        self._client.resize(self.id, rows, cols, timeout=timeout)
 
     def reset(self, timeout: Seconds | None = None) -> None:
         """Start it again once it is errored. This handle follows the new run: unread earlier events are

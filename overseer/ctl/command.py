@@ -11,7 +11,7 @@ from overseer.client import Client, RefusedError
 from overseer.ctl import server, tasks
 from overseer.ctl.hints import how_to_write
 from overseer.ctl.parser import Parser, make_parser
-from overseer.ctl.run import refusal, run
+from overseer.ctl.run import refusal, run, run_interactive
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import OutputError, print_lines, print_text, say
@@ -69,7 +69,10 @@ def _main(argv: Sequence[str] | None) -> int:
         if options.command == "__complete":
             return _complete(settings, options.words, commands, parser)
         if options.command == "run":
-            return run(settings, options.action, options.params, options.id, options.force, options.json)
+            start = (settings, options.action, options.params, options.id, options.force, options.json)
+            if options.interactive or options.tty:
+                return run_interactive(*start, tty=options.tty)
+            return run(*start)
         with settings.connect() as client:
             return _COMMANDS[options.command](client, options)
     except OutputError:
@@ -127,6 +130,8 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "stop": tasks.stop,
     "restart": tasks.restart,
     "signal": tasks.signal,
+    "input": tasks.give_input,
+    "attach": tasks.attach,
     "reset": tasks.reset,
     "list": tasks.list_tasks,
     "wait": tasks.wait,

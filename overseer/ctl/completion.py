@@ -53,7 +53,7 @@ if [ "$funcstack[1]" = "_overseerctl" ]; then _overseerctl "$@"; else compdef _o
 """,
 }
 
-_TASKS = {"stop", "reset", "restart", "signal", "tail", "replay", "wait", "events"}
+_TASKS = {"stop", "input", "attach", "reset", "restart", "signal", "tail", "replay", "wait", "events"}
 _ACTIONS = {"run", "start"}
 _ONE_ACTION = {"actions", "describe", "pool", "set-pool", "purge", "metrics"}
 
@@ -120,6 +120,10 @@ def _named(command: str, given: Sequence[str], current: str, connect: Callable[[
                 )
             if command == "signal":
                 tasks = tuple(task for task in tasks if task.worker_state == "running")
+            if command in ("input", "attach"):
+                if given:
+                    return []
+                tasks = tuple(task for task in tasks if task.stdin)
             if command == "reset":
                 tasks = tuple(task for task in tasks if task.state == "errored")
             return [task.task_id for task in tasks if task.task_id not in given]

@@ -91,7 +91,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
             name,
             help=help,
             description=description,
-            epilog=EXITS if name in ("run", "wait") else None,
+            epilog=EXITS if name in ("run", "wait", "attach") else None,
             parents=[common],
         )
         made.add_argument("--json", action="store_true", help="output for programs")
@@ -116,6 +116,16 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         command.add_argument(
             "--force", action="store_true", help="displace a queued task if the queue is full"
         )
+        if name == "run":
+            command.add_argument(
+                "-i",
+                "--interactive",
+                action="store_true",
+                help="what is typed, or comes through stdin, is its input",
+            )
+            command.add_argument(
+                "-t", "--tty", action="store_true", help="attach this terminal to its; as attach does"
+            )
     command = add("stop", "stop tasks")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command.add_argument("--wait", action="store_true", help="wait until they have ended")
@@ -124,6 +134,23 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = add("signal", "send tasks' process groups a signal", "For example: overseerctl signal HUP web")
     command.add_argument("signal", type=_signal, metavar="SIGNAL", help="its name (HUP, SIGHUP) or number")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
+    command = add(
+        "input",
+        "give a running task something to read",
+        "The words of TEXT are one line. It waits while the task does not read what is in the file.",
+    )
+    command.add_argument("task", type=_text, metavar="TASK_ID")
+    command.add_argument("text", metavar="TEXT", nargs="*")
+    command.add_argument("-n", "--no-newline", action="store_true", help="no end of line after TEXT")
+    command.add_argument("--file", metavar="FILE", help="the content of a file; -: of stdin")
+    command.add_argument("--eof", action="store_true", help="and nothing follows; to a terminal: Ctrl-D")
+    command = add(
+        "attach",
+        "make this terminal a running task's",
+        "All keys go to the task, Ctrl-C too; Ctrl-P Ctrl-Q detaches. A task that reads a pipe is shown like "
+        "tail -f does, and given whole lines; Ctrl-D is the end of its input, and Ctrl-C leaves it.",
+    )
+    command.add_argument("task", type=_text, metavar="TASK_ID")
     command = add("reset", "start errored tasks again")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command = add("list", "show the server's tasks")

@@ -18,13 +18,14 @@ from overseer.client import (
     Task,
     TaskGoneError,
 )
+from overseer.ctl.feeding import Feeder
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.interrupts import Interrupts
 from overseer.ctl.live import LiveLine
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, rounded, words_of
 from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
-from overseer.protocol import Dequeued, Errored, Event, Exited, Gap, Output, Partial, Queued, Restarting
+from overseer.protocol import Dequeued, Errored, Event, Exited, Gap, Output, Partial, Queued, Restarting, Started
 
 
 def run(
@@ -34,8 +35,10 @@ def run(
     task_id: str | None,
     force: bool,
     as_json: bool,
+    interactive: bool = False,
 ) -> int:
-    """Run a task in the foreground; returns the exit status for the shell.
+    """Run a task in the foreground; returns the exit status for the shell. ``interactive``: what comes
+    through stdin is the task's.
 
     Ctrl-C, SIGTERM and SIGHUP stop the task, and so does a stdout whose reader has gone; a second signal
     leaves at once.
@@ -46,10 +49,36 @@ def run(
         try:
             with settings.connect() as client:
                 params = look_at_action(client, action, params)  # meanwhile a signal just ends overseerctl
-                return _Runner(client, task_id, as_json).run(interrupts, action, params, force)
+                runner = _Runner(client, task_id, as_json, interactive)
+                return runner.run(interrupts, action, params, force)
         except ConnectFailedError as error:
             say(str(error))
             return EXIT_LOST
+
+
+def run_interactive(
+    settings: Settings,
+    action: str,
+    params: Mapping[str, str],
+    task_id: str | None,
+    force: bool,
+    as_json: bool,
+    tty: bool,
+) -> int:
+    """Run a task that is given what is typed here, or comes through stdin."""
+    with settings.connect() as client:
+        (info,) = client.actions(action)
+        stdin = info.settings.get("stdin", "none")
+        if stdin == "pty" and not as_json:
+            from overseer.ctl.attach import Session
+
+            params = look_at_action(client, action, params)
+            task = client.start(action, params, task_id=task_id, force=force, on_lag="drop", raw=True)
+            return Session(client, task, stops=True).run()
+    if stdin == "none" or (tty and stdin != "pty"):
+        kind = "a terminal" if tty else "input"
+        raise RefusedError(f"tasks of {action} have not {kind} (stdin: {stdin})")
+    return run(settings, action, params, task_id, force, as_json, interactive=True)
 
 
 def refusal(error: RefusedError) -> str:
@@ -64,7 +93,8 @@ def refusal(error: RefusedError) -> str:
 class _Runner:
     """Follows one task from its start to its end."""
 
-    def __init__(self, client: Client, task_id: str, as_json: bool) -> None:
+    def __init__(self, client: Client, task_id: str, as_json: bool, interactive: bool) -> None:
+        self._interactive = interactive  # a run is still to be given what comes through stdin
         self._client = client
         self._task_id = task_id
         self._as_json = as_json
@@ -147,6 +177,9 @@ class _Runner:
         say(text)
 
     def _handle(self, event: Event) -> None:
+        if self._interactive and isinstance(event, Started):
+            self._interactive = False
+            Feeder(self._client, self._task_id).start()
         if self._as_json:
             self._write("stdout", json_line(event))
             return

@@ -82,6 +82,18 @@ def signal(client: Client, options: Namespace) -> int:
     return status
 
 
+def give_input(client: Client, options: Namespace) -> int:
+    from overseer.ctl.feeding import give_input
+
+    return give_input(client, options)
+
+
+def attach(client: Client, options: Namespace) -> int:
+    from overseer.ctl.attach import attach
+
+    return attach(client, options.task, _style(options))
+
+
 def reset(client: Client, options: Namespace) -> int:
     started, status = _each(options.tasks, client.reset)
     if options.json:

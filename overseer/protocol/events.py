@@ -18,10 +18,11 @@ from overseer.protocol.values import (
     TaskMetrics,
     TaskUsage,
 )
+from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, DURATION, TIMESTAMP, Integer
-from overseer.schema.types import BASE64, BOOLEAN, DOCUMENT, TASK_ID, TEXT, Choice
+from overseer.schema.types import BOOLEAN, DOCUMENT, TASK_ID, TEXT, Choice
 
 DEQUEUE_REASONS = ("stopped", "purged", "displaced", "expired", "shutdown")
 

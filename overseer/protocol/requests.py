@@ -8,10 +8,11 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
+from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, SIDE, TIMESTAMP
-from overseer.schema.types import BASE64, BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
+from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
 _ON_LAG = Choice("block", "drop")

@@ -9,7 +9,6 @@ that half.
 from __future__ import annotations
 
 import signal
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -369,31 +368,6 @@ class TextMap(FieldType):
         return {"type": "object", "additionalProperties": TEXT.json_schema()}
 
 
-class Base64(FieldType):
-    """Any bytes, in a message as Base64 (RFC 4648, section 4)."""
-
-    expected = "Base64"
-    is_text = True
-    converts = True
-
-    def from_json(self, value: Any, where: str, limits: MessageLimits) -> bytes:
-        if not isinstance(value, str):
-            raise self.wrong(value, where)
-        try:
-            return self.load(value)
-        except ValueError:
-            raise Unreadable(f"{where} is not Base64") from None
-
-    def to_json(self, value: bytes) -> str:
-        return b64encode(value).decode()
-
-    def load(self, value: Any) -> bytes:
-        return b64decode(value, validate=True)
-
-    def json_schema(self) -> Json:
-        return {"type": "string", "contentEncoding": "base64"}
-
-
 class Document(FieldType):
     """Any object: in a message a finished document, in the file a mapping that something else reads.
 
@@ -420,7 +394,6 @@ TEXT = Text()
 TEXT_MAP = TextMap()
 BOOLEAN = Boolean()
 SIGNAL = Signal()
-BASE64 = Base64()
 DOCUMENT = Document()
 REQUEST_ID = Name()
 TASK_ID = Name("uuid")  # what a server makes up is a UUID; generic clients ask for this type in their forms

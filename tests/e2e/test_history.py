@@ -17,6 +17,7 @@ from overseer.errors import RequestError
 from overseer.supervisor import table as tasktable
 from overseer.supervisor.clients import Client
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Task, Terms
 from overseer.util.jsonlog import EventLog
@@ -145,7 +146,7 @@ def test_a_forgotten_task_is_unknown_and_its_subscribers_wait_for_the_next(
     client = Client(None)  # type: ignore[arg-type]
     task = here.finished()
     with task.lock:
-        task.stream.subscribe_locked(client, "drop")
+        task.stream.subscribe_locked(client, Wishes("drop"))
     here.now += 61
     here.table.prune()
     with pytest.raises(RequestError, match="task not found"):

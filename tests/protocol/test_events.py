@@ -181,6 +181,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         reason="stopped",
         duration_ms=0,
         success_codes=(0, 3),
+        stdin="pty",
     )
     assert json.loads(encode(Tasks("1", (task,))))["tasks"] == [
         {
@@ -209,6 +210,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "reason": "stopped",
             "duration_ms": 0,
             "success_codes": [0, 3],
+            "stdin": "pty",
         }
     ]
     assert list(to_plain(task)) == [spec.name for spec in fields_of(TaskInfo)]

@@ -15,6 +15,7 @@ from overseer.errors import RequestError
 from overseer.protocol import (
     REQUESTS,
     Describe,
+    Input,
     List,
     ManifestRequest,
     MessageLimits,
@@ -24,6 +25,7 @@ from overseer.protocol import (
     Replay,
     Request,
     Reset,
+    Resize,
     RetryPolicy,
     SetPool,
     Signal,
@@ -124,6 +126,10 @@ def parsed_or_error(message: Any) -> Request | RequestError:
         ({"type": "manifest"}, ManifestRequest("1")),
         ({"type": "signal", "task_id": "t", "signal": "usr1"}, Signal("1", "t", "SIGUSR1")),
         ({"type": "signal", "task_id": "t", "signal": 40}, Signal("1", "t", "40")),
+        ({"type": "input", "task_id": "t", "data": "é"}, Input("1", "t", "é")),
+        ({"type": "input", "task_id": "t", "data_base64": "AP8="}, Input("1", "t", "", b"\0\xff")),
+        ({"type": "input", "task_id": "t", "eof": True}, Input("1", "t", eof=True)),
+        ({"type": "resize", "task_id": "t", "rows": 1, "cols": 65535}, Resize("1", "t", 1, 65535)),
     ],
 )
 def test_a_request_is_read_as_declared(fields: dict[str, Any], request_: Request) -> None:
@@ -138,7 +144,7 @@ def test_what_a_client_would_encode_is_read_back(example: Request) -> None:
 
 
 OPTIONAL = [(cls, spec) for cls in REQUESTS.values() for spec in fields_of(cls) if not spec.required]
-REQUIRED = {"action": "b", "task_id": "t", "id": "1", "signal": "HUP"}
+REQUIRED = {"action": "b", "task_id": "t", "id": "1", "signal": "HUP", "rows": 24, "cols": 80}
 
 
 def least(cls: type[Request]) -> dict[str, Any]:
@@ -148,12 +154,15 @@ def least(cls: type[Request]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("cls", "spec"), OPTIONAL, ids=lambda x: getattr(x, "name", getattr(x, "type", "")))
 def test_null_counts_as_absent_and_so_does_an_empty_text(cls: type[Request], spec: Any) -> None:
-    plain = parse(least(cls))
-    assert parse(least(cls) | {spec.name: None}) == plain
+    message = least(cls)
+    if cls is Input:  # it must give something
+        message |= {"eof": True} if spec.name != "eof" else {"data": "x"}
+    plain = parse(message)
+    assert parse(message | {spec.name: None}) == plain
     if spec.type.is_text:
-        assert parse(least(cls) | {spec.name: ""}) == plain
+        assert parse(message | {spec.name: ""}) == plain
     else:
-        assert f"{spec.name} must be" in str(refused(least(cls) | {spec.name: ""}))
+        assert f"{spec.name} must be" in str(refused(message | {spec.name: ""}))
 
 
 def test_a_parameter_that_is_null_counts_as_not_given() -> None:
@@ -180,6 +189,8 @@ def test_every_field_refuses_every_other_type_and_names_itself(cls: type[Request
             continue
         if spec.name == "signal" and value == 1 and type(value) is int:
             continue  # a signal may be a number
+        if spec.name == "data_base64" and value == "text":
+            continue  # which it happens to be
         error = refused(least(cls) | {spec.name: value})
         assert error.id == "1"
         assert str(error).startswith(f"{cls.type}: {spec.name} must be ")
@@ -231,6 +242,14 @@ def test_every_required_field_is_asked_for_by_name(cls: type[Request]) -> None:
         ({"type": "start", "action": "b", "task_id": "\x00"}, "task_id holds characters that cannot be"),
         ({"type": "start", "action": "b" * 257}, "action has 257 characters"),
         ({"type": "metrics", "action": "b", "task_id": "t"}, "give action or task_id, not both"),
+        ({"type": "input", "task_id": "t"}, "there is nothing to give: data, data_base64 or eof is needed"),
+        ({"type": "input", "task_id": "t", "data": "a", "data_base64": "YQ=="}, "not both"),
+        ({"type": "input", "task_id": "t", "data_base64": "YQ"}, "input: data_base64 must be Base64"),
+        ({"type": "input", "task_id": "t", "data_base64": "Y!=="}, "input: data_base64 must be Base64"),
+        ({"type": "input", "task_id": "t", "data": "\udc80"}, "data holds half of a surrogate pair"),
+        ({"type": "resize", "task_id": "t", "rows": 0, "cols": 9}, "rows must be a whole number from 1 to"),
+        ({"type": "resize", "task_id": "t", "rows": 9, "cols": 65536}, "from 1 to 65535, not 65536"),
+        ({"type": "resize", "task_id": "t", "rows": 9, "cols": 2**70}, "cols must be a whole number from"),
         ({"type": "strat"}, 'unknown type "strat"; did you mean "start"?'),
         ({"type": "STOP"}, 'did you mean "stop"?'),
         ({"type": "poolinfo"}, 'did you mean "pool_info"?'),

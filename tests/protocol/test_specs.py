@@ -99,6 +99,7 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "reason",
         "duration_ms",
         "success_codes",
+        "stdin",
     ]
 
 
@@ -170,6 +171,8 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "stop_task",
         "reset_task",
         "signal_task",
+        "give_task_input",
+        "resize_task",
         "restart_task",
         "list_tasks",
         "replay_task",
@@ -207,7 +210,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 15
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 17
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -227,6 +230,8 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-reload",
         "ws-signal",
         "ws-restart",
+        "ws-input",
+        "ws-resize",
         "start-echo",
         "start-greet",
     ]

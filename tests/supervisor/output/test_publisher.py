@@ -13,6 +13,7 @@ from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.output.replay import RingReplay
+from overseer.supervisor.output.subscription import NO_WISHES
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
@@ -54,7 +55,7 @@ def outbox() -> Iterator[_Held]:
 def _stream(client: Client) -> Stream:
     stream = Stream("t", "a", lock(Rank.TASK, "t"), Metrics(["a"]), EventLog())
     with stream._lock:
-        stream.subscribe_locked(client, "")
+        stream.subscribe_locked(client, NO_WISHES)
     return stream
 
 

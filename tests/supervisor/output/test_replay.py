@@ -12,6 +12,7 @@ import overseer
 from overseer.supervisor.clients import Client
 from overseer.supervisor.output.encode import EncodedOutput
 from overseer.supervisor.output.replay import RingReplay
+from overseer.supervisor.output.subscription import Wishes
 from overseer.util.locks import assert_none_held
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
@@ -113,7 +114,7 @@ def test_a_long_history_is_encoded_with_nothing_locked(
     mute.say(100)
     hub.subscriptions.replay(client, "r", "t", None, 0)
     assert _seqs(_read(client)) == list(range(1, 101))
-    hub.subscriptions.subscribe(client, "s", "t", 90, "block")
+    hub.subscriptions.subscribe(client, "s", "t", 90, Wishes("block"))
     assert _seqs(_read(client)[1:]) == list(range(91, 101))
     assert sum(sizes) == 110
 
@@ -132,7 +133,7 @@ def test_what_comes_meanwhile_follows_without_a_gap_or_a_repeat(
     """Also when a task says more than can be encoded, for ever."""
     meanwhile(lambda: mute.say(more, length))
     mute.say(100)
-    hub.subscriptions.subscribe(client, "s", "t", 0, "block")
+    hub.subscriptions.subscribe(client, "s", "t", 0, Wishes("block"))
     subscribed, *stored = _read(client)
     assert subscribed["type"] == "subscribed"
     assert _seqs(stored) == list(range(subscribed["oldest_seq"], subscribed["last_seq"] + 1))
@@ -161,7 +162,7 @@ def test_a_task_that_is_replaced_meanwhile_is_the_one_that_counts(
     meanwhile(replace)
     mute.say(100)
     if subscribing:
-        hub.subscriptions.subscribe(client, "s", "t", 0, "block")
+        hub.subscriptions.subscribe(client, "s", "t", 0, Wishes("block"))
         subscribed, *stored = _read(client)
         assert (subscribed["oldest_seq"], subscribed["last_seq"]) == (1, 3)
     else:
@@ -173,15 +174,15 @@ def test_a_task_that_is_replaced_meanwhile_is_the_one_that_counts(
 def test_who_will_lose_nothing_any_more_hears_first_what_it_has_lost(
     hub: overseer.Hub, mute: Mute, client: Client
 ) -> None:
-    hub.subscriptions.subscribe(client, "s1", "t", None, "drop")
+    hub.subscriptions.subscribe(client, "s1", "t", None, Wishes("drop"))
     assert _read(client)
     mute.say(1, 9 << 20)  # more than the outbox holds
     mute.say(2, 1)
-    hub.subscriptions.subscribe(client, "s2", "t", None, "drop")
+    hub.subscriptions.subscribe(client, "s2", "t", None, Wishes("drop"))
     assert isinstance(client.outbox, _Held)
     with client.outbox._lock:  # it takes its data; nobody has had the time to note that there is room
         said = client.outbox._sent_locked(client.outbox.pending)
-    hub.subscriptions.subscribe(client, "s3", "t", None, "block")
+    hub.subscriptions.subscribe(client, "s3", "t", None, Wishes("block"))
     mute.say(1, 1)
     client.outbox._call(said)
     messages = _read(client)

@@ -1,0 +1,265 @@
+"""``overseerctl attach`` and ``run -it``: this terminal becomes a task's.
+
+While attached, the terminal is raw: every key goes to the task, Ctrl-C too, and what the task's terminal is
+sent is written as it is. Only Ctrl-P Ctrl-Q is for overseerctl, and detaches. The main thread reads the
+keyboard, another one writes; however it ends, the terminal is as it was before.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from overseer.client import Client, ClientError, RefusedError, Task
+from overseer.ctl.feeding import Feeder, is_full
+from overseer.ctl.interrupts import signals_to
+from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
+from overseer.ctl.tail import Printer, tail
+from overseer.ctl.terminal import OutputError, Style, plain, say, write_out
+from overseer.protocol import Data, Dequeued, Errored, Event, Exited, Queued, Restarting, Started
+
+_LINES = 10  # of what came before, where there is no terminal
+_PIECE = 64 * 1024
+_DETACH = b"\x10\x11"  # Ctrl-P Ctrl-Q
+_HELD_S = 1.0  # how long a Ctrl-P waits for what follows
+_AGAIN_S = 0.05  # until input that there was no room for is offered again
+_MOST = 1 << 20  # bytes of it; while there are so many, no more is read
+# What a program that could not tidy up may have left: colours, a hidden cursor, the other screen, mouse and
+# paste reports, application keys.
+_RESET = b"\x1b[0m\x1b[?25h\x1b[?1047l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGCONT)
+
+
+class Keys:
+    """What is typed, without the keys that detach."""
+
+    def __init__(self) -> None:
+        self.held = b""  # a Ctrl-P, which may be the first of them
+
+    def feed(self, typed: bytes) -> tuple[bytes, bool]:
+        """What is the task's of it, and whether to detach."""
+        typed = self.held + typed
+        self.held = b""
+        before, keys, _ = typed.partition(_DETACH)
+        if keys:
+            return before, True
+        if typed.endswith(_DETACH[:1]):
+            self.held = typed[-1:]
+            typed = typed[:-1]
+        return typed, False
+
+    def release(self) -> bytes:
+        """Nothing followed in time."""
+        held, self.held = self.held, b""
+        return held
+
+
+def attach(client: Client, task_id: str, style: Style) -> int:
+    """Show a running task's terminal and type into it, or, where it reads a pipe, lines; returns the status
+    for the shell."""
+    task = client.subscribe(task_id, on_lag="drop", raw=True)
+    if task.over or task.state != "running":
+        raise RefusedError("task is not running")
+    if task.stdin == "pty":
+        return Session(client, task, stops=False).run()
+    if task.stdin == "pipe":
+        return _attach_lines(client, task, style)
+    raise RefusedError("the task takes no input (stdin: none); overseerctl tail -f shows its output")
+
+
+def _attach_lines(client: Client, task: Task, style: Style) -> int:
+    Feeder(client, task.id).start()
+    printer = Printer([task.id], style, as_json=False, timestamps=False)
+    status = tail(client, [task.id], printer, lines=_LINES, follow=True)
+    return status or of_exit(task.wait())
+
+
+class Session:
+    """One terminal attached to one task.
+
+    Args:
+        task: subscribed to with ``raw``.
+        stops: whether SIGTERM, SIGHUP, and Ctrl-C before it runs stop the task, rather than detach.
+    """
+
+    def __init__(self, client: Client, task: Task, *, stops: bool) -> None:
+        self._client = client
+        self._task = task
+        self._stops = stops
+        self._stopping = False
+        self._detached = False
+        self._keys = Keys()
+        self._pending = bytearray()  # typed, and not taken yet
+        self._ending = False  # the end of the input is to follow that
+        self._remarks: list[str] = []  # why some was lost
+        self._over = threading.Event()  # nothing more is shown
+        self._failure: ClientError | OutputError | None = None
+        self._begun = task.state == "running"  # the terminal is wanted
+        self._tell, self._told = socket.socketpair()
+
+    def run(self) -> int:
+        with self._tell, self._told, signals_to(self._tell, _SIGNALS):
+            writer = threading.Thread(target=self._show, name="attach", daemon=True)
+            if not self._begun:
+                writer.start()
+                self._until_begun()
+            with raw_terminal() as again:
+                self._resize()
+                if not writer.ident:
+                    writer.start()
+                self._until_over(again)
+        if self._begun and sys.stdout is not None and sys.stdout.isatty():
+            print(flush=True)  # the program may have left the cursor within a line
+        for remark in self._remarks:
+            say(remark)
+        return self._status()
+
+    def _status(self) -> int:
+        task = self._task
+        name = plain(task.id)
+        if self._detached:
+            say(f"detached; task {name} goes on")
+            return 0
+        if self._failure is not None:
+            if isinstance(self._failure, OutputError):
+                say(str(self._failure))
+                return EXIT_REFUSED
+            say(f"{self._failure}. Task {name} may still be running; overseerctl list shows it.")
+            return EXIT_LOST
+        if task.dequeued and task.exit is None:
+            return EXIT_INTERRUPTED if self._stopping else EXIT_REFUSED
+        say(words_of(task.exit))
+        return of_exit(task.exit) or (1 if task.state == "errored" else 0)
+
+    # -- on the thread that shows
+
+    def _show(self) -> None:
+        try:
+            for events in self._task.batches():
+                data = b"".join(event.data for event in events if isinstance(event, Data))
+                if data:
+                    write_out(data)
+                for event in events:
+                    self._note(event)
+        except (ClientError, OutputError) as error:
+            self._failure = error
+        finally:
+            self._over.set()
+            with suppress(OSError):
+                self._tell.send(b"\0")
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Queued():
+                say(f"queued at position {event.position} as task {plain(self._task.id)}")
+            case Dequeued() if not self._stopping:
+                say(f"taken out of the queue: {event.reason}")
+            case Started():
+                self._begun = True
+                with suppress(OSError):
+                    self._tell.send(bytes([signal.SIGWINCH]))  # it has the size of its configuration
+            case Exited() if event.will_restart:
+                write_out(f"\r\n[{words_of(event)}; it is restarted]\r\n".encode())
+            case Restarting() | Errored():
+                pass  # the exit before it has said what happened
+
+    # -- on the main thread
+
+    def _until_begun(self) -> None:
+        while not (self._begun or self._over.is_set() or self._detached):
+            select.select([self._told], [], [])
+            self._take_signals()
+
+    def _until_over(self, again: Callable[[], None]) -> None:
+        told = self._told.fileno()
+        reading = True
+        while not (self._over.is_set() or self._detached):
+            wants = [told, 0] if reading and len(self._pending) < _MOST else [told]
+            wait = _AGAIN_S if self._pending else _HELD_S if self._keys.held else None
+            ready = select.select(wants, [], [], wait)[0]
+            if told in ready and self._take_signals():
+                again()
+            if 0 in ready:
+                typed = _read()
+                if not typed:  # the keyboard has gone, or it was a file
+                    reading, self._ending = False, True
+                given, self._detached = self._keys.feed(typed)
+                self._pending += given
+            elif not ready and not self._pending:
+                self._pending += self._keys.release()
+            if self._pending:
+                self._give(bytes(self._pending[:_PIECE]))
+            elif self._ending:
+                self._ending = False
+                self._give(b"", eof=True)
+
+    def _give(self, data: bytes, *, eof: bool = False) -> None:
+        """What is refused for another reason than want of room is lost; that is said at the end."""
+        try:
+            self._client.input(self._task.id, data, eof=eof)
+        except RefusedError as error:
+            if is_full(error):
+                return
+            if str(error) not in self._remarks and not self._over.is_set():
+                self._remarks.append(str(error))
+        except ClientError:
+            return  # the other thread says so
+        del self._pending[: len(data)]
+
+    def _take_signals(self) -> bool:
+        """Act on the signals that have come; whether the terminal may have changed meanwhile (``fg``)."""
+        numbers = set(self._told.recv(4096))
+        if signal.SIGWINCH in numbers or signal.SIGCONT in numbers:
+            self._resize()
+        if numbers & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
+            if not self._stops or self._stopping:
+                self._detached = True
+            else:
+                self._stopping = True
+                with suppress(ClientError):
+                    self._client.stop(self._task.id)
+        return signal.SIGCONT in numbers
+
+    def _resize(self) -> None:
+        if not self._begun or sys.stdout is None or not sys.stdout.isatty():
+            return
+        size = os.get_terminal_size(sys.stdout.fileno())
+        with suppress(ClientError):  # it has ended, or who may only look is attached
+            if size.lines and size.columns:
+                self._client.resize(self._task.id, size.lines, size.columns)
+
+
+@contextmanager
+def raw_terminal() -> Iterator[Callable[[], None]]:
+    """While entered, keys are not interpreted by the terminal that stdin is, if it is one.
+
+    Gives what makes it so again, after somebody else had the terminal.
+    """
+    if not os.isatty(0):
+        yield lambda: None
+        return
+    before = termios.tcgetattr(0)
+    try:
+        tty.setraw(0, termios.TCSANOW)
+        yield lambda: tty.setraw(0, termios.TCSANOW)
+    finally:
+        with suppress(OutputError):
+            if sys.stdout is not None and sys.stdout.isatty():
+                write_out(_RESET)
+        with suppress(termios.error):  # it has gone
+            termios.tcsetattr(0, termios.TCSANOW, before)
+
+
+def _read() -> bytes:
+    try:
+        return os.read(0, _PIECE)
+    except OSError:
+        return b""

@@ -1,0 +1,104 @@
+"""Giving a task what comes from a file, a pipe or a keyboard."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from overseer.client import Client, ClientError, RefusedError
+from overseer.ctl.status import EXIT_REFUSED, EXIT_USAGE
+from overseer.ctl.terminal import plain, print_json, say
+from overseer.protocol import utf8
+
+_PIECE = 64 * 1024
+_FIRST_S, _LAST_S = 0.02, 0.5  # between attempts while the task does not read
+_FULL = "the task does not read its input"  # as the server's refusal begins
+
+
+def is_full(error: RefusedError) -> bool:
+    """Whether there is no room for the input now, and may be later."""
+    return str(error).startswith(_FULL)
+
+
+def give(client: Client, task_id: str, data: bytes, *, eof: bool = False) -> None:
+    """Give a task input, and wait while it does not read. Raises ClientError."""
+    delay = _FIRST_S
+    while True:
+        try:
+            return client.input(task_id, data, eof=eof)
+        except RefusedError as error:
+            if not is_full(error):
+                raise
+        time.sleep(delay)
+        delay = min(2 * delay, _LAST_S)
+
+
+def pieces(fd: int) -> Iterator[bytes]:
+    """What comes through a file descriptor, as it comes. Raises OSError."""
+    while data := os.read(fd, _PIECE):
+        yield data
+
+
+class Feeder:
+    """Hands on everything that comes through stdin, and its end, on a thread of its own."""
+
+    def __init__(self, client: Client, task_id: str) -> None:
+        self._client = client
+        self._task_id = task_id
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="feeder", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            for data in pieces(0):
+                give(self._client, self._task_id, data)
+            give(self._client, self._task_id, b"", eof=True)
+        except RefusedError as error:
+            if str(error) != "task is not running":  # whose end says more
+                say(str(error))
+        except ClientError:
+            pass  # the main thread says so
+        except OSError as error:
+            say(f"stdin cannot be read: {error.strerror}")
+
+
+def give_input(client: Client, options: Namespace) -> int:
+    """``overseerctl input``."""
+    if options.file is not None and options.text:
+        say("give TEXT or --file, not both; see overseerctl input --help")
+        return EXIT_USAGE
+    if options.file is None and not options.text and not options.eof:
+        say("there is nothing to give: TEXT, --file or --eof is needed; see overseerctl input --help")
+        return EXIT_USAGE
+    size = 0
+    if options.text:
+        data = utf8(" ".join(options.text) + ("" if options.no_newline else "\n"))
+        client.input(options.task, data, eof=options.eof)
+        size = len(data)
+    elif options.file is not None:
+        try:
+            for data in _content(options.file):
+                give(client, options.task, data)
+                size += len(data)
+        except OSError as error:
+            say(f"{plain(options.file)}: {error.strerror}")
+            return EXIT_REFUSED
+    if options.eof and not options.text:
+        give(client, options.task, b"", eof=True)
+    if options.json:
+        print_json({"task_id": options.task, "bytes": size, "eof": options.eof})
+    return 0
+
+
+def _content(path: str) -> Iterator[bytes]:
+    """Raises OSError."""
+    if path == "-":
+        yield from pieces(0)
+        return
+    with Path(path).open("rb") as file:
+        yield from pieces(file.fileno())
