@@ -25,7 +25,18 @@ from overseer.ctl.live import LiveLine
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, rounded, words_of
 from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
-from overseer.protocol import Dequeued, Errored, Event, Exited, Gap, Output, Partial, Queued, Restarting, Started
+from overseer.protocol import (
+    Dequeued,
+    Errored,
+    Event,
+    Exited,
+    Gap,
+    Output,
+    Partial,
+    Queued,
+    Restarting,
+    Started,
+)
 
 
 def run(

@@ -223,17 +223,20 @@ class UsageMeter:
             parent = by_pid.get(process.parent)
             run = sessions.get(process.session) or (parent.run if parent is not None else "")
             known = self._owners.get(process.pid)
+            settled = True
             if not run and (known is None or known[0] != process.start):
                 found = self._scanner.read(process.pid)
-                if found is None or (found.blank and not found.zombie):
-                    continue  # gone, or between two programs: it is asked again
+                if found is None:
+                    continue
                 run = found.run if found.run in members else ""
+                settled = found.zombie or not found.blank  # else it may be between two programs: ask again
             if not run and process.parent == me and process.pid not in registry.children():
                 links = set(read_outputs(process.pid))
                 run = next((entry.run for entry in entries if links & entry.pipes), "")
-            owners[process.pid] = process.start, run
             if run:
                 claim(process, run)
+            elif settled:
+                owners[process.pid] = process.start, ""
         for run, found_members in members.items():
             owners.update((pid, (process.start, run)) for pid, process in found_members.items())
         self._owners = owners

@@ -35,6 +35,7 @@ TABLE = {
     "describe": ("+", "+", "+"),
     "pool_info": ("+", "+", "+"),
     "metrics": ("+", "+", "+"),
+    "usage": ("+", "+", "+"),
     "manifest": ("+", "+", "+"),
     "start": ("operator", "+", "+"),
     "stop": ("operator", "+", "+"),
@@ -61,6 +62,7 @@ CELLS: dict[str, tuple[dict[str, Any], str, str]] = {
     "describe": ({"action": "{}"}, "actions", "unknown action: {}"),
     "pool_info": ({"action": "{}"}, "pool_info", "unknown action: {}"),
     "metrics": ({"action": "{}"}, "metrics", "metrics"),
+    "usage": ({"task_id": "task-of-{}"}, "usage", "task not found"),
     "manifest": ({}, "manifest", "manifest"),
     "start": (
         {"action": "{}", "task_id": "task-of-{}"},

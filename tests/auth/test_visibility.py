@@ -64,6 +64,9 @@ def test_lists_pools_and_counters_know_nothing_of_the_others(stage: Stage) -> No
     assert set(request(viewer, "metrics", task_id="other-1")) == {"type", "id"}
     assert "action" in request(viewer, "metrics", action="mine")
     assert "task" in request(viewer, "metrics", task_id="mine-1")
+    assert {each["task_id"] for each in request(admin, "usage")["tasks"]} == {"mine-1", "other-1"}
+    assert {each["task_id"] for each in request(viewer, "usage")["tasks"]} == {"mine-1"}
+    assert request(viewer, "usage", task_id="other-1")["message"] == "task not found"
 
 
 def test_broadcasts_reach_only_those_who_may_know(stage: Stage) -> None:

@@ -164,7 +164,7 @@ def test_top_into_a_pipe_is_printed_once(ctl: Ctl):
     done = ctl("top")
     assert "topped" in done.out
     assert "\x1b" not in done.out
-    assert {"tasks", "pool", "metrics"} == set(ctl("top", "--json").json)
+    assert {"tasks", "pool", "metrics", "usage"} == set(ctl("top", "--json").json)
 
 
 def test_a_reload_says_what_changed(daemon: Daemon, ctl: Ctl):

@@ -157,11 +157,11 @@ def test_colours_are_for_terminals(monkeypatch, when, stream, environment, on):
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 24])
 def test_the_live_view_fits_into_any_window(columns, rows):
     tasks = tuple(task(task_id=f"task-{number}" * 5) for number in range(30))
-    lines = screen_lines(Answer(tasks, PoolInfo(4, 2, 1), GlobalMetrics()), PLAIN, columns, rows)
+    lines = screen_lines(Answer(tasks, PoolInfo(4, 2, 1), GlobalMetrics(), {}), PLAIN, columns, rows)
     assert len(lines) <= rows
     assert max(map(len, lines)) <= columns
     coloured = screen_lines(
-        Answer(tasks, PoolInfo(4, 2, 1), GlobalMetrics()), Style("always", None), columns, rows
+        Answer(tasks, PoolInfo(4, 2, 1), GlobalMetrics(), {}), Style("always", None), columns, rows
     )
     assert len(coloured) == len(lines)
 
@@ -172,9 +172,9 @@ def test_the_live_view_shows_who_runs_first_and_counts_the_rest():
         task(task_id="waits", state="queued"),
         task(task_id="runs", worker_state="running"),
     )
-    lines = screen_lines(Answer(tasks, PoolInfo(0, 1, 1), None), PLAIN, 80, 24)
+    lines = screen_lines(Answer(tasks, PoolInfo(0, 1, 1), None, {}), PLAIN, 80, 24)
     assert [line.split()[0] for line in lines[-3:]] == ["runs", "waits", "old"]
-    assert "(2 more)" in "\n".join(screen_lines(Answer(tasks, PoolInfo(0, 1, 1), None), PLAIN, 80, 4))
+    assert "(2 more)" in "\n".join(screen_lines(Answer(tasks, PoolInfo(0, 1, 1), None, {}), PLAIN, 80, 4))
 
 
 def test_texts_are_cut_with_a_sign():

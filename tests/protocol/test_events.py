@@ -180,6 +180,8 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         output_evicted=True,
         reason="stopped",
         duration_ms=0,
+        cpu_ms=0,
+        max_rss=4096,
         success_codes=(0, 3),
         stdin="pty",
     )
@@ -209,6 +211,8 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "output_evicted": True,
             "reason": "stopped",
             "duration_ms": 0,
+            "cpu_ms": 0,
+            "max_rss": 4096,
             "success_codes": [0, 3],
             "stdin": "pty",
         }

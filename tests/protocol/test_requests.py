@@ -33,6 +33,7 @@ from overseer.protocol import (
     Stop,
     Subscribe,
     Unsubscribe,
+    UsageRequest,
     encode,
     parse_request,
 )
@@ -123,6 +124,8 @@ def parsed_or_error(message: Any) -> Request | RequestError:
         ({"type": "metrics"}, MetricsRequest("1")),
         ({"type": "metrics", "action": "b"}, MetricsRequest("1", "b")),
         ({"type": "metrics", "task_id": "t"}, MetricsRequest("1", "", "t")),
+        ({"type": "usage"}, UsageRequest("1")),
+        ({"type": "usage", "task_id": "t"}, UsageRequest("1", "t")),
         ({"type": "manifest"}, ManifestRequest("1")),
         ({"type": "signal", "task_id": "t", "signal": "usr1"}, Signal("1", "t", "SIGUSR1")),
         ({"type": "signal", "task_id": "t", "signal": 40}, Signal("1", "t", "40")),

@@ -98,6 +98,8 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "output_evicted",
         "reason",
         "duration_ms",
+        "cpu_ms",
+        "max_rss",
         "success_codes",
         "stdin",
     ]
@@ -109,9 +111,10 @@ def test_the_manifest_has_every_message_once(manifest: dict[str, Any]) -> None:
     received = {name for name, message in messages.items() if message["direction"] == "s2c"}
     assert sent == set(REQUESTS)
     assert received == {
-        *set(EVENTS) - {"pool_info", "metrics", "manifest"},
+        *set(EVENTS) - {"pool_info", "metrics", "manifest", "usage"},
         "pool_info_response",
         "metrics_response",
+        "usage_response",
         "manifest_response",
     }
     assert messages["pool_info_response"]["fields"]["type"]["default"] == "pool_info"
@@ -182,6 +185,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "set_pool_limits",
         "subscribe_task",
         "unsubscribe_task",
+        "get_usage",
         "get_metrics",
         "get_manifest",
         "reload_config",
@@ -210,7 +214,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 17
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 18
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -231,6 +235,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-signal",
         "ws-restart",
         "ws-input",
+        "ws-usage",
         "ws-resize",
         "start-echo",
         "start-greet",

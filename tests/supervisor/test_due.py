@@ -50,3 +50,32 @@ def test_what_is_pending_is_a_moment_a_kind_and_ids(tmp_path: Path) -> None:
     finally:
         hub.shutdown()
         hub.close()
+
+
+def test_what_tasks_use_is_looked_at_only_while_any_runs(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(_CONFIG)
+    config = overseer.load_config(path)
+    hub = overseer.Hub(config, overseer.build_action_handlers(config))
+
+    def due() -> list[float]:
+        pending = [timer for _, _, timer in hub._timers._heap if timer.due == (Due.USAGE,)]
+        return [timer.when - time.monotonic() for timer in pending]
+
+    try:
+        hub.submit("sleep", "a")
+        wait_until(due)
+        assert due()[0] < 1.1  # soon, for a run may be short
+        hub.usage._look()
+        assert len(due()) == 1
+        hub._timers._cancel(hub.usage._next)  # type: ignore[arg-type]
+        hub.usage._look()
+        assert 9 < due()[0] <= 10
+        hub.stop("a")
+        wait_until(lambda: not hub._table.in_use)
+        hub._timers._cancel(hub.usage._next)  # type: ignore[arg-type]
+        hub.usage._look()
+        assert due() == []
+    finally:
+        hub.shutdown()
+        hub.close()

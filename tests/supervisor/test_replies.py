@@ -202,6 +202,7 @@ def test_what_a_reply_shows_was_looked_at_in_the_section_that_appends_it(
         ("describe", {"action": "waits"}, "actions"),
         ("manifest", {}, "manifest"),
         ("metrics", {"task_id": "unknown"}, "metrics"),
+        ("usage", {}, "usage"),
         ("start", {"action": "waits", "params": {"name": "second"}}, "queued"),
     ],
 )

@@ -92,8 +92,8 @@ EXAMPLES: tuple[Request | Event, ...] = (
     PoolInfoRequest("r9", "build"),
     SetPool("r10", "build", 4, 20, {"action": "requeue", "grace": 10}),
     Purge("r11", "build"),
-    MetricsRequest("r12"),
     UsageRequest("r20", _TASK),
+    MetricsRequest("r12"),
     ManifestRequest("r13"),
     Reload("r15", dry_run=True),
     Started("r1", _TASK, _PID, _THEN),
@@ -110,7 +110,7 @@ EXAMPLES: tuple[Request | Event, ...] = (
         duration_ms=42500,
         cpu_ms=1250,
         max_rss=48_000_000,
-    ),  # fmt: skip
+    ),
     Signaled("r16", _TASK, "SIGHUP"),
     InputAccepted("r18", _TASK, 4),
     Resized("r19", _TASK, 40, 132),
