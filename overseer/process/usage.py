@@ -11,7 +11,7 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from overseer.process.registry import Entry, registry
@@ -21,6 +21,7 @@ from overseer.util.locks import Rank, assert_none_held, lock
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _STAT = 4096  # bytes; more than any has
+_IO_PASSES = 5  # after how many the disk's figures of an idle process are read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Usage:
 class _Process:
     """One process as a pass found it; CPU in ticks."""
 
-    __slots__ = ("children_cpu", "cpu", "parent", "pid", "rss", "run", "session", "start", "threads")
+    __slots__ = ("children_cpu", "cpu", "io", "parent", "pid", "rss", "run", "session", "start", "threads")
 
     def __init__(self, pid: int, fields: list[bytes]) -> None:
         # proc(5), /proc/PID/stat: what follows the name begins with field 3.
@@ -63,12 +64,13 @@ class _Process:
         self.threads = 0 if zombie else int(fields[17])
         self.rss = 0 if zombie else int(fields[21]) * _PAGE
         self.run = ""
+        self.io: tuple[int, int] | None = None  # bytes read and written, if we may know
 
 
 class _Run:
     """What is known of one run."""
 
-    __slots__ = ("io", "last", "leader", "members", "peak", "ticks")
+    __slots__ = ("_passes", "io", "last", "leader", "members", "peak", "ticks")
 
     def __init__(self, leader: int) -> None:
         self.leader = leader
@@ -77,10 +79,12 @@ class _Run:
         self.peak = 0  # the largest sum of rss, in bytes
         self.io: tuple[int, int] | None = None
         self.last: Usage | None = None
+        self._passes = 0
 
     def add(self, members: dict[int, _Process], at: float) -> None:
         """Take over what a pass found; what it gives is :attr:`last`."""
         self.ticks += self._gained(members)
+        self._passes += 1
         self.members = members
         rss = sum(process.rss for process in members.values())
         self.peak = max(self.peak, rss)
@@ -89,14 +93,30 @@ class _Run:
         if before is not None and at > before.at:
             percent = 100 * (cpu - before.cpu) / (at - before.at)
         alive = [process.threads for process in members.values() if process.threads]
-        read, written = self.io if self.io is not None else (None, None)
+        read, written = self._sum_of_io()
         self.last = Usage(at, cpu, percent, rss, len(alive), sum(alive), read, written)
 
-    def add_io(self, io: tuple[int, int] | None) -> None:
-        """Take over bytes read and written; their sum falls when a process ends that nobody waits for."""
-        if io is not None:
-            read, written = self.io or (0, 0)
-            self.io = max(read, io[0]), max(written, io[1])
+    def read_io(self, members: dict[int, _Process]) -> None:
+        """Fill in what these, whom the next :meth:`add` will take over, have read and written."""
+        for pid, process in members.items():
+            before = self.members.get(pid)
+            # What used no CPU has read and written next to nothing: that is told a little later.
+            if (
+                before is not None
+                and (before.start, before.cpu) == (process.start, process.cpu)
+                and self._passes % _IO_PASSES
+            ):
+                process.io = before.io
+            elif process.threads:
+                process.io = _read_io(pid)
+
+    def _sum_of_io(self) -> tuple[int, int] | tuple[None, None]:
+        """What all have read and written. A sum falls when one ends that nobody waits for: then it stays."""
+        known = [process.io for process in self.members.values() if process.io is not None]
+        if known:
+            most = self.io or (0, 0)
+            self.io = max(most[0], sum(io[0] for io in known)), max(most[1], sum(io[1] for io in known))
+        return self.io if self.io is not None else (None, None)
 
     def _gained(self, members: dict[int, _Process]) -> int:
         """Ticks of CPU that were used since the last pass, as far as the system has kept them.
@@ -162,13 +182,13 @@ class UsageMeter:
             entries = [entry for entry in registry.entries() if entry.pid]
             at = time.monotonic()
             members = self._pass(entries)
-            io = {run: _io(processes) for run, processes in members.items()}
+            runs = {entry.run: self._runs.get(entry.run) or _Run(entry.pid) for entry in entries}
+            for name, run in runs.items():
+                run.read_io(members[name])
             with self._passed:
-                known, self._runs = self._runs, {}
-                for entry in entries:
-                    run = self._runs[entry.run] = known.get(entry.run) or _Run(entry.pid)
-                    run.add_io(io[entry.run])
-                    run.add(members[entry.run], at)
+                self._runs = runs
+                for name, run in runs.items():
+                    run.add(members[name], at)
                 self._at = at
                 return {run: each.last for run, each in self._runs.items() if each.last is not None}
         finally:
@@ -267,26 +287,20 @@ def _all_processes() -> list[_Process]:
     return found
 
 
-def _io(members: Mapping[int, _Process]) -> tuple[int, int] | None:
-    """Bytes read from and written to disks by these and those they waited for; None: we may not know."""
-    sums: tuple[int, int] | None = None
-    for pid, process in members.items():
-        if not process.threads:
-            continue
-        try:
-            fd = os.open(f"/proc/{pid}/io", os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        try:
-            # proc(5): rchar, wchar, syscr, syscw, read_bytes, write_bytes, cancelled_write_bytes.
-            values = os.read(fd, 1024).split()[1::2]
-        except (ProcessLookupError, PermissionError):
-            continue
-        finally:
-            os.close(fd)
-        read, written = sums or (0, 0)
-        sums = read + int(values[4]), written + int(values[5])
-    return sums
+def _read_io(pid: int) -> tuple[int, int] | None:
+    """Bytes that a process and those it waited for read from and wrote to disks; None: we may not know."""
+    try:
+        fd = os.open(f"/proc/{pid}/io", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    try:
+        # proc(5): rchar, wchar, syscr, syscw, read_bytes, write_bytes, cancelled_write_bytes.
+        values = os.read(fd, 1024).split()[1::2]
+    except (ProcessLookupError, PermissionError):
+        return None
+    finally:
+        os.close(fd)
+    return int(values[4]), int(values[5])
 
 
 usage_meter = UsageMeter()
