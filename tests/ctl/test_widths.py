@@ -72,7 +72,7 @@ def test_so_do_actions_pools_and_the_live_view(name: str, columns: int):
         *actions_table(actions, columns),
         *pool_lines("", PoolInfo(1, 1, 1, (item,)), NOW, columns)[1:],
         *screen_lines(
-            Answer((task(task_id=name, action=name),), PoolInfo(1, 1, 1), None), PLAIN, columns, 24
+            Answer((task(task_id=name, action=name),), PoolInfo(1, 1, 1), None, {}), PLAIN, columns, 24
         ),
     ]
     assert max(map(wide, shown)) <= columns
