@@ -25,7 +25,18 @@ from overseer.ctl.live import LiveLine
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, rounded, words_of
 from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
-from overseer.protocol import Dequeued, Errored, Event, Exited, Gap, Output, Partial, Queued, Restarting, Started
+from overseer.protocol import (
+    Dequeued,
+    Errored,
+    Event,
+    Exited,
+    Gap,
+    Output,
+    Partial,
+    Queued,
+    Restarting,
+    Started,
+)
 
 
 def run(
@@ -76,8 +87,8 @@ def run_interactive(
             task = client.start(action, params, task_id=task_id, force=force, on_lag="drop", raw=True)
             return Session(client, task, stops=True).run()
     if stdin == "none" or (tty and stdin != "pty"):
-        kind = "a terminal" if tty else "input"
-        raise RefusedError(f"tasks of {action} have not {kind} (stdin: {stdin})")
+        what = "have no terminal" if tty else "take no input"
+        raise RefusedError(f"tasks of {action} {what} (stdin: {stdin})")
     return run(settings, action, params, task_id, force, as_json, interactive=True)
 
 
