@@ -130,7 +130,7 @@ def _tidy_up(base: Path) -> None:
     _tidied.add(base)
     for server, since, run in cgroups.runs(str(base)):
         process = read_process(server)
-        if process is None or process.start != since:
+        if process is None or process.zombie or process.start != since:
             cgroups.remove(str(base / cgroups.run_name(server, since, run)))
 
 

@@ -7,8 +7,8 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from overseer.errors import SpawnError
@@ -65,16 +65,18 @@ def spawn(
     """
     assert_none_held("spawn")
     environment = _environment(inherit, env)
-    if setup is None:
-        with forking, _explained(command, args, cwd):
+    try:
+        if setup is not None:
+            return _spawn_wrapped(setup, [command, *args], environment, cwd, streams, merge, umask, stdin)
+        with forking:
             return _spawn([command, *args], environment, cwd, streams, merge, umask, stdin)
-    return _spawn_wrapped(setup, command, args, environment, cwd, streams, merge, umask, stdin)
+    except (OSError, ValueError, TypeError) as error:
+        raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
 
 
 def _spawn_wrapped(
     setup: Setup,
-    command: str,
-    args: Sequence[str],
+    argv: Sequence[str],
     environment: Mapping[bytes, bytes],
     cwd: str | None,
     streams: Sequence[str],
@@ -82,24 +84,33 @@ def _spawn_wrapped(
     umask: int | None,
     stdin: int,
 ) -> Child:
-    with _explained(command, args, cwd):
-        wrapper = Wrapper(setup, [command, *args], environment, cwd, umask)
+    wrapper = Wrapper(setup, argv, environment, cwd, umask)
+    try:
+        with forking:
+            child = _spawn(wrapper.argv, wrapper.env, None, streams, merge, None, stdin, wrapper.fds)
         try:
-            with forking:
-                child = _spawn(wrapper.argv, wrapper.env, None, streams, merge, None, stdin, wrapper.fds)
             failure = wrapper.failure()
             if failure is not None:
-                os.waitpid(child.pid, 0)
-                os.close(child.pidfd)
-                _close(child.pipes)
                 raise _error(failure, cwd)
-        finally:
-            wrapper.close()
+        except BaseException:
+            _give_up(child)
+            raise
+    finally:
+        wrapper.close()
     return child
 
 
+def _give_up(child: Child) -> None:
+    """It never became the program."""
+    with suppress(PermissionError):  # it is somebody else already, and ends by itself
+        os.killpg(child.pid, signal.SIGKILL)
+    os.waitpid(child.pid, 0)
+    os.close(child.pidfd)
+    _close(child.pipes)
+
+
 def _error(failure: Failure, cwd: str | None) -> Exception:
-    """What :func:`_explained` makes a sentence of, or the sentence itself."""
+    """As the system would have raised it for a direct start; or the sentence itself."""
     if failure.key == "program":
         return OSError(failure.number, "") if failure.number else ValueError(failure.text)
     if failure.key == "cwd" and failure.number:
@@ -158,15 +169,6 @@ def _spawn(
             os.waitpid(popen.pid, 0)
         raise
     return Child(popen.pid, _start_of(popen.pid), pidfd, ours)
-
-
-@contextmanager
-def _explained(command: str, args: Sequence[str], cwd: str | None) -> Iterator[None]:
-    """What goes wrong becomes a SpawnError."""
-    try:
-        yield
-    except (OSError, ValueError, TypeError) as error:
-        raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
 
 
 def _start_of(pid: int) -> int:

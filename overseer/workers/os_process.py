@@ -134,12 +134,12 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     variables = {**terminal, **who.variables, **chosen, **markers}
     stdin = Stdin(config.stdin, config.pty)
     entry = Entry(run.run_id, policy, tty=stdin.tty)
-    if config.cgroup is not None:
-        entry.cgroup = config.cgroup.make(run.run_id)
-    setup = Setup(nice=config.nice, rlimits=config.rlimits, identity=who, cgroup=entry.cgroup, tty=stdin.tty)
     registry.enter(entry)
     guardian.entered(entry)
     try:
+        if config.cgroup is not None:
+            entry.cgroup = config.cgroup.make(run.run_id)
+        setup = Setup(stdin.tty, config.nice, config.rlimits, who, entry.cgroup)
         child = spawn(
             config.command,
             config.args,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.faults import as_nobody
+from tests.faults.support import gone
 from tests.harness import ROOT, Daemon, WsClient, run_program
 
 _ME = os.getuid() or 54321  # whom as_nobody makes of root
@@ -40,6 +41,7 @@ _ACTIONS = {
     "closed": _action("true", user="daemon", cwd="/closed"),
     "high": _action("true", rlimits={"nofile": 2**31 - 1}),
     "urgent": _action("nice", nice=-5),
+    "crowded": _action("echo; exec sleep 1000", user=34568, group=34568, rlimits={"nproc": 0}),
     "root": _action("true", user="root"),
 }
 
@@ -101,26 +103,55 @@ def _capabilities(client: WsClient) -> int:
     return int(lines["CapPrm:"], 16) | int(lines["CapEff:"], 16) | int(lines["CapAmb:"], 16)
 
 
+_SWITCH = ("setuid", "setgid", "kill")
+
+
+def _list(*capabilities: str) -> str:
+    return ",".join(["-all", *(f"+{name}" for name in capabilities)])
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="takes root")
-def test_what_makes_a_server_of_no_privilege_able_to_switch_is_not_handed_on() -> None:
-    wanted = ",".join(f"+{name}" for name in ("dac_override", "setuid", "setgid", "kill"))
-    capable = [f"--inh-caps=-all,{wanted}", f"--ambient-caps={wanted}"]
-    become = ["setpriv", "--reuid=54321", "--clear-groups", *capable]
-    program = [sys.executable, str(ROOT / "sticky_overseer.py")]
-    started_as = f"os.execvp({become[0]!r}, [*{become!r}, *{program!r}, *arguments])"
+@pytest.mark.parametrize(
+    "options",
+    [
+        # As docs/OPERATIONS.md has it for the unit.
+        [
+            f"--bounding-set={_list(*_SWITCH, 'sys_ptrace', 'chown', 'dac_override')}",
+            *("--no-new-privs", "--groups=4,6"),
+        ],
+        # Of no privilege but these, which its tasks would inherit.
+        [
+            *("--reuid=54321", "--clear-groups"),
+            *(f"--{kind}-caps={_list(*_SWITCH, 'dac_override')}" for kind in ("inh", "ambient")),
+        ],
+    ],
+    ids=["root", "ambient"],
+)
+def test_what_it_takes_to_become_somebody_is_not_handed_on(options: list[str]) -> None:
+    become = ["setpriv", *options, sys.executable, str(ROOT / "sticky_overseer.py")]
+    started_as = f"os.execvpe('setpriv', [*{become!r}, *arguments], environment)"
+    actions = {
+        "none": _ACTIONS["none"],
+        "groups": _action("id -G", user="daemon"),
+        "forks": _action("setsid sleep 60 & echo $!; wait", user="daemon"),
+    }
     with (
         Daemon(
-            actions={"none": _ACTIONS["none"], "stopped": _action("echo; sleep 60", user="daemon")},
+            actions=actions,
             program=ROOT / "tests/harness/started_as.py",
             environment={"STARTED_AS": started_as},
         ) as daemon,
         daemon.connect() as client,
     ):
+        assert "config.user" not in daemon.stderr
         assert _capabilities(client) == 0
-        client.request("start", action="stopped", task_id="stopped")
-        client.expect("output", task_id="stopped")
-        client.send(type="stop", task_id="stopped")
-        assert client.expect("exited", task_id="stopped")["reason"] == "stopped"
+        (groups,) = _output(client, "groups")
+        assert set(map(int, groups.split())) == set(os.getgrouplist("daemon", pwd.getpwnam("daemon").pw_gid))
+        client.request("start", action="forks", task_id="forks")
+        detached = client.expect("output", task_id="forks")["data"]
+        client.send(type="stop", task_id="forks")
+        assert client.expect("exited", task_id="forks")["reason"] == "stopped"
+        assert gone(detached)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +170,15 @@ def test_who_does_not_exist_is_a_refusal_of_the_start_and_a_warning_before(
         assert _refusal(client, action) == reason
     key, _, text = reason.partition(": ")
     assert f"actions.{action}.config.{key}: {text}" in privileged.stderr
+
+
+def test_more_processes_than_the_user_may_have_are_refused_by_the_limit(privileged: Daemon) -> None:
+    with privileged.connect() as client:
+        client.request("start", action="crowded", task_id="first")
+        client.expect("output", task_id="first")
+        assert _refusal(client, "crowded") == "rlimits.nproc: the user has as many processes already"
+        client.send(type="stop", task_id="first")
+        client.expect("exited", task_id="first")
 
 
 def test_a_directory_is_looked_for_as_the_user(privileged: Daemon, closed: Path) -> None:
