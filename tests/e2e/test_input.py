@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -373,6 +374,18 @@ def test_a_killed_server_takes_its_terminals_tasks_with_it() -> None:
         wait_until(lambda: not daemon.processes(), allowed(10))
         assert len(left) >= 3  # a shell and its job, and a sleep
         daemon.kill()
+
+
+def test_what_was_given_and_refused_is_counted() -> None:
+    with Daemon(actions=ACTIONS) as daemon, daemon.connect() as client:
+        begin(client, "deaf", "m")
+        give(client, "m", "x" * 1000)
+        give(client, "m", eof=True)
+        give(client, "m", "y")
+        with urllib.request.urlopen(f"http://{daemon.address}/metrics") as answer:
+            metrics = answer.read().decode()
+        assert 'overseer_input_bytes_total{action="deaf"} 1000.0' in metrics
+        assert 'overseer_inputs_refused_total{action="deaf"} 1.0' in metrics
 
 
 def test_what_was_given_is_not_in_the_audit(tmp_path: Path) -> None:
