@@ -34,6 +34,14 @@ const KEYS = [
       ["t", "show times"],
     ],
   ],
+  [
+    "Input of a task",
+    [
+      ["Enter", "send the line"],
+      ["Ctrl+D", "end of input"],
+      ["Ctrl+C", "interrupt, where the task has a terminal and nothing is marked"],
+    ],
+  ],
   ["Forms", [["Enter, Ctrl+Enter", "start, or send"]]],
 ];
 

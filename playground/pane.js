@@ -1,9 +1,10 @@
 // The elements of one output: its head, the tools below it, and the box that scrolls.
 
 import { h, icon, iconButton, newId } from "./dom.js";
+import { InputLine } from "./inputline.js";
 
-/** {element, parts}: the pane, and by name what a Viewer fills and listens to. */
-export function buildPane(taskId, times) {
+/** {element, parts}: the pane, and by name what a Viewer fills and listens to. `leave`: called to leave its input. */
+export function buildPane(app, taskId, times, leave) {
   const title = newId("pane");
   const toggle = (text, about, pressed) =>
     h("button.toggle", { type: "button", title: about, "aria-pressed": String(pressed) }, text);
@@ -41,6 +42,7 @@ export function buildPane(taskId, times) {
     pause: h("button.toggle", hold, icon("pause"), h("span", null, "pause")),
     size: h("span.found"),
     scroller: h("div.lines", lines),
+    input: new InputLine(app, taskId, leave),
     end: h("button.to-end", { type: "button", hidden: true }),
   };
   parts.only.hidden = true; // there is nothing to match
@@ -65,6 +67,7 @@ export function buildPane(taskId, times) {
     banner,
     h("div.pane-tools", null, parts.search, found, only, out, err, time, pause, size),
     h("div.lines-box", null, scroller, end),
+    parts.input.element,
   );
   return { element, parts };
 }

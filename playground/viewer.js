@@ -21,7 +21,7 @@ export class Viewer {
     this.#app = app;
     this.#log = app.watch.follow(taskId);
     this.#times = recall("times", false);
-    const { element, parts } = buildPane(taskId, this.#times);
+    const { element, parts } = buildPane(app, taskId, this.#times, () => this.focus());
     this.element = element;
     this.#parts = parts;
     this.#scroller = parts.scroller;
@@ -77,7 +77,7 @@ export class Viewer {
   /** Show the task's current state. */
   showTask() {
     const task = this.#app.store.tasks.get(this.taskId);
-    const { state, word, exit, action, banner, buttons } = this.#parts;
+    const { state, word, exit, action, banner, buttons, input } = this.#parts;
     const status = task?.status ?? "unknown";
     setIcon(state.firstChild, STATES[status]?.icon ?? "dots");
     setText(word, STATES[status]?.label ?? "Unknown");
@@ -87,6 +87,7 @@ export class Viewer {
     const reason = task?.error_message ?? "";
     banner.hidden = !reason;
     setText(banner.lastChild, reason);
+    input.showTask(task);
     showButtons(buttons, this.#app, task);
   }
 

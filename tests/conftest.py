@@ -26,6 +26,7 @@ hypothesis.settings.load_profile("steady")
 
 pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 
+from overseer.process.input import writer  # noqa: E402
 from overseer.workers.stopping import overdue  # noqa: E402
 from tests.harness import Daemon, Snapshot, WsClient  # noqa: E402
 
@@ -51,6 +52,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     overdue.start()  # for the whole process, with the first stop at the latest
+    writer.start()  # likewise, with the first task that takes input
     before = Snapshot.take()
     yield
     if leaks := before.leaks(timeout=5.0):

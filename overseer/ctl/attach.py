@@ -31,6 +31,7 @@ _PIECE = 64 * 1024
 _DETACH = b"\x10\x11"  # Ctrl-P Ctrl-Q
 _HELD_S = 1.0  # how long a Ctrl-P waits for what follows
 _AGAIN_S = 0.05  # until input that there was no room for is offered again
+_LAST_S = 1.0  # for what is being shown when it ends
 _MOST = 1 << 20  # bytes of it; while there are so many, no more is read
 # What a program that could not tidy up may have left: colours, a hidden cursor, the other screen, mouse and
 # paste reports, application keys.
@@ -103,19 +104,21 @@ class Session:
         self._over = threading.Event()  # nothing more is shown
         self._failure: ClientError | OutputError | None = None
         self._begun = task.state == "running"  # the terminal is wanted
+        self._attached = threading.Event()  # the terminal is raw, so that something can be shown
+        self._showing = threading.Lock()
         self._tell, self._told = socket.socketpair()
 
     def run(self) -> int:
         with self._tell, self._told, signals_to(self._tell, _SIGNALS):
             writer = threading.Thread(target=self._show, name="attach", daemon=True)
-            if not self._begun:
-                writer.start()
-                self._until_begun()
-            with raw_terminal() as again:
-                self._resize()
-                if not writer.ident:
-                    writer.start()
-                self._until_over(again)
+            writer.start()
+            self._until_begun()
+            if self._begun:
+                with raw_terminal() as again:
+                    self._attached.set()
+                    self._resize()
+                    self._until_over(again)
+                    self._showing.acquire(timeout=_LAST_S)  # for good: nothing is shown any more
         if self._begun and sys.stdout is not None and sys.stdout.isatty():
             print(flush=True)  # the program may have left the cursor within a line
         for remark in self._remarks:
@@ -144,11 +147,13 @@ class Session:
     def _show(self) -> None:
         try:
             for events in self._task.batches():
-                data = b"".join(event.data for event in events if isinstance(event, Data))
-                if data:
-                    write_out(data)
                 for event in events:
-                    self._note(event)
+                    if isinstance(event, Data):
+                        self._attached.wait()
+                        with self._showing:
+                            write_out(event.data)
+                    else:
+                        self._note(event)
         except (ClientError, OutputError) as error:
             self._failure = error
         finally:

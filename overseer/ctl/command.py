@@ -38,10 +38,13 @@ def _main(argv: Sequence[str] | None) -> int:
         parser.parse_args([*([options.about] if options.about else []), "--help"])
     choices: dict[str, Parser] = dict(commands.choices or {})
     command = choices[options.command]
-    # argparse takes KEY=VALUE in one block only; accept those after an option too.
+    # argparse takes KEY=VALUE, and words, in one block only; accept those after an option too.
     takes_params = options.command in ("run", "start")
-    if wrong := [text for text in extra if not takes_params or text.startswith("-")]:
+    takes_more = takes_params or options.command == "input"
+    if wrong := [text for text in extra if not takes_more or text.startswith("-")]:
         command.refuse(wrong[0], takes_params)
+    if options.command == "input":
+        options.text += extra
     if options.command == "__complete":
         from overseer.ctl.completion import server_of
 

@@ -87,8 +87,8 @@ def run_interactive(
             task = client.start(action, params, task_id=task_id, force=force, on_lag="drop", raw=True)
             return Session(client, task, stops=True).run()
     if stdin == "none" or (tty and stdin != "pty"):
-        kind = "a terminal" if tty else "input"
-        raise RefusedError(f"tasks of {action} have not {kind} (stdin: {stdin})")
+        what = "have no terminal" if tty else "take no input"
+        raise RefusedError(f"tasks of {action} {what} (stdin: {stdin})")
     return run(settings, action, params, task_id, force, as_json, interactive=True)
 
 

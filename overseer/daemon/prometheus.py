@@ -33,6 +33,8 @@ _COUNTERS = (
     ("starts_refused", "starts_refused", "Starts for which the pool and its queue had no place"),
     ("timeouts", "timeouts", "Runs that were stopped because they lasted longer than their action's timeout"),
     ("out_of_memory", "out_of_memory", "Runs that failed after one of their processes was killed for memory"),
+    ("input_bytes", "input_bytes", "Bytes that tasks were given to read"),
+    ("inputs_refused", "inputs_refused", "Inputs that a task did not take, mostly since it does not read"),
     ("dropped_lines", "dropped_lines", "Lines that a client missed because it lagged (on_lag: drop)"),
     ("outputs_evicted", "outputs_evicted", "How often a task's stored output gave way (limits.memory)"),
 )

@@ -49,7 +49,12 @@ class TaskInput:
         self._size = 0  # bytes, of all that waits
         self._refusal = ""  # why nothing more is taken
         self._ending = False  # the descriptor is to be closed when all is written
-        _writer.add(fd, self)
+        writer.add(fd, self)
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes have not been written."""
+        return self._size
 
     def put(self, data: bytes, *, eof: bool = False) -> None:
         """Have it written, all of it; with ``eof`` nothing follows. On a terminal that is its EOF character,
@@ -114,7 +119,7 @@ class TaskInput:
                 else:
                     self._waiting[0] = first[written:]
         except BlockingIOError:
-            _writer.watch(self._fd, self)
+            writer.watch(self._fd, self)
             return
         except OSError as error:
             if error.errno not in _GONE:
@@ -122,7 +127,7 @@ class TaskInput:
             self._ending = False
             self._close_locked(_closed(self.terminal))
             return
-        _writer.settle(self)
+        writer.settle(self)
         if self._ending:
             self._close_locked(self._refusal)
 
@@ -131,7 +136,7 @@ class TaskInput:
         self._waiting.clear()
         self._size = 0
         if self._fd >= 0:
-            _writer.forget(self._fd, self)
+            writer.forget(self._fd, self)
             os.close(self._fd)
             self._fd = -1
 
@@ -148,7 +153,7 @@ def _eof_character(fd: int) -> bytes:
     return character if character != b"\0" else _EOF
 
 
-class _Writer:
+class InputWriter:
     """The thread that goes on writing where there was no room."""
 
     def __init__(self) -> None:
@@ -160,16 +165,25 @@ class _Writer:
         self._epoll: select.epoll | None = None
         self._wake: Wakeup | None = None
 
+    def start(self) -> None:
+        """Start the thread now, and not with the first input. Raises OSError, RuntimeError."""
+        with self._lock:
+            self._start_locked()
+
     def add(self, fd: int, input: TaskInput) -> None:
         """Know an input. That it is broken is told from now on. Raises OSError, RuntimeError."""
         with self._lock:
-            if self._epoll is None:
-                self._epoll, self._wake = select.epoll(), Wakeup()
-                self._epoll.register(self._wake, select.EPOLLIN)
-            if self._thread is None:
-                self._thread = start_thread(self._run, "input")
-            self._epoll.register(fd, select.EPOLLONESHOT)
+            self._start_locked().register(fd, select.EPOLLONESHOT)
             self._inputs[fd] = input
+
+    def _start_locked(self) -> select.epoll:
+        if self._epoll is None:
+            self._wake = Wakeup()
+            self._epoll = select.epoll()
+            self._epoll.register(self._wake, select.EPOLLIN)
+        if self._thread is None:
+            self._thread = start_thread(self._run, "input")
+        return self._epoll
 
     def watch(self, fd: int, input: TaskInput) -> None:
         """Call ``input.resume()`` once there is room."""
@@ -211,4 +225,4 @@ class _Writer:
                     input.close()
 
 
-_writer = _Writer()
+writer = InputWriter()

@@ -92,7 +92,7 @@ class Hub:
             table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans, self.usage
         )
         self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans, metrics)
-        self.interaction = Interaction(table)
+        self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(table, pool, self._current, metrics, self._queueing, self._exits)
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()

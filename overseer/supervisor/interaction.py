@@ -12,6 +12,7 @@ from collections.abc import Callable
 from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
 from overseer.protocol import Event, InputAccepted, Resized, Signaled
+from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Requester
 from overseer.workers.base import Worker
@@ -28,20 +29,26 @@ class Interaction:
     not take it.
     """
 
-    def __init__(self, table: TaskTable) -> None:
+    def __init__(self, table: TaskTable, metrics: Metrics) -> None:
         self._table = table
+        self._metrics = metrics
 
     def signal(self, task_id: str, name: str, requester: Requester) -> None:
         """Send a signal to the current run of a task."""
         number = int(name) if name.isdigit() else signal.Signals[name]
         reply = Signaled(id=requester.request_id, task_id=task_id, signal=name)
-        self._reach(task_id, lambda worker: worker.send_signal(number), reply, requester)
+        self._reach(task_id, lambda worker, _: worker.send_signal(number), reply, requester)
 
     def give_input(self, task_id: str, data: bytes, eof: bool, requester: Requester) -> None:
         """Have the current run of a task read this: all of it, or nothing."""
 
-        def give(worker: Worker) -> bool:
-            worker.give_input(data, eof=eof)
+        def give(worker: Worker, action: str) -> bool:
+            try:
+                worker.give_input(data, eof=eof)
+            except OverseerError:
+                self._metrics.count("inputs_refused", action)
+                raise
+            self._metrics.count("input_bytes", action, len(data))
             return True
 
         reply = InputAccepted(id=requester.request_id, task_id=task_id, bytes=len(data))
@@ -50,10 +57,10 @@ class Interaction:
     def resize(self, task_id: str, rows: int, cols: int, requester: Requester) -> None:
         """Change the size of the terminal that the current run of a task has."""
         reply = Resized(id=requester.request_id, task_id=task_id, rows=rows, cols=cols)
-        self._reach(task_id, lambda worker: worker.resize(rows, cols), reply, requester)
+        self._reach(task_id, lambda worker, _: worker.resize(rows, cols), reply, requester)
 
-    def _reach(self, task_id: str, act: Callable[[Worker], bool], reply: Event, requester: Requester) -> None:
-        """Call ``act`` with the worker; it says False when the run is over after all."""
+    def _reach(self, task_id: str, act: Callable[[Worker, str], bool], reply: Event, requester: Requester) -> None:
+        """Call ``act`` with the worker and the action; it says False when the run is over after all."""
         with self._table.begin(requester):
             task = self._table.find(task_id, requester.principal)
             if task.phase is not Phase.RUNNING or task.worker is None:
@@ -61,7 +68,7 @@ class Interaction:
             worker = task.worker
         problem = ""
         try:
-            if not act(worker):
+            if not act(worker, task.action):
                 problem = _NOT_RUNNING
         except BaseException as error:  # of a driver's own worker
             problem = driver_failure(error)

@@ -15,15 +15,17 @@ from overseer.util.locks import Rank, assert_held, lock
 
 _ACTION = tuple(field.name for field in fields(ActionMetrics))
 _WIRE = tuple(field.name for field in fields(GlobalMetrics))
-# Starts for which the pool and its queue had no place; runs that lasted longer than they may; lines that a
-# client missed, for each client that missed them; how often stored output gave way to other output; and
-# clients that were closed for not reading.
+# Starts for which the pool and its queue had no place; runs that lasted longer than they may; what tasks
+# were given to read, and how often they took none; lines that a client missed, for each client that missed
+# them; how often stored output gave way to other output; and clients that were closed for not reading.
 _ALL = (
     *_WIRE,
     "starts_refused",
     "timeouts",
     "out_of_memory",
     "cpu_ms",
+    "input_bytes",
+    "inputs_refused",
     "dropped_lines",
     "outputs_evicted",
     "stalled_clients",

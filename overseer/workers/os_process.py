@@ -140,9 +140,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     try:
         if config.cgroup is not None:
             entry.cgroup = config.cgroup.make(run.run_id)
-        setup = Setup(
-            nice=config.nice, rlimits=config.rlimits, identity=who, cgroup=entry.cgroup, tty=stdin.tty
-        )
+        setup = Setup(stdin.tty, config.nice, config.rlimits, who, entry.cgroup)
         child = spawn(
             config.command,
             config.args,

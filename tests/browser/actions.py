@@ -15,6 +15,12 @@ printf '\033[31mred without an end\nstill red\n'
 """
 
 ACTIONS = {
+    "asks": shell(
+        "printf 'Name? '; read -r name; printf '\\033[32mhello %s\\033[0m\\n' \"$name\"; "
+        "printf '10%%'; read -r x; printf '\\r100%%\\n'; cat; echo end",
+        config={"stdin": "pty"},
+    ),
+    "cat": {"type": "exec", "config": {"entrypoint": "cat", "stdin": "pipe"}},
     "greet": shell(
         'echo "hello $1"; echo "careful $2" >&2',
         description="Greets somebody, twice",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from overseer import client
 from overseer.ctl.command import _COMMANDS
@@ -15,7 +16,14 @@ from tests.client.conftest import ACTIONS
 from tests.harness import ROOT, Daemon
 
 TEXT = (ROOT / "docs/CLIENT.md").read_text()
-SHIPPED = {**ACTIONS, "report": ACTIONS["echo"], "job": ACTIONS["count"], "watch-load": ACTIONS["count"]}
+_GUESS = yaml.safe_load((ROOT / "config.yaml").read_text())["actions"]["guess"]
+SHIPPED = {
+    **ACTIONS,
+    "report": ACTIONS["echo"],
+    "job": ACTIONS["count"],
+    "watch-load": ACTIONS["count"],
+    "guess": _GUESS,
+}
 
 
 @pytest.mark.parametrize("language", ["python", "sh"])

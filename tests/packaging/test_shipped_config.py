@@ -100,3 +100,18 @@ def test_jobs_run_two_at_a_time_and_four_wait(client: WsClient):
     for reply in replies[:2]:
         client.send("stop", task_id=reply["task_id"])
         client.expect("exited", task_id=reply["task_id"])
+
+
+def test_guess_is_a_game(client: WsClient):
+    client.send("start", action="guess", task_id="game", partial=True)
+    low, high = 1, 100
+    for _ in range(7):
+        client.expect("partial", task_id="game", data="Your guess? ")
+        guess = (low + high) // 2
+        client.request("input", task_id="game", data=f"{guess}\n")
+        client.expect("output", task_id="game", data=f"Your guess? {guess}")
+        answer = client.expect("output", task_id="game")["data"]
+        if answer == f"Yes, it is {guess}.":
+            break
+        low, high = (guess + 1, high) if answer == "It is more." else (low, guess - 1)
+    assert client.expect("exited", task_id="game")["exit_code"] == 0
