@@ -6,6 +6,7 @@ from overseer.process.environment import SECRETS, EnvFile, read_env_files
 from overseer.process.forking import raise_file_limit
 from overseer.process.guardian import Guardian, guardian
 from overseer.process.policy import StopPolicy
+from overseer.process.private_files import PrivateFiles
 from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans
 from overseer.process.registry import Entry, registry
 from overseer.process.spawn import Child, spawn
@@ -21,6 +22,7 @@ __all__ = [
     "Entry",
     "EnvFile",
     "Guardian",
+    "PrivateFiles",
     "Process",
     "StopPolicy",
     "Tree",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from overseer.supervisor.task import Task
+from overseer.util.masking import Secrets, masked
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class StartGate:
     Args:
         task: whose run it is.
         run: the run's number.
+        secrets: what nothing that is said of it may show.
         exited: called with both at the run's end.
         orphaned: called with a worker that began, or (True) that ended, although its start has failed.
     """
@@ -42,11 +44,13 @@ class StartGate:
         self,
         task: Task,
         run: int,
+        secrets: Secrets,
         exited: Callable[[Task, int, RunExit], None],
         orphaned: Callable[[Task, Worker, bool], None],
     ) -> None:
         self._task = task
         self._run = run
+        self._secrets = secrets
         self._exited = exited
         self._orphaned = orphaned
         self._pid = 0
@@ -93,7 +97,7 @@ class StartGate:
         return self._task.stream.publish_unfinished(stream, line, self._pid, self._run)
 
     def log_event(self, text: str) -> None:
-        _log.info("task %s: %s", self._task.id, text)
+        _log.info("task %s: %s", self._task.id, masked(text, self._secrets))
 
     def on_exited(self, worker: Worker, exit_code: int, intentional: bool, at: datetime) -> None:
         # Here, where a driver's mistake is still the driver's.

@@ -11,12 +11,14 @@ import operator
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
 from overseer.net.frames import Encoded
 from overseer.process.policy import StopPolicy
 from overseer.protocol import Started, encode
+from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.due import Due
@@ -32,7 +34,7 @@ from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Phase, Requester, StopRequest, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held, assert_none_held
-from overseer.util.masking import log_failure, masked
+from overseer.util.masking import Secrets, log_failure, masked
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker, run_context
@@ -53,6 +55,7 @@ class Starts:
         queueing: Queueing,
         exits: Exits,
         orphans: OrphanedWorkers,
+        vault: Vault,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -61,6 +64,7 @@ class Starts:
         self._queueing = queueing
         self._exits = exits
         self._orphans = orphans
+        self._vault = vault
         self._timers = timers
         self.launcher = Launcher(timers, self.launch)
 
@@ -112,15 +116,18 @@ class Starts:
         assert_none_held("launch")
         if self._called_off(task, why):
             return CLOSING
-        gate = StartGate(task, task.runs, self._exits.exited, self._orphans.heard_of)
-        action = task.terms.definition.config
+        secrets = Secrets(task.secrets)
+        gate = StartGate(task, task.runs, secrets, self._exits.exited, self._orphans.heard_of)
+        action, config = task.terms.definition.config, self._current.value.config
         context = RunContext(
             task.id,
             uuid.uuid4().hex,
             StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
-            self._current.value.config.limits.max_line,
+            config.limits.max_line,
             gate.on_exited,
             gate.begun,
+            secrets=secrets,
+            read_secret=partial(self._vault.read, config.secrets),
         )
         try:
             with run_context(context):
@@ -133,9 +140,9 @@ class Starts:
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
                 what = "action %s: the driver failed to start task %s"
-                log_failure(_log, task.secrets, what, task.action, task.id)
+                log_failure(_log, secrets, what, task.action, task.id)
                 message = f"the driver failed: {message}"
-            message = masked(message, task.secrets)
+            message = masked(message, secrets)
             gate.failed()
             for made in context.workers:
                 self._orphans.end(task, made)

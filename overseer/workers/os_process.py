@@ -20,7 +20,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from overseer.errors import SpawnError
@@ -30,13 +30,14 @@ from overseer.process import (
     Child,
     Entry,
     EnvFile,
+    PrivateFiles,
     StopPolicy,
     guardian,
     read_env_files,
     registry,
     spawn,
 )
-from overseer.process.lines import Lines, LineSplitter
+from overseer.process.lines import Lines
 from overseer.process.pipe import DRAIN_MAX_S, PipeReader
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
@@ -67,6 +68,9 @@ class WorkerConfig:
         umask: None for the server's.
         cwd: None for the server's.
         stop: None for the run's own (:class:`RunContext`).
+        secret_env: variables whose values are secrets of the server's, by the secret's name.
+        secret_files: variables that hold the path of a file with a secret, by the secret's name; only the
+            process's user can read it, and it is gone when the run is.
     """
 
     task_id: str
@@ -74,13 +78,15 @@ class WorkerConfig:
     args: Sequence[str] = ()
     include_stdout: bool = True
     include_stderr: bool = True
-    env: Mapping[str, str] | None = None
+    env: Mapping[str, str] | None = field(default=None, repr=False)
     cwd: str | None = None
     stop: StopPolicy | None = None
     merge: bool = False
     env_file: Sequence[EnvFile] = ()
     inherit_env: str | Sequence[str] = "all"
     umask: int | None = None
+    secret_env: Mapping[str, str] = field(default_factory=dict)
+    secret_files: Mapping[str, str] = field(default_factory=dict)
 
 
 def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
@@ -104,7 +110,11 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         RUN_VARIABLE: run.run_id,
         SERVER_VARIABLE: registry.server_id,
     }
-    environment = {**read_env_files(config.env_file), **(config.env or {}), **markers}
+    environment = {**read_env_files(config.env_file), **(config.env or {})}
+    environment |= {variable: run.secret(name) for variable, name in config.secret_env.items()}
+    files = _secret_files(config, run)
+    if files is not None:
+        environment |= files.paths
     entry = Entry(run.run_id, policy)
     registry.enter(entry)
     guardian.entered(entry)
@@ -112,7 +122,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         child = spawn(
             config.command,
             config.args,
-            env=environment,
+            env=environment | markers,
             cwd=config.cwd,
             streams=streams,
             merge=config.merge,
@@ -122,13 +132,25 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     except BaseException:
         registry.leave(entry)
         guardian.left(entry)
+        if files is not None:
+            files.remove()
         raise
     registry.spawned(entry, child.pid, child.links())
     guardian.spawned(entry)
-    worker = OSWorker(config.task_id, child, entry, run.max_line, callbacks)
+    worker = OSWorker(config.task_id, child, entry, run, callbacks, files)
     worker.begin()
     worker._begun()
     return worker
+
+
+def _secret_files(config: WorkerConfig, run: RunContext) -> PrivateFiles | None:
+    if not config.secret_files:
+        return None
+    # A user of the run's own goes in here as the files' owner.
+    values = {variable: run.secret(name) for variable, name in config.secret_files.items()}
+    return PrivateFiles(
+        run.run_id, {name: value.encode("utf-8", "surrogateescape") for name, value in values.items()}
+    )
 
 
 class OSWorker(Worker):
@@ -139,14 +161,16 @@ class OSWorker(Worker):
         task_id: str,
         child: Child,
         entry: Entry,
-        max_line: int,
+        run: RunContext,
         callbacks: WorkerCallbacks,
+        files: PrivateFiles | None = None,
     ) -> None:
         super().__init__(task_id, child.pid, callbacks)
         self._pidfd = child.pidfd  # closed when the run is finished and no reader is left
         self._pipes = child.pipes
         self._entry = entry
-        self._max_line = max_line
+        self._run = run
+        self._files = files  # removed with the run
         self._readers = max(1, len(child.pipes))  # threads that have not ended
         self._read_out = threading.Event()  # all output is delivered
         self._finishing = False  # by one of the readers, or by a stop that waited long enough for them
@@ -188,7 +212,7 @@ class OSWorker(Worker):
 
     def _read(self, stream: str, pipe: int) -> None:
         try:
-            splitter = LineSplitter(self._max_line)
+            splitter = self._run.splitter()
             # Not of a driver's own on_output: see WorkerCallbacks.
             unfinished = getattr(self._callbacks.on_output, "unfinished", None)
             show = partial(unfinished, stream) if unfinished is not None else None
@@ -256,6 +280,8 @@ class OSWorker(Worker):
                 os.close(self._pidfd)
             registry.leave(self._entry)
             guardian.left(self._entry)
+            if self._files is not None:
+                self._files.remove()
         finally:
             self._announce(end, intentional)
 

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from overseer.process.standalone.tree import Process, Snapshot
 
 if __package__:
+    from overseer.process.standalone import private
     from overseer.process.standalone.terminate import Ending
     from overseer.process.standalone.tree import Scanner, Tree, read_outputs
 else:
+    import private  # type: ignore[import-not-found,no-redef]
     from terminate import Ending  # type: ignore[import-not-found,no-redef]
     from tree import Scanner, Tree, read_outputs  # type: ignore[import-not-found,no-redef]
 
@@ -38,7 +40,8 @@ _LONGEST_GRACE_S = 10.0  # whoever starts the server again should not have to wa
 
 
 def main(arguments: list[str]) -> None:
-    """``arguments``: the server's pid, id, session and start (clock ticks since boot)."""
+    """``arguments``: the server's pid, id, session and start (clock ticks since boot), and where its runs may
+    have private files."""
     server, home, since = int(arguments[0]), int(arguments[2]), int(arguments[3])
     try:
         with open("/proc/self/comm", "w") as comm:  # noqa: PTH123
@@ -52,6 +55,8 @@ def main(arguments: list[str]) -> None:
     runs = _read_runs()
     if runs:
         _end(runs, arguments[1], home, since, command)
+    for base in arguments[4:]:
+        private.remove_all(base, arguments[1])
 
 
 def _command(pid: int) -> bytes:
