@@ -62,10 +62,14 @@ class Mask:
     """All forms of some secrets, as bytes of output; immutable."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
-        self.forms = tuple(
-            form.encode("utf-8", "surrogateescape") for form in forms if len(form.strip()) >= LEAST
-        )
+        forms = {
+            form
+            for secret in secrets
+            if len(secret.strip()) >= LEAST
+            for form in _forms(secret)
+            if len(form) >= LEAST
+        }
+        self.forms = tuple(form.encode("utf-8", "surrogateescape") for form in forms)
         self._longest = max(map(len, self.forms), default=0)
 
     def in_(self, data: bytes) -> bool:
