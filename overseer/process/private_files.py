@@ -74,6 +74,7 @@ def _make_directory(run: str) -> tuple[str, int]:
         directory = directory_of(base, registry.server_id, run)
         try:
             os.mkdir(directory, 0o700)  # noqa: PTH102
+            os.chmod(directory, 0o700)  # noqa: PTH101 (whatever the umask takes away)
         except OSError as error:
             reason = reason or f"{base}: {error.strerror}"
             continue
