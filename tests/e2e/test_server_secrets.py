@@ -177,7 +177,7 @@ def test_nothing_that_the_server_says_or_writes_shows_one(
     processes = {
         f"/proc/{pid}/{name}": Path(f"/proc/{pid}/{name}").read_bytes().decode("utf-8", "replace")
         for pid in daemon.processes()
-        if pid != held["pid"]
+        if os.getsid(pid) != held["pid"]
         for name in ("cmdline", "environ")
     }
     assert f"/proc/{other['pid']}/environ" in processes
