@@ -174,6 +174,7 @@ def test_nothing_that_the_server_says_or_writes_shows_one(
     ]
     client.send("replay", task_id="p", since_seq=0)
     held = requests[3]
+    client.expect("output", task_id="h", pid=held["pid"], data=LINES[3])  # by then cat is over
     processes = {
         f"/proc/{pid}/{name}": Path(f"/proc/{pid}/{name}").read_bytes().decode("utf-8", "replace")
         for pid in daemon.processes()
