@@ -121,9 +121,15 @@ def end(client: WsClient, task_id: str) -> None:
     client.expect("exited", task_id=task_id, reason="stopped")
 
 
-def left() -> list[Path]:
-    """Directories of private files, anybody's."""
-    return list(Path("/dev/shm").glob(f"{PREFIX}*"))
+def variables(pid: int) -> dict[str, str]:
+    """The environment of a process."""
+    texts = Path(f"/proc/{pid}/environ").read_bytes().decode().rstrip("\0").split("\0")
+    return dict(each.partition("=")[::2] for each in texts)
+
+
+def left(server_id: str) -> list[Path]:
+    """Directories of a server's private files."""
+    return list(Path("/dev/shm").glob(f"{PREFIX}{server_id}-*"))
 
 
 def everything(daemon: Daemon, client: WsClient, capfd: pytest.CaptureFixture[str]) -> dict[str, str]:
@@ -227,18 +233,18 @@ def test_describe_shows_names(daemon: Daemon, client: WsClient, capfd: pytest.Ca
 
 
 def test_a_file_is_there_for_its_run_alone(client: WsClient) -> None:
-    before = left()
     params = {"password": PARAM}
     _, outputs, _ = client.run("prints", params=params)
     assert outputs
     assert client.request("start", action="broken", params=params)["type"] == "error"
     started = client.request("start", action="holds", params=params)
-    environ = Path(f"/proc/{started['pid']}/environ").read_bytes().split(b"\0")
-    (path,) = (Path(os.fsdecode(each[2:])) for each in environ if each.startswith(b"C="))
+    found = variables(started["pid"])
+    path = Path(found["C"])
     assert path.read_text() == COMMAND
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o400, 0o700)
+    assert left(found["OVERSEER_SERVER_ID"]) == [path.parent]
     end(client, started["task_id"])
-    assert left() == before
+    assert left(found["OVERSEER_SERVER_ID"]) == []
 
 
 @pytest.mark.parametrize("how", ["end", "kill"])
@@ -247,9 +253,8 @@ def test_files_do_not_outlive_the_server(how: str, tmp_path: Path) -> None:
         Daemon(actions=ACTIONS, secrets=secrets(tmp_path), environment={"MY_SECRET": ENV}) as daemon,
         daemon.connect() as client,
     ):
-        before = left()
-        client.request("start", action="holds", params={"password": PARAM})
-        (made,) = set(left()) - set(before)
+        started = client.request("start", action="holds", params={"password": PARAM})
+        made = Path(variables(started["pid"])["C"]).parent
         if how == "end":
             daemon.stop()
         else:
