@@ -64,7 +64,7 @@ ACTIONS: dict[str, Any] = {
         "retry": {"error_threshold": 1},
         "config": {"entrypoint": sys.executable, "command": ["-c", PRINTS], **GIVEN},
     },
-    "holds": shell('cat "$C"; exec sleep 60', config=GIVEN),
+    "holds": shell('cat "$C"; echo; exec sleep 60', config=GIVEN),
     "filtered": shell(
         'echo "$E"; echo other',
         config={**GIVEN, "output": {"stdout": {"condition": f"!output.data.contains('{ENV}')"}}},
