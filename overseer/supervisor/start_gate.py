@@ -6,11 +6,11 @@ import logging
 import operator
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from overseer.supervisor.task import Task
-from overseer.util.masking import Secrets, masked
+from overseer.util.masking import Mask, Masker, Secrets, masked
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
 _log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class StartGate:
         self._exited = exited
         self._orphaned = orphaned
         self._pid = 0
+        self._mask: Mask | None = None  # for what its worker leaves in its output
         self._settled = threading.Event()  # start() is over, and _failed says how
         self._failed = False
         self._lines = _Lines(self)
@@ -64,9 +65,11 @@ class StartGate:
     def for_driver(self, context: RunContext) -> WorkerCallbacks:
         return WorkerCallbacks(self._lines, self.log_event, self.on_exited, context)
 
-    def announced(self, pid: int) -> None:
+    def announced(self, pid: int, worker: Worker) -> None:
         """Open: ``started`` is on its way. Called on the launching thread."""
         self._pid = pid
+        if not worker.hides_secrets:
+            self._mask = self._secrets.mask
         for said in self._early:  # before what other threads say, which wait
             try:
                 self._pass(said)
@@ -74,7 +77,7 @@ class StartGate:
                 _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
         self._settled.set()
-        self._lines.open = True
+        self._lines.open = self._mask is None
 
     def failed(self) -> None:
         """There was no start: what its worker says, should there be one, is dropped."""
@@ -94,6 +97,8 @@ class StartGate:
             return _ASK_AGAIN_S
         if self._failed:
             return None
+        if self._mask is not None:
+            line = Masker(self._mask).feed(line)
         return self._task.stream.publish_unfinished(stream, line, self._pid, self._run)
 
     def log_event(self, text: str) -> None:
@@ -112,6 +117,8 @@ class StartGate:
     def _pass(self, said: OutputBatch | RunExit) -> None:
         if isinstance(said, RunExit):
             self._exited(self._task, self._run, said)
+        elif self._mask is not None:
+            self.output(replace(said, lines=[_without(self._mask, line) for line in said.lines]))
         else:
             self.output(said)
 
@@ -147,6 +154,12 @@ class _Lines:
             self._gate.output(batch)
         else:
             self._gate.on_output(batch)
+
+
+def _without(mask: Mask, line: str) -> str:
+    masker = Masker(mask)
+    data = line.encode("utf-8", "surrogatepass")
+    return (masker.feed(data) + masker.flush()).decode("utf-8", "surrogatepass")
 
 
 def _signal_of(worker: Worker) -> str:

@@ -149,7 +149,7 @@ class Starts:
             with self._table.begin() as tx:
                 self._fail_locked(tx, task, why, message)
             return message
-        gate.announced(pid)
+        gate.announced(pid, worker)
         return ""
 
     def _called_off(self, task: Task, why: Launch) -> bool:

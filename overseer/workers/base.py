@@ -142,7 +142,11 @@ class Worker(ABC):
         task_id: whose run it is.
         pid: of the leader; 0 for a virtual worker.
         started_at: aware, UTC.
+        hides_secrets: whether those of its run are not in its output any more when it calls ``on_output``; of
+            others the server replaces them line by line.
     """
+
+    hides_secrets = False
 
     def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
         self.task_id = task_id

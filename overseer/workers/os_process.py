@@ -156,6 +156,8 @@ def _secret_files(config: WorkerConfig, run: RunContext) -> PrivateFiles | None:
 class OSWorker(Worker):
     """See the module. Made by :func:`start_worker`."""
 
+    hides_secrets = True
+
     def __init__(
         self,
         task_id: str,

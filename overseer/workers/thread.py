@@ -78,6 +78,8 @@ def start_virtual_worker(
 class VirtualWorker(Worker):
     """See the module. Made by :func:`start_virtual_worker`."""
 
+    hides_secrets = True
+
     def __init__(
         self,
         task_id: str,
