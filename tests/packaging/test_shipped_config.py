@@ -100,3 +100,11 @@ def test_jobs_run_two_at_a_time_and_four_wait(client: WsClient):
     for reply in replies[:2]:
         client.send("stop", task_id=reply["task_id"])
         client.expect("exited", task_id=reply["task_id"])
+
+
+def test_sign_does_not_show_its_key(client: WsClient):
+    first, signature = lines_of(client, "sign", text="hello")
+    said, path = first.split(" from ")
+    assert said == "signing with***"
+    assert not Path(path).exists()
+    assert len(signature.split()[0]) == 64
