@@ -41,6 +41,7 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.config.parameters.NAME.choices[]",
         "actions.NAME.config.output",
         "actions.NAME.config.output.stdout",
+        "secrets.NAME",
         "clients",
         "history",
         "limits",
