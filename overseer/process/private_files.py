@@ -83,7 +83,7 @@ def _make_directory(run: str) -> tuple[str, int]:
         except OSError as error:  # no descriptor left
             os.rmdir(directory)  # noqa: PTH106
             raise SpawnError(f"cannot make files for secrets: {error.strerror}") from error
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # whoever sweeps leaves what is new alone
         return directory, descriptor
     raise SpawnError(f"cannot make files for secrets: {reason}")
 

@@ -53,10 +53,12 @@ def main(arguments: list[str]) -> None:
     command = _command(server)
     _wait_for_death(server)
     runs = _read_runs()
-    if runs:
-        _end(runs, arguments[1], home, since, command)
-    for base in arguments[4:]:
-        private.remove_all(base, arguments[1])
+    try:
+        if runs:
+            _end(runs, arguments[1], home, since, command)
+    finally:
+        for base in arguments[4:]:
+            private.remove_all(base, arguments[1])
 
 
 def _command(pid: int) -> bytes:
