@@ -12,7 +12,6 @@ import logging
 import os
 import stat
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -23,9 +22,6 @@ from overseer.process.registry import registry
 from overseer.process.standalone.private import PREFIX, directory_of, remove
 
 _log = logging.getLogger(__name__)
-
-_UNLOCKED_S = 60.0  # a directory may be without a lock for a moment when it has just been made
-
 
 def bases() -> list[str]:
     """Where the directories may be, the best place first; the first two are in memory."""
@@ -72,18 +68,20 @@ def _make_directory(run: str) -> tuple[str, int]:
     reason = ""
     for base in bases():
         directory = directory_of(base, registry.server_id, run)
+        new = f"{base}/.{run}"  # which nobody sweeps
         try:
-            os.mkdir(directory, 0o700)  # noqa: PTH102
-            os.chmod(directory, 0o700)  # noqa: PTH101 (whatever the umask takes away)
+            os.mkdir(new, 0o700)  # noqa: PTH102
+            os.chmod(new, 0o700)  # noqa: PTH101 (whatever the umask takes away)
         except OSError as error:
             reason = reason or f"{base}: {error.strerror}"
             continue
         try:
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:  # no descriptor left
-            os.rmdir(directory)  # noqa: PTH106
+            os.rmdir(new)  # noqa: PTH106
             raise SpawnError(f"cannot make files for secrets: {error.strerror}") from error
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # whoever sweeps leaves what is new alone
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.rename(new, directory)  # noqa: PTH104
         return directory, descriptor
     raise SpawnError(f"cannot make files for secrets: {reason}")
 
@@ -114,8 +112,7 @@ def _sweep() -> None:
 def _remove_unless_owned(directory: str) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        about = os.fstat(descriptor)
-        if stat.S_IMODE(about.st_mode) != 0o700 or abs(time.time() - about.st_ctime) < _UNLOCKED_S:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o700:
             return
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         remove(directory)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,31 +72,19 @@ def test_the_next_place_is_taken_where_the_first_has_no_room(
         PrivateFiles("run", {"A": b"a"})
 
 
-def test_what_a_dead_server_left_is_swept_and_nothing_else(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left, owned, new, strange = (place / f"{PREFIX}{name}" for name in ("left", "owned", "new", "strange"))
-    for directory in (left, owned, new, strange):
+def test_what_a_dead_server_left_is_swept_and_nothing_else(place: Path) -> None:
+    left, owned, strange = (place / f"{PREFIX}{name}" for name in ("left", "owned", "strange"))
+    for directory in (left, owned, strange):
         directory.mkdir(0o700)
         (directory / "A").write_text("a")
     strange.chmod(0o755)
     lock = os.open(owned, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    now = time.time() + 3600
-    monkeypatch.setattr(private_files.time, "time", lambda: now)
     PrivateFiles("run", {}).remove()
     assert not left.exists()
-    assert not new.exists()
     assert owned.exists()
     assert strange.exists()
     os.close(lock)
-
-
-def test_what_was_just_made_may_not_have_its_lock_yet(place: Path) -> None:
-    new = place / f"{PREFIX}new"
-    new.mkdir(0o700)
-    PrivateFiles("run", {}).remove()
-    assert new.exists()
 
 
 def test_the_guardian_removes_those_of_its_server_alone(place: Path) -> None:
