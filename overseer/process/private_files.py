@@ -23,6 +23,7 @@ from overseer.process.standalone.private import PREFIX, directory_of, remove
 
 _log = logging.getLogger(__name__)
 
+
 def bases() -> list[str]:
     """Where the directories may be, the best place first; the first two are in memory."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
