@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         UnknownKeyWarning,
         ValidationError,
     )
+    from overseer.process.cgroup import Cgroup
     from overseer.process.policy import StopPolicy
     from overseer.protocol import ActionInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
     from overseer.supervisor.hub import Hub
@@ -58,6 +59,7 @@ __all__ = [
     "ActionHandlerFactory",
     "ActionInfo",
     "CelError",
+    "Cgroup",
     "Config",
     "ConfigError",
     "ConfigErrors",
@@ -133,6 +135,7 @@ _HOMES = {
     "overseer.workers.thread": ("VirtualContext", "start_virtual_worker"),
     "overseer.workers.base": ("OutputBatch", "Worker", "WorkerCallbacks"),
     "overseer.workers.os_process": ("WorkerConfig", "start_worker"),
+    "overseer.process.cgroup": ("Cgroup",),
     "overseer.process.policy": ("StopPolicy",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -6,7 +6,11 @@ import { KIND, TaskLog } from "./tasklog.js";
 import { count, exactly, many } from "./format.js";
 
 // Why a run ended, where how it ended does not say.
-const WHY = { timeout: ", for it ran too long", shutdown: ", with the server" };
+const WHY = {
+  timeout: ", for it ran too long",
+  oom: ", for lack of memory",
+  shutdown: ", with the server",
+};
 const EXITS = 1000; // remembered of one task, not to note one twice
 
 export class Watch {

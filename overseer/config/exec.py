@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overseer.cel import compile_condition
+from overseer.config.limits import CgroupSection, Niceness, Rlimits
 from overseer.config.parameters import Parameter, is_private, read_parameter
 from overseer.errors import CelError, TemplateError
-from overseer.process import EnvFile
+from overseer.process import Cgroup, EnvFile
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import field
 from overseer.schema.location import Location, Path, quoted
@@ -223,6 +224,32 @@ class ExecConfig:
     )
     umask: int | None = field(
         Umask(), "Permissions that files it makes do not get.", default=None, default_text="the server's"
+    )
+    nice: int | None = field(
+        Niceness(),
+        "How far its processes stand back for others, from -20 (least, which takes a privilege) to 19.",
+        default=None,
+        default_text="the server's",
+    )
+    rlimits: Mapping[str, tuple[int, int]] = field(
+        Rlimits(),
+        "Limits of each of its processes by resource, named as in `RLIMIT_*`: a number or size for both the "
+        'soft and the hard limit, `"SOFT:HARD"`, or `unlimited`.',
+        default=dict,
+        default_text="the server's",
+    )
+    user: str = field(
+        Text("name or number"),
+        "Whom it runs as, with that user's groups, `HOME`, `USER` and `LOGNAME`. The server needs the "
+        "right to become that user.",
+        default="",
+        default_text="the server's",
+    )
+    group: str = field(Text("name or number"), "Its group.", default="", default_text="the user's")
+    cgroup: Cgroup | None = field(
+        Object(CgroupSection, lambda read, _: read.made()),
+        "A cgroup of its own for each run; no process of it escapes a stop then.",
+        default=None,
     )
     output: OutputSection = field(
         Object(OutputSection), "Which lines of output are passed on.", default=OutputSection

@@ -92,7 +92,7 @@ class _Runner:
             status = self._status(task)
             end = task.exit
             silent = end is None or self._stopping or task.state == "errored"
-            if end is not None and not silent and (end.signal or end.reason == "timeout"):
+            if end is not None and not silent and (end.signal or end.reason in ("timeout", "oom")):
                 self._say(words_of(end))  # the status alone could be the task's own
             return EXIT_REFUSED if self._failed and not status else status
         except RefusedError as error:

@@ -39,6 +39,7 @@ from overseer.net.outbox import Outbox
 from overseer.net.server import Server
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
+from overseer.process import cgroup
 from overseer.protocol.specs import build_manifest, build_openapi
 from overseer.secrets.vault import Vault
 from overseer.secrets.vault import advice as secrets_advice
@@ -166,6 +167,7 @@ class Daemon:
         self._log.close()
         self._audit.close()
         processes.end_orphans()
+        cgroup.remove_left()
         if over:
             processes.guardian.stop()
         else:

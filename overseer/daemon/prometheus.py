@@ -32,6 +32,7 @@ _COUNTERS = (
     *((each.name, each.name.removeprefix("total_"), each.doc) for each in fields_of(GlobalMetrics)),
     ("starts_refused", "starts_refused", "Starts for which the pool and its queue had no place"),
     ("timeouts", "timeouts", "Runs that were stopped because they lasted longer than their action's timeout"),
+    ("out_of_memory", "out_of_memory", "Runs that failed after one of their processes was killed for memory"),
     ("dropped_lines", "dropped_lines", "Lines that a client missed because it lagged (on_lag: drop)"),
     ("outputs_evicted", "outputs_evicted", "How often a task's stored output gave way (limits.memory)"),
 )

@@ -24,12 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.cel import eval_cel_bool
 from overseer.config.exec import EXEC, ExecConfig
+from overseer.config.limits import shown_cgroup, shown_limits
 from overseer.config.parameters import Parameter, check_declared, is_private, template_values
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
     warn_of_failing_templates,
     warn_of_missing_files,
     warn_of_missing_program,
+    warn_of_missing_rights,
     warn_of_open_params,
     warn_of_refusals,
 )
@@ -109,6 +111,11 @@ class ExecHandler(ActionHandler):
             inherit_env=mine.inherit_env,
             cwd=None if mine.cwd is None else _rendered("cwd", mine.cwd, resolved),
             umask=mine.umask,
+            nice=mine.nice,
+            rlimits=mine.rlimits,
+            user=mine.user,
+            group=mine.group,
+            cgroup=mine.cgroup,
             secret_env=self._secret_env,
             secret_files=mine.secret_files,
         )
@@ -206,6 +213,7 @@ class ExecFactory:
         if read.cwd is not None:
             _warn_undeclared(read.cwd, parameters, ("cwd",))
         warn_of_missing_files(read.cwd, read.env_file)
+        warn_of_missing_rights(read)
         info = ActionInfo(
             action_name,
             self.type,
@@ -248,6 +256,11 @@ def _settings(config: ExecConfig) -> dict[str, str]:
         "env_file": ", ".join(file.path for file in config.env_file),
         "inherit_env": inherit if isinstance(inherit, str) else ", ".join(inherit) or "none",
         "umask": "" if config.umask is None else f"{config.umask:03o}",
+        "nice": "" if config.nice is None else str(config.nice),
+        "rlimits": shown_limits(config.rlimits),
+        "user": config.user,
+        "group": config.group,
+        "cgroup": shown_cgroup(config.cgroup),
     }
     return {name: value for name, value in shown.items() if value and (name, value) != ("inherit_env", "all")}
 

@@ -14,9 +14,10 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from overseer.cel import eval_cel_bool
+from overseer.config.exec import ExecConfig
 from overseer.config.parameters import Parameter, fault_of, template_values, values_of
-from overseer.errors import CelError, ConfigWarning, TemplateError
-from overseer.process import EnvFile
+from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError
+from overseer.process import EnvFile, setup_faults
 from overseer.templates import Template
 
 if TYPE_CHECKING:
@@ -113,6 +114,22 @@ def warn_of_missing_files(cwd: Template | None, env_files: Sequence[EnvFile]) ->
     for file in env_files:
         if file.required and not Path(file.path).is_file():
             _warn(f'there is no file "{file.path}"', "env_file")
+
+
+def warn_of_missing_rights(config: ExecConfig) -> None:
+    """Give a ConfigWarning for settings that this process has no right to; the server may be another.
+
+    Raises:
+        ConfigError: it is a cgroup that is required.
+    """
+    for key, text in setup_faults(config.user, config.group, config.rlimits, config.nice):
+        _warn(text, *key.split("."))
+    if config.cgroup is None:
+        return
+    for key, text in config.cgroup.faults():
+        if config.cgroup.require:
+            raise ConfigError(text, path=tuple(key.split(".")))
+        _warn(f"{text}; tasks run without", *key.split("."))
 
 
 def warn_of_refusals(rules: Mapping[str, Parameter]) -> None:

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+from overseer.process.cgroup import Cgroup
 from overseer.process.environment import SECRETS, EnvFile, read_env_files
 from overseer.process.forking import raise_file_limit
 from overseer.process.guardian import Guardian, guardian
+from overseer.process.identity import Identity, identity_of
 from overseer.process.policy import StopPolicy
 from overseer.process.private_files import PrivateFiles
 from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans
 from overseer.process.registry import Entry, registry
+from overseer.process.setup import RLIMITS, Setup, setup_faults
 from overseer.process.spawn import Child, spawn
 from overseer.process.standalone.terminate import Ending, signal_name
 from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree, can_look
 
 __all__ = [
+    "RLIMITS",
     "RUN_VARIABLE",
     "SECRETS",
     "SERVER_VARIABLE",
+    "Cgroup",
     "Child",
     "Ending",
     "Entry",
     "EnvFile",
     "Guardian",
+    "Identity",
     "PrivateFiles",
     "Process",
+    "Setup",
     "StopPolicy",
     "Tree",
     "adopt_orphans",
     "can_look",
     "end_orphans",
     "guardian",
+    "identity_of",
     "raise_file_limit",
     "read_env_files",
     "reap_orphans",
     "registry",
+    "setup_faults",
     "signal_name",
     "spawn",
 ]

@@ -35,7 +35,7 @@ class PrivateFiles:
 
     Args:
         files: what is in them.
-        owner: the uid and gid that the run has, if not this process's.
+        owner: the uid and gid that the run has, if not this process's; -1 leaves that of them as it is.
 
     Raises:
         SpawnError: they cannot be made; none is left then.

@@ -16,6 +16,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 
 from overseer.process.policy import StopPolicy
+from overseer.process.standalone import cgroups
 from overseer.process.standalone.tree import (
     Process,
     Scanner,
@@ -42,6 +43,7 @@ class Entry:
     policy: StopPolicy
     pid: int = 0  # 0 until it is spawned
     pipes: frozenset[str] = frozenset()  # where it writes, as in /proc/PID/fd
+    cgroup: str = ""  # directory of its own one
 
 
 class Registry:
@@ -187,8 +189,8 @@ class Registry:
                 break
         return orphans
 
-    def find(self, tree: Tree, leader: int, pipes: Container[str]) -> list[Process]:
-        """The live processes of a run but its leader; ``pipes`` are links as in /proc/PID/fd.
+    def find(self, tree: Tree, leader: int, pipes: Container[str], cgroup: str = "") -> list[Process]:
+        """The live processes of a run but its leader; ``pipes`` and ``cgroup`` are as in its Entry.
 
         Raises:
             OSError: as :meth:`look`.
@@ -206,6 +208,9 @@ class Registry:
                 known = process.run in runs or process.zombie or process.pid in spared
                 if not known and any(link in pipes for link in read_outputs(process.pid)):
                     yield process
+            for pid in cgroups.members(cgroup) if cgroup else ():
+                if pid in snapshot.processes:
+                    yield snapshot.processes[pid]
 
         found = [process for process in tree.find(snapshot, spared, adopted()) if process.pid != leader]
         settled = any(map(_lives, found)) if found else snapshot.settled

@@ -8,11 +8,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from overseer.errors import SpawnError
 from overseer.process.environment import inherited
 from overseer.process.forking import forking
+from overseer.process.setup import Failure, Setup, Wrapper
 from overseer.process.standalone.tree import read_process
 from overseer.util.locks import assert_none_held
 
@@ -43,6 +45,7 @@ def spawn(
     merge: bool = False,
     inherit: str | Collection[str] = "all",
     umask: int | None = None,
+    setup: Setup | None = None,
 ) -> Child:
     """Start ``command``, found through PATH unless it has a slash.
 
@@ -52,23 +55,74 @@ def spawn(
         merge: stderr goes where stdout goes.
         inherit: which of this process's own variables it gets; see :func:`inherited`.
         umask: None: this process's own.
+        setup: further settings, which take a small program on the way to ``command``. With a ``tty`` there
+            is no use for ``streams``.
 
     Raises:
         SpawnError: it cannot be started, with one sentence that says why.
     """
     assert_none_held("spawn")
-    with forking:
-        return _spawn(command, args, _environment(inherit, env), cwd, streams, merge, umask)
+    environment = _environment(inherit, env)
+    try:
+        if setup is not None:
+            return _spawn_wrapped(setup, [command, *args], environment, cwd, streams, merge, umask)
+        with forking:
+            return _spawn([command, *args], environment, cwd, streams, merge, umask)
+    except (OSError, ValueError, TypeError) as error:
+        raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
 
 
-def _spawn(
-    command: str,
-    args: Sequence[str],
+def _spawn_wrapped(
+    setup: Setup,
+    argv: Sequence[str],
     environment: Mapping[bytes, bytes],
     cwd: str | None,
     streams: Sequence[str],
     merge: bool,
     umask: int | None,
+) -> Child:
+    wrapper = Wrapper(setup, argv, environment, cwd, umask)
+    try:
+        with forking:
+            child = _spawn(wrapper.argv, wrapper.env, None, streams, merge, None, wrapper.fds)
+        try:
+            failure = wrapper.failure()
+            if failure is not None:
+                raise _error(failure, cwd)
+        except BaseException:
+            _give_up(child)
+            raise
+    finally:
+        wrapper.close()
+    return child
+
+
+def _give_up(child: Child) -> None:
+    """It never became the program."""
+    with suppress(PermissionError):  # it is somebody else already, and ends by itself
+        os.killpg(child.pid, signal.SIGKILL)
+    os.waitpid(child.pid, 0)
+    os.close(child.pidfd)
+    _close(child.pipes)
+
+
+def _error(failure: Failure, cwd: str | None) -> Exception:
+    """As the system would have raised it for a direct start; or the sentence itself."""
+    if failure.key == "program":
+        return OSError(failure.number, "") if failure.number else ValueError(failure.text)
+    if failure.key == "cwd" and failure.number:
+        return OSError(failure.number, "", cwd)
+    return SpawnError(f"{failure.key}: {failure.text or os.strerror(failure.number)}")
+
+
+def _spawn(
+    argv: Sequence[str],
+    environment: Mapping[bytes, bytes],
+    cwd: str | None,
+    streams: Sequence[str],
+    merge: bool,
+    umask: int | None,
+    fds: Collection[int] = (),
 ) -> Child:
     ours: dict[str, int] = {}
     theirs: dict[str, int] = {}
@@ -77,7 +131,7 @@ def _spawn(
             ours[stream], theirs[stream] = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(ours[stream], False)
         popen = subprocess.Popen(
-            [command, *args],
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=theirs.get("stdout", subprocess.DEVNULL),
             stderr=subprocess.STDOUT if merge else theirs.get("stderr", subprocess.DEVNULL),
@@ -88,11 +142,10 @@ def _spawn(
             start_new_session=True,
             restore_signals=True,
             close_fds=True,
+            pass_fds=fds,
         )
-    except BaseException as error:
+    except BaseException:
         _close(ours)
-        if isinstance(error, OSError | ValueError | TypeError):
-            raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
         raise
     finally:
         _close(theirs)
@@ -101,7 +154,7 @@ def _spawn(
     popen.returncode = 0
     try:
         pidfd = os.pidfd_open(popen.pid)
-    except OSError as error:
+    except OSError:
         _close(ours)
         try:
             os.killpg(popen.pid, signal.SIGKILL)
@@ -110,7 +163,7 @@ def _spawn(
             _log.warning("process %d was started in vain and cannot be killed", popen.pid)
         else:
             os.waitpid(popen.pid, 0)
-        raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
+        raise
     return Child(popen.pid, _start_of(popen.pid), pidfd, ours)
 
 

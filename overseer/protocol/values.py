@@ -30,8 +30,9 @@ EXIT_REASON = Choice(
     ref="ExitReason",
     description="Why a run ended: exited: by itself, with a code; signal: a signal ended it that nobody here "
     "asked for; timeout: it lasted longer than its action allows; stopped: it was asked to, by a stop, a "
-    "restart or a lowered limit; shutdown: with the server; oom: it used more memory than it may; unhealthy: "
-    "its health checks failed; start_failed: it could not be started; lost: nobody knows",
+    "restart or a lowered limit; shutdown: with the server; oom: it failed, and the kernel had killed one of "
+    "its processes for lack of memory in its cgroup; unhealthy: its health checks failed; start_failed: it "
+    "could not be started; lost: nobody knows",
 )  # fmt: skip
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
 _QUEUE_ORDER = Choice(
@@ -273,7 +274,7 @@ class ActionInfo:
     settings: Mapping[str, str] = field(
         TEXT_MAP,
         "How its processes are set up, by the keys of its config: cwd, env and secret_files (names only), "
-        "env_file, inherit_env, umask",
+        "env_file, inherit_env, umask, nice, rlimits, user, group, cgroup",
         default=dict,
         omit=True,
     )

@@ -22,6 +22,8 @@ from overseer.util.locks import assert_held
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 
+_LAST = {"timeout": "by its timeout", "oom": "for lack of memory"}  # how it ended, by reason
+
 
 class Exits:
     """Moves tasks on when a run is over, and begins the next: of the same task, or of queued ones."""
@@ -70,6 +72,9 @@ class Exits:
                     return  # a driver that reports an exit twice
                 timed_out = task.end_reason == "timeout"
                 asked = not timed_out and (end.intentional or task.stop_request is not StopRequest.NONE)
+                if end.ran_out_of_memory and not task.end_reason and not asked:
+                    task.end_reason = "oom"
+                    self._metrics.count("out_of_memory", task.action)
                 ran_for = task.end_run_locked(end.exit_code, end.signal, end.at, asked=asked)
                 event = Exited(
                     task_id=task.id,
@@ -144,7 +149,7 @@ class Exits:
         count = decision.exit_count if isinstance(decision, GiveUp) else task.history.total
         task.exit_count = count
         if not task.error_message:
-            last = "by its timeout" if task.last_reason == "timeout" else f"with exit code {exit_code}"
+            last = _LAST.get(task.last_reason, f"with exit code {exit_code}")
             task.error_message = f"gave up after {count} exits, the last {last}"
         return [*events, errored(task)]
 

@@ -18,7 +18,15 @@ _WIRE = tuple(field.name for field in fields(GlobalMetrics))
 # Starts for which the pool and its queue had no place; runs that lasted longer than they may; lines that a
 # client missed, for each client that missed them; how often stored output gave way to other output; and
 # clients that were closed for not reading.
-_ALL = (*_WIRE, "starts_refused", "timeouts", "dropped_lines", "outputs_evicted", "stalled_clients")
+_ALL = (
+    *_WIRE,
+    "starts_refused",
+    "timeouts",
+    "out_of_memory",
+    "dropped_lines",
+    "outputs_evicted",
+    "stalled_clients",
+)
 
 # Seconds; queues hold what takes minutes, runs what takes up to days.
 _WAIT_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)

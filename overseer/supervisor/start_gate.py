@@ -27,6 +27,7 @@ class RunExit:
     intentional: bool
     signal: str
     at: datetime
+    ran_out_of_memory: bool
 
 
 class StartGate:
@@ -109,7 +110,9 @@ class StartGate:
         code = int(operator.index(exit_code))
         if abs(code) > _LARGEST_CODE:
             raise ValueError("an exit code of more than 64 bits")
-        end = RunExit(code, bool(intentional), _signal_of(worker) if code == -1 else "", at.astimezone(UTC))
+        signal = _signal_of(worker) if code == -1 else ""
+        starved = code != 0 and getattr(worker, "ran_out_of_memory", False) is True
+        end = RunExit(code, bool(intentional), signal, at.astimezone(UTC), starved)
         self._in_order(end)
         if self._failed:
             self._orphaned(self._task, worker, True)

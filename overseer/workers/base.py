@@ -144,9 +144,11 @@ class Worker(ABC):
         started_at: aware, UTC.
         hides_secrets: whether those of its run are not in its output any more when it calls ``on_output``; of
             others the server replaces them line by line.
+        ran_out_of_memory: whether a process of it was killed for lack of memory; known when it has exited.
     """
 
     hides_secrets = False
+    ran_out_of_memory = False
 
     def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
         self.task_id = task_id

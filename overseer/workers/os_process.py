@@ -27,12 +27,17 @@ from overseer.errors import SpawnError
 from overseer.process import (
     RUN_VARIABLE,
     SERVER_VARIABLE,
+    Cgroup,
     Child,
     Entry,
     EnvFile,
+    Identity,
     PrivateFiles,
+    Setup,
     StopPolicy,
+    cgroup,
     guardian,
+    identity_of,
     read_env_files,
     registry,
     spawn,
@@ -67,6 +72,11 @@ class WorkerConfig:
             LOGNAME, SHELL, LANG, LC_*, TZ, TMPDIR, TERM), "none", or the names given.
         umask: None for the server's.
         cwd: None for the server's.
+        nice: the process's niceness, from -20 to 19.
+        rlimits: the soft and the hard limit of resources named as in RLIMIT_* (``nofile``); -1 is none.
+        user: whom it runs as, a name or a number, with that user's groups, HOME, USER and LOGNAME.
+        group: its group, a name or a number; "": the user's.
+        cgroup: one of its own, with limits for all its processes together.
         stop: None for the run's own (:class:`RunContext`).
         secret_env: variables whose values are secrets of the server's, by the secret's name.
         secret_files: variables that hold the path of a file with a secret, by the secret's name; only the
@@ -85,6 +95,11 @@ class WorkerConfig:
     env_file: Sequence[EnvFile] = ()
     inherit_env: str | Sequence[str] = "all"
     umask: int | None = None
+    nice: int | None = None
+    rlimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    user: str = ""
+    group: str = ""
+    cgroup: Cgroup | None = None
     secret_env: Mapping[str, str] = field(default_factory=dict)
     secret_files: Mapping[str, str] = field(default_factory=dict)
 
@@ -110,28 +125,35 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         RUN_VARIABLE: run.run_id,
         SERVER_VARIABLE: registry.server_id,
     }
-    environment = {**read_env_files(config.env_file), **(config.env or {})}
-    environment |= {variable: run.secret(name) for variable, name in config.secret_env.items()}
-    files = _secret_files(config, run)
+    who = identity_of(config.user, config.group) if config.user or config.group else Identity()
+    variables = {**who.variables, **read_env_files(config.env_file), **(config.env or {})}
+    variables |= {variable: run.secret(name) for variable, name in config.secret_env.items()}
+    files = _secret_files(config, run, who)
     if files is not None:
-        environment |= files.paths
+        variables |= files.paths
     entry = Entry(run.run_id, policy)
     registry.enter(entry)
     guardian.entered(entry)
     try:
+        if config.cgroup is not None:
+            entry.cgroup = config.cgroup.make(run.run_id)
+        setup = Setup(nice=config.nice, rlimits=config.rlimits, identity=who, cgroup=entry.cgroup)
         child = spawn(
             config.command,
             config.args,
-            env=environment | markers,
+            env=variables | markers,
             cwd=config.cwd,
             streams=streams,
             merge=config.merge,
             inherit=config.inherit_env,
             umask=config.umask,
+            setup=setup if setup.needed else None,
         )
     except BaseException:
         registry.leave(entry)
         guardian.left(entry)
+        if entry.cgroup:
+            cgroup.remove(entry.cgroup)
         if files is not None:
             files.remove()
         raise
@@ -143,14 +165,13 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     return worker
 
 
-def _secret_files(config: WorkerConfig, run: RunContext) -> PrivateFiles | None:
+def _secret_files(config: WorkerConfig, run: RunContext, who: Identity) -> PrivateFiles | None:
     if not config.secret_files:
         return None
-    # A user of the run's own goes in here as the files' owner.
     values = {variable: run.secret(name) for variable, name in config.secret_files.items()}
-    return PrivateFiles(
-        run.run_id, {name: value.encode("utf-8", "surrogateescape") for name, value in values.items()}
-    )
+    files = {variable: value.encode("utf-8", "surrogateescape") for variable, value in values.items()}
+    owner = None if who.uid is None else (who.uid, -1 if who.gid is None else who.gid)
+    return PrivateFiles(run.run_id, files, owner)
 
 
 class OSWorker(Worker):
@@ -282,6 +303,9 @@ class OSWorker(Worker):
                 os.close(self._pidfd)
             registry.leave(self._entry)
             guardian.left(self._entry)
+            if self._entry.cgroup:
+                self.ran_out_of_memory = cgroup.ran_out_of_memory(self._entry.cgroup)
+                cgroup.remove(self._entry.cgroup)
             if self._files is not None:
                 self._files.remove()
         finally:

@@ -19,6 +19,7 @@ from functools import partial
 
 from overseer.errors import OverseerError
 from overseer.process import Ending, Entry, Process, Tree, registry, signal_name
+from overseer.process.standalone import cgroups
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timer, Timers
@@ -89,7 +90,10 @@ class Processes:
         """Whether no other process need be ended, as far as can be told without a look at all of them."""
         if self._policy.kill_mode == "leader":
             return True
+        cgroup = self._entry.cgroup
         try:
+            if cgroup and not {self._pid}.issuperset(cgroups.members(cgroup)):
+                return False
             return registry.is_alone(self._pid, self._tree, dead=dead)
         except OSError:  # no file descriptor left
             return False
@@ -238,7 +242,8 @@ class Processes:
         if tree.mode == "leader":
             return []
         gentle = self._policy.signal_number
-        return [(process, gentle) for process in registry.find(tree, self._pid, self._entry.pipes)]
+        found = registry.find(tree, self._pid, self._entry.pipes, self._entry.cgroup)
+        return [(process, gentle) for process in found]
 
     def _strike(self, number: int | None) -> set[int]:
         with self._lock:

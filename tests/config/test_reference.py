@@ -39,6 +39,7 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.config",
         "actions.NAME.config.parameters.NAME",
         "actions.NAME.config.parameters.NAME.choices[]",
+        "actions.NAME.config.cgroup",
         "actions.NAME.config.output",
         "actions.NAME.config.output.stdout",
         "secrets.NAME",

@@ -65,6 +65,9 @@ ACTIONS: dict[str, Any] = {
         "config": {"entrypoint": sys.executable, "command": ["-c", PRINTS], **GIVEN},
     },
     "holds": shell('cat "$C"; echo; exec sleep 60', config=GIVEN),
+    "as_nobody": shell(
+        'cat "$C"; echo; stat -c "%a %U" "$C" "${C%/*}"', config={**GIVEN, "user": "nobody"}
+    ),
     "filtered": shell(
         'echo "$E"; echo other',
         config={**GIVEN, "output": {"stdout": {"condition": f"!output.data.contains('{ENV}')"}}},
@@ -245,6 +248,20 @@ def test_a_file_is_there_for_its_run_alone(client: WsClient) -> None:
     assert left(found["OVERSEER_SERVER_ID"]) == [path.parent]
     end(client, started["task_id"])
     assert left(found["OVERSEER_SERVER_ID"]) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run something as another user")
+def test_a_file_is_readable_for_the_user_that_its_run_has(client: WsClient) -> None:
+    _, outputs, exited = client.run("as_nobody", params={"password": PARAM})
+    assert [each["data"] for each in outputs] == [
+        LINES[0],
+        "***",
+        "***",
+        LINES[3],
+        "400 nobody",
+        "700 nobody",
+    ]
+    assert exited["exit_code"] == 0
 
 
 @pytest.mark.parametrize("how", ["end", "kill"])

@@ -225,7 +225,9 @@ def marked_processes(marker: str) -> dict[int, str]:
     return found
 
 
-def run_program(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_program(
+    *arguments: str, cwd: Path, program: Path = ROOT / "sticky_overseer.py", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run the server where it ends by itself; no variable but these and the tests' own is meant for it."""
     inherited = {
         name: value
@@ -233,7 +235,7 @@ def run_program(*arguments: str, cwd: Path, **environment: str) -> subprocess.Co
         if name == "OVERSEER_CHECK_LOCKS" or not name.startswith("OVERSEER_")
     }
     return subprocess.run(
-        [sys.executable, str(ROOT / "sticky_overseer.py"), *arguments],
+        [sys.executable, str(program), *arguments],
         cwd=cwd,
         env={**inherited, **environment},
         stdin=subprocess.DEVNULL,

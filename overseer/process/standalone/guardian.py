@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from overseer.process.standalone.tree import Process, Snapshot
 
 if __package__:
-    from overseer.process.standalone import private
+    from overseer.process.standalone import cgroups, private
     from overseer.process.standalone.terminate import Ending
     from overseer.process.standalone.tree import Scanner, Tree, read_outputs
 else:
+    import cgroups  # type: ignore[import-not-found,no-redef]
     import private  # type: ignore[import-not-found,no-redef]
     from terminate import Ending  # type: ignore[import-not-found,no-redef]
     from tree import Scanner, Tree, read_outputs  # type: ignore[import-not-found,no-redef]
@@ -55,10 +56,15 @@ def main(arguments: list[str]) -> None:
     runs = _read_runs()
     try:
         if runs:
-            _end(runs, arguments[1], home, since, command)
+            base = cgroups.base()
+            ids = [each for each in cgroups.runs(base) if each[:2] == (server, since)]
+            folders = {each[2]: f"{base}/{cgroups.run_name(*each)}" for each in ids}
+            _end(runs, arguments[1], home, since, command, folders)
+            for folder in folders.values():
+                cgroups.remove(folder)
     finally:
-        for base in arguments[4:]:
-            private.remove_all(base, arguments[1])
+        for place in arguments[4:]:
+            private.remove_all(place, arguments[1])
 
 
 def _command(pid: int) -> bytes:
@@ -94,8 +100,15 @@ def _read_runs() -> dict[str, list[str]]:
     return runs
 
 
-def _end(runs: dict[str, list[str]], server_id: str, home: int, since: int, command: bytes) -> None:
-    """End all of them, each by its own mode and signal."""
+def _end(
+    runs: dict[str, list[str]],
+    server_id: str,
+    home: int,
+    since: int,
+    command: bytes,
+    folders: dict[str, str],
+) -> None:
+    """End all of them, each by its own mode and signal; ``folders`` are of those that have a cgroup."""
     trees = [(Tree(run, int(words[3]), words[0], home), int(words[1])) for run, words in runs.items()]
     run_of = {link: run for run, words in runs.items() for link in words[4:]}
     starts: dict[str, int] = {}  # of the leaders that were there at the first look
@@ -119,6 +132,9 @@ def _end(runs: dict[str, list[str]], server_id: str, home: int, since: int, comm
                 for link in read_outputs(process.pid):
                     if link in run_of:
                         writers.setdefault(run_of[link], []).append(process)
+        for run, folder in folders.items():
+            pids = snapshot.processes.keys() & set(cgroups.members(folder))
+            writers.setdefault(run, []).extend(snapshot.processes[pid] for pid in pids)
         for tree, number in trees:
             leader = snapshot.processes.get(tree.group)
             if leader is None or starts.setdefault(tree.run, leader.start) != leader.start:
