@@ -32,6 +32,7 @@ _ORDER = (
     "config",
     "net",
     "workers",
+    "secrets",
     "drivers",
     "supervisor",
     "daemon",

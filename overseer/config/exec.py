@@ -14,7 +14,7 @@ from overseer.process import STDIN, Cgroup, EnvFile
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, Path, quoted
-from overseer.schema.nodes import ListNode, Node, Scalar, describe_node
+from overseer.schema.nodes import ListNode, MapNode, Node, Scalar, describe_node
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import SIDE
 from overseer.schema.types import BOOLEAN, Choice, FieldType, Text, TextList
@@ -40,6 +40,28 @@ class TemplateText(FieldType):
             return compile_template(text, location.report.templates, location.report.booleans)
         except TemplateError as error:
             raise ValueError(f"template: {error}") from None
+
+
+@dataclass(frozen=True)
+class SecretName:
+    """A variable's value that is one of the server's secrets."""
+
+    secret: str = field(Text(), "The name of one of the top-level `secrets`.", missing="say which secret")
+
+
+class EnvValue(TemplateText):
+    """A template, or the name of a secret; the value is a Template or a SecretName."""
+
+    label = "template, or `{secret: NAME}`"
+    _secret = Object(SecretName, strict=True)
+
+    def from_yaml(self, node: Node, location: Location) -> Any:
+        if isinstance(node, MapNode):
+            return self._secret.from_yaml(node, location)
+        return super().from_yaml(node, location)
+
+    def yaml_schema(self) -> dict[str, Any]:
+        return {"anyOf": [super().yaml_schema(), self._secret.yaml_schema()]}
 
 
 class Expression(FieldType):
@@ -182,9 +204,15 @@ class ExecConfig:
         "What a `start` may give, by name. Nothing or `{}`: it must be given. A text: its default.",
         default=dict,
     )
-    env: Mapping[str, Template] = field(
-        MapOf(TemplateText(), what="a mapping of variables"),
-        "Variables of the process's environment.",
+    env: Mapping[str, Template | SecretName] = field(
+        MapOf(EnvValue(), what="a mapping of variables"),
+        "Variables of the process's environment; `{secret: NAME}` is one of the top-level `secrets`.",
+        default=dict,
+    )
+    secret_files: Mapping[str, str] = field(
+        MapOf(Text(), what="a mapping of variables to secrets"),
+        "Variables that hold the path of a file with one of the top-level `secrets`, which only the process "
+        "can read and which is gone when the run is over.",
         default=dict,
     )
     env_file: tuple[EnvFile, ...] = field(
@@ -253,6 +281,15 @@ class ExecConfig:
     )
 
     @property
+    def env_templates(self) -> dict[str, Template]:
+        return {name: value for name, value in self.env.items() if isinstance(value, Template)}
+
+    @property
+    def secret_env(self) -> dict[str, str]:
+        """Variables that are secrets, by the secret's name."""
+        return {name: value.secret for name, value in self.env.items() if isinstance(value, SecretName)}
+
+    @property
     def conditions(self) -> dict[str, Condition]:
         """By stream; those that let everything through are not in it."""
         given = {
@@ -263,10 +300,15 @@ class ExecConfig:
 
 
 def _exec(read: ExecConfig, location: Location) -> ExecConfig:
-    for name in read.env:
-        if not name or "=" in name or "\0" in name:
-            here = location.child("env", location.line)
-            here.error(f"{quoted(name)} cannot be the name of a variable")
+    for key, names in (("env", read.env), ("secret_files", read.secret_files)):
+        for name in names:
+            if not name or "=" in name or "\0" in name or (key == "secret_files" and "/" in name):
+                here = location.child(key, location.line)
+                here.error(f"{quoted(name)} cannot be the name of a variable")
+    for name in read.env.keys() & read.secret_files.keys():
+        location.child("secret_files", location.line).child(name, location.line).error(
+            f"{name} is in env as well: a variable has one value"
+        )
     if read.output.merge and "stderr" in read.conditions:
         location.child("output", location.line).child("merge", location.line).error(
             "with merge there is no stderr that a condition could be about: its lines are stdout's"

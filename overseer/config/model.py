@@ -12,6 +12,7 @@ from overseer.config.exec import EXEC
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.pools import POOL
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
+from overseer.config.sources import SOURCE, SecretSource
 from overseer.errors import ConfigError
 from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPolicy
 from overseer.schema.fields import field
@@ -255,6 +256,11 @@ class Config:
     retry: RetryPolicy = field(
         Object(RetryPolicy), "Restarts, for every action that does not say otherwise.", default=RetryPolicy
     )
+    secrets: Mapping[str, SecretSource] = field(
+        MapOf(SOURCE, what="a mapping of secrets", named=True),
+        "What commands need and nobody is shown, by name; an action says which of them it gets.",
+        default=dict,
+    )
     actions: Mapping[str, ActionConfig] = field(
         MapOf(ACTION, named=True), "What clients can start, by name.", default=dict
     )
@@ -267,6 +273,15 @@ class Config:
     file: str = ""
     # The file as it was read, to find lines by.
     tree: Node | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables that are taken out of the server's environment: tokens and secrets."""
+        return (*self.auth.variables, *self.secret_variables)
+
+    @property
+    def secret_variables(self) -> tuple[str, ...]:
+        return tuple(source.env for source in self.secrets.values() if source.env)
 
     def retry_for(self, action: str) -> RetryPolicy:
         """The policy of ``action``: its own over the top level's, fields that are not zero win.

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 
 from overseer.config import ConfigErrors, ErrorCollector, parse_config, read_config
 from overseer.daemon.access import load_access
-from overseer.daemon.credentials import digests_of
+from overseer.daemon.credentials import variables_of
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import handed_on, withdraw_secrets
 from overseer.daemon.preflight import check_files, security_advice, system_advice
 from overseer.drivers.api import build_action_handlers, list_handlers, load_drivers
 from overseer.errors import OverseerError
+from overseer.secrets.vault import Vault
+from overseer.secrets.vault import advice as secrets_advice
 from overseer.util.inherited import settle, speak_utf8
 from overseer.util.logs import Stderr, printable, set_up_logging
 
@@ -91,9 +93,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         raise OverseerError(f"{path}: no such file")
     config = parse_config(path, data)
     # Before anything is said: it may start the program over.
-    secrets = withdraw_secrets(
-        config.auth.variables, start_over=not options.check, before=before, config=data
-    )
+    secrets = withdraw_secrets(config.variables, start_over=not options.check, before=before, config=data)
     stderr.start()
     if secrets.get("OVERSEER_TOKEN") == "" and not config.auth.tokens:
         raise OverseerError("OVERSEER_TOKEN is empty: put a token into it, or unset it to ask nobody for one")
@@ -105,7 +105,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
     for warning in config.warnings:
         if warning not in said:
             _log.warning("%s", warning)
-    variables = digests_of(secrets)
+    variables, values = variables_of(config, secrets)
     collector = ErrorCollector()
     with collector.step():
         access = load_access(config, variables)
@@ -117,12 +117,16 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         if unknown:
             raise ConfigErrors(unknown)
     collector.raise_errors()
-    for advice in (*security_advice(config, asks=bool(access.tokens)), *system_advice()):
+    for advice in (
+        *security_advice(config, asks=bool(access.tokens)),
+        *secrets_advice(config, values),
+        *system_advice(),
+    ):
         _log.warning("%s", advice)
     if options.check:
         count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"
         return _print(f"{config.file or 'no file'}: fine, {count}")
-    return Daemon(path, config, handlers, access, variables, version).run()
+    return Daemon(path, config, handlers, access, variables, Vault(values), version).run()
 
 
 def _print(text: str) -> int:

@@ -20,16 +20,20 @@ _ENV = "OVERSEER_TOKEN"
 _MAX_FILE = 64 * 1024  # bytes; a longer file does not hold a token
 
 
-def digests_of(variables: Mapping[str, str]) -> dict[str, Digest]:
-    """The digests of tokens in variables, except empty ones. Warns of weak tokens."""
-    return {name: _checked(value, name) for name, value in variables.items() if value}
+def variables_of(config: Config, given: Mapping[str, str]) -> tuple[dict[str, Digest], dict[str, str]]:
+    """The digests of tokens and the secrets themselves that are in variables, by these, without empty ones.
+
+    Warns of weak tokens.
+    """
+    tokens = {name: _checked(given[name], name) for name in config.auth.variables if given.get(name)}
+    return tokens, {name: given[name] for name in config.secret_variables if given.get(name)}
 
 
 def load_tokens(config: Config, variables: Mapping[str, Digest]) -> Tokens:
     """The tokens of a configuration, with their files read, and the admin's in ``OVERSEER_TOKEN``.
 
     Args:
-        variables: see :func:`digests_of`.
+        variables: see :func:`variables_of`.
 
     Raises:
         ConfigErrors: tokens that cannot be read; the text reveals none of them.

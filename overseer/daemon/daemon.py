@@ -21,7 +21,7 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config, Digest, Listen, parse_listen
 from overseer.daemon.access import Access, load_access
 from overseer.daemon.audit import Audit
-from overseer.daemon.credentials import digests_of
+from overseer.daemon.credentials import variables_of
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
@@ -41,6 +41,8 @@ from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.process import cgroup
 from overseer.protocol.specs import build_manifest, build_openapi
+from overseer.secrets.vault import Vault
+from overseer.secrets.vault import advice as secrets_advice
 from overseer.supervisor.hub import Hub
 from overseer.util.jsonlog import EventLog
 from overseer.util.threads import VitalThread, run_on_thread, start_thread
@@ -59,6 +61,7 @@ class Daemon:
 
     Args:
         variables: the tokens that were in the environment, by the variable's name.
+        vault: has the secrets that were there.
     """
 
     def __init__(
@@ -68,14 +71,16 @@ class Daemon:
         handlers: Mapping[str, ActionHandler],
         access: Access,
         variables: Mapping[str, Digest],
+        vault: Vault,
         version: str,
     ) -> None:
         self._config = config
         self._variables = dict(variables)
+        self._vault = vault
         self._version = version
         self._log = EventLog(config.log_file)
         self._audit = Audit(config.audit_file)
-        self._hub = Hub(config, handlers, self._log)
+        self._hub = Hub(config, handlers, self._log, vault=vault)
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
@@ -200,14 +205,15 @@ class Daemon:
 
     def _prepare(self, config: Config) -> Prepared:
         """Read and check all that the hub does not; called by the reloader. Raises ConfigError."""
-        fresh = {name: os.environ[name] for name in config.auth.variables if name in os.environ}
-        variables = self._variables | digests_of(fresh)
+        fresh = {name: os.environ[name] for name in config.variables if name in os.environ}
+        tokens, secrets = variables_of(config, fresh)
+        variables, secrets = self._variables | tokens, {**self._vault.variables, **secrets}
         access = load_access(config, variables)
 
         def apply() -> None:
             # Variables named since the start: too late to remove them from /proc/PID/environ, so this warns.
             withdraw_secrets(list(fresh), start_over=True)
-            self._variables = variables
+            self._variables, self._vault.variables = variables, secrets
             self._config = config
             self._gate.replace_access(access)
             if isinstance(self._server, Server):
@@ -218,8 +224,8 @@ class Daemon:
             if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
                 _log.info("closed %d of the clients: what let them in has changed", closed)
 
-        advice = security_advice(config, asks=bool(access.tokens))
-        return Prepared(access.differing(self._gate.access), tuple(advice), apply, enforce)
+        advice = (*security_advice(config, asks=bool(access.tokens)), *secrets_advice(config, secrets))
+        return Prepared(access.differing(self._gate.access), advice, apply, enforce)
 
     def _reopen(self) -> None:
         self._log.reopen()

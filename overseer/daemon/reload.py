@@ -243,7 +243,9 @@ class Reloader:
         return Definitions(new, handlers), prepared, changes
 
     def _handlers(self, old: Definitions, new: Config, wanted: set[str]) -> Mapping[str, ActionHandler]:
-        subset = {name: action for name, action in new.actions.items() if name in wanted}
+        # Where secrets are gone, the other actions are looked at as well: they may name one of these.
+        gone = old.config.secrets.keys() - new.secrets.keys()
+        subset = {name: action for name, action in new.actions.items() if gone or name in wanted}
         built = build_action_handlers(replace(new, actions=subset))
         return {name: built[name] if name in wanted else old.handlers[name] for name in new.actions}
 

@@ -124,7 +124,7 @@ class ActionHandlerFactory(Protocol):
         """Make the handler of one action.
 
         A ``create`` that has a parameter ``templates`` is given that key of the file as well: the dialect of
-        its ``[[ ]]``.
+        its ``[[ ]]``. One that has ``secrets`` is given the names of the server's secrets.
 
         Args:
             config: the action's ``config`` mapping as the file has it; empty when it has none.
@@ -232,7 +232,8 @@ def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionH
     """Have the factory make the handler of an action; whatever it raises becomes a ConfigError."""
     action = config.actions[name]
     try:
-        more = {"templates": config.templates} if _wants_templates(factory) else {}
+        offered = {"templates": config.templates, "secrets": tuple(config.secrets)}
+        more = {each: value for each, value in offered.items() if _takes(factory, each)}
         handler: object = factory.create(
             action.config, name, config.retry_for(name), config.pool_for(name), action.dedupe_key, **more
         )
@@ -247,9 +248,9 @@ def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionH
     return handler
 
 
-def _wants_templates(factory: ActionHandlerFactory) -> bool:
+def _takes(factory: ActionHandlerFactory, parameter: str) -> bool:
     try:
-        return "templates" in inspect.signature(factory.create).parameters
+        return parameter in inspect.signature(factory.create).parameters
     except (TypeError, ValueError):
         return False
 

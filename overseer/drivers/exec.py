@@ -18,7 +18,7 @@ Its ``config``::
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +44,10 @@ from overseer.errors import (
     ValidationError,
 )
 from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
-from overseer.schema.location import Location, Path, Report
+from overseer.schema.location import ConfigErrors, Location, Path, Report, quoted
 from overseer.schema.nodes import to_node
 from overseer.templates import Dialect, Template
-from overseer.util.suggest import nearest
+from overseer.util.suggest import did_you_mean, nearest
 from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
 from overseer.workers.os_process import WorkerConfig, start_worker
 
@@ -66,6 +66,8 @@ class ExecHandler(ActionHandler):
         self._info = info
         self._config = config
         self._parameters = config.parameters
+        self._env = config.env_templates
+        self._secret_env = config.secret_env
         self._private = {name for name, (spec, _) in config.parameters.items() if is_private(spec)}
         self._conditions = config.conditions
 
@@ -104,7 +106,7 @@ class ExecHandler(ActionHandler):
             include_stdout=self._wanted("stdout"),
             include_stderr=self._wanted("stderr"),
             merge=mine.output.merge,
-            env={name: _rendered(f"env.{name}", value, variables) for name, value in mine.env.items()},
+            env={name: _rendered(f"env.{name}", value, variables) for name, value in self._env.items()},
             env_file=mine.env_file,
             inherit_env=mine.inherit_env,
             cwd=None if mine.cwd is None else _rendered("cwd", mine.cwd, resolved),
@@ -116,6 +118,8 @@ class ExecHandler(ActionHandler):
             cgroup=mine.cgroup,
             stdin=mine.stdin,
             pty=(24, 80) if mine.pty is None else (mine.pty.rows, mine.pty.cols),
+            secret_env=self._secret_env,
+            secret_files=mine.secret_files,
         )
         if self._conditions:
             callbacks = replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
@@ -179,6 +183,7 @@ class ExecFactory:
         pool: PoolConfig,
         dedupe_key: tuple[str, ...],
         templates: Dialect = "go",
+        secrets: Collection[str] | None = None,
     ) -> ExecHandler:
         if config.get("entrypoint") is None:
             config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, for the error to be about it
@@ -188,6 +193,8 @@ class ExecFactory:
             category = UnknownKeyWarning if warning in report.unknown else ConfigWarning
             warnings.warn(category(warning.message, path=warning.path), stacklevel=2)
         report.raise_errors()
+        if secrets is not None:
+            _check_secrets(read, secrets)
         entrypoint, arguments, parameters = read.entrypoint, read.command, read.parameters
         warn_of_missing_program(entrypoint)
         warn_of_open_params(entrypoint, arguments, parameters)
@@ -203,7 +210,7 @@ class ExecFactory:
         _warn_undeclared(entrypoint, parameters, ("entrypoint",))
         for place, argument in enumerate(arguments):
             _warn_undeclared(argument, parameters, ("command", place))
-        for name, value in read.env.items():
+        for name, value in read.env_templates.items():
             _warn_undeclared(value, parameters, ("env", name))
         if read.cwd is not None:
             _warn_undeclared(read.cwd, parameters, ("cwd",))
@@ -221,12 +228,33 @@ class ExecFactory:
         return ExecHandler(info, read)
 
 
+def _check_secrets(read: ExecConfig, known: Collection[str]) -> None:
+    """Raise what is wrong with the names of secrets, each with its place."""
+    used = [
+        *((("env", variable, "secret"), name) for variable, name in read.secret_env.items()),
+        *((("secret_files", variable), name) for variable, name in read.secret_files.items()),
+    ]
+    wrong = [
+        ConfigError(
+            f"there is no {quoted(name)} among the top-level secrets{did_you_mean(name, known)}", path=path
+        )
+        for path, name in used
+        if name not in known
+    ]
+    if wrong:
+        raise ConfigErrors(wrong)
+
+
 def _settings(config: ExecConfig) -> dict[str, str]:
     """How its processes are set up, as ``describe`` shows it; of variables only the names."""
     inherit = config.inherit_env
     shown = {
         "cwd": config.cwd.text if config.cwd is not None else "",
-        "env": ", ".join(config.env),
+        "env": ", ".join(
+            f"{name} (secret {secret})" if (secret := config.secret_env.get(name)) else name
+            for name in config.env
+        ),
+        "secret_files": ", ".join(f"{name} (secret {each})" for name, each in config.secret_files.items()),
         "env_file": ", ".join(file.path for file in config.env_file),
         "inherit_env": inherit if isinstance(inherit, str) else ", ".join(inherit) or "none",
         "umask": "" if config.umask is None else f"{config.umask:03o}",

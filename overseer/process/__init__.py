@@ -8,6 +8,7 @@ from overseer.process.forking import raise_file_limit
 from overseer.process.guardian import Guardian, guardian
 from overseer.process.identity import Identity, identity_of
 from overseer.process.policy import StopPolicy
+from overseer.process.private_files import PrivateFiles
 from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans
 from overseer.process.registry import Entry, registry
 from overseer.process.setup import RLIMITS, Setup, setup_faults
@@ -30,6 +31,7 @@ __all__ = [
     "EnvFile",
     "Guardian",
     "Identity",
+    "PrivateFiles",
     "Process",
     "Setup",
     "Stdin",

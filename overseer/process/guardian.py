@@ -20,6 +20,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from overseer.process.private_files import bases
 from overseer.process.registry import Entry, registry
 from overseer.process.standalone.guardian import SLOT
 from overseer.process.standalone.terminate import signal_name
@@ -217,6 +218,7 @@ class Guardian:
                 [
                     *(sys.executable, "-I", "-S", "-c", _PROGRAM, _FOLDER),
                     *(str(os.getpid()), registry.server_id, str(os.getsid(0)), str(registry.since)),
+                    *bases(),
                 ],
                 stdin=self._runs,
                 stdout=subprocess.DEVNULL,

@@ -15,6 +15,8 @@ from __future__ import annotations
 import codecs
 from typing import Literal
 
+from overseer.util.masking import Mask, Masker
+
 Mark = Literal["", "truncated", "overwritten"]
 
 Lines = tuple[list[str], Mark]
@@ -163,6 +165,22 @@ class LineSplitter:
         if len(line) > self._max:
             return [_cut(line, self._max)], "truncated"
         return [decode(line)], ""
+
+
+class MaskedSplitter(LineSplitter):
+    """Has secrets replaced before anything else is done, so that no cut can go through one."""
+
+    __slots__ = ("_masker",)
+
+    def __init__(self, max_line: int, mask: Mask) -> None:
+        super().__init__(max_line)
+        self._masker = Masker(mask)
+
+    def feed(self, data: bytes) -> list[Lines]:
+        return super().feed(self._masker.feed(data))
+
+    def close(self) -> list[Lines]:
+        return super().feed(self._masker.flush()) + super().close()
 
 
 def _split(data: bytes | bytearray) -> list[str]:

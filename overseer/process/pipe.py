@@ -37,7 +37,7 @@ class PipeReader:
         splitter: LineSplitter,
         deliver: Callable[[list[Lines]], None],
         show: Callable[[bytes], float | None] | None = None,
-        raw: Callable[[bytes], None] | None = None,
+        raw: Callable[[bytes], float | None] | None = None,
     ) -> None:
         """
         Args:
@@ -47,7 +47,8 @@ class PipeReader:
             show: gets the end of the line that has no LF yet, when that has changed (``b""``: there is none)
                 and ``SHOW_EVERY_S`` have passed; it may return after how many seconds it is to be called
                 again, changed or not.
-            raw: gets what each read gave, before its lines are delivered; it may block.
+            raw: gets what each read gave, before its lines are delivered; it may block, and may return after
+                how many seconds it is to be called with ``b""``, should nothing come.
         """
         self._pipe = pipe
         self._leader = leader
@@ -57,11 +58,13 @@ class PipeReader:
         self._raw = raw
         self._showing = False  # show was given something last
         self._show_at = 0.0  # when it may be called again (monotonic)
+        self._raw_again: float | None = None  # as it returned last
 
     def run(self) -> None:
         """Returns when there is nothing more to read."""
         if not self._read_while_leader_lives():
             self._drain()
+        self._hand_on_what_is_held()
         if last := self._splitter.close():
             self._deliver(last)
 
@@ -82,6 +85,7 @@ class PipeReader:
                 if len(ready) > 1 or fd == self._leader:
                     return False
             elif timeout:
+                self._hand_on_what_is_held()
                 again = self._show_unfinished()
                 timeout = _milliseconds(again)
                 continue
@@ -97,15 +101,21 @@ class PipeReader:
                 if not data:
                     return True
                 if self._raw is not None:
-                    self._raw(data)
+                    self._raw_again = self._raw(data)
                 if groups := self._splitter.feed(data):
                     self._deliver(groups)
                 again = self._show_unfinished() if self._showing or self._splitter.held else None
+                if self._raw_again is not None:
+                    again = self._raw_again if again is None else min(again, self._raw_again)
                 if len(data) < _LITTLE:  # it is empty, and no flood fills it meanwhile
                     size = _LITTLE
                     timeout = None if again is None else _milliseconds(again)
                     break
                 size = _READ
+
+    def _hand_on_what_is_held(self) -> None:
+        if self._raw is not None and self._raw_again is not None:
+            self._raw_again = self._raw(b"")
 
     def _show_unfinished(self) -> float | None:
         if self._show is None:
@@ -140,7 +150,7 @@ class PipeReader:
             if not data:
                 return
             if self._raw is not None:
-                self._raw(data)
+                self._raw_again = self._raw(data)
             owed -= len(data)
             if groups := self._splitter.feed(data):
                 self._deliver(groups)

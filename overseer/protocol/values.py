@@ -278,8 +278,8 @@ class ActionInfo:
     )
     settings: Mapping[str, str] = field(
         TEXT_MAP,
-        "How its processes are set up, by the keys of its config: cwd, env (names only), env_file, "
-        "inherit_env, umask, nice, rlimits, user, group, cgroup, stdin, pty",
+        "How its processes are set up, by the keys of its config: cwd, env and secret_files (names only), "
+        "env_file, inherit_env, umask, nice, rlimits, user, group, cgroup, stdin, pty",
         default=dict,
         omit=True,
     )

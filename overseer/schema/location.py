@@ -121,8 +121,8 @@ class Location:
         return any(error.path == (*self.path, step) for error in self.report.errors)
 
     def _note(self, message: str) -> ConfigError:
-        if self.path[:1] == ("auth",):
-            # A token may stand in the wrong place there; what was expected tells enough.
+        if self.path[:1] in (("auth",), ("secrets",)):
+            # A token or secret may stand in the wrong place there; what was expected tells enough.
             message = _QUOTED.sub("this", message.partition(", found ")[0])
         # A key may hold anything, line ends included; what is reported stays one plain line.
         path = tuple(

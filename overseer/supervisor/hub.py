@@ -29,6 +29,7 @@ from overseer.protocol import (
     encode,
 )
 from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
+from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.due import Due
@@ -67,6 +68,7 @@ class Hub:
         handlers: one for each action of the configuration, by name.
         log: the event log, started by the caller.
         rng: for restart jitter.
+        vault: reads the configuration's secrets.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Hub:
         handlers: Mapping[str, ActionHandler],
         log: EventLog | None = None,
         rng: random.Random | None = None,
+        vault: Vault | None = None,
     ) -> None:
         definitions = Definitions(config, handlers)
         timers = self._timers = Timers(fire=self._fire)
@@ -89,7 +92,16 @@ class Hub:
         self._exits = Exits(table, pool, self._queueing, metrics, timers, rng or random.Random())
         self.usage = UsageWatch(table, timers)
         self._starts = Starts(
-            table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans, self.usage
+            table,
+            pool,
+            self._current,
+            metrics,
+            timers,
+            self._queueing,
+            self._exits,
+            orphans,
+            self.usage,
+            vault or Vault(),
         )
         self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans, metrics)
         self.interaction = Interaction(table, metrics)

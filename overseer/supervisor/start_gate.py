@@ -6,10 +6,11 @@ import logging
 import operator
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from overseer.supervisor.task import Task
+from overseer.util.masking import Mask, Masker, Secrets, masked
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class StartGate:
     Args:
         task: whose run it is.
         run: the run's number.
+        secrets: what nothing that is said of it may show.
         exited: called with both at the run's end.
         orphaned: called with a worker that began, or (True) that ended, although its start has failed.
     """
@@ -45,14 +47,17 @@ class StartGate:
         self,
         task: Task,
         run: int,
+        secrets: Secrets,
         exited: Callable[[Task, int, RunExit], None],
         orphaned: Callable[[Task, Worker, bool], None],
     ) -> None:
         self._task = task
         self._run = run
+        self._secrets = secrets
         self._exited = exited
         self._orphaned = orphaned
         self._pid = 0
+        self._mask: Mask | None = None  # for what its worker leaves in its output
         self._settled = threading.Event()  # start() is over, and _failed says how
         self._failed = False
         self._lines = _Lines(self)
@@ -63,9 +68,11 @@ class StartGate:
     def for_driver(self, context: RunContext) -> WorkerCallbacks:
         return WorkerCallbacks(self._lines, self.log_event, self.on_exited, context)
 
-    def announced(self, pid: int) -> None:
+    def announced(self, pid: int, worker: Worker) -> None:
         """Open: ``started`` is on its way. Called on the launching thread."""
         self._pid = pid
+        if not worker.hides_secrets:
+            self._mask = self._secrets.mask
         for said in self._early:  # before what other threads say, which wait
             try:
                 self._pass(said)
@@ -73,7 +80,7 @@ class StartGate:
                 _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
         self._settled.set()
-        self._lines.open = True
+        self._lines.open = self._mask is None
 
     def failed(self) -> None:
         """There was no start: what its worker says, should there be one, is dropped."""
@@ -93,6 +100,8 @@ class StartGate:
             return _ASK_AGAIN_S
         if self._failed:
             return None
+        if self._mask is not None:
+            line = Masker(self._mask).feed(line)
         return self._task.stream.publish_unfinished(stream, line, self._pid, self._run)
 
     def raw(self, data: bytes) -> None:
@@ -102,7 +111,7 @@ class StartGate:
             self._task.stream.publish_raw(data, self._pid, self._run)
 
     def log_event(self, text: str) -> None:
-        _log.info("task %s: %s", self._task.id, text)
+        _log.info("task %s: %s", self._task.id, masked(text, self._secrets))
 
     def on_exited(self, worker: Worker, exit_code: int, intentional: bool, at: datetime) -> None:
         # Here, where a driver's mistake is still the driver's.
@@ -122,6 +131,8 @@ class StartGate:
     def _pass(self, said: OutputBatch | RunExit) -> None:
         if isinstance(said, RunExit):
             self._exited(self._task, self._run, said)
+        elif self._mask is not None:
+            self.output(replace(said, lines=[_without(self._mask, line) for line in said.lines]))
         else:
             self.output(said)
 
@@ -164,6 +175,12 @@ def _figure(worker: Worker, name: str) -> float | None:
     """What it says that its run used; a driver's own worker may know nothing, or be of any make."""
     value = getattr(worker, name, None)
     return value if isinstance(value, int | float) and 0 <= value < _LARGEST_CODE else None
+
+
+def _without(mask: Mask, line: str) -> str:
+    masker = Masker(mask)
+    data = line.encode("utf-8", "surrogatepass")
+    return (masker.feed(data) + masker.flush()).decode("utf-8", "surrogatepass")
 
 
 def _signal_of(worker: Worker) -> str:

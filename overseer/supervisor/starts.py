@@ -10,12 +10,14 @@ import logging
 import operator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
 from overseer.net.frames import Encoded
 from overseer.process.policy import StopPolicy
 from overseer.protocol import Started, encode
+from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.due import Due
@@ -33,7 +35,7 @@ from overseer.supervisor.task import Phase, Requester, StopRequest, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held, assert_none_held
-from overseer.util.masking import log_failure, masked
+from overseer.util.masking import Secrets, log_failure, masked
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker, run_context
@@ -55,6 +57,7 @@ class Starts:
         exits: Exits,
         orphans: OrphanedWorkers,
         usage: UsageWatch,
+        vault: Vault,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -64,6 +67,7 @@ class Starts:
         self._exits = exits
         self._orphans = orphans
         self._usage = usage
+        self._vault = vault
         self._timers = timers
         self.launcher = Launcher(timers, self.launch)
 
@@ -113,14 +117,17 @@ class Starts:
         assert_none_held("launch")
         if self._called_off(task, why):
             return CLOSING
-        gate = StartGate(task, task.runs, self._exits.exited, self._orphans.heard_of)
-        action = task.terms.definition.config
+        secrets = Secrets(task.secrets)
+        gate = StartGate(task, task.runs, secrets, self._exits.exited, self._orphans.heard_of)
+        action, config = task.terms.definition.config, self._current.value.config
         context = RunContext(
             task.id,
             stop=StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
-            max_line=self._current.value.config.limits.max_line,
+            max_line=config.limits.max_line,
             exited=gate.on_exited,
             begun=gate.begun,
+            secrets=secrets,
+            read_secret=partial(self._vault.read, config.secrets),
         )
         try:
             with run_context(context):
@@ -133,16 +140,16 @@ class Starts:
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
                 what = "action %s: the driver failed to start task %s"
-                log_failure(_log, task.secrets, what, task.action, task.id)
+                log_failure(_log, secrets, what, task.action, task.id)
                 message = f"the driver failed: {message}"
-            message = masked(message, task.secrets)
+            message = masked(message, secrets)
             gate.failed()
             for made in context.workers:
                 self._orphans.end(task, made)
             with self._table.begin() as tx:
                 self._fail_locked(tx, task, why, message)
             return message
-        gate.announced(pid)
+        gate.announced(pid, worker)
         return ""
 
     def _called_off(self, task: Task, why: Launch) -> bool:

@@ -17,9 +17,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from overseer.errors import OverseerError
+from overseer.errors import OverseerError, SpawnError
 from overseer.process import StopPolicy, registry
+from overseer.process.lines import LineSplitter, MaskedSplitter
 from overseer.util.locks import CHECKED, Rank, assert_none_held, lock
+from overseer.util.masking import Secrets
 from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
@@ -64,6 +66,10 @@ class WorkerCallbacks:
     run: RunContext | None = field(default_factory=lambda: _context.get(), repr=False, compare=False)
 
 
+def _no_secret(name: str) -> str:
+    raise SpawnError(f"there is no secret {name!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """What the hub knows of a run that its driver need not: taken for what :class:`WorkerConfig` leaves open.
@@ -74,6 +80,8 @@ class RunContext:
         exited: called like ``on_exited``, after it, should that fail: the end must become known.
         begun: called with each worker that has begun, which may be after its driver's ``start`` has failed.
         workers: those made for the run, so that none is lost when the driver fails after all.
+        secrets: what its output and what is said of it must not show.
+        read_secret: reads one of the server's own secrets, by name; see :meth:`secret`.
     """
 
     task_id: str
@@ -83,6 +91,23 @@ class RunContext:
     exited: Callable[[Worker, int, bool, datetime], None] | None = None
     begun: Callable[[Worker], None] | None = None
     workers: list[Worker] = field(default_factory=list)
+    secrets: Secrets = field(default_factory=Secrets)
+    read_secret: Callable[[str], str] = _no_secret
+
+    def secret(self, name: str) -> str:
+        """The value of one of the server's secrets as it is now, which the run's output will not show.
+
+        Raises:
+            SpawnError: there is none, or it cannot be read.
+        """
+        value = self.read_secret(name)
+        self.secrets.add(value)
+        return value
+
+    def splitter(self) -> LineSplitter:
+        """For one stream of its output."""
+        mask = self.secrets.mask
+        return LineSplitter(self.max_line) if mask is None else MaskedSplitter(self.max_line, mask)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", self.run_id):
@@ -118,11 +143,14 @@ class Worker(ABC):
         task_id: whose run it is.
         pid: of the leader; 0 for a virtual worker.
         started_at: aware, UTC.
+        hides_secrets: whether those of its run are not in its output any more when it calls ``on_output``; of
+            others the server replaces them line by line.
         ran_out_of_memory: whether a process of it was killed for lack of memory; known when it has exited.
         cpu: the seconds of CPU that its processes used together; None until it has exited, or not known.
         max_rss: the most memory they had together, in bytes, as far as was looked; None as for ``cpu``.
     """
 
+    hides_secrets = False
     ran_out_of_memory = False
     cpu: float | None = None
     max_rss: int | None = None

@@ -32,6 +32,7 @@ from overseer.process import (
     Entry,
     EnvFile,
     Identity,
+    PrivateFiles,
     Setup,
     Stdin,
     StopPolicy,
@@ -45,8 +46,9 @@ from overseer.process import (
 )
 from overseer.process.drawn import drawn
 from overseer.process.input import TaskInput
-from overseer.process.lines import Lines, LineSplitter
+from overseer.process.lines import Lines
 from overseer.process.pipe import DRAIN_MAX_S, PipeReader
+from overseer.process.raw import MaskedRaw
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
@@ -84,6 +86,9 @@ class WorkerConfig:
             that is of stdout then.
         pty: the terminal's rows and columns.
         stop: None for the run's own (:class:`RunContext`).
+        secret_env: variables whose values are secrets of the server's, by the secret's name.
+        secret_files: variables that hold the path of a file with a secret, by the secret's name; only the
+            process's user can read it, and it is gone when the run is.
     """
 
     task_id: str
@@ -91,7 +96,7 @@ class WorkerConfig:
     args: Sequence[str] = ()
     include_stdout: bool = True
     include_stderr: bool = True
-    env: Mapping[str, str] | None = None
+    env: Mapping[str, str] | None = field(default=None, repr=False)
     cwd: str | None = None
     stop: StopPolicy | None = None
     merge: bool = False
@@ -105,6 +110,8 @@ class WorkerConfig:
     cgroup: Cgroup | None = None
     stdin: str = "none"
     pty: tuple[int, int] = (24, 80)
+    secret_env: Mapping[str, str] = field(default_factory=dict)
+    secret_files: Mapping[str, str] = field(default_factory=dict)
 
 
 def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
@@ -132,7 +139,10 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     who = identity_of(config.user, config.group) if config.user or config.group else Identity()
     terminal = {"TERM": "xterm-256color"} if on_terminal else {}
     chosen = {**read_env_files(config.env_file), **(config.env or {})}
-    variables = {**terminal, **who.variables, **chosen, **markers}
+    variables = {**terminal, **who.variables, **chosen}
+    variables |= {variable: run.secret(name) for variable, name in config.secret_env.items()}
+    contents = {variable: run.secret(name) for variable, name in config.secret_files.items()}
+    files: PrivateFiles | None = None
     stdin = Stdin(config.stdin, config.pty)
     entry = Entry(run.run_id, policy, tty=stdin.tty)
     registry.enter(entry)
@@ -140,11 +150,14 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     try:
         if config.cgroup is not None:
             entry.cgroup = config.cgroup.make(run.run_id)
+        if contents:
+            files = _private_files(run.run_id, contents, who)
+            variables |= files.paths
         setup = Setup(stdin.tty, config.nice, config.rlimits, who, entry.cgroup)
         child = spawn(
             config.command,
             config.args,
-            env=variables,
+            env=variables | markers,
             cwd=config.cwd,
             streams=streams,
             merge=config.merge,
@@ -159,6 +172,8 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         guardian.left(entry)
         if entry.cgroup:
             cgroup.remove(entry.cgroup)
+        if files is not None:
+            files.remove()
         raise
     finally:
         stdin.handed_over()
@@ -167,22 +182,31 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     if on_terminal:
         child = replace(child, pipes={"stdout": stdin.master})
     shown = config.include_stdout or not on_terminal
-    worker = OSWorker(config.task_id, child, entry, run.max_line, callbacks, stdin.input, shown)
+    worker = OSWorker(config.task_id, child, entry, run, callbacks, files, stdin.input, shown)
     worker.begin()
     worker._begun()
     return worker
 
 
+def _private_files(run_id: str, contents: Mapping[str, str], who: Identity) -> PrivateFiles:
+    files = {variable: value.encode("utf-8", "surrogateescape") for variable, value in contents.items()}
+    owner = None if who.uid is None else (who.uid, -1 if who.gid is None else who.gid)
+    return PrivateFiles(run_id, files, owner)
+
+
 class OSWorker(Worker):
     """See the module. Made by :func:`start_worker`."""
+
+    hides_secrets = True
 
     def __init__(
         self,
         task_id: str,
         child: Child,
         entry: Entry,
-        max_line: int,
+        run: RunContext,
         callbacks: WorkerCallbacks,
+        files: PrivateFiles | None,
         stdin: TaskInput | None,
         shown: bool,
     ) -> None:
@@ -195,7 +219,8 @@ class OSWorker(Worker):
         self._pidfd = child.pidfd  # closed when the run is finished and no reader is left
         self._pipes = child.pipes
         self._entry = entry
-        self._max_line = max_line
+        self._run = run
+        self._files = files  # removed with the run
         self._readers = max(1, len(child.pipes))  # threads that have not ended
         self._read_out = threading.Event()  # all output is delivered
         self._finishing = False  # by one of the readers, or by a stop that waited long enough for them
@@ -237,11 +262,13 @@ class OSWorker(Worker):
 
     def _read(self, stream: str, pipe: int) -> None:
         try:
-            splitter = LineSplitter(self._max_line)
+            splitter = self._run.splitter()
             # Not of a driver's own on_output: see WorkerCallbacks.
             unfinished = getattr(self._callbacks.on_output, "unfinished", None)
             show = partial(unfinished, stream) if unfinished is not None and self._shown else None
             raw = getattr(self._callbacks.on_output, "raw", None) if self._on_terminal else None
+            if raw is not None and (mask := self._run.secrets.mask) is not None:
+                raw = MaskedRaw(mask, raw)
             PipeReader(pipe, self._pidfd, splitter, partial(self._deliver, stream), show, raw).run()
         except BaseException:
             _log.exception("task %s: reading %s failed", self.task_id, stream)
@@ -315,6 +342,8 @@ class OSWorker(Worker):
             if self._entry.cgroup:
                 self.ran_out_of_memory = cgroup.ran_out_of_memory(self._entry.cgroup)
                 cgroup.remove(self._entry.cgroup)
+            if self._files is not None:
+                self._files.remove()
         finally:
             self._announce(end, intentional)
 

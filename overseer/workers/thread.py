@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable
 
 from overseer.errors import SpawnError
-from overseer.process.lines import LineSplitter
-from overseer.process.policy import StopPolicy
 from overseer.util.locks import Rank, lock
+from overseer.util.masking import log_failure
 from overseer.util.threads import run_on_thread, start_thread
 from overseer.util.timestamps import now
 from overseer.util.waiters import Waiters
@@ -70,7 +69,7 @@ def start_virtual_worker(
         SpawnError: the system allows no more threads.
     """
     run = callbacks.run or RunContext(task_id)
-    worker = VirtualWorker(task_id, fn, callbacks, run.stop, run.max_line)
+    worker = VirtualWorker(task_id, fn, callbacks, run)
     worker.begin()
     worker._begun()
     return worker
@@ -79,18 +78,18 @@ def start_virtual_worker(
 class VirtualWorker(Worker):
     """See the module. Made by :func:`start_virtual_worker`."""
 
+    hides_secrets = True
+
     def __init__(
         self,
         task_id: str,
         fn: Callable[[VirtualContext, Send], int | None],
         callbacks: WorkerCallbacks,
-        policy: StopPolicy,
-        max_line: int,
+        run: RunContext,
     ) -> None:
         super().__init__(task_id, 0, callbacks)
         self._fn = fn
-        self._policy = policy
-        self._max_line = max_line
+        self._run_context = run
         self.context = VirtualContext(task_id)
         # The worker's lock guards the rest.
         self._for_turn = Waiters(self._lock)  # to call on_output
@@ -110,7 +109,7 @@ class VirtualWorker(Worker):
             raise SpawnError(f"cannot start a task: {error}") from error
 
     def stop(self, grace: float | None = None) -> None:
-        give_up_at = time.monotonic() + max(0.0, self._policy.grace if grace is None else grace)
+        give_up_at = time.monotonic() + max(0.0, self._run_context.stop.grace if grace is None else grace)
         with self._lock:
             if self._closed:
                 return
@@ -141,7 +140,8 @@ class VirtualWorker(Worker):
             code = self._fn(self.context, self._send)
             return 0 if code is None else int(operator.index(code))
         except BaseException as error:  # SystemExit too: a thread's end must not go unnoticed
-            _log.info("task %s: its function failed", self.task_id, exc_info=True)
+            secrets = self._run_context.secrets
+            log_failure(_log, secrets, "task %s: its function failed", self.task_id, level=logging.INFO)
             try:
                 self._send("stderr", _text(error))
             except BaseException:
@@ -207,7 +207,7 @@ class VirtualWorker(Worker):
     def _batches(self, stream: str, text: str) -> list[OutputBatch]:
         """The text's lines by the rules of a pipe; a line that is too long comes alone."""
         data = text.encode("utf-8", "surrogatepass")  # a lone surrogate becomes bad bytes, as in a pipe
-        splitter = LineSplitter(self._max_line)
+        splitter = self._run_context.splitter()
         groups = splitter.feed(data if data.endswith(b"\n") else data + b"\n")
         at = now()
         return [

@@ -12,7 +12,7 @@ import pytest
 from overseer.auth.principal import Principal
 from overseer.auth.tokens import Tokens
 from overseer.config import Config, digest_of, load_config
-from overseer.daemon.credentials import digests_of, load_tokens
+from overseer.daemon.credentials import load_tokens, variables_of
 from overseer.errors import ConfigError
 
 SECRET = "s3cret-0123456789abcdef"
@@ -41,7 +41,7 @@ auth:
     assert config.warnings == ()
     assert config.auth.variables == ("OVERSEER_TOKEN", "CI_TOKEN")
     tokens = load_tokens(
-        config, digests_of({"CI_TOKEN": f"env-{SECRET}", "OVERSEER_TOKEN": f"main-{SECRET}"})
+        config, variables_of(config, {"CI_TOKEN": f"env-{SECRET}", "OVERSEER_TOKEN": f"main-{SECRET}"})[0]
     )
 
     def found(kind: str) -> Principal:
@@ -126,7 +126,8 @@ def test_one_from_the_environment_or_a_file_as_well(tmp_path: Path, caplog: pyte
     (tmp_path / "token").write_text("short")
     (tmp_path / "token").chmod(0o644)
     entry = f"{{name: x, role: viewer, token_file: {tmp_path}/token}}"
-    load_tokens(_config(tmp_path, f"auth: {{tokens: [{entry}]}}"), digests_of({"OVERSEER_TOKEN": "hunter2"}))
+    config = _config(tmp_path, f"auth: {{tokens: [{entry}]}}")
+    load_tokens(config, variables_of(config, {"OVERSEER_TOKEN": "hunter2"})[0])
     assert "OVERSEER_TOKEN: a token of 7 characters can be guessed" in caplog.text
     assert f"{tmp_path}/token: a token of 5 characters can be guessed" in caplog.text
     assert f"{tmp_path}/token: every user of this machine can read" in caplog.text

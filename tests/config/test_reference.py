@@ -43,6 +43,7 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.config.pty",
         "actions.NAME.config.output",
         "actions.NAME.config.output.stdout",
+        "secrets.NAME",
         "clients",
         "history",
         "limits",

@@ -115,3 +115,11 @@ def test_guess_is_a_game(client: WsClient):
             break
         low, high = (guess + 1, high) if answer == "It is more." else (low, guess - 1)
     assert client.expect("exited", task_id="game")["exit_code"] == 0
+
+
+def test_sign_does_not_show_its_key(client: WsClient):
+    first, signature = lines_of(client, "sign", text="hello")
+    said, path = first.split(" from ")
+    assert said == "signing with***"
+    assert not Path(path).exists()
+    assert len(signature.split()[0]) == 64

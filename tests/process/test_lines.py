@@ -10,7 +10,8 @@ from itertools import product
 import pytest
 
 from overseer.process import lines
-from overseer.process.lines import KEPT_OF_REDRAWN, LineSplitter, decode
+from overseer.process.lines import KEPT_OF_REDRAWN, LineSplitter, MaskedSplitter, decode
+from overseer.util.masking import Mask
 
 EDGES = (0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF)  # where the ranges of a second byte begin and end
 
@@ -249,3 +250,39 @@ def test_a_long_line_that_ends_in_cr_lf_is_whole() -> None:
     splitter = LineSplitter(10 << 20)
     groups = [splitter.feed(part) for part in (line[:100_000], line[100_000:] + b"\r", b"\n")]
     assert groups[2] == [([line.decode()], "")]
+
+
+def test_no_cut_goes_through_a_secret() -> None:
+    for before in range(95, 106):
+        data = b"x" * before + b"hunter2" + b"y" * 50 + b"\nnext\n"
+        for piece in (1, 7, 1000):
+            splitter = MaskedSplitter(100, Mask(["hunter2"]))
+            groups = [splitter.feed(data[at : at + piece]) for at in range(0, len(data), piece)]
+            found = [line for group in groups for lines, _ in group for line in lines]
+            assert "hunt" not in found[0], found
+            assert len(found[0]) <= 100
+            assert found[1:] == ["next"]
+
+
+def test_a_line_that_redraws_itself_is_dropped_without_a_part_of_a_secret() -> None:
+    splitter = MaskedSplitter(1 << 20, Mask(["hunter2-hunter2"]))
+    ((lines, mark),) = splitter.feed(b"\r50% hunter2-hunter2" * 20_000 + b"\n")
+    assert mark == "overwritten"
+    assert set(lines[0].split("\r")) == {"50% ***"}
+
+
+def test_an_unfinished_line_does_not_show_how_a_secret_begins() -> None:
+    splitter = MaskedSplitter(1 << 20, Mask(["hunter2-hunter2"]))
+    seen = []
+    for byte in b"password: hunter2-hunter2? ":
+        assert splitter.feed(bytes([byte])) == []
+        seen.append(splitter.unfinished)
+    assert set(seen[9:-2]) == {b"password: ", b"password: ***"}
+    assert seen[-1] == b"password: ***? "
+    splitter.feed(b"z" * 4080 + b"hunter2-hunter2")
+    assert b"hunter" not in splitter.unfinished
+    splitter.feed(b"z" * 4090)
+    assert b"unter2" not in splitter.unfinished
+    assert splitter.feed(b"hunter2-hun") == []
+    ((last,), _), *_ = splitter.close()
+    assert last.endswith("z***")

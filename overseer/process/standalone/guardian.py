@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from overseer.process.standalone.tree import Process, Snapshot
 
 if __package__:
-    from overseer.process.standalone import cgroups
+    from overseer.process.standalone import cgroups, private
     from overseer.process.standalone.terminate import Ending
     from overseer.process.standalone.tree import Scanner, Tree, read_outputs
 else:
     import cgroups  # type: ignore[import-not-found,no-redef]
+    import private  # type: ignore[import-not-found,no-redef]
     from terminate import Ending  # type: ignore[import-not-found,no-redef]
     from tree import Scanner, Tree, read_outputs  # type: ignore[import-not-found,no-redef]
 
@@ -40,7 +41,8 @@ _LONGEST_GRACE_S = 10.0  # whoever starts the server again should not have to wa
 
 
 def main(arguments: list[str]) -> None:
-    """``arguments``: the server's pid, id, session and start (clock ticks since boot)."""
+    """``arguments``: the server's pid, id, session and start (clock ticks since boot), and where its runs may
+    have private files."""
     server, home, since = int(arguments[0]), int(arguments[2]), int(arguments[3])
     try:
         with open("/proc/self/comm", "w") as comm:  # noqa: PTH123
@@ -52,13 +54,17 @@ def main(arguments: list[str]) -> None:
     command = _command(server)
     _wait_for_death(server)
     runs = _read_runs()
-    if runs:
-        base = cgroups.base()
-        named = {each: cgroups.run_name(*each) for each in cgroups.runs(base) if each[:2] == (server, since)}
-        folders = {run: f"{base}/{name}" for (_, _, run), name in named.items()}
-        _end(runs, arguments[1], home, since, command, folders)
-        for folder in folders.values():
-            cgroups.remove(folder)
+    try:
+        if runs:
+            base = cgroups.base()
+            ids = [each for each in cgroups.runs(base) if each[:2] == (server, since)]
+            folders = {each[2]: f"{base}/{cgroups.run_name(*each)}" for each in ids}
+            _end(runs, arguments[1], home, since, command, folders)
+            for folder in folders.values():
+                cgroups.remove(folder)
+    finally:
+        for place in arguments[4:]:
+            private.remove_all(place, arguments[1])
 
 
 def _command(pid: int) -> bytes:

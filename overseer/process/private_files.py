@@ -1,0 +1,121 @@
+"""Files for one run alone, in memory where that is possible, in a directory that nobody else can look into.
+
+A run's files lie in a directory of their own, removed with the run. Its descriptor is kept and locked: what
+nobody has locked was left behind by a server that was killed together with its guardian, and goes when
+another makes its first directory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from overseer.errors import SpawnError
+from overseer.process.registry import registry
+from overseer.process.standalone.private import PREFIX, directory_of, remove
+
+_log = logging.getLogger(__name__)
+
+
+def bases() -> list[str]:
+    """Where the directories may be, the best place first; the first two are in memory."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    return ["/dev/shm", *([runtime] if runtime.startswith("/") else []), tempfile.gettempdir()]
+
+
+class PrivateFiles:
+    """The files of one run, by name; of mode 0400, in a directory of mode 0700.
+
+    Args:
+        files: what is in them.
+        owner: the uid and gid that the run has, if not this process's; -1 leaves that of them as it is.
+
+    Raises:
+        SpawnError: they cannot be made; none is left then.
+    """
+
+    def __init__(self, run: str, files: Mapping[str, bytes], owner: tuple[int, int] | None = None) -> None:
+        self._directory, self._lock = _make_directory(run)
+        self.paths = {name: f"{self._directory}/{name}" for name in files}
+        try:
+            for name, content in files.items():
+                _write(self.paths[name], content, owner)
+            if owner is not None:
+                os.chown(self._directory, *owner)
+        except OSError as error:
+            self.remove()
+            raise SpawnError(f"cannot make files for secrets: {error.strerror}") from error
+
+    def remove(self) -> None:
+        """Remove them all."""
+        try:
+            remove(self._directory)
+        except OSError as error:
+            _log.warning("%s is left behind: %s", self._directory, error.strerror)
+        finally:
+            os.close(self._lock)
+
+
+def _make_directory(run: str) -> tuple[str, int]:
+    """A new directory, and its locked descriptor."""
+    _sweep()
+    reason = ""
+    for base in bases():
+        directory = directory_of(base, registry.server_id, run)
+        new = f"{base}/.{run}"  # which nobody sweeps
+        try:
+            os.mkdir(new, 0o700)  # noqa: PTH102
+            os.chmod(new, 0o700)  # noqa: PTH101 (whatever the umask takes away)
+        except OSError as error:
+            reason = reason or f"{base}: {error.strerror}"
+            continue
+        try:
+            descriptor = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:  # no descriptor left
+            os.rmdir(new)  # noqa: PTH106
+            raise SpawnError(f"cannot make files for secrets: {error.strerror}") from error
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.rename(new, directory)  # noqa: PTH104
+        return directory, descriptor
+    raise SpawnError(f"cannot make files for secrets: {reason}")
+
+
+def _write(path: str, content: bytes, owner: tuple[int, int] | None) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+    try:
+        os.fchmod(descriptor, 0o400)  # whatever the umask takes away
+        if owner is not None:
+            os.fchown(descriptor, *owner)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)
+
+
+@cache
+def _sweep() -> None:
+    """Remove what is left of servers that are no more."""
+    for base in bases():
+        with suppress(OSError):
+            for directory in Path(base).glob(f"{PREFIX}*"):
+                with suppress(OSError):
+                    _remove_unless_owned(str(directory))
+
+
+def _remove_unless_owned(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o700:
+            return
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove(directory)
+    finally:
+        os.close(descriptor)
