@@ -1,0 +1,25 @@
+"""Secrets in what a terminal is sent."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+
+from tests.harness import Daemon, shell
+
+ACTIONS = {
+    "terminal": shell(
+        'printf "one $KEY two "; printf "${KEY%%-*}"; sleep 0.02; printf "%s three\\n" "-${KEY#*-}"; '
+        'printf "Password: "; sleep 60',
+        config={"stdin": "pty", "parameters": {"key": {"type": "secret"}}, "env": {"KEY": "[[.key]]"}},
+    )
+}
+
+
+def test_who_reads_a_terminal_as_it_is_sees_no_secret_and_every_prompt() -> None:
+    with Daemon(actions=ACTIONS) as daemon, daemon.connect() as client:
+        client.request("start", action="terminal", task_id="t", params={"key": "correct-horse"}, raw=True)
+        seen = b""
+        while not seen.endswith(b"Password: "):
+            seen += b64decode(client.expect("data", task_id="t")["data"])
+        assert seen == b"one *** two *** three\r\nPassword: "
+        assert client.expect("output", task_id="t")["data"] == "one *** two *** three"
