@@ -13,7 +13,7 @@ import pytest
 from overseer.errors import SpawnError
 from overseer.process import private_files
 from overseer.process.private_files import PrivateFiles
-from overseer.process.standalone.private import PREFIX, remove_all
+from overseer.process.standalone.private import PREFIX, remove, remove_all
 
 
 @pytest.fixture
@@ -94,3 +94,30 @@ def test_the_guardian_removes_those_of_its_server_alone(place: Path) -> None:
     remove_all(str(place), "one")
     remove_all("/nowhere", "one")
     assert [path.name for path in place.iterdir()] == [f"{PREFIX}other-a"]
+
+
+def test_nothing_outside_is_removed_through_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    directory = tmp_path / "overseer-files-x"
+    (directory / "deeper").mkdir(parents=True)
+    (directory / "link").symlink_to(outside)
+    (directory / "deeper" / "link").symlink_to(outside / "kept")
+    remove(str(directory))
+    assert not directory.exists()
+    directory.symlink_to(outside)
+    with pytest.raises(OSError, match="Not a directory|symbolic links"):
+        remove(str(directory))
+    assert (outside / "kept").read_text() == "x"
+
+
+def test_what_is_too_deep_is_left(tmp_path: Path) -> None:
+    deep = tmp_path / "overseer-files-x"
+    deep.mkdir()
+    here = deep
+    for _ in range(60):
+        here /= "d"
+        here.mkdir()
+    with pytest.raises(OSError, match="too deep"):
+        remove(str(deep))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 PREFIX = "overseer-files-"
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_DEEPEST = 50  # directories in each other; a run has no reason to make any
 
 
 def directory_of(base: str, server_id: str, run: str) -> str:
@@ -13,14 +17,32 @@ def directory_of(base: str, server_id: str, run: str) -> str:
 
 
 def remove(directory: str) -> None:
-    """Remove it with all that is in it; OSError when that cannot be done."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                remove(entry.path)
-            else:
-                os.unlink(entry.path)  # noqa: PTH108
-    os.rmdir(directory)  # noqa: PTH106
+    """Remove it with all that is in it; OSError when that cannot be done.
+
+    Whom it belongs to may put a link in the place of anything in it, and of itself, at any moment; so nothing
+    is reached by a path.
+    """
+    base, name = os.path.split(directory)
+    parent = os.open(base, _DIRECTORY)
+    try:
+        _remove_in(parent, name, _DEEPEST)
+    finally:
+        os.close(parent)
+
+
+def _remove_in(parent: int, name: str, depth: int) -> None:
+    if not depth:
+        raise OSError(errno.ELOOP, "directories too deep")
+    directory = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        for each in os.listdir(directory):  # noqa: PTH208
+            try:
+                os.unlink(each, dir_fd=directory)
+            except IsADirectoryError:
+                _remove_in(directory, each, depth - 1)
+    finally:
+        os.close(directory)
+    os.rmdir(name, dir_fd=parent)
 
 
 def remove_all(base: str, server_id: str) -> None:
