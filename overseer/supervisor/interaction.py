@@ -59,7 +59,9 @@ class Interaction:
         reply = Resized(id=requester.request_id, task_id=task_id, rows=rows, cols=cols)
         self._reach(task_id, lambda worker, _: worker.resize(rows, cols), reply, requester)
 
-    def _reach(self, task_id: str, act: Callable[[Worker, str], bool], reply: Event, requester: Requester) -> None:
+    def _reach(
+        self, task_id: str, act: Callable[[Worker, str], bool], reply: Event, requester: Requester
+    ) -> None:
         """Call ``act`` with the worker and the action; it says False when the run is over after all."""
         with self._table.begin(requester):
             task = self._table.find(task_id, requester.principal)
