@@ -100,7 +100,7 @@ class TaskInput:
             self._close_locked("task is not running")
 
     def resume(self) -> None:
-        """There may be room again, or nobody reads any more; called by the writer's thread, perhaps in vain."""
+        """There may be room again, or nobody reads any more; called by the writer, perhaps in vain."""
         with self._lock:
             if self._fd >= 0 and not self.terminal and _is_broken(self._fd):
                 self._ending = False
