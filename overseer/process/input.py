@@ -99,10 +99,11 @@ class TaskInput:
         with self._lock:
             self._close_locked("task is not running")
 
-    def resume(self, *, gone: bool = False) -> None:
-        """There may be room again, or (``gone``) nobody reads any more; called by the writer's thread."""
+    def resume(self) -> None:
+        """There may be room again, or nobody reads any more; called by the writer, perhaps in vain."""
         with self._lock:
-            if gone and not self.terminal:
+            if self._fd >= 0 and not self.terminal and _is_broken(self._fd):
+                self._ending = False
                 self._close_locked(_closed(self.terminal))
             elif self._waiting:
                 self._write_locked()
@@ -143,6 +144,13 @@ class TaskInput:
 
 def _closed(terminal: bool) -> str:
     return "the task has closed its terminal" if terminal else "the task has closed its stdin"
+
+
+def _is_broken(fd: int) -> bool:
+    """Whether nobody has a pipe's other end."""
+    poll = select.poll()
+    poll.register(fd, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _eof_character(fd: int) -> bytes:
@@ -215,11 +223,10 @@ class InputWriter:
             ready = self._epoll.poll(_AGAIN_S if self._full else None)
             self._wake.clear()
             with self._lock:
-                some = [(self._inputs[fd], event) for fd, event in ready if fd in self._inputs]
-                some += [(input, 0) for input in self._full]
-            for input, event in some:
+                some = [self._inputs[fd] for fd, _ in ready if fd in self._inputs] + [*self._full]
+            for input in some:
                 try:
-                    input.resume(gone=bool(event & select.EPOLLERR))
+                    input.resume()
                 except BaseException:
                     _log.exception("writing a task's input failed")
                     input.close()

@@ -63,6 +63,8 @@ class _LimitError(Exception):
 
 def _open_terminal(path: str) -> None:
     """Make it the controlling terminal of this session, which has none, and all three streams."""
+    for number in (_signal.SIGTTIN, _signal.SIGTTOU):  # which the server may ignore, for want of one
+        _signal.signal(number, _signal.SIG_DFL)
     fd = os.open(path, os.O_RDWR)
     for number in range(3):
         os.dup2(fd, number)
