@@ -10,7 +10,7 @@ from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.servers import Server
 
-__all__ = ["mass_cases"]
+__all__ = ["mass_cases", "start_all"]
 
 
 def mass_cases(counts: tuple[int, ...]) -> Iterator[Case]:
@@ -36,7 +36,8 @@ def mass_cases(counts: tuple[int, ...]) -> Iterator[Case]:
         )
 
 
-def _start_all(connection: Connection, count: int) -> list[str]:
+def start_all(connection: Connection, count: int) -> list[str]:
+    """Start so many tasks that sleep; returns their ids once all of them run."""
     for number in range(count):
         connection.send(type="start", id=str(number), action="run", params={"script": "exec sleep 1000"})
     return [connection.wait_for("started")["task_id"] for _ in range(count)]
@@ -46,7 +47,7 @@ def _mass(count: int, server: Server) -> Sample:
     connection = server.connect()
     try:
         cpu, begun = server.cpu_s(), time.perf_counter()
-        tasks = _start_all(connection, count)
+        tasks = start_all(connection, count)
         starts, start_cpu = time.perf_counter() - begun, server.cpu_s() - cpu
         resident = server.resident()
         cpu, begun = server.cpu_s(), time.perf_counter()
@@ -73,7 +74,7 @@ def _list(count: int, server: Server) -> Sample:
     connection = server.connect()
     delays = []
     try:
-        _start_all(connection, count)
+        start_all(connection, count)
         time.sleep(0.1)  # so that the threads of the starts have come to rest
         for _ in range(5):
             begun = time.perf_counter()
