@@ -238,9 +238,10 @@ class OSWorker(Worker):
         try:
             splitter = LineSplitter(self._max_line)
             # Not of a driver's own on_output: see WorkerCallbacks.
-            unfinished = getattr(self._callbacks.on_output, "unfinished", None)
-            show = partial(unfinished, stream) if unfinished is not None and self._shown else None
-            raw = getattr(self._callbacks.on_output, "raw", None) if self._on_terminal else None
+            seen = self._callbacks.on_output if self._shown else None
+            unfinished = getattr(seen, "unfinished", None)
+            show = partial(unfinished, stream) if unfinished is not None else None
+            raw = getattr(seen, "raw", None) if self._on_terminal else None
             PipeReader(pipe, self._pidfd, splitter, partial(self._deliver, stream), show, raw).run()
         except BaseException:
             _log.exception("task %s: reading %s failed", self.task_id, stream)
