@@ -25,7 +25,6 @@ _log = logging.getLogger(__name__)
 MOST = 1 << 20  # bytes that may wait for one task
 _AGAIN_S = 0.1  # after which a full terminal is tried again: the kernel does not always tell of its room
 _EOF = b"\x04"  # Ctrl-D, where a terminal does not say what its character is
-_GONE = (errno.EPIPE, errno.EIO)
 
 
 class TaskInput:
@@ -123,10 +122,11 @@ class TaskInput:
             writer.watch(self._fd, self)
             return
         except OSError as error:
-            if error.errno not in _GONE:
-                _log.exception("writing a task's input failed")
             self._ending = False
-            self._close_locked(_closed(self.terminal))
+            gone = error.errno in (errno.EPIPE, errno.EIO)
+            self._close_locked(
+                _closed(self.terminal) if gone else f"input cannot be written: {error.strerror}"
+            )
             return
         writer.settle(self)
         if self._ending:

@@ -264,9 +264,10 @@ class OSWorker(Worker):
         try:
             splitter = self._run.splitter()
             # Not of a driver's own on_output: see WorkerCallbacks.
-            unfinished = getattr(self._callbacks.on_output, "unfinished", None)
-            show = partial(unfinished, stream) if unfinished is not None and self._shown else None
-            raw = getattr(self._callbacks.on_output, "raw", None) if self._on_terminal else None
+            seen = self._callbacks.on_output if self._shown else None
+            unfinished = getattr(seen, "unfinished", None)
+            show = partial(unfinished, stream) if unfinished is not None else None
+            raw = getattr(seen, "raw", None) if self._on_terminal else None
             if raw is not None and (mask := self._run.secrets.mask) is not None:
                 raw = MaskedRaw(mask, raw)
             PipeReader(pipe, self._pidfd, splitter, partial(self._deliver, stream), show, raw).run()

@@ -113,3 +113,24 @@ def test_the_configurations_dedupe_key_counts_with_the_drivers_defaults(client: 
     assert other["type"] == "started"
     client.send("stop", task_id="dedupe-1")
     client.expect("exited", task_id="dedupe-1")
+
+
+def test_it_can_be_given_input(client: WsClient) -> None:
+    client.request("start", action="reads", task_id="reads", params={"script": 'read -r a; echo "<$a>"; cat'})
+    client.request("input", task_id="reads", data="one\ntwo", eof=True)
+    client.expect("exited", task_id="reads")
+    assert [output["data"] for output in client.outputs("reads")] == ["<one>", "two"]
+
+
+def test_a_terminal_is_read_even_if_nothing_of_it_is_wanted(client: WsClient) -> None:
+    client.request(
+        "start", action="on a terminal", task_id="tty", params={"script": "seq 100000; exit 3"}, raw=True
+    )
+    assert client.expect("exited", task_id="tty")["exit_code"] == 3
+    assert client.outputs("tty") == []
+    assert not client.pending("data", task_id="tty")
+
+
+def test_a_kind_of_stdin_that_there_is_not_is_an_error(client: WsClient) -> None:
+    answer = client.request("start", action="stdin of another kind", params={"script": "true"})
+    assert answer["message"] == "cannot start a task: stdin must be none, pipe or pty, not 'tty'"

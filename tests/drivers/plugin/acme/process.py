@@ -34,6 +34,8 @@ class ProcessHandler(overseer.ActionHandler):
             include_stderr=self._config.get("stderr", True),
             env=self._config.get("env"),
             cwd=self._config.get("cwd"),
+            stdin=self._config.get("stdin", "none"),
+            pty=tuple(self._config.get("pty", (24, 80))),
         )
         return overseer.start_worker(config, callbacks)
 
