@@ -19,6 +19,7 @@ from functools import partial
 
 from overseer.errors import OverseerError
 from overseer.process import Ending, Entry, Process, Tree, registry, signal_name
+from overseer.util.latch import Latch
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timer, Timers
@@ -38,7 +39,7 @@ class _Stop:
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.timer: Timer | None = None  # for a thread, of which there has been no need so far
-        self.done = threading.Event()
+        self.done = Latch()
         self.wake: Wakeup | None = None  # while an ending waits on it
 
 
