@@ -11,7 +11,6 @@ import logging
 import os
 import threading
 import time
-import uuid
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 
@@ -26,6 +25,7 @@ from overseer.process.standalone.tree import (
     read_process,
     thread_children,
 )
+from overseer.util.ids import new_id
 from overseer.util.locks import Rank, assert_none_held, lock
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Registry:
     """All runs of this process."""
 
     def __init__(self) -> None:
-        self.server_id = uuid.uuid4().hex
+        self.server_id = new_id()
         me = read_process(os.getpid())
         self.since = me.start if me is not None else 0  # clock ticks since boot
         self._key = os.urandom(16)
@@ -66,7 +66,7 @@ class Registry:
 
     def new_run_id(self) -> str:
         """A run's id that :meth:`issued` recognises without a list of them."""
-        head = uuid.uuid4().hex[:16]
+        head = new_id()[:16]
         return head + self._tag(head)
 
     def issued(self, run: str) -> bool:

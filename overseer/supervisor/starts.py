@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import operator
-import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -31,6 +30,7 @@ from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Phase, Requester, StopRequest, Task
 from overseer.supervisor.transaction import Launch, Transaction
+from overseer.util.ids import new_id
 from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.masking import log_failure, masked
 from overseer.util.timers import Timers
@@ -116,7 +116,7 @@ class Starts:
         action = task.terms.definition.config
         context = RunContext(
             task.id,
-            uuid.uuid4().hex,
+            new_id(),
             StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
             self._current.value.config.limits.max_line,
             gate.on_exited,
