@@ -169,19 +169,19 @@ class Registry:
         childless = self.adopting and (dead or tree.group_over or not children(leader))
         return childless and not self._orphans()
 
-    def _orphans(self) -> list[int]:
+    def _orphans(self) -> set[int]:
         """Those handed to this process, and other children that no run has.
 
         The kernel may leave one out of the list when another is reaped while it is read, so it takes two
         lists in a row without any to say that there is none. A leader may have been reaped since it was
         listed.
         """
-        orphans: list[int] = []
+        orphans: set[int] = set()
         empty = 0
         for _ in range(_ORPHAN_LOOKS):
-            listed = adopted_children()
+            listed = set(adopted_children())
             with self._looked:
-                orphans = [pid for pid in listed if pid not in self._children]
+                orphans = listed - self._children
             empty = 0 if orphans else empty + 1
             if empty == 2:
                 break

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 overdue = Timers("stops")
 """Stops that get a thread unless they are over soon. Starts with the first; a server starts it in advance."""
 
-_PROMPT_S = 0.2  # what has not ended by then after its signal gets a thread that sees to it
+_PROMPT_S = 0.5  # what has not ended by then after its signal, or by its deadline, gets a thread
 
 
 class _Stop:
@@ -106,14 +106,15 @@ class Processes:
             What is to be called then without the lock, if anything is.
         """
         assert_held(self._lock)
-        deadline = time.monotonic() + max(0.0, self._policy.grace if grace is None else grace)
+        grace = max(0.0, self._policy.grace if grace is None else grace)
+        deadline = time.monotonic() + grace
         stop = self._stop
         struck = False
         if stop is None or stop.done.is_set():
             stop = self._stop = _Stop(deadline)
             if alone and not self._reaped:
-                self._strike_locked(None if deadline > time.monotonic() else signal.SIGKILL)
-                stop.timer = overdue.schedule(_PROMPT_S, self._begin_stop, stop)
+                self._strike_locked(None if grace else signal.SIGKILL)
+                stop.timer = overdue.schedule(min(_PROMPT_S, grace or _PROMPT_S), self._begin_stop, stop)
                 return None
         elif deadline >= stop.deadline:
             return None
