@@ -41,6 +41,7 @@ __all__ = [
     "list_handlers",
     "load_drivers",
     "register_factory",
+    "said_of_action",
 ]
 
 _log = logging.getLogger(__name__)
@@ -258,17 +259,22 @@ def _wants_templates(factory: ActionHandlerFactory) -> bool:
         return False
 
 
+def said_of_action(name: str, handler: ActionHandler) -> ActionInfo:
+    """What its driver says of an action, checked; nothing if it fails, which is logged."""
+    try:
+        return _checked(handler.describe())
+    except (Exception, SystemExit):
+        _log.exception("action %s: the driver failed to describe it", name)
+        return ActionInfo(name, "")
+
+
 def describe_action(config: Config, name: str, handler: ActionHandler) -> ActionInfo:
     """An action as clients see it: what its driver says, overruled by the configuration.
 
-    A driver that fails is logged, and the configuration alone has to do.
+    If the driver fails, the configuration alone has to do.
     """
     action = config.actions[name]
-    info = ActionInfo(name, action.type)
-    try:
-        info = _checked(handler.describe())
-    except (Exception, SystemExit):
-        _log.exception("action %s: the driver failed to describe it", name)
+    info = said_of_action(name, handler)
     retry = config.retry_for(name)
     return replace(
         info,

@@ -186,7 +186,7 @@ class Task:
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
         if name != "_encoded_info":
-            self._encoded_info = None
+            object.__setattr__(self, "_encoded_info", None)
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
