@@ -10,8 +10,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 from overseer.cel.values import (
     INT_MAX,
     INT_MIN,
@@ -258,6 +256,8 @@ def compile_pattern(pattern: str, memory: int = 8 << 20) -> Callable[[str], bool
     Raises:
         EvaluationError: RE2 does not take the pattern.
     """
+    import re2  # 2.5 MB, which are left to those that use it
+
     options = re2.Options()
     options.log_errors = False  # it would write to stderr
     options.never_capture = True

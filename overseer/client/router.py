@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -61,6 +62,7 @@ class Router:
         self._dropped: deque[str] = deque()  # ids of tasks with a dropped handle
         self._collecting: list[tuple[str, list[Item]]] = []
         self._ids = itertools.count(1)
+        self._counting = threading.RLock()  # a finaliser may come in between, on the same thread
 
     def __repr__(self) -> str:
         state = "live" if self.live else "down"
@@ -89,8 +91,9 @@ class Router:
             self._pending.pop(message.id, None)
 
     def new_id(self) -> str:
-        """A unique id for a request; needs no lock."""
-        return f"c{next(self._ids)}"
+        """A unique id for a request; with or without the client's lock."""
+        with self._counting:
+            return f"c{next(self._ids)}"
 
     def follow_locked(self, follower: Follower) -> None:
         """Route the task's messages to this follower, once an answer has opened it."""

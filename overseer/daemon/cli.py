@@ -15,7 +15,7 @@ from overseer.daemon.credentials import variables_of
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import handed_on, withdraw_secrets
 from overseer.daemon.preflight import check_files, security_advice, system_advice
-from overseer.drivers.api import build_action_handlers, list_handlers, load_drivers
+from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
 from overseer.secrets.vault import advice as secrets_advice
@@ -78,7 +78,6 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         return end.code if isinstance(end.code, int) else 2
     if options.version:
         return _print(f"sticky-overseer {version}" + (f" ({commit})" if commit else ""))
-    load_drivers()
     if options.list_handlers:
         return _print("\n".join(list_handlers()))
     if options.schema:

@@ -19,9 +19,8 @@ import threading
 import traceback
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
@@ -42,6 +41,7 @@ __all__ = [
     "list_handlers",
     "load_drivers",
     "register_factory",
+    "said_of_action",
 ]
 
 _log = logging.getLogger(__name__)
@@ -165,17 +165,22 @@ def list_handlers() -> tuple[str, ...]:
     return tuple(sorted(_registry))
 
 
-def load_drivers() -> None:
+def load_drivers(wanted: Set[str] | None = None) -> None:
     """Import the built-in driver and every driver installed under the entry point group ``overseer.drivers``.
 
     An entry point names a module, which registers itself, or a factory. One that fails is
     skipped with a warning, and an action that needs it is reported later.
+
+    Args:
+        wanted: the types that are needed; if all are known, installed drivers are not looked for.
     """
     global _drivers_loaded
-    if _drivers_loaded:
+    importlib.import_module("overseer.drivers.exec")
+    if _drivers_loaded or (wanted is not None and _registry.keys() >= wanted):
         return
     _drivers_loaded = True
-    importlib.import_module("overseer.drivers.exec")
+    from importlib.metadata import entry_points  # which takes more than a megabyte
+
     for entry in entry_points(group=_ENTRY_POINTS):
         try:
             loaded = entry.load()
@@ -197,7 +202,7 @@ def build_action_handlers(
     Raises:
         ConfigErrors: actions of unknown types or with unusable settings, all of them, with their places.
     """
-    load_drivers()
+    load_drivers({action.type for action in config.actions.values()})
     handlers: dict[str, ActionHandler] = {}
     errors: list[ConfigError] = []
     for name, action in config.actions.items():
@@ -255,17 +260,22 @@ def _takes(factory: ActionHandlerFactory, parameter: str) -> bool:
         return False
 
 
+def said_of_action(name: str, handler: ActionHandler) -> ActionInfo:
+    """What its driver says of an action, checked; nothing if it fails, which is logged."""
+    try:
+        return _checked(handler.describe())
+    except (Exception, SystemExit):
+        _log.exception("action %s: the driver failed to describe it", name)
+        return ActionInfo(name, "")
+
+
 def describe_action(config: Config, name: str, handler: ActionHandler) -> ActionInfo:
     """An action as clients see it: what its driver says, overruled by the configuration.
 
-    A driver that fails is logged, and the configuration alone has to do.
+    If the driver fails, the configuration alone has to do.
     """
     action = config.actions[name]
-    info = ActionInfo(name, action.type)
-    try:
-        info = _checked(handler.describe())
-    except (Exception, SystemExit):
-        _log.exception("action %s: the driver failed to describe it", name)
+    info = said_of_action(name, handler)
     retry = config.retry_for(name)
     return replace(
         info,

@@ -13,6 +13,8 @@ from overseer.util.awake import awake
 from overseer.util.locks import Rank, lock
 from overseer.util.wakeup import poll_timeout
 
+_LITTLE = 1024  # more than most requests have
+
 
 class ByteStream(Protocol):
     """A connection's bytes, in clear text or encrypted.
@@ -63,6 +65,7 @@ class SocketStream:
         # closed and reused.
         self._closing = lock(Rank.LEAF, "socket")
         self._closed = False
+        self._more = False  # the last receive gave all that it asked for
 
     def open(self, deadline: float) -> tuple[str, ...]:
         return ()
@@ -75,7 +78,11 @@ class SocketStream:
     def receive(self, size: int, deadline: float | None = None) -> bytes:
         if deadline is not None:
             _wait(self._sock.fileno(), select.POLLIN, deadline)
-        return self._sock.recv(size)
+        # Python allocates what it asks for before it waits, and most connections wait.
+        asked = size if self._more else min(size, _LITTLE)
+        data = self._sock.recv(asked)
+        self._more = len(data) == asked
+        return data
 
     def send(self, buffers: Sequence[Buffer]) -> int:
         try:

@@ -11,9 +11,9 @@ import binascii
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -188,6 +188,17 @@ def check_upgrade(request: Request) -> Response | None:
     )
 
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _http_date() -> str:
+    """Now, as HTTP writes it. For ``email.utils`` the whole package ``email`` would be loaded."""
+    at = time.gmtime()
+    clock = f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}"
+    return f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year} {clock} GMT"
+
+
 def respond(
     stream: ByteStream, response: Response, *, timeout: float, linger: float, head_only: bool = False
 ) -> None:
@@ -199,7 +210,7 @@ def respond(
     reason = HTTPStatus(response.status).phrase
     own = tuple(response.headers)
     headers = [
-        ("Date", formatdate(usegmt=True)),
+        ("Date", _http_date()),
         ("Content-Type", response.content_type),
         # On a 304 it would be the length of the client's copy, and a 204 must have none.
         *(() if response.status in (204, 304) else (("Content-Length", str(len(response.body))),)),

@@ -13,10 +13,11 @@ The hub's messages bypass it: they are framed by :mod:`overseer.net.frames`.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
-
-import simple_websocket  # type: ignore[import-untyped]
 
 from overseer.net.bytestream import ByteStream
 from overseer.net.frames import FrameScanner, split_frames
@@ -24,6 +25,24 @@ from overseer.net.http import Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
 from overseer.util.websocket import CLOSE
+
+
+def _without_asyncio() -> Any:
+    """simple-websocket without its half for asyncio, which would take 1.5 MB and 20 ms.
+
+    Who wants that half still finds it in ``simple_websocket.aiows``.
+    """
+    stand_in: Any = ModuleType("simple_websocket.aiows")
+    stand_in.AioServer = stand_in.AioClient = None
+    half = sys.modules.setdefault(stand_in.__name__, stand_in)
+    try:
+        return importlib.import_module("simple_websocket")
+    finally:
+        if half is stand_in:
+            del sys.modules[stand_in.__name__]
+
+
+simple_websocket = _without_asyncio()
 
 PROTOCOL = "overseer.v1"
 """The only subprotocol; also spoken when a client asks for none."""

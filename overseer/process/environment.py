@@ -38,9 +38,9 @@ def inherited(which: str | Collection[str]) -> dict[bytes, bytes]:
     if isinstance(which, str) and which not in ("all", "minimal", "none"):
         raise SpawnError(f"inherit_env is all, minimal, none or a list of names, not {which!r}")
     environment = {}
+    secrets = set(map(os.fsencode, SECRETS))
     for key in list(os.environb):
-        name = os.fsdecode(key)
-        if name in SECRETS or not _is_inherited(name, which):
+        if key in secrets or not (which == "all" or _is_inherited(os.fsdecode(key), which)):
             continue
         value = os.environb.get(key)  # another thread may have taken it away
         if value is not None:
@@ -51,7 +51,7 @@ def inherited(which: str | Collection[str]) -> dict[bytes, bytes]:
 def _is_inherited(name: str, which: str | Collection[str]) -> bool:
     if which == "minimal":
         return name in _MINIMAL or name.startswith("LC_")
-    return which == "all" or (which != "none" and name in which)
+    return which != "none" and name in which
 
 
 def read_env_files(files: Collection[EnvFile]) -> dict[str, str]:

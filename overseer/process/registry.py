@@ -11,7 +11,6 @@ import logging
 import os
 import threading
 import time
-import uuid
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 
@@ -27,6 +26,7 @@ from overseer.process.standalone.tree import (
     read_process,
     thread_children,
 )
+from overseer.util.ids import new_id
 from overseer.util.locks import Rank, assert_none_held, lock
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Registry:
     """All runs of this process."""
 
     def __init__(self) -> None:
-        self.server_id = uuid.uuid4().hex
+        self.server_id = new_id()
         me = read_process(os.getpid())
         self.since = me.start if me is not None else 0  # clock ticks since boot
         self._key = os.urandom(16)
@@ -75,7 +75,7 @@ class Registry:
 
     def new_run_id(self) -> str:
         """A run's id that :meth:`issued` recognises without a list of them."""
-        head = uuid.uuid4().hex[:16]
+        head = new_id()[:16]
         return head + self._tag(head)
 
     def issued(self, run: str) -> bool:
@@ -178,19 +178,19 @@ class Registry:
         childless = self.adopting and (dead or tree.group_over or not children(leader))
         return childless and not self._orphans()
 
-    def _orphans(self) -> list[int]:
+    def _orphans(self) -> set[int]:
         """Those handed to this process, and other children that no run has.
 
         The kernel may leave one out of the list when another is reaped while it is read, so it takes two
         lists in a row without any to say that there is none. A leader may have been reaped since it was
         listed.
         """
-        orphans: list[int] = []
+        orphans: set[int] = set()
         empty = 0
         for _ in range(_ORPHAN_LOOKS):
-            listed = adopted_children()
+            listed = set(adopted_children())
             with self._looked:
-                orphans = [pid for pid in listed if pid not in self._children]
+                orphans = listed - self._children
             empty = 0 if orphans else empty + 1
             if empty == 2:
                 break

@@ -101,6 +101,8 @@ class RetryPolicy:
 
     def merged_over(self, base: RetryPolicy) -> RetryPolicy:
         """This policy with what it leaves unset (zero, empty) taken from ``base``."""
+        if base.empty:
+            return self
         names = [each.name for each in fields_of(RetryPolicy)]
         return RetryPolicy(**{name: getattr(self, name) or getattr(base, name) for name in names})
 

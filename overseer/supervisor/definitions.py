@@ -10,7 +10,7 @@ from typing import NamedTuple
 from overseer.auth.principal import Principal
 from overseer.config import ActionConfig, Config
 from overseer.config.parameters import check_declared, hidden_of
-from overseer.drivers.api import ActionHandler, describe_action, driver_failure
+from overseer.drivers.api import ActionHandler, driver_failure, said_of_action
 from overseer.errors import NotPermittedError, OverseerError, RequestError
 from overseer.protocol import PoolConfig
 from overseer.util.masking import log_failure, masked
@@ -77,7 +77,7 @@ class Definitions:
             RequestError: it does not take them, or as :meth:`of`.
         """
         definition = self.of(action, principal)
-        info = describe_action(self.config, action, definition.handler)
+        info = said_of_action(action, definition.handler)
         hidden = hidden_of(info.params, params)
         secrets = [params[name] for name in hidden]
         if definition.config.strict_params:
@@ -96,17 +96,18 @@ class Definitions:
             param = getattr(error, "param", "")
             param = param if isinstance(param, str) else ""
             raise RequestError(masked(message, secrets), param=param) from None
-        if not info.dedupe_key:
+        dedupe_key = definition.config.dedupe_key or tuple(info.dedupe_key)
+        if not dedupe_key:
             return Accepted(definition, None, hidden)
         defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
-        values = (params.get(name) or defaults.get(name) or "" for name in info.dedupe_key)
+        values = (params.get(name) or defaults.get(name) or "" for name in dedupe_key)
         return Accepted(definition, (action, *values), hidden)
 
     def hidden(self, action: str, params: Mapping[str, str]) -> frozenset[str]:
         """The parameters whose values nobody is shown; of an unknown action all."""
         if action not in self.handlers:
             return frozenset(params)
-        return hidden_of(describe_action(self.config, action, self.handlers[action]).params, params)
+        return hidden_of(said_of_action(action, self.handlers[action]).params, params)
 
     def _hint(self, action: str, principal: Principal) -> str:
         return did_you_mean(action, filter(principal.sees, self.handlers))

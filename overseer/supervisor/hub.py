@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -53,6 +52,7 @@ from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, StopRequest, Task, Terms
 from overseer.supervisor.usage import UsageWatch
+from overseer.util.ids import new_uuid
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
@@ -177,7 +177,7 @@ class Hub:
             definition, dedupe, hidden = definitions.check(action, params, requester.principal)
             policy = effective_policy(retry_policy, definitions.config.retry_for(action))
             task = Task(
-                task_id or str(uuid.uuid4()),
+                task_id or new_uuid(),
                 action,
                 Terms(definition, dedupe, policy, hidden),
                 params,

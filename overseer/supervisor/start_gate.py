@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from overseer.supervisor.task import Task
+from overseer.util.latch import Latch
 from overseer.util.masking import Mask, Masker, Secrets, masked
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
@@ -58,7 +59,7 @@ class StartGate:
         self._orphaned = orphaned
         self._pid = 0
         self._mask: Mask | None = None  # for what its worker leaves in its output
-        self._settled = threading.Event()  # start() is over, and _failed says how
+        self._settled = Latch()  # start() is over, and _failed says how
         self._failed = False
         self._lines = _Lines(self)
         self._late = False  # its driver handed on output after the end; logged once

@@ -131,7 +131,7 @@ class Terms:
     hidden: frozenset[str] = frozenset()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Task:
     """The state of one task; see the module for what guards it."""
 
@@ -180,15 +180,17 @@ class Task:
     ran_for: float = 0.0  # seconds, over all finished runs
     counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
     _encoded_info: TaskRow | None = None  # what list says; None: not known since the last change of anything
+    lock: threading.Lock = field(init=False)
+    stream: Stream = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lock: threading.Lock = lock(Rank.TASK, f"task {self.id}")
+        self.lock = lock(Rank.TASK, f"task {self.id}")
         self.stream = Stream(self.id, self.action, self.lock, self.metrics, self.log, self.memory)
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
         if name != "_encoded_info":
-            self._encoded_info = None
+            object.__setattr__(self, "_encoded_info", None)
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"

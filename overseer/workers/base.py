@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from datetime import datetime
 from overseer.errors import OverseerError, SpawnError
 from overseer.process import StopPolicy, registry
 from overseer.process.lines import LineSplitter, MaskedSplitter
+from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_none_held, lock
 from overseer.util.masking import Secrets
 from overseer.util.timestamps import now
@@ -167,7 +167,7 @@ class Worker(ABC):
         self._intentional = False
         self._exit: _Exit | None = None
         self._complained = False  # about a callback that raised; once is enough
-        self._over = threading.Event()  # set when on_exited has returned
+        self._over = Latch()  # set when on_exited has returned
         if run is not None:
             run.workers.append(self)
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import logging
 import os
 import select
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -49,6 +48,7 @@ from overseer.process.input import TaskInput
 from overseer.process.lines import Lines
 from overseer.process.pipe import DRAIN_MAX_S, PipeReader
 from overseer.process.raw import MaskedRaw
+from overseer.util.latch import Latch
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
@@ -222,7 +222,7 @@ class OSWorker(Worker):
         self._run = run
         self._files = files  # removed with the run
         self._readers = max(1, len(child.pipes))  # threads that have not ended
-        self._read_out = threading.Event()  # all output is delivered
+        self._read_out = Latch()  # all output is delivered
         self._finishing = False  # by one of the readers, or by a stop that waited long enough for them
         self._finished = False
         self._processes = Processes(

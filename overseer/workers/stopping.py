@@ -21,6 +21,7 @@ from functools import partial
 from overseer.errors import OverseerError
 from overseer.process import Ending, Entry, Process, Tree, registry, signal_name
 from overseer.process.standalone import cgroups
+from overseer.util.latch import Latch
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timer, Timers
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 overdue = Timers("stops")
 """Stops that get a thread unless they are over soon. Starts with the first; a server starts it in advance."""
 
-_PROMPT_S = 0.2  # what has not ended by then after its signal gets a thread that sees to it
+_PROMPT_S = 0.5  # what has not ended by then after its signal, or by its deadline, gets a thread
 
 
 class _Stop:
@@ -40,7 +41,7 @@ class _Stop:
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.timer: Timer | None = None  # for a thread, of which there has been no need so far
-        self.done = threading.Event()
+        self.done = Latch()
         self.wake: Wakeup | None = None  # while an ending waits on it
 
 
@@ -111,14 +112,15 @@ class Processes:
             What is to be called then without the lock, if anything is.
         """
         assert_held(self._lock)
-        deadline = time.monotonic() + max(0.0, self._policy.grace if grace is None else grace)
+        grace = max(0.0, self._policy.grace if grace is None else grace)
+        deadline = time.monotonic() + grace
         stop = self._stop
         struck = False
         if stop is None or stop.done.is_set():
             stop = self._stop = _Stop(deadline)
             if alone and not self._reaped:
-                self._strike_locked(None if deadline > time.monotonic() else signal.SIGKILL)
-                stop.timer = overdue.schedule(_PROMPT_S, self._begin_stop, stop)
+                self._strike_locked(None if grace else signal.SIGKILL)
+                stop.timer = overdue.schedule(min(_PROMPT_S, grace or _PROMPT_S), self._begin_stop, stop)
                 return None
         elif deadline >= stop.deadline:
             return None

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
-from overseer.net.http import Request, Response, error_response
+from overseer.net.http import Request, Response, _http_date, error_response
 from overseer.net.pending import PendingConnections
 from overseer.net.static import static_routes
 from tests.harness import allowed
@@ -471,3 +472,10 @@ def test_who_is_not_welcome_any_more_is_closed_also_when_it_was_just_let_in(serv
             client.receive()
         assert caught.value.code == 1008
         assert harness.server.close_revoked() == 0
+
+
+@pytest.mark.parametrize("moment", [0.0, 951_782_399.9, 1_764_208_245.0, 4_102_444_799.0])
+def test_the_date_is_written_as_http_wants_it(monkeypatch: pytest.MonkeyPatch, moment: float) -> None:
+    at = time.gmtime(moment)
+    monkeypatch.setattr(time, "gmtime", lambda: at)
+    assert _http_date() == formatdate(moment, usegmt=True)

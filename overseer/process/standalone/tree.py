@@ -301,7 +301,7 @@ def thread_children(pid: int, thread: int | str) -> list[int]:
         pass
     finally:
         os.close(fd)
-    return [int(child) for child in text.split()]
+    return list(map(int, text.split()))
 
 
 def can_look() -> bool:
