@@ -4,7 +4,7 @@ import { fill, h, icon, iconButton, inFrame, setText } from "./dom.js";
 import { exactly, moment, policyText } from "./format.js";
 import { draw } from "./ansi.js";
 import { STATES, exitText, isOver } from "./states.js";
-import { possible, taskButtons } from "./taskactions.js";
+import { showButtons } from "./taskactions.js";
 
 const LAST = 8; // lines shown
 const LONGEST = 400; // characters of each
@@ -87,20 +87,20 @@ export class Inspector {
         h("dd", null, String(value)),
       ]),
     );
-    // Only when they are others: a click is lost when its button goes between press and release.
-    const acts = JSON.stringify([task.task_id, open, possible(this.#app, task)]);
-    if (this.#acts.shown === acts) return;
-    this.#acts.shown = acts;
+    const shown = JSON.stringify([task.task_id, open]);
     const focused = this.#acts.contains(document.activeElement) ? document.activeElement.className : "";
-    fill(
-      this.#acts,
-      iconButton("output", open ? "Close the output" : "Show the output", toggle, {
-        key: "Enter",
-        text: open ? "Close output" : "Output",
-        kind: "primary",
-      }),
-      taskButtons(this.#app, task),
-    );
+    if (this.#acts.shown !== shown) {
+      this.#acts.shown = shown;
+      fill(
+        this.#acts,
+        iconButton("output", open ? "Close the output" : "Show the output", toggle, {
+          key: "Enter",
+          text: open ? "Close output" : "Output",
+          kind: "primary",
+        }),
+      );
+    }
+    showButtons(this.#acts, this.#app, task);
     if (focused) this.#acts.querySelector(`.${focused.split(" ").join(".")}`)?.focus();
   }
 

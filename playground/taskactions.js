@@ -7,7 +7,7 @@ import { isOver } from "./states.js";
 import { allowed } from "./auth.js";
 
 /** What its state and the role allow: some of "stop", "restart", "signal", "reset", "again". */
-export function possible(app, task) {
+function possible(app, task) {
   if (!app.link.connected) return [];
   const acts = [];
   if (task.status === "errored") acts.push("reset");
@@ -32,15 +32,34 @@ const BUTTONS = {
   again: ["again", "Start again with the same parameters", "r"],
 };
 
-/** A button for each of them. `tabbable`: whether Tab comes by (in the table, keys do it). */
-export function taskButtons(app, task, { tabbable = true } = {}) {
-  return possible(app, task).map((act) => {
-    const [name, label, key] = BUTTONS[act];
-    const button = iconButton(name, `${label}`, () => perform(app, act, task.task_id), { key });
-    button.classList.add(`act-${act}`);
-    if (!tabbable) button.tabIndex = -1;
-    return button;
-  });
+/**
+ * Let the buttons at the end of `place` be those of the task. One that stays is not touched, and new ones come
+ * behind it: a click is lost when its button goes or moves between press and release. `tabbable`: whether Tab
+ * comes by (in the table, keys do it).
+ */
+export function showButtons(place, app, task, { tabbable = true } = {}) {
+  const wanted = task ? possible(app, task) : [];
+  const there = new Map();
+  for (const button of place.querySelectorAll("[data-act]")) {
+    const { act, task: id } = button.dataset;
+    if (id === task?.task_id && wanted.includes(act)) there.set(act, button);
+    else button.remove();
+  }
+  let next = null;
+  for (const act of wanted.toReversed()) {
+    const button = there.get(act) ?? makeButton(app, act, task.task_id, tabbable);
+    if (!there.has(act)) place.insertBefore(button, next);
+    next = button;
+  }
+}
+
+function makeButton(app, act, taskId, tabbable) {
+  const [name, label, key] = BUTTONS[act];
+  const button = iconButton(name, label, () => perform(app, act, taskId), { key });
+  button.classList.add(`act-${act}`);
+  Object.assign(button.dataset, { act, task: taskId });
+  if (!tabbable) button.tabIndex = -1;
+  return button;
 }
 
 /** Do one of them, after a question where it hurts. */

@@ -6,7 +6,7 @@ import { COLUMNS, searched, sorted, timeText } from "./taskcolumns.js";
 import { VirtualList } from "./vlist.js";
 import { visible } from "./visible.js";
 import { STATES, exitText } from "./states.js";
-import { beginning, perform, possible, taskButtons } from "./taskactions.js";
+import { beginning, perform, showButtons } from "./taskactions.js";
 import { Inspector } from "./inspector.js";
 import { recall, remember } from "./prefs.js";
 
@@ -244,11 +244,7 @@ export class Tasks {
     setText(cells.exit, exit);
     cells.exit.title = visible(exit);
     setText(cells.created, moment(task.created_at));
-    // Only when they are others: a click is lost when its button goes between press and release.
-    const acts = JSON.stringify([task.task_id, possible(this.#app, task)]);
-    if (row.acts === acts) return;
-    row.acts = acts;
-    fill(cells.acts, taskButtons(this.#app, task, { tabbable: false }));
+    showButtons(cells.acts, this.#app, task, { tabbable: false });
   }
 
   #select(at) {

@@ -10,7 +10,7 @@ import { STATES, exitText } from "./states.js";
 import { recall, remember } from "./prefs.js";
 import { copyText } from "./copy.js";
 import { say } from "./notices.js";
-import { taskButtons } from "./taskactions.js";
+import { showButtons } from "./taskactions.js";
 
 const ROW = 19; // px, as .line in output.css
 
@@ -56,7 +56,6 @@ export class Viewer {
   #anchor = -1; // line to be at the top again once a new filter is through
   #goal = null; // {number, middle}: the line to be seen once the list has its new length
   #seek = 0; // 1: the next match is wanted, -1: the one before
-  #shownState = "";
   #parts;
   #partials = h("div.partials");
 
@@ -89,10 +88,7 @@ export class Viewer {
     banner.hidden = !reason;
     setText(banner.lastChild, reason);
     input.showTask(task);
-    const key = `${status} ${this.#app.link.connected}`;
-    if (key === this.#shownState) return;
-    this.#shownState = key;
-    fill(buttons, task ? taskButtons(this.#app, task) : null);
+    showButtons(buttons, this.#app, task);
   }
 
   #listen(close) {

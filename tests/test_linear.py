@@ -32,11 +32,13 @@ from overseer.net.stdio import _LineBuffer
 from overseer.process.lines import LineSplitter, decode
 from overseer.protocol import parse_request
 from overseer.supervisor.output.encode import EncodedOutput
+from overseer.supervisor.output.history import StoredOutput
 from overseer.templates import compile_template
 from overseer.templates.sandbox import ENVIRONMENT, GO
 from overseer.util import durations, timestamps
 
 _LENGTH = 4096
+_TS = timestamps.now()
 _TIMES = 4
 _NOTHING = 0.004  # seconds; quadratic work on four times the length takes longer
 
@@ -261,7 +263,7 @@ FUNCTIONS: dict[str, Function] = {
     "request": parse_request,
     "request in bytes": lambda text: parse_request(_utf8(text)),
     "message to a client": lambda text: decode_messages([_utf8(text)], lambda said: None),
-    "output": lambda text: EncodedOutput("t", 1, "stdout", [text], 1, "ts").websocket,
+    "output": lambda text: EncodedOutput("t", StoredOutput(1, _TS, 1, "stdout", [text]), "ts").websocket,
     "terminal": plain,
     "decode": lambda text: decode(text.encode("utf-8", "surrogateescape").replace(b"a", b"\xff")),
     "lines": _split(1 << 16),

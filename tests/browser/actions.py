@@ -80,6 +80,10 @@ ACTIONS = {
     "fail": shell(
         "echo working; echo 'no such disk' >&2; exit 9", retry={"restart_delay": "10ms", "error_threshold": 2}
     ),
+    "script": {
+        "type": "exec",
+        "config": {"entrypoint": "sh", "command": ["-c", "[[.script]]"], "parameters": {"script": {}}},
+    },
     "hostile": shell(_HOSTILE, description="Prints what no page should obey"),
     "json": shell(
         """echo '{"a": 1, "deep": {"list": [true, null, "<b>x</b>"], "n": 2.5}}'; echo '{broken'; seq 3"""

@@ -126,6 +126,27 @@ def test_a_button_that_is_pressed_stays_while_the_table_is_drawn_again(page: Pag
     expect(page.get_by_role("dialog")).to_contain_text("held and every process it started")
 
 
+def test_a_button_that_is_pressed_stays_where_it_is_when_others_join_it(
+    page: Page, client: WsClient, tmp_path: Path
+) -> None:
+    """What can be done to a task grows while it is pressed: here as its restart is due."""
+    script = f"if [ -e {tmp_path}/second ]; then exec sleep 60; fi; : >{tmp_path}/second; exit 1"
+    policy = {"restart_delay": "3s", "error_window": "1m", "error_threshold": 5}
+    client.request(
+        "start", action="script", task_id="growing", params={"script": script}, retry_policy=policy
+    )
+    client.expect("restarting", task_id="growing")
+    settle(page, client)
+    state = row(page, "growing").locator(".c-status")
+    expect(state).to_have_text("Restarting")
+    row(page, "growing").get_by_role("button", name="Stop").hover()
+    page.mouse.down()
+    expect(state).to_have_text("Running")
+    expect(row(page, "growing").get_by_role("button", name="Send a signal")).to_be_visible()
+    page.mouse.up()
+    expect(page.get_by_role("dialog")).to_contain_text("growing and every process it started")
+
+
 def test_a_button_beside_the_table_stays_while_its_task_changes(page: Page, client: WsClient) -> None:
     client.run("json", task_id="changing")
     settle(page, client)

@@ -45,9 +45,10 @@ def daemon() -> Iterator[Daemon]:
 
 
 def start(client: WsClient, action: str, task_id: str, words: int) -> list[int]:
-    """Start a task and return the pids that it prints."""
-    assert client.request("start", action=action, task_id=task_id)["type"] == "started"
-    return [int(client.expect("output", task_id=task_id)["data"]) for _ in range(words)]
+    """Start a task and return the pids that it prints, the leader's last."""
+    leader = client.request("start", action=action, task_id=task_id)["pid"]
+    pids = [int(client.expect("output", task_id=task_id)["data"]) for _ in range(words)]
+    return sorted(pids, key=lambda pid: pid == leader)
 
 
 def guardian_of(server: int, besides: int = 0) -> int:

@@ -10,6 +10,7 @@ from tests.workers.support import in_process
 
 _HEAD = """
 import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from overseer import process
 from overseer.process import StopPolicy, registry
 from overseer.process.standalone.tree import Scanner, read_process
@@ -23,6 +24,9 @@ scan = Scanner.scan
 Scanner.scan = lambda *args: looks.append(1) or scan(*args)
 threading.excepthook = lambda args: print(args.exc_value)
 
+# On a thread that stays, as in the server: the children of the main thread are orphans, and leaders are none.
+launcher = ThreadPoolExecutor(1)
+
 def start(script, grace=5.0, program=("sh", "-c")):
     up, log = threading.Event(), []
     def out(batch):
@@ -32,8 +36,10 @@ def start(script, grace=5.0, program=("sh", "-c")):
         threads.update(thread.name for thread in threading.enumerate())
         log.append((code, worker.signal, intentional))
     callbacks = WorkerCallbacks(out, log.append, exited)
-    with run_context(RunContext("t", stop=StopPolicy(grace=grace))):
-        worker = start_worker(WorkerConfig("t", program[0], [*program[1:], script]), callbacks)
+    def launch():
+        with run_context(RunContext("t", stop=StopPolicy(grace=grace))):
+            return start_worker(WorkerConfig("t", program[0], [*program[1:], script]), callbacks)
+    worker = launcher.submit(launch).result()
     assert up.wait(10)
     return worker, log
 
@@ -88,14 +94,14 @@ def test_what_it_leaves_behind_when_it_gets_its_signal_is_ended_before_the_exit_
         """
         script = '''if True:
             import os, signal, subprocess, sys
-            def leave(*_):
-                left = subprocess.Popen(["sleep", "60"], start_new_session=True, stdout=2, stderr=2)
-                print(left.pid, flush=True)
-                os._exit(3)
             os.dup2(os.open(os.devnull, os.O_RDWR), 2)
-            signal.signal(signal.SIGTERM, leave)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             print("up", flush=True)
-            signal.pause()
+            signal.sigwait({signal.SIGTERM})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            left = subprocess.Popen(["sleep", "60"], start_new_session=True, stdout=2, stderr=2)
+            print(left.pid, flush=True)
+            os._exit(3)
         '''
         worker, log = start(script, 10, (sys.executable, "-SEc"))
         worker.stop()

@@ -9,10 +9,12 @@ look-up and one f-string. The result is, byte for byte, what ``messages.encode(O
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from json.encoder import encode_basestring
 
 from overseer.net.frames import Encoded, Piece, text_header
 from overseer.protocol import TaskInfo, encode, encode_tasks, utf8
+from overseer.supervisor.output.history import StoredOutput
 
 _PIECE = 64 * 1024  # characters, or bytes, that a streamed message is made of at a time
 _KEPT = 4 * 1024  # bytes of a task's row that are kept; a longer one is made again each time
@@ -48,28 +50,16 @@ class EncodedOutput:
     """The ``output`` messages of one batch; each form is made when first asked for and then kept.
 
     Args:
-        lines: the texts, without line ends.
-        first_seq: the seq of the first line; the others follow.
         ts: RFC 3339, the batch's time.
     """
 
-    def __init__(
-        self,
-        task_id: str,
-        pid: int,
-        stream: str,
-        lines: list[str],
-        first_seq: int,
-        ts: str,
-        truncated: bool = False,
-        overwritten: bool = False,
-    ) -> None:
-        self._lines = lines
-        self.first_seq = first_seq
-        self._head = output_head(task_id, pid, stream)
+    def __init__(self, task_id: str, output: StoredOutput, ts: str) -> None:
+        self._lines = output.lines
+        self.first_seq = output.first_seq
+        self._head = output_head(task_id, output.pid, output.stream)
         self._middle = f',"ts":"{ts}","seq":'
-        flags = ',"truncated":true' if truncated else ""
-        self._tail = f'{flags},"overwritten":true}}' if overwritten else f"{flags}}}"
+        flags = ',"truncated":true' if output.truncated else ""
+        self._tail = f'{flags},"overwritten":true}}' if output.overwritten else f"{flags}}}"
         # Two threads may build one of these at the same time; the results are equal, so either may stay.
         self._as_lines: bytes | None = None
         self._as_frames: bytes | None = None
@@ -136,20 +126,9 @@ class StreamedOutput:
     """The same messages as of :class:`EncodedOutput`, made piece by piece: JSON of control characters is six
     times as long as they are. A :class:`~overseer.net.frames.Streamed`."""
 
-    def __init__(
-        self,
-        task_id: str,
-        pid: int,
-        stream: str,
-        lines: list[str],
-        first_seq: int,
-        ts: str,
-        truncated: bool = False,
-        overwritten: bool = False,
-    ) -> None:
-        self._task_id, self._pid, self._stream = task_id, pid, stream
-        self._lines, self._ts, self._marks = lines, ts, (truncated, overwritten)
-        self.first_seq = first_seq
+    def __init__(self, task_id: str, output: StoredOutput, ts: str) -> None:
+        self._task_id, self._output, self._ts = task_id, output, ts
+        self._lines, self.first_seq = output.lines, output.first_seq
         self._sizes: dict[bool, int] = {}
 
     def size(self, *, framed: bool) -> int:
@@ -172,8 +151,8 @@ class StreamedOutput:
             begin = end
 
     def _encoded(self, lines: list[str], index: int) -> EncodedOutput:
-        first = self.first_seq + index
-        return EncodedOutput(self._task_id, self._pid, self._stream, lines, first, self._ts, *self._marks)
+        some = replace(self._output, first_seq=self.first_seq + index, lines=lines)
+        return EncodedOutput(self._task_id, some, self._ts)
 
     def _long_line(self, index: int, framed: bool) -> Iterator[Piece]:
         # What stands around a line is what stands around an empty one.

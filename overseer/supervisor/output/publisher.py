@@ -143,9 +143,8 @@ class Stream:
             self._finish_line_locked(batch.stream)
         seq = self.last_seq + 1
         self.last_seq += len(lines)
-        self.ring.add_output(
-            StoredOutput(seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten)
-        )
+        output = StoredOutput(seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten)
+        self.ring.add_output(output)
         self._metrics.count("total_output_lines", self._action, len(lines))
         if not subscribers and not self._log.enabled:
             return None
@@ -156,9 +155,7 @@ class Stream:
                 self._heads[batch.stream] = pid, head
             encoded: Message = one_line(head, lines[0], ts, seq)
         else:
-            encoded = EncodedOutput(
-                self._task_id, pid, batch.stream, lines, seq, ts, batch.truncated, batch.overwritten
-            )
+            encoded = EncodedOutput(self._task_id, output, ts)
         if self._log.enabled:
             self._log.write(encoded, size, len(lines))
         if len(subscribers) == 1 and subscribers[0].lossless:

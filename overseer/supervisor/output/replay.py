@@ -94,13 +94,5 @@ class RingReplay:
 
     def _encode(self, output: StoredOutput) -> EncodedOutput | StreamedOutput:
         small = sum(map(len, output.lines)) <= _SMALL
-        return (EncodedOutput if small else StreamedOutput)(
-            self._task_id,
-            output.pid,
-            output.stream,
-            output.lines,
-            output.first_seq,
-            format_timestamp(output.ts),
-            output.truncated,
-            output.overwritten,
-        )
+        kind = EncodedOutput if small else StreamedOutput
+        return kind(self._task_id, output, format_timestamp(output.ts))

@@ -19,6 +19,7 @@ from overseer.supervisor.output.encode import (
     output_size,
     task_row,
 )
+from overseer.supervisor.output.history import StoredOutput
 from overseer.util.timestamps import format_timestamp
 from overseer.util.websocket import TEXT
 
@@ -42,7 +43,11 @@ def _payloads(frames: bytes) -> list[bytes]:
 def _encoded(
     lines: list[str], first: int = 1, task_id: str = "task", truncated: bool = False
 ) -> EncodedOutput:
-    return EncodedOutput(task_id, 123, "stdout", lines, first, format_timestamp(_TS), truncated)
+    return EncodedOutput(task_id, _stored(lines, first, truncated), format_timestamp(_TS))
+
+
+def _stored(lines: list[str], first: int, truncated: bool) -> StoredOutput:
+    return StoredOutput(first, _TS, 123, "stdout", lines, truncated)
 
 
 def _expected(
@@ -123,7 +128,7 @@ def test_output_in_pieces_is_the_same(
     tiny_pieces: None, lines: list[str], first: int, task_id: str, cut: bool
 ) -> None:
     whole = _encoded(lines, first, task_id, cut)
-    streamed = StreamedOutput(task_id, 123, "stdout", lines, first, format_timestamp(_TS), cut)
+    streamed = StreamedOutput(task_id, _stored(lines, first, cut), format_timestamp(_TS))
     assert _joined(streamed, framed=True) == whole.websocket
     assert _joined(streamed, framed=False) == whole.lines
 
