@@ -39,7 +39,7 @@ const KEYS = [
     [
       ["Enter", "send the line"],
       ["Ctrl+D", "end of input"],
-      ["Ctrl+C", "interrupt, where the task has a terminal and nothing is marked"],
+      ["Ctrl+C", "interrupt, where the task has a terminal and nothing typed is marked"],
     ],
   ],
   ["Forms", [["Enter, Ctrl+Enter", "start, or send"]]],

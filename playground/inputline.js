@@ -60,7 +60,7 @@ export class InputLine {
     const key = event.ctrlKey && !event.altKey && !event.metaKey ? event.key : "";
     if (event.key === "Escape") this.#leave();
     else if (key === "d") this.#give({ eof: true });
-    else if (key === "c" && !this.#interrupt.hidden && getSelection().isCollapsed && !this.#marked) {
+    else if (key === "c" && !this.#interrupt.hidden && !this.#marked) {
       this.#give({ data: "\u0003" });
     } else return;
     event.preventDefault();
