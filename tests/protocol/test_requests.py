@@ -204,6 +204,8 @@ def test_every_required_field_is_asked_for_by_name(cls: type[Request]) -> None:
     for spec in fields_of(cls):
         for absent in ({}, {spec.name: None}, {spec.name: ""}):
             message = {key: value for key, value in least(cls).items() if key != spec.name} | absent
+            if absent.get(spec.name) == "" and not spec.type.is_text:
+                continue
             if spec.required:
                 error = refused(message)
                 assert f"{spec.name} is required" in str(error)
