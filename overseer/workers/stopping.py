@@ -151,19 +151,21 @@ class Processes:
                 raise OverseerError(
                     "the task runs as a user whose processes the server may not signal"
                 ) from None
+            reached = {self._pid}
             for pid in others:
                 with suppress(OSError):  # gone, or as above
-                    if os.getsid(pid) == self._pid:
-                        os.killpg(os.getpgid(pid), number)
+                    group = os.getpgid(pid)
+                    if group not in reached and os.getsid(pid) == self._pid:
+                        os.killpg(group, number)
+                        reached.add(group)
         return True
 
     def _session_members(self) -> list[int]:
-        """One process of each other group in the leader's session."""
+        """The other processes in the leader's session, any of which may be gone a moment later."""
         try:
-            members = registry.look().sessions.get(self._pid, [])
+            return [each.pid for each in registry.look().sessions.get(self._pid, ())]
         except OSError:  # no file descriptor left
             return []
-        return list({each.group: each.pid for each in members if each.group != self._pid}.values())
 
     def kill(self) -> None:
         """SIGKILL to the leader and its group."""

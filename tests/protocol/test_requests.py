@@ -202,7 +202,7 @@ def test_every_field_refuses_every_other_type_and_names_itself(cls: type[Request
 @pytest.mark.parametrize("cls", REQUESTS.values(), ids=list(REQUESTS))
 def test_every_required_field_is_asked_for_by_name(cls: type[Request]) -> None:
     for spec in fields_of(cls):
-        for absent in ({}, {spec.name: None}, {spec.name: ""}):
+        for absent in ({}, {spec.name: None}, *([{spec.name: ""}] if spec.type.is_text else [])):
             message = {key: value for key, value in least(cls).items() if key != spec.name} | absent
             if absent.get(spec.name) == "" and not spec.type.is_text:
                 continue
