@@ -130,6 +130,8 @@ def action_lines(action: ActionInfo) -> list[str]:
         lines.append(f"  restarted after {delay}; errored after {action.retry.error_threshold or 'no'} exits")
     if action.timeout_ms:
         lines.append(f"  stopped after {format_duration(action.timeout_ms * 1_000_000)}, which is a failure")
+    if action.on_boot == "resume":
+        lines.append("  started again by the next server, if it was running when this one ends")
     if action.success_codes:
         lines.append(f"  succeeds with exit code {', '.join(map(str, action.success_codes))}")
     lines += [f"  {name}: {plain(value)}" for name, value in action.settings.items()]

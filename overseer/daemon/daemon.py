@@ -122,6 +122,7 @@ class Daemon:
             _log.info("%s", listening)
             _log.info("%s", self._summary())
             self._hub.start_services()
+            self._history.resume(self._hub, self._audit, self._over)
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.

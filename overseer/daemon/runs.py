@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from overseer.auth.principal import Principal
 from overseer.config import Config
+from overseer.daemon.audit import Audit
 from overseer.errors import ConfigError, OverseerError, RequestError
 from overseer.history.records import Recorder
 from overseer.process import registry
 from overseer.protocol import RunsReply, RunsRequest
+from overseer.supervisor.hub import Hub
 
 if TYPE_CHECKING:
     from overseer.history.store import History
@@ -49,6 +52,13 @@ class RunHistory:
             raise self._config.placed(ConfigError(str(error)), "data_dir") from None
         except OSError as error:
             raise self._config.placed(ConfigError(directory_problem(error)), "data_dir") from None
+
+    def resume(self, hub: Hub, audit: Audit, over: threading.Event) -> None:
+        """Bring back what was running when the server before ended; ``over`` is set when this one does."""
+        if self.history is not None and self.history.interrupted:
+            from overseer.daemon.boot import Resumption
+
+            Resumption(hub, self.history, audit, over).begin()
 
     def apply(self, config: Config) -> None:
         """Keep as much as the new configuration says."""

@@ -41,6 +41,11 @@ class Marks:
             mark = self._marks.get(task_id)
             return 0 if mark is None else mark.seq
 
+    def number(self, task_id: str) -> int:
+        with self._lock:
+            mark = self._marks.get(task_id)
+            return 0 if mark is None else mark.number
+
     def next_number(self, task_id: str) -> int:
         """The number of the run that begins now."""
         with self._lock:

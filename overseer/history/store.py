@@ -195,6 +195,10 @@ class History(Recorder):
         self._writer.settle(_FRESH_S)
         return self._pages.read(query, sees)
 
+    def number(self, task_id: str) -> int:
+        """How many runs an id has had."""
+        return self._marks.number(task_id)
+
     def recalled(self, task: Interrupted) -> None:
         """An interrupted task was started again, or is not to be."""
         self._writer.put(rows.resume(task.run_id, False))
