@@ -172,6 +172,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "signal_task",
         "restart_task",
         "list_tasks",
+        "list_runs",
         "replay_task",
         "describe_actions",
         "get_pool_info",
@@ -207,7 +208,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 15
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 16
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -227,6 +228,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-reload",
         "ws-signal",
         "ws-restart",
+        "ws-runs",
         "start-echo",
         "start-greet",
     ]
