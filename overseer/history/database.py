@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from overseer.errors import OverseerError
 from overseer.util.sqlite import open_db
+from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def is_broken(error: BaseException) -> bool:
 
 def _set_aside(path: Path) -> Path:
     """Rename the database and what belongs to it."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = now().strftime("%Y%m%dT%H%M%SZ")
     kept = path.with_name(f"{path.name}.broken-{stamp}")
     number = 1
     while kept.exists():

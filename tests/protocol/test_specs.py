@@ -108,10 +108,11 @@ def test_the_manifest_has_every_message_once(manifest: dict[str, Any]) -> None:
     received = {name for name, message in messages.items() if message["direction"] == "s2c"}
     assert sent == set(REQUESTS)
     assert received == {
-        *set(EVENTS) - {"pool_info", "metrics", "manifest"},
+        *set(EVENTS) - {"pool_info", "metrics", "manifest", "runs"},
         "pool_info_response",
         "metrics_response",
         "manifest_response",
+        "runs_response",
     }
     assert messages["pool_info_response"]["fields"]["type"]["default"] == "pool_info"
     assert messages["output"]["delivery"] == "broadcast_subscribers"
