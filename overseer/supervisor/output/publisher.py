@@ -113,6 +113,11 @@ class Stream:
         self._heads: dict[str, tuple[int, str]] = {}  # by stream: a pid, and what its messages begin with
         self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
 
+    @property
+    def first_seq(self) -> int:
+        """Where its numbers begin, when an earlier task had its id; 0: at 1."""
+        return self.base_seq + 1 if self.base_seq else 0
+
     def continue_locked(self, seq: int) -> None:
         """Number the lines of a new task from there on, since an earlier one had its id."""
         assert_held(self._lock)
