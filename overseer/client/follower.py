@@ -140,6 +140,7 @@ class Follower:
         self._seen.append(key)
         match event:
             case Started():
+                self.last_seq = max(self.last_seq, event.first_seq - 1)  # up to there they were another's
                 if self.resetting:
                     self._begin_generation_locked()
                 self._goes_on_locked("running")
@@ -208,6 +209,7 @@ class Follower:
         elif self.created_at != answer.created_at:
             self.fail_locked(_replaced(self.task_id))
             return
+        self.last_seq = max(self.last_seq, answer.first_seq - 1)  # up to there they were another's
         oldest = answer.oldest_seq or (answer.last_seq or 0) + 1
         if oldest > self.last_seq + 1:
             self._miss_locked(oldest - 1)

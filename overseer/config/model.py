@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
@@ -13,6 +16,7 @@ from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.pools import POOL
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
+from overseer.config.storage import StorageConfig
 from overseer.errors import ConfigError
 from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPolicy
 from overseer.schema.fields import field
@@ -169,6 +173,24 @@ class ActionConfig:
         default=(),
         default_text="`[0]`",
     )
+    on_boot: str = field(
+        Choice("none", "resume"),
+        "What becomes of a task that was running when the server ended, once it is started again: nothing "
+        "(`none`), or it is started with the same id, parameters and retry policy (`resume`). Needs a "
+        "`data_dir`, and parameters none of which is secret.",
+        default="none",
+    )
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of what the file says of the action: another one means another definition."""
+        said = {
+            each.name: getattr(self, each.name)
+            for each in dataclasses.fields(self)
+            if getattr(self, each.name) != each.default
+        }
+        plain = json.dumps(said, default=repr, sort_keys=True)
+        return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def _action(read: ActionConfig, location: Location) -> ActionConfig:
@@ -241,9 +263,18 @@ class Config:
         default="", env="OVERSEER_LOG_FILE",
     )  # fmt: skip
     db: str = field(
-        Text("path"), "Accepted for drivers that keep a database; the server itself opens none.",
+        Text("path"), "Accepted for drivers that keep a database; the server does not open it.",
         default="", env="OVERSEER_DB",
     )  # fmt: skip
+    data_dir: str = field(
+        Text("path"),
+        "A directory for what outlives the server: the history of runs. It is made, for the server's user "
+        "alone; its parent must be there. Absent: nothing is kept.",
+        default="",
+    )
+    storage: StorageConfig = field(
+        Object(StorageConfig), "How much of it is kept, and for how long.", default=StorageConfig
+    )
     templates: str = field(
         Choice("go", "jinja"),
         "What `[[ ]]` in a command line is written in: Go's templates (`go`) or Jinja's syntax (`jinja`); "

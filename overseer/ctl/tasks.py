@@ -91,7 +91,7 @@ def give_input(client: Client, options: Namespace) -> int:
 def attach(client: Client, options: Namespace) -> int:
     from overseer.ctl.attach import attach
 
-    return attach(client, options.task, _style(options))
+    return attach(client, options.task, style_of(options))
 
 
 def reset(client: Client, options: Namespace) -> int:
@@ -119,7 +119,7 @@ def list_tasks(client: Client, options: Namespace) -> int:
     show(
         options,
         tasks,
-        lambda: tasks_table(tasks, now(), _style(options), room()) if tasks else [],
+        lambda: tasks_table(tasks, now(), style_of(options), room()) if tasks else [],
     )
     if not tasks and not options.json:
         say("no tasks")
@@ -179,7 +179,7 @@ def replay(client: Client, options: Namespace) -> int:
 def _printer(task_ids: Sequence[str], options: Namespace) -> Printer:
     from overseer.ctl.tail import Printer
 
-    return Printer(task_ids, _style(options), as_json=options.json, timestamps=options.timestamps)
+    return Printer(task_ids, style_of(options), as_json=options.json, timestamps=options.timestamps)
 
 
 def events(client: Client, options: Namespace) -> int:
@@ -195,8 +195,8 @@ def top(client: Client, options: Namespace) -> int:
         figures = {"pool": client.pool(), "metrics": client.metrics(), "usage": client.usage()}
         print_json({"tasks": client.tasks(), **figures})
         return 0
-    return top(client, _style(options), options.interval, options.sort)
+    return top(client, style_of(options), options.interval, options.sort)
 
 
-def _style(options: Namespace) -> Style:
+def style_of(options: Namespace) -> Style:
     return Style(getattr(options, "color", "auto"), sys.stdout)

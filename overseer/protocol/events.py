@@ -14,6 +14,7 @@ from overseer.protocol.values import (
     ActionMetrics,
     GlobalMetrics,
     PoolInfo,
+    RunInfo,
     TaskInfo,
     TaskMetrics,
     TaskUsage,
@@ -76,6 +77,13 @@ class Started(Event):
     pid: int = field(COUNT, "Its process, which leads a process group of its own; 0: it is not a process")
     restart_of: int = field(COUNT, "The pid of the previous run", default=0, kw_only=True, omit=True)
     ts: datetime = field(TIMESTAMP, _TS)
+    first_seq: int = field(
+        COUNT,
+        "Where the seq of the task's lines begins, when an earlier task had its id; absent: at 1, or, for a "
+        "later run, it goes on",
+        default=0,
+        omit=True,
+    )
 
 
 @_event("output", Delivery.SUBSCRIBERS)
@@ -201,6 +209,15 @@ class Tasks(Event):
     next: str = field(TEXT, "There are more: ask again with this value as after", default="", omit=True)
 
 
+@_event("runs", Delivery.DIRECT)
+class RunsReply(Event):
+    """The runs asked for."""
+
+    id: str = field(TEXT, _ID)
+    runs: tuple[RunInfo, ...] = field(ListOf(Object(RunInfo)), "The newest first; never null")
+    next: str = field(TEXT, "There are more: ask again with this value as before", default="", omit=True)
+
+
 @_event("actions", Delivery.DIRECT)
 class Actions(Event):
     """The actions asked for."""
@@ -237,7 +254,7 @@ class PoolUpdated(Event):
 
 @_event("subscribed", Delivery.DIRECT)
 class Subscribed(Event):
-    """The task's events follow. The last three fields are there when the request had since_seq."""
+    """The task's events follow. The other fields are there when the request had since_seq."""
 
     id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
@@ -247,6 +264,12 @@ class Subscribed(Event):
     )
     created_at: datetime | None = field(
         TIMESTAMP, "When its start was accepted; another time is another task", default=None, omit=True
+    )
+    first_seq: int = field(
+        COUNT,
+        "Where the seq of its lines begins, when an earlier task had its id; absent: at 1",
+        default=0,
+        omit=True,
     )
 
 

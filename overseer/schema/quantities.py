@@ -75,6 +75,25 @@ class Integer(FieldType):
         return {"type": "integer", "minimum": self.minimum, "maximum": self.file_maximum}
 
 
+class PageSize(Integer):
+    """How many rows an answer may have."""
+
+    _MOST = 1000
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.expected = f"a whole number from 1 to {self._MOST}"
+
+    def from_json(self, value: Any, where: str, limits: MessageLimits) -> int:
+        number = super().from_json(value, where, limits)
+        if number > self._MOST:
+            raise Unreadable(f"{where} must be {self.expected}, not {number}")
+        return number
+
+    def json_schema(self) -> Json:
+        return super().json_schema() | {"maximum": self._MOST}
+
+
 class Number(FieldType):
     """Any number; whole ones are ints. The documents say integer, as of seconds."""
 
@@ -158,6 +177,32 @@ class Seconds(FieldType):
     def yaml_schema(self) -> Json:
         least = {"minimum": 0} if self.zero else {"exclusiveMinimum": 0}
         return {"anyOf": [{"type": "number", **least}, _DURATION]}
+
+
+class Age(Seconds):
+    """How long something is kept, in seconds: more than 0, in the file also whole days, ``90d``."""
+
+    label = "seconds, duration or days"
+    _DAYS = re.compile(r"([0-9]{1,6})d\Z")
+    _DAY = 86400
+
+    def __init__(self) -> None:
+        super().__init__(zero=False)
+
+    def from_yaml(self, node: Node, location: Location) -> int | float:
+        match = self._DAYS.match(node.text) if isinstance(node, Scalar) else None
+        if match is None:
+            return super().from_yaml(node, location)
+        if not (days := int(match[1])):
+            raise ValueError("must be more than 0")
+        return days * self._DAY
+
+    def shown(self, value: Any) -> str:
+        return super().shown(value) if value % self._DAY else f"`{int(value) // self._DAY}d`"
+
+    def yaml_schema(self) -> Json:
+        schema = super().yaml_schema()
+        return {"anyOf": [*schema["anyOf"], {"type": "string", "pattern": "^[0-9]{1,6}d$"}]}
 
 
 class Duration(FieldType):
@@ -337,6 +382,7 @@ class ExitCodes(FieldType):
 
 COUNT = Integer()
 SIDE = Integer(1, maximum=65535)  # of a terminal, in characters
+PAGE_SIZE = PageSize()
 NUMBER = Number()
 SECONDS = Seconds()
 TIMESTAMP = Timestamp()

@@ -16,6 +16,7 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import RequestError, SubmitError
+from overseer.history.records import SERVICE, Recorder
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.protocol import (
@@ -69,6 +70,7 @@ class Hub:
         log: the event log, started by the caller.
         rng: for restart jitter.
         vault: reads the configuration's secrets.
+        recorder: keeps the history of runs.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Hub:
         log: EventLog | None = None,
         rng: random.Random | None = None,
         vault: Vault | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         definitions = Definitions(config, handlers)
         timers = self._timers = Timers(fire=self._fire)
@@ -87,9 +90,10 @@ class Hub:
         self._clients = Clients()
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
+        recorder = recorder or Recorder()
         orphans = OrphanedWorkers(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
-        self._exits = Exits(table, pool, self._queueing, metrics, timers, rng or random.Random())
+        self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
         self._starts = Starts(
             table,
@@ -102,8 +106,11 @@ class Hub:
             orphans,
             self.usage,
             vault or Vault(),
+            recorder,
         )
-        self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans, metrics)
+        self._stops = Stops(
+            table, pool, self._clients, self._queueing, self._exits, orphans, metrics, recorder
+        )
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(table, pool, self._current, metrics, self._queueing, self._exits)
         table.launch = self._starts.launch_for
@@ -208,7 +215,8 @@ class Hub:
                 TEXT.from_json(name, "the name of a parameter", limits)
             if task_id:
                 task_id = TASK_ID.from_json(task_id, "task_id", limits)
-            return self.start(action, task_id, TEXT_MAP.from_json(given, "params", limits))
+            texts = TEXT_MAP.from_json(given, "params", limits)
+            return self.start(action, task_id, texts, requester=Requester(cause=SERVICE))
         except Unreadable as error:
             raise SubmitError(str(error)) from None
         except RequestError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from overseer.history.records import Recorder
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.supervisor.clients import Clients
 from overseer.supervisor.exits import Exits
@@ -34,6 +35,7 @@ class Stops:
         exits: Exits,
         orphans: OrphanedWorkers,
         metrics: Metrics,
+        recorder: Recorder,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -42,6 +44,7 @@ class Stops:
         self._exits = exits
         self._orphans = orphans
         self._metrics = metrics
+        self._recorder = recorder
 
     def stop_locked(
         self, tx: Transaction, task: Task, request: StopRequest, reason: str, grace: float | None = None
@@ -62,6 +65,8 @@ class Stops:
             if task.stop_request is not StopRequest.STOP:
                 task.stop_request = request
             task.end_reason = task.end_reason or reason
+            if task.record is not None and reason != "shutdown":
+                self._recorder.called_off(task.record)
             self._pool.leaving(task.id)
             if task.phase is Phase.RUNNING:
                 assert task.worker is not None

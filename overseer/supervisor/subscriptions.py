@@ -80,6 +80,7 @@ class Subscriptions:
             last_seq=stream.last_seq,
             oldest_seq=stream.ring.oldest_seq,
             created_at=task.created_at,
+            first_seq=stream.first_seq,
         )
         tx.send(client, reply)
         stream.resume_locked(tx, client, replay)

@@ -46,6 +46,7 @@ def test_every_section_has_its_table() -> None:
         "secrets.NAME",
         "clients",
         "history",
+        "storage",
         "limits",
     ]
     assert set(sections()) == set(re.findall(r"<!-- keys: (\S+) -->", TEXT))

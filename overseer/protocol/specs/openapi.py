@@ -30,6 +30,7 @@ _ORDER = (
     "input",
     "usage",
     "resize",
+    "runs",
 )
 
 
