@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 from overseer.auth.principal import ANYONE, Principal
@@ -19,15 +20,7 @@ from overseer.errors import RequestError, SubmitError
 from overseer.history.records import SERVICE, Recorder
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.protocol import (
-    ActionInfo,
-    Event,
-    PoolInfo,
-    Purged,
-    RetryPolicy,
-    TaskInfo,
-    encode,
-)
+from overseer.protocol import ActionInfo, Event, PoolInfo, Purged, RetryPolicy, TaskInfo, encode
 from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client, Clients
@@ -52,10 +45,10 @@ from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, StopRequest, Task, Terms
+from overseer.supervisor.transaction import Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.ids import new_uuid
 from overseer.util.jsonlog import EventLog
-from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timers
 from overseer.workers.stopping import overdue
@@ -263,9 +256,7 @@ class Hub:
             RequestError: there is no such action.
         """
         requester = requester or Requester()
-        self._refuse_unknown(action, requester.principal)
-        with self._table.begin(requester) as tx:
-            self._refuse_unknown_locked(action, requester.principal)
+        with self._begin_for(action, requester) as tx:
             picture = self._pool.rows(action, requester.principal.scope)
             return self._queueing.tell_pool_locked(tx, action, requester, picture)
 
@@ -285,9 +276,7 @@ class Hub:
             RequestError: there is no such action.
         """
         requester = requester or Requester()
-        self._refuse_unknown(action, requester.principal)
-        with self._table.begin(requester) as tx:
-            self._refuse_unknown_locked(action, requester.principal)
+        with self._begin_for(action, requester) as tx:
             resized = self._pool.resize(action, limit, queue_size, excess)
             self._exits.admit_locked(tx, resized.admitted)
             for trim in resized.trimmed:
@@ -307,24 +296,21 @@ class Hub:
             RequestError: there is no such action.
         """
         requester = requester or Requester()
-        self._refuse_unknown(action, requester.principal)
-        with self._table.begin(requester) as tx:
-            self._refuse_unknown_locked(action, requester.principal)
+        with self._begin_for(action, requester) as tx:
             purged = self._pool.purge(action)
             self._queueing.dequeued_locked(tx, purged, "purged")
             requester.tell(tx, Purged(id=requester.request_id, action=action, count=len(purged)))
         return len(purged)
 
-    def _refuse_unknown(self, action: str, principal: Principal) -> None:
-        """With a hint at the name that was meant."""
+    @contextmanager
+    def _begin_for(self, action: str, requester: Requester) -> Iterator[Transaction]:
+        """A transaction on an action's pool or, with ``""``, on all; raises RequestError if there is none."""
         if action:
-            self.definitions.of(action, principal)
-
-    def _refuse_unknown_locked(self, action: str, principal: Principal) -> None:
-        """Under the lock, so that no reload takes the action away before its pool was asked."""
-        assert_held(self._table.lock)
-        if action:
-            self.definitions.refuse_unknown(action, principal)
+            self.definitions.of(action, requester.principal)  # refuses with a hint, which takes its time
+        with self._table.begin(requester) as tx:
+            if action:  # once more, so that no reload takes it away before its pool is asked
+                self.definitions.refuse_unknown(action, requester.principal)
+            yield tx
 
     # Actions
 
