@@ -22,6 +22,9 @@ ACTIONS = {
     "secret": shell("exec sleep 60", config={"parameters": {"pw": {"type": "secret"}}}),
     "one": {**shell("exec sleep 60"), "task_pool": {"limit": 1, "queue": {"enabled": True}}},
     "boot": shell("echo up; exec sleep 60", on_boot="resume"),
+    "stubborn": shell(
+        "trap '' TERM; echo up; while :; do sleep 0.1; done", on_boot="resume", stop_grace="1m"
+    ),
     "boot-secret": shell(
         "exec sleep 60", on_boot="resume", config={"parameters": {"pw": {"type": "secret"}}}
     ),
@@ -249,6 +252,22 @@ def test_a_boot_brings_back_what_was_running(data: str, how: signal.Signals, tmp
             wait_until(lambda: runs(client, task_id="up", state="running"), 20.0)
             assert [row["number"] for row in runs(client, task_id="up")] == [3, 2, 1]
             assert len(runs(client, task_id="secret")) == 2, "it was not running any more"
+    finally:
+        first.kill()
+
+
+def test_what_was_told_to_stop_is_not_brought_back(data: str) -> None:
+    first = Daemon(actions=ACTIONS, data_dir=data).start()
+    try:
+        with first.connect() as client:
+            client.request("start", action="stubborn", task_id="stubborn")
+            client.expect("output", task_id="stubborn")
+            client.send("stop", task_id="stubborn")
+            runs(client)  # by now what came before is stored
+            _kill(first)
+        with Daemon(actions=ACTIONS, data_dir=data) as second, second.connect() as client:
+            assert [row["status"] for row in runs(client)] == ["lost"]
+            assert "is resumed" not in second.stderr
     finally:
         first.kill()
 
