@@ -12,6 +12,7 @@ from overseer.config.exec import EXEC
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.pools import POOL
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
+from overseer.config.storage import StorageConfig
 from overseer.errors import ConfigError
 from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPolicy
 from overseer.schema.fields import field
@@ -168,6 +169,13 @@ class ActionConfig:
         default=(),
         default_text="`[0]`",
     )
+    on_boot: str = field(
+        Choice("none", "resume"),
+        "What becomes of a task that was running when the server ended, once it is started again: nothing "
+        "(`none`), or it is started with the same id, parameters and retry policy (`resume`). Needs a "
+        "`data_dir`, and parameters none of which is secret.",
+        default="none",
+    )
 
 
 def _action(read: ActionConfig, location: Location) -> ActionConfig:
@@ -243,6 +251,15 @@ class Config:
         Text("path"), "Accepted for drivers that keep a database; the server itself opens none.",
         default="", env="OVERSEER_DB",
     )  # fmt: skip
+    data_dir: str = field(
+        Text("path"),
+        "A directory for what outlives the server: the history of runs. It is made, for the server's user "
+        "alone; its parent must be there. Absent: nothing is kept.",
+        default="",
+    )
+    storage: StorageConfig = field(
+        Object(StorageConfig), "How much of it is kept, and for how long.", default=StorageConfig
+    )
     templates: str = field(
         Choice("go", "jinja"),
         "What `[[ ]]` in a command line is written in: Go's templates (`go`) or Jinja's syntax (`jinja`); "

@@ -31,7 +31,7 @@ _TURN_S = _READ_S + 2.0  # to wait for an earlier reload
 _STUCK = 8  # threads that may hang on unresponsive disks
 
 # Top-level keys that take effect only after a restart: sockets and files that are opened once.
-_RESTART = frozenset(("listen", "socket_mode", "socket_group", "db", "log_file", "audit_file"))
+_RESTART = frozenset(("listen", "socket_mode", "socket_group", "db", "data_dir", "log_file", "audit_file"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,32 @@ class Seconds(FieldType):
         return {"anyOf": [{"type": "number", **least}, _DURATION]}
 
 
+class Age(Seconds):
+    """How long something is kept, in seconds: more than 0, in the file also whole days, ``90d``."""
+
+    label = "seconds, duration or days"
+    _DAYS = re.compile(r"([0-9]{1,6})d\Z")
+    _DAY = 86400
+
+    def __init__(self) -> None:
+        super().__init__(zero=False)
+
+    def from_yaml(self, node: Node, location: Location) -> int | float:
+        match = self._DAYS.match(node.text) if isinstance(node, Scalar) else None
+        if match is None:
+            return super().from_yaml(node, location)
+        if not (days := int(match[1])):
+            raise ValueError("must be more than 0")
+        return days * self._DAY
+
+    def shown(self, value: Any) -> str:
+        return super().shown(value) if value % self._DAY else f"`{int(value) // self._DAY}d`"
+
+    def yaml_schema(self) -> Json:
+        schema = super().yaml_schema()
+        return {"anyOf": [*schema["anyOf"], {"type": "string", "pattern": "^[0-9]{1,6}d$"}]}
+
+
 class Duration(FieldType):
     """A duration in Go's syntax; the value is whole nanoseconds."""
 

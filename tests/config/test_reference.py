@@ -44,6 +44,7 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.config.output.stdout",
         "clients",
         "history",
+        "storage",
         "limits",
     ]
     assert set(sections()) == set(re.findall(r"<!-- keys: (\S+) -->", TEXT))
