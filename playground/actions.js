@@ -146,6 +146,7 @@ export class Actions {
       limit ? `at most ${count(limit)} at once` : "no limit on running tasks",
       queue?.enabled ? (queue.size ? `${count(queue.size)} may wait` : "unlimited queue") : null,
       policyText(action.retry),
+      action.on_boot === "resume" ? "resumed when the server starts" : "",
       action.timeout_ms ? `stopped after ${exactly(action.timeout_ms)}` : "",
       action.dedupe_key?.length ? `not twice with the same ${action.dedupe_key.join(", ")}` : null,
       ...Object.entries(action.settings ?? {}).map(([key, value]) => `${key}: ${value}`),

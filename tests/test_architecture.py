@@ -30,6 +30,7 @@ _ORDER = (
     "templates",
     "process",
     "config",
+    "history",
     "net",
     "workers",
     "drivers",

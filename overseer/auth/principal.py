@@ -13,6 +13,7 @@ NEEDS: Mapping[str, str] = {
     "list": "viewer",
     "subscribe": "viewer",
     "unsubscribe": "viewer",
+    "runs": "viewer",
     "replay": "viewer",
     "describe": "viewer",
     "pool_info": "viewer",

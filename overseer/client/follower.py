@@ -131,6 +131,7 @@ class Follower:
         self._seen.append(key)
         match event:
             case Started():
+                self.last_seq = max(self.last_seq, event.first_seq - 1)  # up to there they were another's
                 if self.resetting:
                     self._begin_generation_locked()
                 self._goes_on_locked("running")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from overseer.client.arguments import (
     seq_of,
     signal_of,
     task_id_of,
+    text_of,
 )
 from overseer.client.backpressure import SharedConnection
 from overseer.client.buffer import Item, to_output
@@ -53,6 +55,9 @@ from overseer.protocol import (
     Request,
     Reset,
     Restart,
+    RunInfo,
+    RunsReply,
+    RunsRequest,
     SetPool,
     Signal,
     Signaled,
@@ -65,6 +70,7 @@ from overseer.protocol import (
 )
 
 _R = TypeVar("_R", bound=Event)
+_PAGE = 1000  # runs that a server gives at once
 
 
 class Requests:
@@ -126,6 +132,44 @@ class Requests:
             found += reply.tasks
             after = reply.next  # the server shortens pages that are long in bytes
             if not limit or not after or len(found) >= limit:
+                return tuple(found)
+
+    def runs(
+        self,
+        task_id: TaskId | None = None,
+        *,
+        action: ActionInfo | str | None = None,
+        state: str = "",
+        reason: str = "",
+        since: Moment | None = None,
+        until: Moment | None = None,
+        limit: int = 100,
+        timeout: Seconds | None = None,
+    ) -> tuple[RunInfo, ...]:
+        """The server's history of runs, the newest first: also those that ended, and those of servers before
+        this one. At most ``limit`` of them; 0: all. ``since`` and ``until`` are about their starts.
+
+        Raises:
+            RefusedError: the server keeps no history (``data_dir``).
+        """
+        request = RunsRequest(
+            id="",
+            task_id="" if task_id is None else task_id_of(task_id),
+            action=_name(action),
+            state=text_of(state, "state", empty=True),
+            reason=text_of(reason, "reason", empty=True),
+            since=moment_of(since),
+            until=moment_of(until, "until"),
+        )
+        found: list[RunInfo] = []
+        before = ""
+        while True:
+            page = min(limit - len(found) if limit else _PAGE, _PAGE)
+            asked = replace(request, id=self._router.new_id(), limit=page, before=before)
+            reply = self._expect(RunsReply, [asked], timeout, repeat=True)
+            found += reply.runs
+            before = reply.next
+            if not before or (limit and len(found) >= limit):
                 return tuple(found)
 
     def replay(

@@ -11,7 +11,7 @@ from overseer.client.buffer import EventBuffer, Item, to_output
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
 from overseer.client.requests import Requests
-from overseer.protocol import Event, Exited, Gap, Reset, Restart, failed
+from overseer.protocol import Event, Exited, Gap, Reset, Restart, RunInfo, failed
 
 _AT_ONCE = 256  # items that an iteration takes at a time
 
@@ -155,6 +155,10 @@ class Task:
             RefusedError: it does not run; and as :meth:`stop`.
         """
         self._client.signal(self.id, signal, timeout=timeout)
+
+    def runs(self, *, limit: int = 100, timeout: Seconds | None = None) -> tuple[RunInfo, ...]:
+        """Its runs from the server's history, the newest first; see :meth:`Client.runs`."""
+        return self._client.runs(self.id, limit=limit, timeout=timeout)
 
     def reset(self, timeout: Seconds | None = None) -> None:
         """Start it again once it is errored. This handle follows the new run: unread earlier events are

@@ -10,6 +10,7 @@ from overseer.config.listen import Listen, Network, parse_cidrs, parse_listen
 from overseer.config.load import load_config, parse_config, read_config
 from overseer.config.model import ActionConfig, ClientsConfig, Config, HistoryConfig, LimitsConfig, MetaConfig
 from overseer.config.security import AuthConfig, TlsConfig, TokenConfig
+from overseer.config.storage import StorageConfig
 from overseer.schema.location import ConfigErrors, ErrorCollector
 from overseer.schema.scalars import TextFloat, TextInt, config_text
 
@@ -26,6 +27,7 @@ __all__ = [
     "Listen",
     "MetaConfig",
     "Network",
+    "StorageConfig",
     "TextFloat",
     "TextInt",
     "TlsConfig",

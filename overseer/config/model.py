@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
@@ -176,6 +179,17 @@ class ActionConfig:
         "`data_dir`, and parameters none of which is secret.",
         default="none",
     )
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of what the file says of the action: another one means another definition."""
+        said = {
+            each.name: getattr(self, each.name)
+            for each in dataclasses.fields(self)
+            if getattr(self, each.name) != each.default
+        }
+        plain = json.dumps(said, default=repr, sort_keys=True)
+        return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def _action(read: ActionConfig, location: Location) -> ActionConfig:

@@ -14,8 +14,6 @@ _DAY = 86400.0
 class StorageConfig:
     """``storage``: bounds on what is kept in ``data_dir``. They bind what is there already, oldest first."""
 
-    runs: int = field(
-        Integer(1, 10_000_000), "How many ended runs the history keeps.", default=10_000
-    )
+    runs: int = field(Integer(1, 10_000_000), "How many ended runs the history keeps.", default=10_000)
     age: float = field(Age(), "How long it keeps a run that did not fail.", default=90 * _DAY)
     failed_age: float = field(Age(), "How long it keeps one that failed or was lost.", default=365 * _DAY)

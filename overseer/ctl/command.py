@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from overseer.client import Client, RefusedError
 from overseer.ctl import server, tasks
 from overseer.ctl.hints import how_to_write
+from overseer.ctl.history import history
 from overseer.ctl.parser import Parser, make_parser
 from overseer.ctl.run import refusal, run
 from overseer.ctl.settings import Settings
@@ -56,8 +57,9 @@ def _main(argv: Sequence[str] | None) -> int:
     try:
         if takes_params:
             options.params = _params([*options.params, *extra], options.action, settings)
-        if getattr(options, "since", None) is not None:
-            options.since = _time(options.since)
+        for moment in ("since", "until"):
+            if getattr(options, moment, None) is not None:
+                setattr(options, moment, _time(getattr(options, moment)))
     except OverseerError as error:
         command.error(str(error))
     try:
@@ -129,6 +131,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "signal": tasks.signal,
     "reset": tasks.reset,
     "list": tasks.list_tasks,
+    "history": history,
     "wait": tasks.wait,
     "tail": tasks.tail,
     "replay": tasks.replay,

@@ -53,7 +53,7 @@ if [ "$funcstack[1]" = "_overseerctl" ]; then _overseerctl "$@"; else compdef _o
 """,
 }
 
-_TASKS = {"stop", "reset", "restart", "signal", "tail", "replay", "wait", "events"}
+_TASKS = {"history", "stop", "reset", "restart", "signal", "tail", "replay", "wait", "events"}
 _ACTIONS = {"run", "start"}
 _ONE_ACTION = {"actions", "describe", "pool", "set-pool", "purge", "metrics"}
 
@@ -78,6 +78,9 @@ def candidates(
         if option.dest == "task":
             with suppress(OverseerError), connect() as client:
                 found = _names(task.task_id for task in client.tasks())
+        elif option.dest == "action":
+            with suppress(OverseerError), connect() as client:
+                found = _names(action.name for action in client.actions())
     elif current.startswith("-"):
         found = [text for text in parser._option_string_actions if text.startswith("--")]
     elif not named:

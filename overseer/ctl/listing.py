@@ -52,15 +52,15 @@ def _row(task: TaskInfo, moment: datetime) -> tuple[str, ...]:
     running = task.worker_state == "running"
     since = task.last_started_at if running else task.last_exited_at
     return (
-        _name(task.task_id),
-        _name(task.action),
+        name_of(task.task_id),
+        name_of(task.action),
         shown_state(task),
         str(task.current_pid) if running and task.current_pid else "-",
         str(task.restart_count),
         _exit(task),
         "-" if task.duration_ms is None else rounded(task.duration_ms * 1_000_000),
-        _ago(since or task.queued_at or task.created_at, moment),
-        _params(task.params),
+        ago(since or task.queued_at or task.created_at, moment),
+        params_of(task.params),
     )
 
 
@@ -79,21 +79,21 @@ def _failed(task: TaskInfo) -> bool:
     return task.state == "errored" or (task.state != "stopped" and task.failed)
 
 
-def _params(params: Mapping[str, str]) -> str:
+def params_of(params: Mapping[str, str]) -> str:
     """Parameters, shortened: a value may be a whole script."""
     shown = (
-        f"{_name(name)}={fit(_name(value[:_VALUES]), _VALUE) if value else ''}"
+        f"{name_of(name)}={fit(name_of(value[:_VALUES]), _VALUE) if value else ''}"
         for name, value in params.items()
     )
     return fit(" ".join(shown), _VALUES) or "-"
 
 
-def _name(text: str) -> str:
+def name_of(text: str) -> str:
     """An id or name, quoted if it would upset the columns."""
     return plain(text) if text.isprintable() and text.split() == [text] else f'"{plain(text)}"'
 
 
-def _ago(then: datetime, moment: datetime) -> str:
+def ago(then: datetime, moment: datetime) -> str:
     seconds = max(0, int((moment - then).total_seconds()))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= 2 * size:
@@ -107,20 +107,20 @@ def actions_table(actions: Sequence[ActionInfo], columns: int | None = None) -> 
         params = []
         for name, spec in action.params.items():
             default = None if spec is None else spec.default
-            params.append(_name(name) if default is None else f"[{_name(name)}={plain(default)}]")
-        rows.append((_name(action.name), " ".join(params) or "-", plain(action.description)))
+            params.append(name_of(name) if default is None else f"[{name_of(name)}={plain(default)}]")
+        rows.append((name_of(action.name), " ".join(params) or "-", plain(action.description)))
     return table(rows, columns, cuts={0: cut_middle, 1: fit, 2: fit})
 
 
 def action_lines(action: ActionInfo) -> list[str]:
     """One action in full."""
-    lines = [f"{_name(action.name)} ({plain(action.type)})"]
+    lines = [f"{name_of(action.name)} ({plain(action.type)})"]
     if action.description:
         lines.append(f"  {plain(action.description)}")
     for name, spec in action.params.items():
         lines += _param_lines(name, spec or ParamSpec())
     if action.dedupe_key:
-        lines.append(f"  not twice at once for the same {', '.join(map(_name, action.dedupe_key))}")
+        lines.append(f"  not twice at once for the same {', '.join(map(name_of, action.dedupe_key))}")
     if action.retry is not None and not action.retry.empty:
         delay = format_duration(action.retry.restart_delay)
         if action.retry.grows:
@@ -130,6 +130,8 @@ def action_lines(action: ActionInfo) -> list[str]:
         lines.append(f"  restarted after {delay}; errored after {action.retry.error_threshold or 'no'} exits")
     if action.timeout_ms:
         lines.append(f"  stopped after {format_duration(action.timeout_ms * 1_000_000)}, which is a failure")
+    if action.on_boot == "resume":
+        lines.append("  started again by the next server, if it was running when this one ends")
     if action.success_codes:
         lines.append(f"  succeeds with exit code {', '.join(map(str, action.success_codes))}")
     lines += [f"  {name}: {plain(value)}" for name, value in action.settings.items()]
@@ -144,7 +146,7 @@ def _param_lines(name: str, spec: ParamSpec) -> list[str]:
         text = f"{plain(spec.expected)}, {text}"
     if spec.validate and not spec.message:
         text += f", must satisfy: {plain(spec.validate)}"
-    lines = [f"  {_name(name)}: {text}"]
+    lines = [f"  {name_of(name)}: {text}"]
     more = [spec.description, spec.message]
     if spec.pattern and not spec.message:
         more.append(f"must match {spec.pattern}")
@@ -158,7 +160,7 @@ def pool_lines(name: str, pool: PoolInfo, moment: datetime, columns: int | None 
     if pool.queue_items:
         rows = [("", "TASK ID", "ACTION", "WAITS SINCE")]
         rows += [
-            (str(item.position + 1), _name(item.task_id), _name(item.action), _ago(item.queued_at, moment))
+            (str(item.position + 1), name_of(item.task_id), name_of(item.action), ago(item.queued_at, moment))
             for item in pool.queue_items
         ]
         lines += table(rows, columns, cuts={1: cut_middle, 2: fit}, spare=(3,))

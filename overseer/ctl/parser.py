@@ -11,12 +11,20 @@ from overseer.client import DEFAULT_URL
 from overseer.client.arguments import signal_of
 from overseer.ctl.status import EXITS
 from overseer.ctl.terminal import say, write_out
-from overseer.protocol import utf8
+from overseer.protocol import EXIT_REASON, RUN_STATUS, utf8
 from overseer.util.durations import parse_duration
 from overseer.util.suggest import did_you_mean
 
 # What other programs call it.
-_ALSO = {"logs": "tail", "log": "tail", "ps": "list", "ls": "list", "status": "list", "kill": "stop"}
+_ALSO = {
+    "runs": "history",
+    "logs": "tail",
+    "log": "tail",
+    "ps": "list",
+    "ls": "list",
+    "status": "list",
+    "kill": "stop",
+}
 _SERVER = ("url", "token", "ca", "cert", "key", "reconnect", "color")  # options of all commands
 
 
@@ -137,6 +145,20 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "--limit", type=_count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
     )
     command.add_argument("--after", default="", metavar="TASK_ID", help="only those with greater ids")
+    command = add("history", "show runs, the newest first, also ended ones and those before a restart")
+    command.add_argument("task", type=_text, metavar="TASK_ID", nargs="?", help="only this task's")
+    command.add_argument("--action", type=_text, metavar="ACTION", help="only this action's")
+    command.add_argument("--state", choices=RUN_STATUS.words, help="only those with this status")
+    command.add_argument("--reason", choices=EXIT_REASON.words, help="only those that ended for this reason")
+    for option, help in (("since", "started since then"), ("until", "started before then")):
+        command.add_argument(
+            f"--{option}",
+            metavar="TIME",
+            help=f"only those {help}; such as 2026-03-14T09:26:53Z, or 10m for ten minutes ago",
+        )
+    command.add_argument(
+        "-n", "--limit", type=_count, default=20, metavar="COUNT", help="at most this many (20); 0: all"
+    )
     command = add("wait", "wait for tasks to end, and exit with the status of the first that failed")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command.add_argument(

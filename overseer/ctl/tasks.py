@@ -107,7 +107,7 @@ def list_tasks(client: Client, options: Namespace) -> int:
     show(
         options,
         tasks,
-        lambda: tasks_table(tasks, now(), _style(options), room()) if tasks else [],
+        lambda: tasks_table(tasks, now(), style_of(options), room()) if tasks else [],
     )
     if not tasks and not options.json:
         say("no tasks")
@@ -167,7 +167,7 @@ def replay(client: Client, options: Namespace) -> int:
 def _printer(task_ids: Sequence[str], options: Namespace) -> Printer:
     from overseer.ctl.tail import Printer
 
-    return Printer(task_ids, _style(options), as_json=options.json, timestamps=options.timestamps)
+    return Printer(task_ids, style_of(options), as_json=options.json, timestamps=options.timestamps)
 
 
 def events(client: Client, options: Namespace) -> int:
@@ -182,8 +182,8 @@ def top(client: Client, options: Namespace) -> int:
     if options.json:
         print_json({"tasks": client.tasks(), "pool": client.pool(), "metrics": client.metrics()})
         return 0
-    return top(client, _style(options), options.interval)
+    return top(client, style_of(options), options.interval)
 
 
-def _style(options: Namespace) -> Style:
+def style_of(options: Namespace) -> Style:
     return Style(getattr(options, "color", "auto"), sys.stdout)

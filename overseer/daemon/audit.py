@@ -31,10 +31,11 @@ _RECORDED = (Start, Stop, Reset, Restart, Signal, SetPool, Purge, Reload)
 class Audit:
     """Appends a line of JSON for each such request to a file; off when the path is empty.
 
-    A line: ``ts``, ``who`` (a token's name, ``uid N``, or ``""`` where none is asked for), ``from`` (an
-    address, ``unix``, ``stdio``), ``request`` (with long parameters cut, and without secrets; only ``type``,
-    ``action`` and ``task_id`` when it was not permitted), ``allowed`` (whether it was permitted), and where
-    they apply ``task_id`` (of a start that named none) and ``error`` (why it was refused).
+    A line: ``ts``, ``who`` (a token's name, ``uid N``, what the server does by itself, or ``""`` where no
+    identity is asked for), ``from`` (an address, ``unix``, ``stdio``, ``server``), ``request`` (with long
+    parameters cut, and without secrets; only ``type``, ``action`` and ``task_id`` when it was not permitted),
+    ``allowed`` (whether it was permitted), and where they apply ``task_id`` (of a start that named none) and
+    ``error`` (why it was refused).
     """
 
     def __init__(self, path: str = "") -> None:

@@ -14,7 +14,7 @@ from overseer.daemon.access import load_access
 from overseer.daemon.credentials import digests_of
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import handed_on, withdraw_secrets
-from overseer.daemon.preflight import check_files, security_advice, system_advice
+from overseer.daemon.preflight import boot_advice, check_files, security_advice, system_advice
 from overseer.drivers.api import build_action_handlers, list_handlers, load_drivers
 from overseer.errors import OverseerError
 from overseer.util.inherited import settle, speak_utf8
@@ -117,7 +117,12 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         if unknown:
             raise ConfigErrors(unknown)
     collector.raise_errors()
-    for advice in (*security_advice(config, asks=bool(access.tokens)), *system_advice()):
+    advices = (
+        *security_advice(config, asks=bool(access.tokens)),
+        *boot_advice(config, handlers),
+        *system_advice(),
+    )
+    for advice in advices:
         _log.warning("%s", advice)
     if options.check:
         count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"

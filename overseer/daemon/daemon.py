@@ -28,6 +28,7 @@ from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.preflight import security_advice
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
+from overseer.daemon.runs import RunHistory
 from overseer.daemon.signals import SignalLoop
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.drivers.api import ActionHandler
@@ -75,7 +76,8 @@ class Daemon:
         self._version = version
         self._log = EventLog(config.log_file)
         self._audit = Audit(config.audit_file)
-        self._hub = Hub(config, handlers, self._log)
+        self._history = RunHistory(config)
+        self._hub = Hub(config, handlers, self._log, recorder=self._history.recorder)
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
@@ -110,6 +112,7 @@ class Daemon:
         gc.freeze()
         self._log.start()
         self._audit.start()
+        self._history.start()
         with self._signals:
             self._server.start()
             processes.adopt_orphans()
@@ -120,6 +123,7 @@ class Daemon:
             _log.info("%s", listening)
             _log.info("%s", self._summary())
             self._hub.start_services()
+            self._history.resume(self._hub, self._audit, self._over)
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
@@ -159,6 +163,7 @@ class Daemon:
         self._hub.close()
         self._over.set()
         self._timers.close()
+        self._history.close()
         self._log.close()
         self._audit.close()
         processes.end_orphans()
@@ -210,6 +215,7 @@ class Daemon:
             self._variables = variables
             self._config = config
             self._gate.replace_access(access)
+            self._history.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = _limits(config)
 
@@ -260,6 +266,7 @@ class Daemon:
             manifest=self._manifest,
             audit=self._audit,
             reloader=self._reloader,
+            history=self._history,
         )
 
     def _client_gone(self) -> None:
@@ -277,7 +284,13 @@ class Daemon:
             "/asyncapi.json": lambda request: json_response(self._asyncapi(request)),
             "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
             "/healthz": lambda request: Response(200, b"ok\n"),
-            "/metrics": Exposition(self._hub, self._version, time.time(), self._reloader.gauges).answer,
+            "/metrics": Exposition(
+                self._hub,
+                self._version,
+                time.time(),
+                lambda: {**self._reloader.gauges(), **self._history.gauges()},
+                self._history.counters,
+            ).answer,
         }
 
     def _manifest(self, principal: Principal) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from overseer.auth.throttle import RequestRate
 from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
 from overseer.daemon.reload import Reloader
+from overseer.daemon.runs import RunHistory
 from overseer.errors import NotPermittedError, RequestError
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.protocol import (
@@ -33,6 +34,7 @@ from overseer.protocol import (
     Request,
     Reset,
     Restart,
+    RunsRequest,
     SetPool,
     Signal,
     Start,
@@ -71,6 +73,7 @@ class Dispatcher:
         manifest: Callable[[Principal], Mapping[str, Any]],
         audit: Audit,
         reloader: Reloader,
+        history: RunHistory,
     ) -> None:
         self._hub = hub
         self._peer = peer
@@ -83,6 +86,7 @@ class Dispatcher:
         self._manifest = manifest
         self._audit = audit
         self._reloader = reloader
+        self._history = history
         self._client = Client(outbox, self._on_lag or on_lag, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
@@ -174,6 +178,8 @@ class Dispatcher:
                 hub.signal(request.task_id, request.signal, requester)
             case List():
                 hub.listing.tell(client, request)
+            case RunsRequest():
+                self._reply(self._history.answer(request, principal))
             case Replay():
                 hub.subscriptions.replay(
                     client, request.id, request.task_id, request.since, request.since_seq

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, parse_listen
+from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import ConfigError, OverseerError
 from overseer.net.listeners import check_socket_path, group_id
 from overseer.process import can_look
@@ -28,6 +30,7 @@ def check_files(config: Config, *, listens: bool) -> None:
         if problem:
             found.append(config.placed(ConfigError(problem), key))
 
+    check("data_dir", _directory_problem(config.data_dir))
     check("log_file", _problem(config.log_file))
     check("audit_file", _problem(config.audit_file))
     listen = parse_listen(config.listen)
@@ -57,6 +60,44 @@ def _problem(path: str) -> str:
         said = error.strerror or str(error)
         return f"{path} {said.removeprefix('it ')}" if said.startswith("it ") else f"{path}: {said}"
     return ""
+
+
+def _directory_problem(path: str) -> str:
+    """What prevents having a directory, which may not exist yet."""
+    if not path:
+        return ""
+    directory = Path(path)
+    try:
+        if directory.exists():
+            if not directory.is_dir():
+                return f"{path} is not a directory"
+        elif not directory.parent.is_dir():
+            return f"there is no directory {directory.parent}"
+        else:
+            directory = directory.parent
+    except OSError as error:
+        return f"{path}: {error.strerror or error}"
+    if os.access(directory, os.W_OK | os.X_OK) or os.statvfs(directory).f_flag & os.ST_RDONLY:
+        return ""  # a disk that is read-only may be well again, and holds up nothing
+    return f"{directory} cannot be written to"
+
+
+def boot_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
+    """Warnings about actions that are to be resumed and cannot be, each with its place."""
+    advice = []
+    for name, action in config.actions.items():
+        if action.on_boot != "resume":
+            continue
+        params = describe_action(config, name, handlers[name]).params
+        secret = [each for each, spec in params.items() if spec is not None and spec.type == "secret"]
+        problem = ""
+        if not config.data_dir:
+            problem = "nothing can be resumed without a data_dir"
+        elif secret:
+            problem = f"tasks with a value for {', '.join(secret)} cannot be resumed: secrets are not stored"
+        if problem:
+            advice.append(str(config.placed(ConfigError(problem), "actions", name, "on_boot")))
+    return advice
 
 
 def security_advice(config: Config, *, asks: bool) -> list[str]:

@@ -44,7 +44,7 @@ class Exposition:
 
     Args:
         started: when the server started, in seconds since 1970.
-        more: other gauges of the whole server: name (without ``overseer_``) to help text and value.
+        gauges, counters: others of the whole server: name (without ``overseer_``) to help text and value.
     """
 
     def __init__(
@@ -52,12 +52,14 @@ class Exposition:
         hub: Hub,
         version: str,
         started: float,
-        more: Callable[[], Mapping[str, tuple[str, float]]] = dict,
+        gauges: Callable[[], Mapping[str, tuple[str, float]]] = dict,
+        counters: Callable[[], Mapping[str, tuple[str, float]]] = dict,
     ) -> None:
         self._hub = hub
         self._version = version
         self._started = started
-        self._more = more
+        self._gauges = gauges
+        self._counters = counters
 
     def answer(self, request: Request) -> Response:
         """The route."""
@@ -107,7 +109,7 @@ class Exposition:
              abandoned_count()),
         ):  # fmt: skip
             yield _gauge(name, help_text, value)
-        for name, (help_text, value) in self._more().items():
+        for name, (help_text, value) in self._gauges().items():
             yield _gauge(name, help_text, value)
         for name, help_text, value in (
             ("stalled_clients", "Clients that were closed because they did not read",
@@ -116,6 +118,8 @@ class Exposition:
              lines_dropped()),
             ("guardian_restarts", "How often the guardian process died and was replaced", guardian.restarts),
         ):  # fmt: skip
+            yield CounterMetricFamily(f"overseer_{name}", help_text, value)
+        for name, (help_text, value) in self._counters().items():
             yield CounterMetricFamily(f"overseer_{name}", help_text, value)
 
 

@@ -276,6 +276,7 @@ def describe_action(config: Config, name: str, handler: ActionHandler) -> Action
         dedupe_key=action.dedupe_key or tuple(info.dedupe_key),
         timeout_ms=max(1, round(action.timeout * 1000)) if action.timeout else 0,
         success_codes=action.success_codes,
+        on_boot="" if action.on_boot == "none" else action.on_boot,
     )
 
 

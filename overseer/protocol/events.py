@@ -14,6 +14,7 @@ from overseer.protocol.values import (
     ActionMetrics,
     GlobalMetrics,
     PoolInfo,
+    RunInfo,
     TaskInfo,
     TaskMetrics,
 )
@@ -74,6 +75,13 @@ class Started(Event):
     pid: int = field(COUNT, "Its process, which leads a process group of its own; 0: it is not a process")
     restart_of: int = field(COUNT, "The pid of the previous run", default=0, kw_only=True, omit=True)
     ts: datetime = field(TIMESTAMP, _TS)
+    first_seq: int = field(
+        COUNT,
+        "Where the seq of the task's lines begins, when an earlier task had its id; absent: at 1, or, for a "
+        "later run, it goes on",
+        default=0,
+        omit=True,
+    )
 
 
 @_event("output", Delivery.SUBSCRIBERS)
@@ -169,6 +177,15 @@ class Tasks(Event):
     id: str = field(TEXT, _ID)
     tasks: tuple[TaskInfo, ...] = field(ListOf(Object(TaskInfo)), "Never null")
     next: str = field(TEXT, "There are more: ask again with this value as after", default="", omit=True)
+
+
+@_event("runs", Delivery.DIRECT)
+class RunsReply(Event):
+    """The runs asked for."""
+
+    id: str = field(TEXT, _ID)
+    runs: tuple[RunInfo, ...] = field(ListOf(Object(RunInfo)), "The newest first; never null")
+    next: str = field(TEXT, "There are more: ask again with this value as before", default="", omit=True)
 
 
 @_event("actions", Delivery.DIRECT)

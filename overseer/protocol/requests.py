@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from overseer.protocol.retry_policy import RetryPolicy
-from overseer.protocol.values import ExcessConfig
+from overseer.protocol.values import EXIT_REASON, RUN_STATUS, ExcessConfig
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
-from overseer.schema.quantities import COUNT, TIMESTAMP
+from overseer.schema.quantities import COUNT, PAGE_SIZE, TIMESTAMP
 from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
@@ -120,6 +120,22 @@ class List(Request):
         "Only those with ids after this one, whose task need not exist any more",
         default="",
         omit=True,
+    )
+
+
+@_request("runs")
+class RunsRequest(Request):
+    """List runs, also ended ones, and of earlier servers: the newest first. Needs a data_dir."""
+
+    task_id: str = field(TASK_ID, "Only this task's", default="", omit=True)
+    action: str = field(_ACTION, "Only this action's", default="", omit=True)
+    state: str = field(RUN_STATUS, "Only those with this status", default="", omit=True)
+    reason: str = field(EXIT_REASON, "Only those that ended for this reason", default="", omit=True)
+    since: datetime | None = field(TIMESTAMP, "Only those started from then on", default=None, omit=True)
+    until: datetime | None = field(TIMESTAMP, "Only those started before then", default=None, omit=True)
+    limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
+    before: str = field(
+        Name(), "The next of an earlier page: only the runs that come after it", default="", omit=True
     )
 
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
+from overseer.history.records import Recorder, RunEnd
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
-from overseer.protocol import failed as has_failed
 from overseer.supervisor.due import Due
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.pool.pool import PoolManager
@@ -16,7 +16,7 @@ from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import GiveUp, NoRestart, Restart, decide
 from overseer.supervisor.start_gate import RunExit
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, StopRequest, Task
+from overseer.supervisor.task import Phase, RunEnding, StopRequest, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held
 from overseer.util.timers import Timers
@@ -35,6 +35,7 @@ class Exits:
         queueing: Queueing,
         metrics: Metrics,
         timers: Timers,
+        recorder: Recorder,
         rng: random.Random,
     ) -> None:
         self._table = table
@@ -42,6 +43,7 @@ class Exits:
         self._queueing = queueing
         self._metrics = metrics
         self._timers = timers
+        self._recorder = recorder
         self._rng = rng  # for restart jitter; hub's lock
 
     def begin_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
@@ -66,37 +68,57 @@ class Exits:
 
     def exited(self, task: Task, run: int, end: RunExit) -> None:
         """A run's worker is gone, with all its output delivered."""
+        ending = self._recorded(task, run, end) if self._recorder.enabled else None
         with self._table.begin() as tx:
             with task.lock:
                 if run != task.runs or task.phase is not Phase.RUNNING:
                     return  # a driver that reports an exit twice
-                timed_out = task.end_reason == "timeout"
-                asked = not timed_out and (end.intentional or task.stop_request is not StopRequest.NONE)
-                if end.ran_out_of_memory and not task.end_reason and not asked:
-                    task.end_reason = "oom"
+                ending = ending or _ending_locked(task, end)
+                if ending.reason == "oom":
                     self._metrics.count("out_of_memory", task.action)
-                ran_for = task.end_run_locked(end.exit_code, end.signal, end.at, asked=asked)
+                task.end_run_locked(end.exit_code, end.signal, end.at, ending)
                 event = Exited(
                     task_id=task.id,
                     pid=task.last_pid,
                     exit_code=end.exit_code,
-                    intentional=asked,
+                    intentional=ending.asked,
                     ts=end.at,
                     signal=end.signal,
-                    reason=task.last_reason,
-                    duration_ms=task.last_duration_ms or 0,
+                    reason=ending.reason,
+                    duration_ms=ending.duration_ms,
                 )
                 self._metrics.count("tasks_completed", task.action)
-                self._metrics.observe_run(task.action, ran_for)
-                codes = task.terms.definition.config.success_codes
-                failed = has_failed(task.last_reason, end.exit_code, codes)
+                self._metrics.observe_run(task.action, ending.ran_for)
                 events = self.decide_locked(
-                    task, event, failed=failed, exit_code=end.exit_code, ran_for=ran_for
+                    task, event, failed=ending.failed, exit_code=end.exit_code, ran_for=ending.ran_for
                 )
             restarts = self._restarts_locked(task)
             self.conclude_locked(tx, task, events)
             if restarts:
                 self.begin_locked(tx, task, Launch.AGAIN)
+
+    def _recorded(self, task: Task, run: int, end: RunExit) -> RunEnding | None:
+        """Have the end of a run stored before anything follows from it, lest a boot take it for one that went
+        on; returns what was stored."""
+        with self._table.lock, task.lock:
+            if run != task.runs or task.phase is not Phase.RUNNING or task.record is None:
+                return None
+            record = task.record
+            ending = _ending_locked(task, end)
+            last_seq = task.stream.last_seq
+        self._recorder.ended(
+            record,
+            RunEnd(
+                end.at,
+                end.exit_code,
+                end.signal,
+                ending.reason,
+                ending.duration_ms,
+                ending.failed,
+                last_seq,
+            ),
+        )
+        return ending
 
     def decide_locked(
         self, task: Task, exited: Exited | None, *, failed: bool, exit_code: int, ran_for: float
@@ -163,6 +185,8 @@ class Exits:
         assert_held(self._table.lock)
         admitted: tuple[str, ...] = ()
         position = 0
+        if task.record is not None and task.phase in (Phase.WAITING, Phase.STARTING):
+            self._recorder.goes_on(task.record)
         if task.phase is Phase.QUEUED:
             assert task.queued_at is not None
             requeued = self._pool.requeue(task.id, task.queued_at)
@@ -208,6 +232,8 @@ class Exits:
                 task.restart.cancel()
                 task.restart = None
             events = _stop_locked(task, request, reason)
+        if task.record is not None and reason != "shutdown":
+            self._recorder.called_off(task.record)
         self.conclude_locked(tx, task, events)
 
 
@@ -228,3 +254,7 @@ def dequeued(task: Task, reason: str = "stopped") -> Dequeued:
 def errored(task: Task) -> Errored:
     """What clients hear of a task that has been given up."""
     return Errored(task_id=task.id, pid=task.last_pid, exit_count=task.exit_count, ts=now())
+
+
+def _ending_locked(task: Task, end: RunExit) -> RunEnding:
+    return task.ending_locked(end.exit_code, end.signal, end.intentional, oom=end.ran_out_of_memory)

@@ -17,6 +17,7 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import RequestError, SubmitError
+from overseer.history.records import SERVICE, Recorder
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.protocol import (
@@ -64,6 +65,7 @@ class Hub:
         handlers: one for each action of the configuration, by name.
         log: the event log, started by the caller.
         rng: for restart jitter.
+        recorder: keeps the history of runs.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Hub:
         handlers: Mapping[str, ActionHandler],
         log: EventLog | None = None,
         rng: random.Random | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         definitions = Definitions(config, handlers)
         timers = self._timers = Timers(fire=self._fire)
@@ -81,13 +84,16 @@ class Hub:
         self._clients = Clients()
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
+        recorder = recorder or Recorder()
         orphans = OrphanedWorkers(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
-        self._exits = Exits(table, pool, self._queueing, metrics, timers, rng or random.Random())
+        self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self._starts = Starts(
-            table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans
+            table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans, recorder
         )
-        self._stops = Stops(table, pool, self._clients, self._queueing, self._exits, orphans, metrics)
+        self._stops = Stops(
+            table, pool, self._clients, self._queueing, self._exits, orphans, metrics, recorder
+        )
         self._restarts = Restarts(table, pool, self._current, metrics, self._queueing, self._exits)
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
@@ -190,7 +196,8 @@ class Hub:
                 TEXT.from_json(name, "the name of a parameter", limits)
             if task_id:
                 task_id = TASK_ID.from_json(task_id, "task_id", limits)
-            return self.start(action, task_id, TEXT_MAP.from_json(given, "params", limits))
+            texts = TEXT_MAP.from_json(given, "params", limits)
+            return self.start(action, task_id, texts, requester=Requester(cause=SERVICE))
         except Unreadable as error:
             raise SubmitError(str(error)) from None
         except RequestError as error:

@@ -111,7 +111,7 @@ class Restarts:
         """Begin a run of a task that was over; it has its slot."""
         assert_held(self._table.lock)
         task.before_reset = task.terms, task.phase
-        task.requester = requester
+        task.ask_for(requester)
         with task.lock:
             task.terms = terms
             task.move_locked(Phase.RESETTING)
@@ -131,7 +131,7 @@ class Restarts:
         if admission.outcome is Outcome.RUNNING:
             self._begin_locked(tx, task, terms, requester)
             return
-        task.requester = requester
+        task.ask_for(requester)
         with task.lock:
             task.terms = terms
             task.history = History()
@@ -143,7 +143,7 @@ class Restarts:
         """Stop the run that goes on, if one does; its exit begins the next one."""
         assert_held(self._table.lock)
         self._table.change_dedupe(task, terms.dedupe)
-        task.requester = requester
+        task.ask_for(requester)
         with task.lock:
             task.terms = terms
             task.history = History()

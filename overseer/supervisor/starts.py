@@ -11,9 +11,11 @@ import operator
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
+from overseer.history.records import Recorder, Run
 from overseer.net.frames import Encoded
 from overseer.process.policy import StopPolicy
 from overseer.protocol import Started, encode
@@ -27,6 +29,7 @@ from overseer.supervisor.orphans import OrphanedWorkers
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.recording import run_of
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Phase, Requester, StopRequest, Task
@@ -53,6 +56,7 @@ class Starts:
         queueing: Queueing,
         exits: Exits,
         orphans: OrphanedWorkers,
+        recorder: Recorder,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -62,6 +66,7 @@ class Starts:
         self._exits = exits
         self._orphans = orphans
         self._timers = timers
+        self._recorder = recorder
         self.launcher = Launcher(timers, self.launch)
 
     def admit_locked(
@@ -83,6 +88,9 @@ class Starts:
             raise RequestError(admission.reason)
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
         self._table.add(task)
+        if self._recorder.enabled:
+            with task.lock:
+                task.stream.continue_locked(self._recorder.last_seq(task.id))
         if requester.client is not None:
             if task.id not in requester.client.task_ids:
                 task.requester = replace(requester, newly_subscribed=True)
@@ -122,13 +130,19 @@ class Starts:
             gate.on_exited,
             gate.begun,
         )
+        record: Run | None = None
         try:
+            if self._recorder.enabled:
+                record = run_of(task, why, context.run_id)
             with run_context(context):
                 given = task.terms.definition.handler.start(
                     task.id, dict(task.params), gate.for_driver(context)
                 )
             worker, pid, at = _checked(given)
-            self._started(task, why, worker, pid, at)
+            if record is not None:
+                record.started = at
+                self._recorder.started(record)
+            self._started(task, why, worker, pid, at, record)
         except BaseException as error:  # also SystemExit: whoever waits for this run must be told
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
@@ -139,7 +153,10 @@ class Starts:
             gate.failed()
             for made in context.workers:
                 self._orphans.end(task, made)
+            if record is not None:
+                self._recorder.start_failed(record, message)
             with self._table.begin() as tx:
+                task.record = record
                 self._fail_locked(tx, task, why, message)
             return message
         gate.announced(pid)
@@ -154,11 +171,20 @@ class Starts:
             self._fail_locked(tx, task, why, CLOSING if why.requested else "")
         return True
 
-    def _started(self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime) -> None:
-        """Record and announce a run; stop it at once, if it was asked to end while it was being started."""
+    def _started(
+        self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime, record: Run | None
+    ) -> None:
+        """Note and announce a run; stop it at once, if it was asked to end while it was being started."""
         with self._table.begin() as tx, task.lock:
             requester = task.requester
-            event = Started(id="", task_id=task.id, pid=pid, restart_of=task.last_pid, ts=at)
+            event = Started(
+                id="",
+                task_id=task.id,
+                pid=pid,
+                restart_of=task.last_pid,
+                ts=at,
+                first_seq=0 if task.last_started_at or not task.stream.base_seq else task.stream.base_seq + 1,
+            )
             answer = Encoded([encode(replace(event, id=requester.request_id))])
             tx.encode(event)  # what could fail is done; from here on only memory changes
             if task.last_started_at is None:
@@ -167,12 +193,17 @@ class Starts:
                 task.restart_count += 1
             task.requester, task.onlookers = Requester(), set()
             task.begin_run_locked(worker, pid, at)
+            task.record = record
+            if record is not None:
+                task.stream.reserve_locked(partial(self._recorder.reserve, record))
             if limit := task.terms.definition.config.timeout:
                 task.timeout = self._timers.schedule(limit, Due.TIMEOUT, task.id)
             if requester.client is not None:
                 tx.send_encoded(requester.client, answer)
             task.stream.publish_locked(tx, event, excluding=requester.client)
             if task.stop_request is not StopRequest.NONE:
+                if record is not None and task.end_reason != "shutdown":
+                    self._recorder.called_off(record)
                 for grace in [0.0] if self._table.skip_graces else task.graces:
                     tx.stop(worker, grace)
 

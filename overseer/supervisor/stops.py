@@ -8,6 +8,7 @@ import time
 
 from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
+from overseer.history.records import Recorder
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.protocol import Signaled
 from overseer.supervisor.clients import Clients
@@ -42,6 +43,7 @@ class Stops:
         exits: Exits,
         orphans: OrphanedWorkers,
         metrics: Metrics,
+        recorder: Recorder,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -50,6 +52,7 @@ class Stops:
         self._exits = exits
         self._orphans = orphans
         self._metrics = metrics
+        self._recorder = recorder
 
     def stop_locked(
         self, tx: Transaction, task: Task, request: StopRequest, reason: str, grace: float | None = None
@@ -70,6 +73,8 @@ class Stops:
             if task.stop_request is not StopRequest.STOP:
                 task.stop_request = request
             task.end_reason = task.end_reason or reason
+            if task.record is not None and reason != "shutdown":
+                self._recorder.called_off(task.record)
             self._pool.leaving(task.id)
             if task.phase is Phase.RUNNING:
                 assert task.worker is not None

@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config.parameters import without_hidden
-from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics
+from overseer.history.records import Run, Trigger
+from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics, failed
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.definitions import Definition
 from overseer.supervisor.memory_use import MemoryUse
@@ -93,6 +94,22 @@ class StopRequest(Enum):
     RESTART = 3  # to be started again at once
 
 
+class RunEnding(NamedTuple):
+    """How a run ended, for the task.
+
+    ``asked``: it was asked to end; ``failed``: it counts as a failure, if it was not; ``ran_for``: seconds.
+    """
+
+    asked: bool
+    reason: str
+    failed: bool
+    ran_for: float
+
+    @property
+    def duration_ms(self) -> int:
+        return int(self.ran_for * 1000)
+
+
 @dataclass(frozen=True, slots=True)
 class Requester:
     """Who asked for something and gets the reply; without a client nobody does."""
@@ -100,10 +117,16 @@ class Requester:
     client: Client | None = None
     request_id: str = ""
     newly_subscribed: bool = False  # by this request, which takes that back when it is refused after all
+    cause: Trigger | None = None  # what it is asked for by, if not by a client
 
     @property
     def principal(self) -> Principal:
         return ANYONE if self.client is None else self.client.principal
+
+    @property
+    def trigger(self) -> Trigger:
+        """Why the history says that a run was started."""
+        return self.cause or Trigger("client", self.principal.name)
 
     def tell(self, out: DeferredFlush, reply: Event) -> None:
         """Append the reply, in the critical section that pictured what it says."""
@@ -144,6 +167,8 @@ class Task:
     requester: Requester = field(default_factory=Requester)  # hub's lock
     asked_policy: RetryPolicy | None = None  # the one that its start gave
     memory: MemoryUse = field(default_factory=MemoryUse)  # of all tasks
+    trigger: Trigger = field(init=False)  # of its latest start that was asked for; hub's lock
+    record: Run | None = None  # of its latest run, where runs are recorded; hub's lock
     phase: Phase = Phase.STARTING
     created_at: datetime = field(default_factory=now)
     queued_at: datetime | None = None
@@ -178,6 +203,7 @@ class Task:
     _encoded_info: TaskRow | None = None  # what list says; None: not known since the last change of anything
 
     def __post_init__(self) -> None:
+        self.trigger = self.requester.trigger
         self.lock: threading.Lock = lock(Rank.TASK, f"task {self.id}")
         self.stream = Stream(self.id, self.action, self.lock, self.metrics, self.log, self.memory)
 
@@ -193,6 +219,11 @@ class Task:
     def secrets(self) -> list[str]:
         """The values that nobody is shown."""
         return [self.params[name] for name in self.terms.hidden]
+
+    def ask_for(self, requester: Requester) -> None:
+        """From now on it runs because ``requester`` asked for it, who is told of its start; hub's lock."""
+        self.requester = requester
+        self.trigger = requester.trigger
 
     def move_locked(self, phase: Phase) -> None:
         """Step to another phase.
@@ -231,22 +262,31 @@ class Task:
         self.error_message = ""
         self.stream.run = self.runs
 
-    def end_run_locked(self, exit_code: int, signal: str, at: datetime, *, asked: bool) -> float:
-        """Record that the run is over, ``asked`` to end or not; returns how long it ran, in seconds."""
+    def ending_locked(
+        self, exit_code: int, signal: str, intentional: bool, *, oom: bool = False
+    ) -> RunEnding:
+        """Why the run, which is over, ended, and what that means; no output of it is taken any more."""
         assert_held(self.lock)
         self.stream.run = None
+        asked = self.end_reason != "timeout" and (intentional or self.stop_request is not StopRequest.NONE)
+        by_itself = "signal" if signal else "exited"
+        reason = self.end_reason or ("stopped" if asked else "oom" if oom else by_itself)
+        codes = self.terms.definition.config.success_codes
+        ran_for = time.monotonic() - self.began
+        return RunEnding(asked, reason, failed(reason, exit_code, codes), ran_for)
+
+    def end_run_locked(self, exit_code: int, signal: str, at: datetime, ending: RunEnding) -> None:
+        """Record that the run is over."""
+        assert_held(self.lock)
         if self.timeout is not None:
             self.timeout.cancel()
             self.timeout = None
-        ran_for = time.monotonic() - self.began
-        self.ran_for += ran_for
+        self.ran_for += ending.ran_for
         self.last_exited_at = at
         self.last_exit_code = exit_code
         self.last_signal = signal
-        by_itself = "signal" if signal else "exited"
-        self.last_reason = self.end_reason or ("stopped" if asked else by_itself)
-        self.last_duration_ms = int(ran_for * 1000)
-        return ran_for
+        self.last_reason = ending.reason
+        self.last_duration_ms = ending.duration_ms
 
     def info_locked(self) -> TaskInfo:
         """What ``list`` says of it."""
@@ -297,7 +337,7 @@ class Task:
         if self.phase is Phase.RUNNING:
             seconds += time.monotonic() - self.began
         return TaskMetrics(
-            output_lines=self.stream.last_seq,
+            output_lines=self.stream.last_seq - self.stream.base_seq,
             restart_count=self.restart_count,
             runtime_ms=int(seconds * 1000),
             last_exit_code=self.last_exit_code,

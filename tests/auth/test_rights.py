@@ -32,6 +32,7 @@ TABLE = {
     "subscribe": ("+", "+", "+"),
     "unsubscribe": ("+", "+", "+"),
     "replay": ("+", "+", "+"),
+    "runs": ("+", "+", "+"),
     "describe": ("+", "+", "+"),
     "pool_info": ("+", "+", "+"),
     "metrics": ("+", "+", "+"),
@@ -56,6 +57,7 @@ CELLS: dict[str, tuple[dict[str, Any], str, str]] = {
     "subscribe": ({"task_id": "task-of-{}"}, "subscribed", "subscribed"),
     "unsubscribe": ({"task_id": "task-of-{}"}, "unsubscribed", "unsubscribed"),
     "replay": ({"task_id": "task-of-{}"}, "", "task not found"),
+    "runs": ({}, "runs", "runs"),
     "describe": ({"action": "{}"}, "actions", "unknown action: {}"),
     "pool_info": ({"action": "{}"}, "pool_info", "unknown action: {}"),
     "metrics": ({"action": "{}"}, "metrics", "metrics"),
@@ -84,7 +86,7 @@ def test_every_request_is_in_the_tables() -> None:
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS, auth={"tokens": TOKENS}) as daemon:
+    with Daemon(actions=ACTIONS, auth={"tokens": TOKENS}, data_dir="data") as daemon:
         with _client(daemon, "admin-all", "header") as admin:
             for action in ACTIONS:
                 assert (

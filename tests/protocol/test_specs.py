@@ -108,10 +108,11 @@ def test_the_manifest_has_every_message_once(manifest: dict[str, Any]) -> None:
     received = {name for name, message in messages.items() if message["direction"] == "s2c"}
     assert sent == set(REQUESTS)
     assert received == {
-        *set(EVENTS) - {"pool_info", "metrics", "manifest"},
+        *set(EVENTS) - {"pool_info", "metrics", "manifest", "runs"},
         "pool_info_response",
         "metrics_response",
         "manifest_response",
+        "runs_response",
     }
     assert messages["pool_info_response"]["fields"]["type"]["default"] == "pool_info"
     assert messages["output"]["delivery"] == "broadcast_subscribers"
@@ -172,6 +173,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "signal_task",
         "restart_task",
         "list_tasks",
+        "list_runs",
         "replay_task",
         "describe_actions",
         "get_pool_info",
@@ -207,7 +209,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 15
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 16
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -227,6 +229,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-reload",
         "ws-signal",
         "ws-restart",
+        "ws-runs",
         "start-echo",
         "start-greet",
     ]

@@ -15,6 +15,7 @@ import overseer
 from overseer.auth.peer import Peer
 from overseer.daemon.audit import Audit
 from overseer.daemon.dispatch import Dispatcher
+from overseer.daemon.runs import RunHistory
 from overseer.protocol import MessageLimits
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.history import Ring
@@ -108,6 +109,7 @@ class Stage:
             manifest=lambda principal: {"actions": [info.name for info in self.hub.actions("", principal)]},
             audit=Audit(),
             reloader=reloader,
+            history=RunHistory(config),
         )
 
     def _watch_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:

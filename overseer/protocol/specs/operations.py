@@ -32,6 +32,8 @@ from overseer.protocol import (
     Reset,
     Restart,
     Restarting,
+    RunsReply,
+    RunsRequest,
     SetPool,
     Signal,
     Signaled,
@@ -125,6 +127,16 @@ OPERATIONS = (
         notes="All tasks come oldest first, as they are at one moment. With limit or after they come in the "
         "order of their ids (by code points). A page ends after limit tasks, or half a MiB, with one at "
         "least; when there are more, next is its last id: ask again with that as after.",
+    ),
+    Operation(
+        "list_runs",
+        RunsRequest,
+        "List runs",
+        success=(RunsReply,),
+        notes="Each start, restart and failed start is a run of its own. What happened before the request is "
+        "in them, unless the disk fails; events that come before the answer may be newer than it. Pages go "
+        "by next and before, and runs that begin meanwhile change nothing in them. Without a data_dir it is "
+        "an error.",
     ),
     Operation(
         "replay_task",

@@ -14,8 +14,10 @@ the worker's reader thread::
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from collections.abc import Callable
 
 from overseer.net.frames import Message
 from overseer.process.pipe import SHOW_EVERY_S
@@ -102,11 +104,24 @@ class Stream:
         self._log = log
         self.subscribers: dict[Client, Subscription] = {}
         self.ring = Ring(memory)
+        self.base_seq = 0  # of the last line of an earlier task with this id
         self.last_seq = 0
+        self._reserve: Callable[[int], int] | None = None  # sets numbers of lines aside, where they must last
+        self._reserve_at = sys.maxsize  # the seq at which it is to be called
         self._unfinished: dict[str, _Unfinished] = {}  # by stream, where a line stands that has no end yet
         self._around = output_size([""], task_id)
         self._heads: dict[str, tuple[int, str]] = {}  # by stream: a pid, and what its messages begin with
         self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
+
+    def continue_locked(self, seq: int) -> None:
+        """Number the lines of a new task from there on, since an earlier one had its id."""
+        assert_held(self._lock)
+        self.base_seq = self.last_seq = seq
+
+    def reserve_locked(self, reserve: Callable[[int], int]) -> None:
+        """Have ``reserve`` called with the seq of a line now and then; it returns when again."""
+        assert_held(self._lock)
+        self._reserve, self._reserve_at = reserve, self.last_seq
 
     def publish_output(self, batch: OutputBatch, pid: int, run: int = 0) -> bool:
         """Number, keep and send a batch; waits (without the lock) while a lossless subscriber has no room.
@@ -158,6 +173,8 @@ class Stream:
             self._finish_line_locked(batch.stream)
         seq = self.last_seq + 1
         self.last_seq += len(lines)
+        if self.last_seq > self._reserve_at and self._reserve is not None:
+            self._reserve_at = self._reserve(self.last_seq)
         output = StoredOutput(seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten)
         self.ring.add_output(output)
         self._metrics.count("total_output_lines", self._action, len(lines))

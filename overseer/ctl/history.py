@@ -1,0 +1,78 @@
+"""``overseerctl history``: runs, also ended ones and those of earlier servers."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from datetime import datetime
+
+from overseer.client import Client
+from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.listing import ago, name_of, params_of
+from overseer.ctl.status import rounded
+from overseer.ctl.tasks import style_of
+from overseer.ctl.terminal import Style, plain, room, say, show
+from overseer.protocol import RunInfo
+from overseer.util.timestamps import now
+
+_RUNS = ("TASK ID", "RUN", "ACTION", "STATUS", "EXIT", "RAN", "STARTED", "BY", "PARAMETERS")
+_STATUS, _BY, _MORE = map(_RUNS.index, ("STATUS", "BY", "PARAMETERS"))
+_SPARE = tuple(map(_RUNS.index, ("PARAMETERS", "BY", "RAN", "RUN", "EXIT", "STARTED")))
+_COLOURS = {"running": "32", "failed": "31", "lost": "31", "stopped": "33"}
+
+
+def history(client: Client, options: Namespace) -> int:
+    runs = client.runs(
+        options.task,
+        action=options.action,
+        state=options.state,
+        reason=options.reason,
+        since=options.since,
+        until=options.until,
+        limit=options.limit,
+    )
+    show(
+        options,
+        runs,
+        lambda: runs_table(runs, now(), style_of(options), room()) if runs else [],
+    )
+    if not runs and not options.json:
+        say("no runs")
+    return 0
+
+
+def runs_table(
+    runs: Sequence[RunInfo], moment: datetime, style: Style, columns: int | None = None
+) -> list[str]:
+    """A heading and a line for each run, the newest first; ``moment`` is now."""
+
+    def paint(row: int, cell: int, text: str) -> str:
+        if row == 0:
+            return style.paint(text, "1")
+        return style.paint(text, _COLOURS.get(runs[row - 1].status, "")) if cell == _STATUS else text
+
+    rows = [_RUNS, *(_row(run, moment) for run in runs)]
+    return table(rows, columns, cuts={0: cut_middle, 2: fit, _BY: fit, _MORE: fit}, spare=_SPARE, paint=paint)
+
+
+def _row(run: RunInfo, moment: datetime) -> tuple[str, ...]:
+    by = run.trigger.type if run.trigger.by in ("", run.trigger.type) else run.trigger.by
+    return (
+        name_of(run.task_id),
+        str(run.number),
+        name_of(run.action),
+        plain(run.status),
+        _exit(run),
+        "-" if run.duration_ms is None or run.status == "lost" else rounded(run.duration_ms * 1_000_000),
+        ago(run.started, moment),
+        name_of(by),
+        plain(run.error) if run.error else params_of(run.params),
+    )
+
+
+def _exit(run: RunInfo) -> str:
+    if run.reason not in ("", "exited", "signal", "stopped"):
+        return plain(run.reason)
+    if run.exit_code is None:
+        return "-"
+    return f"signal {plain(run.signal)}".rstrip() if run.exit_code == -1 else str(run.exit_code)

@@ -1,0 +1,128 @@
+"""Bringing back, at a start, the tasks that were running when the server before ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+
+from overseer.auth.peer import Peer
+from overseer.auth.principal import Principal
+from overseer.config import ActionConfig
+from overseer.daemon.audit import Audit
+from overseer.errors import RequestError
+from overseer.history.records import BOOT, Run
+from overseer.history.store import History, Interrupted
+from overseer.process import registry
+from overseer.process.standalone.tree import Scanner
+from overseer.protocol import Start
+from overseer.supervisor.hub import Hub
+from overseer.supervisor.task import Requester
+from overseer.util.threads import run_on_thread
+from overseer.util.timestamps import now
+
+_log = logging.getLogger(__name__)
+
+_PATIENCE_S = 6.0  # for what is left of an old run: its guardian may still be at it
+_LOOK_S = 0.1
+_SERVER = Peer("server", "", principal=Principal(BOOT.by, "admin"))
+
+
+class Resumption:
+    """Starts interrupted tasks again whose actions say ``on_boot: resume``, each once its old run is gone.
+
+    Args:
+        over: set when the server ends.
+    """
+
+    def __init__(self, hub: Hub, history: History, audit: Audit, over: threading.Event) -> None:
+        self._hub = hub
+        self._history = history
+        self._audit = audit
+        self._over = over
+
+    def begin(self) -> None:
+        """Go on on a thread, if there is anything to do."""
+        wanted: list[Interrupted] = []
+        for task in self._history.interrupted:
+            action = self._hub.definitions.config.actions.get(task.action)
+            if action is None or action.on_boot != "resume":
+                self._history.recalled(task)
+            elif not task.complete:
+                self._refuse(task, action, "a parameter of it is secret, and secrets are not stored")
+            else:
+                wanted.append(task)
+        if wanted:
+            run_on_thread(lambda: self._resume(wanted), "boot")
+
+    def _resume(self, waiting: list[Interrupted]) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        scanners = {task.server: Scanner(task.server, 0) for task in waiting}
+        while waiting:
+            late = time.monotonic() >= deadline
+            alive = _alive(scanners[server] for server in {task.server for task in waiting})
+            for task in [task for task in waiting if late or task.run_id not in alive]:
+                if self._over.is_set():
+                    return
+                waiting.remove(task)
+                if task.run_id in alive:
+                    _log.warning("task %s: something of its old run still lives", task.task_id)
+                self._start(task)
+            if waiting and self._over.wait(_LOOK_S):
+                return
+
+    def _start(self, task: Interrupted) -> None:
+        before = self._history.number(task.task_id)
+        request = Start("", task.action, task.task_id, task.params, task.policy)
+        try:
+            self._hub.start(
+                task.action,
+                task.task_id,
+                task.params,
+                retry_policy=task.policy,
+                requester=Requester(cause=BOOT),
+            )
+        except RequestError as error:
+            self._audit.record(_SERVER, request, allowed=True, error=error.message)
+            action = self._hub.definitions.config.actions.get(task.action)
+            # What failed in its driver is on record.
+            known = self._history.number(task.task_id) > before
+            self._refuse(task, None if known else action, error.message)
+        else:
+            self._audit.record(_SERVER, request, allowed=True)
+            self._history.recalled(task)
+            _log.info("task %s is resumed: it was running when the server ended", task.task_id)
+
+    def _refuse(self, task: Interrupted, action: ActionConfig | None, why: str) -> None:
+        """Say, and have on record, why it is not resumed."""
+        _log.warning("task %s cannot be resumed: %s", task.task_id, why)
+        if action is not None:
+            run = Run(
+                registry.new_run_id(),
+                task.task_id,
+                task.action,
+                task.params,
+                task.complete,
+                task.policy,
+                BOOT,
+                None,
+                now(),
+                self._history.last_seq(task.task_id) + 1,
+                action.digest,
+            )
+            self._history.start_failed(run, f"not resumed: {why}")
+        self._history.recalled(task)
+
+
+def _alive(scanners: Iterable[Scanner]) -> set[str]:
+    """The runs of which something lives, by one look at /proc for each server."""
+    alive: set[str] = set()
+    for scanner in scanners:
+        try:
+            runs = scanner.scan().runs
+        except OSError as error:
+            _log.warning("cannot see what is left of old runs: %s", error)
+            continue
+        alive |= {run for run, members in runs.items() if any(not each.zombie for each in members)}
+    return alive

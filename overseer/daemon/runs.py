@@ -1,0 +1,137 @@
+"""The history of runs as the daemon has it: where a ``data_dir`` is configured, and only there."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from overseer.auth.principal import Principal
+from overseer.config import Config
+from overseer.daemon.audit import Audit
+from overseer.errors import ConfigError, OverseerError, RequestError
+from overseer.history.records import Recorder
+from overseer.process import registry
+from overseer.protocol import RunsReply, RunsRequest
+from overseer.supervisor.hub import Hub
+
+if TYPE_CHECKING:
+    from overseer.history.store import History
+
+_NONE = "this server keeps no history of runs: its configuration has no data_dir"
+
+
+class RunHistory:
+    """Opens the history, answers ``runs`` from it, and closes it."""
+
+    def __init__(self, config: Config) -> None:
+        self.history: History | None = None
+        self._config = config
+        if config.data_dir:
+            from overseer.history.store import History  # SQLite takes its time to load, and few need it
+
+            self.history = History(config.data_dir, config.storage, registry.server_id)
+
+    @property
+    def recorder(self) -> Recorder:
+        """What the hub tells of its runs."""
+        return self.history or Recorder()
+
+    def start(self) -> None:
+        """Open it.
+
+        Raises:
+            ConfigError: the directory cannot be used, and why.
+        """
+        if self.history is None:
+            return
+        try:
+            self.history.start()
+        except OverseerError as error:
+            raise self._config.placed(ConfigError(str(error)), "data_dir") from None
+        except OSError as error:
+            raise self._config.placed(ConfigError(directory_problem(error)), "data_dir") from None
+
+    def resume(self, hub: Hub, audit: Audit, over: threading.Event) -> None:
+        """Bring back what was running when the server before ended; ``over`` is set when this one does."""
+        if self.history is not None and self.history.interrupted:
+            from overseer.daemon.boot import Resumption
+
+            Resumption(hub, self.history, audit, over).begin()
+
+    def apply(self, config: Config) -> None:
+        """Keep as much as the new configuration says."""
+        if self.history is not None:
+            self.history.config = config.storage
+
+    def close(self) -> None:
+        """Store what is left. Idempotent."""
+        if self.history is not None:
+            self.history.close()
+
+    def answer(self, request: RunsRequest, principal: Principal) -> RunsReply:
+        """A page of runs.
+
+        Raises:
+            RequestError: there is no history, it cannot be read, or ``before`` is not one of its cursors.
+        """
+        if self.history is None:
+            raise RequestError(_NONE)
+        from overseer.history.pages import Query
+
+        query = Query(
+            request.task_id,
+            request.action,
+            request.state,
+            request.reason,
+            request.since,
+            request.until,
+            request.limit,
+            _cursor(request.before),
+        )
+        runs, following = self.history.page(query, principal.scope)
+        return RunsReply(request.id, tuple(runs), "" if following is None else str(following))
+
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        if self.history is None:
+            return {}
+        figures = self.history.figures()
+        return {
+            "history_bytes": ("Size of the history's database", figures["bytes"]),
+            "history_waiting": ("Changes to the history that wait to be stored", figures["waiting"]),
+            "history_failing": ("Whether the history cannot be written", figures["failing"]),
+        }
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """The same for what only grows."""
+        if self.history is None:
+            return {}
+        figures = self.history.figures()
+        return {
+            "history_written": ("Changes to the history that were stored", figures["written"]),
+            "history_lost": (
+                "Changes to the history that were given up, since too many waited for the disk",
+                figures["lost"],
+            ),
+            "history_unrecorded": (
+                "Starts and ends announced before they were stored, since the disk was slow or failed",
+                figures["unrecorded"],
+            ),
+        }
+
+
+def _cursor(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal()) or len(text) > 18:
+        raise RequestError("before must be the next of an earlier answer")
+    return int(text)
+
+
+def directory_problem(error: OSError) -> str:
+    """Why a data directory cannot be used."""
+    if error.errno == errno.ENOENT:
+        return f"{error.filename}: the directory that it would be in is not there"
+    return f"{error.filename}: {error.strerror or error}"

@@ -1,0 +1,151 @@
+"""The database: its tables, and how it is opened, brought up to date, or set aside when it is broken."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from overseer.errors import OverseerError
+from overseer.util.sqlite import open_db
+from overseer.util.timestamps import now
+
+_log = logging.getLogger(__name__)
+
+# Pages are found in one of two narrow indexes, which have all that can be asked for, in the order of a page:
+# the rows themselves, with their parameters, may be large. Moments are microseconds since 1970. ``resume``:
+# its task was running, as far as is known, so that a boot may bring it back. ``server`` is the server that
+# started it. ``ids`` outlives the runs: seq goes on from there.
+MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL UNIQUE,
+        task_id TEXT NOT NULL,
+        action TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        failed INTEGER NOT NULL,
+        params TEXT NOT NULL,
+        complete INTEGER NOT NULL,
+        policy TEXT,
+        trigger_type TEXT NOT NULL,
+        trigger_by TEXT NOT NULL,
+        queued INTEGER,
+        started INTEGER NOT NULL,
+        ended INTEGER,
+        duration_ms INTEGER,
+        exit_code INTEGER,
+        signal TEXT NOT NULL DEFAULT '',
+        error TEXT NOT NULL DEFAULT '',
+        cpu_ms INTEGER,
+        max_rss INTEGER,
+        first_seq INTEGER NOT NULL,
+        last_seq INTEGER,
+        definition TEXT NOT NULL,
+        server TEXT NOT NULL,
+        resume INTEGER NOT NULL
+    );
+    CREATE INDEX runs_by_id ON runs (id, status, reason, action, started);
+    CREATE INDEX runs_by_task ON runs (task_id, id, status, reason, action, started);
+    CREATE INDEX runs_by_end ON runs (failed, ended);
+    CREATE INDEX runs_open ON runs (server) WHERE ended IS NULL;
+    CREATE INDEX runs_to_resume ON runs (server) WHERE resume;
+    CREATE TABLE ids (
+        task_id TEXT PRIMARY KEY,
+        number INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        used INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    """,
+)
+"""What makes a database of version N one of version N + 1; never changed, only added to."""
+
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class NewerDatabaseError(OverseerError):
+    """A newer server has written the database."""
+
+
+def open_database(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
+    """Open the database for the one that writes; made if it is not there, migrated if it is older.
+
+    A broken file is set aside, and another one begun.
+
+    Raises:
+        NewerDatabaseError: it is of a newer server.
+        OverseerError, sqlite3.Error, OSError: it cannot be opened for now.
+    """
+    try:
+        return _open(path, migrations)
+    except (sqlite3.DatabaseError, OverseerError) as error:
+        if not is_broken(error):
+            raise
+        kept = _set_aside(path)
+        _log.error("%s is broken (%s): it is kept as %s, and the history begins anew", path, error, kept)
+        return _open(path, migrations)
+
+
+def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    # A log beside it is left by a server that was killed, or by a machine that went down.
+    crashed = path.with_name(f"{path.name}-wal").exists()
+    connection = open_db(path)
+    try:
+        connection.isolation_level = None  # transactions begin where it says BEGIN
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does that when nobody waits
+        if crashed:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                error = sqlite3.DatabaseError(found)
+                error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+                raise error
+        _migrate(connection, path, migrations)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        raise NewerDatabaseError(
+            f"{path} is of version {version}, which a newer server has written; this one knows "
+            f"{len(migrations)}: use the newer one, or another data_dir"
+        )
+    if 0 < version < len(migrations):
+        kept = path.with_name(f"{path.name}.v{version}")
+        backup = sqlite3.connect(kept)
+        try:
+            connection.backup(backup)
+        finally:
+            backup.close()
+        _log.info("%s is brought to version %d; as it was, it is kept as %s", path, len(migrations), kept)
+    for number, script in enumerate(migrations[version:], version + 1):
+        connection.executescript(f"BEGIN;{script};PRAGMA user_version = {number};COMMIT")
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether it says that the file is not a database, or a damaged one."""
+    cause = error.__cause__ if isinstance(error, OverseerError) else error
+    return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _BROKEN
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename the database and what belongs to it."""
+    stamp = now().strftime("%Y%m%dT%H%M%SZ")
+    kept = path.with_name(f"{path.name}.broken-{stamp}")
+    number = 1
+    while kept.exists():
+        number += 1
+        kept = path.with_name(f"{path.name}.broken-{stamp}-{number}")
+    path.rename(kept)
+    for ending in ("-wal", "-shm"):
+        beside = path.with_name(path.name + ending)
+        if beside.exists():
+            beside.rename(kept.with_name(kept.name + ending))
+    return kept

@@ -1,0 +1,92 @@
+"""The data directory: made for the server's user alone, and used by one server at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from pathlib import Path
+
+from overseer.errors import OverseerError
+
+_PATIENCE_S = 1.0
+_LOCK = "lock"
+
+
+class DirectoryInUseError(OverseerError):
+    """Another server has the directory."""
+
+
+class DataDirectory:
+    """Makes and locks the directory at ``path``; one thread uses it at a time.
+
+    The lock is an flock on a file in it that is opened close-on-exec, so that no child holds it. A process
+    that is just being forked when its server is killed may do so for a moment; that is waited for.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self._lock = -1
+
+    def acquire(self) -> None:
+        """Make it and lock it, unless it is locked as it stands.
+
+        Raises:
+            DirectoryInUseError: another server uses it.
+            OSError: it cannot be made, or is something else.
+        """
+        if self.intact:
+            return
+        self.release()
+        try:
+            self.path.mkdir(0o700)
+        except FileExistsError:
+            _refuse_exposed(self.path)
+        lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            self._wait_for(lock)
+        except BaseException:
+            os.close(lock)
+            raise
+        self._lock = lock
+
+    def _wait_for(self, lock: int) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise DirectoryInUseError(
+                        f"{self.path} is in use by another server: each needs a data_dir of its own"
+                    ) from None
+                time.sleep(0.02)
+            else:
+                return
+
+    @property
+    def intact(self) -> bool:
+        """Whether the lock that is held is that of the directory which is there."""
+        if self._lock < 0:
+            return False
+        try:
+            there = os.stat(self.path / _LOCK, follow_symlinks=False)  # noqa: PTH116
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(self._lock))
+
+    def release(self) -> None:
+        """Let another server have it. Idempotent."""
+        if self._lock >= 0:
+            lock, self._lock = self._lock, -1
+            os.close(lock)
+
+
+def _refuse_exposed(path: Path) -> None:
+    """Close an existing directory to others: parameters and output are nobody else's business."""
+    found = path.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(20, "is not a directory", str(path))
+    if found.st_mode & 0o077:
+        path.chmod(0o700)

@@ -1,0 +1,129 @@
+"""Reading: pages of runs, newest first, over connections of their own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from overseer.errors import OverseerError, RequestError
+from overseer.history.moments import stored
+from overseer.history.rows import SHOWN, shown
+from overseer.protocol import RunInfo
+from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.sqlite import open_db
+
+_IDLE = 4  # connections that are kept for the next reader
+_ACTIONS = (
+    "WITH RECURSIVE each(name) AS (SELECT min(action) FROM runs UNION ALL "
+    "SELECT (SELECT min(action) FROM runs WHERE action > name) FROM each WHERE name IS NOT NULL) "
+    "SELECT name FROM each WHERE name IS NOT NULL"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which runs are asked for; ``limit`` of them, from those before the cursor ``before`` on."""
+
+    task_id: str = ""
+    action: str = ""
+    status: str = ""
+    reason: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 100
+    before: int | None = None
+
+
+class Pages:
+    """Reads the database at ``path``; safe from any thread, each of which waits for the disk by itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = lock(Rank.LEAF, "history readers")  # guards the rest
+        self._idle: list[sqlite3.Connection] = []
+        self._generation = 0  # of the file: another one may take its place
+        self._closed = False
+
+    def read(
+        self, query: Query, sees: Callable[[str], bool] | None = None
+    ) -> tuple[list[RunInfo], int | None]:
+        """A page of the runs whose actions ``sees`` lets through, and the cursor for the next one.
+
+        Raises:
+            RequestError: the database cannot be read now.
+        """
+        assert_none_held("reading the history")
+        connection: sqlite3.Connection | None = None
+        with self._lock:
+            generation = self._generation
+            if self._idle:
+                connection = self._idle.pop()
+        try:
+            if connection is None:
+                connection = open_db(self._path)
+                connection.execute("PRAGMA query_only = ON")
+            rows = _rows(connection, query, sees)
+        except (sqlite3.Error, OverseerError) as error:
+            if connection is not None:
+                connection.close()
+            raise RequestError(f"the history cannot be read: {error}") from None
+        self._give_back(connection, generation)
+        more = len(rows) > query.limit
+        return [shown(row) for row in rows[: query.limit]], rows[query.limit - 1][0] if more else None
+
+    def _give_back(self, connection: sqlite3.Connection, generation: int) -> None:
+        with self._lock:
+            if generation == self._generation and len(self._idle) < _IDLE and not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def renew(self) -> None:
+        """The file may be another one: read no more from connections to what was there."""
+        with self._lock:
+            self._generation += 1
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def close(self) -> None:
+        """Close what nobody uses; others close theirs when they are done."""
+        with self._lock:
+            self._closed = True
+        self.renew()
+
+
+def _rows(
+    connection: sqlite3.Connection, query: Query, sees: Callable[[str], bool] | None
+) -> list[tuple[Any, ...]]:
+    conditions = ["1"]
+    values: list[Any] = []
+
+    def demand(condition: str, *what: Any) -> None:
+        conditions.append(condition)
+        values.extend(what)
+
+    if query.task_id:
+        demand("task_id = ?", query.task_id)
+    if query.before is not None:
+        demand("id < ?", query.before)
+    for column in ("status", "reason", "action"):
+        if wanted := getattr(query, column):
+            demand(f"{column} = ?", wanted)
+    if query.since is not None:
+        demand("started >= ?", stored(query.since))
+    if query.until is not None:
+        demand("started < ?", stored(query.until))
+    if sees is not None:
+        visible = [name for (name,) in connection.execute(_ACTIONS) if sees(name)]
+        demand(f"action IN ({', '.join('?' * len(visible))})", *visible)
+    index = "runs_by_task" if query.task_id else "runs_by_id"
+    found = (
+        f"SELECT id FROM runs INDEXED BY {index} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
+    )
+    sql = f"SELECT {SHOWN} FROM runs WHERE id IN ({found}) ORDER BY id DESC"
+    return connection.execute(sql, (*values, query.limit + 1)).fetchall()

@@ -1,0 +1,294 @@
+"""A server's history: opened at its start, told of every run, asked for pages, closed at its end."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from overseer.config import StorageConfig
+from overseer.history import rows
+from overseer.history.database import NewerDatabaseError, open_database
+from overseer.history.directory import DataDirectory, DirectoryInUseError
+from overseer.history.marks import Marks
+from overseer.history.moments import stored
+from overseer.history.pages import Pages, Query
+from overseer.history.records import Recorder, Run, RunEnd
+from overseer.history.retention import Removed, Retention
+from overseer.history.writer import Statement, Writer
+from overseer.protocol import RetryPolicy, RunInfo
+from overseer.util.timestamps import now
+
+_log = logging.getLogger(__name__)
+
+_FILE = "overseer.db"
+_BLOCK = 10_000  # numbers of lines that are set aside at least
+_FRESH_S = 1.0  # that a reader waits for what has happened before it asked
+_TRIM_S = 0.5  # after which too many runs are too many
+
+_LOST = (
+    "UPDATE runs SET status = 'lost', reason = 'lost', failed = 1, ended = max(started, ?1), exit_code = -1, "
+    "duration_ms = max(0, ?1 - started) / 1000 WHERE ended IS NULL AND server <> ?2"
+)
+_RESUMABLE = (
+    "SELECT run_id, server, task_id, action, params, complete, policy FROM runs AS it WHERE resume "
+    "AND server <> ? AND id = (SELECT max(id) FROM runs WHERE task_id = it.task_id) ORDER BY id"
+)
+_SUPERSEDED = (
+    "UPDATE runs SET resume = 0 WHERE resume AND server <> ? AND id < "
+    "(SELECT max(id) FROM runs AS later WHERE later.task_id = runs.task_id)"
+)
+# A disk in such a state may be well again; a path that is wrong stays wrong.
+_PASSING = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A task that was running when an earlier server ended, by its last run."""
+
+    run_id: str
+    server: str
+    task_id: str
+    action: str
+    params: Mapping[str, str]
+    complete: bool
+    policy: RetryPolicy | None
+
+
+class History(Recorder):
+    """The history in ``directory``; safe from any thread.
+
+    Args:
+        server: the id of this server.
+        removed: told of runs that are forgotten, on the writer's thread.
+    """
+
+    enabled = True
+
+    def __init__(
+        self,
+        directory: str,
+        config: StorageConfig,
+        server: str,
+        removed: Callable[[Sequence[Removed]], None] = lambda runs: None,
+    ) -> None:
+        self._server = server
+        self._marks = Marks()
+        self._directory = DataDirectory(directory)
+        self._path = self._directory.path / _FILE
+        self._retention = Retention(config, removed, self._marks.drop)
+        self._pages = Pages(self._path)
+        self._database = _Database(self)
+        self._writer = Writer(self._database, str(self._path))
+        self.interrupted: list[Interrupted] = []
+
+    def start(self) -> None:
+        """Lock the directory, close what an earlier server left open, and start the thread.
+
+        A disk that fails is no reason not to start: it is tried again later.
+
+        Raises:
+            OverseerError: another server uses it, or a newer one has written it.
+            OSError: the directory cannot be made.
+            RuntimeError: the system allows no more threads.
+        """
+        try:
+            self._directory.acquire()
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+        try:
+            self._writer.start(hopeless=(DirectoryInUseError, NewerDatabaseError))
+        except BaseException:
+            self._directory.release()
+            raise
+
+    def close(self) -> None:
+        """Write what is to be written, though not for long. Idempotent."""
+        self._writer.close()
+        self._pages.close()
+
+    @property
+    def config(self) -> StorageConfig:
+        return self._retention.config
+
+    @config.setter
+    def config(self, config: StorageConfig) -> None:
+        self._retention.config = config
+        self._writer.tend_within(0.0)
+
+    def figures(self) -> Mapping[str, float]:
+        """For monitoring."""
+        writer = self._writer
+        return {
+            "written": writer.written,
+            "lost": writer.lost,
+            "unrecorded": writer.unrecorded,
+            "waiting": writer.waiting,
+            "failing": float(bool(writer.failing)),
+            "bytes": sum(_size(self._path.with_name(_FILE + ending)) for ending in ("", "-wal")),
+        }
+
+    # -- what is told
+
+    def last_seq(self, task_id: str) -> int:
+        return self._marks.seq(task_id)
+
+    def started(self, run: Run) -> None:
+        self._writer.wait(self._writer.put(*self._begun(run, _BLOCK)))
+
+    def reserve(self, run: Run, seq: int) -> int:
+        block = max(_BLOCK, seq - run.first_seq)
+        self._marks.reached(run.task_id, seq)
+        self._writer.put(self._mark(run, seq + block))
+        return seq + block // 2
+
+    def ended(self, run: Run, end: RunEnd) -> None:
+        self._marks.reached(run.task_id, end.last_seq)
+        # The row may be missing, if it found no room.
+        ticket = self._writer.put(
+            rows.insert(run, self._server), rows.end(run, end), self._mark(run, end.last_seq)
+        )
+        self._trim()
+        self._writer.wait(ticket)
+
+    def start_failed(self, run: Run, error: str) -> None:
+        last = run.first_seq - 1
+        end = RunEnd(now(), -1, "", "start_failed", 0, True, last)
+        self._writer.put(*self._begun(run, 0), rows.end(run, end, error))
+        self._trim()
+
+    def goes_on(self, run: Run) -> None:
+        self._writer.put(rows.resume(run.run_id, True))
+
+    def called_off(self, run: Run) -> None:
+        self._writer.put(rows.resume(run.run_id, False))
+
+    def _begun(self, run: Run, block: int) -> tuple[Statement, Statement]:
+        if not run.number:
+            run.number = self._marks.next_number(run.task_id)
+        self._marks.reached(run.task_id, run.first_seq - 1)
+        return rows.insert(run, self._server), self._mark(run, run.first_seq - 1 + block)
+
+    def _mark(self, run: Run, seq: int) -> Statement:
+        return rows.mark(run.task_id, run.number, seq, stored(now()))
+
+    def _trim(self) -> None:
+        self._writer.tend_within(_TRIM_S)
+
+    # -- what is asked
+
+    def page(
+        self, query: Query, sees: Callable[[str], bool] | None = None
+    ) -> tuple[list[RunInfo], int | None]:
+        """A page of runs; what has happened before is in it, if the disk can be written.
+
+        Raises:
+            RequestError: it cannot be read now.
+        """
+        self._writer.settle(_FRESH_S)
+        return self._pages.read(query, sees)
+
+    def number(self, task_id: str) -> int:
+        """How many runs an id has had."""
+        return self._marks.number(task_id)
+
+    def recalled(self, task: Interrupted) -> None:
+        """An interrupted task was started again, or is not to be."""
+        self._writer.put(rows.resume(task.run_id, False))
+
+
+class _Database:
+    """What the writer writes to: the file that is there now, which may be another one than before."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._connection: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None
+        self._taken_over = False  # once
+
+    def connect(self) -> sqlite3.Connection:
+        history = self._history
+        if self._connection is not None:
+            if self._is_there():
+                return self._connection
+            _log.error("%s is gone: the history begins anew", history._path)
+            self.disconnect()
+        history._directory.acquire()
+        connection = open_database(history._path)
+        try:
+            self._take_over(connection)
+            self._file = history._path.stat()
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        history._pages.renew()
+        return connection
+
+    def _is_there(self) -> bool:
+        try:
+            there = self._history._path.stat()
+        except OSError:
+            return False
+        assert self._file is not None
+        return os.path.samestat(there, self._file) and self._history._directory.intact
+
+    def _take_over(self, connection: sqlite3.Connection) -> None:
+        """Close what earlier servers left open, and learn how far their numbers had come."""
+        history = self._history
+        connection.execute("BEGIN IMMEDIATE")
+        lost = connection.execute(_LOST, (stored(now()), history._server)).rowcount
+        interrupted = connection.execute(_RESUMABLE, (history._server,)).fetchall()
+        connection.execute(_SUPERSEDED, (history._server,))
+        history._marks.merge(connection.execute("SELECT task_id, number, seq FROM ids"))
+        if self._taken_over:
+            used = stored(now())
+            for task_id, number, seq in history._marks.rows():
+                connection.execute(*rows.mark(task_id, number, seq, used))
+        connection.execute("COMMIT")
+        if not self._taken_over:
+            history.interrupted = [_interrupted(row) for row in interrupted]
+        self._taken_over = True
+        if lost:
+            _log.warning("%d run%s lost: the server ended while they went on", lost, _were(lost))
+
+    def disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        self.disconnect()
+        self._history._directory.release()
+
+    def tend(self, connection: sqlite3.Connection) -> float:
+        return self._history._retention.step(connection)
+
+    @property
+    def log_bytes(self) -> int:
+        return _size(self._history._path.with_name(f"{_FILE}-wal"))
+
+
+def _interrupted(row: tuple[Any, ...]) -> Interrupted:
+    run_id, server, task_id, action, params, complete, policy = row
+    return Interrupted(
+        run_id, server, task_id, action, json.loads(params), bool(complete), rows.policy_of(policy)
+    )
+
+
+def _were(count: int) -> str:
+    return " was" if count == 1 else "s were"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

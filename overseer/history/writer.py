@@ -1,0 +1,278 @@
+"""The one thread that writes the database: what waits for it is committed together.
+
+Whoever needs to know that a row is stored waits for it, though never for long: not at all while the disk is
+known to fail or to hang. What could not be written is kept and tried again until it is too much; then rows
+are lost and counted, and that is said once.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sqlite3
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from typing import Any, Protocol
+
+from overseer.errors import OverseerError
+from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.threads import start_thread
+
+_log = logging.getLogger(__name__)
+
+_MOST = 20_000  # statements that may wait for the disk
+_TOGETHER = 1000  # statements that are committed at once
+_PATIENCE_S = 0.2  # for a row to be stored
+_AGAIN_S = 1.0  # until a disk that failed is tried again
+_CHECKPOINT = 4 * 2**20  # bytes of the write-ahead log, after which it is copied into the database
+
+Statement = tuple[str, tuple[Any, ...]]
+
+# About one statement, not about the disk: to try again would be in vain.
+_HOPELESS = (
+    sqlite3.IntegrityError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    ValueError,
+    OverflowError,
+)
+
+
+class Database(Protocol):
+    """What the writer writes to; used by its thread alone, once that runs."""
+
+    def connect(self) -> sqlite3.Connection:
+        """The connection, opened (again) where that is necessary.
+
+        Raises:
+            OverseerError, sqlite3.Error, OSError: there is none to be had for now.
+        """
+
+    def disconnect(self) -> None:
+        """Something was wrong with the connection: close it."""
+
+    def close(self) -> None:
+        """Nothing is written any more."""
+
+    def tend(self, connection: sqlite3.Connection) -> float:
+        """Do a little of what is to be done in between; returns in how many seconds to call it again."""
+
+    @property
+    def log_bytes(self) -> int:
+        """The size of the write-ahead log. Raises OSError."""
+
+
+class Writer:
+    """Queues statements and commits them; safe from any thread."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._database = database
+        self._name = name
+        self._lock = lock(Rank.LEAF, "history")  # guards the rest
+        self._wanted = threading.Condition(self._lock)  # notified when there is something to do
+        self._stored = threading.Condition(self._lock)  # notified when something is stored, or cannot be
+        self._queue: deque[Statement] = deque()
+        self._put = 0  # how many statements were ever queued
+        self._done = 0  # how many of those are over: stored, or given up
+        self._busy_since = 0.0  # monotonic; 0: it is not writing
+        self._failing = ""  # why nothing can be written; "": it can
+        self._slow = False  # somebody waited in vain, which was said
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._tend_at = 0.0  # monotonic
+        self.written = 0
+        self.lost = 0
+        self.unrecorded = 0  # how often somebody did not wait for a row any longer
+        self._lost_before = 0  # when it began to fail
+
+    def start(self, hopeless: tuple[type[Exception], ...] = ()) -> None:
+        """Connect, and start the thread; should it not be possible to connect, that is tried again later.
+
+        Raises:
+            hopeless: it will not be possible.
+            RuntimeError: the system allows no more threads.
+        """
+        try:
+            self._database.connect()
+        except hopeless:
+            raise
+        except Exception as error:
+            self._failed(error)
+        self._thread = start_thread(self._run, "history")
+
+    @property
+    def failing(self) -> str:
+        return self._failing
+
+    @property
+    def waiting(self) -> int:
+        """How many statements wait."""
+        with self._lock:
+            return self._put - self._done
+
+    def put(self, *statements: Statement) -> int:
+        """Queue statements that belong together; never waits. Returns what :meth:`wait` takes; 0: they are
+        lost."""
+        with self._lock:
+            if self._closed or len(self._queue) >= _MOST:
+                self.lost += len(statements)
+                return 0
+            self._queue += statements
+            self._put += len(statements)
+            self._wanted.notify()
+            return self._put
+
+    def wait(self, ticket: int, patience: float = _PATIENCE_S) -> bool:
+        """Wait until what was put is stored; False when it is not, or not in time."""
+        assert_none_held("waiting for the history")
+        said = ""
+        with self._lock:
+            if ticket and not self._hangs(patience):
+                self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
+            if ticket and self._done >= ticket:
+                return True
+            self.unrecorded += 1
+            if not self._failing and not self._slow:
+                self._slow = True
+                said = "is slow to be written: runs go on, and are announced before they are on record"
+        if said:
+            _log.warning("%s %s", self._name, said)
+        return False
+
+    def settle(self, patience: float) -> None:
+        """Wait until all that was put up to now is stored, if it can be."""
+        with self._lock:
+            ticket = self._put
+            if not self._hangs(patience):
+                self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
+
+    def _hangs(self, patience: float) -> bool:
+        return self._busy_since > 0 and time.monotonic() - self._busy_since > patience
+
+    def tend_within(self, seconds: float) -> None:
+        """Have :meth:`Database.tend` called by then."""
+        with self._lock:
+            self._tend_at = min(self._tend_at, time.monotonic() + seconds)
+            self._wanted.notify()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Write what is queued, for at most ``timeout`` seconds, and end the thread. Idempotent."""
+        with self._lock:
+            self._closed = True
+            self._wanted.notify()
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if left := self.waiting:
+                _log.error("%s: %d changes could not be written any more", self._name, left)
+
+    def _run(self) -> None:
+        while True:
+            batch = self._next()
+            if batch is None:
+                break
+            try:
+                self._write(batch)
+                self._between()
+            except Exception as error:
+                self._failed(error)
+                with self._lock:
+                    self._wanted.wait_for(lambda: self._closed, _AGAIN_S)
+                    if self._closed:
+                        break
+        try:
+            self._database.close()
+        except sqlite3.Error as error:
+            _log.warning("%s: %s", self._name, error)
+
+    def _next(self) -> list[Statement] | None:
+        """What is to be written next; empty when it is time to tend the database, None at the end."""
+        with self._lock:
+            while not self._queue:
+                wait = self._tend_at - time.monotonic()
+                if self._closed:
+                    return None
+                if wait <= 0:
+                    return []
+                self._wanted.wait(wait)
+            # It stays queued until it is stored.
+            return [self._queue[index] for index in range(min(len(self._queue), _TOGETHER))]
+
+    def _write(self, batch: list[Statement]) -> None:
+        """Store a batch; raises what is wrong with the disk."""
+        with self._lock:
+            self._busy_since = time.monotonic()
+        spoilt = 0
+        try:
+            connection = self._database.connect()
+            if batch:
+                spoilt = _store(connection, batch, self._name)
+        finally:
+            with self._lock:
+                self._busy_since = 0.0
+        with self._lock:
+            for _ in batch:
+                self._queue.popleft()
+            self._done += len(batch)
+            self.written += len(batch) - spoilt
+            self.lost += spoilt
+            recovered, self._failing = self._failing, ""
+            slow, self._slow = self._slow, False
+            lost = self.lost - self._lost_before
+            self._stored.notify_all()
+        if recovered:
+            _log.warning("%s is written again; %d changes are lost", self._name, lost)
+        elif slow:
+            _log.info("%s is written in time again", self._name)
+
+    def _between(self) -> None:
+        """What nobody waits for: copy the log into the database, and tend that."""
+        connection = self._database.connect()
+        if self._database.log_bytes > _CHECKPOINT:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        with self._lock:
+            due = time.monotonic() >= self._tend_at
+            if due:
+                self._tend_at = math.inf  # unless somebody wants it sooner meanwhile
+        if due:
+            self.tend_within(self._database.tend(connection))
+
+    def _failed(self, error: Exception) -> None:
+        with suppress(sqlite3.Error):  # something is wrong with it, as will be said
+            self._database.disconnect()
+        with self._lock:
+            self._tend_at = 0.0  # and so tried again, also with nothing to write
+            first, self._failing = not self._failing, str(error) or type(error).__name__
+            if first:
+                self._lost_before = self.lost
+            self._stored.notify_all()
+        if first:
+            _log.warning(
+                *("%s: %s; runs go on, and are recorded when it can be written", self._name, error),
+                exc_info=not isinstance(error, sqlite3.Error | OverseerError | OSError),
+            )
+
+
+def _store(connection: sqlite3.Connection, batch: list[Statement], name: str) -> int:
+    """Commit a batch; returns how many of its statements can never be stored.
+
+    Raises:
+        sqlite3.Error: nothing of it is stored, for now.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        spoilt = 0
+        for sql, values in batch:
+            try:
+                connection.execute(sql, values)
+            except _HOPELESS as error:
+                spoilt += 1
+                _log.error("%s: a change cannot be stored: %s", name, error)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return spoilt

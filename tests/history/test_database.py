@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from overseer.history.database import MIGRATIONS, NewerDatabaseError, open_database
+
+_MORE = (*MIGRATIONS, "ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT 'here'")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "overseer.db"
+
+
+def _add(connection: sqlite3.Connection, run_id: str) -> None:
+    connection.execute(
+        "INSERT INTO runs (run_id, task_id, action, number, status, reason, failed, params, complete, "
+        "trigger_type, trigger_by, started, first_seq, definition, server, resume) "
+        "VALUES (?, 't', 'a', 1, 'running', '', 0, '{}', 1, 'client', '', 0, 1, '', 's', 1)",
+        (run_id,),
+    )
+
+
+def _ids(connection: sqlite3.Connection) -> list[str]:
+    return [run_id for (run_id,) in connection.execute("SELECT run_id FROM runs ORDER BY id")]
+
+
+def test_it_is_in_wal_mode_and_syncs_normally(path: Path) -> None:
+    connection = open_database(path)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    connection.close()
+
+
+def test_an_older_one_is_migrated_and_kept_as_it_was(path: Path) -> None:
+    before = open_database(path)
+    _add(before, "old")
+    before.close()
+    after = open_database(path, _MORE)
+    assert after.execute("SELECT run_id, host FROM runs").fetchall() == [("old", "here")]
+    after.close()
+    kept = sqlite3.connect(path.with_name("overseer.db.v1"))
+    assert _ids(kept) == ["old"]
+    assert kept.execute("PRAGMA user_version").fetchone() == (1,)
+    kept.close()
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+    open_database(path).close()
+    with pytest.raises(sqlite3.OperationalError):
+        open_database(path, (*_MORE, "ALTER TABLE nothing ADD COLUMN more TEXT"))
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,), "each step is complete or not there"
+    connection.close()
+
+
+def test_a_newer_one_is_refused_and_left_alone(path: Path) -> None:
+    open_database(path, _MORE).close()
+    before = path.read_bytes()
+    with pytest.raises(NewerDatabaseError, match="version 2, which a newer server has written"):
+        open_database(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["not a database", "a page", "cut short"])
+def test_a_broken_one_is_set_aside_and_begun_anew(
+    path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = open_database(path)
+    for number in range(2000):
+        _add(connection, f"run{number}")
+    connection.close()
+    if damage == "not a database":
+        path.write_bytes(b"a text, and nothing else\n" * 1000)
+    elif damage == "a page":
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * 4096)
+    else:
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size // 2)
+    path.with_name("overseer.db-wal").touch()  # as a crash leaves it, after which it is looked through
+    broken = path.read_bytes()
+    connection = open_database(path)
+    assert _ids(connection) == []
+    connection.close()
+    (kept,) = path.parent.glob("overseer.db.broken-*[!l]")
+    assert kept.read_bytes() == broken
+    assert str(kept) in caplog.text

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from overseer.history import writer as module
+from overseer.history.writer import Statement, Writer
+
+
+class Disk:
+    """A database in a file whose disk can be made to hang or to fail."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.error: Exception | None = None
+        self.free = threading.Event()
+        self.free.set()
+        self.hanging = threading.Event()  # somebody waits for it
+        self.tended = 0
+        self.commits = 0
+        self._connection: sqlite3.Connection | None = None
+        self.log_bytes = 0
+
+    def connect(self) -> sqlite3.Connection:
+        if not self.free.is_set():
+            self.hanging.set()
+            self.free.wait(30)
+        if self.error is not None:
+            raise self.error
+        if self._connection is None:
+            self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            self._connection.execute("CREATE TABLE IF NOT EXISTS it (value INTEGER NOT NULL)")
+            self._connection.set_trace_callback(self._traced)
+        return self._connection
+
+    def _traced(self, sql: str) -> None:
+        self.commits += sql == "COMMIT"
+
+    def disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        self.disconnect()
+
+    def tend(self, connection: sqlite3.Connection) -> float:
+        self.tended += 1
+        return 3600.0
+
+    @property
+    def values(self) -> list[int]:
+        connection = sqlite3.connect(self.path)
+        found = [value for (value,) in connection.execute("SELECT value FROM it")]
+        connection.close()
+        return found
+
+
+def insert(value: object) -> Statement:
+    return "INSERT INTO it VALUES (?)", (value,)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path / "db")
+
+
+@pytest.fixture
+def writer(disk: Disk) -> Iterator[Writer]:
+    made = Writer(disk, "the history")
+    made.start()
+    yield made
+    disk.free.set()
+    made.close()
+
+
+def test_who_waits_finds_it_stored(disk: Disk, writer: Writer) -> None:
+    assert writer.wait(writer.put(insert(1)))
+    assert disk.values == [1]
+    assert (writer.written, writer.unrecorded, writer.waiting) == (1, 0, 0)
+
+
+def test_what_waits_is_committed_together(disk: Disk, writer: Writer) -> None:
+    disk.free.clear()
+    writer.put(insert(0))
+    assert disk.hanging.wait(10)
+    tickets = [writer.put(insert(number)) for number in range(1, 101)]
+    disk.free.set()
+    assert writer.wait(tickets[-1], 10)
+    assert disk.values == [*range(101)]
+    assert disk.commits == 2
+
+
+def test_nobody_waits_long_for_a_disk_that_hangs_and_then_nobody_at_all(
+    disk: Disk, writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk.free.clear()
+    began = time.monotonic()
+    assert not writer.wait(writer.put(insert(1)))
+    assert 0.15 < time.monotonic() - began < 5
+    began = time.monotonic()
+    for number in range(2, 102):
+        assert not writer.wait(writer.put(insert(number)))
+    assert time.monotonic() - began < 5, "a hundred of them would have waited for 20 s"
+    assert writer.unrecorded == 101
+    disk.free.set()
+    writer.settle(10)
+    assert disk.values == [*range(1, 102)], "late is not lost"
+    assert caplog.text.count("is slow to be written") == 1
+
+
+def test_a_disk_that_fails_holds_up_nobody_and_is_tried_again(
+    disk: Disk, writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk.error = sqlite3.OperationalError("database or disk is full")
+    assert not writer.wait(writer.put(insert(1)))
+    began = time.monotonic()
+    for number in range(2, 52):
+        assert not writer.wait(writer.put(insert(number)))
+    assert time.monotonic() - began < 5
+    assert writer.failing == "database or disk is full"
+    disk.error = None
+    deadline = time.monotonic() + 10
+    while writer.waiting and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert disk.values == [*range(1, 52)]
+    assert writer.wait(writer.put(insert(52)))
+    assert caplog.text.count("database or disk is full") == 1
+    assert "is written again; 0 changes are lost" in caplog.text
+
+
+def test_what_is_too_much_is_lost_and_counted(
+    disk: Disk, writer: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_MOST", 10)
+    disk.error = OSError("gone")
+    assert not writer.wait(writer.put(insert(0)))
+    for number in range(1, 31):
+        writer.put(insert(number))
+    assert writer.lost == 21
+    disk.error = None
+    deadline = time.monotonic() + 10
+    while writer.waiting and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert disk.values == [*range(10)]
+    assert "21 changes are lost" in caplog.text
+
+
+def test_one_change_that_cannot_be_stored_takes_no_other_with_it(disk: Disk, writer: Writer) -> None:
+    disk.free.clear()
+    writer.put(insert(0))
+    assert disk.hanging.wait(10)
+    tickets = [writer.put(insert(value)) for value in (1, None, 2, "\ud800", 3, 2**80, 4)]
+    disk.free.set()
+    assert writer.wait(tickets[-1], 10)
+    assert disk.values == [0, 1, 2, 3, 4]
+    assert (writer.written, writer.lost, writer.failing) == (5, 3, "")
+
+
+def test_the_end_writes_what_waits(disk: Disk, tmp_path: Path) -> None:
+    writer = Writer(disk, "the history")
+    writer.start()
+    for number in range(500):
+        writer.put(insert(number))
+    writer.close()
+    assert disk.values == [*range(500)]
+    assert writer.put(insert(1)) == 0
+    assert writer.lost == 1
+
+
+def test_an_end_does_not_wait_for_a_disk_that_hangs(
+    disk: Disk, writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk.free.clear()
+    writer.put(insert(1))
+    assert disk.hanging.wait(10)
+    began = time.monotonic()
+    writer.close(0.2)
+    assert time.monotonic() - began < 5
+    assert "1 changes could not be written any more" in caplog.text
+
+
+def test_without_anything_to_do_it_does_nothing(disk: Disk, writer: Writer) -> None:
+    assert writer.wait(writer.put(insert(1)))
+    deadline = time.monotonic() + 10
+    while not disk.tended and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert disk.tended == 1
+    writer.tend_within(0.0)
+    while disk.tended < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert disk.tended == 2
