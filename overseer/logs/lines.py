@@ -1,0 +1,52 @@
+"""A batch of lines to the bytes that a log has of it, and back: CRI's format, one operation a batch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
+
+from overseer.logs.standalone.segments import PREFIX, TIME, Text
+from overseer.protocol import utf8
+
+_PREFIX = re.compile(r"[0-9-]{10}T[0-9:.]{15}Z (stdout|stderr) ([FP]) \Z")
+_BEFORE = itemgetter(slice(PREFIX))
+_NEWLINE = "\u2424"  # in place of one within a driver's line, which would be two lines of the log
+
+
+class Lines(NamedTuple):
+    """Lines of one stream that came at once; ``ts`` as it is written."""
+
+    first: int
+    ts: str
+    stream: str
+    lines: list[str]
+    truncated: bool
+
+
+def encode(ts: str, stream: str, lines: list[str], truncated: bool) -> bytes:
+    """As they are written: each line with the same prefix."""
+    prefix = f"{ts} {stream} {'P' if truncated else 'F'} "
+    between = f"\n{prefix}"
+    text = f"{prefix}{between.join(lines)}\n"
+    data = text.encode() if text.isascii() else utf8(text)
+    if data.count(b"\n") != len(lines):
+        return encode(ts, stream, [line.replace("\n", _NEWLINE) for line in lines], truncated)
+    return data
+
+
+def decode(text: Text) -> Iterator[Lines]:
+    """What is written in a block; a line that somebody else has put there is all text."""
+    lines = text.data.decode("utf-8", "replace").split("\n")
+    lines.pop()
+    seq = text.first
+    for prefix, some in groupby(lines, _BEFORE):
+        match = _PREFIX.match(prefix)
+        if match is None:
+            found = Lines(seq, "1970-01-01T00:00:00.000000Z", "stdout", list(some), False)
+        else:
+            found = Lines(seq, prefix[:TIME], match[1], [line[PREFIX:] for line in some], match[2] == "P")
+        yield found
+        seq += len(found.lines)
