@@ -12,6 +12,7 @@ from overseer.auth.principal import Principal
 from overseer.auth.throttle import RequestRate
 from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
+from overseer.daemon.logs import TaskLogs
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.errors import NotPermittedError, RequestError
@@ -22,6 +23,7 @@ from overseer.protocol import (
     Error,
     Event,
     List,
+    LogsRequest,
     ManifestReply,
     ManifestRequest,
     MessageLimits,
@@ -35,6 +37,7 @@ from overseer.protocol import (
     Reset,
     Restart,
     RunsRequest,
+    Search,
     SetPool,
     Signal,
     Start,
@@ -74,6 +77,7 @@ class Dispatcher:
         audit: Audit,
         reloader: Reloader,
         history: RunHistory,
+        logs: TaskLogs,
     ) -> None:
         self._hub = hub
         self._peer = peer
@@ -87,6 +91,7 @@ class Dispatcher:
         self._audit = audit
         self._reloader = reloader
         self._history = history
+        self._logs = logs
         self._client = Client(outbox, self._on_lag or on_lag, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
@@ -180,6 +185,10 @@ class Dispatcher:
                 hub.listing.tell(client, request)
             case RunsRequest():
                 self._reply(self._history.answer(request, principal))
+            case LogsRequest():
+                self._reply(self._logs.page(request, hub, principal))
+            case Search():
+                self._reply(self._logs.search(request, principal))
             case Replay():
                 hub.subscriptions.replay(
                     client, request.id, request.task_id, request.since, request.since_seq

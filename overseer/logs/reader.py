@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
-from overseer.logs.standalone.segments import Block, Opened, Segment, Text, list_segments
+from overseer.logs.standalone.segments import NOBODY, Block, Opened, Run, Segment, Text, list_segments
 from overseer.logs.tasklog import Growing
 from overseer.util.timestamps import parse_timestamp
 
@@ -25,12 +26,68 @@ class LogReader:
         self._growing = growing
 
     def ends(self) -> tuple[int, int]:
-        """The seqs of the first and last line; (0, 0) when there is none."""
-        first = next((text.first for text in self.forward(0)), 0)
-        if not first:
-            return 0, 0
-        last = next(self.backward(), None)
-        return first, first if last is None else last.first + last.data.count(b"\n") - 1
+        """The seqs of the first and last line; (0, 0) when there is none.
+
+        Raises:
+            OSError, ValueError: the log cannot be read.
+        """
+        for _ in range(_TRIES):
+            growing, segments = self._listing()
+            try:
+                first = self._ends_of(segments, growing)[0]
+                return (first, self._ends_of(segments[::-1], growing)[1]) if first else (0, 0)
+            except FileNotFoundError:
+                continue
+        return 0, 0
+
+    def _ends_of(self, segments: list[Segment], growing: Growing | None) -> tuple[int, int]:
+        """Of the first of them that holds anything."""
+        for segment in segments:
+            with self._opened(segment, growing) as opened:
+                if opened.index.blocks:
+                    return segment.first, opened.index.end - 1
+        return 0, 0
+
+    def range_of(self, run_id: str) -> tuple[int, int]:
+        """The seqs of a run's first and last line, as far as they are stored; (1, 0) when none is.
+
+        Raises:
+            OSError, ValueError: the log cannot be read.
+        """
+        growing, segments = self._listing()
+        first, following = 1, 1
+        after = sys.maxsize  # the seq of the first line behind what was looked at
+        for segment in reversed(segments):
+            try:
+                with self._opened(segment, growing) as opened:
+                    runs, end = opened.index.runs, min(opened.index.end, after)
+            except FileNotFoundError:
+                continue
+            for number, run in enumerate(runs):
+                if run.run_id == run_id:
+                    first = max(run.first, segment.first)
+                    if following == 1:
+                        following = runs[number + 1].first if number + 1 < len(runs) else end
+            if following > 1 and runs and runs[0].run_id != run_id:
+                break
+            after = segment.first
+        return first, following - 1
+
+    def last_run(self) -> Run:
+        """Whose the last lines are.
+
+        Raises:
+            OSError, ValueError: the log cannot be read.
+        """
+        growing, segments = self._listing()
+        for segment in reversed(segments):
+            try:
+                with self._opened(segment, growing) as opened:
+                    if opened.index.runs:
+                        return opened.index.runs[-1]
+            except FileNotFoundError:
+                continue
+        return NOBODY
 
     def forward(self, seq: int, since: str = "") -> Iterator[Text]:
         """The blocks from the one on that has the line ``seq``, or what comes after it.

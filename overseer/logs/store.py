@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -58,6 +58,16 @@ class Logs:
         self._keeper.settings = settings
         self._keeper.look_at_everything()
 
+    @property
+    def size(self) -> int:
+        """Bytes of all logs, as far as is known."""
+        return self._keeper.total
+
+    @property
+    def lost(self) -> int:
+        """How many lines clients have and no log has."""
+        return self._hands.lost
+
     def log_of(self, task_id: str) -> TaskLog:
         """The log of a task, for who writes it: the same one for all who ask, while one of them holds it."""
         directory = self.directory_of(task_id)
@@ -77,14 +87,6 @@ class Logs:
 
     def directory_of(self, task_id: str) -> str:
         return f"{self.root}/{name_of(task_id)}"
-
-    def directories(self) -> Iterator[str]:
-        """Of all logs that are there."""
-        try:
-            with os.scandir(self.root) as entries:
-                yield from (entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
-        except FileNotFoundError:
-            return
 
     def forget(self, task_id: str, last_seq: int) -> None:
         """Lines up to there are of no use any more. Never waits."""
@@ -141,10 +143,3 @@ class Logs:
 
     def _log_in(self, directory: str) -> TaskLog:
         return self.log_of(task_of(directory))
-
-    def figures(self) -> Mapping[str, float]:
-        """For monitoring."""
-        return {
-            "bytes": self._keeper.total,
-            "lost": self._hands.lost,
-        }

@@ -18,6 +18,7 @@ from overseer.logs.hands import PATIENCE_S, Hands, Outcome
 from overseer.logs.lines import encode
 from overseer.logs.standalone.segments import (
     BLOCK,
+    NOBODY,
     Block,
     Index,
     Run,
@@ -108,6 +109,7 @@ class TaskLog:
         self._hangs = False  # a job that was given up has not ended
         self._roll = False  # the next line is to begin a segment
         # Of those who append, one at a time.
+        self._run = NOBODY
         self._aside_until = 0.0  # 0: it is well
         self._pause = _FIRST_PAUSE_S
         self._unsaid = 0  # lost lines that no message has counted yet
@@ -122,7 +124,11 @@ class TaskLog:
         with self._lock:
             return self._end - 1
 
-    def append(self, seq: int, ts: str, stream: str, lines: list[str], truncated: bool, run: Run) -> bool:
+    def begin_run(self, pid: int, run_id: str, action: str) -> None:
+        """Lines are this run's from now on. Never waits."""
+        self._run = Run(0, pid, run_id, action)
+
+    def append(self, seq: int, ts: str, stream: str, lines: list[str], truncated: bool) -> bool:
         """Write a batch whose first line is ``seq``; whether it is written when this returns.
 
         Lines that are not may turn up in the log all the same, with these numbers, once a disk that hangs
@@ -130,7 +136,7 @@ class TaskLog:
         """
         if not self._aside_until or (time.monotonic() >= self._aside_until and not self._hangs):
             data = encode(ts, stream, lines, truncated)
-            if self._do(lambda: self._write(data, seq, len(lines), ts, run), PATIENCE_S):
+            if self._do(lambda: self._write(data, seq, len(lines), ts), PATIENCE_S):
                 if self._aside_until:
                     self._well_again()
                 return True
@@ -259,7 +265,7 @@ class TaskLog:
         _end_line(f"{self._directory}/{beside(last.first, 'runs')}")
         return tail, end
 
-    def _write(self, data: bytes, seq: int, count: int, ts: str, run: Run) -> None:
+    def _write(self, data: bytes, seq: int, count: int, ts: str) -> None:
         self._find_end()
         if seq < self._end:
             raise ValueError("it has lines with these numbers already")
@@ -277,8 +283,8 @@ class TaskLog:
             tail = None
         if tail is None:
             tail = self._begin(seq)
-        if not tail.runs or tail.runs[-1].run_id != run.run_id:
-            self._name_run(tail, run._replace(first=seq))
+        if not tail.runs or tail.runs[-1].run_id != self._run.run_id:
+            self._name_run(tail, self._run._replace(first=seq))
         try:
             written = os.write(self._file, data)
             while written < len(data):

@@ -355,6 +355,31 @@ class TaskInfo:
 
 
 @_value()
+class LogLine:
+    """A line of a log."""
+
+    seq: int = field(COUNT, "Its number among the task's lines")
+    ts: datetime = field(TIMESTAMP, "When it was read")
+    stream: str = field(STREAM, "Where it was written")
+    data: str = field(TEXT, "The line without its end")
+    truncated: bool = field(
+        BOOLEAN, "Whether it was too long and its end is missing", default=False, omit=True
+    )
+
+
+@_value()
+class LogMatch:
+    """A line in which something was found."""
+
+    task_id: str = field(TASK_ID, "Its task")
+    run_id: str = field(TEXT, "Its run")
+    seq: int = field(COUNT, "Its number among the task's lines")
+    ts: datetime = field(TIMESTAMP, "When it was read")
+    stream: str = field(STREAM, "Where it was written")
+    data: str = field(TEXT, "The line without its end")
+
+
+@_value()
 class RunTrigger:
     """Why a run was started, and by whom."""
 

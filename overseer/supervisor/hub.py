@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config
@@ -56,6 +57,9 @@ from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timers
 from overseer.workers.stopping import overdue
 
+if TYPE_CHECKING:
+    from overseer.logs.store import Logs
+
 
 class Hub:
     """Runs the tasks of a configuration for any number of clients; safe from any thread.
@@ -66,6 +70,7 @@ class Hub:
         log: the event log, started by the caller.
         rng: for restart jitter.
         recorder: keeps the history of runs.
+        logs: has the output of tasks.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Hub:
         log: EventLog | None = None,
         rng: random.Random | None = None,
         recorder: Recorder | None = None,
+        logs: Logs | None = None,
     ) -> None:
         definitions = Definitions(config, handlers)
         timers = self._timers = Timers(fire=self._fire)
@@ -89,7 +95,7 @@ class Hub:
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self._starts = Starts(
-            table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans, recorder
+            table, pool, self._current, metrics, timers, self._queueing, self._exits, orphans, recorder, logs
         )
         self._stops = Stops(
             table, pool, self._clients, self._queueing, self._exits, orphans, metrics, recorder
@@ -242,6 +248,12 @@ class Hub:
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
         return self.listing.tasks(since)
+
+    def action_of(self, task_id: str) -> str | None:
+        """The action of a task that is remembered; None: none is."""
+        with self._table.lock:
+            task = self._table.get(task_id)
+            return None if task is None else task.action
 
     # Pools
 

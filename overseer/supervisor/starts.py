@@ -12,6 +12,7 @@ import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
@@ -40,6 +41,9 @@ from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker, run_context
 
+if TYPE_CHECKING:
+    from overseer.logs.store import Logs
+
 _log = logging.getLogger(__name__)
 
 
@@ -57,6 +61,7 @@ class Starts:
         exits: Exits,
         orphans: OrphanedWorkers,
         recorder: Recorder,
+        logs: Logs | None,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -67,6 +72,7 @@ class Starts:
         self._orphans = orphans
         self._timers = timers
         self._recorder = recorder
+        self._logs = logs
         self.launcher = Launcher(timers, self.launch)
 
     def admit_locked(
@@ -132,6 +138,8 @@ class Starts:
         )
         record: Run | None = None
         try:
+            if self._logs is not None and task.stream.disk is None:
+                self._open_log(task, self._logs)
             if self._recorder.enabled:
                 record = run_of(task, why, context.run_id)
             with run_context(context):
@@ -142,7 +150,7 @@ class Starts:
             if record is not None:
                 record.started = at
                 self._recorder.started(record)
-            self._started(task, why, worker, pid, at, record)
+            self._started(task, why, worker, pid, at, context.run_id, record)
         except BaseException as error:  # also SystemExit: whoever waits for this run must be told
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
@@ -171,8 +179,23 @@ class Starts:
             self._fail_locked(tx, task, why, CLOSING if why.requested else "")
         return True
 
+    def _open_log(self, task: Task, logs: Logs) -> None:
+        """Find the task's log, and number its lines from the log's end on."""
+        disk = logs.log_of(task.id)
+        last_seq = disk.open()
+        with task.lock:
+            task.stream.disk = disk
+            task.stream.continue_locked(max(last_seq, task.stream.last_seq))
+
     def _started(
-        self, task: Task, why: Launch, worker: Worker, pid: int, at: datetime, record: Run | None
+        self,
+        task: Task,
+        why: Launch,
+        worker: Worker,
+        pid: int,
+        at: datetime,
+        run_id: str,
+        record: Run | None,
     ) -> None:
         """Note and announce a run; stop it at once, if it was asked to end while it was being started."""
         with self._table.begin() as tx, task.lock:
@@ -194,6 +217,8 @@ class Starts:
             task.requester, task.onlookers = Requester(), set()
             task.begin_run_locked(worker, pid, at)
             task.record = record
+            if task.stream.disk is not None:
+                task.stream.disk.begin_run(pid, run_id, task.action)
             if record is not None:
                 task.stream.reserve_locked(partial(self._recorder.reserve, record))
             if limit := task.terms.definition.config.timeout:

@@ -28,6 +28,8 @@ _ORDER = (
     "signal",
     "restart",
     "runs",
+    "logs",
+    "search",
 )
 
 

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
 from overseer.process.pipe import SHOW_EVERY_S
@@ -32,7 +33,11 @@ from overseer.supervisor.output.unfinished import shown
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
+from overseer.util.waiters import Waiters
 from overseer.workers.base import OutputBatch
+
+if TYPE_CHECKING:
+    from overseer.logs.tasklog import TaskLog
 
 _NO_HEAD = (None, "")
 _KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
@@ -112,6 +117,9 @@ class Stream:
         self._around = output_size([""], task_id)
         self._heads: dict[str, tuple[int, str]] = {}  # by stream: a pid, and what its messages begin with
         self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
+        self.disk: TaskLog | None = None  # where lines go before anybody hears of them
+        self._logging = False  # a batch is being written, whose number is taken
+        self._turn = Waiters(lock)  # those who have the next ones
 
     def continue_locked(self, seq: int) -> None:
         """Number the lines of a new task from there on, since an earlier one had its id."""
@@ -119,7 +127,8 @@ class Stream:
         self.base_seq = self.last_seq = seq
 
     def reserve_locked(self, reserve: Callable[[int], int]) -> None:
-        """Have ``reserve`` called with the seq of a line now and then; it returns when again."""
+        """Have ``reserve`` called with the seq of a line now and then, unless the log has it; it returns when
+        again."""
         assert_held(self._lock)
         self._reserve, self._reserve_at = reserve, self.last_seq
 
@@ -143,6 +152,8 @@ class Stream:
         else:
             size = output_size(lines, self._task_id)
         ts = format_timestamp(batch.ts)
+        seq = 0
+        to_send: bytes | None = None
         while True:
             with self._lock:
                 if run != self.run:
@@ -153,9 +164,30 @@ class Stream:
                         full = subscription
                         break
                 else:
-                    to_send = self._publish_locked(batch, pid, subscribers, size, ts)
-                    break
+                    if self.disk is None:
+                        to_send = self._publish_locked(batch, pid, subscribers, size, ts)
+                        break
+                    if not self._logging:
+                        self._logging = True
+                        disk, seq = self.disk, self.last_seq + 1
+                        break
+                    self._turn.wait_for(lambda: not self._logging)
+                    continue
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
+        if seq:
+            logged = False
+            try:
+                logged = disk.append(seq, ts, batch.stream, lines, batch.truncated)
+            finally:
+                with self._lock:
+                    self._logging = False
+                    self._turn.wake()
+                    subscribers = list(self.subscribers.values())
+                    if run == self.run:
+                        to_send = self._publish_locked(batch, pid, subscribers, size, ts, logged)
+                    else:
+                        self._keep_late_locked(batch, pid)
+                        subscribers = []
         if to_send is not None:
             subscribers[0].client.outbox.send(to_send)
             return True
@@ -164,7 +196,13 @@ class Stream:
         return True
 
     def _publish_locked(
-        self, batch: OutputBatch, pid: int, subscribers: list[Subscription], size: int, ts: str
+        self,
+        batch: OutputBatch,
+        pid: int,
+        subscribers: list[Subscription],
+        size: int,
+        ts: str,
+        logged: bool = False,
     ) -> bytes | None:
         """There is room: number, keep, count, encode and append. Returns what the only subscriber is to be
         sent by this thread; None: all outboxes are to be flushed."""
@@ -173,7 +211,7 @@ class Stream:
             self._finish_line_locked(batch.stream)
         seq = self.last_seq + 1
         self.last_seq += len(lines)
-        if self.last_seq > self._reserve_at and self._reserve is not None:
+        if self.last_seq > self._reserve_at and self._reserve is not None and not logged:
             self._reserve_at = self._reserve(self.last_seq)
         output = StoredOutput(seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten)
         self.ring.add_output(output)
@@ -194,6 +232,16 @@ class Stream:
             return subscribers[0].client.outbox.append_output(encoded)
         self._append_output_locked(subscribers, encoded, size, seq)
         return None
+
+    def _keep_late_locked(self, batch: OutputBatch, pid: int) -> None:
+        """The run was given up while its lines were written: they have numbers, and nobody is sent them."""
+        seq = self.last_seq + 1
+        self.last_seq += len(batch.lines)
+        self.ring.add_output(
+            StoredOutput(seq, batch.ts, pid, batch.stream, batch.lines, batch.truncated, batch.overwritten)
+        )
+        for subscription in self.subscribers.values():
+            subscription.gap_from, subscription.gap_to = subscription.gap_from or seq, self.last_seq
 
     def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
         """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
