@@ -60,7 +60,7 @@ class Dispatcher:
 
     Args:
         requests_per_second: 0: no limit.
-        on_lag: the default for subscriptions.
+        on_lag: the default for subscriptions; "": what is best where there are logs, or not.
         manifest: makes the manifest document for a principal.
     """
 
@@ -85,14 +85,18 @@ class Dispatcher:
         self._limits = limits
         self._per_second = requests_per_second
         self._rate = RequestRate(requests_per_second)
+        self._catches_up = logs.logs is not None
+        default = on_lag or ("catch_up" if self._catches_up else "block")
         # A viewer may not hold up a task.
-        self._on_lag = "drop" if self._principal.role == "viewer" else ""
+        self._viewer = self._principal.role == "viewer"
+        if self._viewer and default == "block":
+            default = "catch_up" if self._catches_up else "drop"
         self._manifest = manifest
         self._audit = audit
         self._reloader = reloader
         self._history = history
         self._logs = logs
-        self._client = Client(outbox, self._on_lag or on_lag, self._principal)
+        self._client = Client(outbox, default, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
             peer.sign_in.attach(outbox)
@@ -157,6 +161,16 @@ class Dispatcher:
             request = replace(request, params=without_hidden(request.params, hidden))
         self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
 
+    def _on_lag(self, asked: str) -> str:
+        """What a subscription that asks for this gets; "": the client's default.
+
+        Raises:
+            RequestError: there are no logs to catch up from.
+        """
+        if asked == "catch_up" and not self._catches_up:
+            raise RequestError("on_lag catch_up needs logs, and this server's configuration has no data_dir")
+        return "" if self._viewer and asked == "block" else asked
+
     def _handle(self, request: Request) -> str:
         """Do what is asked; returns the id of a task that was started."""
         hub, client, principal = self._hub, self._client, self._principal
@@ -169,7 +183,7 @@ class Dispatcher:
                     request.params,
                     retry_policy=request.retry_policy,
                     force=request.force,
-                    on_lag=request.on_lag,
+                    on_lag=self._on_lag(request.on_lag),
                     partial=request.partial,
                     requester=requester,
                 )
@@ -199,7 +213,7 @@ class Dispatcher:
                     request.id,
                     request.task_id,
                     request.since_seq,
-                    self._on_lag or request.on_lag,
+                    self._on_lag(request.on_lag),
                     request.partial,
                 )
             case Unsubscribe():

@@ -14,9 +14,12 @@ from overseer.schema.quantities import COUNT, PAGE_SIZE, TIMESTAMP
 from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
-_ON_LAG = Choice("block", "drop")
+_ON_LAG = Choice("block", "drop", "catch_up")
 _PARTIAL = "Whether you are also sent unfinished lines (partial)"
-_LAG = "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap"
+_LAG = (
+    "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; catch_up: "
+    "you are sent from its log what you missed (the default where there are logs)"
+)
 
 
 @declared()

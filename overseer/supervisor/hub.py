@@ -91,6 +91,7 @@ class Hub:
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
         recorder = recorder or Recorder()
+        self._logs = logs
         orphans = OrphanedWorkers(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
@@ -104,7 +105,7 @@ class Hub:
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
-        self.subscriptions = Subscriptions(table)
+        self.subscriptions = Subscriptions(table, logs)
         self.listing = Listing(table)
         self.monitoring = Monitoring(table, pool, self._clients, metrics, self._current, use)
         self._services = Services(self, lambda: self.definitions.handlers)
@@ -180,6 +181,7 @@ class Hub:
                 requester,
                 retry_policy,
                 self._memory_use,
+                self._logs,
             )
             with self._table.begin(requester) as tx:
                 if self.definitions is definitions:  # else it was reloaded meanwhile: once more

@@ -13,7 +13,7 @@ from overseer.config import HistoryConfig
 from overseer.errors import NotPermittedError, RequestError
 from overseer.supervisor.clients import Client
 from overseer.supervisor.due import Due
-from overseer.supervisor.output.publisher import Subscription
+from overseer.supervisor.output.subscription import Subscription
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import Rank, lock
@@ -246,6 +246,10 @@ class TaskTable:
             limit = _YOUNGEST if len(finished) > keep else max(age, _YOUNGEST)
             if now - at < limit:
                 return limit - (now - at)
+            if self._tasks[task_id].stream.laggards:  # somebody has not heard its end
+                del finished[task_id]
+                finished[task_id] = now
+                continue
             self.forget(task_id)
         return None
 

@@ -29,7 +29,8 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import EncodedOutput, one_line, output_head, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.replay import RingReplay
-from overseer.supervisor.output.unfinished import shown
+from overseer.supervisor.output.subscription import Behind, Subscription
+from overseer.supervisor.output.unfinished import UnfinishedLine
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
@@ -37,57 +38,12 @@ from overseer.util.waiters import Waiters
 from overseer.workers.base import OutputBatch
 
 if TYPE_CHECKING:
+    from overseer.logs.store import Logs
     from overseer.logs.tasklog import TaskLog
+    from overseer.supervisor.output.laggards import Laggards
 
 _NO_HEAD = (None, "")
 _KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
-
-
-class _Unfinished:
-    """How the last line of a stream stands, which has no end yet; the task's lock guards it."""
-
-    __slots__ = ("line", "pid", "rendered_at", "stale", "text")
-
-    def __init__(self) -> None:
-        self.line = b""
-        self.pid = 0
-        self.text = ""  # as it is shown
-        self.stale = False  # the line has changed since
-        self.rendered_at = -SHOW_EVERY_S
-
-    def change(self, line: bytes, pid: int) -> None:
-        if line != self.line:
-            self.line, self.pid, self.stale = line, pid, True
-
-    def render(self) -> bool:
-        """Bring ``text`` up to date; whether it has changed."""
-        before, self.text = self.text, shown(self.line)
-        self.stale = False
-        self.rendered_at = time.monotonic()
-        return self.text != before
-
-    def finish(self) -> None:
-        """The line has ended, so nothing stands there any more, and nobody need be told."""
-        self.line, self.text, self.stale = b"", "", False
-
-
-class Subscription:
-    """One client's wish to hear of one task id; it outlives the tasks that bear the id."""
-
-    __slots__ = ("client", "ended", "gap_from", "gap_to", "lossless", "owed", "partial")
-
-    def __init__(self, client: Client, on_lag: str, partial: bool = False) -> None:
-        self.client = client
-        self.lossless = (on_lag or client.on_lag) != "drop"
-        self.partial = partial  # it is also sent lines that have no end yet
-        self.owed: set[str] = set()  # of which streams it has not seen how that line stands
-        self.ended = False
-        self.gap_from = 0  # the first line skipped since the client fell behind; 0: it keeps up
-        self.gap_to = 0
-
-    def waits_no_more(self) -> bool:
-        """Whether the stream need not wait for this client, as it had to."""
-        return self.ended or not self.lossless
 
 
 class Stream:
@@ -101,6 +57,7 @@ class Stream:
         metrics: Metrics,
         log: EventLog,
         memory: MemoryUse | None = None,
+        logs: Logs | None = None,
     ) -> None:
         self._task_id = task_id
         self._action = action
@@ -113,11 +70,20 @@ class Stream:
         self.last_seq = 0
         self._reserve: Callable[[int], int] | None = None  # sets numbers of lines aside, where they must last
         self._reserve_at = sys.maxsize  # the seq at which it is to be called
-        self._unfinished: dict[str, _Unfinished] = {}  # by stream, where a line stands that has no end yet
+        self._unfinished: dict[str, UnfinishedLine] = {}  # by stream, where a line stands that has no end yet
         self._around = output_size([""], task_id)
         self._heads: dict[str, tuple[int, str]] = {}  # by stream: a pid, and what its messages begin with
         self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
         self.disk: TaskLog | None = None  # where lines go before anybody hears of them
+        self._laggards: Laggards | None = None  # those who are served from there
+        if logs is not None:
+            from overseer.supervisor.output.laggards import Laggards  # only where there are logs
+
+            self._laggards = Laggards(
+                *(task_id, lock, self.ring, logs),
+                last_seq=lambda: self.last_seq,
+                caught_up=lambda out, subscription: self.show_unfinished_locked(out, subscription.client),
+            )
         self._logging = False  # a batch is being written, whose number is taken
         self._turn = Waiters(lock)  # those who have the next ones
 
@@ -228,9 +194,11 @@ class Stream:
             encoded = EncodedOutput(self._task_id, output, ts)
         if self._log.enabled:
             self._log.write(encoded, size, len(lines))
-        if len(subscribers) == 1 and subscribers[0].lossless:
+        if len(subscribers) == 1 and subscribers[0].takes(size):
             return subscribers[0].client.outbox.append_output(encoded)
         self._append_output_locked(subscribers, encoded, size, seq)
+        if self._laggards:
+            self._laggards.keep_locked(output)
         return None
 
     def _keep_late_locked(self, batch: OutputBatch, pid: int) -> None:
@@ -256,7 +224,7 @@ class Stream:
             if unfinished is None:
                 if not line:
                     return None
-                unfinished = self._unfinished[stream] = _Unfinished()
+                unfinished = self._unfinished[stream] = UnfinishedLine()
             unfinished.change(line, pid)
             watchers = [each for each in self.subscribers.values() if each.partial]
             if not watchers:
@@ -270,7 +238,8 @@ class Stream:
                         each.owed.add(stream)
             for each in watchers:
                 # Only to who reads along: a state that is past when it is read is worth nothing.
-                if stream in each.owed and not each.gap_from and each.client.outbox.pending <= _KEEPS_UP:
+                lags = each.gap_from or each.behind is not None or each.client.outbox.pending > _KEEPS_UP
+                if stream in each.owed and not lags:
                     self._send_partial_locked(out, each, stream)
             return SHOW_EVERY_S if any(stream in each.owed for each in watchers) else None
 
@@ -285,9 +254,14 @@ class Stream:
             for stream in list(self._unfinished):
                 self._finish_line_locked(stream)
         out.log(self._log, event)
-        for subscription in self.subscribers.values():
+        for client, subscription in self.subscribers.items():
             self._tell_gap_locked(out, subscription)
-        out.send_all([client for client in self.subscribers if client is not excluding], event)
+            if client is excluding:
+                continue
+            if subscription.behind is None:
+                out.send(client, event)
+            else:
+                subscription.behind.events.append((self.last_seq, out.encode(event)))
 
     def subscribe_locked(self, client: Client, on_lag: str, partial: bool | None = None) -> None:
         """Add a subscriber, or change what it asked for before (``""`` and None: leave that)."""
@@ -300,14 +274,14 @@ class Stream:
             known.partial = partial
             known.owed.clear()
         if on_lag:
-            known.lossless = on_lag != "drop"
+            known.on_lag = on_lag
             client.outbox.look_again()
 
     def show_unfinished_locked(self, out: DeferredFlush, client: Client) -> None:
         """Send a subscriber that asked for it how the lines stand that have no end yet."""
         assert_held(self._lock)
         subscription = self.subscribers[client]
-        if subscription.partial:
+        if subscription.partial and subscription.behind is None:
             for stream, unfinished in self._unfinished.items():
                 if unfinished.stale and unfinished.render():
                     for each in self.subscribers.values():
@@ -329,6 +303,9 @@ class Stream:
         """Go on with a subscription from before this stream."""
         assert_held(self._lock)
         self.subscribers[subscription.client] = subscription
+        if subscription.behind is not None:
+            assert self._laggards is not None
+            self._laggards.add_locked(subscription, subscription.behind)
 
     def give_up_locked(self) -> list[Subscription]:
         """Let go of all subscriptions and return them renewed, for the next stream of this id."""
@@ -337,17 +314,15 @@ class Stream:
         subscribers, self.subscribers = self.subscribers, {}
         for subscription in subscribers.values():
             subscription.gap_from = 0  # what was missed here does not count there
+            subscription.ended = True
         # New ones, so that the note of a gap still to come for this stream cannot touch the next one's.
-        return [
-            Subscription(client, "block" if old.lossless else "drop", old.partial)
-            for client, old in subscribers.items()
-        ]
+        return [old.renewed() for old in subscribers.values()]
 
     def catch_up_locked(self, out: DeferredFlush, client: Client) -> None:
         """Tell a subscriber that is to lose nothing from now on what it has lost, before the next line."""
         assert_held(self._lock)
         subscription = self.subscribers[client]
-        if subscription.lossless:
+        if subscription.on_lag != "drop":
             self._tell_gap_locked(out, subscription)
 
     def resume_locked(self, out: DeferredFlush, client: Client, replay: RingReplay) -> None:
@@ -355,7 +330,28 @@ class Stream:
         assert_held(self._lock)
         subscription = self.subscribers[client]
         subscription.gap_from = subscription.gap_to = 0
+        subscription.behind = None
         replay.send_locked(out)
+
+    def resume_from_log_locked(self, out: DeferredFlush, client: Client, since_seq: int) -> None:
+        """Send a subscriber what comes after that line, from the log on."""
+        assert_held(self._lock)
+        assert self._laggards is not None
+        subscription = self.subscribers[client]
+        subscription.gap_from = subscription.gap_to = 0
+        behind = Behind(since_seq + 1, silent=True)
+        behind.events.extend((seq, out.encode(event)) for seq, event in self.ring.exits(since_seq))
+        self._laggards.add_locked(subscription, behind)
+
+    @property
+    def laggards(self) -> int:
+        """How many clients are served from the log."""
+        return len(self._laggards or ())
+
+    def only_logged(self, seq: int) -> bool:
+        """Whether what comes after that line is in the log, but no longer all in memory."""
+        oldest = self.ring.oldest_seq or self.last_seq + 1
+        return self._laggards is not None and seq + 1 < oldest
 
     def _finish_line_locked(self, stream: str) -> None:
         """What stood in the line is past: output takes its place, or nothing does."""
@@ -377,8 +373,13 @@ class Stream:
     ) -> None:
         for subscription in subscribers:
             outbox = subscription.client.outbox
-            if subscription.lossless or (not subscription.gap_from and outbox.has_room(size)):
+            if subscription.takes(size):
                 outbox.append(encoded, output=True)
+                continue
+            if subscription.behind is not None:
+                continue
+            if subscription.on_lag == "catch_up" and self._laggards is not None:
+                self._laggards.add_locked(subscription, Behind(first_seq))
                 continue
             self._metrics.count("dropped_lines", self._action, self.last_seq - first_seq + 1)
             subscription.gap_to = self.last_seq

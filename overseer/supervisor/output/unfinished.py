@@ -7,9 +7,11 @@ carried out: CR, backspace, and ECMA-48's CSI C, D, G and K. All other control s
 from __future__ import annotations
 
 import re
+import time
 from unicodedata import combining, east_asian_width
 
 from overseer.process.lines import decode
+from overseer.process.pipe import SHOW_EVERY_S
 
 _RESET = "\x1b[0m"
 _WIDEST = 4096  # columns; what would stand further right is dropped
@@ -20,6 +22,34 @@ _TOKEN = re.compile(
     r"|\x1b[ -/]*[0-~]?"  # other escapes; also one that has not come in whole
     r"|[\x00-\x08\x0a-\x1f\x7f]"
 )
+
+
+class UnfinishedLine:
+    """How the last line of a stream stands, which has no end yet; the task's lock guards it."""
+
+    __slots__ = ("line", "pid", "rendered_at", "stale", "text")
+
+    def __init__(self) -> None:
+        self.line = b""
+        self.pid = 0
+        self.text = ""  # as it is shown
+        self.stale = False  # the line has changed since
+        self.rendered_at = -SHOW_EVERY_S
+
+    def change(self, line: bytes, pid: int) -> None:
+        if line != self.line:
+            self.line, self.pid, self.stale = line, pid, True
+
+    def render(self) -> bool:
+        """Bring ``text`` up to date; whether it has changed."""
+        before, self.text = self.text, shown(self.line)
+        self.stale = False
+        self.rendered_at = time.monotonic()
+        return self.text != before
+
+    def finish(self) -> None:
+        """The line has ended, so nothing stands there any more, and nobody need be told."""
+        self.line, self.text, self.stale = b"", "", False
 
 
 def shown(line: bytes) -> str:
