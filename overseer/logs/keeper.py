@@ -25,6 +25,8 @@ from overseer.util.threads import start_thread
 _log = logging.getLogger(__name__)
 
 _EVERYTHING_S = 3600.0
+SETTLED_S = 60.0
+"""How long a full segment stays as it is: of a flood, most has to go again before that."""
 _FULL_S = 5.0  # while the disk is full
 _SOON_S = 0.25  # after a change, so that many at once are one
 _CANDIDATES = 1000  # of the oldest segments, kept from one look at everything
@@ -67,6 +69,7 @@ class Keeper:
         self._sizes: dict[str, int] = {}  # of each directory
         self._oldest: list[_Old] = []  # as of the last look at everything, the oldest last
         self._complained: set[str] = set()
+        self._due: dict[str, float] = {}  # when a log is to be looked at again (monotonic)
         self._wall, self._monotonic = time.time(), time.monotonic()
 
     @property
@@ -113,12 +116,12 @@ class Keeper:
         while True:
             with self._wanted:
                 self._wanted.wait_for(
-                    lambda: self._changed or self._everything or self._closed,
-                    _EVERYTHING_S if self.room else _FULL_S,
+                    lambda: self._changed or self._everything or self._closed, self._patience()
                 )
                 if not self._closed and not self._everything:
                     self._wanted.wait_for(lambda: self._closed, _SOON_S)
                 changed, self._changed = self._changed, set()
+                changed |= self._take_due()
                 everything, self._everything = self._everything or not changed, False
             try:
                 self._look(None if everything else changed)
@@ -126,6 +129,18 @@ class Keeper:
                 _log.exception("keeping the logs within their bounds failed")
             if self._closed:
                 return
+
+    def _patience(self) -> float:
+        """For how many seconds there is nothing to do, unless something changes."""
+        due = min(self._due.values(), default=float("inf")) - time.monotonic()
+        return max(0.0, min(due, _EVERYTHING_S if self.room else _FULL_S))
+
+    def _take_due(self) -> set[str]:
+        moment = time.monotonic()
+        due = {directory for directory, at in self._due.items() if at <= moment}
+        for directory in due:
+            del self._due[directory]
+        return due
 
     def _look(self, changed: set[str] | None) -> None:
         if changed is None:
@@ -151,8 +166,12 @@ class Keeper:
         log = self._log_of(directory)  # held meanwhile, so that what it gives up stays so
         segments = list_segments(directory)
         for segment in segments:
-            plain = not segment.packed and (not segment.sealed or self.settings.compress != "none")
-            if plain and (segment is not segments[-1] or self._is_idle(log, segment)) and not self._closed:
+            if segment.packed or (segment.sealed and self.settings.compress == "none") or self._closed:
+                continue
+            last = segment is segments[-1]
+            if self._is_due(directory, segment, OLD_S if last else SETTLED_S) and (
+                not last or log.give_up(segment.first)
+            ):
                 with self._complaining(directory):
                     seal(directory, segment, self.settings.compress)
         kept = list_segments(directory)
@@ -174,9 +193,13 @@ class Keeper:
         self._remember(oldest_first[gone:])
         return kept[gone:]
 
-    def _is_idle(self, log: TaskLog, last: Segment) -> bool:
-        """Whether the last segment of a log is so old that it is to be sealed, and nobody writes it."""
-        return self._now() - last.mtime > OLD_S and log.give_up(last.first)
+    def _is_due(self, directory: str, segment: Segment, age: float) -> bool:
+        """Whether a segment was last written so long ago; if not, its log is looked at again when it was."""
+        wait = min(segment.mtime - self._now() + age, age)
+        if wait > 0:
+            due = time.monotonic() + wait
+            self._due[directory] = min(due, self._due.get(directory, due))
+        return wait <= 0
 
     def _bound_all(self) -> None:
         """Remove the oldest segments of all until they take no more than they may."""

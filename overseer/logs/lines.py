@@ -13,6 +13,7 @@ from overseer.protocol import utf8
 
 _PREFIX = re.compile(r"[0-9-]{10}T[0-9:.]{15}Z (stdout|stderr) ([FP]) \Z")
 _BEFORE = itemgetter(slice(PREFIX))
+_PIECE = 1000  # lines: larger texts would be in new pages of memory each time, which costs more than the rest
 _NEWLINE = "\u2424"  # in place of one within a driver's line, which would be two lines of the log
 
 
@@ -26,15 +27,20 @@ class Lines(NamedTuple):
     truncated: bool
 
 
-def encode(ts: str, stream: str, lines: list[str], truncated: bool) -> bytes:
-    """As they are written: each line with the same prefix."""
+def encode(ts: str, stream: str, lines: list[str], truncated: bool) -> list[bytes]:
+    """As they are written, in pieces: each line with the same prefix."""
+    if "\n" in "".join(lines):
+        lines = [line.replace("\n", _NEWLINE) for line in lines]
     prefix = f"{ts} {stream} {'P' if truncated else 'F'} "
+    if len(lines) == 1:
+        return [utf8(f"{prefix}{lines[0]}\n")]
     between = f"\n{prefix}"
-    text = f"{prefix}{between.join(lines)}\n"
-    data = text.encode() if text.isascii() else utf8(text)
-    if data.count(b"\n") != len(lines):
-        return encode(ts, stream, [line.replace("\n", _NEWLINE) for line in lines], truncated)
-    return data
+    pieces = [prefix.encode()]
+    for begin in range(0, len(lines), _PIECE):
+        pieces.append(utf8(between.join(lines[begin : begin + _PIECE])))
+        pieces.append(between.encode())
+    pieces[-1] = b"\n"
+    return pieces
 
 
 def decode(text: Text) -> Iterator[Lines]:

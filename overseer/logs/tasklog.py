@@ -38,6 +38,7 @@ OLD_S = 24 * 3600.0
 _OPEN_S = 2.0  # to find out where a log ends
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
+_PIECES = 1024  # that one call takes
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -265,7 +266,7 @@ class TaskLog:
         _end_line(f"{self._directory}/{beside(last.first, 'runs')}")
         return tail, end
 
-    def _write(self, data: bytes, seq: int, count: int, ts: str) -> None:
+    def _write(self, data: list[bytes], seq: int, count: int, ts: str) -> None:
         self._find_end()
         if seq < self._end:
             raise ValueError("it has lines with these numbers already")
@@ -286,14 +287,12 @@ class TaskLog:
         if not tail.runs or tail.runs[-1].run_id != self._run.run_id:
             self._name_run(tail, self._run._replace(first=seq))
         try:
-            written = os.write(self._file, data)
-            while written < len(data):
-                written += os.write(self._file, data[written:])
+            size = _write_all(self._file, data)
         except OSError:
             os.ftruncate(self._file, tail.size)
             raise
         with self._lock:
-            tail.grow(seq, len(data), ts)
+            tail.grow(seq, size, ts)
             self._end = seq + count
 
     def _reopened(self, tail: _Tail) -> bool:
@@ -342,6 +341,16 @@ class TaskLog:
             tail, self._tail = self._tail, None
         if tail is not None:
             self._bounds.changed(self._directory)
+
+
+def _write_all(file: int, pieces: list[bytes]) -> int:
+    """Append them; returns how many bytes they are. Raises OSError: some of them may have been appended."""
+    size = sum(map(len, pieces))
+    written = os.writev(file, pieces[:_PIECES])
+    while written < size:  # more than one call takes, or the disk is full, which the next one says
+        left = memoryview(b"".join(pieces))[written:]
+        written += os.write(file, left)
+    return size
 
 
 def _end_line(path: str) -> None:
