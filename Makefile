@@ -16,12 +16,13 @@ SOURCES := $(shell find overseer playground onefile docs packaging -type f ! -na
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint bench build install clean distclean
+.PHONY: help run test soak kills lint bench build install clean distclean
 
 help:
 	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
 	@echo 'make test     run all tests           make test ARGS="tests/supervisor/pool -x" for some'
 	@echo 'make soak     hammer a real server for a minute, checking all it says'
+	@echo 'make kills    kill a server a hundred times, and see that its history has every run'
 	@echo 'make lint     check the sources'
 	@echo 'make bench    measure everything next to a bare baseline and write docs/BENCHMARKS.md (four minutes)'
 	@echo 'make build    make dist/sticky-overseer, the whole program in one executable file'
@@ -39,6 +40,10 @@ test: $(VENV)/.dev
 # One minute of everything at once; the seed is printed. make soak ARGS="--seconds 600 --seed 7"
 soak: $(VENV)/.dev
 	@$(PY) -m tests.soak $(ARGS)
+
+# A server that is killed at random moments, a hundred times; make test does so twenty times.
+kills: $(VENV)/.dev
+	@OVERSEER_TEST_KILLS=100 $(PY) -m pytest -n 3 tests/faults/test_history.py -k killed_at_any_moment $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(PY) -m ruff check .

@@ -12,6 +12,7 @@ import { Tasks } from "./tasks.js";
 import { Actions } from "./actions.js";
 import { Pools } from "./pools.js";
 import { Pictures } from "./pictures.js";
+import { Runs } from "./runs.js";
 import { Console } from "./console.js";
 import { showHelp } from "./help.js";
 import { turnTheme } from "./theme.js";
@@ -19,7 +20,7 @@ import { Banner } from "./banner.js";
 import { recall, remember } from "./prefs.js";
 import { visible } from "./visible.js";
 
-const VIEWS = ["tasks", "actions", "pools", "activity", "console"];
+const VIEWS = ["tasks", "actions", "pools", "activity", "history", "console"];
 const WITH_OUTPUTS = new Set(["tasks", "actions"]);
 
 const at = (id) => document.getElementById(id);
@@ -43,6 +44,7 @@ async function begin() {
     actions: new Actions(app, at("view-actions")),
     pools: new Pools(app, at("view-pools")),
     activity: new Pictures(app, at("view-activity")),
+    history: new Runs(app, at("view-history")),
     console: new Console(app, at("view-console"), manifest),
   };
   at("split").replaceWith(splitter(at("frame")));
@@ -153,7 +155,8 @@ const KEYS = {
   2: () => go("actions"),
   3: () => go("pools"),
   4: () => go("activity"),
-  5: () => go("console"),
+  5: () => go("history"),
+  6: () => go("console"),
   n: () => (show("actions"), app.views.actions.focus()),
   o: () => app.panes.focusNext() || app.focusView(),
   "/": () => app.views[app.view].focusSearch?.(),

@@ -98,6 +98,9 @@ export class Inspector {
           text: open ? "Close output" : "Output",
           kind: "primary",
         }),
+        iconButton("history", "Its runs, also those before the server was restarted", () =>
+          this.#app.views.history.showTask(task.task_id),
+        ),
       );
     }
     showButtons(this.#acts, this.#app, task);

@@ -189,6 +189,7 @@ class Follower:
         elif self.created_at != answer.created_at:
             self.fail_locked(_replaced(self.task_id))
             return
+        self.last_seq = max(self.last_seq, answer.first_seq - 1)  # up to there they were another's
         oldest = answer.oldest_seq or (answer.last_seq or 0) + 1
         if oldest > self.last_seq + 1:
             self._miss_locked(oldest - 1)

@@ -264,7 +264,7 @@ class Config:
         default="", env="OVERSEER_LOG_FILE",
     )  # fmt: skip
     db: str = field(
-        Text("path"), "Accepted for drivers that keep a database; the server itself opens none.",
+        Text("path"), "Accepted for drivers that keep a database; the server does not open it.",
         default="", env="OVERSEER_DB",
     )  # fmt: skip
     data_dir: str = field(

@@ -25,8 +25,8 @@ def history(client: Client, options: Namespace) -> int:
     runs = client.runs(
         options.task,
         action=options.action,
-        state=options.state,
-        reason=options.reason,
+        state=options.state or "",
+        reason=options.reason or "",
         since=options.since,
         until=options.until,
         limit=options.limit,

@@ -13,8 +13,8 @@ from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
 
-# Pages are found in one of two narrow indexes, which have all that can be asked for, in the order of a page:
-# the rows themselves, with their parameters, may be large. Moments are microseconds since 1970. ``resume``:
+# Pages are found in one of three narrow indexes, which have all that can be asked for, in a page's order: the
+# rows themselves, with their parameters, may be large. Moments are microseconds since 1970. ``resume``:
 # its task was running, as far as is known, so that a boot may bring it back. ``server`` is the server that
 # started it. ``ids`` outlives the runs: seq goes on from there.
 MIGRATIONS = (
@@ -49,6 +49,7 @@ MIGRATIONS = (
         resume INTEGER NOT NULL
     );
     CREATE INDEX runs_by_id ON runs (id, status, reason, action, started);
+    CREATE INDEX runs_by_action ON runs (action, id, status, reason, started);
     CREATE INDEX runs_by_task ON runs (task_id, id, status, reason, action, started);
     CREATE INDEX runs_by_end ON runs (failed, ended);
     CREATE INDEX runs_open ON runs (server) WHERE ended IS NULL;

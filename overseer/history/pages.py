@@ -121,7 +121,7 @@ def _rows(
     if sees is not None:
         visible = [name for (name,) in connection.execute(_ACTIONS) if sees(name)]
         demand(f"action IN ({', '.join('?' * len(visible))})", *visible)
-    index = "runs_by_task" if query.task_id else "runs_by_id"
+    index = f"runs_by_{'task' if query.task_id else 'action' if query.action else 'id'}"
     found = (
         f"SELECT id FROM runs INDEXED BY {index} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
     )

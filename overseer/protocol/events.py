@@ -249,7 +249,7 @@ class PoolUpdated(Event):
 
 @_event("subscribed", Delivery.DIRECT)
 class Subscribed(Event):
-    """The task's events follow. The last three fields are there when the request had since_seq."""
+    """The task's events follow. The other fields are there when the request had since_seq."""
 
     id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
@@ -259,6 +259,12 @@ class Subscribed(Event):
     )
     created_at: datetime | None = field(
         TIMESTAMP, "When its start was accepted; another time is another task", default=None, omit=True
+    )
+    first_seq: int = field(
+        COUNT,
+        "Where the seq of its lines begins, when an earlier task had its id; absent: at 1",
+        default=0,
+        omit=True,
     )
 
 

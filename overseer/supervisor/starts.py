@@ -206,7 +206,7 @@ class Starts:
                 pid=pid,
                 restart_of=task.last_pid,
                 ts=at,
-                first_seq=0 if task.last_started_at or not task.stream.base_seq else task.stream.base_seq + 1,
+                first_seq=0 if task.last_started_at else task.stream.first_seq,
             )
             answer = Encoded([encode(replace(event, id=requester.request_id))])
             tx.encode(event)  # what could fail is done; from here on only memory changes

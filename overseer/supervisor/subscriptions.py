@@ -120,6 +120,7 @@ class Subscriptions:
             last_seq=stream.last_seq,
             oldest_seq=stream.ring.oldest_seq if replay is not None else first_seq or stream.ring.oldest_seq,
             created_at=task.created_at,
+            first_seq=stream.first_seq,
         )
         tx.send(client, reply)
         if replay is None:

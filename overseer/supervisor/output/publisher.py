@@ -87,6 +87,11 @@ class Stream:
         self._logging = False  # a batch is being written, whose number is taken
         self._turn = Waiters(lock)  # those who have the next ones
 
+    @property
+    def first_seq(self) -> int:
+        """Where its numbers begin, when an earlier task had its id; 0: at 1."""
+        return self.base_seq + 1 if self.base_seq else 0
+
     def continue_locked(self, seq: int) -> None:
         """Number the lines of a new task from there on, since an earlier one had its id."""
         assert_held(self._lock)

@@ -1,0 +1,80 @@
+"""overseerctl history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.ctl.conftest import Ctl
+from tests.harness import Daemon, shell
+
+_PARAMETERS = {"parameters": {"x": {"default": ""}, "code": {"default": "0"}}}
+ACTIONS = {
+    "echo": shell("echo [[.x]]; exit [[.code]]", config=_PARAMETERS),
+    "missing": {"type": "exec", "config": {"entrypoint": "/no/such/program"}},
+    "killed": shell("kill -KILL $$"),
+}
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    with Daemon(actions=ACTIONS, data_dir="data") as daemon:
+        with daemon.connect() as client:
+            client.run("echo", task_id="a b", params={"x": "1"})
+            client.run("echo", task_id="web", params={"x": "2", "code": "4"})
+            client.run("echo", task_id="web", params={"x": "3"})
+            client.run("killed", task_id="k")
+            client.request("start", action="missing", task_id="m")
+        yield daemon
+
+
+def test_a_line_for_each_run_the_newest_first(ctl: Ctl) -> None:
+    done = ctl("history")
+    assert done.status == 0
+    rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in done.out.splitlines()]
+    assert rows[0] == ["TASK ID", "RUN", "ACTION", "STATUS", "EXIT", "RAN", "STARTED", "BY", "PARAMETERS"]
+    assert [row[:5] for row in rows[1:]] == [
+        ["m", "1", "missing", "failed", "start_failed"],
+        ["k", "1", "killed", "failed", "signal SIGKILL"],
+        ["web", "2", "echo", "succeeded", "0"],
+        ["web", "1", "echo", "failed", "4"],
+        ['"a b"', "1", "echo", "succeeded", "0"],
+    ]
+    assert rows[1][-1] == "cannot start '/no/such/program': no such file"
+    assert rows[3][-2:] == ["client", "x=3"]
+
+
+def test_some_of_them(ctl: Ctl) -> None:
+    def tasks(*arguments: str) -> list[str]:
+        return [run["task_id"] for run in ctl("history", "--json", *arguments).json]
+
+    assert tasks("web") == ["web", "web"]
+    assert tasks("--state", "failed") == ["m", "k", "web"]
+    assert tasks("--reason", "signal") == ["k"]
+    assert tasks("--action", "echo", "-n", "1") == ["web"]
+    assert tasks("-n", "0") == ["m", "k", "web", "web", "a b"]
+    assert tasks("--since", "1h") == tasks()
+    assert tasks("--until", "1h") == []
+    done = ctl("history", "nobody")
+    assert (done.status, done.out, done.err) == (0, "", "overseerctl: no runs\n")
+
+
+def test_colours(ctl: Ctl) -> None:
+    out = ctl("history", "--color", "always").out
+    assert "\x1b[31mfailed" in out
+    assert "\x1b[1mTASK ID" in out
+
+
+def test_mistakes(ctl: Ctl) -> None:
+    assert ctl("history", "--state", "dead").status == 2
+    assert "a time is written like" in ctl("history", "--until", "soon").err
+    assert "did you mean history?" in ctl("runs").err
+
+
+def test_without_a_history_it_says_why(ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Daemon(actions=ACTIONS) as other:
+        monkeypatch.setenv("OVERSEER_URL", other.url)
+        done = ctl("history")
+        assert done.status == 1
+        assert "has no data_dir" in done.err

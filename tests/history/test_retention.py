@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from overseer.config import StorageConfig
+from overseer.history import moments
+from overseer.history.moments import SteadyClock
+from overseer.history.retention import Removed
+from overseer.history.store import History
+from overseer.util.timestamps import now
+from tests.history.conftest import Open, a_run, all_runs, an_end
+
+
+def add(history: History, task_id: str, *, days: float = 0.0, failed: bool = False) -> None:
+    at = now() - timedelta(days=days)
+    run = a_run(task_id, started=at)
+    history.started(run)
+    history.ended(run, an_end(at=at, failed=failed, last_seq=3))
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def tasks(history: History) -> list[str]:
+    return [run.task_id for run in reversed(all_runs(history))]
+
+
+def test_the_oldest_go_when_there_are_too_many_but_none_that_goes_on(open_history: Open) -> None:
+    history = open_history(runs=5)
+    history.started(a_run("going"))
+    for number in range(30):
+        add(history, f"t{number}")
+    began = time.monotonic()
+    until(lambda: len(tasks(history)) <= 6)
+    assert time.monotonic() - began < 2, "within a second of the end of a run, if the machine is not too busy"
+    assert tasks(history) == ["going", *(f"t{number}" for number in range(25, 30))]
+
+
+def test_what_is_there_already_is_bound_at_the_start(open_history: Open) -> None:
+    first = open_history("one")
+    for number in range(1000):
+        add(first, f"t{number}")
+    first.close()
+    second = open_history("two", runs=10)
+    until(lambda: len(tasks(second)) <= 10)
+    assert tasks(second) == [f"t{number}" for number in range(990, 1000)]
+
+
+def test_other_settings_bind_at_once(open_history: Open) -> None:
+    history = open_history()
+    for number in range(20):
+        add(history, f"t{number}")
+    history.config = StorageConfig(runs=3)
+    until(lambda: len(tasks(history)) <= 3)
+
+
+def test_failed_ones_are_kept_longer(open_history: Open) -> None:
+    history = open_history()
+    for days in (400, 200, 100, 80, 1):
+        add(history, f"good{days}", days=days)
+        add(history, f"bad{days}", days=days, failed=True)
+    until(lambda: len(tasks(history)) <= 6)
+    assert tasks(history) == ["bad200", "bad100", "good80", "bad80", "good1", "bad1"]
+
+
+def test_one_grows_too_old_while_nothing_else_happens(open_history: Open) -> None:
+    history = open_history(age=1.0)
+    add(history, "t")
+    assert tasks(history) == ["t"]
+    until(lambda: not tasks(history))
+
+
+def test_who_keeps_their_logs_is_told_of_those_that_went(open_history: Open) -> None:
+    told: list[Removed] = []
+
+    def removed(runs: Sequence[Removed]) -> None:
+        told.extend(runs)
+
+    history = open_history(removed=removed, runs=2)
+    for number in range(5):
+        add(history, f"t{number}")
+    until(lambda: len(told) == 3)
+    assert [(run.task_id, run.first_seq, run.last_seq) for run in told] == [
+        (f"t{number}", 1, 3) for number in range(3)
+    ]
+
+
+def test_seq_goes_on_after_all_runs_of_an_id_are_forgotten(open_history: Open) -> None:
+    history = open_history("one", runs=1)
+    made_up = "c0b1a6b2-13a0-4c52-9b0c-3f1f2f6f4a10"
+    for task_id in ("named", made_up, "last"):
+        add(history, task_id)
+    until(lambda: tasks(history) == ["last"])
+    until(lambda: history.last_seq(made_up) == 0)
+    assert history.last_seq("named") == 3
+    history.close()
+    again = open_history("two")
+    assert (again.last_seq("named"), again.last_seq(made_up)) == (3, 0)
+
+
+def test_an_id_that_nobody_has_used_for_as_long_as_anything_is_kept_is_forgotten(
+    open_history: Open, directory: Path
+) -> None:
+    history = open_history("one", runs=1)
+    for task_id in ("old", "other", "last"):
+        add(history, task_id)
+    until(lambda: tasks(history) == ["last"])
+    history.close()
+    import sqlite3
+
+    connection = sqlite3.connect(directory / "overseer.db")
+    connection.execute("UPDATE ids SET used = used - 366 * 86400 * 1000000 WHERE task_id = 'old'")
+    connection.commit()
+    connection.close()
+    again = open_history("two")
+    until(lambda: again.last_seq("old") == 0)
+    assert again.last_seq("other") == 3
+
+
+@pytest.mark.parametrize("years", [-5, 5])
+def test_a_clock_that_is_set_makes_nothing_older(monkeypatch: pytest.MonkeyPatch, years: int) -> None:
+    clock = SteadyClock()
+    before = clock.now()
+    monkeypatch.setattr(moments, "now", lambda: now() + timedelta(days=365 * years))
+    assert clock.now() - before < 60e6
