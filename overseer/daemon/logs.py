@@ -85,7 +85,7 @@ class TaskLogs:
             principal.scope,
         )
         reader = self.logs.reader_of(request.task_id)
-        known = hub.action_of(request.task_id)
+        known = hub.listing.action_of(request.task_id)
         try:
             action = self.logs.read(lambda: reader.last_run().action) if known is None else known
             if not action:

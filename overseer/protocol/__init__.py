@@ -71,27 +71,23 @@ from overseer.protocol.requests import (
     Unsubscribe,
 )
 from overseer.protocol.retry_policy import RetryPolicy
+from overseer.protocol.stored import RUN_STATUS, LogLine, LogMatch, RunInfo, RunTrigger
 from overseer.protocol.values import (
     DISPLACE_POLICIES,
     EXCESS_ACTIONS,
     EXIT_REASON,
     ORDERS,
-    RUN_STATUS,
     SUCCESS_CODES,
     ActionInfo,
     ActionMetrics,
     ExcessConfig,
     GlobalMetrics,
-    LogLine,
-    LogMatch,
     ParamChoice,
     ParamSpec,
     PoolConfig,
     PoolInfo,
     QueueConfig,
     QueueItem,
-    RunInfo,
-    RunTrigger,
     TaskInfo,
     TaskMetrics,
     failed,

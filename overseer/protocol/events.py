@@ -7,16 +7,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
+from overseer.protocol.stored import LogLine, LogMatch, RunInfo
 from overseer.protocol.values import (
     EXIT_REASON,
     STREAM,
     ActionInfo,
     ActionMetrics,
     GlobalMetrics,
-    LogLine,
-    LogMatch,
     PoolInfo,
-    RunInfo,
     TaskInfo,
     TaskMetrics,
 )

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from overseer.protocol.retry_policy import RetryPolicy
-from overseer.protocol.values import EXIT_REASON, RUN_STATUS, STREAM, ExcessConfig
+from overseer.protocol.stored import RUN_STATUS
+from overseer.protocol.values import EXIT_REASON, STREAM, ExcessConfig
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, PAGE_SIZE, TIMESTAMP

@@ -90,8 +90,7 @@ class Hub:
         self._clients = Clients()
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
-        recorder = recorder or Recorder()
-        self._logs = logs
+        recorder, self._logs = recorder or Recorder(), logs
         orphans = OrphanedWorkers(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
@@ -250,12 +249,6 @@ class Hub:
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
         return self.listing.tasks(since)
-
-    def action_of(self, task_id: str) -> str | None:
-        """The action of a task that is remembered; None: none is."""
-        with self._table.lock:
-            task = self._table.get(task_id)
-            return None if task is None else task.action
 
     # Pools
 
