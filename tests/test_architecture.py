@@ -31,6 +31,7 @@ _ORDER = (
     "process",
     "config",
     "history",
+    "logs",
     "net",
     "workers",
     "secrets",

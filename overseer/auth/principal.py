@@ -14,6 +14,8 @@ NEEDS: Mapping[str, str] = {
     "subscribe": "viewer",
     "unsubscribe": "viewer",
     "runs": "viewer",
+    "logs": "viewer",
+    "search": "viewer",
     "replay": "viewer",
     "describe": "viewer",
     "pool_info": "viewer",

@@ -46,10 +46,12 @@ class ClientsConfig:
         default=20.0,
     )
     on_lag: str = field(
-        Choice("block", "drop"),
+        Choice("block", "drop", "catch_up"),
         "What a full buffer means where a subscription does not say: the task waits (`block`, nothing is "
-        "lost) or the client misses output and gets a `gap` (`drop`).",
-        default="block",
+        "lost), the client misses output and gets a `gap` (`drop`), or it is sent from the log what it "
+        "has missed (`catch_up`, nothing is lost and nothing waits; needs a `data_dir`).",
+        default="",
+        default_text="`catch_up` with a `data_dir`, else `block`",
     )
 
 

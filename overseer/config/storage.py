@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from overseer.schema.fields import field
-from overseer.schema.quantities import Age, Integer
+from overseer.schema.quantities import Age, Integer, Percent, Size
+from overseer.schema.types import Choice
 
 _DAY = 86400.0
+_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -17,3 +19,25 @@ class StorageConfig:
     runs: int = field(Integer(1, 10_000_000), "How many ended runs the history keeps.", default=10_000)
     age: float = field(Age(), "How long it keeps a run that did not fail.", default=90 * _DAY)
     failed_age: float = field(Age(), "How long it keeps one that failed or was lost.", default=365 * _DAY)
+    log_bytes: int = field(
+        Size(), "Bytes that the logs of all tasks take; the oldest go.", default=5 * 1024 * _MIB
+    )
+    log_age: float = field(Age(), "How long a line is kept in a log.", default=30 * _DAY)
+    task_log_bytes: int = field(Size(), "Bytes that the log of one task takes.", default=500 * _MIB)
+    segment: int = field(
+        Size(64 * 1024, 1024 * _MIB),
+        "Bytes after which a log goes on in another file. Logs are compressed, and go, a file at a time.",
+        default=16 * _MIB,
+    )
+    compress: str = field(
+        Choice("gzip", "zstd", "none"),
+        "How such a file is compressed once it is full, or a day old. zstd needs Python 3.14 or the package "
+        "backports.zstd.",
+        default="gzip",
+    )
+    min_free: float = field(
+        Percent(),
+        "How much of the disk stays free: the oldest logs go for that, and when none is left, no lines are "
+        "logged.",
+        default=5,
+    )

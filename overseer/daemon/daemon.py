@@ -25,6 +25,7 @@ from overseer.daemon.credentials import variables_of
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
+from overseer.daemon.logs import TaskLogs
 from overseer.daemon.preflight import security_advice
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
@@ -82,8 +83,16 @@ class Daemon:
         self._version = version
         self._log = EventLog(config.log_file)
         self._audit = Audit(config.audit_file)
-        self._history = RunHistory(config)
-        self._hub = Hub(config, handlers, self._log, vault=vault, recorder=self._history.recorder)
+        self._logs = TaskLogs(config)
+        self._history = RunHistory(config, self._logs.forget)
+        self._hub = Hub(
+            config,
+            handlers,
+            self._log,
+            vault=vault,
+            recorder=self._history.recorder,
+            logs=self._logs.logs,
+        )
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
@@ -120,6 +129,7 @@ class Daemon:
         self._log.start()
         self._audit.start()
         self._history.start()
+        self._logs.start()
         with self._signals:
             self._server.start()
             processes.adopt_orphans()
@@ -165,11 +175,13 @@ class Daemon:
         """The shutdown, on its own thread so that the main thread can act on a second signal."""
         _log.info("shutting down")
         self._manager.stopping(self._hub.longest_grace + _END_MARGIN)
+        self._logs.stop_searching()
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
         self._over.set()
         self._timers.close()
+        self._logs.close()
         self._history.close()
         self._log.close()
         self._audit.close()
@@ -224,6 +236,7 @@ class Daemon:
             self._config = config
             self._gate.replace_access(access)
             self._history.apply(config)
+            self._logs.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = _limits(config)
 
@@ -275,6 +288,7 @@ class Daemon:
             audit=self._audit,
             reloader=self._reloader,
             history=self._history,
+            logs=self._logs,
         )
 
     def _client_gone(self) -> None:
@@ -296,8 +310,8 @@ class Daemon:
                 self._hub,
                 self._version,
                 time.time(),
-                lambda: {**self._reloader.gauges(), **self._history.gauges()},
-                self._history.counters,
+                lambda: {**self._reloader.gauges(), **self._history.gauges(), **self._logs.gauges()},
+                lambda: {**self._history.counters(), **self._logs.counters()},
             ).answer,
         }
 

@@ -12,6 +12,7 @@ from overseer.auth.principal import Principal
 from overseer.auth.throttle import RequestRate
 from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
+from overseer.daemon.logs import TaskLogs
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.errors import NotPermittedError, RequestError
@@ -23,6 +24,7 @@ from overseer.protocol import (
     Event,
     Input,
     List,
+    LogsRequest,
     ManifestReply,
     ManifestRequest,
     MessageLimits,
@@ -37,6 +39,7 @@ from overseer.protocol import (
     Resize,
     Restart,
     RunsRequest,
+    Search,
     SetPool,
     Signal,
     Start,
@@ -61,7 +64,7 @@ class Dispatcher:
 
     Args:
         requests_per_second: 0: no limit.
-        on_lag: the default for subscriptions.
+        on_lag: the default for subscriptions; "": what is best where there are logs, or not.
         manifest: makes the manifest document for a principal.
     """
 
@@ -78,6 +81,7 @@ class Dispatcher:
         audit: Audit,
         reloader: Reloader,
         history: RunHistory,
+        logs: TaskLogs,
     ) -> None:
         self._hub = hub
         self._peer = peer
@@ -85,13 +89,18 @@ class Dispatcher:
         self._limits = limits
         self._per_second = requests_per_second
         self._rate = RequestRate(requests_per_second)
+        self._catches_up = logs.logs is not None
+        default = on_lag or ("catch_up" if self._catches_up else "block")
         # A viewer may not hold up a task.
-        self._on_lag = "drop" if self._principal.role == "viewer" else ""
+        self._viewer = self._principal.role == "viewer"
+        if self._viewer and default == "block":
+            default = "catch_up" if self._catches_up else "drop"
         self._manifest = manifest
         self._audit = audit
         self._reloader = reloader
         self._history = history
-        self._client = Client(outbox, self._on_lag or on_lag, self._principal)
+        self._logs = logs
+        self._client = Client(outbox, default, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
             peer.sign_in.attach(outbox)
@@ -156,6 +165,16 @@ class Dispatcher:
             request = replace(request, params=without_hidden(request.params, hidden))
         self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
 
+    def _on_lag(self, asked: str) -> str:
+        """What a subscription that asks for this gets; "": the client's default.
+
+        Raises:
+            RequestError: there are no logs to catch up from.
+        """
+        if asked == "catch_up" and not self._catches_up:
+            raise RequestError("on_lag catch_up needs logs, and this server's configuration has no data_dir")
+        return "" if self._viewer and asked == "block" else asked
+
     def _handle(self, request: Request) -> str:
         """Do what is asked; returns the id of a task that was started."""
         hub, client, principal = self._hub, self._client, self._principal
@@ -168,7 +187,9 @@ class Dispatcher:
                     request.params,
                     retry_policy=request.retry_policy,
                     force=request.force,
-                    wishes=Wishes(request.on_lag, request.partial, request.raw, request.usage),
+                    wishes=Wishes(
+                        self._on_lag(request.on_lag), request.partial, request.raw, request.usage
+                    ),
                     requester=requester,
                 )
             case Stop():
@@ -187,6 +208,10 @@ class Dispatcher:
                 hub.listing.tell(client, request)
             case RunsRequest():
                 self._reply(self._history.answer(request, principal))
+            case LogsRequest():
+                self._reply(self._logs.page(request, hub, principal))
+            case Search():
+                self._reply(self._logs.search(request, principal))
             case Replay():
                 hub.subscriptions.replay(
                     client, request.id, request.task_id, request.since, request.since_seq
@@ -197,7 +222,7 @@ class Dispatcher:
                     request.id,
                     request.task_id,
                     request.since_seq,
-                    Wishes(self._on_lag or request.on_lag, request.partial, request.raw, request.usage),
+                    Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
                 )
             case Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from overseer.auth.principal import Principal
@@ -17,6 +17,7 @@ from overseer.protocol import RunsReply, RunsRequest
 from overseer.supervisor.hub import Hub
 
 if TYPE_CHECKING:
+    from overseer.history.retention import Removed
     from overseer.history.store import History
 
 _NONE = "this server keeps no history of runs: its configuration has no data_dir"
@@ -25,13 +26,14 @@ _NONE = "this server keeps no history of runs: its configuration has no data_dir
 class RunHistory:
     """Opens the history, answers ``runs`` from it, and closes it."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, removed: Callable[[Sequence[Removed]], None]) -> None:
+        """``removed`` is told of runs that are forgotten."""
         self.history: History | None = None
         self._config = config
         if config.data_dir:
             from overseer.history.store import History  # SQLite takes its time to load, and few need it
 
-            self.history = History(config.data_dir, config.storage, registry.server_id)
+            self.history = History(config.data_dir, config.storage, registry.server_id, removed)
 
     @property
     def recorder(self) -> Recorder:

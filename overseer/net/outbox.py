@@ -71,6 +71,7 @@ class Outbox(ABC):
         self._sending = False  # a thread is sending what it took; only it may take
         self._drop_then: bytes | None = None  # drop when that send has ended, then send these bytes
         self._on_room: list[Callable[[], None]] = []
+        self._on_drained: list[Callable[[], None]] = []
         self._closing = False  # nothing is accepted any more
         self._dead = False  # nothing leaves any more
         self._cut_at = 0.0  # once closed: when the connection is cut, whatever is left (awake)
@@ -159,6 +160,28 @@ class Outbox(ABC):
             self._refused = max(self._refused, size)
             return False
 
+    @property
+    def place(self) -> int:
+        """How many bytes may be appended before more than half the bound is pending, from which on a stall
+        counts; at least one."""
+        return max(self._half - self._queue.size, 1)
+
+    def has_place(self, size: int) -> bool:
+        """Whether so many bytes may be appended before a stall counts; also when nothing is pending, or it is
+        closed. Says nothing against the client, unlike :meth:`has_room`."""
+        return self._queue.size + size <= self._half or not self._queue.size or self._closing
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Call ``callback()`` once, with no locks held, when no more than a quarter is pending or it closed.
+
+        May be called with locks held: if it is so already, the call comes from the timers' thread.
+        """
+        with self._lock:
+            if self._queue.size > self._half // 2 and not self._closing:
+                self._on_drained.append(callback)
+                return
+        self._timers.schedule(0.0, callback)
+
     def wait_for_room(
         self, timeout: float | None = None, *, unless: Callable[[], bool] = lambda: False
     ) -> bool:
@@ -231,7 +254,7 @@ class Outbox(ABC):
             self._dead = True
             self._queue.clear()
             self._closing = True
-            callbacks = self._freed_locked()
+            callbacks = self._ended_locked()
         self._call(callbacks)
 
     # -- for subclasses --------------------------------------------------------------------------------
@@ -266,14 +289,17 @@ class Outbox(ABC):
         if self._drop_then is not None:
             last, self._drop_then = self._drop_then, None
             self._queue.drop(last)
+        drained: list[Callable[[], None]] = []
+        if self._on_drained and self._queue.size <= self._half // 2:
+            drained, self._on_drained = self._on_drained, []
         if self._over_since is None:
-            return []
+            return drained
         if self._queue.size <= self._half and (
             not self._queue.size or self._queue.size + self._refused <= self._bound
         ):
-            return self._freed_locked()
+            return drained + self._freed_locked()
         self._until_bounded.wake()
-        return []
+        return drained
 
     def _call(self, callbacks: list[Callable[[], None]]) -> None:
         for callback in callbacks:
@@ -326,6 +352,10 @@ class Outbox(ABC):
         callbacks, self._on_room = self._on_room, []
         return callbacks
 
+    def _ended_locked(self) -> list[Callable[[], None]]:
+        drained, self._on_drained = self._on_drained, []
+        return drained + self._freed_locked()
+
     def _check_stall(self) -> None:
         with self._lock:
             self._stall_watched = False
@@ -353,7 +383,7 @@ class Outbox(ABC):
                 self._drop_then = last
             else:
                 self._queue.drop(last)
-            callbacks = self._freed_locked()
+            callbacks = self._ended_locked()
         self._call(callbacks)
         return True
 

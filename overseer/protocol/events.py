@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
+from overseer.protocol.stored import LogLine, LogMatch, RunInfo
 from overseer.protocol.values import (
     EXIT_REASON,
     STREAM,
@@ -14,7 +15,6 @@ from overseer.protocol.values import (
     ActionMetrics,
     GlobalMetrics,
     PoolInfo,
-    RunInfo,
     TaskInfo,
     TaskMetrics,
     TaskUsage,
@@ -216,6 +216,29 @@ class RunsReply(Event):
     id: str = field(TEXT, _ID)
     runs: tuple[RunInfo, ...] = field(ListOf(Object(RunInfo)), "The newest first; never null")
     next: str = field(TEXT, "There are more: ask again with this value as before", default="", omit=True)
+
+
+@_event("logs", Delivery.DIRECT)
+class LogsReply(Event):
+    """Lines of a task's log. Where few of many are asked for, there may be fewer: go on at next_seq."""
+
+    id: str = field(TEXT, _ID)
+    lines: tuple[LogLine, ...] = field(ListOf(Object(LogLine)), "In order; never null")
+    first_seq: int = field(COUNT, "The first line that the log has; 0: it has none")
+    last_seq: int = field(COUNT, "The last one")
+    next_seq: int = field(COUNT, "Where to go on, as from_seq")
+
+
+@_event("matches", Delivery.DIRECT)
+class Matches(Event):
+    """The lines in which something was found. When the time for a search is over, there may be few of them,
+    or none, and a next."""
+
+    id: str = field(TEXT, _ID)
+    matches: tuple[LogMatch, ...] = field(
+        ListOf(Object(LogMatch)), "The newest parts of logs first, and of each the last lines; never null"
+    )
+    next: str = field(TEXT, "Not all was looked through: ask again with this as after", default="", omit=True)
 
 
 @_event("actions", Delivery.DIRECT)

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from overseer.protocol.retry_policy import RetryPolicy
-from overseer.protocol.values import EXIT_REASON, RUN_STATUS, ExcessConfig
+from overseer.protocol.stored import RUN_STATUS
+from overseer.protocol.values import EXIT_REASON, STREAM, ExcessConfig
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
@@ -15,11 +16,14 @@ from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP
 from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
-_ON_LAG = Choice("block", "drop")
+_ON_LAG = Choice("block", "drop", "catch_up")
 _PARTIAL = "Whether you are also sent unfinished lines (partial)"
 _RAW = "Whether you are also sent what the task's terminal is sent (data)"
 _USAGE = "Whether you are also told every two seconds what the task uses (usage)"
-_LAG = "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap"
+_LAG = (
+    "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; catch_up: "
+    "you are sent from its log what you missed (the default where there are logs)"
+)
 
 
 @declared()
@@ -171,6 +175,38 @@ class RunsRequest(Request):
     limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
     before: str = field(
         Name(), "The next of an earlier page: only the runs that come after it", default="", omit=True
+    )
+
+
+@_request("logs")
+class LogsRequest(Request):
+    """Show lines of a task's log, from from_seq or since on, or the last ones (tail); without any of them,
+    the last limit. Needs a data_dir; the task itself may be forgotten."""
+
+    task_id: str = field(TASK_ID, "The task")
+    run_id: str = field(TEXT, "Only lines of this run", default="", omit=True)
+    from_seq: int | None = field(COUNT, "From the line with this seq on", default=None, omit=True)
+    tail: int | None = field(PAGE_SIZE, "The last so many lines", default=None, omit=True)
+    since: datetime | None = field(
+        TIMESTAMP, "Only lines from then on, the first of them first", default=None, omit=True
+    )
+    stream: str = field(STREAM, "Only lines of this stream", default="", omit=True)
+    limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
+
+
+@_request("search")
+class Search(Request):
+    """Search the logs of all tasks, or of one: the newest parts of logs first. Needs a data_dir."""
+
+    query: str = field(TEXT, "A text that stands in the line, or a regular expression")
+    regex: bool = field(BOOLEAN, "Whether it is one, in Python's syntax", default=False, omit=True)
+    task_id: str = field(TASK_ID, "Only this task's lines", default="", omit=True)
+    action: str = field(_ACTION, "Only lines of this action's runs", default="", omit=True)
+    since: datetime | None = field(TIMESTAMP, "Only lines from then on", default=None, omit=True)
+    until: datetime | None = field(TIMESTAMP, "Only lines until then", default=None, omit=True)
+    limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
+    after: str = field(
+        TEXT, "The next of an earlier answer: what comes after its matches", default="", omit=True
     )
 
 

@@ -34,16 +34,6 @@ EXIT_REASON = Choice(
     "its processes for lack of memory in its cgroup; unhealthy: its health checks failed; start_failed: it "
     "could not be started; lost: nobody knows",
 )  # fmt: skip
-RUN_STATUS = Choice(
-    "running", "succeeded", "failed", "stopped", "lost", ref="RunStatus",
-    description="What became of a run: running: it goes on; succeeded, failed: it ended by itself, or by its "
-    "timeout; stopped: it was asked to end; lost: it ended with the server, unseen",
-)  # fmt: skip
-_TRIGGER = Choice(
-    "client", "restart", "boot", "service", ref="TriggerType",
-    description="Why a run was started: client: somebody asked for it; restart: the retry policy; boot: its "
-    "task was running when the server ended; service: a driver's service submitted it",
-)  # fmt: skip
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
 _STDIN = Choice(
     "pipe", "pty", ref="Stdin",
@@ -70,12 +60,10 @@ _PARAM_TYPE = Choice(
     "number as JSON has it, a boolean as true or false",
 )  # fmt: skip
 
-CHOICES = (
+CHOICES = [
     _TASK_STATE,
     _WORKER_STATE,
     EXIT_REASON,
-    RUN_STATUS,
-    _TRIGGER,
     STREAM,
     _STDIN,
     _QUEUE_ORDER,
@@ -83,7 +71,7 @@ CHOICES = (
     _KILL_ORDER,
     _DISPLACE,
     _PARAM_TYPE,
-)
+]
 """The words that the manifest lists as types of their own."""
 
 
@@ -366,59 +354,6 @@ class TaskInfo:
     def failed(self) -> bool:
         """Whether its latest finished run failed."""
         return failed(self.reason, self.last_exit_code, self.success_codes)
-
-
-@_value()
-class RunTrigger:
-    """Why a run was started, and by whom."""
-
-    type: str = field(_TRIGGER, "Why")
-    by: str = field(TEXT, "Who: a token's name; an action, of a service", default="", omit=True)
-
-
-@_value(kw_only=True)
-class RunInfo:
-    """A run as the history has it."""
-
-    run_id: str = field(TEXT, "Its id, OVERSEER_RUN_ID in its environment")
-    task_id: str = field(TASK_ID, "Its task")
-    action: str = field(TEXT, "Its action")
-    number: int = field(COUNT, "Counts the runs of its task's id, from 1")
-    status: str = field(RUN_STATUS, "What became of it")
-    reason: str = field(EXIT_REASON, "Why it ended", default="", omit=True)
-    params: Mapping[str, str] = field(
-        TEXT_MAP, "The parameters of its start, secrets masked", default=dict, omit=True
-    )
-    trigger: RunTrigger = field(Object(RunTrigger), "Why it was started, and by whom")
-    queued: datetime | None = field(TIMESTAMP, "Since when it had waited in a queue", default=None, omit=True)
-    started: datetime = field(TIMESTAMP, "When it began, or was to begin")
-    ended: datetime | None = field(
-        TIMESTAMP, "When it ended; of a lost one, when that was found", default=None, omit=True
-    )
-    duration_ms: int | None = field(
-        COUNT,
-        "Milliseconds from its start to its end; of a lost one, at most so many",
-        default=None,
-        omit=True,
-    )
-    exit_code: int | None = field(
-        Integer(None),
-        "The exit code; -1: a signal ended it, or there is none; absent: it goes on",
-        default=None,
-        omit=True,
-    )
-    signal: str = field(TEXT, "The signal that ended it, such as SIGKILL", default="", omit=True)
-    error: str = field(TEXT, "Why it could not be started, if it could not", default="", omit=True)
-    cpu_ms: int | None = field(COUNT, "Milliseconds of CPU time it used", default=None, omit=True)
-    max_rss: int | None = field(COUNT, "Bytes of memory it had at most", default=None, omit=True)
-    first_seq: int = field(COUNT, "The seq of its first line")
-    last_seq: int | None = field(
-        COUNT,
-        "That of its last; less than first_seq: it wrote none; absent: it goes on, or is lost",
-        default=None,
-        omit=True,
-    )
-    definition: str = field(TEXT, "A hash of its action's definition: another one, another definition")
 
 
 @_value()

@@ -276,20 +276,42 @@ class Timestamp(FieldType):
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
+class Percent(FieldType):
+    """A part of something, in the file ``5%`` or ``0.5%``; the value is a number from 0 to 100."""
+
+    label = "percentage"
+    _FORM = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%\Z")
+
+    def from_yaml(self, node: Node, location: Location) -> int | float:
+        match = self._FORM.match(self.scalar(node, "a percentage such as 5%").text)
+        if match is None or float(match[1]) > 100:
+            raise ValueError(f"expected a percentage such as 5%, found {describe_node(node)}")
+        number = float(match[1])
+        return int(number) if number.is_integer() else number
+
+    def shown(self, value: Any) -> str:
+        return f"`{value}%`"
+
+    def yaml_schema(self) -> Json:
+        return {"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,6})?%$"}
+
+
 class Size(FieldType):
     """A number of bytes: a whole number, or text with a unit."""
 
     label = "size"
     _FORM = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([a-zA-Z]+)\Z")
     _SCHEMA = r"^[0-9]{1,15}(\.[0-9]{1,6})?\s*([kKmMgG][iI]?)?[bB]$"
-    _BYTES = Integer(1, 2**40)
+
+    def __init__(self, minimum: int = 1, maximum: int = 2**40) -> None:
+        self._bytes = Integer(minimum, maximum)
 
     def from_yaml(self, node: Node, location: Location) -> int:
         scalar = self.scalar(node, 'a size such as 65536 or "8MiB"')
         match = self._FORM.match(scalar.text)
         if match is None or scalar.text.startswith(("0x", "0o", "0b")):
             try:
-                return self._BYTES.from_yaml(node, location)
+                return self._bytes.from_yaml(node, location)
             except ValueError as error:
                 raise ValueError(
                     str(error).replace("a whole number,", 'a size such as 65536 or "8MiB",')
@@ -298,10 +320,10 @@ class Size(FieldType):
         if unit.lower() not in _UNITS:
             raise ValueError(f'"{unit[:20]}" is not a unit of size: B, kB, MB, GB, KiB, MiB or GiB')
         size = math.floor(float(number) * _UNITS[unit.lower()])
-        if not 1 <= size <= self._BYTES.file_maximum:
-            raise ValueError(
-                f"{scalar.text[:40]} is too {'small' if size < 1 else 'large'}: 1 byte to 1024 GiB"
-            )
+        least, most = self._bytes.minimum, self._bytes.file_maximum
+        if not least <= size <= most:
+            what = "small" if size < least else "large"
+            raise ValueError(f"{scalar.text[:40]} is too {what}: {_written(least)} to {_written(most)}")
         return size
 
     def shown(self, value: Any) -> str:
@@ -311,7 +333,19 @@ class Size(FieldType):
         return f"`{value}`"
 
     def yaml_schema(self) -> Json:
-        return {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": self._SCHEMA}]}
+        return {
+            "anyOf": [
+                {"type": "integer", "minimum": self._bytes.minimum},
+                {"type": "string", "pattern": self._SCHEMA},
+            ]
+        }
+
+
+def _written(size: int) -> str:
+    for unit, bytes_ in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size % bytes_ == 0:
+            return f"{size // bytes_} {unit}"
+    return f"{size} byte" + "s" * (size != 1)
 
 
 class Factor(FieldType):

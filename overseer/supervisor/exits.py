@@ -100,6 +100,8 @@ class Exits:
             self.conclude_locked(tx, task, events)
             if restarts:
                 self.begin_locked(tx, task, Launch.AGAIN)
+        if task.stream.disk is not None:
+            task.stream.disk.rest()
 
     def _recorded(self, task: Task, run: int, end: RunExit) -> RunEnding | None:
         """Have the end of a run stored before anything follows from it, lest a boot take it for one that went

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config
@@ -53,6 +54,9 @@ from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timers
 from overseer.workers.stopping import overdue
 
+if TYPE_CHECKING:
+    from overseer.logs.store import Logs
+
 
 class Hub:
     """Runs the tasks of a configuration for any number of clients; safe from any thread.
@@ -64,6 +68,7 @@ class Hub:
         rng: for restart jitter.
         vault: reads the configuration's secrets.
         recorder: keeps the history of runs.
+        logs: has the output of tasks.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Hub:
         rng: random.Random | None = None,
         vault: Vault | None = None,
         recorder: Recorder | None = None,
+        logs: Logs | None = None,
     ) -> None:
         definitions = Definitions(config, handlers)
         timers = self._timers = Timers(fire=self._fire)
@@ -83,7 +89,7 @@ class Hub:
         self._clients = Clients()
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
-        recorder = recorder or Recorder()
+        recorder, self._logs = recorder or Recorder(), logs
         orphans = OrphanedWorkers(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
@@ -100,6 +106,7 @@ class Hub:
             self.usage,
             vault or Vault(),
             recorder,
+            logs,
         )
         self._stops = Stops(
             table, pool, self._clients, self._queueing, self._exits, orphans, metrics, recorder
@@ -109,7 +116,7 @@ class Hub:
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
-        self.subscriptions = Subscriptions(table, self.usage)
+        self.subscriptions = Subscriptions(table, self.usage, logs)
         self.listing = Listing(table)
         self.monitoring = Monitoring(table, pool, self._clients, metrics, self._current, use)
         self._services = Services(self, lambda: self.definitions.handlers)
@@ -186,6 +193,7 @@ class Hub:
                 requester,
                 retry_policy,
                 self._memory_use,
+                self._logs,
             )
             with self._table.begin(requester) as tx:
                 if self.definitions is definitions:  # else it was reloaded meanwhile: once more

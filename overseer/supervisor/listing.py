@@ -31,6 +31,12 @@ class Listing:
     def __init__(self, table: TaskTable) -> None:
         self._table = table
 
+    def action_of(self, task_id: str) -> str | None:
+        """The action of a task that is remembered; None: none is."""
+        with self._table.lock:
+            task = self._table.get(task_id)
+            return None if task is None else task.action
+
     def tasks(self, since: datetime | None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
         with self._table.lock:

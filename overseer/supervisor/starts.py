@@ -11,6 +11,7 @@ import operator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
@@ -42,6 +43,9 @@ from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker, run_context
 
+if TYPE_CHECKING:
+    from overseer.logs.store import Logs
+
 _log = logging.getLogger(__name__)
 
 
@@ -61,6 +65,7 @@ class Starts:
         usage: UsageWatch,
         vault: Vault,
         recorder: Recorder,
+        logs: Logs | None,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -73,6 +78,7 @@ class Starts:
         self._vault = vault
         self._timers = timers
         self._recorder = recorder
+        self._logs = logs
         self.launcher = Launcher(timers, self.launch)
 
     def admit_locked(self, tx: Transaction, task: Task, force: bool, wishes: Wishes) -> None:
@@ -138,6 +144,8 @@ class Starts:
         )
         record: Run | None = None
         try:
+            if self._logs is not None and task.stream.disk is None:
+                self._open_log(task, self._logs)
             if self._recorder.enabled:
                 record = run_of(task, why, context.run_id)
             with run_context(context):
@@ -177,6 +185,14 @@ class Starts:
             self._fail_locked(tx, task, why, CLOSING if why.requested else "")
         return True
 
+    def _open_log(self, task: Task, logs: Logs) -> None:
+        """Find the task's log, and number its lines from the log's end on."""
+        disk = logs.log_of(task.id)
+        last_seq = disk.open()
+        with task.lock:
+            task.stream.disk = disk
+            task.stream.continue_locked(max(last_seq, task.stream.last_seq))
+
     def _started(
         self,
         task: Task,
@@ -210,6 +226,8 @@ class Starts:
             task.run_id = run_id
             self._usage.began_locked()
             task.record = record
+            if task.stream.disk is not None:
+                task.stream.disk.begin_run(pid, run_id, task.action)
             if record is not None:
                 task.stream.reserve_locked(partial(self._recorder.reserve, record))
             if limit := task.terms.definition.config.timeout:

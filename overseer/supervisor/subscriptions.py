@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from overseer.errors import RequestError
 from overseer.protocol import Subscribed, Unsubscribed
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.replay import RingReplay
@@ -14,6 +17,11 @@ from overseer.supervisor.transaction import Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held
 
+if TYPE_CHECKING:
+    from overseer.logs.store import Logs
+
+_log = logging.getLogger(__name__)
+
 
 class Subscriptions:
     """Subscribes clients and sends them what is stored.
@@ -22,9 +30,10 @@ class Subscriptions:
     task.
     """
 
-    def __init__(self, table: TaskTable, usage: UsageWatch) -> None:
+    def __init__(self, table: TaskTable, usage: UsageWatch, logs: Logs | None = None) -> None:
         self._table = table
         self._usage = usage
+        self._logs = logs
 
     def subscribe(
         self,
@@ -40,6 +49,7 @@ class Subscriptions:
             RequestError: too many subscriptions to unknown tasks.
         """
         replay: RingReplay | None = None
+        first_seq: int | None = None  # of the log
         requester = Requester(client, request_id)
         while True:
             with self._table.begin(requester) as tx:
@@ -48,21 +58,55 @@ class Subscriptions:
                     self._table.subscribe_unknown(task_id, client, wishes)
                     tx.send(client, Subscribed(id=request_id, task_id=task_id))
                     return
-                if since_seq is not None:
-                    replay = _replay_of(task, replay, client, None, since_seq)
                 with task.lock:
-                    if replay is None or replay.ready_locked():
+                    logged = since_seq is not None and task.stream.only_logged(since_seq)
+                    if logged:
+                        ready = first_seq is not None
+                    else:
+                        if since_seq is not None:
+                            replay = _replay_of(task, replay, client, None, since_seq)
+                        ready = replay is None or replay.ready_locked()
+                    if ready:
                         task.stream.subscribe_locked(client, wishes)
                         if wishes.usage:
                             self._usage.watched_locked()
-                        self._answer_locked(tx, client, request_id, task, replay)
+                        self._answer_locked(
+                            tx,
+                            client,
+                            request_id,
+                            task,
+                            None if logged else replay,
+                            since_seq,
+                            first_seq or 0,
+                        )
                         task.stream.show_unfinished_locked(tx, client)
                         return
-            replay.encode()
+            if logged:
+                first_seq = self._first_seq(task_id)
+            elif replay is not None:
+                replay.encode()
+
+    def _first_seq(self, task_id: str) -> int:
+        """The first line that a task's log has; 0: none."""
+        assert self._logs is not None
+        reader = self._logs.reader_of(task_id)
+        try:
+            return self._logs.read(lambda: reader.ends()[0])
+        except (OSError, ValueError) as error:
+            _log.warning("the log of task %s cannot be read: %s", task_id, error)
+            return 0
 
     def _answer_locked(
-        self, tx: Transaction, client: Client, request_id: str, task: Task, replay: RingReplay | None
+        self,
+        tx: Transaction,
+        client: Client,
+        request_id: str,
+        task: Task,
+        replay: RingReplay | None,
+        since_seq: int | None,
+        first_seq: int,
     ) -> None:
+        """With a replay the ring has what comes after ``since_seq``, without one the log does."""
         assert_held(self._table.lock)
         assert_held(task.lock)
         client.task_ids.add(task.id)
@@ -70,7 +114,7 @@ class Subscriptions:
             task.onlookers.add(client)
         stream = task.stream
         reply = Subscribed(id=request_id, task_id=task.id)
-        if replay is None:
+        if since_seq is None:
             tx.send(client, reply)
             stream.catch_up_locked(tx, client)
             return
@@ -78,12 +122,15 @@ class Subscriptions:
             id=request_id,
             task_id=task.id,
             last_seq=stream.last_seq,
-            oldest_seq=stream.ring.oldest_seq,
+            oldest_seq=stream.ring.oldest_seq if replay is not None else first_seq or stream.ring.oldest_seq,
             created_at=task.created_at,
             first_seq=stream.first_seq,
         )
         tx.send(client, reply)
-        stream.resume_locked(tx, client, replay)
+        if replay is None:
+            stream.resume_from_log_locked(tx, client, since_seq)
+        else:
+            stream.resume_locked(tx, client, replay)
 
     def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
         """Nothing of the task follows ``unsubscribed``."""
@@ -107,8 +154,12 @@ class Subscriptions:
         Raises:
             RequestError: there is no such task.
         """
-        replay: RingReplay | None = None
         requester = Requester(client, request_id)
+        if self._logs is not None and (since is not None or since_seq is not None):
+            with self._table.begin(requester):
+                task = self._table.find(task_id, client.principal)
+            since_seq = self._replay_log(self._logs, task, client, since, since_seq or 0)
+        replay: RingReplay | None = None
         while True:
             with self._table.begin(requester):
                 task = self._table.find(task_id, client.principal)
@@ -119,6 +170,26 @@ class Subscriptions:
                     replay.send_locked(out)
                     return
             replay.encode()
+
+    def _replay_log(
+        self, logs: Logs, task: Task, client: Client, since: datetime | None, since_seq: int
+    ) -> int:
+        """Send what is only in the log; returns the seq of its last line, after which the ring goes on."""
+        from overseer.supervisor.output.laggards import LogReplay
+
+        stream = task.stream
+        replay = LogReplay(task.id, logs.reader_of(task.id), client, since, since_seq)
+        last_seq = stream.last_seq  # what comes later may be past by the time that this is sent
+        while True:
+            with task.lock:
+                to = min(stream.ring.oldest_seq or stream.last_seq + 1, last_seq + 1)
+            try:
+                if replay.seq + 1 >= to or not logs.read(lambda: replay.read(to)):  # noqa: B023
+                    return max(since_seq, replay.seq)
+            except (OSError, ValueError) as error:
+                raise RequestError(f"the log cannot be read: {error}") from None
+            if not replay.send():
+                return last_seq
 
 
 def _replay_of(

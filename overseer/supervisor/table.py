@@ -246,6 +246,10 @@ class TaskTable:
             limit = _YOUNGEST if len(finished) > keep else max(age, _YOUNGEST)
             if now - at < limit:
                 return limit - (now - at)
+            if self._tasks[task_id].stream.laggards:  # somebody has not heard its end
+                del finished[task_id]
+                finished[task_id] = now
+                continue
             self.forget(task_id)
         return None
 

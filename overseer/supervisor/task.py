@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config.parameters import without_hidden
@@ -32,6 +32,9 @@ from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer
 from overseer.util.timestamps import now
 from overseer.workers.base import Worker
+
+if TYPE_CHECKING:
+    from overseer.logs.store import Logs
 
 
 class Phase(Enum):
@@ -167,6 +170,7 @@ class Task:
     requester: Requester = field(default_factory=Requester)  # hub's lock
     asked_policy: RetryPolicy | None = None  # the one that its start gave
     memory: MemoryUse = field(default_factory=MemoryUse)  # of all tasks
+    logs: Logs | None = None
     trigger: Trigger = field(init=False)  # of its latest start that was asked for; hub's lock
     record: Run | None = None  # of its latest run, where runs are recorded; hub's lock
     phase: Phase = Phase.STARTING
@@ -211,7 +215,7 @@ class Task:
     def __post_init__(self) -> None:
         self.trigger = self.requester.trigger
         self.lock = lock(Rank.TASK, f"task {self.id}")
-        self.stream = Stream(self.id, self.action, self.lock, self.metrics, self.log, self.memory)
+        self.stream = Stream(self.id, self.action, self.lock, self.metrics, self.log, self.memory, self.logs)
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

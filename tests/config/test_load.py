@@ -75,7 +75,7 @@ def test_the_defaults(load: Load) -> None:
     assert (config.clients.buffer, config.clients.stall_timeout, config.clients.on_lag) == (
         8 * 2**20,
         30.0,
-        "block",
+        "",
     )
     assert (config.history.tasks, config.history.age) == (1000, 86400.0)
     limits = config.limits

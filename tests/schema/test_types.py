@@ -276,7 +276,7 @@ def test_what_is_no_signal(fails: Fails, text: str, says: str) -> None:
             'excess.action: expected stop or requeue, found the text "kill"',
         ),
         ("task_pool: {excess: {order: [first]}}", "excess.order: expected first or last, found a list"),
-        ("clients: {on_lag: wait}", "clients.on_lag: expected block or drop"),
+        ("clients: {on_lag: wait}", "clients.on_lag: expected block, drop or catch_up"),
         ("retry: {restart_on: success}", "retry.restart_on: expected any or failure"),
         ("actions: {a: {type: exec, kill_mode: all}}", "actions.a.kill_mode: expected tree, group or leader"),
     ],

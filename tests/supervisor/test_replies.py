@@ -15,6 +15,7 @@ import overseer
 from overseer.auth.peer import Peer
 from overseer.daemon.audit import Audit
 from overseer.daemon.dispatch import Dispatcher
+from overseer.daemon.logs import TaskLogs
 from overseer.daemon.runs import RunHistory
 from overseer.protocol import MessageLimits
 from overseer.supervisor.metrics import Metrics
@@ -109,7 +110,8 @@ class Stage:
             manifest=lambda principal: {"actions": [info.name for info in self.hub.actions("", principal)]},
             audit=Audit(),
             reloader=reloader,
-            history=RunHistory(config),
+            history=RunHistory(config, lambda runs: None),
+            logs=TaskLogs(config),
         )
 
     def _watch_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:

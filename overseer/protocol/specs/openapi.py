@@ -31,6 +31,8 @@ _ORDER = (
     "usage",
     "resize",
     "runs",
+    "logs",
+    "search",
 )
 
 

@@ -16,8 +16,11 @@ from overseer.protocol import (
     Input,
     InputAccepted,
     List,
+    LogsReply,
+    LogsRequest,
     ManifestReply,
     ManifestRequest,
+    Matches,
     MetricsReply,
     MetricsRequest,
     Output,
@@ -39,6 +42,7 @@ from overseer.protocol import (
     Restarting,
     RunsReply,
     RunsRequest,
+    Search,
     SetPool,
     Signal,
     Signaled,
@@ -162,6 +166,22 @@ OPERATIONS = (
         "in them, unless the disk fails; events that come before the answer may be newer than it. Pages go "
         "by next and before, and runs that begin meanwhile change nothing in them. Without a data_dir it is "
         "an error.",
+    ),
+    Operation(
+        "show_log",
+        LogsRequest,
+        "Show a log",
+        success=(LogsReply,),
+        notes="A seq that is not there is in no log: the line went out while the disk was full, slow or "
+        "failed, or it has expired. Without a data_dir it is an error.",
+    ),
+    Operation(
+        "search_logs",
+        Search,
+        "Search logs",
+        success=(Matches,),
+        notes="A search takes ten seconds at most, and is an error when nothing was looked through by then. "
+        "Only so many go on at once. Without a data_dir it is an error.",
     ),
     Operation(
         "replay_task",

@@ -126,6 +126,12 @@ class Ring:
                 if output is not None:
                     yield output
 
+    def exits(self, seq: int) -> Iterator[tuple[int, Exited]]:
+        """Those behind that line or later ones, each with the seq that it follows."""
+        for entry in self._entries:
+            if isinstance(entry, _StoredExit) and entry.after_seq >= seq:
+                yield entry.after_seq, entry.event
+
     def _kept(self) -> Iterator[StoredOutput | _StoredExit]:
         """The entries, the first one shortened so that no more than CAPACITY events are seen."""
         excess = self._events - CAPACITY

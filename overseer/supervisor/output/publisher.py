@@ -18,9 +18,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
-from overseer.process.drawn import shown
 from overseer.process.pipe import SHOW_EVERY_S
 from overseer.protocol import Event, Exited, Gap, Partial
 from overseer.supervisor.clients import Client, DeferredFlush
@@ -30,42 +30,21 @@ from overseer.supervisor.output.encode import EncodedOutput, one_line, output_he
 from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.raw import RawOutput
 from overseer.supervisor.output.replay import RingReplay
-from overseer.supervisor.output.subscription import Subscription, Wishes
+from overseer.supervisor.output.subscription import Behind, Subscription, Wishes
+from overseer.supervisor.output.unfinished import UnfinishedLine
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
+from overseer.util.waiters import Waiters
 from overseer.workers.base import OutputBatch
+
+if TYPE_CHECKING:
+    from overseer.logs.store import Logs
+    from overseer.logs.tasklog import TaskLog
+    from overseer.supervisor.output.laggards import Laggards
 
 _NO_HEAD = (None, "")
 _KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
-
-
-class _Unfinished:
-    """How the last line of a stream stands, which has no end yet; the task's lock guards it."""
-
-    __slots__ = ("line", "pid", "rendered_at", "stale", "text")
-
-    def __init__(self) -> None:
-        self.line = b""
-        self.pid = 0
-        self.text = ""  # as it is shown
-        self.stale = False  # the line has changed since
-        self.rendered_at = -SHOW_EVERY_S
-
-    def change(self, line: bytes, pid: int) -> None:
-        if line != self.line:
-            self.line, self.pid, self.stale = line, pid, True
-
-    def render(self) -> bool:
-        """Bring ``text`` up to date; whether it has changed."""
-        before, self.text = self.text, shown(self.line)
-        self.stale = False
-        self.rendered_at = time.monotonic()
-        return self.text != before
-
-    def finish(self) -> None:
-        """The line has ended, so nothing stands there any more, and nobody need be told."""
-        self.line, self.text, self.stale = b"", "", False
 
 
 class Stream:
@@ -79,6 +58,7 @@ class Stream:
         metrics: Metrics,
         log: EventLog,
         memory: MemoryUse | None = None,
+        logs: Logs | None = None,
     ) -> None:
         self._task_id = task_id
         self._action = action
@@ -91,12 +71,24 @@ class Stream:
         self.last_seq = 0
         self._reserve: Callable[[int], int] | None = None  # sets numbers of lines aside, where they must last
         self._reserve_at = sys.maxsize  # the seq at which it is to be called
-        self._unfinished: dict[str, _Unfinished] = {}  # by stream, where a line stands that has no end yet
+        self._unfinished: dict[str, UnfinishedLine] = {}  # by stream, where a line stands that has no end yet
         self._memory = memory or MemoryUse()
         self._raw: RawOutput | None = None  # of a task that has had a terminal
         self._around = output_size([""], task_id)
         self._heads: dict[str, tuple[int, str]] = {}  # by stream: a pid, and what its messages begin with
         self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
+        self.disk: TaskLog | None = None  # where lines go before anybody hears of them
+        self._laggards: Laggards | None = None  # those who are served from there
+        if logs is not None:
+            from overseer.supervisor.output.laggards import Laggards  # only where there are logs
+
+            self._laggards = Laggards(
+                *(task_id, lock, self.ring, logs),
+                last_seq=lambda: self.last_seq,
+                caught_up=lambda out, subscription: self.show_unfinished_locked(out, subscription.client),
+            )
+        self._logging = False  # a batch is being written, whose number is taken
+        self._turn = Waiters(lock)  # those who have the next ones
 
     @property
     def first_seq(self) -> int:
@@ -109,7 +101,8 @@ class Stream:
         self.base_seq = self.last_seq = seq
 
     def reserve_locked(self, reserve: Callable[[int], int]) -> None:
-        """Have ``reserve`` called with the seq of a line now and then; it returns when again."""
+        """Have ``reserve`` called with the seq of a line now and then, unless the log has it; it returns when
+        again."""
         assert_held(self._lock)
         self._reserve, self._reserve_at = reserve, self.last_seq
 
@@ -133,6 +126,8 @@ class Stream:
         else:
             size = output_size(lines, self._task_id)
         ts = format_timestamp(batch.ts)
+        seq = 0
+        to_send: bytes | None = None
         while True:
             with self._lock:
                 if run != self.run:
@@ -143,9 +138,30 @@ class Stream:
                         full = subscription
                         break
                 else:
-                    to_send = self._publish_locked(batch, pid, subscribers, size, ts)
-                    break
+                    if self.disk is None:
+                        to_send = self._publish_locked(batch, pid, subscribers, size, ts)
+                        break
+                    if not self._logging:
+                        self._logging = True
+                        disk, seq = self.disk, self.last_seq + 1
+                        break
+                    self._turn.wait_for(lambda: not self._logging)
+                    continue
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
+        if seq:
+            logged = False
+            try:
+                logged = disk.append(seq, ts, batch.stream, lines, batch.truncated)
+            finally:
+                with self._lock:
+                    self._logging = False
+                    self._turn.wake()
+                    subscribers = list(self.subscribers.values())
+                    if run == self.run:
+                        to_send = self._publish_locked(batch, pid, subscribers, size, ts, logged)
+                    else:
+                        self._keep_late_locked(batch, pid)
+                        subscribers = []
         if to_send is not None:
             subscribers[0].client.outbox.send(to_send)
             return True
@@ -154,7 +170,13 @@ class Stream:
         return True
 
     def _publish_locked(
-        self, batch: OutputBatch, pid: int, subscribers: list[Subscription], size: int, ts: str
+        self,
+        batch: OutputBatch,
+        pid: int,
+        subscribers: list[Subscription],
+        size: int,
+        ts: str,
+        logged: bool = False,
     ) -> bytes | None:
         """There is room: number, keep, count, encode and append. Returns what the only subscriber is to be
         sent by this thread; None: all outboxes are to be flushed."""
@@ -163,7 +185,7 @@ class Stream:
             self._finish_line_locked(batch.stream)
         seq = self.last_seq + 1
         self.last_seq += len(lines)
-        if self.last_seq > self._reserve_at and self._reserve is not None:
+        if self.last_seq > self._reserve_at and self._reserve is not None and not logged:
             self._reserve_at = self._reserve(self.last_seq)
         output = StoredOutput(seq, batch.ts, pid, batch.stream, lines, batch.truncated, batch.overwritten)
         self.ring.add_output(output)
@@ -180,10 +202,22 @@ class Stream:
             encoded = EncodedOutput(self._task_id, output, ts)
         if self._log.enabled:
             self._log.write(encoded, size, len(lines))
-        if len(subscribers) == 1 and subscribers[0].lossless:
+        if len(subscribers) == 1 and subscribers[0].takes(size):
             return subscribers[0].client.outbox.append_output(encoded)
         self._append_output_locked(subscribers, encoded, size, seq)
+        if self._laggards:
+            self._laggards.keep_locked(output)
         return None
+
+    def _keep_late_locked(self, batch: OutputBatch, pid: int) -> None:
+        """The run was given up while its lines were written: they have numbers, and nobody is sent them."""
+        seq = self.last_seq + 1
+        self.last_seq += len(batch.lines)
+        self.ring.add_output(
+            StoredOutput(seq, batch.ts, pid, batch.stream, batch.lines, batch.truncated, batch.overwritten)
+        )
+        for subscription in self.subscribers.values():
+            subscription.gap_from, subscription.gap_to = subscription.gap_from or seq, self.last_seq
 
     def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
         """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
@@ -198,7 +232,7 @@ class Stream:
             if unfinished is None:
                 if not line:
                     return None
-                unfinished = self._unfinished[stream] = _Unfinished()
+                unfinished = self._unfinished[stream] = UnfinishedLine()
             unfinished.change(line, pid)
             watchers = [each for each in self.subscribers.values() if each.partial]
             if not watchers:
@@ -212,7 +246,8 @@ class Stream:
                         each.owed.add(stream)
             for each in watchers:
                 # Only to who reads along: a state that is past when it is read is worth nothing.
-                if stream in each.owed and not each.gap_from and each.client.outbox.pending <= _KEEPS_UP:
+                lags = each.gap_from or each.behind is not None or each.client.outbox.pending > _KEEPS_UP
+                if stream in each.owed and not lags:
                     self._send_partial_locked(out, each, stream)
             return SHOW_EVERY_S if any(stream in each.owed for each in watchers) else None
 
@@ -262,9 +297,14 @@ class Stream:
             for stream in list(self._unfinished):
                 self._finish_line_locked(stream)
         out.log(self._log, event)
-        for subscription in self.subscribers.values():
+        for client, subscription in self.subscribers.items():
             self._tell_gap_locked(out, subscription)
-        out.send_all([client for client in self.subscribers if client is not excluding], event)
+            if client is excluding:
+                continue
+            if subscription.behind is None:
+                out.send(client, event)
+            else:
+                subscription.behind.events.append((self.last_seq, out.encode(event)))
 
     def subscribe_locked(self, client: Client, wishes: Wishes) -> None:
         """Add a subscriber, or change what it asked for before."""
@@ -282,7 +322,7 @@ class Stream:
         subscription = self.subscribers[client]
         if self._raw is not None:
             self._raw.send_locked(out, subscription, anyway=True)
-        if subscription.partial:
+        if subscription.partial and subscription.behind is None:
             for stream, unfinished in self._unfinished.items():
                 if unfinished.stale and unfinished.render():
                     for each in self.subscribers.values():
@@ -304,6 +344,9 @@ class Stream:
         """Go on with a subscription from before this stream."""
         assert_held(self._lock)
         self.subscribers[subscription.client] = subscription
+        if subscription.behind is not None:
+            assert self._laggards is not None
+            self._laggards.add_locked(subscription, subscription.behind)
 
     def give_up_locked(self) -> list[Subscription]:
         """Let go of all subscriptions and return them renewed, for the next stream of this id."""
@@ -314,6 +357,7 @@ class Stream:
         subscribers, self.subscribers = self.subscribers, {}
         for subscription in subscribers.values():
             subscription.gap_from = 0  # what was missed here does not count there
+            subscription.ended = True
         # New ones, so that the note of a gap still to come for this stream cannot touch the next one's.
         return [old.renewed() for old in subscribers.values()]
 
@@ -321,7 +365,7 @@ class Stream:
         """Tell a subscriber that is to lose nothing from now on what it has lost, before the next line."""
         assert_held(self._lock)
         subscription = self.subscribers[client]
-        if subscription.lossless:
+        if subscription.on_lag != "drop":
             self._tell_gap_locked(out, subscription)
 
     def resume_locked(self, out: DeferredFlush, client: Client, replay: RingReplay) -> None:
@@ -329,7 +373,28 @@ class Stream:
         assert_held(self._lock)
         subscription = self.subscribers[client]
         subscription.gap_from = subscription.gap_to = 0
+        subscription.behind = None
         replay.send_locked(out)
+
+    def resume_from_log_locked(self, out: DeferredFlush, client: Client, since_seq: int) -> None:
+        """Send a subscriber what comes after that line, from the log on."""
+        assert_held(self._lock)
+        assert self._laggards is not None
+        subscription = self.subscribers[client]
+        subscription.gap_from = subscription.gap_to = 0
+        behind = Behind(since_seq + 1, silent=True)
+        behind.events.extend((seq, out.encode(event)) for seq, event in self.ring.exits(since_seq))
+        self._laggards.add_locked(subscription, behind)
+
+    @property
+    def laggards(self) -> int:
+        """How many clients are served from the log."""
+        return len(self._laggards or ())
+
+    def only_logged(self, seq: int) -> bool:
+        """Whether what comes after that line is in the log, but no longer all in memory."""
+        oldest = self.ring.oldest_seq or self.last_seq + 1
+        return self._laggards is not None and seq + 1 < oldest
 
     def _finish_line_locked(self, stream: str) -> None:
         """What stood in the line is past: output takes its place, or nothing does."""
@@ -351,8 +416,13 @@ class Stream:
     ) -> None:
         for subscription in subscribers:
             outbox = subscription.client.outbox
-            if subscription.lossless or (not subscription.gap_from and outbox.has_room(size)):
+            if subscription.takes(size):
                 outbox.append(encoded, output=True)
+                continue
+            if subscription.behind is not None:
+                continue
+            if subscription.on_lag == "catch_up" and self._laggards is not None:
+                self._laggards.add_locked(subscription, Behind(first_seq))
                 continue
             self._metrics.count("dropped_lines", self._action, self.last_seq - first_seq + 1)
             subscription.gap_to = self.last_seq

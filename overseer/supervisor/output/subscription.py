@@ -1,10 +1,39 @@
-"""One client's wish to hear of one task id."""
+"""One client's wish to hear of one task id, and how far it is."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from overseer.net.frames import Message
 from overseer.supervisor.clients import Client
+
+if TYPE_CHECKING:
+    from overseer.logs.lines import Lines
+    from overseer.logs.standalone.segments import Run
+
+_EVENTS = 1000  # lifecycle events that wait for one client to come so far; beyond that the oldest go
+
+
+class Behind:
+    """How far a client is that is served from the log; the task's lock guards it.
+
+    Attributes:
+        next_seq: the line it is to be sent next.
+        silent: what is not in the log before that line is nothing that it has missed.
+        events: those that it has not been sent, each with the seq that it follows.
+        block: what has been read for it, a block at most, and whose lines these are; the reader's own.
+    """
+
+    __slots__ = ("block", "events", "next_seq", "runs", "silent")
+
+    def __init__(self, next_seq: int, *, silent: bool = False) -> None:
+        self.next_seq = next_seq
+        self.silent = silent
+        self.events: deque[tuple[int, Message]] = deque(maxlen=_EVENTS)
+        self.block: deque[Lines] = deque()
+        self.runs: list[Run] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +41,7 @@ class Wishes:
     """What a request says of a subscription; ``""`` and None leave it as it is.
 
     Attributes:
-        on_lag: ``block`` or ``drop``.
+        on_lag: ``block``, ``drop`` or ``catch_up``.
         partial: whether it is also sent lines that have no end yet.
         raw: whether it is also sent what a terminal is sent.
         usage: whether it is also told what the task uses.
@@ -28,25 +57,36 @@ NO_WISHES = Wishes()
 
 
 class Subscription:
-    """It outlives the tasks that bear the id."""
+    """It outlives the tasks that bear the id.
+
+    Attributes:
+        on_lag: what is done when the client reads too slowly.
+        partial, raw, usage: see :class:`Wishes`.
+        owed: of which streams it has not seen how the line stands that has no end.
+        gap_from, gap_to: the lines skipped since the client fell behind; 0: it keeps up.
+        raw_seen: the offset of what it is to be sent next of a terminal.
+        awaits_room: it is not sent any of that before there is room.
+        behind: it is served from the log until it has caught up.
+    """
 
     __slots__ = (
-        "awaits_room", "client", "ended", "gap_from", "gap_to", "lossless", "owed", "partial", "raw",
+        "awaits_room", "behind", "client", "ended", "gap_from", "gap_to", "on_lag", "owed", "partial", "raw",
         "raw_seen", "usage",
     )  # fmt: skip
 
     def __init__(self, client: Client, wishes: Wishes) -> None:
         self.client = client
-        self.lossless = (wishes.on_lag or client.on_lag) != "drop"
+        self.on_lag = wishes.on_lag or client.on_lag
         self.partial = bool(wishes.partial)
         self.raw = bool(wishes.raw)
         self.usage = bool(wishes.usage)
-        self.owed: set[str] = set()  # of which streams it has not seen how the line stands that has no end
+        self.owed: set[str] = set()
         self.ended = False
-        self.gap_from = 0  # the first line skipped since the client fell behind; 0: it keeps up
+        self.gap_from = 0
         self.gap_to = 0
-        self.raw_seen = 0  # offset of what it is to be sent next of a terminal
-        self.awaits_room = False  # for that
+        self.raw_seen = 0
+        self.awaits_room = False
+        self.behind: Behind | None = None
 
     def change(self, wishes: Wishes) -> None:
         """What is asked for anew is also sent anew."""
@@ -59,13 +99,32 @@ class Subscription:
         if wishes.usage is not None:
             self.usage = wishes.usage
         if wishes.on_lag:
-            self.lossless = wishes.on_lag != "drop"
+            self.on_lag = wishes.on_lag
             self.client.outbox.look_again()
 
+    @property
+    def lossless(self) -> bool:
+        """Whether the task waits for this client."""
+        return self.on_lag == "block" and self.behind is None
+
+    def takes(self, size: int) -> bool:
+        """Whether it is sent output of that size at once, for which a lossless one has been waited for."""
+        if self.behind is not None:
+            return False
+        if self.on_lag == "block":
+            return True
+        outbox = self.client.outbox
+        if self.on_lag == "catch_up":
+            return outbox.has_place(size)
+        return not self.gap_from and outbox.has_room(size)
+
     def renewed(self) -> Subscription:
-        """The same for another task."""
-        on_lag = "block" if self.lossless else "drop"
-        return Subscription(self.client, Wishes(on_lag, self.partial, self.raw, self.usage))
+        """The same wish, for the next task of the id: who is behind goes on in the log, which is the same."""
+        other = Subscription(self.client, Wishes(self.on_lag, self.partial, self.raw, self.usage))
+        if self.behind is not None:
+            other.behind = Behind(self.behind.next_seq, silent=self.behind.silent)
+            other.behind.events.extend(self.behind.events)
+        return other
 
     def waits_no_more(self) -> bool:
         """Whether the stream need not wait for this client, as it had to."""

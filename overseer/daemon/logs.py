@@ -1,0 +1,154 @@
+"""The logs of tasks as the daemon has them: where a ``data_dir`` is configured, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from overseer.auth.principal import Principal
+from overseer.config import Config
+from overseer.errors import NotPermittedError, RequestError
+from overseer.protocol import LogLine, LogMatch, LogsReply, LogsRequest, Matches, Search
+from overseer.supervisor.hub import Hub
+from overseer.util.timestamps import format_timestamp, parse_timestamp
+
+if TYPE_CHECKING:
+    from overseer.history.retention import Removed
+    from overseer.logs.store import Logs
+
+_NONE = "this server keeps no logs: its configuration has no data_dir"
+_NOT_FOUND = "task not found"
+
+
+class TaskLogs:
+    """Makes the logs, answers ``logs`` and ``search`` from them, and closes them."""
+
+    def __init__(self, config: Config) -> None:
+        self.logs: Logs | None = None
+        if config.data_dir:
+            from overseer.logs.search import Searches
+            from overseer.logs.store import Logs
+
+            self.logs = Logs(str(Path(config.data_dir).absolute() / "logs"), config.storage)
+            self._searches = Searches(self.logs.root)
+
+    def start(self) -> None:
+        """Begin to keep what is there within its bounds."""
+        if self.logs is not None:
+            self.logs.start()
+
+    def apply(self, config: Config) -> None:
+        """Keep as much as the new configuration says."""
+        if self.logs is not None:
+            self.logs.settings = config.storage
+
+    def forget(self, runs: Sequence[Removed]) -> None:
+        """The history has forgotten these runs: their lines go as well."""
+        for run in runs:
+            if self.logs is not None and run.last_seq is not None:
+                self.logs.forget(run.task_id, run.last_seq)
+
+    def stop_searching(self) -> None:
+        """Whoever waits for a search waits no longer."""
+        if self.logs is not None:
+            self._searches.close()
+
+    def close(self) -> None:
+        """Nothing is written from now on."""
+        if self.logs is not None:
+            self.logs.close()
+
+    def page(self, request: LogsRequest, hub: Hub, principal: Principal) -> LogsReply:
+        """Lines of a task's log.
+
+        Raises:
+            RequestError: there are no logs, there is no such task, or the log cannot be read.
+        """
+        if self.logs is None:
+            raise RequestError(_NONE)
+        from overseer.logs.query import LogQuery, read_page
+
+        if sum(each is not None for each in (request.from_seq, request.tail, request.since)) > 1:
+            raise RequestError("from_seq, tail and since exclude each other")
+        tail = request.tail
+        if tail is None and request.from_seq is None and request.since is None:
+            tail = request.limit
+        query = LogQuery(
+            request.limit,
+            request.from_seq or 0,
+            tail or 0,
+            _text(request.since),
+            request.stream,
+            request.run_id,
+            principal.scope,
+        )
+        reader = self.logs.reader_of(request.task_id)
+        known = hub.listing.action_of(request.task_id)
+        try:
+            action = self.logs.read(lambda: reader.last_run().action) if known is None else known
+            if not action:
+                raise RequestError(_NOT_FOUND)
+            if not principal.sees(action):
+                raise NotPermittedError(_NOT_FOUND)
+            page = self.logs.read(lambda: read_page(reader, query))
+        except (OSError, ValueError) as error:
+            raise RequestError(f"the log cannot be read: {error}") from None
+        lines = [
+            LogLine(line.seq, parse_timestamp(line.ts), line.stream, line.data, line.truncated)
+            for line in page.lines
+        ]
+        return LogsReply(request.id, tuple(lines), page.first_seq, page.last_seq, page.next_seq)
+
+    def search(self, request: Search, principal: Principal) -> Matches:
+        """Lines of all logs, or of one.
+
+        Raises:
+            RequestError: there are no logs, or the search failed.
+        """
+        if self.logs is None:
+            raise RequestError(_NONE)
+        from overseer.logs.search import SearchError, SearchQuery
+
+        query = SearchQuery(
+            request.query,
+            request.regex,
+            request.limit,
+            request.task_id,
+            request.action,
+            _text(request.since),
+            _text(request.until),
+            principal.actions,
+            request.after,
+        )
+        try:
+            found = self._searches.search(query)
+        except SearchError as error:
+            raise RequestError(str(error)) from None
+        matches = [
+            LogMatch(each.task_id, each.run_id, each.seq, parse_timestamp(each.ts), each.stream, each.data)
+            for each in found.matches
+        ]
+        return Matches(request.id, tuple(matches), found.following)
+
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        if self.logs is None:
+            return {}
+        return {"log_bytes": ("Size of the logs of all tasks", self.logs.size)}
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """The same for what only grows."""
+        if self.logs is None:
+            return {}
+        return {
+            "log_lost_lines": (
+                "Lines that are in no log, since the disk was full, slow or failed",
+                self.logs.lost,
+            )
+        }
+
+
+def _text(moment: datetime | None) -> str:
+    return "" if moment is None else format_timestamp(moment)

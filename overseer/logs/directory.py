@@ -1,0 +1,54 @@
+"""Where a task's log lies: a directory that is named after the task, whatever is in its id."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from urllib.parse import quote, unquote
+
+_LONGEST = 200  # bytes of a name; file systems take 255
+_HASHED = "%sha256-"  # what no percent-encoded id begins with
+_ID = "task_id"  # the file in a hashed one that has the id
+
+
+def name_of(task_id: str) -> str:
+    """The name of the task's directory."""
+    name = quote(task_id, safe="", errors="surrogatepass")
+    if name.startswith("."):
+        name = f"%2E{name[1:]}"
+    if len(name) > _LONGEST:
+        return _HASHED + sha256(name.encode()).hexdigest()
+    return name
+
+
+def task_of(directory: str) -> str:
+    """The task whose directory it is; ``""``: it is none."""
+    name = os.path.basename(directory)  # noqa: PTH119
+    if not name.startswith(_HASHED):
+        return unquote(name, errors="surrogatepass")
+    try:
+        with open(f"{directory}/{_ID}", "rb") as file:  # noqa: PTH123
+            return file.read().decode("utf-8", "surrogatepass")
+    except OSError:
+        return ""
+
+
+def make(directory: str, task_id: str) -> None:
+    """Make a task's directory, if need be within a new one for all.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    try:
+        os.mkdir(directory, 0o700)  # noqa: PTH102
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        os.mkdir(os.path.dirname(directory), 0o700)  # noqa: PTH102, PTH120
+        os.mkdir(directory, 0o700)  # noqa: PTH102
+    if os.path.basename(directory).startswith(_HASHED):  # noqa: PTH119
+        file = os.open(f"{directory}/{_ID}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, task_id.encode("utf-8", "surrogatepass"))
+        finally:
+            os.close(file)

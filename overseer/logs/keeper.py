@@ -1,0 +1,307 @@
+"""Keeps the logs within their bounds, in the background: seals, compresses, and removes the oldest.
+
+Whoever ends a segment or a run says so (:meth:`Keeper.changed`); once in a while all is looked at, for ages
+and for what others did. What went wrong is said once, and tried again the next time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from overseer.config.storage import StorageConfig
+from overseer.logs.sealing import remove, seal
+from overseer.logs.standalone.segments import Opened, Segment, list_segments
+from overseer.logs.tasklog import OLD_S, TaskLog
+from overseer.util.locks import Rank, lock
+from overseer.util.threads import start_thread
+
+_log = logging.getLogger(__name__)
+
+_EVERYTHING_S = 3600.0
+SETTLED_S = 60.0
+"""How long a full segment stays as it is: of a flood, most has to go again before that."""
+_FULL_S = 5.0  # while the disk is full
+_SOON_S = 0.25  # after a change, so that many at once are one
+_CANDIDATES = 1000  # of the oldest segments, kept from one look at everything
+
+
+class _Old(NamedTuple):
+    """A segment that may be removed; sorts by age. A segment is never older than one before it in its log."""
+
+    since: float
+    directory: str
+    segment: Segment
+
+
+class Keeper:
+    """One thread, started by the first change.
+
+    Args:
+        root: the directory of all logs.
+        log_of: the log that may be written in a directory, which is asked to let go of its last segment.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        settings: StorageConfig,
+        log_of: Callable[[str], TaskLog],
+    ) -> None:
+        self.settings = settings
+        self.room = True  # the disk has more than ``min_free``, or so it was when it was last looked at
+        self._root = root
+        self._log_of = log_of
+        # Guards what follows; notified when there is something to do.
+        self._wanted = threading.Condition(lock(Rank.LEAF, "logs' keeper"))
+        self._changed: set[str] = set()
+        self._forgotten: dict[str, int] = {}  # by directory: up to which seq nobody needs its lines
+        self._everything = True
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        # The thread's own.
+        self._sizes: dict[str, int] = {}  # of each directory
+        self._oldest: list[_Old] = []  # as of the last look at everything, the oldest last
+        self._complained: set[str] = set()
+        self._due: dict[str, float] = {}  # when a log is to be looked at again (monotonic)
+        self._wall, self._monotonic = time.time(), time.monotonic()
+
+    @property
+    def total(self) -> int:
+        """Bytes of all logs, as far as is known."""
+        return sum(list(self._sizes.values()))
+
+    @property
+    def full(self) -> int:
+        """Bytes at which a segment is."""
+        return self.settings.segment
+
+    def start(self) -> None:
+        self._thread = start_thread(self._run, "log-keeper")
+
+    def changed(self, directory: str) -> None:
+        """A segment or a run has ended there. Never waits."""
+        with self._wanted:
+            self._changed.add(directory)
+            self._wanted.notify()
+
+    def forget(self, directory: str, last_seq: int) -> None:
+        """Lines up to there may go. Never waits."""
+        with self._wanted:
+            self._forgotten[directory] = max(last_seq, self._forgotten.get(directory, 0))
+            self._changed.add(directory)
+            self._wanted.notify()
+
+    def look_at_everything(self) -> None:
+        """Other bounds hold from now on. Never waits."""
+        with self._wanted:
+            self._everything = True
+            self._wanted.notify()
+
+    def close(self, timeout: float = 1.0) -> None:
+        """End the thread; what it was doing is done at the next start."""
+        with self._wanted:
+            self._closed = True
+            self._wanted.notify()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._wanted:
+                self._wanted.wait_for(
+                    lambda: self._changed or self._everything or self._closed, self._patience()
+                )
+                if not self._closed and not self._everything:
+                    self._wanted.wait_for(lambda: self._closed, _SOON_S)
+                changed, self._changed = self._changed, set()
+                changed |= self._take_due()
+                everything, self._everything = self._everything or not changed, False
+            try:
+                self._look(None if everything else changed)
+            except Exception:
+                _log.exception("keeping the logs within their bounds failed")
+            if self._closed:
+                return
+
+    def _patience(self) -> float:
+        """For how many seconds there is nothing to do, unless something changes."""
+        due = min(self._due.values(), default=float("inf")) - time.monotonic()
+        return max(0.0, min(due, _EVERYTHING_S if self.room else _FULL_S))
+
+    def _take_due(self) -> set[str]:
+        moment = time.monotonic()
+        due = {directory for directory, at in self._due.items() if at <= moment}
+        for directory in due:
+            del self._due[directory]
+        return due
+
+    def _look(self, changed: set[str] | None) -> None:
+        if changed is None:
+            try:
+                with os.scandir(self._root) as entries:
+                    changed = {entry.path for entry in entries if entry.is_dir(follow_symlinks=False)}
+            except FileNotFoundError:
+                changed = set()
+            self._sizes = {}
+            self._oldest = []
+        for directory in sorted(changed):
+            if self._closed:
+                return
+            segments = self._keep(directory)
+            self._sizes[directory] = sum(segment.size for segment in segments)
+            if not segments:
+                self._sizes.pop(directory)
+                _remove_directory(directory)
+        self._bound_all()
+
+    def _keep(self, directory: str) -> list[Segment]:
+        """Seal what is to be sealed in one log, remove what it has too much of; what is left."""
+        log = self._log_of(directory)  # held meanwhile, so that what it gives up stays so
+        segments = list_segments(directory)
+        for segment in segments:
+            if segment.packed or (segment.sealed and self.settings.compress == "none") or self._closed:
+                continue
+            last = segment is segments[-1]
+            if self._is_due(directory, segment, OLD_S if last else SETTLED_S) and (
+                not last or log.give_up(segment.first)
+            ):
+                with self._complaining(directory):
+                    seal(directory, segment, self.settings.compress)
+        kept = list_segments(directory)
+        if not kept:
+            return []
+        size = sum(segment.size for segment in kept)
+        forgotten = self._forgotten.pop(directory, 0)
+        oldest_first = _by_age(directory, kept)
+        gone = 0
+        for old in oldest_first:
+            too_old = self._now() - old.since > self.settings.log_age
+            unneeded = forgotten and _end_of(directory, kept, gone) <= forgotten + 1
+            if not (too_old or unneeded or size > self.settings.task_log_bytes):
+                break
+            if not self._remove(log, old, kept[-1]):
+                break
+            size -= old.segment.size
+            gone += 1
+        self._remember(oldest_first[gone:])
+        return kept[gone:]
+
+    def _is_due(self, directory: str, segment: Segment, age: float) -> bool:
+        """Whether a segment was last written so long ago; if not, its log is looked at again when it was."""
+        wait = min(segment.mtime - self._now() + age, age)
+        if wait > 0:
+            due = time.monotonic() + wait
+            self._due[directory] = min(due, self._due.get(directory, due))
+        return wait <= 0
+
+    def _bound_all(self) -> None:
+        """Remove the oldest segments of all until they take no more than they may."""
+        looked = False
+        while not self._closed:
+            self.room = self._has_room()
+            if self.total <= self.settings.log_bytes and self.room:
+                return
+            if not self._oldest:
+                if looked:
+                    return
+                looked = True
+                for directory in list(self._sizes):
+                    self._remember(_by_age(directory, list_segments(directory)))
+                self._oldest.sort(reverse=True)
+                continue
+            old = self._oldest.pop()
+            segments = list_segments(old.directory)
+            known = next((each for each in segments if each.first == old.segment.first), None)
+            if known is None or known is not segments[0]:
+                continue
+            if self._remove(self._log_of(old.directory), old._replace(segment=known), segments[-1]):
+                self._sizes[old.directory] = max(0, self._sizes.get(old.directory, 0) - known.size)
+                if len(segments) == 1:
+                    self._sizes.pop(old.directory, None)
+                    _remove_directory(old.directory)
+
+    def _remember(self, old: list[_Old]) -> None:
+        self._oldest = sorted([*self._oldest, *old], reverse=True)[-_CANDIDATES:]
+
+    def _remove(self, log: TaskLog, old: _Old, last: Segment) -> bool:
+        if old.segment.first == last.first and not log.give_up(last.first):
+            log.begin_segment()
+            return False
+        with self._complaining(old.directory):
+            remove(old.directory, old.segment)
+            return True
+        return False
+
+    def _has_room(self) -> bool:
+        try:
+            found = os.statvfs(self._root)
+        except OSError:
+            return True
+        return bool(found.f_bavail >= found.f_blocks * self.settings.min_free / 100)
+
+    def _now(self) -> float:
+        """The wall clock of the start, going on: one that is set removes nothing."""
+        return self._wall + time.monotonic() - self._monotonic
+
+    def _complaining(self, directory: str) -> _Complaint:
+        return _Complaint(directory, self._complained)
+
+
+class _Complaint:
+    """Says what goes wrong in a directory, once, and goes on."""
+
+    def __init__(self, directory: str, said: set[str]) -> None:
+        self._directory = directory
+        self._said = said
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        if error is None:
+            self._said.discard(self._directory)
+        elif isinstance(error, OSError | ValueError | ImportError):
+            if self._directory not in self._said:
+                self._said.add(self._directory)
+                _log.warning("the log in %s: %s", self._directory, error)
+            return True
+        return False
+
+
+def _end_of(directory: str, segments: list[Segment], number: int) -> int:
+    """A seq that all lines of a segment are below."""
+    if number + 1 < len(segments):
+        return segments[number + 1].first
+    try:
+        with Opened(directory, segments[number]) as opened:
+            return opened.index.end
+    except OSError:
+        return segments[number].first + 2**62  # it cannot be told
+
+
+def _by_age(directory: str, segments: list[Segment]) -> list[_Old]:
+    """Oldest first, which is the order of their lines, whatever the clock did."""
+    found: list[_Old] = []
+    youngest = float("inf")
+    for segment in reversed(segments):
+        youngest = min(youngest, segment.mtime)
+        found.append(_Old(youngest, directory, segment))
+    found.reverse()
+    return found
+
+
+def _remove_directory(directory: str) -> None:
+    """With what a crash has left in it, unless somebody has begun to write there."""
+    with suppress(OSError):
+        if not list_segments(directory):
+            for path in Path(directory).iterdir():
+                if path.suffix in (".new", ".idx", ".runs") or path.name == "task_id":
+                    path.unlink()
+        os.rmdir(directory)  # noqa: PTH106

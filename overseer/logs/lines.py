@@ -1,0 +1,58 @@
+"""A batch of lines to the bytes that a log has of it, and back: CRI's format, one operation a batch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
+
+from overseer.logs.standalone.segments import PREFIX, TIME, Text
+from overseer.protocol import utf8
+
+_PREFIX = re.compile(r"[0-9-]{10}T[0-9:.]{15}Z (stdout|stderr) ([FP]) \Z")
+_BEFORE = itemgetter(slice(PREFIX))
+_PIECE = 1000  # lines: larger texts would be in new pages of memory each time, which costs more than the rest
+_NEWLINE = "\u2424"  # in place of one within a driver's line, which would be two lines of the log
+
+
+class Lines(NamedTuple):
+    """Lines of one stream that came at once; ``ts`` as it is written."""
+
+    first: int
+    ts: str
+    stream: str
+    lines: list[str]
+    truncated: bool
+
+
+def encode(ts: str, stream: str, lines: list[str], truncated: bool) -> list[bytes]:
+    """As they are written, in pieces: each line with the same prefix."""
+    if "\n" in "".join(lines):
+        lines = [line.replace("\n", _NEWLINE) for line in lines]
+    prefix = f"{ts} {stream} {'P' if truncated else 'F'} "
+    if len(lines) == 1:
+        return [utf8(f"{prefix}{lines[0]}\n")]
+    between = f"\n{prefix}"
+    pieces = [prefix.encode()]
+    for begin in range(0, len(lines), _PIECE):
+        pieces.append(utf8(between.join(lines[begin : begin + _PIECE])))
+        pieces.append(between.encode())
+    pieces[-1] = b"\n"
+    return pieces
+
+
+def decode(text: Text) -> Iterator[Lines]:
+    """What is written in a block; a line that somebody else has put there is all text."""
+    lines = text.data.decode("utf-8", "replace").split("\n")
+    lines.pop()
+    seq = text.first
+    for prefix, some in groupby(lines, _BEFORE):
+        match = _PREFIX.match(prefix)
+        if match is None:
+            found = Lines(seq, "1970-01-01T00:00:00.000000Z", "stdout", list(some), False)
+        else:
+            found = Lines(seq, prefix[:TIME], match[1], [line[PREFIX:] for line in some], match[2] == "P")
+        yield found
+        seq += len(found.lines)

@@ -1,0 +1,109 @@
+"""A page of a log, for ``logs``: bounded in lines, in bytes, and in what is looked through for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from overseer.logs.lines import decode
+from overseer.logs.reader import LogReader
+from overseer.logs.standalone.segments import Text, run_at
+
+_PAGE_BYTES = 4 * 1024 * 1024  # of text in a page, but for its first line
+_LOOKED_THROUGH = 64 * 1024 * 1024  # bytes of text for one page, where few lines are asked for
+
+
+class Line(NamedTuple):
+    """A line of a log; ``ts`` as it is written."""
+
+    seq: int
+    ts: str
+    stream: str
+    data: str
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """Which lines: of these, the first ``limit`` from ``from_seq`` or ``since`` on, or the last ``tail``.
+
+    ``sees``: whether lines of an action may be shown; None: all.
+    """
+
+    limit: int
+    from_seq: int = 0
+    tail: int = 0
+    since: str = ""
+    stream: str = ""
+    run_id: str = ""
+    sees: Callable[[str], bool] | None = None
+
+
+@dataclass
+class Page:
+    """``first_seq``, ``last_seq``: the ends of the log, 0 when it is empty; ``next_seq``: where to go on."""
+
+    first_seq: int
+    last_seq: int
+    next_seq: int
+    lines: list[Line] = field(default_factory=list)
+
+
+def read_page(reader: LogReader, query: LogQuery) -> Page:
+    """Raises OSError or ValueError: the log cannot be read."""
+    first, last = reader.ends()
+    page = Page(first, last, last + 1)
+    begin, end = (query.from_seq, sys.maxsize) if not query.run_id else reader.range_of(query.run_id)
+    begin = max(begin, query.from_seq)
+    if query.tail:
+        _read_back(reader, query, page, begin, end)
+    else:
+        page.next_seq = max(begin, first)
+        _read_on(reader, query, page, begin, end)
+    return page
+
+
+def _read_on(reader: LogReader, query: LogQuery, page: Page, begin: int, end: int) -> None:
+    size = looked = 0
+    for text in reader.forward(begin, query.since):
+        for line in _lines(text, query, begin, end):
+            size += len(line.data)
+            if len(page.lines) == query.limit or (size > _PAGE_BYTES and page.lines):
+                page.next_seq = line.seq
+                return
+            page.lines.append(line)
+        page.next_seq = max(page.next_seq, min(text.first + text.data.count(b"\n"), end + 1))
+        looked += len(text.data)
+        if page.next_seq > end or looked > _LOOKED_THROUGH:
+            return
+
+
+def _read_back(reader: LogReader, query: LogQuery, page: Page, begin: int, end: int) -> None:
+    size = looked = 0
+    most = min(query.tail, query.limit)
+    found: list[Line] = []
+    for text in reader.backward(None if end == sys.maxsize else end + 1):
+        for line in reversed(list(_lines(text, query, begin, end))):
+            size += len(line.data)
+            if len(found) == most or (size > _PAGE_BYTES and found):
+                break
+            found.append(line)
+        looked += len(text.data)
+        if len(found) == most or size > _PAGE_BYTES or looked > _LOOKED_THROUGH or text.first <= begin:
+            break
+    page.lines = found[::-1]
+
+
+def _lines(text: Text, query: LogQuery, begin: int, end: int) -> Iterator[Line]:
+    for some in decode(text):
+        if some.first > end:
+            return
+        if some.first + len(some.lines) <= begin or some.ts < query.since:
+            continue
+        if query.stream and some.stream != query.stream:
+            continue
+        for seq, data in enumerate(some.lines, some.first):
+            if begin <= seq <= end and (query.sees is None or query.sees(run_at(text.runs, seq).action)):
+                yield Line(seq, some.ts, some.stream, data, some.truncated)

@@ -1,0 +1,166 @@
+"""Reading a task's log: its blocks, forwards or backwards from any seq, whatever becomes of its segments."""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+
+from overseer.logs.standalone.segments import NOBODY, Block, Opened, Run, Segment, Text, list_segments
+from overseer.logs.tasklog import Growing
+from overseer.util.timestamps import parse_timestamp
+
+_ROUNDING_S = 0.001  # of a file's time
+_TRIES = 3  # segments are compressed and expire while they are looked for
+
+
+class LogReader:
+    """Reads one log; keeps nothing, so that it costs nothing between two reads.
+
+    Args:
+        growing: what is known of the segment that is being written.
+    """
+
+    def __init__(self, directory: str, growing: Callable[[], Growing | None] = lambda: None) -> None:
+        self._directory = directory
+        self._growing = growing
+
+    def ends(self) -> tuple[int, int]:
+        """The seqs of the first and last line; (0, 0) when there is none.
+
+        Raises:
+            OSError, ValueError: the log cannot be read.
+        """
+        for _ in range(_TRIES):
+            growing, segments = self._listing()
+            try:
+                first = self._ends_of(segments, growing)[0]
+                return (first, self._ends_of(segments[::-1], growing)[1]) if first else (0, 0)
+            except FileNotFoundError:
+                continue
+        return 0, 0
+
+    def _ends_of(self, segments: list[Segment], growing: Growing | None) -> tuple[int, int]:
+        """Of the first of them that holds anything."""
+        for segment in segments:
+            with self._opened(segment, growing) as opened:
+                if opened.index.blocks:
+                    return segment.first, opened.index.end - 1
+        return 0, 0
+
+    def range_of(self, run_id: str) -> tuple[int, int]:
+        """The seqs of a run's first and last line, as far as they are stored; (1, 0) when none is.
+
+        Raises:
+            OSError, ValueError: the log cannot be read.
+        """
+        growing, segments = self._listing()
+        first, following = 1, 1
+        after = sys.maxsize  # the seq of the first line behind what was looked at
+        for segment in reversed(segments):
+            try:
+                with self._opened(segment, growing) as opened:
+                    runs, end = opened.index.runs, min(opened.index.end, after)
+            except FileNotFoundError:
+                continue
+            for number, run in enumerate(runs):
+                if run.run_id == run_id:
+                    first = max(run.first, segment.first)
+                    if following == 1:
+                        following = runs[number + 1].first if number + 1 < len(runs) else end
+            if following > 1 and runs and runs[0].run_id != run_id:
+                break
+            after = segment.first
+        return first, following - 1
+
+    def last_run(self) -> Run:
+        """Whose the last lines are.
+
+        Raises:
+            OSError, ValueError: the log cannot be read.
+        """
+        growing, segments = self._listing()
+        for segment in reversed(segments):
+            try:
+                with self._opened(segment, growing) as opened:
+                    if opened.index.runs:
+                        return opened.index.runs[-1]
+            except FileNotFoundError:
+                continue
+        return NOBODY
+
+    def forward(self, seq: int, since: str = "") -> Iterator[Text]:
+        """The blocks from the one on that has the line ``seq``, or what comes after it.
+
+        Args:
+            since: blocks whose lines are all older than this time are left out.
+
+        Raises:
+            OSError, ValueError: the log cannot be read.
+        """
+        begin = parse_timestamp(since).timestamp() - _ROUNDING_S if since else 0.0
+        tries = _TRIES
+        while tries:
+            growing, segments = self._listing()
+            place = max(0, bisect_right(segments, seq, key=_first) - 1)
+            try:
+                for segment in segments[place:]:
+                    if _is_older(segment, begin):
+                        continue
+                    with self._opened(segment, growing) as opened:
+                        index = opened.index
+                        for number in range(index.block_of(seq), len(index.blocks)):
+                            block = index.blocks[number]
+                            if _end_of(index.blocks, number, index.end) <= seq or block.latest < since:
+                                continue
+                            yield opened.read(block)
+                            tries = _TRIES
+                            seq = max(seq, _end_of(index.blocks, number, index.end))
+                return
+            except FileNotFoundError:
+                tries -= 1
+
+    def backward(self, seq: int | None = None) -> Iterator[Text]:
+        """The blocks from the one that has the line before ``seq``, or from the last one, back to the first.
+
+        Raises:
+            OSError, ValueError: the log cannot be read.
+        """
+        tries = _TRIES
+        while tries:
+            growing, segments = self._listing()
+            place = len(segments) if seq is None else bisect_right(segments, seq - 1, key=_first)
+            try:
+                for segment in reversed(segments[:place]):
+                    with self._opened(segment, growing) as opened:
+                        for block in reversed(opened.index.blocks):
+                            if seq is not None and block.first >= seq:
+                                continue
+                            yield opened.read(block)
+                            tries = _TRIES
+                            seq = block.first
+                return
+            except FileNotFoundError:
+                tries -= 1
+
+    def _listing(self) -> tuple[Growing | None, list[Segment]]:
+        growing = self._growing()  # first: what is sealed or new by then is found in the listing
+        return growing, list_segments(self._directory)
+
+    def _opened(self, segment: Segment, growing: Growing | None) -> Opened:
+        if growing is not None and growing.first == segment.first and not segment.packed:
+            return Opened(self._directory, segment, growing.found)
+        return Opened(self._directory, segment)
+
+
+def _first(of: Segment) -> int:
+    return of.first
+
+
+def _end_of(blocks: list[Block], number: int, end: int) -> int:
+    return blocks[number + 1].first if number + 1 < len(blocks) else end
+
+
+def _is_older(segment: Segment, since: float) -> bool:
+    """Whether all its lines are."""
+    return segment.sealed and segment.mtime < since

@@ -1,0 +1,153 @@
+"""Sealing a segment: an index is written beside it, and it is compressed in blocks that can be read alone.
+
+Whenever this is broken off, what is there can be read, and doing it again does the rest.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from overseer.logs.standalone.segments import (
+    Block,
+    Index,
+    Opened,
+    Segment,
+    beside,
+    read_index,
+    read_runs,
+    scan,
+    zstd,
+)
+from overseer.util.timestamps import parse_timestamp
+
+Compress = Callable[[bytes], bytes]
+PACKED = {"gzip": "gz", "zstd": "zst", "none": ""}
+"""How a segment's name ends, by what ``storage.compress`` says."""
+_LEVEL = 4  # a third more than the smallest, in a third of the time
+
+
+def compressor(how: str) -> Compress:
+    """Raises ImportError: there is nothing that can."""
+    if how == "zstd":
+        compress: Compress = zstd().compress
+        return compress
+    # A member for each block, without a name and a time: the same text gives the same bytes.
+    return lambda data: gzip.compress(data, _LEVEL, mtime=0)
+
+
+def seal(directory: str, segment: Segment, how: str) -> bool:
+    """Seal a plain segment that nobody writes any more; False: it holds nothing, and is gone.
+
+    Raises:
+        OSError, ValueError, ImportError: it stays as it is.
+    """
+    path = f"{directory}/{segment.name}"
+    packed = PACKED[how]
+    known = read_index(directory, segment)
+    if known is not None:
+        blocks, end = known.blocks, known.end
+        runs = known.runs
+    else:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            blocks, end = scan(file, segment.first, times=True)
+        finally:
+            os.close(file)
+        runs = [run for run in read_runs(directory, segment.first) if run.first < end]
+    if not blocks:
+        remove(directory, segment)
+        return False
+    latest = max(block.latest for block in blocks)
+    if packed:
+        with Opened(directory, segment, Index(blocks, runs, end)) as opened:
+            blocks = _compress(f"{path}.{packed}", opened, compressor(how), latest)
+    _write_index(directory, segment._replace(packed=packed), Index(blocks, runs, end))
+    if packed:
+        os.rename(f"{path}.{packed}.new", f"{path}.{packed}")  # noqa: PTH104
+        _sync(directory)
+        os.unlink(path)  # noqa: PTH108
+    else:
+        _set_time(path, latest)
+    with suppress(FileNotFoundError):
+        os.unlink(f"{directory}/{beside(segment.first, 'runs')}")  # noqa: PTH108
+    return True
+
+
+def remove(directory: str, segment: Segment) -> None:
+    """Remove a segment and what belongs to it; whoever reads it reads on.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    for name in (
+        segment.name,
+        Segment(segment.first).name,
+        beside(segment.first, "idx"),
+        beside(segment.first, "runs"),
+    ):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{directory}/{name}")  # noqa: PTH108
+
+
+def _compress(path: str, opened: Opened, compress: Compress, latest: str) -> list[Block]:
+    blocks: list[Block] = []
+    offset = 0
+    with _new(f"{path}.new") as file:
+        for block in opened.index.blocks:
+            data = compress(opened.read(block).data)
+            _write(file, data)
+            blocks.append(block._replace(offset=offset, size=len(data)))
+            offset += len(data)
+    _set_time(f"{path}.new", latest)
+    return blocks
+
+
+def _write_index(directory: str, segment: Segment, index: Index) -> None:
+    path = f"{directory}/{beside(segment.first, 'idx')}"
+    text = json.dumps(
+        {"packed": segment.packed, "end": index.end, "blocks": index.blocks, "runs": index.runs}
+    )
+    with _new(f"{path}.new") as file:
+        _write(file, text.encode())
+    os.rename(f"{path}.new", path)  # noqa: PTH104
+
+
+@contextmanager
+def _new(path: str) -> Iterator[int]:
+    """A file that is on the disk when the block is left, and nowhere when it fails."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            yield file
+            os.fsync(file)
+        finally:
+            os.close(file)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
+        raise
+
+
+def _write(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
+
+
+def _set_time(path: str, latest: str) -> None:
+    try:
+        moment = parse_timestamp(latest).timestamp()
+    except ValueError:  # somebody else has written there
+        return
+    os.utime(path, (moment, moment))
+
+
+def _sync(directory: str) -> None:
+    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,191 @@
+"""Searching logs, in a process of its own: it has a deadline, and can be killed (``standalone.search``)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from overseer.errors import OverseerError
+from overseer.logs.directory import name_of, task_of
+from overseer.logs.standalone.segments import PREFIX, TIME
+from overseer.util.locks import Rank, assert_none_held, lock
+
+DEADLINE_S = 10.0
+_GRACE_S = 2.0  # for a process that does not get to hear its alarm
+_AT_ONCE = 2
+_FOLDER = str(Path(__file__).parent / "standalone")
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); import search; search.main()"
+
+
+class SearchError(OverseerError):
+    """A search found out nothing; the message says why."""
+
+
+@dataclass(frozen=True)
+class SearchQuery:
+    """What to look for, and in which lines.
+
+    Attributes:
+        since, until: times as they are written; "": any.
+        scope: globs of the actions whose lines may be shown; None: of all.
+        after: the ``following`` of the page before.
+    """
+
+    query: str
+    regex: bool
+    limit: int
+    task_id: str = ""
+    action: str = ""
+    since: str = ""
+    until: str = ""
+    scope: tuple[str, ...] | None = None
+    after: str = ""
+
+
+class Match(NamedTuple):
+    """A line; ``ts`` as it is written."""
+
+    task_id: str
+    run_id: str
+    seq: int
+    ts: str
+    stream: str
+    data: str
+
+
+@dataclass
+class Matches:
+    """What was found; ``following``: where to go on, "" when all has been looked through."""
+
+    matches: list[Match] = field(default_factory=list)
+    following: str = ""
+
+
+class Searches:
+    """Searches the logs in ``root``, a few at a time. Safe from any thread."""
+
+    def __init__(self, root: str, deadline: float = DEADLINE_S) -> None:
+        self._root = root
+        self._deadline = deadline
+        self._lock = lock(Rank.LEAF, "searches")  # guards what follows
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._places = _AT_ONCE
+        self._closed = False
+
+    def search(self, query: SearchQuery) -> Matches:
+        """What is found within the deadline.
+
+        Raises:
+            SearchError: the query is wrong, nothing was looked through in time, or others are being served.
+        """
+        assert_none_held("searching")
+        if "\n" in query.query:
+            raise SearchError("query must be of one line: lines are searched one by one")
+        with self._lock:
+            if not self._places or self._closed:
+                raise SearchError("other searches are going on: try again")
+            self._places -= 1
+        try:
+            return self._run(query, json.dumps(self._asked(query)).encode())
+        finally:
+            with self._lock:
+                self._places += 1
+
+    def close(self) -> None:
+        """End what is going on; nothing is searched any more."""
+        with self._lock:
+            self._closed = True
+            running = list(self._running)
+        for process in running:
+            process.kill()
+
+    def _asked(self, query: SearchQuery) -> dict[str, Any]:
+        return {
+            "root": self._root,
+            "names": [name_of(query.task_id)] if query.task_id else None,
+            "query": query.query,
+            "regex": query.regex,
+            "limit": query.limit,
+            "action": query.action,
+            "since": query.since,
+            "until": query.until,
+            "scope": query.scope,
+            "after": _place_of(query.after),
+            "deadline": self._deadline,
+            "path": sys.path,
+        }
+
+    def _run(self, query: SearchQuery, asked: bytes) -> Matches:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _PROGRAM, _FOLDER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+            )
+        except OSError as error:
+            raise SearchError(f"searching needs a process, and there is none to be had: {error}") from None
+        with self._lock:
+            self._running.add(process)
+            if self._closed:
+                process.kill()
+        try:
+            try:
+                said, _ = process.communicate(asked, self._deadline + _GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                said, _ = process.communicate()
+        finally:
+            with self._lock:
+                self._running.discard(process)
+            process.kill()
+            process.wait()
+        return self._read(query, said)
+
+    def _read(self, query: SearchQuery, said: bytes) -> Matches:
+        found = Matches()
+        over = False
+        for line in said.split(b"\n")[:-1]:
+            what, *rest = json.loads(line)
+            if what == "done":
+                over = True
+            elif what == "error":
+                raise SearchError(f"query is no regular expression: {rest[0]}")
+            else:
+                began, name, first, seq, *match = rest
+                found.following = f"{began}/{first}/{seq}/{name}"
+                if what == "match":
+                    run_id, text = match
+                    found.matches.append(
+                        Match(
+                            task_of(f"{self._root}/{name}"),
+                            run_id,
+                            seq,
+                            text[:TIME],
+                            text[TIME + 1 : TIME + 7],
+                            text[PREFIX:],
+                        )
+                    )
+        if over:
+            found.following = ""
+        elif not found.following:
+            raise SearchError(
+                f"nothing was found within {self._deadline:g} s: narrow it down, by task, time or query"
+            )
+        return found
+
+
+def _place_of(following: str) -> list[Any] | None:
+    """Raises SearchError: it is not one of ours."""
+    if not following:
+        return None
+    try:
+        began, first, seq, name = following.split("/", 3)
+        return [began, name, int(first), int(seq)]
+    except ValueError:
+        raise SearchError("after must be the next of an earlier answer") from None

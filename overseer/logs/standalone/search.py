@@ -1,0 +1,143 @@
+"""The process that searches: see :mod:`overseer.logs.search`.
+
+It has a deadline, by which it is killed, for an expression may take for ever. On stdin it is told what to
+look for, as JSON. On stdout it says what it has found, a line of JSON each: ``["match", …]`` for a match, the
+newest segments first and a segment's lines from the last to the first, ``["past", …]`` for each segment that
+it has looked through, and at the end ``["done"]``, or ``["error", why]``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import zlib
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from overseer.logs.standalone.segments import Opened, Run, Segment, Text
+
+if __package__:
+    from overseer.logs.standalone.segments import PREFIX, TIME, Opened, lines_of, list_segments, run_at, zstd
+else:
+    from segments import (  # type: ignore[import-not-found,no-redef]
+        PREFIX,
+        TIME,
+        Opened,
+        lines_of,
+        list_segments,
+        run_at,
+        zstd,
+    )
+
+Place = tuple[str, str, int]  # the time of a segment's first line, the name of its directory, its first seq
+
+
+def main() -> None:
+    asked = json.loads(sys.stdin.buffer.read())
+    signal.setitimer(signal.ITIMER_REAL, asked["deadline"])  # SIGALRM kills
+    sys.path += asked["path"]  # where zstd may be
+    for said in _search(asked):
+        sys.stdout.buffer.write(json.dumps(said).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def _search(asked: dict[str, Any]) -> Iterator[list[Any]]:
+    try:
+        pattern = re.compile(asked["query"]) if asked["regex"] else None
+    except (re.error, OverflowError, RecursionError) as error:
+        yield ["error", str(error)]
+        return
+    since, until, left = asked["since"], asked["until"], asked["limit"]
+    after = asked["after"]  # of the last match of the page before: its place and seq
+    for place, segment in sorted(_places(asked["root"], asked["names"], since, until), reverse=True):
+        if after and place > tuple(after[:3]):
+            continue
+        below = after[3] if after and place == tuple(after[:3]) else sys.maxsize
+        try:
+            with Opened(f"{asked['root']}/{place[1]}", segment) as opened:
+                for seq, run, line in _search_segment(opened, asked["query"], pattern, since, below):
+                    time = line[:TIME].decode("ascii", "replace")
+                    if time < since or (until and time > until) or not _shown(run, asked):
+                        continue
+                    yield ["match", *place, seq, run.run_id, line.decode("utf-8", "replace")]
+                    left -= 1
+                    if not left:
+                        return
+        except (OSError, ValueError):  # it has expired, or is damaged
+            pass
+        yield ["past", *place, 0]
+    yield ["done"]
+
+
+def _shown(run: Run, asked: dict[str, Any]) -> bool:
+    globs = asked["scope"]
+    if asked["action"] and run.action != asked["action"]:
+        return False
+    return globs is None or any(fnmatchcase(run.action, glob) for glob in globs)
+
+
+def _places(root: str, names: list[str] | None, since: str, until: str) -> Iterator[tuple[Place, Segment]]:
+    """The segments that may have lines of that time."""
+    for name in os.listdir(root) if names is None else names:  # noqa: PTH208
+        for segment in list_segments(f"{root}/{name}"):
+            began = _beginning(f"{root}/{name}/{segment.name}", segment.packed)
+            if began and (not until or began <= until):
+                yield (began, name, segment.first), segment
+
+
+def _beginning(path: str, packed: str) -> str:
+    """The time of a segment's first line, which never changes; "" when it cannot be told."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        data = os.read(file, 1024 if packed else TIME)
+        if packed == "gz":
+            data = zlib.decompressobj(31).decompress(data, TIME)
+        elif packed:
+            data = zstd().ZstdDecompressor().decompress(data, TIME)
+    except Exception:
+        return ""
+    finally:
+        os.close(file)
+    return data[:TIME].decode("ascii", "replace")
+
+
+def _search_segment(
+    opened: Opened, query: str, pattern: re.Pattern[str] | None, since: str, below: int
+) -> Iterator[tuple[int, Run, bytes]]:
+    wanted = query.encode("utf-8", "surrogatepass")
+    for block in reversed(opened.index.blocks):
+        if block.first >= below or block.latest < since:
+            continue
+        text = opened.read(block)
+        found = _with_text(text, wanted) if pattern is None else _with_match(text, pattern)
+        for seq, line in found:
+            if seq < below:
+                yield seq, run_at(text.runs, seq), line
+
+
+def _with_text(text: Text, wanted: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines of a block that have a text in them, with their seq, from the last to the first."""
+    data = text.data
+    end, seq = len(data), text.first + data.count(b"\n")  # all before the line that begins there is left
+    while (place := data.rfind(wanted, 0, end)) >= 0:
+        begin = data.rfind(b"\n", 0, place) + 1
+        seq -= data.count(b"\n", begin, end)
+        if place - begin >= PREFIX:  # else it is in what the log has put before the line
+            yield seq, data[begin : data.index(b"\n", place)]
+        end = begin
+
+
+def _with_match(text: Text, pattern: re.Pattern[str]) -> Iterator[tuple[int, bytes]]:
+    """The same for an expression."""
+    for seq, line in reversed(list(lines_of(text))):
+        if pattern.search(line[PREFIX:].decode("utf-8", "replace")):
+            yield seq, line

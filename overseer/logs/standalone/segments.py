@@ -1,0 +1,258 @@
+"""How a task's log lies on disk, and how a block of it is read.
+
+A directory for each task, in it segments, named by the seq of their first line and never renamed::
+
+    00000000000000000001.log.gz   a sealed segment: gzip members, a block in each
+    00000000000000000001.idx      where its blocks begin, how many lines there are, and whose they are
+    00000000000000120001.log      the one that is written: ``TIME stdout|stderr F|P TEXT`` (CRI), a line each
+    00000000000000120001.runs     whose lines these are
+
+A segment has no holes, so its name and a line's number in it are the line's seq. Whatever follows the last LF
+was torn by a crash and is no line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+BLOCK = 256 * 1024
+"""Bytes of text that are compressed, read and skipped at a time; a block ends with a line."""
+TIME = 27
+"""Bytes of a line's time, always of the form ``2024-05-06T07:08:09.123456Z``, so that texts compare."""
+PREFIX = TIME + len(" stdout F ")
+"""Bytes before a line's text."""
+UNKNOWN = "~"
+"""In place of a block's latest time: after every time."""
+
+_FILE = re.compile(r"([0-9]{20})\.(log(?:\.(gz|zst))?|idx|runs)\Z")
+
+
+class Segment(NamedTuple):
+    """A segment, as a listing of its directory shows it.
+
+    Attributes:
+        packed: how it is compressed: ``gz``, ``zst`` or not at all.
+        size: bytes on disk, with what belongs to it.
+        mtime: the time of its latest line, once it is sealed.
+    """
+
+    first: int
+    packed: str = ""
+    size: int = 0
+    mtime: float = 0.0
+    sealed: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.first:020}.log{'.' if self.packed else ''}{self.packed}"
+
+
+class Block(NamedTuple):
+    """Some lines of a segment: where they lie in its file, and the latest time that one of them has."""
+
+    first: int
+    offset: int
+    size: int
+    latest: str
+
+
+class Run(NamedTuple):
+    """Whose lines follow from seq ``first`` on."""
+
+    first: int
+    pid: int
+    run_id: str
+    action: str
+
+
+NOBODY = Run(0, 0, "", "")
+
+
+class Index(NamedTuple):
+    """What a segment holds; ``end``: the seq that follows its last line."""
+
+    blocks: list[Block]
+    runs: list[Run]
+    end: int
+
+    def block_of(self, seq: int) -> int:
+        """The number of the block that has the line ``seq``, or else of the first or last one."""
+        return max(0, bisect_right(self.blocks, seq, key=_first) - 1)
+
+
+class Text(NamedTuple):
+    """A block's lines; ``runs``: those of its segment, oldest first."""
+
+    first: int
+    data: bytes
+    runs: list[Run]
+
+
+def _first(of: Block | Run) -> int:
+    return of.first
+
+
+def run_at(runs: list[Run], seq: int) -> Run:
+    """Whose the line ``seq`` is."""
+    place = bisect_right(runs, seq, key=_first)
+    return runs[place - 1] if place else NOBODY
+
+
+def list_segments(directory: str) -> list[Segment]:
+    """The segments of a log, oldest first; a compressed one stands for the plain one beside it."""
+    found: dict[int, Segment] = {}
+    sizes: dict[int, int] = {}
+    indexed: set[int] = set()
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                match = _FILE.match(entry.name)
+                if match is None:
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:  # it has expired meanwhile
+                    continue
+                first, packed = int(match[1]), match[3] or ""
+                sizes[first] = sizes.get(first, 0) + status.st_size
+                if match[2] == "idx":
+                    indexed.add(first)
+                elif match[2] != "runs" and (packed or first not in found):
+                    found[first] = Segment(first, packed, 0, status.st_mtime)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [
+        found[first]._replace(size=sizes[first], sealed=bool(found[first].packed) or first in indexed)
+        for first in sorted(found)
+    ]
+
+
+def beside(first: int, ending: str) -> str:
+    """The name of the file beside a segment: ``idx`` or ``runs``."""
+    return f"{first:020}.{ending}"
+
+
+def read_index(directory: str, segment: Segment) -> Index | None:
+    """A sealed segment's index; None: it has none, or none that can be read."""
+    try:
+        with open(f"{directory}/{beside(segment.first, 'idx')}", "rb") as file:  # noqa: PTH123
+            found = json.loads(file.read())
+        if found["packed"] != segment.packed:
+            return None
+        return Index(
+            [Block(*each) for each in found["blocks"]], [Run(*each) for each in found["runs"]], found["end"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read_runs(directory: str, first: int) -> list[Run]:
+    """Whose the lines of a segment are that is not sealed."""
+    runs = []
+    try:
+        with open(f"{directory}/{beside(first, 'runs')}", "rb") as file:  # noqa: PTH123
+            lines = file.read().split(b"\n")
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            runs.append(Run(*json.loads(line)))
+        except (ValueError, TypeError):  # a crash has torn it
+            continue
+    return runs
+
+
+def scan(file: int, first: int, *, times: bool) -> tuple[list[Block], int]:
+    """Where the blocks of a plain segment begin, and the seq that follows its last whole line.
+
+    Args:
+        times: whether to find out each block's latest time, which takes some while.
+    """
+    blocks: list[Block] = []
+    seq, offset, size = first, 0, BLOCK
+    while data := os.pread(file, size, offset):
+        end = data.rfind(b"\n") + 1
+        if end:
+            latest = _latest(data[:end]) if times else UNKNOWN
+            blocks.append(Block(seq, offset, end, latest))
+            seq += data.count(b"\n", 0, end)
+            offset += end
+            size = BLOCK
+        elif len(data) < size:
+            break
+        else:  # a line longer than that
+            size *= 2
+    return blocks, seq
+
+
+def _latest(data: bytes) -> str:
+    return max({line[:TIME] for line in data.split(b"\n")}).decode("ascii", "replace")
+
+
+class Opened:
+    """A segment that is open for reading: it stays readable, whatever becomes of its name.
+
+    Raises:
+        FileNotFoundError: it has gone, or has been compressed, meanwhile.
+    """
+
+    def __init__(self, directory: str, segment: Segment, index: Index | None = None) -> None:
+        """``index``: what is known of a segment that is being written."""
+        self._packed = segment.packed
+        self._file = os.open(f"{directory}/{segment.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            self.index = index or read_index(directory, segment) or self._scanned(directory, segment)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _scanned(self, directory: str, segment: Segment) -> Index:
+        if segment.packed:
+            raise FileNotFoundError(f"{directory}/{segment.name} has no index")
+        blocks, end = scan(self._file, segment.first, times=False)
+        return Index(blocks, read_runs(directory, segment.first), end)
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def read(self, block: Block) -> Text:
+        """Raises OSError or ValueError: it cannot be read."""
+        data = os.pread(self._file, block.size, block.offset)
+        if len(data) < block.size:
+            raise ValueError("a segment is shorter than its index says")
+        return Text(block.first, unpack(data, self._packed), self.index.runs)
+
+
+def unpack(data: bytes, packed: str) -> bytes:
+    """A block's text. Raises ValueError: it is damaged."""
+    if not packed:
+        return data
+    try:
+        return zlib.decompress(data, 31) if packed == "gz" else zstd().decompress(data)
+    except Exception as error:
+        raise ValueError(f"a block is damaged: {error}") from None
+
+
+def zstd() -> Any:
+    """The module that knows zstd. Raises ImportError: there is none."""
+    try:
+        from compression import zstd as module  # type: ignore[import-not-found]
+    except ImportError:
+        from backports import zstd as module  # type: ignore[import-not-found]
+    return module
+
+
+def lines_of(text: Text) -> Iterator[tuple[int, bytes]]:
+    """Each line of a block with its seq."""
+    lines = text.data.split(b"\n")
+    lines.pop()
+    return enumerate(lines, text.first)

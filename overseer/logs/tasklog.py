@@ -1,0 +1,367 @@
+"""The log of one task, as it is written: batch after batch, each by one write(2), before clients see it.
+
+What goes wrong puts the log aside: its lines go out without it, and are counted. When it is well again a new
+segment begins with the line that is next, so the names of the segments tell what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from overseer.logs.directory import make
+from overseer.logs.hands import PATIENCE_S, Hands, Outcome
+from overseer.logs.lines import encode
+from overseer.logs.standalone.segments import (
+    BLOCK,
+    NOBODY,
+    Block,
+    Index,
+    Run,
+    Segment,
+    beside,
+    list_segments,
+    read_index,
+    read_runs,
+    scan,
+)
+from overseer.util.locks import Rank, lock
+
+_log = logging.getLogger(__name__)
+
+OLD_S = 24 * 3600.0
+"""The age at which a segment is sealed, full or not."""
+_OPEN_S = 2.0  # to find out where a log ends
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+_PIECES = 1024  # that one call takes
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Growing(NamedTuple):
+    """The segment that is written, as far as it is whole."""
+
+    first: int
+    found: Index
+
+
+class Bounds(Protocol):
+    """What a log is to keep to."""
+
+    @property
+    def full(self) -> int:
+        """Bytes at which a segment is."""
+
+    @property
+    def room(self) -> bool:
+        """Whether there is any on the disk."""
+
+    def changed(self, directory: str) -> None:
+        """A segment or a run has ended there. Never waits."""
+
+
+class _Tail:
+    """The last segment; changed by one job at a time."""
+
+    __slots__ = ("began", "blocks", "first", "runs", "size")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.size = 0
+        self.blocks: list[Block] = []  # the last one grows
+        self.runs: list[Run] = []
+        self.began = time.monotonic()
+
+    def grow(self, seq: int, size: int, ts: str) -> None:
+        """Lines of that many bytes, of that time, have been appended; the first is ``seq``."""
+        last = self.blocks[-1] if self.blocks else None
+        if last is None or last.size >= BLOCK:
+            self.blocks.append(Block(seq, self.size, size, ts))
+        else:
+            self.blocks[-1] = Block(last.first, last.offset, last.size + size, max(last.latest, ts))
+        self.size += size
+
+
+class TaskLog:
+    """Writes one task's log. Appends come one at a time, and so do :meth:`open` and :meth:`rest`.
+
+    Args:
+        directory: the task's; made when there is something to write.
+        hands: do the writing.
+        bounds: say when a segment is full and whether the disk is; told when a segment or a run has ended.
+    """
+
+    def __init__(self, task_id: str, directory: str, hands: Hands, bounds: Bounds) -> None:
+        self.task_id = task_id
+        self._directory = directory
+        self._hands = hands
+        self._bounds = bounds
+        self._lock = lock(Rank.LEAF, "log")  # guards what follows
+        self._end = 1  # the seq that would follow the last line
+        self._tail: _Tail | None = None  # None: the next line begins a segment
+        self._file = -1
+        self._found = False  # where it ends is known
+        self._given_up = 0  # the segment that is not to be written any more, though it may be the last
+        self._busy = False  # a job runs
+        self._hangs = False  # a job that was given up has not ended
+        self._roll = False  # the next line is to begin a segment
+        # Of those who append, one at a time.
+        self._run = NOBODY
+        self._aside_until = 0.0  # 0: it is well
+        self._pause = _FIRST_PAUSE_S
+        self._unsaid = 0  # lost lines that no message has counted yet
+        # Of the job that runs.
+        self._error = ""  # why it failed
+
+    # -- for the supervisor ----------------------------------------------------------------------------
+
+    def open(self) -> int:
+        """Find where the log ends, before its task's first line has a number: the last line's seq, or 0."""
+        self._do(self._find_end, _OPEN_S)
+        with self._lock:
+            return self._end - 1
+
+    def begin_run(self, pid: int, run_id: str, action: str) -> None:
+        """Lines are this run's from now on. Never waits."""
+        self._run = Run(0, pid, run_id, action)
+
+    def append(self, seq: int, ts: str, stream: str, lines: list[str], truncated: bool) -> bool:
+        """Write a batch whose first line is ``seq``; whether it is written when this returns.
+
+        Lines that are not may turn up in the log all the same, with these numbers, once a disk that hangs
+        does what it was told.
+        """
+        if not self._aside_until or (time.monotonic() >= self._aside_until and not self._hangs):
+            data = encode(ts, stream, lines, truncated)
+            if self._do(lambda: self._write(data, seq, len(lines), ts), PATIENCE_S):
+                if self._aside_until:
+                    self._well_again()
+                return True
+        self._hands.lost += len(lines)  # only shown, so that two who add at once may count one of them
+        self._unsaid += len(lines)
+        return False
+
+    def rest(self) -> None:
+        """No lines follow for now."""
+        if self._file >= 0:
+            self._hands.later(self._let_go)
+            self._bounds.changed(self._directory)
+
+    # -- for readers, and for who keeps it within its bounds ---------------------------------------------
+
+    @property
+    def growing(self) -> Growing | None:
+        """The segment that is written; None: none is known to be."""
+        with self._lock:
+            tail = self._tail
+            if tail is None:
+                return None
+            return Growing(tail.first, Index(list(tail.blocks), list(tail.runs), self._end))
+
+    def begin_segment(self) -> None:
+        """Have the next line begin one."""
+        self._roll = True
+
+    def give_up(self, first: int) -> bool:
+        """Whether its last segment, which begins with that line, is not written from now on: it may be
+        sealed, or go. That holds as long as this log is not dropped."""
+        with self._lock:
+            if (
+                self._busy
+                or self._hangs
+                or (self._file >= 0 and self._tail is not None and self._tail.first == first)
+            ):
+                return False
+            self._given_up = first
+            if self._tail is not None and self._tail.first == first:
+                self._tail = None
+            return True
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _do(self, work: Callable[[], None], patience: float) -> bool:
+        """Whether ``work`` was done in time, and well."""
+        over = False
+
+        def job() -> None:
+            nonlocal over
+            error = ""
+            with self._lock:
+                self._busy = True
+            try:
+                work()
+            except (OSError, ValueError) as problem:
+                error = getattr(problem, "strerror", None) or str(problem)
+                self._end_segment()
+            with self._lock:
+                over = True
+                self._busy = False
+                self._error = error
+                late, self._hangs = self._hangs, False
+            if late:
+                self._end_segment()
+
+        outcome = self._hands.do(job, patience)
+        if outcome is Outcome.DONE:
+            error = self._error
+        else:
+            with self._lock:
+                self._hangs = outcome is Outcome.LATE and not over
+            error = f"it takes longer than {patience:g} s"
+        if error:
+            self._put_aside(error)
+        return not error
+
+    def _put_aside(self, why: str) -> None:
+        if not self._aside_until:
+            self._pause = _FIRST_PAUSE_S
+            _log.warning(
+                "the log of task %s: %s; lines are not logged until it can be written", self.task_id, why
+            )
+        self._aside_until = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
+
+    def _well_again(self) -> None:
+        self._aside_until = 0.0
+        lost, self._unsaid = self._unsaid, 0
+        _log.warning("the log of task %s is written again: %d lines are missing in it", self.task_id, lost)
+
+    # -- jobs ------------------------------------------------------------------------------------------
+
+    def _find_end(self) -> None:
+        while not self._found:
+            try:
+                segments = list_segments(self._directory)
+                tail, end = self._continue(segments[-1]) if segments else (None, 1)
+            except FileNotFoundError:  # it has been compressed, or has expired, meanwhile
+                continue
+            with self._lock:
+                if tail is not None and tail.first == self._given_up:
+                    tail = None
+                self._tail, self._end, self._found = tail, end, True
+
+    def _continue(self, last: Segment) -> tuple[_Tail | None, int]:
+        """The segment that was written last, if it is not sealed, and where it ends; what a crash has torn
+        off is cut."""
+        index = read_index(self._directory, last)
+        if index is not None:
+            return None, index.end
+        if last.packed:
+            raise ValueError(f"{last.name} has no index")
+        tail = _Tail(last.first)
+        file = os.open(f"{self._directory}/{last.name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            tail.blocks, end = scan(file, last.first, times=True)
+            if tail.blocks:
+                tail.size = tail.blocks[-1].offset + tail.blocks[-1].size
+            if tail.size < os.fstat(file).st_size:
+                os.ftruncate(file, tail.size)
+        finally:
+            os.close(file)
+        tail.runs = read_runs(self._directory, last.first)
+        _end_line(f"{self._directory}/{beside(last.first, 'runs')}")
+        return tail, end
+
+    def _write(self, data: list[bytes], seq: int, count: int, ts: str) -> None:
+        self._find_end()
+        if seq < self._end:
+            raise ValueError("it has lines with these numbers already")
+        if not self._bounds.room:
+            raise OSError("the disk has no more room than storage.min_free")
+        tail = self._tail
+        if tail is not None and (
+            seq > self._end
+            or self._roll
+            or tail.size >= self._bounds.full
+            or time.monotonic() - tail.began > OLD_S
+            or not self._reopened(tail)
+        ):
+            self._end_segment()
+            tail = None
+        if tail is None:
+            tail = self._begin(seq)
+        if not tail.runs or tail.runs[-1].run_id != self._run.run_id:
+            self._name_run(tail, self._run._replace(first=seq))
+        try:
+            size = _write_all(self._file, data)
+        except OSError:
+            os.ftruncate(self._file, tail.size)
+            raise
+        with self._lock:
+            tail.grow(seq, size, ts)
+            self._end = seq + count
+
+    def _reopened(self, tail: _Tail) -> bool:
+        """Have the segment open; False: it is not there any more, or not as it was left."""
+        try:
+            if self._file < 0:
+                self._file = os.open(f"{self._directory}/{Segment(tail.first).name}", _FLAGS)
+                return os.fstat(self._file).st_size == tail.size
+            return os.fstat(self._file).st_nlink > 0
+        except FileNotFoundError:
+            return False
+
+    def _begin(self, seq: int) -> _Tail:
+        path = f"{self._directory}/{Segment(seq).name}"
+        try:
+            self._file = os.open(path, _FLAGS | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            make(self._directory, self.task_id)
+            self._file = os.open(path, _FLAGS | os.O_CREAT, 0o600)
+        os.ftruncate(self._file, 0)  # what is there is of an attempt that failed
+        tail = _Tail(seq)
+        with self._lock:
+            self._tail, self._end, self._roll = tail, seq, False
+        return tail
+
+    def _name_run(self, tail: _Tail, run: Run) -> None:
+        path = f"{self._directory}/{beside(tail.first, 'runs')}"
+        flags = _FLAGS | os.O_CREAT | (0 if tail.runs else os.O_TRUNC)
+        file = os.open(path, flags, 0o600)
+        try:
+            os.write(file, b"%b\n" % json.dumps(run).encode())
+        finally:
+            os.close(file)
+        with self._lock:
+            tail.runs.append(run)
+
+    def _let_go(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+    def _end_segment(self) -> None:
+        """The next line begins another one."""
+        self._let_go()
+        with self._lock:
+            tail, self._tail = self._tail, None
+        if tail is not None:
+            self._bounds.changed(self._directory)
+
+
+def _write_all(file: int, pieces: list[bytes]) -> int:
+    """Append them; returns how many bytes they are. Raises OSError: some of them may have been appended."""
+    size = sum(map(len, pieces))
+    written = os.writev(file, pieces[:_PIECES])
+    while written < size:  # more than one call takes, or the disk is full, which the next one says
+        left = memoryview(b"".join(pieces))[written:]
+        written += os.write(file, left)
+    return size
+
+
+def _end_line(path: str) -> None:
+    """What follows in a file is to begin a line, though a crash may have torn off the last one."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            os.write(file, b"\n")
+    finally:
+        os.close(file)

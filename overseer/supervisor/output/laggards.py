@@ -1,0 +1,322 @@
+"""Clients that read more slowly than a task writes, or want what is past: they are served from its log.
+
+On a reader's thread, a step at a time, each in its turn, and only while the client takes what it is sent:
+until it is so far that what is left is in memory. That last stretch is sent under the task's lock, and with
+it the client is live again: no line is missing, and none comes twice. Lifecycle events wait for their place.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from overseer.logs.lines import Lines, decode
+from overseer.logs.reader import LogReader
+from overseer.logs.standalone.segments import run_at
+from overseer.net.outbox import Outbox
+from overseer.protocol import Gap
+from overseer.supervisor.clients import Client, DeferredFlush
+from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput
+from overseer.supervisor.output.history import Ring, StoredOutput
+from overseer.supervisor.output.subscription import Behind, Subscription
+from overseer.util.locks import assert_held
+from overseer.util.timestamps import format_timestamp, now, parse_timestamp
+
+_log = logging.getLogger(__name__)
+
+_STEP = 64 * 1024  # characters that a client is sent at a time, and that may be encoded under the lock
+_AROUND = 160  # bytes, about, of a message without its line
+_SMALL = 16 * 1024  # characters of a batch that is encoded at once; longer ones are made as they are sent
+
+
+class Disk(Protocol):
+    """Where the log is read."""
+
+    def reader_of(self, task_id: str) -> LogReader: ...
+
+    def read_later(self, job: Callable[[], None]) -> None:
+        """Have it done on a reader's thread."""
+
+
+class Laggards:
+    """Of one stream. Methods that end in ``_locked`` expect the task's lock to be held.
+
+    Args:
+        lock: the task's.
+        last_seq: of the stream.
+        caught_up: called under the lock with a subscription that is live again.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        lock: threading.Lock,
+        ring: Ring,
+        disk: Disk,
+        last_seq: Callable[[], int],
+        caught_up: Callable[[DeferredFlush, Subscription], None],
+    ) -> None:
+        self._task_id = task_id
+        self._lock = lock
+        self._ring = ring
+        self._disk = disk
+        self._last_seq = last_seq
+        self._caught_up = caught_up
+        self._count = 0
+        # The last batches, while anybody is behind: the ring keeps only the end of a long one.
+        self._recent: deque[StoredOutput] = deque()
+        self._recent_size = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add_locked(self, subscription: Subscription, behind: Behind) -> None:
+        """From now on this client is served from the log."""
+        assert_held(self._lock)
+        subscription.behind = behind
+        self._count += 1
+        subscription.client.outbox.when_drained(lambda: self._later(subscription, behind))
+
+    def keep_locked(self, output: StoredOutput) -> None:
+        """A batch was published."""
+        if self._count:
+            self._recent.append(output)
+            self._recent_size += _length(output)
+            while self._recent_size > _STEP and len(self._recent) > 1:
+                self._recent_size -= _length(self._recent.popleft())
+
+    def _later(self, subscription: Subscription, behind: Behind) -> None:
+        self._disk.read_later(lambda: self._step(subscription, behind))
+
+    def _step(self, subscription: Subscription, behind: Behind) -> None:
+        outbox = subscription.client.outbox
+        with DeferredFlush() as out, self._lock:
+            if self._left_locked(subscription, behind) or self._meet_locked(out, subscription, behind):
+                self._leave_locked()
+                return
+            last_seq = self._last_seq()
+            cuts = [seq for seq, _ in behind.events]
+        try:
+            parts = list(self._read(behind, last_seq, min(_STEP, outbox.place), cuts))
+        except (OSError, ValueError) as error:
+            _log.warning("the log of task %s cannot be read: %s", self._task_id, error)
+            parts = []
+        messages = [_encoded(self._task_id, part, outbox) for part in parts]
+        with DeferredFlush() as out, self._lock:
+            if not self._left_locked(subscription, behind):
+                self._send_locked(out, subscription, behind, parts, messages, last_seq)
+        if outbox.has_place(_STEP):
+            self._later(subscription, behind)
+        else:
+            outbox.when_drained(lambda: self._later(subscription, behind))
+
+    def _left_locked(self, subscription: Subscription, behind: Behind) -> bool:
+        assert_held(self._lock)
+        return subscription.ended or subscription.behind is not behind or subscription.client.outbox.closed
+
+    def _leave_locked(self) -> None:
+        assert_held(self._lock)
+        self._count -= 1
+        if not self._count:
+            self._recent.clear()
+            self._recent_size = 0
+
+    # -- what is in memory -----------------------------------------------------------------------------
+
+    def _meet_locked(self, out: DeferredFlush, subscription: Subscription, behind: Behind) -> bool:
+        """Send the rest, if it is in memory and not much: the client is live again."""
+        assert_held(self._lock)
+        rest = self._in_memory(behind.next_seq) if behind.next_seq <= self._last_seq() else []
+        if rest is None:
+            return False
+        cuts = [seq for seq, _ in behind.events]
+        for output in rest:
+            for part in _parted(output, cuts):
+                _send_events(out, subscription, behind, part.first_seq)
+                _send(out, subscription.client, _encoded(self._task_id, part))
+        _send_events(out, subscription, behind, self._last_seq() + 1)
+        subscription.behind = None
+        self._caught_up(out, subscription)
+        return True
+
+    def _in_memory(self, next_seq: int) -> list[StoredOutput] | None:
+        """What has been published from there on; None: not all of it is in memory, or it is much."""
+        kept = [each for each in self._ring.since(None, next_seq - 1) if isinstance(each, StoredOutput)]
+        recent = [part for each in self._recent if (part := each.after(next_seq - 1)) is not None]
+        for outputs in (recent, kept):
+            if outputs and outputs[0].first_seq == next_seq and sum(map(_length, outputs)) <= _STEP:
+                return outputs
+        return None
+
+    # -- what is on the disk ---------------------------------------------------------------------------
+
+    def _read(self, behind: Behind, last_seq: int, most: int, cuts: list[int]) -> Iterator[StoredOutput]:
+        """Some of the lines from the next one on, of one run, and none beyond a cut, in each part."""
+        seq, size = behind.next_seq, 0
+        while behind.block and behind.block[0].first + len(behind.block[0].lines) <= seq:
+            behind.block.popleft()
+        if not behind.block:
+            text = next(self._disk.reader_of(self._task_id).forward(seq), None)
+            if text is not None:
+                behind.block.extend(decode(text))
+                behind.runs = text.runs
+        cuts = [*cuts, *(run.first - 1 for run in behind.runs)]
+        while behind.block and size < most:
+            some = behind.block.popleft()
+            output = StoredOutput(
+                some.first, parse_timestamp(some.ts), 0, some.stream, some.lines, some.truncated
+            )
+            rest = output.after(seq - 1)
+            if rest is None:
+                continue
+            if rest.first_seq > last_seq:  # it has not been published yet
+                behind.block.clear()
+                return
+            most_lines = max(1, (most - size) // _AROUND)
+            for part in _parted(rest, [*cuts, last_seq, rest.first_seq + most_lines - 1]):
+                if part.first_seq > last_seq or size >= most:
+                    behind.block.appendleft(_from(some, part.first_seq))
+                    return
+                yield replace(part, pid=run_at(behind.runs, part.first_seq).pid)
+                seq = part.last_seq + 1
+                size += _length(part) + len(part.lines) * _AROUND
+
+    def _send_locked(
+        self,
+        out: DeferredFlush,
+        subscription: Subscription,
+        behind: Behind,
+        parts: list[StoredOutput],
+        messages: list[EncodedOutput | StreamedOutput],
+        last_seq: int,
+    ) -> None:
+        """Send what was read, with the events in between, and a gap in place of what is not there."""
+        assert_held(self._lock)
+        for part, message in zip(parts, messages, strict=True):
+            if part.first_seq > behind.next_seq:
+                self._skip_locked(out, subscription, behind, part.first_seq)
+                if part.first_seq > behind.next_seq:
+                    behind.block.clear()
+                    return
+            _send_events(out, subscription, behind, part.first_seq)
+            _send(out, subscription.client, message)
+            behind.next_seq = part.last_seq + 1
+            behind.silent = False
+        if not parts:
+            self._skip_locked(out, subscription, behind, last_seq + 1)
+
+    def _skip_locked(self, out: DeferredFlush, subscription: Subscription, behind: Behind, to: int) -> None:
+        """The log has nothing before that line: go on there, or with what is in memory."""
+        oldest = self._ring.oldest_seq
+        if behind.next_seq < oldest < to:
+            to = oldest
+        if not behind.silent:
+            _send_events(out, subscription, behind, behind.next_seq)
+            out.send(subscription.client, Gap(self._task_id, behind.next_seq, to - 1, now()))
+        behind.next_seq = to
+
+
+class LogReplay:
+    """One client's request for what is past, as far as only the log has it: read and sent in steps.
+
+    ``seq`` is the last line that was passed.
+    """
+
+    def __init__(
+        self, task_id: str, reader: LogReader, client: Client, since: datetime | None, seq: int
+    ) -> None:
+        self._task_id = task_id
+        self._reader = reader
+        self._client = client
+        self._since = "" if since is None else format_timestamp(since)
+        self.seq = seq
+        self._parts: list[StoredOutput] = []
+
+    def read(self, to: int) -> bool:
+        """Read some lines before ``to``, on a reader's thread; whether there were any."""
+        text = next(self._reader.forward(self.seq + 1, self._since), None)
+        if text is None or text.first >= to:
+            return False
+        cuts = [self.seq, to - 1, *(run.first - 1 for run in text.runs)]
+        for some in decode(text):
+            output = StoredOutput(
+                some.first, parse_timestamp(some.ts), 0, some.stream, some.lines, some.truncated
+            )
+            for part in _parted(output, cuts):
+                if self.seq < part.first_seq < to and some.ts >= self._since:
+                    pid = run_at(text.runs, part.first_seq).pid
+                    self._parts.append(replace(part, pid=pid))
+        self.seq = min(to, text.first + text.data.count(b"\n")) - 1
+        return True
+
+    def send(self) -> bool:
+        """Send what was read, as the client takes it; False: it is gone."""
+        outbox = self._client.outbox
+        parts, self._parts = self._parts, []
+        for part in parts:
+            if not outbox.has_place(_length(part) + len(part.lines) * _AROUND):
+                drained = threading.Event()
+                outbox.when_drained(drained.set)
+                drained.wait()
+            message = _encoded(self._task_id, part, outbox)
+            with DeferredFlush() as out:
+                _send(out, self._client, message)
+        return not outbox.closed
+
+
+def _send_events(out: DeferredFlush, subscription: Subscription, behind: Behind, seq: int) -> None:
+    """Those that come before that line."""
+    while behind.events and behind.events[0][0] < seq:
+        out.send_encoded(subscription.client, behind.events.popleft()[1])
+
+
+def _send(out: DeferredFlush, client: Client, message: EncodedOutput | StreamedOutput) -> None:
+    if isinstance(message, StreamedOutput):
+        out.send_streamed(client, message)
+    else:
+        out.send_output(client, message)
+
+
+def _encoded(
+    task_id: str, output: StoredOutput, outbox: Outbox | None = None
+) -> EncodedOutput | StreamedOutput:
+    """Its messages; with an outbox they are made, or measured, right now."""
+    ts = format_timestamp(output.ts)
+    if _length(output) > _SMALL and len(output.lines) == 1:
+        streamed = StreamedOutput(task_id, output, ts)
+        if outbox is not None:
+            outbox.measure(streamed)
+        return streamed
+    encoded = EncodedOutput(task_id, output, ts)
+    if outbox is not None:
+        outbox.framed(encoded)
+    return encoded
+
+
+def _parted(output: StoredOutput, cuts: list[int]) -> Iterator[StoredOutput]:
+    """The batch, ended and begun anew behind each of these seqs that is in it."""
+    begin = output.first_seq
+    for cut in sorted({cut for cut in cuts if output.first_seq <= cut < output.last_seq}):
+        yield _between(output, begin, cut)
+        begin = cut + 1
+    yield _between(output, begin, output.last_seq)
+
+
+def _between(output: StoredOutput, first: int, last: int) -> StoredOutput:
+    if first == output.first_seq and last == output.last_seq:
+        return output
+    lines = output.lines[first - output.first_seq : last + 1 - output.first_seq]
+    return replace(output, first_seq=first, lines=lines)
+
+
+def _from(some: Lines, seq: int) -> Lines:
+    return some._replace(first=seq, lines=some.lines[seq - some.first :])
+
+
+def _length(output: StoredOutput) -> int:
+    return sum(map(len, output.lines))
