@@ -139,7 +139,7 @@ class Stream:
                         break
                 else:
                     if self.disk is None:
-                        to_send = self._publish_locked(batch, pid, subscribers, size, ts)
+                        to_send = self._publish_locked(batch, pid, subscribers, size, ts, False)
                         break
                     if not self._logging:
                         self._logging = True
@@ -170,13 +170,7 @@ class Stream:
         return True
 
     def _publish_locked(
-        self,
-        batch: OutputBatch,
-        pid: int,
-        subscribers: list[Subscription],
-        size: int,
-        ts: str,
-        logged: bool = False,
+        self, batch: OutputBatch, pid: int, subscribers: list[Subscription], size: int, ts: str, logged: bool
     ) -> bytes | None:
         """There is room: number, keep, count, encode and append. Returns what the only subscriber is to be
         sent by this thread; None: all outboxes are to be flushed."""
@@ -263,24 +257,9 @@ class Stream:
                 if full is None:
                     self._raw.add_locked(data, pid)
                     for subscription in self.subscribers.values():
-                        self._send_raw_locked(out, subscription)
+                        self._raw.offer_locked(out, subscription)
                     return
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
-
-    def _send_raw_locked(self, out: DeferredFlush, subscription: Subscription) -> None:
-        assert_held(self._lock)
-        if self._raw is None or not subscription.raw or subscription.awaits_room:
-            return
-        if not self._raw.send_locked(out, subscription):
-            subscription.awaits_room = True
-            subscription.client.outbox.on_room(lambda: self._resume_raw(subscription))
-
-    def _resume_raw(self, subscription: Subscription) -> None:
-        """The client takes data again: it goes on with what is still there."""
-        with DeferredFlush() as out, self._lock:
-            subscription.awaits_room = False
-            if not subscription.ended and not subscription.client.outbox.closed:
-                self._send_raw_locked(out, subscription)
 
     def publish_locked(self, out: DeferredFlush, event: Event, *, excluding: Client | None = None) -> None:
         """Send a lifecycle event to every subscriber, ``excluding`` one; an ``exited`` is kept.
@@ -291,9 +270,7 @@ class Stream:
         if isinstance(event, Exited):
             self.ring.add_exit(event, self.last_seq)
             if self._raw is not None:
-                for subscription in self.subscribers.values():
-                    self._raw.send_locked(out, subscription, anyway=True)
-                self._raw.forget()
+                self._raw.finish_locked(out, self.subscribers.values())
             for stream in list(self._unfinished):
                 self._finish_line_locked(stream)
         out.log(self._log, event)

@@ -53,6 +53,20 @@ class RawOutput:
         if len(self._kept) > 2 * KEPT:  # in large steps, so that each byte is moved once
             del self._kept[:-KEPT]
 
+    def offer_locked(self, out: DeferredFlush, subscription: Subscription) -> None:
+        """Send a subscriber what it lacks, now or once it has room."""
+        assert_held(self._lock)
+        if not (subscription.awaits_room or self.send_locked(out, subscription)):
+            subscription.awaits_room = True
+            subscription.client.outbox.on_room(lambda: self._resume(subscription))
+
+    def _resume(self, subscription: Subscription) -> None:
+        """It has room: it goes on with what is still there."""
+        with DeferredFlush() as out, self._lock:
+            subscription.awaits_room = False
+            if not subscription.ended and not subscription.client.outbox.closed:
+                self.offer_locked(out, subscription)
+
     def send_locked(self, out: DeferredFlush, subscription: Subscription, *, anyway: bool = False) -> bool:
         """Send a subscriber what it lacks; False when it has no room, unless it is sent ``anyway``."""
         assert_held(self._lock)
@@ -74,8 +88,15 @@ class RawOutput:
             self._last = begin, self._end, Encoded([encode(event)])
         return self._last[2]
 
+    def finish_locked(self, out: DeferredFlush, subscribers: Iterable[Subscription]) -> None:
+        """The run is over: send everybody the rest."""
+        assert_held(self._lock)
+        for each in subscribers:
+            self.send_locked(out, each, anyway=True)
+        self.forget()
+
     def forget(self) -> None:
-        """The run is over: nobody can join it any more."""
+        """Nobody can join it any more."""
         self._kept.clear()
         self._last = None
         if self._counts:
