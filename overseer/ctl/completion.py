@@ -53,7 +53,7 @@ if [ "$funcstack[1]" = "_overseerctl" ]; then _overseerctl "$@"; else compdef _o
 """,
 }
 
-_TASKS = {"history", "stop", "reset", "restart", "signal", "tail", "replay", "wait", "events"}
+_TASKS = {"history", "stop", "reset", "restart", "signal", "tail", "logs", "replay", "wait", "events"}
 _ACTIONS = {"run", "start"}
 _ONE_ACTION = {"actions", "describe", "pool", "set-pool", "purge", "metrics"}
 
