@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import server, tasks
+from overseer.ctl import logs, server, tasks
 from overseer.ctl.hints import how_to_write
 from overseer.ctl.history import history
 from overseer.ctl.parser import Parser, make_parser
@@ -142,6 +142,8 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "history": history,
     "wait": tasks.wait,
     "tail": tasks.tail,
+    "logs": logs.logs,
+    "search": logs.search,
     "replay": tasks.replay,
     "events": tasks.events,
     "top": tasks.top,

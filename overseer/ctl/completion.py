@@ -58,6 +58,7 @@ _TASKS = {
     "events",
     "history",
     "input",
+    "logs",
     "replay",
     "reset",
     "restart",

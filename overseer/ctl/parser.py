@@ -18,8 +18,8 @@ from overseer.util.suggest import did_you_mean
 # What other programs call it.
 _ALSO = {
     "runs": "history",
-    "logs": "tail",
-    "log": "tail",
+    "log": "logs",
+    "grep": "search",
     "ps": "list",
     "ls": "list",
     "status": "list",
@@ -201,6 +201,37 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "-n", "--lines", type=_count, default=10, metavar="LINES", help="how many (10); the server stores 100"
     )
     command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
+    command = add(
+        "logs",
+        "show a task's log, also of one that the server does not know any more",
+        "All of it, unless an option says otherwise. The server needs a data_dir.",
+    )
+    command.add_argument("task", type=_text, metavar="TASK_ID")
+    command.add_argument("-f", "--follow", action="store_true", help="and follow it until the task ends")
+    command.add_argument("-n", "--tail", type=_count, metavar="LINES", help="only the last so many")
+    command.add_argument("--since", metavar="TIME", help="only from this time on; 10m for ten minutes ago")
+    command.add_argument("--run", type=_text, metavar="RUN_ID", help="only lines of this run")
+    command.add_argument("--stream", choices=("stdout", "stderr"), help="only lines of this stream")
+    command.add_argument(
+        "--grep", type=_text, metavar="PATTERN", help="only lines in which this regular expression is found"
+    )
+    command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
+    command = add(
+        "search",
+        "search the logs of all tasks",
+        "The newest parts of logs come first. The server needs a data_dir.",
+    )
+    command.add_argument("query", type=_text, metavar="TEXT", help="what stands in the line")
+    command.add_argument(
+        "-e", "--regex", action="store_true", help="TEXT is a regular expression, as Python has them"
+    )
+    command.add_argument("--task", type=_text, metavar="TASK_ID", help="only in this task's log")
+    command.add_argument("--action", type=_text, metavar="ACTION", help="only in lines of this action's runs")
+    for option, help in (("since", "from this time on"), ("until", "until this time")):
+        command.add_argument(f"--{option}", metavar="TIME", help=f"only {help}; 10m for ten minutes ago")
+    command.add_argument(
+        "-n", "--limit", type=_count, default=100, metavar="COUNT", help="at most this many (100); 0: all"
+    )
     command = add("replay", "show what is stored of a task: its last 100 lines and exits")
     command.add_argument("task", type=_text, metavar="TASK_ID")
     command.add_argument(

@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol, Self
 from overseer.ctl.columns import fit
 from overseer.ctl.status import EXIT_INTERRUPTED
 from overseer.errors import OverseerError
-from overseer.protocol import Event, to_plain, utf8
+from overseer.protocol import to_plain, utf8
 
 PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # as SGR has them; none is red
 
@@ -91,9 +91,9 @@ def print_json(value: Any) -> None:
     print_text(_json(value, indent=2) + "\n")
 
 
-def json_line(event: Event) -> bytes:
-    """An event as a line of JSON."""
-    return utf8(_json(event) + "\n")
+def json_line(value: Any) -> bytes:
+    """An event, or a part of one, as a line of JSON."""
+    return utf8(_json(value) + "\n")
 
 
 def _json(value: Any, indent: int | None = None) -> str:

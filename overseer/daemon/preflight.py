@@ -10,6 +10,7 @@ from pathlib import Path
 from overseer.config import Config, ConfigErrors, parse_listen
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import ConfigError, OverseerError
+from overseer.logs.standalone.segments import can_zstd
 from overseer.net.listeners import check_socket_path, group_id
 from overseer.process import can_look
 from overseer.util.files import open_to_append
@@ -43,6 +44,11 @@ def check_files(config: Config, *, listens: bool) -> None:
                 look(name)
             except OverseerError as error:
                 check(key, str(error))
+    if config.clients.on_lag == "catch_up" and not config.data_dir:
+        found.append(config.placed(ConfigError("it needs the logs of a data_dir"), "clients", "on_lag"))
+    if config.data_dir and config.storage.compress == "zstd" and not can_zstd():
+        problem = "zstd needs Python 3.14 or the package backports.zstd"
+        found.append(config.placed(ConfigError(problem), "storage", "compress"))
     if found:
         raise ConfigErrors(found)
 

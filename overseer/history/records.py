@@ -34,6 +34,7 @@ class Run:
         first_seq: of its first line, should it write one.
         definition: a hash of its action's definition.
         number: counts the runs of its task's id; the recorder's.
+        logged: whether a log tells where its lines end, as far as it has them.
     """
 
     run_id: str
@@ -48,6 +49,7 @@ class Run:
     first_seq: int
     definition: str
     number: int = 0
+    logged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ class History(Recorder):
         return self._marks.seq(task_id)
 
     def started(self, run: Run) -> None:
-        self._writer.wait(self._writer.put(*self._begun(run, _BLOCK)))
+        self._writer.wait(self._writer.put(*self._begun(run, 0 if run.logged else _BLOCK)))
 
     def reserve(self, run: Run, seq: int) -> int:
         block = max(_BLOCK, seq - run.first_seq)

@@ -6,6 +6,7 @@ and for what others did. What went wrong is said once, and tried again the next 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from overseer.config.storage import StorageConfig
-from overseer.logs.sealing import remove, seal
+from overseer.logs.sealing import remove, seal, tidy
 from overseer.logs.standalone.segments import Opened, Segment, list_segments
 from overseer.logs.tasklog import OLD_S, TaskLog
 from overseer.util.locks import Rank, lock
@@ -33,7 +34,7 @@ _CANDIDATES = 1000  # of the oldest segments, kept from one look at everything
 
 
 class _Old(NamedTuple):
-    """A segment that may be removed; sorts by age. A segment is never older than one before it in its log."""
+    """A segment that may be removed; sorts by age."""
 
     since: float
     directory: str
@@ -151,6 +152,9 @@ class Keeper:
                 changed = set()
             self._sizes = {}
             self._oldest = []
+            for directory in changed:
+                with self._complaining(directory):
+                    tidy(directory)
         for directory in sorted(changed):
             if self._closed:
                 return
@@ -287,14 +291,10 @@ def _end_of(directory: str, segments: list[Segment], number: int) -> int:
 
 
 def _by_age(directory: str, segments: list[Segment]) -> list[_Old]:
-    """Oldest first, which is the order of their lines, whatever the clock did."""
-    found: list[_Old] = []
-    youngest = float("inf")
-    for segment in reversed(segments):
-        youngest = min(youngest, segment.mtime)
-        found.append(_Old(youngest, directory, segment))
-    found.reverse()
-    return found
+    """Oldest first, which is the order of their lines, whatever the clock did: one that follows a segment is
+    no older than that."""
+    since = itertools.accumulate((segment.mtime for segment in segments), max)
+    return [_Old(*each) for each in zip(since, itertools.repeat(directory), segments)]
 
 
 def _remove_directory(directory: str) -> None:

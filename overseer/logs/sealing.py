@@ -77,6 +77,19 @@ def seal(directory: str, segment: Segment, how: str) -> bool:
     return True
 
 
+def tidy(directory: str) -> None:
+    """Remove what a crash has left: files that were being made, and segments that are there compressed.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    names = set(os.listdir(directory))  # noqa: PTH208
+    for name in names:
+        if name.endswith(".new") or {f"{name}.gz", f"{name}.zst"} & names:
+            with suppress(FileNotFoundError):
+                os.unlink(f"{directory}/{name}")  # noqa: PTH108
+
+
 def remove(directory: str, segment: Segment) -> None:
     """Remove a segment and what belongs to it; whoever reads it reads on.
 

@@ -127,6 +127,7 @@ class Searches:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
+                env={},
             )
         except OSError as error:
             raise SearchError(f"searching needs a process, and there is none to be had: {error}") from None
@@ -145,9 +146,9 @@ class Searches:
                 self._running.discard(process)
             process.kill()
             process.wait()
-        return self._read(query, said)
+        return self._read(said, process.returncode)
 
-    def _read(self, query: SearchQuery, said: bytes) -> Matches:
+    def _read(self, said: bytes, status: int) -> Matches:
         found = Matches()
         over = False
         for line in said.split(b"\n")[:-1]:
@@ -173,6 +174,8 @@ class Searches:
                     )
         if over:
             found.following = ""
+        elif status > 0:
+            raise SearchError("the search failed")
         elif not found.following:
             raise SearchError(
                 f"nothing was found within {self._deadline:g} s: narrow it down, by task, time or query"

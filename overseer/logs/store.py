@@ -38,14 +38,20 @@ class Logs:
         self._lock = lock(Rank.LEAF, "logs")  # guards what follows
         self._logs: WeakValueDictionary[str, TaskLog] = WeakValueDictionary()
         self._readers = 0
-        self._reads: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._reads: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def start(self) -> None:
         """Begin to keep what is there within its bounds."""
         self._keeper.start()
 
     def close(self) -> None:
-        """Nothing is written from now on."""
+        """Nothing is written from now on, and nothing read."""
+        with self._lock:
+            logs, readers = list(self._logs.values()), self._readers
+        for log in logs:
+            log.rest()
+        for _ in range(readers):
+            self._reads.put(None)
         self._hands.close()
         self._keeper.close()
 
@@ -138,8 +144,8 @@ class Logs:
         self._reads.put(job)
 
     def _read(self) -> None:
-        while True:
-            self._reads.get()()
+        while (job := self._reads.get()) is not None:
+            job()
 
     def _log_in(self, directory: str) -> TaskLog:
         return self.log_of(task_of(directory))

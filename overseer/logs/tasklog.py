@@ -117,6 +117,10 @@ class TaskLog:
         # Of the job that runs.
         self._error = ""  # why it failed
 
+    def __del__(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
     # -- for the supervisor ----------------------------------------------------------------------------
 
     def open(self) -> int:

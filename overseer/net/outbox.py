@@ -167,9 +167,9 @@ class Outbox(ABC):
         return max(self._half - self._queue.size, 1)
 
     def has_place(self, size: int) -> bool:
-        """Whether so many bytes may be appended before a stall counts; also when nothing is pending, or it is
-        closed. Says nothing against the client, unlike :meth:`has_room`."""
-        return self._queue.size + size <= self._half or not self._queue.size or self._closing
+        """Whether so many bytes may be appended before a stall counts; also when it is closed. Says nothing
+        against the client, unlike :meth:`has_room`."""
+        return self._queue.size + size <= self._half or self._closing
 
     def when_drained(self, callback: Callable[[], None]) -> None:
         """Call ``callback()`` once, with no locks held, when no more than a quarter is pending or it closed.

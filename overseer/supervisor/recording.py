@@ -24,4 +24,5 @@ def run_of(task: Task, why: Launch, run_id: str) -> Run:
         now(),
         task.stream.last_seq + 1,
         terms.definition.config.digest,
+        logged=task.stream.disk is not None,
     )

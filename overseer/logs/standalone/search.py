@@ -35,12 +35,14 @@ else:
         zstd,
     )
 
+_ANSWER = 4 * 1024 * 1024  # bytes of lines, about, in one answer
 Place = tuple[str, str, int]  # the time of a segment's first line, the name of its directory, its first seq
 
 
 def main() -> None:
     asked = json.loads(sys.stdin.buffer.read())
     signal.setitimer(signal.ITIMER_REAL, asked["deadline"])  # SIGALRM kills
+    os.nice(5)
     sys.path += asked["path"]  # where zstd may be
     for said in _search(asked):
         sys.stdout.buffer.write(json.dumps(said).encode() + b"\n")
@@ -53,7 +55,7 @@ def _search(asked: dict[str, Any]) -> Iterator[list[Any]]:
     except (re.error, OverflowError, RecursionError) as error:
         yield ["error", str(error)]
         return
-    since, until, left = asked["since"], asked["until"], asked["limit"]
+    since, until, left, size = asked["since"], asked["until"], asked["limit"], 0
     after = asked["after"]  # of the last match of the page before: its place and seq
     for place, segment in sorted(_places(asked["root"], asked["names"], since, until), reverse=True):
         if after and place > tuple(after[:3]):
@@ -67,7 +69,8 @@ def _search(asked: dict[str, Any]) -> Iterator[list[Any]]:
                         continue
                     yield ["match", *place, seq, run.run_id, line.decode("utf-8", "replace")]
                     left -= 1
-                    if not left:
+                    size += len(line)
+                    if not left or size > _ANSWER:
                         return
         except (OSError, ValueError):  # it has expired, or is damaged
             pass
@@ -84,11 +87,18 @@ def _shown(run: Run, asked: dict[str, Any]) -> bool:
 
 def _places(root: str, names: list[str] | None, since: str, until: str) -> Iterator[tuple[Place, Segment]]:
     """The segments that may have lines of that time."""
-    for name in os.listdir(root) if names is None else names:  # noqa: PTH208
+    for name in names if names is not None else _names_in(root):
         for segment in list_segments(f"{root}/{name}"):
             began = _beginning(f"{root}/{name}/{segment.name}", segment.packed)
             if began and (not until or began <= until):
                 yield (began, name, segment.first), segment
+
+
+def _names_in(root: str) -> list[str]:
+    try:
+        return os.listdir(root)  # noqa: PTH208
+    except FileNotFoundError:  # nothing was ever logged
+        return []
 
 
 def _beginning(path: str, packed: str) -> str:

@@ -251,6 +251,15 @@ def zstd() -> Any:
     return module
 
 
+def can_zstd() -> bool:
+    """Whether there is one."""
+    try:
+        zstd()
+    except ImportError:
+        return False
+    return True
+
+
 def lines_of(text: Text) -> Iterator[tuple[int, bytes]]:
     """Each line of a block with its seq."""
     lines = text.data.split(b"\n")

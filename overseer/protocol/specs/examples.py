@@ -148,16 +148,6 @@ EXAMPLES: tuple[Request | Event, ...] = (
             ),
         ),
     ),
-    LogsReply("r20", (LogLine(41, _THEN, "stdout", "compiling 42 files"),), 1, 41, 42),
-    Matches(
-        "r21",
-        (
-            LogMatch(
-                *(_TASK, "5c1ab42f0d7e4a86b1a0e7c2d9f83640", 40, _THEN, "stderr", "error: no such file"),
-            ),
-        ),
-        "2026-05-06T07:08:09.123456Z/1/40/build-main",
-    ),
     RunsReply(
         "r18",
         (
@@ -181,6 +171,16 @@ EXAMPLES: tuple[Request | Event, ...] = (
             ),
         ),
         next="1041",
+    ),
+    LogsReply("r20", (LogLine(41, _THEN, "stdout", "compiling 42 files"),), 1, 41, 42),
+    Matches(
+        "r21",
+        (
+            LogMatch(
+                *(_TASK, "5c1ab42f0d7e4a86b1a0e7c2d9f83640", 40, _THEN, "stderr", "error: no such file"),
+            ),
+        ),
+        "2026-05-06T07:08:09.123456Z/1/40/build-main",
     ),
     Actions(
         "r8",

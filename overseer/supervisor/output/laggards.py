@@ -30,6 +30,7 @@ from overseer.util.timestamps import format_timestamp, now, parse_timestamp
 _log = logging.getLogger(__name__)
 
 _STEP = 64 * 1024  # characters that a client is sent at a time, and that may be encoded under the lock
+_LINES = 100  # that a replay sends at a time
 _AROUND = 160  # bytes, about, of a message without its line
 _SMALL = 16 * 1024  # characters of a batch that is encoded at once; longer ones are made as they are sent
 
@@ -132,7 +133,7 @@ class Laggards:
         """Send the rest, if it is in memory and not much: the client is live again."""
         assert_held(self._lock)
         rest = self._in_memory(behind.next_seq) if behind.next_seq <= self._last_seq() else []
-        if rest is None:
+        if rest is None or sum(map(_weight, rest)) > max(subscription.client.outbox.place, _AROUND):
             return False
         cuts = [seq for seq, _ in behind.events]
         for output in rest:
@@ -184,7 +185,7 @@ class Laggards:
                     return
                 yield replace(part, pid=run_at(behind.runs, part.first_seq).pid)
                 seq = part.last_seq + 1
-                size += _length(part) + len(part.lines) * _AROUND
+                size += _weight(part)
 
     def _send_locked(
         self,
@@ -242,7 +243,8 @@ class LogReplay:
         text = next(self._reader.forward(self.seq + 1, self._since), None)
         if text is None or text.first >= to:
             return False
-        cuts = [self.seq, to - 1, *(run.first - 1 for run in text.runs)]
+        steps = range(text.first + _LINES, text.first + text.data.count(b"\n"), _LINES)
+        cuts = [self.seq, to - 1, *(run.first - 1 for run in text.runs), *steps]
         for some in decode(text):
             output = StoredOutput(
                 some.first, parse_timestamp(some.ts), 0, some.stream, some.lines, some.truncated
@@ -259,7 +261,7 @@ class LogReplay:
         outbox = self._client.outbox
         parts, self._parts = self._parts, []
         for part in parts:
-            if not outbox.has_place(_length(part) + len(part.lines) * _AROUND):
+            if not outbox.has_place(_weight(part)):
                 drained = threading.Event()
                 outbox.when_drained(drained.set)
                 drained.wait()
@@ -316,6 +318,11 @@ def _between(output: StoredOutput, first: int, last: int) -> StoredOutput:
 
 def _from(some: Lines, seq: int) -> Lines:
     return some._replace(first=seq, lines=some.lines[seq - some.first :])
+
+
+def _weight(output: StoredOutput) -> int:
+    """Bytes of its messages, about."""
+    return _length(output) + len(output.lines) * _AROUND
 
 
 def _length(output: StoredOutput) -> int:

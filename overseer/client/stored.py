@@ -1,0 +1,90 @@
+"""The requests for what is in the server's logs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from overseer.client.arguments import Moment, Seconds, TaskId, action_name, moment_of, task_id_of, text_of
+from overseer.client.requests import Requests
+from overseer.protocol import ActionInfo, LogLine, LogMatch, LogsReply, LogsRequest, Matches, Search
+
+_PAGE = 1000  # lines or matches that a server gives at once
+
+
+class StoredRequests(Requests):
+    """All requests, with these."""
+
+    def logs(
+        self,
+        task_id: TaskId,
+        *,
+        run_id: str = "",
+        from_seq: int | None = None,
+        tail: int | None = None,
+        since: Moment | None = None,
+        stream: str = "",
+        limit: int = 100,
+        timeout: Seconds | None = None,
+    ) -> tuple[LogLine, ...]:
+        """Lines of a task's log: from ``from_seq`` or ``since`` on, at most ``limit`` of them (0: all), or
+        the last ``tail`` (at most 1000), which is the default. The server may have forgotten the task.
+
+        Raises:
+            RefusedError: the server keeps no logs (``data_dir``), or knows no such task and has no log of it.
+        """
+        request = LogsRequest(
+            id="",
+            task_id=task_id_of(task_id),
+            run_id=text_of(run_id, "run_id", empty=True),
+            from_seq=from_seq,
+            tail=tail if tail is not None or from_seq is not None or since is not None else limit or _PAGE,
+            since=moment_of(since),
+            stream=text_of(stream, "stream", empty=True),
+        )
+        found: list[LogLine] = []
+        while True:
+            page = min(limit - len(found) if limit else _PAGE, _PAGE)
+            asked = replace(request, id=self._router.new_id(), limit=page)
+            reply = self._expect(LogsReply, [asked], timeout, repeat=True)
+            found += reply.lines
+            if request.tail is not None or (limit and len(found) >= limit) or reply.next_seq > reply.last_seq:
+                return tuple(found)
+            request = replace(request, from_seq=reply.next_seq, since=None)
+
+    def search(
+        self,
+        query: str,
+        *,
+        regex: bool = False,
+        task_id: TaskId | None = None,
+        action: ActionInfo | str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        limit: int = 100,
+        timeout: Seconds | None = None,
+    ) -> tuple[LogMatch, ...]:
+        """Lines of logs that have a text in them or, with ``regex``, that an expression is found in: the
+        newest parts of logs first, and of each the last lines. At most ``limit``; 0: all.
+
+        Raises:
+            RefusedError: the server keeps no logs (``data_dir``), or found nothing in time.
+        """
+        request = Search(
+            id="",
+            query=text_of(query, "query"),
+            regex=regex,
+            task_id="" if task_id is None else task_id_of(task_id),
+            action="" if action is None else action_name(action),
+            since=moment_of(since),
+            until=moment_of(until, "until"),
+        )
+        found: list[LogMatch] = []
+        after = ""
+        while True:
+            page = min(limit - len(found) if limit else _PAGE, _PAGE)
+            asked = replace(request, id=self._router.new_id(), limit=page, after=after)
+            reply = self._expect(Matches, [asked], timeout, repeat=True)
+            found += reply.matches
+            after = reply.next
+            if not after or (limit and len(found) >= limit):
+                return tuple(found)

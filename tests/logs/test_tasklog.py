@@ -1,0 +1,167 @@
+"""A log that cannot be written is put aside; its task goes on, and the log says what is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from overseer.logs import tasklog
+from overseer.logs.standalone.segments import list_segments
+from overseer.logs.store import Logs
+from tests.logs.conftest import MakeLogs, Script, all_of
+
+
+@pytest.fixture
+def logs(make_logs: MakeLogs) -> Logs:
+    return make_logs()
+
+
+@pytest.fixture
+def script(logs: Logs) -> Script:
+    return Script(logs.log_of("t"))
+
+
+@pytest.fixture
+def directory(logs: Logs) -> str:
+    return logs.directory_of("t")
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that was put aside is tried again with the next line."""
+    monkeypatch.setattr(tasklog, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(tasklog, "_LONGEST_PAUSE_S", 0.0)
+
+
+def test_a_crash_tears_off_the_last_line_which_is_none(
+    make_logs: MakeLogs, logs: Logs, script: Script, directory: str
+) -> None:
+    script.write("one", "two")
+    logs.close()
+    (segment,) = Path(directory).glob("*.log")
+    with segment.open("ab") as file:
+        file.write(b"2026-05-06T07:08:09.123456Z stdout F to")
+    with (Path(directory) / "00000000000000000001.runs").open("ab") as file:
+        file.write(b'[3, 8, "run-')
+    assert all_of(logs.reader_of("t")) == script.stored
+    again = make_logs()
+    later = Script(again.log_of("t"))
+    assert later.seq == 3
+    later.log.begin_run(9, "run-2", "act")
+    later.write("three")
+    assert all_of(again.reader_of("t")) == script.stored + later.stored
+    assert len(list_segments(directory)) == 1
+    assert again.reader_of("t").range_of("run-2") == (3, 3)
+
+
+def test_a_full_disk_is_a_gap_and_a_new_segment(
+    monkeypatch: pytest.MonkeyPatch, logs: Logs, script: Script, directory: str, at_once: None
+) -> None:
+    script.write("one")
+    real, full = os.writev, True
+
+    def writev(file: int, pieces: list[bytes]) -> int:
+        if full and len(pieces) > 1:
+            return real(file, [pieces[0][:20]])  # as much as there was room for; the next one says ENOSPC
+        return real(file, pieces)
+
+    def write(file: int, data: bytes) -> int:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "writev", writev)
+    monkeypatch.setattr(os, "write", write)
+    assert not script.write("two", "three")
+    assert logs.lost == 2
+    monkeypatch.setattr(os, "write", os.pwrite and _real_write)
+    full = False
+    assert script.write("four")
+    assert [segment.first for segment in list_segments(directory)] == [1, 4]
+    assert all_of(logs.reader_of("t")) == script.stored
+    assert [line[0] for line in script.stored] == [1, 4]
+
+
+_real_write = os.write
+
+
+def test_it_is_not_tried_with_every_line(
+    monkeypatch: pytest.MonkeyPatch, logs: Logs, script: Script, directory: str
+) -> None:
+    tries = 0
+
+    def failing(file: int, pieces: list[bytes]) -> int:
+        nonlocal tries
+        tries += 1
+        raise OSError(30, os.strerror(30))
+
+    monkeypatch.setattr(os, "writev", failing)
+    for number in range(50):
+        assert not script.write(f"line {number}")
+    assert tries == 1
+    assert logs.lost == 50
+
+
+def test_a_directory_that_is_removed_is_made_anew(logs: Logs, script: Script, directory: str) -> None:
+    script.write("one")
+    shutil.rmtree(logs.root)
+    assert script.write("two")
+    assert [line[0] for line in all_of(logs.reader_of("t"))] == [2]
+    assert logs.lost == 0
+
+
+def test_a_disk_that_hangs_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, logs: Logs, script: Script, directory: str, at_once: None
+) -> None:
+    script.write("one")
+    answers, returned = threading.Event(), threading.Event()
+    real = os.writev
+
+    def hanging(file: int, pieces: list[bytes]) -> int:
+        assert answers.wait(20.0)
+        monkeypatch.setattr(os, "writev", real)
+        return real(file, pieces)
+
+    monkeypatch.setattr(os, "writev", hanging)
+    assert not script.write("two")  # after a fifth of a second
+    for number in range(100):
+        assert not script.write(f"meanwhile {number}")  # at once
+    other = Script(logs.log_of("other"))  # with another thread, which does not hang
+    monkeypatch.setattr(os, "writev", real)
+    assert other.write("one")
+    end = script.log._end_segment
+    monkeypatch.setattr(script.log, "_end_segment", lambda: (end(), returned.set()))
+    answers.set()
+    assert returned.wait(20.0)
+    assert script.write("last")
+    found = all_of(logs.reader_of("t"))
+    assert [(seq, line) for seq, _, _, line in found] == [(1, "one"), (2, "two"), (103, "last")]
+    assert [segment.first for segment in list_segments(directory)] == [1, 103]
+
+
+@pytest.mark.parametrize("task_id", [".", "..", ".hidden", "a/b", "ü" * 100, "x" * 256, "%2E", "a\tb"])
+def test_every_id_has_a_directory_of_its_own(logs: Logs, task_id: str) -> None:
+    directory = Path(logs.directory_of(task_id))
+    assert directory.parent == Path(logs.root)
+    assert not directory.name.startswith(".")
+    assert len(directory.name.encode()) <= 255
+    Script(logs.log_of(task_id)).write("hello")
+    assert [line[3] for line in all_of(logs.reader_of(task_id))] == ["hello"]
+    from overseer.logs.directory import task_of
+
+    assert task_of(str(directory)) == task_id
+
+
+def test_a_segment_that_somebody_cuts_is_left_alone(
+    make_logs: MakeLogs, logs: Logs, script: Script, directory: str
+) -> None:
+    """Its lines are gone, but none that follows gets the number of another."""
+    script.write("one", "two")
+    script.log.rest()
+    logs._hands.do(lambda: None)
+    (segment,) = Path(directory).glob("*.log")
+    os.truncate(segment, 0)
+    assert script.write("three")
+    assert [line[0] for line in all_of(logs.reader_of("t"))] == [3]
