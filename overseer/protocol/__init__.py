@@ -75,11 +75,6 @@ from overseer.protocol.requests import (
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import (
-    DISPLACE_POLICIES,
-    EXCESS_ACTIONS,
-    EXIT_REASON,
-    ORDERS,
-    RUN_STATUS,
     SUCCESS_CODES,
     ActionInfo,
     ActionMetrics,
@@ -98,6 +93,7 @@ from overseer.protocol.values import (
     TaskUsage,
     failed,
 )
+from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
 from overseer.schema.types import Unreadable
