@@ -233,15 +233,19 @@ class Hub:
         Raises:
             RequestError: there is no such task, it is not errored, or it could not be started.
         """
-        self._restarts.reset(task_id, requester or Requester())
+        self._restarts.start_over(task_id, requester or Requester(), errored=True)
 
     def restart(self, task_id: str, requester: Requester | None = None) -> None:
-        """Stop a task and start it again; see :meth:`Restarts.restart`.
+        """Stop a task and start it again, its slot kept; the requester is told ``started`` when it runs.
+
+        One that awaits its restart starts at once, an errored one as by a reset. One that is over needs a
+        slot as at its start: the requester may be told ``queued`` first.
 
         Raises:
-            RequestError: it cannot be restarted, or could not be started again.
+            RequestError: there is no such task, it is queued, being started or being stopped, it was stopped
+                meanwhile, or it could not be started.
         """
-        self._restarts.restart(task_id, requester or Requester())
+        self._restarts.start_over(task_id, requester or Requester(), errored=False)
 
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
