@@ -1,4 +1,4 @@
-"""Starts that a person asks for of a task that there is already: reset and restart."""
+"""Reset and restart: a task is started over at a client's request."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 class Starts:
-    """Admits tasks, and starts the runs that transactions say."""
+    """Admits tasks, and launches the runs that transactions decide on."""
 
     def __init__(
         self,
