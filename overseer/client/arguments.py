@@ -54,14 +54,14 @@ def seconds_of(value: Seconds | None, name: str = "timeout") -> float | None:
     return min(float(value), _LONGEST_S)
 
 
-def moment_of(value: Moment | None) -> datetime | None:
+def moment_of(value: Moment | None, name: str = "since") -> datetime | None:
     """An aware moment; None stays None."""
     if isinstance(value, timedelta):
         return now() - value
     if isinstance(value, str):
         return parse_timestamp(value)
     if value is not None and not isinstance(value, datetime):
-        raise _wrong("since", "a datetime, a timedelta or a time such as '2026-03-14T09:26:53Z'", value)
+        raise _wrong(name, "a datetime, a timedelta or a time such as '2026-03-14T09:26:53Z'", value)
     return None if value is None else value.astimezone()
 
 

@@ -29,7 +29,7 @@ from overseer.client.buffer import Item, to_output
 from overseer.client.core import Core
 from overseer.client.errors import ClientError, ReplyTimeoutError
 from overseer.client.follower import Follower
-from overseer.client.pending import PendingRequest
+from overseer.client.pending_request import PendingRequest
 from overseer.client.transport import Transport
 
 _R = TypeVar("_R", bound=protocol.Event)

@@ -191,7 +191,7 @@ class Dispatcher:
             case protocol.UsageRequest():
                 hub.usage.tell(request.task_id, requester)
             case protocol.MetricsRequest():
-                hub.monitoring.tell(requester, request.action, request.task_id)
+                hub.metrics_view.tell(requester, request.action, request.task_id)
             case protocol.ManifestRequest():
                 hub.tell_of_definitions(
                     requester,

@@ -27,13 +27,12 @@ from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.interaction import Interaction
 from overseer.supervisor.listing import Listing
 from overseer.supervisor.memory import MemoryLimit
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.monitoring import Monitoring
-from overseer.supervisor.orphans import OrphanedWorkers
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
@@ -84,7 +83,7 @@ class Hub:
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
         recorder = recorder or Recorder()
-        orphans = OrphanedWorkers(table)
+        orphans = FailedStarts(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
@@ -111,7 +110,7 @@ class Hub:
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
         self.subscriptions = Subscriptions(table, self.usage)
         self.listing = Listing(table)
-        self.monitoring = Monitoring(table, pool, self._clients, metrics, self._current, use)
+        self.metrics_view = MetricsView(table, pool, self._clients, metrics, self._current, use)
         self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:

@@ -306,7 +306,7 @@ def test_counting_looks_at_no_task(stage: Stage, monkeypatch: pytest.MonkeyPatch
         raise AssertionError("all tasks were looked at")
 
     monkeypatch.setattr(TaskTable, "__iter__", refuse)
-    figures = stage.hub.monitoring.figures()
+    figures = stage.hub.metrics_view.figures()
     assert {phase: count for phase, count in figures.tasks["waits"].items() if count} == {
         "RUNNING": 1,
         "QUEUED": 1,
