@@ -33,6 +33,7 @@ from overseer.supervisor.listing import Listing
 from overseer.supervisor.memory import MemoryLimit
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.metrics_view import MetricsView
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
