@@ -15,6 +15,8 @@ from overseer.history.rows import end, insert
 from overseer.util.timestamps import now
 from tests.history.conftest import a_run, an_end
 
+pytestmark = pytest.mark.timeout(180)  # a busy machine takes long to make them
+
 _RUNS = 100_000
 _SINCE = now() - timedelta(days=30)
 _BOUND_S = 0.02
