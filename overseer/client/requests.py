@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from overseer import protocol
 from overseer.client.arguments import (
     Moment,
     Seconds,
@@ -28,57 +29,10 @@ from overseer.client.buffer import Item, to_output
 from overseer.client.core import Core
 from overseer.client.errors import ClientError, ReplyTimeoutError
 from overseer.client.follower import Follower
-from overseer.client.pending import PendingRequest
+from overseer.client.pending_request import PendingRequest
 from overseer.client.transport import Transport
-from overseer.protocol import (
-    ActionInfo,
-    ActionMetrics,
-    Actions,
-    Describe,
-    Event,
-    ExcessConfig,
-    Exited,
-    GlobalMetrics,
-    Input,
-    InputAccepted,
-    List,
-    ManifestReply,
-    ManifestRequest,
-    MetricsReply,
-    MetricsRequest,
-    Output,
-    PoolInfo,
-    PoolInfoReply,
-    PoolInfoRequest,
-    Purge,
-    Purged,
-    Queued,
-    Reload,
-    Reloaded,
-    Replay,
-    Request,
-    Reset,
-    Resize,
-    Resized,
-    Restart,
-    RunInfo,
-    RunsReply,
-    RunsRequest,
-    SetPool,
-    Signal,
-    Signaled,
-    Started,
-    Stop,
-    Subscribed,
-    TaskInfo,
-    TaskMetrics,
-    Tasks,
-    TaskUsage,
-    Usage,
-    UsageRequest,
-)
 
-_R = TypeVar("_R", bound=Event)
+_R = TypeVar("_R", bound=protocol.Event)
 _PAGE = 1000  # runs that a server gives at once
 
 
@@ -94,29 +48,33 @@ class Requests:
 
     def stop(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
         """Stop a task; does nothing when it is over already."""
-        stop = Stop(id=self._router.new_id(), task_id=task_id_of(task_id))
+        stop = protocol.Stop(id=self._router.new_id(), task_id=task_id_of(task_id))
         # A stop is answered only by an error; the answer to this one says that there was none.
-        after = MetricsRequest(id=self._router.new_id())
+        after = protocol.MetricsRequest(id=self._router.new_id())
         self._ask([stop, after], timeout, repeat=True)
 
-    def reset(self, task_id: TaskId, *, timeout: Seconds | None = None) -> Started:
+    def reset(self, task_id: TaskId, *, timeout: Seconds | None = None) -> protocol.Started:
         """Start an errored task again."""
-        request = Reset(id=self._router.new_id(), task_id=task_id_of(task_id))
-        return self._expect(Started, [request], timeout)
+        request = protocol.Reset(id=self._router.new_id(), task_id=task_id_of(task_id))
+        return self._expect(protocol.Started, [request], timeout)
 
-    def restart(self, task_id: TaskId, *, timeout: Seconds | None = None) -> Started | Queued:
+    def restart(
+        self, task_id: TaskId, *, timeout: Seconds | None = None
+    ) -> protocol.Started | protocol.Queued:
         """Stop a task, wait for its end, and start it again; returns once it has started or, since one that
         is over needs a place in its pool, is queued. Give it the time that the stop may take."""
-        request = Restart(id=self._router.new_id(), task_id=task_id_of(task_id))
+        request = protocol.Restart(id=self._router.new_id(), task_id=task_id_of(task_id))
         answer = self._ask([request], timeout)
-        if not isinstance(answer, Started | Queued):
+        if not isinstance(answer, protocol.Started | protocol.Queued):
             raise ClientError(f"the server answered {answer.type} where started was due")
         return answer
 
     def signal(self, task_id: TaskId, signal: str | int, *, timeout: Seconds | None = None) -> None:
         """Send a signal, by name (``HUP``, ``SIGHUP``) or number, to a running task's process group."""
-        request = Signal(id=self._router.new_id(), task_id=task_id_of(task_id), signal=signal_of(signal))
-        self._expect(Signaled, [request], timeout)
+        request = protocol.Signal(
+            id=self._router.new_id(), task_id=task_id_of(task_id), signal=signal_of(signal)
+        )
+        self._expect(protocol.Signaled, [request], timeout)
 
     def input(
         self, task_id: TaskId, data: str | bytes = "", *, eof: bool = False, timeout: Seconds | None = None
@@ -124,17 +82,17 @@ class Requests:
         """Give a running task something to read, all of it or nothing: 1 MiB at most, with what it has not
         read yet. ``eof``: nothing follows; a terminal gets its EOF character (Ctrl-D)."""
         text, binary = input_of(data)
-        request = Input(
+        request = protocol.Input(
             id=self._router.new_id(), task_id=task_id_of(task_id), data=text, data_base64=binary, eof=eof
         )
-        self._expect(InputAccepted, [request], timeout)
+        self._expect(protocol.InputAccepted, [request], timeout)
 
     def resize(self, task_id: TaskId, rows: int, cols: int, *, timeout: Seconds | None = None) -> None:
         """Change the size of a running task's terminal, in characters."""
-        request = Resize(
+        request = protocol.Resize(
             id=self._router.new_id(), task_id=task_id_of(task_id), rows=side_of(rows), cols=side_of(cols)
         )
-        self._expect(Resized, [request], timeout)
+        self._expect(protocol.Resized, [request], timeout)
 
     def tasks(
         self,
@@ -143,7 +101,7 @@ class Requests:
         limit: int = 0,
         after: str = "",
         timeout: Seconds | None = None,
-    ) -> tuple[TaskInfo, ...]:
+    ) -> tuple[protocol.TaskInfo, ...]:
         """A snapshot of the server's tasks, oldest first; with ``since`` those that started or ended since,
         and all that are queued. ``timedelta(minutes=5)``: in the last five minutes, by this machine's clock.
 
@@ -151,11 +109,11 @@ class Requests:
         the id ``after``, which need no longer exist. Fewer than ``limit``: there are no more.
         """
         moment = moment_of(since)
-        found: list[TaskInfo] = []
+        found: list[protocol.TaskInfo] = []
         while True:
             left = limit - len(found) if limit else 0
-            request = List(id=self._router.new_id(), since=moment, limit=left, after=after)
-            reply = self._expect(Tasks, [request], timeout, repeat=True)
+            request = protocol.List(id=self._router.new_id(), since=moment, limit=left, after=after)
+            reply = self._expect(protocol.Tasks, [request], timeout, repeat=True)
             found += reply.tasks
             after = reply.next  # the server shortens pages that are long in bytes
             if not limit or not after or len(found) >= limit:
@@ -165,21 +123,21 @@ class Requests:
         self,
         task_id: TaskId | None = None,
         *,
-        action: ActionInfo | str | None = None,
+        action: protocol.ActionInfo | str | None = None,
         state: str = "",
         reason: str = "",
         since: Moment | None = None,
         until: Moment | None = None,
         limit: int = 100,
         timeout: Seconds | None = None,
-    ) -> tuple[RunInfo, ...]:
+    ) -> tuple[protocol.RunInfo, ...]:
         """The server's history of runs, the newest first: also those that ended, and those of servers before
         this one. At most ``limit`` of them; 0: all. ``since`` and ``until`` are about their starts.
 
         Raises:
             RefusedError: the server keeps no history (``data_dir``).
         """
-        request = RunsRequest(
+        request = protocol.RunsRequest(
             id="",
             task_id="" if task_id is None else task_id_of(task_id),
             action=_name(action),
@@ -188,12 +146,12 @@ class Requests:
             since=moment_of(since),
             until=moment_of(until, "until"),
         )
-        found: list[RunInfo] = []
+        found: list[protocol.RunInfo] = []
         before = ""
         while True:
             page = min(limit - len(found) if limit else _PAGE, _PAGE)
             asked = replace(request, id=self._router.new_id(), limit=page, before=before)
-            reply = self._expect(RunsReply, [asked], timeout, repeat=True)
+            reply = self._expect(protocol.RunsReply, [asked], timeout, repeat=True)
             found += reply.runs
             before = reply.next
             if not before or (limit and len(found) >= limit):
@@ -206,14 +164,14 @@ class Requests:
         *,
         since: Moment | None = None,
         timeout: Seconds | None = None,
-    ) -> list[Output | Exited]:
+    ) -> list[protocol.Output | protocol.Exited]:
         """What the server has stored of a task (the last 100 lines and exits), oldest first."""
         items: list[Item] = []
         task_id, since_seq = task_id_of(task_id), seq_of(since_seq)
-        request = Replay(
+        request = protocol.Replay(
             id=self._router.new_id(), task_id=task_id, since=moment_of(since), since_seq=since_seq
         )
-        after = MetricsRequest(id=self._router.new_id())
+        after = protocol.MetricsRequest(id=self._router.new_id())
         with self._core.lock:
             self._router.collect_locked(task_id, items)
         try:
@@ -222,11 +180,11 @@ class Requests:
             with self._core.lock:
                 self._router.end_collecting_locked(items)
         # Live messages and duplicates are among them.
-        found: dict[tuple[int, datetime | None], Output | Exited] = {}
+        found: dict[tuple[int, datetime | None], protocol.Output | protocol.Exited] = {}
         for item in items:
             if isinstance(item, tuple):
                 found.setdefault((item[5], None), to_output(item))
-            elif isinstance(item, Exited):
+            elif isinstance(item, protocol.Exited):
                 found.setdefault((item.pid, item.ts), item)
         return list(found.values())
 
@@ -235,90 +193,96 @@ class Requests:
     # An empty name is refused: it would mean all actions, but is more often a variable that was never set.
 
     def actions(
-        self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None
-    ) -> tuple[ActionInfo, ...]:
+        self, action: protocol.ActionInfo | str | None = None, *, timeout: Seconds | None = None
+    ) -> tuple[protocol.ActionInfo, ...]:
         """The actions that can be started, or the one of that name."""
-        request = Describe(id=self._router.new_id(), action=_name(action))
-        return self._expect(Actions, [request], timeout, repeat=True).actions
+        request = protocol.Describe(id=self._router.new_id(), action=_name(action))
+        return self._expect(protocol.Actions, [request], timeout, repeat=True).actions
 
-    def pool(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> PoolInfo:
+    def pool(
+        self, action: protocol.ActionInfo | str | None = None, *, timeout: Seconds | None = None
+    ) -> protocol.PoolInfo:
         """The state of an action's pool, or of the whole server's, with its queue."""
-        request = PoolInfoRequest(id=self._router.new_id(), action=_name(action))
-        return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
+        request = protocol.PoolInfoRequest(id=self._router.new_id(), action=_name(action))
+        return self._expect(protocol.PoolInfoReply, [request], timeout, repeat=True).pool
 
     def set_pool(
         self,
-        action: ActionInfo | str | None = None,
+        action: protocol.ActionInfo | str | None = None,
         *,
         limit: int | None = None,
         queue_size: int | None = None,
-        excess: ExcessConfig | Mapping[str, Any] | None = None,
+        excess: protocol.ExcessConfig | Mapping[str, Any] | None = None,
         timeout: Seconds | None = None,
-    ) -> PoolInfo:
+    ) -> protocol.PoolInfo:
         """Change an action's pool, or the whole server's; what is None stays. ``excess``: any of the fields
         of ``ExcessConfig``."""
-        request = SetPool(
+        request = protocol.SetPool(
             id=self._router.new_id(),
             action=_name(action),
             limit=limit,
             queue_size=queue_size,
             excess=excess_of(excess),
         )
-        return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
+        return self._expect(protocol.PoolInfoReply, [request], timeout, repeat=True).pool
 
-    def purge(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> int:
+    def purge(
+        self, action: protocol.ActionInfo | str | None = None, *, timeout: Seconds | None = None
+    ) -> int:
         """Empty an action's queue, or every queue; returns how many tasks were waiting."""
-        request = Purge(id=self._router.new_id(), action=_name(action))
-        return self._expect(Purged, [request], timeout).count
+        request = protocol.Purge(id=self._router.new_id(), action=_name(action))
+        return self._expect(protocol.Purged, [request], timeout).count
 
     def metrics(
         self,
-        action: ActionInfo | str | None = None,
+        action: protocol.ActionInfo | str | None = None,
         *,
         task_id: TaskId | None = None,
         timeout: Seconds | None = None,
-    ) -> GlobalMetrics | ActionMetrics | TaskMetrics | None:
+    ) -> protocol.GlobalMetrics | protocol.ActionMetrics | protocol.TaskMetrics | None:
         """The counters of an action, a task or the whole server; None for an unknown action or task."""
         of_task = "" if task_id is None else task_id_of(task_id)
-        request = MetricsRequest(id=self._router.new_id(), action=_name(action), task_id=of_task)
-        reply = self._expect(MetricsReply, [request], timeout, repeat=True)
+        request = protocol.MetricsRequest(id=self._router.new_id(), action=_name(action), task_id=of_task)
+        reply = self._expect(protocol.MetricsReply, [request], timeout, repeat=True)
         return reply.global_ or reply.action or reply.task
 
     def usage(
         self, task_id: TaskId | None = None, *, timeout: Seconds | None = None
-    ) -> tuple[TaskUsage, ...]:
+    ) -> tuple[protocol.TaskUsage, ...]:
         """What the processes of each running task use, or of one: none for one that does not run.
 
         All who ask share one look at the machine, so it may be asked for every second or two. ``cpu`` is None
         when a task was looked at for the first time.
         """
         of_task = "" if task_id is None else task_id_of(task_id)
-        request = UsageRequest(id=self._router.new_id(), task_id=of_task)
-        return self._expect(Usage, [request], timeout, repeat=True).tasks
+        request = protocol.UsageRequest(id=self._router.new_id(), task_id=of_task)
+        return self._expect(protocol.Usage, [request], timeout, repeat=True).tasks
 
     def manifest(self, *, timeout: Seconds | None = None) -> Mapping[str, Any]:
         """The machine-readable description of the protocol."""
-        request = ManifestRequest(id=self._router.new_id())
-        return self._expect(ManifestReply, [request], timeout, repeat=True).manifest
+        request = protocol.ManifestRequest(id=self._router.new_id())
+        return self._expect(protocol.ManifestReply, [request], timeout, repeat=True).manifest
 
-    def reload(self, *, dry_run: bool = False, timeout: Seconds | None = None) -> Reloaded:
+    def reload(self, *, dry_run: bool = False, timeout: Seconds | None = None) -> protocol.Reloaded:
         """Have the server reload its configuration; with ``dry_run`` only say what would change."""
-        return self._expect(Reloaded, [Reload(id=self._router.new_id(), dry_run=dry_run)], timeout)
+        return self._expect(
+            protocol.Reloaded, [protocol.Reload(id=self._router.new_id(), dry_run=dry_run)], timeout
+        )
 
     # -- inside
 
     def _start_over(
-        self, kind: type[Reset] | type[Restart], follower: Follower, timeout: Seconds | None
+        self, kind: type[protocol.Reset] | type[protocol.Restart], follower: Follower, timeout: Seconds | None
     ) -> None:
         router = self._router
 
-        def joined(event: Event | None) -> None:
-            if isinstance(event, Subscribed):
+        def joined(event: protocol.Event | None) -> None:
+            if isinstance(event, protocol.Subscribed):
                 follower.revive_locked()
                 follower.subscribed_locked(event, listed=False)
 
-        def answered(event: Event | None) -> None:
-            if not isinstance(event, Started | Queued):
+        def answered(event: protocol.Event | None) -> None:
+            if not isinstance(event, protocol.Started | protocol.Queued):
                 router.check_locked(follower)  # nothing has changed
                 self._end_reset_locked(follower)
 
@@ -353,7 +317,12 @@ class Requests:
             connection.router.retire_locked(follower)
 
     def _expect(
-        self, cls: type[_R], messages: Sequence[Request], timeout: Seconds | None, *, repeat: bool = False
+        self,
+        cls: type[_R],
+        messages: Sequence[protocol.Request],
+        timeout: Seconds | None,
+        *,
+        repeat: bool = False,
     ) -> _R:
         answer = self._ask(messages, timeout, repeat=repeat)
         if not isinstance(answer, cls):
@@ -362,14 +331,14 @@ class Requests:
 
     def _ask(
         self,
-        messages: Sequence[Request],
+        messages: Sequence[protocol.Request],
         timeout: Seconds | None,
         *,
         repeat: bool = False,
-        answered: Callable[[Event | None], None] | None = None,
+        answered: Callable[[protocol.Event | None], None] | None = None,
         followers: Sequence[Follower] = (),
         late: bool = False,
-    ) -> Event:
+    ) -> protocol.Event:
         """Send and return the answer. ``late``: ``answered`` is called even after the timeout."""
         core, router = self._core, self._router
         seconds = self._seconds(timeout)
@@ -394,5 +363,5 @@ class Requests:
         return self._core.settings.timeout if seconds is None else seconds
 
 
-def _name(action: ActionInfo | str | None) -> str:
+def _name(action: protocol.ActionInfo | str | None) -> str:
     return "" if action is None else action_name(action)

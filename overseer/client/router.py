@@ -14,7 +14,7 @@ from overseer.client.buffer import Item
 from overseer.client.core import Core
 from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
-from overseer.client.pending import PendingRequest
+from overseer.client.pending_request import PendingRequest
 from overseer.protocol import (
     Data,
     Dequeued,

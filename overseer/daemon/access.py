@@ -1,4 +1,4 @@
-"""Who may come in, read and checked from the configuration in one go; a reload replaces it as a whole."""
+"""Who may come in, as one value read from the configuration: tokens, users, certificates, networks."""
 
 from __future__ import annotations
 

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from overseer import protocol
 from overseer.auth.peer import Peer
 from overseer.net.frames import Encoded
-from overseer.protocol import (
-    Input,
-    Purge,
-    Reload,
-    Request,
-    Reset,
-    Resize,
-    Restart,
-    SetPool,
-    Signal,
-    Start,
-    Stop,
-    dump,
-    to_plain,
-)
 from overseer.util.jsonlog import EventLog
 from overseer.util.timestamps import format_timestamp, now
 
 _SHOWN = 256  # characters of a parameter
 # Characters that terminals and line readers may act on, escaped as JSON does those below U+0020 by itself.
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
-_RECORDED = (Start, Stop, Reset, Restart, Signal, Input, Resize, SetPool, Purge, Reload)
+_RECORDED = (
+    protocol.Start,
+    protocol.Stop,
+    protocol.Reset,
+    protocol.Restart,
+    protocol.Signal,
+    protocol.Input,
+    protocol.Resize,
+    protocol.SetPool,
+    protocol.Purge,
+    protocol.Reload,
+)
 
 
 class Audit:
@@ -60,7 +57,7 @@ class Audit:
         self._file.close()
 
     def record(
-        self, peer: Peer, request: Request, *, allowed: bool, error: str = "", task_id: str = ""
+        self, peer: Peer, request: protocol.Request, *, allowed: bool, error: str = "", task_id: str = ""
     ) -> None:
         """Record a request that has been handled, if it is of a recorded type."""
         if not self._file.enabled or not isinstance(request, _RECORDED):
@@ -76,15 +73,15 @@ class Audit:
             line["task_id"] = task_id
         if error:
             line["error"] = error
-        message = Encoded([dump(line).decode().translate(_ESCAPES).encode()])
+        message = Encoded([protocol.dump(line).decode().translate(_ESCAPES).encode()])
         self._file.write(message, len(message.lines))
 
 
-def _shown(request: Request, allowed: bool) -> dict[str, Any]:
-    plain = to_plain(request)
+def _shown(request: protocol.Request, allowed: bool) -> dict[str, Any]:
+    plain = protocol.to_plain(request)
     if not allowed:
         return {name: plain[name] for name in ("type", "action", "task_id") if name in plain}
-    if isinstance(request, Input):
+    if isinstance(request, protocol.Input):
         for name in ("data", "data_base64"):
             plain.pop(name, None)
         plain["bytes"] = len(request.content)

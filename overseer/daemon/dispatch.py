@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from overseer import protocol
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.auth.throttle import RequestRate
@@ -17,38 +18,6 @@ from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.errors import NotPermittedError, RequestError
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
-from overseer.protocol import (
-    Actions,
-    Describe,
-    Error,
-    Event,
-    Input,
-    List,
-    LogsRequest,
-    ManifestReply,
-    ManifestRequest,
-    MessageLimits,
-    MetricsRequest,
-    PoolInfoRequest,
-    Purge,
-    Reload,
-    Reloaded,
-    Replay,
-    Request,
-    Reset,
-    Resize,
-    Restart,
-    RunsRequest,
-    Search,
-    SetPool,
-    Signal,
-    Start,
-    Stop,
-    Subscribe,
-    Unsubscribe,
-    UsageRequest,
-    parse_request,
-)
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.output.subscription import Wishes
@@ -74,7 +43,7 @@ class Dispatcher:
         outbox: Outbox,
         peer: Peer,
         *,
-        limits: MessageLimits,
+        limits: protocol.MessageLimits,
         requests_per_second: int,
         on_lag: str,
         manifest: Callable[[Principal], Mapping[str, Any]],
@@ -110,7 +79,7 @@ class Dispatcher:
         request_id = ""
         try:
             in_time = self._rate.allows()  # what cannot be read counts as well
-            request = parse_request(data, self._limits)
+            request = protocol.parse_request(data, self._limits)
             request_id = request.id
             if not in_time:
                 limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
@@ -119,7 +88,7 @@ class Dispatcher:
         except RequestError as error:
             if not error.answered:
                 self._reply(
-                    Error(
+                    protocol.Error(
                         id=error.id or request_id,
                         message=error.message,
                         existing_task_id=error.existing_task_id,
@@ -128,7 +97,7 @@ class Dispatcher:
                 )
         except Exception:
             _log.exception("a request failed")
-            self._reply(Error(id=request_id, message="internal error; the server's log says more"))
+            self._reply(protocol.Error(id=request_id, message="internal error; the server's log says more"))
 
     def closed(self) -> None:
         """The connection is gone."""
@@ -138,11 +107,11 @@ class Dispatcher:
         if self._peer.sign_in is not None:
             self._peer.sign_in.detach(self._client.outbox)
 
-    def _reply(self, event: Event) -> None:
+    def _reply(self, event: protocol.Event) -> None:
         with DeferredFlush() as out:
             out.send(self._client, event)
 
-    def _serve(self, request: Request) -> None:
+    def _serve(self, request: protocol.Request) -> None:
         """Handle a request if its sender may make it, and record it."""
         try:
             missing = self._principal.missing(request.type, getattr(request, "action", ""))
@@ -157,10 +126,12 @@ class Dispatcher:
             raise
         self._record(request, task_id=task_id)
 
-    def _record(self, request: Request, *, allowed: bool = True, error: str = "", task_id: str = "") -> None:
+    def _record(
+        self, request: protocol.Request, *, allowed: bool = True, error: str = "", task_id: str = ""
+    ) -> None:
         if not self._audit.enabled:
             return
-        if isinstance(request, Start):
+        if isinstance(request, protocol.Start):
             hidden = self._hub.definitions.hidden(request.action, request.params)
             request = replace(request, params=without_hidden(request.params, hidden))
         self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
@@ -175,48 +146,46 @@ class Dispatcher:
             raise RequestError("on_lag catch_up needs logs, and this server's configuration has no data_dir")
         return "" if self._viewer and asked == "block" else asked
 
-    def _handle(self, request: Request) -> str:
+    def _handle(self, request: protocol.Request) -> str:
         """Do what is asked; returns the id of a task that was started."""
         hub, client, principal = self._hub, self._client, self._principal
         requester = Requester(client, request.id)
         match request:
-            case Start():
+            case protocol.Start():
                 return hub.start(
                     request.action,
                     request.task_id,
                     request.params,
                     retry_policy=request.retry_policy,
                     force=request.force,
-                    wishes=Wishes(
-                        self._on_lag(request.on_lag), request.partial, request.raw, request.usage
-                    ),
+                    wishes=Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
                     requester=requester,
                 )
-            case Stop():
+            case protocol.Stop():
                 hub.stop(request.task_id, requester)
-            case Reset():
+            case protocol.Reset():
                 hub.reset(request.task_id, requester)
-            case Restart():
+            case protocol.Restart():
                 hub.restart(request.task_id, requester)
-            case Signal():
+            case protocol.Signal():
                 hub.interaction.signal(request.task_id, request.signal, requester)
-            case Input():
+            case protocol.Input():
                 hub.interaction.give_input(request.task_id, request.content, request.eof, requester)
-            case Resize():
+            case protocol.Resize():
                 hub.interaction.resize(request.task_id, request.rows, request.cols, requester)
-            case List():
+            case protocol.List():
                 hub.listing.tell(client, request)
-            case RunsRequest():
+            case protocol.RunsRequest():
                 self._reply(self._history.answer(request, principal))
-            case LogsRequest():
+            case protocol.LogsRequest():
                 self._reply(self._logs.page(request, hub, principal))
-            case Search():
+            case protocol.Search():
                 self._reply(self._logs.search(request, principal))
-            case Replay():
+            case protocol.Replay():
                 hub.subscriptions.replay(
                     client, request.id, request.task_id, request.since, request.since_seq
                 )
-            case Subscribe():
+            case protocol.Subscribe():
                 hub.subscriptions.subscribe(
                     client,
                     request.id,
@@ -224,33 +193,37 @@ class Dispatcher:
                     request.since_seq,
                     Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
                 )
-            case Unsubscribe():
+            case protocol.Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)
-            case Describe():
+            case protocol.Describe():
                 action = request.action
                 hub.tell_of_definitions(
                     requester,
-                    lambda: Actions(id=requester.request_id, actions=tuple(hub.actions(action, principal))),
+                    lambda: protocol.Actions(
+                        id=requester.request_id, actions=tuple(hub.actions(action, principal))
+                    ),
                 )
-            case PoolInfoRequest():
+            case protocol.PoolInfoRequest():
                 hub.pool_info(request.action, requester)
-            case SetPool():
+            case protocol.SetPool():
                 hub.set_pool(request.action, request.limit, request.queue_size, request.excess, requester)
-            case Purge():
+            case protocol.Purge():
                 hub.purge(request.action, requester)
-            case UsageRequest():
+            case protocol.UsageRequest():
                 hub.usage.tell(request.task_id, requester)
-            case MetricsRequest():
-                hub.monitoring.tell(requester, request.action, request.task_id)
-            case ManifestRequest():
+            case protocol.MetricsRequest():
+                hub.metrics_view.tell(requester, request.action, request.task_id)
+            case protocol.ManifestRequest():
                 hub.tell_of_definitions(
                     requester,
-                    lambda: ManifestReply(id=requester.request_id, manifest=self._manifest(principal)),
+                    lambda: protocol.ManifestReply(
+                        id=requester.request_id, manifest=self._manifest(principal)
+                    ),
                 )
-            case Reload():
+            case protocol.Reload():
                 self._reloader.reload(
                     lambda changes: self._reply(
-                        Reloaded(id=request.id, dry_run=request.dry_run, **changes.as_fields())
+                        protocol.Reloaded(id=request.id, dry_run=request.dry_run, **changes.as_fields())
                     ),
                     dry_run=request.dry_run,
                 )

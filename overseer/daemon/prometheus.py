@@ -19,7 +19,7 @@ from overseer.protocol import GlobalMetrics
 from overseer.schema.fields import fields_of
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.metrics import HistogramFigures
-from overseer.supervisor.monitoring import Figures
+from overseer.supervisor.metrics_view import Figures
 from overseer.supervisor.task import Phase
 from overseer.util.logs import lines_dropped
 from overseer.workers.thread import abandoned_count
@@ -77,7 +77,7 @@ class Exposition:
         return Response(200, encode(registry), content_type)
 
     def _families(self, principal: Principal) -> Iterator[Metric]:
-        figures = self._hub.monitoring.figures()
+        figures = self._hub.metrics_view.figures()
         actions = [action for action in figures.counters if principal.sees(action)]
         yield from _by_action(figures, actions)
         if principal.scope is None:

@@ -83,6 +83,7 @@ class Writer:
         self._closed = False
         self._thread: threading.Thread | None = None
         self._tend_at = 0.0  # monotonic
+        self._checkpoint_at = _CHECKPOINT  # at which size of the log; the thread's own
         self.written = 0
         self.lost = 0
         self.unrecorded = 0  # how often somebody did not wait for a row any longer
@@ -230,8 +231,10 @@ class Writer:
     def _between(self) -> None:
         """What nobody waits for: copy the log into the database, and tend that."""
         connection = self._database.connect()
-        if self._database.log_bytes > _CHECKPOINT:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if self._database.log_bytes > self._checkpoint_at:
+            # It empties the log, unless somebody reads just now: then again when as much has been added.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._checkpoint_at = self._database.log_bytes + _CHECKPOINT
         with self._lock:
             due = time.monotonic() >= self._tend_at
             if due:

@@ -16,7 +16,7 @@ from overseer.net.bytestream import SocketStream
 from overseer.net.connection import Connection, Endpoint
 from overseer.net.listeners import Listener, adopt_listener, open_listener
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.net.pending import PendingConnections
+from overseer.net.pending_connections import PendingConnections
 from overseer.net.writer import Writer
 from overseer.util.awake import Ticker, awake
 from overseer.util.locks import Rank, lock

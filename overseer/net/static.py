@@ -57,8 +57,8 @@ _TYPES = {
 _TEXT = ("text/", "application/json", "image/svg+xml")
 
 
-def static_routes(root: Traversable, prefix: str = "/") -> dict[str, Route]:
-    """A route for each file under ``root``, and one for ``prefix`` itself if there is an ``index.html``.
+def static_routes(root: Traversable) -> dict[str, Route]:
+    """A route for each file under ``root``, and one for ``/`` if there is an ``index.html``.
 
     The files are read once, now: no request can reach any other, and all of them fit together. Names that
     begin with a dot are left out. A ``root`` that is not a directory gives no routes.
@@ -68,10 +68,10 @@ def static_routes(root: Traversable, prefix: str = "/") -> dict[str, Route]:
     routes: dict[str, Route] = {}
     for name, content in files.items():
         if name == _PAGE:
-            routes[prefix] = routes[prefix + name] = _serve(name, _referring(content, files, folder))
+            routes["/"] = routes["/" + name] = _serve(name, _referring(content, files, folder))
             continue
-        routes[prefix + name] = _serve(name, content)
-        routes[prefix + folder + name] = _serve(name, content, ("Cache-Control", _FOR_GOOD))
+        routes["/" + name] = _serve(name, content)
+        routes["/" + folder + name] = _serve(name, content, ("Cache-Control", _FOR_GOOD))
     return routes
 
 

@@ -30,8 +30,7 @@ _SENDS = 16  # calls in a row, before others get their turn
 class Writer:
     """The thread that goes on sending where a socket was full; started with the first one at the latest."""
 
-    def __init__(self, name: str = "net-writer") -> None:
-        self._name = name
+    def __init__(self) -> None:
         # Guards what follows, and is held over epoll_ctl (which does not wait): a descriptor is registered
         # only while its outbox is known here, never after its number was given to another connection.
         self._lock = lock(Rank.LEAF, "writer")
@@ -92,7 +91,7 @@ class Writer:
 
     def _start_locked(self) -> None:
         if self._thread is None and not self._closed:
-            self._thread = start_thread(self._run, self._name)
+            self._thread = start_thread(self._run, "net-writer")
 
     def _run(self) -> None:
         try:

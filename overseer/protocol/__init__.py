@@ -78,12 +78,8 @@ from overseer.protocol.requests import (
     UsageRequest,
 )
 from overseer.protocol.retry_policy import RetryPolicy
-from overseer.protocol.stored import RUN_STATUS, LogLine, LogMatch, RunInfo, RunTrigger
+from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
 from overseer.protocol.values import (
-    DISPLACE_POLICIES,
-    EXCESS_ACTIONS,
-    EXIT_REASON,
-    ORDERS,
     SUCCESS_CODES,
     ActionInfo,
     ActionMetrics,
@@ -100,6 +96,7 @@ from overseer.protocol.values import (
     TaskUsage,
     failed,
 )
+from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
 from overseer.schema.types import Unreadable

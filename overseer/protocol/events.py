@@ -9,8 +9,6 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo
 from overseer.protocol.values import (
-    EXIT_REASON,
-    STREAM,
     ActionInfo,
     ActionMetrics,
     GlobalMetrics,
@@ -19,6 +17,7 @@ from overseer.protocol.values import (
     TaskMetrics,
     TaskUsage,
 )
+from overseer.protocol.words import EXIT_REASON, STREAM
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import ListOf, Object

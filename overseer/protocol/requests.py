@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from overseer.protocol.retry_policy import RetryPolicy
-from overseer.protocol.stored import RUN_STATUS
-from overseer.protocol.values import EXIT_REASON, STREAM, ExcessConfig
+from overseer.protocol.values import ExcessConfig
+from overseer.protocol.words import EXIT_REASON, RUN_STATUS, STREAM
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf

@@ -6,24 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from overseer.protocol.declare import value as _value
-from overseer.protocol.values import CHOICES, EXIT_REASON, STREAM
+from overseer.protocol.words import EXIT_REASON, RUN_STATUS, STREAM, TRIGGER
 from overseer.schema.fields import field
 from overseer.schema.objects import Object
 from overseer.schema.quantities import COUNT, TIMESTAMP, Integer
-from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, TEXT_MAP, Choice
-
-RUN_STATUS = Choice(
-    "running", "succeeded", "failed", "stopped", "lost", ref="RunStatus",
-    description="What became of a run: running: it goes on; succeeded, failed: it ended by itself, or by its "
-    "timeout; stopped: it was asked to end; lost: it ended with the server, unseen",
-)  # fmt: skip
-_TRIGGER = Choice(
-    "client", "restart", "boot", "service", ref="TriggerType",
-    description="Why a run was started: client: somebody asked for it; restart: the retry policy; boot: its "
-    "task was running when the server ended; service: a driver's service submitted it",
-)  # fmt: skip
-
-CHOICES += (RUN_STATUS, _TRIGGER)
+from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, TEXT_MAP
 
 
 @_value()
@@ -55,7 +42,7 @@ class LogMatch:
 class RunTrigger:
     """Why a run was started, and by whom."""
 
-    type: str = field(_TRIGGER, "Why")
+    type: str = field(TRIGGER, "Why")
     by: str = field(TEXT, "Who: a token's name; an action, of a service", default="", omit=True)
 
 

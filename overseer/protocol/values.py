@@ -7,72 +7,22 @@ from datetime import datetime
 
 from overseer.protocol.declare import value as _value
 from overseer.protocol.retry_policy import RetryPolicy
+from overseer.protocol.words import (
+    DISPLACE,
+    EXCESS_ACTION,
+    EXIT_REASON,
+    KILL_ORDER,
+    PARAM_TYPE,
+    QUEUE_ORDER,
+    STDIN,
+    TASK_STATE,
+    WORKER_STATE,
+)
 from overseer.schema.fields import field
 from overseer.schema.location import quoted
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import COUNT, NUMBER, SECONDS, TIMESTAMP, Integer
-from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, TEXT_MAP, Choice
-
-ORDERS = ("first", "last")
-EXCESS_ACTIONS = ("stop", "requeue")
-DISPLACE_POLICIES = ("false", "true", "prohibit")
-
-_TASK_STATE = Choice(
-    "active", "stopped", "errored", "queued", ref="TaskState",
-    description="active: running, awaiting a restart, or ended by itself; stopped: ended on request; "
-    "errored: failed too often, waits for a reset; queued: waits for a slot in its pool",
-)  # fmt: skip
-_WORKER_STATE = Choice(
-    "running", "exited", ref="WorkerState", description="Whether its latest run is still going on"
-)
-EXIT_REASON = Choice(
-    "exited", "signal", "timeout", "stopped", "oom", "unhealthy", "start_failed", "lost", "shutdown",
-    ref="ExitReason",
-    description="Why a run ended: exited: by itself, with a code; signal: a signal ended it that nobody here "
-    "asked for; timeout: it lasted longer than its action allows; stopped: it was asked to, by a stop, a "
-    "restart or a lowered limit; shutdown: with the server; oom: it failed, and the kernel had killed one of "
-    "its processes for lack of memory in its cgroup; unhealthy: its health checks failed; start_failed: it "
-    "could not be started; lost: nobody knows",
-)  # fmt: skip
-STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
-_STDIN = Choice(
-    "pipe", "pty", ref="Stdin",
-    description="How a task takes input: through a pipe, or a terminal (pty), which has a size",
-)  # fmt: skip
-_QUEUE_ORDER = Choice(
-    *ORDERS, ref="QueueOrder", description="Which task starts next: the first that came, or the last"
-)
-_EXCESS_ACTION = Choice(
-    *EXCESS_ACTIONS, ref="ExcessAction",
-    description="What becomes of running tasks above a lowered limit: stopped for good, or queued again",
-)  # fmt: skip
-_KILL_ORDER = Choice(
-    *ORDERS, ref="KillOrder", description="Which tasks go: those that have run longest (first), or shortest"
-)
-_DISPLACE = Choice(
-    *DISPLACE_POLICIES, ref="DisplacePolicy", booleans=True,
-    description="Whether a queued task yields its place in a full queue: false: only to a forced start; "
-    "true: to any; prohibit: never",
-)  # fmt: skip
-_PARAM_TYPE = Choice(
-    "text", "integer", "number", "boolean", "choice", "path", "secret", ref="ParamType",
-    description="What a parameter is. Its values are strings on the wire all the same: an integer as 42, a "
-    "number as JSON has it, a boolean as true or false",
-)  # fmt: skip
-
-CHOICES = [
-    _TASK_STATE,
-    _WORKER_STATE,
-    EXIT_REASON,
-    STREAM,
-    _STDIN,
-    _QUEUE_ORDER,
-    _EXCESS_ACTION,
-    _KILL_ORDER,
-    _DISPLACE,
-    _PARAM_TYPE,
-]
-"""The words that the manifest lists as types of their own."""
+from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, TEXT_MAP
 
 
 @_value()
@@ -83,14 +33,14 @@ class QueueConfig:
         BOOLEAN, "Whether starts wait at all; if not, they are refused when the pool is full", default=False
     )
     size: int = field(COUNT, "How many may wait; 0: any number", default=0)
-    order: str = field(_QUEUE_ORDER, "Which starts next: the first that came, or the last", default="first")
+    order: str = field(QUEUE_ORDER, "Which starts next: the first that came, or the last", default="first")
     max_age: float = field(
         SECONDS,
         "Seconds a task may wait before it is dropped (dequeued, reason expired); 0: no limit",
         default=0,
     )
     displace: str = field(
-        _DISPLACE,
+        DISPLACE,
         "Which starts may displace the oldest waiting task from a full queue: any (true), only those with "
         "force (false), or none (prohibit); a forced task is never displaced",
         default="false",
@@ -102,11 +52,11 @@ class ExcessConfig:
     """What becomes of running tasks when a limit is lowered below their number."""
 
     action: str = field(
-        _EXCESS_ACTION,
+        EXCESS_ACTION,
         "What becomes of them: stop, or requeue (stop, and put back into the queue)",
         default="stop",
     )
-    order: str = field(_KILL_ORDER, "Which go: the first that were started, or the last", default="first")
+    order: str = field(KILL_ORDER, "Which go: the first that were started, or the last", default="first")
     grace: float = field(SECONDS, "Seconds between the stop signal and SIGKILL", default=5)
 
 
@@ -167,7 +117,7 @@ class ParamSpec:
     validate: str = field(TEXT, "A CEL condition on value that must hold", default="", omit=True)
     description: str = field(TEXT, "What it is for, for people", default="", omit=True)
     type: str = field(
-        _PARAM_TYPE,
+        PARAM_TYPE,
         "What it is; values that are something else are refused. With `choices`, a text is a choice",
         default="text",
         omit=True,
@@ -307,12 +257,12 @@ class TaskInfo:
     queued_at: datetime | None = field(
         TIMESTAMP, "Since when it has waited in a queue", default=None, omit=True
     )
-    state: str = field(_TASK_STATE, "Its state")
+    state: str = field(TASK_STATE, "Its state")
     retry_policy: RetryPolicy | None = field(
         Object(RetryPolicy), "The policy it follows", default=None, omit=True
     )
     current_pid: int = field(COUNT, "Its process while one runs", default=0, omit=True)
-    worker_state: str = field(_WORKER_STATE, "Absent while it is being started", default="", omit=True)
+    worker_state: str = field(WORKER_STATE, "Absent while it is being started", default="", omit=True)
     restart_count: int = field(COUNT, "Restarts attempted so far", default=0)
     created_at: datetime = field(TIMESTAMP, "When its start was accepted")
     last_started_at: datetime | None = field(TIMESTAMP, "When its latest run began", default=None, omit=True)
@@ -347,7 +297,7 @@ class TaskInfo:
         ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=(), omit=True
     )
     stdin: str = field(
-        _STDIN, "How its run takes input; absent: it takes none, or does not run", default="", omit=True
+        STDIN, "How its run takes input; absent: it takes none, or does not run", default="", omit=True
     )
 
     @property

@@ -132,8 +132,8 @@ class Location:
         return ConfigError(message, path=path, file=self.report.file if self.line else "", line=self.line)
 
 
-def quoted(text: str, limit: int = 60) -> str:
-    """``text`` in double quotes for a message: one line, printable, cut at ``limit`` characters."""
-    cut = text if len(text) <= limit else text[: limit - 3] + "..."
+def quoted(text: str) -> str:
+    """``text`` in double quotes for a message: one line, printable, cut at 60 characters."""
+    cut = text if len(text) <= 60 else text[:57] + "..."
     shown = cut.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + '"'

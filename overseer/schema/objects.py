@@ -294,14 +294,7 @@ class ListOf(FieldType):
     def from_yaml(self, node: Node, location: Location) -> tuple[Any, ...]:
         if not isinstance(node, ListNode):
             raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
-        found: list[Any] = []
-        for number, item in enumerate(node.items):
-            here = location.child(number, item.line)
-            try:
-                found.append(self.item.from_yaml(item, here))
-            except ValueError as error:
-                here.error(str(error))
-        return tuple(found)
+        return tuple(self.item.items_from_yaml(node, location))
 
     def shown(self, value: Any) -> str:
         return ""

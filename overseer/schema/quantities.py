@@ -400,14 +400,7 @@ class ExitCodes(FieldType):
             raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
         if not node.items:
             raise ValueError("names no exit code, so that no run could ever succeed")
-        found: list[int] = []
-        for number, item in enumerate(node.items):
-            here = location.child(number, item.line)
-            try:
-                found.append(self._CODE.from_yaml(item, here))
-            except ValueError as error:
-                here.error(str(error))
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(self._CODE.items_from_yaml(node, location)))
 
     def yaml_schema(self) -> Json:
         code = self._CODE.yaml_schema()

@@ -9,7 +9,7 @@ that half.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from overseer.schema.limits import MAX_NAME, MessageLimits
@@ -101,6 +101,15 @@ class FieldType:
         if not isinstance(node, Scalar):
             raise ValueError(f"expected {expected}, found {describe_node(node)}")
         return node
+
+    def items_from_yaml(self, node: ListNode, location: Location) -> Iterator[Any]:
+        """The items of a list, read as this type; what is wrong with one is reported at its own line."""
+        for number, item in enumerate(node.items):
+            here = location.child(number, item.line)
+            try:
+                yield self.from_yaml(item, here)
+            except ValueError as error:
+                here.error(str(error))
 
 
 def _json_type(value: object) -> str:

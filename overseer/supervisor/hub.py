@@ -28,13 +28,13 @@ from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.interaction import Interaction
 from overseer.supervisor.listing import Listing
 from overseer.supervisor.memory import MemoryLimit
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.monitoring import Monitoring
-from overseer.supervisor.orphans import OrphanedWorkers
+from overseer.supervisor.metrics_view import MetricsView
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
@@ -90,7 +90,7 @@ class Hub:
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
         recorder, self._logs = recorder or Recorder(), logs
-        orphans = OrphanedWorkers(table)
+        orphans = FailedStarts(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
@@ -118,7 +118,7 @@ class Hub:
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
         self.subscriptions = Subscriptions(table, self.usage, logs)
         self.listing = Listing(table)
-        self.monitoring = Monitoring(table, pool, self._clients, metrics, self._current, use)
+        self.metrics_view = MetricsView(table, pool, self._clients, metrics, self._current, use)
         self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:
@@ -241,15 +241,19 @@ class Hub:
         Raises:
             RequestError: there is no such task, it is not errored, or it could not be started.
         """
-        self._restarts.reset(task_id, requester or Requester())
+        self._restarts.start_over(task_id, requester or Requester(), errored=True)
 
     def restart(self, task_id: str, requester: Requester | None = None) -> None:
-        """Stop a task and start it again; see :meth:`Restarts.restart`.
+        """Stop a task and start it again, its slot kept; the requester is told ``started`` when it runs.
+
+        One that awaits its restart starts at once, an errored one as by a reset. One that is over needs a
+        slot as at its start: the requester may be told ``queued`` first.
 
         Raises:
-            RequestError: it cannot be restarted, or could not be started again.
+            RequestError: there is no such task, it is queued, being started or being stopped, it was stopped
+                meanwhile, or it could not be started.
         """
-        self._restarts.restart(task_id, requester or Requester())
+        self._restarts.start_over(task_id, requester or Requester(), errored=False)
 
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""

@@ -1,4 +1,4 @@
-"""What clients hear of pools and queues; and tasks that wait for too long are taken off their queues."""
+"""Entering and leaving the pools' queues, and what clients are told of it; what waits too long expires."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from overseer.util.timestamps import now
 
 
 class Queueing:
-    """Announces what enters and leaves the pool's queues."""
+    """Admits tasks to the pools or their queues, and announces what enters and leaves these."""
 
     def __init__(
         self, table: TaskTable, pool: PoolManager, clients: Clients, metrics: Metrics, timers: Timers
@@ -111,6 +111,7 @@ class Queueing:
             self._expiring = self._timers.bring_forward(self._expiring, at, Due.EXPIRE)
 
     def expire(self) -> None:
+        """Take tasks off their queues that have waited too long."""
         with self._table.begin() as tx:
             self.dequeued_locked(tx, self._pool.expire(), "expired")
             self.watch_queues_locked()

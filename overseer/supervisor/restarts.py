@@ -1,4 +1,4 @@
-"""Starts that a person asks for of a task that there is already: reset and restart."""
+"""Reset and restart: a task is started over at a client's request."""
 
 from __future__ import annotations
 
@@ -47,27 +47,8 @@ class Restarts:
         self._queueing = queueing
         self._exits = exits
 
-    def reset(self, task_id: str, requester: Requester) -> None:
-        """Start an errored task over, even over the pool's limit; the requester is told ``started``.
-
-        Raises:
-            RequestError: there is no such task, it is not errored, or it could not be started.
-        """
-        self._start_over(task_id, requester, errored=True)
-
-    def restart(self, task_id: str, requester: Requester) -> None:
-        """Stop a task and start it again, its slot kept; the requester is told ``started`` when it runs.
-
-        One that awaits its restart starts at once, an errored one as by a reset. One that is over needs a
-        slot as at its start: the requester may be told ``queued`` first.
-
-        Raises:
-            RequestError: there is no such task, it is queued, being started or being stopped, it was stopped
-                meanwhile, or it could not be started.
-        """
-        self._start_over(task_id, requester, errored=False)
-
-    def _start_over(self, task_id: str, requester: Requester, *, errored: bool) -> None:
+    def start_over(self, task_id: str, requester: Requester, *, errored: bool) -> None:
+        """See :meth:`Hub.restart` and, for a task that must be ``errored``, :meth:`Hub.reset`."""
         while True:
             with self._table.begin(requester) as tx:
                 task = self._find_locked(task_id, requester, errored)

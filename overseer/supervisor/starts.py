@@ -24,9 +24,9 @@ from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits, dequeued, errored
+from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.orphans import OrphanedWorkers
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 
 class Starts:
-    """Admits tasks, and starts the runs that transactions say."""
+    """Admits tasks, and launches the runs that transactions decide on."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Starts:
         timers: Timers,
         queueing: Queueing,
         exits: Exits,
-        orphans: OrphanedWorkers,
+        orphans: FailedStarts,
         usage: UsageWatch,
         vault: Vault,
         recorder: Recorder,

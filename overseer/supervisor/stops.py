@@ -8,8 +8,8 @@ from overseer.history.records import Recorder
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.supervisor.clients import Clients
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.orphans import OrphanedWorkers
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
@@ -33,7 +33,7 @@ class Stops:
         clients: Clients,
         queueing: Queueing,
         exits: Exits,
-        orphans: OrphanedWorkers,
+        orphans: FailedStarts,
         metrics: Metrics,
         recorder: Recorder,
     ) -> None:

@@ -16,7 +16,7 @@ from overseer.supervisor.due import Due
 from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
 
 CLOSING = "the overseer is shutting down"
@@ -33,7 +33,7 @@ _MAX_UNKNOWN = 1000
 
 
 class TaskTable:
-    """The tasks of a hub and its lock, which every method but :meth:`begin` expects to be held.
+    """The tasks of a hub and its lock, which must be held for every method but :meth:`begin`.
 
     Attributes:
         lock: the hub's.
@@ -83,21 +83,25 @@ class TaskTable:
 
     def resetting(self, tasks: Iterable[Task]) -> list[Task]:
         """Those of these tasks that are being reset: hardly ever any."""
+        assert_held(self.lock)
         if not any(counts[Phase.RESETTING] for counts in self.phases.values()):
             return []
         return [task for task in tasks if task.phase is Phase.RESETTING]
 
     def after(self, task_id: str) -> Iterator[Task]:
         """The tasks whose ids come after this one, in the order of their ids."""
+        assert_held(self.lock)
         for index in range(bisect.bisect_right(self._ids, task_id), len(self._ids)):
             yield self._tasks[self._ids[index]]
 
     def refuse_closing(self) -> None:
         """Raises RequestError when nothing is started any more."""
+        assert_held(self.lock)
         if self.closing:
             raise RequestError(CLOSING)
 
     def get(self, task_id: str) -> Task | None:
+        assert_held(self.lock)
         return self._tasks.get(task_id)
 
     def find(self, task_id: str, principal: Principal = ANYONE) -> Task:
@@ -106,6 +110,7 @@ class TaskTable:
         Raises:
             RequestError: there is none, or ``principal`` may not know of it.
         """
+        assert_held(self.lock)
         task = self._tasks.get(task_id)
         if task is None:
             raise RequestError("task not found")
@@ -119,6 +124,7 @@ class TaskTable:
         Raises:
             RequestError: it cannot.
         """
+        assert_held(self.lock)
         task = self.find(task_id, principal)
         self.refuse_closing()
         if task.phase is Phase.RESETTING:
@@ -135,6 +141,7 @@ class TaskTable:
         Raises:
             RequestError: its id is taken, or a task that is the same is in use.
         """
+        assert_held(self.lock)
         known = self._tasks.get(task_id)
         if known is not None and not principal.sees(known.action):
             # Ids are common to all. Even a finished task keeps its own from those who cannot see it.
@@ -154,6 +161,7 @@ class TaskTable:
         Raises:
             RequestError: by that, a task that is the same is in use.
         """
+        assert_held(self.lock)
         self._refuse_duplicate(task.id, dedupe)
         before = task.terms.dedupe
         if before is not None and self._duplicates.get(before) == task.id:
@@ -166,6 +174,7 @@ class TaskTable:
 
         Those that may not see it go on waiting.
         """
+        assert_held(self.lock)
         self.forget(task.id)
         waiting = self._unknown.get(task.id, {})
         with task.lock:
@@ -182,6 +191,7 @@ class TaskTable:
 
     def take(self, task: Task) -> None:
         """The task's id is in use (again)."""
+        assert_held(self.lock)
         self._in_use.add(task.id)
         self._finished.pop(task.id, None)
         self._errored.pop(task.id, None)
@@ -190,6 +200,7 @@ class TaskTable:
 
     def finish(self, task: Task) -> None:
         """The task is over, for now at least: its id is free, and it is remembered for a while."""
+        assert_held(self.lock)
         self._free(task)
         finished = self._errored if task.phase is Phase.ERRORED else self._finished
         finished[task.id] = time.monotonic()
@@ -204,6 +215,7 @@ class TaskTable:
 
     def forget(self, task_id: str) -> None:
         """Drop the task of that id, if there is one; its subscribers wait for the next one of that id."""
+        assert_held(self.lock)
         task = self._tasks.get(task_id)
         if task is None:
             return
@@ -220,11 +232,13 @@ class TaskTable:
 
     def finished_first(self) -> list[Task]:
         """The finished tasks, the longest finished first; errored ones last, since they may be reset."""
+        assert_held(self.lock)
         return [self._tasks[task_id] for task_id in (*self._finished, *self._errored)]
 
     def prune(self) -> float | None:
         """Forget finished tasks that are too many or too old, now and when the next one is; returns in how
         many seconds that will be."""
+        assert_held(self.lock)
         now = time.monotonic()
         due = [
             self._prune(self._finished, self.history.age, self.history.tasks, now),
@@ -259,11 +273,13 @@ class TaskTable:
         Raises:
             RequestError: the client waits for too many of them.
         """
+        assert_held(self.lock)
         if not self._wait(task_id, Subscription(client, wishes)):
             raise RequestError(f"too many subscriptions to unknown tasks; the limit is {_MAX_UNKNOWN}")
 
     def unsubscribe(self, task_id: str, client: Client) -> None:
         """End a client's subscription to an id, if it has one."""
+        assert_held(self.lock)
         if task_id in client.waiting:
             client.waiting.discard(task_id)
             waiting = self._unknown[task_id]

@@ -197,7 +197,7 @@ def test_an_outbox_sends_the_last_bytes_when_nothing_follows(certificates: Certi
 
     thread = threading.Thread(target=client)
     thread.start()
-    writer, timers = Writer("test-writer"), Timers("test-timers")
+    writer, timers = Writer(), Timers("test-timers")
     stream = TlsStream(near, server_context)
     try:
         stream.open(time.monotonic() + 10)

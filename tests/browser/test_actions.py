@@ -121,7 +121,7 @@ def test_id_force_and_retry_policy_go_with_the_start(page: Page, client: WsClien
     page.get_by_label("Give up after exits").fill("4")
     page.get_by_role("button", name="Start sleep").click()
     expect(page.locator(".pane h3")).to_have_text("my own")
-    task = next(each for each in client.request("list")["tasks"] if each["task_id"] == "my own")
+    task = client.info("my own")
     assert (task["retry_policy"]["restart_delay"], task["retry_policy"]["error_threshold"]) == ("1m30s", 4)
     page.get_by_role("button", name="Start sleep").click()
     expect(page.locator("form > .problem")).to_have_text("task already running or starting")

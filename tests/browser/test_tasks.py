@@ -81,7 +81,7 @@ def test_stop_asks_and_start_again_keeps_the_parameters(page: Page, client: WsCl
     settle(page, client)
     row(page, "polite").get_by_role("button", name="Start again").click()
     expect(page.get_by_text("Started as polite")).to_be_visible()
-    task = next(each for each in client.request("list")["tasks"] if each["task_id"] == "polite")
+    task = client.info("polite")
     assert task["params"] == {"name": "once more"}
 
 

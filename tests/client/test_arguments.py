@@ -14,7 +14,7 @@ import pytest
 
 from overseer.client import Client, RefusedError
 from overseer.client.arguments import moment_of, params_of, policy_of, seconds_of, task_id_of
-from overseer.client.pending import PendingRequest
+from overseer.client.pending_request import PendingRequest
 from overseer.protocol import ExcessConfig, RetryPolicy
 from overseer.util.durations import MAX_DURATION, nanoseconds
 from overseer.util.timestamps import now

@@ -29,5 +29,5 @@ def test_a_client_closed_for_not_reading_counts_but_at_the_end(
         hub.shutdown()
     outbox.close(code)
     hub.disconnect(client)
-    assert hub.monitoring.figures().stalled_clients == counted
+    assert hub.metrics_view.figures().stalled_clients == counted
     hub.close()

@@ -24,7 +24,7 @@ def test_a_changed_copy_of_a_batch_is_passed_on(client: WsClient) -> None:
 
 def test_another_exit_code_is_what_everybody_sees_and_what_decides_over_restarts(client: WsClient) -> None:
     assert run(client, "another_code", "exit 3", task_id="coded")[1]["exit_code"] == 42
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == "coded"]
+    info = client.info("coded")
     assert info["last_exit_code"] == 42
     killed = run(client, "another_code", "kill -9 $$")[1]
     assert (killed["exit_code"], "signal" in killed) == (0, False)
@@ -53,7 +53,7 @@ def test_a_stop_does_not_wait_for_a_callback_at_work(client: WsClient) -> None:
 def test_an_exit_reported_twice_counts_once(client: WsClient) -> None:
     assert run(client, "twice", "exit 6", task_id="twice")[1]["exit_code"] == 6
     assert not client.settle()
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == "twice"]
+    info = client.info("twice")
     assert info["last_exit_code"] == 6
 
 

@@ -19,11 +19,6 @@ def _still_well(faulty: WsClient) -> Any:
     assert (output["data"], exited["exit_code"]) == ("well", 0)
 
 
-def info(client: WsClient, task_id: str) -> dict[str, Any]:
-    (found,) = [task for task in client.request("list")["tasks"] if task["task_id"] == task_id]
-    return found
-
-
 @pytest.mark.parametrize("action", ["describe", "describe nothing", "describe nonsense"])
 def test_a_describe_that_fails_leaves_what_the_configuration_knows(
     faulty: WsClient, faulty_daemon: Daemon, action: str
@@ -97,7 +92,7 @@ def test_a_start_from_the_queue_that_leaves_fails_like_a_run(faulty: WsClient) -
     faulty.send("stop", task_id="first")
     assert "SystemExit: 3" in faulty.expect("error")["message"]
     faulty.expect("errored", task_id="second")
-    assert info(faulty, "second")["error_message"].startswith("the driver failed: SystemExit: 3")
+    assert faulty.info("second")["error_message"].startswith("the driver failed: SystemExit: 3")
     assert faulty.request("pool_info", action=action)["pool"]["running"] == 0
 
 
@@ -105,7 +100,7 @@ def test_a_restart_that_leaves_fails_like_a_run(faulty: WsClient) -> None:
     faulty.request("start", action="restart leaves", task_id="restarted")
     faulty.expect("restarting", task_id="restarted")
     faulty.expect("errored", task_id="restarted")
-    assert info(faulty, "restarted")["error_message"].startswith("the driver failed: SystemExit: 3")
+    assert faulty.info("restarted")["error_message"].startswith("the driver failed: SystemExit: 3")
     assert faulty.request("pool_info", action="restart leaves")["pool"]["running"] == 0
 
 
@@ -152,7 +147,7 @@ def test_an_on_exited_that_raises_ends_its_task_with_the_workers_own_code(
     _, _, exited = faulty.run(action, task_id=action, params={"script": "exit 5"})
     assert (exited["exit_code"], exited["intentional"]) == (5, False)
     faulty_daemon.wait_stderr(words)
-    assert info(faulty, action)["worker_state"] == "exited"
+    assert faulty.info(action)["worker_state"] == "exited"
     assert faulty.request("pool_info", action=action)["pool"]["running"] == 0
 
 

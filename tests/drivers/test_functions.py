@@ -28,7 +28,7 @@ def test_a_stop_sets_stopped_ends_the_wait_and_the_function_says_how_it_ends(cli
     client.expect("output", data="the long wait said True, stopped is True")
     exited = client.expect("exited", task_id="waits")
     assert (exited["exit_code"], exited["intentional"]) == (5, True)
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == "waits"]
+    info = client.info("waits")
     assert (info["state"], info["last_exit_code"]) == ("stopped", 5)
 
 

@@ -22,7 +22,7 @@ def test_its_client_is_served_meanwhile_and_the_order_of_its_requests_kept(
     client: WsClient, gate: Path
 ) -> None:
     start = client.send("start", action="slow_start", task_id="slow", params={"script": str(gate)})
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == "slow"]
+    info = client.info("slow")
     assert (info["state"], "worker_state" in info) == ("active", False)
     again = client.request("start", action="slow_start", task_id="slow", params={"script": "/nowhere"})
     assert again["message"] == "task already running or starting"

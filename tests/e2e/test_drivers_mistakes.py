@@ -314,7 +314,7 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     assert stage.hub.tasks() == [before]
     assert not stage.heard
     assert not stage.outbox.read(), "no second errored"
-    assert stage.hub.monitoring.figures().counters["a"]["tasks_errored"] == 1
+    assert stage.hub.metrics_view.figures().counters["a"]["tasks_errored"] == 1
     entered.clear()
     go.clear()
     stage.handler.how = fail
@@ -325,7 +325,7 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     go.set()
     assert stage.expect("errored")["exit_count"] == 1
     assert stage.expect("error")["id"] == "looked at"
-    assert stage.hub.monitoring.figures().counters["a"]["tasks_errored"] == 1
+    assert stage.hub.metrics_view.figures().counters["a"]["tasks_errored"] == 1
     stage.handler.how = lambda task_id, params, callbacks: overseer.start_virtual_worker(
         task_id, lambda context, send: 4, callbacks
     )

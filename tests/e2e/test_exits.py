@@ -166,7 +166,7 @@ def test_a_stop_that_waits_for_its_grace_holds_the_slot_and_delays_nobody(client
     _kill(_pid(client, "other", "escaped"))
     assert client.request("pool_info", action="slow")["pool"]["running"] == 1
     assert client.request("start", action="slow", task_id="slow")["type"] == "error"
-    (pid,) = [task["current_pid"] for task in client.request("list")["tasks"] if task["task_id"] == "slow"]
+    pid = client.info("slow")["current_pid"]
     os.kill(pid, signal.SIGKILL)
     exited = client.expect("exited", task_id="slow")
     assert (exited["signal"], exited["intentional"]) == ("SIGKILL", True)

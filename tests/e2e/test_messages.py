@@ -58,11 +58,6 @@ def daemon() -> Iterator[Daemon]:
         yield daemon
 
 
-def _info(client: WsClient, task_id: str) -> dict[str, Any]:
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == task_id]
-    return dict(info)
-
-
 def _text(value: object) -> str:
     """As JSON text, so that the order of fields counts in a comparison."""
     return json.dumps(value)
@@ -202,7 +197,7 @@ def test_since_goes_by_the_later_of_last_start_and_last_exit_and_is_inclusive(cl
     client.request("start", action="single", task_id="queues")
     client.run("bare", task_id="ended")
     client.request("start", action="sleep", task_id="runs")
-    ended, runs = _info(client, "ended"), _info(client, "runs")
+    ended, runs = client.info("ended"), client.info("runs")
 
     def since(moment: str) -> set[str]:
         wanted = {"holds", "queues", "ended", "runs"}
@@ -280,7 +275,7 @@ def test_pools_and_their_queues(client: WsClient) -> None:
     client.request("start", action="single", task_id="third", force=True)
     pool = client.request("pool_info", action="single")["pool"]
     assert list(pool) == ["limit", "running", "queue_depth", "queue_items"]
-    queued_at = {task_id: _info(client, task_id)["queued_at"] for task_id in ("second", "third")}
+    queued_at = {task_id: client.info(task_id)["queued_at"] for task_id in ("second", "third")}
     assert _text(pool["queue_items"]) == _text(
         [
             {
@@ -454,7 +449,7 @@ def test_once_exited_is_heard_the_place_and_the_id_are_free_and_all_counters_kno
         client.expect("exited", task_id="same")
         if number % 10 == 0:
             assert client.request("pool_info", action="quick")["pool"]["running"] == 0
-            assert _info(client, "same")["worker_state"] == "exited"
+            assert client.info("same")["worker_state"] == "exited"
             assert client.request("metrics", action="quick")["action"] == {
                 "tasks_started": number,
                 "tasks_completed": number,
@@ -478,10 +473,10 @@ def test_whoever_hears_of_it_can_rely_on_it_at_once(daemon: Daemon, client: WsCl
 def test_states_are_true_when_they_are_announced(client: WsClient) -> None:
     client.request("start", action="single", task_id="a")
     client.request("start", action="single", task_id="b")
-    assert _info(client, "b")["state"] == "queued"
+    assert client.info("b")["state"] == "queued"
     client.send("stop", task_id="a")
     started = client.expect("started", task_id="b")
-    info = _info(client, "b")
+    info = client.info("b")
     assert (info["state"], info["worker_state"], info["current_pid"]) == ("active", "running", started["pid"])
     assert "queued_at" not in info
     assert client.request("pool_info", action="single")["pool"] == {
@@ -491,10 +486,10 @@ def test_states_are_true_when_they_are_announced(client: WsClient) -> None:
     }
     client.send("stop", task_id="b")
     client.expect("exited", task_id="b")
-    assert _info(client, "b")["state"] == "stopped"
+    assert client.info("b")["state"] == "stopped"
     client.send("start", action="fails", task_id="e", retry_policy={"error_threshold": 1})
     assert client.expect("exited", task_id="e")
-    assert _info(client, "e")["state"] == "errored"
+    assert client.info("e")["state"] == "errored"
 
 
 def test_only_one_of_many_starts_of_one_id_or_of_duplicates_gets_in(daemon: Daemon) -> None:

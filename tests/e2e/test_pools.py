@@ -278,5 +278,5 @@ def test_a_requeued_task_expires_like_any_that_waits(client: WsClient) -> None:
     queued = client.expect("queued", id="")
     assert client.expect("dequeued", task_id=queued["task_id"])["reason"] == "expired"
     assert client.request("pool_info", action="requeued aging")["pool"]["queue_depth"] == 0
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == queued["task_id"]]
+    info = client.info(queued["task_id"])
     assert info["state"] == "stopped"

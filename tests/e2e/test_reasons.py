@@ -26,11 +26,6 @@ def daemon() -> Iterator[Daemon]:
         yield daemon
 
 
-def info_of(client: WsClient, task_id: str) -> dict[str, Any]:
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == task_id]
-    return info
-
-
 def stop(client: WsClient, task_id: str) -> dict[str, Any]:
     client.expect("output", task_id=task_id)
     client.send("stop", task_id=task_id)
@@ -42,7 +37,7 @@ def test_a_run_that_ended_by_itself(client: WsClient, action: str, code: str, re
     started, _, exited = client.run(action, params={"code": code})
     assert (exited["reason"], exited["intentional"]) == (reason, False)
     assert 0 <= exited["duration_ms"] < 10_000
-    info = info_of(client, started["task_id"])
+    info = client.info(started["task_id"])
     assert (info["reason"], info["duration_ms"]) == (exited["reason"], exited["duration_ms"])
     client.send("replay", task_id=started["task_id"])
     assert client.expect("exited", task_id=started["task_id"]) == exited
@@ -56,13 +51,13 @@ def test_a_duration_is_the_run_s(client: WsClient) -> None:
 def test_a_stop_whatever_the_run_makes_of_it(client: WsClient, action: str) -> None:
     client.send("start", action=action, task_id=action)
     assert stop(client, action)["reason"] == "stopped"
-    assert info_of(client, action)["reason"] == "stopped"
+    assert client.info(action)["reason"] == "stopped"
 
 
 def test_a_run_says_nothing_of_its_end_before_it_has_ended(client: WsClient) -> None:
     client.send("start", action="waits", task_id="first")
     client.expect("output", task_id="first")
-    assert not {"reason", "duration_ms"} & info_of(client, "first").keys()
+    assert not {"reason", "duration_ms"} & client.info("first").keys()
 
 
 @pytest.mark.parametrize("excess", ["stop", "requeue"])

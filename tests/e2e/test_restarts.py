@@ -32,11 +32,6 @@ def daemon() -> Iterator[Daemon]:
         yield daemon
 
 
-def info_of(client: WsClient, task_id: str) -> dict[str, Any]:
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == task_id]
-    return info
-
-
 def begin(client: WsClient, action: str, **fields: Any) -> dict[str, Any]:
     client.send("start", action=action, task_id="t", **fields)
     started = client.expect("started", task_id="t")
@@ -46,7 +41,7 @@ def begin(client: WsClient, action: str, **fields: Any) -> dict[str, Any]:
 
 def test_a_running_task_is_stopped_and_started_again(client: WsClient) -> None:
     first = begin(client, "waits", params={"x": "mine"}, retry_policy={"restart_delay": "1h"})
-    created = info_of(client, "t")["created_at"]
+    created = client.info("t")["created_at"]
     client.send("restart", id="again", task_id="t")
     exited = client.expect("exited", task_id="t")
     assert (exited["reason"], exited["intentional"], exited["will_restart"]) == ("stopped", True, True)
@@ -54,7 +49,7 @@ def test_a_running_task_is_stopped_and_started_again(client: WsClient) -> None:
     assert (started["id"], started["restart_of"]) == ("again", first["pid"])
     output = client.expect("output", task_id="t")
     assert (output["data"], output["seq"], output["pid"]) == ("up mine", 2, started["pid"])
-    info = info_of(client, "t")
+    info = client.info("t")
     assert (info["created_at"], info["restart_count"], info["state"]) == (created, 0, "active")
     assert info["retry_policy"] == {"restart_delay": "1h0m0s", "restart_on": "any"}
 
@@ -88,7 +83,7 @@ def test_a_stop_meanwhile_wins(client: WsClient) -> None:
     assert "will_restart" not in exited
     client.settle()
     assert not client.pending("started", task_id="t")
-    assert info_of(client, "t")["state"] == "stopped"
+    assert client.info("t")["state"] == "stopped"
 
 
 def test_two_at_once_are_one(client: WsClient) -> None:
@@ -138,7 +133,7 @@ def test_an_errored_one_as_by_a_reset(client: WsClient) -> None:
 
 def test_one_that_is_over_starts_again_as_the_same_task(client: WsClient) -> None:
     client.run("ends", task_id="t")
-    created = info_of(client, "t")["created_at"]
+    created = client.info("t")["created_at"]
     assert client.request("restart", task_id="t")["type"] == "started"
     assert client.expect("output", task_id="t")["seq"] == 2
     client.expect("exited", task_id="t")
@@ -147,7 +142,7 @@ def test_one_that_is_over_starts_again_as_the_same_task(client: WsClient) -> Non
     client.send("stop", task_id="s")
     client.expect("exited", task_id="s")
     assert client.request("restart", task_id="s")["type"] == "started"
-    assert info_of(client, "t")["created_at"] == created
+    assert client.info("t")["created_at"] == created
 
 
 def test_one_that_is_over_waits_for_a_slot(client: WsClient) -> None:
@@ -166,9 +161,9 @@ def test_one_that_finds_no_slot_stays_as_it_is(client: WsClient) -> None:
     client.run("full", task_id="t", params={"do": "true"})
     client.send("start", action="full", task_id="other")
     client.expect("started", task_id="other")
-    before = info_of(client, "t")
+    before = client.info("t")
     assert client.request("restart", task_id="t")["message"].startswith("pool is full")
-    assert info_of(client, "t") == before
+    assert client.info("t") == before
 
 
 @pytest.mark.parametrize("over", [False, True])
@@ -185,10 +180,10 @@ def test_a_program_that_is_gone(daemon: Daemon, client: WsClient, over: bool) ->
     assert answer["type"] == "error"
     assert "program" in answer["message"]
     if over:
-        assert info_of(client, "t")["state"] == "stopped"
+        assert client.info("t")["state"] == "stopped"
     else:
         client.expect("errored", task_id="t")
-        assert info_of(client, "t")["state"] == "errored"
+        assert client.info("t")["state"] == "errored"
 
 
 def test_a_shutdown_meanwhile_wins() -> None:

@@ -38,10 +38,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-def _info(client: WsClient, task_id: str) -> dict[str, object]:
-    return next(task for task in client.request("list")["tasks"] if task["task_id"] == task_id)
-
-
 def test_the_whole_life_of_a_task_that_fails_until_it_is_given_up(client: WsClient) -> None:
     policy = {"restart_delay": "5ms", "error_threshold": 3, "error_window": "1m0s"}
     client.send("start", id="s", action="fails", task_id="life", retry_policy=policy)
@@ -64,7 +60,7 @@ def test_the_whole_life_of_a_task_that_fails_until_it_is_given_up(client: WsClie
     assert "will_restart" not in events[-2]
     assert list(events[-1]) == ["type", "task_id", "pid", "exit_count", "ts"]
     assert events[-1]["exit_count"] == 3
-    info = _info(client, "life")
+    info = client.info("life")
     assert (info["state"], info["worker_state"], info["restart_count"]) == ("errored", "exited", 2)
     assert info["retry_policy"] == {**policy, "restart_on": "any"}
     assert info["error_message"]
@@ -77,7 +73,7 @@ def test_delays_grow_up_to_the_longest(client: WsClient) -> None:
     events = client.collect("errored", task_id="grows")
     delays = [event["restart_delay"] for event in events if event["type"] == "restarting"]
     assert delays == ["100ms", "150ms", "200ms", "200ms"]
-    assert _info(client, "grows")["retry_policy"] == {**policy, "restart_on": "any"}
+    assert client.info("grows")["retry_policy"] == {**policy, "restart_on": "any"}
 
 
 def test_a_run_that_lasted_makes_the_delay_the_first_again(client: WsClient) -> None:
@@ -110,7 +106,7 @@ def test_a_stop_while_waiting_calls_the_restart_off_and_says_so(client: WsClient
     client.send("stop", task_id="waiting")
     dequeued = client.expect("dequeued", task_id="waiting")
     assert dequeued["reason"] == "stopped"
-    assert _info(client, "waiting")["state"] == "stopped"
+    assert client.info("waiting")["state"] == "stopped"
 
 
 def test_a_task_awaiting_restart_keeps_its_slot(client: WsClient) -> None:
@@ -131,7 +127,7 @@ def test_a_program_that_vanishes_makes_restarts_fail_like_exits(client: WsClient
     events = client.collect("errored", task_id="gone")
     assert [event["type"] for event in events] == ["started", "exited", "restarting", "restarting", "errored"]
     assert events[-1]["exit_count"] == 3
-    info = _info(client, "gone")
+    info = client.info("gone")
     assert str(program) in str(info["error_message"])
     assert (info["state"], info["restart_count"]) == ("errored", 0)
 
@@ -150,7 +146,7 @@ def test_a_reset_starts_an_errored_task_over(daemon: Daemon, client: WsClient) -
     daemon.flag.touch()  # type: ignore[attr-defined]
     client.request("reset", task_id="reset")
     client.expect("exited", task_id="reset", exit_code=0)
-    assert _info(client, "reset")["state"] == "active"
+    assert client.info("reset")["state"] == "active"
     assert client.request("reset", task_id="reset")["type"] == "error"
 
 
@@ -175,7 +171,7 @@ def test_jitter_adds_up_to_itself_to_the_delay_and_merges_from_the_config(client
         client.send("stop", task_id="jittered")
         client.settle()
     assert 10 <= min(delays) < max(delays) <= 30
-    assert _info(client, "jittered")["retry_policy"] == {
+    assert client.info("jittered")["retry_policy"] == {
         "restart_delay": "10ms",
         "restart_jitter": "20ms",
         "error_window": "1h0m0s",
@@ -183,7 +179,7 @@ def test_jitter_adds_up_to_itself_to_the_delay_and_merges_from_the_config(client
     }
     client.send("start", action="fails", task_id="own", retry_policy={"restart_delay": "1h"})
     client.expect("restarting", task_id="own")
-    assert _info(client, "own")["retry_policy"] == {"restart_delay": "1h0m0s", "restart_on": "any"}
+    assert client.info("own")["retry_policy"] == {"restart_delay": "1h0m0s", "restart_on": "any"}
     client.send("stop", task_id="own")
 
 
@@ -194,10 +190,10 @@ def test_exits_that_have_left_the_window_count_no_more(client: WsClient) -> None
     client.send("start", action="slowly", task_id="all", retry_policy={**policy, "error_window": "1m"})
     assert client.expect("errored", task_id="all")["exit_count"] == 3
     client.expect("output", task_id="sliding", seq=5)
-    assert _info(client, "sliding")["restart_count"] == 4
+    assert client.info("sliding")["restart_count"] == 4
     client.send("stop", task_id="sliding")
     client.expect("exited", task_id="sliding", intentional=True)
-    assert _info(client, "sliding")["state"] == "stopped"
+    assert client.info("sliding")["state"] == "stopped"
 
 
 def test_a_reset_runs_over_the_limit_and_counts_as_running(client: WsClient) -> None:
@@ -247,7 +243,7 @@ def test_a_reset_that_cannot_start_is_refused_and_the_task_stays_errored(
     error = client.request("reset", task_id="unspawnable")
     assert error["type"] == "error"
     assert str(program) in error["message"]
-    assert _info(client, "unspawnable")["state"] == "errored"
+    assert client.info("unspawnable")["state"] == "errored"
     program.write_text("#!/bin/sh\nexit 0\n")
     program.chmod(0o755)
     assert client.request("reset", task_id="unspawnable")["type"] == "started"

@@ -94,7 +94,7 @@ def test_a_stop_ends_it_intentionally_and_has_no_reply_of_its_own(client: WsClie
     exited = client.expect("exited", task_id=task_id)
     assert (exited["exit_code"], exited["intentional"], exited["signal"]) == (-1, True, "SIGTERM")
     assert not [message for message in client.messages if message.get("id") == stop]
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == task_id]
+    info = client.info(task_id)
     assert (info["state"], info["worker_state"], info["last_exit_code"]) == ("stopped", "exited", -1)
 
 
@@ -130,13 +130,13 @@ def test_an_id_in_use_is_refused_and_a_finished_one_taken_over_as_a_new_task(cli
     started, (output,), _ = client.run("echo", task_id="taken")
     assert "restart_of" not in started
     assert output["seq"] == 1
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == "taken"]
+    info = client.info("taken")
     assert (info["action"], info["restart_count"]) == ("echo", 0)
 
 
 def test_a_task_that_ended_by_itself_stays_active_and_exited(client: WsClient) -> None:
     started, _, _ = client.run("both", params={"extra": "is tolerated"})
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == started["task_id"]]
+    info = client.info(started["task_id"])
     assert list(info) == [
         "task_id",
         "action",

@@ -108,6 +108,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         environment={"MY_SECRET": ENV},
         audit_file="audit.jsonl",
         log_file="events.jsonl",
+        data_dir="data",
         limits={"max_line": 10_000},
     ) as daemon:
         yield daemon
@@ -138,15 +139,18 @@ def left(server_id: str) -> list[Path]:
 def everything(daemon: Daemon, client: WsClient, capfd: pytest.CaptureFixture[str]) -> dict[str, str]:
     """Whatever somebody might be shown by the server, by where it is shown."""
     said = {}
-    for request in ("list", "describe", "manifest", "metrics", "pool_info", "reload"):
+    for request in ("list", "describe", "manifest", "metrics", "pool_info", "usage", "runs", "reload"):
         said[request] = json.dumps(client.request(request), ensure_ascii=False)
     for path in ("metrics", "openapi.json", "asyncapi.json", "ws/manifest"):
         with urllib.request.urlopen(f"http://{daemon.address}/{path}", timeout=10) as answer:
             said[path] = answer.read().decode()
     for name in ("audit.jsonl", "events.jsonl"):
         said[name] = (daemon.directory / name).read_text("utf-8")
+    for path in (daemon.directory / "data").iterdir():
+        said[path.name] = path.read_bytes().decode("utf-8", "replace")
+    assert "overseer.db" in said
     said["stderr"] = daemon.stderr
-    for command in (("list",), ("actions",), ("describe", "prints")):
+    for command in (("list",), ("history",), ("actions",), ("describe", "prints")):
         capfd.readouterr()
         main(["--url", daemon.url, *command])
         said[f"overseerctl {' '.join(command)}"] = "".join(capfd.readouterr())

@@ -223,7 +223,7 @@ def test_a_shutdown_that_is_hurried_waits_for_no_grace_of_what_is_still_being_st
     ended = queue.Queue[bool]()
     shutdown = threading.Thread(target=lambda: ended.put(hub.shutdown()))
     shutdown.start()
-    _until(lambda: hub._table.find("t").stop_request.name == "STOP")
+    _until(lambda: hub._table._tasks["t"].stop_request.name == "STOP")
     hub.skip_graces()
     answer("")
     thread.join(_PATIENCE)

@@ -40,11 +40,6 @@ def daemon() -> Iterator[Daemon]:
         yield daemon
 
 
-def info_of(client: WsClient, task_id: str) -> dict[str, Any]:
-    (info,) = [task for task in client.request("list")["tasks"] if task["task_id"] == task_id]
-    return info
-
-
 @pytest.mark.parametrize(
     ("action", "ended"),
     [("bounded", {"signal": "SIGTERM"}), ("seconds", {"signal": "SIGTERM"}), ("gentle", {"exit_code": 0}),
@@ -57,7 +52,7 @@ def test_a_run_that_lasts_too_long_is_stopped_and_has_failed(
     assert ended.items() <= exited.items()
     assert (exited["reason"], exited["intentional"]) == ("timeout", False)
     assert exited["duration_ms"] >= 90
-    assert info_of(client, exited["task_id"])["reason"] == "timeout"
+    assert client.info(exited["task_id"])["reason"] == "timeout"
 
 
 def test_the_whole_tree_is_stopped(client: WsClient) -> None:
@@ -77,7 +72,7 @@ def test_each_timeout_counts_for_the_retry_policy(client: WsClient) -> None:
     events = client.collect("errored", task_id="again")
     exits = [event for event in events if event["type"] == "exited"]
     assert [exited["reason"] for exited in exits] == ["timeout"] * 3
-    assert "its timeout" in info_of(client, "again")["error_message"]
+    assert "its timeout" in client.info("again")["error_message"]
 
 
 def test_a_run_after_a_restart_has_a_time_of_its_own(client: WsClient) -> None:
@@ -103,7 +98,7 @@ def test_a_stop_during_a_timeout_s_grace_ends_the_task(daemon: Daemon, client: W
     client.send("stop", task_id="both")
     exited = client.expect("exited", task_id="both")
     assert (exited["reason"], exited.get("will_restart")) == ("timeout", None)
-    assert info_of(client, "both")["state"] == "stopped"
+    assert client.info("both")["state"] == "stopped"
 
 
 def _timeouts(daemon: Daemon, action: str) -> float:
@@ -137,7 +132,7 @@ def test_success_codes_are_what_the_retry_policy_goes_by(client: WsClient, code:
     task_id = f"code-{code}"
     client.send("start", action="codes", task_id=task_id, params={"code": code})
     client.expect("exited" if state == "active" else "errored", task_id=task_id)
-    info = info_of(client, task_id)
+    info = client.info(task_id)
     assert (info["state"], info["success_codes"]) == (state, [0, 3])
 
 

@@ -200,7 +200,7 @@ def test_without_processes_or_threads_a_start_is_refused_and_a_task_errors_by_it
         client.expect("restarting", task_id="r")
         with no_more_processes(poor):
             client.expect("errored", task_id="r")
-        (task,) = [task for task in client.request("list")["tasks"] if task["task_id"] == "r"]
+        task = client.info("r")
         assert task["state"] == "errored"
     poor.must_be_idle()
 

@@ -94,6 +94,11 @@ class MessageClient:
         exited = self.expect("exited", timeout, task_id=started["task_id"])
         return started, self.outputs(started["task_id"]), exited
 
+    def info(self, task_id: str) -> Message:
+        """What ``list`` says of a task."""
+        (found,) = [task for task in self.request("list")["tasks"] if task["task_id"] == task_id]
+        return found
+
     def outputs(self, task_id: str) -> list[Message]:
         """Take out the pending ``output`` messages of a task."""
         wanted = _matcher("output", {"task_id": task_id})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,17 @@ def test_what_was_running_is_known_to_the_next_server(open_history: Open) -> Non
     second.recalled(found["running"])
     second.close()
     assert {each.task_id for each in open_history("three").interrupted} == {"shutdown", "restarts"}
+
+
+def test_the_log_is_emptied_now_and_then(open_history: Open, directory: Path) -> None:
+    history = open_history()
+    sizes = []
+    for number in range(1200):
+        history.start_failed(a_run(f"t{number}", params={"text": "x" * 2000}), "no")
+        if number % 20 == 0:
+            all_runs(history, limit=1)
+            sizes.append((directory / "overseer.db-wal").stat().st_size)
+    assert any(later < earlier for earlier, later in pairwise(sizes))
 
 
 def test_two_servers_cannot_have_one(open_history: Open) -> None:

@@ -16,7 +16,7 @@ import pytest
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.net.http import Request, Response, _http_date, error_response
-from overseer.net.pending import PendingConnections
+from overseer.net.pending_connections import PendingConnections
 from overseer.net.static import static_routes
 from tests.harness import allowed
 from tests.net.conftest import Harness

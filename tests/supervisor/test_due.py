@@ -32,7 +32,7 @@ def test_what_is_pending_is_a_moment_a_kind_and_ids(tmp_path: Path) -> None:
         hub.submit("fail", "f")
         hub.submit("sleep", "a")
         hub.submit("sleep", "b")
-        task = hub._table.find("f")
+        task = hub._table._tasks["f"]
         wait_until(lambda: task.restart is not None)
         hub.stop("a")
         wait_until(lambda: hub._table._pruning is not None)

@@ -187,7 +187,7 @@ def test_what_a_reply_shows_was_looked_at_in_the_section_that_appends_it(
     stage: Stage, request_type: str, fields: dict[str, Any], reply_type: str, picture: str, lock: str
 ) -> None:
     if reply_type == "output":
-        stream = stage.hub._table.find("t").stream
+        stream = stage.hub._table._tasks["t"].stream
         wait_until(lambda: stream.last_seq == 1, what="its line")
     heard, sections = stage.ask(request_type, **fields)
     at = [message["type"] for message in heard].index(reply_type)
@@ -296,7 +296,7 @@ def test_a_long_list_is_encoded_with_nothing_locked(stage: Stage, monkeypatch: p
     stage.ask("list")
     assert held == [False] * 21, "nothing is encoded twice"
     for number in range(1, 3):
-        stage.hub._table.find(f"q{number}")._encoded_info = None
+        stage.hub._table._tasks[f"q{number}"]._encoded_info = None
     stage.ask("list")
     assert held == [False] * 21 + [True] * 2, "next to nothing is encoded where it is"
 
@@ -308,7 +308,7 @@ def test_counting_looks_at_no_task(stage: Stage, monkeypatch: pytest.MonkeyPatch
         raise AssertionError("all tasks were looked at")
 
     monkeypatch.setattr(TaskTable, "__iter__", refuse)
-    figures = stage.hub.monitoring.figures()
+    figures = stage.hub.metrics_view.figures()
     assert {phase: count for phase, count in figures.tasks["waits"].items() if count} == {
         "RUNNING": 1,
         "QUEUED": 1,

@@ -64,7 +64,7 @@ def unguarded(hub: overseer.Hub, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def checked(task: Task, name: str, value: Any) -> None:
         change(task, name, value)
-        if name in _SHOWN and table.get(getattr(task, "id", "")) is task:
+        if name in _SHOWN and table._tasks.get(getattr(task, "id", "")) is task:
             locks: list[Any] = [hub._table.lock, task.lock]  # which in tests know who has them
             found.extend(f"{name} without {lock}" for lock in locks if not lock._is_owned())
 

@@ -4,114 +4,47 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from overseer.protocol import (
-    ActionInfo,
-    Actions,
-    Data,
-    Dequeued,
-    Describe,
-    Error,
-    Errored,
-    Event,
-    Exited,
-    Gap,
-    GlobalMetrics,
-    Input,
-    InputAccepted,
-    List,
-    LogLine,
-    LogMatch,
-    LogsReply,
-    LogsRequest,
-    ManifestReply,
-    ManifestRequest,
-    Matches,
-    MetricsReply,
-    MetricsRequest,
-    Output,
-    ParamChoice,
-    ParamSpec,
-    Partial,
-    PoolConfig,
-    PoolInfo,
-    PoolInfoReply,
-    PoolInfoRequest,
-    PoolUpdated,
-    Purge,
-    Purged,
-    Queued,
-    QueueItem,
-    Reload,
-    Reloaded,
-    Replay,
-    Request,
-    Reset,
-    Resize,
-    Resized,
-    Restart,
-    Restarting,
-    RetryPolicy,
-    RunInfo,
-    RunsReply,
-    RunsRequest,
-    RunTrigger,
-    Search,
-    SetPool,
-    Signal,
-    Signaled,
-    Start,
-    Started,
-    Stop,
-    Subscribe,
-    Subscribed,
-    TaskInfo,
-    Tasks,
-    TaskUsage,
-    Unsubscribe,
-    Unsubscribed,
-    Usage,
-    UsageRequest,
-)
+from overseer import protocol
 
 _TASK = "build-main"
 _PID = 4711
 _THEN = datetime(2026, 3, 14, 9, 26, 53, 589793, tzinfo=UTC)
 _LATER = _THEN + timedelta(seconds=42.5)
 _SECOND = 1_000_000_000
-_RETRY = RetryPolicy(restart_delay=5 * _SECOND, error_window=600 * _SECOND, error_threshold=3)
-_POOL = PoolInfo(
+_RETRY = protocol.RetryPolicy(restart_delay=5 * _SECOND, error_window=600 * _SECOND, error_threshold=3)
+_POOL = protocol.PoolInfo(
     limit=2,
     running=2,
     queue_depth=1,
-    queue_items=(QueueItem("build-next", "build", _LATER, 0, False),),
+    queue_items=(protocol.QueueItem("build-next", "build", _LATER, 0, False),),
 )
 
-EXAMPLES: tuple[Request | Event, ...] = (
-    Start("r1", "build", _TASK, {"branch": "main"}, _RETRY),
-    Stop("r2", _TASK),
-    Reset("r3", _TASK),
-    Signal("r16", _TASK, "SIGHUP"),
-    Input("r18", _TASK, "yes\n"),
-    Resize("r19", _TASK, 40, 132),
-    Restart("r17", _TASK),
-    List("r4", _THEN, limit=100),
-    RunsRequest("r18", _TASK, state="failed", limit=50),
-    LogsRequest("r20", _TASK, tail=20),
-    Search("r21", "error: ", action="build", limit=20),
-    Replay("r5", _TASK, since_seq=40),
-    Subscribe("r6", _TASK, since_seq=40),
-    Unsubscribe("r7", _TASK),
-    Describe("r8", "build"),
-    PoolInfoRequest("r9", "build"),
-    SetPool("r10", "build", 4, 20, {"action": "requeue", "grace": 10}),
-    Purge("r11", "build"),
-    UsageRequest("r20", _TASK),
-    MetricsRequest("r12"),
-    ManifestRequest("r13"),
-    Reload("r15", dry_run=True),
-    Started("r1", _TASK, _PID, _THEN),
-    Output(_TASK, _PID, "stdout", "compiling 42 files", _THEN, 41),
-    Exited(
+EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
+    protocol.Start("r1", "build", _TASK, {"branch": "main"}, _RETRY),
+    protocol.Stop("r2", _TASK),
+    protocol.Reset("r3", _TASK),
+    protocol.Signal("r16", _TASK, "SIGHUP"),
+    protocol.Input("r18", _TASK, "yes\n"),
+    protocol.Resize("r19", _TASK, 40, 132),
+    protocol.Restart("r17", _TASK),
+    protocol.List("r4", _THEN, limit=100),
+    protocol.RunsRequest("r18", _TASK, state="failed", limit=50),
+    protocol.LogsRequest("r20", _TASK, tail=20),
+    protocol.Search("r21", "error: ", action="build", limit=20),
+    protocol.Replay("r5", _TASK, since_seq=40),
+    protocol.Subscribe("r6", _TASK, since_seq=40),
+    protocol.Unsubscribe("r7", _TASK),
+    protocol.Describe("r8", "build"),
+    protocol.PoolInfoRequest("r9", "build"),
+    protocol.SetPool("r10", "build", 4, 20, {"action": "requeue", "grace": 10}),
+    protocol.Purge("r11", "build"),
+    protocol.UsageRequest("r20", _TASK),
+    protocol.MetricsRequest("r12"),
+    protocol.ManifestRequest("r13"),
+    protocol.Reload("r15", dry_run=True),
+    protocol.Started("r1", _TASK, _PID, _THEN),
+    protocol.Output(_TASK, _PID, "stdout", "compiling 42 files", _THEN, 41),
+    protocol.Exited(
         _TASK,
         _PID,
         -1,
@@ -124,17 +57,17 @@ EXAMPLES: tuple[Request | Event, ...] = (
         cpu_ms=1250,
         max_rss=48_000_000,
     ),
-    Signaled("r16", _TASK, "SIGHUP"),
-    InputAccepted("r18", _TASK, 4),
-    Resized("r19", _TASK, 40, 132),
-    Restarting(_TASK, _PID, 5 * _SECOND, 1, _LATER),
-    Errored(_TASK, _PID, 3, _LATER),
-    Queued("r1", "build-next", "build", 1, _LATER),
-    Dequeued("build-next", "purged", _LATER),
-    Tasks(
+    protocol.Signaled("r16", _TASK, "SIGHUP"),
+    protocol.InputAccepted("r18", _TASK, 4),
+    protocol.Resized("r19", _TASK, 40, 132),
+    protocol.Restarting(_TASK, _PID, 5 * _SECOND, 1, _LATER),
+    protocol.Errored(_TASK, _PID, 3, _LATER),
+    protocol.Queued("r1", "build-next", "build", 1, _LATER),
+    protocol.Dequeued("build-next", "purged", _LATER),
+    protocol.Tasks(
         "r4",
         (
-            TaskInfo(
+            protocol.TaskInfo(
                 task_id=_TASK,
                 action="build",
                 params={"branch": "main"},
@@ -148,10 +81,10 @@ EXAMPLES: tuple[Request | Event, ...] = (
             ),
         ),
     ),
-    RunsReply(
+    protocol.RunsReply(
         "r18",
         (
-            RunInfo(
+            protocol.RunInfo(
                 run_id="5c1ab42f0d7e4a86b1a0e7c2d9f83640",
                 task_id=_TASK,
                 action="build",
@@ -159,7 +92,7 @@ EXAMPLES: tuple[Request | Event, ...] = (
                 status="failed",
                 reason="signal",
                 params={"branch": "main"},
-                trigger=RunTrigger("client", "ana"),
+                trigger=protocol.RunTrigger("client", "ana"),
                 started=_THEN,
                 ended=_LATER,
                 duration_ms=42500,
@@ -172,49 +105,53 @@ EXAMPLES: tuple[Request | Event, ...] = (
         ),
         next="1041",
     ),
-    LogsReply("r20", (LogLine(41, _THEN, "stdout", "compiling 42 files"),), 1, 41, 42),
-    Matches(
+    protocol.LogsReply("r20", (protocol.LogLine(41, _THEN, "stdout", "compiling 42 files"),), 1, 41, 42),
+    protocol.Matches(
         "r21",
         (
-            LogMatch(
+            protocol.LogMatch(
                 *(_TASK, "5c1ab42f0d7e4a86b1a0e7c2d9f83640", 40, _THEN, "stderr", "error: no such file"),
             ),
         ),
         "2026-05-06T07:08:09.123456Z/1/40/build-main",
     ),
-    Actions(
+    protocol.Actions(
         "r8",
         (
-            ActionInfo(
+            protocol.ActionInfo(
                 "build",
                 "exec",
                 "Build a branch",
                 {
                     "branch": None,
-                    "suffix": ParamSpec("", 'value != "?"'),
-                    "jobs": ParamSpec("4", description="How many at once", type="integer", min=1, max=64),
-                    "target": ParamSpec(
-                        "all", type="choice", choices=(ParamChoice("all", "Everything"), ParamChoice("docs"))
+                    "suffix": protocol.ParamSpec("", 'value != "?"'),
+                    "jobs": protocol.ParamSpec(
+                        "4", description="How many at once", type="integer", min=1, max=64
+                    ),
+                    "target": protocol.ParamSpec(
+                        "all",
+                        type="choice",
+                        choices=(protocol.ParamChoice("all", "Everything"), protocol.ParamChoice("docs")),
                     ),
                 },
-                PoolConfig(limit=2),
+                protocol.PoolConfig(limit=2),
                 _RETRY,
                 ("branch",),
             ),
         ),
     ),
-    PoolInfoReply("r9", _POOL, action="build"),
-    Purged("r11", 1, action="build"),
-    PoolUpdated(PoolInfo(limit=4, running=3, queue_depth=0), action="build"),
-    Subscribed("r6", _TASK, last_seq=57, oldest_seq=1, created_at=_THEN),
-    Unsubscribed("r7", _TASK),
-    Usage(
+    protocol.PoolInfoReply("r9", _POOL, action="build"),
+    protocol.Purged("r11", 1, action="build"),
+    protocol.PoolUpdated(protocol.PoolInfo(limit=4, running=3, queue_depth=0), action="build"),
+    protocol.Subscribed("r6", _TASK, last_seq=57, oldest_seq=1, created_at=_THEN),
+    protocol.Unsubscribed("r7", _TASK),
+    protocol.Usage(
         "r20",
-        (TaskUsage(_TASK, 98.4, 48_000_000, 3, 7, 4096, 1_048_576),),
+        (protocol.TaskUsage(_TASK, 98.4, 48_000_000, 3, 7, 4096, 1_048_576),),
     ),
-    MetricsReply(
+    protocol.MetricsReply(
         "r12",
-        GlobalMetrics(
+        protocol.GlobalMetrics(
             tasks_started=12,
             tasks_completed=11,
             tasks_restarted=2,
@@ -223,11 +160,13 @@ EXAMPLES: tuple[Request | Event, ...] = (
             dequeued=3,
         ),
     ),
-    ManifestReply("r13", {"protocol": "sticky-overseer", "version": "1.0.0"}),
-    Reloaded("r15", True, ("deploy",), ("build",), settings=("task_pool",), restart_needed=("listen",)),
-    Error("r14", "duplicate task: already running as build-main", _TASK),
-    Gap(_TASK, 1042, 5310, _LATER),
-    Partial(_TASK, _PID, "stdout", "Password: ", _LATER),
-    Data(_TASK, _PID, 2048, b"\x1b[32mok\x1b[0m\r\n"),
+    protocol.ManifestReply("r13", {"protocol": "sticky-overseer", "version": "1.0.0"}),
+    protocol.Reloaded(
+        "r15", True, ("deploy",), ("build",), settings=("task_pool",), restart_needed=("listen",)
+    ),
+    protocol.Error("r14", "duplicate task: already running as build-main", _TASK),
+    protocol.Gap(_TASK, 1042, 5310, _LATER),
+    protocol.Partial(_TASK, _PID, "stdout", "Password: ", _LATER),
+    protocol.Data(_TASK, _PID, 2048, b"\x1b[32mok\x1b[0m\r\n"),
 )
 """In the order of the declarations, requests first."""

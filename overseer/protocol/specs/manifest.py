@@ -8,7 +8,7 @@ from typing import Any
 from overseer.protocol import EVENTS, REQUESTS, ActionInfo, Event, Request, to_plain
 from overseer.protocol.declare import VALUES
 from overseer.protocol.specs.operations import OPERATIONS, Operation
-from overseer.protocol.values import CHOICES
+from overseer.protocol.words import CHOICES
 from overseer.schema.fields import Field, description_of, fields_of
 
 _SCHEMA = "ws-manifest.schema.json"

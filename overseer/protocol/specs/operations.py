@@ -4,61 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from overseer.protocol import (
-    Actions,
-    Data,
-    Dequeued,
-    Describe,
-    Errored,
-    Event,
-    Exited,
-    Gap,
-    Input,
-    InputAccepted,
-    List,
-    LogsReply,
-    LogsRequest,
-    ManifestReply,
-    ManifestRequest,
-    Matches,
-    MetricsReply,
-    MetricsRequest,
-    Output,
-    Partial,
-    PoolInfoReply,
-    PoolInfoRequest,
-    PoolUpdated,
-    Purge,
-    Purged,
-    Queued,
-    Reload,
-    Reloaded,
-    Replay,
-    Request,
-    Reset,
-    Resize,
-    Resized,
-    Restart,
-    Restarting,
-    RunsReply,
-    RunsRequest,
-    Search,
-    SetPool,
-    Signal,
-    Signaled,
-    Start,
-    Started,
-    Stop,
-    Subscribe,
-    Subscribed,
-    Tasks,
-    Unsubscribe,
-    Unsubscribed,
-    Usage,
-    UsageRequest,
-)
+from overseer import protocol
 
-_Events = tuple[type[Event], ...]
+_Events = tuple[type[protocol.Event], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +18,7 @@ class Operation:
     """
 
     name: str
-    request: type[Request]
+    request: type[protocol.Request]
     summary: str
     success: _Events = ()
     broadcast: _Events = ()
@@ -78,50 +26,60 @@ class Operation:
     notes: str = ""
 
 
-_RUN: _Events = (Started, Output, Exited, Restarting, Errored, Gap, Partial, Data, Usage)
+_RUN: _Events = (
+    protocol.Started,
+    protocol.Output,
+    protocol.Exited,
+    protocol.Restarting,
+    protocol.Errored,
+    protocol.Gap,
+    protocol.Partial,
+    protocol.Data,
+    protocol.Usage,
+)
 
 OPERATIONS = (
     Operation(
         "start_task",
-        Start,
+        protocol.Start,
         "Start a task",
-        success=(Started, Queued),
-        broadcast=(Queued, Dequeued),
+        success=(protocol.Started, protocol.Queued),
+        broadcast=(protocol.Queued, protocol.Dequeued),
         subscribers=_RUN,
         notes="The sender is subscribed before anything happens. When a queued task starts later, its "
         "started carries the id of this request. With force, another task may be dequeued as displaced.",
     ),
     Operation(
         "stop_task",
-        Stop,
+        protocol.Stop,
         "Stop a task",
-        broadcast=(Dequeued,),
-        subscribers=(Output, Exited),
+        broadcast=(protocol.Dequeued,),
+        subscribers=(protocol.Output, protocol.Exited),
         notes="Not answered directly. A running task ends with exited (intentional), one that waits "
         "in a queue or for its restart with dequeued (stopped); for one that has ended nothing is sent.",
     ),
     Operation(
         "reset_task",
-        Reset,
+        protocol.Reset,
         "Reset a task",
-        success=(Started,),
+        success=(protocol.Started,),
         subscribers=_RUN,
         notes="Only an errored task can be reset. The sender gets started with the request's id, subscribers "
         'get it with the id "".',
     ),
     Operation(
         "signal_task",
-        Signal,
+        protocol.Signal,
         "Signal a task",
-        success=(Signaled,),
-        subscribers=(Output, Exited),
+        success=(protocol.Signaled,),
+        subscribers=(protocol.Output, protocol.Exited),
         notes="Only a task that runs, as a process, can be sent a signal; that of another is an error.",
     ),
     Operation(
         "give_task_input",
-        Input,
+        protocol.Input,
         "Give a task input",
-        success=(InputAccepted,),
+        success=(protocol.InputAccepted,),
         subscribers=_RUN,
         notes="Only a task that runs, and whose action says stdin: pipe or pty, takes input; list tells with "
         "stdin. At most 1 MiB waits for a task: an input that there is no room for is an error, as is one "
@@ -129,18 +87,18 @@ OPERATIONS = (
     ),
     Operation(
         "resize_task",
-        Resize,
+        protocol.Resize,
         "Resize a task's terminal",
-        success=(Resized,),
+        success=(protocol.Resized,),
         subscribers=_RUN,
         notes="That of a task that has no terminal, or does not run, is an error.",
     ),
     Operation(
         "restart_task",
-        Restart,
+        protocol.Restart,
         "Restart a task",
-        success=(Started, Queued),
-        broadcast=(Queued, Dequeued),
+        success=(protocol.Started, protocol.Queued),
+        broadcast=(protocol.Queued, protocol.Dequeued),
         subscribers=_RUN,
         notes="The run that goes on is stopped: its exited is intentional and says will_restart. A task that "
         "awaits its restart is started at once, an errored one as by a reset; one that is over needs a slot, "
@@ -150,18 +108,18 @@ OPERATIONS = (
     ),
     Operation(
         "list_tasks",
-        List,
+        protocol.List,
         "List tasks",
-        success=(Tasks,),
+        success=(protocol.Tasks,),
         notes="All tasks come oldest first, as they are at one moment. With limit or after they come in the "
         "order of their ids (by code points). A page ends after limit tasks, or half a MiB, with one at "
         "least; when there are more, next is its last id: ask again with that as after.",
     ),
     Operation(
         "list_runs",
-        RunsRequest,
+        protocol.RunsRequest,
         "List runs",
-        success=(RunsReply,),
+        success=(protocol.RunsReply,),
         notes="Each start, restart and failed start is a run of its own. What happened before the request is "
         "in them, unless the disk fails; events that come before the answer may be newer than it. Pages go "
         "by next and before, and runs that begin meanwhile change nothing in them. Without a data_dir it is "
@@ -169,81 +127,85 @@ OPERATIONS = (
     ),
     Operation(
         "show_log",
-        LogsRequest,
+        protocol.LogsRequest,
         "Show a log",
-        success=(LogsReply,),
+        success=(protocol.LogsReply,),
         notes="A seq that is not there is in no log: the line went out while the disk was full, slow or "
         "failed, or it has expired. Without a data_dir it is an error.",
     ),
     Operation(
         "search_logs",
-        Search,
+        protocol.Search,
         "Search logs",
-        success=(Matches,),
+        success=(protocol.Matches,),
         notes="A search takes ten seconds at most, and is an error when nothing was looked through by then. "
         "Only so many go on at once. Without a data_dir it is an error.",
     ),
     Operation(
         "replay_task",
-        Replay,
+        protocol.Replay,
         "Replay a task's events",
-        success=(Output, Exited),
+        success=(protocol.Output, protocol.Exited),
         notes="Zero or more stored events, in order; nothing marks the end. At most the last 100 are stored.",
     ),
-    Operation("describe_actions", Describe, "Describe actions", success=(Actions,)),
-    Operation("get_pool_info", PoolInfoRequest, "Pool info", success=(PoolInfoReply,)),
+    Operation("describe_actions", protocol.Describe, "Describe actions", success=(protocol.Actions,)),
+    Operation("get_pool_info", protocol.PoolInfoRequest, "Pool info", success=(protocol.PoolInfoReply,)),
     Operation(
         "purge_queue",
-        Purge,
+        protocol.Purge,
         "Purge queue",
-        success=(Purged,),
-        broadcast=(Dequeued,),
+        success=(protocol.Purged,),
+        broadcast=(protocol.Dequeued,),
         notes="Each task that waited is dequeued (purged).",
     ),
     Operation(
         "set_pool_limits",
-        SetPool,
+        protocol.SetPool,
         "Set pool limits",
-        success=(PoolInfoReply,),
-        broadcast=(PoolUpdated, Queued),
-        subscribers=(Started, Output, Exited),
+        success=(protocol.PoolInfoReply,),
+        broadcast=(protocol.PoolUpdated, protocol.Queued),
+        subscribers=(protocol.Started, protocol.Output, protocol.Exited),
         notes="pool_updated is sent before the answer. A raised limit starts waiting tasks at once; a "
         "lowered one stops or queues again those above it, as excess says.",
     ),
     Operation(
         "subscribe_task",
-        Subscribe,
+        protocol.Subscribe,
         "Subscribe to a task",
-        success=(Subscribed,),
+        success=(protocol.Subscribed,),
         subscribers=_RUN,
         notes="With since_seq: subscribed, then the stored events after it, then live ones; none is "
         "missing in between and none comes twice.",
     ),
-    Operation("unsubscribe_task", Unsubscribe, "Unsubscribe from a task", success=(Unsubscribed,)),
+    Operation(
+        "unsubscribe_task", protocol.Unsubscribe, "Unsubscribe from a task", success=(protocol.Unsubscribed,)
+    ),
     Operation(
         "get_usage",
-        UsageRequest,
+        protocol.UsageRequest,
         "Get what tasks use",
-        success=(Usage,),
+        success=(protocol.Usage,),
         notes="Of a task that is not running, or not as a process, there is nothing. One look at all "
         "processes serves everybody who asks within half a second, and everybody who watches.",
     ),
     Operation(
         "get_metrics",
-        MetricsRequest,
+        protocol.MetricsRequest,
         "Get metrics",
-        success=(MetricsReply,),
+        success=(protocol.MetricsReply,),
         notes="action and task_id exclude each other; without both the counters are the server's. For an "
         "unknown action or task the answer has none of global, action and task.",
     ),
-    Operation("get_manifest", ManifestRequest, "Get the manifest", success=(ManifestReply,)),
+    Operation(
+        "get_manifest", protocol.ManifestRequest, "Get the manifest", success=(protocol.ManifestReply,)
+    ),
     Operation(
         "reload_config",
-        Reload,
+        protocol.Reload,
         "Reload the configuration",
-        success=(Reloaded,),
-        broadcast=(PoolUpdated,),
-        subscribers=(Started,),
+        success=(protocol.Reloaded,),
+        broadcast=(protocol.PoolUpdated,),
+        subscribers=(protocol.Started,),
         notes="When anything is wrong with the file, the answer is an error that says what and where, and "
         "nothing changes. Each pool that changes is announced by pool_updated; a lowered limit stops nobody, "
         "a raised one starts waiting tasks.",

@@ -17,7 +17,7 @@ from overseer.protocol import EVENTS, REQUESTS, Delivery, Event, Request, to_pla
 from overseer.protocol.declare import VALUES
 from overseer.protocol.specs.examples import EXAMPLES
 from overseer.protocol.specs.operations import OPERATIONS, Operation
-from overseer.protocol.values import CHOICES
+from overseer.protocol.words import CHOICES
 from overseer.schema.fields import Declared, Field, description_of, fields_of
 from overseer.schema.markdown import table, with_parts
 from overseer.schema.types import Choice

@@ -15,9 +15,7 @@ from sys import getsizeof
 from overseer.protocol import Exited
 from overseer.supervisor.memory_use import RING_BYTES, MemoryUse
 
-# What a ring holds: events, and bytes of memory (100 lines of 10 MiB would be a gigabyte).
-CAPACITY = 100
-CAPACITY_BYTES = RING_BYTES
+CAPACITY = 100  # events that a ring holds
 _EMPTY = getsizeof("")
 _STEP = 4 * 1024  # bytes by which a ring grows or shrinks before its sum is told
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from overseer.protocol import Exited
-from overseer.supervisor.output.history import CAPACITY, CAPACITY_BYTES, Ring, StoredOutput
+from overseer.supervisor.memory_use import RING_BYTES
+from overseer.supervisor.output.history import CAPACITY, Ring, StoredOutput
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -77,4 +78,4 @@ def test_its_lines_take_sixteen_mebibytes_of_memory_at_most(char: str) -> None:
         ring.add_output(StoredOutput(seq, _START, 1, "stdout", [line]))
     lines = [line for output in ring.since() if isinstance(output, StoredOutput) for line in output.lines]
     size = sys.getsizeof("x" * 499_999 + char)
-    assert sum(map(sys.getsizeof, lines)) == min(40, CAPACITY_BYTES // size) * size
+    assert sum(map(sys.getsizeof, lines)) == min(40, RING_BYTES // size) * size

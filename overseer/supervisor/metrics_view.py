@@ -53,7 +53,7 @@ class Figures:
     stalled_clients: int  # closed because they did not read, since start-up
 
 
-class Monitoring:
+class MetricsView:
     """Shows a hub's numbers: to clients, and all of them for a scrape."""
 
     def __init__(

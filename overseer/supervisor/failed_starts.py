@@ -1,4 +1,4 @@
-"""Orphaned workers: begun by a driver whose ``start`` failed all the same, so that no task has them."""
+"""Failed starts that left a worker all the same: no task has it, so it is stopped and waited for here."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from overseer.workers.base import Worker
 _log = logging.getLogger(__name__)
 
 
-class OrphanedWorkers:
-    """Stops them and waits for them; guarded by the table's lock."""
+class FailedStarts:
+    """The workers of failed starts; guarded by the table's lock."""
 
     def __init__(self, table: TaskTable) -> None:
         self._table = table
@@ -52,7 +52,7 @@ class OrphanedWorkers:
                 # It can be neither stopped nor waited for: its own __init__ failed.
                 self._forget(worker)
                 return
-        run_on_thread(lambda: self._wait_for(task, worker), f"orphan-{task.id}")
+        run_on_thread(lambda: self._wait_for(task, worker), f"failed-start-{task.id}")
 
     def _wait_for(self, task: Task, worker: Worker) -> None:
         try:

@@ -1,0 +1,78 @@
+"""The words that messages have for what a task, a run or a pool is."""
+
+from __future__ import annotations
+
+from overseer.schema.types import Choice
+
+ORDERS = ("first", "last")
+EXCESS_ACTIONS = ("stop", "requeue")
+DISPLACE_POLICIES = ("false", "true", "prohibit")
+
+TASK_STATE = Choice(
+    "active", "stopped", "errored", "queued", ref="TaskState",
+    description="active: running, awaiting a restart, or ended by itself; stopped: ended on request; "
+    "errored: failed too often, waits for a reset; queued: waits for a slot in its pool",
+)  # fmt: skip
+WORKER_STATE = Choice(
+    "running", "exited", ref="WorkerState", description="Whether its latest run is still going on"
+)
+EXIT_REASON = Choice(
+    "exited", "signal", "timeout", "stopped", "oom", "unhealthy", "start_failed", "lost", "shutdown",
+    ref="ExitReason",
+    description="Why a run ended: exited: by itself, with a code; signal: a signal ended it that nobody here "
+    "asked for; timeout: it lasted longer than its action allows; stopped: it was asked to, by a stop, a "
+    "restart or a lowered limit; shutdown: with the server; oom: it failed, and the kernel had killed one of "
+    "its processes for lack of memory in its cgroup; unhealthy: its health checks failed; start_failed: it "
+    "could not be started; lost: nobody knows",
+)  # fmt: skip
+RUN_STATUS = Choice(
+    "running", "succeeded", "failed", "stopped", "lost", ref="RunStatus",
+    description="What became of a run: running: it goes on; succeeded, failed: it ended by itself, or by its "
+    "timeout; stopped: it was asked to end; lost: it ended with the server, unseen",
+)  # fmt: skip
+TRIGGER = Choice(
+    "client", "restart", "boot", "service", ref="TriggerType",
+    description="Why a run was started: client: somebody asked for it; restart: the retry policy; boot: its "
+    "task was running when the server ended; service: a driver's service submitted it",
+)  # fmt: skip
+STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
+STDIN = Choice(
+    "pipe", "pty", ref="Stdin",
+    description="How a task takes input: through a pipe, or a terminal (pty), which has a size",
+)  # fmt: skip
+QUEUE_ORDER = Choice(
+    *ORDERS, ref="QueueOrder", description="Which task starts next: the first that came, or the last"
+)
+EXCESS_ACTION = Choice(
+    *EXCESS_ACTIONS, ref="ExcessAction",
+    description="What becomes of running tasks above a lowered limit: stopped for good, or queued again",
+)  # fmt: skip
+KILL_ORDER = Choice(
+    *ORDERS, ref="KillOrder", description="Which tasks go: those that have run longest (first), or shortest"
+)
+DISPLACE = Choice(
+    *DISPLACE_POLICIES, ref="DisplacePolicy", booleans=True,
+    description="Whether a queued task yields its place in a full queue: false: only to a forced start; "
+    "true: to any; prohibit: never",
+)  # fmt: skip
+PARAM_TYPE = Choice(
+    "text", "integer", "number", "boolean", "choice", "path", "secret", ref="ParamType",
+    description="What a parameter is. Its values are strings on the wire all the same: an integer as 42, a "
+    "number as JSON has it, a boolean as true or false",
+)  # fmt: skip
+
+CHOICES = (
+    TASK_STATE,
+    WORKER_STATE,
+    EXIT_REASON,
+    RUN_STATUS,
+    TRIGGER,
+    STREAM,
+    STDIN,
+    QUEUE_ORDER,
+    EXCESS_ACTION,
+    KILL_ORDER,
+    DISPLACE,
+    PARAM_TYPE,
+)
+"""The words that the manifest lists as types of their own."""
