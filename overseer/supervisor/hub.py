@@ -90,27 +90,16 @@ class Hub:
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
         recorder, self._logs = recorder or Recorder(), logs
-        orphans = FailedStarts(table)
+        failed_starts = FailedStarts(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
+        common = self._queueing, self._exits, failed_starts
         self._starts = Starts(
-            table,
-            pool,
-            self._current,
-            metrics,
-            timers,
-            self._queueing,
-            self._exits,
-            orphans,
-            self.usage,
-            vault or Vault(),
-            recorder,
-            logs,
+            *(table, pool, self._current, metrics, timers, *common),
+            *(self.usage, vault or Vault(), recorder, logs),
         )
-        self._stops = Stops(
-            table, pool, self._clients, self._queueing, self._exits, orphans, metrics, recorder
-        )
+        self._stops = Stops(table, pool, self._clients, *common, metrics, recorder)
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(table, pool, self._current, metrics, self._queueing, self._exits)
         table.launch = self._starts.launch_for

@@ -251,8 +251,7 @@ class Stream:
             with DeferredFlush() as out, self._lock:
                 if run != self.run:
                     return
-                if self._raw is None:
-                    self._raw = RawOutput(self._task_id, self._lock, self._memory)
+                self._raw = self._raw or RawOutput(self._task_id, self._lock, self._memory)
                 full = self._raw.lagging_locked(self.subscribers.values(), len(data))
                 if full is None:
                     self._raw.add_locked(data, pid)
