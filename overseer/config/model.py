@@ -269,8 +269,8 @@ class Config:
     )  # fmt: skip
     data_dir: str = field(
         Text("path"),
-        "A directory for what outlives the server: the history of runs, and the output of tasks. It is made, for the server's user "
-        "alone; its parent must be there. Absent: nothing is kept.",
+        "A directory for what outlives the server: the history of runs, and the output of tasks. It is made, "
+        "for the server's user alone; its parent must be there. Absent: nothing is kept.",
         default="",
     )
     storage: StorageConfig = field(
