@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,3 +198,30 @@ def test_a_viewer_never_holds_up_a_task() -> None:
         operator.send_json(type="start", id="start", action="mine", task_id="flood", on_lag="drop")
         ended = operator.receive_until("exited")[-1]
         assert ended["exit_code"] == 0
+
+
+def test_logs_of_the_others_are_hidden_also_once_their_tasks_are_forgotten(tmp_path: Path) -> None:
+    actions = {name: shell(f"echo from-{name}") for name in ("mine", "other")}
+    config: dict[str, Any] = {
+        "actions": actions,
+        "auth": {"tokens": TOKENS},
+        "data_dir": str(tmp_path / "data"),
+    }
+    for first in (True, False):
+        with Daemon(**config) as daemon, ExitStack() as stack:
+            admin, viewer = (
+                stack.enter_context(RawClient(address_of(daemon), headers=[bearer(name)]))
+                for name in ("admin-all", "viewer-mine")
+            )
+            if first:
+                for name in actions:
+                    admin.send_json(type="start", id=name, action=name, task_id=f"of-{name}")
+                    admin.receive_until("exited")
+            assert request(viewer, "logs", task_id="of-other")["message"] == "task not found"
+            assert [line["data"] for line in request(viewer, "logs", task_id="of-mine")["lines"]] == [
+                "from-mine"
+            ]
+            assert [each["task_id"] for each in request(viewer, "search", query="from")["matches"]] == [
+                "of-mine"
+            ]
+            assert len(request(admin, "search", query="from")["matches"]) == 2

@@ -1,0 +1,71 @@
+"""``logs`` and ``search`` of a running server, and over its restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import Daemon, shell
+
+ACTIONS = {
+    "say": shell("echo one; echo two >&2; echo three"),
+}
+
+
+def test_a_log_outlives_the_server_and_numbers_go_on(tmp_path: Path) -> None:
+    config: dict[str, Any] = {"actions": ACTIONS, "data_dir": str(tmp_path / "data")}
+    with Daemon(**config) as daemon, daemon.connect() as client:
+        client.run("say", task_id="t/1")
+    with Daemon(**config) as daemon, daemon.connect() as client:
+        page = client.request("logs", task_id="t/1")
+        assert {line["data"] for line in page["lines"]} == {"one", "two", "three"}
+        assert (page["first_seq"], page["last_seq"], page["next_seq"]) == (1, 3, 4)
+        _, outputs, _ = client.run("say", task_id="t/1")
+        assert sorted(each["seq"] for each in outputs) == [4, 5, 6]
+        runs = client.request("runs", task_id="t/1")["runs"]
+        for run, seqs in zip(runs, ([4, 5, 6], [1, 2, 3]), strict=True):
+            lines = client.request("logs", task_id="t/1", run_id=run["run_id"])["lines"]
+            assert [line["seq"] for line in lines] == seqs
+        (line,) = client.request("logs", task_id="t/1", stream="stderr", from_seq=4)["lines"]
+        assert line["data"] == "two"
+        # replay and subscribe reach back as far.
+        client.send("replay", task_id="t/1", since_seq=1)
+        replayed = [each["seq"] for each in client.settle() if each["type"] == "output"]
+        assert replayed == [2, 3, 4, 5, 6]
+        with daemon.connect() as late:
+            reply = late.request("subscribe", task_id="t/1", since_seq=0)
+            assert reply["oldest_seq"] == 1
+            told = late.collect("exited")
+            assert [each["seq"] for each in told if each["type"] == "output"] == [1, 2, 3, 4, 5, 6]
+        match = client.request("search", query="thr", limit=1)
+        assert match["matches"][0]["run_id"] == runs[0]["run_id"]
+        assert match["next"]
+
+
+@pytest.mark.parametrize(
+    ("type", "fields", "message"),
+    [
+        ("logs", {"task_id": "nobody"}, "task not found"),
+        ("logs", {"task_id": "t", "tail": 1, "from_seq": 1}, "exclude each other"),
+        ("logs", {"task_id": "t", "tail": 0}, "tail must be"),
+        ("search", {"query": "(", "regex": True}, "no regular expression"),
+        ("search", {"query": "x", "after": "y"}, "after must be the next of an earlier answer"),
+    ],
+)
+def test_bad_input_is_refused(tmp_path: Path, type: str, fields: dict[str, Any], message: str) -> None:
+    with Daemon(actions=ACTIONS, data_dir=str(tmp_path / "data")) as daemon, daemon.connect() as client:
+        client.run("say", task_id="t")
+        reply = client.request(type, **fields)
+        assert reply["type"] == "error"
+        assert message in reply["message"]
+
+
+def test_without_a_data_dir_there_is_none_and_nothing_is_made(tmp_path: Path) -> None:
+    with Daemon(actions=ACTIONS) as daemon, daemon.connect() as client:
+        client.run("say", task_id="t")
+        assert "no data_dir" in client.request("logs", task_id="t")["message"]
+        assert "no data_dir" in client.request("search", query="one")["message"]
+        assert "no data_dir" in client.request("subscribe", task_id="t", on_lag="catch_up")["message"]
+        assert {path.name for path in daemon.directory.iterdir()} == {"config.yaml"}
