@@ -41,6 +41,7 @@ export function buildPane(app, taskId, times, leave) {
     time: toggle("time", "Show the time of each line (t)", times),
     pause: h("button.toggle", hold, icon("pause"), h("span", null, "pause")),
     size: h("span.found"),
+    earlier: h("button.toggle", { type: "button", hidden: true, title: "Load lines of the log" }, "earlier lines"),
     scroller: h("div.lines", lines),
     input: new InputLine(app, taskId, leave),
     end: h("button.to-end", { type: "button", hidden: true }),
@@ -48,7 +49,7 @@ export function buildPane(app, taskId, times, leave) {
   parts.only.hidden = true; // there is nothing to match
   parts.state = h("span.state", null, icon("dots"), parts.word);
   const { state, action, exit, buttons, copy, save, close } = parts;
-  const { banner, found, only, out, err, time, pause, size, scroller, end } = parts;
+  const { banner, found, only, out, err, time, pause, size, earlier, scroller, end } = parts;
   const element = h(
     "section.pane",
     { "aria-labelledby": title },
@@ -65,7 +66,7 @@ export function buildPane(app, taskId, times, leave) {
       close,
     ),
     banner,
-    h("div.pane-tools", null, parts.search, found, only, out, err, time, pause, size),
+    h("div.pane-tools", null, parts.search, found, only, out, err, time, pause, size, earlier),
     h("div.lines-box", null, scroller, end),
     parts.input.element,
   );

@@ -70,6 +70,29 @@ export class TaskLog {
     this.#trim();
   }
 
+  /** The seq of the first line of output that is held; 0: none is. */
+  get firstSeq() {
+    for (let at = this.#head; at < this.#lines.length; at += 1) {
+      const { kind, seq } = this.#lines[at];
+      if (kind <= KIND.err) return seq;
+    }
+    return 0;
+  }
+
+  /** Put lines of the server's log in front: {seq, ts, stream, data, truncated}. */
+  addEarlier(lines) {
+    const { end } = this;
+    if (this.#lines[this.#head]?.kind === KIND.gap) this.#head += 1; // the note that they are not shown
+    const earlier = lines.map(({ seq, ts, stream, data: text, truncated }) => {
+      this.chars += text.length;
+      const kind = stream === "stderr" ? KIND.err : KIND.out;
+      return { kind, text, ts, seq, style: null, truncated: truncated === true };
+    });
+    this.#lines = [...earlier, ...this.#lines.slice(this.#head)];
+    this.#head = 0;
+    this.first = end - this.#lines.length;
+  }
+
   /** What is held now, for a view that is not to change; costs one reference a line. */
   freeze() {
     const lines = this.#lines.slice(this.#head);

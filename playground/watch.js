@@ -12,12 +12,14 @@ const WHY = {
   shutdown: ", with the server",
 };
 const EXITS = 1000; // remembered of one task, not to note one twice
+const TAIL = 1000; // lines of a log that the page begins with; earlier ones are asked for
 
 export class Watch {
   /** `manifest`: says whether the server tells of lines in the making. */
   constructor(link, manifest) {
     this.#link = link;
     if (manifest.messages.subscribe?.fields.partial) this.wanted.partial = true;
+    this.#logged = Boolean(manifest.messages.logs);
     this.#logs = new Map();
     link.on("subscribed", (reply) => this.#subscribed(reply));
     link.on("output", (chunk) => this.#output(chunk));
@@ -39,6 +41,7 @@ export class Watch {
   wanted = { on_lag: "drop" };
 
   #link;
+  #logged; // the server has logs, as far as is known
   #logs; // task id -> seat
   #touched = new Set(); // seats that changed since the listeners were told
 
@@ -131,8 +134,9 @@ export class Watch {
 
   async #subscribe(seat, { hold = seat.away } = {}) {
     if (!this.#link.connected) return;
-    seat.syncing = hold;
-    const since = seat.lastSeq;
+    seat.syncing = hold || !seat.lastSeq; // a replay that somebody asked for must not come between
+    const since = await this.#since(seat);
+    if (this.#logs.get(seat.log.taskId) !== seat) return; // nobody follows it any more
     try {
       const request = { type: "subscribe", task_id: seat.log.taskId, since_seq: since, ...this.wanted };
       seat.asked = since; // the answer is looked at before the lines behind it: see #subscribed
@@ -140,6 +144,38 @@ export class Watch {
     } catch {
       seat.syncing = false; // the connection is gone again, or the server will not; the next status says more
     }
+  }
+
+  // After which line to go on: a log may be longer than anybody wants to see at once.
+  async #since(seat) {
+    if (!this.#logged) return seat.lastSeq;
+    try {
+      const page = await this.#link.request({ type: "logs", task_id: seat.log.taskId, tail: 1 }, { own: true });
+      return Math.max(seat.lastSeq, page.last_seq - TAIL);
+    } catch (error) {
+      if (String(error.message ?? error).includes("data_dir")) this.#logged = false;
+      return seat.lastSeq;
+    }
+  }
+
+  /** Lines of a task's log before those that are held; whether there may be more. Throws what the link does. */
+  async loadEarlier(taskId) {
+    const seat = this.#logs.get(taskId);
+    const before = seat?.log.firstSeq ?? 0;
+    if (before <= 1) return false;
+    const from = Math.max(1, before - TAIL);
+    const page = await this.#link.request(
+      { type: "logs", task_id: taskId, from_seq: from, limit: before - from },
+      { own: true },
+    );
+    const lines = page.lines.filter((line) => line.seq < before);
+    seat.log.addEarlier(lines);
+    for (const listener of seat.listeners) listener();
+    return lines.length > 0 && lines[0].seq > page.first_seq;
+  }
+
+  get logged() {
+    return this.#logged;
   }
 
   // The answer itself, in its place among the messages.
@@ -202,7 +238,8 @@ export class Watch {
   #missing(seat, from, to, ts) {
     const number = to - from + 1;
     if (from === 1) {
-      seat.log.addNote(KIND.gap, `${many(number, "earlier line")} no longer stored by the server`, ts, from);
+      const where = this.#logged ? "not shown" : "no longer stored by the server";
+      seat.log.addNote(KIND.gap, `${many(number, "earlier line")} ${where}`, ts, from);
       return;
     }
     seat.log.missed += number;

@@ -29,17 +29,16 @@ def logs(client: Client, options: Namespace) -> int:
         of_run = [each for each in reversed(found) if options.run in (None, each.run_id)]
         _print(printer, options, [each for each in of_run if options.stream in (None, each.stream)])
         return 0
-    if not options.follow:
-        for lines in _pages(client, options):
-            _print(printer, options, lines)
-        return 0
-    since_seq = 0
-    if options.tail is not None or options.since is not None:
-        first, last = next(_pages(client, options), ()), client.logs(options.task, tail=1)
-        since_seq = first[0].seq - 1 if first else last[-1].seq if last else 0
-    with printer.live:
-        for batch in client.subscribe(options.task, since_seq, partial=printer.live.on).batches():
-            printer.write(batch)
+    last_seq = 0
+    for lines in _pages(client, options):
+        _print(printer, options, lines)
+        last_seq = lines[-1].seq if lines else last_seq
+    if options.follow:
+        if not last_seq:  # nothing of the log is wanted
+            last_seq = max((line.seq for line in client.logs(options.task, tail=1)), default=0)
+        with printer.live:
+            for batch in client.subscribe(options.task, last_seq, partial=printer.live.on).batches():
+                printer.write(batch)
     return 0
 
 

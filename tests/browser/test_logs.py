@@ -1,0 +1,48 @@
+"""An output whose beginning only the server's log has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import watched
+from tests.browser.table import open_outputs
+from tests.harness import Daemon, shell
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Daemon]:
+    with Daemon(actions={"count": shell("seq 2500; sleep 0.2; echo last")}, data_dir="data") as daemon:
+        with daemon.connect() as client:
+            client.run("count", task_id="numbers")
+        yield daemon
+
+
+@pytest.fixture
+def page(context: BrowserContext, server: Daemon) -> Iterator[Page]:
+    with watched(context) as page:
+        page.goto(f"http://{server.address}/")
+        yield page
+
+
+def test_earlier_lines_are_loaded_on_request(page: Page, server: Daemon) -> None:
+    with server.connect() as client:
+        pane = open_outputs(page, client, "numbers")
+    lines = pane.locator(".lines")
+    expect(pane.locator(".line.out").last).to_contain_text("last")
+    earlier = pane.get_by_role("button", name="earlier lines")
+    expect(pane.locator(".pane-tools")).to_contain_text("1,00")  # of its last thousand
+    earlier.click()
+    expect(pane.locator(".pane-tools")).to_contain_text("2,00")
+    earlier.click()
+    expect(earlier).to_be_hidden()
+    lines.evaluate("box => { box.scrollTop = 0; }")
+    first = pane.locator(".line.out .text").first
+    expect(first).to_have_text("1")
+    pane.get_by_label("Filter the output").fill("/^17$/")
+    expect(pane.locator(".line.out")).to_have_count(1)
