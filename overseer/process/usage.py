@@ -21,6 +21,7 @@ from overseer.util.locks import Rank, assert_none_held, lock
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _STAT = 4096  # bytes; more than any has
+_INEXACT = 1024  # KiB by which the system's figures may differ
 _IO_PASSES = 5  # after how many the disk's figures of an idle process are read again
 
 
@@ -163,6 +164,7 @@ class UsageMeter:
         # Of the one that passes: whose processes are, by pid, with their starts; "" for nobody's.
         self._owners: dict[int, tuple[int, str]] = {}
         self._scanner = Scanner(registry.server_id, registry.since)
+        self._own_peak = 0  # KiB, when it was last read
 
     def measure(self, max_age: float = 0.0) -> dict[str, Usage]:
         """What each run uses, by its id, from a pass no more than ``max_age`` seconds old.
@@ -208,11 +210,17 @@ class UsageMeter:
         with self._passed:
             known = self._runs.pop(run, None)
         seconds = leader.ru_utime + leader.ru_stime
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        peak = leader.ru_maxrss * 1024 if leader.ru_maxrss > own else 0
+        peak = leader.ru_maxrss * 1024 if self._is_its_own(leader.ru_maxrss) else 0
         if known is not None:
             seconds, peak = known.total(seconds), max(peak, known.peak)
         return seconds, peak or None
+
+    def _is_its_own(self, peak: int) -> bool:
+        """Whether a child has come to a peak (KiB) by itself, since it is above that of this process."""
+        if peak <= self._own_peak:  # which never falls, so there is mostly no need to read it
+            return False
+        self._own_peak = _peak_of_this_process() + _INEXACT
+        return peak > self._own_peak
 
     def _pass(self, entries: Collection[Entry]) -> dict[str, dict[int, _Process]]:
         """The members of each run, by pid."""
@@ -261,6 +269,12 @@ class UsageMeter:
             owners.update((pid, (process.start, run)) for pid, process in found_members.items())
         self._owners = owners
         return members
+
+
+def _peak_of_this_process() -> int:
+    """In KiB. The peak of getrusage would begin with that of who started this process."""
+    with open("/proc/self/status", "rb") as file:  # noqa: PTH123
+        return next((int(line.split()[1]) for line in file if line.startswith(b"VmHWM:")), 0)
 
 
 def _all_processes() -> list[_Process]:

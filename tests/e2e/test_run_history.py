@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.support import wait_until
+from tests.faults.support import gone, wait_until
 from tests.harness import Daemon, WsClient, shell
 
 ACTIONS = {
@@ -241,7 +241,7 @@ def test_a_boot_brings_back_what_was_running(data: str, how: signal.Signals, tmp
             assert row["first_seq"] > before["first_seq"]
             (task,) = client.request("list")["tasks"]
             assert (task["task_id"], task["retry_policy"]["restart_delay"]) == ("up", "7s")
-            assert not Path(f"/proc/{old['pid']}").exists(), "only once the old run is gone"
+            assert gone(old["pid"], timeout=0), "only once the old run is gone"
             (refused, _) = runs(client, task_id="secret")
             assert refused["error"] == "not resumed: a parameter of it is secret, and secrets are not stored"
             assert refused["reason"] == "start_failed"

@@ -18,7 +18,7 @@ ACTIONS = {
     "traps": shell(_TRAPS),
     "group": shell("trap 'echo leader' HUP; "
                    "sh -c 'trap \"echo child; exit\" HUP; echo up; while :; do sleep 0.01; done' & "
-                   "wait; wait; sleep 60", kill_mode="leader"),
+                   "wait; wait; exec sleep 60", kill_mode="leader"),
     "waits": shell("echo up; exec sleep 60"),
     "pooled": {**shell("exec sleep 60"), "task_pool": {"limit": 1, "queue": {"enabled": True}}},
     "fails": shell("exit 1", retry={"restart_delay": "1h"}),

@@ -186,7 +186,7 @@ def test_an_end_does_not_wait_for_a_disk_that_hangs(
 
 
 def test_without_anything_to_do_it_does_nothing(disk: Disk, writer: Writer) -> None:
-    assert writer.wait(writer.put(insert(1)))
+    assert writer.wait(writer.put(insert(1)), 10)
     deadline = time.monotonic() + 10
     while not disk.tended and time.monotonic() < deadline:
         time.sleep(0.01)

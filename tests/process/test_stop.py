@@ -252,7 +252,7 @@ def test_a_natural_exit_leaves_nothing_in_the_group(mode: str) -> None:
 def test_every_process_gets_its_signal_once(natural: bool, tmp_path: Path) -> None:
     # Many programs take a second one to mean: now, without cleaning up.
     log = tmp_path / "log"
-    loop = "for n in 1 2 3 4 5 6; do sleep 0.05; done"
+    loop = "for n in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done"
     listen = f"trap 'echo usr1 >>{log}' USR1; echo up; exec >&- 2>&-; {loop}"
     script = f'({listen}) & setsid sh -c "{listen}" & ({listen}); wait'
     if natural:
