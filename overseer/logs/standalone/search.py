@@ -15,12 +15,13 @@ import signal
 import sys
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from typing import Any
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from overseer.logs.standalone.segments import Opened, Run, Segment, Text
+    from overseer.logs.standalone.segments import Block, Opened, Run, Segment, Text
 
 if __package__:
     from overseer.logs.standalone.segments import PREFIX, TIME, Opened, lines_of, list_segments, run_at, zstd
@@ -36,6 +37,8 @@ else:
     )
 
 _ANSWER = 4 * 1024 * 1024  # bytes of lines, about, in one answer
+_AHEAD = 2  # threads that unpack
+_AT_ONCE = 16  # blocks
 Place = tuple[str, str, int]  # the time of a segment's first line, the name of its directory, its first seq
 
 
@@ -124,19 +127,26 @@ def _search_segment(
     opened: Opened, query: str, pattern: re.Pattern[str] | None, since: str, below: int
 ) -> Iterator[tuple[int, Run, bytes]]:
     wanted = query.encode("utf-8", "surrogatepass")
-    for block in reversed(opened.index.blocks):
-        if block.first >= below or block.latest < since:
-            continue
-        text = opened.read(block)
+    blocks = [each for each in reversed(opened.index.blocks) if each.first < below and each.latest >= since]
+    for text in _read(opened, blocks):
         found = _with_text(text, wanted) if pattern is None else _with_match(text, pattern)
         for seq, line in found:
             if seq < below:
                 yield seq, run_at(text.runs, seq), line
 
 
+def _read(opened: Opened, blocks: list[Block]) -> Iterator[Text]:
+    """The blocks' lines; a few blocks are unpacked ahead, beside the search."""
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        for begin in range(0, len(blocks), _AT_ONCE):
+            yield from pool.map(opened.read, blocks[begin : begin + _AT_ONCE])
+
+
 def _with_text(text: Text, wanted: bytes) -> Iterator[tuple[int, bytes]]:
     """The lines of a block that have a text in them, with their seq, from the last to the first."""
     data = text.data
+    if wanted not in data:  # several times quicker than from the end
+        return
     end, seq = len(data), text.first + data.count(b"\n")  # all before the line that begins there is left
     while (place := data.rfind(wanted, 0, end)) >= 0:
         begin = data.rfind(b"\n", 0, place) + 1
