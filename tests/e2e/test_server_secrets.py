@@ -146,9 +146,10 @@ def everything(daemon: Daemon, client: WsClient, capfd: pytest.CaptureFixture[st
             said[path] = answer.read().decode()
     for name in ("audit.jsonl", "events.jsonl"):
         said[name] = (daemon.directory / name).read_text("utf-8")
-    for path in (daemon.directory / "data").iterdir():
-        said[path.name] = path.read_bytes().decode("utf-8", "replace")
-    assert "overseer.db" in said
+    for path in filter(Path.is_file, (daemon.directory / "data").rglob("*")):
+        said[str(path)] = path.read_bytes().decode("utf-8", "replace")
+    assert any(place.endswith("overseer.db") for place in said)
+    assert any(place.endswith(".log") for place in said)
     said["stderr"] = daemon.stderr
     for command in (("list",), ("history",), ("actions",), ("describe", "prints")):
         capfd.readouterr()
