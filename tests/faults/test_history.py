@@ -6,8 +6,8 @@ More rounds of that: ``make kills``, or ``OVERSEER_TEST_KILLS=100``.
 from __future__ import annotations
 
 import os
-import shutil
 import random
+import shutil
 import sqlite3
 import subprocess
 import threading
@@ -250,7 +250,8 @@ def test_a_directory_that_is_removed_is_made_again(data: Path) -> None:
     with Daemon(actions=ACTIONS, data_dir=str(data)) as daemon, daemon.connect() as client:
         _, lines, _ = client.run("quick", task_id="t")
         client.request("start", action="long", task_id="long")
-        shutil.rmtree(data)
+        removed = data.rename(data.with_name("removed"))
+        wait_until(lambda: shutil.rmtree(removed, ignore_errors=True) or not removed.exists())
         _, more, _ = client.run("quick", task_id="t")
         assert more[0]["seq"] == lines[-1]["seq"] + 1
         client.send("stop", task_id="long")
