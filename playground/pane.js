@@ -66,7 +66,7 @@ export function buildPane(app, taskId, times, leave) {
       close,
     ),
     banner,
-    h("div.pane-tools", null, parts.search, found, only, out, err, time, pause, size, earlier),
+    h("div.pane-tools", null, parts.search, found, only, out, err, time, pause, earlier, size),
     h("div.lines-box", null, scroller, end),
     parts.input.element,
   );

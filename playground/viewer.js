@@ -9,6 +9,7 @@ import { VirtualList } from "./vlist.js";
 import { STATES, exitText } from "./states.js";
 import { recall, remember } from "./prefs.js";
 import { copyText } from "./copy.js";
+import { loadEarlierWith } from "./earlier.js";
 import { say } from "./notices.js";
 import { showButtons } from "./taskactions.js";
 
@@ -51,7 +52,6 @@ export class Viewer {
   #scroller;
   #times;
   #following = true;
-  #exhausted = false; // the log has no earlier lines
   #lastTop = 0; // where the lines were scrolled to when last looked at
   #cursor = -1; // number of the line that keys act on
   #anchor = -1; // line to be at the top again once a new filter is through
@@ -98,7 +98,8 @@ export class Viewer {
     this.#parts.copy.addEventListener("click", () => this.#copy());
     this.#parts.save.addEventListener("click", () => download(`${this.taskId}.log`, this.#view.text({ raw: true })));
     this.#parts.end.addEventListener("click", () => this.#toEnd());
-    this.#parts.earlier.addEventListener("click", () => this.#loadEarlier());
+    const show = () => ((this.#following = false), this.#refilter()); // what is at the top stays there
+    loadEarlierWith(this.#parts.earlier, this.#app, this.taskId, show);
     search.addEventListener("input", () => this.#refilter());
     search.addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.#next(event.shiftKey);
@@ -183,22 +184,9 @@ export class Viewer {
     setText(found, search.value ? `${count(this.#view.matchCount)}${more ? "…" : ""} found` : "");
     const missed = this.#log.missed ? `, ${count(this.#log.missed)} not shown` : "";
     setText(size, many(this.#log.length, "line") + missed);
-    earlier.hidden = this.#exhausted || !this.#app.watch.logged || this.#log.firstSeq <= 1;
+    earlier.update(this.#log);
     this.#showEnd();
     if (more) this.#paint();
-  }
-
-  async #loadEarlier() {
-    const { earlier } = this.#parts;
-    earlier.disabled = true;
-    try {
-      this.#exhausted = !(await this.#app.watch.loadEarlier(this.taskId));
-      this.#following = false;
-      this.#refilter(); // looks at all lines again; what is at the top stays there
-    } catch (error) {
-      say(`The log cannot be read: ${error.message}`);
-    }
-    earlier.disabled = false;
   }
 
   #showEnd() {

@@ -72,7 +72,7 @@ export class Watch {
 
   /** The start was accepted: learn which task it is, for the day when the connection breaks. */
   confirm(taskId) {
-    this.#subscribe(this.#logs.get(taskId));
+    this.#subscribe(this.#logs.get(taskId), { started: true });
   }
 
   /** No longer follow a task, and forget its log. */
@@ -132,10 +132,12 @@ export class Watch {
     this.#tell();
   }
 
-  async #subscribe(seat, { hold = seat.away } = {}) {
+  // `started`: it was just now, so its lines come from the first one on.
+  async #subscribe(seat, { hold = seat.away, started = false } = {}) {
     if (!this.#link.connected) return;
-    seat.syncing = hold || !seat.lastSeq; // a replay that somebody asked for must not come between
-    const since = await this.#since(seat);
+    const look = this.#logged && !started;
+    seat.syncing = hold || (look && !seat.lastSeq); // a replay that somebody asked for must not come between
+    const since = look ? await this.#since(seat) : seat.lastSeq;
     if (this.#logs.get(seat.log.taskId) !== seat) return; // nobody follows it any more
     try {
       const request = { type: "subscribe", task_id: seat.log.taskId, since_seq: since, ...this.wanted };
@@ -148,7 +150,6 @@ export class Watch {
 
   // After which line to go on: a log may be longer than anybody wants to see at once.
   async #since(seat) {
-    if (!this.#logged) return seat.lastSeq;
     try {
       const page = await this.#link.request({ type: "logs", task_id: seat.log.taskId, tail: 1 }, { own: true });
       return Math.max(seat.lastSeq, page.last_seq - TAIL);

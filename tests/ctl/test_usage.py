@@ -27,7 +27,6 @@ from tests.harness import Daemon
         ("list x", "x is one argument too many"),
         ("lits", "there is no command lits; did you mean list?"),
         ("ps", "there is no command ps; did you mean list?"),
-        ("logs", "there is no command logs; did you mean tail?"),
         ("signal web HUP", "argument SIGNAL: there is no signal web"),
         ("help blorb", "there is no command blorb"),
         (
