@@ -48,6 +48,7 @@ def test_keys_of_a_terminal(page: Page, client: WsClient) -> None:
     client.send("start", action="asks", task_id="stop")
     client.expect("started", task_id="stop")
     pane = open_outputs(page, client, "stop")
+    expect(pane.locator(".partials .text")).to_have_text("Name? ")
     field = pane.get_by_label("Input of stop")
     field.press("Control+c")
     assert client.expect("exited", task_id="stop")["signal"] == "SIGINT"
