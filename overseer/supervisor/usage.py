@@ -36,6 +36,7 @@ class UsageWatch:
         self._table = table
         self._timers = timers
         self._next: Timer | None = None  # hub's lock
+        self._looked_at = 0.0  # monotonic; hub's lock
         self._failing = False
 
     def tell(self, task_id: str, requester: Requester) -> None:
@@ -62,7 +63,7 @@ class UsageWatch:
     def watched_locked(self) -> None:
         """Somebody has begun to watch."""
         assert_held(self._table.lock)
-        self._look_in_locked(0.0)
+        self._look_in_locked(max(0.0, self._looked_at + _FRESH_S - time.monotonic()))
 
     def look(self) -> None:
         """A look is due."""
@@ -70,6 +71,7 @@ class UsageWatch:
 
     def _look(self) -> None:
         with self._table.lock:
+            self._looked_at = time.monotonic()  # many may begin to watch at once, and share the next look
             runs = [(task, task.run_id) for task in self._table if _runs(task)]
         try:
             if runs:
