@@ -7,6 +7,7 @@ the declarations; nothing about a message is written down a second time.
 
 from __future__ import annotations
 
+from overseer.protocol.chains import FollowUp, Then
 from overseer.protocol.codec import (
     dump,
     encode,
@@ -124,6 +125,7 @@ __all__ = [
     "Event",
     "ExcessConfig",
     "Exited",
+    "FollowUp",
     "Gap",
     "GlobalMetrics",
     "Input",
@@ -180,6 +182,7 @@ __all__ = [
     "TaskMetrics",
     "TaskUsage",
     "Tasks",
+    "Then",
     "Unreadable",
     "Unsubscribe",
     "Unsubscribed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
+from overseer.protocol.chains import Then
 from overseer.protocol.declare import value as _value
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.words import (
@@ -244,6 +245,9 @@ class ActionInfo:
         "resume: a task that was running when the server ended is started again by the next",
         default="",
         omit=True,
+    )
+    then: Then | None = field(
+        Object(Then), "What is started when a task of it is over", default=None, omit=True
     )
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from overseer.errors import OverseerError, SpawnError
 from overseer.process import StopPolicy, registry
@@ -82,6 +83,7 @@ class RunContext:
         workers: those made for the run, so that none is lost when the driver fails after all.
         secrets: what its output and what is said of it must not show.
         read_secret: reads one of the server's own secrets, by name; see :meth:`secret`.
+        hands_on: whether it is given a file, ``OVERSEER_OUTPUT``, for values that are handed on.
     """
 
     task_id: str
@@ -93,6 +95,7 @@ class RunContext:
     workers: list[Worker] = field(default_factory=list)
     secrets: Secrets = field(default_factory=Secrets)
     read_secret: Callable[[str], str] = _no_secret
+    hands_on: bool = False
 
     def secret(self, name: str) -> str:
         """The value of one of the server's secrets as it is now, which the run's output will not show.
@@ -148,12 +151,14 @@ class Worker(ABC):
         ran_out_of_memory: whether a process of it was killed for lack of memory; known when it has exited.
         cpu: the seconds of CPU that its processes used together; None until it has exited, or not known.
         max_rss: the most memory they had together, in bytes, as far as was looked; None as for ``cpu``.
+        values: what the run hands on to those that follow it, without its secrets; known when it has exited.
     """
 
     hides_secrets = False
     ran_out_of_memory = False
     cpu: float | None = None
     max_rss: int | None = None
+    values: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
         self.task_id = task_id
