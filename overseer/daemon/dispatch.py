@@ -208,7 +208,7 @@ class Dispatcher:
             case protocol.PoolInfoRequest():
                 hub.pools.info(request.action, requester)
             case protocol.SetPool():
-                hub.pools.resize(request.action, request.limit, request.queue_size, request.excess, requester)
+                hub.pools.change(request.action, request.limit, request.queue_size, request.excess, requester)
             case protocol.Purge():
                 hub.pools.purge(request.action, requester)
             case protocol.UsageRequest():

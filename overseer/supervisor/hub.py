@@ -103,8 +103,8 @@ class Hub:
             *(self.usage, vault or Vault(), recorder, logs),
         )
         self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
+        self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)
         self.interaction = Interaction(table, metrics)
-        self.pools = Pools(*(table, pool, self._current, self._queueing, self._exits, self._stops))
         self._restarts = Restarts(
             table, pool, self._current, metrics, self._queueing, self._exits, dependencies
         )

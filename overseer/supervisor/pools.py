@@ -1,4 +1,4 @@
-"""What clients ask of pools: to be shown one, to change its limits, to empty its queue."""
+"""What clients ask of pools: to see one, to change it, to empty its queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from overseer.supervisor.transaction import Transaction
 
 
 class Pools:
-    """The pools, for those who may see or change them."""
+    """The pools, as clients see and change them."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Pools:
             picture = self._pool.rows(action, requester.principal.scope)
             return self._queueing.tell_pool_locked(tx, action, requester, picture)
 
-    def resize(
+    def change(
         self,
         action: str = "",
         limit: int | None = None,
@@ -92,7 +92,8 @@ class Pools:
     def _begin_for(self, action: str, requester: Requester) -> Iterator[Transaction]:
         """A transaction on an action's pool or, with ``""``, on all; raises RequestError if there is none."""
         if action:
-            self._current.value.of(action, requester.principal)  # refuses with a hint, which takes its time
+            # Refuses with a hint, which takes its time.
+            self._current.value.of(action, requester.principal)
         with self._table.begin(requester) as tx:
             if action:  # once more, so that no reload takes it away before its pool is asked
                 self._current.value.refuse_unknown(action, requester.principal)

@@ -448,7 +448,7 @@ class Fleeting(dict[str, overseer.ActionHandler]):
         return found
 
 
-@pytest.mark.parametrize("operation", ["pools.info", "pools.resize", "pools.purge", "actions"])
+@pytest.mark.parametrize("operation", ["pools.info", "pools.change", "pools.purge", "actions"])
 def test_an_action_that_a_reload_takes_away_meanwhile_is_there_or_unknown(
     tmp_path: Path, operation: str
 ) -> None:

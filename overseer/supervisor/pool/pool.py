@@ -174,7 +174,7 @@ class PoolManager:
             return self._enter_locked(task_id, slot.action, queued_at, slot.forced)
 
     def enter(self, task_id: str, action: str, queued_at: datetime, forced: bool) -> Requeued:
-        """Put a task that has waited for others into its action's queue, from which it may be admitted at once.
+        """Put a task that has waited for others into its action's queue; it may be admitted at once.
         There is always room for it, as for one that is requeued."""
         with self._lock:
             self._check_new_locked(task_id)
