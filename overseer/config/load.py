@@ -13,6 +13,7 @@ from typing import Any, Literal
 from overseer.config.chains import chain_problems
 from overseer.config.model import ROOT, Config
 from overseer.config.restarts import retry_problems
+from overseer.config.standing import standing_problems
 from overseer.config.tree import parse_yaml
 from overseer.errors import ConfigError
 from overseer.protocol import RetryPolicy
@@ -94,7 +95,10 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
     config: Config = ROOT.from_yaml(tree, Location(report, (), 1))
     config = replace(config, **_overrides(env, report))
     chains = ((("actions", *below), problem) for below, problem in chain_problems(config.actions))
-    for place, problem in chains:
+    standing = (
+        (("tasks", *below), problem) for below, problem in standing_problems(config.tasks, config.actions)
+    )
+    for place, problem in (*chains, *standing):
         Location(report, place, line_of(tree, place)).error(problem)
     report.raise_errors()
     config = replace(
@@ -119,6 +123,9 @@ def _check_restarts(config: Config, report: Report) -> None:
     for name, action in config.actions.items():
         if not action.retry.empty:
             places["actions", name, "retry"] = config.retry_for(name)
+    for name, task in config.tasks.items():
+        if not task.retry.empty:
+            places["tasks", name, "retry"] = config.standing_retry(task)
     for path, policy in places.items():
         for problem in retry_problems(policy):
             report.warnings.append(config.placed(ConfigError(problem), *path))
