@@ -25,6 +25,7 @@ from overseer.protocol.declare import (
 )
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
+    ChainRefused,
     Data,
     Dequeued,
     Errored,
@@ -124,6 +125,7 @@ __all__ = [
     "ActionInfo",
     "ActionMetrics",
     "Actions",
+    "ChainRefused",
     "Data",
     "Delivery",
     "Dequeued",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from overseer.protocol.declare import value as _value
 from overseer.schema.fields import field
@@ -30,3 +30,11 @@ class Then:
     success: tuple[FollowUp, ...] = field(_FOLLOW_UPS, "When it has succeeded", default=(), omit=True)
     failure: tuple[FollowUp, ...] = field(_FOLLOW_UPS, "When it has failed", default=(), omit=True)
     any: tuple[FollowUp, ...] = field(_FOLLOW_UPS, "In either case", default=(), omit=True)
+
+    def seen_by(self, sees: Callable[[str], bool]) -> Then | None:
+        """The part of it that is about actions which ``sees`` lets through; None: there is none."""
+        parts = [
+            tuple(each for each in part if sees(each.action))
+            for part in (self.success, self.failure, self.any)
+        ]
+        return Then(*parts) if any(parts) else None

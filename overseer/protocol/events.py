@@ -180,3 +180,13 @@ class Data(Event):
     pid: int = field(COUNT, "The process of its run")
     offset: int = field(COUNT, "How many bytes the task's terminal was sent before these, over all its runs")
     data: bytes = field(BASE64, "The bytes")
+
+
+@_event("chain_refused", Delivery.SUBSCRIBERS)
+class ChainRefused(Event):
+    """What should have followed the end of a task was not started; sent to those who may see its action."""
+
+    task_id: str = field(TASK_ID, "The task that is over")
+    action: str = field(TEXT, "The action that was not started")
+    message: str = field(TEXT, "Why, for people")
+    ts: datetime = field(TIMESTAMP, _TS)

@@ -8,6 +8,7 @@ from datetime import datetime
 from overseer.protocol.chains import Then
 from overseer.protocol.declare import value as _value
 from overseer.protocol.retry_policy import RetryPolicy
+from overseer.protocol.stored import RunTrigger
 from overseer.protocol.words import (
     CONDITION,
     DISPLACE,
@@ -262,6 +263,9 @@ class TaskInfo:
     params: Mapping[str, str] = field(TEXT_MAP, "The parameters of its start", default=dict, omit=True)
     queued_at: datetime | None = field(
         TIMESTAMP, "Since when it has waited in a queue", default=None, omit=True
+    )
+    trigger: RunTrigger | None = field(
+        Object(RunTrigger), "What it was started by, if not by a client", default=None, omit=True
     )
     state: str = field(TASK_STATE, "Its state")
     status: str = field(STATUS, "What it is, in one word; absent: the server is older", default="", omit=True)

@@ -7,13 +7,14 @@ lock, in rounds, until little is left; the section that pictures all tasks only 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.net.frames import Encoded
-from overseer.protocol import List, TaskInfo, encode_tasks
+from overseer.protocol import List, RunTrigger, TaskInfo, encode_tasks
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.encode import StreamedTasks, TaskRow
+from overseer.supervisor.output.encode import StreamedTasks, TaskRow, task_row
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Task
 from overseer.util.locks import assert_held
@@ -55,7 +56,7 @@ class Listing:
                 tasks, following = self._listed_locked(request, client.principal)
                 changed = [task for task in tasks if not task.is_encoded]
                 if last or len(changed) <= _LITTLE:
-                    rows = [task.encoded_info_locked() for task in tasks]
+                    rows = [_row_locked(task, client.principal) for task in tasks]
                     if request.limit:
                         fitting = _fitting(rows)
                         following = tasks[fitting - 1].id if fitting < len(rows) else following
@@ -85,6 +86,13 @@ class Listing:
                     return tasks, tasks[-1].id
                 tasks.append(task)
         return tasks, ""
+
+
+def _row_locked(task: Task, principal: Principal) -> TaskRow:
+    """The task's row; to whom not all actions are shown it does not say which task it follows."""
+    if task.trigger.type != "chain" or principal.scope is None:
+        return task.encoded_info_locked()
+    return task_row(replace(task.info_locked(), trigger=RunTrigger("chain")))
 
 
 def _send(

@@ -154,6 +154,7 @@ class Starts:
             begun=gate.begun,
             secrets=secrets,
             read_secret=partial(self._vault.read, config.secrets),
+            hands_on=action.then is not None,
         )
         record: Run | None = None
         try:
@@ -266,6 +267,7 @@ class Starts:
         with task.lock:
             if message:
                 task.error_message = message
+                task.start_failed = True
             if message or why is Launch.AGAIN:
                 requester.refuse(tx, message or (CLOSING if self._table.closing else STOPPED))
             events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)

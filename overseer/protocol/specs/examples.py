@@ -175,6 +175,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Gap(_TASK, 1042, 5310, _LATER),
     protocol.Partial(_TASK, _PID, "stdout", "Password: ", _LATER),
     protocol.Data(_TASK, _PID, 2048, b"\x1b[32mok\x1b[0m\r\n"),
+    protocol.ChainRefused(_TASK, "publish", "parameter 'version' does not match [0-9.]+", _LATER),
 )
 """In the order of the declarations, requests first."""
 
