@@ -11,22 +11,20 @@ from overseer.protocol.codec import (
     dump,
     encode,
     encode_pool,
-    encode_tasks,
+    encode_rows,
     event_from,
     parse_request,
     queue_row,
     utf8,
 )
+from overseer.protocol.declare import EVENTS, Delivery, Event
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
-    EVENTS,
     Actions,
     Data,
-    Delivery,
     Dequeued,
     Error,
     Errored,
-    Event,
     Exited,
     Gap,
     InputAccepted,
@@ -47,6 +45,7 @@ from overseer.protocol.events import (
     Signaled,
     Started,
     Subscribed,
+    TaskEvent,
     Tasks,
     Unsubscribed,
     Usage,
@@ -75,7 +74,9 @@ from overseer.protocol.requests import (
     Stop,
     Subscribe,
     Unsubscribe,
+    Unwatch,
     UsageRequest,
+    Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
@@ -96,6 +97,7 @@ from overseer.protocol.values import (
     TaskUsage,
     failed,
 )
+from overseer.protocol.watching import Changed, Forgotten, Unwatched, Watching
 from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -115,6 +117,7 @@ __all__ = [
     "ActionInfo",
     "ActionMetrics",
     "Actions",
+    "Changed",
     "Data",
     "Delivery",
     "Dequeued",
@@ -124,6 +127,7 @@ __all__ = [
     "Event",
     "ExcessConfig",
     "Exited",
+    "Forgotten",
     "Gap",
     "GlobalMetrics",
     "Input",
@@ -176,6 +180,7 @@ __all__ = [
     "Stop",
     "Subscribe",
     "Subscribed",
+    "TaskEvent",
     "TaskInfo",
     "TaskMetrics",
     "TaskUsage",
@@ -183,12 +188,16 @@ __all__ = [
     "Unreadable",
     "Unsubscribe",
     "Unsubscribed",
+    "Unwatch",
+    "Unwatched",
     "Usage",
     "UsageRequest",
+    "Watch",
+    "Watching",
     "dump",
     "encode",
     "encode_pool",
-    "encode_tasks",
+    "encode_rows",
     "event_from",
     "failed",
     "parse_request",

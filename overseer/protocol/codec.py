@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from overseer.errors import RequestError
-from overseer.protocol.events import EVENTS, Event, PoolInfoReply, PoolUpdated, Tasks
+from overseer.protocol.declare import EVENTS, Event
+from overseer.protocol.events import PoolInfoReply, PoolUpdated, Tasks
 from overseer.protocol.requests import REQUESTS, Input, MetricsRequest, Request
 from overseer.protocol.values import QueueItem, TaskInfo
+from overseer.protocol.watching import Watching
 from overseer.schema.limits import MessageLimits
 from overseer.schema.location import quoted
 from overseer.schema.objects import from_plain, read_fields, to_plain
@@ -48,11 +50,10 @@ def encode(message: Event | Request | TaskInfo) -> bytes:
     return dump(to_plain(message))
 
 
-def encode_tasks(request_id: str, tasks: Iterable[bytes], following: str = "") -> bytes:
-    """A ``tasks`` message whose tasks are encoded already; ``following`` is its ``next``."""
-    empty = encode(Tasks(id=request_id, tasks=(), next=following))
-    before, brackets, after = empty.partition(b'"tasks":[]')
-    return _joined(before + brackets.removesuffix(b"]"), [*tasks], b"]" + after)
+def encode_rows(reply: Tasks | Watching, rows: Iterable[bytes]) -> bytes:
+    """A message whose tasks, of which it says that there are none, are encoded already."""
+    before, brackets, after = encode(reply).partition(b'"tasks":[]')
+    return _joined(before + brackets.removesuffix(b"]"), [*rows], b"]" + after)
 
 
 def queue_row(item: QueueItem) -> tuple[bytes, bytes]:

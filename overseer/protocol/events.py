@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any
 
+from overseer.protocol.declare import Delivery, Event
+from overseer.protocol.declare import event as _event
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo
 from overseer.protocol.values import (
     ActionInfo,
@@ -31,44 +32,25 @@ _TASK = "The task"
 _TS = "When it happened"
 
 
-class Delivery(StrEnum):
-    """Who is sent a message."""
-
-    DIRECT = "direct"
-    BROADCAST = "broadcast"
-    SUBSCRIBERS = "broadcast_subscribers"
-
-
 @declared()
-class Event:
-    """Base of all messages from the server."""
+class TaskEvent(Event):
+    """Base of what happens to a task, which also goes to all who watch."""
 
-    type: ClassVar[str]
-    delivery: ClassVar[Delivery]
-
-
-EVENTS: dict[str, type[Event]] = {}
-"""Every message by its ``type``, in the order the documents list them."""
-
-_E = TypeVar("_E", bound=Event)
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def _event(name: str, delivery: Delivery) -> Callable[[type[_E]], type[_E]]:
-    """Makes the class the message that the wire calls ``name``."""
-
-    def register(cls: type[_E]) -> type[_E]:
-        made = declared()(cls)
-        made.type = name
-        made.delivery = delivery
-        EVENTS[name] = made
-        return made
-
-    return register
+    task: TaskInfo | None = field(
+        Object(TaskInfo),
+        "The task as list has it from now on; only where you watch",
+        default=None,
+        kw_only=True,
+        omit=True,
+        last=True,
+    )
+    cursor: str = field(
+        TEXT, "Where you are then, for the after of a watch", default="", kw_only=True, omit=True, last=True
+    )
 
 
 @_event("started", Delivery.SUBSCRIBERS)
-class Started(Event):
+class Started(TaskEvent):
     """A run of a task began; all output of the run follows."""
 
     id: str = field(TEXT, 'The id of your start or reset that led to it; "" if it was not yours')
@@ -107,7 +89,7 @@ class Output(Event):
 
 
 @_event("exited", Delivery.SUBSCRIBERS)
-class Exited(Event):
+class Exited(TaskEvent):
     """A run of a task ended; none of its output follows."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -159,7 +141,7 @@ class Resized(Event):
 
 
 @_event("restarting", Delivery.SUBSCRIBERS)
-class Restarting(Event):
+class Restarting(TaskEvent):
     """A task is to be started again."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -170,7 +152,7 @@ class Restarting(Event):
 
 
 @_event("errored", Delivery.SUBSCRIBERS)
-class Errored(Event):
+class Errored(TaskEvent):
     """A task failed too often and stays down until a reset."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -180,7 +162,7 @@ class Errored(Event):
 
 
 @_event("queued", Delivery.BROADCAST)
-class Queued(Event):
+class Queued(TaskEvent):
     """A task waits for a place in its pool."""
 
     id: str = field(TEXT, 'The id of your start that led to it; "" if it was not yours')
@@ -191,7 +173,7 @@ class Queued(Event):
 
 
 @_event("dequeued", Delivery.BROADCAST)
-class Dequeued(Event):
+class Dequeued(TaskEvent):
     """A task that was waiting, for its first start or for a restart, will not start."""
 
     task_id: str = field(TASK_ID, _TASK)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config import HistoryConfig
 from overseer.errors import NotPermittedError, RequestError
+from overseer.supervisor.changes import Changes
 from overseer.supervisor.clients import Client
 from overseer.supervisor.due import Due
 from overseer.supervisor.output.subscription import Subscription, Wishes
@@ -42,6 +43,8 @@ class TaskTable:
         closing: nothing is started any more.
         skip_graces: nobody has the time to wait for what is asked to end.
         launch: launches what a transaction says; see :meth:`Starts.launch_for`.
+        changes: what has happened, for those who watch.
+        on_new: called with each task that is added.
     """
 
     launch: Callable[[Task, Launch, Client | None], str]
@@ -53,6 +56,8 @@ class TaskTable:
         self.closing = False
         self.skip_graces = False
         self._timers = timers
+        self.changes = Changes(self.lock, self.get)
+        self.on_new: Callable[[Task], None] = lambda task: None
         self._pruning: Timer | None = None  # for the finished task that grows too old next
         self._tasks: dict[str, Task] = {}
         self._ids: list[str] = []  # sorted
@@ -74,7 +79,7 @@ class TaskTable:
 
     def begin(self, requester: Requester | None = None) -> Transaction:
         """A transaction; the requester is sent an ``error`` when its block is refused."""
-        return Transaction(self.lock, self.launch, requester)
+        return Transaction(self.lock, self.launch, self.changes, requester)
 
     @property
     def in_use(self) -> int:
@@ -175,7 +180,7 @@ class TaskTable:
         Those that may not see it go on waiting.
         """
         assert_held(self.lock)
-        self.forget(task.id)
+        self.forget(task.id, replaced=True)
         waiting = self._unknown.get(task.id, {})
         with task.lock:
             for client in [each for each in waiting if each.principal.sees(task.action)]:
@@ -188,6 +193,9 @@ class TaskTable:
         task.counted[task.phase] += 1
         bisect.insort(self._ids, task.id)
         self.take(task)
+        task.noted = self.changes.touched
+        self.changes.touched(task, None)
+        self.on_new(task)
 
     def take(self, task: Task) -> None:
         """The task's id is in use (again)."""
@@ -213,8 +221,11 @@ class TaskTable:
             del self._duplicates[dedupe]
         self.freed.notify_all()
 
-    def forget(self, task_id: str) -> None:
-        """Drop the task of that id, if there is one; its subscribers wait for the next one of that id."""
+    def forget(self, task_id: str, *, replaced: bool = False, error: str = "") -> None:
+        """Drop the task of that id, if there is one; its subscribers wait for the next one of that id.
+
+        ``replaced``: that comes now. ``error``: why it could not be started, for those who watch.
+        """
         assert_held(self.lock)
         task = self._tasks.get(task_id)
         if task is None:
@@ -227,8 +238,12 @@ class TaskTable:
         del self._ids[bisect.bisect_left(self._ids, task_id)]
         self._finished.pop(task_id, None)
         self._errored.pop(task_id, None)
+        self.changes.forgotten_locked(task, error)
         for subscription in orphans:
-            self._wait(task_id, subscription)
+            if replaced or not subscription.by_watch:
+                self._wait(task_id, subscription)
+            else:
+                subscription.client.task_ids.discard(task_id)
 
     def finished_first(self) -> list[Task]:
         """The finished tasks, the longest finished first; errored ones last, since they may be reset."""

@@ -19,8 +19,11 @@ from types import TracebackType
 
 from overseer.drivers.api import driver_failure
 from overseer.errors import RequestError
+from overseer.protocol import Event
+from overseer.supervisor.changes import Changes
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.task import Requester, Task
+from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.workers.base import Worker
 
@@ -48,6 +51,7 @@ class Transaction(DeferredFlush):
     Args:
         lock: the hub's.
         launch: launches a task's run, on behalf of a client or of nobody; returns "" or what went wrong.
+        changes: has what is logged, for those who watch.
         requester: is sent an ``error`` when the block raises a :class:`RequestError`.
     """
 
@@ -55,11 +59,13 @@ class Transaction(DeferredFlush):
         self,
         lock: threading.Lock,
         launch: Callable[[Task, Launch, Client | None], str],
+        changes: Changes,
         requester: Requester | None = None,
     ) -> None:
         super().__init__()
         self._lock = lock
         self._launch = launch
+        self._changes = changes
         self._requester = requester
         self._stops: list[tuple[Worker, float | None]] = []
         self._launches: list[tuple[Task, Launch, Client | None]] = []
@@ -89,6 +95,11 @@ class Transaction(DeferredFlush):
         """Raises a RequestError when something went wrong in carrying it out: the first of it."""
         for problem in filter(None, self._problems):
             raise RequestError(problem)
+
+    def log(self, log: EventLog, event: Event, told: Client | None = None) -> None:
+        super().log(log, event, told)
+        if self._changes.on:
+            self._changes.happened_locked(event, self.encode(event).payloads[0], told)
 
     def stop(self, worker: Worker, grace: float | None = None) -> None:
         """Stop a worker; ``grace`` None: its policy's."""

@@ -11,6 +11,7 @@ from overseer.errors import RequestError
 from overseer.net.frames import Encoded
 from overseer.net.outbox import Outbox
 from overseer.protocol import Error
+from overseer.supervisor.changes import Changes
 from overseer.supervisor.clients import Client
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
@@ -55,7 +56,7 @@ class _World:
         return f"no {task.id}"
 
     def begin(self) -> Transaction:
-        return Transaction(self.lock, self.launch, self.requester)
+        return Transaction(self.lock, self.launch, Changes(self.lock, lambda _: None), self.requester)
 
 
 def test_it_flushes_then_stops_then_launches_with_the_lock_released() -> None:

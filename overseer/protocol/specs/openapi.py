@@ -33,6 +33,8 @@ _ORDER = (
     "runs",
     "logs",
     "search",
+    "watch",
+    "unwatch",
 )
 
 
