@@ -270,7 +270,7 @@ def test_a_directory_that_is_removed_is_made_again(data: Path) -> None:
 def test_a_directory_that_cannot_be_had_is_an_error_that_names_the_key(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path, problem in (
-        (tmp_path / "no" / "data", f"there is no directory {tmp_path / 'no'}"),
+        (tmp_path / "no" / "data", f"no such directory {tmp_path / 'no'}"),
         (tmp_path / "file", f"{tmp_path / 'file'} is not a directory"),
     ):
         (tmp_path / "config.yaml").write_text(f"listen: '127.0.0.1:0'\ndata_dir: {path}\n")
