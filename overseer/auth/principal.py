@@ -15,6 +15,7 @@ NEEDS: Mapping[str, str] = {
     "unsubscribe": "viewer",
     "watch": "viewer",
     "unwatch": "viewer",
+    "graph": "viewer",
     "runs": "viewer",
     "logs": "viewer",
     "search": "viewer",

@@ -1,8 +1,8 @@
 """Every message of the wire, declared once.
 
-``values`` holds what messages are made of, ``requests`` what clients send, ``events`` what the server sends,
-``codec`` the way in and out. Reader, writer, manifest, openapi and the protocol's document all derive from
-the declarations; nothing about a message is written down a second time.
+``values`` holds what messages are made of, ``requests`` what clients send, ``replies`` and ``events`` what
+the server sends, ``codec`` the way in and out. Reader, writer, manifest, openapi and the protocol's document
+all derive from the declarations; nothing about a message is written down a second time.
 """
 
 from __future__ import annotations
@@ -20,39 +20,43 @@ from overseer.protocol.codec import (
 from overseer.protocol.declare import EVENTS, Delivery, Event
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
-    Actions,
     Data,
     Dequeued,
-    Error,
     Errored,
     Exited,
     Gap,
+    Output,
+    Partial,
+    PoolUpdated,
+    Queued,
+    Restarting,
+    Started,
+    TaskEvent,
+    Usage,
+)
+from overseer.protocol.replies import (
+    Actions,
+    Error,
+    Graph,
     InputAccepted,
     LogsReply,
     ManifestReply,
     Matches,
     MetricsReply,
-    Output,
-    Partial,
     PoolInfoReply,
-    PoolUpdated,
     Purged,
-    Queued,
     Reloaded,
     Resized,
-    Restarting,
     RunsReply,
     Signaled,
-    Started,
     Subscribed,
-    TaskEvent,
     Tasks,
     Unsubscribed,
-    Usage,
 )
 from overseer.protocol.requests import (
     REQUESTS,
     Describe,
+    GraphRequest,
     Input,
     List,
     LogsRequest,
@@ -86,6 +90,8 @@ from overseer.protocol.values import (
     ActionMetrics,
     ExcessConfig,
     GlobalMetrics,
+    GraphEdge,
+    GraphNode,
     ParamChoice,
     ParamSpec,
     PoolConfig,
@@ -130,6 +136,10 @@ __all__ = [
     "Forgotten",
     "Gap",
     "GlobalMetrics",
+    "Graph",
+    "GraphEdge",
+    "GraphNode",
+    "GraphRequest",
     "Input",
     "InputAccepted",
     "List",

@@ -1,4 +1,4 @@
-"""How the classes of values and of the server's messages are declared."""
+"""How messages from the server, and the values in messages, are declared."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Watching all tasks at once: a snapshot, and from then on whatever happens.
 
 Who watches is not sent an event where it happens, which would have each start and exit pay for all of them:
-the event is kept in a list (:mod:`overseer.supervisor.changes`), and what is new in it is sent to all who
+the event is kept in a list (:mod:`overseer.supervisor.journal`), and what is new in it is sent to all who
 watch together, at once if little happens, and some fifty times a second if much does. Those who have the same
 rights and are equally far are sent the same bytes. So a task never waits for who watches, and whoever does
 not read holds what is in its outbox and no more: it stays where it is in the list, and when its place is no
@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from overseer.net.frames import Encoded
 from overseer.protocol import Unwatched, Watch, Watching
-from overseer.supervisor.changes import Change, Changes
 from overseer.supervisor.clients import Client
 from overseer.supervisor.due import Due
+from overseer.supervisor.journal import Entry, Journal
 from overseer.supervisor.listing import Listing, send_rows
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.table import TaskTable
@@ -41,7 +41,7 @@ class Watcher:
 
     Attributes:
         number: no other one has it.
-        tag: see :meth:`Changes.tag`.
+        tag: see :meth:`Journal.tag`.
         next: the number of the event that it is to be sent next.
         output: what it wishes of all tasks' output; None: nothing.
         usage: whether it is told what tasks use.
@@ -64,7 +64,7 @@ class _Span(NamedTuple):
     """What somebody may see of the next events; ``end``: the number of the one behind them; ``told``: those
     who are sent one of them in another way."""
 
-    seen: list[Change]
+    seen: list[Entry]
     end: int
     told: frozenset[int]
 
@@ -72,8 +72,8 @@ class _Span(NamedTuple):
 class _Round:
     """What is the same for several who watch, in one round."""
 
-    def __init__(self, changes: Changes) -> None:
-        self._changes = changes
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._spans: dict[tuple[str, int, int], _Span] = {}
         self._messages: dict[tuple[str, int, int, tuple[bool, ...]], Encoded] = {}
 
@@ -88,25 +88,25 @@ class _Round:
         if not span.seen:
             return None
         mine = watcher.number in span.told
-        told = tuple(mine and watcher.number in change.told for change in span.seen) if mine else ()
+        told = tuple(mine and watcher.number in entry.told for entry in span.seen) if mine else ()
         key = *where, told
         if key not in self._messages:
             marked = zip(span.seen, told or (False,) * len(span.seen), strict=True)
-            self._messages[key] = Encoded([change.payload(watcher.tag, told=it) for change, it in marked])
+            self._messages[key] = Encoded([entry.payload(watcher.tag, told=it) for entry, it in marked])
         return self._messages[key]
 
     def _span_locked(self, watcher: Watcher, room: int) -> _Span:
-        seen: list[Change] = []
+        seen: list[Entry] = []
         told: set[int] = set()
         size, end = 0, watcher.next
         sees = watcher.client.principal.sees
-        for change in self._changes.since_locked(watcher.next):
-            if change.action is not None and sees(change.action):
-                size += change.size
+        for entry in self._journal.since_locked(watcher.next):
+            if entry.action is not None and sees(entry.action):
+                size += entry.size
                 if seen and size > room:
                     break
-                seen.append(change)
-                told |= change.told
+                seen.append(entry)
+                told |= entry.told
             end += 1
         return _Span(seen, end, frozenset(told))
 
@@ -115,10 +115,10 @@ class Watchers:
     """Those who watch, and what they are sent."""
 
     def __init__(
-        self, table: TaskTable, changes: Changes, listing: Listing, usage: UsageWatch, timers: Timers
+        self, table: TaskTable, journal: Journal, listing: Listing, usage: UsageWatch, timers: Timers
     ) -> None:
         self._table = table
-        self._changes = changes
+        self._journal = journal
         self._listing = listing
         self._usage = usage
         self._timers = timers
@@ -128,7 +128,7 @@ class Watchers:
         self._sent_at = 0.0  # when the last one was (monotonic)
         self._left_at = 0.0  # when the last watcher went
         self.renewed = 0  # snapshots that were sent anew, since start-up
-        changes.news = self._news
+        journal.news = self._news
         table.on_new = self._added_locked
 
     def __len__(self) -> int:
@@ -140,9 +140,9 @@ class Watchers:
         """Send ``watching``, and then what happens; ``on_lag``: for the output of all tasks."""
         wishes = Wishes(on_lag) if request.output else None
         number = next(self._numbers)
-        watcher = Watcher(number, client, self._changes.tag(client.principal), wishes, request.usage)
+        watcher = Watcher(number, client, self._journal.tag(client.principal), wishes, request.usage)
         with self._table.begin() as tx:
-            after = self._changes.after_locked(request.after, watcher.tag) if request.after else None
+            after = self._journal.after_locked(request.after, watcher.tag) if request.after else None
             if after is not None:
                 watcher.next = after
                 tx.send(client, Watching(id=request.id, cursor=request.after))
@@ -157,8 +157,8 @@ class Watchers:
         def show_locked(tx: Transaction, tasks: list[Task]) -> None:
             if not request_id and self._watchers.get(watcher.client) is not watcher:
                 return  # it has ended
-            cursor = self._changes.mark_locked() + watcher.tag
-            watcher.next = self._changes.end
+            cursor = self._journal.mark_locked() + watcher.tag
+            watcher.next = self._journal.end
             watcher.waits = False
             rows = [task.encoded_info_locked() for task in tasks]
             send_rows(tx, watcher.client, Watching(id=request_id, tasks=(), cursor=cursor), rows)
@@ -178,7 +178,7 @@ class Watchers:
         self._end_locked(client, output=watcher.output is None)
         client.watch = watcher.number
         self._watchers = {**self._watchers, client: watcher}
-        self._changes.on = True
+        self._journal.on = True
         if watcher.output is not None:
             for task in self._table:
                 self._subscribe_locked(watcher, task)
@@ -243,15 +243,15 @@ class Watchers:
         fallen: list[Watcher] = []
         with self._table.begin() as tx:
             self._sent_at = time.monotonic()
-            changes = self._changes
+            journal = self._journal
             if not self._watchers and self._sent_at - self._left_at > _KEPT_S:
-                changes.end_locked()
-            changes.say_locked()
-            this_round = _Round(changes)
+                journal.end_locked()
+            journal.say_locked()
+            this_round = _Round(journal)
             for watcher in self._watchers.values():
-                if watcher.waits or watcher.next == changes.end:
+                if watcher.waits or watcher.next == journal.end:
                     continue
-                if watcher.next < changes.first:
+                if watcher.next < journal.first:
                     fallen.append(watcher)
                     continue
                 outbox = watcher.client.outbox
@@ -259,7 +259,7 @@ class Watchers:
                     message = this_round.take_locked(watcher, min(_STEP, outbox.place))
                     if message is not None:
                         tx.send_encoded(watcher.client, message)
-                if watcher.next < changes.end:
+                if watcher.next < journal.end:
                     self._wait(watcher)
         for watcher in fallen:
             self._show(watcher, "")

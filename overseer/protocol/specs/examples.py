@@ -31,7 +31,7 @@ _POOL = protocol.PoolInfo(
     queue_items=(protocol.QueueItem("build-next", "build", _LATER, 0, False),),
 )
 
-EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
+_EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Start("r1", "build", _TASK, {"branch": "main"}, _RETRY),
     protocol.Stop("r2", _TASK),
     protocol.Reset("r3", _TASK),
@@ -40,6 +40,7 @@ EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Resize("r19", _TASK, 40, 132),
     protocol.Restart("r17", _TASK),
     protocol.List("r4", _THEN, limit=100),
+    protocol.GraphRequest("r22"),
     protocol.RunsRequest("r18", _TASK, state="failed", limit=50),
     protocol.LogsRequest("r20", _TASK, tail=20),
     protocol.Search("r21", "error: ", action="build", limit=20),
@@ -81,6 +82,11 @@ EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Tasks(
         "r4",
         (_INFO,),
+    ),
+    protocol.Graph(
+        "r22",
+        (protocol.GraphNode("db", "postgres", "running", "true"), protocol.GraphNode("web", "serve")),
+        (protocol.GraphEdge("web", "db", "ready", True),),
     ),
     protocol.RunsReply(
         "r18",
@@ -175,3 +181,8 @@ EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Forgotten(_TASK, _LATER, cursor="51b7e2f0c8a94d660fb3927e"),
 )
 """In the order of the declarations, requests first."""
+
+_ORDER = [*protocol.REQUESTS.values(), *protocol.EVENTS.values()]
+
+EXAMPLES = tuple(sorted(_EXAMPLES, key=lambda example: _ORDER.index(type(example))))
+"""In the order in which the documents list them."""

@@ -11,8 +11,8 @@ import pytest
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.protocol import Exited, encode
-from overseer.supervisor import changes as module
-from overseer.supervisor.changes import Changes
+from overseer.supervisor import journal as module
+from overseer.supervisor.journal import Journal
 from overseer.supervisor.task import Task
 from overseer.util.locks import Rank, lock
 from overseer.util.timestamps import now
@@ -34,20 +34,20 @@ class _World:
     def __init__(self) -> None:
         self.lock = lock(Rank.HUB, "hub")
         self.tasks: dict[str, _Task] = {}
-        self.changes = Changes(self.lock, cast(Any, self.tasks.get))
+        self.journal = Journal(self.lock, cast(Any, self.tasks.get))
         self.due: list[float] = []
-        self.changes.news = self.due.append
+        self.journal.news = self.due.append
 
     def exits(self, name: str, says: int = 10) -> None:
         self.tasks[name] = _Task(name, says)
         event = Exited(task_id=name, pid=7, exit_code=0, intentional=False, ts=now())
-        self.changes.happened_locked(event, encode(event), None)
+        self.journal.happened_locked(event, encode(event), None)
 
     def seen(self, after: str, tag: str = "") -> list[str] | None:
-        number = self.changes.after_locked(after, tag)
+        number = self.journal.after_locked(after, tag)
         if number is None:
             return None
-        told = [change for change in self.changes.since_locked(number) if change.action is not None]
+        told = [change for change in self.journal.since_locked(number) if change.action is not None]
         return [json.loads(change.payload(tag, told=False))["task"]["task_id"] for change in told]
 
 
@@ -55,14 +55,14 @@ class _World:
 def world() -> Iterator[_World]:
     made = _World()
     with made.lock:
-        made.changes.on = True
+        made.journal.on = True
         yield made
 
 
 def test_whoever_comes_back_goes_on_where_it_was(world: _World) -> None:
-    first = world.changes.mark_locked()
+    first = world.journal.mark_locked()
     world.exits("one")
-    second = world.changes.mark_locked()
+    second = world.journal.mark_locked()
     world.exits("two")
     assert world.seen(first) == ["one", "two"]
     assert world.seen(second) == ["two"]
@@ -72,21 +72,21 @@ def test_whoever_comes_back_goes_on_where_it_was(world: _World) -> None:
 
 
 def test_the_last_ten_thousand_are_kept(world: _World) -> None:
-    begin = world.changes.mark_locked()
+    begin = world.journal.mark_locked()
     world.exits("first")
-    after_first = next(world.changes.since_locked(world.changes.end - 1)).cursor
+    after_first = next(world.journal.since_locked(world.journal.end - 1)).cursor
     for number in range(9_999):
         world.exits(f"{number}")
     assert world.seen(begin) is None
     assert world.seen(after_first) == [f"{number}" for number in range(9_999)]
     world.exits("one more")
     assert world.seen(after_first) is None
-    assert len(world.changes._numbers) == 10_000
+    assert len(world.journal._numbers) == 10_000
 
 
 def test_or_as_many_as_fit(world: _World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_KEPT_SIZE", 100_000)
-    begin = world.changes.mark_locked()
+    begin = world.journal.mark_locked()
     for number in range(9):
         world.exits(f"{number}", 10_000)
     assert world.seen(begin) == [f"{number}" for number in range(9)]
@@ -94,38 +94,38 @@ def test_or_as_many_as_fit(world: _World, monkeypatch: pytest.MonkeyPatch) -> No
         world.exits(f"{number}", 10_000)
     assert world.seen(begin) is None
     kept = [
-        json.loads(each.payload("", told=False)) for each in world.changes.since_locked(world.changes.first)
+        json.loads(each.payload("", told=False)) for each in world.journal.since_locked(world.journal.first)
     ]
     assert kept[-1]["task"]["task_id"] == "29"
     assert len(kept) == 9
     world.exits("huge", 500_000)  # one is kept, however long it is
-    assert world.changes.end - world.changes.first == 1
+    assert world.journal.end - world.journal.first == 1
 
 
 def test_a_cursor_is_good_for_those_who_see_the_same(world: _World) -> None:
     mine, theirs = (Principal("x", "viewer", globs) for globs in (("mine",), ("mine", "theirs")))
-    assert world.changes.tag(mine) == world.changes.tag(Principal("another", "admin", ("mine",)))
-    tags = [world.changes.tag(each) for each in (mine, theirs, ANYONE)]
-    cursor = world.changes.mark_locked() + tags[0]
+    assert world.journal.tag(mine) == world.journal.tag(Principal("another", "admin", ("mine",)))
+    tags = [world.journal.tag(each) for each in (mine, theirs, ANYONE)]
+    cursor = world.journal.mark_locked() + tags[0]
     world.exits("one")
     assert world.seen(cursor, tags[0]) == ["one"]
     for tag in tags[1:]:
-        assert world.changes.after_locked(cursor, tag) is None
-    assert _World().changes.tag(mine) != tags[0]  # nor of another server
+        assert world.journal.after_locked(cursor, tag) is None
+    assert _World().journal.tag(mine) != tags[0]  # nor of another server
 
 
 def test_a_task_that_changes_without_an_event_is_told_of_unless_it_is_as_before(world: _World) -> None:
-    begin = world.changes.mark_locked()
+    begin = world.journal.mark_locked()
     for name in ("new", "same", "other", "told"):
         task = world.tasks[name] = _Task(name)
         row = {"new": None, "other": b"{}"}.get(name, task.encoded_info_locked())
-        world.changes.touched(cast(Task, task), row)
+        world.journal.touched(cast(Task, task), row)
     world.exits("told")
-    world.changes.say_locked()
+    world.journal.say_locked()
     assert world.seen(begin) == ["told", "new", "other"]
-    last = next(world.changes.since_locked(world.changes.end - 1))
+    last = next(world.journal.since_locked(world.journal.end - 1))
     assert json.loads(last.payload("", told=False))["type"] == "changed"
-    world.changes.say_locked()
+    world.journal.say_locked()
     assert world.seen(begin) == ["told", "new", "other"]
 
 
@@ -133,15 +133,15 @@ def test_nothing_is_kept_where_nobody_watches() -> None:
     world = _World()
     with world.lock:
         task = cast(Task, _Task("t"))
-        world.changes.touched(task, None)
-        world.changes.forgotten_locked(task, "")
-        assert world.changes.end == 0
+        world.journal.touched(task, None)
+        world.journal.forgotten_locked(task, "")
+        assert world.journal.end == 0
         assert not world.due
-        world.changes.on = True
-        cursor = world.changes.mark_locked()
-        world.changes.touched(task, None)
-        world.changes.end_locked()
-        assert not world.changes.on
-        assert not world.changes._unsaid
-        assert not world.changes._numbers
+        world.journal.on = True
+        cursor = world.journal.mark_locked()
+        world.journal.touched(task, None)
+        world.journal.end_locked()
+        assert not world.journal.on
+        assert not world.journal._unsaid
+        assert not world.journal._numbers
         assert world.seen(cursor) is None

@@ -34,7 +34,7 @@ _CHANGED = encode(Changed()).removesuffix(b"}")
 _NOBODY: frozenset[int] = frozenset()
 
 
-class Change:
+class Entry:
     """One event.
 
     Attributes:
@@ -68,7 +68,7 @@ class Change:
         return b'%b,"cursor":"%b"}' % (head, (self.cursor + tag).encode())
 
 
-class Changes:
+class Journal:
     """The latest events, numbered on. Methods that end in ``_locked`` expect the hub's lock.
 
     Args:
@@ -87,7 +87,7 @@ class Changes:
         self.on = False
         self.first = 0
         self.news: Callable[[float], None] = lambda wait: None
-        self._kept: deque[Change] = deque()
+        self._kept: deque[Entry] = deque()
         self._size = 0
         self._numbers: dict[str, int] = {}  # by cursor
         # Tasks that are not as they were shown last, and how that was; None: they were not shown.
@@ -106,7 +106,7 @@ class Changes:
     def mark_locked(self) -> str:
         """A cursor for what comes from now on: a new one each time, also where nothing has happened."""
         assert_held(self._lock)
-        place = Change(None, b"", None)
+        place = Entry(None, b"", None)
         self._keep_locked(place)
         return place.cursor
 
@@ -116,7 +116,7 @@ class Changes:
         number = self._numbers.get(cursor.removesuffix(tag)) if cursor.endswith(tag) else None
         return None if number is None else number + 1
 
-    def since_locked(self, number: int) -> Iterator[Change]:
+    def since_locked(self, number: int) -> Iterator[Entry]:
         """The events from that number on."""
         assert_held(self._lock)
         # By index, which is quick near both ends: most who watch are near the last one.
@@ -142,7 +142,7 @@ class Changes:
         watches = [client.watch for client in clients if client is not None and client.watch]
         self._unsaid.pop(task, None)
         row = task.encoded_info_locked()
-        self._keep_locked(Change(task.action, encoded[:-1], row, frozenset(watches) or _NOBODY))
+        self._keep_locked(Entry(task.action, encoded[:-1], row, frozenset(watches) or _NOBODY))
         self.news(0.0)
 
     def touched(self, task: Task, row: TaskRow | None) -> None:
@@ -157,7 +157,7 @@ class Changes:
         if self.on:
             self._unsaid.pop(task, None)
             event = Forgotten(task_id=task.id, ts=now(), error=error)
-            self._keep_locked(Change(task.action, encode(event)[:-1], None))
+            self._keep_locked(Entry(task.action, encode(event)[:-1], None))
             self.news(0.0)
 
     def say_locked(self) -> None:
@@ -167,14 +167,14 @@ class Changes:
             before = self._unsaid.pop(task)
             row = task.encoded_info_locked()
             if row != before:
-                self._keep_locked(Change(task.action, _CHANGED, row))
+                self._keep_locked(Entry(task.action, _CHANGED, row))
         if self._unsaid:
             self.news(0.0)
 
-    def _keep_locked(self, change: Change) -> None:
-        self._numbers[change.cursor] = self.end
-        self._kept.append(change)
-        self._size += change.size
+    def _keep_locked(self, entry: Entry) -> None:
+        self._numbers[entry.cursor] = self.end
+        self._kept.append(entry)
+        self._size += entry.size
         while len(self._kept) > _KEPT or (self._size > _KEPT_SIZE and len(self._kept) > 1):
             oldest = self._kept.popleft()
             del self._numbers[oldest.cursor]
