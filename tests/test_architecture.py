@@ -37,6 +37,7 @@ _ORDER = (
     "secrets",
     "drivers",
     "supervisor",
+    "schedules",
     "daemon",
     "client",
     "ctl",

@@ -1,4 +1,4 @@
-"""Programs that print a secret: run like a task, but for what they print, and bounded in time and size."""
+"""Runs programs that print a secret, like tasks but with bounded time and output."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from overseer.util.masking import masked
 from overseer.workers.stopping import Processes
 
 MOST = 64 << 10
-"""Bytes that a secret may have."""
+"""The maximum size of a secret in bytes."""
 
 _PATIENCE_S = 10.0
-_COMPLAINT = 300  # characters of what it writes to stderr that an error quotes
+_COMPLAINT = 300  # characters of stderr that an error quotes
 _READ = 65536
 
 
 def output_of(argv: Sequence[str], name: str) -> bytes:
-    """What a program writes to stdout; nothing of it is left when this returns.
+    """A program's output. The program and all it started are gone when this returns.
 
     Raises:
-        SpawnError: it cannot be started, fails, takes too long or writes too much. The text may quote what it
-            writes to stderr, without what it wrote to stdout.
+        SpawnError: it cannot be started, fails, takes too long or writes too much. The text may quote its
+            stderr, with any of its stdout masked.
     """
     assert_none_held("run a program")
     entry = Entry(registry.new_run_id(), StopPolicy())
@@ -70,7 +70,7 @@ def output_of(argv: Sequence[str], name: str) -> bytes:
 
 
 class _Program:
-    """A program that runs, and what it has written."""
+    """A running program and what it has written."""
 
     def __init__(self, child: Child) -> None:
         self._child = child
@@ -78,9 +78,9 @@ class _Program:
         self.written = {stream: bytearray() for stream in child.pipes}
 
     def read(self) -> str:
-        """Read until it has ended; returns why it is not waited for any more, or ``""``.
+        """Read until it has ended; returns why it was given up, or ``""``.
 
-        What others hold open after its end is not waited for.
+        Pipes that other processes hold open after its end are not waited for.
         """
         deadline = time.monotonic() + _PATIENCE_S
         poll = select.poll()
@@ -91,9 +91,9 @@ class _Program:
             remaining = deadline - time.monotonic()
             ready = {fd for fd, _ in poll.poll(max(0.0, remaining) * 1000)}
             if not ready:
-                return f"it takes longer than {_PATIENCE_S:g} s"
+                return f"it took longer than {_PATIENCE_S:g} s"
             ended = self._child.pidfd in ready
-            for fd in self._open if ended else self._open.keys() & ready:  # what it wrote last may be newer
+            for fd in self._open if ended else self._open.keys() & ready:  # read its last output, too
                 if not self._take(fd) and not ended:
                     poll.unregister(fd)
             if len(self.written["stdout"]) > MOST:
@@ -101,7 +101,7 @@ class _Program:
         return ""
 
     def _take(self, fd: int) -> bool:
-        """Take what is in the pipe; whether more may come."""
+        """Read what is in the pipe; returns whether more may come."""
         taken = self.written[self._open[fd]]
         while len(taken) <= MOST:
             try:
@@ -112,13 +112,13 @@ class _Program:
                 break
             taken += data
         else:
-            if self._open[fd] == "stderr":  # of which only the beginning is of use
+            if self._open[fd] == "stderr":  # only the beginning is quoted
                 del taken[MOST:]
                 return True
         return False
 
     def complaint(self) -> str:
-        """What it wrote to stderr, as the end of an error."""
+        """Its stderr, as the end of an error message."""
         said, secret = (bytes(self.written[each]).decode("utf-8", "replace") for each in ("stderr", "stdout"))
         said = " ".join(masked(said, [secret]).split())
         return f": {said[:_COMPLAINT]}" if said else ""
@@ -129,7 +129,7 @@ class _Program:
 
 
 def _end(name: str, child: Child, entry: Entry) -> tuple[int, str]:
-    """End it with all that it has started; its exit code and signal, if it had ended by itself."""
+    """End it with all that it has started; returns its exit code and signal."""
     title = f"secret {name}"
     guard = lock(Rank.WORKER, title)
     processes = Processes(title, child.pid, child.pidfd, entry, guard, lambda _: None, lambda: None)
