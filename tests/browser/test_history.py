@@ -127,23 +127,7 @@ def test_time_is_seen_at_a_glance(history: Page) -> None:
 
 def test_a_long_time_in_which_nothing_happens_leaves_room_for_what_does(history: Page) -> None:
     """One run, an hour, and three runs within a second: each of the three is seen."""
-    places = history.evaluate(
-        """async () => {
-          const { Timeline } = await import(document.querySelector('link[href*="timeline"]').href);
-          const run = (id, second, ms) => ({
-            run_id: id, task_id: "t", action: "a", number: 1, status: "succeeded", reason: "exited", exit_code: 0,
-            started: new Date(1.7e12 + second * 1000).toISOString(), duration_ms: ms,
-          });
-          const line = new Timeline(() => undefined);
-          line.element.style.width = "1000px";
-          document.body.append(line.element);
-          line.show([run("d", 3600.6, 100), run("c", 3600.3, 100), run("b", 3600, 100), run("a", 0, 100)], 1.8e12, "");
-          const lefts = [...line.element.querySelectorAll(".lane .run-bar")].map((e) => parseFloat(e.style.getPropertyValue("--at")));
-          const fold = line.element.querySelector(".axis b").textContent;
-          line.element.remove();
-          return [lefts, fold];
-        }"""
-    )
+    places = history.evaluate((HERE / "folded.js").read_text())
     (a, b, c, d), fold = places
     assert a == 0
     assert 10 < c - b < 60

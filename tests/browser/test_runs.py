@@ -1,5 +1,5 @@
-"""A run's page: all of its output, searched, entered anywhere, loaded as it comes into sight; and the search in all
-logs that leads there."""
+"""A run's page: all of its output, searched, entered anywhere, loaded as it comes into sight; and the search
+in all logs that leads there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _SAID = {"parameters": {"said": {"default": ""}}}
 ACTIONS = {
     "count": shell("echo [[.said]]; seq 30000; sleep 0.2; echo oh no >&2; exit 3", config=_SAID),
     "quiet": shell("exit 0"),
-    "slow": shell("for i in $(seq 3000); do echo a $i; done; echo wait; read x; echo $x", config={"stdin": "pipe"}),
+    "slow": shell(
+        "for i in $(seq 3000); do echo a $i; done; echo wait; read x; echo $x", config={"stdin": "pipe"}
+    ),
     "odd": shell(r"""printf '\033[31mred\033[0m <b>x</b>\n'; echo '{"a": [1, 2]}'"""),
 }
 
@@ -183,7 +185,9 @@ def test_a_run_that_goes_on_is_followed_to_its_end(history: Page, server: Daemon
 
 
 def test_lines_that_expired_are_said_to_be(context: BrowserContext) -> None:
-    with Daemon(actions=ACTIONS, data_dir="data", storage={"task_log_bytes": "1MiB", "segment": "1MiB"}) as server:
+    with Daemon(
+        actions=ACTIONS, data_dir="data", storage={"task_log_bytes": "1MiB", "segment": "1MiB"}
+    ) as server:
         with server.connect() as client:
             client.run("count", task_id="numbers", timeout=30)
             client.run("count", task_id="numbers", timeout=30)

@@ -27,7 +27,8 @@ def test_each_state_has_a_word_a_picture_and_a_colour(page: Page, client: WsClie
     client.send("stop", task_id="s-stopped")
     client.expect("exited", task_id="s-stopped")
     settle(page, client)
-    words = {"Running": "run", "Queued #1": "queue", "Succeeded": "check", "Errored": "bad", "Stopped": "stop"}
+    words = dict(zip(("Running", "Queued #1", "Succeeded"), ("run", "queue", "check"), strict=True))
+    words |= {"Errored": "bad", "Stopped": "stop"}
     ids = {word: f"s-{word.split()[0].lower()}" for word in words}
     for word, task_id in ids.items():
         expect(row(page, task_id).locator(".c-status")).to_have_text(word)
