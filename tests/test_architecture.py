@@ -38,6 +38,7 @@ _ORDER = (
     "drivers",
     "supervisor",
     "chains",
+    "schedules",
     "daemon",
     "client",
     "ctl",

@@ -27,9 +27,19 @@ Recorded = Callable[["Link", str, Mapping[str, str], str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Link(Trigger):
-    """What a start of a chain is asked for by. ``depth``: how many starts have led to it, itself included."""
+    """What a start of a chain is asked for by.
+
+    Attributes:
+        depth: how many starts have led to it, itself included.
+        discreet: some see what it starts, and must not know of the task whose end it follows.
+    """
 
     depth: int = 1
+    discreet: bool = False
+
+    @property
+    def listed(self) -> str:
+        return "" if self.discreet else self.by
 
 
 class Chains:
@@ -62,7 +72,9 @@ class Chains:
 
     def _start_all(self, change: Change, follow_ups: tuple[FollowUpConfig, ...]) -> None:
         before = change.trigger.depth if isinstance(change.trigger, Link) else 0
-        link = Link("chain", f"chain:{change.task_id}", before + 1)
+        tokens = self._hub.definitions.config.auth.tokens
+        discreet = any(token.actions is not None for token in tokens)
+        link = Link("chain", f"chain:{change.task_id}", before + 1, discreet)
         values = values_of(change)
         for follow_up in follow_ups:
             self._start(change, link, follow_up, values)

@@ -12,17 +12,13 @@ from overseer.protocol.codec import (
     dump,
     encode,
     encode_pool,
-    encode_tasks,
+    encode_rows,
     event_from,
     parse_request,
     queue_row,
     utf8,
 )
-from overseer.protocol.declare import (
-    EVENTS,
-    Delivery,
-    Event,
-)
+from overseer.protocol.declare import EVENTS, Delivery, Event
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
     ChainRefused,
@@ -37,6 +33,7 @@ from overseer.protocol.events import (
     Queued,
     Restarting,
     Started,
+    TaskEvent,
     Usage,
 )
 from overseer.protocol.replies import (
@@ -83,7 +80,9 @@ from overseer.protocol.requests import (
     Stop,
     Subscribe,
     Unsubscribe,
+    Unwatch,
     UsageRequest,
+    Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
@@ -106,6 +105,7 @@ from overseer.protocol.values import (
     TaskUsage,
     failed,
 )
+from overseer.protocol.watching import Changed, Forgotten, Unwatched, Watching
 from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -126,6 +126,7 @@ __all__ = [
     "ActionMetrics",
     "Actions",
     "ChainRefused",
+    "Changed",
     "Data",
     "Delivery",
     "Dequeued",
@@ -136,6 +137,7 @@ __all__ = [
     "ExcessConfig",
     "Exited",
     "FollowUp",
+    "Forgotten",
     "Gap",
     "GlobalMetrics",
     "Graph",
@@ -192,6 +194,7 @@ __all__ = [
     "Stop",
     "Subscribe",
     "Subscribed",
+    "TaskEvent",
     "TaskInfo",
     "TaskMetrics",
     "TaskUsage",
@@ -200,12 +203,16 @@ __all__ = [
     "Unreadable",
     "Unsubscribe",
     "Unsubscribed",
+    "Unwatch",
+    "Unwatched",
     "Usage",
     "UsageRequest",
+    "Watch",
+    "Watching",
     "dump",
     "encode",
     "encode_pool",
-    "encode_tasks",
+    "encode_rows",
     "event_from",
     "failed",
     "parse_request",

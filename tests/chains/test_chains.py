@@ -232,7 +232,7 @@ def test_what_a_scope_hides_is_hidden_in_chains_as_well() -> None:
         (seen,) = eve.request(type="list", id="l")["tasks"]
         assert (seen["action"], seen["trigger"]) == ("say", {"type": "chain"})
         shown = {task["action"]: task.get("trigger") for task in ana.request(type="list", id="l")["tasks"]}
-        assert shown == {"apart": None, "say": {"type": "chain", "by": "chain:t"}}
+        assert shown == {"apart": None, "say": {"type": "chain"}}
         (described,) = ana.request(type="describe", id="d", action="apart")["actions"]
         assert described["then"] == {
             "any": [{"action": "say", "params": {"value": "x"}}, {"action": "missing"}]
