@@ -204,11 +204,11 @@ class Dispatcher:
                     ),
                 )
             case protocol.PoolInfoRequest():
-                hub.pool_info(request.action, requester)
+                hub.pools.info(request.action, requester)
             case protocol.SetPool():
-                hub.set_pool(request.action, request.limit, request.queue_size, request.excess, requester)
+                hub.pools.change(request.action, request.limit, request.queue_size, request.excess, requester)
             case protocol.Purge():
-                hub.purge(request.action, requester)
+                hub.pools.purge(request.action, requester)
             case protocol.UsageRequest():
                 hub.usage.tell(request.task_id, requester)
             case protocol.MetricsRequest():

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from overseer.errors import RequestError, SubmitError
 from overseer.history.records import SERVICE, Recorder
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.protocol import ActionInfo, Event, PoolInfo, Purged, RetryPolicy, TaskInfo, encode
+from overseer.protocol import ActionInfo, Event, RetryPolicy, TaskInfo, encode
 from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client, Clients
@@ -37,6 +36,7 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.metrics_view import MetricsView
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.pools import Pools
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.restarts import Restarts
 from overseer.supervisor.retry import effective_policy
@@ -46,7 +46,6 @@ from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, StopRequest, Task, Terms
-from overseer.supervisor.transaction import Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.ids import new_uuid
 from overseer.util.jsonlog import EventLog
@@ -100,6 +99,7 @@ class Hub:
             *(self.usage, vault or Vault(), recorder, logs),
         )
         self._stops = Stops(table, pool, self._clients, *common, metrics, recorder)
+        self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(table, pool, self._current, metrics, self._queueing, self._exits)
         table.launch = self._starts.launch_for
@@ -247,71 +247,6 @@ class Hub:
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
         return self.listing.tasks(since)
-
-    # Pools
-
-    def pool_info(self, action: str = "", requester: Requester | None = None) -> PoolInfo:
-        """The state of an action's pool, or of all; the requester is told.
-
-        Raises:
-            RequestError: there is no such action.
-        """
-        requester = requester or Requester()
-        with self._begin_for(action, requester) as tx:
-            picture = self._pool.rows(action, requester.principal.scope)
-            return self._queueing.tell_pool_locked(tx, action, requester, picture)
-
-    def set_pool(
-        self,
-        action: str = "",
-        limit: int | None = None,
-        queue_size: int | None = None,
-        excess: Mapping[str, object] | None = None,
-        requester: Requester | None = None,
-    ) -> PoolInfo:
-        """Change an action's pool or, with ``""``, the global one; what is None stays. The requester is told.
-
-        A raised limit lets queued tasks in at once, a lowered one stops or requeues the excess.
-
-        Raises:
-            RequestError: there is no such action.
-        """
-        requester = requester or Requester()
-        with self._begin_for(action, requester) as tx:
-            resized = self._pool.resize(action, limit, queue_size, excess)
-            self._exits.admit_locked(tx, resized.admitted)
-            for trim in resized.trimmed:
-                task = self._table.find(trim.task_id)
-                request = StopRequest.REQUEUE if trim.requeue else StopRequest.STOP
-                self._stops.stop_locked(tx, task, request, "stopped", trim.grace)
-            self._queueing.watch_queues_locked()
-            picture = self._pool.rows(action)
-            self._queueing.pool_changed_locked(tx, action, picture)
-            # Whoever may change a pool sees all of it.
-            return self._queueing.tell_pool_locked(tx, action, requester, picture)
-
-    def purge(self, action: str = "", requester: Requester | None = None) -> int:
-        """Take everything off an action's queue, or off all; the requester is told how many there were.
-
-        Raises:
-            RequestError: there is no such action.
-        """
-        requester = requester or Requester()
-        with self._begin_for(action, requester) as tx:
-            purged = self._pool.purge(action)
-            self._queueing.dequeued_locked(tx, purged, "purged")
-            requester.tell(tx, Purged(id=requester.request_id, action=action, count=len(purged)))
-        return len(purged)
-
-    @contextmanager
-    def _begin_for(self, action: str, requester: Requester) -> Iterator[Transaction]:
-        """A transaction on an action's pool or, with ``""``, on all; raises RequestError if there is none."""
-        if action:
-            self.definitions.of(action, requester.principal)  # refuses with a hint, which takes its time
-        with self._table.begin(requester) as tx:
-            if action:  # once more, so that no reload takes it away before its pool is asked
-                self.definitions.refuse_unknown(action, requester.principal)
-            yield tx
 
     # Actions
 

@@ -1,4 +1,4 @@
-"""Ending the processes of one run: by stops, and what its leader leaves behind.
+"""Ends the processes of one run: by stops, and what its leader leaves behind.
 
 A stop of a leader that is alone sends its signal and leaves the rest to the worker's last reader, which
 finishes the run. Where there is more to end, or the end does not come promptly, it has a thread of its own,
@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 
 from overseer.errors import OverseerError
-from overseer.process import Ending, Entry, Process, Tree, registry, signal_name
+from overseer.process import Entry, Process, Termination, Tree, registry, signal_name
 from overseer.process.standalone import cgroups
 from overseer.util.latch import Latch
 from overseer.util.locks import assert_held
@@ -42,7 +42,7 @@ class _Stop:
         self.deadline = deadline
         self.timer: Timer | None = None  # for a thread, of which there has been no need so far
         self.done = Latch()
-        self.wake: Wakeup | None = None  # while an ending waits on it
+        self.wake: Wakeup | None = None  # while a termination waits on it
 
 
 class Processes:
@@ -76,7 +76,7 @@ class Processes:
         self.rusage: resource.struct_rusage | None = None  # the leader's, once it is reaped
         self._reaped = False
         self._stop: _Stop | None = None  # the last one begun
-        # Used by one ending at a time: the stop, or, when there is none, the reader that finishes.
+        # Used by one termination at a time: the stop, or, when there is none, the reader that finishes.
         self._tree = Tree(entry.run, pid, entry.kill_mode, os.getsid(0))
 
     @property
@@ -115,11 +115,11 @@ class Processes:
         grace = max(0.0, self._policy.grace if grace is None else grace)
         deadline = time.monotonic() + grace
         stop = self._stop
-        struck = False
+        signaled = False
         if stop is None or stop.done.is_set():
             stop = self._stop = _Stop(deadline)
             if alone and not self._reaped:
-                self._strike_locked(None if grace else signal.SIGKILL)
+                self._signal_group_locked(None if grace else signal.SIGKILL)
                 stop.timer = overdue.schedule(min(_PROMPT_S, grace or _PROMPT_S), self._begin_stop, stop)
                 return None
         elif deadline >= stop.deadline:
@@ -128,10 +128,10 @@ class Processes:
             stop.deadline = deadline
             if stop.wake is not None:
                 stop.wake.set()
-            if not self._taken_locked(stop):
+            if not self._take_over_locked(stop):
                 return None
-            struck = True
-        return partial(self._on_thread, stop, struck)
+            signaled = True
+        return partial(self._on_thread, stop, signaled)
 
     def send_signal(self, number: int) -> bool:
         """Send it to the whole group or, where it has a terminal, session; whether there is one.
@@ -169,13 +169,13 @@ class Processes:
 
     def kill(self) -> None:
         """SIGKILL to the leader and its group."""
-        self._strike(signal.SIGKILL)
+        self._signal_group(signal.SIGKILL)
 
     def wait_for_stops(self) -> None:
         """Until the thread of a stop under way is done; what is left of one that has none is done here."""
         with self._lock:
             stop = self._stop
-            prompt = stop is not None and self._taken_locked(stop)
+            prompt = stop is not None and self._take_over_locked(stop)
         if stop is None:
             return
         if not prompt:
@@ -183,7 +183,7 @@ class Processes:
         elif self.leader_is_alone(dead=True):
             stop.done.set()
         else:
-            self._end_all(stop, struck=True)
+            self._end_all(stop, signaled=True)
 
     def reap(self) -> tuple[int, str, bool]:
         """Exit code, signal, and whether processes are left in the group that must be ended."""
@@ -208,10 +208,10 @@ class Processes:
         deadline = time.monotonic() + self._policy.grace
         tree = Tree(self._entry.run, self._pid, "session" if self._entry.tty else "group", self._tree.home)
         tree.group_over = True
-        ending = Ending(partial(self._find, tree), deadline=lambda: deadline)
-        self._report(ending.run(look_first=True), ending)
+        termination = Termination(partial(self._find, tree), deadline=lambda: deadline)
+        self._report(termination.run(look_first=True), termination)
 
-    def _taken_locked(self, stop: _Stop) -> bool:
+    def _take_over_locked(self, stop: _Stop) -> bool:
         """Whether the stop had neither a thread nor an end so far; it is the caller's then."""
         if stop.timer is None:
             return False
@@ -222,19 +222,19 @@ class Processes:
     def _begin_stop(self, stop: _Stop) -> None:
         """It takes longer than most."""
         with self._lock:
-            taken = self._taken_locked(stop)
+            taken = self._take_over_locked(stop)
         if taken:
-            self._on_thread(stop, struck=True)
+            self._on_thread(stop, signaled=True)
 
-    def _on_thread(self, stop: _Stop, struck: bool) -> None:
-        run_on_thread(partial(self._run_stop, stop, struck), f"stop-{self._task_id}")
+    def _on_thread(self, stop: _Stop, signaled: bool) -> None:
+        run_on_thread(partial(self._run_stop, stop, signaled), f"stop-{self._task_id}")
 
-    def _run_stop(self, stop: _Stop, struck: bool) -> None:
-        self._end_all(stop, struck)
+    def _run_stop(self, stop: _Stop, signaled: bool) -> None:
+        self._end_all(stop, signaled)
         self._ended()
 
-    def _end_all(self, stop: _Stop, struck: bool) -> None:
-        """End the whole tree; ``struck``: it had its first signal."""
+    def _end_all(self, stop: _Stop, signaled: bool) -> None:
+        """End the whole tree; ``signaled``: it had its first signal."""
         try:
             wake = Wakeup()
         except OSError:  # no file descriptor left: this stop cannot be cut short
@@ -242,15 +242,15 @@ class Processes:
         try:
             with self._lock:
                 stop.wake = wake
-            ending = Ending(
+            termination = Termination(
                 partial(self._find, self._tree),
-                strike=self._strike,
+                signal_group=self._signal_group,
                 leader=self._pidfd,
                 deadline=lambda: stop.deadline,
                 wake=-1 if wake is None else wake.fileno(),
             )
-            look_first = self._policy.kill_mode == "tree" and not struck
-            self._report(ending.run(look_first=look_first, struck=struck), ending)
+            look_first = self._policy.kill_mode == "tree" and not signaled
+            self._report(termination.run(look_first=look_first, signaled=signaled), termination)
         except BaseException:
             _log.exception("task %s: its stop failed", self._task_id)
         finally:
@@ -267,11 +267,11 @@ class Processes:
         found = registry.find(tree, self._pid, self._entry.pipes, self._entry.cgroup)
         return [(process, gentle) for process in found]
 
-    def _strike(self, number: int | None) -> set[int]:
+    def _signal_group(self, number: int | None) -> set[int]:
         with self._lock:
-            return self._strike_locked(number)
+            return self._signal_group_locked(number)
 
-    def _strike_locked(self, number: int | None) -> set[int]:
+    def _signal_group_locked(self, number: int | None) -> set[int]:
         """Signal the leader and, unless the mode says otherwise, its group; returns the groups reached."""
         numbers = (number,) if number is not None else (self._policy.signal_number, signal.SIGCONT)
         if self._reaped:
@@ -290,9 +290,9 @@ class Processes:
         with suppress(PermissionError):  # it runs as somebody else now; reported when the stop gives up
             signal.pidfd_send_signal(self._pidfd, number)
 
-    def _report(self, ended: bool, ending: Ending) -> None:
+    def _report(self, ended: bool, termination: Termination) -> None:
         if not ended:
-            pids = ", ".join(map(str, ending.left)) or str(self._pid)
+            pids = ", ".join(map(str, termination.left)) or str(self._pid)
             text = f"processes that SIGKILL does not end are left: {pids}"
             _log.warning("task %s: %s", self._task_id, text)
             self._tell(text)

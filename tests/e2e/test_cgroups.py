@@ -183,4 +183,4 @@ def test_what_is_required_and_cannot_be_had_is_refused_at_load(tmp_path: Path, t
     assert checked.returncode == 1
     assert f"actions.a.config.cgroup.pids_max: {tree} has no pids controller" in checked.stderr
     checked = run_program("--check", cwd=tmp_path, program=_FAKE, FAKE_CGROUP="")
-    assert "actions.a.config.cgroup: this machine has no cgroups of version 2" in checked.stderr
+    assert "actions.a.config.cgroup: this machine has no cgroup v2" in checked.stderr

@@ -159,7 +159,7 @@ def test_what_it_takes_to_become_somebody_is_not_handed_on(options: list[str]) -
     [
         ("no user", "user: no such user 'nobody-of-that-name'"),
         ("no group", "group: no such group 'none-of-that-name'"),
-        ("no entry", "user: nobody is known by the number 34567, so a group is needed"),
+        ("no entry", "user: no account has the number 34567, so a group is needed"),
         ("no number", "user: 4294967295 is too large: the most is 4294967294"),
     ],
 )
@@ -176,7 +176,7 @@ def test_more_processes_than_the_user_may_have_are_refused_by_the_limit(privileg
     with privileged.connect() as client:
         client.request("start", action="crowded", task_id="first")
         client.expect("output", task_id="first")
-        assert _refusal(client, "crowded") == "rlimits.nproc: the user has as many processes already"
+        assert _refusal(client, "crowded") == "rlimits.nproc: the user already has that many processes"
         client.send(type="stop", task_id="first")
         client.expect("exited", task_id="first")
 
@@ -197,7 +197,7 @@ def test_an_ordinary_user_may_lower_limits_and_stand_back(ordinary: Daemon) -> N
     [
         ("all", "user", "may not become 'daemon'"),
         ("root", "user", "may not become 'root'"),
-        ("urgent", "nice", "-5 takes a privilege that the server does not have"),
+        ("urgent", "nice", "-5 needs a privilege that the server lacks"),
         ("high", "rlimits.nofile", "2147483647 is above the hard limit"),
     ],
 )

@@ -91,7 +91,7 @@ def test_nothing_follows_an_eof(client: WsClient) -> None:
     begin(client, "deaf", "e")
     assert give(client, "e", eof=True)["bytes"] == 0
     for more in ("x", ""):
-        assert give(client, "e", more, eof=True)["message"] == "the task's input was ended by an eof"
+        assert give(client, "e", more, eof=True)["message"] == "the task's input has been closed by an eof"
 
 
 def test_what_waits_is_bounded_and_taken_whole_or_not_at_all(daemon: Daemon, client: WsClient) -> None:
@@ -105,7 +105,7 @@ def test_what_waits_is_bounded_and_taken_whole_or_not_at_all(daemon: Daemon, cli
         if answer["type"] == "input_accepted":
             taken += 1
         else:
-            assert answer["message"].startswith("the task does not read its input: ")
+            assert answer["message"].startswith("the task is not reading its input: ")
     assert time.monotonic() - began < allowed(20)
     assert taken == 2  # a pipe's 64 KiB, and what waits
     assert Held.by(daemon).memory - before < 16 << 10  # kB

@@ -224,7 +224,7 @@ def test_errors_name_the_secret_and_what_is_wrong(client: WsClient) -> None:
     for action, message in (
         ("missing", "the secret 'missing' is not to be had: "),
         ("failing", "the secret 'failing' is not to be had: sh ended with status 9: ***"),
-        ("nul", "cannot start a task: the variable 'M' has a NUL character in it"),
+        ("nul", "cannot start a task: the variable 'M' contains a NUL character"),
         ("astray", "cannot start '/bin/sh': no such directory to run it in: '/nowhere/***'"),
     ):
         more = {"where": "abcdefgh"} if action == "astray" else {}
