@@ -7,17 +7,18 @@ read, and again for each run, whose parameters it may name.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from overseer.config.exec import TemplateText
-from overseer.config.targets import Http, Program, Target, Tcp, parse_http, parse_tcp
+from overseer.config.targets import Program, Target, parse_http, parse_tcp
 from overseer.errors import TemplateError, ValidationError
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import field
-from overseer.schema.location import Location
-from overseer.schema.nodes import Node
+from overseer.schema.location import Location, Report
+from overseer.schema.nodes import MapNode, Node, line_of, to_value
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import Integer, Seconds
 from overseer.schema.types import BOOLEAN, Choice
@@ -25,6 +26,8 @@ from overseer.templates import compile_template
 
 if TYPE_CHECKING:
     from overseer.templates import Dialect
+
+_T = TypeVar("_T", bound="_Probes")
 
 Values = Mapping[str, str | bool]
 """Parameters as templates see them."""
@@ -51,7 +54,7 @@ def compile_log(pattern: str) -> Callable[[str], bool]:
 class _Text(TemplateText):
     """A template whose result ``parse`` takes; the value is the text as it is in the file."""
 
-    def __init__(self, label: str, parse: Callable[[str], object] = str) -> None:
+    def __init__(self, label: str, parse: Callable[[str], object]) -> None:
         super().__init__(empty="expected text, found nothing")
         self.label = label
         self._parse = parse
@@ -65,7 +68,16 @@ class _Text(TemplateText):
 
 _HTTP = _Text("URL", parse_http)
 _TCP = _Text("HOST:PORT", parse_tcp)
-_ARGV = ListOf(_Text("template"))
+
+
+class _Word(TemplateText):
+    """One of the words of a command line; the value is the text as it is in the file."""
+
+    def from_yaml(self, node: Node, location: Location) -> Any:
+        return super().from_yaml(node, location).text
+
+
+_ARGV = ListOf(_Word())
 
 
 @dataclass(frozen=True)
@@ -128,11 +140,13 @@ class ReadyConfig(_Probes):
 
     log: str = field(
         _Text("regular expression", compile_log),
-        "A line of its output matches this, also one that has no end yet; RE2's syntax, colours are left out.",
+        "A line of its output matches this, also one without an end so far; RE2's syntax, colours left out.",
         default="",
     )
     http: str = field(_HTTP, "A GET of this URL is answered with a status from 200 to 399.", default="")
-    tcp: str = field(_TCP, "A connection to this address can be made; without a host, this machine.", default="")
+    tcp: str = field(
+        _TCP, "A connection to this address can be made; without a host, this machine.", default=""
+    )
     exec: tuple[str, ...] = field(
         _ARGV,
         "A program and its arguments, run as the task's user, in its directory and with its environment, "
@@ -170,12 +184,13 @@ class ReadyConfig(_Probes):
         Raises:
             ValueError: it is no regular expression; it begins with the key.
         """
-        if not self.log:
+        pattern = self.rendered(values).get("log")
+        if pattern is None:
             return None
         try:
-            return compile_log(self.rendered(values)["log"])
+            return compile_log(pattern)
         except ValueError as error:
-            raise ValueError(f"log: {error}".replace("log: log: ", "log: ")) from None
+            raise ValueError(f"log: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -183,7 +198,9 @@ class HealthConfig(_Probes):
     """``health``: whether a run still works, looked at for as long as it lasts, once it is ready."""
 
     http: str = field(_HTTP, "A GET of this URL is answered with a status from 200 to 399.", default="")
-    tcp: str = field(_TCP, "A connection to this address can be made; without a host, this machine.", default="")
+    tcp: str = field(
+        _TCP, "A connection to this address can be made; without a host, this machine.", default=""
+    )
     exec: tuple[str, ...] = field(
         _ARGV,
         "A program and its arguments, run as the task's user, in its directory and with its environment, "
@@ -224,7 +241,7 @@ def _ready(read: ReadyConfig, location: Location) -> ReadyConfig:
         _at(location, "after").warn("it is ready only when its timeout is over")
     if looked_at and read.interval > read.timeout:
         _at(location, "interval").warn("it is looked at only once before its timeout is over")
-    return _finished(read, location)
+    return _in_dialect(read, location)
 
 
 def _health(read: HealthConfig, location: Location) -> HealthConfig:
@@ -235,10 +252,10 @@ def _health(read: HealthConfig, location: Location) -> HealthConfig:
         _at(location, key).error(f"there is {kinds[0]} already: health is looked at in one way")
     if read.timeout > read.interval:
         _at(location, "timeout").warn("it is longer than interval: a look that hangs holds up the next one")
-    return _finished(read, location)
+    return _in_dialect(read, location)
 
 
-def _finished(read: Any, location: Location) -> Any:
+def _in_dialect(read: _T, location: Location) -> _T:
     return replace(read, dialect=location.report.templates, booleans=location.report.booleans)
 
 
@@ -256,22 +273,54 @@ READY = Object(ReadyConfig, _ready)
 HEALTH = Object(HealthConfig, _health)
 
 
-def check_names(probes: ReadyConfig | HealthConfig, declared: Mapping[str, Any], location: Location) -> None:
-    """Report names that are not among the parameters of an action that exec runs, and those of secrets.
+class _Probed(Protocol):
+    """What is needed here of an action."""
 
-    Args:
-        declared: the parameters as the file has them.
+    @property
+    def type(self) -> str: ...
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+    @property
+    def ready(self) -> ReadyConfig | None: ...
+    @property
+    def health(self) -> HealthConfig | None: ...
+
+
+def check_probes(action: _Probed, node: Node, location: Location) -> None:
+    """Report names that are not among the parameters of an action, and those of secrets.
+
+    Only of ``exec`` the file tells which parameters there are.
     """
-    for key, names in probes.names().items():
-        here = location
-        for step in key.split("."):
-            here = here.child(int(step) if step.isdecimal() else step, location.line)
-        for name in sorted(names):
-            spec = declared.get(name)
-            if name not in declared:
-                here.warn(f"uses {name!r}, which is not among the parameters")
-            elif isinstance(spec, Mapping) and spec.get("type") == "secret":
-                here.error(f"{name} is a secret, and a probe shows what it looks at")
+    declared = action.config.get("parameters")
+    specs = declared if isinstance(declared, Mapping) else {}
+    for key, probes in (("ready", action.ready), ("health", action.health)):
+        if probes is None or action.type != "exec":
+            continue
+        for within, names in probes.names().items():
+            path = (key, *(int(step) if step.isdecimal() else step for step in within.split(".")))
+            here = location
+            for number, step in enumerate(path):
+                here = here.child(step, line_of(node, path[: number + 1]))
+            for name in sorted(names):
+                spec = specs.get(name)
+                if name not in specs:
+                    here.warn(f"uses {name!r}, which is not among the parameters")
+                elif isinstance(spec, Mapping) and spec.get("type") == "secret":
+                    here.error(f"{name} is a secret, and a probe shows what it looks at")
+
+
+@contextmanager
+def booleans_of_action(node: Node, report: Report) -> Iterator[None]:
+    """Within it, templates of the action are read knowing which of its parameters are booleans."""
+    found: Node | None = node
+    for key in ("config", "parameters"):
+        entry = found.entries.get(key) if isinstance(found, MapNode) else None
+        found = None if entry is None else entry.node
+    report.booleans = frozenset() if found is None else booleans_of(to_value(found))
+    try:
+        yield
+    finally:
+        report.booleans = frozenset()
 
 
 def booleans_of(declared: object) -> frozenset[str]:
@@ -290,9 +339,7 @@ def values_of_start(declared: Mapping[str, ParamSpec | None], params: Mapping[st
     return {name: value == "true" if name in booleans else value for name, value in values.items()}
 
 
-def check_start(
-    ready: ReadyConfig | None, health: HealthConfig | None, values: Values
-) -> None:
+def check_start(ready: ReadyConfig | None, health: HealthConfig | None, values: Values) -> None:
     """Check that a run with these parameters can be looked at.
 
     Raises:
@@ -306,21 +353,3 @@ def check_start(
                 probes.matcher(values)
         except ValueError as error:
             raise ValidationError(f"{key}.{error}") from None
-
-
-__all__ = [
-    "HEALTH",
-    "READY",
-    "HealthConfig",
-    "Http",
-    "Program",
-    "ReadyConfig",
-    "Target",
-    "Tcp",
-    "Values",
-    "booleans_of",
-    "check_names",
-    "check_start",
-    "compile_log",
-    "values_of_start",
-]

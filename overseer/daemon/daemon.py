@@ -27,6 +27,7 @@ from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.preflight import security_advice
+from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
@@ -93,6 +94,7 @@ class Daemon:
             recorder=self._history.recorder,
             logs=self._logs.logs,
         )
+        self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")

@@ -51,6 +51,7 @@ from overseer.protocol.events import (
     Unsubscribed,
     Usage,
 )
+from overseer.protocol.probes import Health, NotReady, Ready
 from overseer.protocol.requests import (
     REQUESTS,
     Describe,
@@ -126,6 +127,7 @@ __all__ = [
     "Exited",
     "Gap",
     "GlobalMetrics",
+    "Health",
     "Input",
     "InputAccepted",
     "List",
@@ -139,6 +141,7 @@ __all__ = [
     "MessageLimits",
     "MetricsReply",
     "MetricsRequest",
+    "NotReady",
     "Output",
     "ParamChoice",
     "ParamSpec",
@@ -153,6 +156,7 @@ __all__ = [
     "QueueConfig",
     "QueueItem",
     "Queued",
+    "Ready",
     "Reload",
     "Reloaded",
     "Replay",

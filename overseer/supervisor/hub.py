@@ -37,6 +37,7 @@ from overseer.supervisor.metrics_view import MetricsView
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.pools import Pools
+from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.restarts import Restarts
 from overseer.supervisor.retry import effective_policy
@@ -93,10 +94,11 @@ class Hub:
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
+        self.probing = Probing(table, metrics)
         common = self._queueing, self._exits, failed_starts
         self._starts = Starts(
             *(table, pool, self._current, metrics, timers, *common),
-            *(self.usage, vault or Vault(), recorder, logs),
+            *(self.usage, vault or Vault(), recorder, logs, self.probing),
         )
         self._stops = Stops(table, pool, self._clients, *common, metrics, recorder)
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)
@@ -342,5 +344,6 @@ class Hub:
 
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the threads."""
+        self.probing.close()
         self._starts.launcher.close()
         self._timers.close()

@@ -180,6 +180,8 @@ class Task:
     worker: Worker | None = None
     stdin: str = ""  # how its run takes input; "": it takes none
     last_pid: int = 0  # of the latest run
+    ready: bool | None = None  # whether its run is ready; None: nothing says so
+    health: str = ""  # of its run; "": nothing says so
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
@@ -271,6 +273,9 @@ class Task:
         self.last_started_at = at
         self.began = time.monotonic()
         self.error_message = ""
+        config = self.terms.definition.config
+        self.ready = None if config.ready is None else False
+        self.health = "" if config.health is None else "starting"
         self.stream.run = self.runs
 
     def ending_locked(
@@ -279,7 +284,8 @@ class Task:
         """Why the run, which is over, ended, and what that means; no output of it is taken any more."""
         assert_held(self.lock)
         self.stream.run = None
-        asked = self.end_reason != "timeout" and (intentional or self.stop_request is not StopRequest.NONE)
+        forced = self.end_reason in ("timeout", "unhealthy")
+        asked = not forced and (intentional or self.stop_request is not StopRequest.NONE)
         by_itself = "oom" if ran_out_of_memory else "signal" if signal else "exited"
         reason = self.end_reason or ("stopped" if asked else by_itself)
         codes = self.terms.definition.config.success_codes
@@ -292,6 +298,8 @@ class Task:
         if self.timeout is not None:
             self.timeout.cancel()
             self.timeout = None
+        self.ready = None if self.ready is None else False
+        self.health = ""
         self.ran_for += ending.ran_for
         self.last_exited_at = at
         self.last_exit_code = exit_code
@@ -326,6 +334,8 @@ class Task:
             max_rss=self.last_max_rss,
             success_codes=self.terms.definition.config.success_codes,
             stdin=self.stdin if running else "",
+            ready=self.ready,
+            health=self.health,
         )
 
     @property

@@ -23,6 +23,7 @@ from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_none_held, lock
 from overseer.util.masking import Secrets
 from overseer.util.timestamps import now
+from overseer.workers.program import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class RunContext:
         workers: those made for the run, so that none is lost when the driver fails after all.
         secrets: what its output and what is said of it must not show.
         read_secret: reads one of the server's own secrets, by name; see :meth:`secret`.
+        probed: whether programs are to be run where its process is, so that its surroundings are kept.
+        env: further variables for its process.
     """
 
     task_id: str
@@ -93,6 +96,8 @@ class RunContext:
     workers: list[Worker] = field(default_factory=list)
     secrets: Secrets = field(default_factory=Secrets)
     read_secret: Callable[[str], str] = _no_secret
+    probed: bool = False
+    env: dict[str, str] = field(default_factory=dict)
 
     def secret(self, name: str) -> str:
         """The value of one of the server's secrets as it is now, which the run's output will not show.
@@ -148,12 +153,14 @@ class Worker(ABC):
         ran_out_of_memory: whether a process of it was killed for lack of memory; known when it has exited.
         cpu: the seconds of CPU that its processes used together; None until it has exited, or not known.
         max_rss: the most memory they had together, in bytes, as far as was looked; None as for ``cpu``.
+        surroundings: of its process, where the run is ``probed``.
     """
 
     hides_secrets = False
     ran_out_of_memory = False
     cpu: float | None = None
     max_rss: int | None = None
+    surroundings: Surroundings | None = None
 
     def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
         self.task_id = task_id

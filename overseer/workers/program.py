@@ -29,7 +29,7 @@ _READ = 65536
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a program finds: variables added to those it inherits, its directory, its umask, whom it runs as."""
+    """What a program finds: variables beside those it inherits, its directory and umask, whom it runs as."""
 
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     inherit: str | Collection[str] = "all"
@@ -60,7 +60,7 @@ def run_program(
     *,
     patience: float,
     most: int,
-    surroundings: Surroundings = Surroundings(),  # noqa: B008 (frozen)
+    surroundings: Surroundings = Surroundings(),
     streams: Sequence[str] = ("stdout", "stderr"),
     merge: bool = False,
     overflow: str = "",
