@@ -7,6 +7,7 @@ read, and again for each run, whose parameters it may name.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import Integer, Seconds
 from overseer.schema.types import BOOLEAN, Choice
 from overseer.templates import compile_template
+from overseer.util.durations import format_duration
 
 if TYPE_CHECKING:
     from overseer.templates import Dialect
@@ -33,7 +35,8 @@ Values = Mapping[str, str | bool]
 """Parameters as templates see them."""
 
 _SLOW_S = 1.0  # between looks at what may still be starting, at the most
-_LOOK_S = 5.0  # that a look at whether a run is ready may take, at the least
+_READY_S = 5.0  # that a look at whether a run is ready may take, at the least
+_HEALTH_S = 3.0  # and one at its health, at the most
 
 
 def compile_log(pattern: str) -> Callable[[str], bool]:
@@ -116,6 +119,13 @@ class _Probes:
                 raise ValueError(f"{key}: template: {error}") from None
         return done
 
+    def kinds(self) -> str:
+        """What is looked at and waited for, in words."""
+        parts = [f"{key} {getattr(self, key)}" for key in ("log", "tcp", "http") if getattr(self, key, "")]
+        if argv := getattr(self, "exec", ()):
+            parts.append(f"exec {shlex.join(argv)}")
+        return ", ".join(parts)
+
     def targets(self, values: Values) -> tuple[Target, ...]:
         """What is looked at for a task, in the order in which it is.
 
@@ -171,12 +181,19 @@ class ReadyConfig(_Probes):
     @property
     def look_s(self) -> float:
         """How long one look may take, in seconds."""
-        return max(_LOOK_S, self.interval)
+        return max(_READY_S, self.interval)
 
     @property
     def awaited(self) -> frozenset[str]:
         """What is waited for, rather than looked at."""
         return frozenset(key for key in ("log", "notify", "after") if getattr(self, key))
+
+    @property
+    def described(self) -> str:
+        """The same in words, as ``describe`` shows it."""
+        own = ["notify"] if self.notify else []
+        own += [f"after {_words(self.after)}"] if self.after else []
+        return f"{', '.join(filter(None, [self.kinds(), *own]))}; within {_words(self.timeout)}"
 
     def matcher(self, values: Values) -> Callable[[str], bool] | None:
         """What tells whether a line of a task is the one awaited; None: none is.
@@ -210,7 +227,12 @@ class HealthConfig(_Probes):
     interval: float = field(
         Seconds(zero=False), "The time from the end of one look to the next.", default=10.0
     )
-    timeout: float = field(Seconds(zero=False), "How long a look may take.", default=3.0)
+    timeout: float = field(
+        Seconds(zero=False),
+        "How long a look may take.",
+        default=0.0,
+        default_text="`3s`, or `interval` where that is shorter",
+    )
     failures: int = field(Integer(1), "So many failures in a row make it unhealthy.", default=3)
     successes: int = field(Integer(1), "So many successes in a row make it healthy.", default=1)
     start_period: float = field(
@@ -228,9 +250,25 @@ class HealthConfig(_Probes):
     )
 
     @property
+    def look_s(self) -> float:
+        """How long one look may take, in seconds."""
+        return self.timeout or min(_HEALTH_S, self.interval)
+
+    @property
+    def described(self) -> str:
+        """The same in words, as ``describe`` shows it."""
+        what = "stops it" if self.on_failure == "restart" else "makes it unhealthy"
+        times = f"failure {self.failures} in a row" if self.failures > 1 else "a failure"
+        return f"{self.kinds()} every {_words(self.interval)}; {times} {what}"
+
+    @property
     def first_interval(self) -> float:
         """The interval while it may still be starting, in seconds."""
         return min(self.interval, _SLOW_S) if self.start_period else self.interval
+
+
+def _words(seconds: float) -> str:
+    return format_duration(round(seconds * 1e9))
 
 
 def _ready(read: ReadyConfig, location: Location) -> ReadyConfig:

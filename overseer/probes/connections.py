@@ -43,7 +43,10 @@ def _look_at_page(target: Http, attempt: Attempt, resolver: Resolver) -> None:
         stream: socket.socket = plain
         try:
             if target.encrypted:
-                stream = _encrypted(plain, target.host, attempt)
+                stream = encrypted = _context().wrap_socket(
+                    plain, server_hostname=target.host, do_handshake_on_connect=False
+                )
+                _shake_hands(encrypted, attempt)
             _send(stream, _request(target), attempt)
             status, reason = _status(stream, attempt)
             if 200 <= status < 400:
@@ -105,12 +108,10 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def _encrypted(plain: socket.socket, host: str, attempt: Attempt) -> ssl.SSLSocket:
-    stream = _context().wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+def _shake_hands(stream: ssl.SSLSocket, attempt: Attempt) -> None:
     while True:
         try:
-            stream.do_handshake()
-            return stream
+            return stream.do_handshake()
         except ssl.SSLWantReadError:
             attempt.wait(stream, select.POLLIN)
         except ssl.SSLWantWriteError:

@@ -39,7 +39,7 @@ def look_by_program(target: Program, task_id: str, attempt: Attempt, surrounding
     if done.fault:
         fault = str(attempt.late())
     elif done.code or done.signal:
-        fault = f"{target.argv[0]} ended with {done.signal or f'status {done.code}'}"
+        fault = f"ended with {done.signal or f'status {done.code}'}"
     if fault:
         said = " ".join(done.written["stdout"].decode("utf-8", "replace").split())
         raise FailedError(f"{fault}: {said[:_SHOWN]}" if said else fault)

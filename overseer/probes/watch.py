@@ -182,7 +182,7 @@ class Watch(RunWatch):
         assert self._health is not None
         assert self._well is not None
         assert self._verdict is not None
-        passed, why = self._look(self._well, self._health.timeout)
+        passed, why = self._look(self._well, self._health.look_s)
         if passed is not None and not self._over and self._verdict.add(passed, time.monotonic()):
             status = self._verdict.status
             stop = status == "unhealthy" and self._health.on_failure == "restart"

@@ -40,5 +40,7 @@ class Health(Event):
 
     task_id: str = field(TASK_ID, _TASK)
     status: str = field(HEALTH, "What it is now")
-    detail: str = field(TEXT, "Why, for people; absent: there is no more to say", omit=True)
+    detail: str = field(
+        TEXT, "Why, for people; absent: there is no more to say", default="", kw_only=True, omit=True
+    )
     ts: datetime = field(TIMESTAMP, _TS)

@@ -109,7 +109,9 @@ class Hub:
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
         self.subscriptions = Subscriptions(table, self.usage, logs)
         self.listing = Listing(table)
-        self.metrics_view = MetricsView(table, pool, self._clients, metrics, self._current, use)
+        self.metrics_view = MetricsView(
+            *(table, pool, self._clients, metrics, self._current, use), self.probing.unhealthy
+        )
         self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:

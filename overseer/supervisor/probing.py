@@ -165,8 +165,9 @@ class Probing:
                 return False
             with task.lock:
                 if not task.ready:
-                    task.ready = True
-                    task.stream.publish_locked(tx, Ready(task_id=task.id, pid=task.last_pid, ts=now()))
+                    event = Ready(task_id=task.id, pid=task.last_pid, ts=now())
+                    task.ready, task.found_at = True, event.ts
+                    task.stream.publish_locked(tx, event)
         return True
 
     def not_ready(self, task: Task, run: int, detail: str) -> bool:
@@ -192,8 +193,8 @@ class Probing:
             if not self._goes_on_locked(task, run):
                 return False
             with task.lock:
-                task.health = status
                 event = Health(task_id=task.id, status=status, detail=detail, ts=now())
+                task.health, task.found_at = status, event.ts
                 task.stream.publish_locked(tx, event)
             if status == "unhealthy":
                 self._unhealthy[task] = task.action

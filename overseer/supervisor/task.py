@@ -182,6 +182,7 @@ class Task:
     last_pid: int = 0  # of the latest run
     ready: bool | None = None  # whether its run is ready; None: nothing says so
     health: str = ""  # of its run; "": nothing says so
+    found_at: datetime | None = None  # when that of its run was last found out
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
@@ -351,8 +352,9 @@ class Task:
         return row
 
     def touched_locked(self) -> datetime:
-        """The latest of creation, last start and last exit; a clock set back may have turned their order."""
-        moments = (self.created_at, self.last_started_at, self.last_exited_at)
+        """The latest of creation, last start, last exit, and what was found out of it since; a clock set back
+        may have turned their order."""
+        moments = (self.created_at, self.last_started_at, self.last_exited_at, self.found_at)
         return max(moment for moment in moments if moment is not None)
 
     def metrics_locked(self) -> TaskMetrics:
