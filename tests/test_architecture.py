@@ -38,6 +38,7 @@ _ORDER = (
     "drivers",
     "supervisor",
     "probes",
+    "schedules",
     "daemon",
     "client",
     "ctl",

@@ -67,13 +67,13 @@ class Parser(argparse.ArgumentParser):
         near = did_you_mean(name, options, prefix="--")
         if takes_params and not near and name:
             near = f"; a parameter of the action is written {name}={value or 'VALUE'}"
-        self.error(f"there is no option {option}{near}")
+        self.error(f"unknown option {option}{near}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
             names = [name for name in action.choices if not name.startswith("_")]
             also = f"; did you mean {_ALSO[value]}?" if value in _ALSO else did_you_mean(value, names)
-            self.error(f"there is no command {value}{also}")
+            self.error(f"unknown command {value}{also}")
         super()._check_value(action, value)
 
     def _print_message(self, message: str, file: Any = None) -> None:
@@ -347,7 +347,7 @@ def _signal(text: str) -> str:
     try:
         return signal_of(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"there is no signal {text}") from None
+        raise argparse.ArgumentTypeError(f"unknown signal {text}") from None
 
 
 def _count(text: str) -> int:

@@ -61,7 +61,7 @@ def _problem(path: str) -> str:
         os.close(open_to_append(path, 0, make=False))
     except FileNotFoundError:
         parent = Path(path).parent
-        return "" if parent.is_dir() else f"there is no directory {parent}"
+        return "" if parent.is_dir() else f"no such directory {parent}"
     except OSError as error:
         said = error.strerror or str(error)
         return f"{path} {said.removeprefix('it ')}" if said.startswith("it ") else f"{path}: {said}"
@@ -78,7 +78,7 @@ def _directory_problem(path: str) -> str:
             if not directory.is_dir():
                 return f"{path} is not a directory"
         elif not directory.parent.is_dir():
-            return f"there is no directory {directory.parent}"
+            return f"no such directory {directory.parent}"
         else:
             directory = directory.parent
     except OSError as error:

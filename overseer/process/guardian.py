@@ -24,7 +24,7 @@ from overseer.process.private_files import bases
 from overseer.process.registry import Entry, registry
 from overseer.process.standalone.guardian import SLOT
 from overseer.process.standalone.terminate import signal_name
-from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup
 
@@ -166,6 +166,7 @@ class Guardian:
                     self._map[slot * SLOT] = 0
 
     def _write_locked(self, slot: int, line: bytes) -> None:
+        assert_held(self._lock)
         try:
             if self._map is not None and (slot + 1) * SLOT > len(self._map):
                 self._map.resize(2 * len(self._map))  # the file, too

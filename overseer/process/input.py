@@ -16,7 +16,7 @@ import threading
 from collections import deque
 
 from overseer.errors import OverseerError
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup
 
@@ -43,7 +43,7 @@ class TaskInput:
     def __init__(self, fd: int, *, terminal: bool) -> None:
         self._fd = fd
         self.terminal = terminal
-        self._lock = lock(Rank.LEAF, "input")  # guards the rest
+        self._lock = lock(Rank.LEAF, "input")  # guards the fields below
         self._waiting: deque[memoryview] = deque()
         self._size = 0  # bytes, of all that waits
         self._refusal = ""  # why nothing more is taken
@@ -109,6 +109,7 @@ class TaskInput:
 
     def _write_locked(self) -> None:
         """Write what there is room for; the writer does the rest."""
+        assert_held(self._lock)
         try:
             while self._waiting:
                 first = self._waiting[0]
@@ -133,6 +134,7 @@ class TaskInput:
             self._close_locked(self._refusal)
 
     def _close_locked(self, why: str) -> None:
+        assert_held(self._lock)
         self._refusal = why
         self._waiting.clear()
         self._size = 0

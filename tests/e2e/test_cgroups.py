@@ -151,7 +151,7 @@ def test_limits_stand_in_the_files_and_what_is_missing_in_a_warning(tree: Path) 
         lines = [output["data"] for output in outputs if output["stream"] == "stdout"]
         assert "".join(lines) == "1073741824150000 1000000"
         (info,) = client.request("describe")["actions"]
-    assert info["settings"]["cgroup"] == "memory_max 1GiB, cpu_max 1.5, pids_max 100 (not to be had here)"
+    assert info["settings"]["cgroup"] == "memory_max 1GiB, cpu_max 1.5, pids_max 100 (not available here)"
     warning = f"actions.limited.config.cgroup.pids_max: {tree} has no pids controller; tasks run without"
     assert warning in daemon.stderr
     assert (tree / "cgroup.subtree_control").read_text() == "+cpu +memory"

@@ -235,7 +235,7 @@ _NONSENSE: list[tuple[str, Any, str]] = [
     ("rlimits", {"as": "unlimited:2GB"}, "rlimits.as: the soft limit unlimited is above the hard one, 2GB"),
     ("rlimits", {"as": "2XB"}, 'rlimits.as: "XB" is not a unit of size: B, kB, MB, GB, KiB, MiB or GiB'),
     ("rlimits", {"nofile": "1:2:3"}, "rlimits.nofile: expected a limit, SOFT:HARD or unlimited"),
-    ("rlimits", {"nofiles": 1}, 'rlimits.nofiles: there is no limit "nofiles"; did you mean nofile?'),
+    ("rlimits", {"nofiles": 1}, 'rlimits.nofiles: no such limit "nofiles"; did you mean nofile?'),
     ("cgroup", {"memory_max": "lots"}, 'cgroup.memory_max: expected a size such as 65536 or "8MiB"'),
     ("cgroup", {"cpu_max": 0}, "cgroup.cpu_max: expected a number of CPUs from 0.01 up"),
     ("cgroup", {"pids_max": 0}, "cgroup.pids_max: 0 is too small: the least is 1"),

@@ -413,7 +413,7 @@ def test_what_was_given_is_not_in_the_audit(tmp_path: Path) -> None:
         ({"stdin": "pty", "pty": {"colums": 9}}, "config.pty.colums"),
         (
             {"stdin": "pty", "output": {"stderr": {"condition": "false"}}},
-            "config.stdin: on a terminal there is no stderr that a condition could be about",
+            "config.stdin: has no effect on a terminal",
         ),
     ],
 )
