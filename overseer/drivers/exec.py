@@ -187,13 +187,8 @@ class ExecFactory:
         secrets: Collection[str] | None = None,
     ) -> ExecHandler:
         if config.get("entrypoint") is None:
-<<<<<<< HEAD
-            config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, for the error to be about it
-        report = Report(templates=templates, booleans=booleans_of(config.get("parameters")))
-=======
             config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, so that the error is about it
-        report = Report(templates=templates, booleans=_booleans(config))
->>>>>>> main
+        report = Report(templates=templates, booleans=booleans_of(config.get("parameters")))
         read: ExecConfig = EXEC.from_yaml(to_node(config), Location(report))
         for warning in report.warnings:
             category = UnknownKeyWarning if warning in report.unknown else ConfigWarning
@@ -241,9 +236,7 @@ def _check_secrets(read: ExecConfig, known: Collection[str]) -> None:
         *((("secret_files", variable), name) for variable, name in read.secret_files.items()),
     ]
     wrong = [
-        ConfigError(
-            f"no secret {quoted(name)} at the top level{did_you_mean(name, known)}", path=path
-        )
+        ConfigError(f"no secret {quoted(name)} at the top level{did_you_mean(name, known)}", path=path)
         for path, name in used
         if name not in known
     ]
@@ -276,18 +269,6 @@ def _settings(config: ExecConfig) -> dict[str, str]:
     return {name: value for name, value in shown.items() if value and (name, value) not in usual}
 
 
-<<<<<<< HEAD
-=======
-def _booleans(config: Mapping[str, Any]) -> frozenset[str]:
-    """The parameters declared as booleans, found before the templates that use them are parsed."""
-    declared = config.get("parameters")
-    specs = declared.items() if isinstance(declared, Mapping) else ()
-    return frozenset(
-        str(name) for name, spec in specs if isinstance(spec, Mapping) and spec.get("type") == "boolean"
-    )
-
-
->>>>>>> main
 def _warn_undeclared(template: Template, parameters: Mapping[str, Parameter], path: Path) -> None:
     """Warn of undeclared parameters in a template: they render empty unless a start gives them anyway."""
     for name in sorted(template.names - set(parameters)):

@@ -29,10 +29,13 @@ from overseer.protocol.events import (
     Errored,
     Exited,
     Gap,
+    Health,
+    NotReady,
     Output,
     Partial,
     PoolUpdated,
     Queued,
+    Ready,
     Restarting,
     Started,
     Usage,
@@ -56,7 +59,6 @@ from overseer.protocol.replies import (
     Tasks,
     Unsubscribed,
 )
-from overseer.protocol.probes import Health, NotReady, Ready
 from overseer.protocol.requests import (
     REQUESTS,
     Describe,
@@ -135,14 +137,11 @@ __all__ = [
     "Exited",
     "Gap",
     "GlobalMetrics",
-<<<<<<< HEAD
-    "Health",
-=======
     "Graph",
     "GraphEdge",
     "GraphNode",
     "GraphRequest",
->>>>>>> main
+    "Health",
     "Input",
     "InputAccepted",
     "List",

@@ -59,9 +59,7 @@ class Start(Request):
     """Start an action as a new task, or queue it. The sender is subscribed to the task."""
 
     either = ("action", "task_id")
-    action: str = field(
-        _ACTION, "The action to start; not needed for a standing task", default="", omit=True
-    )
+    action: str = field(_ACTION, "The action to start; not needed for a standing task", default="", omit=True)
     task_id: str = field(
         TASK_ID,
         "A name for the task; a UUID is made up when absent. A standing task's (one that the configuration "

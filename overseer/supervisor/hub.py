@@ -101,13 +101,8 @@ class Hub:
         dependencies = Dependencies(table, pool, self._queueing, self._exits)
         self.standing = Standing(table, self._current, dependencies, self.start)
         self._starts = Starts(
-<<<<<<< HEAD
-            *(table, pool, self._current, metrics, timers, *common),
-            *(self.usage, vault or Vault(), recorder, logs, self.probing),
-=======
             *(table, pool, self._current, metrics, timers, *common, dependencies),
-            *(self.usage, vault or Vault(), recorder, logs),
->>>>>>> main
+            *(self.usage, vault or Vault(), recorder, logs, self.probing),
         )
         self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)

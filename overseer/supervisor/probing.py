@@ -168,6 +168,8 @@ class Probing:
                     event = Ready(task_id=task.id, pid=task.last_pid, ts=now())
                     task.ready, task.found_at = True, event.ts
                     task.stream.publish_locked(tx, event)
+                    self._table.moved.add(task.id)
+                    tx.observe(task, event)
         return True
 
     def not_ready(self, task: Task, run: int, detail: str) -> bool:
@@ -180,6 +182,7 @@ class Probing:
                 self.metrics.count("ready_timeouts", task.action)
                 event = NotReady(task_id=task.id, pid=task.last_pid, detail=detail, ts=now())
                 task.stream.publish_locked(tx, event)
+                tx.observe(task, event)
         _log.warning("task %s: %s", task.id, detail)
         return True
 
@@ -196,6 +199,8 @@ class Probing:
                 event = Health(task_id=task.id, status=status, detail=detail, ts=now())
                 task.health, task.found_at = status, event.ts
                 task.stream.publish_locked(tx, event)
+            self._table.moved.add(task.id)
+            tx.observe(task, event)
             if status == "unhealthy":
                 self._unhealthy[task] = task.action
                 self.metrics.count("became_unhealthy", task.action)

@@ -183,15 +183,10 @@ class Task:
     worker: Worker | None = None
     stdin: str = ""  # how its run takes input; "": it takes none
     last_pid: int = 0  # of the latest run
-<<<<<<< HEAD
-    ready: bool | None = None  # whether its run is ready; None: nothing says so
-    health: str = ""  # of its run; "": nothing says so
-    found_at: datetime | None = None  # when that of its run was last found out
-=======
     waiting_on: tuple[str, ...] = ()  # the tasks that it waits for, while it is queued for that
     ready: bool | None = None  # whether its run is ready; None: nothing says so
     health: str = ""  # of its run; "": nothing says so
->>>>>>> main
+    found_at: datetime | None = None  # when either was last found out
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
     stopped_by_person: bool = False  # whether a client asked for the latest stop; hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.

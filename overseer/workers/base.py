@@ -75,17 +75,6 @@ class RunContext:
     """A run's settings that its driver need not know; they fill in what :class:`WorkerConfig` leaves open.
 
     Attributes:
-<<<<<<< HEAD
-        run_id: unique, of letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
-        max_line: bytes a line may have before it is cut.
-        exited: called like ``on_exited``, after it, should that fail: the end must become known.
-        begun: called with each worker that has begun, which may be after its driver's ``start`` has failed.
-        workers: those made for the run, so that none is lost when the driver fails after all.
-        secrets: what its output and what is said of it must not show.
-        read_secret: reads one of the server's own secrets, by name; see :meth:`secret`.
-        probed: whether programs are to be run where its process is, so that its surroundings are kept.
-        env: further variables for its process.
-=======
         run_id: unique; letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
         max_line: bytes after which a line is cut.
         exited: called like ``on_exited``, after it, in case that fails: the end must become known.
@@ -93,7 +82,8 @@ class RunContext:
         workers: those created for the run, so that none is lost if the driver fails afterwards.
         secrets: masked in its output and in all messages about it.
         read_secret: reads one of the server's own secrets by name; see :meth:`secret`.
->>>>>>> main
+        probed: programs are to be run where its process is, so its surroundings are kept.
+        env: further variables for its process.
     """
 
     task_id: str
@@ -157,20 +147,12 @@ class Worker(ABC):
         task_id: the task it runs for.
         pid: of the leader; 0 for a virtual worker.
         started_at: aware, UTC.
-<<<<<<< HEAD
-        hides_secrets: whether those of its run are not in its output any more when it calls ``on_output``; of
-            others the server replaces them line by line.
-        ran_out_of_memory: whether a process of it was killed for lack of memory; known when it has exited.
-        cpu: the seconds of CPU that its processes used together; None until it has exited, or not known.
-        max_rss: the most memory they had together, in bytes, as far as was looked; None as for ``cpu``.
-        surroundings: of its process, where the run is ``probed``.
-=======
         hides_secrets: it masks its run's secrets before it calls ``on_output``; otherwise the server masks
             them line by line.
         ran_out_of_memory: the OOM killer ended one of its processes; known once it has exited.
         cpu: CPU seconds of all its processes together; None while it runs, or if unknown.
         max_rss: peak memory of all its processes together, in bytes, as far as measured; None as for ``cpu``.
->>>>>>> main
+        surroundings: of its process, if the run is ``probed``.
     """
 
     hides_secrets = False

@@ -127,7 +127,7 @@ class _Program:
     def read(self, patience: float, wake: int) -> str:
         """Read until it has ended; returns why it is not waited for any more, or ``""``."""
         deadline = time.monotonic() + patience
-        late = f"it takes longer than {patience:g} s"
+        late = f"it took longer than {patience:g} s"
         poll = select.poll()
         for fd in (*self._open, self._child.pidfd, *([wake] if wake >= 0 else [])):
             poll.register(fd, select.POLLIN)

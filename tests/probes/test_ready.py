@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import client  # noqa: F401 (a fixture)
 from tests.harness import Daemon, WsClient, shell
 from tests.probes.targets import Target
 
@@ -56,7 +55,7 @@ ACTIONS: dict[str, Any] = {
     "page": shell("exec sleep 60", ready={"http": "http://127.0.0.1:[[.port]]/[[if .deep]]deep[[end]]"},
                   config={"parameters": {"port": {}, "deep": {"type": "boolean", "default": False}}}),
     "program": shell(_WAITS, ready={"exec": ["test", "-e", "[[.file]]"], "interval": "50ms"}, config=_FILE),
-    "surroundings": shell("exec sleep 60", ready={"exec": ["sh", "-c", "pwd >seen; env >>seen; umask >>seen"]},
+    "surroundings": shell("exec sleep 60", ready={"exec": ["sh", "-c", "(pwd; env; umask) >seen"]},
                           config={"cwd": "[[.dir]]", "env": {"COLOUR": "[[.dir]]"}, "umask": "027",
                                   "inherit_env": ["PATH"], "parameters": {"dir": {}}}),
     "notifies": python(_NOTIFIES, "STATUS=loading", "READY=1", ready={"notify": True}),
