@@ -26,7 +26,7 @@ from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
-from overseer.daemon.preflight import security_advice
+from overseer.daemon.preflight import probe_advice, security_advice
 from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
@@ -248,7 +248,11 @@ class Daemon:
             if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
                 _log.info("closed %d of the clients: what let them in has changed", closed)
 
-        advice = (*security_advice(config, asks=bool(access.tokens)), *secrets_advice(config, secrets))
+        advice = (
+            *security_advice(config, asks=bool(access.tokens)),
+            *secrets_advice(config, secrets),
+            *probe_advice(config),
+        )
         return Prepared(access.differing(self._gate.access), advice, apply, enforce)
 
     def _reopen(self) -> None:
