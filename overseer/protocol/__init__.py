@@ -11,17 +11,13 @@ from overseer.protocol.codec import (
     dump,
     encode,
     encode_pool,
-    encode_tasks,
+    encode_rows,
     event_from,
     parse_request,
     queue_row,
     utf8,
 )
-from overseer.protocol.declare import (
-    EVENTS,
-    Delivery,
-    Event,
-)
+from overseer.protocol.declare import EVENTS, Delivery, Event
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
     Data,
@@ -35,6 +31,7 @@ from overseer.protocol.events import (
     Queued,
     Restarting,
     Started,
+    TaskEvent,
     Usage,
 )
 from overseer.protocol.replies import (
@@ -81,7 +78,9 @@ from overseer.protocol.requests import (
     Stop,
     Subscribe,
     Unsubscribe,
+    Unwatch,
     UsageRequest,
+    Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
@@ -104,6 +103,7 @@ from overseer.protocol.values import (
     TaskUsage,
     failed,
 )
+from overseer.protocol.watching import Changed, Forgotten, Unwatched, Watching
 from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -123,6 +123,7 @@ __all__ = [
     "ActionInfo",
     "ActionMetrics",
     "Actions",
+    "Changed",
     "Data",
     "Delivery",
     "Dequeued",
@@ -132,6 +133,7 @@ __all__ = [
     "Event",
     "ExcessConfig",
     "Exited",
+    "Forgotten",
     "Gap",
     "GlobalMetrics",
     "Graph",
@@ -188,6 +190,7 @@ __all__ = [
     "Stop",
     "Subscribe",
     "Subscribed",
+    "TaskEvent",
     "TaskInfo",
     "TaskMetrics",
     "TaskUsage",
@@ -195,12 +198,16 @@ __all__ = [
     "Unreadable",
     "Unsubscribe",
     "Unsubscribed",
+    "Unwatch",
+    "Unwatched",
     "Usage",
     "UsageRequest",
+    "Watch",
+    "Watching",
     "dump",
     "encode",
     "encode_pool",
-    "encode_tasks",
+    "encode_rows",
     "event_from",
     "failed",
     "parse_request",

@@ -13,6 +13,7 @@ from overseer.supervisor.metrics import HistogramFigures, Metrics, PoolFigures
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Requester
+from overseer.supervisor.watching import Watchers
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class ClientFigures:
     pending: int  # bytes, of all
     most_pending: int  # bytes, of the one that has most
     lagging: int
+    watching: int
     longest_lag: float  # seconds
 
 
@@ -51,6 +53,7 @@ class Figures:
     clients: ClientFigures
     memory: MemoryFigures
     stalled_clients: int  # closed because they did not read, since start-up
+    watches_renewed: int  # how often one who watches was so far behind that it was sent all tasks again
 
 
 class MetricsView:
@@ -64,6 +67,7 @@ class MetricsView:
         metrics: Metrics,
         current: Current,
         memory: MemoryUse,
+        watchers: Watchers,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -71,6 +75,7 @@ class MetricsView:
         self._metrics = metrics
         self._current = current
         self._memory = memory
+        self._watchers = watchers
 
     def tell(self, requester: Requester, action: str = "", task_id: str = "") -> None:
         """Send the requester all counters since start-up, or those of an action or a task, if it is there."""
@@ -115,6 +120,7 @@ class MetricsView:
                 connected=len(outboxes),
                 pending=sum(outbox.pending for outbox in outboxes),
                 most_pending=max((outbox.pending for outbox in outboxes), default=0),
+                watching=len(self._watchers),
                 lagging=sum(lag > 0 for lag in lags),
                 longest_lag=max(lags, default=0.0),
             ),
@@ -122,4 +128,5 @@ class MetricsView:
                 self._current.value.config.limits.memory, self._memory.rings, self._memory.params
             ),
             stalled_clients=counters[""]["stalled_clients"],
+            watches_renewed=self._watchers.renewed,
         )
