@@ -62,6 +62,8 @@ def memory(size: float) -> str:
 
 def shown_state(task: TaskInfo) -> str:
     """A task's state, with ``active`` replaced by what its worker does."""
+    if task.waiting_on:
+        return "waiting"
     if task.state != "active":
         return task.state
     if task.worker_state != "exited":

@@ -169,7 +169,10 @@ class Style:
 
     def state(self, text: str, *, failed: bool) -> str:
         """A task's state in its colour; a failed exit is red."""
-        codes = {"running": "32", "ready": "32", "queued": "33", "restarting": "33", "errored": "31"}
+        codes = {
+            **{"running": "32", "ready": "32", "queued": "33", "waiting": "33", "restarting": "33"},
+            **{"errored": "31", "failed": "31"},
+        }
         if failed:
             codes["exited"] = "31"
         if text.strip().endswith("unhealthy"):
@@ -178,6 +181,10 @@ class Style:
 
     def failure(self, text: str) -> str:
         return self.paint(text, "31")
+
+
+def style_of(options: Namespace) -> Style:
+    return Style(getattr(options, "color", "auto"), sys.stdout)
 
 
 def leave() -> None:

@@ -103,6 +103,7 @@ class Exposition:
             ("outbox_bytes", "Bytes that wait to be sent, to all clients", clients.pending),
             ("outbox_max_bytes", "Bytes that wait for the client with the most of them",
              clients.most_pending),
+            ("watching_clients", "Clients that watch all tasks", clients.watching),
             ("lagging_clients", "Clients with more than half their buffer full", clients.lagging),
             ("client_lag_max_seconds", "For how long the worst of them has been lagging",
              clients.longest_lag),
@@ -120,6 +121,8 @@ class Exposition:
         for name, help_text, value in (
             ("stalled_clients", "Clients that were closed because they did not read",
              figures.stalled_clients),
+            ("watches_renewed", "Clients that were sent all tasks again, for they had read too slowly",
+             figures.watches_renewed),
             ("log_lines_dropped", "Lines of the server's own log that found no room on stderr",
              lines_dropped()),
             ("guardian_restarts", "How often the guardian process died and was replaced", guardian.restarts),

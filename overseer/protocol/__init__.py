@@ -11,17 +11,13 @@ from overseer.protocol.codec import (
     dump,
     encode,
     encode_pool,
-    encode_tasks,
+    encode_rows,
     event_from,
     parse_request,
     queue_row,
     utf8,
 )
-from overseer.protocol.declare import (
-    EVENTS,
-    Delivery,
-    Event,
-)
+from overseer.protocol.declare import EVENTS, Delivery, Event
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
     Data,
@@ -38,6 +34,7 @@ from overseer.protocol.events import (
     Ready,
     Restarting,
     Started,
+    TaskEvent,
     Usage,
 )
 from overseer.protocol.replies import (
@@ -84,7 +81,9 @@ from overseer.protocol.requests import (
     Stop,
     Subscribe,
     Unsubscribe,
+    Unwatch,
     UsageRequest,
+    Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
@@ -107,6 +106,7 @@ from overseer.protocol.values import (
     TaskUsage,
     failed,
 )
+from overseer.protocol.watching import Changed, Forgotten, Unwatched, Watching
 from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -126,6 +126,7 @@ __all__ = [
     "ActionInfo",
     "ActionMetrics",
     "Actions",
+    "Changed",
     "Data",
     "Delivery",
     "Dequeued",
@@ -135,6 +136,7 @@ __all__ = [
     "Event",
     "ExcessConfig",
     "Exited",
+    "Forgotten",
     "Gap",
     "GlobalMetrics",
     "Graph",
@@ -194,6 +196,7 @@ __all__ = [
     "Stop",
     "Subscribe",
     "Subscribed",
+    "TaskEvent",
     "TaskInfo",
     "TaskMetrics",
     "TaskUsage",
@@ -201,12 +204,16 @@ __all__ = [
     "Unreadable",
     "Unsubscribe",
     "Unsubscribed",
+    "Unwatch",
+    "Unwatched",
     "Usage",
     "UsageRequest",
+    "Watch",
+    "Watching",
     "dump",
     "encode",
     "encode_pool",
-    "encode_tasks",
+    "encode_rows",
     "event_from",
     "failed",
     "parse_request",

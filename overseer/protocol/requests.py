@@ -259,6 +259,31 @@ class Unsubscribe(Request):
     task_id: str = field(TASK_ID, "The task")
 
 
+@_request("watch")
+class Watch(Request):
+    """Show all tasks that you may see, and tell of everything that happens to them from then on, and to those
+    that are still to come. Another watch of the same connection takes its place."""
+
+    output: bool = field(
+        BOOLEAN, "Whether you are also sent the output of all of them", default=False, omit=True
+    )
+    usage: bool = field(
+        BOOLEAN, "Whether you are also told every two seconds what they use", default=False, omit=True
+    )
+    after: str = field(
+        TEXT,
+        "The last cursor that you got: only what has happened since, in place of all tasks, if the server "
+        "still knows",
+        default="",
+        omit=True,
+    )
+
+
+@_request("unwatch")
+class Unwatch(Request):
+    """End the sender's watch."""
+
+
 @_request("describe")
 class Describe(Request):
     """Describe the actions."""

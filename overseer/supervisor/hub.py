@@ -50,6 +50,7 @@ from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, StopRequest, Task, Terms
 from overseer.supervisor.usage import UsageWatch
+from overseer.supervisor.watching import Watchers
 from overseer.util.ids import new_uuid
 from overseer.util.jsonlog import EventLog
 from overseer.util.threads import run_on_thread
@@ -115,8 +116,10 @@ class Hub:
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
         self.subscriptions = Subscriptions(table, self.usage, logs)
         self.listing = Listing(table)
+        self.watchers = Watchers(table, table.journal, self.listing, self.usage, timers)
         self.metrics_view = MetricsView(
-            *(table, pool, self._clients, metrics, self._current, use), self.probing.unhealthy
+            *(table, pool, self._clients, metrics, self._current, use, self.watchers),
+            self.probing.unhealthy,
         )
         self._services = Services(self, lambda: self.definitions.handlers)
 
@@ -135,6 +138,8 @@ class Hub:
             case Due.PRUNE:
                 with self._table.lock:
                     self._table.prune()
+            case Due.WATCH:
+                self.watchers.send()
             case Due.USAGE:
                 self.usage.look()
             case Due.MEMORY:
@@ -159,6 +164,7 @@ class Hub:
             # At a shutdown, whoever holds up the end is closed with that code however short its stall.
             if client.outbox.close_code == TRY_AGAIN_LATER and not self._table.closing:
                 self._metrics.count("stalled_clients", "")
+            self.watchers.drop_locked(client)
             self.subscriptions.drop_locked(client)
 
     # Tasks

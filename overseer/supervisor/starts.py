@@ -108,17 +108,18 @@ class Starts:
             self._metrics.count("starts_refused", task.action)
             raise RequestError(admission.reason)
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
+        client = requester.client
+        if client is not None and task.id not in client.task_ids:
+            task.requester = replace(requester, newly_subscribed=True)
         self._table.add(task)
         self._dependencies.started_locked(task.id)
         if self._recorder.enabled:
             with task.lock:
                 task.stream.continue_locked(self._recorder.last_seq(task.id))
-        if requester.client is not None:
-            if task.id not in requester.client.task_ids:
-                task.requester = replace(requester, newly_subscribed=True)
-            requester.client.task_ids.add(task.id)
+        if client is not None:
+            client.task_ids.add(task.id)
             with task.lock:
-                task.stream.subscribe_locked(requester.client, wishes)
+                task.stream.subscribe_locked(client, wishes)
         if waits:
             self._dependencies.hold_locked(tx, task, at, force=force)
             return
@@ -270,7 +271,7 @@ class Starts:
         assert_held(self._table.lock)
         requester, task.requester = task.requester, Requester()
         if why.requested:
-            self._take_back_locked(tx, task, why, requester)
+            self._take_back_locked(tx, task, why, requester, message)
             requester.refuse(tx, message)
             return
         with task.lock:
@@ -281,11 +282,13 @@ class Starts:
             events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)
         self._exits.conclude_locked(tx, task, events)
 
-    def _take_back_locked(self, tx: Transaction, task: Task, why: Launch, requester: Requester) -> None:
+    def _take_back_locked(
+        self, tx: Transaction, task: Task, why: Launch, requester: Requester, message: str
+    ) -> None:
         """All is as it was before the request."""
         assert_held(self._table.lock)
         if why is Launch.FIRST:
-            self._table.forget(task.id)
+            self._table.forget(task.id, error=message)
             if requester.client is not None and requester.newly_subscribed:  # by a start that is refused
                 self._table.unsubscribe(task.id, requester.client)
                 requester.client.task_ids.discard(task.id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -164,6 +164,8 @@ class Terms:
 class Task:
     """The state of one task; see the module for what guards it."""
 
+    # What list says; None: not known since the last change of anything.
+    _encoded_info: TaskRow | None = field(default=None, init=False)
     id: str
     action: str
     terms: Terms
@@ -217,7 +219,7 @@ class Task:
     ran_for: float = 0.0  # seconds, over all finished runs
     counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
     moved: set[str] | None = None  # the table's, of ids whose phase has changed
-    _encoded_info: TaskRow | None = None  # what list says; None: not known since the last change of anything
+    noted: Callable[[Task, TaskRow], None] | None = None  # called when what list said may have changed
     lock: threading.Lock = field(init=False)
     stream: Stream = field(init=False)
 
@@ -228,8 +230,11 @@ class Task:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if name != "_encoded_info":
+        row = self._encoded_info
+        if row is not None and name != "_encoded_info":
             object.__setattr__(self, "_encoded_info", None)
+            if self.noted is not None:
+                self.noted(self, row)
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
