@@ -31,7 +31,7 @@ class Link(Trigger):
 
     Attributes:
         depth: how many starts have led to it, itself included.
-        discreet: some see what it starts, and must not know of the task whose end it follows.
+        discreet: some of those who see the one task may not know of the other.
     """
 
     depth: int = 1
@@ -98,8 +98,9 @@ class Chains:
             _log.warning(
                 *("task %s: %s, which follows, is not started: %s", change.task_id, follow_up.action, refusal)
             )
-            event = ChainRefused(change.task_id, follow_up.action, refusal, now())
-            self._hub.announce(change.task_id, event, follow_up.action)
+            event = ChainRefused(change.task_id, now(), follow_up.action, refusal)
+            shown = ChainRefused(change.task_id, event.ts) if link.discreet else event
+            self._hub.announce(change.task_id, event, shown)
         else:
             self.started += 1
 

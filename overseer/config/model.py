@@ -15,6 +15,7 @@ from overseer.config.chains import THEN, ThenConfig
 from overseer.config.exec import EXEC
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.pools import POOL
+from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
 from overseer.config.standing import STANDING, StandingTask
@@ -187,6 +188,17 @@ class ActionConfig:
     then: ThenConfig | None = field(
         THEN, "What is started when a task of it is over; see [CHAINS.md](CHAINS.md).", default=None
     )
+    ready: ReadyConfig | None = field(
+        READY, "When a run of it counts as ready; see [PROBES.md](PROBES.md).", default=None
+    )
+    health: HealthConfig | None = field(
+        HEALTH, "How it is found out whether a run still works; see [PROBES.md](PROBES.md).", default=None
+    )
+
+    @property
+    def probed(self) -> bool:
+        """Whether its runs are looked at."""
+        return self.ready is not None or self.health is not None
 
     @cached_property
     def digest(self) -> str:
@@ -207,6 +219,12 @@ def _action(read: ActionConfig, location: Location) -> ActionConfig:
 
 class _Action(Object):
     """An action; editors know the keys of ``config`` where ``exec`` runs it."""
+
+    def from_yaml(self, node: Node, location: Location, **given: Any) -> Any:
+        with booleans_of_action(node, location.report):
+            action: ActionConfig = super().from_yaml(node, location, **given)
+        check_probes(action, node, location)
+        return action
 
     def yaml_schema(self) -> Json:
         return super().yaml_schema() | {

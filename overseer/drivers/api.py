@@ -288,6 +288,8 @@ def describe_action(config: Config, name: str, handler: ActionHandler) -> Action
         success_codes=action.success_codes,
         on_boot="" if action.on_boot == "none" else action.on_boot,
         then=None if action.then is None else action.then.described,
+        ready="" if action.ready is None else action.ready.described,
+        health="" if action.health is None else action.health.described,
     )
 
 

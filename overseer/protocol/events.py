@@ -7,7 +7,7 @@ from datetime import datetime
 from overseer.protocol.declare import Delivery, Event
 from overseer.protocol.declare import event as _event
 from overseer.protocol.values import PoolInfo, TaskInfo, TaskUsage
-from overseer.protocol.words import EXIT_REASON, STREAM
+from overseer.protocol.words import EXIT_REASON, HEALTH, STREAM
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import ListOf, Object
@@ -121,6 +121,37 @@ class Errored(TaskEvent):
     ts: datetime = field(TIMESTAMP, _TS)
 
 
+@_event("ready", Delivery.SUBSCRIBERS)
+class Ready(Event):
+    """A run of a task is ready, as its action says what that takes."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    pid: int = field(COUNT, "The process of its run")
+    ts: datetime = field(TIMESTAMP, "When that was found out")
+
+
+@_event("not_ready", Delivery.SUBSCRIBERS)
+class NotReady(Event):
+    """A run of a task is not ready in the time that its action allows. It goes on, and may be ready later."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    pid: int = field(COUNT, "The process of its run")
+    detail: str = field(TEXT, "What it lacks, for people")
+    ts: datetime = field(TIMESTAMP, "When that was found out")
+
+
+@_event("health", Delivery.SUBSCRIBERS)
+class Health(Event):
+    """A run of a task has become healthy or unhealthy."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    status: str = field(HEALTH, "What it is now")
+    detail: str = field(
+        TEXT, "Why, for people; absent: there is no more to say", default="", kw_only=True, omit=True
+    )
+    ts: datetime = field(TIMESTAMP, "When that was found out")
+
+
 @_event("queued", Delivery.BROADCAST)
 class Queued(TaskEvent):
     """A task waits for a place in its pool."""
@@ -201,9 +232,10 @@ class Data(Event):
 
 @_event("chain_refused", Delivery.SUBSCRIBERS)
 class ChainRefused(Event):
-    """What should have followed the end of a task was not started; sent to those who may see its action."""
+    """What should have followed the end of a task was not started. Where some clients are limited to some
+    actions, only the audit and the server's log say what, and why."""
 
     task_id: str = field(TASK_ID, "The task that is over")
-    action: str = field(TEXT, "The action that was not started")
-    message: str = field(TEXT, "Why, for people")
     ts: datetime = field(TIMESTAMP, _TS)
+    action: str = field(TEXT, "The action that was not started", default="", omit=True)
+    message: str = field(TEXT, "Why, for people", default="", omit=True)

@@ -14,6 +14,7 @@ from overseer.protocol.words import (
     DISPLACE,
     EXCESS_ACTION,
     EXIT_REASON,
+    HEALTH,
     KILL_ORDER,
     PARAM_TYPE,
     QUEUE_ORDER,
@@ -249,6 +250,12 @@ class ActionInfo:
         default="",
         omit=True,
     )
+    ready: str = field(
+        TEXT, "When a run counts as ready, in words; absent: that is not said", default="", omit=True
+    )
+    health: str = field(
+        TEXT, "How it is found out whether a run works, in words; absent: it is not", default="", omit=True
+    )
     then: Then | None = field(
         Object(Then), "What is started when a task of it is over", default=None, omit=True
     )
@@ -263,9 +270,6 @@ class TaskInfo:
     params: Mapping[str, str] = field(TEXT_MAP, "The parameters of its start", default=dict, omit=True)
     queued_at: datetime | None = field(
         TIMESTAMP, "Since when it has waited in a queue", default=None, omit=True
-    )
-    trigger: RunTrigger | None = field(
-        Object(RunTrigger), "What it was started by, if not by a client", default=None, omit=True
     )
     state: str = field(TASK_STATE, "Its state")
     status: str = field(STATUS, "What it is, in one word; absent: the server is older", default="", omit=True)
@@ -310,6 +314,15 @@ class TaskInfo:
     )
     stdin: str = field(
         STDIN, "How its run takes input; absent: it takes none, or does not run", default="", omit=True
+    )
+    ready: bool | None = field(
+        BOOLEAN, "Whether it runs and is ready; absent: its action does not say when", default=None, omit=True
+    )
+    health: str = field(
+        HEALTH, "Of its run; absent: it does not run, or is not looked at", default="", omit=True
+    )
+    trigger: RunTrigger | None = field(
+        Object(RunTrigger), "What it was started by, if not by a client", default=None, omit=True
     )
 
     @property

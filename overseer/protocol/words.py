@@ -51,6 +51,10 @@ TRIGGER = Choice(
     "task was running when the server ended; service: a driver's service submitted it; chain: it follows a "
     "task that is over",
 )  # fmt: skip
+HEALTH = Choice(
+    "starting", "healthy", "unhealthy", ref="Health",
+    description="Whether a run works, as its action's health finds out: starting: not known yet",
+)  # fmt: skip
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
 STDIN = Choice(
     "pipe", "pty", ref="Stdin",
@@ -85,6 +89,7 @@ CHOICES = (
     EXIT_REASON,
     RUN_STATUS,
     TRIGGER,
+    HEALTH,
     STREAM,
     STDIN,
     QUEUE_ORDER,

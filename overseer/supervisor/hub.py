@@ -40,6 +40,7 @@ from overseer.supervisor.observers import Observer
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.pools import Pools
+from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.restarts import Restarts
 from overseer.supervisor.services import Services
@@ -97,12 +98,13 @@ class Hub:
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
+        self.probing = Probing(table, metrics)
         common = self._queueing, self._exits, failed_starts
         dependencies = Dependencies(table, pool, self._queueing, self._exits)
         self.standing = Standing(table, self._current, dependencies, self.start)
         self._starts = Starts(
             *(table, pool, self._current, metrics, timers, *common, dependencies),
-            *(self.usage, vault or Vault(), recorder, logs),
+            *(self.usage, vault or Vault(), recorder, logs, self.probing),
         )
         self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)
@@ -117,7 +119,8 @@ class Hub:
         self.listing = Listing(table)
         self.watchers = Watchers(table, table.journal, self.listing, self.usage, timers)
         self.metrics_view = MetricsView(
-            table, pool, self._clients, metrics, self._current, use, self.watchers
+            *(table, pool, self._clients, metrics, self._current, use, self.watchers),
+            self.probing.unhealthy,
         )
         self._services = Services(self, lambda: self.definitions.handlers)
 
@@ -241,18 +244,15 @@ class Hub:
         except RequestError as error:
             raise SubmitError(error.message) from None
 
-    def announce(self, task_id: str, event: Event, about: str = "") -> None:
-        """Tell a task's subscribers, and observers, of something that others did; nobody, if it is forgotten.
-
-        Args:
-            about: an action; those who may not see it are not told.
-        """
+    def announce(self, task_id: str, event: Event, shown: Event) -> None:
+        """Tell observers of something that others did about a task, and those who watch it of what may be
+        ``shown`` to all of them; nobody, if the task is forgotten."""
         with self._table.begin() as tx:
             task = self._table.get(task_id)
             if task is not None:
                 tx.observe(task, event)
                 with task.lock:
-                    task.stream.publish_locked(tx, event, about=about)
+                    task.stream.publish_locked(tx, shown)
 
     def stop(self, task_id: str, requester: Requester | None = None) -> None:
         """Stop a task, take it off its queue, or call off its restart; silent when it is over already.
@@ -395,6 +395,7 @@ class Hub:
 
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the threads."""
+        self.probing.close()
         self._starts.launcher.close()
         self._table.observers.close()
         self._timers.close()

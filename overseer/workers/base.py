@@ -24,6 +24,7 @@ from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets
 from overseer.util.timestamps import now
+from overseer.workers.program import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ class RunContext:
         secrets: masked in its output and in all messages about it.
         read_secret: reads one of the server's own secrets by name; see :meth:`secret`.
         hands_on: it is given a file, ``OVERSEER_OUTPUT``, for values that are handed on.
+        probed: programs are to be run where its process is, so its surroundings are kept.
+        env: further variables for its process.
     """
 
     task_id: str
@@ -95,6 +98,8 @@ class RunContext:
     secrets: Secrets = field(default_factory=Secrets)
     read_secret: Callable[[str], str] = _no_secret
     hands_on: bool = False
+    probed: bool = False
+    env: dict[str, str] = field(default_factory=dict)
 
     def secret(self, name: str) -> str:
         """The current value of one of the server's secrets, which is then masked in the run's output.
@@ -151,6 +156,7 @@ class Worker(ABC):
         cpu: CPU seconds of all its processes together; None while it runs, or if unknown.
         max_rss: peak memory of all its processes together, in bytes, as far as measured; None as for ``cpu``.
         values: what the run hands on to those that follow it, secrets masked; known once it has exited.
+        surroundings: of its process, if the run is ``probed``.
     """
 
     hides_secrets = False
@@ -158,6 +164,7 @@ class Worker(ABC):
     cpu: float | None = None
     max_rss: int | None = None
     values: Mapping[str, str] = MappingProxyType({})
+    surroundings: Surroundings | None = None
 
     def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
         self.task_id = task_id

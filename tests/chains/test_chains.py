@@ -224,10 +224,10 @@ def test_what_a_scope_hides_is_hidden_in_chains_as_well() -> None:
             client.request(type="subscribe", id="s", task_id="t")
         bob.send_json(type="start", id="1", action="apart", task_id="t")
         refused = ana.receive_until(lambda message: message["type"] == "chain_refused")[-1]
-        assert (refused["task_id"], refused["action"]) == ("t", "missing")
+        assert (refused["task_id"], "action" in refused, "message" in refused) == ("t", False, False)
         bob.send_json(type="describe", id="end", action="apart")
         heard = bob.receive_until(lambda message: message.get("id") == "end")
-        assert {message["type"] for message in heard} == {"started", "exited", "actions"}
+        assert "missing" not in json.dumps(heard)
         assert "then" not in heard[-1]["actions"][0]
         (seen,) = eve.request(type="list", id="l")["tasks"]
         assert (seen["action"], seen["trigger"]) == ("say", {"type": "chain"})

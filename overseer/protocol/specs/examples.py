@@ -77,6 +77,11 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Resized("r19", _TASK, 40, 132),
     protocol.Restarting(_TASK, _PID, 5 * _SECOND, 1, _LATER),
     protocol.Errored(_TASK, _PID, 3, _LATER),
+    protocol.Ready(_TASK, _PID, _LATER),
+    protocol.NotReady(_TASK, _PID, "not ready after 60 s: tcp 127.0.0.1:5432: connection refused", _LATER),
+    protocol.Health(
+        _TASK, "unhealthy", _LATER, detail="http://127.0.0.1:8000/health: HTTP 503 Service Unavailable"
+    ),
     protocol.Queued("r1", "build-next", "build", 1, _LATER),
     protocol.Dequeued("build-next", "purged", _LATER),
     protocol.Tasks(
@@ -175,7 +180,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Gap(_TASK, 1042, 5310, _LATER),
     protocol.Partial(_TASK, _PID, "stdout", "Password: ", _LATER),
     protocol.Data(_TASK, _PID, 2048, b"\x1b[32mok\x1b[0m\r\n"),
-    protocol.ChainRefused(_TASK, "publish", "parameter 'version' does not match [0-9.]+", _LATER),
+    protocol.ChainRefused(_TASK, _LATER, "publish", "parameter 'version' does not match [0-9.]+"),
     protocol.Watching("r22", (_INFO,), "9f2c6a1be07d4c5385d1f7aa"),
     protocol.Unwatched("r23"),
     protocol.Changed(task=_INFO, cursor="c4d01e77a95b6f3020e8b1d4"),

@@ -260,11 +260,8 @@ class Stream:
                     return
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
 
-    def publish_locked(
-        self, out: DeferredFlush, event: Event, *, excluding: Client | None = None, about: str = ""
-    ) -> None:
-        """Send a lifecycle event to every subscriber, ``excluding`` one, and those who may not see the action
-        that it is ``about``; an ``exited`` is kept.
+    def publish_locked(self, out: DeferredFlush, event: Event, *, excluding: Client | None = None) -> None:
+        """Send a lifecycle event to every subscriber, ``excluding`` one; an ``exited`` is kept.
 
         Subscribers that missed lines get their gap first, so that ``exited`` is the last of its run.
         """
@@ -278,7 +275,7 @@ class Stream:
         out.log(self._log, event, excluding)
         for client, subscription in self.subscribers.items():
             self._tell_gap_locked(out, subscription)
-            if client is excluding or (about and not client.principal.sees(about)):
+            if client is excluding:
                 continue
             if subscription.behind is None:
                 out.send(client, event)
