@@ -235,9 +235,7 @@ def _check_secrets(read: ExecConfig, known: Collection[str]) -> None:
         *((("secret_files", variable), name) for variable, name in read.secret_files.items()),
     ]
     wrong = [
-        ConfigError(
-            f"no secret {quoted(name)} at the top level{did_you_mean(name, known)}", path=path
-        )
+        ConfigError(f"no secret {quoted(name)} at the top level{did_you_mean(name, known)}", path=path)
         for path, name in used
         if name not in known
     ]

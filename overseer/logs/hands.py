@@ -21,9 +21,7 @@ _log = logging.getLogger(__name__)
 PATIENCE_S = 0.2
 """How long a caller waits for a write."""
 _MOST_HUNG = 8  # hanging threads at once; beyond that nothing is written until one returns
-_STARVED_S = (
-    2.0  # a machine too busy to write for this long is as bad as a slow disk
-)
+_STARVED_S = 2.0  # a machine too busy to write for this long is as bad as a slow disk
 
 
 class Outcome(Enum):
