@@ -1,9 +1,9 @@
 """Who touches the disk for all logs, so that nothing ever hangs there.
 
-A write to a disk that does not answer cannot be called off. A thread that can be replaced (``util.standin``)
+A write to a disk that does not respond cannot be cancelled. A thread that can be replaced (``util.standin``)
 writes itself, since handing work over and back costs more than the write; if it hangs, another goes on in its
-place. For all others one thread writes, and whoever waits for it goes on when that hangs. A thread that hangs
-is done with when its call returns.
+place. For all others one thread writes, and its callers go on without it when it hangs. A hanging thread ends
+when its call returns.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from overseer.util.threads import start_thread
 _log = logging.getLogger(__name__)
 
 PATIENCE_S = 0.2
-"""How long a write may take."""
-_MOST_HUNG = 8  # threads that may hang at once; after that nothing is written until one returns
+"""How long a caller waits for a write."""
+_MOST_HUNG = 8  # hanging threads at once; beyond that nothing is written until one returns
 _STARVED_S = (
-    2.0  # a machine that is so busy that it does not get to writing for so long is as bad as a slow disk
+    2.0  # a machine too busy to write for this long is as bad as a slow disk
 )
 _LOOK_AGAIN_S = 0.05  # at a call that takes too long but does not hang
 _WATCH_S = 5.0  # that nobody wrote before those who write are watched no more
 
 
 class Outcome(Enum):
-    """What became of a job whose time is over."""
+    """What became of a job."""
 
     DONE = 1
-    LATE = 2  # it goes on
+    LATE = 2  # it is still being done
     NEVER = 3  # it will not be done
 
 
@@ -44,14 +44,14 @@ class _Job:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.work = work
-        self.claim = threading.Lock()  # taken by the hand that does it, or by who does not want it any more
+        self.claim = threading.Lock()  # taken by the hand that does it, or by a caller that gives up on it
         self.done = threading.Lock()  # held until it has been done
         self.done.acquire()
         self.hand: _Hand | None = None
 
 
 class _Hand:
-    """One thread; ``since``: when its job began, 0: it has none."""
+    """One thread; ``since``: when its job began, or 0."""
 
     __slots__ = ("native_id", "since")
 
@@ -60,7 +60,7 @@ class _Hand:
         self.since = 0.0
 
     def hangs(self, patience: float) -> bool:
-        """Whether its job has been waiting for something, for that long."""
+        """Whether its job has been blocked for that long, rather than merely waiting for a CPU."""
         since = self.since
         return bool(since) and time.monotonic() - since >= patience and _waits(self.native_id)
 
@@ -89,15 +89,14 @@ def _waits(native_id: int) -> bool:
 
 
 class Hands:
-    """Does jobs, those of its own thread in the order they come, one at a time, as long as none hangs. Safe
-    from any thread."""
+    """Does jobs; those of its own thread in order, one at a time unless one hangs. Thread-safe."""
 
     def __init__(self) -> None:
-        self.lost = 0  # lines that clients have and no log has
+        self.lost = 0  # lines that clients were sent but no log has
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._lock = lock(Rank.LEAF, "hands")  # guards what follows
+        self._lock = lock(Rank.LEAF, "hands")  # guards the fields below
         self._hand: _Hand | None = None  # takes jobs; started by the first one
-        self._hung = 0  # threads that have been replaced and have not returned
+        self._hung = 0  # replaced threads that have not returned
         self._calls: set[_Call] = set()  # of threads that do their work themselves; each op on it is atomic
         self._latest = 0.0  # when one of these is due, or was
         self._watching = False  # a thread looks at them
@@ -108,7 +107,7 @@ class Hands:
         patience: float = PATIENCE_S,
         late: Callable[[], None] | None = None,
     ) -> Outcome:
-        """Have ``work()``, which raises nothing, done in that time.
+        """Have ``work()``, which must not raise, done within that time.
 
         Args:
             late: called by the successor of the calling thread, should it hang and have one.
@@ -153,11 +152,11 @@ class Hands:
         raise Replaced
 
     def later(self, work: Callable[[], None]) -> None:
-        """Have ``work()`` done at some time."""
+        """Have ``work()`` done later."""
         self._submit(_Job(work))
 
     def close(self) -> None:
-        """No jobs follow; those that were given are done, unless one hangs."""
+        """Accept no more jobs; those accepted are still done, unless one hangs."""
         self._latest = 0.0  # so nobody needs to look any more
         with self._lock:
             hand = self._hand
@@ -183,14 +182,14 @@ class Hands:
         try:
             start_thread(lambda: self._run(hand), "log-writer")
         except RuntimeError as error:
-            _log.warning("logs are not written: %s", error)
+            _log.warning("logs cannot be written: %s", error)
             with self._lock:
                 self._hand = None
             return False
         return True
 
     def _replace(self, hand: _Hand) -> bool:
-        """Let another take over from one that hangs; False: too many do."""
+        """Replace a hanging thread; False if too many hang."""
         with self._lock:
             if self._hand is not hand:
                 return True
@@ -213,7 +212,7 @@ class Hands:
             try:
                 job.work()
             except Exception:
-                _log.exception("a job of a log failed")
+                _log.exception("a log's job failed")
             hand.since = 0.0
             job.done.release()
         with self._lock:
