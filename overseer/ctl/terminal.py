@@ -175,6 +175,8 @@ class Style:
         }
         if failed:
             codes["exited"] = "31"
+        if text.strip().endswith("unhealthy"):
+            return self.failure(text)
         return self.paint(text, codes.get(text.strip(), ""))
 
     def failure(self, text: str) -> str:
