@@ -7,7 +7,7 @@ from datetime import datetime
 from overseer.protocol.declare import Delivery, Event
 from overseer.protocol.declare import event as _event
 from overseer.protocol.values import PoolInfo, TaskInfo, TaskUsage
-from overseer.protocol.words import EXIT_REASON, STREAM
+from overseer.protocol.words import EXIT_REASON, HEALTH, STREAM
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import ListOf, Object
@@ -119,6 +119,37 @@ class Errored(TaskEvent):
     pid: int = field(COUNT, "The process of the run that ended; 0: it could not be started")
     exit_count: int = field(COUNT, "How many exits counted")
     ts: datetime = field(TIMESTAMP, _TS)
+
+
+@_event("ready", Delivery.SUBSCRIBERS)
+class Ready(Event):
+    """A run of a task is ready, as its action says what that takes."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    pid: int = field(COUNT, "The process of its run")
+    ts: datetime = field(TIMESTAMP, "When that was found out")
+
+
+@_event("not_ready", Delivery.SUBSCRIBERS)
+class NotReady(Event):
+    """A run of a task is not ready in the time that its action allows. It goes on, and may be ready later."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    pid: int = field(COUNT, "The process of its run")
+    detail: str = field(TEXT, "What it lacks, for people")
+    ts: datetime = field(TIMESTAMP, "When that was found out")
+
+
+@_event("health", Delivery.SUBSCRIBERS)
+class Health(Event):
+    """A run of a task has become healthy or unhealthy."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    status: str = field(HEALTH, "What it is now")
+    detail: str = field(
+        TEXT, "Why, for people; absent: there is no more to say", default="", kw_only=True, omit=True
+    )
+    ts: datetime = field(TIMESTAMP, "When that was found out")
 
 
 @_event("queued", Delivery.BROADCAST)

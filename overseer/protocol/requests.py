@@ -157,7 +157,8 @@ class List(Request):
 
     since: datetime | None = field(
         TIMESTAMP,
-        "Only those that started or exited since then, and all that are queued",
+        "Only those that started, exited, or were found ready, healthy or not since then, and all that are "
+        "queued",
         default=None,
         omit=True,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from overseer.protocol import MetricsReply
@@ -54,6 +54,7 @@ class Figures:
     memory: MemoryFigures
     stalled_clients: int  # closed because they did not read, since start-up
     watches_renewed: int  # how often one who watches was so far behind that it was sent all tasks again
+    unhealthy: Mapping[str, int]  # running tasks, of actions whose health is looked at
 
 
 class MetricsView:
@@ -68,6 +69,7 @@ class MetricsView:
         current: Current,
         memory: MemoryUse,
         watchers: Watchers,
+        unhealthy: Callable[[], Mapping[str, int]],
     ) -> None:
         self._table = table
         self._pool = pool
@@ -76,6 +78,7 @@ class MetricsView:
         self._current = current
         self._memory = memory
         self._watchers = watchers
+        self._unhealthy = unhealthy
 
     def tell(self, requester: Requester, action: str = "", task_id: str = "") -> None:
         """Send the requester all counters since start-up, or those of an action or a task, if it is there."""
@@ -127,6 +130,13 @@ class MetricsView:
             memory=MemoryFigures(
                 self._current.value.config.limits.memory, self._memory.rings, self._memory.params
             ),
+            unhealthy=self._looked_at(),
             stalled_clients=counters[""]["stalled_clients"],
             watches_renewed=self._watchers.renewed,
         )
+
+    def _looked_at(self) -> Mapping[str, int]:
+        config = self._current.value.config
+        found = self._unhealthy()
+        looked_at = [name for name, action in config.actions.items() if action.health is not None]
+        return {name: found.get(name, 0) for name in (*looked_at, *found)}

@@ -31,6 +31,7 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.pool.policy import Admission, Outcome
 from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.recording import run_of
 from overseer.supervisor.start_gate import StartGate
@@ -43,6 +44,7 @@ from overseer.util.masking import Secrets, log_failure, masked
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker, run_context
+from overseer.workers.program import Surroundings
 
 if TYPE_CHECKING:
     from overseer.logs.store import Logs
@@ -68,6 +70,7 @@ class Starts:
         vault: Vault,
         recorder: Recorder,
         logs: Logs | None,
+        probing: Probing,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -82,6 +85,7 @@ class Starts:
         self._timers = timers
         self._recorder = recorder
         self._logs = logs
+        self._probing = probing
         self.launcher = Launcher(timers, self.launch)
 
     def admit_locked(self, tx: Transaction, task: Task, force: bool, wishes: Wishes) -> None:
@@ -155,6 +159,7 @@ class Starts:
             begun=gate.begun,
             secrets=secrets,
             read_secret=partial(self._vault.read, config.secrets),
+            probed=action.probed,
         )
         record: Run | None = None
         try:
@@ -162,6 +167,9 @@ class Starts:
                 self._open_log(task, self._logs)
             if self._recorder.enabled:
                 record = run_of(task, why, context.run_id)
+            if action.probed and (watch := self._probing.watch(task, context.run_id, secrets)):
+                gate.watch = watch
+                context.env.update(watch.env)
             with run_context(context):
                 given = task.terms.definition.handler.start(
                     task.id, dict(task.params), gate.for_driver(context)
@@ -187,6 +195,8 @@ class Starts:
                 task.record = record
                 self._fail_locked(tx, task, why, message)
             return message
+        if gate.watch is not None:
+            gate.watch.begin(pid, _surroundings(context))
         gate.announced(pid, worker)
         return ""
 
@@ -296,6 +306,13 @@ class Starts:
                     tx.send(client, over)
             task.onlookers = set()
         self._exits.admit_locked(tx, self._pool.release(task.id))
+
+
+def _surroundings(context: RunContext) -> Surroundings:
+    """Those of the run's process; where its driver has made none, a few variables of the server's own."""
+    found = (worker.surroundings for worker in context.workers if worker.surroundings is not None)
+    name = {"OVERSEER_TASK_ID": context.task_id}
+    return next(found, None) or Surroundings(name, inherit="minimal")
 
 
 def _checked(given: object) -> tuple[Worker, int, datetime, str]:

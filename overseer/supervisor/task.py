@@ -188,6 +188,7 @@ class Task:
     waiting_on: tuple[str, ...] = ()  # the tasks that it waits for, while it is queued for that
     ready: bool | None = None  # whether its run is ready; None: nothing says so
     health: str = ""  # of its run; "": nothing says so
+    found_at: datetime | None = None  # when either was last found out
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
     stopped_by_person: bool = False  # whether a client asked for the latest stop; hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
@@ -291,6 +292,9 @@ class Task:
         self.last_started_at = at
         self.began = time.monotonic()
         self.error_message = ""
+        config = self.terms.definition.config
+        self.ready = None if config.ready is None else False
+        self.health = "" if config.health is None else "starting"
         self.stream.run = self.runs
 
     def ending_locked(
@@ -299,7 +303,8 @@ class Task:
         """Why the run, which is over, ended, and what that means; no output of it is taken any more."""
         assert_held(self.lock)
         self.stream.run = None
-        asked = self.end_reason != "timeout" and (intentional or self.stop_request is not StopRequest.NONE)
+        forced = self.end_reason in ("timeout", "unhealthy")
+        asked = not forced and (intentional or self.stop_request is not StopRequest.NONE)
         by_itself = "oom" if ran_out_of_memory else "signal" if signal else "exited"
         reason = self.end_reason or ("stopped" if asked else by_itself)
         codes = self.terms.definition.config.success_codes
@@ -312,6 +317,8 @@ class Task:
         if self.timeout is not None:
             self.timeout.cancel()
             self.timeout = None
+        self.ready = None if self.ready is None else False
+        self.health = ""
         self.ran_for += ending.ran_for
         self.last_exited_at = at
         self.last_exit_code = exit_code
@@ -348,6 +355,8 @@ class Task:
             max_rss=self.last_max_rss,
             success_codes=self.terms.definition.config.success_codes,
             stdin=self.stdin if running else "",
+            ready=self.ready,
+            health=self.health,
         )
 
     @property
@@ -384,8 +393,9 @@ class Task:
         return row
 
     def touched_locked(self) -> datetime:
-        """The latest of creation, last start and last exit; a clock set back may have turned their order."""
-        moments = (self.created_at, self.last_started_at, self.last_exited_at)
+        """The latest of creation, last start, last exit, and what was found out of it since; a clock set back
+        may have turned their order."""
+        moments = (self.created_at, self.last_started_at, self.last_exited_at, self.found_at)
         return max(moment for moment in moments if moment is not None)
 
     def metrics_locked(self) -> TaskMetrics:

@@ -104,6 +104,8 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "max_rss",
         "success_codes",
         "stdin",
+        "ready",
+        "health",
     ]
 
 

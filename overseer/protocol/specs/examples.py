@@ -77,6 +77,11 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Resized("r19", _TASK, 40, 132),
     protocol.Restarting(_TASK, _PID, 5 * _SECOND, 1, _LATER),
     protocol.Errored(_TASK, _PID, 3, _LATER),
+    protocol.Ready(_TASK, _PID, _LATER),
+    protocol.NotReady(_TASK, _PID, "not ready after 60 s: tcp 127.0.0.1:5432: connection refused", _LATER),
+    protocol.Health(
+        _TASK, "unhealthy", _LATER, detail="http://127.0.0.1:8000/health: HTTP 503 Service Unavailable"
+    ),
     protocol.Queued("r1", "build-next", "build", 1, _LATER),
     protocol.Dequeued("build-next", "purged", _LATER),
     protocol.Tasks(
