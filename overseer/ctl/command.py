@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import logs, search, server, tasks
+from overseer.ctl import graph, logs, search, server, tasks
 from overseer.ctl.hints import how_to_write
 from overseer.ctl.history import history
 from overseer.ctl.moments import moment_of
@@ -137,6 +137,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "top": tasks.top,
     "actions": server.actions,
     "describe": server.actions,
+    "graph": graph.graph,
     "pool": server.pool,
     "set-pool": server.set_pool,
     "purge": server.purge,

@@ -14,8 +14,7 @@ from overseer.ctl.context import around, looked_for, marked, with_context
 from overseer.ctl.finding import run_of, task_like
 from overseer.ctl.status import EXIT_USAGE
 from overseer.ctl.tail import Printer
-from overseer.ctl.tasks import style_of
-from overseer.ctl.terminal import json_line, print_text, say
+from overseer.ctl.terminal import json_line, print_text, say, style_of
 from overseer.protocol import Event, Exited, LogLine, LogMatch, Output, Partial, RunInfo
 
 _AT_ONCE = 1000

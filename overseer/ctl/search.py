@@ -10,8 +10,7 @@ from overseer.client import Client
 from overseer.ctl.context import around, looked_for, marked, with_context
 from overseer.ctl.finding import task_like
 from overseer.ctl.moments import local
-from overseer.ctl.tasks import style_of
-from overseer.ctl.terminal import on_terminal, plain, print_json, print_text, say
+from overseer.ctl.terminal import on_terminal, plain, print_json, print_text, say, style_of
 from overseer.protocol import LogMatch
 from overseer.util.timestamps import format_timestamp
 
