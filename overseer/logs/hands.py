@@ -75,6 +75,7 @@ class Hands:
         self._lock = lock(Rank.LEAF, "hands")  # guards what follows
         self._hand: _Hand | None = None  # takes jobs; started by the first one
         self._hung = 0  # that have been replaced and have not returned
+        self._closed = False
 
     def do(self, work: Callable[[], None], patience: float = PATIENCE_S) -> Outcome:
         """Have ``work()``, which raises nothing, done in that time."""
@@ -100,14 +101,19 @@ class Hands:
         self._submit(_Job(work))
 
     def close(self) -> None:
-        """No jobs follow; those that were given are done, unless one hangs."""
+        """No jobs are taken any more; those that were given are done, unless one hangs. Idempotent."""
         with self._lock:
+            open_, self._closed = not self._closed, True
             hand = self._hand
-        if hand is not None:
-            self.do(lambda: None, 1.0)
+        if open_ and hand is not None:
+            last = _Job(lambda: None)
+            self._queue.put(last)
+            last.done.acquire(timeout=1.0)
             self._queue.put(None)
 
     def _submit(self, job: _Job) -> bool:
+        if self._closed:
+            return False
         if self._hand is None and not self._start():
             return False
         if self._hung >= _MOST_HUNG:

@@ -11,21 +11,23 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from overseer.logs.directory import make
 from overseer.logs.hands import PATIENCE_S, Hands, Outcome
 from overseer.logs.lines import encode
+from overseer.logs.sealing import finish
 from overseer.logs.standalone.segments import (
     BLOCK,
     NOBODY,
     Block,
     Index,
+    Opened,
     Run,
     Segment,
     beside,
     list_segments,
-    read_index,
     read_runs,
     scan,
 )
@@ -152,7 +154,7 @@ class TaskLog:
     def rest(self) -> None:
         """No lines follow for now."""
         if self._file >= 0:
-            self._hands.later(self._let_go)
+            self._hands.later(self._rest)
             self._bounds.changed(self._directory)
 
     # -- for readers, and for who keeps it within its bounds ---------------------------------------------
@@ -251,11 +253,9 @@ class TaskLog:
     def _continue(self, last: Segment) -> tuple[_Tail | None, int]:
         """The segment that was written last, if it is not sealed, and where it ends; what a crash has torn
         off is cut."""
-        index = read_index(self._directory, last)
-        if index is not None:
-            return None, index.end
-        if last.packed:
-            raise ValueError(f"{last.name} has no index")
+        if last.sealed:
+            with Opened(self._directory, last) as opened:
+                return None, opened.index.end
         tail = _Tail(last.first)
         file = os.open(f"{self._directory}/{last.name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -333,6 +333,12 @@ class TaskLog:
         with self._lock:
             tail.runs.append(run)
 
+    def _rest(self) -> None:
+        with self._lock:
+            busy = self._busy
+        if not busy:  # else a write hangs, and uses the file
+            self._let_go()
+
     def _let_go(self) -> None:
         file, self._file = self._file, -1
         if file >= 0:
@@ -344,6 +350,9 @@ class TaskLog:
         with self._lock:
             tail, self._tail = self._tail, None
         if tail is not None:
+            if tail.blocks:
+                with suppress(OSError):
+                    finish(self._directory, tail.first, Index(tail.blocks, tail.runs, self._end))
             self._bounds.changed(self._directory)
 
 

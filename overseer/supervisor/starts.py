@@ -97,10 +97,10 @@ class Starts:
             self._metrics.count("starts_refused", task.action)
             raise RequestError(admission.reason)
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
-        self._table.add(task)
         if self._recorder.enabled:
             with task.lock:
                 task.stream.continue_locked(self._recorder.last_seq(task.id))
+        self._table.add(task)  # which hands it those who wait for it, and who may be behind
         if requester.client is not None:
             if task.id not in requester.client.task_ids:
                 task.requester = replace(requester, newly_subscribed=True)
