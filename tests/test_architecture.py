@@ -37,6 +37,8 @@ _ORDER = (
     "secrets",
     "drivers",
     "supervisor",
+    "probes",
+    "schedules",
     "daemon",
     "client",
     "ctl",

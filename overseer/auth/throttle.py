@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from overseer.auth.peer import Peer
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 
 _log = logging.getLogger(__name__)
 
@@ -124,6 +124,7 @@ class Warnings:
         return due
 
     def _due_locked(self, source: str, text: str, now: float) -> bool:
+        assert_held(self._lock)
         if now - self._begun >= _AGAIN:
             self._begun, self._in_all = now, 0
         since, said = self._said.get(source, (now, set[str]()))

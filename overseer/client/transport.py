@@ -209,7 +209,7 @@ def _open(address: Address, tls: Any, deadline: float, timeout: float) -> socket
     except ConnectionRefusedError:
         reason = "nothing listens there"
     except FileNotFoundError:
-        reason = "there is no such socket"
+        reason = "no such socket"
     except TimeoutError:
         reason = f"no answer within {timeout:g} s"
     except socket.gaierror:

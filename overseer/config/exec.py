@@ -311,11 +311,11 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
         )
     if read.output.merge and "stderr" in read.conditions:
         location.child("output", location.line).child("merge", location.line).error(
-            "with merge there is no stderr that a condition could be about: its lines are stdout's"
+            "has no effect with merge: stderr's lines are stdout's"
         )
     if read.stdin == "pty" and "stderr" in read.conditions:
         location.child("stdin", location.line).error(
-            "on a terminal there is no stderr that a condition could be about: its lines are stdout's"
+            "has no effect on a terminal: stderr's lines are stdout's"
         )
     if read.pty is not None and read.stdin != "pty":
         location.child("pty", location.line).error("there is a terminal only with stdin: pty")

@@ -15,7 +15,7 @@ from overseer.util.suggest import did_you_mean
 _SIZES = {"as", "core", "data", "fsize", "memlock", "msgqueue", "rss", "stack"}  # in bytes
 _SIZE = Size()
 _UNLIMITED = -1
-_MISSING = " (not to be had here)"
+_MISSING = " (not available here)"
 
 
 class Niceness(FieldType):
@@ -51,7 +51,7 @@ class Rlimits(FieldType):
             here = location.child(name, entry.line)
             try:
                 if name not in RLIMITS:
-                    raise ValueError(f"there is no limit {quoted(name)}{did_you_mean(name, RLIMITS)}")
+                    raise ValueError(f"no such limit {quoted(name)}{did_you_mean(name, RLIMITS)}")
                 found[name] = self._pair(name, self.scalar(entry.node, self._FORM), here)
             except ValueError as error:
                 here.error(str(error))

@@ -8,16 +8,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from overseer.config.model import ROOT, Config
 from overseer.config.restarts import retry_problems
+from overseer.config.standing import standing_problems
 from overseer.config.tree import parse_yaml
 from overseer.errors import ConfigError
 from overseer.protocol import RetryPolicy
 from overseer.schema.fields import fields_of
 from overseer.schema.location import Location, Report
-from overseer.schema.nodes import MapNode, Scalar, describe_node, without_texts
+from overseer.schema.nodes import MapNode, Scalar, describe_node, line_of, without_texts
 from overseer.util.files import read_once, read_small
 
 MAX_FILE = 4 * 2**20  # bytes; a file this long is not a configuration
@@ -89,8 +90,12 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
             f"expected keys such as `listen:` and `actions:`, found {describe_node(tree)}",
             file=report.file, line=tree.line,
         )  # fmt: skip
+    report.templates = _dialect(tree)
     config: Config = ROOT.from_yaml(tree, Location(report, (), 1))
     config = replace(config, **_overrides(env, report))
+    for below, problem in standing_problems(config.tasks, config.actions):
+        place = ("tasks", *below)
+        Location(report, place, line_of(tree, place)).error(problem)
     report.raise_errors()
     config = replace(
         config,
@@ -101,12 +106,22 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
     return replace(config, warnings=report.warning_texts(), unknown=tuple(report.unknown))
 
 
+def _dialect(tree: MapNode) -> Literal["go", "jinja"]:
+    """What the file's templates are written in, which has to be known before they are read."""
+    entry = tree.entries.get("templates")
+    jinja = entry is not None and isinstance(entry.node, Scalar) and entry.node.text == "jinja"
+    return "jinja" if jinja else "go"
+
+
 def _check_restarts(config: Config, report: Report) -> None:
     """Warn of retry policies as they are once merged, each where it was last changed."""
     places: dict[tuple[str, ...], RetryPolicy] = {("retry",): config.retry}
     for name, action in config.actions.items():
         if not action.retry.empty:
             places["actions", name, "retry"] = config.retry_for(name)
+    for name, task in config.tasks.items():
+        if not task.retry.empty:
+            places["tasks", name, "retry"] = config.standing_retry(task)
     for path, policy in places.items():
         for problem in retry_problems(policy):
             report.warnings.append(config.placed(ConfigError(problem), *path))

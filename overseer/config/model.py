@@ -14,8 +14,10 @@ from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.exec import EXEC
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.pools import POOL
+from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
+from overseer.config.standing import STANDING, StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.errors import ConfigError
 from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPolicy
@@ -182,6 +184,17 @@ class ActionConfig:
         "`data_dir`, and parameters none of which is secret.",
         default="none",
     )
+    ready: ReadyConfig | None = field(
+        READY, "When a run of it counts as ready; see [PROBES.md](PROBES.md).", default=None
+    )
+    health: HealthConfig | None = field(
+        HEALTH, "How it is found out whether a run still works; see [PROBES.md](PROBES.md).", default=None
+    )
+
+    @property
+    def probed(self) -> bool:
+        """Whether its runs are looked at."""
+        return self.ready is not None or self.health is not None
 
     @cached_property
     def digest(self) -> str:
@@ -202,6 +215,12 @@ def _action(read: ActionConfig, location: Location) -> ActionConfig:
 
 class _Action(Object):
     """An action; editors know the keys of ``config`` where ``exec`` runs it."""
+
+    def from_yaml(self, node: Node, location: Location, **given: Any) -> Any:
+        with booleans_of_action(node, location.report):
+            action: ActionConfig = super().from_yaml(node, location, **given)
+        check_probes(action, node, location)
+        return action
 
     def yaml_schema(self) -> Json:
         return super().yaml_schema() | {
@@ -283,6 +302,13 @@ class Config:
         "see [TEMPLATES.md](TEMPLATES.md).",
         default="go",
     )
+    shutdown_timeout: float = field(
+        SECONDS,
+        "How long the server's end may take in all: it stops each standing task once those that depend on it "
+        "are over, and kills what is left then.",
+        default=0.0,
+        default_text="the longest `stop_grace`, and two seconds",
+    )
     task_pool: PoolConfig = field(
         POOL, "How many tasks run at once and what becomes of the rest.", default=PoolConfig
     )
@@ -296,6 +322,11 @@ class Config:
     )
     actions: Mapping[str, ActionConfig] = field(
         MapOf(ACTION, named=True), "What clients can start, by name.", default=dict
+    )
+    tasks: Mapping[str, StandingTask] = field(
+        MapOf(STANDING, what="a mapping of tasks", named=True),
+        "Standing tasks, by name, which is their task_id.",
+        default=dict,
     )
     clients: ClientsConfig = field(Object(ClientsConfig), "Slow clients.", default=ClientsConfig)
     history: HistoryConfig = field(Object(HistoryConfig), "Finished tasks.", default=HistoryConfig)
@@ -325,6 +356,10 @@ class Config:
             KeyError: there is no such action.
         """
         return self.actions[action].retry.merged_over(self.retry)
+
+    def standing_retry(self, task: StandingTask) -> RetryPolicy:
+        """The policy of a standing task: its own over its action's."""
+        return task.retry.merged_over(self.retry_for(task.action))
 
     def pool_for(self, action: str) -> PoolConfig:
         """The pool of ``action``, with the server's queue where it has none.

@@ -162,7 +162,7 @@ def _check_keys(read: ParamSpec, location: Location) -> None:
         if read.min > read.max:
             _at(location, "max").error(f"{read.max} is less than min, {read.min}: no value is allowed")
         elif read.type == "integer" and math.ceil(read.min) > math.floor(read.max):
-            _at(location, "max").error(f"there is no whole number from {read.min} to {read.max}")
+            _at(location, "max").error(f"no whole number lies between {read.min} to {read.max}")
     if read.type == "secret":
         _check_secret(read, location)
     elif read.allow_in_argv:
@@ -170,7 +170,7 @@ def _check_keys(read: ParamSpec, location: Location) -> None:
     if read.multiline and read.type not in ("text", "secret"):
         _at(location, "multiline").error(f"only text has several lines; the type here is {read.type}")
     if read.message and not read.pattern and not read.validate:
-        _at(location, "message").warn("is never said: there is no pattern or validate that could fail")
+        _at(location, "message").warn("is never used without a pattern or validate")
     if read.pattern:
         _check_pattern(read.pattern, _at(location, "pattern"))
 

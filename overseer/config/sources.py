@@ -57,7 +57,7 @@ def problem_of(source: SecretSource, is_set: bool) -> str:
     if source.env:
         return "" if is_set else f"the environment has no {source.env}"
     if source.command:
-        return "" if shutil.which(source.command[0]) else f'there is no program "{source.command[0]}"'
+        return "" if shutil.which(source.command[0]) else f'no such program "{source.command[0]}"'
     try:
         mode = Path(source.file).stat().st_mode
     except OSError as error:

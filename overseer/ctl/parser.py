@@ -67,13 +67,13 @@ class Parser(argparse.ArgumentParser):
         near = did_you_mean(name, options, prefix="--")
         if takes_params and not near and name:
             near = f"; a parameter of the action is written {name}={value or 'VALUE'}"
-        self.error(f"there is no option {option}{near}")
+        self.error(f"unknown option {option}{near}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
             names = [name for name in action.choices if not name.startswith("_")]
             also = f"; did you mean {_ALSO[value]}?" if value in _ALSO else did_you_mean(value, names)
-            self.error(f"there is no command {value}{also}")
+            self.error(f"unknown command {value}{also}")
         super()._check_value(action, value)
 
     def _print_message(self, message: str, file: Any = None) -> None:
@@ -110,7 +110,8 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         ("start", "start a task and print its id", ""),
     ):
         command = add(name, help, more)
-        command.add_argument("action", type=_text, metavar="ACTION", help="an action of the server")
+        of = "an action of the server" + (", or one of its standing tasks" if name == "start" else "")
+        command.add_argument("action", type=_text, metavar="ACTION", help=of)
         command.add_argument(
             "params",
             metavar="KEY=VALUE",
@@ -253,6 +254,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         default="time",
         help="running tasks by what began last (time, the default) or uses most",
     )
+    add("graph", "show the standing tasks, and what each of them waits for")
     command = add("actions", "show what can be started")
     command.add_argument("action", type=_text, metavar="ACTION", nargs="?", help="only this one, in full")
     command = add("describe", "explain an action and its parameters")
@@ -347,7 +349,7 @@ def _signal(text: str) -> str:
     try:
         return signal_of(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"there is no signal {text}") from None
+        raise argparse.ArgumentTypeError(f"unknown signal {text}") from None
 
 
 def _count(text: str) -> int:

@@ -97,7 +97,7 @@ def _file() -> tuple[Path, Mapping[str, str]]:
         return path, {}
     except (FileNotFoundError, NotADirectoryError):
         if os.environ.get("OVERSEERCTL_CONFIG"):
-            raise OverseerError(f"there is no {path}, which OVERSEERCTL_CONFIG names") from None
+            raise OverseerError(f"{path}: no such file (named by OVERSEERCTL_CONFIG)") from None
         return path, {}
     except (OSError, UnicodeDecodeError) as error:
         raise OverseerError(f"cannot read {path}: {error}") from None

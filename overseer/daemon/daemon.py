@@ -26,7 +26,8 @@ from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
-from overseer.daemon.preflight import security_advice
+from overseer.daemon.preflight import probe_advice, security_advice
+from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
@@ -53,7 +54,7 @@ from overseer.util.timers import Timers
 _log = logging.getLogger(__name__)
 
 _GARBAGE = 5_000  # new objects after which cycles are looked for: a start makes a hundred that stay
-_END_MARGIN = 5.0  # seconds that a shutdown may take beyond the longest stop_grace
+_END_MARGIN = 5.0  # seconds that a shutdown may take beyond its budget
 
 
 class Daemon:
@@ -93,6 +94,7 @@ class Daemon:
             recorder=self._history.recorder,
             logs=self._logs.logs,
         )
+        self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
@@ -140,7 +142,8 @@ class Daemon:
             _log.info("%s", listening)
             _log.info("%s", self._summary())
             self._hub.start_services()
-            self._history.resume(self._hub, self._audit, self._over)
+            resumed = self._history.resume(self._hub, self._audit, self._over)
+            self._hub.standing.start_at_boot(resumed)
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
@@ -174,7 +177,7 @@ class Daemon:
     def _end(self) -> None:
         """The shutdown, on its own thread so that the main thread can act on a second signal."""
         _log.info("shutting down")
-        self._manager.stopping(self._hub.longest_grace + _END_MARGIN)
+        self._manager.stopping(self._hub.shutdown_budget + _END_MARGIN)
         self._logs.stop_searching()
         over = self._hub.shutdown()
         self._server.shutdown()
@@ -245,7 +248,11 @@ class Daemon:
             if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
                 _log.info("closed %d of the clients: what let them in has changed", closed)
 
-        advice = (*security_advice(config, asks=bool(access.tokens)), *secrets_advice(config, secrets))
+        advice = (
+            *security_advice(config, asks=bool(access.tokens)),
+            *secrets_advice(config, secrets),
+            *probe_advice(config),
+        )
         return Prepared(access.differing(self._gate.access), advice, apply, enforce)
 
     def _reopen(self) -> None:

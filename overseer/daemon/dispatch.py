@@ -175,6 +175,8 @@ class Dispatcher:
                 hub.interaction.resize(request.task_id, request.rows, request.cols, requester)
             case protocol.List():
                 hub.listing.tell(client, request)
+            case protocol.GraphRequest():
+                hub.standing.tell(requester)
             case protocol.RunsRequest():
                 self._reply(self._history.answer(request, principal))
             case protocol.LogsRequest():
@@ -195,6 +197,10 @@ class Dispatcher:
                 )
             case protocol.Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)
+            case protocol.Watch():
+                hub.watchers.watch(client, request, "catch_up" if self._catches_up else "drop")
+            case protocol.Unwatch():
+                hub.watchers.unwatch(requester)
             case protocol.Describe():
                 action = request.action
                 hub.tell_of_definitions(
@@ -204,11 +210,11 @@ class Dispatcher:
                     ),
                 )
             case protocol.PoolInfoRequest():
-                hub.pool_info(request.action, requester)
+                hub.pools.info(request.action, requester)
             case protocol.SetPool():
-                hub.set_pool(request.action, request.limit, request.queue_size, request.excess, requester)
+                hub.pools.change(request.action, request.limit, request.queue_size, request.excess, requester)
             case protocol.Purge():
-                hub.purge(request.action, requester)
+                hub.pools.purge(request.action, requester)
             case protocol.UsageRequest():
                 hub.usage.tell(request.task_id, requester)
             case protocol.MetricsRequest():

@@ -1,7 +1,7 @@
-"""What a driver's author works with: handlers, factories, and the registry that finds them.
+"""The interface for drivers: handlers, factories, and the registry that finds them.
 
-A driver is a module that registers a factory when it is imported. For each action of its type in the
-configuration the factory makes a handler, and the handler starts one worker for each task::
+A driver is a module that registers a factory when it is imported. The factory creates a handler for each
+action of its type, and the handler starts a worker for each run of a task::
 
     class SleepHandler(overseer.ActionHandler):
         def describe(self): return overseer.ActionInfo(self.name, "sleep")
@@ -56,24 +56,23 @@ class ActionHandler(ABC):
     def describe(self) -> ActionInfo:
         """The action as clients see it.
 
-        The driver supplies the parameters. The rest comes from the configuration, whose ``description`` and
-        ``dedupe_key`` win if it has them.
+        The driver supplies the parameters; a ``description`` or ``dedupe_key`` in the configuration wins.
         """
 
     @abstractmethod
     def validate(self, params: Mapping[str, str]) -> None:
-        """Check a start's parameters, as the client gave them, before it is admitted.
+        """Check a start's parameters, as the client gave them, before the task is admitted.
 
         Raises:
-            ValidationError: they cannot be accepted; its text goes to the client.
+            ValidationError: they are not acceptable; its text goes to the client.
         """
 
     @abstractmethod
     def start(self, task_id: str, params: Mapping[str, str], callbacks: WorkerCallbacks) -> Worker:
-        """Start one run of a task and return its worker, whose life is reported through ``callbacks``.
+        """Start one run of a task and return its worker, which reports through ``callbacks``.
 
-        Called for the first run and again for each restart. Callbacks on other threads wait until it has
-        returned, since ``started`` comes first.
+        Called for the first run and for each restart. Callbacks on other threads are held back until it has
+        returned, so that ``started`` comes first.
 
         Raises:
             OverseerError: it cannot be started; the text goes to the client.
@@ -84,13 +83,13 @@ class TaskSubmitter(Protocol):
     """How a service driver starts tasks."""
 
     def submit(self, action: str, task_id: str = "", params: Mapping[str, str] | None = None) -> str:
-        """Start a task, or queue it, as a client would; an empty ``task_id`` has one generated.
+        """Start or queue a task, as a client would; an empty ``task_id`` generates one.
 
         Returns:
             The task's id.
 
         Raises:
-            SubmitError: it was refused, and why.
+            SubmitError: it was refused.
         """
 
 
@@ -99,19 +98,19 @@ class ServiceHandler(ActionHandler):
 
     @abstractmethod
     def run_service(self, stop: threading.Event, submitter: TaskSubmitter) -> None:
-        """Called once, when the handler comes into use, on a thread of its own.
+        """Run the service. Called once, on a thread of its own, when the handler comes into use.
 
-        Returns soon after ``stop`` is set: at the server's end, or when the action was changed or removed.
+        Must return soon after ``stop`` is set: at shutdown, or when the action is changed or removed.
         """
 
 
 @runtime_checkable
 class ActionHandlerFactory(Protocol):
-    """Makes the handlers of one driver type."""
+    """Creates the handlers of one driver type."""
 
     @property
     def type(self) -> str:
-        """What the configuration says in ``type``; unique among all drivers."""
+        """The value of ``type`` in the configuration; unique among all drivers."""
 
     def create(
         self,
@@ -121,16 +120,16 @@ class ActionHandlerFactory(Protocol):
         pool: PoolConfig,
         dedupe_key: tuple[str, ...],
     ) -> ActionHandler:
-        """Make the handler of one action.
+        """Create the handler of one action.
 
-        A ``create`` that has a parameter ``templates`` is given that key of the file as well: the dialect of
-        its ``[[ ]]``. One that has ``secrets`` is given the names of the server's secrets.
+        A ``create`` with a parameter ``templates`` is also passed that key of the file, the dialect of its
+        ``[[ ]]``; one with ``secrets``, the names of the server's secrets.
 
         Args:
-            config: the action's ``config`` mapping as the file has it; empty when it has none.
+            config: the action's ``config`` mapping as written in the file; empty if it has none.
             retry: the action's policy merged over the top-level one.
             pool: the action's pool.
-            dedupe_key: names of the parameters that make two tasks the same.
+            dedupe_key: names of the parameters by which two tasks are considered the same.
 
         Raises:
             ConfigError: ``config`` cannot be used; its ``path`` is relative to ``config``. ConfigErrors
@@ -143,19 +142,19 @@ _drivers_loaded = False
 
 
 def register_factory(factory: ActionHandlerFactory) -> None:
-    """Make a driver type known; called by a driver's module when it is imported.
+    """Register a driver type; called by a driver's module when it is imported.
 
     Raises:
-        ValueError: it is not a factory, its type is empty, or another factory has registered that type.
+        ValueError: it is not a factory, its type is empty, or another factory has the same type.
     """
     name = getattr(factory, "type", None)
     if not isinstance(name, str) or not name or not callable(getattr(factory, "create", None)):
-        raise ValueError(f"a factory needs a type, a text, and a method create: {factory!r}")
+        raise ValueError(f"a factory needs a type (a text) and a method create: {factory!r}")
     if isinstance(factory, type) and inspect.isfunction(factory.create):
         raise ValueError(f"register an instance of {factory!r}, not the class")
     other = _registry.get(name)
     if other is not None and other is not factory:
-        raise ValueError(f"driver type {name!r} is registered already: by {other!r}, and now by {factory!r}")
+        raise ValueError(f"driver type {name!r} is already registered by {other!r}; {factory!r} tried again")
     _registry[name] = factory
 
 
@@ -168,18 +167,18 @@ def list_handlers() -> tuple[str, ...]:
 def load_drivers(wanted: Set[str] | None = None) -> None:
     """Import the built-in driver and every driver installed under the entry point group ``overseer.drivers``.
 
-    An entry point names a module, which registers itself, or a factory. One that fails is
-    skipped with a warning, and an action that needs it is reported later.
+    An entry point names a module, which registers itself, or a factory. One that fails is skipped with a
+    warning; an action that needs it is reported later.
 
     Args:
-        wanted: the types that are needed; if all are known, installed drivers are not looked for.
+        wanted: the types needed; if all are registered, installed drivers are not searched for.
     """
     global _drivers_loaded
     importlib.import_module("overseer.drivers.exec")
     if _drivers_loaded or (wanted is not None and _registry.keys() >= wanted):
         return
     _drivers_loaded = True
-    from importlib.metadata import entry_points  # which takes more than a megabyte
+    from importlib.metadata import entry_points  # takes more than a megabyte
 
     for entry in entry_points(group=_ENTRY_POINTS):
         try:
@@ -194,13 +193,13 @@ def load_drivers(wanted: Set[str] | None = None) -> None:
 def build_action_handlers(
     config: Config, unknown: Callable[[ConfigError], None] | None = None
 ) -> Mapping[str, ActionHandler]:
-    """The handler of every action in the configuration, by name, read-only.
+    """The handlers of all actions in the configuration, by name, read-only.
 
     Args:
         unknown: called with each key that its driver does not know; without it they are logged.
 
     Raises:
-        ConfigErrors: actions of unknown types or with unusable settings, all of them, with their places.
+        ConfigErrors: all actions of unknown types or with unusable settings, with their locations.
     """
     load_drivers({action.type for action in config.actions.values()})
     handlers: dict[str, ActionHandler] = {}
@@ -234,7 +233,7 @@ def build_action_handlers(
 
 
 def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionHandler:
-    """Have the factory make the handler of an action; whatever it raises becomes a ConfigError."""
+    """Have the factory create an action's handler; whatever it raises becomes a ConfigError."""
     action = config.actions[name]
     try:
         offered = {"templates": config.templates, "secrets": tuple(config.secrets)}
@@ -249,7 +248,7 @@ def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionH
     except (Exception, SystemExit) as error:
         raise ConfigError(f"the driver {action.type!r} failed: {driver_failure(error)}") from error
     if not isinstance(handler, ActionHandler):
-        raise ConfigError(f"the driver {action.type!r} made {handler!r}, which is no ActionHandler")
+        raise ConfigError(f"the driver {action.type!r} made {handler!r}, which is not an ActionHandler")
     return handler
 
 
@@ -261,7 +260,7 @@ def _takes(factory: ActionHandlerFactory, parameter: str) -> bool:
 
 
 def said_of_action(name: str, handler: ActionHandler) -> ActionInfo:
-    """What its driver says of an action, checked; nothing if it fails, which is logged."""
+    """A driver's description of an action, checked; an empty one if it fails, which is logged."""
     try:
         return _checked(handler.describe())
     except (Exception, SystemExit):
@@ -270,9 +269,9 @@ def said_of_action(name: str, handler: ActionHandler) -> ActionInfo:
 
 
 def describe_action(config: Config, name: str, handler: ActionHandler) -> ActionInfo:
-    """An action as clients see it: what its driver says, overruled by the configuration.
+    """An action as clients see it: its driver's description, overridden by the configuration.
 
-    If the driver fails, the configuration alone has to do.
+    If the driver fails, the configuration alone is used.
     """
     action = config.actions[name]
     info = said_of_action(name, handler)
@@ -288,27 +287,28 @@ def describe_action(config: Config, name: str, handler: ActionHandler) -> Action
         timeout_ms=max(1, round(action.timeout * 1000)) if action.timeout else 0,
         success_codes=action.success_codes,
         on_boot="" if action.on_boot == "none" else action.on_boot,
+        ready="" if action.ready is None else action.ready.described,
+        health="" if action.health is None else action.health.described,
     )
 
 
 def _checked(info: object) -> ActionInfo:
     if not isinstance(info, ActionInfo):
-        raise TypeError(f"describe() returned {info!r}, which is no ActionInfo")
+        raise TypeError(f"describe() returned {info!r}, which is not an ActionInfo")
     for name, spec in info.params.items():
         if not isinstance(spec, ParamSpec | None):
-            raise TypeError(f"describe() says {spec!r} of the parameter {name!r}: neither ParamSpec nor None")
+            raise TypeError(f"describe() says {spec!r} for {name!r}, which is neither a ParamSpec nor None")
         if spec is not None and not all(isinstance(each, ParamChoice) for each in spec.choices):
-            raise TypeError(f"describe() says {spec.choices!r} of {name!r}, which are not all ParamChoice")
+            raise TypeError(f"describe() says {spec.choices!r} for {name!r}, which are not all ParamChoice")
     return info
 
 
 def driver_failure(error: BaseException) -> str:
-    """What went wrong in a driver, in one line: the text of an error raised on purpose, else also its kind
-    and place."""
+    """A driver's failure in one line: a deliberate error's text; for others also the type and location."""
     try:
         said = str(error)
-    except BaseException:  # a driver's own error may fail even at this
-        said = "an error that cannot say what it is"
+    except BaseException:  # a driver's own exception may raise even here
+        said = "an error whose text cannot be read"
     if isinstance(error, OverseerError):
         return said
     text = ": ".join(filter(None, [type(error).__name__, " ".join(said.split())]))

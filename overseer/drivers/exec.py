@@ -1,4 +1,4 @@
-"""The built-in driver: a task is an operating-system process. Also the one to copy from.
+"""The built-in driver: a task is an operating-system process. Also a model for other drivers.
 
 Its ``config``::
 
@@ -26,6 +26,7 @@ from overseer.cel import eval_cel_bool
 from overseer.config.exec import EXEC, ExecConfig
 from overseer.config.limits import shown_cgroup, shown_limits
 from overseer.config.parameters import Parameter, check_declared, is_private, template_values
+from overseer.config.probes import booleans_of
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
     warn_of_failing_templates,
@@ -75,7 +76,7 @@ class ExecHandler(ActionHandler):
         return self._info
 
     def validate(self, params: Mapping[str, str]) -> None:
-        check_declared(self._info.params, params)  # again, for those who use a handler without a server
+        check_declared(self._info.params, params)  # again, for callers without a server
         resolved = self._resolve(params)
         for name, parameter in self._parameters.items():
             if name not in resolved:
@@ -94,7 +95,7 @@ class ExecHandler(ActionHandler):
 
     def start(self, task_id: str, params: Mapping[str, str], callbacks: WorkerCallbacks) -> Worker:
         mine, given = self._config, self._resolve(params)
-        # Without secrets: [[.]] would print them, although no word of the command line may name one.
+        # Without secrets: no word of the command line may name one, but [[.]] would print them all.
         resolved = template_values(
             self._parameters, {name: value for name, value in given.items() if name not in self._private}
         )
@@ -139,7 +140,7 @@ class ExecHandler(ActionHandler):
 
 
 class _Filtered:
-    """Hands on the lines that meet their stream's condition."""
+    """Passes on the lines that satisfy their stream's condition."""
 
     def __init__(self, on_output: Callable[[OutputBatch], None], conditions: Mapping[str, Condition]) -> None:
         self._on_output = on_output
@@ -156,7 +157,7 @@ class _Filtered:
         self._on_output(batch)
 
     def unfinished(self, stream: str, line: bytes) -> float | None:
-        """None for a stream that has a condition, which only whole lines can meet."""
+        """None for a stream with a condition, which only whole lines can satisfy."""
         if self._unfinished is None or stream in self._conditions:
             return None
         wait: float | None = self._unfinished(stream, line)
@@ -171,7 +172,7 @@ def _rendered(key: str, template: Template, params: Mapping[str, str | bool]) ->
 
 
 class ExecFactory:
-    """Makes an :class:`ExecHandler` from an action's ``config``."""
+    """Creates an :class:`ExecHandler` from an action's ``config``."""
 
     type = "exec"
 
@@ -186,8 +187,8 @@ class ExecFactory:
         secrets: Collection[str] | None = None,
     ) -> ExecHandler:
         if config.get("entrypoint") is None:
-            config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, for the error to be about it
-        report = Report(templates=templates, booleans=_booleans(config))
+            config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, so that the error is about it
+        report = Report(templates=templates, booleans=booleans_of(config.get("parameters")))
         read: ExecConfig = EXEC.from_yaml(to_node(config), Location(report))
         for warning in report.warnings:
             category = UnknownKeyWarning if warning in report.unknown else ConfigWarning
@@ -202,7 +203,7 @@ class ExecFactory:
         warn_of_failing_templates(entrypoint, arguments, parameters)
         for name in dedupe_key:
             if name in parameters and parameters[name].spec.type == "secret":
-                message = "a secret cannot be in the dedupe_key: whoever guessed it would be told"
+                message = "a secret cannot be in the dedupe_key, which would confirm a guess"
                 raise ConfigError(message, path=("parameters", name))
             if name not in parameters:
                 message = f"dedupe_key names {name!r}, which is not among the parameters"
@@ -229,15 +230,13 @@ class ExecFactory:
 
 
 def _check_secrets(read: ExecConfig, known: Collection[str]) -> None:
-    """Raise what is wrong with the names of secrets, each with its place."""
+    """Raise the errors in the names of secrets, each with its location."""
     used = [
         *((("env", variable, "secret"), name) for variable, name in read.secret_env.items()),
         *((("secret_files", variable), name) for variable, name in read.secret_files.items()),
     ]
     wrong = [
-        ConfigError(
-            f"there is no {quoted(name)} among the top-level secrets{did_you_mean(name, known)}", path=path
-        )
+        ConfigError(f"no secret {quoted(name)} at the top level{did_you_mean(name, known)}", path=path)
         for path, name in used
         if name not in known
     ]
@@ -246,7 +245,7 @@ def _check_secrets(read: ExecConfig, known: Collection[str]) -> None:
 
 
 def _settings(config: ExecConfig) -> dict[str, str]:
-    """How its processes are set up, as ``describe`` shows it; of variables only the names."""
+    """The process settings, as ``describe`` shows them; variables by name only."""
     inherit = config.inherit_env
     shown = {
         "cwd": config.cwd.text if config.cwd is not None else "",
@@ -270,17 +269,8 @@ def _settings(config: ExecConfig) -> dict[str, str]:
     return {name: value for name, value in shown.items() if value and (name, value) not in usual}
 
 
-def _booleans(config: Mapping[str, Any]) -> frozenset[str]:
-    """The parameters that are declared to be booleans, found before the templates that use them are read."""
-    declared = config.get("parameters")
-    specs = declared.items() if isinstance(declared, Mapping) else ()
-    return frozenset(
-        str(name) for name, spec in specs if isinstance(spec, Mapping) and spec.get("type") == "boolean"
-    )
-
-
 def _warn_undeclared(template: Template, parameters: Mapping[str, Parameter], path: Path) -> None:
-    """Warn of names that are not declared parameters: they render empty unless a start gives them anyway."""
+    """Warn of undeclared parameters in a template: they render empty unless a start gives them anyway."""
     for name in sorted(template.names - set(parameters)):
         near = nearest(name, parameters)
         hint = f"; did you mean {near!r}?" if near else ""

@@ -1,7 +1,7 @@
 """Probable mistakes in an action, found before anything runs.
 
-These are what parameters could do to its command line, programs that do not exist, and whatever would be
-refused or fail no matter what a start gives.
+Parameters that may alter the command line, programs that do not exist, and whatever would be refused or fail
+whatever a start gives.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from overseer.templates import Template
 if TYPE_CHECKING:
     from overseer.cel.program import Program
 
-# What a client might send; an expression over parameters that takes none of these takes nothing.
+# Sample values; an expression over parameters that accepts none of these is taken to accept nothing.
 _SAMPLES = (
     "x",
     "1",
@@ -39,7 +39,7 @@ _SAMPLES = (
     "1" * 40,
 )
 
-# "-o" and the like most often have their value in the next argument, which is then no option whatever it is.
+# "-o" and the like mostly take the next argument as their value, which is then never read as an option.
 _TAKES_A_VALUE = re.compile(r"-[A-Za-z0-9]\Z")
 _SHELLS = ("sh", "ash", "bash", "dash", "fish", "ksh", "mksh", "zsh")
 
@@ -47,14 +47,14 @@ _SHELLS = ("sh", "ash", "bash", "dash", "fish", "ksh", "mksh", "zsh")
 def warn_of_open_params(
     entrypoint: Template, arguments: Sequence[Template], parameters: Mapping[str, Parameter]
 ) -> None:
-    """Give a ConfigWarning where a value that nothing checks chooses the program, becomes part of a shell's
-    script, or may be taken for an option.
+    """Warn where an unchecked value chooses the program, becomes part of a shell script, or may be taken for
+    an option.
     """
     checked = [name for name, each in parameters.items() if _is_checked(each)]
     no_option = [name for name, each in parameters.items() if _is_no_option(each)]
     script = _script([entrypoint.text, *(argument.text for argument in arguments)])
     if names := _open(entrypoint.names, checked):
-        _warn(f"{names} chooses the program, and nothing checks it: give it a validate", "entrypoint")
+        _warn(f"{names} chooses the program unchecked: give it a validate", "entrypoint")
     for place, argument in enumerate(arguments):
         if place == script:
             if names := _open(argument.unquoted, checked):
@@ -72,20 +72,20 @@ def warn_of_open_params(
             if _may_be_an_option(argument, name):
                 _warn(
                     f"{name} can begin with - and be taken for an option: give it a validate, write "
-                    f'--OPTION=[[.{name}]] where it belongs to one, or put "--" before it if the program '
-                    "knows that",
+                    f'--OPTION=[[.{name}]] if it is the value of one, or put "--" before it if the program '
+                    "supports that",
                     "command", place,
                 )  # fmt: skip
 
 
 def _is_checked(parameter: Parameter) -> bool:
-    """Whether something narrows down its values. (A path may still be any.)"""
+    """Whether its values are restricted. (A path may be any.)"""
     spec, rule = parameter
     return rule is not None or spec.pattern != "" or spec.type not in ("text", "path", "secret")
 
 
 def _is_no_option(parameter: Parameter) -> bool:
-    """Whether its values are checked and, if that is by their type alone, do not begin with -."""
+    """Whether its values are restricted such that they cannot begin with -, as far as the type tells."""
     spec, rule = parameter
     if rule is not None or spec.pattern or spec.choices or spec.type in ("boolean", "path"):
         return True
@@ -93,7 +93,7 @@ def _is_no_option(parameter: Parameter) -> bool:
 
 
 def warn_of_missing_program(entrypoint: Template) -> None:
-    """Give a ConfigWarning where the program is not to be found now; it may be there when a task starts."""
+    """Warn if the program does not exist now; it may when a task starts."""
     if entrypoint.names:
         return
     program = entrypoint.render({})
@@ -104,23 +104,23 @@ def warn_of_missing_program(entrypoint: Template) -> None:
         hint = f": if {first} is meant, the rest goes into command"
     else:
         hint = "" if "/" in program else " in PATH"
-    _warn(f'there is no program "{program}"{hint}', "entrypoint")
+    _warn(f'no such program "{program}"{hint}', "entrypoint")
 
 
 def warn_of_missing_files(cwd: Template | None, env_files: Sequence[EnvFile]) -> None:
-    """Give a ConfigWarning for what a start would need and is not there now; it may be when a task starts."""
+    """Warn of files and directories that do not exist now; they may when a task starts."""
     if cwd is not None and not cwd.names and not Path(cwd.render({})).is_dir():
-        _warn(f'there is no directory "{cwd.render({})}"', "cwd")
+        _warn(f'no such directory "{cwd.render({})}"', "cwd")
     for file in env_files:
         if file.required and not Path(file.path).is_file():
-            _warn(f'there is no file "{file.path}"', "env_file")
+            _warn(f'no such file "{file.path}"', "env_file")
 
 
 def warn_of_missing_rights(config: ExecConfig) -> None:
-    """Give a ConfigWarning for settings that this process has no right to; the server may be another.
+    """Warn of settings that this process lacks the rights for; the server may run as another user.
 
     Raises:
-        ConfigError: it is a cgroup that is required.
+        ConfigError: a required cgroup cannot be set up.
     """
     for key, text in setup_faults(config.user, config.group, config.rlimits, config.nice):
         _warn(text, *key.split("."))
@@ -133,36 +133,34 @@ def warn_of_missing_rights(config: ExecConfig) -> None:
 
 
 def warn_of_refusals(rules: Mapping[str, Parameter]) -> None:
-    """Give a ConfigWarning for each parameter whose rules accept nothing, or not a choice, or not its
-    default."""
+    """Warn of each parameter whose rules accept no value, or refuse one of its choices or its default."""
     for name, (spec, rule) in rules.items():
         allowed = values_of(spec)
         if allowed == []:
-            _warn("matches no value of its type: every start is refused", "parameters", name, "pattern")
+            _warn("matches no value of its type, so every start is refused", "parameters", name, "pattern")
             continue
         if rule is None:
             continue
         refused = [value for value in allowed or () if _refusal(rule, value) is not None]
         if rule.constant is False:
-            _warn("is never true, so that every start is refused", "parameters", name, "validate")
+            _warn("is never true, so every start is refused", "parameters", name, "validate")
         elif allowed is not None and len(refused) == len(allowed):
             _warn(
-                "is true for no value that the parameter can have: every start is refused",
+                "is false for every value that the parameter can have, so every start is refused",
                 "parameters", name, "validate",
             )  # fmt: skip
         elif spec.choices and refused:
             which = spec.values.index(refused[0])
-            _warn("the parameter's own validate refuses it", "parameters", name, "choices", which)
+            _warn("is refused by the parameter's own validate", "parameters", name, "choices", which)
         elif spec.default is not None and (reason := _refusal(rule, spec.default)) is not None:
             _warn(
-                f"does not meet the parameter's own validate{reason}: a start that does not give {name} is "
-                "refused",
+                f"does not meet the parameter's own validate{reason}: a start without {name} is refused",
                 "parameters", name, "default",
             )  # fmt: skip
 
 
 def _refusal(rule: Program, value: str) -> str | None:
-    """Why a value is refused, as more words or none; None when it is accepted."""
+    """None if the value is accepted, otherwise the reason, which may be empty."""
     try:
         return None if eval_cel_bool(rule, value) else ""
     except CelError as error:
@@ -172,7 +170,7 @@ def _refusal(rule: Program, value: str) -> str | None:
 def warn_of_failing_templates(
     entrypoint: Template, arguments: Sequence[Template], rules: Mapping[str, Parameter]
 ) -> None:
-    """Give a ConfigWarning for each text that cannot be rendered with any of the values that were tried."""
+    """Warn of each text that cannot be rendered with any of the values tried."""
     samples = {name: _accepted(each) for name, each in rules.items()}
     tried = [
         template_values(
@@ -185,7 +183,7 @@ def warn_of_failing_templates(
         *((("command", place), argument) for place, argument in enumerate(arguments)),
     ):
         if not all(samples.get(name, ["?"]) for name in template.names):
-            continue  # nothing is known that one of its parameters takes
+            continue  # no acceptable value is known for one of its parameters
         errors = []
         for params in tried:
             try:
@@ -194,11 +192,11 @@ def warn_of_failing_templates(
             except TemplateError as error:
                 errors.append(str(error))
         else:
-            _warn(f"fails with every value that was tried: {errors[0]}", *path)
+            _warn(f"fails with every value tried: {errors[0]}", *path)
 
 
 def _accepted(parameter: Parameter) -> list[str]:
-    """Values that a parameter takes: its default, and those of the samples that it accepts."""
+    """Values that a parameter accepts, among its default, bounds and choices and the samples."""
     spec, rule = parameter
     given = [] if spec.default is None else [spec.default]
     bounds = [str(bound) for bound in (spec.min, spec.max) if bound is not None]
@@ -210,7 +208,7 @@ def _accepted(parameter: Parameter) -> list[str]:
 
 
 def _script(words: Sequence[str]) -> int | None:
-    """Which argument (from 0) a shell is given as its script, with -c; None if there is no script."""
+    """The index of the argument that is a shell's script (sh -c); None without a script."""
     for start, word in enumerate(words):
         if PurePath(word).name not in _SHELLS:
             continue
@@ -232,7 +230,7 @@ def _may_be_an_option(argument: Template, name: str) -> bool:
             plain
         ).startswith("-")
     except TemplateError:
-        return False  # it does not take just any value
+        return False  # the template does not accept just any value
 
 
 def _open(names: Collection[str], checked: Collection[str]) -> str:

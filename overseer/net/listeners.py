@@ -218,14 +218,14 @@ def group_id(name: str) -> int:
             return int(name)
         return grp.getgrnam(name).gr_gid if name else -1
     except KeyError:
-        raise OverseerError(f"there is no group {name}") from None
+        raise OverseerError(f"no such group {name}") from None
 
 
 def check_socket_path(text: str) -> None:
     """Raise OverseerError when there is no directory for a Unix socket, or something else is in its place."""
     path = Path(text)
     if not path.parent.is_dir():
-        raise OverseerError(f"there is no directory {path.parent}")
+        raise OverseerError(f"no such directory {path.parent}")
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise OverseerError(f"{path} exists and is not a socket")

@@ -217,8 +217,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         known = {
             "KEY_VALUES_MISMATCH": "the key is another certificate's",
-            "NO_CERTIFICATE_OR_CRL_FOUND": "there is no certificate in it",
-            "NO_START_LINE": "there is no PEM text in it, or an encrypted one",
+            "NO_CERTIFICATE_OR_CRL_FOUND": "it contains no certificate",
+            "NO_START_LINE": "it contains no PEM text, or an encrypted key",
         }
         return known.get(error.reason, str(error.reason or "it is not PEM, or is encrypted").lower())
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

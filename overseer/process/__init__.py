@@ -1,4 +1,4 @@
-"""OS processes: starting them, finding a run's whole tree, ending it, reaping, and the guardian."""
+"""OS processes: starting them, finding a run's whole tree, termination it, reaping, and the guardian."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans
 from overseer.process.registry import Entry, registry
 from overseer.process.setup import RLIMITS, Setup, setup_faults
 from overseer.process.spawn import Child, spawn
-from overseer.process.standalone.terminate import Ending, signal_name
+from overseer.process.standalone.terminate import Termination, signal_name
 from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE, Process, Tree, can_look
 from overseer.process.stdin import STDIN, Stdin
 from overseer.process.usage import Usage, usage_meter
@@ -26,7 +26,6 @@ __all__ = [
     "STDIN",
     "Cgroup",
     "Child",
-    "Ending",
     "Entry",
     "EnvFile",
     "Guardian",
@@ -36,6 +35,7 @@ __all__ = [
     "Setup",
     "Stdin",
     "StopPolicy",
+    "Termination",
     "Tree",
     "Usage",
     "adopt_orphans",

@@ -1,8 +1,7 @@
-"""A run's own cgroup: made before its start, asked about memory at its end, removed with the last process.
+"""A run's own cgroup: created before the start, asked about OOM kills, removed with the last process.
 
-The server needs a cgroup that is delegated to it, in which it may make others. It leaves that cgroup itself
-as soon as limits are wanted (see ``standalone.cgroups``). Where there is no such thing, tasks run without,
-unless they require one.
+The server needs a cgroup that is delegated to it, and moves itself out of it as soon as a task wants limits
+(see ``standalone.cgroups``). Without one, tasks run unlimited unless they require a cgroup.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ from overseer.process.standalone.tree import read_process
 _log = logging.getLogger(__name__)
 
 _PERIOD = 100_000  # microseconds, the kernel's default
-_ROUNDS = 10  # of moving processes that fork meanwhile
+_ROUNDS = 10  # of moving processes, which may fork meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """Limits of all of a run's processes together; None is none.
+    """Limits on all of a run's processes together; None: unlimited.
 
     Attributes:
         memory_max: bytes.
-        cpu_max: CPUs, also a part of one.
+        cpu_max: CPUs, possibly a fraction of one.
         pids_max: processes and threads.
-        require: whether a start fails where it cannot be had; else it goes on without.
+        require: a start fails if the cgroup cannot be set up; otherwise the task runs without one.
     """
 
     memory_max: int | None = None
@@ -42,14 +41,14 @@ class Cgroup:
     require: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """What cannot be had here: the key and why."""
+        """The keys that cannot take effect on this machine, each with the reason."""
         base = _base()
         if base is None:
-            yield "cgroup", "this machine has no cgroups of version 2"
+            yield "cgroup", "this machine has no cgroup v2"
             return
         needed = [base, base / "cgroup.procs", *([base / "cgroup.subtree_control"] if self._limits() else [])]
         if not all(os.access(path, os.W_OK) for path in needed):
-            yield "cgroup", f"{base} is not delegated to the server: it may not write there"
+            yield "cgroup", f"{base} is not delegated to the server, which may not write to it"
             return
         known, enabled = _words(base / "cgroup.controllers"), _words(base / "cgroup.subtree_control")
         for key in self._limits():
@@ -57,10 +56,10 @@ class Cgroup:
             if controller not in known:
                 yield f"cgroup.{key}", f"{base} has no {controller} controller"
             elif controller not in enabled and (stranger := _stranger(base)):
-                yield f"cgroup.{key}", f"{base} is not the server's alone: process {stranger} is in it"
+                yield f"cgroup.{key}", f"the server shares {base} with another process, {stranger}"
 
     def _limits(self) -> dict[str, str]:
-        """What is written to the files, by key."""
+        """The contents of the control files, by key."""
         limits = {
             "memory_max": None if self.memory_max is None else str(self.memory_max),
             "cpu_max": None if self.cpu_max is None else f"{round(self.cpu_max * _PERIOD)} {_PERIOD}",
@@ -69,10 +68,10 @@ class Cgroup:
         return {key: text for key, text in limits.items() if text is not None}
 
     def make(self, run: str) -> str:
-        """Make one for a run; its directory, or "" where that cannot be had and need not be.
+        """Create a run's cgroup and return its directory, or "" if that fails and it is not required.
 
         Raises:
-            SpawnError: it cannot be had; the text begins with the key.
+            SpawnError: it is required and cannot be created; the text begins with the key.
         """
         faults = dict(self.faults())
         for key, text in faults.items() if self.require else ():
@@ -96,7 +95,7 @@ class Cgroup:
 
 
 def ran_out_of_memory(folder: str) -> bool:
-    """Whether the kernel has killed a process in it for lack of memory."""
+    """Whether the OOM killer has struck in this cgroup."""
     with suppress(OSError):
         for line in (Path(folder) / "memory.events").read_text().splitlines():
             name, _, count = line.partition(" ")
@@ -106,24 +105,24 @@ def ran_out_of_memory(folder: str) -> bool:
 
 
 _tidied: set[Path] = set()
-_left: set[str] = set()  # of runs that are over, with processes that live on; changed in single steps
+_left: set[str] = set()  # of runs that are over but have live processes; changed by atomic operations only
 
 
 def remove(folder: str) -> None:
-    """The run is over; what lives on keeps it until then."""
+    """Remove an ended run's cgroup, at once or when its last process is gone."""
     if not cgroups.remove(folder):
         _left.add(folder)
 
 
 def remove_left() -> None:
-    """Remove those that have become empty since their runs ended."""
+    """Remove the cgroups that have become empty since their runs ended."""
     for folder in tuple(_left):
         if cgroups.remove(folder):
             _left.discard(folder)
 
 
 def _tidy_up(base: Path) -> None:
-    """What is left of runs that are over, and, once, of servers that did not see to it."""
+    """Remove the cgroups that ended runs left and, the first time, those of servers that were killed."""
     remove_left()
     if base in _tidied:
         return
@@ -135,7 +134,7 @@ def _tidy_up(base: Path) -> None:
 
 
 def _enable(base: Path, controllers: set[str]) -> None:
-    """Have the children of the base limited by these controllers."""
+    """Enable these controllers for the children of the base."""
     missing = controllers - _words(base / "cgroup.subtree_control")
     if not missing:
         return
@@ -158,12 +157,12 @@ def _base() -> Path | None:
 
 
 def _is_root(base: Path) -> bool:
-    """Whether it is the machine's root, which may have both processes and limited children."""
+    """Whether it is the machine's root cgroup, which may hold both processes and limited children."""
     return not (base / "cgroup.type").exists()
 
 
 def _stranger(base: Path) -> int:
-    """A process in the base that is neither this one nor descends from it, so is not ours to move; or 0."""
+    """A process in the base that is neither this one nor its descendant, so is not ours to move; or 0."""
     if _is_root(base):
         return 0
     for pid in _pids(base):

@@ -1,7 +1,7 @@
-"""A line as a terminal shows it: what a CR or backspace overwrote is gone.
+"""A line as a terminal shows it, without what a CR or backspace overwrote.
 
-Pure. Colours stay, as escape sequences, and so do tabs. What moves the cursor within the line or erases is
-carried out: CR, backspace, and ECMA-48's CSI C, D, G and K. All other control sequences are dropped.
+Pure. Colours stay as escape sequences, and tabs stay. Cursor movement within the line and erasure are carried
+out: CR, backspace, and ECMA-48's CSI C, D, G and K. All other control sequences are dropped.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from unicodedata import combining, east_asian_width
 from overseer.process.lines import decode
 
 _RESET = "\x1b[0m"
-_WIDEST = 4096  # columns of a line without an end; what would stand further right is dropped
+_WIDEST = 4096  # columns of an unfinished line; text further right is dropped
 _LONG = 65536
 _TOKEN = re.compile(
     r"\x1b\[(?P<numbers>[0-9;:<=>?]{0,64})[ -/]{0,8}(?P<final>[@-~])"  # CSI
-    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC, DCS and their like: up to BEL, ST or the end
-    r"|\x1b\[[0-?]*[ -/]*\Z"  # CSI that has not come in whole
-    r"|\x1b[ -/]*[0-~]?"  # other escapes; also one that has not come in whole
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC, DCS and the like: up to BEL, ST or the end
+    r"|\x1b\[[0-?]*[ -/]*\Z"  # an incomplete CSI
+    r"|\x1b[ -/]*[0-~]?"  # other escapes, complete or not
     r"|[\x00-\x08\x0a-\x1f\x7f]"
 )
-_DRAWS = re.compile(r"[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f]|\x1b(?!\[[0-9;:]*m)")  # more than text and colours
+_DRAWS = re.compile(r"[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f]|\x1b(?!\[[0-9;:]*m)")  # anything but text and colours
 
 
 def shown(line: bytes) -> str:
-    """What stands there of a line whose end has not come. ``line``: the last bytes of it; a character at
-    either end may be incomplete."""
+    """The unfinished line as it looks on screen. ``line``: its last bytes; a character at either end may be
+    incomplete."""
     text = _whole(line)
     return text if _TOKEN.search(text) is None else _drawn(text, _WIDEST)
 
 
 def drawn(lines: list[str]) -> list[str]:
-    """What stands in these lines, each of which has come to its end; a very long one is left as it is."""
+    """These finished lines as they look on screen; a very long one is returned unchanged."""
     return [_drawn(line, _LONG) if len(line) <= _LONG and _DRAWS.search(line) else line for line in lines]
 
 
@@ -48,14 +48,14 @@ def _drawn(text: str, widest: int) -> str:
 
 
 def _whole(line: bytes) -> str:
-    """Decoded, without the rest of a character that was cut at the front, or the start of one at the end."""
+    """The bytes decoded, without incomplete characters at either end."""
     start = 0
     while start < min(3, len(line)) and line[start] & 0xC0 == 0x80:
         start += 1
     end = len(line)
     for back in range(1, min(3, end - start) + 1):
         byte = line[end - back]
-        if byte >= 0xC0:  # begins a character of two, three or four bytes
+        if byte >= 0xC0:  # the first of a character's two, three or four bytes
             if back < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4):
                 end -= back
             break
@@ -90,19 +90,19 @@ class _Row:
         if self._column >= self._widest:
             return
         self._cells += [("", " ")] * (self._column - len(self._cells))
-        if char:  # else it is behind a wide one, whose place has been made
+        if char:  # "" follows a wide one, which has made room for both cells
             self._part(self._column)
         self._part(self._column + 1)
         self._cells[self._column : self._column + 1] = [(self._style, char)]
         self._column += 1
 
     def _part(self, column: int) -> None:
-        """Something ends or begins there: of a wide character on both sides blanks are left."""
+        """Replace a wide character that straddles this column's left edge by blanks."""
         if 0 < column < len(self._cells) and not self._cells[column][1]:
             self._cells[column - 1 : column + 1] = [("", " ")] * 2
 
     def obey(self, token: re.Match[str]) -> None:
-        """Carry out a control character or sequence, if it is one that matters here."""
+        """Carry out a control character or sequence that affects the line; ignore others."""
         if token[0] == "\r":
             self._column = 0
         elif token[0] == "\b":
@@ -119,7 +119,7 @@ class _Row:
     def _colour(self, token: re.Match[str]) -> None:
         if token["numbers"] in ("", "0"):
             self._style = ""
-        elif token["numbers"].startswith("0;") or len(self._style) > 64:  # it sets everything, or has to
+        elif token["numbers"].startswith("0;") or len(self._style) > 64:  # a reset, or too long
             self._style = token[0]
         else:
             self._style += token[0]

@@ -1,4 +1,4 @@
-"""What a child finds in its environment: what it inherits, and files of variables."""
+"""A child's environment: the variables it inherits and those from env files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from overseer.errors import SpawnError
 from overseer.util.files import read_small
 
 SECRETS: set[str] = {"OVERSEER_TOKEN"}
-"""Names of variables in the server's environment that no child gets."""
+"""Variables of the server's environment that are kept from all children."""
 
 _MINIMAL = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "TERM"}  # and LC_*
 _MOST = 1 << 20
@@ -33,16 +33,16 @@ def inherited(which: str | Collection[str]) -> dict[bytes, bytes]:
     """The server's own variables that a child gets: "all", "minimal", "none", or those named.
 
     Raises:
-        SpawnError: ``which`` is another word.
+        SpawnError: ``which`` is some other word.
     """
     if isinstance(which, str) and which not in ("all", "minimal", "none"):
-        raise SpawnError(f"inherit_env is all, minimal, none or a list of names, not {which!r}")
+        raise SpawnError(f"inherit_env must be all, minimal, none or a list of names, not {which!r}")
     environment = {}
     secrets = set(map(os.fsencode, SECRETS))
     for key in list(os.environb):
         if key in secrets or not (which == "all" or _is_inherited(os.fsdecode(key), which)):
             continue
-        value = os.environb.get(key)  # another thread may have taken it away
+        value = os.environb.get(key)  # another thread may have removed it
         if value is not None:
             environment[key] = value
     return environment
@@ -55,10 +55,10 @@ def _is_inherited(name: str, which: str | Collection[str]) -> bool:
 
 
 def read_env_files(files: Collection[EnvFile]) -> dict[str, str]:
-    """The variables of all files; the later file wins.
+    """The variables of all files; later files win.
 
     Raises:
-        SpawnError: one cannot be read, or makes no sense; the text names the file and the line.
+        SpawnError: a file cannot be read or parsed; the text names the file and the line.
     """
     variables: dict[str, str] = {}
     for file in files:
@@ -81,10 +81,10 @@ def read_env_files(files: Collection[EnvFile]) -> dict[str, str]:
 
 
 def parse_env_file(text: str) -> Mapping[str, str]:
-    """``NAME=value`` with quotes and ``#`` as in sh, ``export`` in front if you like; nothing is expanded.
+    """Parse ``NAME=value`` lines: quotes and ``#`` as in sh, an optional ``export``, no expansion.
 
     Raises:
-        ValueError: it is something else; the text begins with "line N:".
+        ValueError: a syntax error; the text begins with "line N:".
     """
     variables: dict[str, str] = {}
     at, end = 0, len(text)
@@ -101,22 +101,22 @@ def parse_env_file(text: str) -> Mapping[str, str]:
                 variables[name] = value
             elif word != "export":
                 line = _line(text, begun)
-                raise ValueError(f"line {line}: expected NAME=value; quote what has spaces in it")
+                raise ValueError(f"line {line}: expected NAME=value; a value with spaces needs quotes")
     return variables
 
 
 def _word(text: str, at: int) -> tuple[str, int]:
-    """The word that begins there, without its quotes, and where it ends."""
+    """The word that begins at ``at``, unquoted, and where it ends."""
     parts: list[str] = []
     while at < len(text) and not text[at].isspace():
         part = _PART.match(text, at)
         if part is None:
-            raise ValueError(f"line {_line(text, at)}: this quote has no end")
+            raise ValueError(f"line {_line(text, at)}: unclosed quote")
         single, double, escaped, bare = part.groups()
         if double is not None:
             parts.append(_ESCAPE.sub(lambda found: found[1].strip("\n"), double))
         elif escaped is not None:
-            parts.append(escaped.strip("\n"))  # a line that goes on in the next one
+            parts.append(escaped.strip("\n"))  # a backslash before a newline joins the lines
         else:
             parts.append(single if single is not None else bare)
         at = part.end()

@@ -1,8 +1,8 @@
-"""What happens around every fork of :mod:`subprocess` in this process, the drivers' own included.
+"""Hooks around every fork of :mod:`subprocess` in this process, the drivers' own included.
 
-A child inherits the limit of open files as it is at its fork, and nothing can change it between that and its
-exec. So the limit that the server raised for itself is lowered for the fork. And each ``Popen`` is remembered
-for as long as its child has not been waited for, which tells a driver's child from an adopted orphan.
+A child inherits the open-file limit in force at its fork, and nothing can change it before its exec. So the
+limit that the server raised for itself is lowered for the fork. And each ``Popen`` is remembered until its
+child has been waited for, which tells a driver's child from an adopted orphan.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from operator import call
 from typing import Any
 
 forking = threading.RLock()
-"""Held over a fork, and by whoever must not run out of file descriptors because of the low limit meanwhile.
+"""Held across a fork, and by code that must not see the lowered file limit.
 
-Unranked, since nobody forks with another lock held. The interpreter's own lock is held over the fork and exec
-anyway, so this makes nobody wait longer.
+Unranked, since nothing forks with another lock held. The GIL is held across the fork and exec anyway, so this
+adds no waiting.
 """
 
-# Nobody forks this process itself meanwhile: the copy would have a lock that nobody releases.
+# os.fork takes it, too: otherwise a copy of this process could be born with the lock held for good.
 os.register_at_fork(before=forking.acquire, after_in_parent=forking.release, after_in_child=forking.release)
 
 _popens: weakref.WeakValueDictionary[int, subprocess.Popen[Any]] = weakref.WeakValueDictionary()
 _remembering = False
-_under_way = 0  # Popens being made; guarded by forking
+_under_way = 0  # Popens being created; guarded by forking
 _hand_forked = False
 
 
 def raise_file_limit() -> None:
-    """Let this process have as many open files as it may; its children keep the limit it had before.
+    """Raise this process's soft open-file limit to the hard one; its children keep the original limit.
 
-    A task takes three fds, a client one, and the usual soft limit is 1024.
+    A task takes three descriptors, a client one, and the usual soft limit is 1024.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     fork: Callable[..., Any] | None = getattr(subprocess, "_fork_exec", None)
@@ -45,7 +45,7 @@ def raise_file_limit() -> None:
 
     def fork_exec(*arguments: Any) -> Any:
         with forking:
-            raised = resource.getrlimit(resource.RLIMIT_NOFILE)  # somebody may have changed it since
+            raised = resource.getrlimit(resource.RLIMIT_NOFILE)  # it may have been changed since
             if raised[0] <= soft:
                 return fork(*arguments)
             restore = partial(resource.setrlimit, resource.RLIMIT_NOFILE, raised)
@@ -55,8 +55,8 @@ def raise_file_limit() -> None:
                 restore,
             )
             try:
-                # One C call makes all three, and none of them gives up the interpreter's lock: no other
-                # thread of Python begins to open anything under the low limit.
+                # One C call makes all three without releasing the GIL, so no other Python thread can open
+                # anything under the lowered limit.
                 _, pid, _ = map(call, steps)
             except BaseException:
                 restore()
@@ -96,13 +96,13 @@ def remember_popens() -> None:
 
 
 def is_popen_child(pid: int) -> bool:
-    """Whether this zombie is a Popen's to wait for, or may be that of one being made."""
-    if _under_way > 0:  # asked first, for it is remembered before it is no longer under way
+    """Whether this zombie belongs to a Popen, or may belong to one being created."""
+    if _under_way > 0:  # checked first: a Popen is remembered before it stops being under way
         return True
     popen = _popens.get(pid)
     return popen is not None and popen.returncode is None
 
 
 def hand_forked() -> bool:
-    """Whether other code in this process has forked without subprocess, so that it may have any child."""
+    """Whether other code in this process has forked without subprocess, so that any child may be its own."""
     return _hand_forked

@@ -1,9 +1,9 @@
-"""The server's side of the guardian: a small process that ends every run when the server is killed outright.
+"""The server's side of the guardian: a small process that ends every run if the server is killed by SIGKILL.
 
-What it has to know stands in a file that lies in memory and that both have open: a slot for each run, written
-before the spawn, again with the leader's pid, and cleared when nothing of the run is left. The guardian reads
-it only when the server's pidfd says that it is dead (its own side is ``standalone.guardian``). So it may be
-frozen, or die and be replaced, and misses nothing. One thread here waits for it to die and replaces it.
+The two share a memfd with a slot for each run, written before the spawn, updated with the leader's pid, and
+cleared when nothing of the run is left. The guardian reads it only when the server's pidfd reports its death
+(its own side is ``standalone.guardian``), so it misses nothing if it is frozen, or dies and is replaced. One
+thread here waits for it to die and replaces it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from overseer.process.private_files import bases
 from overseer.process.registry import Entry, registry
 from overseer.process.standalone.guardian import SLOT
 from overseer.process.standalone.terminate import signal_name
-from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup
 
@@ -38,10 +38,10 @@ import guardian
 guardian.main(sys.argv[2:])
 """
 _SLOTS = 1024  # to begin with
-_FIRST_PAUSE_S = 0.1  # before the second of a row that die at once; the first is replaced immediately
+_FIRST_PAUSE_S = 0.1  # before the second replacement in a row; the first is immediate
 _LONGEST_PAUSE_S = 2.0
-_WELL_S = 10.0  # one that lived for so long is not of that row
-# What a terminal, a service manager or a stop of everything in sight may send.
+_WELL_S = 10.0  # one that lived this long ends the row
+# What a terminal, a service manager or a careless kill may send.
 _BLOCKED = {
     *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1),
     *(signal.SIGUSR2, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGALRM),
@@ -49,36 +49,36 @@ _BLOCKED = {
 
 
 class Guardian:
-    """At most one for each server process. :meth:`start` and :meth:`stop` on one thread."""
+    """At most one per server process. :meth:`start` and :meth:`stop` are called on one thread."""
 
     def __init__(self) -> None:
-        # Guards what follows. Writing to the file, which is memory, is allowed under it.
+        # Guards the fields below. Writing to the memfd is allowed under it.
         self._lock = lock(Rank.LEAF, "guardian")
         self._runs = -1
-        self._map: mmap.mmap | None = None  # of the file, which is as long
-        self._slots: dict[str, int] = {}  # a run's place in the file
+        self._map: mmap.mmap | None = None  # of the whole file
+        self._slots: dict[str, int] = {}  # run id to its slot's number
         self._free: list[int] = []
         self._complained = False
         self._stopping = False
         self._restarts = 0
         self._wake: Wakeup | None = None  # set when it is time to stop
-        # The thread's own, once it runs.
+        # Used by the thread alone, once it runs.
         self._pid = 0
         self._pidfd = -1
         self._thread: threading.Thread | None = None
 
     @property
     def pid(self) -> int:
-        """The guardian process, 0 when there is none."""
+        """The guardian's pid, or 0."""
         return self._pid
 
     @property
     def restarts(self) -> int:
-        """How often it died and was replaced."""
+        """How often it has been replaced."""
         return self._restarts
 
     def start(self) -> bool:
-        """Start it; False, with a warning in the log, when it cannot be started. Not started twice."""
+        """Start it; False, with a warning in the log, if that fails. Idempotent."""
         assert_none_held("start of the guardian")
         if self._thread is not None:
             return True
@@ -87,17 +87,17 @@ class Guardian:
             self._open()
             self._launch()
             self._stopping = False
-            # Where a program forgets stop(), the guardian ends its tasks.
+            # If a program forgets stop(), the guardian ends its tasks.
             self._thread = start_thread(self._run, "guardian")
         except (OSError, RuntimeError) as error:
-            _log.warning("no guardian, so tasks will outlive a server that is killed outright: %s", error)
+            _log.warning("cannot start the guardian, so tasks will outlive a killed server: %s", error)
             self._kill()
             self._close()
             return False
         return True
 
     def stop(self) -> None:
-        """End it; it leaves everything alone. Waits for that. Idempotent."""
+        """Kill it, which leaves all tasks alone, and wait for its end. Idempotent."""
         thread = self._thread
         if thread is None:
             return
@@ -117,7 +117,7 @@ class Guardian:
             self._map = mmap.mmap(runs, _SLOTS * SLOT)
         for entry in registry.entries():
             self.entered(entry)
-        # One that has left meanwhile may have done so before it was written down.
+        # A run listed above may have left before its slot was written.
         living = {entry.run for entry in registry.entries()}
         with self._lock:
             gone = self._slots.keys() - living
@@ -150,11 +150,11 @@ class Guardian:
             self._write_locked(slot, _line(entry))
 
     def spawned(self, entry: Entry) -> None:
-        """It has a leader."""
+        """The run has a leader."""
         self.entered(entry)
 
     def left(self, entry: Entry) -> None:
-        """Nothing of it is left to end."""
+        """Nothing of the run is left to end."""
         self._clear(entry.run)
 
     def _clear(self, run: str) -> None:
@@ -162,19 +162,20 @@ class Guardian:
             slot = self._slots.pop(run, None)
             if slot is not None:
                 self._free.append(slot)
-                if self._map is not None:  # no system call: of many that end at once, each waits for nobody
+                if self._map is not None:  # without a system call, so that many ends at once stay cheap
                     self._map[slot * SLOT] = 0
 
     def _write_locked(self, slot: int, line: bytes) -> None:
+        assert_held(self._lock)
         try:
             if self._map is not None and (slot + 1) * SLOT > len(self._map):
                 self._map.resize(2 * len(self._map))  # the file, too
-            # At once, so that no kill leaves half of it.
+            # In one copy, so that no kill leaves half of it.
             os.pwrite(self._runs, line.ljust(SLOT, b"\0"), slot * SLOT)
         except OSError as error:
             if not self._complained:
                 self._complained = True
-                _log.warning("the guardian does not get to know of every task: %s", error)
+                _log.warning("the guardian cannot be told of every task: %s", error)
 
     # The thread
 
@@ -204,14 +205,14 @@ class Guardian:
                     except OSError as error:
                         _log.error("cannot start a guardian, trying again in %g s: %s", pause, error)
         except BaseException:
-            _log.exception("there is no guardian any more")
+            _log.exception("the guardian's thread failed; tasks would outlive a killed server")
             self._kill()
 
     def _launch(self) -> None:
-        """A new process. Raises OSError."""
+        """Start a new guardian process. Raises OSError."""
         if not sys.executable or getattr(sys, "frozen", False):
             raise OSError("no Python interpreter to run it with")
-        # It inherits this thread's mask and keeps it: no moment at which a stray signal could end it.
+        # It inherits this thread's signal mask and keeps it, so at no moment can such a signal end it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
         try:
             program = subprocess.Popen(
@@ -227,7 +228,7 @@ class Guardian:
                 env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
                 start_new_session=True,
             )
-            # In this order: at no moment is it a child that nobody seems to wait for.
+            # In this order, so that it never looks like an orphan.
             registry.add_child(program.pid)
             program.returncode = 0  # reaped here, not behind our back
         finally:
@@ -242,7 +243,7 @@ class Guardian:
         self._pid = program.pid
 
     def _watch(self) -> bool:
-        """Wait until the guardian is dead (False), or it is time to stop, and it was killed (True)."""
+        """Wait until the guardian dies (False), or until stop is called and it has been killed (True)."""
         assert self._wake is not None
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
@@ -254,15 +255,12 @@ class Guardian:
         return False
 
     def _kill(self) -> str:
-        """See to it that it is dead, if there is one, and reap it; says what ended it.
-
-        It does no harm: a guardian that is killed ends nothing.
-        """
+        """Kill it if it still lives, reap it, and return what ended it. A killed guardian ends no tasks."""
         if self._pidfd < 0:
             return ""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        how = "nobody knows how"
+        how = "cause unknown"
         with suppress(ChildProcessError):
             status = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
             if status is not None and status.si_code == os.CLD_EXITED:

@@ -1,4 +1,4 @@
-"""Whom a process runs as: users and groups by name or number, and what this process may become."""
+"""The user and group a process runs as, by name or number, and whether this process may take them on."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from overseer.errors import SpawnError
 
 CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SYS_NICE, CAP_SYS_RESOURCE = 5, 6, 7, 23, 24
-_LARGEST_ID = 2**32 - 2  # the one after it means "leave it as it is" to the kernel
+_LARGEST_ID = 2**32 - 2  # to the kernel, the next one means "unchanged"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What is changed of a process that runs as somebody; None is left as it is.
+    """The ids a process is to run with; None leaves one unchanged.
 
-    ``user`` and ``group`` are as they were asked for, "" if not.
+    ``user`` and ``group`` are as configured, "" if not.
     """
 
     user: str = ""
@@ -31,12 +31,12 @@ class Identity:
 
 
 def identity_of(user: str, group: str) -> Identity:
-    """Of a user and a group, each a name or a number; "" is this process's own.
+    """Look up a user and a group, each a name or a number; "" is this process's own.
 
-    May ask a directory service.
+    May query a directory service.
 
     Raises:
-        SpawnError: there is none; the text begins with the key.
+        SpawnError: one does not exist; the text begins with the key.
     """
     gid = _group(group) if group else None
     if not user:
@@ -45,7 +45,7 @@ def identity_of(user: str, group: str) -> Identity:
     if (entry := _user(user)) is None:
         uid = _number("user", user)
         if gid is None and uid != os.geteuid():
-            raise SpawnError(f"user: nobody is known by the number {user}, so a group is needed")
+            raise SpawnError(f"user: no account has the number {user}, so a group is needed")
         groups = () if gid is None else (gid,)
         variables = {"HOME": "/", "USER": user, "LOGNAME": user}
     else:
@@ -54,13 +54,13 @@ def identity_of(user: str, group: str) -> Identity:
         groups = tuple(os.getgrouplist(name, gid))
         variables = {"HOME": entry.pw_dir, "USER": name, "LOGNAME": name}
     own = uid == os.geteuid()
-    if own and not group:  # it need not become whom it is, so this takes no privilege
+    if own and not group:  # nothing changes, so no privilege is needed
         return Identity(user, variables=variables)
     return Identity(user, group, None if own else uid, gid, groups, variables)
 
 
 def _user(user: str) -> pwd.struct_passwd | None:
-    """None for a number that nobody has."""
+    """None for a number without an account."""
     try:
         return pwd.getpwnam(user)
     except (KeyError, ValueError):
@@ -95,7 +95,7 @@ def is_capable(*capabilities: int) -> bool:
 
 
 def fault_of(who: Identity) -> tuple[str, str] | None:
-    """The key that this process has no right to, and why, if there is one."""
+    """The key that this process lacks the right to set, and why; None if it may set all."""
     if who.uid is not None and not is_capable(CAP_SETUID, CAP_SETGID):
         return refusal("user", who)
     if who.uid is not None and os.geteuid() != 0 and not is_capable(CAP_KILL):
@@ -105,7 +105,7 @@ def fault_of(who: Identity) -> tuple[str, str] | None:
 
 
 def refusal(key: str, who: Identity) -> tuple[str, str]:
-    """The key, user or group, and that there is no right to it."""
+    """A key, user or group, with the message that this process may not set it."""
     what = f"become {who.user!r}" if key == "user" else f"take on the group {who.group!r}"
     return key, f"the server runs as {_name_of(os.geteuid())} and may not {what}"
 

@@ -1,8 +1,8 @@
-"""What tasks are given to read: bytes that wait until a process takes them.
+"""Input for tasks: bytes that wait until a process reads them.
 
-Whoever gives input writes at once what the pipe or terminal has room for; the rest waits here, bounded, and
-is written by one thread for all tasks, which begins with the first task that takes any. Nobody ever waits
-for a process that does not read.
+The caller writes at once what the pipe or terminal has room for; the rest waits here, bounded, and is written
+by one thread for all tasks, started with the first task that takes input. No caller ever waits for a process
+that does not read.
 """
 
 from __future__ import annotations
@@ -16,51 +16,51 @@ import threading
 from collections import deque
 
 from overseer.errors import OverseerError
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
 MOST = 1 << 20  # bytes that may wait for one task
-_AGAIN_S = 0.1  # after which a full terminal is tried again: the kernel does not always tell of its room
-_EOF = b"\x04"  # Ctrl-D, where a terminal does not say what its character is
+_AGAIN_S = 0.1  # between tries of a full terminal: epoll does not always report that it has room
+_EOF = b"\x04"  # Ctrl-D, if the terminal's own character cannot be read
 
 
 class TaskInput:
     """Our end of a process's stdin, which it owns, and what waits to be written to it.
 
-    Safe from any thread, and nothing here waits. One input is written whole before the next one.
+    Thread-safe and non-blocking. Inputs are written in order, one after the other.
 
     Args:
         fd: a pipe's writing end, or a terminal's master; non-blocking.
 
     Raises:
-        OSError: out of memory, or of what epoll may watch; the descriptor is still the caller's then.
+        OSError: out of memory or epoll watches; the descriptor then remains the caller's.
         RuntimeError: the system allows no more threads; likewise.
     """
 
     def __init__(self, fd: int, *, terminal: bool) -> None:
         self._fd = fd
         self.terminal = terminal
-        self._lock = lock(Rank.LEAF, "input")  # guards the rest
+        self._lock = lock(Rank.LEAF, "input")  # guards the fields below
         self._waiting: deque[memoryview] = deque()
         self._size = 0  # bytes, of all that waits
         self._refusal = ""  # why nothing more is taken
-        self._ending = False  # the descriptor is to be closed when all is written
+        self._closing = False  # the descriptor is closed when all is written
         writer.add(fd, self)
 
     @property
     def waiting(self) -> int:
-        """How many bytes have not been written."""
+        """The number of bytes not yet written."""
         return self._size
 
     def put(self, data: bytes, *, eof: bool = False) -> None:
-        """Have it written, all of it; with ``eof`` nothing follows. On a terminal that is its EOF character,
-        which the program may take as it likes, and more may follow.
+        """Queue ``data``; with ``eof`` nothing more is accepted, and the pipe is closed once all is written.
+        A terminal is sent its EOF character instead, and more may follow.
 
         Raises:
-            OverseerError: none of it is taken, and why.
+            OverseerError: why nothing of it is accepted.
         """
         with self._lock:
             if self._refusal:
@@ -68,25 +68,25 @@ class TaskInput:
             if eof and self.terminal:
                 data += _eof_character(self._fd)
             if len(data) > MOST:
-                raise OverseerError(f"the input has {len(data)} bytes; at most {MOST} are taken at once")
+                raise OverseerError(f"the input has {len(data)} bytes; the limit is {MOST}")
             if self._size + len(data) > MOST:
                 raise OverseerError(
-                    f"the task does not read its input: {self._size} bytes wait already, of at most {MOST}"
+                    f"the task is not reading its input: {self._size} bytes already wait, the limit is {MOST}"
                 )
             idle = not self._waiting
             if data:
                 self._waiting.append(memoryview(data))
                 self._size += len(data)
             if eof and not self.terminal:
-                self._refusal = "the task's input was ended by an eof"
-                self._ending = True
+                self._refusal = "the task's input has been closed by an eof"
+                self._closing = True
             if idle:
                 self._write_locked()
-                if self._fd < 0 and not self._ending:
+                if self._fd < 0 and not self._closing:
                     raise OverseerError(self._refusal)
 
     def resize(self, rows: int, cols: int) -> bool:
-        """Tell a terminal its size, upon which its foreground gets SIGWINCH; False when it is closed."""
+        """Set a terminal's size, which sends its foreground SIGWINCH; False if it is closed."""
         with self._lock:
             if self._fd < 0:
                 return False
@@ -94,21 +94,22 @@ class TaskInput:
             return True
 
     def close(self) -> None:
-        """The run is over: drop what waits. Idempotent."""
+        """Drop what waits, as the run is over. Idempotent."""
         with self._lock:
             self._close_locked("task is not running")
 
     def resume(self) -> None:
-        """There may be room again, or nobody reads any more; called by the writer, perhaps in vain."""
+        """Called by the writer when there may be room again, or the reading end may be closed."""
         with self._lock:
             if self._fd >= 0 and not self.terminal and _is_broken(self._fd):
-                self._ending = False
+                self._closing = False
                 self._close_locked(_closed(self.terminal))
             elif self._waiting:
                 self._write_locked()
 
     def _write_locked(self) -> None:
-        """Write what there is room for; the writer goes on with the rest."""
+        """Write what there is room for; the writer does the rest."""
+        assert_held(self._lock)
         try:
             while self._waiting:
                 first = self._waiting[0]
@@ -122,17 +123,18 @@ class TaskInput:
             writer.watch(self._fd, self)
             return
         except OSError as error:
-            self._ending = False
+            self._closing = False
             gone = error.errno in (errno.EPIPE, errno.EIO)
             self._close_locked(
                 _closed(self.terminal) if gone else f"input cannot be written: {error.strerror}"
             )
             return
         writer.settle(self)
-        if self._ending:
+        if self._closing:
             self._close_locked(self._refusal)
 
     def _close_locked(self, why: str) -> None:
+        assert_held(self._lock)
         self._refusal = why
         self._waiting.clear()
         self._size = 0
@@ -147,7 +149,7 @@ def _closed(terminal: bool) -> str:
 
 
 def _is_broken(fd: int) -> bool:
-    """Whether nobody has a pipe's other end."""
+    """Whether a pipe's other end is closed."""
     poll = select.poll()
     poll.register(fd, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
@@ -162,24 +164,24 @@ def _eof_character(fd: int) -> bytes:
 
 
 class InputWriter:
-    """The thread that goes on writing where there was no room."""
+    """The thread that writes what found no room at first."""
 
     def __init__(self) -> None:
-        # Guards the tables. Unranked: nothing is taken under it, so an input's own lock may be held.
+        # Guards the tables. Unranked: no lock is taken under it, so an input's own may be held.
         self._lock = threading.Lock()
         self._inputs: dict[int, TaskInput] = {}
-        self._full: set[TaskInput] = set()  # terminals, which are tried again without being asked for
+        self._full: set[TaskInput] = set()  # terminals to try again
         self._thread: threading.Thread | None = None
         self._epoll: select.epoll | None = None
         self._wake: Wakeup | None = None
 
     def start(self) -> None:
-        """Start the thread now, and not with the first input. Raises OSError, RuntimeError."""
+        """Start the thread now rather than with the first input. Raises OSError, RuntimeError."""
         with self._lock:
             self._start_locked()
 
     def add(self, fd: int, input: TaskInput) -> None:
-        """Know an input. That it is broken is told from now on. Raises OSError, RuntimeError."""
+        """Register an input, which is called from now on if its pipe breaks. Raises OSError, RuntimeError."""
         with self._lock:
             self._start_locked().register(fd, select.EPOLLONESHOT)
             self._inputs[fd] = input
@@ -204,13 +206,13 @@ class InputWriter:
                 self._epoll.modify(fd, select.EPOLLOUT | select.EPOLLONESHOT)
 
     def settle(self, input: TaskInput) -> None:
-        """Nothing of it waits any more."""
+        """Stop watching: everything has been written."""
         if input.terminal:
             with self._lock:
                 self._full.discard(input)
 
     def forget(self, fd: int, input: TaskInput) -> None:
-        """The descriptor is about to be closed."""
+        """Unregister a descriptor that is about to be closed."""
         with self._lock:
             self._full.discard(input)
             if self._inputs.pop(fd, None) is not None and self._epoll is not None:

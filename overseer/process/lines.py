@@ -1,13 +1,13 @@
-"""Bytes from a pipe to lines of text. Pure: no I/O, no clock.
+"""Turns bytes from a pipe into lines of text. Pure: no I/O, no clock.
 
-A line ends at LF, and one CR before the LF goes with it; a last line without LF counts, and a CR at its end
-stays. Bytes that are not UTF-8 become U+FFFD, one for each bad byte (Python's own ``replace`` gives one for a
-whole broken sequence). A line longer than the limit is cut there, flagged, and the rest of it is skipped.
+A line ends at LF, and one CR before the LF is removed with it; a last line without LF counts, and keeps a CR
+at its end. Bytes that are not UTF-8 become U+FFFD, one for each bad byte (Python's own ``replace`` gives one
+for a whole broken sequence). A line longer than the limit is cut there and flagged, and the rest is skipped.
 
-A line with a CR in it, before it would be cut, is one that redraws itself: a progress bar. Of such a line the
-last 64 KiB are kept, however long it goes on, from where it was drawn again.
+A line with a CR within the limit redraws itself, as progress bars do. Its last 64 KiB are kept, however long
+it goes on, from a point where it was redrawn.
 
-This is on the hot path: whole reads are decoded and split by one call each, and nothing is done per line.
+This is the hot path: each read is decoded and split by one call each, with no work per line.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from overseer.util.masking import Mask, Masker
 Mark = Literal["", "truncated", "overwritten"]
 
 Lines = tuple[list[str], Mark]
-"""Some lines in order, and what is missing of them: a line with a mark comes alone."""
+"""Lines in order, and a mark that says what they lack; a marked line is alone in its group."""
 
 KEPT_OF_REDRAWN = 65536
-UNFINISHED = 4096  # bytes of a line without its end that are shown: several lines of any terminal
+UNFINISHED = 4096  # bytes shown of an unfinished line: several rows of any terminal
 
 _PIECE = 65536
-_STAND_INS = "\ufdd0\ufdd1\ufdd2\ufdd3"  # noncharacters, which nobody means to print
+_STAND_INS = "\ufdd0\ufdd1\ufdd2\ufdd3"  # noncharacters, which no text contains
 
 
 def decode(data: bytes | bytearray, final: bool = True) -> str:
     """UTF-8 to text, with U+FFFD for each byte that is not part of a character.
 
-    Unless ``final``, a character at the end that is not whole is left out.
+    Unless ``final``, an incomplete character at the end is left out.
     """
     try:
         return codecs.utf_8_decode(data, "strict", final)[0]
     except UnicodeDecodeError:
         pass
-    # In pieces, since each call keeps all other threads waiting: ten megabytes of it for half a second.
+    # In pieces, since each call holds the GIL: half a second for ten megabytes.
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     pieces = [_replaced(decoder.decode(data[at : at + _PIECE])) for at in range(0, len(data), _PIECE)]
     if final:
@@ -50,7 +50,7 @@ def _replaced(text: str) -> str:
     """``text`` with U+FFFD for each of its surrogates, which stand for bad bytes.
 
     The encoder writes ``?`` for a surrogate without leaving C: 0.05 µs each, where an error handler in Python
-    takes half a microsecond. Question marks that are really there step aside meanwhile.
+    takes half a microsecond. Genuine question marks are replaced by stand-ins meanwhile.
     """
     stand_in = next((each for each in _STAND_INS if each not in text), "")
     if not stand_in:
@@ -60,36 +60,36 @@ def _replaced(text: str) -> str:
 
 
 class LineSplitter:
-    """Splits what one pipe gives. Holds at most ``max_line`` + 1 bytes between calls."""
+    """Splits the output of one pipe. Holds at most ``max_line`` + 1 bytes between calls."""
 
     __slots__ = ("_kept", "_max", "_overwritten", "_redrawn", "_skipping", "held")
 
     def __init__(self, max_line: int) -> None:
-        """``max_line``: how many bytes a line may have, its line end not counted; at least 1."""
+        """``max_line``: a line's maximum length in bytes, without its line end; at least 1."""
         self._max = max_line
         self._kept = min(max_line, KEPT_OF_REDRAWN)
-        self.held = bytearray()  # a line whose LF has not come; one buffer, for its pieces may be tiny
+        self.held = bytearray()  # the unfinished line; one buffer, as its pieces may be tiny
         self._redrawn = False  # it has a CR that is not the last byte
         self._overwritten = False  # its beginning has been dropped
-        self._skipping = False  # it was cut, what is left of it is dropped
+        self._skipping = False  # it was cut, and the rest is dropped
 
     @property
     def unfinished(self) -> bytes:
-        """The end of the line whose LF has not come, as much of it as may be shown."""
+        """The end of the unfinished line, at most ``UNFINISHED`` bytes."""
         return bytes(self.held[-UNFINISHED:]) if self.held else b""
 
     def feed(self, data: bytes) -> list[Lines]:
-        """The lines that ``data`` completes, as few groups in order; ``[]`` when it completes none."""
+        """The lines that ``data`` completes, in order and in as few groups as possible."""
         end = data.find(b"\n") + 1
         if end == len(data) <= self._kept and not (self.held or self._skipping) and data[-2:-1] != b"\r":
             try:
-                return [([data[:-1].decode()], "")] if data else []  # a line that comes alone, and whole
+                return [([data[:-1].decode()], "")] if data else []  # a single, whole line
             except UnicodeDecodeError:
                 pass
         end = data.rfind(b"\n") + 1
         if not end:
             return self._hold(data)
-        # Lines so short need no look at each: neither can they be too long, nor is their beginning dropped.
+        # So little data cannot hold a line that is too long or redrawn beyond what is kept.
         short = end <= self._kept and len(self.held) + data.find(b"\n") <= self._kept
         if short and not self._skipping and not self._overwritten:
             groups: list[Lines] = [(_split(self._take(data[:end]) if self.held else data[:end]), "")]
@@ -100,14 +100,14 @@ class LineSplitter:
         return groups
 
     def close(self) -> list[Lines]:
-        """The last line, when it has no LF; nothing may be fed after this."""
+        """The last line, if it has no LF. Nothing may be fed afterwards."""
         if self._skipping or not self.held:
             return []
         overwritten = self._overwritten
         return [self._one(self._take(), overwritten)]
 
     def _hold(self, data: bytes) -> list[Lines]:
-        """Keep the beginning of a line; gives it back, cut, when it is too long already."""
+        """Keep the beginning of a line, or return it, cut, if it is too long already."""
         if self._skipping or not data:
             return []
         held = self.held
@@ -118,10 +118,10 @@ class LineSplitter:
         size = len(held)
         if self._redrawn:
             if size > 2 * self._kept + 1:  # in large steps, so that each byte is moved once
-                del held[: size - self._kept - 1]  # the last one may be the CR of the line's end
+                del held[: size - self._kept - 1]  # the last one may be the CR of the line end
                 self._overwritten = True
             return []
-        # One byte more than allowed may turn out to be the CR of the line's end.
+        # One byte more than allowed may turn out to be the CR of the line end.
         if size <= self._max or (size == self._max + 1 and data.endswith(b"\r")):
             return []
         line = self._take()
@@ -129,14 +129,14 @@ class LineSplitter:
         return [([_cut(line, self._max)], "truncated")]
 
     def _take(self, data: bytes = b"") -> bytearray:
-        """What is held, with ``data`` behind it; nothing is held from now on."""
+        """What was held, followed by ``data``; clears the buffer."""
         held, self.held = self.held, bytearray()
         self._redrawn = self._overwritten = False
         held += data
         return held
 
     def _feed_slowly(self, data: bytes) -> list[Lines]:
-        """``data`` ends with LF, and a line of it is held in part, is being skipped, or may be too long."""
+        """``data`` ends with LF, and its first line is held or skipped in part, or a line may be too long."""
         if self._skipping:
             self._skipping = False
             data = data[data.index(b"\n") + 1 :]
@@ -158,7 +158,7 @@ class LineSplitter:
         return groups
 
     def _one(self, line: bytearray, overwritten: bool) -> Lines:
-        """One line, without its end; ``overwritten``: its beginning has been dropped already."""
+        """One line, without its line end; ``overwritten``: its beginning has been dropped already."""
         redrawn = line.find(b"\r", 0, min(len(line) - 1, self._max + 1)) >= 0
         if overwritten or (redrawn and len(line) > self._kept):
             return [_end_of(line, self._kept)], "overwritten"
@@ -168,7 +168,7 @@ class LineSplitter:
 
 
 class MaskedSplitter(LineSplitter):
-    """Has secrets replaced before anything else is done, so that no cut can go through one."""
+    """Masks secrets before anything else is done, so that no cut can go through one."""
 
     __slots__ = ("_masker",)
 
@@ -194,15 +194,13 @@ def _split(data: bytes | bytearray) -> list[str]:
 
 
 def _cut(line: bytearray, size: int) -> str:
-    """The first ``size`` bytes, less a character at their end that is not whole."""
+    """The first ``size`` bytes, without an incomplete character at their end."""
     return decode(line[:size], final=False)
 
 
 def _end_of(line: bytearray, size: int) -> str:
-    """At most the last ``size`` bytes: from behind a CR, or else from the beginning of a character.
-
-    There was more, here or before.
-    """
+    """At most the last ``size`` bytes of a line that was longer, from behind a CR or else from the beginning
+    of a character."""
     start = max(0, len(line) - size)
     redrawn = line.find(b"\r", start, -1) + 1
     if redrawn:

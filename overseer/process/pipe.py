@@ -1,8 +1,8 @@
-"""Reading what a child writes into one pipe, or terminal, until it can be said that nothing more will come.
+"""Reads what a child writes to one pipe or terminal, and drains it after the leader's death.
 
-Others may hold the pipe open after the leader's death, and may go on writing into it. What the leader wrote
-is always read, and so is what the others write, for as long as it keeps coming: until there was nothing for
-``DRAIN_IDLE_S`` seconds, for ``DRAIN_MAX_S`` in all.
+Other processes may hold the pipe open after the leader's death and go on writing to it. What the leader wrote
+is always read; what the others write is read until nothing has come for ``DRAIN_IDLE_S`` seconds, and for at
+most ``DRAIN_MAX_S`` in all.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from overseer.process.lines import Lines, LineSplitter
 
 DRAIN_IDLE_S = 2.0
 DRAIN_MAX_S = 10.0
-SHOW_EVERY_S = 0.1  # the unfinished line of one pipe, at most
+SHOW_EVERY_S = 0.1  # at most one look at a pipe's unfinished line in this time
 _READ = 65536  # as much as a pipe holds
-_LITTLE = 4096  # what is asked for first: mostly it is a line
-_READS_A_CHECK = 32  # a flood from the others must not hide the leader's exit
+_LITTLE = 4096  # the size of the first read, which mostly gets a single line
+_READS_A_CHECK = 32  # between checks of the leader, whose exit a flood from others must not hide
 
 
 class PipeReader:
@@ -42,13 +42,12 @@ class PipeReader:
         """
         Args:
             pipe: our end of it, or a terminal's master; non-blocking, and not closed here.
-            leader: a pidfd of the process it was made for; not closed here.
-            deliver: gets the lines of each read that completes any; it may block.
-            show: gets the end of the line that has no LF yet, when that has changed (``b""``: there is none)
-                and ``SHOW_EVERY_S`` have passed; it may return after how many seconds it is to be called
-                again, changed or not.
-            raw: gets what each read gave, before its lines are delivered; it may block, and may return after
-                how many seconds it is to be called with ``b""``, should nothing come.
+            leader: the leader's pidfd; not closed here.
+            deliver: gets the lines of each read that completes any; may block.
+            show: gets the end of the unfinished line when it has changed (``b""``: there is none) and
+                ``SHOW_EVERY_S`` has passed; may return in how many seconds to call it again, changed or not.
+            raw: gets the bytes of each read before its lines are delivered; may block, and may return in how
+                many seconds to call it with ``b""`` if nothing comes.
         """
         self._pipe = pipe
         self._leader = leader
@@ -56,12 +55,12 @@ class PipeReader:
         self._deliver = deliver
         self._show = show
         self._raw = raw
-        self._showing = False  # show was given something last
+        self._showing = False  # the last call of show was not b""
         self._show_at = 0.0  # when it may be called again (monotonic)
-        self._raw_again: float | None = None  # as it returned last
+        self._raw_again: float | None = None  # what raw returned last
 
     def run(self) -> None:
-        """Returns when there is nothing more to read."""
+        """Return when there is nothing more to read."""
         if not self._read_while_leader_lives():
             self._drain()
         self._hand_on_what_is_held()
@@ -74,14 +73,14 @@ class PipeReader:
         poll.register(self._pipe, select.POLLIN)
         poll.register(self._leader, select.POLLIN)
         timeout: int | None = None
-        again: float | None = None  # the seconds after which the unfinished line is to be shown once more
+        again: float | None = None  # seconds until the unfinished line is shown again
         size = _LITTLE
         while True:
             ready = poll.poll(timeout)
             if ready:
                 fd, event = ready[0]
                 if fd == self._pipe and event == select.POLLHUP:
-                    return True  # all is read, and nobody has the other end
+                    return True  # all is read, and the other end is closed
                 if len(ready) > 1 or fd == self._leader:
                     return False
             elif timeout:
@@ -107,7 +106,7 @@ class PipeReader:
                 again = self._show_unfinished() if self._showing or self._splitter.held else None
                 if self._raw_again is not None:
                     again = self._raw_again if again is None else min(again, self._raw_again)
-                if len(data) < _LITTLE:  # it is empty, and no flood fills it meanwhile
+                if len(data) < _LITTLE:  # a short read has emptied the pipe
                     size = _LITTLE
                     timeout = None if again is None else _milliseconds(again)
                     break
@@ -121,7 +120,7 @@ class PipeReader:
         if self._show is None:
             return None
         moment = time.monotonic()
-        if moment < self._show_at:  # a flood would have it called for each read
+        if moment < self._show_at:  # else a flood would call it for each read
             return self._show_at - moment
         line = self._splitter.unfinished
         if not (line or self._showing):
@@ -132,7 +131,7 @@ class PipeReader:
 
     def _drain(self) -> None:
         """The leader is dead."""
-        # What is in the pipe now may be its own: that is read however long the callbacks take.
+        # What is in the pipe now may be the leader's, and is read however long the callbacks take.
         owed = int.from_bytes(fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
@@ -159,12 +158,12 @@ class PipeReader:
 
 
 def _end_of_terminal(error: OSError) -> bytes:
-    """What is read of a terminal that nobody has open any more; raises any other error."""
+    """b"" if the terminal's other side is closed; raises any other error."""
     if error.errno != errno.EIO:
         raise error
     return b""
 
 
 def _milliseconds(seconds: float | None) -> int | None:
-    """For poll, never a moment too early."""
+    """Rounded up for poll, which must not return early."""
     return None if seconds is None else math.ceil(seconds * 1000)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StopPolicy:
-    """What a stop ends, how it asks, and for how long it waits before SIGKILL.
+    """What a stop ends, with which signal, and how long it waits before SIGKILL.
 
     Attributes:
-        kill_mode: "tree": all that can be told to be the run's; "group": the leader's process group;
-            "leader": the leader alone. After a natural exit the first two end what is left of the group, the
-            last none.
-        signal: what asks the processes to end, as a number or a name ("SIGINT").
-        grace: seconds.
+        kill_mode: "tree": every process that can be recognised as the run's; "group": the leader's process
+            group; "leader": the leader alone. After a natural exit, the first two end what is left of the
+            group; "leader" ends nothing.
+        signal: the first signal, by number or name ("SIGINT").
+        grace: seconds between it and SIGKILL.
     """
 
     kill_mode: str = "tree"
@@ -29,7 +29,7 @@ class StopPolicy:
 
     @property
     def signal_number(self) -> int:
-        """The signal as a number; ValueError when there is none of that name."""
+        """The signal's number; ValueError for an unknown name."""
         if not isinstance(self.signal, str):
             return self.signal
         try:

@@ -1,8 +1,8 @@
-"""Files for one run alone, in memory where that is possible, in a directory that nobody else can look into.
+"""Private files of a run, in memory where possible, in a directory that no other user can read.
 
-A run's files lie in a directory of their own, removed with the run. Its descriptor is kept and locked: what
-nobody has locked was left behind by a server that was killed together with its guardian, and goes when
-another makes its first directory.
+Each run has a directory of its own, removed with the run. Its descriptor is kept open and locked: an unlocked
+directory was left by a server that was killed together with its guardian, and is removed when another server
+creates its first one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def bases() -> list[str]:
-    """Where the directories may be, the best place first; the first two are in memory."""
+    """Where the directories may be, best place first; the first two are in memory."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     return ["/dev/shm", *([runtime] if runtime.startswith("/") else []), tempfile.gettempdir()]
 
@@ -34,11 +34,11 @@ class PrivateFiles:
     """The files of one run, by name; of mode 0400, in a directory of mode 0700.
 
     Args:
-        files: what is in them.
-        owner: the uid and gid that the run has, if not this process's; -1 leaves that of them as it is.
+        files: the contents, by name.
+        owner: the run's uid and gid, if not this process's; -1 leaves one unchanged.
 
     Raises:
-        SpawnError: they cannot be made; none is left then.
+        SpawnError: they cannot be created; none is left then.
     """
 
     def __init__(self, run: str, files: Mapping[str, bytes], owner: tuple[int, int] | None = None) -> None:
@@ -58,18 +58,18 @@ class PrivateFiles:
         try:
             remove(self._directory)
         except OSError as error:
-            _log.warning("%s is left behind: %s", self._directory, error.strerror)
+            _log.warning("cannot remove %s: %s", self._directory, error.strerror)
         finally:
             os.close(self._lock)
 
 
 def _make_directory(run: str) -> tuple[str, int]:
-    """A new directory, and its locked descriptor."""
+    """Create a directory; returns its path and locked descriptor."""
     _sweep()
     reason = ""
     for base in bases():
         directory = directory_of(base, registry.server_id, run)
-        new = f"{base}/.{run}"  # which nobody sweeps
+        new = f"{base}/.{run}"  # a name that no sweep takes
         try:
             os.mkdir(new, 0o700)  # noqa: PTH102
             os.chmod(new, 0o700)  # noqa: PTH101 (whatever the umask takes away)
@@ -102,7 +102,7 @@ def _write(path: str, content: bytes, owner: tuple[int, int] | None) -> None:
 
 @cache
 def _sweep() -> None:
-    """Remove what is left of servers that are no more."""
+    """Remove what servers that are gone have left."""
     for base in bases():
         with suppress(OSError):
             for directory in Path(base).glob(f"{PREFIX}*"):

@@ -1,4 +1,4 @@
-"""What a terminal is sent, as it is, but for secrets."""
+"""A terminal's raw output, with secrets masked."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from overseer.util.masking import Mask, Masker
 
-_HELD_S = 0.1  # what may begin a secret is held back for so long: a prompt must come
+_HELD_S = 0.1  # how long a tail that may begin a secret is held back; it may be a prompt
 
 
 class MaskedRaw:
-    """Hands on a terminal's output with secrets replaced.
+    """Passes on a terminal's output with secrets replaced.
 
-    What may begin one waits for the rest, or for a call with nothing after ``_HELD_S`` seconds. A secret that
-    comes in pieces with longer pauses is not recognised.
+    A tail that may begin a secret waits for more output, for at most ``_HELD_S`` seconds. A secret written in
+    pieces with longer pauses is not recognised.
     """
 
     def __init__(self, mask: Mask, raw: Callable[[bytes], object]) -> None:
@@ -21,7 +21,7 @@ class MaskedRaw:
         self._raw = raw
 
     def __call__(self, data: bytes) -> float | None:
-        """Take what came; returns after how many seconds to be called with ``b""`` if nothing comes."""
+        """Take output; returns in how many seconds to call with ``b""`` if no more comes."""
         said = self._masker.feed(data) if data else self._masker.flush()
         if said:
             self._raw(said)

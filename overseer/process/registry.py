@@ -1,6 +1,6 @@
-"""What this server runs: its own children, and looks at /proc that concurrent stops share.
+"""The runs of this server, its other children, and scans of /proc that concurrent stops share.
 
-Every leader is entered here before it is spawned and leaves when nothing of its run is left to end, so that
+Every run is entered here before its leader is spawned, and leaves when nothing of it is left to end, so that
 orphans can be told from leaders and a new guardian can be given the whole list.
 """
 
@@ -37,18 +37,18 @@ _ORPHAN_LOOKS = 4
 
 @dataclass(slots=True)
 class Entry:
-    """One run that is being spawned or lives; what a guardian must know of it."""
+    """What a guardian must know of a run that is being spawned or lives."""
 
     run: str
     policy: StopPolicy
     pid: int = 0  # 0 until it is spawned
     pipes: frozenset[str] = frozenset()  # where it writes, as in /proc/PID/fd
-    cgroup: str = ""  # directory of its own one
-    tty: str = ""  # path of its own terminal, which is where it writes, too
+    cgroup: str = ""  # the directory of its own one
+    tty: str = ""  # the path of its own terminal, which it also writes to
 
     @property
     def kill_mode(self) -> str:
-        """What a stop ends: a shell with a terminal has a group for each of its jobs."""
+        """What a stop ends; with a terminal, the whole session, as a shell puts each job in its own group."""
         mode = self.policy.kill_mode
         return "session" if self.tty and mode == "group" else mode
 
@@ -61,38 +61,38 @@ class Registry:
         me = read_process(os.getpid())
         self.since = me.start if me is not None else 0  # clock ticks since boot
         self._key = os.urandom(16)
-        self._scanner = Scanner(self.server_id, self.since)  # used by the one that looks
-        # Guards all below; notified when a look at /proc is over.
+        self._scanner = Scanner(self.server_id, self.since)  # used by the one thread that scans
+        # Guards the fields below; notified when a scan of /proc is over.
         self._looked = threading.Condition(lock(Rank.PROCESSES, "processes"))
         self._entries: dict[str, Entry] = {}
         self._spawning = 0  # entries without a pid
-        self._children: set[int] = set()  # pids that somebody here waits for: leaders and the guardian
-        self.adopting = False  # orphans are handed to this process, so all that a run leaves descends from it
+        self._children: set[int] = set()  # pids that this program waits for: leaders and the guardian
+        self.adopting = False  # this process is a subreaper, so whatever a run leaves descends from it
         self._looking = False
         self._looks_begun = 0
-        self._look_done = 0  # number of the look that _last came from
+        self._look_done = 0  # number of the scan that _last came from
         self._last = Snapshot(())
 
     def new_run_id(self) -> str:
-        """A run's id that :meth:`issued` recognises without a list of them."""
+        """A run id that :meth:`issued` recognises without a list."""
         head = new_id()[:16]
         return head + self._tag(head)
 
     def issued(self, run: str) -> bool:
-        """Whether this is the id of a run of this process; a process may show another that it was given."""
+        """Whether this process issued the run id: anything may stand in a process's environment."""
         return run[16:] == self._tag(run[:16])
 
     def _tag(self, head: str) -> str:
         return hashlib.blake2b(head.encode(), key=self._key, digest_size=8).hexdigest()
 
     def enter(self, entry: Entry) -> None:
-        """Before the spawn."""
+        """Enter a run, before it is spawned."""
         with self._looked:
             self._entries[entry.run] = entry
             self._spawning += 1
 
     def spawned(self, entry: Entry, pid: int, pipes: frozenset[str]) -> None:
-        """The leader is there."""
+        """Note the run's leader."""
         with self._looked:
             entry.pid = pid
             entry.pipes = pipes
@@ -100,7 +100,7 @@ class Registry:
             self._spawning -= 1
 
     def leave(self, entry: Entry) -> None:
-        """Nothing of the run is left to end, and its leader is reaped; or the spawn failed."""
+        """Remove a run that is over, its leader reaped, or whose spawn failed."""
         with self._looked:
             self._entries.pop(entry.run, None)
             if not entry.pid:
@@ -108,7 +108,7 @@ class Registry:
             self._children.discard(entry.pid)
 
     def entries(self) -> list[Entry]:
-        """All runs, as they are now."""
+        """Copies of all entries."""
         with self._looked:
             return [replace(entry) for entry in self._entries.values()]
 
@@ -118,29 +118,29 @@ class Registry:
             return self._spawning > 0
 
     def add_child(self, pid: int) -> None:
-        """A child of another kind (the guardian), to be left alone."""
+        """Register a child that is not a leader: the guardian."""
         with self._looked:
             self._children.add(pid)
 
     def discard_child(self, pid: int) -> None:
-        """It was reaped."""
+        """Forget a child that has been reaped."""
         with self._looked:
             self._children.discard(pid)
 
     def has_child(self, pid: int) -> bool:
-        """Whether somebody here waits for this process."""
+        """Whether this program waits for the process."""
         with self._looked:
             return pid in self._children
 
     def children(self) -> set[int]:
-        """The pids that somebody here waits for."""
+        """The pids that this program waits for."""
         with self._looked:
             return set(self._children)
 
     def look(self) -> Snapshot:
-        """All processes that can be a run's, from a pass over /proc that began after this call.
+        """All processes that can be a run's, from a scan of /proc that began after this call.
 
-        Callers that come together share one pass.
+        Concurrent callers share one scan.
 
         Raises:
             OSError: /proc cannot be read, for lack of file descriptors most likely.
@@ -169,21 +169,20 @@ class Registry:
         return snapshot
 
     def is_alone(self, leader: int, tree: Tree, *, dead: bool = False) -> bool:
-        """Whether the run surely has no process but its leader: that has no child, and nobody is orphaned.
+        """Whether the leader is certainly the run's only process: no children, and no orphans.
 
-        ``dead``: the leader is, so its children are orphans. Does not wait, unlike :meth:`look`. Raises
+        ``dead``: the leader is dead, so its children are orphans. Does not wait, unlike :meth:`look`. Raises
         OSError for lack of file descriptors or memory.
         """
-        # Its children first: whoever they leave meanwhile is among the orphans by then.
+        # Its children first: what they leave meanwhile is among the orphans by then.
         childless = self.adopting and (dead or tree.group_over or not children(leader))
         return childless and not self._orphans()
 
     def _orphans(self) -> set[int]:
-        """Those handed to this process, and other children that no run has.
+        """Adopted orphans, and other children that are neither leaders nor the guardian.
 
-        The kernel may leave one out of the list when another is reaped while it is read, so it takes two
-        lists in a row without any to say that there is none. A leader may have been reaped since it was
-        listed.
+        The kernel may skip a child when another is reaped while the list is read, so only two empty lists in
+        a row mean that there is none. A leader may have been reaped since it was listed.
         """
         orphans: set[int] = set()
         empty = 0
@@ -197,7 +196,7 @@ class Registry:
         return orphans
 
     def find(self, tree: Tree, leader: int, pipes: Container[str], cgroup: str = "") -> list[Process]:
-        """The live processes of a run but its leader; ``pipes`` and ``cgroup`` are as in its Entry.
+        """The live processes of a run except its leader; ``pipes`` and ``cgroup`` are as in its Entry.
 
         Raises:
             OSError: as :meth:`look`.
@@ -210,7 +209,7 @@ class Registry:
             runs = set(self._entries)
 
         def adopted() -> Iterator[Process]:
-            # An orphan in a session of its own that shows no run; what it writes still comes to us.
+            # An orphan in a session of its own that shows no run id but writes to the run's pipes.
             for process in snapshot.children.get(os.getpid(), ()):
                 known = process.run in runs or process.zombie or process.pid in spared
                 if not known and any(link in pipes for link in read_outputs(process.pid)):
@@ -226,9 +225,9 @@ class Registry:
         return self._chase(tree.run, spared | {leader}) or found
 
     def _chase(self, run: str, spared: Container[int]) -> list[Process]:
-        """One that lives of a run whose processes come and go faster than a look at all of them.
+        """A live process of a run whose processes come and go faster than a full scan.
 
-        Whoever's parent does not live longer has been handed to this process, whose children are few.
+        One whose parent is dead has been adopted by this process, whose children are few and quickly read.
         """
         scanner = Scanner(self.server_id, self.since)
         others: set[int] = set()
@@ -251,10 +250,10 @@ def _lives(process: Process) -> bool:
 
 
 def adopted_children() -> list[int]:
-    """The children among which the adopted ones are: they are handed to the main thread.
+    """The main thread's children, which include all adopted ones.
 
     Raises:
-        OSError: the kernel does not tell.
+        OSError: the kernel does not list them.
     """
     return thread_children(os.getpid(), os.getpid())
 

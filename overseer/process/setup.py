@@ -1,8 +1,8 @@
-"""What a process is given besides a program: a terminal, limits, a user, a cgroup.
+"""A process's settings beyond its program: a terminal, limits, a user, a cgroup.
 
-Python code between fork and exec is unsafe where there are threads, so what subprocess cannot do itself is
-done by a small program that is started in the task's place, with the task's pid, and then becomes the task's
-program (its own side is ``standalone.setup``). A task without such settings is started directly.
+Python code between fork and exec is unsafe in a threaded program, so what subprocess cannot do is done by a
+small program that is started with the task's pid and then executes the task's program (its own side is
+``standalone.setup``). A task without such settings is started directly.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE
 RLIMITS = tuple(
     sorted(name[7:].lower() for name in dir(resource) if name.startswith("RLIMIT_") and name[7:] != "OFILE")
 )
-"""The resources that can be limited: ``nofile`` and so on."""
+"""The resources that can be limited, by name: ``nofile`` and so on."""
 
 _FOLDER = str(Path(__file__).parent / "standalone")
 _PROGRAM = """\
@@ -42,20 +42,20 @@ sys.path.insert(0, sys.argv[1])
 import setup
 setup.main(sys.argv[2:])
 """
-# What the small program finds in its environment; the task's own variables might change what it does.
+# The small program's environment; the task's own variables might change what it does.
 _VARIABLES = (RUN_VARIABLE.encode(), SERVER_VARIABLE.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is done in a new process before it becomes the program; what is not given is left as it is.
+    """What is done in a new process before it executes the program; anything unset stays as it is.
 
     Attributes:
         tty: path of a terminal's slave; it becomes the controlling terminal, stdin, stdout and stderr.
-        nice: its niceness, from -20 to 19.
-        rlimits: of each of ``RLIMITS``, the soft and the hard limit; -1 is none.
-        identity: whom it becomes. Its variables are the environment's to have.
-        cgroup: path of the directory of the one to enter.
+        nice: niceness, from -20 to 19.
+        rlimits: soft and hard limit for each of some ``RLIMITS``; -1: unlimited.
+        identity: the user and groups. HOME and the like are the environment's business.
+        cgroup: directory of the cgroup to enter.
     """
 
     tty: str = ""
@@ -75,7 +75,7 @@ class Setup:
 def setup_faults(
     user: str, group: str, rlimits: Mapping[str, tuple[int, int]], nice: int | None
 ) -> Iterator[tuple[str, str]]:
-    """What cannot be had, as far as this process can tell in advance: the key and why."""
+    """The settings that will fail, as far as this process can tell in advance, each with the reason."""
     try:
         fault = fault_of(identity_of(user, group))
     except SpawnError as error:
@@ -87,7 +87,7 @@ def setup_faults(
         if (text := _above(name, hard)) and not is_capable(CAP_SYS_RESOURCE):
             yield f"rlimits.{name}", text
     if nice is not None and not is_capable(CAP_SYS_NICE):
-        # Without the privilege, no lower than it is or RLIMIT_NICE says.
+        # Without the privilege, niceness may only fall to the present one or what RLIMIT_NICE allows.
         least = min(os.getpriority(os.PRIO_PROCESS, 0), 20 - resource.getrlimit(resource.RLIMIT_NICE)[0])
         if nice < least:
             yield "nice", _unkind(nice)
@@ -95,7 +95,7 @@ def setup_faults(
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a program was not started: the setting's key, or "program", and an errno or a text."""
+    """Why a program was not started: the setting's key or "program", and an errno or a text."""
 
     key: str
     number: int
@@ -103,9 +103,9 @@ class Failure:
 
 
 class Wrapper:
-    """The small program on its way to becoming one task's; to be closed.
+    """The small program for one start; must be closed.
 
-    ``argv``, ``env`` and ``fds``, the file descriptors it inherits, are what it is started with.
+    It is started with ``argv``, ``env`` and ``fds``, the file descriptors that it inherits.
     """
 
     def __init__(
@@ -119,10 +119,10 @@ class Wrapper:
         """
         Raises:
             OSError: out of file descriptors or memory.
-            ValueError, TypeError: what should be text is not.
+            ValueError, TypeError: an argument is not text.
         """
         if not sys.executable or getattr(sys, "frozen", False):
-            raise ValueError("there is no Python interpreter, which its settings need")
+            raise ValueError("its settings need a Python interpreter, and none was found")
         self._setup = setup
         self._job = self._ours = self._theirs = -1
         job = marshal.dumps(_job(setup, argv, env, cwd, umask))
@@ -142,7 +142,7 @@ class Wrapper:
             self.env[b"LD_LIBRARY_PATH"] = path
 
     def failure(self) -> Failure | None:
-        """Wait until it has become the program, None, or has failed, and ends."""
+        """Wait until it has executed the program (None) or has failed."""
         os.close(self._theirs)
         self._theirs = -1
         with open(self._ours, "rb", closefd=False) as pipe:
@@ -150,7 +150,7 @@ class Wrapper:
         if report == READY:
             return None
         if not report:
-            return Failure("program", 0, "what sets it up was ended before it could begin")
+            return Failure("program", 0, "it was killed while its settings were being applied")
         key, number, text = marshal.loads(report.removeprefix(READY))
         return _explained(self._setup, Failure(key, number, text))
 
@@ -192,25 +192,25 @@ def _job(
 
 
 def _explained(setup: Setup, failure: Failure) -> Failure:
-    """The same under the key that the configuration has, and in its terms where the system's tell less."""
+    """The failure under its configuration key, and in clearer terms than the system's where possible."""
     key, number, text = failure.key, failure.number, failure.text
     who = setup.identity
     if key in ("user", "groups", "group") and number == errno.EPERM:
         key, text = refusal("user" if who.uid is not None else "group", who)
     elif key.startswith("rlimits."):
         name = key.removeprefix("rlimits.")
-        text = _above(name, setup.rlimits[name][1]) or text if name in RLIMITS else "there is no such limit"
+        text = _above(name, setup.rlimits[name][1]) or text if name in RLIMITS else "no such limit"
     elif key == "nice" and setup.nice is not None:
         text = _unkind(setup.nice)
     elif key == "cgroup":
         text = f"{setup.cgroup} cannot be entered: {text or os.strerror(number)}"
     elif key == "program" and number == errno.EAGAIN and "nproc" in setup.rlimits:
-        key, text = "rlimits.nproc", "the user has as many processes already"
+        key, text = "rlimits.nproc", "the user already has that many processes"
     return Failure(key, number, text)
 
 
 def _above(name: str, hard: int) -> str:
-    """That a limit is above the one that this process has, if it is."""
+    """The message for a limit above this process's own hard limit; "" if it is not."""
     own = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
     if own == resource.RLIM_INFINITY or (hard != resource.RLIM_INFINITY and hard <= own):
         return ""
@@ -219,4 +219,4 @@ def _above(name: str, hard: int) -> str:
 
 
 def _unkind(nice: int) -> str:
-    return f"{nice} takes a privilege that the server does not have"
+    return f"{nice} needs a privilege that the server lacks"

@@ -1,4 +1,4 @@
-"""Starting an OS process: pipes, environment, errors in plain words."""
+"""Starts OS processes: pipes, environment, plain error messages."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process just started, leader of a session. Whoever has it must reap it and close the fds."""
+    """A process just started, leader of its session. Its owner must reap it and close the descriptors."""
 
     pid: int
-    start: int  # clock ticks since boot, which with the pid names it for good; 0: could not be read
+    start: int  # clock ticks since boot, which with the pid identifies it for good; 0: unreadable
     pidfd: int
     pipes: Mapping[str, int]  # stream to our end of its pipe, non-blocking
 
     def links(self) -> frozenset[str]:
-        """What /proc/PID/fd shows of whoever has the other ends."""
+        """What /proc/PID/fd shows in a process that has the other ends."""
         return frozenset(f"pipe:[{os.fstat(fd).st_ino}]" for fd in self.pipes.values())
 
 
@@ -51,17 +51,17 @@ def spawn(
     """Start ``command``, found through PATH unless it has a slash.
 
     Args:
-        env: added to what is inherited, or replacing it.
+        env: added to the inherited variables; replaces those of the same name.
         streams: which of "stdout" and "stderr" get a pipe; the others go to /dev/null.
         merge: stderr goes where stdout goes.
         inherit: which of this process's own variables it gets; see :func:`inherited`.
         umask: None: this process's own.
-        setup: further settings, which take a small program on the way to ``command``. With a ``tty`` there
-            is no use for ``streams`` and ``stdin``.
+        setup: further settings, applied by a small program on the way to ``command``. With a ``tty``,
+            ``streams`` and ``stdin`` have no effect.
         stdin: a descriptor to read from; not closed here.
 
     Raises:
-        SpawnError: it cannot be started, with one sentence that says why.
+        SpawnError: it cannot be started; the message is one sentence.
     """
     assert_none_held("spawn")
     environment = _environment(inherit, env)
@@ -101,8 +101,8 @@ def _spawn_wrapped(
 
 
 def _give_up(child: Child) -> None:
-    """It never became the program."""
-    with suppress(PermissionError):  # it is somebody else already, and ends by itself
+    """End a child that failed to execute its program."""
+    with suppress(PermissionError):  # it already runs as another user, and ends by itself
         os.killpg(child.pid, signal.SIGKILL)
     os.waitpid(child.pid, 0)
     os.close(child.pidfd)
@@ -110,7 +110,7 @@ def _give_up(child: Child) -> None:
 
 
 def _error(failure: Failure, cwd: str | None) -> Exception:
-    """As the system would have raised it for a direct start; or the sentence itself."""
+    """The exception that a direct start would have raised, or a SpawnError that names the setting."""
     if failure.key == "program":
         return OSError(failure.number, "") if failure.number else ValueError(failure.text)
     if failure.key == "cwd" and failure.number:
@@ -141,8 +141,8 @@ def _spawn(
             stderr=subprocess.STDOUT if merge else theirs.get("stderr", subprocess.DEVNULL),
             env=environment,
             cwd=cwd,
-            # Its own, so that no terminal of the server's controls it: it could be stopped for reading there.
             umask=-1 if umask is None else umask,
+            # A session without the server's terminal, or reading from that would stop the task.
             start_new_session=True,
             restore_signals=True,
             close_fds=True,
@@ -153,8 +153,8 @@ def _spawn(
         raise
     finally:
         _close(theirs)
-    # From here on reaping is the worker's. A Popen that believes it is over never reaps behind its back,
-    # neither when it is dropped nor when the next one is made.
+    # From here on the worker reaps. A Popen with a returncode never does so behind its back, neither when it
+    # is dropped nor when the next one is created.
     popen.returncode = 0
     try:
         pidfd = os.pidfd_open(popen.pid)
@@ -163,8 +163,8 @@ def _spawn(
         try:
             os.killpg(popen.pid, signal.SIGKILL)
         except PermissionError:
-            # It runs as somebody else by now. Waiting for it could take forever; reap_orphans buries it.
-            _log.warning("process %d was started in vain and cannot be killed", popen.pid)
+            # It runs as another user by now. Waiting could take forever; reap_orphans will reap it.
+            _log.warning("process %d failed to start properly and cannot be killed", popen.pid)
         else:
             os.waitpid(popen.pid, 0)
         raise
@@ -192,7 +192,7 @@ def _environment(inherit: str | Collection[str], extra: Mapping[str, str]) -> di
         except (TypeError, UnicodeError):
             raise SpawnError(f"cannot start a task: the variable {key!r} is not text") from None
         if b"\0" in value:
-            raise SpawnError(f"cannot start a task: the variable {key!r} has a NUL character in it")
+            raise SpawnError(f"cannot start a task: the variable {key!r} contains a NUL character")
     return environment
 
 
@@ -203,7 +203,7 @@ _REASONS = {
     errno.E2BIG: "its arguments and environment are too long",
     errno.EMFILE: "the server has too many open files",
     errno.ENFILE: "the system has too many open files",
-    errno.EAGAIN: "the system allows no further process",
+    errno.EAGAIN: "the system allows no more processes",
     errno.ENOMEM: "out of memory",
     errno.ETXTBSY: "its file is being written to",
     errno.ELOOP: "too many symbolic links",
@@ -212,16 +212,16 @@ _REASONS = {
 
 
 def _reason(error: Exception, command: str, args: Sequence[str], cwd: str | None) -> str:
-    """What went wrong, to follow "cannot start 'program': "."""
+    """The part of the message after "cannot start 'program': "."""
     if not isinstance(error, OSError):
         if not isinstance(args, Iterable) or not all(isinstance(text, str) for text in (command, *args)):
             return "its arguments must be strings"
         if any("\0" in text for text in (command, *args)):
-            return "an argument has a NUL character in it"
+            return "an argument contains a NUL character"
         if "\0" in str(cwd):
-            return "its directory has a NUL character in it"
+            return "its directory contains a NUL character"
         if isinstance(error, UnicodeError):
-            return "an argument has a character in it that is not text"
+            return "an argument contains a character that is not text"
         return str(error)
     command = os.fsdecode(command)  # a driver may have given Paths
     if cwd is not None and error.filename == cwd and error.errno in (errno.ENOENT, errno.ENOTDIR):

@@ -1,4 +1,4 @@
-"""Where a process reads from: nowhere, a pipe, or a terminal that is its output as well."""
+"""A process's stdin: /dev/null, a pipe, or a terminal, which then takes its output as well."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from overseer.process.forking import forking
 from overseer.process.input import TaskInput
 
 STDIN = ("none", "pipe", "pty")
-_LARGEST = 65535  # rows or columns that a terminal can be told of
+_LARGEST = 65535  # rows or columns that a terminal can have
 
 
 class Stdin:
-    """What a process that is to be started gets as its stdin.
+    """The stdin of a process about to be started.
 
     Attributes:
-        theirs: for the process; -1 once it has its own copy.
+        theirs: the process's descriptor; -1 once it has its own copy.
         input: our side of it; None: it reads /dev/null.
-        tty: path of the terminal that the process is to open itself; "": there is none.
-        master: where that terminal's output is read; non-blocking, and the reader's to close.
+        tty: path of the terminal that the process opens itself; "": none.
+        master: reads that terminal's output; non-blocking, closed by its reader.
     """
 
     def __init__(self, kind: str = "none", size: tuple[int, int] = (24, 80)) -> None:
@@ -31,7 +31,7 @@ class Stdin:
             size: a terminal's rows and columns.
 
         Raises:
-            SpawnError: it cannot be had, and why.
+            SpawnError: it cannot be created.
         """
         self.theirs = subprocess.DEVNULL
         self.input: TaskInput | None = None
@@ -59,22 +59,22 @@ class Stdin:
     def _open_terminal(self, size: tuple[int, int]) -> int:
         if not all(1 <= each <= _LARGEST for each in size):
             raise ValueError(f"a terminal has 1 to {_LARGEST} rows and columns, not {size}")
-        with forking:  # no child comes between the opening and the close-on-exec
+        with forking:  # no fork comes between opening and close-on-exec
             self.master, self.theirs = os.openpty()
         os.set_blocking(self.master, False)
         termios.tcsetwinsize(self.theirs, size)
         self.tty = os.ttyname(self.theirs)
-        # Another one for input. It keeps the terminal alive until the run ends, also when no more is read.
+        # One for input. It also keeps the terminal alive until the run ends, when the other has been closed.
         return os.dup(self.master)
 
     def handed_over(self) -> None:
-        """The process has its own copy, or never will. Idempotent."""
+        """Close the process's end here: it has its own copy, or never will. Idempotent."""
         if self.theirs >= 0:
             os.close(self.theirs)
             self.theirs = -1
 
     def discard(self) -> None:
-        """There is no process after all."""
+        """Close everything, as the start failed."""
         self.handed_over()
         if self.input is not None:
             self.input.close()

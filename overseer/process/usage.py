@@ -1,8 +1,8 @@
-"""What runs use of the machine, their whole trees, from passes over /proc that all who ask share.
+"""Resource usage of whole runs, from passes over /proc that concurrent callers share.
 
-A run's processes are those that its stop would end: the leader, what shows the run's id, what descends from a
-member, what shares a session that was opened within the run, and orphans that write to its pipes. Whose a
-process is is found once and kept, so that a pass reads one small file for each.
+A run's processes are those that its stop would end: the leader, those that show the run's id, descendants of
+members, members of sessions opened within the run, and orphans that write to its pipes. A process is
+attributed once and the result kept, so that a pass reads one small file for each.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from overseer.util.locks import Rank, assert_none_held, lock
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_STAT = 4096  # bytes; more than any has
-_INEXACT = 1024  # KiB by which the system's figures may differ
-_IO_PASSES = 5  # after how many the disk's figures of an idle process are read again
+_STAT = 4096  # bytes; more than any stat file has
+_INEXACT = 1024  # KiB by which the system's own figures may differ
+_IO_PASSES = 5  # after which the disk I/O of an idle process is read again
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a run used, as of one pass.
+    """A run's resource usage, as of one pass.
 
     Attributes:
         at: when (monotonic, seconds).
-        cpu: seconds of CPU since the run began, ended processes included; never falls.
-        percent: of one CPU, since the pass before; None: there was none.
-        rss: bytes resident, now; pages that processes share count for each.
-        processes, threads: now.
-        read_bytes, write_bytes: from and to disks since the run began; None: the system does not let us know.
+        cpu: CPU seconds since the run began, ended processes included; never falls.
+        percent: of one CPU, since the previous pass; None: this was the first.
+        rss: resident bytes; shared pages count once for each process.
+        processes, threads: their numbers.
+        read_bytes, write_bytes: disk I/O since the run began; None: not readable.
     """
 
     at: float
@@ -49,7 +49,7 @@ class Usage:
 
 
 class _Process:
-    """One process as a pass found it; CPU in ticks."""
+    """A process as of one pass; CPU in ticks."""
 
     __slots__ = ("children_cpu", "cpu", "io", "parent", "pid", "rss", "run", "session", "start", "threads")
 
@@ -59,17 +59,17 @@ class _Process:
         self.parent = int(fields[1])
         self.session = int(fields[3])
         self.cpu = int(fields[11]) + int(fields[12])
-        self.children_cpu = int(fields[13]) + int(fields[14])  # of those that it waited for, and theirs
+        self.children_cpu = int(fields[13]) + int(fields[14])  # of waited-for descendants
         self.start = int(fields[19])
         zombie = fields[0] in (b"Z", b"X")
         self.threads = 0 if zombie else int(fields[17])
         self.rss = 0 if zombie else int(fields[21]) * _PAGE
         self.run = ""
-        self.io: tuple[int, int] | None = None  # bytes read and written, if we may know
+        self.io: tuple[int, int] | None = None  # bytes read and written, if readable
 
 
 class _Run:
-    """What is known of one run."""
+    """The accumulated figures of one run."""
 
     __slots__ = ("_passes", "io", "last", "leader", "members", "peak", "ticks")
 
@@ -83,7 +83,7 @@ class _Run:
         self._passes = 0
 
     def add(self, members: dict[int, _Process], at: float) -> None:
-        """Take over what a pass found; what it gives is :attr:`last`."""
+        """Add what a pass found, which updates :attr:`last`."""
         self.ticks += self._gained(members)
         self._passes += 1
         self.members = members
@@ -98,10 +98,10 @@ class _Run:
         self.last = Usage(at, cpu, percent, rss, len(alive), sum(alive), read, written)
 
     def read_io(self, members: dict[int, _Process]) -> None:
-        """Fill in what these, whom the next :meth:`add` will take over, have read and written."""
+        """Fill in the disk I/O of these, which go to the next :meth:`add`."""
         for pid, process in members.items():
             before = self.members.get(pid)
-            # What used no CPU has read and written next to nothing: that is told a little later.
+            # A process that used no CPU did next to no I/O, so its figures can wait for a later pass.
             if (
                 before is not None
                 and (before.start, before.cpu) == (process.start, process.cpu)
@@ -112,7 +112,7 @@ class _Run:
                 process.io = _read_io(pid)
 
     def _sum_of_io(self) -> tuple[int, int] | tuple[None, None]:
-        """What all have read and written. A sum falls when one ends that nobody waits for: then it stays."""
+        """The sum over all members, or the last one where it would fall: a process may end unwaited for."""
         known = [process.io for process in self.members.values() if process.io is not None]
         if known:
             most = self.io or (0, 0)
@@ -120,10 +120,10 @@ class _Run:
         return self.io if self.io is not None else (None, None)
 
     def _gained(self, members: dict[int, _Process]) -> int:
-        """Ticks of CPU that were used since the last pass, as far as the system has kept them.
+        """Ticks of CPU used since the last pass, as far as the system has kept them.
 
-        What a process used passes to the parent that waits for it. So what a parent gains by its children is
-        counted, but for what had been counted while they lived.
+        A process's CPU time passes to the parent that waits for it. So a parent's gain from its children is
+        counted, less what was counted while they lived.
         """
         gained = 0
         by_children: dict[int, int] = {}
@@ -144,7 +144,7 @@ class _Run:
         return gained + sum(max(0, ticks) for ticks in by_children.values())
 
     def total(self, leaders: float) -> float:
-        """Seconds of CPU when its leader has used so many, those it waited for included."""
+        """The run's CPU seconds, given those of its leader, waited-for children included."""
         leader = self.members.get(self.leader)
         known = 0 if leader is None else leader.cpu + leader.children_cpu
         others = sum(each.cpu + each.children_cpu for each in self.members.values() if each is not leader)
@@ -153,21 +153,21 @@ class _Run:
 
 
 class UsageMeter:
-    """Measures all runs of this process. Safe from any thread; costs nothing while nobody asks."""
+    """Measures all runs of this process. Thread-safe; costs nothing while unused."""
 
     def __init__(self) -> None:
-        # Guards what is below; notified when a pass is over.
+        # Guards the fields below; notified when a pass is over.
         self._passed = threading.Condition(lock(Rank.PROCESSES, "usage"))
         self._passing = False
         self._runs: dict[str, _Run] = {}
         self._at = float("-inf")  # of the last pass
-        # Of the one that passes: whose processes are, by pid, with their starts; "" for nobody's.
+        # Used by the one thread in a pass: each process's start and run, by pid; "" for no run's.
         self._owners: dict[int, tuple[int, str]] = {}
         self._scanner = Scanner(registry.server_id, registry.since)
         self._own_peak = 0  # KiB, when it was last read
 
     def measure(self, max_age: float = 0.0) -> dict[str, Usage]:
-        """What each run uses, by its id, from a pass no more than ``max_age`` seconds old.
+        """Each run's usage, by run id, from a pass at most ``max_age`` seconds old.
 
         Raises:
             OSError: /proc cannot be read, for lack of file descriptors most likely.
@@ -199,13 +199,13 @@ class UsageMeter:
                 self._passed.notify_all()
 
     def end(self, run: str, leader: resource.struct_rusage) -> tuple[float, int | None]:
-        """Seconds of CPU that a run used, and the most memory in bytes (None: it cannot be told).
+        """A run's CPU seconds, and its peak memory in bytes (None: unknown).
 
-        The system's figure for a process begins with what its parent had when it was spawned, so one that is
-        no greater than this process's own says nothing.
+        A process's own peak starts from its parent's at the spawn, so one no greater than this process's says
+        nothing.
 
         Args:
-            leader: what the system says of its leader, which was waited for.
+            leader: the rusage of its leader, from wait4.
         """
         with self._passed:
             known = self._runs.pop(run, None)
@@ -216,8 +216,8 @@ class UsageMeter:
         return seconds, peak or None
 
     def _is_its_own(self, peak: int) -> bool:
-        """Whether a child has come to a peak (KiB) by itself, since it is above that of this process."""
-        if peak <= self._own_peak:  # which never falls, so there is mostly no need to read it
+        """Whether a child reached a peak (KiB) by itself, as it is above this process's."""
+        if peak <= self._own_peak:  # it never falls, so the last reading often suffices
             return False
         self._own_peak = _peak_of_this_process() + _INEXACT
         return peak > self._own_peak
@@ -257,7 +257,7 @@ class UsageMeter:
                 if found is None:
                     continue
                 run = found.run if found.run in members else ""
-                settled = found.zombie or not found.blank  # else it may be between two programs: ask again
+                settled = found.zombie or not found.blank  # it may be in the middle of an execve: recheck
             if not run and process.parent == me and process.pid not in registry.children():
                 links = set(read_outputs(process.pid))
                 run = next((entry.run for entry in entries if links & entry.pipes), "")
@@ -272,7 +272,7 @@ class UsageMeter:
 
 
 def _peak_of_this_process() -> int:
-    """In KiB. The peak of getrusage would begin with that of who started this process."""
+    """In KiB. That of getrusage would start from the peak of this process's parent."""
     with open("/proc/self/status", "rb") as file:  # noqa: PTH123
         return next((int(line.split()[1]) for line in file if line.startswith(b"VmHWM:")), 0)
 
@@ -302,7 +302,7 @@ def _all_processes() -> list[_Process]:
 
 
 def _read_io(pid: int) -> tuple[int, int] | None:
-    """Bytes that a process and those it waited for read from and wrote to disks; None: we may not know."""
+    """Bytes that a process and its waited-for children read from and wrote to disk; None: not readable."""
     try:
         fd = os.open(f"/proc/{pid}/io", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError, PermissionError):

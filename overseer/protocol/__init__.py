@@ -1,8 +1,8 @@
 """Every message of the wire, declared once.
 
-``values`` holds what messages are made of, ``requests`` what clients send, ``events`` what the server sends,
-``codec`` the way in and out. Reader, writer, manifest, openapi and the protocol's document all derive from
-the declarations; nothing about a message is written down a second time.
+``values`` holds what messages are made of, ``requests`` what clients send, ``replies`` and ``events`` what
+the server sends, ``codec`` the way in and out. Reader, writer, manifest, openapi and the protocol's document
+all derive from the declarations; nothing about a message is written down a second time.
 """
 
 from __future__ import annotations
@@ -11,49 +11,55 @@ from overseer.protocol.codec import (
     dump,
     encode,
     encode_pool,
-    encode_tasks,
+    encode_rows,
     event_from,
     parse_request,
     queue_row,
     utf8,
 )
+from overseer.protocol.declare import EVENTS, Delivery, Event
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
-    EVENTS,
-    Actions,
     Data,
-    Delivery,
     Dequeued,
-    Error,
     Errored,
-    Event,
     Exited,
     Gap,
+    Health,
+    NotReady,
+    Output,
+    Partial,
+    PoolUpdated,
+    Queued,
+    Ready,
+    Restarting,
+    Started,
+    TaskEvent,
+    Usage,
+)
+from overseer.protocol.replies import (
+    Actions,
+    Error,
+    Graph,
     InputAccepted,
     LogsReply,
     ManifestReply,
     Matches,
     MetricsReply,
-    Output,
-    Partial,
     PoolInfoReply,
-    PoolUpdated,
     Purged,
-    Queued,
     Reloaded,
     Resized,
-    Restarting,
     RunsReply,
     Signaled,
-    Started,
     Subscribed,
     Tasks,
     Unsubscribed,
-    Usage,
 )
 from overseer.protocol.requests import (
     REQUESTS,
     Describe,
+    GraphRequest,
     Input,
     List,
     LogsRequest,
@@ -75,7 +81,9 @@ from overseer.protocol.requests import (
     Stop,
     Subscribe,
     Unsubscribe,
+    Unwatch,
     UsageRequest,
+    Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
@@ -85,6 +93,8 @@ from overseer.protocol.values import (
     ActionMetrics,
     ExcessConfig,
     GlobalMetrics,
+    GraphEdge,
+    GraphNode,
     ParamChoice,
     ParamSpec,
     PoolConfig,
@@ -96,6 +106,7 @@ from overseer.protocol.values import (
     TaskUsage,
     failed,
 )
+from overseer.protocol.watching import Changed, Forgotten, Unwatched, Watching
 from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -115,6 +126,7 @@ __all__ = [
     "ActionInfo",
     "ActionMetrics",
     "Actions",
+    "Changed",
     "Data",
     "Delivery",
     "Dequeued",
@@ -124,8 +136,14 @@ __all__ = [
     "Event",
     "ExcessConfig",
     "Exited",
+    "Forgotten",
     "Gap",
     "GlobalMetrics",
+    "Graph",
+    "GraphEdge",
+    "GraphNode",
+    "GraphRequest",
+    "Health",
     "Input",
     "InputAccepted",
     "List",
@@ -139,6 +157,7 @@ __all__ = [
     "MessageLimits",
     "MetricsReply",
     "MetricsRequest",
+    "NotReady",
     "Output",
     "ParamChoice",
     "ParamSpec",
@@ -153,6 +172,7 @@ __all__ = [
     "QueueConfig",
     "QueueItem",
     "Queued",
+    "Ready",
     "Reload",
     "Reloaded",
     "Replay",
@@ -176,6 +196,7 @@ __all__ = [
     "Stop",
     "Subscribe",
     "Subscribed",
+    "TaskEvent",
     "TaskInfo",
     "TaskMetrics",
     "TaskUsage",
@@ -183,12 +204,16 @@ __all__ = [
     "Unreadable",
     "Unsubscribe",
     "Unsubscribed",
+    "Unwatch",
+    "Unwatched",
     "Usage",
     "UsageRequest",
+    "Watch",
+    "Watching",
     "dump",
     "encode",
     "encode_pool",
-    "encode_tasks",
+    "encode_rows",
     "event_from",
     "failed",
     "parse_request",

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from overseer.errors import RequestError
-from overseer.protocol.events import EVENTS, Event, PoolInfoReply, PoolUpdated, Tasks
-from overseer.protocol.requests import REQUESTS, Input, MetricsRequest, Request
+from overseer.protocol.declare import EVENTS, Event
+from overseer.protocol.events import PoolUpdated
+from overseer.protocol.replies import PoolInfoReply, Tasks
+from overseer.protocol.requests import REQUESTS, Input, MetricsRequest, Request, Start
 from overseer.protocol.values import QueueItem, TaskInfo
+from overseer.protocol.watching import Watching
 from overseer.schema.limits import MessageLimits
 from overseer.schema.location import quoted
 from overseer.schema.objects import from_plain, read_fields, to_plain
@@ -48,11 +51,10 @@ def encode(message: Event | Request | TaskInfo) -> bytes:
     return dump(to_plain(message))
 
 
-def encode_tasks(request_id: str, tasks: Iterable[bytes], following: str = "") -> bytes:
-    """A ``tasks`` message whose tasks are encoded already; ``following`` is its ``next``."""
-    empty = encode(Tasks(id=request_id, tasks=(), next=following))
-    before, brackets, after = empty.partition(b'"tasks":[]')
-    return _joined(before + brackets.removesuffix(b"]"), [*tasks], b"]" + after)
+def encode_rows(reply: Tasks | Watching, rows: Iterable[bytes]) -> bytes:
+    """A message whose tasks, of which it says that there are none, are encoded already."""
+    before, brackets, after = encode(reply).partition(b'"tasks":[]')
+    return _joined(before + brackets.removesuffix(b"]"), [*rows], b"]" + after)
 
 
 def queue_row(item: QueueItem) -> tuple[bytes, bytes]:
@@ -107,6 +109,8 @@ def parse_request(data: str | bytes, limits: MessageLimits = _DEFAULT_LIMITS) ->
         if cls is None:
             raise _unknown(message_type)
         request = cls(**read_fields(cls, raw, f"{message_type}: ", limits))
+        if isinstance(request, Start) and not (request.action or request.task_id):
+            raise Unreadable(f"start: action is required ({TEXT.expected})")
         if isinstance(request, MetricsRequest) and request.action and request.task_id:
             raise Unreadable("metrics: give action or task_id, not both")
         if isinstance(request, Input):

@@ -8,12 +8,15 @@ from datetime import datetime
 from overseer.protocol.declare import value as _value
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.words import (
+    CONDITION,
     DISPLACE,
     EXCESS_ACTION,
     EXIT_REASON,
+    HEALTH,
     KILL_ORDER,
     PARAM_TYPE,
     QUEUE_ORDER,
+    STATUS,
     STDIN,
     TASK_STATE,
     WORKER_STATE,
@@ -245,6 +248,12 @@ class ActionInfo:
         default="",
         omit=True,
     )
+    ready: str = field(
+        TEXT, "When a run counts as ready, in words; absent: that is not said", default="", omit=True
+    )
+    health: str = field(
+        TEXT, "How it is found out whether a run works, in words; absent: it is not", default="", omit=True
+    )
 
 
 @_value(kw_only=True)
@@ -258,6 +267,8 @@ class TaskInfo:
         TIMESTAMP, "Since when it has waited in a queue", default=None, omit=True
     )
     state: str = field(TASK_STATE, "Its state")
+    status: str = field(STATUS, "What it is, in one word; absent: the server is older", default="", omit=True)
+    waiting_on: tuple[str, ...] = field(ListOf(TEXT), "The tasks that it waits for", default=(), omit=True)
     retry_policy: RetryPolicy | None = field(
         Object(RetryPolicy), "The policy it follows", default=None, omit=True
     )
@@ -299,11 +310,39 @@ class TaskInfo:
     stdin: str = field(
         STDIN, "How its run takes input; absent: it takes none, or does not run", default="", omit=True
     )
+    ready: bool | None = field(
+        BOOLEAN, "Whether it runs and is ready; absent: its action does not say when", default=None, omit=True
+    )
+    health: str = field(
+        HEALTH, "Of its run; absent: it does not run, or is not looked at", default="", omit=True
+    )
 
     @property
     def failed(self) -> bool:
         """Whether its latest finished run failed."""
         return failed(self.reason, self.last_exit_code, self.success_codes)
+
+
+@_value()
+class GraphNode:
+    """A standing task: one that the configuration names."""
+
+    task_id: str = field(TASK_ID, "The task")
+    action: str = field(TEXT, "Its action")
+    status: str = field(STATUS, "What it is; absent: it has not been started", default="", omit=True)
+    autostart: str = field(
+        TEXT, "true: it is started with the server; last: if it was running then", default="false"
+    )
+
+
+@_value()
+class GraphEdge:
+    """A dependency between standing tasks."""
+
+    task_id: str = field(TASK_ID, "The task that waits")
+    depends_on: str = field(TASK_ID, "The one that it waits for")
+    condition: str = field(CONDITION, "What it waits for")
+    met: bool = field(BOOLEAN, "Whether that is so now")
 
 
 @_value()

@@ -1,1 +1,1 @@
-"""The server's own secrets: where they are read from when a run needs them."""
+"""The server's own secrets, read when a run needs them."""

@@ -1,4 +1,4 @@
-"""Reading a secret by its name, at each start of a run that needs it."""
+"""Reads secrets by name, at each start of a run that needs them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _log = logging.getLogger(__name__)
 
 
 class Vault:
-    """Reads secrets; those in variables are kept, since the environment does not have them any more.
+    """Reads secrets. Those from environment variables are kept here, since they are removed from there.
 
-    ``variables`` is replaced as a whole by a reload.
+    A reload replaces ``variables`` as a whole.
     """
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
@@ -29,17 +29,17 @@ class Vault:
         return f"<Vault of {len(self.variables)} variables>"
 
     def read(self, sources: Mapping[str, SecretSource], name: str) -> str:
-        """The secret of this name, as it is now; bytes that are no text stay what they are (surrogateescape).
+        """The current value of a secret; bytes that are not UTF-8 survive (surrogateescape).
 
         Raises:
-            SpawnError: it cannot be had; the text reveals nothing of it.
+            SpawnError: it cannot be read; the text reveals nothing of it.
         """
         try:
             return self._value(sources[name])
         except KeyError:
-            raise SpawnError(f"there is no secret {name!r} any more") from None
+            raise SpawnError(f"the secret {name!r} has been removed from the configuration") from None
         except (_Unavailable, SpawnError) as error:
-            raise SpawnError(f"the secret {name!r} is not to be had: {error}") from None
+            raise SpawnError(f"the secret {name!r} cannot be read: {error}") from None
 
     def _value(self, source: SecretSource) -> str:
         if source.env:
@@ -54,7 +54,7 @@ class Vault:
 
 
 class _Unavailable(Exception):
-    """Why a secret is not to be had."""
+    """Why a secret cannot be read."""
 
 
 def _content(path: str) -> bytes:
@@ -68,14 +68,14 @@ def _content(path: str) -> bytes:
 
 
 def advice(config: Config, variables: Mapping[str, str]) -> list[str]:
-    """Warnings about secrets that could not be had now, and about those in variables that are too short to be
-    found in output, each with its place."""
+    """Warnings about secrets that cannot be read now, and about those in variables that are too short to be
+    masked, each with its location."""
     found = []
     for name, source in config.secrets.items():
         problem = problem_of(source, source.env in variables)
         value = variables.get(source.env, "")
         if not problem and source.env and len(value) < LEAST:
-            problem = f"is shorter than {LEAST} characters, so output is not searched for it"
+            problem = f"is shorter than {LEAST} characters, so it is not masked in output"
         if problem:
             found.append(str(config.placed(ConfigError(problem), "secrets", name)))
     return found

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,11 +20,12 @@ from overseer.errors import RequestError, SubmitError
 from overseer.history.records import SERVICE, Recorder
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.protocol import ActionInfo, Event, PoolInfo, Purged, RetryPolicy, TaskInfo, encode
+from overseer.protocol import ActionInfo, Event, RetryPolicy, TaskInfo, encode
 from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current, Definitions
+from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.failed_starts import FailedStarts
@@ -35,19 +35,22 @@ from overseer.supervisor.memory import MemoryLimit
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.metrics_view import MetricsView
+from overseer.supervisor.observers import Observer
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.pools import Pools
+from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.restarts import Restarts
-from overseer.supervisor.retry import effective_policy
 from overseer.supervisor.services import Services
+from overseer.supervisor.standing import Standing
 from overseer.supervisor.starts import Starts
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, StopRequest, Task, Terms
-from overseer.supervisor.transaction import Transaction
 from overseer.supervisor.usage import UsageWatch
+from overseer.supervisor.watching import Watchers
 from overseer.util.ids import new_uuid
 from overseer.util.jsonlog import EventLog
 from overseer.util.threads import run_on_thread
@@ -94,20 +97,30 @@ class Hub:
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
+        self.probing = Probing(table, metrics)
         common = self._queueing, self._exits, failed_starts
+        dependencies = Dependencies(table, pool, self._queueing, self._exits)
+        self.standing = Standing(table, self._current, dependencies, self.start)
         self._starts = Starts(
-            *(table, pool, self._current, metrics, timers, *common),
-            *(self.usage, vault or Vault(), recorder, logs),
+            *(table, pool, self._current, metrics, timers, *common, dependencies),
+            *(self.usage, vault or Vault(), recorder, logs, self.probing),
         )
-        self._stops = Stops(table, pool, self._clients, *common, metrics, recorder)
+        self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
+        self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)
         self.interaction = Interaction(table, metrics)
-        self._restarts = Restarts(table, pool, self._current, metrics, self._queueing, self._exits)
+        self._restarts = Restarts(
+            table, pool, self._current, metrics, self._queueing, self._exits, dependencies
+        )
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
         self.subscriptions = Subscriptions(table, self.usage, logs)
         self.listing = Listing(table)
-        self.metrics_view = MetricsView(table, pool, self._clients, metrics, self._current, use)
+        self.watchers = Watchers(table, table.journal, self.listing, self.usage, timers)
+        self.metrics_view = MetricsView(
+            *(table, pool, self._clients, metrics, self._current, use, self.watchers),
+            self.probing.unhealthy,
+        )
         self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:
@@ -125,12 +138,18 @@ class Hub:
             case Due.PRUNE:
                 with self._table.lock:
                     self._table.prune()
+            case Due.WATCH:
+                self.watchers.send()
             case Due.USAGE:
                 self.usage.look()
             case Due.MEMORY:
                 self._memory.check()
             case Due.WIDEN:
                 self._starts.launcher.widen()
+
+    def observe(self, observer: Observer) -> None:
+        """Have ``observer`` hear of every change of every task; before the first one starts."""
+        self._table.observers.add(observer)
 
     # Clients
 
@@ -145,6 +164,7 @@ class Hub:
             # At a shutdown, whoever holds up the end is closed with that code however short its stall.
             if client.outbox.close_code == TRY_AGAIN_LATER and not self._table.closing:
                 self._metrics.count("stalled_clients", "")
+            self.watchers.drop_locked(client)
             self.subscriptions.drop_locked(client)
 
     # Tasks
@@ -162,21 +182,23 @@ class Hub:
     ) -> str:
         """Start a task or queue it; the requester is told ``started`` or ``queued``. Returns the task's id.
 
+        The id of a standing task stands for its action and parameters.
+
         Raises:
             RequestError: it was refused: unknown action, bad parameters, id taken, duplicate, no room, or its
                 program could not be started.
         """
-        params = dict(params or {})
         requester = requester or Requester()
         while True:
             definitions = self.definitions
-            definition, dedupe, hidden = definitions.check(action, params, requester.principal)
-            policy = effective_policy(retry_policy, definitions.config.retry_for(action))
+            named, given, standing = definitions.resolve(task_id, action, params or {}, requester.principal)
+            definition, dedupe, hidden = definitions.check(named, given, requester.principal)
+            policy = definitions.policy(retry_policy, named, standing)
             task = Task(
                 task_id or new_uuid(),
-                action,
-                Terms(definition, dedupe, policy, hidden),
-                params,
+                named,
+                Terms(definition, dedupe, policy, hidden, standing),
+                given,
                 self._metrics,
                 self._log,
                 requester,
@@ -189,6 +211,8 @@ class Hub:
                     self._starts.admit_locked(tx, task, force, wishes)
                     break
         tx.check()
+        if task.waiting_on:
+            self.standing.start_needed(task.id, requester)
         return task.id
 
     def submit(self, action: str, task_id: str = "", params: Mapping[str, str] | None = None) -> str:
@@ -221,6 +245,8 @@ class Hub:
         requester = requester or Requester()
         with self._table.begin(requester) as tx:
             task = self._table.find(task_id, requester.principal)
+            task.stopped_by_person = requester.client is not None
+            self.standing.stopped_locked(task)
             self._stops.stop_locked(tx, task, StopRequest.STOP, "stopped")
         tx.check()
 
@@ -242,76 +268,13 @@ class Hub:
             RequestError: there is no such task, it is queued, being started or being stopped, it was stopped
                 meanwhile, or it could not be started.
         """
-        self._restarts.start_over(task_id, requester or Requester(), errored=False)
+        requester = requester or Requester()
+        self._restarts.start_over(task_id, requester, errored=False)
+        self.standing.start_needed(task_id, requester)
 
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
         return self.listing.tasks(since)
-
-    # Pools
-
-    def pool_info(self, action: str = "", requester: Requester | None = None) -> PoolInfo:
-        """The state of an action's pool, or of all; the requester is told.
-
-        Raises:
-            RequestError: there is no such action.
-        """
-        requester = requester or Requester()
-        with self._begin_for(action, requester) as tx:
-            picture = self._pool.rows(action, requester.principal.scope)
-            return self._queueing.tell_pool_locked(tx, action, requester, picture)
-
-    def set_pool(
-        self,
-        action: str = "",
-        limit: int | None = None,
-        queue_size: int | None = None,
-        excess: Mapping[str, object] | None = None,
-        requester: Requester | None = None,
-    ) -> PoolInfo:
-        """Change an action's pool or, with ``""``, the global one; what is None stays. The requester is told.
-
-        A raised limit lets queued tasks in at once, a lowered one stops or requeues the excess.
-
-        Raises:
-            RequestError: there is no such action.
-        """
-        requester = requester or Requester()
-        with self._begin_for(action, requester) as tx:
-            resized = self._pool.resize(action, limit, queue_size, excess)
-            self._exits.admit_locked(tx, resized.admitted)
-            for trim in resized.trimmed:
-                task = self._table.find(trim.task_id)
-                request = StopRequest.REQUEUE if trim.requeue else StopRequest.STOP
-                self._stops.stop_locked(tx, task, request, "stopped", trim.grace)
-            self._queueing.watch_queues_locked()
-            picture = self._pool.rows(action)
-            self._queueing.pool_changed_locked(tx, action, picture)
-            # Whoever may change a pool sees all of it.
-            return self._queueing.tell_pool_locked(tx, action, requester, picture)
-
-    def purge(self, action: str = "", requester: Requester | None = None) -> int:
-        """Take everything off an action's queue, or off all; the requester is told how many there were.
-
-        Raises:
-            RequestError: there is no such action.
-        """
-        requester = requester or Requester()
-        with self._begin_for(action, requester) as tx:
-            purged = self._pool.purge(action)
-            self._queueing.dequeued_locked(tx, purged, "purged")
-            requester.tell(tx, Purged(id=requester.request_id, action=action, count=len(purged)))
-        return len(purged)
-
-    @contextmanager
-    def _begin_for(self, action: str, requester: Requester) -> Iterator[Transaction]:
-        """A transaction on an action's pool or, with ``""``, on all; raises RequestError if there is none."""
-        if action:
-            self.definitions.of(action, requester.principal)  # refuses with a hint, which takes its time
-        with self._table.begin(requester) as tx:
-            if action:  # once more, so that no reload takes it away before its pool is asked
-                self.definitions.refuse_unknown(action, requester.principal)
-            yield tx
 
     # Actions
 
@@ -363,7 +326,7 @@ class Hub:
         Raises:
             RequestError: the server is shutting down.
         """
-        config = definitions.config
+        config, before = definitions.config, self.definitions.config
         with self._table.begin() as tx:
             self._table.refuse_closing()
             self._metrics.register(definitions.handlers)
@@ -377,6 +340,7 @@ class Hub:
                 self._queueing.pool_changed_locked(tx, action, self._pool.rows(action))
         self._memory.check()
         self._services.update()
+        self.standing.start_added(before.tasks)
 
     def shutdown(self) -> bool:
         """Refuse new work, empty the queues, stop every task; whether all were gone in time.
@@ -393,9 +357,9 @@ class Hub:
         return idle
 
     @property
-    def longest_grace(self) -> float:
-        """How long the slowest task may take to stop, in seconds."""
-        return self._stops.longest_grace
+    def shutdown_budget(self) -> float:
+        """How long a shutdown may take, in seconds, but for a little."""
+        return self._stops.budget
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until no task is queued, running or awaiting restart; False when time ran out."""
@@ -407,5 +371,7 @@ class Hub:
 
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the threads."""
+        self.probing.close()
         self._starts.launcher.close()
+        self._table.observers.close()
         self._timers.close()

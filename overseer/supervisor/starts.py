@@ -22,14 +22,16 @@ from overseer.protocol import Started, encode
 from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Current
+from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits, dequeued, errored
 from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
-from overseer.supervisor.pool.policy import Outcome
+from overseer.supervisor.pool.policy import Admission, Outcome
 from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.recording import run_of
 from overseer.supervisor.start_gate import StartGate
@@ -42,6 +44,7 @@ from overseer.util.masking import Secrets, log_failure, masked
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker, run_context
+from overseer.workers.program import Surroundings
 
 if TYPE_CHECKING:
     from overseer.logs.store import Logs
@@ -62,10 +65,12 @@ class Starts:
         queueing: Queueing,
         exits: Exits,
         orphans: FailedStarts,
+        dependencies: Dependencies,
         usage: UsageWatch,
         vault: Vault,
         recorder: Recorder,
         logs: Logs | None,
+        probing: Probing,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -74,11 +79,13 @@ class Starts:
         self._queueing = queueing
         self._exits = exits
         self._orphans = orphans
+        self._dependencies = dependencies
         self._usage = usage
         self._vault = vault
         self._timers = timers
         self._recorder = recorder
         self._logs = logs
+        self._probing = probing
         self.launcher = Launcher(timers, self.launch)
 
     def admit_locked(self, tx: Transaction, task: Task, force: bool, wishes: Wishes) -> None:
@@ -92,23 +99,34 @@ class Starts:
         self._table.refuse_closing()
         self._table.refuse_taken(task.id, task.terms.dedupe, requester.principal)
         at = now()
-        admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
+        waits = bool(self._dependencies.missing(task.terms.standing))
+        if waits:
+            admission = Admission(Outcome.QUEUED)
+        else:
+            admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             self._metrics.count("starts_refused", task.action)
             raise RequestError(admission.reason)
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
+        client = requester.client
+        if client is not None and task.id not in client.task_ids:
+            task.requester = replace(requester, newly_subscribed=True)
         if self._recorder.enabled:
             with task.lock:
                 task.stream.continue_locked(self._recorder.last_seq(task.id))
-        self._table.add(task)  # which hands it those who wait for it, and who may be behind
-        if requester.client is not None:
-            if task.id not in requester.client.task_ids:
-                task.requester = replace(requester, newly_subscribed=True)
-            requester.client.task_ids.add(task.id)
+        self._table.add(task)  # which hands over those who wait for it, and may be behind
+        self._dependencies.started_locked(task.id)
+        if client is not None:
+            client.task_ids.add(task.id)
             with task.lock:
-                task.stream.subscribe_locked(requester.client, wishes)
+                task.stream.subscribe_locked(client, wishes)
+        if waits:
+            self._dependencies.hold_locked(tx, task, at, force=force)
+            return
         if admission.outcome is Outcome.RUNNING:
-            self._exits.begin_locked(tx, task, Launch.FIRST)
+            # What the server starts by itself is as good as accepted: nobody would hear of a refusal.
+            by_server = task.terms.standing is not None and requester.client is None
+            self._exits.begin_locked(tx, task, Launch.QUEUED if by_server else Launch.FIRST)
             return
         with task.lock:
             task.enter_queue_locked(at)
@@ -141,6 +159,7 @@ class Starts:
             begun=gate.begun,
             secrets=secrets,
             read_secret=partial(self._vault.read, config.secrets),
+            probed=action.probed,
         )
         record: Run | None = None
         try:
@@ -148,6 +167,9 @@ class Starts:
                 self._open_log(task, self._logs)
             if self._recorder.enabled:
                 record = run_of(task, why, context.run_id)
+            if action.probed and (watch := self._probing.watch(task, context.run_id, secrets)):
+                gate.watch = watch
+                context.env.update(watch.env)
             with run_context(context):
                 given = task.terms.definition.handler.start(
                     task.id, dict(task.params), gate.for_driver(context)
@@ -173,6 +195,8 @@ class Starts:
                 task.record = record
                 self._fail_locked(tx, task, why, message)
             return message
+        if gate.watch is not None:
+            gate.watch.begin(pid, _surroundings(context))
         gate.announced(pid, worker)
         return ""
 
@@ -216,6 +240,7 @@ class Starts:
                 first_seq=0 if task.last_started_at else task.stream.first_seq,
             )
             answer = Encoded([encode(replace(event, id=requester.request_id))])
+            tx.observe(task, event)
             tx.encode(event)  # what could fail is done; from here on only memory changes
             if task.last_started_at is None:
                 self._metrics.count("tasks_started", task.action)
@@ -246,7 +271,7 @@ class Starts:
         assert_held(self._table.lock)
         requester, task.requester = task.requester, Requester()
         if why.requested:
-            self._take_back_locked(tx, task, why, requester)
+            self._take_back_locked(tx, task, why, requester, message)
             requester.refuse(tx, message)
             return
         with task.lock:
@@ -257,11 +282,13 @@ class Starts:
             events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)
         self._exits.conclude_locked(tx, task, events)
 
-    def _take_back_locked(self, tx: Transaction, task: Task, why: Launch, requester: Requester) -> None:
+    def _take_back_locked(
+        self, tx: Transaction, task: Task, why: Launch, requester: Requester, message: str
+    ) -> None:
         """All is as it was before the request."""
         assert_held(self._table.lock)
         if why is Launch.FIRST:
-            self._table.forget(task.id)
+            self._table.forget(task.id, error=message)
             if requester.client is not None and requester.newly_subscribed:  # by a start that is refused
                 self._table.unsubscribe(task.id, requester.client)
                 requester.client.task_ids.discard(task.id)
@@ -279,6 +306,13 @@ class Starts:
                     tx.send(client, over)
             task.onlookers = set()
         self._exits.admit_locked(tx, self._pool.release(task.id))
+
+
+def _surroundings(context: RunContext) -> Surroundings:
+    """Those of the run's process; where its driver has made none, a few variables of the server's own."""
+    found = (worker.surroundings for worker in context.workers if worker.surroundings is not None)
+    name = {"OVERSEER_TASK_ID": context.task_id}
+    return next(found, None) or Surroundings(name, inherit="minimal")
 
 
 def _checked(given: object) -> tuple[Worker, int, datetime, str]:

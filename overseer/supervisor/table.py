@@ -13,6 +13,8 @@ from overseer.config import HistoryConfig
 from overseer.errors import NotPermittedError, RequestError
 from overseer.supervisor.clients import Client
 from overseer.supervisor.due import Due
+from overseer.supervisor.journal import Journal
+from overseer.supervisor.observers import Observers
 from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
@@ -20,6 +22,7 @@ from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
 
 CLOSING = "the overseer is shutting down"
+TAKEN = "task already running or starting"
 STOPPED = "the task was stopped meanwhile"
 
 # No finished task is forgotten sooner (seconds), however many there are: somebody is about to ask for it.
@@ -42,9 +45,15 @@ class TaskTable:
         closing: nothing is started any more.
         skip_graces: nobody has the time to wait for what is asked to end.
         launch: launches what a transaction says; see :meth:`Starts.launch_for`.
+        moved: ids of tasks whose phase or readiness has changed in this transaction.
+        settle: looks at those that wait for these; see :meth:`Dependencies.settle_locked`.
+        observers: hear what becomes of tasks.
+        journal: has what has happened, for those who watch.
+        on_new: called with each task that is added.
     """
 
     launch: Callable[[Task, Launch, Client | None], str]
+    settle: Callable[[Transaction], None]
 
     def __init__(self, history: HistoryConfig, timers: Timers) -> None:
         self.lock: threading.Lock = lock(Rank.HUB, "hub")
@@ -52,7 +61,11 @@ class TaskTable:
         self.history = history
         self.closing = False
         self.skip_graces = False
+        self.moved: set[str] = set()
+        self.observers = Observers()
         self._timers = timers
+        self.journal = Journal(self.lock, self.get)
+        self.on_new: Callable[[Task], None] = lambda task: None
         self._pruning: Timer | None = None  # for the finished task that grows too old next
         self._tasks: dict[str, Task] = {}
         self._ids: list[str] = []  # sorted
@@ -74,7 +87,7 @@ class TaskTable:
 
     def begin(self, requester: Requester | None = None) -> Transaction:
         """A transaction; the requester is sent an ``error`` when its block is refused."""
-        return Transaction(self.lock, self.launch, requester)
+        return Transaction(self.lock, self.launch, self.settle, self.observers, self.journal, requester)
 
     @property
     def in_use(self) -> int:
@@ -128,7 +141,7 @@ class TaskTable:
         task = self.find(task_id, principal)
         self.refuse_closing()
         if task.phase is Phase.RESETTING:
-            raise RequestError("task already running or starting")
+            raise RequestError(TAKEN)
         if task.phase is not Phase.ERRORED:
             raise RequestError("task is not errored")
         return task
@@ -147,7 +160,7 @@ class TaskTable:
             # Ids are common to all. Even a finished task keeps its own from those who cannot see it.
             raise NotPermittedError("this task_id cannot be used: take another one")
         if task_id in self._in_use:
-            raise RequestError("task already running or starting")
+            raise RequestError(TAKEN)
         self._refuse_duplicate(task_id, dedupe)
 
     def _refuse_duplicate(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:
@@ -175,7 +188,7 @@ class TaskTable:
         Those that may not see it go on waiting.
         """
         assert_held(self.lock)
-        self.forget(task.id)
+        self.forget(task.id, replaced=True)
         waiting = self._unknown.get(task.id, {})
         with task.lock:
             for client in [each for each in waiting if each.principal.sees(task.action)]:
@@ -184,10 +197,14 @@ class TaskTable:
         if not waiting:
             self._unknown.pop(task.id, None)
         self._tasks[task.id] = task
+        task.moved = self.moved
         task.counted = self.phases[task.action]
         task.counted[task.phase] += 1
         bisect.insort(self._ids, task.id)
         self.take(task)
+        task.noted = self.journal.touched
+        self.journal.touched(task, None)
+        self.on_new(task)
 
     def take(self, task: Task) -> None:
         """The task's id is in use (again)."""
@@ -213,8 +230,11 @@ class TaskTable:
             del self._duplicates[dedupe]
         self.freed.notify_all()
 
-    def forget(self, task_id: str) -> None:
-        """Drop the task of that id, if there is one; its subscribers wait for the next one of that id."""
+    def forget(self, task_id: str, *, replaced: bool = False, error: str = "") -> None:
+        """Drop the task of that id, if there is one; its subscribers wait for the next one of that id.
+
+        ``replaced``: that comes now. ``error``: why it could not be started, for those who watch.
+        """
         assert_held(self.lock)
         task = self._tasks.get(task_id)
         if task is None:
@@ -227,8 +247,12 @@ class TaskTable:
         del self._ids[bisect.bisect_left(self._ids, task_id)]
         self._finished.pop(task_id, None)
         self._errored.pop(task_id, None)
+        self.journal.forgotten_locked(task, error)
         for subscription in orphans:
-            self._wait(task_id, subscription)
+            if replaced or not subscription.by_watch:
+                self._wait(task_id, subscription)
+            else:
+                subscription.client.task_ids.discard(task_id)
 
     def finished_first(self) -> list[Task]:
         """The finished tasks, the longest finished first; errored ones last, since they may be reset."""

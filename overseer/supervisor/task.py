@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overseer.auth.principal import ANYONE, Principal
+from overseer.config import StandingTask
 from overseer.config.parameters import without_hidden
 from overseer.history.records import Run, Trigger
 from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics, failed
@@ -149,18 +150,22 @@ class Terms:
         dedupe: what makes it the same as another; None: nothing does.
         policy: what brings it back; None: nothing does.
         hidden: the parameters whose values nobody is shown.
+        standing: what the configuration says of it by name; None: nothing.
     """
 
     definition: Definition
     dedupe: tuple[str, ...] | None
     policy: RetryPolicy | None
     hidden: frozenset[str] = frozenset()
+    standing: StandingTask | None = None
 
 
 @dataclass(eq=False, slots=True)
 class Task:
     """The state of one task; see the module for what guards it."""
 
+    # What list says; None: not known since the last change of anything.
+    _encoded_info: TaskRow | None = field(default=None, init=False)
     id: str
     action: str
     terms: Terms
@@ -180,7 +185,12 @@ class Task:
     worker: Worker | None = None
     stdin: str = ""  # how its run takes input; "": it takes none
     last_pid: int = 0  # of the latest run
+    waiting_on: tuple[str, ...] = ()  # the tasks that it waits for, while it is queued for that
+    ready: bool | None = None  # whether its run is ready; None: nothing says so
+    health: str = ""  # of its run; "": nothing says so
+    found_at: datetime | None = None  # when either was last found out
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
+    stopped_by_person: bool = False  # whether a client asked for the latest stop; hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
     end_reason: str = ""  # why the run is being ended: the first cause counts; "": it is not. Hub's lock.
@@ -208,7 +218,8 @@ class Task:
     began: float = 0.0  # monotonic start of the current run
     ran_for: float = 0.0  # seconds, over all finished runs
     counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
-    _encoded_info: TaskRow | None = None  # what list says; None: not known since the last change of anything
+    moved: set[str] | None = None  # the table's, of ids whose phase has changed
+    noted: Callable[[Task, TaskRow], None] | None = None  # called when what list said may have changed
     lock: threading.Lock = field(init=False)
     stream: Stream = field(init=False)
 
@@ -219,8 +230,11 @@ class Task:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if name != "_encoded_info":
+        row = self._encoded_info
+        if row is not None and name != "_encoded_info":
             object.__setattr__(self, "_encoded_info", None)
+            if self.noted is not None:
+                self.noted(self, row)
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
@@ -229,6 +243,11 @@ class Task:
     def secrets(self) -> list[str]:
         """The values that nobody is shown."""
         return [self.params[name] for name in self.terms.hidden]
+
+    @property
+    def depends_on(self) -> Mapping[str, str]:
+        """The tasks that it waits for before it starts, and for what."""
+        return self.terms.standing.depends_on if self.terms.standing is not None else {}
 
     def ask_for(self, requester: Requester) -> None:
         """From now on it runs because ``requester`` asked for it, who is told of its start; hub's lock."""
@@ -247,6 +266,8 @@ class Task:
         if self.counted is not None:
             self.counted[self.phase] -= 1
             self.counted[phase] += 1
+        if self.moved is not None:
+            self.moved.add(self.id)
         if Phase.QUEUED in (self.phase, phase):
             size = sum(len(name) + len(value) for name, value in self.params.items())
             self.memory.params_changed(size if phase is Phase.QUEUED else -size)
@@ -271,6 +292,9 @@ class Task:
         self.last_started_at = at
         self.began = time.monotonic()
         self.error_message = ""
+        config = self.terms.definition.config
+        self.ready = None if config.ready is None else False
+        self.health = "" if config.health is None else "starting"
         self.stream.run = self.runs
 
     def ending_locked(
@@ -279,7 +303,8 @@ class Task:
         """Why the run, which is over, ended, and what that means; no output of it is taken any more."""
         assert_held(self.lock)
         self.stream.run = None
-        asked = self.end_reason != "timeout" and (intentional or self.stop_request is not StopRequest.NONE)
+        forced = self.end_reason in ("timeout", "unhealthy")
+        asked = not forced and (intentional or self.stop_request is not StopRequest.NONE)
         by_itself = "oom" if ran_out_of_memory else "signal" if signal else "exited"
         reason = self.end_reason or ("stopped" if asked else by_itself)
         codes = self.terms.definition.config.success_codes
@@ -292,6 +317,8 @@ class Task:
         if self.timeout is not None:
             self.timeout.cancel()
             self.timeout = None
+        self.ready = None if self.ready is None else False
+        self.health = ""
         self.ran_for += ending.ran_for
         self.last_exited_at = at
         self.last_exit_code = exit_code
@@ -309,6 +336,8 @@ class Task:
             params=without_hidden(self.params, self.terms.hidden),
             queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
             state=self.phase.state,
+            status=self.status,
+            waiting_on=self.waiting_on,
             retry_policy=self.terms.policy,
             current_pid=self.last_pid if running else 0,
             worker_state="running" if running else "exited" if had_run else "",
@@ -326,7 +355,30 @@ class Task:
             max_rss=self.last_max_rss,
             success_codes=self.terms.definition.config.success_codes,
             stdin=self.stdin if running else "",
+            ready=self.ready,
+            health=self.health,
         )
+
+    @property
+    def status(self) -> str:
+        """What it is, in the word that clients are shown."""
+        match self.phase:
+            case Phase.QUEUED:
+                return "waiting" if self.waiting_on else "queued"
+            case Phase.WAITING:
+                return "restarting"
+            case Phase.ENDED:
+                return "failed" if self.failed else "succeeded"
+            case Phase.STOPPED | Phase.ERRORED:
+                return self.phase.state
+            case _:
+                return "ready" if self.ready and self.phase is Phase.RUNNING else "running"
+
+    @property
+    def failed(self) -> bool:
+        """Whether its latest run that is over failed."""
+        codes = self.terms.definition.config.success_codes
+        return failed(self.last_reason, self.last_exit_code, codes)
 
     @property
     def is_encoded(self) -> bool:
@@ -341,8 +393,9 @@ class Task:
         return row
 
     def touched_locked(self) -> datetime:
-        """The latest of creation, last start and last exit; a clock set back may have turned their order."""
-        moments = (self.created_at, self.last_started_at, self.last_exited_at)
+        """The latest of creation, last start, last exit, and what was found out of it since; a clock set back
+        may have turned their order."""
+        moments = (self.created_at, self.last_started_at, self.last_exited_at, self.found_at)
         return max(moment for moment in moments if moment is not None)
 
     def metrics_locked(self) -> TaskMetrics:

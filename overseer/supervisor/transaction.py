@@ -19,8 +19,12 @@ from types import TracebackType
 
 from overseer.drivers.api import driver_failure
 from overseer.errors import RequestError
+from overseer.protocol import Event
 from overseer.supervisor.clients import Client, DeferredFlush
+from overseer.supervisor.journal import Journal
+from overseer.supervisor.observers import Observers
 from overseer.supervisor.task import Requester, Task
+from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.workers.base import Worker
 
@@ -48,6 +52,9 @@ class Transaction(DeferredFlush):
     Args:
         lock: the hub's.
         launch: launches a task's run, on behalf of a client or of nobody; returns "" or what went wrong.
+        settle: called before the lock is released, for what follows from what was decided.
+        observers: hear what becomes of tasks.
+        journal: has it too, for those who watch.
         requester: is sent an ``error`` when the block raises a :class:`RequestError`.
     """
 
@@ -55,11 +62,17 @@ class Transaction(DeferredFlush):
         self,
         lock: threading.Lock,
         launch: Callable[[Task, Launch, Client | None], str],
+        settle: Callable[[Transaction], None],
+        observers: Observers,
+        journal: Journal,
         requester: Requester | None = None,
     ) -> None:
         super().__init__()
         self._lock = lock
         self._launch = launch
+        self._settle = settle
+        self._observers = observers
+        self._journal = journal
         self._requester = requester
         self._stops: list[tuple[Worker, float | None]] = []
         self._launches: list[tuple[Task, Launch, Client | None]] = []
@@ -77,6 +90,7 @@ class Transaction(DeferredFlush):
             if self._requester is not None and isinstance(error, RequestError):
                 self._requester.refuse(self, error.message, error.existing_task_id, error.param)
                 error.answered = self._requester.client is not None
+            self._settle(self)
         finally:
             self._lock.release()
         super().__exit__(kind, error, trace)
@@ -90,10 +104,20 @@ class Transaction(DeferredFlush):
         for problem in filter(None, self._problems):
             raise RequestError(problem)
 
+    def log(self, log: EventLog, event: Event, told: Client | None = None) -> None:
+        super().log(log, event, told)
+        if self._journal.on:
+            self._journal.happened_locked(event, self.encode(event).payloads[0], told)
+
     def stop(self, worker: Worker, grace: float | None = None) -> None:
         """Stop a worker; ``grace`` None: its policy's."""
         assert_held(self._lock)
         self._stops.append((worker, grace))
+
+    def observe(self, task: Task, event: Event, outcome: str = "") -> None:
+        """Something became of a task; see :class:`Change`."""
+        assert_held(self._lock)
+        self._observers.note(task, event, outcome)
 
     def launch(self, task: Task, why: Launch) -> None:
         """Launch the run begun last: its slot is taken."""

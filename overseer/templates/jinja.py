@@ -83,13 +83,13 @@ def _check(tree: nodes.Template) -> None:
                 if name not in ENVIRONMENT.globals and name not in own and name not in _SPECIAL:
                     message = f'function "{name}" not defined'
             case nodes.Getattr(attr=name) if name.startswith("_"):
-                message = f'there is no attribute "{name}" here'
+                message = f'no such attribute "{name}" here'
             case nodes.Output():
                 for part in node.nodes:
                     if not isinstance(part, nodes.TemplateData) and _is_bare(part):
                         raise _problem(part.lineno, "nothing is looked up here, so this is not a template")
             case nodes.Extends() | nodes.FromImport() | nodes.Import() | nodes.Include():
-                message = f"there are no other files to {_STATEMENTS[type(node)]}"
+                message = f"{_STATEMENTS[type(node)]}: a template cannot refer to other files"
         if message:
             raise _problem(node.lineno, message)
 

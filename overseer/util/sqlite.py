@@ -30,7 +30,7 @@ def open_db(path: str | Path) -> sqlite3.Connection:
             raise OverseerError("cannot open a database: its path is empty")
         directory = Path(name).parent
         if not directory.is_dir():
-            raise OverseerError(f"cannot open database {name}: there is no directory {directory}")
+            raise OverseerError(f"cannot open database {name}: no such directory {directory}")
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(name, timeout=_BUSY_S, check_same_thread=False)

@@ -1,8 +1,8 @@
-"""What all workers have in common: a run's values, its callbacks, its end.
+"""What all workers share: a run's values, its callbacks, its end.
 
 A worker runs an OS process (``os_process``) or a Python function (``thread``). Either way it calls
-``on_output`` for what is written and, once, as the very last thing, ``on_exited``; on threads of its own,
-with no lock held.
+``on_output`` for what is written and, exactly once and last, ``on_exited``; on its own threads, with no lock
+held.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from overseer.errors import OverseerError, SpawnError
 from overseer.process import StopPolicy, registry
 from overseer.process.lines import LineSplitter, MaskedSplitter
 from overseer.util.latch import Latch
-from overseer.util.locks import CHECKED, Rank, assert_none_held, lock
+from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets
 from overseer.util.timestamps import now
+from overseer.workers.program import Surroundings
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)  # not frozen: one is made for each line that comes alone
+@dataclass(slots=True)  # not frozen, for speed: a single line makes a batch
 class OutputBatch:
-    """Lines that came together, in order, without their line ends; not to be changed: make another.
+    """Lines that arrived together, in order, without their line ends. Immutable by convention.
 
     Attributes:
         stream: "stdout" or "stderr".
-        ts: when they came; aware, UTC.
-        truncated: the one line in it was cut at the limit for lines.
-        overwritten: of the one line in it, which redrew itself, the beginning was dropped.
+        ts: when they arrived; aware, UTC.
+        truncated: its only line was cut at the line limit.
+        overwritten: the beginning of its only line, which redrew itself, was dropped.
     """
 
     stream: str
@@ -47,17 +48,16 @@ class OutputBatch:
 
 @dataclass(frozen=True, slots=True)
 class WorkerCallbacks:
-    """What a worker calls, always on threads of its own; a driver may wrap them.
+    """What a worker calls, always on its own threads; a driver may wrap them.
 
     Attributes:
-        on_output: gets the batches of one stream one after another; it may block, and the child then waits.
-            The one that a driver is given also has an attribute ``unfinished``, by which clients are shown
-            lines in the making, and ``raw``, by which they are shown all that a terminal is sent; a wrapper
-            without these keeps them from seeing what it might not let through.
+        on_output: gets a stream's batches in order; may block, and the child then waits. The one passed to a
+            driver also has the attributes ``unfinished``, which shows clients unfinished lines, and ``raw``,
+            which shows them a terminal's raw output. A wrapper without these withholds both.
         log_event: gets a sentence for people about something unusual.
-        on_exited: gets the worker, its exit code (-1 when a signal ended it), whether a stop had been asked
-            for, and when; exactly once, after the last ``on_output`` has returned.
-        run: whose callbacks they are, for the worker; ``dataclasses.replace`` keeps it in a wrapper.
+        on_exited: gets the worker, its exit code (-1: ended by a signal), whether a stop was requested, and
+            the time; called exactly once, after the last ``on_output`` has returned.
+        run: the run they belong to, for the worker; ``dataclasses.replace`` keeps it in a wrapper.
     """
 
     on_output: Callable[[OutputBatch], None]
@@ -67,21 +67,23 @@ class WorkerCallbacks:
 
 
 def _no_secret(name: str) -> str:
-    raise SpawnError(f"there is no secret {name!r}")
+    raise SpawnError(f"no such secret {name!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What the hub knows of a run that its driver need not: taken for what :class:`WorkerConfig` leaves open.
+    """A run's settings that its driver need not know; they fill in what :class:`WorkerConfig` leaves open.
 
     Attributes:
-        run_id: unique, of letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
-        max_line: bytes a line may have before it is cut.
-        exited: called like ``on_exited``, after it, should that fail: the end must become known.
-        begun: called with each worker that has begun, which may be after its driver's ``start`` has failed.
-        workers: those made for the run, so that none is lost when the driver fails after all.
-        secrets: what its output and what is said of it must not show.
-        read_secret: reads one of the server's own secrets, by name; see :meth:`secret`.
+        run_id: unique; letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
+        max_line: bytes after which a line is cut.
+        exited: called like ``on_exited``, after it, in case that fails: the end must become known.
+        begun: called with each worker that has begun, possibly after its driver's ``start`` has failed.
+        workers: those created for the run, so that none is lost if the driver fails afterwards.
+        secrets: masked in its output and in all messages about it.
+        read_secret: reads one of the server's own secrets by name; see :meth:`secret`.
+        probed: programs are to be run where its process is, so its surroundings are kept.
+        env: further variables for its process.
     """
 
     task_id: str
@@ -93,19 +95,21 @@ class RunContext:
     workers: list[Worker] = field(default_factory=list)
     secrets: Secrets = field(default_factory=Secrets)
     read_secret: Callable[[str], str] = _no_secret
+    probed: bool = False
+    env: dict[str, str] = field(default_factory=dict)
 
     def secret(self, name: str) -> str:
-        """The value of one of the server's secrets as it is now, which the run's output will not show.
+        """The current value of one of the server's secrets, which is then masked in the run's output.
 
         Raises:
-            SpawnError: there is none, or it cannot be read.
+            SpawnError: it does not exist, or cannot be read.
         """
         value = self.read_secret(name)
         self.secrets.add(value)
         return value
 
     def splitter(self) -> LineSplitter:
-        """For one stream of its output."""
+        """A new splitter for one stream of the run's output."""
         mask = self.secrets.mask
         return LineSplitter(self.max_line) if mask is None else MaskedSplitter(self.max_line, mask)
 
@@ -121,7 +125,7 @@ _context: ContextVar[RunContext | None] = ContextVar("overseer_run", default=Non
 
 @contextmanager
 def run_context(context: RunContext) -> Iterator[None]:
-    """Within it, callbacks that a driver makes from nothing on this thread are that run's, too."""
+    """Within it, callbacks that a driver creates from scratch on this thread belong to this run."""
     token = _context.set(context)
     try:
         yield
@@ -140,20 +144,22 @@ class Worker(ABC):
     """A run, from its start to its exit.
 
     Attributes:
-        task_id: whose run it is.
+        task_id: the task it runs for.
         pid: of the leader; 0 for a virtual worker.
         started_at: aware, UTC.
-        hides_secrets: whether those of its run are not in its output any more when it calls ``on_output``; of
-            others the server replaces them line by line.
-        ran_out_of_memory: whether a process of it was killed for lack of memory; known when it has exited.
-        cpu: the seconds of CPU that its processes used together; None until it has exited, or not known.
-        max_rss: the most memory they had together, in bytes, as far as was looked; None as for ``cpu``.
+        hides_secrets: it masks its run's secrets before it calls ``on_output``; otherwise the server masks
+            them line by line.
+        ran_out_of_memory: the OOM killer ended one of its processes; known once it has exited.
+        cpu: CPU seconds of all its processes together; None while it runs, or if unknown.
+        max_rss: peak memory of all its processes together, in bytes, as far as measured; None as for ``cpu``.
+        surroundings: of its process, if the run is ``probed``.
     """
 
     hides_secrets = False
     ran_out_of_memory = False
     cpu: float | None = None
     max_rss: int | None = None
+    surroundings: Surroundings | None = None
 
     def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
         self.task_id = task_id
@@ -162,11 +168,11 @@ class Worker(ABC):
         self._callbacks = callbacks
         run = callbacks.run
         self._if_on_exited_fails = run.exited if run is not None else None
-        # Guards what the subclasses add, and the three below. kill and waitid are the only calls under it.
+        # Guards the next three and the subclasses' fields. Of system calls, only kill and waitid go under it.
         self._lock = lock(Rank.WORKER, f"worker {task_id}")
         self._intentional = False
         self._exit: _Exit | None = None
-        self._complained = False  # about a callback that raised; once is enough
+        self._complained = False  # a callback raised, which is logged once
         self._over = Latch()  # set when on_exited has returned
         if run is not None:
             run.workers.append(self)
@@ -191,7 +197,7 @@ class Worker(ABC):
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; -1 when a signal ended it."""
+        """None while it runs; -1: ended by a signal."""
         return self._exit.code if self._exit is not None else None
 
     @property
@@ -201,12 +207,12 @@ class Worker(ABC):
 
     @property
     def intentional(self) -> bool:
-        """Whether a stop was asked for before it ended."""
+        """Whether a stop was requested before it ended."""
         return self._intentional
 
     @property
     def lives(self) -> bool:
-        """Whether what it runs has not ended; its output may go on for a little longer. Returns at once."""
+        """Whether what it runs still lives; its output may outlast that a little. Does not block."""
         return self._exit is None
 
     stdin = "none"
@@ -214,30 +220,30 @@ class Worker(ABC):
 
     @abstractmethod
     def stop(self, grace: float | None = None) -> None:
-        """Ask it to end, and see to it that it does when ``grace`` seconds are over (None: its policy's).
+        """Ask it to end, and kill it after ``grace`` seconds (None: its policy's).
 
-        Returns at once; ``on_exited`` tells when it is done. Calling it again can only shorten the
-        grace; after the exit it changes nothing.
+        Does not block; ``on_exited`` is called at the end. Further calls can only shorten the grace; after
+        the exit they do nothing.
         """
 
     def send_signal(self, number: int) -> bool:
-        """Send a signal to its process group; False when the run is over.
+        """Send a signal to its process group; False if the run is over.
 
         Raises:
             OverseerError: it cannot be sent.
         """
-        raise OverseerError("the task has no process that could be sent a signal")
+        raise OverseerError("the task has no process to send a signal to")
 
     def give_input(self, data: bytes, *, eof: bool = False) -> None:
-        """Have it read ``data``, all of it or nothing, and with ``eof`` the end. Returns at once.
+        """Queue ``data`` for its stdin, all or nothing; ``eof`` ends the input. Does not block.
 
         Raises:
-            OverseerError: it is not taken, and why.
+            OverseerError: it is not accepted.
         """
         raise OverseerError("the task takes no input (stdin: none)")
 
     def resize(self, rows: int, cols: int) -> bool:
-        """Change the size of its terminal; False when the run is over.
+        """Change the size of its terminal; False if the run is over.
 
         Raises:
             OverseerError: it cannot be changed.
@@ -245,12 +251,12 @@ class Worker(ABC):
         raise OverseerError("the task has no terminal (stdin: pty)")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until ``on_exited`` has returned; False when ``timeout`` seconds were too few."""
+        """Wait until ``on_exited`` has returned; False after ``timeout`` seconds."""
         assert_none_held("wait for a worker")
         return self._over.wait(timeout)
 
     def _begun(self) -> None:
-        """It runs; called once, when nothing can prevent that any more."""
+        """Called once, when it runs and can no longer fail to start."""
         run = self._callbacks.run
         if run is not None and run.begun is not None:
             run.begun(self)
@@ -260,7 +266,7 @@ class Worker(ABC):
             assert_none_held("on_output")
         try:
             self._callbacks.on_output(batch)
-        except BaseException:  # whatever a driver raises, reading must go on, or the child would hang
+        except BaseException:  # whatever a driver raises: reading must go on, or the child would hang
             if not self._complained:
                 self._complained = True
                 _log.exception("task %s: on_output failed; further failures are not logged", self.task_id)
@@ -273,6 +279,7 @@ class Worker(ABC):
 
     def _exited_locked(self, code: int, signal_name: str) -> _Exit:
         """Record the end; :meth:`_announce` must follow, without the lock."""
+        assert_held(self._lock)
         self._exit = _Exit(code, signal_name, now())
         return self._exit
 

@@ -1,16 +1,15 @@
 """A worker that is an OS process, the leader of a process group.
 
-One thread reads each pipe (``process.pipe``). Each learns of the leader's exit itself and soon ends.
-The last of them finishes the run::
+One thread reads each pipe (``process.pipe``), and ends soon after the leader's exit, which it notices itself.
+The last reader finishes the run::
 
     wait for the leader's death
-    wait for a stop that is under way: it signals the group by its number, which is the group's own as long as
-      the leader is not reaped
-    reap; does the group have members still?  (hardly ever)  find and end them
+    wait for a stop under way: it signals the group by number, which is safe until the leader is reaped
+    reap; find and end what is left in the group (rare)
     on_exited
 
-Stops go on beside all this (``stopping``). When one has ended everything and a reader does not come to an end
-soon after that, most likely for a client that takes nothing, it finishes the run without it.
+Stops run concurrently (``stopping``). If one has ended everything and a reader does not end soon after, most
+likely because of a client that takes nothing, the stop finishes the run without it.
 """
 
 from __future__ import annotations
@@ -52,43 +51,44 @@ from overseer.util.latch import Latch
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
+from overseer.workers.program import Surroundings
 from overseer.workers.stopping import Processes
 
 _log = logging.getLogger(__name__)
 
-_READ_OUT_S = DRAIN_MAX_S + 1.0  # for what is still to be read and delivered when a stop has ended everything
+_READ_OUT_S = DRAIN_MAX_S + 1.0  # for reading and delivering the rest after a stop has ended everything
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """An OS process to run.
 
-    It ignores the signals that this program ignores, by the rules of exec; not those with a handler that does
-    nothing, which is what the daemon makes of them.
+    Signals that this program ignores are ignored by the process, too, by the rules of exec. (The daemon has
+    no-op handlers instead, which are not inherited.)
 
     Attributes:
         command: found through PATH unless it has a slash; no shell is involved.
-        args: not including the command itself.
+        args: without the command itself.
         include_stdout, include_stderr: a stream that is not included goes to /dev/null.
-        merge: stderr goes where stdout goes, so that their lines keep their order; all are of stdout then.
-        env: added to what is inherited and to ``env_file``.
-        env_file: files of variables, read now; the later one wins.
+        merge: stderr goes where stdout goes, so that lines keep their order; all count as stdout then.
+        env: added to the inherited variables and those of ``env_file``.
+        env_file: files of variables, read at the start; later files win.
         inherit_env: what is inherited of the server's environment: "all", "minimal" (PATH, HOME, USER,
             LOGNAME, SHELL, LANG, LC_*, TZ, TMPDIR, TERM), "none", or the names given.
-        umask: None for the server's.
-        cwd: None for the server's.
-        nice: the process's niceness, from -20 to 19.
-        rlimits: the soft and the hard limit of resources named as in RLIMIT_* (``nofile``); -1 is none.
-        user: whom it runs as, a name or a number, with that user's groups, HOME, USER and LOGNAME.
-        group: its group, a name or a number; "": the user's.
-        cgroup: one of its own, with limits for all its processes together.
-        stdin: "none" (it reads /dev/null), "pipe", or "pty": a terminal, which is its output as well; all of
-            that is of stdout then.
+        umask: None: the server's.
+        cwd: None: the server's.
+        nice: niceness, from -20 to 19.
+        rlimits: soft and hard limit by resource, named as in RLIMIT_* (``nofile``); -1: unlimited.
+        user: the user it runs as, by name or number, with that user's groups, HOME, USER and LOGNAME.
+        group: its group, by name or number; "": the user's.
+        cgroup: limits for all its processes together, in a cgroup of its own.
+        stdin: "none" (/dev/null), "pipe", or "pty": a terminal, which takes its output as well, all of it
+            as stdout.
         pty: the terminal's rows and columns.
-        stop: None for the run's own (:class:`RunContext`).
-        secret_env: variables whose values are secrets of the server's, by the secret's name.
-        secret_files: variables that hold the path of a file with a secret, by the secret's name; only the
-            process's user can read it, and it is gone when the run is.
+        stop: None: the run's own (:class:`RunContext`).
+        secret_env: variables that get a server secret's value, with the secret's name.
+        secret_files: variables that get the path of a file with a secret, with the secret's name; the file is
+            readable by the process's user only, and removed with the run.
     """
 
     task_id: str
@@ -118,7 +118,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     """Start an OS process; its output may be reported before this returns.
 
     Raises:
-        SpawnError: it cannot be started, with one sentence that says why.
+        SpawnError: it cannot be started; the message is one sentence.
     """
     run = callbacks.run or RunContext(config.task_id)
     policy = config.stop if config.stop is not None else run.stop
@@ -157,7 +157,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         child = spawn(
             config.command,
             config.args,
-            env=variables | markers,
+            env=variables | run.env | markers,
             cwd=config.cwd,
             streams=streams,
             merge=config.merge,
@@ -182,7 +182,12 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     if on_terminal:
         child = replace(child, pipes={"stdout": stdin.master})
     shown = config.include_stdout or not on_terminal
+    surroundings = None
+    if run.probed:
+        name = {"OVERSEER_TASK_ID": config.task_id}
+        surroundings = Surroundings(variables | name, config.inherit_env, config.cwd, config.umask, who)
     worker = OSWorker(config.task_id, child, entry, run, callbacks, files, stdin.input, shown)
+    worker.surroundings = surroundings
     worker.begin()
     worker._begun()
     return worker
@@ -195,7 +200,7 @@ def _private_files(run_id: str, contents: Mapping[str, str], who: Identity) -> P
 
 
 class OSWorker(Worker):
-    """See the module. Made by :func:`start_worker`."""
+    """See the module. Created by :func:`start_worker`."""
 
     hides_secrets = True
 
@@ -213,17 +218,17 @@ class OSWorker(Worker):
         super().__init__(task_id, child.pid, callbacks)
         self._input = stdin
         self._on_terminal = stdin is not None and stdin.terminal
-        self._shown = shown  # False: a terminal has to be read, but no line of it is wanted
+        self._shown = shown  # False: the terminal is read, but its lines are not wanted
         if stdin is not None:
             self.stdin = "pty" if stdin.terminal else "pipe"
-        self._pidfd = child.pidfd  # closed when the run is finished and no reader is left
+        self._pidfd = child.pidfd  # closed when the run is finished and all readers have ended
         self._pipes = child.pipes
         self._entry = entry
         self._run = run
         self._files = files  # removed with the run
-        self._readers = max(1, len(child.pipes))  # threads that have not ended
+        self._readers = max(1, len(child.pipes))  # threads still running
         self._read_out = Latch()  # all output is delivered
-        self._finishing = False  # by one of the readers, or by a stop that waited long enough for them
+        self._finishing = False  # by the last reader, or by a stop that gave up on the readers
         self._finished = False
         self._processes = Processes(
             task_id, child.pid, child.pidfd, entry, self._lock, self._event, self._all_ended
@@ -248,7 +253,7 @@ class OSWorker(Worker):
                 raise SpawnError(f"cannot start a task: {error}") from error
 
     def _disown(self, started: int) -> None:
-        """Nobody gets to know of this worker: kill it, silently."""
+        """Kill a worker that failed to start, without a callback."""
         self._callbacks = WorkerCallbacks(lambda _: None, lambda _: None, lambda *_: None)
         self._processes.kill()
         for fd in list(self._pipes.values())[started:]:
@@ -263,7 +268,7 @@ class OSWorker(Worker):
     def _read(self, stream: str, pipe: int) -> None:
         try:
             splitter = self._run.splitter()
-            # Not of a driver's own on_output: see WorkerCallbacks.
+            # A driver's own on_output lacks them: see WorkerCallbacks.
             seen = self._callbacks.on_output if self._shown else None
             unfinished = getattr(seen, "unfinished", None)
             show = partial(unfinished, stream) if unfinished is not None else None
@@ -307,9 +312,9 @@ class OSWorker(Worker):
     # The end
 
     def _finish(self) -> None:
-        """All output is delivered; the leader may still live, with its pipes closed.
+        """Called when all output is delivered; the leader may still live, with its pipes closed.
 
-        Whatever fails before it, the end is told: nobody else would, and the run would be there forever.
+        Whatever fails, the end is announced: nothing else would do so, and the run would never be over.
         """
         code, name = -1, ""
         try:
@@ -350,7 +355,7 @@ class OSWorker(Worker):
 
     @property
     def lives(self) -> bool:
-        with self._lock:  # whoever records the exit does it with the lock, before the descriptor is closed
+        with self._lock:  # an exit is recorded under it, before the pidfd is closed
             return self._exit is None and self._processes.leader_lives_locked
 
     def stop(self, grace: float | None = None) -> None:
@@ -378,14 +383,14 @@ class OSWorker(Worker):
         return self._input.resize(rows, cols)
 
     def _all_ended(self) -> None:
-        """A stop has ended everything."""
+        """Called when a stop has ended everything."""
         if self._read_out.wait(_READ_OUT_S):
             return
         with self._lock:
             if self._finishing:
                 return
             self._finishing = True
-        self._event("the rest of its output is dropped: nobody took it in time")
+        self._event("the rest of its output is dropped: it was not taken in time")
         try:
             self._finish()
         except BaseException:

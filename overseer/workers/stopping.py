@@ -1,8 +1,8 @@
-"""Ending the processes of one run: by stops, and what its leader leaves behind.
+"""Ends the processes of one run: by stops, and what its leader leaves behind.
 
-A stop of a leader that is alone sends its signal and leaves the rest to the worker's last reader, which
-finishes the run. Where there is more to end, or the end does not come promptly, it has a thread of its own,
-so that a callback that blocks cannot hold it up; the run is over only when that thread is done too.
+The stop of a lone leader sends the signal and leaves the rest to the worker's last reader, which finishes the
+run. If there is more to end, or the end does not come promptly, the stop gets a thread of its own, which a
+blocked callback cannot hold up; the run is over only when that thread is done, too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 
 from overseer.errors import OverseerError
-from overseer.process import Ending, Entry, Process, Tree, registry, signal_name
+from overseer.process import Entry, Process, Termination, Tree, registry, signal_name
 from overseer.process.standalone import cgroups
 from overseer.util.latch import Latch
 from overseer.util.locks import assert_held
@@ -30,9 +30,9 @@ from overseer.util.wakeup import Wakeup
 _log = logging.getLogger(__name__)
 
 overdue = Timers("stops")
-"""Stops that get a thread unless they are over soon. Starts with the first; a server starts it in advance."""
+"""Stops that get a thread unless they end soon. Starts with the first stop; a server starts it in advance."""
 
-_PROMPT_S = 0.5  # what has not ended by then after its signal, or by its deadline, gets a thread
+_PROMPT_S = 0.5  # after which, or at its deadline, a stop gets a thread
 
 
 class _Stop:
@@ -40,9 +40,9 @@ class _Stop:
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
-        self.timer: Timer | None = None  # for a thread, of which there has been no need so far
+        self.timer: Timer | None = None  # starts its thread; None once it has one
         self.done = Latch()
-        self.wake: Wakeup | None = None  # while an ending waits on it
+        self.wake: Wakeup | None = None  # while a termination waits on it
 
 
 class Processes:
@@ -76,21 +76,23 @@ class Processes:
         self.rusage: resource.struct_rusage | None = None  # the leader's, once it is reaped
         self._reaped = False
         self._stop: _Stop | None = None  # the last one begun
-        # Used by one ending at a time: the stop, or, when there is none, the reader that finishes.
+        # Used by one termination at a time: a stop's, or else that of the reader that finishes.
         self._tree = Tree(entry.run, pid, entry.kill_mode, os.getsid(0))
 
     @property
     def stopping_locked(self) -> bool:
         """Whether a stop is under way."""
+        assert_held(self._lock)
         return self._stop is not None and not self._stop.done.is_set()
 
     @property
     def leader_lives_locked(self) -> bool:
-        """Whether the leader has not ended."""
+        """Whether the leader still lives."""
+        assert_held(self._lock)
         return not self._reaped and not _is_readable(self._pidfd)
 
     def leader_is_alone(self, *, dead: bool = False) -> bool:
-        """Whether no other process need be ended, as far as can be told without a look at all of them."""
+        """Whether the leader is all there is to end, as far as can be told without a scan of /proc."""
         if self._policy.kill_mode == "leader":
             return True
         cgroup = self._entry.cgroup
@@ -98,7 +100,7 @@ class Processes:
             if cgroup and not {self._pid}.issuperset(cgroups.members(cgroup)):
                 return False
             return registry.is_alone(self._pid, self._tree, dead=dead)
-        except OSError:  # no file descriptor left
+        except OSError:  # out of file descriptors
             return False
 
     def stop_locked(self, grace: float | None, alone: bool) -> Callable[[], None] | None:
@@ -106,20 +108,20 @@ class Processes:
 
         Args:
             grace: seconds; None: the policy's.
-            alone: what :meth:`leader_is_alone` said just now.
+            alone: the result of :meth:`leader_is_alone` a moment ago.
 
         Returns:
-            What is to be called then without the lock, if anything is.
+            A function to call after the lock is released, if any.
         """
         assert_held(self._lock)
         grace = max(0.0, self._policy.grace if grace is None else grace)
         deadline = time.monotonic() + grace
         stop = self._stop
-        struck = False
+        signaled = False
         if stop is None or stop.done.is_set():
             stop = self._stop = _Stop(deadline)
             if alone and not self._reaped:
-                self._strike_locked(None if grace else signal.SIGKILL)
+                self._signal_group_locked(None if grace else signal.SIGKILL)
                 stop.timer = overdue.schedule(min(_PROMPT_S, grace or _PROMPT_S), self._begin_stop, stop)
                 return None
         elif deadline >= stop.deadline:
@@ -128,20 +130,20 @@ class Processes:
             stop.deadline = deadline
             if stop.wake is not None:
                 stop.wake.set()
-            if not self._taken_locked(stop):
+            if not self._take_over_locked(stop):
                 return None
-            struck = True
-        return partial(self._on_thread, stop, struck)
+            signaled = True
+        return partial(self._on_thread, stop, signaled)
 
     def send_signal(self, number: int) -> bool:
-        """Send it to the whole group or, where it has a terminal, session; whether there is one.
+        """Send it to the whole group or, with a terminal, session; False if the run is over.
 
         Raises:
             OverseerError: it runs as a user whose processes this one may not signal.
         """
         others = self._session_members() if self._entry.tty else ()
         with self._lock:
-            if self._reaped:  # the group's number may be another's by now
+            if self._reaped:  # the group's number may have been reused
                 return False
             try:
                 os.killpg(self._pid, number)
@@ -164,18 +166,18 @@ class Processes:
         """The other processes in the leader's session, any of which may be gone a moment later."""
         try:
             return [each.pid for each in registry.look().sessions.get(self._pid, ())]
-        except OSError:  # no file descriptor left
+        except OSError:  # out of file descriptors
             return []
 
     def kill(self) -> None:
         """SIGKILL to the leader and its group."""
-        self._strike(signal.SIGKILL)
+        self._signal_group(signal.SIGKILL)
 
     def wait_for_stops(self) -> None:
-        """Until the thread of a stop under way is done; what is left of one that has none is done here."""
+        """Wait for the thread of a stop under way; finish the stop here if it has no thread."""
         with self._lock:
             stop = self._stop
-            prompt = stop is not None and self._taken_locked(stop)
+            prompt = stop is not None and self._take_over_locked(stop)
         if stop is None:
             return
         if not prompt:
@@ -183,36 +185,37 @@ class Processes:
         elif self.leader_is_alone(dead=True):
             stop.done.set()
         else:
-            self._end_all(stop, struck=True)
+            self._end_all(stop, signaled=True)
 
     def reap(self) -> tuple[int, str, bool]:
-        """Exit code, signal, and whether processes are left in the group that must be ended."""
+        """Exit code, signal, and whether the group still has processes to end."""
         with self._lock:
             try:
                 _, status, self.rusage = os.wait4(self._pid, 0)
             except ChildProcessError:
                 status = None
             self._reaped = self._tree.group_over = True
-            # Asked at once: the number is free for others only when no member is left.
+            # At once, as the group's number may be reused from now on, unless it still has members.
             survivors = self._policy.kill_mode != "leader" and (
                 bool(self._entry.tty) or _send_to_group(self._pid, 0)
             )
         if status is None:
-            self._tell("its exit status is lost: other code in this program took it")
+            self._tell("its exit status is lost: other code in this program waited for it")
             return -1, "", survivors
         code = os.waitstatus_to_exitcode(status)
         return (code, "", survivors) if code >= 0 else (-1, signal_name(-code), survivors)
 
     def end_survivors(self) -> None:
-        """The leader ended by itself and left others in its group, or perhaps in its terminal's session."""
+        """End what a leader that exited by itself has left in its group, or its terminal's session."""
         deadline = time.monotonic() + self._policy.grace
         tree = Tree(self._entry.run, self._pid, "session" if self._entry.tty else "group", self._tree.home)
         tree.group_over = True
-        ending = Ending(partial(self._find, tree), deadline=lambda: deadline)
-        self._report(ending.run(look_first=True), ending)
+        termination = Termination(partial(self._find, tree), deadline=lambda: deadline)
+        self._report(termination.run(look_first=True), termination)
 
-    def _taken_locked(self, stop: _Stop) -> bool:
-        """Whether the stop had neither a thread nor an end so far; it is the caller's then."""
+    def _take_over_locked(self, stop: _Stop) -> bool:
+        """Whether the stop was waiting for its timer; the caller then has to finish it."""
+        assert_held(self._lock)
         if stop.timer is None:
             return False
         stop.timer.cancel()
@@ -220,37 +223,37 @@ class Processes:
         return True
 
     def _begin_stop(self, stop: _Stop) -> None:
-        """It takes longer than most."""
+        """Called by the timer of a stop that takes long."""
         with self._lock:
-            taken = self._taken_locked(stop)
+            taken = self._take_over_locked(stop)
         if taken:
-            self._on_thread(stop, struck=True)
+            self._on_thread(stop, signaled=True)
 
-    def _on_thread(self, stop: _Stop, struck: bool) -> None:
-        run_on_thread(partial(self._run_stop, stop, struck), f"stop-{self._task_id}")
+    def _on_thread(self, stop: _Stop, signaled: bool) -> None:
+        run_on_thread(partial(self._run_stop, stop, signaled), f"stop-{self._task_id}")
 
-    def _run_stop(self, stop: _Stop, struck: bool) -> None:
-        self._end_all(stop, struck)
+    def _run_stop(self, stop: _Stop, signaled: bool) -> None:
+        self._end_all(stop, signaled)
         self._ended()
 
-    def _end_all(self, stop: _Stop, struck: bool) -> None:
-        """End the whole tree; ``struck``: it had its first signal."""
+    def _end_all(self, stop: _Stop, signaled: bool) -> None:
+        """End the whole tree; ``signaled``: the first signal has been sent."""
         try:
             wake = Wakeup()
-        except OSError:  # no file descriptor left: this stop cannot be cut short
+        except OSError:  # out of file descriptors: this stop's grace cannot be shortened
             wake = None
         try:
             with self._lock:
                 stop.wake = wake
-            ending = Ending(
+            termination = Termination(
                 partial(self._find, self._tree),
-                strike=self._strike,
+                signal_group=self._signal_group,
                 leader=self._pidfd,
                 deadline=lambda: stop.deadline,
                 wake=-1 if wake is None else wake.fileno(),
             )
-            look_first = self._policy.kill_mode == "tree" and not struck
-            self._report(ending.run(look_first=look_first, struck=struck), ending)
+            look_first = self._policy.kill_mode == "tree" and not signaled
+            self._report(termination.run(look_first=look_first, signaled=signaled), termination)
         except BaseException:
             _log.exception("task %s: its stop failed", self._task_id)
         finally:
@@ -267,12 +270,13 @@ class Processes:
         found = registry.find(tree, self._pid, self._entry.pipes, self._entry.cgroup)
         return [(process, gentle) for process in found]
 
-    def _strike(self, number: int | None) -> set[int]:
+    def _signal_group(self, number: int | None) -> set[int]:
         with self._lock:
-            return self._strike_locked(number)
+            return self._signal_group_locked(number)
 
-    def _strike_locked(self, number: int | None) -> set[int]:
+    def _signal_group_locked(self, number: int | None) -> set[int]:
         """Signal the leader and, unless the mode says otherwise, its group; returns the groups reached."""
+        assert_held(self._lock)
         numbers = (number,) if number is not None else (self._policy.signal_number, signal.SIGCONT)
         if self._reaped:
             return set()
@@ -283,17 +287,17 @@ class Processes:
         for one in numbers:
             _send_to_group(self._pid, one)
         if number is not None:
-            self._send_to_leader(number)  # should it have left its own group
+            self._send_to_leader(number)  # in case it has left its own group
         return {self._pid}
 
     def _send_to_leader(self, number: int) -> None:
-        with suppress(PermissionError):  # it runs as somebody else now; reported when the stop gives up
+        with suppress(PermissionError):  # it runs as another user now; reported when the stop gives up
             signal.pidfd_send_signal(self._pidfd, number)
 
-    def _report(self, ended: bool, ending: Ending) -> None:
+    def _report(self, ended: bool, termination: Termination) -> None:
         if not ended:
-            pids = ", ".join(map(str, ending.left)) or str(self._pid)
-            text = f"processes that SIGKILL does not end are left: {pids}"
+            pids = ", ".join(map(str, termination.left)) or str(self._pid)
+            text = f"SIGKILL did not end these processes: {pids}"
             _log.warning("task %s: %s", self._task_id, text)
             self._tell(text)
 

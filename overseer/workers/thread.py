@@ -1,7 +1,7 @@
 """A worker that is a Python function on a thread.
 
-A function that does not return when it is stopped cannot be killed: after the grace its worker is declared
-exited (exit code -1), what it still sends is dropped, and its thread is abandoned and counted.
+A function that ignores its stop cannot be killed: after the grace its worker is declared exited (exit code
+-1), whatever it still sends is dropped, and its thread is abandoned and counted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from overseer.errors import SpawnError
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.masking import log_failure
 from overseer.util.threads import run_on_thread, start_thread
 from overseer.util.timestamps import now
@@ -23,14 +23,14 @@ from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbac
 _log = logging.getLogger(__name__)
 
 Send = Callable[[str, str], None]
-"""``send(stream, line)``, from any thread; blocks while the output is not wanted yet."""
+"""``send(stream, line)``, from any thread; blocks while clients lag (back-pressure)."""
 
 _abandoned_lock = lock(Rank.LEAF, "abandoned threads")
 _abandoned = 0
 
 
 def abandoned_count() -> int:
-    """How many threads have been abandoned so far and still run."""
+    """How many abandoned threads still run."""
     with _abandoned_lock:
         return _abandoned
 
@@ -42,7 +42,7 @@ def _count_abandoned(change: int) -> None:
 
 
 class VirtualContext:
-    """What a virtual worker's function knows of its run.
+    """Passed to a virtual worker's function.
 
     Attributes:
         task_id: the task.
@@ -54,16 +54,16 @@ class VirtualContext:
         self.stopped = threading.Event()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Sleep; returns early, and True, when stopped."""
+        """Sleep for ``seconds``; returns True, early, when stopped."""
         return self.stopped.wait(seconds)
 
 
 def start_virtual_worker(
     task_id: str, fn: Callable[[VirtualContext, Send], int | None], callbacks: WorkerCallbacks
 ) -> Worker:
-    """Run ``fn(context, send)`` on a thread of its own; what it returns is the exit code, None counts as 0.
+    """Run ``fn(context, send)`` on a thread of its own; its result is the exit code, None is 0.
 
-    An exception is exit code 1 and its text a line on stderr. A line with newlines in it is sent as several.
+    An exception becomes exit code 1 and a line on stderr. A line that contains newlines is sent as several.
 
     Raises:
         SpawnError: the system allows no more threads.
@@ -76,7 +76,7 @@ def start_virtual_worker(
 
 
 class VirtualWorker(Worker):
-    """See the module. Made by :func:`start_virtual_worker`."""
+    """See the module. Created by :func:`start_virtual_worker`."""
 
     hides_secrets = True
 
@@ -95,12 +95,12 @@ class VirtualWorker(Worker):
         self._for_turn = Waiters(self._lock)  # to call on_output
         self._until_closed = Waiters(self._lock)  # the stop
         self._sending: int | None = None  # the thread whose turn it is to call on_output
-        self._closed = False  # the end is decided; what is sent from now on is dropped
+        self._closed = False  # the end is decided; further output is dropped
         self._abandoned = False
         self._give_up_at: float | None = None  # a stop is under way
 
     def begin(self) -> None:
-        """Start the thread; SpawnError when there can be none."""
+        """Start the thread. Raises SpawnError."""
         try:
             start_thread(self._run, f"virtual-{self.task_id}")
         except RuntimeError as error:
@@ -135,7 +135,7 @@ class VirtualWorker(Worker):
             _log.exception("task %s: the end of its function failed", self.task_id)
 
     def _call(self) -> int:
-        """The exit code, whatever happens."""
+        """Call the function; returns an exit code, whatever it raises."""
         try:
             code = self._fn(self.context, self._send)
             return 0 if code is None else int(operator.index(code))
@@ -149,7 +149,7 @@ class VirtualWorker(Worker):
             return 1
 
     def _wait_to_give_up(self) -> None:
-        """The function has been asked to return: wait until it has, or for the grace."""
+        """Wait until the function, which was asked to return, has done so, or the grace is over."""
         try:
             with self._lock:
                 while not self._closed:
@@ -173,12 +173,13 @@ class VirtualWorker(Worker):
 
     def _close_locked(self) -> None:
         """The end is decided."""
+        assert_held(self._lock)
         self._closed = True
         self._for_turn.wake()
         self._until_closed.wake()
 
     def _finish(self, code: int) -> None:
-        """`_closed` was just set on this thread; wait for an on_output under way, then tell of the end."""
+        """After this thread has set ``_closed``: wait for an on_output under way, then announce the end."""
         with self._lock:
             self._for_turn.wait_for(lambda: self._sending is None)
             end, intentional = self._exited_locked(code, ""), self._intentional
@@ -205,7 +206,7 @@ class VirtualWorker(Worker):
                 self._for_turn.wake()
 
     def _batches(self, stream: str, text: str) -> list[OutputBatch]:
-        """The text's lines by the rules of a pipe; a line that is too long comes alone."""
+        """The text's lines by the rules of a pipe; a line that is too long has its own batch."""
         data = text.encode("utf-8", "surrogatepass")  # a lone surrogate becomes bad bytes, as in a pipe
         splitter = self._run_context.splitter()
         groups = splitter.feed(data if data.endswith(b"\n") else data + b"\n")
@@ -217,7 +218,7 @@ class VirtualWorker(Worker):
 
 
 def _text(error: BaseException) -> str:
-    """What it says; its kind when it says nothing, or fails at saying it, for it may be of any make."""
+    """The exception's text, or its type if it has none or raises, which a driver's own may do."""
     try:
         return str(error) or type(error).__name__
     except Exception:

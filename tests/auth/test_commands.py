@@ -131,11 +131,11 @@ def test_check_says_where(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> No
 @pytest.mark.parametrize(
     ("entrypoint", "said"),
     [
-        ("echo a b", 'there is no program "echo a b": if echo is meant, the rest goes into command'),
-        ("no-such-program", 'there is no program "no-such-program" in PATH'),
-        ("no such program", 'there is no program "no such program" in PATH'),
-        ("./no-such-program", 'there is no program "./no-such-program"'),
-        ("/etc/passwd", 'there is no program "/etc/passwd"'),  # which nobody may execute
+        ("echo a b", 'no such program "echo a b": if echo is meant, the rest goes into command'),
+        ("no-such-program", 'no such program "no-such-program" in PATH'),
+        ("no such program", 'no such program "no such program" in PATH'),
+        ("./no-such-program", 'no such program "./no-such-program"'),
+        ("/etc/passwd", 'no such program "/etc/passwd"'),  # which nobody may execute
         ("sh", ""),
         ("/bin/sh", ""),
         ("[[ if .p ]]sh[[ end ]]", ""),

@@ -116,7 +116,7 @@ def test_an_unknown_group_is_a_plain_line(tmp_path: Path) -> None:
     ended = run_program(cwd=tmp_path)
     assert ended.returncode == 1
     assert ended.stderr == (
-        "sticky-overseer: ./config.yaml:1: socket_group: there is no group no-such-group\n"
+        "sticky-overseer: ./config.yaml:1: socket_group: no such group no-such-group\n"
     )
 
 

@@ -88,6 +88,29 @@ def test_broadcasts_reach_only_those_who_may_know(stage: Stage) -> None:
     assert "other" not in str(said)
 
 
+def test_a_watch_knows_nothing_of_the_others(stage: Stage) -> None:
+    admin, viewer, operator = stage
+    snapshot = request(viewer, "watch", usage=True, output=True)
+    assert [task["task_id"] for task in snapshot["tasks"]] == ["mine-1", "mine-2"]
+    again = request(viewer, "watch")["cursor"]
+    everything = request(admin, "watch")
+    assert len(everything["tasks"]) == 4
+    admin.send_json(type="stop", id="stop", task_id="other-1")
+    admin.receive_until(lambda message: message.get("task_id") == "other-2")
+    # Nothing has come of that, neither an event nor a cursor: the answer is where it would be anyway.
+    for after in (snapshot["cursor"], again):
+        answer = request(viewer, "watch", after=after, output=True)
+        assert (answer["cursor"], "tasks" in answer) == (after, False)
+    operator.send_json(type="stop", id="stop", task_id="mine-1")
+    said = viewer.receive_until(lambda message: "exited" in str(message))
+    assert "other" not in str(said)
+    # What one has seen says nothing of what another may see.
+    for client in (viewer, admin):
+        other = {viewer: everything, admin: snapshot}[client]
+        assert "tasks" in request(client, "watch", after=other["cursor"])
+    assert "tasks" not in request(operator, "watch", after=snapshot["cursor"])  # they see the same
+
+
 def test_an_invisible_task_is_one_that_does_not_exist(stage: Stage) -> None:
     admin, viewer, operator = stage
     for client in (viewer, operator):
@@ -225,3 +248,17 @@ def test_logs_of_the_others_are_hidden_also_once_their_tasks_are_forgotten(tmp_p
                 "of-mine"
             ]
             assert len(request(admin, "search", query="from")["matches"]) == 2
+
+
+def test_standing_tasks_of_others_are_in_no_graph_and_cannot_be_started() -> None:
+    actions = {name: shell("sleep 60") for name in ("mine", "other")}
+    tasks = {"web": {"action": "mine", "depends_on": ["db"]}, "db": {"action": "other"}}
+    with (
+        Daemon(actions=actions, tasks=tasks, auth={"tokens": TOKENS}) as daemon,
+        RawClient(address_of(daemon), headers=[bearer("operator-mine")]) as operator,
+    ):
+        graph = request(operator, "graph")
+        assert [node["task_id"] for node in graph["nodes"]] == ["web"]
+        assert graph["edges"] == []
+        refused = request(operator, "start", task_id="db")
+        assert refused["message"] == "this task_id cannot be used: take another one"

@@ -498,7 +498,7 @@ def free_port() -> int:
     ("url", "words"),
     [
         ("ws://127.0.0.1:{port}/ws", "nothing listens there"),
-        ("unix:/nowhere/at/all", "there is no such socket"),
+        ("unix:/nowhere/at/all", "no such socket"),
         ("ws://no-such-host.invalid/ws", "no host"),
     ],
 )

@@ -364,7 +364,7 @@ def free_port() -> int:
     ("url", "words"),
     [
         ("ws://127.0.0.1:{port}/ws", "nothing listens there"),
-        ("unix:/nowhere/at/all", "there is no such socket"),
+        ("unix:/nowhere/at/all", "no such socket"),
     ],
 )
 def test_a_server_that_is_not_there(arguments, url, words):

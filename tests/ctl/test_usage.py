@@ -15,20 +15,20 @@ from tests.harness import Daemon
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("run --frce job", "there is no option --frce; did you mean --force?"),
+        ("run --frce job", "unknown option --frce; did you mean --force?"),
         (
             "run job --secs=3",
-            "there is no option --secs; a parameter of the action is written secs=3",
+            "unknown option --secs; a parameter of the action is written secs=3",
         ),
-        ("list --sinc x", "there is no option --sinc; did you mean --since?"),
+        ("list --sinc x", "unknown option --sinc; did you mean --since?"),
         ("run", "the following arguments are required: ACTION"),
         ("run named /tmp", "a parameter is written KEY=VALUE, not '/tmp'; did you mean path=/tmp?"),
         ("run both x", "a parameter is written KEY=VALUE, not 'x'; both has none"),
         ("list x", "x is one argument too many"),
-        ("lits", "there is no command lits; did you mean list?"),
-        ("ps", "there is no command ps; did you mean list?"),
-        ("signal web HUP", "argument SIGNAL: there is no signal web"),
-        ("help blorb", "there is no command blorb"),
+        ("lits", "unknown command lits; did you mean list?"),
+        ("ps", "unknown command ps; did you mean list?"),
+        ("signal web HUP", "argument SIGNAL: unknown signal web"),
+        ("help blorb", "unknown command blorb"),
         (
             "list --since x",
             "a time is written like 2026-03-14T09:26:53Z, or 10m for ten minutes ago, not 'x'",
@@ -106,7 +106,7 @@ def test_settings_of_no_use_are_told_of(ctl: Ctl, tmp_path: Path, monkeypatch: p
     done = ctl("check")
     assert (done.status, done.err) == (
         2,
-        f"overseerctl: there is no {tmp_path}/none.yaml, which OVERSEERCTL_CONFIG names\n",
+        f"overseerctl: {tmp_path}/none.yaml: no such file (named by OVERSEERCTL_CONFIG)\n",
     )
 
 

@@ -41,10 +41,10 @@ def test_what_the_start_would_stumble_over_is_found_by_the_check(tmp_path: Path)
         ended = run_program(*arguments, cwd=tmp_path)
         assert ended.returncode == 1
         assert ended.stderr.splitlines() == [
-            "sticky-overseer: ./config.yaml:3: log_file: there is no directory none",
+            "sticky-overseer: ./config.yaml:3: log_file: no such directory none",
             "./config.yaml:4: audit_file: . is a directory",
-            "./config.yaml:1: listen: there is no directory none",
-            "./config.yaml:2: socket_group: there is no group no-such-group",
+            "./config.yaml:1: listen: no such directory none",
+            "./config.yaml:2: socket_group: no such group no-such-group",
         ]
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 

@@ -13,7 +13,7 @@ from overseer.config import load_config
 from overseer.drivers.api import build_action_handlers
 from overseer.errors import ConfigError
 
-TRIED = "fails with every value that was tried: "
+TRIED = "fails with every value tried: "
 
 
 def load(directory: Path, caplog: pytest.LogCaptureFixture, **top: Any) -> str:
@@ -42,8 +42,8 @@ def load(directory: Path, caplog: pytest.LogCaptureFixture, **top: Any) -> str:
             {"default": "5", "validate": "value == '6'"},
             "p.default: does not meet the parameter's own validate: ",
         ),
-        ({"default": "", "validate": "value.matches('^[a-z]+$')"}, "a start that does not give p is refused"),
-        ({"validate": "1 > 2"}, "p.validate: is never true, so that every start is refused"),
+        ({"default": "", "validate": "value.matches('^[a-z]+$')"}, "a start without p is refused"),
+        ({"validate": "1 > 2"}, "p.validate: is never true, so every start is refused"),
         ({"validate": "value == 'a' && false"}, "p.validate: is never true"),
         ({"validate": "dyn(value) == 5"}, "p.validate: is never true"),
         ({"validate": "type(value) == int"}, "p.validate: is never true"),

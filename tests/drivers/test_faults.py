@@ -48,10 +48,10 @@ def test_a_describe_that_fails_leaves_what_the_configuration_knows(
         ("start on purpose", "the tape drive is on fire"),
         (
             "start unspeakably",
-            "the driver failed: Unspeakable: an error that cannot say what it is (broken.py",
+            "the driver failed: Unspeakable: an error whose text cannot be read (broken.py",
         ),
-        ("start unspeakably on purpose", "an error that cannot say what it is"),
-        ("validate unspeakably", "an error that cannot say what it is"),
+        ("start unspeakably on purpose", "an error whose text cannot be read"),
+        ("validate unspeakably", "an error whose text cannot be read"),
         ("start nothing", "the driver failed: TypeError: start() returned None, which is not a Worker"),
     ],
 )

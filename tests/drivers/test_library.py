@@ -362,7 +362,7 @@ def test_a_worker_that_fails_to_stop_keeps_no_other_from_being_stopped(tmp_path:
             with pytest.raises(overseer.OverseerError, match="the driver failed: RuntimeError: it does not"):
                 hub.stop("first")
         if how == "trim":
-            hub.set_pool(limit=1)
+            hub.pools.change(limit=1)
         assert not hub.shutdown()
         states = {task.task_id: task.worker_state for task in hub.tasks()}
         assert states == {"first": "running", "second": "exited", "third": "exited"}

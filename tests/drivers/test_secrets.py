@@ -102,7 +102,9 @@ class Own(overseer.Worker):
 
         def run() -> None:
             callbacks.on_output(OutputBatch("stdout", now(), [f"late {value}!", " plain", GIVEN]))
-            self._announce(self._exited_locked(0, ""), False)
+            with self._lock:
+                end = self._exited_locked(0, "")
+            self._announce(end, False)
 
         threading.Thread(target=run).start()
 
@@ -116,5 +118,5 @@ def test_those_that_a_drivers_own_worker_shows_are_replaced_all_the_same(tmp_pat
 
 
 def test_an_unknown_name_fails_the_start() -> None:
-    with pytest.raises(overseer.SpawnError, match="there is no secret 'x'"):
+    with pytest.raises(overseer.SpawnError, match="no such secret 'x'"):
         RunContext("t").secret("x")

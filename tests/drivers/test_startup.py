@@ -71,7 +71,7 @@ def test_every_drivers_problem_is_a_line_with_file_line_and_key(
         "config.yaml:13: actions.several.config.volume.1: is too loud",
         "config.yaml:12: actions.several.config.colour: is the wrong shade",
         "config.yaml:16: actions.expression.config: 1:8: ",
-        "config.yaml:19: actions.nothing.config: the driver 'acme-picky' made None, which is no Action",
+        "config.yaml:19: actions.nothing.config: the driver 'acme-picky' made None, which is not an Action",
         "config.yaml:22: actions.bug.config: the driver 'acme-picky' failed: KeyError: 'where' (broken.py",
         "config.yaml:24: actions.unknown.type: unknown type 'acme-pciky'; known types: acme-broken",
         "config.yaml:31: actions.exec.config.entrypoint: template: ",
@@ -157,7 +157,7 @@ for factory in (mine, mine, Factory("acme-process"), Factory(""), Factory(7), Cl
     assert (status, err) == (0, "")
     first, again, second, empty, number, class_, uncreative, none = out.splitlines()
     assert (first, again) == ("None", "None")
-    assert "'acme-process' is registered already" in second
+    assert "'acme-process' is already registered" in second
     assert "acme.process.ProcessFactory object" in second
     assert "__main__.Factory object" in second
     assert all("a factory needs a type" in line for line in (empty, number, uncreative, none))
@@ -240,7 +240,7 @@ def test_a_broken_installed_driver_is_warned_of_and_the_others_work(installed: P
         "driver plug-broken (plug_broken) cannot be loaded: ZeroDivisionError",
         "driver plug-leaves (plug_leaves) cannot be loaded: SystemExit: 3",
         "driver plug-class (plug_class:Factory) cannot be loaded: ValueError: register an instance",
-        "driver plug-rival (plug_rival) cannot be loaded: ValueError: driver type 'exec' is registered",
+        "driver plug-rival (plug_rival) cannot be loaded: ValueError: driver type 'exec' is already",
     ):
         assert words in err
     assert "Traceback" not in err

@@ -151,7 +151,7 @@ def test_limits_stand_in_the_files_and_what_is_missing_in_a_warning(tree: Path) 
         lines = [output["data"] for output in outputs if output["stream"] == "stdout"]
         assert "".join(lines) == "1073741824150000 1000000"
         (info,) = client.request("describe")["actions"]
-    assert info["settings"]["cgroup"] == "memory_max 1GiB, cpu_max 1.5, pids_max 100 (not to be had here)"
+    assert info["settings"]["cgroup"] == "memory_max 1GiB, cpu_max 1.5, pids_max 100 (not available here)"
     warning = f"actions.limited.config.cgroup.pids_max: {tree} has no pids controller; tasks run without"
     assert warning in daemon.stderr
     assert (tree / "cgroup.subtree_control").read_text() == "+cpu +memory"
@@ -183,4 +183,4 @@ def test_what_is_required_and_cannot_be_had_is_refused_at_load(tmp_path: Path, t
     assert checked.returncode == 1
     assert f"actions.a.config.cgroup.pids_max: {tree} has no pids controller" in checked.stderr
     checked = run_program("--check", cwd=tmp_path, program=_FAKE, FAKE_CGROUP="")
-    assert "actions.a.config.cgroup: this machine has no cgroups of version 2" in checked.stderr
+    assert "actions.a.config.cgroup: this machine has no cgroup v2" in checked.stderr

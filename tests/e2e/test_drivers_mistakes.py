@@ -77,7 +77,7 @@ class Stage:
     def works_on(self) -> None:
         """There is room, tasks run and end, and all can be listed."""
         assert self.hub.wait_until_idle(_PATIENCE)
-        assert self.hub.pool_info().running == 0
+        assert self.hub.pools.info().running == 0
         self.handler.how = Handler().how
         self.start("next")
         assert self.expect("started")["id"] == "next"

@@ -159,7 +159,7 @@ def test_what_it_takes_to_become_somebody_is_not_handed_on(options: list[str]) -
     [
         ("no user", "user: no such user 'nobody-of-that-name'"),
         ("no group", "group: no such group 'none-of-that-name'"),
-        ("no entry", "user: nobody is known by the number 34567, so a group is needed"),
+        ("no entry", "user: no account has the number 34567, so a group is needed"),
         ("no number", "user: 4294967295 is too large: the most is 4294967294"),
     ],
 )
@@ -176,7 +176,7 @@ def test_more_processes_than_the_user_may_have_are_refused_by_the_limit(privileg
     with privileged.connect() as client:
         client.request("start", action="crowded", task_id="first")
         client.expect("output", task_id="first")
-        assert _refusal(client, "crowded") == "rlimits.nproc: the user has as many processes already"
+        assert _refusal(client, "crowded") == "rlimits.nproc: the user already has that many processes"
         client.send(type="stop", task_id="first")
         client.expect("exited", task_id="first")
 
@@ -197,7 +197,7 @@ def test_an_ordinary_user_may_lower_limits_and_stand_back(ordinary: Daemon) -> N
     [
         ("all", "user", "may not become 'daemon'"),
         ("root", "user", "may not become 'root'"),
-        ("urgent", "nice", "-5 takes a privilege that the server does not have"),
+        ("urgent", "nice", "-5 needs a privilege that the server lacks"),
         ("high", "rlimits.nofile", "2147483647 is above the hard limit"),
     ],
 )
@@ -235,7 +235,7 @@ _NONSENSE: list[tuple[str, Any, str]] = [
     ("rlimits", {"as": "unlimited:2GB"}, "rlimits.as: the soft limit unlimited is above the hard one, 2GB"),
     ("rlimits", {"as": "2XB"}, 'rlimits.as: "XB" is not a unit of size: B, kB, MB, GB, KiB, MiB or GiB'),
     ("rlimits", {"nofile": "1:2:3"}, "rlimits.nofile: expected a limit, SOFT:HARD or unlimited"),
-    ("rlimits", {"nofiles": 1}, 'rlimits.nofiles: there is no limit "nofiles"; did you mean nofile?'),
+    ("rlimits", {"nofiles": 1}, 'rlimits.nofiles: no such limit "nofiles"; did you mean nofile?'),
     ("cgroup", {"memory_max": "lots"}, 'cgroup.memory_max: expected a size such as 65536 or "8MiB"'),
     ("cgroup", {"cpu_max": 0}, "cgroup.cpu_max: expected a number of CPUs from 0.01 up"),
     ("cgroup", {"pids_max": 0}, "cgroup.pids_max: 0 is too small: the least is 1"),

@@ -91,7 +91,7 @@ def test_nothing_follows_an_eof(client: WsClient) -> None:
     begin(client, "deaf", "e")
     assert give(client, "e", eof=True)["bytes"] == 0
     for more in ("x", ""):
-        assert give(client, "e", more, eof=True)["message"] == "the task's input was ended by an eof"
+        assert give(client, "e", more, eof=True)["message"] == "the task's input has been closed by an eof"
 
 
 def test_what_waits_is_bounded_and_taken_whole_or_not_at_all(daemon: Daemon, client: WsClient) -> None:
@@ -105,7 +105,7 @@ def test_what_waits_is_bounded_and_taken_whole_or_not_at_all(daemon: Daemon, cli
         if answer["type"] == "input_accepted":
             taken += 1
         else:
-            assert answer["message"].startswith("the task does not read its input: ")
+            assert answer["message"].startswith("the task is not reading its input: ")
     assert time.monotonic() - began < allowed(20)
     assert taken == 2  # a pipe's 64 KiB, and what waits
     assert Held.by(daemon).memory - before < 16 << 10  # kB
@@ -413,7 +413,7 @@ def test_what_was_given_is_not_in_the_audit(tmp_path: Path) -> None:
         ({"stdin": "pty", "pty": {"colums": 9}}, "config.pty.colums"),
         (
             {"stdin": "pty", "output": {"stderr": {"condition": "false"}}},
-            "config.stdin: on a terminal there is no stderr that a condition could be about",
+            "config.stdin: has no effect on a terminal",
         ),
     ],
 )

@@ -222,9 +222,9 @@ def test_output_is_masked_line_by_line_before_anything_else(client: WsClient) ->
 def test_errors_name_the_secret_and_what_is_wrong(client: WsClient) -> None:
     params = {"password": PARAM}
     for action, message in (
-        ("missing", "the secret 'missing' is not to be had: "),
-        ("failing", "the secret 'failing' is not to be had: sh ended with status 9: ***"),
-        ("nul", "cannot start a task: the variable 'M' has a NUL character in it"),
+        ("missing", "the secret 'missing' cannot be read: "),
+        ("failing", "the secret 'failing' cannot be read: sh ended with status 9: ***"),
+        ("nul", "cannot start a task: the variable 'M' contains a NUL character"),
         ("astray", "cannot start '/bin/sh': no such directory to run it in: '/nowhere/***'"),
     ):
         more = {"where": "abcdefgh"} if action == "astray" else {}
@@ -317,7 +317,7 @@ def test_a_reload_takes_the_new_set_and_keeps_what_was_in_the_environment(tmp_pa
         refused = reload(a={"env": "MY_SECRET"}, c={"env": "MY_SECRET"})
         assert refused["type"] == "error"
         assert (
-            'actions.shows.config.env.B.secret: there is no "b" among the top-level secrets'
+            'actions.shows.config.env.B.secret: no secret "b" at the top level'
             in refused["message"]
         )
         assert lengths() == f"{len(ENV)} 8"
@@ -342,8 +342,8 @@ def test_check_names_what_is_not_there(tmp_path: Path) -> None:
     done = run_program("--check", "--config", str(path), cwd=tmp_path)
     assert done.returncode == 1
     for line, fault in (
-        (21, 'env.A.secret: there is no "dbs" among the top-level secrets; did you mean db?'),
-        (25, 'secret_files.B: there is no "x" among the top-level secrets'),
+        (21, 'env.A.secret: no secret "dbs" at the top level; did you mean db?'),
+        (25, 'secret_files.B: no secret "x" at the top level'),
     ):
         assert f"c.yaml:{line}: actions.a.config.{fault}" in done.stderr
     config["actions"] = {}

@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_key_and_file(
 ) -> None:
     assert refusal(client, "lacks") == f"env_file '{files}/none' cannot be read: No such file or directory"
     (files / "variables").write_text("B='")
-    assert refusal(client, "several") == f"env_file '{files}/variables', line 1: this quote has no end"
+    assert refusal(client, "several") == f"env_file '{files}/variables', line 1: unclosed quote"
     (files / "variables").write_text("B=1\nexport C='from a file'\n")
 
 
@@ -115,5 +115,5 @@ def test_a_secret_parameter_reaches_a_command_through_its_environment(client: Ws
 
 def test_a_value_that_no_variable_can_hold_is_refused_by_the_variable_s_name(client: WsClient) -> None:
     assert refusal(client, "env", name="a\0b") == (
-        "cannot start a task: the variable 'A' has a NUL character in it"
+        "cannot start a task: the variable 'A' contains a NUL character"
     )

@@ -102,10 +102,10 @@ def test_a_start_that_fails_gives_its_place_to_who_waits(hub: overseer.Hub, gate
     task_id, answer = gate.next()
     assert task_id == "waits"
     assert _states(hub) == {"waits": "active"}
-    assert (hub.pool_info().running, hub.pool_info().queue_depth) == (1, 0)
+    assert (hub.pools.info().running, hub.pools.info().queue_depth) == (1, 0)
     answer("no")
     assert hub.wait_until_idle(_PATIENCE)
-    assert hub.pool_info().running == 0
+    assert hub.pools.info().running == 0
 
 
 def test_a_task_stopped_while_it_is_being_started_is_stopped_as_soon_as_it_runs(
@@ -121,7 +121,7 @@ def test_a_task_stopped_while_it_is_being_started_is_stopped_as_soon_as_it_runs(
     assert gate.ends.get(timeout=_PATIENCE) == ("t", True)
     assert hub.wait_until_idle(_PATIENCE)
     assert _states(hub) == {"t": "stopped"}
-    assert hub.pool_info().running == 0
+    assert hub.pools.info().running == 0
 
 
 def _let_in_from_the_queue(hub: overseer.Hub, gate: Gate, task_id: str) -> Callable[[str], None]:
@@ -131,7 +131,7 @@ def _let_in_from_the_queue(hub: overseer.Hub, gate: Gate, task_id: str) -> Calla
     answer("")
     thread.join(_PATIENCE)
     hub.submit("gate", task_id)
-    hub.set_pool("gate", limit=2)
+    hub.pools.change("gate", limit=2)
     started, answer = gate.next()
     assert started == task_id
     return answer
@@ -140,12 +140,12 @@ def _let_in_from_the_queue(hub: overseer.Hub, gate: Gate, task_id: str) -> Calla
 def test_one_that_was_to_be_requeued_and_then_cannot_be_started_waits_again(
     hub: overseer.Hub, gate: Gate
 ) -> None:
-    hub.set_pool("gate", excess={"order": "last"})
+    hub.pools.change("gate", excess={"order": "last"})
     answer = _let_in_from_the_queue(hub, gate, "t")
-    hub.set_pool("gate", limit=1)
+    hub.pools.change("gate", limit=1)
     answer("not now")
     _until(lambda: _states(hub)["t"] == "queued")  # by the thread that starts it
-    assert (hub.pool_info("gate").running, hub.pool_info("gate").queue_depth) == (1, 1)
+    assert (hub.pools.info("gate").running, hub.pools.info("gate").queue_depth) == (1, 1)
     hub.stop("first")
     task_id, answer = gate.next()
     assert task_id == "t"
@@ -153,7 +153,7 @@ def test_one_that_was_to_be_requeued_and_then_cannot_be_started_waits_again(
     assert gate.ends.get(timeout=_PATIENCE) == ("first", True)
     hub.stop("t")
     assert hub.wait_until_idle(_PATIENCE)
-    assert hub.pool_info().running == 0
+    assert hub.pools.info().running == 0
 
 
 def test_one_that_was_stopped_and_then_cannot_be_started_is_stopped(hub: overseer.Hub, gate: Gate) -> None:
@@ -161,10 +161,10 @@ def test_one_that_was_stopped_and_then_cannot_be_started_is_stopped(hub: oversee
     hub.stop("t")
     answer("no")
     _until(lambda: _states(hub)["t"] == "stopped")
-    assert hub.pool_info().running == 1
+    assert hub.pools.info().running == 1
     hub.stop("first")
     assert hub.wait_until_idle(_PATIENCE)
-    assert hub.pool_info().running == 0
+    assert hub.pools.info().running == 0
 
 
 class Stubborn(Gate):
@@ -204,10 +204,10 @@ def test_one_that_is_trimmed_while_it_is_being_started_has_the_grace_of_the_exce
     gate.next()[1]("")
     thread.join(_PATIENCE)
     first = gate.over
-    hub.set_pool("gate", limit=2)
+    hub.pools.change("gate", limit=2)
     thread = _start(hub, "t")
     _, answer = gate.next()
-    hub.set_pool("gate", limit=1, excess={"grace": 0.0, "order": "last"})
+    hub.pools.change("gate", limit=1, excess={"grace": 0.0, "order": "last"})
     answer("")
     thread.join(_PATIENCE)
     _until(lambda: _states(hub)["t"] == "stopped")  # not after a minute
@@ -235,11 +235,11 @@ def test_what_a_shutdown_finds_before_its_driver_was_asked_is_not_started(
     hub: overseer.Hub, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("overseer.supervisor.launcher._MOST", 1)
-    hub.set_pool("gate", queue_size=30)
+    hub.pools.change("gate", queue_size=30)
     answer = _let_in_from_the_queue(hub, gate, "t")
     for number in range(20):
         hub.submit("gate", f"q{number}")
-    hub.set_pool("gate", limit=0)
+    hub.pools.change("gate", limit=0)
     shutdown = threading.Thread(target=hub.shutdown)
     shutdown.start()
     _until(lambda: hub._table.closing)
@@ -256,12 +256,12 @@ def test_a_queue_that_is_let_in_at_once_is_launched_by_few_threads(
     hub: overseer.Hub, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("overseer.supervisor.launcher._MOST", 4)
-    hub.set_pool("gate", queue_size=1000)
+    hub.pools.change("gate", queue_size=1000)
     answer = _let_in_from_the_queue(hub, gate, "t")
     answers = [answer]
     for number in range(500):
         hub.submit("gate", f"q{number}")
-    hub.set_pool("gate", limit=0)
+    hub.pools.change("gate", limit=0)
     answers += [gate.next()[1] for _ in range(3)]
     assert hub._starts.launcher._threads == 4
     for answer in answers:
@@ -270,4 +270,4 @@ def test_a_queue_that_is_let_in_at_once_is_launched_by_few_threads(
         gate.next()[1]("no")
     hub.stop("first")
     assert hub.wait_until_idle(_PATIENCE)
-    assert hub.pool_info().running == 0
+    assert hub.pools.info().running == 0

@@ -51,7 +51,7 @@ def test_what_is_no_socket_is_left_alone(tmp_path: Path, make: Callable[[Path], 
     ("path", "said"),
     [
         ("/proc/overseer.sock", "cannot listen on /proc/overseer.sock: "),
-        ("/no/such/directory/overseer.sock", "listen: there is no directory /no/such/directory"),
+        ("/no/such/directory/overseer.sock", "listen: no such directory /no/such/directory"),
     ],
 )
 def test_a_place_where_nothing_can_be_made(tmp_path: Path, path: str, said: str) -> None:

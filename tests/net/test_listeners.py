@@ -209,7 +209,7 @@ def test_what_is_no_socket_stays(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_missing_directory_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(OverseerError, match="there is no directory"):
+    with pytest.raises(OverseerError, match="no such directory"):
         open_listener(unix(tmp_path / "missing" / "socket"))
 
 

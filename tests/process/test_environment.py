@@ -37,7 +37,7 @@ def test_a_file_is_read_as_sh_would_without_expansion(text: str, variables: dict
     ("text", "said"),
     [
         ("A=1\nB=two words", "line 2: expected NAME=value"),
-        ("A=1\n\nA='x", "line 3: this quote has no end"),
+        ("A=1\n\nA='x", "line 3: unclosed quote"),
         ("1A=1", "line 1: expected NAME=value"),
         ("A", "line 1: expected NAME=value"),
         ("A=\0", "line 1: a variable cannot hold a NUL"),

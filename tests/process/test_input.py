@@ -32,10 +32,10 @@ def read(fd: int, size: int) -> bytes:
 
 def test_the_bound_is_exact_and_nothing_of_a_refused_input_is_taken(pipe: tuple[int, TaskInput]) -> None:
     theirs, given = pipe
-    with pytest.raises(OverseerError, match="1048577 bytes; at most 1048576 are taken at once"):
+    with pytest.raises(OverseerError, match="1048577 bytes; the limit is 1048576"):
         given.put(b"x" * (MOST + 1))
     given.put(b"a" * MOST)  # a part of it is in the pipe now
-    with pytest.raises(OverseerError, match=r"does not read its input: [0-9]+ bytes wait already"):
+    with pytest.raises(OverseerError, match=r"is not reading its input: [0-9]+ bytes already wait"):
         given.put(b"b" * MOST)
     given.put(b"c")
     assert read(theirs, MOST + 1) == b"a" * MOST + b"c"

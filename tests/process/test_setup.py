@@ -86,7 +86,7 @@ def test_the_terminal_is_the_controlling_one() -> None:
 
 _NO_CGROUP = "cgroup: /no/such cannot be entered: No such file or directory"
 _ABOVE = "rlimits.core: current limit exceeds maximum limit"
-_NO_TEXT = "cannot start 'true': an argument has a character in it that is not text"
+_NO_TEXT = "cannot start 'true': an argument contains a character that is not text"
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ _NO_TEXT = "cannot start 'true': an argument has a character in it that is not t
         ("/no/such", {}, "cannot start '/no/such': no such file"),
         ("/etc/passwd", {}, "cannot start '/etc/passwd': permission denied; is it executable?"),
         ("true", {"cwd": "/no/such"}, "cannot start 'true': no such directory to run it in: '/no/such'"),
-        ("true", {"args": ["\0"]}, "cannot start 'true': an argument has a NUL character in it"),
+        ("true", {"args": ["\0"]}, "cannot start 'true': an argument contains a NUL character"),
         ("true", {"args": ["\ud800"]}, _NO_TEXT),
         ("true", {"args": [1]}, "cannot start 'true': its arguments must be strings"),
         ("true", {"setup": Setup(tty="/dev/no-such")}, "tty: No such file or directory"),
         ("true", {"setup": Setup(cgroup="/no/such")}, _NO_CGROUP),
-        ("true", {"setup": Setup(rlimits={"nil": (1, 1)})}, "rlimits.nil: there is no such limit"),
+        ("true", {"setup": Setup(rlimits={"nil": (1, 1)})}, "rlimits.nil: no such limit"),
         ("true", {"setup": Setup(rlimits={"core": (1, 0)})}, _ABOVE),
     ],
     ids=ascii,
@@ -134,7 +134,7 @@ def test_what_is_killed_on_its_way_is_a_start_that_failed(tmp_path: Path) -> Non
     wait_until(lambda: found.extend(filter(_sets_up, children(os.getpid()))) or found)
     os.kill(found[0], signal.SIGKILL)
     starting.join(10)
-    assert refusals == ["cannot start 'true': what sets it up was ended before it could begin"]
+    assert refusals == ["cannot start 'true': it was killed while its settings were being applied"]
 
 
 def _sets_up(pid: int) -> bool:

@@ -412,7 +412,7 @@ def test_a_reader_that_cannot_deliver_does_not_hold_up_the_end_of_a_stop(
         assert worker.wait(10)
     finally:
         go_on.set()
-    assert recorder.log == ["the rest of its output is dropped: nobody took it in time"]
+    assert recorder.log == ["the rest of its output is dropped: it was not taken in time"]
     assert len(recorder.exits) == 1
     threads = [thread for thread in threading.enumerate() if thread.name == "stdout-t"]
     for thread in threads:

@@ -30,9 +30,9 @@ from tests.workers.support import Recorder, in_process, run
         ("", [], "its name is empty"),
         ("/etc/passwd", [], "permission denied; is it executable?"),
         ("/tmp", [], "permission denied; is it executable?"),
-        ("echo", ["a\0b"], "an argument has a NUL character in it"),
-        ("ec\0ho", [], "an argument has a NUL character in it"),
-        ("echo", ["\ud800"], "an argument has a character in it that is not text"),
+        ("echo", ["a\0b"], "an argument contains a NUL character"),
+        ("ec\0ho", [], "an argument contains a NUL character"),
+        ("echo", ["\ud800"], "an argument contains a character that is not text"),
         ("echo", [5], "its arguments must be strings"),
         ("echo", None, "its arguments must be strings"),
         ("echo", 7, "its arguments must be strings"),
@@ -68,7 +68,7 @@ def test_a_directory_that_is_none_says_so(cwd: str, kind: type) -> None:
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_directory_that_can_be_none_says_so(kind: type) -> None:
-    with pytest.raises(SpawnError, match="its directory has a NUL character in it"):
+    with pytest.raises(SpawnError, match="its directory contains a NUL character"):
         run("true", cwd=kind("/a\0b"))
     assert registry.entries() == []
 
@@ -122,7 +122,7 @@ def test_an_error_of_fork_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(subprocess, "Popen", fail)
-    with pytest.raises(SpawnError, match="cannot start 'true': the system allows no further process"):
+    with pytest.raises(SpawnError, match="cannot start 'true': the system allows no more processes"):
         run("true")
 
 
@@ -152,7 +152,7 @@ def test_a_process_that_may_not_be_killed_does_not_hold_up_the_error(
         patched.setattr(os, "killpg", refused)
         with pytest.raises(SpawnError, match="the server has too many open files"):
             run("sleep", "60")
-    assert f"process {started[0]} was started in vain" in caplog.text
+    assert f"process {started[0]} failed to start properly" in caplog.text
     assert registry.entries() == []
     os.kill(started[0], signal.SIGKILL)
     os.waitpid(started[0], 0)

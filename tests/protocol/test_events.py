@@ -167,6 +167,8 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         params=MappingProxyType({"x": "1"}),
         queued_at=T,
         state="errored",
+        status="errored",
+        waiting_on=("db",),
         retry_policy=RetryPolicy(SECOND, 2 * SECOND, 60 * SECOND, 3, "failure"),
         current_pid=5,
         worker_state="exited",
@@ -184,6 +186,8 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         max_rss=4096,
         success_codes=(0, 3),
         stdin="pty",
+        ready=False,
+        health="starting",
     )
     assert json.loads(encode(Tasks("1", (task,))))["tasks"] == [
         {
@@ -192,6 +196,8 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "params": {"x": "1"},
             "queued_at": TS,
             "state": "errored",
+            "status": "errored",
+            "waiting_on": ["db"],
             "retry_policy": {
                 "restart_delay": "1s",
                 "restart_jitter": "2s",
@@ -215,6 +221,8 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "max_rss": 4096,
             "success_codes": [0, 3],
             "stdin": "pty",
+            "ready": False,
+            "health": "starting",
         }
     ]
     assert list(to_plain(task)) == [spec.name for spec in fields_of(TaskInfo)]

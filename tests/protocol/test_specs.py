@@ -85,6 +85,8 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "params",
         "queued_at",
         "state",
+        "status",
+        "waiting_on",
         "retry_policy",
         "current_pid",
         "worker_state",
@@ -102,6 +104,8 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "max_rss",
         "success_codes",
         "stdin",
+        "ready",
+        "health",
     ]
 
 
@@ -111,13 +115,14 @@ def test_the_manifest_has_every_message_once(manifest: dict[str, Any]) -> None:
     received = {name for name, message in messages.items() if message["direction"] == "s2c"}
     assert sent == set(REQUESTS)
     assert received == {
-        *set(EVENTS) - {"pool_info", "metrics", "manifest", "runs", "usage", "logs"},
+        *set(EVENTS) - {"pool_info", "metrics", "manifest", "runs", "usage", "logs", "graph"},
         "pool_info_response",
         "metrics_response",
         "usage_response",
         "manifest_response",
         "runs_response",
         "logs_response",
+        "graph_response",
     }
     assert messages["pool_info_response"]["fields"]["type"]["default"] == "pool_info"
     assert messages["output"]["delivery"] == "broadcast_subscribers"
@@ -180,6 +185,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "resize_task",
         "restart_task",
         "list_tasks",
+        "show_graph",
         "list_runs",
         "show_log",
         "search_logs",
@@ -190,6 +196,8 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "set_pool_limits",
         "subscribe_task",
         "unsubscribe_task",
+        "watch_tasks",
+        "end_watch",
         "get_usage",
         "get_metrics",
         "get_manifest",
@@ -219,7 +227,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 21
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 24
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -245,6 +253,9 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-runs",
         "ws-logs",
         "ws-search",
+        "ws-graph",
+        "ws-watch",
+        "ws-unwatch",
         "start-echo",
         "start-greet",
     ]

@@ -38,7 +38,7 @@ def test_nothing_of_it_is_left(tmp_path: Path) -> None:
 
 def test_one_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_PATIENCE_S", 0.5)
-    with pytest.raises(SpawnError, match=r"^it takes longer than 0.5 s$"):
+    with pytest.raises(SpawnError, match=r"^it took longer than 0.5 s$"):
         sh("trap '' TERM; echo half-a-secret; echo $$ >\"$1\"; exec sleep 60", str(tmp_path / "pid"))
     assert gone((tmp_path / "pid").read_text())
     assert registry.entries() == []
@@ -47,7 +47,7 @@ def test_one_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("flood", ["yes secret", "yes secret >&2"])
 def test_one_that_writes_too_much_is_ended(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_PATIENCE_S", 1.0)
-    with pytest.raises(SpawnError, match=r"^it is larger than 64 KiB$|^it takes longer than 1 s: secret"):
+    with pytest.raises(SpawnError, match=r"^it is larger than 64 KiB$|^it took longer than 1 s: secret"):
         sh(flood)
 
 

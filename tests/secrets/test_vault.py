@@ -47,11 +47,11 @@ def test_one_that_is_not_to_be_had_is_named_and_why(
     Path("large").write_bytes(b"x" * 65537)
     with pytest.raises(SpawnError) as caught:
         read(Vault(), **source)
-    assert str(caught.value) == f"the secret 'x' is not to be had: {reason}"
+    assert str(caught.value) == f"the secret 'x' cannot be read: {reason}"
 
 
 def test_one_that_a_reload_has_taken_away() -> None:
-    with pytest.raises(SpawnError, match="there is no secret 'x' any more"):
+    with pytest.raises(SpawnError, match="the secret 'x' has been removed from the configuration"):
         Vault().read({}, "x")
 
 
@@ -82,8 +82,8 @@ secrets:
         f"4: secrets.none: {tmp_path}/none: No such file or directory",
         f"5: secrets.folder: {tmp_path} cannot be read",
         "6: secrets.unset: the environment has no UNSET",
-        "7: secrets.short: is shorter than 6 characters, so output is not searched for it",
-        '10: secrets.missing: there is no program "no-such-program"',
+        "7: secrets.short: is shorter than 6 characters, so it is not masked in output",
+        '10: secrets.missing: no such program "no-such-program"',
     ]
 
 

@@ -170,6 +170,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 _PICTURES = [
     ("list", {}, "tasks", "tasks", "hub"),
     ("list", {"since": "2000-01-01T00:00:00Z"}, "tasks", "tasks", "hub"),
+    ("watch", {}, "watching", "tasks", "hub"),
     ("pool_info", {}, "pool_info", "pool", "hub"),
     ("pool_info", {"action": "waits"}, "pool_info", "pool", "hub"),
     ("set_pool", {"action": "waits", "limit": 5}, "pool_info", "pool", "hub"),
@@ -201,6 +202,8 @@ def test_what_a_reply_shows_was_looked_at_in_the_section_that_appends_it(
         ("subscribe", {"task_id": "t", "since_seq": 5}, "subscribed"),
         ("subscribe", {"task_id": "unknown"}, "subscribed"),
         ("unsubscribe", {"task_id": "t"}, "unsubscribed"),
+        ("watch", {"after": "unknown"}, "watching"),
+        ("unwatch", {}, "unwatched"),
         ("purge", {}, "purged"),
         ("describe", {}, "actions"),
         ("describe", {"action": "waits"}, "actions"),
@@ -247,7 +250,7 @@ def test_a_refusal_is_told_in_the_section_that_refuses(
 
 
 def test_a_start_is_answered_with_its_new_state_in_one_section(stage: Stage) -> None:
-    stage.hub.set_pool(limit=5)
+    stage.hub.pools.change(limit=5)
     stage.ask("start", action="waits", task_id="ok", params={"name": "ok"})
     assert "hub" in stage.wait_for("started")
     stage.ask("start", action="waits", task_id="broken", params={"name": "broken"})
@@ -278,7 +281,7 @@ def test_what_a_driver_says_of_its_action_is_asked_again_when_a_reload_came_betw
 
 def test_a_long_list_is_encoded_with_nothing_locked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("overseer.supervisor.listing._LITTLE", 3)
-    stage.hub.set_pool(limit=1, queue_size=50)
+    stage.hub.pools.change(limit=1, queue_size=50)
     for number in range(20):
         stage.hub.submit("waits", f"q{number}", {"name": str(number)})
     info = Task.info_locked

@@ -84,7 +84,7 @@ def test_every_change_is_made_with_both_locks(
 ) -> None:
     for name in "abc":
         hub.submit("sleep", name)
-    hub.set_pool("sleep", limit=1)
+    hub.pools.change("sleep", limit=1)
     _until(hub, lambda tasks: tasks["b"].state == "queued")
     hub.stop("c")
     hub.stop("a")

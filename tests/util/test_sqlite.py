@@ -85,7 +85,7 @@ def _not_a_database(tmp_path: Path) -> Path:
     ("make", "text"),
     [
         (_directory, "unable to open"),
-        (_missing_parent, "there is no directory"),
+        (_missing_parent, "no such directory"),
         (_not_a_database, "not a database"),
         (lambda _: "", "path is empty"),
         (lambda tmp_path: f"{tmp_path}/a\0b", "null"),

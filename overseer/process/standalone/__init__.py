@@ -1,4 +1,4 @@
-"""What the guardian runs, too: it has this folder on its path, and no package around it.
+"""Modules that also run outside the package, with this folder on the path: in the guardian, in new processes.
 
-So these modules import the standard library and each other, nothing else.
+So they import only the standard library and each other.
 """

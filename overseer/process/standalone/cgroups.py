@@ -1,8 +1,8 @@
-"""Cgroups of version 2: the one of this process, and those of runs, which lie beside or below it.
+"""Cgroups (v2): this process's own, and those of runs, beside or below it.
 
-A server's own cgroup may have limited children only if no process is in it itself, so the server moves into
-one of them, ``HOME``. Each run's is named after its server and itself, so that the guardian and the next
-server can tell whose they are. Self-contained like ``tree``, for the guardian's sake.
+A cgroup may have limited children only if it holds no process itself, so the server moves into a child,
+``HOME``. A run's cgroup is named after its server and the run, so that the guardian and the next server can
+tell whose it is. Self-contained like ``tree``, since the guardian uses it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _RUN = "overseer-run-"
 
 
 def run_name(server: int, since: int, run: str) -> str:
-    """Of the directory of a run's; ``since``: the server's start, in clock ticks since boot."""
+    """The name of a run's directory; ``since``: the server's start, in clock ticks since boot."""
     return f"{_RUN}{server}-{since}-{run}"
 
 
 def base() -> str:
-    """The directory in which those of runs belong; "" where there is no version 2."""
+    """The directory for those of runs; "" without cgroup v2."""
     try:
         with open("/proc/self/cgroup") as file:  # noqa: PTH123
             own = next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), "")
@@ -40,7 +40,7 @@ def base() -> str:
 
 
 def runs(folder: str) -> Iterator[tuple[int, int, str]]:
-    """Server, its start, and run of each run's in the base."""
+    """Server, its start, and run of each run's cgroup in ``folder``."""
     try:
         names = os.listdir(folder)  # noqa: PTH208
     except OSError:
@@ -52,7 +52,7 @@ def runs(folder: str) -> Iterator[tuple[int, int, str]]:
 
 
 def members(folder: str) -> Iterator[int]:
-    """The pids in one and all below it; none when it is gone."""
+    """The pids in a cgroup and all below it; none if it is gone."""
     for path, _, _ in os.walk(folder):
         try:
             with open(path + "/cgroup.procs") as file:  # noqa: PTH123
@@ -62,7 +62,7 @@ def members(folder: str) -> Iterator[int]:
 
 
 def remove(folder: str) -> bool:
-    """Remove one with all below it; False when there are processes in it still."""
+    """Remove a cgroup with all below it; False while it holds processes."""
     for path, _, _ in os.walk(folder, topdown=False):
         try:
             os.rmdir(path)  # noqa: PTH106

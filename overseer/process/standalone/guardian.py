@@ -1,13 +1,13 @@
 """The guardian process: see :mod:`overseer.process.guardian`.
 
-It runs in an interpreter of its own that has nothing but this directory and the standard library on its
-path, and imports as little as it can, to stay small. Its stdin is a file in memory, in which the server keeps
-a slot of ``SLOT`` bytes for each run, empty ones with a NUL at their start::
+It runs in an interpreter of its own with only this directory and the standard library on its path, and
+imports as little as it can, to stay small. Its stdin is a memfd in which the server keeps a slot of ``SLOT``
+bytes for each run; an empty one starts with a NUL::
 
     RUN MODE SIGNAL GRACE PID PIPE...
 
-PID is the leader's, and its group's number, "0" while it is being spawned; PIPE is where it writes, as in
-/proc/PID/fd. A server that shuts down in an orderly way kills its guardian.
+PID is the leader's and its group's, "0" while it is being spawned; PIPE is where it writes, as in
+/proc/PID/fd. A server that shuts down in order kills its guardian.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ if TYPE_CHECKING:
 
 if __package__:
     from overseer.process.standalone import cgroups, private
-    from overseer.process.standalone.terminate import Ending
+    from overseer.process.standalone.terminate import Termination
     from overseer.process.standalone.tree import Scanner, Tree, read_outputs
 else:
     import cgroups  # type: ignore[import-not-found,no-redef]
     import private  # type: ignore[import-not-found,no-redef]
-    from terminate import Ending  # type: ignore[import-not-found,no-redef]
+    from terminate import Termination  # type: ignore[import-not-found,no-redef]
     from tree import Scanner, Tree, read_outputs  # type: ignore[import-not-found,no-redef]
 
-SLOT = 256  # bytes: a part of a page, so that no kill of the server leaves half of one
+SLOT = 256  # bytes; divides a page, so that no kill of the server leaves a slot half written
 _PR_SET_PDEATHSIG = 1
 _UNSETTLED_LOOKS = 5
 _SESSION_S = 2.0  # by then a fork for a run has opened its session
-_LONGEST_GRACE_S = 10.0  # whoever starts the server again should not have to wait longer for its ports
+_LONGEST_GRACE_S = 10.0  # bounds how long a restarted server may find its tasks' ports taken
 
 
 def main(arguments: list[str]) -> None:
-    """``arguments``: the server's pid, id, session and start (clock ticks since boot), and where its runs may
-    have private files."""
+    """``arguments``: the server's pid, id, session and start (clock ticks since boot), and the directories
+    where its runs may have private files."""
     server, home, since = int(arguments[0]), int(arguments[2]), int(arguments[3])
     try:
         with open("/proc/self/comm", "w") as comm:  # noqa: PTH123
             comm.write("overseer-guard")
     except OSError:
         pass
-    # Should somebody have stopped it by then, the server's death sets it going.
+    # If this process has been stopped by then, the server's death continues it.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
     command = _command(server)
     _wait_for_death(server)
@@ -80,7 +80,7 @@ def _wait_for_death(server: int) -> None:
         pidfd = os.pidfd_open(server)
     except ProcessLookupError:
         return
-    if os.getppid() == server:  # else the pid may be another's by now
+    if os.getppid() == server:  # otherwise it is dead, and its pid may be reused
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         poll.poll()
@@ -88,7 +88,7 @@ def _wait_for_death(server: int) -> None:
 
 
 def _read_runs() -> dict[str, list[str]]:
-    """Of each run that lives: mode, signal, grace, pid, pipes."""
+    """Mode, signal, grace, pid and pipes of each live run, by run id."""
     runs: dict[str, list[str]] = {}
     at = 0
     while slots := os.pread(0, SLOT * 256, at):
@@ -108,15 +108,15 @@ def _end(
     command: bytes,
     folders: dict[str, str],
 ) -> None:
-    """End all of them, each by its own mode and signal; ``folders`` are of those that have a cgroup."""
+    """End all runs, each by its own mode and signal; ``folders``: the cgroups of those that have one."""
     trees = [(Tree(run, int(words[3]), words[0], home), int(words[1])) for run, words in runs.items()]
     run_of = {link: run for run, words in runs.items() for link in words[4:]}
-    starts: dict[str, int] = {}  # of the leaders that were there at the first look
+    starts: dict[str, int] = {}  # of the leaders that the first scan found
     spared = {os.getpid()}
     scanner = Scanner(server_id, since)
 
     def find() -> list[tuple[Process, int]]:
-        # An empty look proves nothing while others are still coming.
+        # An empty scan proves nothing while processes still appear.
         for _ in range(_UNSETTLED_LOOKS):
             snapshot = scanner.scan()
             if (found := find_in(snapshot)) or snapshot.settled:
@@ -125,7 +125,7 @@ def _end(
 
     def find_in(snapshot: Snapshot) -> list[tuple[Process, int]]:
         found: dict[int, tuple[Process, int]] = {}
-        # Of an orphan with an empty environment and a session of its own, all that tells is where it writes.
+        # An orphan with an empty environment and its own session is recognised only by where it writes.
         writers: dict[str, list[Process]] = {}
         for process in snapshot.processes.values():
             if process.run not in runs and not process.zombie:
@@ -138,16 +138,16 @@ def _end(
         for tree, number in trees:
             leader = snapshot.processes.get(tree.group)
             if leader is None or starts.setdefault(tree.run, leader.start) != leader.start:
-                tree.group_over = True  # it is nobody's child here, so its number may be given away any time
+                tree.group_over = True  # this process does not reap it, so its number may be reused any time
             for process in tree.find(snapshot, spared, writers.get(tree.run, ())):
                 found.setdefault(process.pid, (process, number))
         return list(found.values())
 
     def being_spawned() -> bool:
-        """Whether there are forks of the server that have not executed their program yet.
+        """Whether the server has forks that have not executed their program yet.
 
-        They are siblings of this process, and still show the server's memory; those of other kinds, which
-        multiprocessing makes, have not opened a session.
+        They are siblings of this process, and still show the server's command line; forks of other kinds, as
+        multiprocessing makes them, have not opened a session.
         """
         snapshot = scanner.scan()
         return any(
@@ -162,10 +162,10 @@ def _end(
     unborn = any(words[3] == "0" for words in runs.values())
     first, pause = time.monotonic(), 0.01
     while True:
-        # Before the look: what executes its program meanwhile has its mark by then.
+        # Before the scan: a fork that executes its program meanwhile carries its run's id by then.
         again = unborn and being_spawned()
         deadline = time.monotonic() + grace
-        Ending(find, deadline=lambda end=deadline: end).run(look_first=True)  # type: ignore[misc]
+        Termination(find, deadline=lambda end=deadline: end).run(look_first=True)  # type: ignore[misc]
         if not again:
             return
         time.sleep(pause)

@@ -1,4 +1,4 @@
-"""Directories of private files: their names, and removing them. For the server and the guardian alike."""
+"""Directories of private files: naming and removing them, for the server and the guardian alike."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import os
 PREFIX = "overseer-files-"
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_DEEPEST = 50  # directories in each other; a run has no reason to make any
+_DEEPEST = 50  # nested directories; a run has no reason to create any
 
 
 def directory_of(base: str, server_id: str, run: str) -> str:
-    """The directory of a run's files."""
+    """The path of a run's directory."""
     return f"{base}/{PREFIX}{server_id}-{run}"
 
 
 def remove(directory: str) -> None:
-    """Remove it with all that is in it; OSError when that cannot be done.
+    """Remove it with all its contents. Raises OSError.
 
-    Whom it belongs to may put a link in the place of anything in it, and of itself, at any moment; so nothing
-    is reached by a path.
+    Its owner may replace anything in it, or itself, by a link at any moment, so everything is reached through
+    descriptors.
     """
     base, name = os.path.split(directory)
     parent = os.open(base, _DIRECTORY)
@@ -32,7 +32,7 @@ def remove(directory: str) -> None:
 
 def _remove_in(parent: int, name: str, depth: int) -> None:
     if not depth:
-        raise OSError(errno.ELOOP, "directories too deep")
+        raise OSError(errno.ELOOP, "directories nested too deeply")
     directory = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
         for each in os.listdir(directory):  # noqa: PTH208
@@ -46,7 +46,7 @@ def _remove_in(parent: int, name: str, depth: int) -> None:
 
 
 def remove_all(base: str, server_id: str) -> None:
-    """Remove those of a server that is no more, as far as that can be done."""
+    """Remove those of a server that is gone, as far as possible."""
     try:
         names = os.listdir(base)  # noqa: PTH208
     except OSError:

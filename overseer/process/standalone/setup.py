@@ -1,17 +1,17 @@
 """What a process does to itself before it becomes a task's program: see :mod:`overseer.process.setup`.
 
-It runs in an interpreter of its own that has nothing but this directory and the standard library on its path,
-and imports as little as it can, since every start that needs it waits for it. It looks up no names of users:
-that may ask a directory service, and is the server's to do.
+It runs in an interpreter of its own with only this directory and the standard library on its path, and
+imports as little as it can, since every start that needs it waits for it. User names are looked up by the
+server, as that may query a directory service.
 
-Its job comes marshalled in a file in memory. What goes wrong goes back through a pipe, marshalled too: the
-key of the setting, an errno, and a text where there is none. ``READY`` alone, with the pipe closed by exec,
-says that the program runs; nothing at all, that this process was killed before it came so far.
+Its job comes marshalled in a memfd. A failure goes back through a pipe, marshalled too: the setting's key, an
+errno, and a text if there is no errno. ``READY`` alone, followed by the end of the pipe at exec, means that
+the program runs; nothing at all, that this process was killed first.
 """
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # the public one spends longer on enums than all the rest
+import _signal  # type: ignore[import-not-found]  # the public one takes longer to build enums than all the rest
 import errno
 import marshal
 import os
@@ -62,8 +62,8 @@ class _LimitError(Exception):
 
 
 def _open_terminal(path: str) -> None:
-    """Make it the controlling terminal of this session, which has none, and all three streams."""
-    for number in (_signal.SIGTTIN, _signal.SIGTTOU):  # which the server may ignore, for want of one
+    """Make it this session's controlling terminal and all three standard streams."""
+    for number in (_signal.SIGTTIN, _signal.SIGTTOU):  # a server without a terminal may ignore them
         _signal.signal(number, _signal.SIG_DFL)
     fd = os.open(path, os.O_RDWR)
     for number in range(3):
@@ -96,9 +96,9 @@ def _set_group(gid: int) -> None:
 
 def _set_user(uid: int) -> None:
     if os.isatty(0):
-        os.fchown(0, uid, -1)  # whoever opens its terminal by name again has to be let in
+        os.fchown(0, uid, -1)  # so that the user can open the terminal by name
     if os.geteuid() != 0:
-        _drop_ambient_capabilities()  # which only root's would lose with its user
+        _drop_ambient_capabilities()  # only root loses them with its uid
     os.setresuid(uid, uid, uid)
 
 
@@ -109,7 +109,7 @@ def _drop_ambient_capabilities() -> None:
 
 
 def _execute(programs: Sequence[bytes], argv: list[bytes], env: dict[bytes, bytes]) -> None:
-    """Become the first of the programs that there is; what is there but cannot be run tells why."""
+    """Execute the first of the programs that exists; one that cannot be executed gives the error."""
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):  # the interpreter ignores them
         _signal.signal(number, _signal.SIG_DFL)
     reason: OSError | None = None
@@ -123,8 +123,7 @@ def _execute(programs: Sequence[bytes], argv: list[bytes], env: dict[bytes, byte
     raise reason
 
 
-# In this order. What only a privileged process may do comes before it becomes somebody else, and as somebody
-# else it looks for the directory.
+# In this order: what needs privileges comes before the change of user, the change of directory after it.
 _STEPS: dict[str, Callable[[Any], object]] = {
     "tty": _open_terminal,
     "cgroup": _enter_cgroup,

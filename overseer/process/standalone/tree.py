@@ -7,8 +7,8 @@ A process belongs to a run when it
 - was found before and is still alive, or
 - descends from one that belongs, or shares a session that was opened within the run.
 
-Each of these misses something the others find: an emptied environment, a setsid, a double fork.
-Self-contained, for the guardian loads this file without the package: nothing here may import from it.
+Each criterion misses something that the others find: an emptied environment, a setsid, a double fork.
+Self-contained: the guardian loads this file without the package, so nothing here may import from it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BLANK_LOOKS = 3
 
 
 class Process:
-    """One process as it was when it was looked at; ``pid`` and ``start`` together name it for good."""
+    """A process as it was when it was read; ``pid`` and ``start`` together identify it for good."""
 
     __slots__ = ("blank", "forked", "group", "parent", "pid", "run", "session", "start", "zombie")
 
@@ -53,19 +53,19 @@ class Process:
         self.session = session
         self.start = start  # clock ticks since boot
         self.zombie = zombie
-        self.run = run  # the run's id in its environment, "" when it is not one of this server's
-        self.blank = False  # it shows no environment at all
-        self.forked = forked  # it has executed no program since it was forked
+        self.run = run  # the run id in its environment, "" if it has none of this server's
+        self.blank = False  # its environment is empty
+        self.forked = forked  # it has not executed a program since its fork
 
     def __repr__(self) -> str:
         return f"<Process {self.pid} of {self.parent}, group {self.group}, session {self.session}>"
 
 
 class Snapshot:
-    """Every process that could be a run's, from one pass over /proc."""
+    """Every process that can be a run's, from one scan of /proc."""
 
     def __init__(self, processes: Iterable[Process], settled: bool = True) -> None:
-        self.settled = settled  # False: others were still coming when it was given up
+        self.settled = settled  # False: new ones still appeared when the scan gave up
         self.processes: dict[int, Process] = {}
         self.children: dict[int, list[Process]] = {}
         self.groups: dict[int, list[Process]] = {}
@@ -81,16 +81,16 @@ class Snapshot:
 
 
 class Tree:
-    """What one run's processes are recognised by."""
+    """The criteria for one run's processes."""
 
     def __init__(self, run: str, group: int, mode: str, home: int) -> None:
-        """``group``: the leader's pid, 0 when not known yet; ``mode``: tree, session (that of the leader),
-        group or leader; ``home``: the server's own session, in which strangers may be."""
+        """``group``: the leader's pid, 0 if not known yet; ``mode``: tree, session (the leader's), group or
+        leader; ``home``: the server's own session, which may hold unrelated processes."""
         self.run = run
         self.group = group
         self.mode = mode
         self.home = home
-        self.group_over = False  # the leader was reaped, so another process may get its number
+        self.group_over = False  # the leader was reaped, so its number may be reused
         self._known: dict[int, int] = {}  # pid to start of those found before
 
     def find(
@@ -99,19 +99,18 @@ class Tree:
         spared: Container[int] = (),
         adopted: Iterable[Process] = (),
     ) -> list[Process]:
-        """The live members besides the leader's zombie; ``spared`` pids are never among them.
+        """The live members, without the leader's zombie; ``spared`` pids are never included.
 
-        ``adopted``: further processes that are known to be the run's; asked for in the mode "tree" only.
+        ``adopted``: further processes known to be the run's; read in mode "tree" only.
         """
         if not self.group:
             marked = snapshot.runs.get(self.run, ())
             self.group = next((process.pid for process in marked if process.pid == process.group), 0)
         seeds: list[Process] = []
-        # While the leader is not reaped its number is its own. Later it can only have been given to another
-        # process when the group had become empty.
+        # Until the leader is reaped its number is its own. Later it can be reused once the group is empty.
         if self.group and not (self.group_over and self.group in snapshot.processes):
             seeds += snapshot.groups.get(self.group, ())
-            if self.mode == "session":  # its number is the leader's, too
+            if self.mode == "session":  # its number is also the leader's
                 seeds += [each for each in snapshot.sessions.get(self.group, ()) if each.group != self.group]
         if self.mode == "leader":
             seeds = [process for process in seeds if process.pid == self.group]
@@ -144,18 +143,18 @@ class Tree:
 
 
 class Scanner:
-    """Looks at /proc; one look at a time.
+    """Scans /proc; one scan at a time.
 
-    A look must not miss a chain of processes each of which starts the next and ends, so they are listed again
-    until the list has nobody new. And a process in the middle of an execve shows no environment for a moment,
-    so one without any is asked again.
+    A scan must not miss a chain of processes each of which starts the next and exits: /proc is listed until
+    nothing new appears. And a process in the middle of an execve has no environment for a moment, so one
+    without any is read again.
     """
 
     def __init__(self, server: str, since: int) -> None:
         """``since``: the server's own start in clock ticks since boot; what is older is no run's."""
         self._marker = _SERVER + server.encode() + b"\0"
         self._since = since
-        self._buffer = bytearray()  # made when it is needed
+        self._buffer = bytearray()  # allocated on first use
         self._bare: set[tuple[int, int]] = set()  # pid and start of those that really have no environment
 
     def scan(self) -> Snapshot:
@@ -167,7 +166,7 @@ class Scanner:
         seen: set[int] = set()
         found: dict[int, Process] = {}
         blank: list[Process] = []
-        looks = 0  # at those that show no environment
+        looks = 0  # at those with an empty environment
         settled = False
         for _ in range(_LISTINGS):
             fresh = all_pids() - seen
@@ -181,12 +180,12 @@ class Scanner:
                 if process is None:
                     continue
                 found[process.pid] = process
-                # Threads of the kernel, which have no group, come and go too.
+                # Kernel threads, which have no group, come and go, too.
                 if process.blank and process.group and (process.pid, process.start) not in self._bare:
                     blank.append(process)
             if blank and looks < _BLANK_LOOKS:
-                # Most likely between two programs. It is looked at again together with a new list, on which
-                # is what it may have forked meanwhile.
+                # Most likely in the middle of an execve. It is read again after another listing, which will
+                # have what it may fork meanwhile.
                 looks += 1
                 time.sleep(0.001)
                 seen -= {process.pid for process in blank}
@@ -195,7 +194,7 @@ class Scanner:
         return Snapshot(found.values(), settled)
 
     def read(self, pid: int) -> Process | None:
-        """The process with its run; None when it is gone, or older than the server.
+        """The process with its run; None if it is gone, or older than the server.
 
         Raises:
             OSError: out of file descriptors or memory.
@@ -208,7 +207,7 @@ class Scanner:
         return process
 
     def _read_run(self, process: Process) -> bool:
-        """Fill in its run; False when it shows no environment at all."""
+        """Fill in its run; False if its environment is empty."""
         try:
             fd = os.open(f"/proc/{process.pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -216,7 +215,7 @@ class Scanner:
         if not self._buffer:
             self._buffer = bytearray(1 << 17)
         try:
-            # The first byte stays NUL, so that every variable has one before it.
+            # The first byte stays NUL, so that a NUL precedes every variable.
             environ: bytes | bytearray = self._buffer
             size = 1 + os.readv(fd, [memoryview(self._buffer)[1:]])
             if size == 1:
@@ -238,7 +237,7 @@ class Scanner:
 
 
 def read_process(pid: int) -> Process | None:
-    """The process with this pid, without its run; None when there is none.
+    """The process with this pid, without its run; None if there is none.
 
     Raises:
         OSError: out of file descriptors or memory.
@@ -266,10 +265,10 @@ def all_pids() -> set[int]:
 
 
 def children(pid: int) -> list[int]:
-    """The children of a process, each of which is one of its threads'; none when it is gone.
+    """The children of all threads of a process; none if it is gone.
 
     Raises:
-        OSError: out of file descriptors or memory, or the kernel does not tell.
+        OSError: out of file descriptors or memory, or the kernel does not list children.
     """
     try:
         if os.stat(f"/proc/{pid}/task").st_nlink == 3:  # noqa: PTH116 (".", ".." and its only thread)
@@ -284,10 +283,10 @@ def children(pid: int) -> list[int]:
 
 
 def thread_children(pid: int, thread: int | str) -> list[int]:
-    """The children that one thread of a process started, or was handed; none when it is gone.
+    """The children that one thread of a process forked or adopted; none if it is gone.
 
     Raises:
-        OSError: out of file descriptors or memory, or the kernel does not tell.
+        OSError: out of file descriptors or memory, or the kernel does not list children.
     """
     try:
         fd = os.open(f"/proc/{pid}/task/{thread}/children", os.O_RDONLY | os.O_CLOEXEC)
@@ -305,7 +304,7 @@ def thread_children(pid: int, thread: int | str) -> list[int]:
 
 
 def can_look() -> bool:
-    """Whether /proc shows what finding a run's processes needs."""
+    """Whether /proc is readable enough to find a run's processes."""
     me = str(os.getpid())
     try:
         return me in os.listdir("/proc") and read_process(os.getpid()) is not None  # noqa: PTH208
@@ -314,7 +313,7 @@ def can_look() -> bool:
 
 
 def read_outputs(pid: int) -> list[str]:
-    """Where its stdout and stderr go, as in /proc/PID/fd ("pipe:[123]"); only what can be told."""
+    """Where its stdout and stderr go, as in /proc/PID/fd ("pipe:[123]"), as far as readable."""
     links = []
     for number in (1, 2):
         try:  # noqa: SIM105 (contextlib costs the guardian memory)

@@ -33,6 +33,9 @@ _ORDER = (
     "runs",
     "logs",
     "search",
+    "graph",
+    "watch",
+    "unwatch",
 )
 
 

@@ -47,7 +47,9 @@ OPERATIONS = (
         broadcast=(protocol.Queued, protocol.Dequeued),
         subscribers=_RUN,
         notes="The sender is subscribed before anything happens. When a queued task starts later, its "
-        "started carries the id of this request. With force, another task may be dequeued as displaced.",
+        "started carries the id of this request. With force, another task may be dequeued as displaced. "
+        "A standing task waits for those that it depends on: it is queued with position 0 and waiting_on, "
+        "and they are started for it, but for those that somebody has stopped.",
     ),
     Operation(
         "stop_task",
@@ -116,6 +118,12 @@ OPERATIONS = (
         "least; when there are more, next is its last id: ask again with that as after.",
     ),
     Operation(
+        "show_graph",
+        protocol.GraphRequest,
+        "Show what standing tasks wait for",
+        success=(protocol.Graph,),
+    ),
+    Operation(
         "list_runs",
         protocol.RunsRequest,
         "List runs",
@@ -180,6 +188,18 @@ OPERATIONS = (
     Operation(
         "unsubscribe_task", protocol.Unsubscribe, "Unsubscribe from a task", success=(protocol.Unsubscribed,)
     ),
+    Operation(
+        "watch_tasks",
+        protocol.Watch,
+        "Watch all tasks",
+        success=(protocol.Watching,),
+        broadcast=(protocol.Queued, protocol.Dequeued),
+        subscribers=_RUN,
+        notes="What follows has task, the task as list has it from then on, and cursor; there are changed "
+        "and forgotten as well. Each event comes once: what you are sent as a subscriber of its task comes "
+        "without these, and a changed has them.",
+    ),
+    Operation("end_watch", protocol.Unwatch, "Watch no longer", success=(protocol.Unwatched,)),
     Operation(
         "get_usage",
         protocol.UsageRequest,
