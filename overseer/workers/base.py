@@ -22,6 +22,7 @@ from overseer.process.lines import LineSplitter, MaskedSplitter
 from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets
+from overseer.util.standin import Replaced
 from overseer.util.timestamps import now
 from overseer.workers.program import Surroundings
 
@@ -266,6 +267,8 @@ class Worker(ABC):
             assert_none_held("on_output")
         try:
             self._callbacks.on_output(batch)
+        except Replaced:
+            raise
         except BaseException:  # whatever a driver raises: reading must go on, or the child would hang
             if not self._complained:
                 self._complained = True
