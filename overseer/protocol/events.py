@@ -196,12 +196,19 @@ class Usage(Event):
 
 @_event("gap", Delivery.SUBSCRIBERS)
 class Gap(Event):
-    """Output that this client missed because it read too slowly with on_lag drop."""
+    """Output that this client misses: it read too slowly with on_lag drop, or the log does not have it."""
 
     task_id: str = field(TASK_ID, _TASK)
     from_seq: int = field(COUNT, "The first line missed")
     to_seq: int = field(COUNT, "The last line missed")
     ts: datetime = field(TIMESTAMP, "When it was sent")
+    reason: str = field(
+        Choice("expired", "not_logged", "unreadable"),
+        "Why the log does not have it: it was removed; it was never written, as the disk was full, slow or "
+        "failed; or it cannot be read. Absent with on_lag drop",
+        default="",
+        omit=True,
+    )
 
 
 @_event("partial", Delivery.SUBSCRIBERS)

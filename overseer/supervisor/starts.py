@@ -111,11 +111,11 @@ class Starts:
         client = requester.client
         if client is not None and task.id not in client.task_ids:
             task.requester = replace(requester, newly_subscribed=True)
-        self._table.add(task)
-        self._dependencies.started_locked(task.id)
         if self._recorder.enabled:
             with task.lock:
                 task.stream.continue_locked(self._recorder.last_seq(task.id))
+        self._table.add(task)  # which hands over those who wait for it, and may be behind
+        self._dependencies.started_locked(task.id)
         if client is not None:
             client.task_ids.add(task.id)
             with task.lock:
