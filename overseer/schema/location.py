@@ -121,7 +121,7 @@ class Location:
         return any(error.path == (*self.path, step) for error in self.report.errors)
 
     def _note(self, message: str) -> ConfigError:
-        if self.path[:1] in (("auth",), ("secrets",)):
+        if self.path[:1] in (("auth",), ("secrets",), ("channels",)):
             # A token or secret may stand in the wrong place there; what was expected tells enough.
             message = _QUOTED.sub("this", message.partition(", found ")[0])
         # A key may hold anything, line ends included; what is reported stays one plain line.
