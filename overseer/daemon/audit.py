@@ -24,6 +24,7 @@ _RECORDED = (
     protocol.SetPool,
     protocol.Purge,
     protocol.Reload,
+    protocol.NotifyTest,
 )
 
 

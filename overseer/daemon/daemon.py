@@ -27,6 +27,7 @@ from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
+from overseer.daemon.notices import TaskNotices
 from overseer.daemon.preflight import probe_advice, security_advice
 from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
@@ -96,6 +97,7 @@ class Daemon:
             logs=self._logs.logs,
         )
         self._chains = TaskChains(self._hub, self._audit)
+        self._notices = TaskNotices(self._hub, self._history, vault)
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's, whose restarts may have to wait for a driver.
@@ -134,6 +136,9 @@ class Daemon:
         self._audit.start()
         self._history.start()
         self._logs.start()
+        # Before there are clients, whose tasks they are to hear of.
+        self._chains.apply(self._config)
+        self._notices.apply(self._config)
         with self._signals:
             self._server.start()
             processes.adopt_orphans()
@@ -143,7 +148,6 @@ class Daemon:
                 listening += " (every interface)"
             _log.info("%s", listening)
             _log.info("%s", self._summary())
-            self._chains.apply(self._config)
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
             self._hub.standing.start_at_boot(resumed)
@@ -186,6 +190,7 @@ class Daemon:
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
+        self._notices.close()
         self._over.set()
         self._timers.close()
         self._logs.close()
@@ -245,6 +250,7 @@ class Daemon:
             self._history.apply(config)
             self._logs.apply(config)
             self._chains.apply(config)
+            self._notices.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = _limits(config)
 
@@ -301,6 +307,7 @@ class Daemon:
             reloader=self._reloader,
             history=self._history,
             logs=self._logs,
+            notices=self._notices,
         )
 
     def _client_gone(self) -> None:
@@ -322,11 +329,17 @@ class Daemon:
                 self._hub,
                 self._version,
                 time.time(),
-                lambda: {**self._reloader.gauges(), **self._history.gauges(), **self._logs.gauges()},
+                lambda: {
+                    **self._reloader.gauges(),
+                    **self._history.gauges(),
+                    **self._logs.gauges(),
+                    **self._notices.gauges(),
+                },
                 lambda: {
                     **self._history.counters(),
                     **self._logs.counters(),
                     **self._chains.counters(),
+                    **self._notices.counters(),
                 },
             ).answer,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from overseer import protocol
@@ -14,6 +15,7 @@ from overseer.auth.throttle import RequestRate
 from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
 from overseer.daemon.logs import TaskLogs
+from overseer.daemon.notices import TaskNotices
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.errors import NotPermittedError, RequestError
@@ -51,6 +53,7 @@ class Dispatcher:
         reloader: Reloader,
         history: RunHistory,
         logs: TaskLogs,
+        notices: TaskNotices,
     ) -> None:
         self._hub = hub
         self._peer = peer
@@ -69,6 +72,7 @@ class Dispatcher:
         self._reloader = reloader
         self._history = history
         self._logs = logs
+        self._notices = notices
         self._client = Client(outbox, default, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
@@ -98,6 +102,13 @@ class Dispatcher:
         except Exception:
             _log.exception("a request failed")
             self._reply(protocol.Error(id=request_id, message="internal error; the server's log says more"))
+
+    def _tested(self, request: protocol.NotifyTest, why: str) -> None:
+        """Answer, on whatever thread, what came of a test of a channel."""
+        if why:
+            self._reply(protocol.Error(request.id, f"{request.channel} was not told: {why}"))
+        else:
+            self._reply(protocol.NotifyTested(request.id, request.channel))
 
     def closed(self) -> None:
         """The connection is gone."""
@@ -226,6 +237,8 @@ class Dispatcher:
                         id=requester.request_id, manifest=self._manifest(principal)
                     ),
                 )
+            case protocol.NotifyTest():
+                self._notices.test(request.channel, partial(self._tested, request))
             case protocol.Reload():
                 self._reloader.reload(
                     lambda changes: self._reply(

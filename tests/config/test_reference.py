@@ -49,6 +49,8 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.health",
         "secrets.NAME",
         "tasks.NAME",
+        "channels.NAME",
+        "notify[]",
         "clients",
         "history",
         "storage",
