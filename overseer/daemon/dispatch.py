@@ -83,7 +83,7 @@ class Dispatcher:
             request_id = request.id
             if not in_time:
                 limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
-                raise RequestError(f"too many requests: {limit}")
+                raise RequestError(f"too many requests: {limit}", code="too_many")
             self._serve(request)
         except RequestError as error:
             if not error.answered:
@@ -93,6 +93,7 @@ class Dispatcher:
                         message=error.message,
                         existing_task_id=error.existing_task_id,
                         param=error.param,
+                        code=error.code,
                     )
                 )
         except Exception:
@@ -143,7 +144,10 @@ class Dispatcher:
             RequestError: there are no logs to catch up from.
         """
         if asked == "catch_up" and not self._catches_up:
-            raise RequestError("on_lag catch_up needs logs, and this server's configuration has no data_dir")
+            raise RequestError(
+                "on_lag catch_up needs logs, and this server's configuration has no data_dir",
+                code="not_configured",
+            )
         return "" if self._viewer and asked == "block" else asked
 
     def _handle(self, request: protocol.Request) -> str:

@@ -66,7 +66,7 @@ class Interaction:
         with self._table.begin(requester):
             task = self._table.find(task_id, requester.principal)
             if task.phase is not Phase.RUNNING or task.worker is None:
-                raise RequestError(_NOT_RUNNING)
+                raise RequestError(_NOT_RUNNING, code="conflict")
             worker = task.worker
         problem = ""
         try:
@@ -79,5 +79,5 @@ class Interaction:
                 problem = f"the driver failed: {problem}"
         with self._table.begin(requester) as tx:
             if problem:
-                raise RequestError(problem)
+                raise RequestError(problem, code="conflict")
             requester.tell(tx, reply)

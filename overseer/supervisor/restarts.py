@@ -83,7 +83,7 @@ class Restarts:
             _ENDING.get(task.stop_request) if task.phase is Phase.RUNNING else None
         )
         if problem:
-            raise RequestError(problem)
+            raise RequestError(problem, code="conflict")
         return task
 
     def _reset_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
@@ -115,7 +115,7 @@ class Restarts:
         admission = self._pool.acquire(task.id, task.action, False, at, requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             self._metrics.count("starts_refused", task.action)
-            raise RequestError(admission.reason)
+            raise RequestError(admission.reason, code="full")
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
         if admission.outcome is Outcome.RUNNING:
             self._begin_locked(tx, task, terms, requester)
@@ -155,7 +155,9 @@ def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
     """What the task is to run by: its action as it is now, for whoever reloaded it has mended it."""
     standing = definitions.config.tasks.get(task.id)
     if standing is not None and (standing.action != task.action or standing.params != task.params):
-        raise RequestError("the configuration says now that it runs something else: stop it and start it")
+        raise RequestError(
+            "the configuration says now that it runs something else: stop it and start it", code="conflict"
+        )
     if (
         definitions.handlers.get(task.action) is task.terms.definition.handler
         and standing == task.terms.standing

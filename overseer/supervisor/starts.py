@@ -106,7 +106,7 @@ class Starts:
             admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             self._metrics.count("starts_refused", task.action)
-            raise RequestError(admission.reason)
+            raise RequestError(admission.reason, code="full")
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
         client = requester.client
         if client is not None and task.id not in client.task_ids:
@@ -272,7 +272,7 @@ class Starts:
         requester, task.requester = task.requester, Requester()
         if why.requested:
             self._take_back_locked(tx, task, why, requester, message)
-            requester.refuse(tx, message)
+            requester.refuse(tx, message, code="failed")
             return
         with task.lock:
             if message:

@@ -111,7 +111,7 @@ class TaskTable:
         """Raises RequestError when nothing is started any more."""
         assert_held(self.lock)
         if self.closing:
-            raise RequestError(CLOSING)
+            raise RequestError(CLOSING, code="unavailable")
 
     def get(self, task_id: str) -> Task | None:
         assert_held(self.lock)
@@ -126,9 +126,9 @@ class TaskTable:
         assert_held(self.lock)
         task = self._tasks.get(task_id)
         if task is None:
-            raise RequestError("task not found")
+            raise RequestError("task not found", code="not_found")
         if not principal.sees(task.action):
-            raise NotPermittedError("task not found")
+            raise NotPermittedError("task not found", code="not_found")
         return task
 
     def find_errored(self, task_id: str, principal: Principal) -> Task:
@@ -141,9 +141,9 @@ class TaskTable:
         task = self.find(task_id, principal)
         self.refuse_closing()
         if task.phase is Phase.RESETTING:
-            raise RequestError(TAKEN)
+            raise RequestError(TAKEN, code="conflict")
         if task.phase is not Phase.ERRORED:
-            raise RequestError("task is not errored")
+            raise RequestError("task is not errored", code="conflict")
         return task
 
     def refuse_taken(
@@ -158,15 +158,16 @@ class TaskTable:
         known = self._tasks.get(task_id)
         if known is not None and not principal.sees(known.action):
             # Ids are common to all. Even a finished task keeps its own from those who cannot see it.
-            raise NotPermittedError("this task_id cannot be used: take another one")
+            raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if task_id in self._in_use:
-            raise RequestError(TAKEN)
+            raise RequestError(TAKEN, code="conflict")
         self._refuse_duplicate(task_id, dedupe)
 
     def _refuse_duplicate(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:
         other = None if dedupe is None else self._duplicates.get(dedupe)
         if other is not None and other != task_id:
-            raise RequestError(f"duplicate task: already running as {other}", existing_task_id=other)
+            message = f"duplicate task: already running as {other}"
+            raise RequestError(message, existing_task_id=other, code="conflict")
 
     def change_dedupe(self, task: Task, dedupe: tuple[str, ...] | None) -> None:
         """A task in use will be the same as others by another key.

@@ -137,9 +137,16 @@ class Requester:
         if self.client is not None:
             out.send(self.client, reply)
 
-    def refuse(self, out: DeferredFlush, message: str, existing_task_id: str = "", param: str = "") -> None:
+    def refuse(
+        self,
+        out: DeferredFlush,
+        message: str,
+        existing_task_id: str = "",
+        param: str = "",
+        code: str = "refused",
+    ) -> None:
         """Append the ``error`` reply, in the critical section that refuses."""
-        self.tell(out, Error(self.request_id, message, existing_task_id, param))
+        self.tell(out, Error(self.request_id, message, existing_task_id, param, code))
 
 
 @dataclass(frozen=True, slots=True)

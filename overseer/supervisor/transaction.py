@@ -88,7 +88,9 @@ class Transaction(DeferredFlush):
         try:
             # Still under the lock: nothing may come between what was found and the reply that says so.
             if self._requester is not None and isinstance(error, RequestError):
-                self._requester.refuse(self, error.message, error.existing_task_id, error.param)
+                self._requester.refuse(
+                    self, error.message, error.existing_task_id, error.param, error.code
+                )
                 error.answered = self._requester.client is not None
             self._settle(self)
         finally:
@@ -102,7 +104,7 @@ class Transaction(DeferredFlush):
     def check(self) -> None:
         """Raises a RequestError when something went wrong in carrying it out: the first of it."""
         for problem in filter(None, self._problems):
-            raise RequestError(problem)
+            raise RequestError(problem, code="failed")
 
     def log(self, log: EventLog, event: Event, told: Client | None = None) -> None:
         super().log(log, event, told)
