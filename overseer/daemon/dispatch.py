@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,12 +23,15 @@ from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.task import Requester
+from overseer.util.threads import run_on_thread
 
 _log = logging.getLogger(__name__)
 
+_SEARCHES = 2  # of one client at a time
+
 
 class Dispatcher:
-    """Handles one client's messages, on the connection's own thread.
+    """Handles one client's messages, on the connection's own thread; searches on threads of their own.
 
     The client's rights are checked here; the hub hides from it what it may not see.
 
@@ -69,6 +73,7 @@ class Dispatcher:
         self._reloader = reloader
         self._history = history
         self._logs = logs
+        self._searching = threading.BoundedSemaphore(_SEARCHES)
         self._client = Client(outbox, default, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
@@ -84,20 +89,43 @@ class Dispatcher:
             if not in_time:
                 limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
                 raise RequestError(f"too many requests: {limit}")
-            self._serve(request)
-        except RequestError as error:
-            if not error.answered:
-                self._reply(
-                    protocol.Error(
-                        id=error.id or request_id,
-                        message=error.message,
-                        existing_task_id=error.existing_task_id,
-                        param=error.param,
-                    )
-                )
-        except Exception:
-            _log.exception("a request failed")
+            if isinstance(request, protocol.Search) and self._logs.logs is not None:
+                self._search(request)
+            else:
+                self._serve(request)
+        except Exception as error:
+            self._refuse(request_id, error)
+
+    def _search(self, request: protocol.Search) -> None:
+        """Serve it on a thread of its own: it may take ten seconds, and a stop that comes meanwhile must not
+        wait. More of them than are ever carried out at once are refused without a wait."""
+
+        def serve() -> None:
+            try:
+                self._serve(request)
+            except Exception as error:
+                self._refuse(request.id, error)
+            finally:
+                self._searching.release()
+
+        if self._searching.acquire(blocking=False):
+            run_on_thread(serve, f"search-{request.id}")
+        else:
+            raise RequestError("other searches are running: try again")
+
+    def _refuse(self, request_id: str, error: Exception) -> None:
+        if not isinstance(error, RequestError):
+            _log.error("a request failed", exc_info=error)
             self._reply(protocol.Error(id=request_id, message="internal error; the server's log says more"))
+        elif not error.answered:
+            self._reply(
+                protocol.Error(
+                    id=error.id or request_id,
+                    message=error.message,
+                    existing_task_id=error.existing_task_id,
+                    param=error.param,
+                )
+            )
 
     def closed(self) -> None:
         """The connection is gone."""
