@@ -148,6 +148,8 @@ export class Actions {
       policyText(action.retry),
       action.on_boot === "resume" ? "resumed when the server starts" : "",
       action.timeout_ms ? `stopped after ${exactly(action.timeout_ms)}` : "",
+      action.ready ? `ready: ${action.ready}` : "",
+      action.health ? `health: ${action.health}` : "",
       action.dedupe_key?.length ? `not twice with the same ${action.dedupe_key.join(", ")}` : null,
       ...Object.entries(action.settings ?? {}).map(([key, value]) => `${key}: ${value}`),
     ].filter(Boolean);
