@@ -1,8 +1,8 @@
-"""Clients that read more slowly than a task writes, or want what is past: they are served from its log.
+"""Serves clients from a task's log while they read more slowly than it writes, or want past output.
 
-On a reader's thread, a step at a time, each in its turn, and only while the client takes what it is sent:
-until it is so far that what is left is in memory. That last stretch is sent under the task's lock, and with
-it the client is live again: no line is missing, and none comes twice. Lifecycle events wait for their place.
+They are served on the reader threads, in steps and in turn, and only as they take what they are sent, until
+what is left is in memory. That last stretch is sent under the task's lock, which makes the client live again
+with no line missing or repeated. Lifecycle events wait for their place.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from overseer.util.timestamps import format_timestamp, now, parse_timestamp
 
 _log = logging.getLogger(__name__)
 
-_STEP = 64 * 1024  # characters that a client is sent at a time, and that may be encoded under the lock
-_LINES = 100  # that a replay sends at a time
-_AROUND = 160  # bytes, about, of a message without its line
-_SMALL = 16 * 1024  # characters of a batch that is encoded at once; longer ones are made as they are sent
+_STEP = 64 * 1024  # characters sent to a client at a time, and at most encoded under the lock
+_LINES = 100  # lines sent by a replay at a time
+_AROUND = 160  # approximate bytes of a message without its line
+_SMALL = 16 * 1024  # characters up to which a batch is encoded at once; longer ones as they are sent
 
 
 class Disk(Protocol):
-    """Where the log is read."""
+    """Reads the log."""
 
     def reader_of(self, task_id: str) -> LogReader: ...
 
     def read_later(self, job: Callable[[], None]) -> None:
-        """Have it done on a reader's thread."""
+        """Have ``job`` done on a reader thread."""
 
 
 class Laggards:
-    """Of one stream. Methods that end in ``_locked`` expect the task's lock to be held.
+    """The lagging clients of one stream. Methods that end in ``_locked`` need the task's lock.
 
     Args:
         lock: the task's.
@@ -69,7 +69,7 @@ class Laggards:
         self._last_seq = last_seq
         self._caught_up = caught_up
         self._count = 0
-        # The last batches, while anybody is behind: the ring keeps only the end of a long one.
+        # The last batches, while any client is behind: the ring keeps only the end of a long one.
         self._recent: deque[StoredOutput] = deque()
         self._recent_size = 0
 
@@ -77,14 +77,14 @@ class Laggards:
         return self._count
 
     def add_locked(self, subscription: Subscription, behind: Behind) -> None:
-        """From now on this client is served from the log."""
+        """Serve this client from the log from now on."""
         assert_held(self._lock)
         subscription.behind = behind
         self._count += 1
         subscription.client.outbox.when_drained(lambda: self._later(subscription, behind))
 
     def keep_locked(self, output: StoredOutput) -> None:
-        """A batch was published."""
+        """Keep a batch that was published."""
         if self._count:
             self._recent.append(output)
             self._recent_size += _length(output)
@@ -130,7 +130,7 @@ class Laggards:
     # -- what is in memory -----------------------------------------------------------------------------
 
     def _meet_locked(self, out: DeferredFlush, subscription: Subscription, behind: Behind) -> bool:
-        """Send the rest, if it is in memory and not much: the client is live again."""
+        """Send the rest if it is in memory and small, which makes the client live again."""
         assert_held(self._lock)
         rest = self._in_memory(behind.next_seq) if behind.next_seq <= self._last_seq() else []
         if rest is None or sum(map(_weight, rest)) > max(subscription.client.outbox.place, _AROUND):
@@ -146,7 +146,7 @@ class Laggards:
         return True
 
     def _in_memory(self, next_seq: int) -> list[StoredOutput] | None:
-        """What has been published from there on; None: not all of it is in memory, or it is much."""
+        """What has been published from there on; None if it is not all in memory, or is too much."""
         kept = [each for each in self._ring.since(None, next_seq - 1) if isinstance(each, StoredOutput)]
         recent = [part for each in self._recent if (part := each.after(next_seq - 1)) is not None]
         for outputs in (recent, kept):
@@ -157,7 +157,8 @@ class Laggards:
     # -- what is on the disk ---------------------------------------------------------------------------
 
     def _read(self, behind: Behind, last_seq: int, most: int, cuts: list[int]) -> Iterator[StoredOutput]:
-        """Some of the lines from the next one on, of one run, and none beyond a cut, in each part."""
+        """Some of the lines from the next one on, in parts that each belong to one run and do not cross a
+        cut."""
         seq, size = behind.next_seq, 0
         while behind.block and behind.block[0].first + len(behind.block[0].lines) <= seq:
             behind.block.popleft()
@@ -196,7 +197,7 @@ class Laggards:
         messages: list[EncodedOutput | StreamedOutput],
         last_seq: int,
     ) -> None:
-        """Send what was read, with the events in between, and a gap in place of what is not there."""
+        """Send what was read, with the events in between, and a gap for lines that the log lacks."""
         assert_held(self._lock)
         for part, message in zip(parts, messages, strict=True):
             if part.first_seq > behind.next_seq:
@@ -212,7 +213,7 @@ class Laggards:
             self._skip_locked(out, subscription, behind, last_seq + 1)
 
     def _skip_locked(self, out: DeferredFlush, subscription: Subscription, behind: Behind, to: int) -> None:
-        """The log has nothing before that line: go on there, or with what is in memory."""
+        """Go on at line ``to``, as the log has nothing before it, or with what is in memory."""
         oldest = self._ring.oldest_seq
         if behind.next_seq < oldest < to:
             to = oldest
@@ -223,9 +224,9 @@ class Laggards:
 
 
 class LogReplay:
-    """One client's request for what is past, as far as only the log has it: read and sent in steps.
+    """One client's replay of output that only the log has, read and sent in steps.
 
-    ``seq`` is the last line that was passed.
+    ``seq`` is the last line passed.
     """
 
     def __init__(
@@ -239,7 +240,7 @@ class LogReplay:
         self._parts: list[StoredOutput] = []
 
     def read(self, to: int) -> bool:
-        """Read some lines before ``to``, on a reader's thread; whether there were any."""
+        """Read some lines before ``to``, on a reader thread; returns whether there were any."""
         text = next(self._reader.forward(self.seq + 1, self._since), None)
         if text is None or text.first >= to:
             return False
@@ -257,7 +258,7 @@ class LogReplay:
         return True
 
     def send(self) -> bool:
-        """Send what was read, as the client takes it; False: it is gone."""
+        """Send what was read, as the client takes it; False if it is gone."""
         outbox = self._client.outbox
         parts, self._parts = self._parts, []
         for part in parts:
@@ -272,7 +273,7 @@ class LogReplay:
 
 
 def _send_events(out: DeferredFlush, subscription: Subscription, behind: Behind, seq: int) -> None:
-    """Those that come before that line."""
+    """Send the events that precede that line."""
     while behind.events and behind.events[0][0] < seq:
         out.send_encoded(subscription.client, behind.events.popleft()[1])
 
@@ -287,7 +288,7 @@ def _send(out: DeferredFlush, client: Client, message: EncodedOutput | StreamedO
 def _encoded(
     task_id: str, output: StoredOutput, outbox: Outbox | None = None
 ) -> EncodedOutput | StreamedOutput:
-    """Its messages; with an outbox they are made, or measured, right now."""
+    """The batch's messages; with an outbox they are encoded, or measured, at once."""
     ts = format_timestamp(output.ts)
     if _length(output) > _SMALL and len(output.lines) == 1:
         streamed = StreamedOutput(task_id, output, ts)
@@ -301,7 +302,7 @@ def _encoded(
 
 
 def _parted(output: StoredOutput, cuts: list[int]) -> Iterator[StoredOutput]:
-    """The batch, ended and begun anew behind each of these seqs that is in it."""
+    """The batch, split after each of these seqs."""
     begin = output.first_seq
     for cut in sorted({cut for cut in cuts if output.first_seq <= cut < output.last_seq}):
         yield _between(output, begin, cut)
@@ -321,7 +322,7 @@ def _from(some: Lines, seq: int) -> Lines:
 
 
 def _weight(output: StoredOutput) -> int:
-    """Bytes of its messages, about."""
+    """The approximate size of its messages in bytes."""
     return _length(output) + len(output.lines) * _AROUND
 
 

@@ -1,4 +1,4 @@
-"""One client's wish to hear of one task id, and how far it is."""
+"""One client's subscription to one task id, and its progress."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from overseer.logs.lines import Lines
     from overseer.logs.standalone.segments import Run
 
-_EVENTS = 1000  # lifecycle events that wait for one client to come so far; beyond that the oldest go
+_EVENTS = 1000  # lifecycle events that wait for one client; beyond that the oldest are dropped
 
 
 class Behind:
-    """How far a client is that is served from the log; the task's lock guards it.
+    """The progress of a client that is served from the log; guarded by the task's lock.
 
     Attributes:
-        next_seq: the line it is to be sent next.
-        silent: what is not in the log before that line is nothing that it has missed.
-        events: those that it has not been sent, each with the seq that it follows.
-        block: what has been read for it, a block at most, and whose lines these are; the reader's own.
+        next_seq: the next line to send.
+        silent: lines that the log lacks before it are not reported as a gap.
+        events: lifecycle events not sent yet, each with the seq that it follows.
+        block: what has been read for it, at most a block, and its runs; used by the reader thread alone.
     """
 
     __slots__ = ("block", "events", "next_seq", "runs", "silent")
@@ -38,13 +38,13 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a request says of a subscription; ``""`` and None leave it as it is.
+    """A request's settings of a subscription; ``""`` and None leave one unchanged.
 
     Attributes:
         on_lag: ``block``, ``drop`` or ``catch_up``.
-        partial: whether it is also sent lines that have no end yet.
-        raw: whether it is also sent what a terminal is sent.
-        usage: whether it is also told what the task uses.
+        partial: also send unfinished lines.
+        raw: also send a terminal's raw output.
+        usage: also push resource usage.
     """
 
     on_lag: str = ""
@@ -57,15 +57,15 @@ NO_WISHES = Wishes()
 
 
 class Subscription:
-    """It outlives the tasks that bear the id.
+    """A client's subscription to a task id, which outlives the tasks of that id.
 
     Attributes:
-        on_lag: what is done when the client reads too slowly.
+        on_lag: what happens when the client reads too slowly.
         partial, raw, usage: see :class:`Wishes`.
-        owed: of which streams it has not seen how the line stands that has no end.
+        owed: the streams whose unfinished line it has not been sent in its latest state.
         gap_from, gap_to: the lines skipped since the client fell behind; 0: it keeps up.
-        raw_seen: the offset of what it is to be sent next of a terminal.
-        awaits_room: it is not sent any of that before there is room.
+        raw_seen: the offset of the raw output to send next.
+        awaits_room: no raw output is sent until there is room.
         behind: it is served from the log until it has caught up.
     """
 
@@ -89,7 +89,7 @@ class Subscription:
         self.behind: Behind | None = None
 
     def change(self, wishes: Wishes) -> None:
-        """What is asked for anew is also sent anew."""
+        """Apply new wishes; what is newly wanted is sent from its current state on."""
         if wishes.partial is not None:
             self.partial = wishes.partial
             self.owed.clear()
@@ -100,15 +100,15 @@ class Subscription:
             self.usage = wishes.usage
         if wishes.on_lag:
             self.on_lag = wishes.on_lag
-            self.client.outbox.look_again()
+            self.client.outbox.recheck()
 
     @property
     def lossless(self) -> bool:
-        """Whether the task waits for this client."""
+        """Whether the task waits for this client (back-pressure)."""
         return self.on_lag == "block" and self.behind is None
 
     def takes(self, size: int) -> bool:
-        """Whether it is sent output of that size at once, for which a lossless one has been waited for."""
+        """Whether output of that size is sent at once; for a lossless one, room has been waited for."""
         if self.behind is not None:
             return False
         if self.on_lag == "block":
@@ -119,7 +119,8 @@ class Subscription:
         return not self.gap_from and outbox.has_room(size)
 
     def renewed(self) -> Subscription:
-        """The same wish, for the next task of the id: who is behind goes on in the log, which is the same."""
+        """The same subscription for the id's next task; one that is behind continues in the log they
+        share."""
         other = Subscription(self.client, Wishes(self.on_lag, self.partial, self.raw, self.usage))
         if self.behind is not None:
             other.behind = Behind(self.behind.next_seq, silent=self.behind.silent)
@@ -127,5 +128,5 @@ class Subscription:
         return other
 
     def waits_no_more(self) -> bool:
-        """Whether the stream need not wait for this client, as it had to."""
+        """Whether the stream no longer has to wait for this client."""
         return self.ended or not self.lossless
