@@ -6,7 +6,7 @@ const KEYS = [
   [
     "Everywhere",
     [
-      ["1 … 6", "Tasks, Actions, Pools, Activity, History, Console"],
+      ["1 … 7", "Tasks, Actions, Plan, Pools, Activity, History, Console"],
       ["n", "start something: open the form of the last action"],
       ["/", "search in this view"],
       ["o", "next output, or back to the view"],
@@ -31,6 +31,16 @@ const KEYS = [
       ["Enter", "unfold JSON or a long line"],
       ["/", "filter; then Enter and Shift+Enter for the next and previous match"],
       ["p", "pause and resume"],
+      ["t", "show times"],
+    ],
+  ],
+  [
+    "History",
+    [
+      ["↑ ↓ Home End", "choose a run, or a line that was found"],
+      ["Enter", "show its output, all of it; Esc leads back"],
+      ["/", "search all of it; then Enter, n and N for the next and previous match"],
+      ["g", "go to a time"],
       ["t", "show times"],
     ],
   ],

@@ -11,17 +11,13 @@ from overseer.protocol.codec import (
     dump,
     encode,
     encode_pool,
-    encode_tasks,
+    encode_rows,
     event_from,
     parse_request,
     queue_row,
     utf8,
 )
-from overseer.protocol.declare import (
-    EVENTS,
-    Delivery,
-    Event,
-)
+from overseer.protocol.declare import EVENTS, Delivery, Event
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
     Data,
@@ -29,12 +25,16 @@ from overseer.protocol.events import (
     Errored,
     Exited,
     Gap,
+    Health,
+    NotReady,
     Output,
     Partial,
     PoolUpdated,
     Queued,
+    Ready,
     Restarting,
     Started,
+    TaskEvent,
     Usage,
 )
 from overseer.protocol.replies import (
@@ -81,7 +81,9 @@ from overseer.protocol.requests import (
     Stop,
     Subscribe,
     Unsubscribe,
+    Unwatch,
     UsageRequest,
+    Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
@@ -104,6 +106,7 @@ from overseer.protocol.values import (
     TaskUsage,
     failed,
 )
+from overseer.protocol.watching import Changed, Forgotten, Unwatched, Watching
 from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -123,6 +126,7 @@ __all__ = [
     "ActionInfo",
     "ActionMetrics",
     "Actions",
+    "Changed",
     "Data",
     "Delivery",
     "Dequeued",
@@ -132,12 +136,14 @@ __all__ = [
     "Event",
     "ExcessConfig",
     "Exited",
+    "Forgotten",
     "Gap",
     "GlobalMetrics",
     "Graph",
     "GraphEdge",
     "GraphNode",
     "GraphRequest",
+    "Health",
     "Input",
     "InputAccepted",
     "List",
@@ -151,6 +157,7 @@ __all__ = [
     "MessageLimits",
     "MetricsReply",
     "MetricsRequest",
+    "NotReady",
     "Output",
     "ParamChoice",
     "ParamSpec",
@@ -165,6 +172,7 @@ __all__ = [
     "QueueConfig",
     "QueueItem",
     "Queued",
+    "Ready",
     "Reload",
     "Reloaded",
     "Replay",
@@ -188,6 +196,7 @@ __all__ = [
     "Stop",
     "Subscribe",
     "Subscribed",
+    "TaskEvent",
     "TaskInfo",
     "TaskMetrics",
     "TaskUsage",
@@ -195,12 +204,16 @@ __all__ = [
     "Unreadable",
     "Unsubscribe",
     "Unsubscribed",
+    "Unwatch",
+    "Unwatched",
     "Usage",
     "UsageRequest",
+    "Watch",
+    "Watching",
     "dump",
     "encode",
     "encode_pool",
-    "encode_tasks",
+    "encode_rows",
     "event_from",
     "failed",
     "parse_request",

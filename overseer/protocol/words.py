@@ -50,6 +50,10 @@ TRIGGER = Choice(
     description="Why a run was started: client: somebody asked for it; restart: the retry policy; boot: its "
     "task was running when the server ended; service: a driver's service submitted it",
 )  # fmt: skip
+HEALTH = Choice(
+    "starting", "healthy", "unhealthy", ref="Health",
+    description="Whether a run works, as its action's health finds out: starting: not known yet",
+)  # fmt: skip
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
 STDIN = Choice(
     "pipe", "pty", ref="Stdin",
@@ -84,6 +88,7 @@ CHOICES = (
     EXIT_REASON,
     RUN_STATUS,
     TRIGGER,
+    HEALTH,
     STREAM,
     STDIN,
     QUEUE_ORDER,

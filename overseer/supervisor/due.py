@@ -12,6 +12,7 @@ class Due(Enum):
     TIMEOUT = "timeout"  # of the run of the task with this id
     EXPIRE = "expire"  # queued tasks that are too old
     PRUNE = "prune"  # finished tasks that are too old
+    WATCH = "watch"  # telling those who watch
     USAGE = "usage"  # a pass over what tasks use
     MEMORY = "memory"  # a check of the memory limit
     WIDEN = "widen"  # backlogs held up by a slow driver

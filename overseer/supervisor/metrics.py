@@ -15,8 +15,10 @@ from overseer.util.locks import Rank, assert_held, lock
 
 _ACTION = tuple(field.name for field in fields(ActionMetrics))
 _WIRE = tuple(field.name for field in fields(GlobalMetrics))
-# Starts for which neither pool nor queue had room; runs that timed out; input accepted, and refused; lines
-# that clients missed, counted per client; evictions of stored output; and clients closed for not reading.
+# Starts for which the pool and its queue had no place; runs that lasted longer than they may; what tasks
+# were given to read, and how often they took none; lines that a client missed, for each client that missed
+# them; how often stored output gave way to other output; clients that were closed for not reading; looks at
+# runs, those that failed, runs that were not ready in time, and how often one was found unhealthy.
 _ALL = (
     *_WIRE,
     "starts_refused",
@@ -28,6 +30,10 @@ _ALL = (
     "dropped_lines",
     "outputs_evicted",
     "stalled_clients",
+    "probes",
+    "probe_failures",
+    "ready_timeouts",
+    "became_unhealthy",
 )
 
 # Seconds; waits in queues take minutes, runs up to days.

@@ -82,14 +82,19 @@ class Queueing:
     def broadcast_locked(
         self, tx: Transaction, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
     ) -> None:
-        """Send an event to the event log and to every client that may see it, ``excluding`` one."""
+        """Send an event to the event log and to every client that may see it, ``excluding`` one.
+
+        Watchers get it with everything else that they watch, unless they are subscribed to the task.
+        """
         assert_held(self._table.lock)
         assert_held(task.lock)
-        tx.log(task.log, event)
+        tx.log(task.log, event, excluding)
         told = [
             client
             for client in self._clients
-            if client is not excluding and client.principal.sees(task.action)
+            if client is not excluding
+            and client.principal.sees(task.action)
+            and (not client.watch or client in task.stream.subscribers)
         ]
         tx.send_all(told, event)
 

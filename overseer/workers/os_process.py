@@ -48,9 +48,11 @@ from overseer.process.lines import Lines
 from overseer.process.pipe import DRAIN_MAX_S, PipeReader
 from overseer.process.raw import MaskedRaw
 from overseer.util.latch import Latch
+from overseer.util.standin import Replaced, replaceable
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
+from overseer.workers.program import Surroundings
 from overseer.workers.stopping import Processes
 
 _log = logging.getLogger(__name__)
@@ -156,7 +158,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         child = spawn(
             config.command,
             config.args,
-            env=variables | markers,
+            env=variables | run.env | markers,
             cwd=config.cwd,
             streams=streams,
             merge=config.merge,
@@ -181,7 +183,12 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     if on_terminal:
         child = replace(child, pipes={"stdout": stdin.master})
     shown = config.include_stdout or not on_terminal
+    surroundings = None
+    if run.probed:
+        name = {"OVERSEER_TASK_ID": config.task_id}
+        surroundings = Surroundings(variables | name, config.inherit_env, config.cwd, config.umask, who)
     worker = OSWorker(config.task_id, child, entry, run, callbacks, files, stdin.input, shown)
+    worker.surroundings = surroundings
     worker.begin()
     worker._begun()
     return worker
@@ -259,30 +266,39 @@ class OSWorker(Worker):
         if alone:
             self._finish()
 
-    def _read(self, stream: str, pipe: int) -> None:
+    def _reader(self, stream: str, pipe: int) -> PipeReader:
+        # A driver's own on_output lacks them: see WorkerCallbacks.
+        seen = self._callbacks.on_output if self._shown else None
+        unfinished = getattr(seen, "unfinished", None)
+        show = partial(unfinished, stream) if unfinished is not None else None
+        raw = getattr(seen, "raw", None) if self._on_terminal else None
+        if raw is not None and (mask := self._run.secrets.mask) is not None:
+            raw = MaskedRaw(mask, raw)
+        return PipeReader(pipe, self._pidfd, self._run.splitter(), partial(self._deliver, stream), show, raw)
+
+    def _read(self, stream: str, pipe: int, reader: PipeReader | None = None) -> None:
+        """Read a pipe to its end: with a ``reader`` from where a thread stopped that hangs."""
         try:
-            splitter = self._run.splitter()
-            # A driver's own on_output lacks them: see WorkerCallbacks.
-            seen = self._callbacks.on_output if self._shown else None
-            unfinished = getattr(seen, "unfinished", None)
-            show = partial(unfinished, stream) if unfinished is not None else None
-            raw = getattr(seen, "raw", None) if self._on_terminal else None
-            if raw is not None and (mask := self._run.secrets.mask) is not None:
-                raw = MaskedRaw(mask, raw)
-            PipeReader(pipe, self._pidfd, splitter, partial(self._deliver, stream), show, raw).run()
+            reader = reader or self._reader(stream, pipe)
+            # A thread that is within a driver's own code, which may hold anything, is not replaced.
+            ours = hasattr(self._callbacks.on_output, "unfinished")
+            with replaceable(partial(self._read, stream, pipe, reader) if ours else None):
+                reader.run()
+        except Replaced:
+            return
         except BaseException:
             _log.exception("task %s: reading %s failed", self.task_id, stream)
-        finally:
-            os.close(pipe)
-            self._reader_done()
+        os.close(pipe)
+        self._reader_done()
 
     def _deliver(self, stream: str, groups: list[Lines]) -> None:
         if self._finishing or not self._shown:
             return  # without it
-        if self._on_terminal:
-            groups = [(drawn(lines), mark) for lines, mark in groups]
         at = now()
-        for lines, mark in groups:
+        while groups:
+            lines, mark = groups.pop(0)
+            if self._on_terminal:
+                lines = drawn(lines)
             batch = OutputBatch(stream, at, lines)
             if mark:
                 batch = OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten")

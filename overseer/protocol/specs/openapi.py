@@ -34,6 +34,8 @@ _ORDER = (
     "logs",
     "search",
     "graph",
+    "watch",
+    "unwatch",
 )
 
 

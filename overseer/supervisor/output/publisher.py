@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
-from overseer.process.pipe import SHOW_EVERY_S
-from overseer.protocol import Event, Exited, Gap, Partial
+from overseer.protocol import Event, Exited, Gap
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
@@ -31,7 +30,7 @@ from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.raw import RawOutput
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.subscription import Behind, Subscription, Wishes
-from overseer.supervisor.output.unfinished import UnfinishedLine
+from overseer.supervisor.output.unfinished import UnfinishedLines
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from overseer.supervisor.output.laggards import Laggards
 
 _NO_HEAD = (None, "")
-_KEEPS_UP = 64 * 1024  # a client with more bytes pending is sent no partials
 
 
 class Stream:
@@ -71,7 +69,7 @@ class Stream:
         self.last_seq = 0
         self._reserve: Callable[[int], int] | None = None  # reserves numbers that outlive the server
         self._reserve_at = sys.maxsize  # the seq at which it is to be called
-        self._unfinished: dict[str, UnfinishedLine] = {}  # by stream
+        self._unfinished: UnfinishedLines | None = None  # of a task that has had such
         self._memory = memory or MemoryUse()
         self._raw: RawOutput | None = None  # of a task that has had a terminal
         self._around = output_size([""], task_id)
@@ -149,25 +147,34 @@ class Stream:
                     continue
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
         if seq:
-            logged = False
+            go_on = partial(self._publish_logged, batch, pid, run, size, ts)
             try:
-                logged = disk.append(seq, ts, batch.stream, lines, batch.truncated)
-            finally:
-                with self._lock:
-                    self._logging = False
-                    self._turn.wake()
-                    subscribers = list(self.subscribers.values())
-                    if run == self.run:
-                        to_send = self._publish_locked(batch, pid, subscribers, size, ts, logged)
-                    else:
-                        self._keep_late_locked(batch, pid)
-                        subscribers = []
-        if to_send is not None:
-            subscribers[0].client.outbox.send(to_send)
+                logged = disk.append(
+                    seq, ts, batch.stream, lines, batch.truncated, late=lambda: go_on(logged=False)
+                )
+            except Exception:
+                go_on(logged=False)
+                raise
+            go_on(logged=logged)
             return True
-        for subscription in subscribers:
-            subscription.client.outbox.flush()
+        _send(subscribers, to_send)
         return True
+
+    def _publish_logged(
+        self, batch: OutputBatch, pid: int, run: int, size: int, ts: str, *, logged: bool
+    ) -> None:
+        """The log has the batch, or has lost it: send it, and let the next one have its turn."""
+        to_send: bytes | None = None
+        with self._lock:
+            self._logging = False
+            self._turn.wake()
+            subscribers = list(self.subscribers.values())
+            if run == self.run:
+                to_send = self._publish_locked(batch, pid, subscribers, size, ts, logged)
+            else:
+                self._keep_late_locked(batch, pid)
+                subscribers = []
+        _send(subscribers, to_send)
 
     def _publish_locked(
         self, batch: OutputBatch, pid: int, subscribers: list[Subscription], size: int, ts: str, logged: bool
@@ -175,8 +182,8 @@ class Stream:
         """Number, keep, count, encode and append; there is room. Returns the send to the only subscriber that
         this thread has to do, or None: then all outboxes need a flush."""
         lines = batch.lines
-        if self._unfinished:
-            self._finish_line_locked(batch.stream)
+        if self._unfinished is not None:
+            self._unfinished.finish_locked(batch.stream, self.subscribers.values())
         seq = self.last_seq + 1
         self.last_seq += len(lines)
         if self.last_seq > self._reserve_at and self._reserve is not None and not logged:
@@ -214,36 +221,15 @@ class Stream:
             subscription.gap_from, subscription.gap_to = subscription.gap_from or seq, self.last_seq
 
     def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
-        """Show subscribers the unfinished line: ``line`` is its end, ``b""`` if there is none.
+        """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
 
-        Returns in how many seconds to call it again even if nothing comes, because a subscriber was just sent
-        an earlier state or has not read it yet; None: no need.
+        Returns in how many seconds to call it again even if nothing comes; None: no need.
         """
         with DeferredFlush() as out, self._lock:
-            if run != self.run:
+            if run != self.run or (self._unfinished is None and not line):
                 return None
-            unfinished = self._unfinished.get(stream)
-            if unfinished is None:
-                if not line:
-                    return None
-                unfinished = self._unfinished[stream] = UnfinishedLine()
-            unfinished.change(line, pid)
-            watchers = [each for each in self.subscribers.values() if each.partial]
-            if not watchers:
-                return None
-            if unfinished.stale:
-                wait = unfinished.rendered_at + SHOW_EVERY_S - time.monotonic()
-                if wait > 0:
-                    return wait
-                if unfinished.render():
-                    for each in watchers:
-                        each.owed.add(stream)
-            for each in watchers:
-                # Only to clients that keep up: a stale state is worthless.
-                lags = each.gap_from or each.behind is not None or each.client.outbox.pending > _KEEPS_UP
-                if stream in each.owed and not lags:
-                    self._send_partial_locked(out, each, stream)
-            return SHOW_EVERY_S if any(stream in each.owed for each in watchers) else None
+            self._unfinished = self._unfinished or UnfinishedLines(self._task_id, self._lock)
+            return self._unfinished.change_locked(out, stream, line, pid, self.subscribers.values())
 
     def publish_raw(self, data: bytes, pid: int, run: int) -> None:
         """Pass on a terminal's raw output; waits (without the lock) as :meth:`publish_output` does."""
@@ -270,9 +256,9 @@ class Stream:
             self.ring.add_exit(event, self.last_seq)
             if self._raw is not None:
                 self._raw.finish_locked(out, self.subscribers.values())
-            for stream in list(self._unfinished):
-                self._finish_line_locked(stream)
-        out.log(self._log, event)
+            if self._unfinished is not None:
+                self._unfinished.finish_all_locked(self.subscribers.values())
+        out.log(self._log, event, excluding)
         for client, subscription in self.subscribers.items():
             self._tell_gap_locked(out, subscription)
             if client is excluding:
@@ -282,12 +268,12 @@ class Stream:
             else:
                 subscription.behind.events.append((self.last_seq, out.encode(event)))
 
-    def subscribe_locked(self, client: Client, wishes: Wishes) -> None:
+    def subscribe_locked(self, client: Client, wishes: Wishes, *, by_watch: bool = False) -> None:
         """Add a subscriber, or change its wishes."""
         assert_held(self._lock)
         known = self.subscribers.get(client)
         if known is None:
-            self.subscribers[client] = Subscription(client, wishes)
+            self.subscribers[client] = Subscription(client, wishes, by_watch=by_watch)
         else:
             known.change(wishes)
 
@@ -297,14 +283,8 @@ class Stream:
         subscription = self.subscribers[client]
         if self._raw is not None:
             self._raw.send_locked(out, subscription, anyway=True)
-        if subscription.partial and subscription.behind is None:
-            for stream, unfinished in self._unfinished.items():
-                if unfinished.stale and unfinished.render():
-                    for each in self.subscribers.values():
-                        if each.partial:
-                            each.owed.add(stream)
-                if unfinished.text:  # sent even after a long replay: it may never change again
-                    self._send_partial_locked(out, subscription, stream)
+        if self._unfinished is not None and subscription.behind is None:
+            self._unfinished.show_locked(out, subscription, self.subscribers.values())
 
     def unsubscribe_locked(self, client: Client) -> None:
         """Remove a subscriber, if it is one; it is sent nothing more of this stream."""
@@ -371,21 +351,6 @@ class Stream:
         oldest = self.ring.oldest_seq or self.last_seq + 1
         return self._laggards is not None and seq + 1 < oldest
 
-    def _finish_line_locked(self, stream: str) -> None:
-        """Clear the unfinished line: output takes its place, or nothing does."""
-        unfinished = self._unfinished.get(stream)
-        if unfinished is not None and unfinished.line:
-            unfinished.finish()
-            for subscription in self.subscribers.values():
-                subscription.owed.discard(stream)
-
-    def _send_partial_locked(self, out: DeferredFlush, subscription: Subscription, stream: str) -> None:
-        assert_held(self._lock)
-        unfinished = self._unfinished[stream]
-        event = Partial(self._task_id, unfinished.pid, stream, unfinished.text, now())
-        out.send(subscription.client, event)
-        subscription.owed.discard(stream)
-
     def _append_output_locked(
         self, subscribers: list[Subscription], encoded: Message, size: int, first_seq: int
     ) -> None:
@@ -417,3 +382,12 @@ class Stream:
         gap = Gap(self._task_id, subscription.gap_from, subscription.gap_to, now())
         out.send(subscription.client, gap)
         subscription.gap_from = subscription.gap_to = 0
+
+
+def _send(subscribers: list[Subscription], to_send: bytes | None) -> None:
+    """What :meth:`Stream._publish_locked` has left to be done, with no lock held."""
+    if to_send is not None:
+        subscribers[0].client.outbox.send(to_send)
+        return
+    for subscription in subscribers:
+        subscription.client.outbox.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
@@ -57,25 +57,27 @@ NO_WISHES = Wishes()
 
 
 class Subscription:
-    """A client's subscription to a task id, which outlives the tasks of that id.
+    """It outlives the tasks that bear the id.
 
     Attributes:
-        on_lag: what happens when the client reads too slowly.
+        on_lag: what is done when the client reads too slowly.
         partial, raw, usage: see :class:`Wishes`.
-        owed: the streams whose unfinished line it has not been sent in its latest state.
+        owed: of which streams it has not seen how the line stands that has no end.
         gap_from, gap_to: the lines skipped since the client fell behind; 0: it keeps up.
-        raw_seen: the offset of the raw output to send next.
-        awaits_room: no raw output is sent until there is room.
+        raw_seen: the offset of what it is to be sent next of a terminal.
+        awaits_room: it is not sent any of that before there is room.
         behind: it is served from the log until it has caught up.
+        by_watch: it is only there because its client watches all tasks with their output.
     """
 
     __slots__ = (
-        "awaits_room", "behind", "client", "ended", "gap_from", "gap_to", "on_lag", "owed", "partial", "raw",
-        "raw_seen", "usage",
+        "awaits_room", "behind", "by_watch", "client", "ended", "gap_from", "gap_to", "on_lag", "owed",
+        "partial", "raw", "raw_seen", "usage",
     )  # fmt: skip
 
-    def __init__(self, client: Client, wishes: Wishes) -> None:
+    def __init__(self, client: Client, wishes: Wishes, *, by_watch: bool = False) -> None:
         self.client = client
+        self.by_watch = by_watch
         self.on_lag = wishes.on_lag or client.on_lag
         self.partial = bool(wishes.partial)
         self.raw = bool(wishes.raw)
@@ -90,6 +92,9 @@ class Subscription:
 
     def change(self, wishes: Wishes) -> None:
         """Apply new wishes; what is newly wanted is sent from its current state on."""
+        if self.by_watch:  # its client wants this task by itself: from now on it is a subscription as any
+            self.by_watch = False
+            wishes = replace(wishes, on_lag=wishes.on_lag or self.client.on_lag)
         if wishes.partial is not None:
             self.partial = wishes.partial
             self.owed.clear()
@@ -121,7 +126,8 @@ class Subscription:
     def renewed(self) -> Subscription:
         """The same subscription for the id's next task; one that is behind continues in the log they
         share."""
-        other = Subscription(self.client, Wishes(self.on_lag, self.partial, self.raw, self.usage))
+        wishes = Wishes(self.on_lag, self.partial, self.raw, self.usage)
+        other = Subscription(self.client, wishes, by_watch=self.by_watch)
         if self.behind is not None:
             other.behind = Behind(self.behind.next_seq, silent=self.behind.silent)
             other.behind.events.extend(self.behind.events)
