@@ -21,6 +21,7 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config, Digest, Listen, parse_listen
 from overseer.daemon.access import Access, load_access
 from overseer.daemon.audit import Audit
+from overseer.daemon.chains import TaskChains
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
@@ -94,6 +95,7 @@ class Daemon:
             recorder=self._history.recorder,
             logs=self._logs.logs,
         )
+        self._chains = TaskChains(self._hub, self._audit)
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's timers, which may have to wait for a driver.
@@ -141,6 +143,7 @@ class Daemon:
                 listening += " (every interface)"
             _log.info("%s", listening)
             _log.info("%s", self._summary())
+            self._chains.apply(self._config)
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
             self._hub.standing.start_at_boot(resumed)
@@ -179,6 +182,7 @@ class Daemon:
         _log.info("shutting down")
         self._manager.stopping(self._hub.shutdown_budget + _END_MARGIN)
         self._logs.stop_searching()
+        self._chains.close()
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
@@ -240,6 +244,7 @@ class Daemon:
             self._gate.replace_access(access)
             self._history.apply(config)
             self._logs.apply(config)
+            self._chains.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = _limits(config)
 
@@ -318,7 +323,11 @@ class Daemon:
                 self._version,
                 time.time(),
                 lambda: {**self._reloader.gauges(), **self._history.gauges(), **self._logs.gauges()},
-                lambda: {**self._history.counters(), **self._logs.counters()},
+                lambda: {
+                    **self._history.counters(),
+                    **self._logs.counters(),
+                    **self._chains.counters(),
+                },
             ).answer,
         }
 

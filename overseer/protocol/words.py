@@ -46,9 +46,10 @@ RUN_STATUS = Choice(
     "timeout; stopped: it was asked to end; lost: it ended with the server, unseen",
 )  # fmt: skip
 TRIGGER = Choice(
-    "client", "restart", "boot", "service", ref="TriggerType",
+    "client", "restart", "boot", "service", "chain", ref="TriggerType",
     description="Why a run was started: client: somebody asked for it; restart: the retry policy; boot: its "
-    "task was running when the server ended; service: a driver's service submitted it",
+    "task was running when the server ended; service: a driver's service submitted it; chain: it follows a "
+    "task that is over",
 )  # fmt: skip
 HEALTH = Choice(
     "starting", "healthy", "unhealthy", ref="Health",

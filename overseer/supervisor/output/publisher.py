@@ -211,14 +211,16 @@ class Stream:
         return None
 
     def _keep_late_locked(self, batch: OutputBatch, pid: int) -> None:
-        """Keep lines whose run was given up while they were written: they are numbered, but not sent."""
+        """The run was given up while its lines were written: they have numbers, and only those who are served
+        from the log are sent them."""
         seq = self.last_seq + 1
         self.last_seq += len(batch.lines)
         self.ring.add_output(
             StoredOutput(seq, batch.ts, pid, batch.stream, batch.lines, batch.truncated, batch.overwritten)
         )
         for subscription in self.subscribers.values():
-            subscription.gap_from, subscription.gap_to = subscription.gap_from or seq, self.last_seq
+            if subscription.behind is None:
+                subscription.gap_from, subscription.gap_to = subscription.gap_from or seq, self.last_seq
 
     def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
         """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
@@ -323,22 +325,25 @@ class Stream:
         if subscription.on_lag != "drop":
             self._tell_gap_locked(out, subscription)
 
-    def resume_locked(self, out: DeferredFlush, client: Client, replay: RingReplay) -> None:
-        """Send a subscriber its replay from the ring, which also settles what it missed before."""
+    def resume_locked(self, out: DeferredFlush, client: Client, replay: RingReplay, since_seq: int) -> None:
+        """Send a subscriber what the ring has after that line; what it missed before is settled with that."""
         assert_held(self._lock)
         subscription = self.subscribers[client]
+        if subscription.on_lag == "catch_up" and not client.outbox.has_place(replay.size):
+            self.resume_from_log_locked(out, client, since_seq + 1)
+            return
         subscription.gap_from = subscription.gap_to = 0
         subscription.behind = None
         replay.send_locked(out)
 
-    def resume_from_log_locked(self, out: DeferredFlush, client: Client, since_seq: int) -> None:
-        """Send a subscriber what comes after that line, beginning with the log."""
+    def resume_from_log_locked(self, out: DeferredFlush, client: Client, from_seq: int) -> None:
+        """Send a subscriber that line and what follows, from the log on."""
         assert_held(self._lock)
         assert self._laggards is not None
         subscription = self.subscribers[client]
         subscription.gap_from = subscription.gap_to = 0
-        behind = Behind(since_seq + 1, silent=True)
-        behind.events.extend((seq, out.encode(event)) for seq, event in self.ring.exits(since_seq))
+        behind = Behind(from_seq)
+        behind.events.extend((seq, out.encode(event)) for seq, event in self.ring.exits(from_seq - 1))
         self._laggards.add_locked(subscription, behind)
 
     @property
