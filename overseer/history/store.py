@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from overseer.history.moments import stored
 from overseer.history.pages import Pages, Query
 from overseer.history.records import Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
+from overseer.history.slots import Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.writer import Statement, Writer
 from overseer.protocol import RetryPolicy, RunInfo
+from overseer.util.sqlite import open_db
 from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ _log = logging.getLogger(__name__)
 _FILE = "overseer.db"
 _BLOCK = 10_000  # numbers of lines that are set aside at least
 _FRESH_S = 1.0  # that a reader waits for what has happened before it asked
+_SLOT_S = 2.0  # that a slot's start waits until the slot is stored
 _TRIM_S = 0.5  # after which too many runs are too many
 
 _LOST = (
@@ -194,6 +197,30 @@ class History(Recorder):
         """
         self._writer.settle(_FRESH_S)
         return self._pages.read(query, sees)
+
+    # -- schedules
+
+    def schedules(self) -> dict[str, Schedules]:
+        """What earlier servers have decided, by task.
+
+        Raises:
+            OverseerError, sqlite3.Error: it cannot be read now.
+        """
+        connection = open_db(self._path)
+        try:
+            return load(connection)
+        finally:
+            connection.close()
+
+    def decided(
+        self, slots: Iterable[Slot], schedules: Iterable[Schedules], patience: float = _SLOT_S
+    ) -> bool:
+        """Store what was decided, and wait for that; False when it is not stored, or not in time."""
+        at = now()
+        statements = [statement for slot in slots for statement in keep_slot(slot)]
+        statements += [keep_schedules(each, at) for each in schedules]
+        ticket = self._writer.put(*statements)
+        return not patience or self._writer.wait(ticket, patience)
 
     def number(self, task_id: str) -> int:
         """How many runs an id has had."""
