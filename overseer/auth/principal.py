@@ -13,6 +13,7 @@ NEEDS: Mapping[str, str] = {
     "list": "viewer",
     "subscribe": "viewer",
     "unsubscribe": "viewer",
+    "graph": "viewer",
     "runs": "viewer",
     "logs": "viewer",
     "search": "viewer",

@@ -11,6 +11,7 @@ from overseer.config.load import load_config, parse_config, read_config
 from overseer.config.model import ActionConfig, ClientsConfig, Config, HistoryConfig, LimitsConfig, MetaConfig
 from overseer.config.security import AuthConfig, TlsConfig, TokenConfig
 from overseer.config.sources import SecretSource
+from overseer.config.standing import StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.schema.location import ConfigErrors, ErrorCollector
 from overseer.schema.scalars import TextFloat, TextInt, config_text
@@ -29,6 +30,7 @@ __all__ = [
     "MetaConfig",
     "Network",
     "SecretSource",
+    "StandingTask",
     "StorageConfig",
     "TextFloat",
     "TextInt",

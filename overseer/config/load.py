@@ -12,12 +12,13 @@ from typing import Any
 
 from overseer.config.model import ROOT, Config
 from overseer.config.restarts import retry_problems
+from overseer.config.standing import standing_problems
 from overseer.config.tree import parse_yaml
 from overseer.errors import ConfigError
 from overseer.protocol import RetryPolicy
 from overseer.schema.fields import fields_of
 from overseer.schema.location import Location, Report
-from overseer.schema.nodes import MapNode, Scalar, describe_node, without_texts
+from overseer.schema.nodes import MapNode, Scalar, describe_node, line_of, without_texts
 from overseer.util.files import read_once, read_small
 
 MAX_FILE = 4 * 2**20  # bytes; a file this long is not a configuration
@@ -91,6 +92,9 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
         )  # fmt: skip
     config: Config = ROOT.from_yaml(tree, Location(report, (), 1))
     config = replace(config, **_overrides(env, report))
+    for below, problem in standing_problems(config.tasks, config.actions):
+        place = ("tasks", *below)
+        Location(report, place, line_of(tree, place)).error(problem)
     report.raise_errors()
     config = replace(
         config,
@@ -107,6 +111,9 @@ def _check_restarts(config: Config, report: Report) -> None:
     for name, action in config.actions.items():
         if not action.retry.empty:
             places["actions", name, "retry"] = config.retry_for(name)
+    for name, task in config.tasks.items():
+        if not task.retry.empty:
+            places["tasks", name, "retry"] = config.standing_retry(task)
     for path, policy in places.items():
         for problem in retry_problems(policy):
             report.warnings.append(config.placed(ConfigError(problem), *path))

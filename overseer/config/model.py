@@ -16,6 +16,7 @@ from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.pools import POOL
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
+from overseer.config.standing import STANDING, StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.errors import ConfigError
 from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPolicy
@@ -283,6 +284,13 @@ class Config:
         "see [TEMPLATES.md](TEMPLATES.md).",
         default="go",
     )
+    shutdown_timeout: float = field(
+        SECONDS,
+        "How long the server's end may take in all: it stops each standing task once those that depend on it "
+        "are over, and kills what is left then.",
+        default=0.0,
+        default_text="the longest `stop_grace`, and two seconds",
+    )
     task_pool: PoolConfig = field(
         POOL, "How many tasks run at once and what becomes of the rest.", default=PoolConfig
     )
@@ -296,6 +304,11 @@ class Config:
     )
     actions: Mapping[str, ActionConfig] = field(
         MapOf(ACTION, named=True), "What clients can start, by name.", default=dict
+    )
+    tasks: Mapping[str, StandingTask] = field(
+        MapOf(STANDING, what="a mapping of tasks", named=True),
+        "Standing tasks, by name, which is their task_id.",
+        default=dict,
     )
     clients: ClientsConfig = field(Object(ClientsConfig), "Slow clients.", default=ClientsConfig)
     history: HistoryConfig = field(Object(HistoryConfig), "Finished tasks.", default=HistoryConfig)
@@ -325,6 +338,10 @@ class Config:
             KeyError: there is no such action.
         """
         return self.actions[action].retry.merged_over(self.retry)
+
+    def standing_retry(self, task: StandingTask) -> RetryPolicy:
+        """The policy of a standing task: its own over its action's."""
+        return task.retry.merged_over(self.retry_for(task.action))
 
     def pool_for(self, action: str) -> PoolConfig:
         """The pool of ``action``, with the server's queue where it has none.

@@ -30,7 +30,8 @@ _SERVER = Peer("server", "", principal=Principal(BOOT.by, "admin"))
 
 
 class Resumption:
-    """Starts interrupted tasks again whose actions say ``on_boot: resume``, each once its old run is gone.
+    """Starts interrupted tasks again, each once its old run is gone: those whose actions say
+    ``on_boot: resume``, and standing ones that are started with the server.
 
     Args:
         over: set when the server ends.
@@ -42,19 +43,26 @@ class Resumption:
         self._audit = audit
         self._over = over
 
-    def begin(self) -> None:
-        """Go on on a thread, if there is anything to do."""
+    def begin(self) -> set[str]:
+        """Go on on a thread, if there is anything to do; returns the ids of the tasks that it starts."""
         wanted: list[Interrupted] = []
+        config = self._hub.definitions.config
         for task in self._history.interrupted:
-            action = self._hub.definitions.config.actions.get(task.action)
-            if action is None or action.on_boot != "resume":
+            action = config.actions.get(task.action)
+            if standing := config.tasks.get(task.task_id):
+                if standing.autostart == "false" and (action is None or action.on_boot != "resume"):
+                    self._history.recalled(task)
+                else:
+                    wanted.append(task)
+            elif action is None or action.on_boot != "resume":
                 self._history.recalled(task)
             elif not task.complete:
                 self._refuse(task, action, "a parameter of it is secret, and secrets are not stored")
             else:
                 wanted.append(task)
         if wanted:
-            run_on_thread(lambda: self._resume(wanted), "boot")
+            run_on_thread(lambda: self._resume([*wanted]), "boot")
+        return {task.task_id for task in wanted}
 
     def _resume(self, waiting: list[Interrupted]) -> None:
         deadline = time.monotonic() + _PATIENCE_S
@@ -75,12 +83,14 @@ class Resumption:
     def _start(self, task: Interrupted) -> None:
         before = self._history.number(task.task_id)
         request = Start("", task.action, task.task_id, task.params, task.policy)
+        if task.task_id in self._hub.definitions.config.tasks:
+            request = Start("", task_id=task.task_id, retry_policy=task.policy)
         try:
             self._hub.start(
-                task.action,
-                task.task_id,
-                task.params,
-                retry_policy=task.policy,
+                request.action,
+                request.task_id,
+                request.params,
+                retry_policy=request.retry_policy,
                 requester=Requester(cause=BOOT),
             )
         except RequestError as error:

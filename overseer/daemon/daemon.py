@@ -53,7 +53,7 @@ from overseer.util.timers import Timers
 _log = logging.getLogger(__name__)
 
 _GARBAGE = 5_000  # new objects after which cycles are looked for: a start makes a hundred that stay
-_END_MARGIN = 5.0  # seconds that a shutdown may take beyond the longest stop_grace
+_END_MARGIN = 5.0  # seconds that a shutdown may take beyond its budget
 
 
 class Daemon:
@@ -140,7 +140,8 @@ class Daemon:
             _log.info("%s", listening)
             _log.info("%s", self._summary())
             self._hub.start_services()
-            self._history.resume(self._hub, self._audit, self._over)
+            resumed = self._history.resume(self._hub, self._audit, self._over)
+            self._hub.standing.start_at_boot(resumed)
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
@@ -174,7 +175,7 @@ class Daemon:
     def _end(self) -> None:
         """The shutdown, on its own thread so that the main thread can act on a second signal."""
         _log.info("shutting down")
-        self._manager.stopping(self._hub.longest_grace + _END_MARGIN)
+        self._manager.stopping(self._hub.shutdown_budget + _END_MARGIN)
         self._logs.stop_searching()
         over = self._hub.shutdown()
         self._server.shutdown()

@@ -175,6 +175,8 @@ class Dispatcher:
                 hub.interaction.resize(request.task_id, request.rows, request.cols, requester)
             case protocol.List():
                 hub.listing.tell(client, request)
+            case protocol.GraphRequest():
+                hub.standing.tell(requester)
             case protocol.RunsRequest():
                 self._reply(self._history.answer(request, principal))
             case protocol.LogsRequest():

@@ -55,12 +55,16 @@ class RunHistory:
         except OSError as error:
             raise self._config.placed(ConfigError(directory_problem(error)), "data_dir") from None
 
-    def resume(self, hub: Hub, audit: Audit, over: threading.Event) -> None:
-        """Bring back what was running when the server before ended; ``over`` is set when this one does."""
-        if self.history is not None and self.history.interrupted:
-            from overseer.daemon.boot import Resumption
+    def resume(self, hub: Hub, audit: Audit, over: threading.Event) -> set[str]:
+        """Bring back what was running when the server before ended; ``over`` is set when this one does.
 
-            Resumption(hub, self.history, audit, over).begin()
+        Returns the ids of the tasks that are.
+        """
+        if self.history is None or not self.history.interrupted:
+            return set()
+        from overseer.daemon.boot import Resumption
+
+        return Resumption(hub, self.history, audit, over).begin()
 
     def apply(self, config: Config) -> None:
         """Keep as much as the new configuration says."""

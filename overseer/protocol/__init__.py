@@ -1,8 +1,8 @@
 """Every message of the wire, declared once.
 
-``values`` holds what messages are made of, ``requests`` what clients send, ``events`` what the server sends,
-``codec`` the way in and out. Reader, writer, manifest, openapi and the protocol's document all derive from
-the declarations; nothing about a message is written down a second time.
+``values`` holds what messages are made of, ``requests`` what clients send, ``replies`` and ``events`` what
+the server sends, ``codec`` the way in and out. Reader, writer, manifest, openapi and the protocol's document
+all derive from the declarations; nothing about a message is written down a second time.
 """
 
 from __future__ import annotations
@@ -17,43 +17,49 @@ from overseer.protocol.codec import (
     queue_row,
     utf8,
 )
+from overseer.protocol.declare import (
+    EVENTS,
+    Delivery,
+    Event,
+)
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
-    EVENTS,
-    Actions,
     Data,
-    Delivery,
     Dequeued,
-    Error,
     Errored,
-    Event,
     Exited,
     Gap,
+    Output,
+    Partial,
+    PoolUpdated,
+    Queued,
+    Restarting,
+    Started,
+    Usage,
+)
+from overseer.protocol.replies import (
+    Actions,
+    Error,
+    Graph,
     InputAccepted,
     LogsReply,
     ManifestReply,
     Matches,
     MetricsReply,
-    Output,
-    Partial,
     PoolInfoReply,
-    PoolUpdated,
     Purged,
-    Queued,
     Reloaded,
     Resized,
-    Restarting,
     RunsReply,
     Signaled,
-    Started,
     Subscribed,
     Tasks,
     Unsubscribed,
-    Usage,
 )
 from overseer.protocol.requests import (
     REQUESTS,
     Describe,
+    GraphRequest,
     Input,
     List,
     LogsRequest,
@@ -85,6 +91,8 @@ from overseer.protocol.values import (
     ActionMetrics,
     ExcessConfig,
     GlobalMetrics,
+    GraphEdge,
+    GraphNode,
     ParamChoice,
     ParamSpec,
     PoolConfig,
@@ -126,6 +134,10 @@ __all__ = [
     "Exited",
     "Gap",
     "GlobalMetrics",
+    "Graph",
+    "GraphEdge",
+    "GraphNode",
+    "GraphRequest",
     "Input",
     "InputAccepted",
     "List",

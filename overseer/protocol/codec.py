@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from overseer.errors import RequestError
-from overseer.protocol.events import EVENTS, Event, PoolInfoReply, PoolUpdated, Tasks
-from overseer.protocol.requests import REQUESTS, Input, MetricsRequest, Request
+from overseer.protocol.declare import EVENTS, Event
+from overseer.protocol.events import PoolUpdated
+from overseer.protocol.replies import PoolInfoReply, Tasks
+from overseer.protocol.requests import REQUESTS, Input, MetricsRequest, Request, Start
 from overseer.protocol.values import QueueItem, TaskInfo
 from overseer.schema.limits import MessageLimits
 from overseer.schema.location import quoted
@@ -107,6 +109,8 @@ def parse_request(data: str | bytes, limits: MessageLimits = _DEFAULT_LIMITS) ->
         if cls is None:
             raise _unknown(message_type)
         request = cls(**read_fields(cls, raw, f"{message_type}: ", limits))
+        if isinstance(request, Start) and not (request.action or request.task_id):
+            raise Unreadable(f"start: action is required ({TEXT.expected})")
         if isinstance(request, MetricsRequest) and request.action and request.task_id:
             raise Unreadable("metrics: give action or task_id, not both")
         if isinstance(request, Input):

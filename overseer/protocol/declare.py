@@ -1,9 +1,10 @@
-"""How the classes of values are declared."""
+"""How messages from the server, and the values in messages, are declared."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, dataclass_transform
+from enum import StrEnum
+from typing import ClassVar, TypeVar, dataclass_transform
 
 from overseer.schema.fields import Declared, declared, field
 
@@ -19,6 +20,42 @@ def value(*, init: bool = True, kw_only: bool = False) -> Callable[[type[_T]], t
     def register(cls: type[_T]) -> type[_T]:
         made = declared(init=init, kw_only=kw_only)(cls)
         VALUES.append(made)
+        return made
+
+    return register
+
+
+class Delivery(StrEnum):
+    """Who is sent a message."""
+
+    DIRECT = "direct"
+    BROADCAST = "broadcast"
+    SUBSCRIBERS = "broadcast_subscribers"
+
+
+@declared()
+class Event:
+    """Base of all messages from the server."""
+
+    type: ClassVar[str]
+    delivery: ClassVar[Delivery]
+
+
+EVENTS: dict[str, type[Event]] = {}
+"""Every message by its ``type``, in the order the documents list them."""
+
+_E = TypeVar("_E", bound=Event)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def event(name: str, delivery: Delivery) -> Callable[[type[_E]], type[_E]]:
+    """Makes the class the message that the wire calls ``name``."""
+
+    def register(cls: type[_E]) -> type[_E]:
+        made = declared()(cls)
+        made.type = name
+        made.delivery = delivery
+        EVENTS[name] = made
         return made
 
     return register

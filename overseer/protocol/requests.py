@@ -31,6 +31,7 @@ class Request:
     """Base of all requests."""
 
     type: ClassVar[str]
+    either: ClassVar[tuple[str, ...]] = ()  # fields of which one at least is needed
     id: str = field(REQUEST_ID, "Repeated in the answer; any text that tells this request from your others")
 
 
@@ -57,8 +58,17 @@ def _request(name: str) -> Callable[[type[_R]], type[_R]]:
 class Start(Request):
     """Start an action as a new task, or queue it. The sender is subscribed to the task."""
 
-    action: str = field(_ACTION, "The action to start")
-    task_id: str = field(TASK_ID, "A name for the task; a UUID is made up when absent", default="", omit=True)
+    either = ("action", "task_id")
+    action: str = field(
+        _ACTION, "The action to start; not needed for a standing task", default="", omit=True
+    )
+    task_id: str = field(
+        TASK_ID,
+        "A name for the task; a UUID is made up when absent. A standing task's (one that the configuration "
+        "names) stands for its action and parameters",
+        default="",
+        omit=True,
+    )
     params: Mapping[str, str] = field(
         TEXT_MAP, "The action's parameters, names to strings", default=dict, omit=True, hint="json-editor"
     )
@@ -160,6 +170,11 @@ class List(Request):
         default="",
         omit=True,
     )
+
+
+@_request("graph")
+class GraphRequest(Request):
+    """Show the standing tasks (those that the configuration names) and what each of them waits for."""
 
 
 @_request("runs")

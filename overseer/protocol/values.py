@@ -8,12 +8,14 @@ from datetime import datetime
 from overseer.protocol.declare import value as _value
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.words import (
+    CONDITION,
     DISPLACE,
     EXCESS_ACTION,
     EXIT_REASON,
     KILL_ORDER,
     PARAM_TYPE,
     QUEUE_ORDER,
+    STATUS,
     STDIN,
     TASK_STATE,
     WORKER_STATE,
@@ -258,6 +260,8 @@ class TaskInfo:
         TIMESTAMP, "Since when it has waited in a queue", default=None, omit=True
     )
     state: str = field(TASK_STATE, "Its state")
+    status: str = field(STATUS, "What it is, in one word; absent: the server is older", default="", omit=True)
+    waiting_on: tuple[str, ...] = field(ListOf(TEXT), "The tasks that it waits for", default=(), omit=True)
     retry_policy: RetryPolicy | None = field(
         Object(RetryPolicy), "The policy it follows", default=None, omit=True
     )
@@ -304,6 +308,28 @@ class TaskInfo:
     def failed(self) -> bool:
         """Whether its latest finished run failed."""
         return failed(self.reason, self.last_exit_code, self.success_codes)
+
+
+@_value()
+class GraphNode:
+    """A standing task: one that the configuration names."""
+
+    task_id: str = field(TASK_ID, "The task")
+    action: str = field(TEXT, "Its action")
+    status: str = field(STATUS, "What it is; absent: it has not been started", default="", omit=True)
+    autostart: str = field(
+        TEXT, "true: it is started with the server; last: if it was running then", default="false"
+    )
+
+
+@_value()
+class GraphEdge:
+    """A dependency between standing tasks."""
+
+    task_id: str = field(TASK_ID, "The task that waits")
+    depends_on: str = field(TASK_ID, "The one that it waits for")
+    condition: str = field(CONDITION, "What it waits for")
+    met: bool = field(BOOLEAN, "Whether that is so now")
 
 
 @_value()

@@ -13,6 +13,21 @@ TASK_STATE = Choice(
     description="active: running, awaiting a restart, or ended by itself; stopped: ended on request; "
     "errored: failed too often, waits for a reset; queued: waits for a slot in its pool",
 )  # fmt: skip
+STATUS = Choice(
+    "running", "ready", "queued", "waiting", "restarting",
+    "succeeded", "failed", "errored", "stopped", "lost",
+    ref="TaskStatus",
+    description="What a task is, in one word: running (or being started); ready: running, and found to be "
+    "ready; queued: waits for a slot in its pool; waiting: for other tasks; restarting: for its restart; "
+    "succeeded, failed: ended by itself; errored: failed too often, waits for a reset; stopped: ended on "
+    "request; lost: ended with a server, unseen",
+)  # fmt: skip
+CONDITIONS = ("started", "ready", "healthy", "succeeded", "ended")
+CONDITION = Choice(
+    *CONDITIONS, ref="Condition",
+    description="What a task waits for in another: that it has started; is ready (running, where its action "
+    "does not say what that takes) or healthy; has ended well (succeeded), or ended at all",
+)  # fmt: skip
 WORKER_STATE = Choice(
     "running", "exited", ref="WorkerState", description="Whether its latest run is still going on"
 )
@@ -63,6 +78,8 @@ PARAM_TYPE = Choice(
 
 CHOICES = (
     TASK_STATE,
+    STATUS,
+    CONDITION,
     WORKER_STATE,
     EXIT_REASON,
     RUN_STATUS,

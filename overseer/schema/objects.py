@@ -115,7 +115,8 @@ def to_plain(instance: Declared) -> Json:
 def object_schema(cls: type[Declared], *, sent: bool = False) -> Json:
     """The JSON Schema of a message or value.
 
-    ``sent`` by a client: only what it must give is required; else whatever is always there.
+    ``sent`` by a client: only what it must give is required, and one of what the class calls ``either``; else
+    whatever is always there.
     """
     properties: Json = {}
     required = []
@@ -131,6 +132,8 @@ def object_schema(cls: type[Declared], *, sent: bool = False) -> Json:
     schema: Json = {"type": "object", "description": description_of(cls), "properties": properties}
     if required:
         schema["required"] = required
+    if sent and (either := getattr(cls, "either", ())):
+        schema["anyOf"] = [{"required": [name]} for name in either]
     return schema
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from overseer.auth.principal import Principal
-from overseer.config import ActionConfig, Config
+from overseer.config import ActionConfig, Config, StandingTask
 from overseer.config.parameters import check_declared, hidden_of
 from overseer.drivers.api import ActionHandler, driver_failure, said_of_action
 from overseer.errors import NotPermittedError, OverseerError, RequestError
-from overseer.protocol import PoolConfig
+from overseer.protocol import PoolConfig, RetryPolicy
+from overseer.supervisor.retry import effective_policy
 from overseer.util.masking import log_failure, masked
 from overseer.util.suggest import did_you_mean
 
@@ -65,10 +66,39 @@ class Definitions:
 
     def refuse_unknown(self, action: str, principal: Principal) -> None:
         """Raises what :meth:`of` does, without the hint, which takes its time: for those with a lock held."""
+        if not action:
+            raise RequestError("start: action is required (a string)")
         if action not in self.handlers:
             raise RequestError(f"unknown action: {action}")
         if not principal.sees(action):
             raise NotPermittedError(f"unknown action: {action}")
+
+    def resolve(
+        self, task_id: str, action: str, params: Mapping[str, str], principal: Principal
+    ) -> tuple[str, dict[str, str], StandingTask | None]:
+        """What a start is of: an action, parameters, and the standing task whose id it gives, if it does.
+
+        Raises:
+            RequestError: it gives a standing task's id and anything else than what the configuration says.
+        """
+        standing = self.config.tasks.get(task_id)
+        if standing is None:
+            return action, dict(params), None
+        if not principal.sees(standing.action):
+            raise NotPermittedError("this task_id cannot be used: take another one")
+        if action not in ("", standing.action):
+            raise RequestError(f"{task_id} is a task of the configuration, and runs {standing.action}")
+        if params and dict(params) != standing.params:
+            raise RequestError(f"{task_id} is a task of the configuration, which has its parameters")
+        return standing.action, dict(standing.params), standing
+
+    def policy(
+        self, asked: RetryPolicy | None, action: str, standing: StandingTask | None
+    ) -> RetryPolicy | None:
+        """The retry policy of a start; ``asked`` is the one that it gives, if it gives one."""
+        config = self.config
+        own = config.retry_for(action) if standing is None else config.standing_retry(standing)
+        return effective_policy(asked, own)
 
     def check(self, action: str, params: Mapping[str, str], principal: Principal) -> Accepted:
         """The definition of an action that takes these parameters, and what is known of them.

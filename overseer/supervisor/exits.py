@@ -202,6 +202,8 @@ class Exits:
         elif not task.phase.in_use:
             self._table.finish(task)
             admitted = self._pool.release(task.id)
+        for event in events:
+            tx.observe(task, event, _outcome(task) if event is events[-1] else "")
         with task.lock:
             for event in events:
                 if isinstance(event, Dequeued):
@@ -243,6 +245,18 @@ class Exits:
         if task.record is not None and reason != "shutdown":
             self._recorder.called_off(task.record)
         self.conclude_locked(tx, task, events)
+
+
+def _outcome(task: Task) -> str:
+    """What became of a task that is over; "": it is not."""
+    match task.phase:
+        case Phase.ENDED:
+            return "failed" if task.failed else "succeeded"
+        case Phase.ERRORED:
+            return "failed"
+        case Phase.STOPPED:
+            return "stopped"
+    return ""
 
 
 def _ending_locked(task: Task, end: RunExit) -> RunEnding:

@@ -25,6 +25,7 @@ from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current, Definitions
+from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.failed_starts import FailedStarts
@@ -34,13 +35,14 @@ from overseer.supervisor.memory import MemoryLimit
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.metrics_view import MetricsView
+from overseer.supervisor.observers import Observer
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.pools import Pools
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.restarts import Restarts
-from overseer.supervisor.retry import effective_policy
 from overseer.supervisor.services import Services
+from overseer.supervisor.standing import Standing
 from overseer.supervisor.starts import Starts
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
@@ -94,14 +96,18 @@ class Hub:
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
         common = self._queueing, self._exits, failed_starts
+        dependencies = Dependencies(table, pool, self._queueing, self._exits)
+        self.standing = Standing(table, self._current, dependencies, self.start)
         self._starts = Starts(
-            *(table, pool, self._current, metrics, timers, *common),
+            *(table, pool, self._current, metrics, timers, *common, dependencies),
             *(self.usage, vault or Vault(), recorder, logs),
         )
-        self._stops = Stops(table, pool, self._clients, *common, metrics, recorder)
+        self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)
         self.interaction = Interaction(table, metrics)
-        self._restarts = Restarts(table, pool, self._current, metrics, self._queueing, self._exits)
+        self._restarts = Restarts(
+            table, pool, self._current, metrics, self._queueing, self._exits, dependencies
+        )
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
@@ -131,6 +137,10 @@ class Hub:
                 self._memory.check()
             case Due.WIDEN:
                 self._starts.launcher.widen()
+
+    def observe(self, observer: Observer) -> None:
+        """Have ``observer`` hear of every change of every task; before the first one starts."""
+        self._table.observers.add(observer)
 
     # Clients
 
@@ -162,21 +172,23 @@ class Hub:
     ) -> str:
         """Start a task or queue it; the requester is told ``started`` or ``queued``. Returns the task's id.
 
+        The id of a standing task stands for its action and parameters.
+
         Raises:
             RequestError: it was refused: unknown action, bad parameters, id taken, duplicate, no room, or its
                 program could not be started.
         """
-        params = dict(params or {})
         requester = requester or Requester()
         while True:
             definitions = self.definitions
-            definition, dedupe, hidden = definitions.check(action, params, requester.principal)
-            policy = effective_policy(retry_policy, definitions.config.retry_for(action))
+            named, given, standing = definitions.resolve(task_id, action, params or {}, requester.principal)
+            definition, dedupe, hidden = definitions.check(named, given, requester.principal)
+            policy = definitions.policy(retry_policy, named, standing)
             task = Task(
                 task_id or new_uuid(),
-                action,
-                Terms(definition, dedupe, policy, hidden),
-                params,
+                named,
+                Terms(definition, dedupe, policy, hidden, standing),
+                given,
                 self._metrics,
                 self._log,
                 requester,
@@ -189,6 +201,8 @@ class Hub:
                     self._starts.admit_locked(tx, task, force, wishes)
                     break
         tx.check()
+        if task.waiting_on:
+            self.standing.start_needed(task.id, requester)
         return task.id
 
     def submit(self, action: str, task_id: str = "", params: Mapping[str, str] | None = None) -> str:
@@ -221,6 +235,8 @@ class Hub:
         requester = requester or Requester()
         with self._table.begin(requester) as tx:
             task = self._table.find(task_id, requester.principal)
+            task.stopped_by_person = requester.client is not None
+            self.standing.stopped_locked(task)
             self._stops.stop_locked(tx, task, StopRequest.STOP, "stopped")
         tx.check()
 
@@ -242,7 +258,9 @@ class Hub:
             RequestError: there is no such task, it is queued, being started or being stopped, it was stopped
                 meanwhile, or it could not be started.
         """
-        self._restarts.start_over(task_id, requester or Requester(), errored=False)
+        requester = requester or Requester()
+        self._restarts.start_over(task_id, requester, errored=False)
+        self.standing.start_needed(task_id, requester)
 
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
@@ -298,7 +316,7 @@ class Hub:
         Raises:
             RequestError: the server is shutting down.
         """
-        config = definitions.config
+        config, before = definitions.config, self.definitions.config
         with self._table.begin() as tx:
             self._table.refuse_closing()
             self._metrics.register(definitions.handlers)
@@ -312,6 +330,7 @@ class Hub:
                 self._queueing.pool_changed_locked(tx, action, self._pool.rows(action))
         self._memory.check()
         self._services.update()
+        self.standing.start_added(before.tasks)
 
     def shutdown(self) -> bool:
         """Refuse new work, empty the queues, stop every task; whether all were gone in time.
@@ -328,9 +347,9 @@ class Hub:
         return idle
 
     @property
-    def longest_grace(self) -> float:
-        """How long the slowest task may take to stop, in seconds."""
-        return self._stops.longest_grace
+    def shutdown_budget(self) -> float:
+        """How long a shutdown may take, in seconds, but for a little."""
+        return self._stops.budget
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until no task is queued, running or awaiting restart; False when time ran out."""
@@ -343,4 +362,5 @@ class Hub:
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the threads."""
         self._starts.launcher.close()
+        self._table.observers.close()
         self._timers.close()

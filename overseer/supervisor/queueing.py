@@ -34,12 +34,25 @@ class Queueing:
         self._expiring: Timer | None = None  # for the queued item that grows too old next; hub's lock
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
-        """Announce a task that has just entered its queue."""
+        """Announce a task that has just entered its queue; position 0: it waits for other tasks first."""
+        assert_held(self._table.lock)
+        self._metrics.count("enqueued", task.action)
+        self.told_locked(tx, task, position)
+
+    def told_locked(self, tx: Transaction, task: Task, position: int) -> None:
+        """Say that a task is queued, and at which place or for what it waits."""
         assert_held(self._table.lock)
         assert task.queued_at is not None
-        self._metrics.count("enqueued", task.action)
         requester = task.requester
-        queued = Queued(id="", task_id=task.id, action=task.action, position=position, ts=task.queued_at)
+        queued = Queued(
+            id="",
+            task_id=task.id,
+            action=task.action,
+            position=position,
+            ts=task.queued_at,
+            waiting_on=task.waiting_on,
+        )
+        tx.observe(task, queued)
         with task.lock:
             if requester.client is not None:
                 tx.send(requester.client, replace(queued, id=requester.request_id))
@@ -59,6 +72,7 @@ class Queueing:
                 if ran:
                     task.move_locked(Phase.STOPPED)
                 event = Dequeued(task_id=task_id, reason=reason, ts=now())
+                tx.observe(task, event, "stopped")
                 self.broadcast_locked(tx, task, event)
             if ran:
                 self._table.finish(task)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from overseer.errors import RequestError
 from overseer.supervisor.definitions import Current, Definitions
+from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.retry import History, effective_policy
+from overseer.supervisor.retry import History
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Requester, StopRequest, Task, Terms
 from overseer.supervisor.transaction import Launch, Transaction
@@ -39,6 +40,7 @@ class Restarts:
         metrics: Metrics,
         queueing: Queueing,
         exits: Exits,
+        dependencies: Dependencies,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -46,6 +48,7 @@ class Restarts:
         self._metrics = metrics
         self._queueing = queueing
         self._exits = exits
+        self._dependencies = dependencies
 
     def start_over(self, task_id: str, requester: Requester, *, errored: bool) -> None:
         """See :meth:`Hub.restart` and, for a task that must be ``errored``, :meth:`Hub.reset`."""
@@ -60,6 +63,7 @@ class Restarts:
                     continue
                 if self._find_locked(task_id, requester, errored) is not task:
                     continue
+                self._dependencies.started_locked(task_id)
                 if task.phase is Phase.ERRORED:
                     self._reset_locked(tx, task, terms, requester)
                 elif task.phase in (Phase.RUNNING, Phase.WAITING):
@@ -104,6 +108,10 @@ class Restarts:
         assert_held(self._table.lock)
         self._table.refuse_taken(task.id, terms.dedupe)
         at = now()
+        if terms.standing is not None and self._dependencies.missing(terms.standing):
+            self._enter_locked(task, terms, requester)
+            self._dependencies.hold_locked(tx, task, at, force=False)
+            return
         admission = self._pool.acquire(task.id, task.action, False, at, requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             self._metrics.count("starts_refused", task.action)
@@ -112,13 +120,19 @@ class Restarts:
         if admission.outcome is Outcome.RUNNING:
             self._begin_locked(tx, task, terms, requester)
             return
+        self._enter_locked(task, terms, requester)
+        with task.lock:
+            task.enter_queue_locked(at)
+        self._queueing.enqueued_locked(tx, task, admission.position)
+
+    def _enter_locked(self, task: Task, terms: Terms, requester: Requester) -> None:
+        """A task that was over is in use again."""
+        assert_held(self._table.lock)
         task.ask_for(requester)
         with task.lock:
             task.terms = terms
             task.history = History()
-            task.enter_queue_locked(at)
         self._table.take(task)
-        self._queueing.enqueued_locked(tx, task, admission.position)
 
     def _restart_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
         """Stop the run that goes on, if one does; its exit begins the next one."""
@@ -139,8 +153,14 @@ class Restarts:
 
 def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
     """What the task is to run by: its action as it is now, for whoever reloaded it has mended it."""
-    if definitions.handlers.get(task.action) is task.terms.definition.handler:
+    standing = definitions.config.tasks.get(task.id)
+    if standing is not None and (standing.action != task.action or standing.params != task.params):
+        raise RequestError("the configuration says now that it runs something else: stop it and start it")
+    if (
+        definitions.handlers.get(task.action) is task.terms.definition.handler
+        and standing == task.terms.standing
+    ):
         return task.terms
     definition, dedupe, hidden = definitions.check(task.action, task.params, requester.principal)
-    policy = effective_policy(task.asked_policy, definitions.config.retry_for(task.action))
-    return Terms(definition, dedupe, policy, hidden | task.terms.hidden)
+    policy = definitions.policy(task.asked_policy, task.action, standing)
+    return Terms(definition, dedupe, policy, hidden | task.terms.hidden, standing)

@@ -22,13 +22,14 @@ from overseer.protocol import Started, encode
 from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Current
+from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits, dequeued, errored
 from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
-from overseer.supervisor.pool.policy import Outcome
+from overseer.supervisor.pool.policy import Admission, Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.recording import run_of
@@ -62,6 +63,7 @@ class Starts:
         queueing: Queueing,
         exits: Exits,
         orphans: FailedStarts,
+        dependencies: Dependencies,
         usage: UsageWatch,
         vault: Vault,
         recorder: Recorder,
@@ -74,6 +76,7 @@ class Starts:
         self._queueing = queueing
         self._exits = exits
         self._orphans = orphans
+        self._dependencies = dependencies
         self._usage = usage
         self._vault = vault
         self._timers = timers
@@ -92,12 +95,17 @@ class Starts:
         self._table.refuse_closing()
         self._table.refuse_taken(task.id, task.terms.dedupe, requester.principal)
         at = now()
-        admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
+        waits = bool(self._dependencies.missing(task.terms.standing))
+        if waits:
+            admission = Admission(Outcome.QUEUED)
+        else:
+            admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             self._metrics.count("starts_refused", task.action)
             raise RequestError(admission.reason)
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
         self._table.add(task)
+        self._dependencies.started_locked(task.id)
         if self._recorder.enabled:
             with task.lock:
                 task.stream.continue_locked(self._recorder.last_seq(task.id))
@@ -107,8 +115,13 @@ class Starts:
             requester.client.task_ids.add(task.id)
             with task.lock:
                 task.stream.subscribe_locked(requester.client, wishes)
+        if waits:
+            self._dependencies.hold_locked(tx, task, at, force=force)
+            return
         if admission.outcome is Outcome.RUNNING:
-            self._exits.begin_locked(tx, task, Launch.FIRST)
+            # What the server starts by itself is as good as accepted: nobody would hear of a refusal.
+            by_server = task.terms.standing is not None and requester.client is None
+            self._exits.begin_locked(tx, task, Launch.QUEUED if by_server else Launch.FIRST)
             return
         with task.lock:
             task.enter_queue_locked(at)
@@ -216,6 +229,7 @@ class Starts:
                 first_seq=0 if task.last_started_at else task.stream.first_seq,
             )
             answer = Encoded([encode(replace(event, id=requester.request_id))])
+            tx.observe(task, event)
             tx.encode(event)  # what could fail is done; from here on only memory changes
             if task.last_started_at is None:
                 self._metrics.count("tasks_started", task.action)

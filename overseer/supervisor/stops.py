@@ -7,6 +7,7 @@ import time
 from overseer.history.records import Recorder
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.supervisor.clients import Clients
+from overseer.supervisor.definitions import Current
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.metrics import Metrics
@@ -21,6 +22,7 @@ from overseer.workers.base import Worker
 # At a shutdown: what a SIGKILL may take to be done with, and then what may be left to do (seconds).
 _KILL_S = 0.25
 _LAST_S = 0.75
+_IN_ORDER_S = 2.0  # for tasks whose turn has not come in time, since those that depend on them did not end
 
 
 class Stops:
@@ -31,6 +33,7 @@ class Stops:
         table: TaskTable,
         pool: PoolManager,
         clients: Clients,
+        current: Current,
         queueing: Queueing,
         exits: Exits,
         orphans: FailedStarts,
@@ -40,6 +43,7 @@ class Stops:
         self._table = table
         self._pool = pool
         self._clients = clients
+        self._current = current
         self._queueing = queueing
         self._exits = exits
         self._orphans = orphans
@@ -104,13 +108,15 @@ class Stops:
         """
         with self._table.begin() as tx:
             self._queueing.dequeued_locked(tx, self._pool.drain(), "shutdown")
-            for task in list(self._table):
+            budget = self._budget_locked()
+        began = time.monotonic()
+        self._stop_in_order(began + budget - _IN_ORDER_S)
+        with self._table.begin() as tx:
+            for task in self._in_use_locked():
                 self.stop_locked(tx, task, StopRequest.STOP, "shutdown")
-            longest = self._longest_grace_locked()
+        left = began + budget + _KILL_S - time.monotonic()
         with self._table.lock:
-            self._table.freed.wait_for(
-                lambda: self._table.skip_graces or self._idle_locked(), longest + _KILL_S
-            )
+            self._table.freed.wait_for(lambda: self._table.skip_graces or self._idle_locked(), left)
             if self._idle_locked():
                 return True
         # By now only those are left whose last output waits for a client that does not read, and those that
@@ -120,6 +126,40 @@ class Stops:
             if client.outbox.full:
                 client.outbox.close(TRY_AGAIN_LATER, "not read from while the server shuts down", drop=True)
         return self.wait_until_idle(_LAST_S)
+
+    def _stop_in_order(self, until: float) -> None:
+        """Stop each task once those that depend on it are over, up to a moment (monotonic)."""
+        asked: set[Task] = set()
+        while True:
+            with self._table.begin() as tx:
+                in_use = self._in_use_locked()
+                needed = {name for task in in_use for name in task.depends_on}
+                for task in in_use:
+                    if task.id not in needed and task not in asked:
+                        self.stop_locked(tx, task, StopRequest.STOP, "shutdown")
+                        asked.add(task)
+            if asked.issuperset(in_use) or not self._one_ends(len(in_use), until):
+                return
+
+    def _one_ends(self, in_use: int, until: float) -> bool:
+        """Wait until fewer tasks are in use than these; False when time is up, or nobody wants to wait."""
+        with self._table.lock:
+            self._table.freed.wait_for(
+                lambda: self._table.skip_graces or self._table.in_use < in_use,
+                max(0.0, until - time.monotonic()),
+            )
+            return self._table.in_use < in_use and not self._table.skip_graces
+
+    def _in_use_locked(self) -> list[Task]:
+        assert_held(self._table.lock)
+        return [task for task in self._table if task.phase.in_use]
+
+    def _budget_locked(self) -> float:
+        """How long all stops together may take, in seconds."""
+        assert_held(self._table.lock)
+        longest = self._longest_grace_locked()
+        in_order = any(task.depends_on for task in self._table)
+        return self._current.value.config.shutdown_timeout or longest + (_IN_ORDER_S if in_order else 0.0)
 
     def skip_graces(self) -> None:
         """End the wait of :meth:`stop_all`; what begins only now is stopped without a grace."""
@@ -144,10 +184,10 @@ class Stops:
         return not self._table.in_use and not self._orphans.workers_locked()
 
     @property
-    def longest_grace(self) -> float:
-        """The longest ``stop_grace`` of what is in use or runs, in seconds."""
+    def budget(self) -> float:
+        """How long a shutdown may take, in seconds."""
         with self._table.lock:
-            return self._longest_grace_locked()
+            return self._budget_locked()
 
     def _longest_grace_locked(self) -> float:
         assert_held(self._table.lock)

@@ -13,6 +13,7 @@ from overseer.config import HistoryConfig
 from overseer.errors import NotPermittedError, RequestError
 from overseer.supervisor.clients import Client
 from overseer.supervisor.due import Due
+from overseer.supervisor.observers import Observers
 from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
@@ -20,6 +21,7 @@ from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
 
 CLOSING = "the overseer is shutting down"
+TAKEN = "task already running or starting"
 STOPPED = "the task was stopped meanwhile"
 
 # No finished task is forgotten sooner (seconds), however many there are: somebody is about to ask for it.
@@ -42,9 +44,13 @@ class TaskTable:
         closing: nothing is started any more.
         skip_graces: nobody has the time to wait for what is asked to end.
         launch: launches what a transaction says; see :meth:`Starts.launch_for`.
+        moved: ids of tasks whose phase or readiness has changed in this transaction.
+        settle: looks at those that wait for these; see :meth:`Dependencies.settle_locked`.
+        observers: hear what becomes of tasks.
     """
 
     launch: Callable[[Task, Launch, Client | None], str]
+    settle: Callable[[Transaction], None]
 
     def __init__(self, history: HistoryConfig, timers: Timers) -> None:
         self.lock: threading.Lock = lock(Rank.HUB, "hub")
@@ -52,6 +58,8 @@ class TaskTable:
         self.history = history
         self.closing = False
         self.skip_graces = False
+        self.moved: set[str] = set()
+        self.observers = Observers()
         self._timers = timers
         self._pruning: Timer | None = None  # for the finished task that grows too old next
         self._tasks: dict[str, Task] = {}
@@ -74,7 +82,7 @@ class TaskTable:
 
     def begin(self, requester: Requester | None = None) -> Transaction:
         """A transaction; the requester is sent an ``error`` when its block is refused."""
-        return Transaction(self.lock, self.launch, requester)
+        return Transaction(self.lock, self.launch, self.settle, self.observers, requester)
 
     @property
     def in_use(self) -> int:
@@ -128,7 +136,7 @@ class TaskTable:
         task = self.find(task_id, principal)
         self.refuse_closing()
         if task.phase is Phase.RESETTING:
-            raise RequestError("task already running or starting")
+            raise RequestError(TAKEN)
         if task.phase is not Phase.ERRORED:
             raise RequestError("task is not errored")
         return task
@@ -147,7 +155,7 @@ class TaskTable:
             # Ids are common to all. Even a finished task keeps its own from those who cannot see it.
             raise NotPermittedError("this task_id cannot be used: take another one")
         if task_id in self._in_use:
-            raise RequestError("task already running or starting")
+            raise RequestError(TAKEN)
         self._refuse_duplicate(task_id, dedupe)
 
     def _refuse_duplicate(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:
@@ -184,6 +192,7 @@ class TaskTable:
         if not waiting:
             self._unknown.pop(task.id, None)
         self._tasks[task.id] = task
+        task.moved = self.moved
         task.counted = self.phases[task.action]
         task.counted[task.phase] += 1
         bisect.insort(self._ids, task.id)

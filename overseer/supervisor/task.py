@@ -17,6 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overseer.auth.principal import ANYONE, Principal
+from overseer.config import StandingTask
 from overseer.config.parameters import without_hidden
 from overseer.history.records import Run, Trigger
 from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics, failed
@@ -149,12 +150,14 @@ class Terms:
         dedupe: what makes it the same as another; None: nothing does.
         policy: what brings it back; None: nothing does.
         hidden: the parameters whose values nobody is shown.
+        standing: what the configuration says of it by name; None: nothing.
     """
 
     definition: Definition
     dedupe: tuple[str, ...] | None
     policy: RetryPolicy | None
     hidden: frozenset[str] = frozenset()
+    standing: StandingTask | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -180,7 +183,11 @@ class Task:
     worker: Worker | None = None
     stdin: str = ""  # how its run takes input; "": it takes none
     last_pid: int = 0  # of the latest run
+    waiting_on: tuple[str, ...] = ()  # the tasks that it waits for, while it is queued for that
+    ready: bool | None = None  # whether its run is ready; None: nothing says so
+    health: str = ""  # of its run; "": nothing says so
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
+    stopped_by_person: bool = False  # whether a client asked for the latest stop; hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
     end_reason: str = ""  # why the run is being ended: the first cause counts; "": it is not. Hub's lock.
@@ -208,6 +215,7 @@ class Task:
     began: float = 0.0  # monotonic start of the current run
     ran_for: float = 0.0  # seconds, over all finished runs
     counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
+    moved: set[str] | None = None  # the table's, of ids whose phase has changed
     _encoded_info: TaskRow | None = None  # what list says; None: not known since the last change of anything
     lock: threading.Lock = field(init=False)
     stream: Stream = field(init=False)
@@ -230,6 +238,11 @@ class Task:
         """The values that nobody is shown."""
         return [self.params[name] for name in self.terms.hidden]
 
+    @property
+    def depends_on(self) -> Mapping[str, str]:
+        """The tasks that it waits for before it starts, and for what."""
+        return self.terms.standing.depends_on if self.terms.standing is not None else {}
+
     def ask_for(self, requester: Requester) -> None:
         """From now on it runs because ``requester`` asked for it, who is told of its start; hub's lock."""
         self.requester = requester
@@ -247,6 +260,8 @@ class Task:
         if self.counted is not None:
             self.counted[self.phase] -= 1
             self.counted[phase] += 1
+        if self.moved is not None:
+            self.moved.add(self.id)
         if Phase.QUEUED in (self.phase, phase):
             size = sum(len(name) + len(value) for name, value in self.params.items())
             self.memory.params_changed(size if phase is Phase.QUEUED else -size)
@@ -309,6 +324,8 @@ class Task:
             params=without_hidden(self.params, self.terms.hidden),
             queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
             state=self.phase.state,
+            status=self.status,
+            waiting_on=self.waiting_on,
             retry_policy=self.terms.policy,
             current_pid=self.last_pid if running else 0,
             worker_state="running" if running else "exited" if had_run else "",
@@ -327,6 +344,27 @@ class Task:
             success_codes=self.terms.definition.config.success_codes,
             stdin=self.stdin if running else "",
         )
+
+    @property
+    def status(self) -> str:
+        """What it is, in the word that clients are shown."""
+        match self.phase:
+            case Phase.QUEUED:
+                return "waiting" if self.waiting_on else "queued"
+            case Phase.WAITING:
+                return "restarting"
+            case Phase.ENDED:
+                return "failed" if self.failed else "succeeded"
+            case Phase.STOPPED | Phase.ERRORED:
+                return self.phase.state
+            case _:
+                return "ready" if self.ready and self.phase is Phase.RUNNING else "running"
+
+    @property
+    def failed(self) -> bool:
+        """Whether its latest run that is over failed."""
+        codes = self.terms.definition.config.success_codes
+        return failed(self.last_reason, self.last_exit_code, codes)
 
     @property
     def is_encoded(self) -> bool:

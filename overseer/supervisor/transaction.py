@@ -19,7 +19,9 @@ from types import TracebackType
 
 from overseer.drivers.api import driver_failure
 from overseer.errors import RequestError
+from overseer.protocol import Event
 from overseer.supervisor.clients import Client, DeferredFlush
+from overseer.supervisor.observers import Observers
 from overseer.supervisor.task import Requester, Task
 from overseer.util.locks import assert_held
 from overseer.workers.base import Worker
@@ -48,6 +50,8 @@ class Transaction(DeferredFlush):
     Args:
         lock: the hub's.
         launch: launches a task's run, on behalf of a client or of nobody; returns "" or what went wrong.
+        settle: called before the lock is released, for what follows from what was decided.
+        observers: hear what becomes of tasks.
         requester: is sent an ``error`` when the block raises a :class:`RequestError`.
     """
 
@@ -55,11 +59,15 @@ class Transaction(DeferredFlush):
         self,
         lock: threading.Lock,
         launch: Callable[[Task, Launch, Client | None], str],
+        settle: Callable[[Transaction], None],
+        observers: Observers,
         requester: Requester | None = None,
     ) -> None:
         super().__init__()
         self._lock = lock
         self._launch = launch
+        self._settle = settle
+        self._observers = observers
         self._requester = requester
         self._stops: list[tuple[Worker, float | None]] = []
         self._launches: list[tuple[Task, Launch, Client | None]] = []
@@ -77,6 +85,7 @@ class Transaction(DeferredFlush):
             if self._requester is not None and isinstance(error, RequestError):
                 self._requester.refuse(self, error.message, error.existing_task_id, error.param)
                 error.answered = self._requester.client is not None
+            self._settle(self)
         finally:
             self._lock.release()
         super().__exit__(kind, error, trace)
@@ -94,6 +103,11 @@ class Transaction(DeferredFlush):
         """Stop a worker; ``grace`` None: its policy's."""
         assert_held(self._lock)
         self._stops.append((worker, grace))
+
+    def observe(self, task: Task, event: Event, outcome: str = "") -> None:
+        """Something became of a task; see :class:`Change`."""
+        assert_held(self._lock)
+        self._observers.note(task, event, outcome)
 
     def launch(self, task: Task, why: Launch) -> None:
         """Launch the run begun last: its slot is taken."""

@@ -44,6 +44,7 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.config.output",
         "actions.NAME.config.output.stdout",
         "secrets.NAME",
+        "tasks.NAME",
         "clients",
         "history",
         "storage",

@@ -167,6 +167,8 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         params=MappingProxyType({"x": "1"}),
         queued_at=T,
         state="errored",
+        status="errored",
+        waiting_on=("db",),
         retry_policy=RetryPolicy(SECOND, 2 * SECOND, 60 * SECOND, 3, "failure"),
         current_pid=5,
         worker_state="exited",
@@ -192,6 +194,8 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "params": {"x": "1"},
             "queued_at": TS,
             "state": "errored",
+            "status": "errored",
+            "waiting_on": ["db"],
             "retry_policy": {
                 "restart_delay": "1s",
                 "restart_jitter": "2s",

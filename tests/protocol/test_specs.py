@@ -85,6 +85,8 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "params",
         "queued_at",
         "state",
+        "status",
+        "waiting_on",
         "retry_policy",
         "current_pid",
         "worker_state",
@@ -111,13 +113,14 @@ def test_the_manifest_has_every_message_once(manifest: dict[str, Any]) -> None:
     received = {name for name, message in messages.items() if message["direction"] == "s2c"}
     assert sent == set(REQUESTS)
     assert received == {
-        *set(EVENTS) - {"pool_info", "metrics", "manifest", "runs", "usage", "logs"},
+        *set(EVENTS) - {"pool_info", "metrics", "manifest", "runs", "usage", "logs", "graph"},
         "pool_info_response",
         "metrics_response",
         "usage_response",
         "manifest_response",
         "runs_response",
         "logs_response",
+        "graph_response",
     }
     assert messages["pool_info_response"]["fields"]["type"]["default"] == "pool_info"
     assert messages["output"]["delivery"] == "broadcast_subscribers"
@@ -180,6 +183,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "resize_task",
         "restart_task",
         "list_tasks",
+        "show_graph",
         "list_runs",
         "show_log",
         "search_logs",
@@ -245,6 +249,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-runs",
         "ws-logs",
         "ws-search",
+        "ws-graph",
         "start-echo",
         "start-greet",
     ]

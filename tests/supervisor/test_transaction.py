@@ -12,6 +12,7 @@ from overseer.net.frames import Encoded
 from overseer.net.outbox import Outbox
 from overseer.protocol import Error
 from overseer.supervisor.clients import Client
+from overseer.supervisor.observers import Observers
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import LockOrderError, Rank, lock
@@ -55,7 +56,7 @@ class _World:
         return f"no {task.id}"
 
     def begin(self) -> Transaction:
-        return Transaction(self.lock, self.launch, self.requester)
+        return Transaction(self.lock, self.launch, lambda tx: None, Observers(), self.requester)
 
 
 def test_it_flushes_then_stops_then_launches_with_the_lock_released() -> None:

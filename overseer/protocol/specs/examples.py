@@ -19,7 +19,7 @@ _POOL = protocol.PoolInfo(
     queue_items=(protocol.QueueItem("build-next", "build", _LATER, 0, False),),
 )
 
-EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
+_EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Start("r1", "build", _TASK, {"branch": "main"}, _RETRY),
     protocol.Stop("r2", _TASK),
     protocol.Reset("r3", _TASK),
@@ -28,6 +28,7 @@ EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Resize("r19", _TASK, 40, 132),
     protocol.Restart("r17", _TASK),
     protocol.List("r4", _THEN, limit=100),
+    protocol.GraphRequest("r22"),
     protocol.RunsRequest("r18", _TASK, state="failed", limit=50),
     protocol.LogsRequest("r20", _TASK, tail=20),
     protocol.Search("r21", "error: ", action="build", limit=20),
@@ -72,6 +73,7 @@ EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
                 action="build",
                 params={"branch": "main"},
                 state="active",
+                status="running",
                 retry_policy=_RETRY,
                 current_pid=_PID,
                 worker_state="running",
@@ -80,6 +82,11 @@ EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
                 last_started_at=_THEN,
             ),
         ),
+    ),
+    protocol.Graph(
+        "r22",
+        (protocol.GraphNode("db", "postgres", "running", "true"), protocol.GraphNode("web", "serve")),
+        (protocol.GraphEdge("web", "db", "ready", True),),
     ),
     protocol.RunsReply(
         "r18",
@@ -170,3 +177,8 @@ EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Data(_TASK, _PID, 2048, b"\x1b[32mok\x1b[0m\r\n"),
 )
 """In the order of the declarations, requests first."""
+
+_ORDER = [*protocol.REQUESTS.values(), *protocol.EVENTS.values()]
+
+EXAMPLES = tuple(sorted(_EXAMPLES, key=lambda example: _ORDER.index(type(example))))
+"""In the order in which the documents list them."""

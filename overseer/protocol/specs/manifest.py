@@ -85,8 +85,14 @@ def _fields(cls: type[Request | Event], *, sent: bool) -> dict[str, Any]:
         "description": "Which message this is",
     }
     return {"type": first} | {
-        spec.name: _field(spec, required=spec.required if sent else not spec.omit) for spec in fields_of(cls)
+        spec.name: _field(spec, required=_is_needed(cls, spec) if sent else not spec.omit)
+        for spec in fields_of(cls)
     }
+
+
+def _is_needed(cls: type[Request | Event], spec: Field) -> bool:
+    """Whether forms ask for it; of fields of which one is needed, for the first."""
+    return spec.required or spec.name in getattr(cls, "either", ())[:1]
 
 
 def _field(spec: Field, *, required: bool) -> dict[str, Any]:

@@ -33,6 +33,7 @@ _ORDER = (
     "runs",
     "logs",
     "search",
+    "graph",
 )
 
 

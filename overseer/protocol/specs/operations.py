@@ -47,7 +47,9 @@ OPERATIONS = (
         broadcast=(protocol.Queued, protocol.Dequeued),
         subscribers=_RUN,
         notes="The sender is subscribed before anything happens. When a queued task starts later, its "
-        "started carries the id of this request. With force, another task may be dequeued as displaced.",
+        "started carries the id of this request. With force, another task may be dequeued as displaced. "
+        "A standing task waits for those that it depends on: it is queued with position 0 and waiting_on, "
+        "and they are started for it, but for those that somebody has stopped.",
     ),
     Operation(
         "stop_task",
@@ -114,6 +116,12 @@ OPERATIONS = (
         notes="All tasks come oldest first, as they are at one moment. With limit or after they come in the "
         "order of their ids (by code points). A page ends after limit tasks, or half a MiB, with one at "
         "least; when there are more, next is its last id: ask again with that as after.",
+    ),
+    Operation(
+        "show_graph",
+        protocol.GraphRequest,
+        "Show what standing tasks wait for",
+        success=(protocol.Graph,),
     ),
     Operation(
         "list_runs",

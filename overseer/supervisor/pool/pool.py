@@ -22,7 +22,6 @@ from overseer.supervisor.pool.policy import (
     Admission,
     Admit,
     Displace,
-    Enqueue,
     Outcome,
     Reconfigured,
     Refuse,
@@ -120,6 +119,7 @@ class PoolManager:
                 lambda: self._queues.states_but(action, sees),
                 force,
             )
+            place = action
             displaced: tuple[str, ...] = ()
             match decision:
                 case Admit():
@@ -127,12 +127,9 @@ class PoolManager:
                     return Admission(Outcome.RUNNING)
                 case Refuse(reason):
                     return Admission(Outcome.REFUSED, reason=reason)
-                case Enqueue():
-                    place = action
                 case Displace(loser):
                     victim = self._queues.displace(loser)
-                    place = victim.place
-                    displaced = (victim.task_id,)
+                    place, displaced = victim.place, (victim.task_id,)
             position = self._queues.add(task_id, action, queued_at, self._clock(), force, place)
             return Admission(Outcome.QUEUED, position, displaced)
 
@@ -174,12 +171,15 @@ class PoolManager:
             slot = self._leave_locked(task_id)
             if slot is None:
                 raise KeyError(task_id)
-            if self._draining:
-                return Requeued(0)
-            position = self._queues.add(
-                task_id, slot.action, queued_at, self._clock(), slot.forced, slot.action
-            )
-            return Requeued(position, self._admit_waiting_locked())
+            return self._enter_locked(task_id, slot.action, queued_at, slot.forced)
+
+    def enter(self, task_id: str, action: str, queued_at: datetime, forced: bool) -> Requeued:
+        """Put a task that has waited for others into its action's queue; it may be admitted at once.
+        There is always room for it, as for one that is requeued."""
+        with self._lock:
+            self._check_new_locked(task_id)
+            self._scopes.setdefault(action, _Scope(0, ExcessConfig()))  # a reload may have taken it away
+            return self._enter_locked(task_id, action, queued_at, forced)
 
     def cancel(self, task_id: str) -> bool:
         """Take a task out of its queue; False when it is in none."""
@@ -362,6 +362,13 @@ class PoolManager:
             for scope in (self._all, self._scopes[slot.action]):
                 scope.leaving += 1
 
+    def _enter_locked(self, task_id: str, action: str, queued_at: datetime, forced: bool) -> Requeued:
+        assert_held(self._lock)
+        if self._draining:
+            return Requeued(0)
+        position = self._queues.add(task_id, action, queued_at, self._clock(), forced, action)
+        return Requeued(position, self._admit_waiting_locked())
+
     def _admit_waiting_locked(self) -> tuple[str, ...]:
         """Start what waits and has room, each time the queue's with the earliest turn."""
         assert_held(self._lock)
@@ -394,11 +401,8 @@ class PoolManager:
         count = count_excess(old_limit, scope.limit, scope.running, scope.leaving)
         if not count:
             return ()
-        started = [
-            task_id
-            for task_id, slot in self._slots.items()
-            if not slot.leaving and action in ("", slot.action)
-        ]
+        slots = [(task_id, slot) for task_id, slot in self._slots.items() if not slot.leaving]
+        started = [task_id for task_id, slot in slots if action in ("", slot.action)]
         how = scope.excess
         picked = pick_excess(started, count, how.order)
         for task_id in picked:

@@ -1,0 +1,99 @@
+"""``tasks``: standing tasks, which the file names, and what each of them waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from overseer.protocol import RetryPolicy
+from overseer.protocol.words import CONDITION, CONDITIONS
+from overseer.schema.fields import field
+from overseer.schema.location import Location, Path
+from overseer.schema.nodes import ListNode, MapNode, Node, describe_node
+from overseer.schema.objects import MapOf, Object
+from overseer.schema.types import TEXT, Choice, FieldType, Json
+from overseer.util.suggest import did_you_mean
+
+_READY = "ready"
+
+
+class _DependsOn(FieldType):
+    """Names of tasks, for ``ready``, or a mapping of names to conditions; in order."""
+
+    label = "list of names, or mapping of names to conditions"
+
+    def from_yaml(self, node: Node, location: Location) -> Mapping[str, str]:
+        if isinstance(node, MapNode):
+            return MapOf(CONDITION).from_yaml(node, location)
+        if isinstance(node, ListNode):
+            return dict.fromkeys(TEXT.items_from_yaml(node, location), _READY)
+        raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
+
+    def shown(self, value: Any) -> str:
+        return ""
+
+    def yaml_schema(self) -> Json:
+        return {
+            "anyOf": [
+                {"type": "array", "items": {"type": "string"}},
+                {"type": "object", "additionalProperties": {"enum": list(CONDITIONS)}},
+            ]
+        }
+
+
+@dataclass(frozen=True)
+class StandingTask:
+    """A task that the file names."""
+
+    name: str
+    action: str = field(TEXT, "The action that it runs.", missing="name one of `actions`")
+    params: Mapping[str, str] = field(
+        MapOf(TEXT, what="a mapping of parameters"), "The action's parameters.", default=dict
+    )
+    retry: RetryPolicy = field(
+        Object(RetryPolicy), "Merged over the action's `retry`, the same keys.", default=RetryPolicy
+    )
+    autostart: str = field(
+        Choice("false", "true", "last", booleans=True),
+        "Whether it is started with the server: never, always, or if it was running when the server ended "
+        "(`last`, which needs a `data_dir`).",
+        default="false",
+    )
+    depends_on: Mapping[str, str] = field(
+        _DependsOn(),
+        "The tasks that it waits for: a list of names, each of which has to be ready, or a mapping of names "
+        "to `started`, `ready`, `healthy`, `succeeded` or `ended`.",
+        default=dict,
+    )
+
+
+STANDING = Object(StandingTask)
+
+
+def standing_problems(
+    tasks: Mapping[str, StandingTask], actions: Collection[str]
+) -> Iterator[tuple[Path, str]]:
+    """Each name that means nothing, and a circle of dependencies if there is one: path below ``tasks`` and
+    sentence."""
+    for name, task in tasks.items():
+        if task.action and task.action not in actions:
+            yield (name, "action"), f"there is no action {task.action}{did_you_mean(task.action, actions)}"
+        for other in task.depends_on:
+            if other not in tasks:
+                yield (name, "depends_on"), f"there is no task {other}{did_you_mean(other, tasks)}"
+    try:
+        in_order(tasks)
+    except CycleError as error:
+        circle = list(reversed(error.args[1]))
+        yield (circle[0], "depends_on"), f"tasks wait for each other: {' > '.join(circle)}"
+
+
+def in_order(tasks: Mapping[str, StandingTask]) -> list[str]:
+    """The names, each after all that it depends on.
+
+    Raises:
+        CycleError: some wait for each other; its second argument has them, from the one waited for on.
+    """
+    return list(TopologicalSorter({name: task.depends_on for name, task in tasks.items()}).static_order())

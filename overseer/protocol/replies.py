@@ -1,0 +1,229 @@
+"""What the server answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from overseer.protocol.declare import Delivery, Event
+from overseer.protocol.declare import event as _event
+from overseer.protocol.stored import LogLine, LogMatch, RunInfo
+from overseer.protocol.values import (
+    ActionInfo,
+    ActionMetrics,
+    GlobalMetrics,
+    GraphEdge,
+    GraphNode,
+    PoolInfo,
+    TaskInfo,
+    TaskMetrics,
+)
+from overseer.schema.fields import field
+from overseer.schema.objects import ListOf, Object
+from overseer.schema.quantities import COUNT, TIMESTAMP
+from overseer.schema.types import BOOLEAN, DOCUMENT, TASK_ID, TEXT
+
+_ID = "The request's"
+_TASK = "The task"
+
+
+@_event("signaled", Delivery.DIRECT)
+class Signaled(Event):
+    """A signal was sent to a task's run."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+    signal: str = field(TEXT, "Its name; its number, if it has none")
+
+
+@_event("input_accepted", Delivery.DIRECT)
+class InputAccepted(Event):
+    """A task will read what it was given, unless it ends first."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+    bytes: int = field(COUNT, "How much it was given")
+
+
+@_event("resized", Delivery.DIRECT)
+class Resized(Event):
+    """A task's terminal has another size."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+    rows: int = field(COUNT, "Its height in characters")
+    cols: int = field(COUNT, "Its width in characters")
+
+
+@_event("tasks", Delivery.DIRECT)
+class Tasks(Event):
+    """The tasks asked for."""
+
+    id: str = field(TEXT, _ID)
+    tasks: tuple[TaskInfo, ...] = field(ListOf(Object(TaskInfo)), "Never null")
+    next: str = field(TEXT, "There are more: ask again with this value as after", default="", omit=True)
+
+
+@_event("graph", Delivery.DIRECT)
+class Graph(Event):
+    """The standing tasks, and what they wait for."""
+
+    id: str = field(TEXT, _ID)
+    nodes: tuple[GraphNode, ...] = field(ListOf(Object(GraphNode)), "In the order of the configuration")
+    edges: tuple[GraphEdge, ...] = field(ListOf(Object(GraphEdge)), "Between those")
+
+
+@_event("runs", Delivery.DIRECT)
+class RunsReply(Event):
+    """The runs asked for."""
+
+    id: str = field(TEXT, _ID)
+    runs: tuple[RunInfo, ...] = field(ListOf(Object(RunInfo)), "The newest first; never null")
+    next: str = field(TEXT, "There are more: ask again with this value as before", default="", omit=True)
+
+
+@_event("logs", Delivery.DIRECT)
+class LogsReply(Event):
+    """Lines of a task's log. Where few of many are asked for, there may be fewer: go on at next_seq."""
+
+    id: str = field(TEXT, _ID)
+    lines: tuple[LogLine, ...] = field(ListOf(Object(LogLine)), "In order; never null")
+    first_seq: int = field(COUNT, "The first line that the log has; 0: it has none")
+    last_seq: int = field(COUNT, "The last one")
+    next_seq: int = field(COUNT, "Where to go on, as from_seq")
+
+
+@_event("matches", Delivery.DIRECT)
+class Matches(Event):
+    """The lines in which something was found. When the time for a search is over, there may be few of them,
+    or none, and a next."""
+
+    id: str = field(TEXT, _ID)
+    matches: tuple[LogMatch, ...] = field(
+        ListOf(Object(LogMatch)), "The newest parts of logs first, and of each the last lines; never null"
+    )
+    next: str = field(TEXT, "Not all was looked through: ask again with this as after", default="", omit=True)
+
+
+@_event("actions", Delivery.DIRECT)
+class Actions(Event):
+    """The actions asked for."""
+
+    id: str = field(TEXT, _ID)
+    actions: tuple[ActionInfo, ...] = field(ListOf(Object(ActionInfo)), "Never null")
+
+
+@_event("pool_info", Delivery.DIRECT)
+class PoolInfoReply(Event):
+    """The pool asked for, or just changed."""
+
+    id: str = field(TEXT, _ID)
+    action: str = field(TEXT, "Whose pool; absent: the global one", default="", kw_only=True, omit=True)
+    pool: PoolInfo = field(Object(PoolInfo), "The pool as it is now")
+
+
+@_event("purged", Delivery.DIRECT)
+class Purged(Event):
+    """A queue was emptied."""
+
+    id: str = field(TEXT, _ID)
+    action: str = field(TEXT, "Whose queue; absent: every queue", default="", kw_only=True, omit=True)
+    count: int = field(COUNT, "How many tasks were waiting")
+
+
+@_event("subscribed", Delivery.DIRECT)
+class Subscribed(Event):
+    """The task's events follow. The other fields are there when the request had since_seq."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+    last_seq: int | None = field(COUNT, "The seq of its latest line; 0: none yet", default=None, omit=True)
+    oldest_seq: int | None = field(
+        COUNT, "The seq of the oldest line stored; 0: none is", default=None, omit=True
+    )
+    created_at: datetime | None = field(
+        TIMESTAMP, "When its start was accepted; another time is another task", default=None, omit=True
+    )
+    first_seq: int = field(
+        COUNT,
+        "Where the seq of its lines begins, when an earlier task had its id; absent: at 1",
+        default=0,
+        omit=True,
+    )
+
+
+@_event("unsubscribed", Delivery.DIRECT)
+class Unsubscribed(Event):
+    """No more of the task's events follow."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+
+
+@_event("metrics", Delivery.DIRECT)
+class MetricsReply(Event):
+    """The counters asked for: one of the three, or none if no such action or task exists."""
+
+    id: str = field(TEXT, _ID)
+    global_: GlobalMetrics | None = field(
+        Object(GlobalMetrics), "Of the whole server", default=None, name="global", omit=True
+    )
+    action: ActionMetrics | None = field(Object(ActionMetrics), "Of the action", default=None, omit=True)
+    task: TaskMetrics | None = field(Object(TaskMetrics), "Of the task", default=None, omit=True)
+
+
+@_event("manifest", Delivery.DIRECT)
+class ManifestReply(Event):
+    """The description of this protocol for programs."""
+
+    id: str = field(TEXT, _ID)
+    manifest: Mapping[str, Any] = field(DOCUMENT, "The same document as at GET /ws/manifest")
+
+
+@_event("reloaded", Delivery.DIRECT)
+class Reloaded(Event):
+    """What the configuration file now says is in effect or, with dry_run, would be.
+
+    A task keeps the definition of its action that it was accepted with, until it is reset.
+    """
+
+    id: str = field(TEXT, _ID)
+    dry_run: bool = field(BOOLEAN, "Whether nothing was changed", default=False, omit=True)
+    added: tuple[str, ...] = field(ListOf(TEXT), "Actions that are new", default=(), omit=True)
+    changed: tuple[str, ...] = field(
+        ListOf(TEXT),
+        "Actions that differ, themselves or in what they inherit from the top level",
+        default=(),
+        omit=True,
+    )
+    removed: tuple[str, ...] = field(
+        ListOf(TEXT), "Actions that can no longer be started", default=(), omit=True
+    )
+    settings: tuple[str, ...] = field(
+        ListOf(TEXT),
+        "Keys at the top that differ, in the file or in files that they name",
+        default=(),
+        omit=True,
+    )
+    restart_needed: tuple[str, ...] = field(
+        ListOf(TEXT),
+        "Keys that differ and take effect only when the server is restarted",
+        default=(),
+        omit=True,
+    )
+    warnings: tuple[str, ...] = field(
+        ListOf(TEXT), "Probable mistakes, with file and line", default=(), omit=True
+    )
+
+
+@_event("error", Delivery.DIRECT)
+class Error(Event):
+    """A request was refused; the connection stays open."""
+
+    id: str = field(TEXT, 'The request\'s; "" if none could be read')
+    message: str = field(TEXT, "Why, for people")
+    existing_task_id: str = field(
+        TASK_ID, "The task that a refused start would have duplicated", default="", omit=True
+    )
+    param: str = field(TEXT, "The parameter that a refused start is about", default="", omit=True)

@@ -1,0 +1,153 @@
+"""Standing tasks that wait for others: held back without a slot until what they depend on is as it has to be.
+
+A held task is queued as clients see it, and says what it waits for. Whatever moves a task notes its id in the
+table; before a transaction releases the hub's lock, the tasks that wait for those are looked at, and admitted
+to their pools when nothing is missing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from overseer.config import StandingTask
+from overseer.supervisor.exits import Exits
+from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Phase, Task
+from overseer.supervisor.transaction import Transaction
+from overseer.util.locks import assert_held
+
+# A dependency of this kind that was met once need not be so still when the last of the others is.
+_LASTING = ("started", "succeeded", "ended")
+
+
+def is_met(condition: str, task: Task | None) -> bool:
+    """Whether a task, or an id that has none, is as ``condition`` says; the hub's lock is held."""
+    if task is None:
+        return False
+    match condition:
+        case "started":
+            return task.phase is Phase.RUNNING
+        case "ready":
+            return task.phase is Phase.RUNNING and task.ready is not False
+        case "healthy":
+            return task.phase is Phase.RUNNING and task.health == "healthy"
+        case "succeeded":
+            return task.phase is Phase.ENDED and not task.failed
+        case _:
+            return task.phase in (Phase.ENDED, Phase.STOPPED, Phase.ERRORED)
+
+
+class _Held(NamedTuple):
+    """A task that waits, what is left of its dependencies (names and conditions), and whether its start was
+    forced."""
+
+    task: Task
+    left: dict[str, str]
+    force: bool
+
+
+class Dependencies:
+    """Holds tasks back; the hub's lock guards all of it."""
+
+    def __init__(self, table: TaskTable, pool: PoolManager, queueing: Queueing, exits: Exits) -> None:
+        self._table = table
+        self._pool = pool
+        self._queueing = queueing
+        self._exits = exits
+        self._held: dict[str, _Held] = {}
+        self._dependents: defaultdict[str, set[str]] = defaultdict(set)  # ids of held tasks by what they need
+        self._stopped: set[str] = set()  # standing tasks that a person stopped and nobody has started since
+        table.settle = self.settle_locked
+
+    def missing(self, standing: StandingTask | None) -> tuple[str, ...]:
+        """The tasks that a start of this one has to wait for; the hub's lock is held."""
+        assert_held(self._table.lock)
+        return () if standing is None else self._unmet(standing.depends_on)
+
+    def _unmet(self, conditions: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(
+            name for name, condition in conditions.items() if not is_met(condition, self._table.get(name))
+        )
+
+    def hold_locked(self, tx: Transaction, task: Task, at: datetime, *, force: bool) -> None:
+        """Queue a task that has to wait for others."""
+        assert_held(self._table.lock)
+        held = _Held(task, dict(task.depends_on), force)
+        self._held[task.id] = held
+        for name in held.left:
+            self._dependents[name].add(task.id)
+        with task.lock:
+            task.enter_queue_locked(at)
+            task.waiting_on = self._look_locked(held)
+        self._queueing.enqueued_locked(tx, task, 0)
+
+    def _look_locked(self, held: _Held) -> tuple[str, ...]:
+        """What it waits for now; what was so once is struck off, where that is enough."""
+        unmet = self._unmet(held.left)
+        for name in [name for name, condition in held.left.items() if condition in _LASTING]:
+            if name not in unmet:
+                del held.left[name]
+        return unmet
+
+    def settle_locked(self, tx: Transaction) -> None:
+        """Look at those that wait for tasks that have moved."""
+        assert_held(self._table.lock)
+        moved = self._table.moved
+        while moved and self._held:
+            task_id = moved.pop()
+            held = self._held.get(task_id)
+            if held is not None and held.task.phase is not Phase.QUEUED:  # stopped, or forgotten
+                self._drop_locked(held)
+            for dependent in sorted(self._dependents.get(task_id, ())):
+                self._recheck_locked(tx, self._held[dependent])
+        moved.clear()
+
+    def _recheck_locked(self, tx: Transaction, held: _Held) -> None:
+        task, unmet = held.task, self._look_locked(held)
+        if unmet == task.waiting_on or task.phase is not Phase.QUEUED:
+            return
+        with task.lock:
+            task.waiting_on = unmet
+        if unmet:
+            self._queueing.told_locked(tx, task, 0)
+            return
+        self._drop_locked(held)
+        assert task.queued_at is not None
+        entered = self._pool.enter(task.id, task.action, task.queued_at, held.force)
+        if task.id not in entered.admitted:
+            self._queueing.told_locked(tx, task, entered.position)
+        self._exits.admit_locked(tx, entered.admitted)
+
+    def _drop_locked(self, held: _Held) -> None:
+        del self._held[held.task.id]
+        for name in held.task.depends_on:
+            dependents = self._dependents[name]
+            dependents.discard(held.task.id)
+            if not dependents:
+                del self._dependents[name]
+
+    # Who starts what is needed
+
+    def stopped_locked(self, task_id: str) -> None:
+        """A person has stopped a task: it is started by a person only."""
+        assert_held(self._table.lock)
+        self._stopped.add(task_id)
+
+    def started_locked(self, task_id: str) -> None:
+        """A task has been started by whoever may."""
+        assert_held(self._table.lock)
+        self._stopped.discard(task_id)
+
+    def to_start(self, task_id: str) -> list[str]:
+        """Of what a held task waits for, the tasks that are over, or never were: they are to be started for
+        it, unless a person stopped them."""
+        with self._table.lock:
+            held = self._held.get(task_id)
+            names = () if held is None else held.task.waiting_on
+            tasks = [(name, self._table.get(name)) for name in names if name not in self._stopped]
+            return [name for name, task in tasks if task is None or not task.phase.in_use]

@@ -1,0 +1,106 @@
+"""Standing tasks: those started with the server or for others, and the graph of what depends on what."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+
+from overseer.auth.principal import Principal
+from overseer.config.standing import in_order
+from overseer.errors import RequestError
+from overseer.history.records import BOOT
+from overseer.protocol import Graph, GraphEdge, GraphNode
+from overseer.supervisor.definitions import Current
+from overseer.supervisor.dependencies import Dependencies, is_met
+from overseer.supervisor.table import TAKEN, TaskTable
+from overseer.supervisor.task import Requester, Task
+from overseer.util.locks import assert_held
+from overseer.util.threads import run_on_thread
+
+_log = logging.getLogger(__name__)
+
+
+class Standing:
+    """Starts standing tasks on behalf of the server.
+
+    Args:
+        start: :meth:`Hub.start`.
+    """
+
+    def __init__(
+        self,
+        table: TaskTable,
+        current: Current,
+        dependencies: Dependencies,
+        start: Callable[..., str],
+    ) -> None:
+        self._table = table
+        self._current = current
+        self._dependencies = dependencies
+        self._start = start
+
+    def start_at_boot(self, resumed: Collection[str] = ()) -> None:
+        """Start what is to be started with the server, but for those that are ``resumed`` another way."""
+        tasks = self._current.value.config.tasks
+        self._start_each([name for name, task in tasks.items() if task.autostart == "true"], resumed)
+
+    def start_added(self, before: Collection[str]) -> None:
+        """The same after a reload, for tasks that are new in the configuration."""
+        self.start_at_boot(before)
+
+    def _start_each(self, names: Iterable[str], but: Collection[str]) -> None:
+        wanted = set(names).difference(but)
+        if not wanted:
+            return
+        order = [name for name in in_order(self._current.value.config.tasks) if name in wanted]
+
+        def start() -> None:
+            for name in order:
+                self._start_quietly(name, Requester(cause=BOOT))
+
+        run_on_thread(start, "boot")
+
+    def start_needed(self, task_id: str, requester: Requester) -> None:
+        """Start what a task waits for and nobody has started, unless a person stopped it."""
+        needed = self._dependencies.to_start(task_id)
+        if not needed:
+            return
+
+        def start() -> None:
+            for name in needed:
+                self._start_quietly(name, Requester(cause=requester.trigger))
+
+        run_on_thread(start, "dependencies")
+
+    def _start_quietly(self, name: str, requester: Requester) -> None:
+        try:
+            self._start("", name, requester=requester)
+        except RequestError as error:
+            if error.message != TAKEN:
+                _log.warning("task %s cannot be started: %s", name, error.message)
+
+    def stopped_locked(self, task: Task) -> None:
+        """A task is being stopped; by a person, it stays so until somebody starts it."""
+        assert_held(self._table.lock)
+        if task.terms.standing is not None and task.stopped_by_person:
+            self._dependencies.stopped_locked(task.id)
+
+    def tell(self, requester: Requester) -> None:
+        """Send the requester the standing tasks that it may see, and what they wait for."""
+        with self._table.begin(requester) as tx:
+            requester.tell(tx, self._graph_locked(requester.request_id, requester.principal))
+
+    def _graph_locked(self, request_id: str, principal: Principal) -> Graph:
+        tasks = self._current.value.config.tasks
+        shown = {name: task for name, task in tasks.items() if principal.sees(task.action)}
+        nodes, edges = [], []
+        for name, standing in shown.items():
+            task = self._table.get(name)
+            status = "" if task is None else task.status
+            nodes.append(GraphNode(name, standing.action, status, standing.autostart))
+            edges += [
+                GraphEdge(name, other, condition, is_met(condition, self._table.get(other)))
+                for other, condition in standing.depends_on.items()
+                if other in shown
+            ]
+        return Graph(request_id, tuple(nodes), tuple(edges))
