@@ -42,10 +42,11 @@ _SCHEDULE = (
     "ON CONFLICT (task_id) DO UPDATE SET since = excluded.since, spans = excluded.spans, "
     "paused = excluded.paused, wanted = excluded.wanted, used = excluded.used"
 )
-# A run of an earlier server's slot, of the task itself or one beside it, would have begun after that.
-_RAN = (
-    "SELECT 1 FROM runs WHERE task_id IN (?, ?) AND trigger_type = 'schedule' AND started >= ? "
-    "AND reason <> 'start_failed' LIMIT 1"
+# Of the start of a slot that an earlier server asked for, a run tells, of the task or of one beside it.
+SETTLE = (
+    "UPDATE slots SET outcome = 'fired' WHERE outcome = 'firing' AND EXISTS (SELECT 1 FROM runs WHERE "
+    "runs.task_id IN (slots.task_id, slots.task_id || strftime('@%Y-%m-%dT%H:%M:%SZ', slot, 'unixepoch')) "
+    "AND trigger_type = 'schedule' AND started >= slots.at AND runs.reason <> 'start_failed')"
 )
 
 
@@ -123,7 +124,7 @@ def beside(task_id: str, slot: int) -> str:
 
 
 def load(connection: sqlite3.Connection) -> dict[str, Schedules]:
-    """All that is stored, by task. Slots whose start was asked for are fired if a run of them began."""
+    """All that is stored, by task."""
     found: dict[str, Schedules] = {}
     for task_id, since, spans, paused, wanted in connection.execute(
         "SELECT task_id, since, spans, paused, wanted FROM schedules"
@@ -134,11 +135,5 @@ def load(connection: sqlite3.Connection) -> dict[str, Schedules]:
         "SELECT task_id, slot, outcome, at, reason, number, detail FROM slots ORDER BY task_id, slot"
     ):
         if schedules := found.get(task_id):
-            if outcome == FIRING and _ran(connection, task_id, slot, at):
-                outcome = FIRED
             schedules.slots.append(Slot(task_id, slot, outcome, restored(at), *more))
     return found
-
-
-def _ran(connection: sqlite3.Connection, task_id: str, slot: int, at: int) -> bool:
-    return connection.execute(_RAN, (task_id, beside(task_id, slot), at)).fetchone() is not None

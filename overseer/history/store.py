@@ -21,7 +21,7 @@ from overseer.history.moments import stored
 from overseer.history.pages import Pages, Query
 from overseer.history.records import Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
-from overseer.history.slots import Schedules, Slot, keep_schedules, keep_slot, load
+from overseer.history.slots import SETTLE, Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.writer import Statement, Writer
 from overseer.protocol import RetryPolicy, RunInfo
 from overseer.util.sqlite import open_db
@@ -212,15 +212,13 @@ class History(Recorder):
         finally:
             connection.close()
 
-    def decided(
-        self, slots: Iterable[Slot], schedules: Iterable[Schedules], patience: float = _SLOT_S
-    ) -> bool:
+    def decided(self, slots: Iterable[Slot], schedules: Iterable[Schedules], *, wait: bool = True) -> bool:
         """Store what was decided, and wait for that; False when it is not stored, or not in time."""
         at = now()
         statements = [statement for slot in slots for statement in keep_slot(slot)]
         statements += [keep_schedules(each, at) for each in schedules]
         ticket = self._writer.put(*statements)
-        return not patience or self._writer.wait(ticket, patience)
+        return not wait or self._writer.wait(ticket, _SLOT_S)
 
     def number(self, task_id: str) -> int:
         """How many runs an id has had."""
@@ -274,6 +272,8 @@ class _Database:
         lost = connection.execute(_LOST, (stored(now()), history._server)).rowcount
         interrupted = connection.execute(_RESUMABLE, (history._server,)).fetchall()
         connection.execute(_SUPERSEDED, (history._server,))
+        if not self._taken_over:
+            connection.execute(SETTLE)
         history._marks.merge(connection.execute("SELECT task_id, number, seq FROM ids"))
         if self._taken_over:
             used = stored(now())

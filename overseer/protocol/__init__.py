@@ -34,6 +34,7 @@ from overseer.protocol.events import (
     PoolUpdated,
     Queued,
     Restarting,
+    Skipped,
     Started,
     Usage,
 )
@@ -46,11 +47,14 @@ from overseer.protocol.replies import (
     ManifestReply,
     Matches,
     MetricsReply,
+    Paused,
     PoolInfoReply,
     Purged,
     Reloaded,
     Resized,
+    Resumed,
     RunsReply,
+    SchedulesReply,
     Signaled,
     Subscribed,
     Tasks,
@@ -65,6 +69,7 @@ from overseer.protocol.requests import (
     LogsRequest,
     ManifestRequest,
     MetricsRequest,
+    Pause,
     PoolInfoRequest,
     Purge,
     Reload,
@@ -73,7 +78,9 @@ from overseer.protocol.requests import (
     Reset,
     Resize,
     Restart,
+    Resume,
     RunsRequest,
+    SchedulesRequest,
     Search,
     SetPool,
     Signal,
@@ -84,6 +91,7 @@ from overseer.protocol.requests import (
     UsageRequest,
 )
 from overseer.protocol.retry_policy import RetryPolicy
+from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
 from overseer.protocol.values import (
     SUCCESS_CODES,
@@ -104,7 +112,14 @@ from overseer.protocol.values import (
     TaskUsage,
     failed,
 )
-from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
+from overseer.protocol.words import (
+    DISPLACE_POLICIES,
+    EXCESS_ACTIONS,
+    EXIT_REASON,
+    ORDERS,
+    RUN_STATUS,
+    SKIP_REASON,
+)
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
 from overseer.schema.types import Unreadable
@@ -119,6 +134,7 @@ __all__ = [
     "ORDERS",
     "REQUESTS",
     "RUN_STATUS",
+    "SKIP_REASON",
     "SUCCESS_CODES",
     "ActionInfo",
     "ActionMetrics",
@@ -155,6 +171,8 @@ __all__ = [
     "ParamChoice",
     "ParamSpec",
     "Partial",
+    "Pause",
+    "Paused",
     "PoolConfig",
     "PoolInfo",
     "PoolInfoReply",
@@ -174,15 +192,22 @@ __all__ = [
     "Resized",
     "Restart",
     "Restarting",
+    "Resume",
+    "Resumed",
     "RetryPolicy",
     "RunInfo",
     "RunTrigger",
     "RunsReply",
     "RunsRequest",
+    "ScheduleInfo",
+    "SchedulesReply",
+    "SchedulesRequest",
     "Search",
     "SetPool",
     "Signal",
     "Signaled",
+    "Skipped",
+    "SkippedSlot",
     "Start",
     "Started",
     "Stop",

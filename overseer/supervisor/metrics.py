@@ -10,14 +10,15 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from overseer.protocol import ActionMetrics, GlobalMetrics
+from overseer.protocol import SKIP_REASON, ActionMetrics, GlobalMetrics
 from overseer.util.locks import Rank, assert_held, lock
 
 _ACTION = tuple(field.name for field in fields(ActionMetrics))
 _WIRE = tuple(field.name for field in fields(GlobalMetrics))
 # Starts for which the pool and its queue had no place; runs that lasted longer than they may; what tasks
 # were given to read, and how often they took none; lines that a client missed, for each client that missed
-# them; how often stored output gave way to other output; and clients that were closed for not reading.
+# them; how often stored output gave way to other output; clients that were closed for not reading; and starts
+# of schedules that were skipped.
 _ALL = (
     *_WIRE,
     "starts_refused",
@@ -29,6 +30,7 @@ _ALL = (
     "dropped_lines",
     "outputs_evicted",
     "stalled_clients",
+    *(f"skipped_{reason}" for reason in SKIP_REASON.words),
 )
 
 # Seconds; queues hold what takes minutes, runs what takes up to days.

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 from overseer.config.parameters import without_hidden
 from overseer.history.records import Trigger
-from overseer.protocol import Event
+from overseer.protocol import Event, Skipped
 from overseer.supervisor.task import Task
 from overseer.util.threads import start_thread
 
@@ -65,6 +65,12 @@ class Observers:
                     event, task.id, task.action, params, task.run_id, task.trigger, outcome, by_person
                 )
             )  # fmt: skip
+
+    def note_skipped(self, event: Skipped, action: str) -> None:
+        """A schedule has not started its task; the hub's lock is held."""
+        if self._observers:
+            trigger = Trigger("schedule", f"schedule:{event.task_id}")
+            self._changes.put(Change(event, event.task_id, action, {}, "", trigger, "", False))
 
     def close(self) -> None:
         """Hand on what is left, and end."""

@@ -34,6 +34,7 @@ _ORDER = (
     "logs",
     "search",
     "graph",
+    "schedules",
 )
 
 
