@@ -12,7 +12,7 @@ import { Tasks } from "./tasks.js";
 import { Actions } from "./actions.js";
 import { Pools } from "./pools.js";
 import { Pictures } from "./pictures.js";
-import { Runs } from "./runs.js";
+import { History } from "./history.js";
 import { Console } from "./console.js";
 import { showHelp } from "./help.js";
 import { turnTheme } from "./theme.js";
@@ -44,14 +44,14 @@ async function begin() {
     actions: new Actions(app, at("view-actions")),
     pools: new Pools(app, at("view-pools")),
     activity: new Pictures(app, at("view-activity")),
-    history: new Runs(app, at("view-history")),
+    history: new History(app, at("view-history")),
     console: new Console(app, at("view-console"), manifest),
   };
   at("split").replaceWith(splitter(at("frame")));
   at("back").addEventListener("click", () => app.panes.closeAll());
   app.panes.onChange(showDock);
   app.show = show;
-  for (const name of VIEWS) at(`tab-${name}`).addEventListener("click", () => show(name));
+  for (const name of VIEWS) at(`tab-${name}`).addEventListener("click", () => use(name));
   document.addEventListener("keydown", key);
   app.store.on("metrics", showNumbers);
   app.store.on("tasks", showNumbers);
@@ -59,8 +59,8 @@ async function begin() {
   app.link.on("status", ({ state }) => state === "sign-in" && signInAgain());
   new Banner(app, at("connection"), at("offline"));
   app.panes.restore();
-  show(VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : recall("view", "tasks"));
-  addEventListener("hashchange", () => VIEWS.includes(location.hash.slice(1)) && show(location.hash.slice(1)));
+  show(VIEWS.includes(addressed()) ? addressed() : recall("view", "tasks"));
+  addEventListener("hashchange", () => VIEWS.includes(addressed()) && show(addressed()));
   app.link.open(HOME);
 }
 
@@ -109,11 +109,20 @@ function showSession() {
   setText(at("who"), name ? `${name} (${role})` : "");
 }
 
+// The view that the page's address names; what follows the slash is the view's own.
+const addressed = () => location.hash.slice(1).split("/")[0];
+
+// Its tab was used, or its key: a second time, it goes to its beginning.
+function use(name) {
+  if (app.view === name) app.views[name].home?.();
+  show(name);
+}
+
 function show(name) {
   const view = VIEWS.includes(name) ? name : "tasks";
   app.view = view;
   remember("view", view);
-  if (location.hash.slice(1) !== view) history.replaceState(null, "", `#${view}`);
+  if (addressed() !== view) history.replaceState(null, "", `#${view}`);
   for (const each of VIEWS) {
     at(`view-${each}`).hidden = each !== view;
     if (each === view) at(`tab-${each}`).setAttribute("aria-current", "page");
@@ -150,6 +159,8 @@ function showTitle() {
   if (document.title !== title) document.title = title;
 }
 
+const FIELDS = "input:not([type=checkbox]), textarea, select";
+
 const KEYS = {
   1: () => go("tasks"),
   2: () => go("actions"),
@@ -164,7 +175,7 @@ const KEYS = {
 };
 
 function go(name) {
-  show(name);
+  use(name);
   app.focusView();
 }
 
@@ -174,10 +185,10 @@ function key(event) {
   if (event.key === "Escape") {
     const viewer = app.panes.focused;
     if (viewer) app.panes.close(viewer.taskId);
-    else app.focusView();
+    else if (target.matches(FIELDS) || !app.views[app.view].escape?.()) app.focusView();
     return;
   }
-  if (target.matches("input:not([type=checkbox]), textarea, select")) return;
+  if (target.matches(FIELDS)) return;
   const act = KEYS[event.key];
   if (!act) return;
   event.preventDefault();

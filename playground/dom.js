@@ -64,6 +64,13 @@ export function flip(button) {
   return isPressed(button);
 }
 
+/** A button that is pressed or not; `changed` is called once a click has turned it over. */
+export function toggle(text, about, changed) {
+  const button = h("button.toggle", { type: "button", title: about, "aria-label": about, "aria-pressed": "false" }, text);
+  button.addEventListener("click", () => (flip(button), changed()));
+  return button;
+}
+
 /** Set a text only when it differs, so that nothing is laid out again for nothing. */
 export function setText(element, text) {
   const shown = visible(text);

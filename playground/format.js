@@ -77,3 +77,21 @@ export function paramsText(params) {
     .map(([name, value]) => `${name}=${/[\s"]/.test(value) || value === "" ? JSON.stringify(value) : value}`)
     .join(" ");
 }
+
+/** Date and time of an RFC 3339 timestamp, here, as short as it is clear on the day of `now` (ms). */
+export function shortMoment(timestamp, now) {
+  const at = new Date(timestamp);
+  if (Number.isNaN(at.getTime())) return "";
+  const time = at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  if (at.toDateString() === new Date(now).toDateString()) return time;
+  const year = at.getFullYear() === new Date(now).getFullYear() ? undefined : "numeric";
+  return `${at.toLocaleDateString(undefined, { month: "short", day: "numeric", year })}, ${time.slice(0, 5)}`;
+}
+
+/** A time (ms) as a field for date and time has it, here, in seconds. */
+export function fieldTime(ms) {
+  const at = new Date(ms);
+  const two = (value) => String(value).padStart(2, "0");
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day}T${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}

@@ -35,6 +35,16 @@ const KEYS = [
     ],
   ],
   [
+    "History",
+    [
+      ["↑ ↓ Home End", "choose a run, or a line that was found"],
+      ["Enter", "show its output, all of it; Esc leads back"],
+      ["/", "search all of it; then Enter, n and N for the next and previous match"],
+      ["g", "go to a time"],
+      ["t", "show times"],
+    ],
+  ],
+  [
     "Input of a task",
     [
       ["Enter", "send the line"],

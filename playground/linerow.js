@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { clock, count } from "./format.js";
-import { draw, look } from "./ansi.js";
+import { draw, look, plain } from "./ansi.js";
 import { visible } from "./visible.js";
 import { KIND } from "./tasklog.js";
 
@@ -92,6 +92,12 @@ function showSub(element, { depth, key, text, kind, folded }) {
   if (key) nodes.push(h("span.key", null, key), ": ");
   nodes.push(h(`span.j-${kind}`, null, text));
   element.replaceChildren(...nodes);
+}
+
+/** A line's text as a terminal would show it, without its colours, and with what the pattern matches marked. */
+export function pieces(line, pattern) {
+  const text = visible(plain(line)).slice(0, LONGEST);
+  return pattern ? split(text, 0, matches(text, pattern)) : [text];
 }
 
 // Where the pattern is found in a text, [[from, to]...]; a few hundred at most.

@@ -15,6 +15,7 @@ export class LineView {
   constructor(log, columns) {
     this.#log = log;
     this.#source = log;
+    this.#first = log.first;
     this.#columns = columns; // tells how many characters fit in a row
     this.setFilter({ text: "", only: true, out: true, err: true });
   }
@@ -27,7 +28,7 @@ export class LineView {
   #shown = null; // numbers of the lines shown, or null when all are
   #matches = []; // numbers of the lines that match
   #scanned = 0; // lines from this number on were not looked at yet
-  #first = 0; // of the source, when it was last looked at
+  #first; // of the source, when it was last looked at
   #unfolded = new Map(); // number -> {rows, closed, value}
   version = 0; // changes whenever rows must be drawn again
 
@@ -53,18 +54,19 @@ export class LineView {
   }
 
   /**
-   * `text`: what to look for, /between slashes/ a regular expression; `only`: hide other lines; `out`, `err`:
-   * which streams. Throws SyntaxError for a bad expression.
+   * `text`: what to look for, /between slashes/ a regular expression, or as one in `mark`; `only`: hide other
+   * lines; `out`, `err`: which streams. Throws SyntaxError for a bad expression.
    */
   setFilter(filter) {
-    const { text } = filter;
+    const { text, mark = null } = filter;
     const expression = text.length > 2 && text.startsWith("/") && text.endsWith("/");
     const source = expression ? text.slice(1, -1) : text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    this.#pattern = text ? new RegExp(source, "gi") : null;
+    this.#pattern = text ? new RegExp(source, "gi") : mark;
     this.#filter = filter;
     this.#shown = (this.#pattern && filter.only) || !filter.out || !filter.err ? [] : null;
     this.#matches = [];
     this.#scanned = this.#source.first;
+    for (const number of this.#unfolded.keys()) if (number >= this.#source.end) this.#unfolded.delete(number);
     this.version += 1;
   }
 

@@ -3,8 +3,9 @@
 import { h, icon, iconButton, newId } from "./dom.js";
 import { InputLine } from "./inputline.js";
 
-/** {element, parts}: the pane, and by name what a Viewer fills and listens to. `leave`: called to leave its input. */
-export function buildPane(app, taskId, times, leave) {
+/** {element, parts}: the pane around its `lines`, and by name what a Viewer fills and listens to. `leave`: called to
+ * leave its input. */
+export function buildPane(app, taskId, lines, times, leave) {
   const title = newId("pane");
   const toggle = (text, about, pressed) =>
     h("button.toggle", { type: "button", title: about, "aria-pressed": String(pressed) }, text);
@@ -19,7 +20,6 @@ export function buildPane(app, taskId, times, leave) {
     "aria-pressed": "false",
     title: "Pause the view; lines are still collected (p)",
   };
-  const lines = { tabindex: "0", role: "log", "aria-live": "off", "aria-label": `Lines of ${taskId}` };
   const parts = {
     word: h("span"),
     exit: h("span.exit"),
@@ -42,14 +42,17 @@ export function buildPane(app, taskId, times, leave) {
     pause: h("button.toggle", hold, icon("pause"), h("span", null, "pause")),
     size: h("span.found"),
     earlier: h("button.toggle", { type: "button", hidden: true, title: "Load lines of the log" }, "earlier lines"),
-    scroller: h("div.lines", lines),
+    whole: h(
+      "button.toggle",
+      { type: "button", hidden: true, title: "Search all of its log, not only the lines that are loaded" },
+      "search its log",
+    ),
     input: new InputLine(app, taskId, leave),
-    end: h("button.to-end", { type: "button", hidden: true }),
   };
   parts.only.hidden = true; // there is nothing to match
   parts.state = h("span.state", null, icon("dots"), parts.word);
   const { state, action, exit, buttons, copy, save, close } = parts;
-  const { banner, found, only, out, err, time, pause, size, earlier, scroller, end } = parts;
+  const { banner, found, only, out, err, time, pause, size, earlier, whole } = parts;
   const element = h(
     "section.pane",
     { "aria-labelledby": title },
@@ -66,8 +69,8 @@ export function buildPane(app, taskId, times, leave) {
       close,
     ),
     banner,
-    h("div.pane-tools", null, parts.search, found, only, out, err, time, pause, earlier, size),
-    h("div.lines-box", null, scroller, end),
+    h("div.pane-tools", null, parts.search, found, whole, only, out, err, time, pause, earlier, size),
+    lines,
     parts.input.element,
   );
   return { element, parts };

@@ -1,197 +1,206 @@
-// The history: runs of all tasks or of one, the newest first, also those from before a restart of the server.
+// The list of runs, the newest first, also those from before a restart of the server.
 
-import { fill, h, icon, iconButton, inFrame, named, setText } from "./dom.js";
-import { exactly, many, moment, paramsText } from "./format.js";
-import { STATES } from "./states.js";
-import { timeline } from "./timeline.js";
+import { fill, h, iconButton, inFrame, named } from "./dom.js";
+import { count, exactly, many, paramsText, shortMoment } from "./format.js";
+import { RUN_STATES, STATES } from "./states.js";
+import { addressOf, byOf, exitOf, lastedOf, statusOf } from "./runwords.js";
+import { Timeline } from "./timeline.js";
 
 const PAGE = 50;
 const AGAIN = 1500; // ms between two looks while something happens
-const LOOKS = { running: "running", succeeded: "finished", failed: "failed", stopped: "stopped", lost: "errored" };
-const LABELS = { running: "Running", succeeded: "Succeeded", failed: "Failed", stopped: "Stopped", lost: "Lost" };
-const SINCE = [
-  ["", "any time"],
-  [3600, "the last hour"],
-  [86400, "the last day"],
-  [7 * 86400, "the last week"],
-  [30 * 86400, "the last month"],
-];
 
 export class Runs {
-  constructor(app, place) {
+  /** `seen`: whether the list is. */
+  constructor(app, filters, seen) {
     this.#app = app;
-    this.#place = place;
-    const change = () => this.#load();
-    this.#task = h("input", { type: "search", placeholder: "All tasks", "aria-label": "Runs of task", spellcheck: "false" });
-    this.#task.addEventListener("change", change);
-    this.#task.addEventListener("search", change);
-    this.#action = h("select", { "aria-label": "Action", onchange: change });
-    this.#state = h(
-      "select",
-      { "aria-label": "Status", onchange: change },
-      h("option", { value: "" }, "any status"),
-      Object.entries(LABELS).map(([value, text]) => h("option", { value }, text.toLowerCase())),
-    );
-    this.#since = h(
-      "select",
-      { "aria-label": "Started in", onchange: change },
-      SINCE.map(([value, text]) => h("option", { value: String(value) }, text)),
-    );
-    this.#clear = iconButton("close", "Show all runs", () => this.showTask(""), { text: "All" });
+    this.#filters = filters;
+    this.#seen = seen;
+    this.#timeline = new Timeline((run) => (location.hash = addressOf(run)));
     this.#older = h("button", { type: "button", hidden: true, onclick: () => this.#loadOlder() }, "Older runs");
-    fill(
-      place,
-      h("div.bar", null, this.#task, this.#action, this.#state, this.#since, this.#clear),
-      h("div.runs", null, this.#summary, this.#timeline, this.#list, this.#older),
-    );
-    app.store.on("actions", () => this.#fillActions());
+    this.element = h("div.runs", null, this.#counts, this.#timeline.element, this.#list, this.#empty, this.#older);
+    this.#list.addEventListener("keydown", (event) => this.#key(event));
+    this.#list.addEventListener("pointerover", ({ target }) => this.#timeline.mark(target.closest(".run")?.dataset.run));
+    this.#list.addEventListener("focusin", ({ target }) => this.#timeline.mark(target.closest(".run")?.dataset.run));
+    // More of them when the end comes into sight.
+    const sight = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && this.#loadOlder(), {
+      root: this.element,
+      rootMargin: "300px",
+    });
+    sight.observe(this.#older);
     app.store.on("tasks", () => this.#happened());
-    app.link.on("status", ({ state }) => state === "open" && !place.hidden && this.#load());
-    this.#fillActions();
+    app.link.on("status", ({ state }) => state === "open" && seen() && this.load());
   }
 
+  element;
   #app;
-  #place;
-  #task;
-  #action;
-  #state;
-  #since;
-  #clear;
+  #filters;
+  #seen;
+  #timeline;
   #older;
-  #summary = h("p.hint", { role: "status" });
-  #timeline = h("div.timeline");
+  #counts = h("p.counts", { role: "status" });
   #list = h("ol.run-list", { "aria-label": "Runs" });
+  #empty = h("div.empty", { hidden: true });
   #runs = [];
   #next = "";
   #problem = ""; // why there is nothing to be shown
   #asked = 0; // number of the latest question, so that an old one's answer is not shown
+  #loading = false; // older ones
   #timer = 0;
+  #latest = ""; // the run that had the focus last
   #draw = inFrame(() => this.#show());
 
-  /** Called when the view is shown. */
-  shown() {
-    this.#load();
+  /** Look what there is now. */
+  load() {
+    return this.#load("");
   }
 
-  focusSearch() {
-    this.#task.focus();
-    this.#task.select();
+  /** To the run that had the focus last, or to the first. */
+  focus() {
+    this.#focus(this.#button(this.#latest) ?? this.#list.querySelector(".run-open"));
   }
 
-  /** Show one task's runs, or all. */
-  showTask(taskId) {
-    this.#task.value = taskId;
-    if (!taskId) for (const each of [this.#action, this.#state, this.#since]) each.value = "";
-    if (this.#app.view === "history") this.#load();
-    else this.#app.show("history");
-  }
-
-  #fillActions() {
-    const chosen = this.#action.value;
-    const names = this.#app.store.actions.map(({ name }) => name);
-    fill(
-      this.#action,
-      h("option", { value: "" }, "any action"),
-      names.map((name) => h("option", { value: name }, name)),
-    );
-    this.#action.value = names.includes(chosen) ? chosen : "";
-  }
-
-  // Something has: look again, soon, unless somebody has turned pages.
+  // Something has: look again, soon.
   #happened() {
-    if (this.#place.hidden || this.#timer || this.#runs.length > PAGE) return;
+    if (this.#timer || !this.#seen()) return;
     this.#timer = setTimeout(() => {
       this.#timer = 0;
-      if (!this.#place.hidden && this.#runs.length <= PAGE) this.#load();
+      if (this.#seen()) this.#load("", { again: true });
     }, AGAIN);
   }
 
-  #request(before) {
-    const request = { type: "runs", limit: PAGE };
-    const seconds = Number(this.#since.value);
-    if (this.#task.value.trim()) request.task_id = this.#task.value.trim();
-    if (this.#action.value) request.action = this.#action.value;
-    if (this.#state.value) request.state = this.#state.value;
-    if (seconds) request.since = new Date(this.#app.link.now - seconds * 1000).toISOString();
-    if (before) request.before = before;
-    return request;
-  }
-
-  async #load(before = "") {
-    if (!this.#app.link.connected) return;
+  async #load(before, { again = false } = {}) {
+    const { link } = this.#app;
+    if (!link.connected) return;
     this.#asked += 1;
     const mine = this.#asked;
-    this.#clear.disabled = !(this.#task.value || this.#action.value || this.#state.value || this.#since.value);
+    const { status, reason } = this.#filters;
+    const request = { type: "runs", limit: PAGE, ...this.#filters.fields(link.now) };
+    if (status.value) request.state = status.value;
+    if (reason.value) request.reason = reason.value;
+    if (before) request.before = before;
     try {
-      const { runs, next = "" } = await this.#app.link.request(this.#request(before), { own: true });
+      const { runs, next = "" } = await link.request(request, { own: true });
       if (mine !== this.#asked) return;
-      this.#runs = before ? [...this.#runs, ...runs] : runs;
-      this.#next = next;
+      this.#take(runs, next, before, again);
       this.#problem = "";
-      this.#draw();
     } catch (error) {
       if (mine !== this.#asked) return;
       this.#runs = [];
       this.#next = "";
       this.#problem = error.message;
-      this.#draw();
     }
+    for (const { task_id: id } of this.#runs) this.#filters.seen.add(id);
+    this.#draw();
   }
 
-  #loadOlder() {
-    if (this.#next) this.#load(this.#next);
+  // A page of older ones follows; a look at the newest leaves those that were loaded behind them.
+  #take(runs, next, before, again) {
+    if (before) {
+      this.#runs = [...this.#runs, ...runs];
+      this.#next = next;
+      return;
+    }
+    const fresh = new Set(runs.map(({ run_id: id }) => id));
+    const at = again ? this.#runs.findLastIndex(({ run_id: id }) => fresh.has(id)) : -1;
+    const behind = at < 0 ? [] : this.#runs.slice(at + 1);
+    this.#runs = [...runs, ...behind];
+    if (!behind.length) this.#next = next;
+  }
+
+  async #loadOlder() {
+    if (!this.#next || this.#loading || this.#older.hidden) return;
+    this.#loading = true;
+    await this.#load(this.#next);
+    this.#loading = false;
   }
 
   #show() {
     const runs = this.#runs;
-    const failed = runs.filter(({ status }) => status === "failed" || status === "lost").length;
-    const of = failed ? `, ${many(failed, "of them failed or lost", "of them failed or lost")}` : "";
-    const text = `${this.#next ? "The latest " : ""}${many(runs.length, "run")}${of}.`;
-    setText(this.#summary, this.#problem || (runs.length ? text : "No runs."));
-    fill(this.#timeline, runs.length ? timeline(runs, LOOKS, this.#app.link.now) : null);
-    const focused = this.#list.contains(document.activeElement) ? document.activeElement.dataset.run : "";
+    const { now } = this.#app.link;
+    this.#showCounts();
+    this.#timeline.show(runs, now, this.#filters.task.value.trim());
+    const focused = this.#list.contains(document.activeElement) ? document.activeElement : null;
+    const [of, which] = [focused?.closest(".run")?.dataset.run, focused?.className];
+    const longest = Math.max(1, ...runs.map((run) => lastedOf(run, now) ?? 0));
     fill(
       this.#list,
-      runs.map((run) => this.#row(run)),
+      runs.map((run) => this.#row(run, now, longest)),
     );
-    if (focused) this.#list.querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
+    if (of) this.#list.querySelector(`[data-run="${CSS.escape(of)}"] .${which.split(" ")[0]}`)?.focus({ preventScroll: true });
+    this.#showEmpty();
     this.#older.hidden = !this.#next;
   }
 
-  #row(run) {
-    const look = LOOKS[run.status] ?? "stopped";
-    const ran = run.duration_ms ?? this.#app.link.now - Date.parse(run.started);
-    const lasted = run.status === "lost" ? "" : exactly(Math.max(0, ran));
+  #showCounts() {
+    const counts = new Map();
+    for (const { status } of this.#runs) counts.set(status, (counts.get(status) ?? 0) + 1);
+    const parts = RUN_STATES.filter((name) => counts.has(name)).map((name) =>
+      h(`span.state.s-${name}`, null, `${count(counts.get(name))} ${STATES[name].label.toLowerCase()}`),
+    );
+    const total = this.#runs.length ? `${this.#next ? "The latest " : ""}${many(this.#runs.length, "run")}` : "";
+    const key = `${total} ${JSON.stringify([...counts])}`;
+    if (this.#counts.shown === key) return; // or it would be read out again
+    this.#counts.shown = key;
+    fill(this.#counts, total, parts);
+  }
+
+  #showEmpty() {
+    this.#empty.hidden = this.#runs.length > 0;
+    if (this.#runs.length) return;
+    if (/data_dir/.test(this.#problem)) {
+      fill(this.#empty, h("h2", null, "No history"), h("p", null, `${this.#problem}.`), h("p", null, "With ", h("code", null, "data_dir: PATH"), " in it, runs and what they write are kept, also over restarts."));
+    } else if (this.#problem) {
+      fill(this.#empty, h("p.problem", null, this.#problem), h("button", { type: "button", onclick: () => this.load() }, "Try again"));
+    } else if (this.#filters.any) {
+      const near = this.#filters.near.map((id) => h("button", { type: "button", onclick: () => this.#filters.only(id) }, named(id)));
+      const all = h("button.primary", { type: "button", onclick: () => this.#filters.clear() }, "Show all runs");
+      fill(this.#empty, h("p", null, "No runs are like that."), near.length ? h("p.row", null, "Did you mean ", near) : null, all);
+    } else fill(this.#empty, h("p", null, "No runs yet. Start something under Actions (2): each run is listed here, and stays when its task is forgotten."));
+  }
+
+  #row(run, now, longest) {
+    const ran = lastedOf(run, now);
     const params = paramsText(run.params);
+    const lasted = h("span.run-lasted", null, ran === null ? "" : exactly(ran));
+    if (ran !== null) lasted.style.setProperty("--share", `${Math.max(1, (ran / longest) * 100)}%`);
+    const open = () => (location.hash = addressOf(run));
     return h(
       "li.run",
-      { id: `run-${run.run_id}` },
-      h(`span.state.s-${look}`, null, icon(STATES[look].icon), LABELS[run.status] ?? run.status),
-      h(
-        "button.run-task",
-        { type: "button", title: "Only this task's runs", "data-run": run.run_id, onclick: () => this.showTask(run.task_id) },
-        named(run.task_id),
-        h("span.number", null, ` #${run.number}`),
-      ),
+      { "data-run": run.run_id },
+      statusOf(run),
+      h("button.run-open", { type: "button", title: "Show its output", onclick: open }, named(run.task_id), h("span.number", null, ` #${run.number}`)),
       h("span.run-action", null, run.action),
       h("span.run-exit", null, exitOf(run)),
-      h("span.run-lasted", null, lasted),
-      h("time.run-when", { datetime: run.started, title: `Started ${run.started}` }, moment(run.started)),
+      lasted,
+      h("time.run-when", { datetime: run.started, title: `Started ${run.started}` }, shortMoment(run.started, now)),
       h("span.run-by", null, byOf(run.trigger)),
-      run.error ? h("span.run-more.problem", null, run.error) : params ? h("code.run-more", { title: params }, params) : null,
+      run.error ? h("span.run-more.problem", { title: run.error }, run.error) : h("code.run-more", { title: params }, params),
+      iconButton("filter", `Only runs of ${run.task_id}`, () => this.#filters.only(run.task_id)),
     );
   }
-}
 
-/** How a run ended, in a word or two. */
-function exitOf(run) {
-  if (run.exit_code === undefined) return "";
-  if (!["exited", "signal", "stopped"].includes(run.reason)) return run.reason.replaceAll("_", " ");
-  return run.exit_code === -1 ? run.signal || "signal" : `exit ${run.exit_code}`;
-}
+  #button(runId) {
+    return runId ? this.#list.querySelector(`[data-run="${CSS.escape(runId)}"] .run-open`) : null;
+  }
 
-/** Who or what started a run. */
-function byOf({ type, by = "" }) {
-  if (type === "client") return by ? ["by ", named(by)] : "";
-  return by && by !== type ? [`${type}: `, named(by)] : { restart: "restart", boot: "boot", service: "service" }[type] ?? type;
+  #focus(button) {
+    if (!button) return;
+    button.focus();
+    button.closest(".run").scrollIntoView({ block: "nearest" });
+  }
+
+  #key(event) {
+    const row = event.target.closest(".run");
+    if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
+    this.#latest = row.dataset.run;
+    const to = {
+      ArrowDown: row.nextElementSibling,
+      ArrowUp: row.previousElementSibling,
+      Home: this.#list.firstElementChild,
+      End: this.#list.lastElementChild,
+    };
+    if (!(event.key in to)) return;
+    event.preventDefault();
+    this.#focus(to[event.key]?.querySelector(".run-open"));
+  }
 }

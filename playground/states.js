@@ -8,8 +8,12 @@ export const STATES = {
   errored: { label: "Errored", icon: "bad", order: 4 },
   failed: { label: "Failed", icon: "cross", order: 5 },
   stopped: { label: "Stopped", icon: "stop", order: 6 },
-  finished: { label: "Finished", icon: "check", order: 7 },
+  succeeded: { label: "Succeeded", icon: "check", order: 7 },
+  lost: { label: "Lost", icon: "lost", order: 8 },
 };
+
+/** The states that a run in the history may be in. */
+export const RUN_STATES = ["running", "succeeded", "failed", "stopped", "lost"];
 
 /** The name of the state that a TaskInfo is in, one of STATES. */
 export function stateOf(task) {
@@ -19,7 +23,7 @@ export function stateOf(task) {
   if (task.retry_policy && (task.retry_policy.restart_on !== "failure" || failed(task))) {
     return "restarting";
   }
-  return failed(task) ? "failed" : "finished";
+  return failed(task) ? "failed" : "succeeded";
 }
 
 /** Whether the latest run failed: by its exit code, or by why it ended. */
@@ -29,7 +33,7 @@ function failed(task) {
 }
 
 /** Whether nothing of the task runs or will. */
-export const isOver = (state) => state === "stopped" || state === "finished" || state === "failed";
+export const isOver = (state) => state === "stopped" || state === "succeeded" || state === "failed";
 
 /** How the latest run ended, in a word or two. */
 export function exitText(task, signal = "") {

@@ -6,13 +6,16 @@ import { carry } from "./ansi.js";
 const LINES = 100_000;
 const CHARS = 48_000_000;
 
+/** The number of a log's first line: others may be put in front of it. */
+export const BEGIN = 1_000_000_000;
+
 /** What a line is. */
 export const KIND = { out: 0, err: 1, note: 2, gap: 3, bad: 4 };
 
 export class TaskLog {
   constructor(taskId) {
     this.taskId = taskId;
-    this.first = 0;
+    this.first = BEGIN;
     this.chars = 0;
     this.partials = [null, null]; // the unfinished lines of stdout and stderr, as lines without a seq
     this.missed = 0; // lines that the server or the page skipped

@@ -1,4 +1,4 @@
-"""The database: its tables, and how it is opened, brought up to date, or set aside when it is broken."""
+"""The database: its schema, and how it is opened, migrated, or moved aside when damaged."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
 
-# Pages are found in one of three narrow indexes, which have all that can be asked for, in a page's order: the
-# rows themselves, with their parameters, may be large. Moments are microseconds since 1970. ``resume``:
-# its task was running, as far as is known, so that a boot may bring it back. ``server`` is the server that
-# started it. ``ids`` outlives the runs: seq goes on from there.
+# Pages are found through one of three narrow covering indexes, sorted as pages are: the rows themselves, with
+# their parameters, may be large. Times are microseconds since 1970. ``resume``: the task was running, as far
+# as is known, so a boot may restart it. ``server``: the server that started the run. ``ids`` outlives the
+# runs: an id's seq continues from there.
 MIGRATIONS = (
     """
     CREATE TABLE runs (
@@ -83,22 +83,22 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
 )
-"""What makes a database of version N one of version N + 1; never changed, only added to."""
+"""Each migrates a database from version N to N + 1. Append-only."""
 
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class NewerDatabaseError(OverseerError):
-    """A newer server has written the database."""
+    """The database was written by a newer server."""
 
 
 def open_database(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
-    """Open the database for the one that writes; made if it is not there, migrated if it is older.
+    """Open the database for the writer; created if missing, migrated if older.
 
-    A broken file is set aside, and another one begun.
+    A damaged file is moved aside, and a new one created.
 
     Raises:
-        NewerDatabaseError: it is of a newer server.
+        NewerDatabaseError: a newer server has written it.
         OverseerError, sqlite3.Error, OSError: it cannot be opened for now.
     """
     try:
@@ -107,18 +107,18 @@ def open_database(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3
         if not is_broken(error):
             raise
         kept = _set_aside(path)
-        _log.error("%s is broken (%s): it is kept as %s, and the history begins anew", path, error, kept)
+        _log.error("%s is damaged (%s): it is kept as %s, and a new history is started", path, error, kept)
         return _open(path, migrations)
 
 
 def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
-    # A log beside it is left by a server that was killed, or by a machine that went down.
+    # A write-ahead log beside it means that the last server was killed, or the machine crashed.
     crashed = path.with_name(f"{path.name}-wal").exists()
     connection = open_db(path)
     try:
-        connection.isolation_level = None  # transactions begin where it says BEGIN
+        connection.isolation_level = None  # transactions are explicit
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does that when nobody waits
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does that when idle
         if crashed:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
@@ -136,7 +136,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise NewerDatabaseError(
-            f"{path} is of version {version}, which a newer server has written; this one knows "
+            f"{path} has version {version}, from a newer server; this one supports up to "
             f"{len(migrations)}: use the newer one, or another data_dir"
         )
     if 0 < version < len(migrations):
@@ -146,19 +146,19 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
             connection.backup(backup)
         finally:
             backup.close()
-        _log.info("%s is brought to version %d; as it was, it is kept as %s", path, len(migrations), kept)
+        _log.info("%s was migrated to version %d; the old one is kept as %s", path, len(migrations), kept)
     for number, script in enumerate(migrations[version:], version + 1):
         connection.executescript(f"BEGIN;{script};PRAGMA user_version = {number};COMMIT")
 
 
 def is_broken(error: BaseException) -> bool:
-    """Whether it says that the file is not a database, or a damaged one."""
+    """Whether the error means that the file is damaged, or not a database."""
     cause = error.__cause__ if isinstance(error, OverseerError) else error
     return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _BROKEN
 
 
 def _set_aside(path: Path) -> Path:
-    """Rename the database and what belongs to it."""
+    """Rename the database and its companion files; returns the new path."""
     stamp = now().strftime("%Y%m%dT%H%M%SZ")
     kept = path.with_name(f"{path.name}.broken-{stamp}")
     number = 1

@@ -1,4 +1,4 @@
-"""The data directory: made for the server's user alone, and used by one server at a time."""
+"""The data directory: private to the server's user, and used by one server at a time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _LOCK = "lock"
 
 
 class DirectoryInUseError(OverseerError):
-    """Another server has the directory."""
+    """Another server uses the directory."""
 
 
 class DataDirectory:
-    """Makes and locks the directory at ``path``; one thread uses it at a time.
+    """Creates and locks the directory at ``path``. Not thread-safe.
 
-    The lock is an flock on a file in it that is opened close-on-exec, so that no child holds it. A process
-    that is just being forked when its server is killed may do so for a moment; that is waited for.
+    The lock is an flock on a file in it, opened close-on-exec, so that no child holds it. A process that is
+    being forked when its server is killed may hold it for a moment, which is waited for.
     """
 
     def __init__(self, path: str) -> None:
@@ -30,11 +30,11 @@ class DataDirectory:
         self._lock = -1
 
     def acquire(self) -> None:
-        """Make it and lock it, unless it is locked as it stands.
+        """Create and lock it, unless it is locked already.
 
         Raises:
             DirectoryInUseError: another server uses it.
-            OSError: it cannot be made, or is something else.
+            OSError: it cannot be created, or is not a directory.
         """
         if self.intact:
             return
@@ -67,7 +67,7 @@ class DataDirectory:
 
     @property
     def intact(self) -> bool:
-        """Whether the lock that is held is that of the directory which is there."""
+        """Whether the lock held is that of the directory now at the path."""
         if self._lock < 0:
             return False
         try:
@@ -77,14 +77,14 @@ class DataDirectory:
         return os.path.samestat(there, os.fstat(self._lock))
 
     def release(self) -> None:
-        """Let another server have it. Idempotent."""
+        """Release the lock. Idempotent."""
         if self._lock >= 0:
             lock, self._lock = self._lock, -1
             os.close(lock)
 
 
 def _refuse_exposed(path: Path) -> None:
-    """Close an existing directory to others: parameters and output are nobody else's business."""
+    """Make an existing directory private: it holds parameters and output."""
     found = path.stat()
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(20, "is not a directory", str(path))

@@ -1,4 +1,4 @@
-"""How far the numbers of each id have come: of its runs, and of the lines that it has written."""
+"""The highest numbers used by each task id: of its runs, and of its lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Mark:
 
 
 class Marks:
-    """In memory for every id that the database knows, since no start may wait for a disk to be read."""
+    """In memory for every id in the database, so that no start waits for a disk read."""
 
     def __init__(self) -> None:
         self._lock = lock(Rank.LEAF, "history marks")
@@ -26,7 +26,7 @@ class Marks:
         return len(self._marks)
 
     def merge(self, rows: Iterable[tuple[str, int, int]]) -> None:
-        """Take over ids with number and seq; what has come further here stays."""
+        """Merge (id, number, seq) rows; the higher value wins."""
         with self._lock:
             for task_id, number, seq in rows:
                 mark = self._marks.setdefault(task_id, _Mark(0, 0))
@@ -47,14 +47,14 @@ class Marks:
             return 0 if mark is None else mark.number
 
     def next_number(self, task_id: str) -> int:
-        """The number of the run that begins now."""
+        """The number for a run that begins now."""
         with self._lock:
             mark = self._marks.setdefault(task_id, _Mark(0, 0))
             mark.number += 1
             return mark.number
 
     def reached(self, task_id: str, seq: int) -> None:
-        """Lines have been numbered up to there."""
+        """Note that lines have been numbered up to ``seq``."""
         with self._lock:
             mark = self._marks.setdefault(task_id, _Mark(0, 0))
             mark.seq = max(mark.seq, seq)

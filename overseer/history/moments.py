@@ -1,4 +1,4 @@
-"""Moments as the database has them: microseconds since 1970."""
+"""Times as stored in the database: microseconds since 1970."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def restored(value: int) -> datetime:
 
 
 class SteadyClock:
-    """Tells how old something is. A wall clock that is set forwards while the server runs makes nothing older
-    at once; one that is set backwards does not let it grow old a second time."""
+    """A clock for ages. Setting the wall clock forward while the server runs makes nothing older at once;
+    setting it back lets nothing age twice."""
 
     def __init__(self) -> None:
         self._wall = stored(now())
         self._monotonic = time.monotonic()
 
     def now(self) -> int:
-        """The lesser of what the wall clock says and what it would say, had nobody set it."""
+        """The earlier of the wall clock's time and what it would be had it not been set."""
         steady = self._wall + int((time.monotonic() - self._monotonic) * 1e6)
         return min(steady, stored(now()))

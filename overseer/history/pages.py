@@ -1,4 +1,4 @@
-"""Reading: pages of runs, newest first, over connections of their own."""
+"""Reads pages of runs, newest first, over connections of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from overseer.protocol import RunInfo
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.sqlite import open_db
 
-_IDLE = 4  # connections that are kept for the next reader
+_IDLE = 4  # connections kept for the next readers
 _ACTIONS = (
     "WITH RECURSIVE each(name) AS (SELECT min(action) FROM runs UNION ALL "
     "SELECT (SELECT min(action) FROM runs WHERE action > name) FROM each WHERE name IS NOT NULL) "
@@ -26,7 +26,7 @@ _ACTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which runs are asked for; ``limit`` of them, from those before the cursor ``before`` on."""
+    """The runs wanted: at most ``limit`` of those older than the cursor ``before``."""
 
     task_id: str = ""
     action: str = ""
@@ -39,19 +39,19 @@ class Query:
 
 
 class Pages:
-    """Reads the database at ``path``; safe from any thread, each of which waits for the disk by itself."""
+    """Reads the database at ``path``. Thread-safe; each thread waits for the disk by itself."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = lock(Rank.LEAF, "history readers")  # guards the rest
+        self._lock = lock(Rank.LEAF, "history readers")  # guards the fields below
         self._idle: list[sqlite3.Connection] = []
-        self._generation = 0  # of the file: another one may take its place
+        self._generation = 0  # of the file, which may be replaced
         self._closed = False
 
     def read(
         self, query: Query, sees: Callable[[str], bool] | None = None
     ) -> tuple[list[RunInfo], int | None]:
-        """A page of the runs whose actions ``sees`` lets through, and the cursor for the next one.
+        """A page of the runs whose actions ``sees`` admits, and the cursor for the next page.
 
         Raises:
             RequestError: the database cannot be read now.
@@ -83,7 +83,7 @@ class Pages:
         connection.close()
 
     def renew(self) -> None:
-        """The file may be another one: read no more from connections to what was there."""
+        """Abandon all open connections, as the file may have been replaced."""
         with self._lock:
             self._generation += 1
             idle, self._idle = self._idle, []
@@ -91,7 +91,7 @@ class Pages:
             connection.close()
 
     def close(self) -> None:
-        """Close what nobody uses; others close theirs when they are done."""
+        """Close idle connections; those in use are closed by their readers."""
         with self._lock:
             self._closed = True
         self.renew()

@@ -1,4 +1,4 @@
-"""What the history is told of a run, and the interface by which it is told; without a database."""
+"""Records of runs, and the interface that takes them; no database here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from overseer.protocol import RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """Why a run was started: ``type`` as on the wire, and who or what did it."""
+    """What started a run: ``type`` as on the wire, and by whom or what."""
 
     type: str
     by: str = ""
@@ -24,17 +24,17 @@ BOOT = Trigger("boot", "boot")
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """A run from its start on.
+    """A run, as recorded at its start.
 
     Attributes:
-        params: as they may be shown.
-        complete: whether they are all there, none being secret, so that it could be started again from them.
-        policy: the retry policy that its start gave; None: its action's.
-        queued: since when it had waited, if it had.
-        first_seq: of its first line, should it write one.
+        params: secrets masked.
+        complete: no parameter is secret, so the task can be restarted from them.
+        policy: the retry policy given at the start; None: its action's.
+        queued: when it was queued, if it was.
+        first_seq: the seq that its first line would have.
         definition: a hash of its action's definition.
-        number: counts the runs of its task's id; the recorder's.
-        logged: whether a log tells where its lines end, as far as it has them.
+        number: counts the runs of its task's id; set by the recorder.
+        logged: its lines are logged, and the log knows where they end.
     """
 
     run_id: str
@@ -54,7 +54,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a run ended. ``cpu_ms`` and ``max_rss`` are None where nobody has measured them."""
+    """How a run ended. ``cpu_ms`` and ``max_rss``: None if not measured."""
 
     at: datetime
     exit_code: int
@@ -68,7 +68,7 @@ class RunEnd:
 
     @property
     def status(self) -> str:
-        """The word for what became of the run."""
+        """The run's final status, as on the wire."""
         if self.reason in ("stopped", "shutdown"):
             return "stopped"
         if self.reason == "lost":
@@ -77,34 +77,34 @@ class RunEnd:
 
 
 class Recorder:
-    """What the supervisor tells of its runs; this one keeps nothing. Safe from any thread.
+    """Receives the supervisor's records of runs; this one keeps nothing. Thread-safe.
 
-    ``started`` and ``ended`` wait until the row is stored, though not for long, and must be called without a
-    lock; the others return at once.
+    ``started`` and ``ended`` wait briefly for the row to be stored, and must be called without a lock; the
+    others do not block.
     """
 
     enabled = False
 
     def last_seq(self, task_id: str) -> int:
-        """The highest seq that a line of this id may have had; 0: none."""
+        """The highest seq that this id may have used; 0: none."""
         return 0
 
     def reserve(self, run: Run, seq: int) -> int:
-        """The run's lines have come to ``seq``: have numbers set aside, so that none is given twice, also
-        after a crash. Returns at which seq to call it again."""
+        """Reserve numbers for a run whose lines have reached ``seq``, so that none is used twice, even after
+        a crash. Returns the seq at which to call it again."""
         raise NotImplementedError
 
     def started(self, run: Run) -> None:
-        """A run has begun; clients are told next."""
+        """A run has begun; clients hear of it afterwards."""
 
     def ended(self, run: Run, end: RunEnd) -> None:
-        """A run is over; clients are told next."""
+        """A run is over; clients hear of it afterwards."""
 
     def start_failed(self, run: Run, error: str) -> None:
-        """A run could not be started, for this reason."""
+        """A run could not be started."""
 
     def goes_on(self, run: Run) -> None:
-        """The run's task is to have another, so it counts as running."""
+        """The run's task is about to have another, so it counts as running."""
 
     def called_off(self, run: Run) -> None:
-        """Somebody stops the run's task, so that a boot is not to bring it back."""
+        """The run's task was stopped by a person, so a boot must not restart it."""

@@ -1,4 +1,4 @@
-"""What runs are as rows: the statements that store them, and what is made of a row again."""
+"""Runs as rows: the statements that store them, and reading them back."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SHOWN = (
     "id, run_id, task_id, action, number, status, reason, params, trigger_type, trigger_by, queued, started, "
     "ended, duration_ms, exit_code, signal, error, cpu_ms, max_rss, first_seq, last_seq, definition"
 )
-"""The columns of which :func:`shown` makes a run."""
+"""The columns that :func:`shown` takes."""
 
 
 def insert(run: Run, server: str) -> Statement:
-    """Store a run that goes on, unless it is stored already."""
+    """Store a run that has begun, unless it is stored already."""
     policy = None if run.policy is None else dump(to_plain(run.policy)).decode()
     values = (
         run.run_id,
@@ -62,7 +62,7 @@ def insert(run: Run, server: str) -> Statement:
 
 
 def end(run: Run, how: RunEnd, error: str = "") -> Statement:
-    """Store how a run that is stored ended. A boot brings back what the server itself has ended."""
+    """Store how a stored run ended. A boot may restart what the server's own shutdown has ended."""
     values = (
         how.status,
         how.reason,
@@ -82,68 +82,29 @@ def end(run: Run, how: RunEnd, error: str = "") -> Statement:
 
 
 def mark(task_id: str, number: int, seq: int, used: int) -> Statement:
-    """Store how far an id's numbers have come."""
+    """Store the highest numbers of an id."""
     return _MARK, (task_id, number, seq, used)
 
 
 def resume(run_id: str, wanted: bool) -> Statement:
-    """Store whether a boot may bring a run's task back."""
+    """Store whether a boot may restart a run's task."""
     return _RESUME, (int(wanted), run_id)
 
 
 def _clean(text: str) -> str:
-    """The text as the database can hold it, and as clients are shown it: without half surrogate pairs."""
+    """The text without lone surrogates, as the database needs it and clients see it."""
     return utf8(text).decode()
 
 
 def shown(row: Sequence[Any]) -> RunInfo:
-    """The run that a row of :data:`SHOWN` is."""
-    (
-        _,
-        run_id,
-        task_id,
-        action,
-        number,
-        status,
-        reason,
-        params,
-        trigger_type,
-        trigger_by,
-        queued,
-        started,
-        ended,
-        duration_ms,
-        exit_code,
-        signal,
-        error,
-        cpu_ms,
-        max_rss,
-        first_seq,
-        last_seq,
-        definition,
-    ) = row
-    return RunInfo(
-        run_id=run_id,
-        task_id=task_id,
-        action=action,
-        number=number,
-        status=status,
-        reason=reason,
-        params=json.loads(params),
-        trigger=RunTrigger(trigger_type, trigger_by),
-        queued=None if queued is None else restored(queued),
-        started=restored(started),
-        ended=None if ended is None else restored(ended),
-        duration_ms=duration_ms,
-        exit_code=exit_code,
-        signal=signal,
-        error=error,
-        cpu_ms=cpu_ms,
-        max_rss=max_rss,
-        first_seq=first_seq,
-        last_seq=last_seq,
-        definition=definition,
-    )
+    """The run in a row of :data:`SHOWN`."""
+    run = dict(zip(SHOWN.split(", "), row, strict=True))
+    del run["id"]
+    for time in ("queued", "started", "ended"):
+        run[time] = None if run[time] is None else restored(run[time])
+    run["params"] = json.loads(run["params"])
+    run["trigger"] = RunTrigger(run.pop("trigger_type"), run.pop("trigger_by"))
+    return RunInfo(**run)
 
 
 def policy_of(text: str | None) -> RetryPolicy | None:

@@ -1,4 +1,4 @@
-"""A server's history: opened at its start, told of every run, asked for pages, closed at its end."""
+"""A server's history: opened at start-up, records every run, serves pages, closed at shutdown."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from overseer.util.timestamps import now
 _log = logging.getLogger(__name__)
 
 _FILE = "overseer.db"
-_BLOCK = 10_000  # numbers of lines that are set aside at least
-_FRESH_S = 1.0  # that a reader waits for what has happened before it asked
-_SLOT_S = 2.0  # that a slot's start waits until the slot is stored
-_TRIM_S = 0.5  # after which too many runs are too many
+_BLOCK = 10_000  # line numbers reserved at once, at least
+_FRESH_S = 1.0  # how long a reader waits for what happened before its request to be stored
+_SLOT_S = 2.0  # how long the start of a slot waits for the slot to be stored
+_TRIM_S = 0.5  # how long there may be too many runs
 
 _LOST = (
     "UPDATE runs SET status = 'lost', reason = 'lost', failed = 1, ended = max(started, ?1), exit_code = -1, "
@@ -47,13 +47,13 @@ _SUPERSEDED = (
     "UPDATE runs SET resume = 0 WHERE resume AND server <> ? AND id < "
     "(SELECT max(id) FROM runs AS later WHERE later.task_id = runs.task_id)"
 )
-# A disk in such a state may be well again; a path that is wrong stays wrong.
+# A failing disk may recover; a wrong path stays wrong.
 _PASSING = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A task that was running when an earlier server ended, by its last run."""
+    """A task that was running when an earlier server ended, with its last run."""
 
     run_id: str
     server: str
@@ -65,11 +65,11 @@ class Interrupted:
 
 
 class History(Recorder):
-    """The history in ``directory``; safe from any thread.
+    """The history in ``directory``. Thread-safe.
 
     Args:
-        server: the id of this server.
-        removed: told of runs that are forgotten, on the writer's thread.
+        server: this server's id.
+        removed: called with runs that retention removes, on the writer's thread.
     """
 
     enabled = True
@@ -92,13 +92,13 @@ class History(Recorder):
         self.interrupted: list[Interrupted] = []
 
     def start(self) -> None:
-        """Lock the directory, close what an earlier server left open, and start the thread.
+        """Lock the directory, close the runs that an earlier server left open, and start the thread.
 
-        A disk that fails is no reason not to start: it is tried again later.
+        If the disk fails, the server starts all the same, and it is tried again later.
 
         Raises:
             OverseerError: another server uses it, or a newer one has written it.
-            OSError: the directory cannot be made.
+            OSError: the directory cannot be created.
             RuntimeError: the system allows no more threads.
         """
         try:
@@ -113,7 +113,7 @@ class History(Recorder):
             raise
 
     def close(self) -> None:
-        """Write what is to be written, though not for long. Idempotent."""
+        """Write what is queued, for a bounded time, and stop. Idempotent."""
         self._writer.close()
         self._pages.close()
 
@@ -138,7 +138,7 @@ class History(Recorder):
             "bytes": sum(_size(self._path.with_name(_FILE + ending)) for ending in ("", "-wal")),
         }
 
-    # -- what is told
+    # -- recording
 
     def last_seq(self, task_id: str) -> int:
         return self._marks.seq(task_id)
@@ -154,7 +154,7 @@ class History(Recorder):
 
     def ended(self, run: Run, end: RunEnd) -> None:
         self._marks.reached(run.task_id, end.last_seq)
-        # The row may be missing, if it found no room.
+        # The row may be missing, if there was no room for it in the queue.
         ticket = self._writer.put(
             rows.insert(run, self._server), rows.end(run, end), self._mark(run, end.last_seq)
         )
@@ -185,18 +185,26 @@ class History(Recorder):
     def _trim(self) -> None:
         self._writer.tend_within(_TRIM_S)
 
-    # -- what is asked
+    # -- reading
 
     def page(
         self, query: Query, sees: Callable[[str], bool] | None = None
     ) -> tuple[list[RunInfo], int | None]:
-        """A page of runs; what has happened before is in it, if the disk can be written.
+        """A page of runs; includes everything that happened before the call, if the disk can be written.
 
         Raises:
-            RequestError: it cannot be read now.
+            RequestError: the database cannot be read now.
         """
         self._writer.settle(_FRESH_S)
         return self._pages.read(query, sees)
+
+    def number(self, task_id: str) -> int:
+        """The number of runs that an id has had."""
+        return self._marks.number(task_id)
+
+    def recalled(self, task: Interrupted) -> None:
+        """An interrupted task has been restarted, or will not be."""
+        self._writer.put(rows.resume(task.run_id, False))
 
     # -- schedules
 
@@ -220,17 +228,9 @@ class History(Recorder):
         ticket = self._writer.put(*statements)
         return not wait or self._writer.wait(ticket, _SLOT_S)
 
-    def number(self, task_id: str) -> int:
-        """How many runs an id has had."""
-        return self._marks.number(task_id)
-
-    def recalled(self, task: Interrupted) -> None:
-        """An interrupted task was started again, or is not to be."""
-        self._writer.put(rows.resume(task.run_id, False))
-
 
 class _Database:
-    """What the writer writes to: the file that is there now, which may be another one than before."""
+    """The writer's database: the file now at the path, which may not be the same as before."""
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -243,7 +243,7 @@ class _Database:
         if self._connection is not None:
             if self._is_there():
                 return self._connection
-            _log.error("%s is gone: the history begins anew", history._path)
+            _log.error("%s is gone: a new history is started", history._path)
             self.disconnect()
         history._directory.acquire()
         connection = open_database(history._path)
@@ -266,7 +266,7 @@ class _Database:
         return os.path.samestat(there, self._file) and self._history._directory.intact
 
     def _take_over(self, connection: sqlite3.Connection) -> None:
-        """Close what earlier servers left open, and learn how far their numbers had come."""
+        """Close the runs that earlier servers left open, and load their highest numbers."""
         history = self._history
         connection.execute("BEGIN IMMEDIATE")
         lost = connection.execute(_LOST, (stored(now()), history._server)).rowcount
@@ -284,7 +284,7 @@ class _Database:
             history.interrupted = [_interrupted(row) for row in interrupted]
         self._taken_over = True
         if lost:
-            _log.warning("%d run%s lost: the server ended while they went on", lost, _were(lost))
+            _log.warning("%d run%s lost: the server ended while they were running", lost, _were(lost))
 
     def disconnect(self) -> None:
         connection, self._connection = self._connection, None

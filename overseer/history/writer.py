@@ -1,8 +1,8 @@
-"""The one thread that writes the database: what waits for it is committed together.
+"""The one thread that writes the database; it commits queued statements in groups.
 
-Whoever needs to know that a row is stored waits for it, though never for long: not at all while the disk is
-known to fail or to hang. What could not be written is kept and tried again until it is too much; then rows
-are lost and counted, and that is said once.
+Callers that need a row stored wait for it, but only briefly, and not at all while the disk is known to fail
+or hang. Statements that could not be written are kept and retried until there are too many; then rows are
+lost and counted, with a single message.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from overseer.util.threads import start_thread
 _log = logging.getLogger(__name__)
 
 _MOST = 20_000  # statements that may wait for the disk
-_TOGETHER = 1000  # statements that are committed at once
-_PATIENCE_S = 0.2  # for a row to be stored
-_AGAIN_S = 1.0  # until a disk that failed is tried again
-_CHECKPOINT = 4 * 2**20  # bytes of the write-ahead log, after which it is copied into the database
+_TOGETHER = 1000  # statements per transaction
+_PATIENCE_S = 0.2  # how long a caller waits for a row to be stored
+_AGAIN_S = 1.0  # between tries of a disk that failed
+_CHECKPOINT = 4 * 2**20  # size in bytes at which the write-ahead log is copied into the database
 
 Statement = tuple[str, tuple[Any, ...]]
 
-# About one statement, not about the disk: to try again would be in vain.
+# Caused by a statement, not the disk, so a retry would be futile.
 _HOPELESS = (
     sqlite3.IntegrityError,
     sqlite3.ProgrammingError,
@@ -42,23 +42,23 @@ _HOPELESS = (
 
 
 class Database(Protocol):
-    """What the writer writes to; used by its thread alone, once that runs."""
+    """The writer's destination; used by its thread alone, once that runs."""
 
     def connect(self) -> sqlite3.Connection:
-        """The connection, opened (again) where that is necessary.
+        """The connection, (re)opened if necessary.
 
         Raises:
-            OverseerError, sqlite3.Error, OSError: there is none to be had for now.
+            OverseerError, sqlite3.Error, OSError: it cannot be opened for now.
         """
 
     def disconnect(self) -> None:
-        """Something was wrong with the connection: close it."""
+        """Close a connection that has failed."""
 
     def close(self) -> None:
-        """Nothing is written any more."""
+        """Close for good."""
 
     def tend(self, connection: sqlite3.Connection) -> float:
-        """Do a little of what is to be done in between; returns in how many seconds to call it again."""
+        """Do a little housekeeping; returns in how many seconds to call it again."""
 
     @property
     def log_bytes(self) -> int:
@@ -66,34 +66,34 @@ class Database(Protocol):
 
 
 class Writer:
-    """Queues statements and commits them; safe from any thread."""
+    """Queues statements and commits them. Thread-safe."""
 
     def __init__(self, database: Database, name: str) -> None:
         self._database = database
         self._name = name
-        self._lock = lock(Rank.LEAF, "history")  # guards the rest
+        self._lock = lock(Rank.LEAF, "history")  # guards the fields below
         self._wanted = threading.Condition(self._lock)  # notified when there is something to do
         self._stored = threading.Condition(self._lock)  # notified when something is stored, or cannot be
         self._queue: deque[Statement] = deque()
-        self._put = 0  # how many statements were ever queued
-        self._done = 0  # how many of those are over: stored, or given up
+        self._put = 0  # statements queued so far
+        self._done = 0  # of those, how many have been stored or given up
         self._busy_since = 0.0  # monotonic; 0: it is not writing
-        self._failing = ""  # why nothing can be written; "": it can
-        self._slow = False  # somebody waited in vain, which was said
+        self._failing = ""  # why nothing can be written; "" if it can
+        self._slow = False  # a wait has timed out, which was logged
         self._closed = False
         self._thread: threading.Thread | None = None
         self._tend_at = 0.0  # monotonic
-        self._checkpoint_at = _CHECKPOINT  # at which size of the log; the thread's own
+        self._checkpoint_at = _CHECKPOINT  # size of the log; used by the thread alone
         self.written = 0
         self.lost = 0
-        self.unrecorded = 0  # how often somebody did not wait for a row any longer
+        self.unrecorded = 0  # how often a wait for a row timed out
         self._lost_before = 0  # when it began to fail
 
     def start(self, hopeless: tuple[type[Exception], ...] = ()) -> None:
-        """Connect, and start the thread; should it not be possible to connect, that is tried again later.
+        """Connect, and start the thread; a failed connection is retried later.
 
         Raises:
-            hopeless: it will not be possible.
+            hopeless: these exceptions from connecting, which a retry would not mend.
             RuntimeError: the system allows no more threads.
         """
         try:
@@ -110,13 +110,13 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """How many statements wait."""
+        """The number of statements that wait."""
         with self._lock:
             return self._put - self._done
 
     def put(self, *statements: Statement) -> int:
-        """Queue statements that belong together; never waits. Returns what :meth:`wait` takes; 0: they are
-        lost."""
+        """Queue statements that belong together; never blocks. Returns a ticket for :meth:`wait`, or 0 if
+        they are lost."""
         with self._lock:
             if self._closed or len(self._queue) >= _MOST:
                 self.lost += len(statements)
@@ -127,7 +127,7 @@ class Writer:
             return self._put
 
     def wait(self, ticket: int, patience: float = _PATIENCE_S) -> bool:
-        """Wait until what was put is stored; False when it is not, or not in time."""
+        """Wait until the ticket's statements are stored; False if they are not, or not in time."""
         assert_none_held("waiting for the history")
         said = ""
         with self._lock:
@@ -138,13 +138,13 @@ class Writer:
             self.unrecorded += 1
             if not self._failing and not self._slow:
                 self._slow = True
-                said = "is slow to be written: runs go on, and are announced before they are on record"
+                said = "is slow: runs go on, and are announced before they are recorded"
         if said:
             _log.warning("%s %s", self._name, said)
         return False
 
     def settle(self, patience: float) -> None:
-        """Wait until all that was put up to now is stored, if it can be."""
+        """Wait until everything queued so far is stored, if it can be."""
         with self._lock:
             ticket = self._put
             if not self._hangs(patience):
@@ -167,7 +167,7 @@ class Writer:
         if self._thread is not None:
             self._thread.join(timeout)
             if left := self.waiting:
-                _log.error("%s: %d changes could not be written any more", self._name, left)
+                _log.error("%s: %d changes could not be written before the end", self._name, left)
 
     def _run(self) -> None:
         while True:
@@ -189,7 +189,7 @@ class Writer:
             _log.warning("%s: %s", self._name, error)
 
     def _next(self) -> list[Statement] | None:
-        """What is to be written next; empty when it is time to tend the database, None at the end."""
+        """The next batch to write; empty when housekeeping is due, None at the end."""
         with self._lock:
             while not self._queue:
                 wait = self._tend_at - time.monotonic()
@@ -198,11 +198,11 @@ class Writer:
                 if wait <= 0:
                     return []
                 self._wanted.wait(wait)
-            # It stays queued until it is stored.
+            # The batch stays queued until it is stored.
             return [self._queue[index] for index in range(min(len(self._queue), _TOGETHER))]
 
     def _write(self, batch: list[Statement]) -> None:
-        """Store a batch; raises what is wrong with the disk."""
+        """Store a batch; raises on disk errors."""
         with self._lock:
             self._busy_since = time.monotonic()
         spoilt = 0
@@ -224,36 +224,36 @@ class Writer:
             lost = self.lost - self._lost_before
             self._stored.notify_all()
         if recovered:
-            _log.warning("%s is written again; %d changes are lost", self._name, lost)
+            _log.warning("%s can be written again; %d changes were lost", self._name, lost)
         elif slow:
-            _log.info("%s is written in time again", self._name)
+            _log.info("%s is no longer slow", self._name)
 
     def _between(self) -> None:
-        """What nobody waits for: copy the log into the database, and tend that."""
+        """Between batches: checkpoint the write-ahead log, and do housekeeping."""
         connection = self._database.connect()
         if self._database.log_bytes > self._checkpoint_at:
-            # It empties the log, unless somebody reads just now: then again when as much has been added.
+            # This empties the log unless it is being read; then it is tried again after as much growth.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._checkpoint_at = self._database.log_bytes + _CHECKPOINT
         with self._lock:
             due = time.monotonic() >= self._tend_at
             if due:
-                self._tend_at = math.inf  # unless somebody wants it sooner meanwhile
+                self._tend_at = math.inf  # unless tend_within asks for it sooner
         if due:
             self.tend_within(self._database.tend(connection))
 
     def _failed(self, error: Exception) -> None:
-        with suppress(sqlite3.Error):  # something is wrong with it, as will be said
+        with suppress(sqlite3.Error):  # already known to fail
             self._database.disconnect()
         with self._lock:
-            self._tend_at = 0.0  # and so tried again, also with nothing to write
+            self._tend_at = 0.0  # so that it is retried even with nothing to write
             first, self._failing = not self._failing, str(error) or type(error).__name__
             if first:
                 self._lost_before = self.lost
             self._stored.notify_all()
         if first:
             _log.warning(
-                *("%s: %s; runs go on, and are recorded when it can be written", self._name, error),
+                *("%s: %s; runs go on, and will be recorded when it can be written", self._name, error),
                 exc_info=not isinstance(error, sqlite3.Error | OverseerError | OSError),
             )
 
@@ -262,7 +262,7 @@ def _store(connection: sqlite3.Connection, batch: list[Statement], name: str) ->
     """Commit a batch; returns how many of its statements can never be stored.
 
     Raises:
-        sqlite3.Error: nothing of it is stored, for now.
+        sqlite3.Error: nothing of it has been stored.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:

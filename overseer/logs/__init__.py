@@ -1,6 +1,5 @@
 """Tasks' output on disk: written as it is published, read by seq or time, searched, kept within bounds.
 
-Below the supervisor, which hands over batches of lines and is handed batches of lines. A log is a directory
-of segments (``standalone.segments`` has the layout); one thread writes for all tasks, and no task ever waits
-for a disk longer than ``hands.PATIENCE_S``.
+A log is a directory of segments (``standalone.segments`` has the layout). One thread writes for all tasks,
+and no task ever waits for a disk longer than ``hands.PATIENCE_S``.
 """

@@ -1,4 +1,4 @@
-"""Where a task's log lies: a directory that is named after the task, whatever is in its id."""
+"""The directory of a task's log, named after the task, whatever its id contains."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from hashlib import sha256
 from urllib.parse import quote, unquote
 
-_LONGEST = 200  # bytes of a name; file systems take 255
-_HASHED = "%sha256-"  # what no percent-encoded id begins with
-_ID = "task_id"  # the file in a hashed one that has the id
+_LONGEST = 200  # bytes of a name; file systems allow 255
+_HASHED = "%sha256-"  # no percent-encoded id begins with this
+_ID = "task_id"  # the file in a hashed directory that holds the id
 
 
 def name_of(task_id: str) -> str:
@@ -22,7 +22,7 @@ def name_of(task_id: str) -> str:
 
 
 def task_of(directory: str) -> str:
-    """The task whose directory it is; ``""``: it is none."""
+    """The task that a directory belongs to, or ``""``."""
     name = os.path.basename(directory)  # noqa: PTH119
     if not name.startswith(_HASHED):
         return unquote(name, errors="surrogatepass")
@@ -34,11 +34,7 @@ def task_of(directory: str) -> str:
 
 
 def make(directory: str, task_id: str) -> None:
-    """Make a task's directory, if need be within a new one for all.
-
-    Raises:
-        OSError: it cannot be made.
-    """
+    """Create a task's directory, and its parent if necessary. Raises OSError."""
     try:
         os.mkdir(directory, 0o700)  # noqa: PTH102
     except FileExistsError:

@@ -1,7 +1,7 @@
 """The thread that touches the disk for all logs, so that no other ever hangs there.
 
-A write to a disk that does not answer cannot be called off. Then whoever waits for it goes on without it, and
-the thread that hangs is replaced; it is done with when its call returns.
+A write to a disk that does not respond cannot be cancelled. Its caller then goes on without it, and the
+hanging thread is replaced; it ends when its call returns.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from overseer.util.threads import start_thread
 _log = logging.getLogger(__name__)
 
 PATIENCE_S = 0.2
-"""How long a write may take."""
-_MOST_HUNG = 8  # threads that may hang at once; after that nothing is written until one returns
+"""How long a caller waits for a write."""
+_MOST_HUNG = 8  # hanging threads at once; beyond that nothing is written until one returns
 _STARVED_S = (
-    2.0  # a machine that is so busy that it does not get to writing for so long is as bad as a slow disk
+    2.0  # a machine too busy to write for this long is as bad as a slow disk
 )
 
 
 class Outcome(Enum):
-    """What became of a job whose time is over."""
+    """What became of a job."""
 
     DONE = 1
-    LATE = 2  # it goes on
+    LATE = 2  # it is still being done
     NEVER = 3  # it will not be done
 
 
@@ -39,14 +39,14 @@ class _Job:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.work = work
-        self.claim = threading.Lock()  # taken by the hand that does it, or by who does not want it any more
+        self.claim = threading.Lock()  # taken by the hand that does it, or by a caller that gives up on it
         self.done = threading.Lock()  # held until it has been done
         self.done.acquire()
         self.hand: _Hand | None = None
 
 
 class _Hand:
-    """One thread; ``since``: when its job began, 0: it has none."""
+    """One thread; ``since``: when its job began, or 0."""
 
     __slots__ = ("native_id", "since")
 
@@ -55,7 +55,7 @@ class _Hand:
         self.since = 0.0
 
     def hangs(self, patience: float) -> bool:
-        """Whether it waits for something, for that long: not just for its turn on a busy processor."""
+        """Whether its job has been blocked for that long, rather than merely waiting for a CPU."""
         since = self.since
         if not since or time.monotonic() - since < patience:
             return False
@@ -67,17 +67,17 @@ class _Hand:
 
 
 class Hands:
-    """Does jobs in the order they come, one at a time, as long as none hangs. Safe from any thread."""
+    """Does jobs in order, one at a time unless one hangs. Thread-safe."""
 
     def __init__(self) -> None:
-        self.lost = 0  # lines that clients have and no log has
+        self.lost = 0  # lines that clients were sent but no log has
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._lock = lock(Rank.LEAF, "hands")  # guards what follows
+        self._lock = lock(Rank.LEAF, "hands")  # guards the fields below
         self._hand: _Hand | None = None  # takes jobs; started by the first one
-        self._hung = 0  # that have been replaced and have not returned
+        self._hung = 0  # replaced threads that have not returned
 
     def do(self, work: Callable[[], None], patience: float = PATIENCE_S) -> Outcome:
-        """Have ``work()``, which raises nothing, done in that time."""
+        """Have ``work()``, which must not raise, done within that time."""
         assert_none_held("writing to a log")
         job = _Job(work)
         if not self._submit(job):
@@ -96,11 +96,11 @@ class Hands:
         return Outcome.DONE
 
     def later(self, work: Callable[[], None]) -> None:
-        """Have ``work()`` done at some time."""
+        """Have ``work()`` done later."""
         self._submit(_Job(work))
 
     def close(self) -> None:
-        """No jobs follow; those that were given are done, unless one hangs."""
+        """Accept no more jobs; those accepted are still done, unless one hangs."""
         with self._lock:
             hand = self._hand
         if hand is not None:
@@ -125,14 +125,14 @@ class Hands:
         try:
             start_thread(lambda: self._run(hand), "log-writer")
         except RuntimeError as error:
-            _log.warning("logs are not written: %s", error)
+            _log.warning("logs cannot be written: %s", error)
             with self._lock:
                 self._hand = None
             return False
         return True
 
     def _replace(self, hand: _Hand) -> bool:
-        """Let another take over from one that hangs; False: too many do."""
+        """Replace a hanging thread; False if too many hang."""
         with self._lock:
             if self._hand is not hand:
                 return True
@@ -155,7 +155,7 @@ class Hands:
             try:
                 job.work()
             except Exception:
-                _log.exception("a job of a log failed")
+                _log.exception("a log's job failed")
             hand.since = 0.0
             job.done.release()
         with self._lock:

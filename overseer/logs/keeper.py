@@ -1,7 +1,7 @@
-"""Keeps the logs within their bounds, in the background: seals, compresses, and removes the oldest.
+"""Retention of logs, in the background: seals and compresses segments, and removes the oldest.
 
-Whoever ends a segment or a run says so (:meth:`Keeper.changed`); once in a while all is looked at, for ages
-and for what others did. What went wrong is said once, and tried again the next time.
+It is notified of each segment or run that ends (:meth:`Keeper.changed`), and scans everything now and then
+for ages and for changes made by others. A failure is logged once, and retried the next time.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _log = logging.getLogger(__name__)
 
 _EVERYTHING_S = 3600.0
 SETTLED_S = 60.0
-"""How long a full segment stays as it is: of a flood, most has to go again before that."""
+"""How long a full segment is left unsealed: most of a flood is removed before that."""
 _FULL_S = 5.0  # while the disk is full
-_SOON_S = 0.25  # after a change, so that many at once are one
-_CANDIDATES = 1000  # of the oldest segments, kept from one look at everything
+_SOON_S = 0.25  # after a change, so that changes are handled in groups
+_CANDIDATES = 1000  # oldest segments remembered from a full scan
 
 
 class _Old(NamedTuple):
-    """A segment that may be removed; sorts by age."""
+    """A candidate for removal; sorts by age."""
 
     since: float
     directory: str
@@ -46,7 +46,7 @@ class Keeper:
 
     Args:
         root: the directory of all logs.
-        log_of: the log that may be written in a directory, which is asked to let go of its last segment.
+        log_of: returns the log written to a directory, which is asked to let go of its last segment.
     """
 
     def __init__(
@@ -56,57 +56,57 @@ class Keeper:
         log_of: Callable[[str], TaskLog],
     ) -> None:
         self.settings = settings
-        self.room = True  # the disk has more than ``min_free``, or so it was when it was last looked at
+        self.room = True  # at the last check, the disk had more than ``min_free``
         self._root = root
         self._log_of = log_of
-        # Guards what follows; notified when there is something to do.
+        # Guards the fields below; notified when there is something to do.
         self._wanted = threading.Condition(lock(Rank.LEAF, "logs' keeper"))
         self._changed: set[str] = set()
-        self._forgotten: dict[str, int] = {}  # by directory: up to which seq nobody needs its lines
+        self._forgotten: dict[str, int] = {}  # by directory: the seq up to which its lines may go
         self._everything = True
         self._closed = False
         self._thread: threading.Thread | None = None
-        # The thread's own.
+        # Used by the thread alone.
         self._sizes: dict[str, int] = {}  # of each directory
-        self._oldest: list[_Old] = []  # as of the last look at everything, the oldest last
+        self._oldest: list[_Old] = []  # as of the last full scan, oldest last
         self._complained: set[str] = set()
-        self._due: dict[str, float] = {}  # when a log is to be looked at again (monotonic)
+        self._due: dict[str, float] = {}  # when a log is due for another check (monotonic)
         self._wall, self._monotonic = time.time(), time.monotonic()
 
     @property
     def total(self) -> int:
-        """Bytes of all logs, as far as is known."""
+        """Bytes of all logs, as far as known."""
         return sum(list(self._sizes.values()))
 
     @property
     def full(self) -> int:
-        """Bytes at which a segment is."""
+        """The size in bytes at which a segment is full."""
         return self.settings.segment
 
     def start(self) -> None:
         self._thread = start_thread(self._run, "log-keeper")
 
     def changed(self, directory: str) -> None:
-        """A segment or a run has ended there. Never waits."""
+        """Note that a segment or run has ended there. Never blocks."""
         with self._wanted:
             self._changed.add(directory)
             self._wanted.notify()
 
     def forget(self, directory: str, last_seq: int) -> None:
-        """Lines up to there may go. Never waits."""
+        """Allow lines up to ``last_seq`` to be removed. Never blocks."""
         with self._wanted:
             self._forgotten[directory] = max(last_seq, self._forgotten.get(directory, 0))
             self._changed.add(directory)
             self._wanted.notify()
 
     def look_at_everything(self) -> None:
-        """Other bounds hold from now on. Never waits."""
+        """Scan everything, as the bounds have changed. Never blocks."""
         with self._wanted:
             self._everything = True
             self._wanted.notify()
 
     def close(self, timeout: float = 1.0) -> None:
-        """End the thread; what it was doing is done at the next start."""
+        """End the thread; unfinished work is done at the next start."""
         with self._wanted:
             self._closed = True
             self._wanted.notify()
@@ -132,7 +132,7 @@ class Keeper:
                 return
 
     def _patience(self) -> float:
-        """For how many seconds there is nothing to do, unless something changes."""
+        """Seconds until there is something to do, unless something changes."""
         due = min(self._due.values(), default=float("inf")) - time.monotonic()
         return max(0.0, min(due, _EVERYTHING_S if self.room else _FULL_S))
 
@@ -166,8 +166,8 @@ class Keeper:
         self._bound_all()
 
     def _keep(self, directory: str) -> list[Segment]:
-        """Seal what is to be sealed in one log, remove what it has too much of; what is left."""
-        log = self._log_of(directory)  # held meanwhile, so that what it gives up stays so
+        """Seal what is due in one log, and remove what exceeds its bounds; returns the segments left."""
+        log = self._log_of(directory)  # kept alive meanwhile, so that a segment given up stays so
         segments = list_segments(directory)
         for segment in segments:
             if segment.packed or (segment.sealed and self.settings.compress == "none") or self._closed:
@@ -198,7 +198,7 @@ class Keeper:
         return kept[gone:]
 
     def _is_due(self, directory: str, segment: Segment, age: float) -> bool:
-        """Whether a segment was last written so long ago; if not, its log is looked at again when it was."""
+        """Whether a segment was last written that long ago; otherwise schedules a recheck for that time."""
         wait = min(segment.mtime - self._now() + age, age)
         if wait > 0:
             due = time.monotonic() + wait
@@ -206,7 +206,7 @@ class Keeper:
         return wait <= 0
 
     def _bound_all(self) -> None:
-        """Remove the oldest segments of all until they take no more than they may."""
+        """Remove the oldest segments of all logs until their total is within bounds."""
         looked = False
         while not self._closed:
             self.room = self._has_room()
@@ -251,7 +251,7 @@ class Keeper:
         return bool(found.f_bavail >= found.f_blocks * self.settings.min_free / 100)
 
     def _now(self) -> float:
-        """The wall clock of the start, going on: one that is set removes nothing."""
+        """The start's wall clock, advanced by the monotonic one, so setting the clock removes nothing."""
         return self._wall + time.monotonic() - self._monotonic
 
     def _complaining(self, directory: str) -> _Complaint:
@@ -259,7 +259,7 @@ class Keeper:
 
 
 class _Complaint:
-    """Says what goes wrong in a directory, once, and goes on."""
+    """Context manager that logs a directory's failures, each once, and suppresses them."""
 
     def __init__(self, directory: str, said: set[str]) -> None:
         self._directory = directory
@@ -280,25 +280,25 @@ class _Complaint:
 
 
 def _end_of(directory: str, segments: list[Segment], number: int) -> int:
-    """A seq that all lines of a segment are below."""
+    """A seq above those of all lines of a segment."""
     if number + 1 < len(segments):
         return segments[number + 1].first
     try:
         with Opened(directory, segments[number]) as opened:
             return opened.index.end
     except OSError:
-        return segments[number].first + 2**62  # it cannot be told
+        return segments[number].first + 2**62  # unknown
 
 
 def _by_age(directory: str, segments: list[Segment]) -> list[_Old]:
-    """Oldest first, which is the order of their lines, whatever the clock did: one that follows a segment is
-    no older than that."""
+    """Oldest first, in the order of their lines, whatever the clock did: a segment counts as no older than
+    the one before it."""
     since = itertools.accumulate((segment.mtime for segment in segments), max)
     return [_Old(*each) for each in zip(since, itertools.repeat(directory), segments)]
 
 
 def _remove_directory(directory: str) -> None:
-    """With what a crash has left in it, unless somebody has begun to write there."""
+    """Remove a log's directory with what a crash has left in it, unless it is being written again."""
     with suppress(OSError):
         if not list_segments(directory):
             for path in Path(directory).iterdir():

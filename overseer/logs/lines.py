@@ -1,4 +1,4 @@
-"""A batch of lines to the bytes that a log has of it, and back: CRI's format, one operation a batch."""
+"""Encodes batches of lines in the CRI log format, one bytes operation per batch, and decodes them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from overseer.protocol import utf8
 
 _PREFIX = re.compile(r"[0-9-]{10}T[0-9:.]{15}Z (stdout|stderr) ([FP]) \Z")
 _BEFORE = itemgetter(slice(PREFIX))
-_PIECE = 1000  # lines: larger texts would be in new pages of memory each time, which costs more than the rest
-_NEWLINE = "\u2424"  # in place of one within a driver's line, which would be two lines of the log
+_PIECE = 1000  # lines; larger texts need new memory pages each time, which costs more than everything else
+_NEWLINE = "\u2424"  # replaces a newline within a driver's line, which would make two lines of the log
 
 
 class Lines(NamedTuple):
-    """Lines of one stream that came at once; ``ts`` as it is written."""
+    """Lines of one stream with one timestamp; ``ts`` as written in the log."""
 
     first: int
     ts: str
@@ -28,7 +28,7 @@ class Lines(NamedTuple):
 
 
 def encode(ts: str, stream: str, lines: list[str], truncated: bool) -> list[bytes]:
-    """As they are written, in pieces: each line with the same prefix."""
+    """The lines as written, in pieces, each line with the same prefix."""
     if "\n" in "".join(lines):
         lines = [line.replace("\n", _NEWLINE) for line in lines]
     prefix = f"{ts} {stream} {'P' if truncated else 'F'} "
@@ -44,7 +44,7 @@ def encode(ts: str, stream: str, lines: list[str], truncated: bool) -> list[byte
 
 
 def decode(text: Text) -> Iterator[Lines]:
-    """What is written in a block; a line that somebody else has put there is all text."""
+    """The lines of a block; a line without a valid prefix is all text."""
     lines = text.data.decode("utf-8", "replace").split("\n")
     lines.pop()
     seq = text.first

@@ -1,4 +1,4 @@
-"""A page of a log, for ``logs``: bounded in lines, in bytes, and in what is looked through for it."""
+"""A page of a log, for ``logs``: bounded in lines, in bytes, and in bytes scanned."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from overseer.logs.lines import decode
 from overseer.logs.reader import LogReader
 from overseer.logs.standalone.segments import Text, run_at
 
-_PAGE_BYTES = 4 * 1024 * 1024  # of text in a page, but for its first line
-_LOOKED_THROUGH = 64 * 1024 * 1024  # bytes of text for one page, where few lines are asked for
+_PAGE_BYTES = 4 * 1024 * 1024  # of text in a page, not counting its first line
+_LOOKED_THROUGH = 64 * 1024 * 1024  # bytes of text scanned for one page, where few lines match
 
 
 class Line(NamedTuple):
-    """A line of a log; ``ts`` as it is written."""
+    """A line of a log; ``ts`` as written."""
 
     seq: int
     ts: str
@@ -27,9 +27,9 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class LogQuery:
-    """Which lines: of these, the first ``limit`` from ``from_seq`` or ``since`` on, or the last ``tail``.
+    """The lines wanted: the first ``limit`` from ``from_seq`` or ``since`` on, or the last ``tail``.
 
-    ``sees``: whether lines of an action may be shown; None: all.
+    ``sees``: whether an action's lines may be shown; None: all.
     """
 
     limit: int
@@ -43,7 +43,7 @@ class LogQuery:
 
 @dataclass
 class Page:
-    """``first_seq``, ``last_seq``: the ends of the log, 0 when it is empty; ``next_seq``: where to go on."""
+    """``first_seq``, ``last_seq``: the ends of the log, 0 if it is empty; ``next_seq``: where to continue."""
 
     first_seq: int
     last_seq: int

@@ -1,4 +1,4 @@
-"""Reading a task's log: its blocks, forwards or backwards from any seq, whatever becomes of its segments."""
+"""Reads a task's log: blocks, forwards or backwards from any seq, while segments are sealed or expire."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from overseer.logs.standalone.segments import NOBODY, Block, Opened, Run, Segmen
 from overseer.logs.tasklog import Growing
 from overseer.util.timestamps import parse_timestamp
 
-_ROUNDING_S = 0.001  # of a file's time
-_TRIES = 3  # segments are compressed and expire while they are looked for
+_ROUNDING_S = 0.001  # of a file's mtime
+_TRIES = 3  # a segment may be compressed or expire between listing and opening
 
 
 class LogReader:
-    """Reads one log; keeps nothing, so that it costs nothing between two reads.
+    """Reads one log. Stateless, so it costs nothing between reads.
 
     Args:
-        growing: what is known of the segment that is being written.
+        growing: returns the segment being written, if it is known.
     """
 
     def __init__(self, directory: str, growing: Callable[[], Growing | None] = lambda: None) -> None:
@@ -26,7 +26,7 @@ class LogReader:
         self._growing = growing
 
     def ends(self) -> tuple[int, int]:
-        """The seqs of the first and last line; (0, 0) when there is none.
+        """The seqs of the first and last line; (0, 0) if there is none.
 
         Raises:
             OSError, ValueError: the log cannot be read.
@@ -41,7 +41,7 @@ class LogReader:
         return 0, 0
 
     def _ends_of(self, segments: list[Segment], growing: Growing | None) -> tuple[int, int]:
-        """Of the first of them that holds anything."""
+        """The ends of a listing, from its first segment that holds anything."""
         for segment in segments:
             with self._opened(segment, growing) as opened:
                 if opened.index.blocks:
@@ -49,14 +49,14 @@ class LogReader:
         return 0, 0
 
     def range_of(self, run_id: str) -> tuple[int, int]:
-        """The seqs of a run's first and last line, as far as they are stored; (1, 0) when none is.
+        """The seqs of a run's first and last stored line; (1, 0) if none is stored.
 
         Raises:
             OSError, ValueError: the log cannot be read.
         """
         growing, segments = self._listing()
         first, following = 1, 1
-        after = sys.maxsize  # the seq of the first line behind what was looked at
+        after = sys.maxsize  # the first seq after the segments already checked
         for segment in reversed(segments):
             try:
                 with self._opened(segment, growing) as opened:
@@ -74,7 +74,7 @@ class LogReader:
         return first, following - 1
 
     def last_run(self) -> Run:
-        """Whose the last lines are.
+        """The run that wrote the last lines.
 
         Raises:
             OSError, ValueError: the log cannot be read.
@@ -90,10 +90,10 @@ class LogReader:
         return NOBODY
 
     def forward(self, seq: int, since: str = "") -> Iterator[Text]:
-        """The blocks from the one on that has the line ``seq``, or what comes after it.
+        """The blocks from the one that holds ``seq`` on, or from the next one stored.
 
         Args:
-            since: blocks whose lines are all older than this time are left out.
+            since: skip blocks whose lines are all older than this time.
 
         Raises:
             OSError, ValueError: the log cannot be read.
@@ -121,7 +121,7 @@ class LogReader:
                 tries -= 1
 
     def backward(self, seq: int | None = None) -> Iterator[Text]:
-        """The blocks from the one that has the line before ``seq``, or from the last one, back to the first.
+        """The blocks from the one that holds the line before ``seq``, or from the last, back to the first.
 
         Raises:
             OSError, ValueError: the log cannot be read.
@@ -144,7 +144,7 @@ class LogReader:
                 tries -= 1
 
     def _listing(self) -> tuple[Growing | None, list[Segment]]:
-        growing = self._growing()  # first: what is sealed or new by then is found in the listing
+        growing = self._growing()  # first: whatever is sealed or begun afterwards is in the listing
         return growing, list_segments(self._directory)
 
     def _opened(self, segment: Segment, growing: Growing | None) -> Opened:
@@ -162,5 +162,5 @@ def _end_of(blocks: list[Block], number: int, end: int) -> int:
 
 
 def _is_older(segment: Segment, since: float) -> bool:
-    """Whether all its lines are."""
+    """Whether all its lines are older."""
     return segment.sealed and segment.mtime < since

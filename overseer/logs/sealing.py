@@ -1,6 +1,6 @@
-"""Sealing a segment: an index is written beside it, and it is compressed in blocks that can be read alone.
+"""Seals a segment: writes an index beside it, and compresses it in independently readable blocks.
 
-Whenever this is broken off, what is there can be read, and doing it again does the rest.
+If this is interrupted at any point, the segment stays readable, and sealing it again completes the job.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from overseer.util.timestamps import parse_timestamp
 
 Compress = Callable[[bytes], bytes]
 PACKED = {"gzip": "gz", "zstd": "zst", "none": ""}
-"""How a segment's name ends, by what ``storage.compress`` says."""
-_LEVEL = 4  # a third more than the smallest, in a third of the time
+"""A compressed segment's suffix, by ``storage.compress``."""
+_LEVEL = 4  # a third larger than the best level, in a third of the time
 
 
 def compressor(how: str) -> Compress:
-    """Raises ImportError: there is nothing that can."""
+    """Raises ImportError: the compression is not installed."""
     if how == "zstd":
         compress: Compress = zstd().compress
         return compress
-    # A member for each block, without a name and a time: the same text gives the same bytes.
+    # A member per block, without a name or time: the same text gives the same bytes.
     return lambda data: gzip.compress(data, _LEVEL, mtime=0)
 
 
 def seal(directory: str, segment: Segment, how: str) -> bool:
-    """Seal a plain segment that nobody writes any more; False: it holds nothing, and is gone.
+    """Seal a plain segment that is no longer written; False if it was empty, and is removed.
 
     Raises:
-        OSError, ValueError, ImportError: it stays as it is.
+        OSError, ValueError, ImportError: it stays unsealed.
     """
     path = f"{directory}/{segment.name}"
     packed = PACKED[how]
@@ -78,7 +78,7 @@ def seal(directory: str, segment: Segment, how: str) -> bool:
 
 
 def tidy(directory: str) -> None:
-    """Remove what a crash has left: files that were being made, and segments that are there compressed.
+    """Remove what a crash has left: temporary files, and plain segments that are already compressed.
 
     Raises:
         OSError: something cannot be removed.
@@ -91,7 +91,7 @@ def tidy(directory: str) -> None:
 
 
 def remove(directory: str, segment: Segment) -> None:
-    """Remove a segment and what belongs to it; whoever reads it reads on.
+    """Remove a segment and its companion files; open readers are unaffected.
 
     Raises:
         OSError: it cannot be removed.
@@ -131,7 +131,7 @@ def _write_index(directory: str, segment: Segment, index: Index) -> None:
 
 @contextmanager
 def _new(path: str) -> Iterator[int]:
-    """A file that is on the disk when the block is left, and nowhere when it fails."""
+    """Create a file; synced at the end of the block, removed if that fails."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
@@ -153,7 +153,7 @@ def _write(file: int, data: bytes) -> None:
 def _set_time(path: str, latest: str) -> None:
     try:
         moment = parse_timestamp(latest).timestamp()
-    except ValueError:  # somebody else has written there
+    except ValueError:  # not a line of ours
         return
     os.utime(path, (moment, moment))
 

@@ -1,4 +1,4 @@
-"""Searching logs, in a process of its own: it has a deadline, and can be killed (``standalone.search``)."""
+"""Searches logs in a separate process, which has a deadline and can be killed (``standalone.search``)."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from overseer.logs.standalone.segments import PREFIX, TIME
 from overseer.util.locks import Rank, assert_none_held, lock
 
 DEADLINE_S = 10.0
-_GRACE_S = 2.0  # for a process that does not get to hear its alarm
+_GRACE_S = 2.0  # beyond the deadline, for a process that misses its own alarm
 _AT_ONCE = 2
 _FOLDER = str(Path(__file__).parent / "standalone")
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); import search; search.main()"
 
 
 class SearchError(OverseerError):
-    """A search found out nothing; the message says why."""
+    """A search failed; the message says why."""
 
 
 @dataclass(frozen=True)
 class SearchQuery:
-    """What to look for, and in which lines.
+    """What to search for, and in which lines.
 
     Attributes:
-        since, until: times as they are written; "": any.
-        scope: globs of the actions whose lines may be shown; None: of all.
-        after: the ``following`` of the page before.
+        since, until: times as written in logs; "": unbounded.
+        scope: globs of the actions whose lines may be shown; None: all.
+        after: ``following`` of the previous page.
     """
 
     query: str
@@ -47,7 +47,7 @@ class SearchQuery:
 
 
 class Match(NamedTuple):
-    """A line; ``ts`` as it is written."""
+    """A matching line; ``ts`` as written."""
 
     task_id: str
     run_id: str
@@ -59,35 +59,35 @@ class Match(NamedTuple):
 
 @dataclass
 class Matches:
-    """What was found; ``following``: where to go on, "" when all has been looked through."""
+    """A page of matches; ``following``: where to continue, "" at the end."""
 
     matches: list[Match] = field(default_factory=list)
     following: str = ""
 
 
 class Searches:
-    """Searches the logs in ``root``, a few at a time. Safe from any thread."""
+    """Searches the logs in ``root``, a few searches at a time. Thread-safe."""
 
     def __init__(self, root: str, deadline: float = DEADLINE_S) -> None:
         self._root = root
         self._deadline = deadline
-        self._lock = lock(Rank.LEAF, "searches")  # guards what follows
+        self._lock = lock(Rank.LEAF, "searches")  # guards the fields below
         self._running: set[subprocess.Popen[bytes]] = set()
         self._places = _AT_ONCE
         self._closed = False
 
     def search(self, query: SearchQuery) -> Matches:
-        """What is found within the deadline.
+        """The matches found within the deadline.
 
         Raises:
-            SearchError: the query is wrong, nothing was looked through in time, or others are being served.
+            SearchError: the query is invalid, too many searches are running, or nothing was found in time.
         """
         assert_none_held("searching")
         if "\n" in query.query:
-            raise SearchError("query must be of one line: lines are searched one by one")
+            raise SearchError("query must be a single line, since lines are searched one by one")
         with self._lock:
             if not self._places or self._closed:
-                raise SearchError("other searches are going on: try again")
+                raise SearchError("other searches are running: try again")
             self._places -= 1
         try:
             return self._run(query, json.dumps(self._asked(query)).encode())
@@ -96,7 +96,7 @@ class Searches:
                 self._places += 1
 
     def close(self) -> None:
-        """End what is going on; nothing is searched any more."""
+        """Kill running searches, and accept no more."""
         with self._lock:
             self._closed = True
             running = list(self._running)
@@ -130,7 +130,7 @@ class Searches:
                 env={},
             )
         except OSError as error:
-            raise SearchError(f"searching needs a process, and there is none to be had: {error}") from None
+            raise SearchError(f"a search needs a process, which cannot be started: {error}") from None
         with self._lock:
             self._running.add(process)
             if self._closed:
@@ -156,7 +156,7 @@ class Searches:
             if what == "done":
                 over = True
             elif what == "error":
-                raise SearchError(f"query is no regular expression: {rest[0]}")
+                raise SearchError(f"query is not a valid regular expression: {rest[0]}")
             else:
                 began, name, first, seq, *match = rest
                 found.following = f"{began}/{first}/{seq}/{name}"
@@ -184,7 +184,7 @@ class Searches:
 
 
 def _place_of(following: str) -> list[Any] | None:
-    """Raises SearchError: it is not one of ours."""
+    """Raises SearchError: it is not a cursor of ours."""
     if not following:
         return None
     try:

@@ -1,4 +1,4 @@
-"""A server's logs: who writes them, who reads them, and who keeps them within their bounds."""
+"""A server's logs: their writer, their readers, and their retention."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from overseer.util.threads import start_thread
 _T = TypeVar("_T")
 
 _READERS = 2
-_READ_S = 10.0  # that somebody waits for a disk to read from
+_READ_S = 10.0  # how long a request waits for a read
 
 
 class Logs:
-    """The logs in ``root``; safe from any thread. No thread is started before there is something to do.
+    """The logs in ``root``. Thread-safe; threads are started only when there is something to do.
 
     Args:
-        root: need not be there yet; the directory it is in must be.
+        root: need not exist yet, but its parent must.
     """
 
     def __init__(self, root: str, settings: StorageConfig) -> None:
         self.root = os.path.abspath(root)  # noqa: PTH100
         self._hands = Hands()
         self._keeper = Keeper(self.root, settings, self._log_in)
-        self._lock = lock(Rank.LEAF, "logs")  # guards what follows
+        self._lock = lock(Rank.LEAF, "logs")  # guards the fields below
         self._logs: WeakValueDictionary[str, TaskLog] = WeakValueDictionary()
         self._readers = 0
         self._reads: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def start(self) -> None:
-        """Begin to keep what is there within its bounds."""
+        """Begin to keep existing logs within their bounds."""
         self._keeper.start()
 
     def close(self) -> None:
-        """Nothing is written from now on, and nothing read."""
+        """Stop all writing and reading."""
         with self._lock:
             logs, readers = list(self._logs.values()), self._readers
         for log in logs:
@@ -66,16 +66,16 @@ class Logs:
 
     @property
     def size(self) -> int:
-        """Bytes of all logs, as far as is known."""
+        """Bytes of all logs, as far as known."""
         return self._keeper.total
 
     @property
     def lost(self) -> int:
-        """How many lines clients have and no log has."""
+        """The number of lines that clients were sent but no log has."""
         return self._hands.lost
 
     def log_of(self, task_id: str) -> TaskLog:
-        """The log of a task, for who writes it: the same one for all who ask, while one of them holds it."""
+        """A task's log, for writing: the same object for all callers while any of them keeps it."""
         directory = self.directory_of(task_id)
         with self._lock:
             log = self._logs.get(directory)
@@ -85,7 +85,7 @@ class Logs:
             return log
 
     def reader_of(self, task_id: str) -> LogReader:
-        """For who reads it, on the readers' threads."""
+        """A reader of a task's log, to be used on the readers' threads."""
         directory = self.directory_of(task_id)
         with self._lock:
             log = self._logs.get(directory)
@@ -95,14 +95,14 @@ class Logs:
         return f"{self.root}/{name_of(task_id)}"
 
     def forget(self, task_id: str, last_seq: int) -> None:
-        """Lines up to there are of no use any more. Never waits."""
+        """Allow lines up to ``last_seq`` to be removed. Never blocks."""
         self._keeper.forget(self.directory_of(task_id), last_seq)
 
     def read(self, work: Callable[[], _T]) -> _T:
-        """Have something read on a reader's thread.
+        """Do some reading on a reader's thread.
 
         Raises:
-            TimeoutError: the disk does not answer.
+            TimeoutError: the disk does not respond.
             Exception: whatever ``work`` raises.
         """
         assert_none_held("reading a log")
@@ -119,13 +119,13 @@ class Logs:
 
         self.read_later(job)
         if not over.wait(_READ_S):
-            raise TimeoutError("the disk that the logs are on does not answer")
+            raise TimeoutError("the logs' disk does not respond")
         if errors:
             raise errors[0]
         return results[0]
 
     def read_later(self, job: Callable[[], None]) -> None:
-        """Have ``job()``, which raises nothing, done on one of the readers' threads.
+        """Have ``job()``, which must not raise, done on one of the readers' threads.
 
         Raises:
             RuntimeError: the system allows no more threads.

@@ -1,7 +1,7 @@
-"""The log of one task, as it is written: batch after batch, each by one write(2), before clients see it.
+"""Writes the log of one task: batch after batch, each by one write(2), before clients see it.
 
-What goes wrong puts the log aside: its lines go out without it, and are counted. When it is well again a new
-segment begins with the line that is next, so the names of the segments tell what is missing.
+A failure suspends the log: lines are published without it, and counted. When it can be written again, a new
+segment begins with the next line, so the segments' names show what is missing.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ _log = logging.getLogger(__name__)
 
 OLD_S = 24 * 3600.0
 """The age at which a segment is sealed, full or not."""
-_OPEN_S = 2.0  # to find out where a log ends
+_OPEN_S = 2.0  # how long finding the end of a log may take
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
-_PIECES = 1024  # that one call takes
+_PIECES = 1024  # buffers in one writev
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Growing(NamedTuple):
-    """The segment that is written, as far as it is whole."""
+    """The complete lines of the segment being written."""
 
     first: int
     found: Index
 
 
 class Bounds(Protocol):
-    """What a log is to keep to."""
+    """The limits that a log observes."""
 
     @property
     def full(self) -> int:
-        """Bytes at which a segment is."""
+        """The size in bytes at which a segment is full."""
 
     @property
     def room(self) -> bool:
-        """Whether there is any on the disk."""
+        """Whether the disk has room."""
 
     def changed(self, directory: str) -> None:
-        """A segment or a run has ended there. Never waits."""
+        """Note that a segment or run has ended there. Never blocks."""
 
 
 class _Tail:
@@ -77,7 +77,7 @@ class _Tail:
         self.began = time.monotonic()
 
     def grow(self, seq: int, size: int, ts: str) -> None:
-        """Lines of that many bytes, of that time, have been appended; the first is ``seq``."""
+        """Note appended lines: the first seq, their bytes, their time."""
         last = self.blocks[-1] if self.blocks else None
         if last is None or last.size >= BLOCK:
             self.blocks.append(Block(seq, self.size, size, ts))
@@ -87,12 +87,12 @@ class _Tail:
 
 
 class TaskLog:
-    """Writes one task's log. Appends come one at a time, and so do :meth:`open` and :meth:`rest`.
+    """Writes one task's log. :meth:`append`, :meth:`open` and :meth:`rest` are called one at a time.
 
     Args:
-        directory: the task's; made when there is something to write.
+        directory: the task's; created when there is something to write.
         hands: do the writing.
-        bounds: say when a segment is full and whether the disk is; told when a segment or a run has ended.
+        bounds: say whether a segment or the disk is full; notified when a segment or run has ended.
     """
 
     def __init__(self, task_id: str, directory: str, hands: Hands, bounds: Bounds) -> None:
@@ -100,21 +100,21 @@ class TaskLog:
         self._directory = directory
         self._hands = hands
         self._bounds = bounds
-        self._lock = lock(Rank.LEAF, "log")  # guards what follows
-        self._end = 1  # the seq that would follow the last line
+        self._lock = lock(Rank.LEAF, "log")  # guards the fields below
+        self._end = 1  # one past the last line's seq
         self._tail: _Tail | None = None  # None: the next line begins a segment
         self._file = -1
         self._found = False  # where it ends is known
-        self._given_up = 0  # the segment that is not to be written any more, though it may be the last
-        self._busy = False  # a job runs
-        self._hangs = False  # a job that was given up has not ended
-        self._roll = False  # the next line is to begin a segment
-        # Of those who append, one at a time.
+        self._given_up = 0  # a segment that must not be written any more, though it may be the last
+        self._busy = False  # a job is running
+        self._hangs = False  # a job that was given up on has not returned
+        self._roll = False  # the next line must begin a segment
+        # Used by the appending thread, one at a time.
         self._run = NOBODY
-        self._aside_until = 0.0  # 0: it is well
+        self._aside_until = 0.0  # 0: not suspended
         self._pause = _FIRST_PAUSE_S
-        self._unsaid = 0  # lost lines that no message has counted yet
-        # Of the job that runs.
+        self._unsaid = 0  # lost lines not yet logged
+        # Set by the running job.
         self._error = ""  # why it failed
 
     def __del__(self) -> None:
@@ -124,20 +124,19 @@ class TaskLog:
     # -- for the supervisor ----------------------------------------------------------------------------
 
     def open(self) -> int:
-        """Find where the log ends, before its task's first line has a number: the last line's seq, or 0."""
+        """Find the last line's seq, or 0, before the task's first line is numbered."""
         self._do(self._find_end, _OPEN_S)
         with self._lock:
             return self._end - 1
 
     def begin_run(self, pid: int, run_id: str, action: str) -> None:
-        """Lines are this run's from now on. Never waits."""
+        """Attribute the lines that follow to this run. Never blocks."""
         self._run = Run(0, pid, run_id, action)
 
     def append(self, seq: int, ts: str, stream: str, lines: list[str], truncated: bool) -> bool:
-        """Write a batch whose first line is ``seq``; whether it is written when this returns.
+        """Write a batch whose first line is ``seq``; returns whether it has been written.
 
-        Lines that are not may turn up in the log all the same, with these numbers, once a disk that hangs
-        does what it was told.
+        Otherwise its lines may still appear in the log, under these numbers, once a hanging disk responds.
         """
         if not self._aside_until or (time.monotonic() >= self._aside_until and not self._hangs):
             data = encode(ts, stream, lines, truncated)
@@ -145,21 +144,21 @@ class TaskLog:
                 if self._aside_until:
                     self._well_again()
                 return True
-        self._hands.lost += len(lines)  # only shown, so that two who add at once may count one of them
+        self._hands.lost += len(lines)  # a mere statistic, so a lost update is acceptable
         self._unsaid += len(lines)
         return False
 
     def rest(self) -> None:
-        """No lines follow for now."""
+        """Release the file, as no lines follow for now."""
         if self._file >= 0:
             self._hands.later(self._let_go)
             self._bounds.changed(self._directory)
 
-    # -- for readers, and for who keeps it within its bounds ---------------------------------------------
+    # -- for readers and retention -----------------------------------------------------------------------
 
     @property
     def growing(self) -> Growing | None:
-        """The segment that is written; None: none is known to be."""
+        """The segment being written, if any is known."""
         with self._lock:
             tail = self._tail
             if tail is None:
@@ -167,12 +166,12 @@ class TaskLog:
             return Growing(tail.first, Index(list(tail.blocks), list(tail.runs), self._end))
 
     def begin_segment(self) -> None:
-        """Have the next line begin one."""
+        """Have the next line begin a segment."""
         self._roll = True
 
     def give_up(self, first: int) -> bool:
-        """Whether its last segment, which begins with that line, is not written from now on: it may be
-        sealed, or go. That holds as long as this log is not dropped."""
+        """Let go of the last segment, which begins with that line, so that it may be sealed or removed; False
+        if it is in use. Holds for the lifetime of this object."""
         with self._lock:
             if (
                 self._busy
@@ -188,7 +187,7 @@ class TaskLog:
     # -- inside ----------------------------------------------------------------------------------------
 
     def _do(self, work: Callable[[], None], patience: float) -> bool:
-        """Whether ``work`` was done in time, and well."""
+        """Whether ``work`` succeeded in time."""
         over = False
 
         def job() -> None:
@@ -215,7 +214,7 @@ class TaskLog:
         else:
             with self._lock:
                 self._hangs = outcome is Outcome.LATE and not over
-            error = f"it takes longer than {patience:g} s"
+            error = f"a write took longer than {patience:g} s"
         if error:
             self._put_aside(error)
         return not error
@@ -232,7 +231,7 @@ class TaskLog:
     def _well_again(self) -> None:
         self._aside_until = 0.0
         lost, self._unsaid = self._unsaid, 0
-        _log.warning("the log of task %s is written again: %d lines are missing in it", self.task_id, lost)
+        _log.warning("the log of task %s can be written again; %d lines are missing", self.task_id, lost)
 
     # -- jobs ------------------------------------------------------------------------------------------
 
@@ -249,8 +248,7 @@ class TaskLog:
                 self._tail, self._end, self._found = tail, end, True
 
     def _continue(self, last: Segment) -> tuple[_Tail | None, int]:
-        """The segment that was written last, if it is not sealed, and where it ends; what a crash has torn
-        off is cut."""
+        """The last segment, if it is not sealed, and the log's end; a torn last line is cut off."""
         index = read_index(self._directory, last)
         if index is not None:
             return None, index.end
@@ -273,9 +271,9 @@ class TaskLog:
     def _write(self, data: list[bytes], seq: int, count: int, ts: str) -> None:
         self._find_end()
         if seq < self._end:
-            raise ValueError("it has lines with these numbers already")
+            raise ValueError("it already has lines with these numbers")
         if not self._bounds.room:
-            raise OSError("the disk has no more room than storage.min_free")
+            raise OSError("the disk has reached storage.min_free")
         tail = self._tail
         if tail is not None and (
             seq > self._end
@@ -300,7 +298,7 @@ class TaskLog:
             self._end = seq + count
 
     def _reopened(self, tail: _Tail) -> bool:
-        """Have the segment open; False: it is not there any more, or not as it was left."""
+        """Open the segment if necessary; False if it is gone, or not as it was left."""
         try:
             if self._file < 0:
                 self._file = os.open(f"{self._directory}/{Segment(tail.first).name}", _FLAGS)
@@ -316,7 +314,7 @@ class TaskLog:
         except FileNotFoundError:
             make(self._directory, self.task_id)
             self._file = os.open(path, _FLAGS | os.O_CREAT, 0o600)
-        os.ftruncate(self._file, 0)  # what is there is of an attempt that failed
+        os.ftruncate(self._file, 0)  # left by a failed attempt
         tail = _Tail(seq)
         with self._lock:
             self._tail, self._end, self._roll = tail, seq, False
@@ -339,7 +337,7 @@ class TaskLog:
             os.close(file)
 
     def _end_segment(self) -> None:
-        """The next line begins another one."""
+        """End the segment; the next line begins another one."""
         self._let_go()
         with self._lock:
             tail, self._tail = self._tail, None
@@ -348,17 +346,17 @@ class TaskLog:
 
 
 def _write_all(file: int, pieces: list[bytes]) -> int:
-    """Append them; returns how many bytes they are. Raises OSError: some of them may have been appended."""
+    """Append all; returns the number of bytes. Raises OSError, when some may have been appended."""
     size = sum(map(len, pieces))
     written = os.writev(file, pieces[:_PIECES])
-    while written < size:  # more than one call takes, or the disk is full, which the next one says
+    while written < size:  # a partial write; if the disk is full, the next call raises
         left = memoryview(b"".join(pieces))[written:]
         written += os.write(file, left)
     return size
 
 
 def _end_line(path: str) -> None:
-    """What follows in a file is to begin a line, though a crash may have torn off the last one."""
+    """Complete a torn last line, so that what is appended begins a line."""
     try:
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:

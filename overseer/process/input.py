@@ -43,7 +43,7 @@ class TaskInput:
     def __init__(self, fd: int, *, terminal: bool) -> None:
         self._fd = fd
         self.terminal = terminal
-        self._lock = lock(Rank.LEAF, "input")  # guards the rest
+        self._lock = lock(Rank.LEAF, "input")  # guards the fields below
         self._waiting: deque[memoryview] = deque()
         self._size = 0  # bytes, of all that waits
         self._refusal = ""  # why nothing more is taken

@@ -74,7 +74,7 @@ class Launcher:
     def __init__(self, timers: Timers, launch: Callable[..., object]) -> None:
         self._timers = timers
         self._launch = launch
-        self._lock = lock(Rank.LEAF, "launcher")  # guards the rest
+        self._lock = lock(Rank.LEAF, "launcher")  # guards the fields below
         self._work = threading.Condition(self._lock)  # notified when a driver needs a thread, and at the end
         self._room = threading.Condition(
             self._lock

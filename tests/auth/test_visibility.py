@@ -225,3 +225,17 @@ def test_logs_of_the_others_are_hidden_also_once_their_tasks_are_forgotten(tmp_p
                 "of-mine"
             ]
             assert len(request(admin, "search", query="from")["matches"]) == 2
+
+
+def test_standing_tasks_of_others_are_in_no_graph_and_cannot_be_started() -> None:
+    actions = {name: shell("sleep 60") for name in ("mine", "other")}
+    tasks = {"web": {"action": "mine", "depends_on": ["db"]}, "db": {"action": "other"}}
+    with (
+        Daemon(actions=actions, tasks=tasks, auth={"tokens": TOKENS}) as daemon,
+        RawClient(address_of(daemon), headers=[bearer("operator-mine")]) as operator,
+    ):
+        graph = request(operator, "graph")
+        assert [node["task_id"] for node in graph["nodes"]] == ["web"]
+        assert graph["edges"] == []
+        refused = request(operator, "start", task_id="db")
+        assert refused["message"] == "this task_id cannot be used: take another one"

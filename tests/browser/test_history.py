@@ -1,18 +1,28 @@
-"""The view of the history, on a server of its own."""
+"""The list of runs, on a server of its own."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("playwright")
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import watched
 from tests.harness import Daemon, WsClient, shell
+
+HERE = Path(__file__).parent
+CONTRAST = (HERE / "contrast.js").read_text()
+NAMELESS = (HERE / "nameless.js").read_text()
+# What a finger has to hit.
+TOUCHED = """[...document.querySelectorAll("#view-history :is(button, select, input)")]
+  .filter((each) => each.checkVisibility() && each.offsetHeight && !each.matches(".run-open, .match"))
+  .filter((each) => Math.min(each.offsetWidth, each.offsetHeight) < 44)
+  .map((each) => each.outerHTML.slice(0, 100))"""
 
 _PARAMETERS = {"parameters": {"code": {"default": "0"}, "pw": {"type": "secret"}}}
 ACTIONS = {
@@ -36,12 +46,18 @@ def server() -> Iterator[Daemon]:
 @pytest.fixture
 def history(context: BrowserContext, server: Daemon) -> Iterator[Page]:
     with watched(context) as page:
+        # So small that the list does not come to its end, where older runs are loaded.
+        page.set_viewport_size({"width": 1280, "height": 800})
         page.goto(f"http://{server.address}/#history")
-        expect(page.locator(".run")).to_have_count(50)
+        expect(page.locator(".run").first).to_be_visible()
         yield page
 
 
-def test_runs_are_shown_with_how_they_ended_and_more_of_them_on_request(history: Page) -> None:
+def run_count(page: Page) -> Locator:
+    return page.locator("#view-history .counts").first
+
+
+def test_runs_are_shown_with_how_they_ended_and_older_ones_at_the_end_of_the_list(history: Page) -> None:
     first = history.locator(".run").first
     expect(first).to_contain_text("Failed")
     expect(first).to_contain_text("broken #1")
@@ -49,61 +65,136 @@ def test_runs_are_shown_with_how_they_ended_and_more_of_them_on_request(history:
     second = history.locator(".run").nth(1)
     expect(second).to_contain_text("exit 7")
     expect(second).to_contain_text("code=7 pw=***")
-    expect(history.get_by_role("status").first).to_have_text("The latest 50 runs, 2 of them failed or lost.")
-    history.get_by_role("button", name="Older runs").click()
+    expect(run_count(history)).to_have_text(re.compile(r"The latest 50 runs\s*48 succeeded\s*2 failed"))
+    history.locator(".runs").evaluate("list => { list.scrollTop = list.scrollHeight; }")
     expect(history.locator(".run")).to_have_count(62)
+    expect(run_count(history)).to_contain_text("62 runs")
     expect(history.get_by_role("button", name="Older runs")).to_be_hidden()
 
 
 def test_they_are_narrowed_down_and_all_are_shown_again(history: Page) -> None:
     history.get_by_label("Status").select_option("failed")
     expect(history.locator(".run")).to_have_count(2)
+    history.get_by_label("Why it ended").select_option("start_failed")
+    expect(history.locator(".run")).to_have_count(1)
+    history.get_by_label("Why it ended").select_option("")
     history.get_by_label("Action", exact=True).select_option("report")
     expect(history.locator(".run")).to_have_count(1)
-    history.get_by_role("button", name="All").click()
-    expect(history.locator(".run")).to_have_count(50)
-    history.get_by_role("button", name="job 2").first.click()
+    history.get_by_role("button", name="Clear").click()
+    expect(run_count(history)).to_contain_text("50 runs")
+    history.get_by_role("button", name="Only runs of job 2").first.click()
     expect(history.locator(".run")).to_have_count(20)
-    expect(history.get_by_label("Runs of task")).to_have_value("job 2")
-    history.get_by_label("Runs of task").fill("nobody")
-    history.get_by_label("Runs of task").press("Enter")
-    expect(history.locator("#view-history .hint")).to_have_text("No runs.")
+    expect(history.get_by_label("Task", exact=True)).to_have_value("job 2")
+    history.get_by_label("Time", exact=True).select_option("between")
+    history.get_by_label("Until").fill("2020-01-01T00:00")
+    history.get_by_label("Until").press("Tab")
+    expect(history.locator(".run")).to_have_count(0)
+
+
+def test_where_there_are_none_it_says_what_to_do(history: Page) -> None:
+    task = history.get_by_label("Task", exact=True)
+    task.fill("JOB")
+    task.press("Enter")
+    empty = history.locator(".runs .empty")
+    expect(empty).to_contain_text("No runs are like that.")
+    empty.get_by_role("button", name="job 1").click()
+    expect(history.locator(".run")).to_have_count(20)
+    task.fill("nobody")
+    task.press("Enter")
+    empty.get_by_role("button", name="Show all runs").click()
+    expect(run_count(history)).to_contain_text("50 runs")
 
 
 def test_time_is_seen_at_a_glance(history: Page) -> None:
     picture = history.get_by_role("img", name=re.compile(r"50 runs in \d+s: broken, bad, job"))
     expect(picture.locator(".lane")).to_have_count(5)
-    bar = picture.locator(".lane").first.locator("rect")
-    assert bar.evaluate("bar => getComputedStyle(bar).fill") != "rgb(0, 0, 0)"
-    bar.click()
+    failed = picture.locator(".lane .run-bar.s-failed").first
+    expect(picture.locator(".run-bar")).to_have_count(50)
+    fine = picture.locator(".lane .run-bar.s-succeeded").first
+    assert failed.evaluate("e => e.clientHeight") > fine.evaluate("e => e.clientHeight")
+    assert fine.evaluate("e => e.clientWidth") >= 2
+    ground = "e => getComputedStyle(e).backgroundColor"
+    assert failed.evaluate(ground) != fine.evaluate(ground)
+    failed.hover()
+    expect(history.locator(".timeline figcaption")).to_contain_text("broken #1: failed, start failed")
+    # Of one task, also how long each took.
+    history.get_by_role("button", name="Only runs of job 1").first.click()
+    expect(history.get_by_role("img", name=re.compile("They took up to"))).to_be_visible()
+    expect(history.locator(".took .run-bar")).to_have_count(20)
+    history.locator(".took .run-bar").last.click()
+    expect(history.locator(".run-head h2")).to_have_text("job 1 #20")
 
 
-def test_it_follows_what_happens(history: Page, server: Daemon) -> None:
+def test_a_long_time_in_which_nothing_happens_leaves_room_for_what_does(history: Page) -> None:
+    """One run, an hour, and three runs within a second: each of the three is seen."""
+    places = history.evaluate((HERE / "folded.js").read_text())
+    (a, b, c, d), fold = places
+    assert a == 0
+    assert 10 < c - b < 60
+    assert 10 < d - c < 60
+    assert fold in ("59m", "1h")
+
+
+def test_it_follows_what_happens_and_keeps_older_runs_that_were_loaded(history: Page, server: Daemon) -> None:
+    history.locator(".runs").evaluate("list => { list.scrollTop = list.scrollHeight; }")
+    expect(history.locator(".run")).to_have_count(62)
     with server.connect() as client:
         client.request("start", action="web", task_id="site")
         expect(history.locator(".run").first).to_contain_text("Running")
         client.send("stop", task_id="site")
         client.expect("exited", task_id="site")
         expect(history.locator(".run").first).to_contain_text("Stopped")
+    expect(history.locator(".run")).to_have_count(63)
+
+
+def test_keys_move_through_it(history: Page) -> None:
+    history.locator(".run-open").first.focus()
+    history.keyboard.press("ArrowDown")
+    expect(history.locator(".run-open").nth(1)).to_be_focused()
+    history.keyboard.press("Enter")
+    expect(history.locator(".run-head h2")).to_be_visible()
+    history.keyboard.press("Escape")
+    expect(history.locator(".run-open").nth(1)).to_be_focused()
+    history.keyboard.press("/")
+    expect(history.get_by_label("Task", exact=True)).to_be_focused()
 
 
 def test_a_task_leads_to_its_runs(history: Page, server: Daemon) -> None:
     history.locator("#tab-tasks").click()
     history.get_by_role("row", name=re.compile("job 1")).click()
     history.get_by_role("button", name=re.compile("Its runs")).click()
-    expect(history.get_by_label("Runs of task")).to_have_value("job 1")
+    expect(history.get_by_label("Task", exact=True)).to_have_value("job 1")
     expect(history.locator(".run")).to_have_count(20)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_nothing_sticks_out(history: Page, scheme: str) -> None:
+def test_on_a_phone_nothing_sticks_out_and_a_finger_hits_it(history: Page, scheme: str) -> None:
     history.set_viewport_size({"width": 390, "height": 780})
     history.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    assert history.evaluate("document.documentElement.scrollWidth") == 390
-    rights = "[...document.querySelectorAll('.run, .lanes')].map((e) => e.getBoundingClientRect().right)"
-    assert max(history.evaluate(rights)) <= 390
+    history.get_by_role("button", name="Filters").click()
+    rights = "[...document.querySelectorAll('#view-history *')].map((e) => e.getBoundingClientRect().right)"
+    for look in ("runs", "search", "run"):
+        if look == "search":
+            history.get_by_role("button", name="Search what tasks").click()
+            history.get_by_label("Search logs for").fill("one")
+            history.keyboard.press("Enter")
+            history.locator(".match").first.wait_for()
+        if look == "run":
+            history.locator(".match").first.click()
+            history.get_by_role("button", name="More tools").click()
+            expect(history.locator(".line.out")).to_have_count(1)
+        assert history.evaluate("document.documentElement.scrollWidth") == 390
+        if look != "run":  # lines scroll sideways
+            assert max(history.evaluate(rights)) <= 391, look
+        assert history.evaluate(TOUCHED) == [], look
+        assert history.evaluate(CONTRAST) == [], look
+        assert history.evaluate(NAMELESS) == [], look
 
 
 def test_without_a_history_it_says_so(page: Page, client: WsClient) -> None:
     page.locator("#tab-history").click()
-    expect(page.locator("#view-history .hint")).to_contain_text("has no data_dir")
+    expect(page.locator(".runs .empty")).to_contain_text("has no data_dir")
+    page.get_by_role("button", name="Search what tasks").click()
+    page.get_by_label("Search logs for").fill("x")
+    page.keyboard.press("Enter")
+    expect(page.locator(".matches .counts")).to_contain_text("has no data_dir")

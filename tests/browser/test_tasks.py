@@ -20,14 +20,15 @@ STATES = (Path(__file__).parent / "states.js").read_text()
 def test_each_state_has_a_word_a_picture_and_a_colour(page: Page, client: WsClient) -> None:
     client.request("start", action="one", task_id="s-running")
     client.request("start", action="one", task_id="s-queued")
-    client.run("greet", task_id="s-finished", params={"name": "x"})
+    client.run("greet", task_id="s-succeeded", params={"name": "x"})
     client.request("start", action="fail", task_id="s-errored")
     client.expect("errored", task_id="s-errored")
     client.request("start", action="sleep", task_id="s-stopped")
     client.send("stop", task_id="s-stopped")
     client.expect("exited", task_id="s-stopped")
     settle(page, client)
-    words = {"Running": "run", "Queued #1": "queue", "Finished": "check", "Errored": "bad", "Stopped": "stop"}
+    words = dict(zip(("Running", "Queued #1", "Succeeded"), ("run", "queue", "check"), strict=True))
+    words |= {"Errored": "bad", "Stopped": "stop"}
     ids = {word: f"s-{word.split()[0].lower()}" for word in words}
     for word, task_id in ids.items():
         expect(row(page, task_id).locator(".c-status")).to_have_text(word)

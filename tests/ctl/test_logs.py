@@ -60,7 +60,7 @@ def test_searching_all_of_them(ctl: Ctl) -> None:
 
 def test_mistakes_are_said(ctl: Ctl) -> None:
     assert "task not found" in ctl("logs", "nobody").err
-    assert "no regular expression" in ctl("search", "-e", "(").err
+    assert "not a valid regular expression" in ctl("search", "-e", "(").err
     assert ctl("logs", "web", "-f", "--grep", "x").status == 2
     assert "did you mean logs?" in ctl("log", "web").err
 

@@ -214,7 +214,7 @@ def test_a_full_disk_costs_nothing_but_time(tmp_path: Path) -> None:
         assert {row["status"] for row in found} == {"succeeded"}
         said = daemon.stderr
         assert said.count("full; runs go on") == 1, said
-        assert said.count("is written again") == 1, said
+        assert said.count("can be written again") == 1, said
 
 
 def test_a_server_on_a_full_disk_starts_all_the_same(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_directory_that_is_removed_is_made_again(data: Path) -> None:
             ("t", "succeeded"),
         ]
         assert data.stat().st_mode & 0o777 == 0o700
-        assert daemon.stderr.count("is gone: the history begins anew") == 1
+        assert daemon.stderr.count("is gone: a new history is started") == 1
     with Daemon(actions=ACTIONS, data_dir=str(data)) as daemon, daemon.connect() as client:
         _, third, _ = client.run("quick", task_id="t")
         assert third[0]["seq"] == more[-1]["seq"] + 1
@@ -330,7 +330,7 @@ def test_a_newer_database_is_refused(data: Path, tmp_path: Path) -> None:
     done = run_program("--config", "config.yaml", cwd=tmp_path)
     assert done.returncode == 1
     assert "data_dir" in done.stderr
-    assert "version 99, which a newer server has written" in done.stderr
+    assert "version 99, from a newer server" in done.stderr
 
 
 def test_clocks_that_jump_are_only_shown(data: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
 def test_a_newer_one_is_refused_and_left_alone(path: Path) -> None:
     open_database(path, _MORE).close()
     before = path.read_bytes()
-    with pytest.raises(NewerDatabaseError, match=f"version {len(_MORE)}, which a newer server has written"):
+    with pytest.raises(NewerDatabaseError, match=f"version {len(_MORE)}, from a newer server"):
         open_database(path)
     assert path.read_bytes() == before
 

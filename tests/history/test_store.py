@@ -170,7 +170,7 @@ def test_one_that_is_removed_under_it_is_begun_anew_with_its_numbers(
     run = a_run("another")
     history.started(run)
     assert [each.task_id for each in all_runs(history)] == ["another"]
-    assert "is gone: the history begins anew" in caplog.text
+    assert "is gone: a new history is started" in caplog.text
     history.close()
     assert open_history("two").last_seq("t") == 77
 

@@ -1,4 +1,4 @@
-"""What the process that searches has in common with the server: the standard library and nothing else.
+"""Modules that the search process shares with the server; they import only the standard library.
 
-Its modules are also imported by name, without the package, by an interpreter that has only this directory.
+That process has only this directory on its path, and imports them without the package.
 """

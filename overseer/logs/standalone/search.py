@@ -1,9 +1,9 @@
 """The process that searches: see :mod:`overseer.logs.search`.
 
-It has a deadline, by which it is killed, for an expression may take for ever. On stdin it is told what to
-look for, as JSON. On stdout it says what it has found, a line of JSON each: ``["match", …]`` for a match, the
-newest segments first and a segment's lines from the last to the first, ``["past", …]`` for each segment that
-it has looked through, and at the end ``["done"]``, or ``["error", why]``.
+SIGALRM kills it at its deadline, since a regular expression can take arbitrarily long. The query comes on
+stdin as JSON; findings go to stdout as lines of JSON: ``["match", …]`` for a match, newest
+segments first and each from its last line to its first, ``["past", …]`` for each segment searched, and at the
+end ``["done"]`` or ``["error", why]``.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ else:
         zstd,
     )
 
-_ANSWER = 4 * 1024 * 1024  # bytes of lines, about, in one answer
+_ANSWER = 4 * 1024 * 1024  # bytes of lines in one answer, approximately
 _AHEAD = 2  # threads that unpack
-_AT_ONCE = 16  # blocks
+_AT_ONCE = 16  # blocks unpacked ahead
 Place = tuple[str, str, int]  # the time of a segment's first line, the name of its directory, its first seq
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     asked = json.loads(sys.stdin.buffer.read())
     signal.setitimer(signal.ITIMER_REAL, asked["deadline"])  # SIGALRM kills
     os.nice(5)
-    sys.path += asked["path"]  # where zstd may be
+    sys.path += asked["path"]  # for zstd
     for said in _search(asked):
         sys.stdout.buffer.write(json.dumps(said).encode() + b"\n")
         sys.stdout.buffer.flush()
@@ -59,7 +59,7 @@ def _search(asked: dict[str, Any]) -> Iterator[list[Any]]:
         yield ["error", str(error)]
         return
     since, until, left, size = asked["since"], asked["until"], asked["limit"], 0
-    after = asked["after"]  # of the last match of the page before: its place and seq
+    after = asked["after"]  # the previous page's last match: its place and seq
     for place, segment in sorted(_places(asked["root"], asked["names"], since, until), reverse=True):
         if after and place > tuple(after[:3]):
             continue
@@ -89,7 +89,7 @@ def _shown(run: Run, asked: dict[str, Any]) -> bool:
 
 
 def _places(root: str, names: list[str] | None, since: str, until: str) -> Iterator[tuple[Place, Segment]]:
-    """The segments that may have lines of that time."""
+    """The segments that may have lines of that period, newest first."""
     for name in names if names is not None else _names_in(root):
         for segment in list_segments(f"{root}/{name}"):
             began = _beginning(f"{root}/{name}/{segment.name}", segment.packed)
@@ -100,12 +100,12 @@ def _places(root: str, names: list[str] | None, since: str, until: str) -> Itera
 def _names_in(root: str) -> list[str]:
     try:
         return os.listdir(root)  # noqa: PTH208
-    except FileNotFoundError:  # nothing was ever logged
+    except FileNotFoundError:  # nothing has been logged
         return []
 
 
 def _beginning(path: str, packed: str) -> str:
-    """The time of a segment's first line, which never changes; "" when it cannot be told."""
+    """The time of a segment's first line, which never changes; "" if unreadable."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -136,28 +136,28 @@ def _search_segment(
 
 
 def _read(opened: Opened, blocks: list[Block]) -> Iterator[Text]:
-    """The blocks' lines; a few blocks are unpacked ahead, beside the search."""
+    """The blocks' lines; a few blocks are unpacked ahead, in parallel with the search."""
     with ThreadPoolExecutor(_AHEAD) as pool:
         for begin in range(0, len(blocks), _AT_ONCE):
             yield from pool.map(opened.read, blocks[begin : begin + _AT_ONCE])
 
 
 def _with_text(text: Text, wanted: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines of a block that have a text in them, with their seq, from the last to the first."""
+    """The lines of a block that contain a text, with their seq, last to first."""
     data = text.data
-    if wanted not in data:  # several times quicker than from the end
+    if wanted not in data:  # several times faster than searching from the end
         return
-    end, seq = len(data), text.first + data.count(b"\n")  # all before the line that begins there is left
+    end, seq = len(data), text.first + data.count(b"\n")  # line ``seq`` begins at ``end``
     while (place := data.rfind(wanted, 0, end)) >= 0:
         begin = data.rfind(b"\n", 0, place) + 1
         seq -= data.count(b"\n", begin, end)
-        if place - begin >= PREFIX:  # else it is in what the log has put before the line
+        if place - begin >= PREFIX:  # otherwise it is in the line's prefix
             yield seq, data[begin : data.index(b"\n", place)]
         end = begin
 
 
 def _with_match(text: Text, pattern: re.Pattern[str]) -> Iterator[tuple[int, bytes]]:
-    """The same for an expression."""
+    """The lines of a block that match an expression, likewise."""
     for seq, line in reversed(list(lines_of(text))):
         if pattern.search(line[PREFIX:].decode("utf-8", "replace")):
             yield seq, line

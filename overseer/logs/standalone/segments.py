@@ -1,14 +1,14 @@
-"""How a task's log lies on disk, and how a block of it is read.
+"""The layout of a task's log on disk, and reading blocks of it.
 
-A directory for each task, in it segments, named by the seq of their first line and never renamed::
+Each task has a directory of segments, named by the seq of their first line and never renamed::
 
-    00000000000000000001.log.gz   a sealed segment: gzip members, a block in each
-    00000000000000000001.idx      where its blocks begin, how many lines there are, and whose they are
-    00000000000000120001.log      the one that is written: ``TIME stdout|stderr F|P TEXT`` (CRI), a line each
-    00000000000000120001.runs     whose lines these are
+    00000000000000000001.log.gz   a sealed segment: gzip members, each a block
+    00000000000000000001.idx      its index: where blocks begin, the number of lines, the runs that wrote them
+    00000000000000120001.log      the segment being written: lines of ``TIME stdout|stderr F|P TEXT`` (CRI)
+    00000000000000120001.runs     the runs that wrote these lines
 
-A segment has no holes, so its name and a line's number in it are the line's seq. Whatever follows the last LF
-was torn by a crash and is no line.
+A segment has no gaps, so its name plus a line's number in it is the line's seq. Bytes after the last LF were
+torn by a crash and are ignored.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 BLOCK = 256 * 1024
-"""Bytes of text that are compressed, read and skipped at a time; a block ends with a line."""
+"""Bytes of text compressed, read and skipped as a unit; a block ends at a line's end."""
 TIME = 27
-"""Bytes of a line's time, always of the form ``2024-05-06T07:08:09.123456Z``, so that texts compare."""
+"""Bytes of a line's time, always ``2024-05-06T07:08:09.123456Z``, so that texts compare as times do."""
 PREFIX = TIME + len(" stdout F ")
 """Bytes before a line's text."""
 UNKNOWN = "~"
-"""In place of a block's latest time: after every time."""
+"""Stands for an unknown latest time; sorts after every time."""
 
 _FILE = re.compile(r"([0-9]{20})\.(log(?:\.(gz|zst))?|idx|runs)\Z")
 
 
 class Segment(NamedTuple):
-    """A segment, as a listing of its directory shows it.
+    """A segment as listed.
 
     Attributes:
-        packed: how it is compressed: ``gz``, ``zst`` or not at all.
-        size: bytes on disk, with what belongs to it.
-        mtime: the time of its latest line, once it is sealed.
+        packed: its compression: ``gz``, ``zst`` or ``""``.
+        size: bytes on disk, companion files included.
+        mtime: once it is sealed, the time of its latest line.
     """
 
     first: int
@@ -54,7 +54,7 @@ class Segment(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Some lines of a segment: where they lie in its file, and the latest time that one of them has."""
+    """A block of a segment: its place in the file, and its lines' latest time."""
 
     first: int
     offset: int
@@ -63,7 +63,7 @@ class Block(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Whose lines follow from seq ``first`` on."""
+    """The run that wrote the lines from seq ``first`` on."""
 
     first: int
     pid: int
@@ -75,19 +75,19 @@ NOBODY = Run(0, 0, "", "")
 
 
 class Index(NamedTuple):
-    """What a segment holds; ``end``: the seq that follows its last line."""
+    """A segment's contents; ``end``: one past its last line's seq."""
 
     blocks: list[Block]
     runs: list[Run]
     end: int
 
     def block_of(self, seq: int) -> int:
-        """The number of the block that has the line ``seq``, or else of the first or last one."""
+        """The number of the block that holds ``seq``, or else of the first or last one."""
         return max(0, bisect_right(self.blocks, seq, key=_first) - 1)
 
 
 class Text(NamedTuple):
-    """A block's lines; ``runs``: those of its segment, oldest first."""
+    """A block's lines; ``runs``: its segment's, oldest first."""
 
     first: int
     data: bytes
@@ -99,13 +99,13 @@ def _first(of: Block | Run) -> int:
 
 
 def run_at(runs: list[Run], seq: int) -> Run:
-    """Whose the line ``seq`` is."""
+    """The run that wrote the line ``seq``."""
     place = bisect_right(runs, seq, key=_first)
     return runs[place - 1] if place else NOBODY
 
 
 def list_segments(directory: str) -> list[Segment]:
-    """The segments of a log, oldest first; a compressed one stands for the plain one beside it."""
+    """The segments of a log, oldest first; a compressed one hides its plain original."""
     found: dict[int, Segment] = {}
     sizes: dict[int, int] = {}
     indexed: set[int] = set()
@@ -134,12 +134,12 @@ def list_segments(directory: str) -> list[Segment]:
 
 
 def beside(first: int, ending: str) -> str:
-    """The name of the file beside a segment: ``idx`` or ``runs``."""
+    """The name of a segment's companion file: ``idx`` or ``runs``."""
     return f"{first:020}.{ending}"
 
 
 def read_index(directory: str, segment: Segment) -> Index | None:
-    """A sealed segment's index; None: it has none, or none that can be read."""
+    """A sealed segment's index; None if it is missing or unreadable."""
     try:
         with open(f"{directory}/{beside(segment.first, 'idx')}", "rb") as file:  # noqa: PTH123
             found = json.loads(file.read())
@@ -153,7 +153,7 @@ def read_index(directory: str, segment: Segment) -> Index | None:
 
 
 def read_runs(directory: str, first: int) -> list[Run]:
-    """Whose the lines of a segment are that is not sealed."""
+    """The runs of a segment that is not sealed."""
     runs = []
     try:
         with open(f"{directory}/{beside(first, 'runs')}", "rb") as file:  # noqa: PTH123
@@ -163,16 +163,16 @@ def read_runs(directory: str, first: int) -> list[Run]:
     for line in lines:
         try:
             runs.append(Run(*json.loads(line)))
-        except (ValueError, TypeError):  # a crash has torn it
+        except (ValueError, TypeError):  # torn by a crash
             continue
     return runs
 
 
 def scan(file: int, first: int, *, times: bool) -> tuple[list[Block], int]:
-    """Where the blocks of a plain segment begin, and the seq that follows its last whole line.
+    """The blocks of a plain segment, and the seq after its last complete line.
 
     Args:
-        times: whether to find out each block's latest time, which takes some while.
+        times: find each block's latest time, which is slower.
     """
     blocks: list[Block] = []
     seq, offset, size = first, 0, BLOCK
@@ -186,7 +186,7 @@ def scan(file: int, first: int, *, times: bool) -> tuple[list[Block], int]:
             size = BLOCK
         elif len(data) < size:
             break
-        else:  # a line longer than that
+        else:  # a line longer than a block
             size *= 2
     return blocks, seq
 
@@ -196,14 +196,14 @@ def _latest(data: bytes) -> str:
 
 
 class Opened:
-    """A segment that is open for reading: it stays readable, whatever becomes of its name.
+    """A segment open for reading; it stays readable when it is compressed or removed.
 
     Raises:
-        FileNotFoundError: it has gone, or has been compressed, meanwhile.
+        FileNotFoundError: it has expired, or has been compressed, meanwhile.
     """
 
     def __init__(self, directory: str, segment: Segment, index: Index | None = None) -> None:
-        """``index``: what is known of a segment that is being written."""
+        """``index``: that of a segment being written."""
         self._packed = segment.packed
         self._file = os.open(f"{directory}/{segment.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -243,7 +243,7 @@ def unpack(data: bytes, packed: str) -> bytes:
 
 
 def zstd() -> Any:
-    """The module that knows zstd. Raises ImportError: there is none."""
+    """The zstd module. Raises ImportError."""
     try:
         from compression import zstd as module  # type: ignore[import-not-found]
     except ImportError:
@@ -252,7 +252,7 @@ def zstd() -> Any:
 
 
 def can_zstd() -> bool:
-    """Whether there is one."""
+    """Whether zstd is available."""
     try:
         zstd()
     except ImportError:

@@ -1,0 +1,148 @@
+// The bar above the history: of which task, action, status and time runs, or lines, are wanted.
+
+import { fill, h, icon, newId } from "./dom.js";
+import { fieldTime } from "./format.js";
+import { RUN_STATES, STATES } from "./states.js";
+
+const REASONS = ["exited", "signal", "timeout", "stopped", "oom", "unhealthy", "start_failed", "lost", "shutdown"];
+const BETWEEN = "between";
+const SINCE = [
+  ["", "any time"],
+  [3600, "the last hour"],
+  [86400, "the last day"],
+  [7 * 86400, "the last week"],
+  [30 * 86400, "the last month"],
+  [BETWEEN, "from … until …"],
+];
+
+export class Filters {
+  /** `changed`: called when something else is wanted. */
+  constructor(app, changed) {
+    this.#app = app;
+    this.#changed = changed;
+    const list = newId("tasks");
+    this.task = h("input", { type: "search", placeholder: "All tasks", "aria-label": "Task", list, spellcheck: "false" });
+    // Chromium tells of a cleared field by "search" alone; "change" comes with Enter and when it is left.
+    for (const event of ["change", "search"]) this.task.addEventListener(event, () => this.#tell());
+    this.#tasks.id = list;
+    this.task.addEventListener("focus", () => this.#suggest());
+    this.#action = this.#select("Action", []);
+    this.status = this.#select("Status", [["", "any status"], ...RUN_STATES.map((name) => [name, STATES[name].label.toLowerCase()])]);
+    this.reason = this.#select("Why it ended", [["", "any reason"], ...REASONS.map((name) => [name, name.replaceAll("_", " ")])]);
+    this.#time = this.#select("Time", SINCE);
+    this.#from = this.#moment("From");
+    this.#until = this.#moment("Until");
+    this.#between = h("span.between", { hidden: true }, this.#from, "–", this.#until);
+    this.#clear = h("button.quiet", { type: "button", title: "Show all again", onclick: () => this.clear() }, icon("close"), "Clear");
+    this.#fold = h("button.fold-filters", { type: "button", "aria-expanded": "false", onclick: () => this.#unfold() }, "Filters");
+    this.#more = h("div.filters", null, this.#action, this.status, this.reason, this.#time, this.#between, this.#clear);
+    this.elements = [this.task, this.#tasks, this.#fold, this.#more];
+    app.store.on("actions", () => this.#fillActions());
+    this.#fillActions();
+    this.#show();
+  }
+
+  elements;
+  task;
+  status;
+  reason;
+  seen = new Set(); // ids of tasks that the history has shown
+  #app;
+  #changed;
+  #tasks = h("datalist");
+  #action;
+  #time;
+  #from;
+  #until;
+  #between;
+  #clear;
+  #fold;
+  #more;
+  #told = "";
+
+  /** What a request says of it; `now`: the server's time in ms. */
+  fields(now) {
+    const fields = {};
+    const taskId = this.task.value.trim();
+    if (taskId) fields.task_id = taskId;
+    if (this.#action.value) fields.action = this.#action.value;
+    if (this.#time.value === BETWEEN) {
+      for (const [name, { value }] of [["since", this.#from], ["until", this.#until]]) {
+        if (value) fields[name] = new Date(value).toISOString();
+      }
+    } else if (this.#time.value) fields.since = new Date(now - Number(this.#time.value) * 1000).toISOString();
+    return fields;
+  }
+
+  /** Whether anything is left out. */
+  get any() {
+    return [this.task, this.#action, this.status, this.reason, this.#time].some(({ value }) => value.trim());
+  }
+
+  /** Want one task's alone, or all. */
+  only(taskId) {
+    this.clear(taskId);
+  }
+
+  clear(taskId = "") {
+    for (const each of [this.#action, this.status, this.reason, this.#time]) each.value = "";
+    this.task.value = taskId;
+    this.#tell();
+  }
+
+  /** Tasks whose ids are like what was asked for. */
+  get near() {
+    const wanted = this.task.value.trim().toLowerCase();
+    const ids = [...new Set([...this.#app.store.tasks.keys(), ...this.seen])];
+    return wanted ? ids.filter((id) => id.toLowerCase().includes(wanted) && id !== this.task.value.trim()).slice(0, 8) : [];
+  }
+
+  #tell() {
+    this.#show();
+    const wanted = JSON.stringify([this.task.value, this.#action.value, this.status.value, this.reason.value, this.#time.value, this.#from.value, this.#until.value]);
+    if (wanted === this.#told) return; // both events have come
+    this.#told = wanted;
+    this.#changed();
+  }
+
+  #show() {
+    const between = this.#time.value === BETWEEN;
+    if (between && this.#between.hidden && !this.#from.value) {
+      this.#from.value = fieldTime(this.#app.link.now - 86_400_000).slice(0, 16);
+    }
+    this.#between.hidden = !between;
+    this.#clear.hidden = !this.any;
+    const number = [this.#action, this.status, this.reason, this.#time].filter(({ value }) => value).length;
+    fill(this.#fold, "Filters", number ? h("b", null, ` ${number}`) : null);
+  }
+
+  #unfold() {
+    const open = !this.#more.classList.contains("open");
+    this.#more.classList.toggle("open", open);
+    this.#fold.setAttribute("aria-expanded", String(open));
+  }
+
+  #suggest() {
+    const ids = [...new Set([...this.#app.store.tasks.keys(), ...this.seen])].sort().slice(0, 200);
+    fill(this.#tasks, ids.map((value) => h("option", { value })));
+  }
+
+  #fillActions() {
+    const chosen = this.#action.value;
+    const names = this.#app.store.actions.map(({ name }) => name);
+    fill(this.#action, h("option", { value: "" }, "any action"), names.map((value) => h("option", { value }, value)));
+    this.#action.value = names.includes(chosen) ? chosen : "";
+  }
+
+  #select(label, options) {
+    return h(
+      "select",
+      { "aria-label": label, onchange: () => this.#tell() },
+      options.map(([value, text]) => h("option", { value: String(value) }, text)),
+    );
+  }
+
+  #moment(label) {
+    return h("input", { type: "datetime-local", "aria-label": label, onchange: () => this.#tell() });
+  }
+}

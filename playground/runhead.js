@@ -1,0 +1,69 @@
+// The head of a run's page: what it was, how it went, and what can be done with its output.
+
+import { fill, h, icon, named } from "./dom.js";
+import { bytes, exactly, moment, paramsText } from "./format.js";
+import { byOf, exitOf, lastedOf, statusOf } from "./runwords.js";
+
+export class RunHead {
+  /** `acts`: back, live, all, copy and save, called by the buttons. */
+  constructor(acts) {
+    const act = (name, title, text, key) =>
+      h(`button.act-${key}`, { type: "button", title, onclick: acts[key] }, icon(name), h("span", null, text));
+    this.#live = act("output", "The task's output, live, with its input", "Live output", "live");
+    this.element = h(
+      "header.run-head",
+      null,
+      act("back", "Back to the list (Esc)", "Runs", "back"),
+      this.#status,
+      this.#title,
+      this.#action,
+      h(
+        "span.buttons",
+        null,
+        this.#live,
+        act("history", "All runs of this task", "All its runs", "all"),
+        act("copy", "Copy the lines that are loaded", "Copy", "copy"),
+        act("save", "Download all of its lines", "Download", "save"),
+      ),
+      this.#facts,
+    );
+  }
+
+  element;
+  #live;
+  #status = h("span.run-status");
+  #title = h("h2");
+  #action = h("span.run-action");
+  #facts = h("p.facts");
+
+  /** Of this task, as long as no more is known. */
+  begin(taskId) {
+    this.#live.hidden = true;
+    fill(this.#title, named(taskId));
+    for (const each of [this.#status, this.#action, this.#facts]) fill(each);
+  }
+
+  /** Show a run; `now`: the server's time in ms. */
+  show(run, now) {
+    const ran = lastedOf(run, now);
+    const params = paramsText(run.params);
+    const running = run.status === "running";
+    const facts = [
+      [h("time", { datetime: run.started }, moment(run.started))],
+      ran === null ? [] : [running ? "for " : "ran ", exactly(ran)],
+      [exitOf(run)],
+      byOf(run.trigger),
+      run.cpu_ms === undefined ? [] : [`${exactly(run.cpu_ms)} of CPU`],
+      run.max_rss === undefined ? [] : [`${bytes(run.max_rss)} of memory`],
+    ].filter(([first = ""]) => first !== "");
+    this.#live.hidden = !running;
+    fill(this.#status, statusOf(run));
+    fill(this.#title, named(run.task_id), h("span.number", null, ` #${run.number}`));
+    fill(this.#action, run.action);
+    fill(
+      this.#facts,
+      facts.map((fact) => h("span", null, fact)),
+      params ? h("code", { title: params }, params) : null,
+    );
+  }
+}

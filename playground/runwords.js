@@ -1,0 +1,53 @@
+// What a run's fields mean to a person.
+
+import { h, icon, named } from "./dom.js";
+import { exactly } from "./format.js";
+import { STATES } from "./states.js";
+
+/** Its status: icon and word. */
+export function statusOf({ status }) {
+  const { icon: name, label } = STATES[status] ?? { icon: "dots", label: status };
+  return h(`span.state.s-${status}`, null, icon(name), h("span", null, label));
+}
+
+/** How it ended, in a word or two. */
+export function exitOf({ exit_code: code, reason, signal }) {
+  if (code === undefined) return "";
+  if (!["exited", "signal", "stopped"].includes(reason)) return reason.replaceAll("_", " ");
+  return code === -1 ? signal || "signal" : `exit ${code}`;
+}
+
+/** How long it lasted, in ms, up to `now` if it goes on; null: nobody knows. */
+export function lastedOf({ status, duration_ms: ms, started }, now) {
+  if (status === "lost") return null;
+  return Math.max(0, ms ?? now - Date.parse(started));
+}
+
+/** Who or what started it, as nodes. */
+export function byOf({ type, by = "" }) {
+  if (type === "client") return by ? ["by ", named(by)] : [];
+  return by && by !== type ? [`${type}: `, named(by)] : [type];
+}
+
+/** The notes before and behind its lines. */
+export function notesOf(run) {
+  const { trigger, status, reason, signal, exit_code: code, error, duration_ms: ms } = run;
+  const by = trigger.by ? `, ${trigger.type === "client" ? "" : `${trigger.type} `}by ${trigger.by}` : "";
+  const head = { text: `run #${run.number} started${by}`, ts: run.started };
+  if (status === "running") return { head, foot: null };
+  const foot = { ts: run.ended ?? "", fine: status === "succeeded" || status === "stopped", text: "" };
+  if (status === "lost") foot.text = "the server ended before it did: how it ended is unknown";
+  else if (error) foot.text = error;
+  else {
+    const how = signal ? `ended by ${signal}` : `exit code ${code}`;
+    const why = { timeout: ", for it ran too long", oom: ", for lack of memory", shutdown: ", with the server", stopped: ", as requested" };
+    foot.text = `${how} after ${exactly(ms)}${why[reason] ?? ""}`;
+  }
+  return { head, foot };
+}
+
+/** Where a run's page is, in the page's address; `seq`: at this line. */
+export function addressOf({ task_id: taskId, run_id: runId }, seq = 0) {
+  const parts = [taskId, runId, ...(seq ? [seq] : [])];
+  return `#history/${parts.map((part) => encodeURIComponent(part)).join("/")}`;
+}

@@ -1,0 +1,242 @@
+"""Standing tasks: named in the file, started for each other and with the server, stopped in order."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import Daemon, WsClient, shell
+
+SLEEP = shell("exec sleep 1000")
+# Ends when the test makes the file.
+JOB = shell("while [ ! -e gate ]; do sleep 0.02; done; exit $(cat gate)")
+
+
+def served(tasks: dict[str, Any], **more: Any) -> Daemon:
+    """A server with these standing tasks; an action for each name in ``more`` that is one."""
+    actions = {"sleep": SLEEP, "job": JOB, **more.pop("actions", {})}
+    return Daemon(actions=actions, tasks=tasks, **more)
+
+
+def watch(client: WsClient, *names: str) -> None:
+    for name in names:
+        client.request("subscribe", task_id=name)
+
+
+def statuses(client: WsClient) -> dict[str, str]:
+    return {task["task_id"]: task["status"] for task in client.request("list")["tasks"]}
+
+
+def test_a_start_by_name_takes_action_and_parameters_from_the_file() -> None:
+    greet = shell("echo hello [[.who]]", config={"parameters": {"who": {}}})
+    tasks = {"greeting": {"action": "greet", "params": {"who": "Ann"}}}
+    with served(tasks, actions={"greet": greet}) as daemon, daemon.connect() as client:
+        client.request("start", task_id="greeting")
+        assert client.expect("output")["data"] == "hello Ann"
+        client.expect("exited")
+        assert client.info("greeting")["status"] == "succeeded"
+        assert client.request("start", task_id="greeting", action="greet")["type"] == "started"
+        client.expect("exited")
+        for wrong, said in (
+            ({"action": "sleep"}, "greeting is a task of the configuration, and runs greet"),
+            ({"params": {"who": "Bob"}}, "greeting is a task of the configuration, which has its parameters"),
+        ):
+            assert client.request("start", task_id="greeting", **wrong)["message"] == said
+        assert client.request("start", task_id="nobody")["message"] == "start: action is required (a string)"
+        assert client.request("start")["message"] == "start: action is required (a string)"
+
+
+def test_a_task_starts_what_it_waits_for_and_then_itself() -> None:
+    tasks = {
+        "web": {"action": "sleep", "depends_on": {"api": "started", "schema": "succeeded"}},
+        "api": {"action": "sleep", "depends_on": ["db"]},
+        "schema": {"action": "job", "depends_on": ["db"]},
+        "db": {"action": "sleep"},
+        "other": {"action": "sleep"},
+    }
+    with served(tasks) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        queued = client.request("start", task_id="web")
+        assert (queued["type"], queued["position"]) == ("queued", 0)
+        assert queued["waiting_on"] == ["api", "schema"]
+        client.expect("queued", task_id="web", waiting_on=["schema"])
+        client.expect("started", task_id="schema")
+        assert statuses(client) == {"web": "waiting", "api": "running", "schema": "running", "db": "running"}
+        assert client.info("web")["waiting_on"] == ["schema"]
+        assert client.info("web")["state"] == "queued"
+        order = [message["task_id"] for message in client.messages if message["type"] == "started"]
+        assert order.index("db") < min(order.index("api"), order.index("schema"))
+        assert not client.pending("started", task_id="web")
+        (daemon.directory / "gate").write_text("0")
+        client.expect("started", task_id="web")
+        assert statuses(client)["web"] == "running"
+        assert "waiting_on" not in client.info("web")
+
+
+def test_what_failed_is_waited_for_until_it_succeeds() -> None:
+    tasks = {"web": {"action": "sleep", "depends_on": {"schema": "succeeded"}}, "schema": {"action": "job"}}
+    with served(tasks) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        (daemon.directory / "gate").write_text("3")
+        client.request("start", task_id="web")
+        client.expect("exited", task_id="schema", exit_code=3)
+        assert statuses(client) == {"web": "waiting", "schema": "failed"}
+        (daemon.directory / "gate").write_text("0")
+        client.request("start", task_id="schema")
+        client.expect("started", task_id="web")
+
+
+def test_a_wait_can_be_stopped_and_holds_no_slot() -> None:
+    tasks = {"web": {"action": "sleep", "depends_on": {"schema": "succeeded"}}, "schema": {"action": "job"}}
+    with served(tasks, task_pool={"limit": 2}) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        client.request("start", task_id="web")
+        client.expect("started", task_id="schema")
+        assert client.request("pool_info")["pool"]["running"] == 1
+        assert client.request("start", action="sleep", task_id="filler")["type"] == "started"
+        client.send("stop", task_id="web")
+        assert client.expect("dequeued", task_id="web")["reason"] == "stopped"
+        (daemon.directory / "gate").write_text("0")
+        client.expect("exited", task_id="schema")
+        client.settle()
+        assert not client.pending("started", task_id="web")
+        assert statuses(client) == {"schema": "succeeded", "filler": "running"}
+
+
+def test_once_its_wait_is_over_a_task_queues_for_a_slot() -> None:
+    tasks = {"web": {"action": "sleep", "depends_on": {"schema": "ended"}}, "schema": {"action": "job"}}
+    with served(tasks, task_pool={"limit": 1}) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        client.request("start", task_id="web")
+        client.expect("started", task_id="schema")
+        client.request("set_pool", limit=2)
+        client.request("start", action="sleep", task_id="filler")
+        client.request("set_pool", limit=1)  # stops one, the first: schema
+        client.expect("exited", task_id="schema")
+        assert client.expect("queued", task_id="web", position=1)
+        assert statuses(client)["web"] == "queued"
+        client.send("stop", task_id="filler")
+        client.expect("started", task_id="web")
+
+
+def test_what_a_person_stopped_is_started_for_nobody() -> None:
+    tasks = {"web": {"action": "sleep", "depends_on": ["db"]}, "db": {"action": "sleep"}}
+    with served(tasks) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        client.request("start", task_id="db")
+        client.send("stop", task_id="db")
+        client.expect("exited", task_id="db")
+        assert client.request("start", task_id="web")["waiting_on"] == ["db"]
+        client.settle()
+        assert statuses(client) == {"web": "waiting", "db": "stopped"}
+        client.request("start", task_id="db")
+        client.expect("started", task_id="web")
+
+
+def test_a_restart_of_what_is_over_waits_again() -> None:
+    tasks = {"web": {"action": "sleep", "depends_on": ["db"]}, "db": {"action": "sleep"}}
+    with served(tasks) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        client.request("start", task_id="web")
+        client.expect("started", task_id="web")
+        for name in ("web", "db"):
+            client.send("stop", task_id=name)
+            client.expect("exited", task_id=name)
+        assert client.request("restart", task_id="web")["waiting_on"] == ["db"]
+        client.request("restart", task_id="db")
+        client.expect("started", task_id="web")
+
+
+def test_a_chain_of_a_hundred_starts_in_order_and_stops_in_reverse() -> None:
+    tasks: dict[str, Any] = {
+        f"t{number:02}": {"action": "sleep", "depends_on": [f"t{number - 1:02}"] if number else []}
+        for number in range(100)
+    }
+    with served(tasks, shutdown_timeout=60) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        client.request("start", task_id="t99")
+        client.expect("started", 30, task_id="t99")
+        daemon.process.send_signal(signal.SIGTERM)
+        client.expect("exited", 30, task_id="t00")
+        order = {
+            what: [message["task_id"] for message in client.messages if message["type"] == what]
+            for what in ("started", "exited")
+        }
+        assert [*dict.fromkeys(order["started"])] == [*tasks]
+        assert order["exited"] == [*reversed(tasks)]
+
+
+def test_the_order_of_stops_keeps_its_budget() -> None:
+    stubborn = shell('trap "" TERM; echo up; while :; do sleep 0.05; done', stop_grace=60)
+    tasks = {"web": {"action": "stubborn", "depends_on": ["db"]}, "db": {"action": "sleep"}}
+    with (
+        served(tasks, actions={"stubborn": stubborn}, shutdown_timeout=3) as daemon,
+        daemon.connect() as client,
+    ):
+        watch(client, *tasks)
+        client.request("start", task_id="web")
+        client.expect("output", task_id="web")
+        daemon.process.send_signal(signal.SIGTERM)
+        assert client.expect("exited", 20, task_id="db")["signal"] == "SIGTERM"
+        daemon.wait(20)
+
+
+def test_with_the_server_start_those_that_say_so_and_what_they_need() -> None:
+    tasks = {
+        "web": {"action": "sleep", "autostart": True, "depends_on": ["db"]},
+        "db": {"action": "sleep"},
+        "idle": {"action": "sleep"},
+        "broken": {"action": "broken", "autostart": True, "retry": {"restart_delay": "1h"}},
+    }
+    broken = {"type": "exec", "config": {"entrypoint": "/nowhere/at/all"}}
+    with served(tasks, actions={"broken": broken}) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        deadline = {"web": "running", "db": "running", "broken": "restarting"}
+        while statuses(client) != deadline:  # each list is a round trip
+            pass
+        graph = client.request("graph")
+        assert [(node["task_id"], node.get("status"), node["autostart"]) for node in graph["nodes"]] == [
+            ("web", "running", "true"),
+            ("db", "running", "false"),
+            ("idle", None, "false"),
+            ("broken", "restarting", "true"),
+        ]
+        assert graph["edges"] == [{"task_id": "web", "depends_on": "db", "condition": "ready", "met": True}]
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_last_means_if_it_was_running(tmp_path: Path, end: str) -> None:
+    tasks = {name: {"action": "sleep", "autostart": "last"} for name in ("kept", "stopped", "never")}
+    more = {"data_dir": str(tmp_path / "data")}
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        for name in ("kept", "stopped"):
+            client.request("start", task_id=name)
+        client.send("stop", task_id="stopped")
+        client.expect("exited", task_id="stopped")
+        if end == "kill":
+            daemon.kill()
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        watch(client, "kept")
+        while "kept" not in statuses(client):
+            pass
+        assert statuses(client) == {"kept": "running"}
+
+
+def test_a_reload_starts_what_is_new_and_nothing_else() -> None:
+    tasks = {"old": {"action": "sleep", "autostart": True}}
+    with served(tasks) as daemon, daemon.connect() as client:
+        while "old" not in statuses(client):
+            pass
+        client.send("stop", task_id="old")
+        while statuses(client)["old"] != "stopped":
+            pass
+        text = (daemon.directory / "config.yaml").read_text()
+        new = '"new": {"action": "sleep", "autostart": true, "depends_on": ["old"]}, "old"'
+        (daemon.directory / "config.yaml").write_text(text.replace('"old"', new, 1))
+        assert client.request("reload")["settings"] == ["tasks"]
+        while "new" not in statuses(client):
+            pass
+        assert statuses(client) == {"old": "stopped", "new": "waiting"}
