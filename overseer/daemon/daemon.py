@@ -30,6 +30,7 @@ from overseer.daemon.preflight import security_advice
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
+from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.drivers.api import ActionHandler
@@ -93,6 +94,7 @@ class Daemon:
             recorder=self._history.recorder,
             logs=self._logs.logs,
         )
+        self._schedules = TaskSchedules(self._hub, self._history, self._audit)
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
@@ -142,6 +144,7 @@ class Daemon:
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
             self._hub.standing.start_at_boot(resumed)
+            self._schedules.start(self._config, resumed)
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
@@ -177,6 +180,7 @@ class Daemon:
         _log.info("shutting down")
         self._manager.stopping(self._hub.shutdown_budget + _END_MARGIN)
         self._logs.stop_searching()
+        self._schedules.close()
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
@@ -238,6 +242,7 @@ class Daemon:
             self._gate.replace_access(access)
             self._history.apply(config)
             self._logs.apply(config)
+            self._schedules.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = _limits(config)
 
@@ -290,6 +295,7 @@ class Daemon:
             reloader=self._reloader,
             history=self._history,
             logs=self._logs,
+            schedules=self._schedules,
         )
 
     def _client_gone(self) -> None:
@@ -311,10 +317,14 @@ class Daemon:
                 self._hub,
                 self._version,
                 time.time(),
-                lambda: {**self._reloader.gauges(), **self._history.gauges(), **self._logs.gauges()},
+                self._gauges,
                 lambda: {**self._history.counters(), **self._logs.counters()},
             ).answer,
         }
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        parts = self._reloader, self._history, self._logs, self._schedules
+        return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _manifest(self, principal: Principal) -> dict[str, Any]:
         manifest = build_manifest(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -12,20 +11,16 @@ from overseer.schedules.scheduler import Scheduler
 from overseer.schedules.track import Track
 
 
-def overview(
-    scheduler: Scheduler, request: SchedulesRequest, sees: Callable[[str], bool]
-) -> SchedulesReply:
+def overview(scheduler: Scheduler, request: SchedulesRequest, sees: Callable[[str], bool]) -> SchedulesReply:
     """The schedules asked for of the tasks whose actions ``sees`` lets through."""
     with scheduler.lock:
         tracks = scheduler.tracks
         names = [request.task_id] if request.task_id in tracks else [] if request.task_id else sorted(tracks)
         shown = [
-            tracks[name]
-            for name in names
-            if name > request.after and sees(tracks[name].standing.action)
+            tracks[name] for name in names if name > request.after and sees(tracks[name].standing.action)
         ]
         page = shown[: request.limit]
-        now = time.time()
+        now = scheduler.wall()
         infos = tuple(_info(track, request.upcoming, now) for track in page)
     return SchedulesReply(request.id, infos, page[-1].task_id if len(shown) > len(page) else "")
 

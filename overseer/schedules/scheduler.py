@@ -50,12 +50,10 @@ class Scheduler:
 
     Args:
         record: has every start in the audit.
-        clock: the wall clock, in seconds since 1970.
+        clock: the wall clock.
     """
 
-    def __init__(
-        self, hub: Hub, memory: Memory, record: Record, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, hub: Hub, memory: Memory, record: Record, clock: Callable[[], datetime] = now) -> None:
         self._hub = hub
         self._memory = memory
         self._record = record
@@ -70,13 +68,17 @@ class Scheduler:
         self._firing: dict[str, Fire] = {}  # by task id: starts that nothing tells yet that they run
         self._returning: set[str] = set()  # tasks that are being brought back from an earlier server
         self._returned_at = 0.0  # when they are there, or will not be, monotonic
-        self._before = clock()  # the wall clock when it was looked at last
+        self._before = self.wall()  # the wall clock when it was looked at last
         self._over = False  # a task that a slot waits for may be over
         self._closed = False
         self._thread = VitalThread(target=self._run, name="schedules")
 
     def __repr__(self) -> str:
         return f"<Scheduler of {len(self.tracks)} tasks>"
+
+    def wall(self) -> float:
+        """The wall clock, in seconds since 1970."""
+        return self._clock().timestamp()
 
     # -- from start to end
 
@@ -90,7 +92,7 @@ class Scheduler:
             RuntimeError: the system allows no more threads.
         """
         known = dict(self._memory.load())
-        at = self._clock()
+        at = self.wall()
         batch = Batch(now())
         with self.lock:
             self._returning = set(returning)
@@ -117,7 +119,7 @@ class Scheduler:
         batch = Batch(now())
         gone: list[Track] = []
         with self.lock:
-            at = self._clock()
+            at = self.wall()
             wanted = dict(_scheduled(tasks))
             for name in self.tracks.keys() - wanted.keys():
                 track = self.tracks.pop(name)
@@ -202,7 +204,7 @@ class Scheduler:
     def _patience_locked(self) -> float:
         assert_held(self.lock)
         self._drop_stale_locked()
-        wait = self._heap[0][0] - self._clock() if self._heap else _SLICE_S
+        wait = self._heap[0][0] - self.wall() if self._heap else _SLICE_S
         return min(max(wait, _FLOOR_S), _SLICE_S)
 
     def _step(self) -> None:
@@ -213,7 +215,7 @@ class Scheduler:
             with self.lock:
                 if self._closed:
                     return
-                at = self._clock()
+                at = self.wall()
                 self._look_at_clock_locked(at)
                 self._over = False
                 for track in [*self._waiting]:

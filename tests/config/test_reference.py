@@ -45,6 +45,7 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.config.output.stdout",
         "secrets.NAME",
         "tasks.NAME",
+        "tasks.NAME.schedule[]",
         "clients",
         "history",
         "storage",

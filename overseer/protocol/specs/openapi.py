@@ -35,6 +35,8 @@ _ORDER = (
     "search",
     "graph",
     "schedules",
+    "pause",
+    "resume",
 )
 
 
