@@ -132,6 +132,7 @@ class Daemon:
         self._audit.start()
         self._history.start()
         self._logs.start()
+        self._schedules.load(self._config)
         with self._signals:
             self._server.start()
             processes.adopt_orphans()
@@ -144,7 +145,7 @@ class Daemon:
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
             self._hub.standing.start_at_boot(resumed)
-            self._schedules.start(self._config, resumed)
+            self._schedules.start(resumed)
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.

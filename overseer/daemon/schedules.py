@@ -29,24 +29,30 @@ class TaskSchedules:
         self._audit = audit
         self._scheduler: Scheduler | None = None
 
-    def start(self, config: Config, returning: Iterable[str] = ()) -> None:
-        """Begin, if the configuration has a schedule; ``returning`` are tasks that are being brought back.
-
-        Raises:
-            RuntimeError: the system allows no more threads.
-        """
+    def load(self, config: Config) -> None:
+        """Go on where an earlier server has come to, if the configuration has a schedule."""
         if not any(task.schedule for task in config.tasks.values()):
             return
         from overseer.schedules.memory import Memory
         from overseer.schedules.scheduler import Scheduler
 
         self._scheduler = Scheduler(self._hub, Memory(self._history.history), self._record)
-        self._scheduler.start(config.tasks, returning)
+        self._scheduler.load(config.tasks)
+
+    def start(self, returning: Iterable[str] = ()) -> None:
+        """Begin to start tasks; ``returning`` are some that are being brought back.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        if self._scheduler is not None:
+            self._scheduler.start(returning)
 
     def apply(self, config: Config) -> None:
         """Go over to a new configuration."""
         if self._scheduler is None:
-            self.start(config)
+            self.load(config)
+            self.start()
         else:
             self._scheduler.apply(config.tasks)
 

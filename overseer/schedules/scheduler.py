@@ -82,21 +82,12 @@ class Scheduler:
 
     # -- from start to end
 
-    def start(self, tasks: Mapping[str, StandingTask], returning: Iterable[str] = ()) -> None:
-        """Go on where an earlier server has come to, and begin to start tasks.
-
-        Args:
-            returning: ids of tasks that are being brought back, and so are in use.
-
-        Raises:
-            RuntimeError: the system allows no more threads.
-        """
+    def load(self, tasks: Mapping[str, StandingTask]) -> None:
+        """Go on where an earlier server has come to."""
         known = dict(self._memory.load())
         at = self.wall()
         batch = Batch(now())
         with self.lock:
-            self._returning = set(returning)
-            self._returned_at = time.monotonic() + _RETURN_S
             for name, standing in _scheduled(tasks):
                 earlier = known.pop(name, None)
                 track = self.tracks[name] = Track(standing, at, earlier)
@@ -111,6 +102,19 @@ class Scheduler:
             gone.wanted = False
         self._memory.keep([], known.values(), wait=False)
         self._carry_out(batch)
+
+    def start(self, returning: Iterable[str] = ()) -> None:
+        """Begin to start tasks.
+
+        Args:
+            returning: ids of tasks that are being brought back, and so are in use.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        with self.lock:
+            self._returning = set(returning)
+            self._returned_at = time.monotonic() + _RETURN_S
         self._hub.observe(self.heard)
         self._thread.start()
 

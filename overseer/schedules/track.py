@@ -42,7 +42,8 @@ class Track:
         )
         self.plan.paused = known.paused
         for slot in known.slots:
-            self.note(slot)
+            if slot.outcome != FIRING:
+                self.note(slot)
             if slot.outcome == WAITING:
                 self.plan.waiting.append(Offer(slot.slot, slot.reason))
 
