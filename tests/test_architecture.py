@@ -37,6 +37,7 @@ _ORDER = (
     "secrets",
     "drivers",
     "supervisor",
+    "probes",
     "schedules",
     "daemon",
     "client",

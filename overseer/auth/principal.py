@@ -13,6 +13,8 @@ NEEDS: Mapping[str, str] = {
     "list": "viewer",
     "subscribe": "viewer",
     "unsubscribe": "viewer",
+    "watch": "viewer",
+    "unwatch": "viewer",
     "graph": "viewer",
     "runs": "viewer",
     "logs": "viewer",

@@ -156,7 +156,7 @@ class Client(StoredRequests):
 
     def start(
         self,
-        action: ActionInfo | str,
+        action: ActionInfo | str = "",
         params: Mapping[str, object] | None = None,
         /,
         *,
@@ -170,6 +170,8 @@ class Client(StoredRequests):
         **more: object,
     ) -> Task:
         """Start a task, or queue it: ``client.start("build", branch="main")``.
+
+        A standing task needs its name alone: ``client.start(task_id="web")``.
 
         Args:
             params: parameters whose names would be taken for one of the arguments here.
@@ -206,7 +208,7 @@ class Client(StoredRequests):
 
         request = Start(
             id=self._router.new_id(),
-            action=action_name(action),
+            action=action_name(action) if action else "",
             task_id=task_id,
             params=params_of(params, more),
             retry_policy=policy_of(retry_policy),

@@ -23,8 +23,10 @@ from overseer.protocol import (
     Event,
     Exited,
     Gap,
+    Health,
     Partial,
     Queued,
+    Ready,
     Restarting,
     Started,
     Subscribed,
@@ -74,6 +76,8 @@ class Follower:
         self.created_at: datetime | None = None
         self.last_seq = 0
         self.state = "starting"  # queued, running, restarting, ended, stopped, errored, gone
+        self.ready = False  # its run is
+        self.health = ""  # of its run
         self.exit: Exited | None = None  # of the latest run
         self.success_codes: tuple[int, ...] = ()  # as the server's list has them
         self.dequeued = ""  # the reason
@@ -84,7 +88,7 @@ class Follower:
         self.resetting = False  # a reset is under way: an end is not the last word, a start a new generation
         self.waiters = 0  # threads that wait for its end
         self._reader_due = math.inf  # by when a reader has to begin (monotonic)
-        self.changed = threading.Condition(lock)  # notified when state, over or failure change
+        self.changed = threading.Condition(lock)  # notified when state, ready, health, over or failure change
         self._from_now = from_now
         self._tell_locked = tell
         self._stored = from_now  # messages are from before the subscription
@@ -143,13 +147,19 @@ class Follower:
                 self.last_seq = max(self.last_seq, event.first_seq - 1)  # up to there they were another's
                 if self.resetting:
                     self._begin_generation_locked()
+                self._found_locked(False, "")
                 self._goes_on_locked("running")
+            case Ready():
+                self._found_locked(True, self.health)
+            case Health():
+                self._found_locked(self.ready, event.status)
             case Queued():
                 self._goes_on_locked("queued")
             case Restarting():
                 self._goes_on_locked("restarting")
             case Exited():
                 self.exit = event
+                self._found_locked(False, "")
                 self.in_doubt = True
                 if event.will_restart:
                     self._goes_on_locked("restarting")
@@ -166,6 +176,10 @@ class Follower:
                 self.end_locked("stopped")
         self.buffer.put_locked(event)
         return True
+
+    def _found_locked(self, ready: bool, health: str) -> None:
+        self.ready, self.health = ready, health
+        self.changed.notify_all()
 
     def _partial_locked(self, event: Partial) -> bool:
         # While a task moves to a connection of its own, both deliver it.
@@ -248,6 +262,7 @@ class Follower:
         else:
             self.success_codes = info.success_codes
             self.stdin = info.stdin
+            self._found_locked(bool(info.ready), info.health)
             self._take_state_locked(info)
 
     def _take_state_locked(self, info: TaskInfo) -> None:

@@ -233,6 +233,11 @@ class Requests:
         request = protocol.Purge(id=self._router.new_id(), action=_name(action))
         return self._expect(protocol.Purged, [request], timeout).count
 
+    def graph(self, *, timeout: Seconds | None = None) -> protocol.Graph:
+        """The standing tasks, which the server's configuration names, and what they wait for."""
+        request = protocol.GraphRequest(self._router.new_id())
+        return self._expect(protocol.Graph, [request], timeout, repeat=True)
+
     def metrics(
         self,
         action: protocol.ActionInfo | str | None = None,

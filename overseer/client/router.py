@@ -23,10 +23,13 @@ from overseer.protocol import (
     Event,
     Exited,
     Gap,
+    Health,
     List,
+    NotReady,
     Partial,
     PoolUpdated,
     Queued,
+    Ready,
     Request,
     Restarting,
     Started,
@@ -38,7 +41,10 @@ from overseer.protocol import (
 )
 
 _MAX_UNSENT = 16 << 20  # bytes of requests that wait to be sent
-_NEWS = (Started, Exited, Restarting, Errored, Queued, Dequeued, Gap, Partial, Data)
+_NEWS = (
+    *(Started, Exited, Restarting, Errored, Queued, Dequeued, Ready, NotReady, Health),
+    *(Gap, Partial, Data),
+)
 
 
 class Sender(Protocol):

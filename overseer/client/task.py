@@ -71,6 +71,16 @@ class Task:
         return self._follower.last_seq
 
     @property
+    def ready(self) -> bool:
+        """Whether its run is ready, as its action says what that takes; False where it says nothing."""
+        return self._follower.ready
+
+    @property
+    def health(self) -> str:
+        """``healthy``, ``unhealthy``, or whatever else the server says of its run; ``""``: nothing so far."""
+        return self._follower.health
+
+    @property
     def stdin(self) -> str:
         """How it took input when it was joined: ``pipe``, ``pty`` (a terminal), or ``""``."""
         return self._follower.stdin
@@ -144,6 +154,23 @@ class Task:
                 reason = follower.dequeued or follower.state
                 raise TaskNotRunError(f"task {self.id} never ran: {reason}", reason)
             return follower.exit
+
+    def wait_until_ready(self, timeout: Seconds | None = None) -> None:
+        """Wait until its run is ready, or that of a restart.
+
+        Raises:
+            ReplyTimeoutError: it is not ready yet.
+            TaskNotRunError: it is over, so it will not be.
+            TaskGoneError, ConnectionLostError: as :meth:`events`.
+        """
+        follower, seconds = self._follower, seconds_of(timeout)
+        with self._client._core.lock:
+            if not follower.changed.wait_for(lambda: follower.ready or follower.over, seconds):
+                raise ReplyTimeoutError(f"task {self.id} is not ready after {seconds:g} s")
+            if follower.failure is not None:
+                raise follower.failure
+            if not follower.ready:
+                raise TaskNotRunError(f"task {self.id} is over: {follower.state}", follower.state)
 
     def stop(self, timeout: Seconds | None = None) -> None:
         """Stop it; :meth:`wait` waits for its end. Does nothing when it is over already.

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from overseer.config.model import ROOT, Config
 from overseer.config.restarts import retry_problems
@@ -90,6 +90,7 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
             f"expected keys such as `listen:` and `actions:`, found {describe_node(tree)}",
             file=report.file, line=tree.line,
         )  # fmt: skip
+    report.templates = _dialect(tree)
     config: Config = ROOT.from_yaml(tree, Location(report, (), 1))
     config = replace(config, **_overrides(env, report))
     for below, problem in standing_problems(config.tasks, config.actions):
@@ -103,6 +104,13 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
     )
     _check_restarts(config, report)
     return replace(config, warnings=report.warning_texts(), unknown=tuple(report.unknown))
+
+
+def _dialect(tree: MapNode) -> Literal["go", "jinja"]:
+    """What the file's templates are written in, which has to be known before they are read."""
+    entry = tree.entries.get("templates")
+    jinja = entry is not None and isinstance(entry.node, Scalar) and entry.node.text == "jinja"
+    return "jinja" if jinja else "go"
 
 
 def _check_restarts(config: Config, report: Report) -> None:

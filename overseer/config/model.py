@@ -14,6 +14,7 @@ from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.exec import EXEC
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.pools import POOL
+from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
 from overseer.config.standing import STANDING, StandingTask
@@ -183,6 +184,17 @@ class ActionConfig:
         "`data_dir`, and parameters none of which is secret.",
         default="none",
     )
+    ready: ReadyConfig | None = field(
+        READY, "When a run of it counts as ready; see [PROBES.md](PROBES.md).", default=None
+    )
+    health: HealthConfig | None = field(
+        HEALTH, "How it is found out whether a run still works; see [PROBES.md](PROBES.md).", default=None
+    )
+
+    @property
+    def probed(self) -> bool:
+        """Whether its runs are looked at."""
+        return self.ready is not None or self.health is not None
 
     @cached_property
     def digest(self) -> str:
@@ -203,6 +215,12 @@ def _action(read: ActionConfig, location: Location) -> ActionConfig:
 
 class _Action(Object):
     """An action; editors know the keys of ``config`` where ``exec`` runs it."""
+
+    def from_yaml(self, node: Node, location: Location, **given: Any) -> Any:
+        with booleans_of_action(node, location.report):
+            action: ActionConfig = super().from_yaml(node, location, **given)
+        check_probes(action, node, location)
+        return action
 
     def yaml_schema(self) -> Json:
         return super().yaml_schema() | {

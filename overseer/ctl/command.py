@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import logs, server, tasks
+from overseer.ctl import graph, logs, server, tasks
 from overseer.ctl.hints import how_to_write
 from overseer.ctl.history import history
 from overseer.ctl.parser import Parser, make_parser
@@ -149,6 +149,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "top": tasks.top,
     "actions": server.actions,
     "describe": server.actions,
+    "graph": graph.graph,
     "pool": server.pool,
     "set-pool": server.set_pool,
     "purge": server.purge,

@@ -10,6 +10,7 @@ from pathlib import Path
 from signal import Signals
 
 from overseer.client import Client
+from overseer.ctl.graph import standing_tasks
 from overseer.ctl.settings import NAMES
 from overseer.errors import OverseerError
 
@@ -144,7 +145,8 @@ def _named(command: str, given: Sequence[str], current: str, connect: Callable[[
                 tasks = tuple(task for task in tasks if task.state == "errored")
             return [task.task_id for task in tasks if task.task_id not in given]
         if not given:
-            return [action.name for action in client.actions()]
+            names = [action.name for action in client.actions()]
+            return names if command != "start" else [*names, *standing_tasks(client)]
         if command in _ACTIONS:
             (action,) = client.actions(given[0])
             name, equals, _ = current.partition("=")

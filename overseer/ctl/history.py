@@ -10,8 +10,7 @@ from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.listing import ago, name_of, params_of
 from overseer.ctl.status import rounded
-from overseer.ctl.tasks import style_of
-from overseer.ctl.terminal import Style, plain, room, say, show
+from overseer.ctl.terminal import Style, plain, room, say, show, style_of
 from overseer.protocol import RunInfo
 from overseer.util.timestamps import now
 

@@ -62,10 +62,13 @@ def memory(size: float) -> str:
 
 def shown_state(task: TaskInfo) -> str:
     """A task's state, with ``active`` replaced by what its worker does."""
+    if task.waiting_on:
+        return "waiting"
     if task.state != "active":
         return task.state
     if task.worker_state != "exited":
-        return task.worker_state or "starting"
+        word = "ready" if task.ready else task.worker_state or "starting"
+        return f"{word}, unhealthy" if task.health == "unhealthy" else word
     policy = task.retry_policy
     if policy is not None and (policy.restart_on != "failure" or task.failed):
         return "restarting"
@@ -158,7 +161,9 @@ def action_lines(action: ActionInfo) -> list[str]:
         lines.append("  started again by the next server, if it was running when this one ends")
     if action.success_codes:
         lines.append(f"  succeeds with exit code {', '.join(map(str, action.success_codes))}")
-    lines += [f"  {name}: {plain(value)}" for name, value in action.settings.items()]
+    probes = {"ready": action.ready, "health": action.health}
+    shown = {name: value for name, value in probes.items() if value} | {**action.settings}
+    lines += [f"  {name}: {plain(value)}" for name, value in shown.items()]
     lines.append(f"  pool: {action.task_pool.limit or 'no limit'}")
     return lines
 

@@ -9,8 +9,7 @@ from functools import partial
 from overseer.client import Client
 from overseer.ctl.status import EXIT_USAGE
 from overseer.ctl.tail import Printer
-from overseer.ctl.tasks import style_of
-from overseer.ctl.terminal import json_line, plain, print_text, say, show
+from overseer.ctl.terminal import json_line, plain, print_text, say, show, style_of
 from overseer.protocol import LogLine, LogMatch, Output
 from overseer.util.timestamps import format_timestamp
 

@@ -110,7 +110,8 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         ("start", "start a task and print its id", ""),
     ):
         command = add(name, help, more)
-        command.add_argument("action", type=_text, metavar="ACTION", help="an action of the server")
+        of = "an action of the server" + (", or one of its standing tasks" if name == "start" else "")
+        command.add_argument("action", type=_text, metavar="ACTION", help=of)
         command.add_argument(
             "params",
             metavar="KEY=VALUE",
@@ -253,6 +254,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         default="time",
         help="running tasks by what began last (time, the default) or uses most",
     )
+    add("graph", "show the standing tasks, and what each of them waits for")
     command = add("actions", "show what can be started")
     command.add_argument("action", type=_text, metavar="ACTION", nargs="?", help="only this one, in full")
     command = add("describe", "explain an action and its parameters")

@@ -31,9 +31,12 @@ from overseer.protocol import (
     Event,
     Exited,
     Gap,
+    Health,
+    NotReady,
     Output,
     Partial,
     Queued,
+    Ready,
     Restarting,
     Started,
 )
@@ -133,7 +136,11 @@ class _Runner:
             status = self._status(task)
             end = task.exit
             silent = end is None or self._stopping or task.state == "errored"
-            if end is not None and not silent and (end.signal or end.reason in ("timeout", "oom")):
+            if (
+                end is not None
+                and not silent
+                and (end.signal or end.reason in ("timeout", "oom", "unhealthy"))
+            ):
                 self._say(words_of(end))  # the status alone could be the task's own
             return EXIT_REFUSED if self._failed and not status else status
         except RefusedError as error:
@@ -206,6 +213,12 @@ class _Runner:
                 delay = rounded(event.restart_delay)
                 self._say(f"{words_of(self._exit)}; restart {event.attempt} in {delay}")
                 self._waiting_for = "waiting for the restart"
+            case Ready():
+                self._say("ready")
+            case NotReady():
+                self._say(event.detail)
+            case Health():
+                self._say(f"{event.status}: {event.detail}" if event.detail else event.status)
             case Queued():
                 self._say(f"queued at position {event.position} as task {self._task_id}")
                 self._waiting_for = "waiting in the queue"

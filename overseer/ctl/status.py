@@ -18,7 +18,7 @@ exit status:
   run, wait: the task's own; 128 + the signal's number when a signal ended it
   0    done
   1    the server refused, or took the task out of its queue; or stdout cannot
-       be written
+       be written; or the task was unhealthy, though it said 0
   2    wrong usage
   124  --timeout is over, or the task lasted longer than its action allows
   125  no connection, or it was lost: how the task ended is unknown
@@ -32,6 +32,8 @@ def of_exit(event: Exited | None) -> int:
         return EXIT_REFUSED
     if event.reason == "timeout":
         return EXIT_TIMEOUT
+    if event.reason == "unhealthy" and not event.exit_code:
+        return 1
     if event.signal in signal.Signals.__members__:
         return 128 + signal.Signals[event.signal]
     return event.exit_code & 0xFF

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
@@ -10,10 +9,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
+from overseer.ctl.graph import is_standing
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit
-from overseer.ctl.terminal import OutputError, Progress, Style, plain, print_json, room, say, show
+from overseer.ctl.terminal import OutputError, Progress, plain, print_json, room, say, show, style_of
 from overseer.protocol import Queued, Started
 from overseer.util.timestamps import now
 
@@ -25,8 +25,11 @@ _RESTART_S = 86400.0  # that a restart's stop may take: its grace is the server'
 
 
 def start(client: Client, options: Namespace) -> int:
-    params = look_at_action(client, options.action, options.params)
-    task = client.start(options.action, params, task_id=options.id, force=options.force)
+    if is_standing(client, options):
+        task = client.start(task_id=options.action, force=options.force)
+    else:
+        params = look_at_action(client, options.action, options.params)
+        task = client.start(options.action, params, task_id=options.id, force=options.force)
     try:
         show(options, {"task_id": task.id, "state": task.state}, lambda: [plain(task.id)])
     except OutputError as error:
@@ -196,7 +199,3 @@ def top(client: Client, options: Namespace) -> int:
         print_json({"tasks": client.tasks(), **figures})
         return 0
     return top(client, style_of(options), options.interval, options.sort)
-
-
-def style_of(options: Namespace) -> Style:
-    return Style(getattr(options, "color", "auto"), sys.stdout)

@@ -169,13 +169,22 @@ class Style:
 
     def state(self, text: str, *, failed: bool) -> str:
         """A task's state in its colour; a failed exit is red."""
-        codes = {"running": "32", "queued": "33", "restarting": "33", "errored": "31"}
+        codes = {
+            **{"running": "32", "ready": "32", "queued": "33", "waiting": "33", "restarting": "33"},
+            **{"errored": "31", "failed": "31"},
+        }
         if failed:
             codes["exited"] = "31"
+        if text.strip().endswith("unhealthy"):
+            return self.failure(text)
         return self.paint(text, codes.get(text.strip(), ""))
 
     def failure(self, text: str) -> str:
         return self.paint(text, "31")
+
+
+def style_of(options: Namespace) -> Style:
+    return Style(getattr(options, "color", "auto"), sys.stdout)
 
 
 def leave() -> None:

@@ -17,6 +17,7 @@ from overseer.daemon.handover import handed_on, withdraw_secrets
 from overseer.daemon.preflight import (
     boot_advice,
     check_files,
+    probe_advice,
     schedule_advice,
     security_advice,
     system_advice,
@@ -127,6 +128,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         *secrets_advice(config, values),
         *boot_advice(config, handlers),
         *schedule_advice(config),
+        *probe_advice(config),
         *system_advice(),
     )
     for advice in advices:

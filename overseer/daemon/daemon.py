@@ -26,7 +26,8 @@ from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
-from overseer.daemon.preflight import security_advice
+from overseer.daemon.preflight import probe_advice, security_advice
+from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
@@ -95,6 +96,7 @@ class Daemon:
             logs=self._logs.logs,
         )
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
+        self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's, whose restarts may have to wait for a driver.
         self._timers = Timers("net-timers")
@@ -252,7 +254,11 @@ class Daemon:
             if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
                 _log.info("closed %d of the clients: what let them in has changed", closed)
 
-        advice = (*security_advice(config, asks=bool(access.tokens)), *secrets_advice(config, secrets))
+        advice = (
+            *security_advice(config, asks=bool(access.tokens)),
+            *secrets_advice(config, secrets),
+            *probe_advice(config),
+        )
         return Prepared(access.differing(self._gate.access), advice, apply, enforce)
 
     def _reopen(self) -> None:

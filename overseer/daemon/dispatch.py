@@ -204,6 +204,10 @@ class Dispatcher:
                 )
             case protocol.Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)
+            case protocol.Watch():
+                hub.watchers.watch(client, request, "catch_up" if self._catches_up else "drop")
+            case protocol.Unwatch():
+                hub.watchers.unwatch(requester)
             case protocol.Describe():
                 action = request.action
                 hub.tell_of_definitions(

@@ -36,6 +36,10 @@ _COUNTERS = (
     ("input_bytes", "input_bytes", "Bytes that tasks were given to read"),
     ("inputs_refused", "inputs_refused", "Inputs that a task did not take, mostly since it does not read"),
     ("dropped_lines", "dropped_lines", "Lines that a client missed because it lagged (on_lag: drop)"),
+    ("probes", "probes", "Looks at runs, for ready and health"),
+    ("probe_failures", "probe_failures", "Looks at runs that did not pass"),
+    ("ready_timeouts", "ready_timeouts", "Runs that were not ready in time"),
+    ("became_unhealthy", "became_unhealthy", "How often a run was found unhealthy"),
     ("outputs_evicted", "outputs_evicted", "How often a task's stored output gave way (limits.memory)"),
 )
 _PHASES = tuple(phase.name for phase in Phase if phase is not Phase.FORGOTTEN)
@@ -99,6 +103,7 @@ class Exposition:
             ("outbox_bytes", "Bytes that wait to be sent, to all clients", clients.pending),
             ("outbox_max_bytes", "Bytes that wait for the client with the most of them",
              clients.most_pending),
+            ("watching_clients", "Clients that watch all tasks", clients.watching),
             ("lagging_clients", "Clients with more than half their buffer full", clients.lagging),
             ("client_lag_max_seconds", "For how long the worst of them has been lagging",
              clients.longest_lag),
@@ -116,6 +121,8 @@ class Exposition:
         for name, help_text, value in (
             ("stalled_clients", "Clients that were closed because they did not read",
              figures.stalled_clients),
+            ("watches_renewed", "Clients that were sent all tasks again, for they had read too slowly",
+             figures.watches_renewed),
             ("log_lines_dropped", "Lines of the server's own log that found no room on stderr",
              lines_dropped()),
             ("guardian_restarts", "How often the guardian process died and was replaced", guardian.restarts),
@@ -162,6 +169,12 @@ def _by_action(figures: Figures, actions: Iterable[str]) -> Iterator[Metric]:
         for phase in _PHASES:
             tasks.add_metric([action, phase.lower()], figures.tasks.get(action, {}).get(phase, 0))
     yield tasks
+    if looked_at := [action for action in actions if action in figures.unhealthy]:
+        unhealthy = GaugeMetricFamily("overseer_unhealthy_tasks", "Running tasks that are unhealthy",
+                                      labels=["action"])  # fmt: skip
+        for action in looked_at:
+            unhealthy.add_metric([action], figures.unhealthy[action])
+        yield unhealthy
     pools = [(action, figures.pools[action]) for action in actions if action in figures.pools]
     for name, help_text, field in (
         ("pool_limit", "How many of its tasks may run at once; 0: any number", "limit"),

@@ -26,6 +26,7 @@ from overseer.cel import eval_cel_bool
 from overseer.config.exec import EXEC, ExecConfig
 from overseer.config.limits import shown_cgroup, shown_limits
 from overseer.config.parameters import Parameter, check_declared, is_private, template_values
+from overseer.config.probes import booleans_of
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
     warn_of_failing_templates,
@@ -187,7 +188,7 @@ class ExecFactory:
     ) -> ExecHandler:
         if config.get("entrypoint") is None:
             config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, so that the error is about it
-        report = Report(templates=templates, booleans=_booleans(config))
+        report = Report(templates=templates, booleans=booleans_of(config.get("parameters")))
         read: ExecConfig = EXEC.from_yaml(to_node(config), Location(report))
         for warning in report.warnings:
             category = UnknownKeyWarning if warning in report.unknown else ConfigWarning
@@ -235,9 +236,7 @@ def _check_secrets(read: ExecConfig, known: Collection[str]) -> None:
         *((("secret_files", variable), name) for variable, name in read.secret_files.items()),
     ]
     wrong = [
-        ConfigError(
-            f"no secret {quoted(name)} at the top level{did_you_mean(name, known)}", path=path
-        )
+        ConfigError(f"no secret {quoted(name)} at the top level{did_you_mean(name, known)}", path=path)
         for path, name in used
         if name not in known
     ]
@@ -268,15 +267,6 @@ def _settings(config: ExecConfig) -> dict[str, str]:
     }
     usual = {("inherit_env", "all"), ("stdin", "none")}
     return {name: value for name, value in shown.items() if value and (name, value) not in usual}
-
-
-def _booleans(config: Mapping[str, Any]) -> frozenset[str]:
-    """The parameters declared as booleans, found before the templates that use them are parsed."""
-    declared = config.get("parameters")
-    specs = declared.items() if isinstance(declared, Mapping) else ()
-    return frozenset(
-        str(name) for name, spec in specs if isinstance(spec, Mapping) and spec.get("type") == "boolean"
-    )
 
 
 def _warn_undeclared(template: Template, parameters: Mapping[str, Parameter], path: Path) -> None:

@@ -14,6 +14,7 @@ from overseer.protocol.events import PoolUpdated
 from overseer.protocol.replies import PoolInfoReply, Tasks
 from overseer.protocol.requests import REQUESTS, Input, MetricsRequest, Request, Start
 from overseer.protocol.values import QueueItem, TaskInfo
+from overseer.protocol.watching import Watching
 from overseer.schema.limits import MessageLimits
 from overseer.schema.location import quoted
 from overseer.schema.objects import from_plain, read_fields, to_plain
@@ -50,11 +51,10 @@ def encode(message: Event | Request | TaskInfo) -> bytes:
     return dump(to_plain(message))
 
 
-def encode_tasks(request_id: str, tasks: Iterable[bytes], following: str = "") -> bytes:
-    """A ``tasks`` message whose tasks are encoded already; ``following`` is its ``next``."""
-    empty = encode(Tasks(id=request_id, tasks=(), next=following))
-    before, brackets, after = empty.partition(b'"tasks":[]')
-    return _joined(before + brackets.removesuffix(b"]"), [*tasks], b"]" + after)
+def encode_rows(reply: Tasks | Watching, rows: Iterable[bytes]) -> bytes:
+    """A message whose tasks, of which it says that there are none, are encoded already."""
+    before, brackets, after = encode(reply).partition(b'"tasks":[]')
+    return _joined(before + brackets.removesuffix(b"]"), [*rows], b"]" + after)
 
 
 def queue_row(item: QueueItem) -> tuple[bytes, bytes]:

@@ -31,6 +31,7 @@ class Delivery(StrEnum):
     DIRECT = "direct"
     BROADCAST = "broadcast"
     SUBSCRIBERS = "broadcast_subscribers"
+    WATCHERS = "watchers"
 
 
 @declared()

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from overseer.protocol.declare import Delivery, Event
 from overseer.protocol.declare import event as _event
-from overseer.protocol.values import PoolInfo, TaskUsage
-from overseer.protocol.words import EXIT_REASON, SKIP_REASON, STREAM
+from overseer.protocol.values import PoolInfo, TaskInfo, TaskUsage
+from overseer.protocol.words import EXIT_REASON, HEALTH, SKIP_REASON, STREAM
 from overseer.schema.binary import BASE64
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, DURATION, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, Choice
@@ -20,8 +20,25 @@ _TASK = "The task"
 _TS = "When it happened"
 
 
+@declared()
+class TaskEvent(Event):
+    """Base of what happens to a task, which also goes to all who watch."""
+
+    task: TaskInfo | None = field(
+        Object(TaskInfo),
+        "The task as list has it from now on; only where you watch",
+        default=None,
+        kw_only=True,
+        omit=True,
+        last=True,
+    )
+    cursor: str = field(
+        TEXT, "Where you are then, for the after of a watch", default="", kw_only=True, omit=True, last=True
+    )
+
+
 @_event("started", Delivery.SUBSCRIBERS)
-class Started(Event):
+class Started(TaskEvent):
     """A run of a task began; all output of the run follows."""
 
     id: str = field(TEXT, 'The id of your start or reset that led to it; "" if it was not yours')
@@ -60,7 +77,7 @@ class Output(Event):
 
 
 @_event("exited", Delivery.SUBSCRIBERS)
-class Exited(Event):
+class Exited(TaskEvent):
     """A run of a task ended; none of its output follows."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -84,7 +101,7 @@ class Exited(Event):
 
 
 @_event("restarting", Delivery.SUBSCRIBERS)
-class Restarting(Event):
+class Restarting(TaskEvent):
     """A task is to be started again."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -95,7 +112,7 @@ class Restarting(Event):
 
 
 @_event("errored", Delivery.SUBSCRIBERS)
-class Errored(Event):
+class Errored(TaskEvent):
     """A task failed too often and stays down until a reset."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -104,8 +121,39 @@ class Errored(Event):
     ts: datetime = field(TIMESTAMP, _TS)
 
 
+@_event("ready", Delivery.SUBSCRIBERS)
+class Ready(Event):
+    """A run of a task is ready, as its action says what that takes."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    pid: int = field(COUNT, "The process of its run")
+    ts: datetime = field(TIMESTAMP, "When that was found out")
+
+
+@_event("not_ready", Delivery.SUBSCRIBERS)
+class NotReady(Event):
+    """A run of a task is not ready in the time that its action allows. It goes on, and may be ready later."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    pid: int = field(COUNT, "The process of its run")
+    detail: str = field(TEXT, "What it lacks, for people")
+    ts: datetime = field(TIMESTAMP, "When that was found out")
+
+
+@_event("health", Delivery.SUBSCRIBERS)
+class Health(Event):
+    """A run of a task has become healthy or unhealthy."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    status: str = field(HEALTH, "What it is now")
+    detail: str = field(
+        TEXT, "Why, for people; absent: there is no more to say", default="", kw_only=True, omit=True
+    )
+    ts: datetime = field(TIMESTAMP, "When that was found out")
+
+
 @_event("queued", Delivery.BROADCAST)
-class Queued(Event):
+class Queued(TaskEvent):
     """A task waits for a place in its pool."""
 
     id: str = field(TEXT, 'The id of your start that led to it; "" if it was not yours')
@@ -117,7 +165,7 @@ class Queued(Event):
 
 
 @_event("dequeued", Delivery.BROADCAST)
-class Dequeued(Event):
+class Dequeued(TaskEvent):
     """A task that was waiting, for its first start or for a restart, will not start."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -126,7 +174,7 @@ class Dequeued(Event):
 
 
 @_event("skipped", Delivery.BROADCAST)
-class Skipped(Event):
+class Skipped(TaskEvent):
     """A standing task was not started when its schedule said so."""
 
     task_id: str = field(TASK_ID, _TASK)

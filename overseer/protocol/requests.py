@@ -157,7 +157,8 @@ class List(Request):
 
     since: datetime | None = field(
         TIMESTAMP,
-        "Only those that started or exited since then, and all that are queued",
+        "Only those that started, exited, or were found ready, healthy or not since then, and all that are "
+        "queued",
         default=None,
         omit=True,
     )
@@ -256,6 +257,31 @@ class Unsubscribe(Request):
     """Send no more events of a task to the sender."""
 
     task_id: str = field(TASK_ID, "The task")
+
+
+@_request("watch")
+class Watch(Request):
+    """Show all tasks that you may see, and tell of everything that happens to them from then on, and to those
+    that are still to come. Another watch of the same connection takes its place."""
+
+    output: bool = field(
+        BOOLEAN, "Whether you are also sent the output of all of them", default=False, omit=True
+    )
+    usage: bool = field(
+        BOOLEAN, "Whether you are also told every two seconds what they use", default=False, omit=True
+    )
+    after: str = field(
+        TEXT,
+        "The last cursor that you got: only what has happened since, in place of all tasks, if the server "
+        "still knows",
+        default="",
+        omit=True,
+    )
+
+
+@_request("unwatch")
+class Unwatch(Request):
+    """End the sender's watch."""
 
 
 @_request("describe")

@@ -12,6 +12,7 @@ from overseer.protocol.words import (
     DISPLACE,
     EXCESS_ACTION,
     EXIT_REASON,
+    HEALTH,
     KILL_ORDER,
     PARAM_TYPE,
     QUEUE_ORDER,
@@ -247,6 +248,12 @@ class ActionInfo:
         default="",
         omit=True,
     )
+    ready: str = field(
+        TEXT, "When a run counts as ready, in words; absent: that is not said", default="", omit=True
+    )
+    health: str = field(
+        TEXT, "How it is found out whether a run works, in words; absent: it is not", default="", omit=True
+    )
 
 
 @_value(kw_only=True)
@@ -302,6 +309,12 @@ class TaskInfo:
     )
     stdin: str = field(
         STDIN, "How its run takes input; absent: it takes none, or does not run", default="", omit=True
+    )
+    ready: bool | None = field(
+        BOOLEAN, "Whether it runs and is ready; absent: its action does not say when", default=None, omit=True
+    )
+    health: str = field(
+        HEALTH, "Of its run; absent: it does not run, or is not looked at", default="", omit=True
     )
 
     @property

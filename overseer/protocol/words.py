@@ -57,6 +57,10 @@ SKIP_REASON = Choice(
     "start waited for it already; missed: the server was not there, or was suspended; paused: somebody "
     "paused the schedule; disabled: the configuration has it disabled, or no longer has it",
 )  # fmt: skip
+HEALTH = Choice(
+    "starting", "healthy", "unhealthy", ref="Health",
+    description="Whether a run works, as its action's health finds out: starting: not known yet",
+)  # fmt: skip
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
 STDIN = Choice(
     "pipe", "pty", ref="Stdin",
@@ -92,6 +96,7 @@ CHOICES = (
     RUN_STATUS,
     TRIGGER,
     SKIP_REASON,
+    HEALTH,
     STREAM,
     STDIN,
     QUEUE_ORDER,

@@ -73,6 +73,7 @@ def field(
     env: str = "",
     missing: str = "",
     default_text: str = "",
+    last: bool = False,
 ) -> Any:
     """A dataclass field with what its readers, writers and documents need to know.
 
@@ -87,10 +88,11 @@ def field(
         env: the environment variable that overrides the file when it is not empty.
         missing: for a key that the file must have: what to do when it is missing.
         default_text: the default in words, where its value would not tell.
+        last: it comes behind those of subclasses.
     """
     metadata = {
         "type": type, "doc": doc, "name": name, "synonym": synonym, "omit": omit, "hint": hint, "env": env,
-        "missing": missing, "default_text": default_text,
+        "missing": missing, "default_text": default_text, "last": last,
     }  # fmt: skip
     if missing:
         default = ""  # reading goes on with it after the error
@@ -116,14 +118,15 @@ def fields_of(cls: type[Declared]) -> tuple[Field, ...]:
 @cache
 def _fields_of(cls: type[Declared]) -> tuple[Field, ...]:
     specs = []
-    for each in dataclasses.fields(cls):
-        if each.metadata:
-            default = each.default if each.default_factory is MISSING else each.default_factory()
-            given = {**each.metadata, "name": each.metadata["name"] or each.name}
-            required = default is MISSING or bool(each.metadata["missing"])
-            if default is MISSING:
-                default = None
-            specs.append(Field(attribute=each.name, required=required, default=default, **given))
+    declared = [each for each in dataclasses.fields(cls) if each.metadata]
+    for each in sorted(declared, key=lambda each: bool(each.metadata["last"])):
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        given = {**each.metadata, "name": each.metadata["name"] or each.name}
+        del given["last"]
+        required = default is MISSING or bool(each.metadata["missing"])
+        if default is MISSING:
+            default = None
+        specs.append(Field(attribute=each.name, required=required, default=default, **given))
     return tuple(specs)
 
 

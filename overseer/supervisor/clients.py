@@ -31,6 +31,7 @@ class Client:
         # Guarded by the hub's lock: what it is subscribed to, and which of that has no task.
         self.task_ids: set[str] = set()
         self.waiting: set[str] = set()
+        self.watch = 0  # the number of its watch, which no other one has; 0: it does not watch
 
 
 class Clients:
@@ -84,8 +85,8 @@ class DeferredFlush:
             self._encoded = Encoded([encode(event)])
         return self._encoded
 
-    def log(self, log: EventLog, event: Event) -> None:
-        """Queue the event for the event log, when there is one."""
+    def log(self, log: EventLog, event: Event, told: Client | None = None) -> None:
+        """Queue the event for the event log, when there is one; ``told`` is sent its own copy."""
         if log.enabled:
             message = self.encode(event)
             log.write(message, len(message.lines))

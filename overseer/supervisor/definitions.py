@@ -10,6 +10,7 @@ from typing import NamedTuple
 from overseer.auth.principal import Principal
 from overseer.config import ActionConfig, Config, StandingTask
 from overseer.config.parameters import check_declared, hidden_of
+from overseer.config.probes import check_start, values_of_start
 from overseer.drivers.api import ActionHandler, driver_failure, said_of_action
 from overseer.errors import NotPermittedError, OverseerError, RequestError
 from overseer.protocol import PoolConfig, RetryPolicy
@@ -118,6 +119,9 @@ class Definitions:
         try:
             check_declared(info.params, params)
             definition.handler.validate(dict(params))
+            if definition.config.probed:
+                as_templates_see = values_of_start(info.params, params)
+                check_start(definition.config.ready, definition.config.health, as_templates_see)
         except BaseException as error:  # also SystemExit, which would end the client's thread
             message = driver_failure(error)
             if not isinstance(error, OverseerError):

@@ -22,7 +22,8 @@ from overseer.util.locks import assert_held
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 
-_LAST = {"timeout": "by its timeout", "oom": "for lack of memory"}  # how it ended, by reason
+# How it ended, by reason.
+_LAST = {"timeout": "by its timeout", "oom": "for lack of memory", "unhealthy": "since it was unhealthy"}
 
 
 class Exits:

@@ -39,6 +39,7 @@ from overseer.supervisor.observers import Observer
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.pools import Pools
+from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.restarts import Restarts
 from overseer.supervisor.services import Services
@@ -49,6 +50,7 @@ from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, StopRequest, Task, Terms
 from overseer.supervisor.usage import UsageWatch
+from overseer.supervisor.watching import Watchers
 from overseer.util.ids import new_uuid
 from overseer.util.jsonlog import EventLog
 from overseer.util.threads import run_on_thread
@@ -95,12 +97,13 @@ class Hub:
         self._queueing = Queueing(table, pool, self._clients, metrics, timers)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
+        self.probing = Probing(table, metrics)
         common = self._queueing, self._exits, failed_starts
         dependencies = Dependencies(table, pool, self._queueing, self._exits)
         self.standing = Standing(table, self._current, dependencies, self.start)
         self._starts = Starts(
             *(table, pool, self._current, metrics, timers, *common, dependencies),
-            *(self.usage, vault or Vault(), recorder, logs),
+            *(self.usage, vault or Vault(), recorder, logs, self.probing),
         )
         self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)
@@ -113,7 +116,11 @@ class Hub:
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
         self.subscriptions = Subscriptions(table, self.usage, logs)
         self.listing = Listing(table)
-        self.metrics_view = MetricsView(table, pool, self._clients, metrics, self._current, use)
+        self.watchers = Watchers(table, table.journal, self.listing, self.usage, timers)
+        self.metrics_view = MetricsView(
+            *(table, pool, self._clients, metrics, self._current, use, self.watchers),
+            self.probing.unhealthy,
+        )
         self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:
@@ -131,6 +138,8 @@ class Hub:
             case Due.PRUNE:
                 with self._table.lock:
                     self._table.prune()
+            case Due.WATCH:
+                self.watchers.send()
             case Due.USAGE:
                 self.usage.look()
             case Due.MEMORY:
@@ -155,6 +164,7 @@ class Hub:
             # At a shutdown, whoever holds up the end is closed with that code however short its stall.
             if client.outbox.close_code == TRY_AGAIN_LATER and not self._table.closing:
                 self._metrics.count("stalled_clients", "")
+            self.watchers.drop_locked(client)
             self.subscriptions.drop_locked(client)
 
     # Tasks
@@ -373,6 +383,7 @@ class Hub:
 
     def close(self) -> None:
         """After the shutdown, when the last client is gone: end the threads."""
+        self.probing.close()
         self._starts.launcher.close()
         self._table.observers.close()
         self._timers.close()

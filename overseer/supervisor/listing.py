@@ -6,16 +6,17 @@ lock, in rounds, until little is left; the section that pictures all tasks only 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.net.frames import Encoded
-from overseer.protocol import List, TaskInfo, encode_tasks
+from overseer.protocol import List, TaskInfo, Tasks, Watching, encode_rows
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import StreamedTasks, TaskRow
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Task
+from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
 
 # How many tasks may be encoded with the hub's lock held, and how often it is tried without.
@@ -40,7 +41,7 @@ class Listing:
     def tasks(self, since: datetime | None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
         with self._table.lock:
-            tasks, _ = self._listed_locked(List("", since), ANYONE)
+            tasks = self._listed_locked(List("", since), ANYONE)
         shown = []
         for task in tasks:
             with task.lock:
@@ -50,51 +51,64 @@ class Listing:
 
     def tell(self, client: Client, request: List) -> None:
         """Send the client what it asked for and may see: all of it, or a page."""
+
+        def listed_locked(tx: Transaction, tasks: list[Task]) -> None:
+            following = ""
+            if request.limit and len(tasks) > request.limit:
+                del tasks[request.limit :]
+                following = tasks[-1].id
+            rows = [task.encoded_info_locked() for task in tasks]
+            if request.limit:
+                fitting = _fitting(rows)
+                following = tasks[fitting - 1].id if fitting < len(rows) else following
+                del rows[fitting:]
+                del tasks[fitting:]
+            for task in self._table.resetting(tasks):
+                task.onlookers.add(client)
+            send_rows(tx, client, Tasks(id=request.id, tasks=(), next=following), rows)
+
+        self.picture(lambda: self._listed_locked(request, client.principal), listed_locked)
+
+    def picture(
+        self, tasks_locked: Callable[[], list[Task]], told_locked: Callable[[Transaction, list[Task]], None]
+    ) -> None:
+        """Have ``told_locked`` called in a transaction; nearly all rows of the tasks are encoded by then."""
         for last in (False,) * _ROUNDS + (True,):
             with self._table.begin() as tx:
-                tasks, following = self._listed_locked(request, client.principal)
+                tasks = tasks_locked()
                 changed = [task for task in tasks if not task.is_encoded]
                 if last or len(changed) <= _LITTLE:
-                    rows = [task.encoded_info_locked() for task in tasks]
-                    if request.limit:
-                        fitting = _fitting(rows)
-                        following = tasks[fitting - 1].id if fitting < len(rows) else following
-                        del rows[fitting:]
-                        del tasks[fitting:]
-                    for task in self._table.resetting(tasks):
-                        task.onlookers.add(client)
-                    _send(tx, client, request.id, rows, following)
+                    told_locked(tx, tasks)
                     return
             for task in changed:
                 with task.lock:
                     task.encoded_info_locked()
 
-    def _listed_locked(self, request: List, principal: Principal) -> tuple[list[Task], str]:
-        """The tasks of a list, in order, and the id after which the next page begins, or ""."""
+    def _listed_locked(self, request: List, principal: Principal) -> list[Task]:
+        """The tasks of a list, in order, and one more than its limit, if there is one."""
         assert_held(self._table.lock)
         since, limit = request.since, request.limit
         if since is None and principal.scope is None and not limit and not request.after:
-            return [*self._table], ""
+            return [*self._table]
         tasks: list[Task] = []
         # Pages go by id, so that tasks may come, go and start over between two of them.
         for task in self._table.after(request.after) if limit or request.after else self._table:
             if (since is None or task.phase is Phase.QUEUED or task.touched_locked() >= since) and (
                 principal.sees(task.action)
             ):
-                if limit and len(tasks) == limit:
-                    return tasks, tasks[-1].id
                 tasks.append(task)
-        return tasks, ""
+                if limit and len(tasks) > limit:
+                    break
+        return tasks
 
 
-def _send(
-    out: DeferredFlush, client: Client, request_id: str, rows: Sequence[TaskRow], following: str
-) -> None:
+def send_rows(out: DeferredFlush, client: Client, reply: Tasks | Watching, rows: Sequence[TaskRow]) -> None:
+    """Send a message with these tasks, of which it says that there are none."""
     kept = [row for row in rows if isinstance(row, bytes)]
     if len(kept) < len(rows) or sum(map(len, kept)) > _WHOLE:
-        out.send_streamed(client, StreamedTasks(request_id, rows, following))
+        out.send_streamed(client, StreamedTasks(reply, rows))
     else:
-        out.send_encoded(client, Encoded([encode_tasks(request_id, kept, following)]))
+        out.send_encoded(client, Encoded([encode_rows(reply, kept)]))
 
 
 def _fitting(rows: Sequence[TaskRow]) -> int:

@@ -17,8 +17,9 @@ _ACTION = tuple(field.name for field in fields(ActionMetrics))
 _WIRE = tuple(field.name for field in fields(GlobalMetrics))
 # Starts for which the pool and its queue had no place; runs that lasted longer than they may; what tasks
 # were given to read, and how often they took none; lines that a client missed, for each client that missed
-# them; how often stored output gave way to other output; clients that were closed for not reading; and starts
-# of schedules that were skipped.
+# them; how often stored output gave way to other output; clients that were closed for not reading; looks at
+# runs, those that failed, runs that were not ready in time, how often one was found unhealthy; and starts of
+# schedules that were skipped.
 _ALL = (
     *_WIRE,
     "starts_refused",
@@ -31,6 +32,10 @@ _ALL = (
     "outputs_evicted",
     "stalled_clients",
     *(f"skipped_{reason}" for reason in SKIP_REASON.words),
+    "probes",
+    "probe_failures",
+    "ready_timeouts",
+    "became_unhealthy",
 )
 
 # Seconds; queues hold what takes minutes, runs what takes up to days.

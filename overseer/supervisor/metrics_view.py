@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from overseer.protocol import MetricsReply
@@ -13,6 +13,7 @@ from overseer.supervisor.metrics import HistogramFigures, Metrics, PoolFigures
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Requester
+from overseer.supervisor.watching import Watchers
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class ClientFigures:
     pending: int  # bytes, of all
     most_pending: int  # bytes, of the one that has most
     lagging: int
+    watching: int
     longest_lag: float  # seconds
 
 
@@ -51,6 +53,8 @@ class Figures:
     clients: ClientFigures
     memory: MemoryFigures
     stalled_clients: int  # closed because they did not read, since start-up
+    watches_renewed: int  # how often one who watches was so far behind that it was sent all tasks again
+    unhealthy: Mapping[str, int]  # running tasks, of actions whose health is looked at
 
 
 class MetricsView:
@@ -64,6 +68,8 @@ class MetricsView:
         metrics: Metrics,
         current: Current,
         memory: MemoryUse,
+        watchers: Watchers,
+        unhealthy: Callable[[], Mapping[str, int]],
     ) -> None:
         self._table = table
         self._pool = pool
@@ -71,6 +77,8 @@ class MetricsView:
         self._metrics = metrics
         self._current = current
         self._memory = memory
+        self._watchers = watchers
+        self._unhealthy = unhealthy
 
     def tell(self, requester: Requester, action: str = "", task_id: str = "") -> None:
         """Send the requester all counters since start-up, or those of an action or a task, if it is there."""
@@ -115,11 +123,20 @@ class MetricsView:
                 connected=len(outboxes),
                 pending=sum(outbox.pending for outbox in outboxes),
                 most_pending=max((outbox.pending for outbox in outboxes), default=0),
+                watching=len(self._watchers),
                 lagging=sum(lag > 0 for lag in lags),
                 longest_lag=max(lags, default=0.0),
             ),
             memory=MemoryFigures(
                 self._current.value.config.limits.memory, self._memory.rings, self._memory.params
             ),
+            unhealthy=self._looked_at(),
             stalled_clients=counters[""]["stalled_clients"],
+            watches_renewed=self._watchers.renewed,
         )
+
+    def _looked_at(self) -> Mapping[str, int]:
+        config = self._current.value.config
+        found = self._unhealthy()
+        looked_at = [name for name, action in config.actions.items() if action.health is not None]
+        return {name: found.get(name, 0) for name in (*looked_at, *found)}

@@ -83,14 +83,19 @@ class Queueing:
     def broadcast_locked(
         self, tx: Transaction, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
     ) -> None:
-        """Tell the event log and every client that may see it, ``excluding`` one."""
+        """Tell the event log and every client that may see it, ``excluding`` one.
+
+        Those who watch are told with everything else that they watch, unless they are subscribed to it.
+        """
         assert_held(self._table.lock)
         assert_held(task.lock)
-        tx.log(task.log, event)
+        tx.log(task.log, event, excluding)
         told = [
             client
             for client in self._clients
-            if client is not excluding and client.principal.sees(task.action)
+            if client is not excluding
+            and client.principal.sees(task.action)
+            and (not client.watch or client in task.stream.subscribers)
         ]
         tx.send_all(told, event)
 
@@ -99,7 +104,13 @@ class Queueing:
         assert_held(self._table.lock)
         self._metrics.count(f"skipped_{event.reason}", action, event.number)
         tx.log(log, event)
-        told = [client for client in self._clients if client.principal.sees(action)]
+        # Those who watch are told of tasks by the journal; of one that never was a task, like all others.
+        watched = self._table.get(event.task_id) is not None
+        told = [
+            client
+            for client in self._clients
+            if client.principal.sees(action) and not (watched and client.watch)
+        ]
         tx.send_all(told, event)
 
     def tell_pool_locked(self, tx: Transaction, action: str, requester: Requester, picture: Rows) -> PoolInfo:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from overseer.supervisor.probing import RunWatch
 from overseer.supervisor.task import Task
 from overseer.util.latch import Latch
 from overseer.util.masking import Mask, Masker, Secrets, masked
@@ -63,6 +64,8 @@ class StartGate:
         self._failed = False
         self._lines = _Lines(self)
         self._late = False  # its driver handed on output after the end; logged once
+        self.watch: RunWatch | None = None  # what looks at the run, if anything does; set before the start
+        self._read_by_watch = False  # it wants to see lines
         self._launcher = threading.get_ident()
         self._early: list[OutputBatch | RunExit] = []
 
@@ -74,6 +77,7 @@ class StartGate:
         self._pid = pid
         if not worker.hides_secrets:
             self._mask = self._secrets.mask
+        self._read_by_watch = self.watch is not None and self.watch.reads
         for said in self._early:  # before what other threads say, which wait
             try:
                 self._pass(said)
@@ -81,12 +85,14 @@ class StartGate:
                 _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
         self._settled.set()
-        self._lines.open = self._mask is None
+        self._lines.open = self._mask is None and not self._read_by_watch
 
     def failed(self) -> None:
         """There was no start: what its worker says, should there be one, is dropped."""
         self._failed = True
         self._settled.set()
+        if self.watch is not None:
+            self.watch.end()
 
     def begun(self, worker: Worker) -> None:
         """A worker has begun: perhaps on a thread that ``start`` did not wait for."""
@@ -103,6 +109,8 @@ class StartGate:
             return None
         if self._mask is not None:
             line = Masker(self._mask).feed(line)
+        if self._read_by_watch and line:
+            self._read([line.decode("utf-8", "replace")])
         return self._task.stream.publish_unfinished(stream, line, self._pid, self._run)
 
     def raw(self, data: bytes) -> None:
@@ -131,11 +139,22 @@ class StartGate:
 
     def _pass(self, said: OutputBatch | RunExit) -> None:
         if isinstance(said, RunExit):
+            if self.watch is not None:
+                self.watch.end()
             self._exited(self._task, self._run, said)
-        elif self._mask is not None:
-            self.output(replace(said, lines=[_without(self._mask, line) for line in said.lines]))
-        else:
-            self.output(said)
+            return
+        if self._mask is not None:
+            said = replace(said, lines=[_without(self._mask, line) for line in said.lines])
+        if self._read_by_watch:  # first, since whoever is sent a line may keep it waiting
+            self._read(said.lines)
+        self.output(said)
+
+    def _read(self, lines: list[str]) -> None:
+        """Show lines to what looks at the run, until that has seen what it wants to see."""
+        assert self.watch is not None
+        if any(map(self.watch.line, lines)):
+            self._read_by_watch = False
+            self._lines.open = self._mask is None
 
     def output(self, batch: OutputBatch) -> None:
         """What comes once it is open."""

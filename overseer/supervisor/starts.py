@@ -31,6 +31,7 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.pool.policy import Admission, Outcome
 from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.recording import run_of
 from overseer.supervisor.start_gate import StartGate
@@ -43,6 +44,7 @@ from overseer.util.masking import Secrets, log_failure, masked
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker, run_context
+from overseer.workers.program import Surroundings
 
 if TYPE_CHECKING:
     from overseer.logs.store import Logs
@@ -68,6 +70,7 @@ class Starts:
         vault: Vault,
         recorder: Recorder,
         logs: Logs | None,
+        probing: Probing,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -82,6 +85,7 @@ class Starts:
         self._timers = timers
         self._recorder = recorder
         self._logs = logs
+        self._probing = probing
         self.launcher = Launcher(timers, self.launch)
 
     def admit_locked(self, tx: Transaction, task: Task, force: bool, wishes: Wishes) -> None:
@@ -104,17 +108,18 @@ class Starts:
             self._metrics.count("starts_refused", task.action)
             raise RequestError(admission.reason)
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
+        client = requester.client
+        if client is not None and task.id not in client.task_ids:
+            task.requester = replace(requester, newly_subscribed=True)
         self._table.add(task)
         self._dependencies.started_locked(task.id)
         if self._recorder.enabled:
             with task.lock:
                 task.stream.continue_locked(self._recorder.last_seq(task.id))
-        if requester.client is not None:
-            if task.id not in requester.client.task_ids:
-                task.requester = replace(requester, newly_subscribed=True)
-            requester.client.task_ids.add(task.id)
+        if client is not None:
+            client.task_ids.add(task.id)
             with task.lock:
-                task.stream.subscribe_locked(requester.client, wishes)
+                task.stream.subscribe_locked(client, wishes)
         if waits:
             self._dependencies.hold_locked(tx, task, at, force=force)
             return
@@ -155,6 +160,7 @@ class Starts:
             begun=gate.begun,
             secrets=secrets,
             read_secret=partial(self._vault.read, config.secrets),
+            probed=action.probed,
         )
         record: Run | None = None
         try:
@@ -162,6 +168,9 @@ class Starts:
                 self._open_log(task, self._logs)
             if self._recorder.enabled:
                 record = run_of(task, why, context.run_id)
+            if action.probed and (watch := self._probing.watch(task, context.run_id, secrets)):
+                gate.watch = watch
+                context.env.update(watch.env)
             with run_context(context):
                 given = task.terms.definition.handler.start(
                     task.id, dict(task.params), gate.for_driver(context)
@@ -187,6 +196,8 @@ class Starts:
                 task.record = record
                 self._fail_locked(tx, task, why, message)
             return message
+        if gate.watch is not None:
+            gate.watch.begin(pid, _surroundings(context))
         gate.announced(pid, worker)
         return ""
 
@@ -261,7 +272,7 @@ class Starts:
         assert_held(self._table.lock)
         requester, task.requester = task.requester, Requester()
         if why.requested:
-            self._take_back_locked(tx, task, why, requester)
+            self._take_back_locked(tx, task, why, requester, message)
             requester.refuse(tx, message)
             return
         with task.lock:
@@ -272,11 +283,13 @@ class Starts:
             events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)
         self._exits.conclude_locked(tx, task, events)
 
-    def _take_back_locked(self, tx: Transaction, task: Task, why: Launch, requester: Requester) -> None:
+    def _take_back_locked(
+        self, tx: Transaction, task: Task, why: Launch, requester: Requester, message: str
+    ) -> None:
         """All is as it was before the request."""
         assert_held(self._table.lock)
         if why is Launch.FIRST:
-            self._table.forget(task.id)
+            self._table.forget(task.id, error=message)
             if requester.client is not None and requester.newly_subscribed:  # by a start that is refused
                 self._table.unsubscribe(task.id, requester.client)
                 requester.client.task_ids.discard(task.id)
@@ -294,6 +307,13 @@ class Starts:
                     tx.send(client, over)
             task.onlookers = set()
         self._exits.admit_locked(tx, self._pool.release(task.id))
+
+
+def _surroundings(context: RunContext) -> Surroundings:
+    """Those of the run's process; where its driver has made none, a few variables of the server's own."""
+    found = (worker.surroundings for worker in context.workers if worker.surroundings is not None)
+    name = {"OVERSEER_TASK_ID": context.task_id}
+    return next(found, None) or Surroundings(name, inherit="minimal")
 
 
 def _checked(given: object) -> tuple[Worker, int, datetime, str]:

@@ -13,6 +13,7 @@ from overseer.config import HistoryConfig
 from overseer.errors import NotPermittedError, RequestError
 from overseer.supervisor.clients import Client
 from overseer.supervisor.due import Due
+from overseer.supervisor.journal import Journal
 from overseer.supervisor.observers import Observers
 from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.task import Phase, Requester, Task
@@ -47,6 +48,8 @@ class TaskTable:
         moved: ids of tasks whose phase or readiness has changed in this transaction.
         settle: looks at those that wait for these; see :meth:`Dependencies.settle_locked`.
         observers: hear what becomes of tasks.
+        journal: has what has happened, for those who watch.
+        on_new: called with each task that is added.
     """
 
     launch: Callable[[Task, Launch, Client | None], str]
@@ -61,6 +64,8 @@ class TaskTable:
         self.moved: set[str] = set()
         self.observers = Observers()
         self._timers = timers
+        self.journal = Journal(self.lock, self.get)
+        self.on_new: Callable[[Task], None] = lambda task: None
         self._pruning: Timer | None = None  # for the finished task that grows too old next
         self._tasks: dict[str, Task] = {}
         self._ids: list[str] = []  # sorted
@@ -82,7 +87,7 @@ class TaskTable:
 
     def begin(self, requester: Requester | None = None) -> Transaction:
         """A transaction; the requester is sent an ``error`` when its block is refused."""
-        return Transaction(self.lock, self.launch, self.settle, self.observers, requester)
+        return Transaction(self.lock, self.launch, self.settle, self.observers, self.journal, requester)
 
     @property
     def in_use(self) -> int:
@@ -183,7 +188,7 @@ class TaskTable:
         Those that may not see it go on waiting.
         """
         assert_held(self.lock)
-        self.forget(task.id)
+        self.forget(task.id, replaced=True)
         waiting = self._unknown.get(task.id, {})
         with task.lock:
             for client in [each for each in waiting if each.principal.sees(task.action)]:
@@ -197,6 +202,9 @@ class TaskTable:
         task.counted[task.phase] += 1
         bisect.insort(self._ids, task.id)
         self.take(task)
+        task.noted = self.journal.touched
+        self.journal.touched(task, None)
+        self.on_new(task)
 
     def take(self, task: Task) -> None:
         """The task's id is in use (again)."""
@@ -222,8 +230,11 @@ class TaskTable:
             del self._duplicates[dedupe]
         self.freed.notify_all()
 
-    def forget(self, task_id: str) -> None:
-        """Drop the task of that id, if there is one; its subscribers wait for the next one of that id."""
+    def forget(self, task_id: str, *, replaced: bool = False, error: str = "") -> None:
+        """Drop the task of that id, if there is one; its subscribers wait for the next one of that id.
+
+        ``replaced``: that comes now. ``error``: why it could not be started, for those who watch.
+        """
         assert_held(self.lock)
         task = self._tasks.get(task_id)
         if task is None:
@@ -236,8 +247,12 @@ class TaskTable:
         del self._ids[bisect.bisect_left(self._ids, task_id)]
         self._finished.pop(task_id, None)
         self._errored.pop(task_id, None)
+        self.journal.forgotten_locked(task, error)
         for subscription in orphans:
-            self._wait(task_id, subscription)
+            if replaced or not subscription.by_watch:
+                self._wait(task_id, subscription)
+            else:
+                subscription.client.task_ids.discard(task_id)
 
     def finished_first(self) -> list[Task]:
         """The finished tasks, the longest finished first; errored ones last, since they may be reset."""

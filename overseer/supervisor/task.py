@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -164,6 +164,8 @@ class Terms:
 class Task:
     """The state of one task; see the module for what guards it."""
 
+    # What list says; None: not known since the last change of anything.
+    _encoded_info: TaskRow | None = field(default=None, init=False)
     id: str
     action: str
     terms: Terms
@@ -186,6 +188,7 @@ class Task:
     waiting_on: tuple[str, ...] = ()  # the tasks that it waits for, while it is queued for that
     ready: bool | None = None  # whether its run is ready; None: nothing says so
     health: str = ""  # of its run; "": nothing says so
+    found_at: datetime | None = None  # when either was last found out
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
     stopped_by_person: bool = False  # whether a client asked for the latest stop; hub's lock
     # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
@@ -216,7 +219,7 @@ class Task:
     ran_for: float = 0.0  # seconds, over all finished runs
     counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
     moved: set[str] | None = None  # the table's, of ids whose phase has changed
-    _encoded_info: TaskRow | None = None  # what list says; None: not known since the last change of anything
+    noted: Callable[[Task, TaskRow], None] | None = None  # called when what list said may have changed
     lock: threading.Lock = field(init=False)
     stream: Stream = field(init=False)
 
@@ -227,8 +230,11 @@ class Task:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if name != "_encoded_info":
+        row = self._encoded_info
+        if row is not None and name != "_encoded_info":
             object.__setattr__(self, "_encoded_info", None)
+            if self.noted is not None:
+                self.noted(self, row)
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
@@ -286,6 +292,9 @@ class Task:
         self.last_started_at = at
         self.began = time.monotonic()
         self.error_message = ""
+        config = self.terms.definition.config
+        self.ready = None if config.ready is None else False
+        self.health = "" if config.health is None else "starting"
         self.stream.run = self.runs
 
     def ending_locked(
@@ -294,7 +303,8 @@ class Task:
         """Why the run, which is over, ended, and what that means; no output of it is taken any more."""
         assert_held(self.lock)
         self.stream.run = None
-        asked = self.end_reason != "timeout" and (intentional or self.stop_request is not StopRequest.NONE)
+        forced = self.end_reason in ("timeout", "unhealthy")
+        asked = not forced and (intentional or self.stop_request is not StopRequest.NONE)
         by_itself = "oom" if ran_out_of_memory else "signal" if signal else "exited"
         reason = self.end_reason or ("stopped" if asked else by_itself)
         codes = self.terms.definition.config.success_codes
@@ -307,6 +317,8 @@ class Task:
         if self.timeout is not None:
             self.timeout.cancel()
             self.timeout = None
+        self.ready = None if self.ready is None else False
+        self.health = ""
         self.ran_for += ending.ran_for
         self.last_exited_at = at
         self.last_exit_code = exit_code
@@ -343,6 +355,8 @@ class Task:
             max_rss=self.last_max_rss,
             success_codes=self.terms.definition.config.success_codes,
             stdin=self.stdin if running else "",
+            ready=self.ready,
+            health=self.health,
         )
 
     @property
@@ -379,8 +393,9 @@ class Task:
         return row
 
     def touched_locked(self) -> datetime:
-        """The latest of creation, last start and last exit; a clock set back may have turned their order."""
-        moments = (self.created_at, self.last_started_at, self.last_exited_at)
+        """The latest of creation, last start, last exit, and what was found out of it since; a clock set back
+        may have turned their order."""
+        moments = (self.created_at, self.last_started_at, self.last_exited_at, self.found_at)
         return max(moment for moment in moments if moment is not None)
 
     def metrics_locked(self) -> TaskMetrics:

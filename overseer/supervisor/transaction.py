@@ -21,8 +21,10 @@ from overseer.drivers.api import driver_failure
 from overseer.errors import RequestError
 from overseer.protocol import Event
 from overseer.supervisor.clients import Client, DeferredFlush
+from overseer.supervisor.journal import Journal
 from overseer.supervisor.observers import Observers
 from overseer.supervisor.task import Requester, Task
+from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.workers.base import Worker
 
@@ -52,6 +54,7 @@ class Transaction(DeferredFlush):
         launch: launches a task's run, on behalf of a client or of nobody; returns "" or what went wrong.
         settle: called before the lock is released, for what follows from what was decided.
         observers: hear what becomes of tasks.
+        journal: has it too, for those who watch.
         requester: is sent an ``error`` when the block raises a :class:`RequestError`.
     """
 
@@ -61,6 +64,7 @@ class Transaction(DeferredFlush):
         launch: Callable[[Task, Launch, Client | None], str],
         settle: Callable[[Transaction], None],
         observers: Observers,
+        journal: Journal,
         requester: Requester | None = None,
     ) -> None:
         super().__init__()
@@ -68,6 +72,7 @@ class Transaction(DeferredFlush):
         self._launch = launch
         self._settle = settle
         self._observers = observers
+        self._journal = journal
         self._requester = requester
         self._stops: list[tuple[Worker, float | None]] = []
         self._launches: list[tuple[Task, Launch, Client | None]] = []
@@ -98,6 +103,11 @@ class Transaction(DeferredFlush):
         """Raises a RequestError when something went wrong in carrying it out: the first of it."""
         for problem in filter(None, self._problems):
             raise RequestError(problem)
+
+    def log(self, log: EventLog, event: Event, told: Client | None = None) -> None:
+        super().log(log, event, told)
+        if self._journal.on:
+            self._journal.happened_locked(event, self.encode(event).payloads[0], told)
 
     def stop(self, worker: Worker, grace: float | None = None) -> None:
         """Stop a worker; ``grace`` None: its policy's."""

@@ -6,9 +6,10 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
+from overseer.net.frames import Encoded
 from overseer.process import Usage as Measured
 from overseer.process import usage_meter
-from overseer.protocol import TaskUsage, Usage
+from overseer.protocol import TaskUsage, Usage, encode
 from overseer.supervisor.clients import Client
 from overseer.supervisor.due import Due
 from overseer.supervisor.table import TaskTable
@@ -38,6 +39,7 @@ class UsageWatch:
         self._next: Timer | None = None  # hub's lock
         self._looked_at = 0.0  # monotonic; hub's lock
         self._failing = False
+        self._of_all: list[Client] = []  # those who are told of all tasks; hub's lock
 
     def tell(self, task_id: str, requester: Requester) -> None:
         """Send the requester what the tasks that it may see use, or one of them.
@@ -65,6 +67,17 @@ class UsageWatch:
         assert_held(self._table.lock)
         self._look_in_locked(max(0.0, self._looked_at + _FRESH_S - time.monotonic()))
 
+    def watch_all_locked(self, client: Client) -> None:
+        """From now on a client is told of all tasks that it may see."""
+        assert_held(self._table.lock)
+        self._of_all.append(client)
+        self.watched_locked()
+
+    def unwatch_all_locked(self, client: Client) -> None:
+        """A client is told of all tasks no longer."""
+        assert_held(self._table.lock)
+        self._of_all = [other for other in self._of_all if other is not client]
+
     def look(self) -> None:
         """A look is due."""
         run_on_thread(self._look, "usage")
@@ -85,7 +98,7 @@ class UsageWatch:
             self._failing = True
         with self._table.lock:
             running = [task for task in self._table if _runs(task)]
-            if any(_is_watched(task) for task in running):
+            if running and (self._of_all or any(_is_watched(task) for task in running)):
                 self._look_in_locked(PUSH_S)
             elif running:
                 self._look_in_locked(_PEAK_S)
@@ -93,15 +106,26 @@ class UsageWatch:
     def _push(self, runs: Sequence[_Run], usage: Mapping[str, Measured]) -> None:
         with self._table.begin() as tx:
             rows: dict[Client, list[TaskUsage]] = {}
+            of_all: list[tuple[str, TaskUsage]] = []  # with their actions
             for task, run in runs:
                 if task.run_id != run or run not in usage or not _runs(task):
                     continue
+                if self._of_all:
+                    of_all.append((task.action, _row(task, usage[run])))
                 for subscription in task.stream.subscribers.values():
-                    # What is past when it is read is worth nothing.
-                    if subscription.usage and subscription.client.outbox.pending <= _KEEPS_UP:
-                        rows.setdefault(subscription.client, []).append(_row(task, usage[run]))
+                    client = subscription.client
+                    if subscription.usage and _keeps_up(client) and client not in self._of_all:
+                        rows.setdefault(client, []).append(_row(task, usage[run]))
             for client, of_its in rows.items():
                 tx.send(client, Usage(tasks=tuple(of_its)))
+            views: dict[tuple[str, ...] | None, Encoded | None] = {}  # by what may be seen
+            for client in filter(_keeps_up, self._of_all):
+                who = client.principal
+                if who.actions not in views:
+                    seen = tuple(row for action, row in of_all if who.sees(action))
+                    views[who.actions] = Encoded([encode(Usage(tasks=seen))]) if seen else None
+                if (view := views[who.actions]) is not None:
+                    tx.send_encoded(client, view)
 
     def _look_in_locked(self, seconds: float) -> None:
         self._next = self._timers.bring_forward(self._next, time.monotonic() + seconds, Due.USAGE)
@@ -109,6 +133,11 @@ class UsageWatch:
 
 def _runs(task: Task) -> bool:
     return task.phase is Phase.RUNNING
+
+
+def _keeps_up(client: Client) -> bool:
+    """What is past when it is read is worth nothing."""
+    return client.outbox.pending <= _KEEPS_UP
 
 
 def _is_watched(task: Task) -> bool:

@@ -23,6 +23,7 @@ from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets
 from overseer.util.timestamps import now
+from overseer.workers.program import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,8 @@ class RunContext:
         workers: those created for the run, so that none is lost if the driver fails afterwards.
         secrets: masked in its output and in all messages about it.
         read_secret: reads one of the server's own secrets by name; see :meth:`secret`.
+        probed: programs are to be run where its process is, so its surroundings are kept.
+        env: further variables for its process.
     """
 
     task_id: str
@@ -92,6 +95,8 @@ class RunContext:
     workers: list[Worker] = field(default_factory=list)
     secrets: Secrets = field(default_factory=Secrets)
     read_secret: Callable[[str], str] = _no_secret
+    probed: bool = False
+    env: dict[str, str] = field(default_factory=dict)
 
     def secret(self, name: str) -> str:
         """The current value of one of the server's secrets, which is then masked in the run's output.
@@ -147,12 +152,14 @@ class Worker(ABC):
         ran_out_of_memory: the OOM killer ended one of its processes; known once it has exited.
         cpu: CPU seconds of all its processes together; None while it runs, or if unknown.
         max_rss: peak memory of all its processes together, in bytes, as far as measured; None as for ``cpu``.
+        surroundings: of its process, if the run is ``probed``.
     """
 
     hides_secrets = False
     ran_out_of_memory = False
     cpu: float | None = None
     max_rss: int | None = None
+    surroundings: Surroundings | None = None
 
     def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:
         self.task_id = task_id

@@ -51,6 +51,7 @@ from overseer.util.latch import Latch
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
+from overseer.workers.program import Surroundings
 from overseer.workers.stopping import Processes
 
 _log = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         child = spawn(
             config.command,
             config.args,
-            env=variables | markers,
+            env=variables | run.env | markers,
             cwd=config.cwd,
             streams=streams,
             merge=config.merge,
@@ -181,7 +182,12 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     if on_terminal:
         child = replace(child, pipes={"stdout": stdin.master})
     shown = config.include_stdout or not on_terminal
+    surroundings = None
+    if run.probed:
+        name = {"OVERSEER_TASK_ID": config.task_id}
+        surroundings = Surroundings(variables | name, config.inherit_env, config.cwd, config.umask, who)
     worker = OSWorker(config.task_id, child, entry, run, callbacks, files, stdin.input, shown)
+    worker.surroundings = surroundings
     worker.begin()
     worker._begun()
     return worker

@@ -145,6 +145,20 @@ def test_who_takes_away_its_own_token_is_told_that_it_worked(daemon: Daemon) -> 
         assert reload(daemon, boss, auth={"tokens": START}) == {"settings": ["auth"]}
 
 
+def test_who_watched_with_other_rights_begins_anew(daemon: Daemon) -> None:
+    with connect(daemon, "boss") as boss:
+        with connect(daemon, "a") as a:
+            request(a, "start", action="other", task_id="hidden")
+            request(a, "start", action="mine", task_id="seen")
+            cursor = request(a, "watch")["cursor"]
+            assert "tasks" not in request(a, "watch", after=cursor)
+            reload(daemon, boss, auth={"tokens": [BOSS, entry("a", actions=["mine"])]})
+            assert closed(a)[0] == 1008
+        with connect(daemon, "a") as a:
+            tasks = request(a, "watch", after=cursor)["tasks"]
+            assert [task["task_id"] for task in tasks] == ["seen"]
+
+
 def test_a_dry_run_closes_nobody(daemon: Daemon) -> None:
     with connect(daemon, "boss") as boss, connect(daemon, "a") as a:
         write(daemon, auth={"tokens": [BOSS]})

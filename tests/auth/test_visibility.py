@@ -88,6 +88,29 @@ def test_broadcasts_reach_only_those_who_may_know(stage: Stage) -> None:
     assert "other" not in str(said)
 
 
+def test_a_watch_knows_nothing_of_the_others(stage: Stage) -> None:
+    admin, viewer, operator = stage
+    snapshot = request(viewer, "watch", usage=True, output=True)
+    assert [task["task_id"] for task in snapshot["tasks"]] == ["mine-1", "mine-2"]
+    again = request(viewer, "watch")["cursor"]
+    everything = request(admin, "watch")
+    assert len(everything["tasks"]) == 4
+    admin.send_json(type="stop", id="stop", task_id="other-1")
+    admin.receive_until(lambda message: message.get("task_id") == "other-2")
+    # Nothing has come of that, neither an event nor a cursor: the answer is where it would be anyway.
+    for after in (snapshot["cursor"], again):
+        answer = request(viewer, "watch", after=after, output=True)
+        assert (answer["cursor"], "tasks" in answer) == (after, False)
+    operator.send_json(type="stop", id="stop", task_id="mine-1")
+    said = viewer.receive_until(lambda message: "exited" in str(message))
+    assert "other" not in str(said)
+    # What one has seen says nothing of what another may see.
+    for client in (viewer, admin):
+        other = {viewer: everything, admin: snapshot}[client]
+        assert "tasks" in request(client, "watch", after=other["cursor"])
+    assert "tasks" not in request(operator, "watch", after=snapshot["cursor"])  # they see the same
+
+
 def test_an_invisible_task_is_one_that_does_not_exist(stage: Stage) -> None:
     admin, viewer, operator = stage
     for client in (viewer, operator):

@@ -29,8 +29,9 @@ ACTIONS = {
 
 @pytest.fixture(scope="module")
 def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
-    """With the module's ACTIONS, if it has its own."""
-    with Daemon(actions=getattr(request.module, "ACTIONS", ACTIONS)) as daemon:
+    """With the module's ACTIONS, if it has its own, and its TASKS."""
+    actions, tasks = getattr(request.module, "ACTIONS", ACTIONS), getattr(request.module, "TASKS", {})
+    with Daemon(actions=actions, tasks=tasks) as daemon:
         yield daemon
 
 

@@ -74,6 +74,7 @@ def test_every_counter_of_metrics_is_there_with_the_same_value(daemon: Daemon, c
     client.expect("errored")
     first = client.request("start", action="one")["task_id"]
     waiting = client.request("start", action="one")["task_id"]
+    client.request("watch")
     samples = scrape(daemon)
     overall = client.request("metrics")["global"]
     assert set(overall) == {field.name for field in fields(GlobalMetrics)}
@@ -89,7 +90,8 @@ def test_every_counter_of_metrics_is_there_with_the_same_value(daemon: Daemon, c
     assert samples["overseer_tasks{running}", "one"] == samples["overseer_tasks{queued}", "one"] == 1
     assert (samples["overseer_pool_limit", "one"], samples["overseer_pool_queued", "one"]) == (1, 1)
     assert samples["overseer_global_pool_limit", ""] == 5
-    assert samples["overseer_clients", ""] == 1
+    assert samples["overseer_clients", ""] == samples["overseer_watching_clients", ""] == 1
+    assert samples["overseer_watches_renewed_total", ""] == 0
     for task_id in (waiting, first):
         client.send("stop", task_id=task_id)
     client.expect("exited", task_id=first)

@@ -11,7 +11,13 @@ import yaml
 from tests.docs.session import Session, blocks_of
 from tests.harness import ROOT
 
-DOCUMENTS = ("README.md", "docs/TUTORIAL.md", "docs/OPERATIONS.md", "docs/MIGRATING.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/TUTORIAL.md",
+    "docs/OPERATIONS.md",
+    "docs/MIGRATING.md",
+    "docs/PROBES.md",
+)
 ALL = [
     *DOCUMENTS,
     "CONTRIBUTING.md",

@@ -186,6 +186,8 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         max_rss=4096,
         success_codes=(0, 3),
         stdin="pty",
+        ready=False,
+        health="starting",
     )
     assert json.loads(encode(Tasks("1", (task,))))["tasks"] == [
         {
@@ -219,6 +221,8 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "max_rss": 4096,
             "success_codes": [0, 3],
             "stdin": "pty",
+            "ready": False,
+            "health": "starting",
         }
     ]
     assert list(to_plain(task)) == [spec.name for spec in fields_of(TaskInfo)]

@@ -104,6 +104,8 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "max_rss",
         "success_codes",
         "stdin",
+        "ready",
+        "health",
     ]
 
 
@@ -198,6 +200,8 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "set_pool_limits",
         "subscribe_task",
         "unsubscribe_task",
+        "watch_tasks",
+        "end_watch",
         "get_usage",
         "get_metrics",
         "get_manifest",
@@ -227,7 +231,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 25
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 27
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -257,6 +261,8 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-schedules",
         "ws-pause",
         "ws-resume",
+        "ws-watch",
+        "ws-unwatch",
         "start-echo",
         "start-greet",
     ]

@@ -170,6 +170,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 _PICTURES = [
     ("list", {}, "tasks", "tasks", "hub"),
     ("list", {"since": "2000-01-01T00:00:00Z"}, "tasks", "tasks", "hub"),
+    ("watch", {}, "watching", "tasks", "hub"),
     ("pool_info", {}, "pool_info", "pool", "hub"),
     ("pool_info", {"action": "waits"}, "pool_info", "pool", "hub"),
     ("set_pool", {"action": "waits", "limit": 5}, "pool_info", "pool", "hub"),
@@ -201,6 +202,8 @@ def test_what_a_reply_shows_was_looked_at_in_the_section_that_appends_it(
         ("subscribe", {"task_id": "t", "since_seq": 5}, "subscribed"),
         ("subscribe", {"task_id": "unknown"}, "subscribed"),
         ("unsubscribe", {"task_id": "t"}, "unsubscribed"),
+        ("watch", {"after": "unknown"}, "watching"),
+        ("unwatch", {}, "unwatched"),
         ("purge", {}, "purged"),
         ("describe", {}, "actions"),
         ("describe", {"action": "waits"}, "actions"),

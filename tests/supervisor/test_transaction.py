@@ -12,6 +12,7 @@ from overseer.net.frames import Encoded
 from overseer.net.outbox import Outbox
 from overseer.protocol import Error
 from overseer.supervisor.clients import Client
+from overseer.supervisor.journal import Journal
 from overseer.supervisor.observers import Observers
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
@@ -56,7 +57,8 @@ class _World:
         return f"no {task.id}"
 
     def begin(self) -> Transaction:
-        return Transaction(self.lock, self.launch, lambda tx: None, Observers(), self.requester)
+        journal = Journal(self.lock, lambda _: None)
+        return Transaction(self.lock, self.launch, lambda tx: None, Observers(), journal, self.requester)
 
 
 def test_it_flushes_then_stops_then_launches_with_the_lock_released() -> None:

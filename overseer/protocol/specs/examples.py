@@ -13,6 +13,18 @@ _LATER = _THEN + timedelta(seconds=42.5)
 _NIGHT = datetime(2026, 3, 15, 1, 30, tzinfo=UTC)
 _SECOND = 1_000_000_000
 _RETRY = protocol.RetryPolicy(restart_delay=5 * _SECOND, error_window=600 * _SECOND, error_threshold=3)
+_INFO = protocol.TaskInfo(
+    task_id=_TASK,
+    action="build",
+    params={"branch": "main"},
+    state="active",
+    retry_policy=_RETRY,
+    current_pid=_PID,
+    worker_state="running",
+    restart_count=0,
+    created_at=_THEN,
+    last_started_at=_THEN,
+)
 _POOL = protocol.PoolInfo(
     limit=2,
     running=2,
@@ -39,6 +51,8 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Replay("r5", _TASK, since_seq=40),
     protocol.Subscribe("r6", _TASK, since_seq=40),
     protocol.Unsubscribe("r7", _TASK),
+    protocol.Watch("r22", usage=True, after="9f2c6a1be07d4c5385d1f7aa"),
+    protocol.Unwatch("r23"),
     protocol.Describe("r8", "build"),
     protocol.PoolInfoRequest("r9", "build"),
     protocol.SetPool("r10", "build", 4, 20, {"action": "requeue", "grace": 10}),
@@ -67,25 +81,16 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Resized("r19", _TASK, 40, 132),
     protocol.Restarting(_TASK, _PID, 5 * _SECOND, 1, _LATER),
     protocol.Errored(_TASK, _PID, 3, _LATER),
+    protocol.Ready(_TASK, _PID, _LATER),
+    protocol.NotReady(_TASK, _PID, "not ready after 60 s: tcp 127.0.0.1:5432: connection refused", _LATER),
+    protocol.Health(
+        _TASK, "unhealthy", _LATER, detail="http://127.0.0.1:8000/health: HTTP 503 Service Unavailable"
+    ),
     protocol.Queued("r1", "build-next", "build", 1, _LATER),
     protocol.Dequeued("build-next", "purged", _LATER),
     protocol.Tasks(
         "r4",
-        (
-            protocol.TaskInfo(
-                task_id=_TASK,
-                action="build",
-                params={"branch": "main"},
-                state="active",
-                status="running",
-                retry_policy=_RETRY,
-                current_pid=_PID,
-                worker_state="running",
-                restart_count=0,
-                created_at=_THEN,
-                last_started_at=_THEN,
-            ),
-        ),
+        (_INFO,),
     ),
     protocol.Graph(
         "r22",
@@ -196,6 +201,10 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Gap(_TASK, 1042, 5310, _LATER),
     protocol.Partial(_TASK, _PID, "stdout", "Password: ", _LATER),
     protocol.Data(_TASK, _PID, 2048, b"\x1b[32mok\x1b[0m\r\n"),
+    protocol.Watching("r22", (_INFO,), "9f2c6a1be07d4c5385d1f7aa"),
+    protocol.Unwatched("r23"),
+    protocol.Changed(task=_INFO, cursor="c4d01e77a95b6f3020e8b1d4"),
+    protocol.Forgotten(_TASK, _LATER, cursor="51b7e2f0c8a94d660fb3927e"),
 )
 """In the order of the declarations, requests first."""
 

@@ -37,6 +37,8 @@ _ORDER = (
     "schedules",
     "pause",
     "resume",
+    "watch",
+    "unwatch",
 )
 
 

@@ -212,6 +212,18 @@ OPERATIONS = (
         "unsubscribe_task", protocol.Unsubscribe, "Unsubscribe from a task", success=(protocol.Unsubscribed,)
     ),
     Operation(
+        "watch_tasks",
+        protocol.Watch,
+        "Watch all tasks",
+        success=(protocol.Watching,),
+        broadcast=(protocol.Queued, protocol.Dequeued),
+        subscribers=_RUN,
+        notes="What follows has task, the task as list has it from then on, and cursor; there are changed "
+        "and forgotten as well. Each event comes once: what you are sent as a subscriber of its task comes "
+        "without these, and a changed has them.",
+    ),
+    Operation("end_watch", protocol.Unwatch, "Watch no longer", success=(protocol.Unwatched,)),
+    Operation(
         "get_usage",
         protocol.UsageRequest,
         "Get what tasks use",

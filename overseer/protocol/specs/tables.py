@@ -26,6 +26,7 @@ _TO = {
     Delivery.DIRECT: "the client that asked",
     Delivery.BROADCAST: "every client",
     Delivery.SUBSCRIBERS: "the task's subscribers",
+    Delivery.WATCHERS: "those who watch",
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from json.encoder import encode_basestring
 
 from overseer.net.frames import Encoded, Piece, text_header
-from overseer.protocol import TaskInfo, encode, encode_tasks, utf8
+from overseer.protocol import TaskInfo, Tasks, Watching, encode, encode_rows, utf8
 from overseer.supervisor.output.history import StoredOutput
 
 _PIECE = 64 * 1024  # characters, or bytes, that a streamed message is made of at a time
@@ -184,6 +184,9 @@ class LateRow:
     def __len__(self) -> int:
         return self._size
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LateRow) and self._info == other._info
+
     def data(self) -> bytes:
         return encode(self._info)
 
@@ -198,11 +201,15 @@ def task_row(info: TaskInfo) -> TaskRow:
 
 
 class StreamedTasks:
-    """A ``tasks`` message made piece by piece. A :class:`~overseer.net.frames.Streamed`."""
+    """A message with many tasks made piece by piece. A :class:`~overseer.net.frames.Streamed`.
 
-    def __init__(self, request_id: str, rows: Sequence[TaskRow], following: str = "") -> None:
+    Args:
+        reply: the message, without any.
+    """
+
+    def __init__(self, reply: Tasks | Watching, rows: Sequence[TaskRow]) -> None:
         self._rows = rows
-        before, tasks, after = encode_tasks(request_id, (), following).partition(b'"tasks":[]')
+        before, tasks, after = encode_rows(reply, ()).partition(b'"tasks":[]')
         self._before, self._after = before + tasks.removesuffix(b"]"), b"]" + after
 
     def _length(self) -> int:

@@ -272,7 +272,7 @@ class Stream:
                 self._raw.finish_locked(out, self.subscribers.values())
             for stream in list(self._unfinished):
                 self._finish_line_locked(stream)
-        out.log(self._log, event)
+        out.log(self._log, event, excluding)
         for client, subscription in self.subscribers.items():
             self._tell_gap_locked(out, subscription)
             if client is excluding:
@@ -282,12 +282,12 @@ class Stream:
             else:
                 subscription.behind.events.append((self.last_seq, out.encode(event)))
 
-    def subscribe_locked(self, client: Client, wishes: Wishes) -> None:
+    def subscribe_locked(self, client: Client, wishes: Wishes, *, by_watch: bool = False) -> None:
         """Add a subscriber, or change what it asked for before."""
         assert_held(self._lock)
         known = self.subscribers.get(client)
         if known is None:
-            self.subscribers[client] = Subscription(client, wishes)
+            self.subscribers[client] = Subscription(client, wishes, by_watch=by_watch)
         else:
             known.change(wishes)
 

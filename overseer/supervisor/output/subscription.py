@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
@@ -67,15 +67,17 @@ class Subscription:
         raw_seen: the offset of what it is to be sent next of a terminal.
         awaits_room: it is not sent any of that before there is room.
         behind: it is served from the log until it has caught up.
+        by_watch: it is only there because its client watches all tasks with their output.
     """
 
     __slots__ = (
-        "awaits_room", "behind", "client", "ended", "gap_from", "gap_to", "on_lag", "owed", "partial", "raw",
-        "raw_seen", "usage",
+        "awaits_room", "behind", "by_watch", "client", "ended", "gap_from", "gap_to", "on_lag", "owed",
+        "partial", "raw", "raw_seen", "usage",
     )  # fmt: skip
 
-    def __init__(self, client: Client, wishes: Wishes) -> None:
+    def __init__(self, client: Client, wishes: Wishes, *, by_watch: bool = False) -> None:
         self.client = client
+        self.by_watch = by_watch
         self.on_lag = wishes.on_lag or client.on_lag
         self.partial = bool(wishes.partial)
         self.raw = bool(wishes.raw)
@@ -90,6 +92,9 @@ class Subscription:
 
     def change(self, wishes: Wishes) -> None:
         """What is asked for anew is also sent anew."""
+        if self.by_watch:  # its client wants this task by itself: from now on it is a subscription as any
+            self.by_watch = False
+            wishes = replace(wishes, on_lag=wishes.on_lag or self.client.on_lag)
         if wishes.partial is not None:
             self.partial = wishes.partial
             self.owed.clear()
@@ -120,7 +125,8 @@ class Subscription:
 
     def renewed(self) -> Subscription:
         """The same wish, for the next task of the id: who is behind goes on in the log, which is the same."""
-        other = Subscription(self.client, Wishes(self.on_lag, self.partial, self.raw, self.usage))
+        wishes = Wishes(self.on_lag, self.partial, self.raw, self.usage)
+        other = Subscription(self.client, wishes, by_watch=self.by_watch)
         if self.behind is not None:
             other.behind = Behind(self.behind.next_seq, silent=self.behind.silent)
             other.behind.events.extend(self.behind.events)

@@ -146,6 +146,6 @@ def test_a_list_in_pieces_is_the_same(
         for n, each in enumerate(params)
     )
     whole = Encoded([encode(Tasks("r", tasks, following))])
-    streamed = StreamedTasks("r", [task_row(task) for task in tasks], following)
+    streamed = StreamedTasks(Tasks("r", (), following), [task_row(task) for task in tasks])
     assert _joined(streamed, framed=True) == whole.websocket
     assert _joined(streamed, framed=False) == whole.lines

@@ -1,0 +1,393 @@
+"""``ready`` and ``health`` of an action: how it is found out whether a run works.
+
+What is in the file stays text, so that a reload can tell whether it has changed; it is compiled as it is
+read, and again for each run, whose parameters it may name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from overseer.config.exec import TemplateText
+from overseer.config.targets import Program, Target, parse_http, parse_tcp
+from overseer.errors import TemplateError, ValidationError
+from overseer.protocol import ParamSpec
+from overseer.schema.fields import field
+from overseer.schema.location import Location, Report
+from overseer.schema.nodes import MapNode, Node, line_of, to_value
+from overseer.schema.objects import ListOf, Object
+from overseer.schema.quantities import Integer, Seconds
+from overseer.schema.types import BOOLEAN, Choice
+from overseer.templates import compile_template
+from overseer.util.durations import format_duration
+
+if TYPE_CHECKING:
+    from overseer.templates import Dialect
+
+_T = TypeVar("_T", bound="_Probes")
+
+Values = Mapping[str, str | bool]
+"""Parameters as templates see them."""
+
+_SLOW_S = 1.0  # between looks at what may still be starting, at the most
+_READY_S = 5.0  # that a look at whether a run is ready may take, at the least
+_HEALTH_S = 3.0  # and one at its health, at the most
+
+
+def compile_log(pattern: str) -> Callable[[str], bool]:
+    """A function telling whether a line matches; it takes time in proportion to the line's length.
+
+    Raises:
+        ValueError: it is no regular expression that RE2 takes.
+    """
+    from overseer.cel.operators import compile_pattern
+    from overseer.cel.values import EvaluationError
+
+    try:
+        return compile_pattern(pattern)
+    except EvaluationError as error:
+        raise ValueError(str(error)) from None
+
+
+class _Text(TemplateText):
+    """A template whose result ``parse`` takes; the value is the text as it is in the file."""
+
+    def __init__(self, label: str, parse: Callable[[str], object]) -> None:
+        super().__init__(empty="expected text, found nothing")
+        self.label = label
+        self._parse = parse
+
+    def from_yaml(self, node: Node, location: Location) -> Any:
+        template = super().from_yaml(node, location)
+        if not template.names:
+            self._parse(template.render({}))
+        return template.text
+
+
+_HTTP = _Text("URL", parse_http)
+_TCP = _Text("HOST:PORT", parse_tcp)
+
+
+class _Word(TemplateText):
+    """One of the words of a command line; the value is the text as it is in the file."""
+
+    def from_yaml(self, node: Node, location: Location) -> Any:
+        return super().from_yaml(node, location).text
+
+
+_ARGV = ListOf(_Word())
+
+
+@dataclass(frozen=True)
+class _Probes:
+    """What both have. ``dialect`` and ``booleans`` are how the file's templates are read."""
+
+    dialect: Dialect = dataclasses.field(default="go", kw_only=True)
+    booleans: frozenset[str] = dataclasses.field(default=frozenset(), kw_only=True)
+
+    def texts(self) -> dict[str, str]:
+        """The templates, by their keys; those of a list have a number."""
+        found: dict[str, str] = {}
+        for key in ("log", "http", "tcp"):
+            if text := getattr(self, key, ""):
+                found[key] = text
+        return found | {f"exec.{number}": text for number, text in enumerate(getattr(self, "exec", ()))}
+
+    def names(self) -> dict[str, frozenset[str]]:
+        """The parameters that each of them may look up."""
+        return {
+            key: frozenset(compile_template(text, self.dialect, self.booleans).names)
+            for key, text in self.texts().items()
+        }
+
+    def rendered(self, values: Values) -> dict[str, str]:
+        """The texts for a task.
+
+        Raises:
+            ValueError: one cannot be rendered; it begins with the key.
+        """
+        done = {}
+        for key, text in self.texts().items():
+            try:
+                done[key] = compile_template(text, self.dialect, self.booleans).render(values)
+            except TemplateError as error:
+                raise ValueError(f"{key}: template: {error}") from None
+        return done
+
+    def kinds(self) -> str:
+        """What is looked at and waited for, in words."""
+        parts = [f"{key} {getattr(self, key)}" for key in ("log", "tcp", "http") if getattr(self, key, "")]
+        if argv := getattr(self, "exec", ()):
+            parts.append(f"exec {shlex.join(argv)}")
+        return ", ".join(parts)
+
+    def targets(self, values: Values) -> tuple[Target, ...]:
+        """What is looked at for a task, in the order in which it is.
+
+        Raises:
+            ValueError: one of them is nothing that can be looked at; it begins with the key.
+        """
+        rendered = self.rendered(values)
+        found: list[Target] = []
+        for key, parse in (("tcp", parse_tcp), ("http", parse_http)):
+            if key in rendered:
+                try:
+                    found.append(parse(rendered[key]))
+                except ValueError as error:
+                    raise ValueError(f"{key}: {error}") from None
+        argv = tuple(text for key, text in rendered.items() if key.startswith("exec."))
+        return (*found, Program(argv)) if argv else tuple(found)
+
+
+@dataclass(frozen=True)
+class ReadyConfig(_Probes):
+    """``ready``: when a run counts as ready. Of several kinds all must hold."""
+
+    log: str = field(
+        _Text("regular expression", compile_log),
+        "A line of its output matches this, also one without an end so far; RE2's syntax, colours left out.",
+        default="",
+    )
+    http: str = field(_HTTP, "A GET of this URL is answered with a status from 200 to 399.", default="")
+    tcp: str = field(
+        _TCP, "A connection to this address can be made; without a host, this machine.", default=""
+    )
+    exec: tuple[str, ...] = field(
+        _ARGV,
+        "A program and its arguments, run as the task's user, in its directory and with its environment, "
+        "exits with 0.",
+        default=(),
+    )
+    notify: bool = field(
+        BOOLEAN, "It says so itself: `READY=1`, as sd_notify sends it to `NOTIFY_SOCKET`.", default=False
+    )
+    after: float = field(Seconds(zero=False), "It has run for this long.", default=0.0, default_text="")
+    timeout: float = field(
+        Seconds(zero=False),
+        "After this long without being ready it is said that it is not. It is still looked at, and nothing "
+        "is stopped.",
+        default=60.0,
+    )
+    interval: float = field(
+        Seconds(zero=False), "The time from the end of one look at `http`, `tcp` and `exec` to the next.",
+        default=1.0,
+    )  # fmt: skip
+
+    @property
+    def look_s(self) -> float:
+        """How long one look may take, in seconds."""
+        return max(_READY_S, self.interval)
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """What is waited for, rather than looked at."""
+        return frozenset(key for key in ("log", "notify", "after") if getattr(self, key))
+
+    @property
+    def described(self) -> str:
+        """The same in words, as ``describe`` shows it."""
+        own = ["notify"] if self.notify else []
+        own += [f"after {_words(self.after)}"] if self.after else []
+        return f"{', '.join(filter(None, [self.kinds(), *own]))}; within {_words(self.timeout)}"
+
+    def matcher(self, values: Values) -> Callable[[str], bool] | None:
+        """What tells whether a line of a task is the one awaited; None: none is.
+
+        Raises:
+            ValueError: it is no regular expression; it begins with the key.
+        """
+        pattern = self.rendered(values).get("log")
+        if pattern is None:
+            return None
+        try:
+            return compile_log(pattern)
+        except ValueError as error:
+            raise ValueError(f"log: {error}") from None
+
+
+@dataclass(frozen=True)
+class HealthConfig(_Probes):
+    """``health``: whether a run still works, looked at for as long as it lasts, once it is ready."""
+
+    http: str = field(_HTTP, "A GET of this URL is answered with a status from 200 to 399.", default="")
+    tcp: str = field(
+        _TCP, "A connection to this address can be made; without a host, this machine.", default=""
+    )
+    exec: tuple[str, ...] = field(
+        _ARGV,
+        "A program and its arguments, run as the task's user, in its directory and with its environment, "
+        "exits with 0.",
+        default=(),
+    )
+    interval: float = field(
+        Seconds(zero=False), "The time from the end of one look to the next.", default=10.0
+    )
+    timeout: float = field(
+        Seconds(zero=False),
+        "How long a look may take.",
+        default=0.0,
+        default_text="`3s`, or `interval` where that is shorter",
+    )
+    failures: int = field(Integer(1), "So many failures in a row make it unhealthy.", default=3)
+    successes: int = field(Integer(1), "So many successes in a row make it healthy.", default=1)
+    start_period: float = field(
+        Seconds(),
+        "For this long from its start failures do not count, unless it has been healthy; until then it is "
+        "looked at every second.",
+        default=0.0,
+        default_text="none",
+    )
+    on_failure: str = field(
+        Choice("restart", "none"),
+        "What becomes of an unhealthy run: it is stopped, which is a failure, so that `retry` decides what "
+        "follows (`restart`), or it goes on (`none`).",
+        default="restart",
+    )
+
+    @property
+    def look_s(self) -> float:
+        """How long one look may take, in seconds."""
+        return self.timeout or min(_HEALTH_S, self.interval)
+
+    @property
+    def described(self) -> str:
+        """The same in words, as ``describe`` shows it."""
+        what = "stops it" if self.on_failure == "restart" else "makes it unhealthy"
+        times = f"failure {self.failures} in a row" if self.failures > 1 else "a failure"
+        return f"{self.kinds()} every {_words(self.interval)}; {times} {what}"
+
+    @property
+    def first_interval(self) -> float:
+        """The interval while it may still be starting, in seconds."""
+        return min(self.interval, _SLOW_S) if self.start_period else self.interval
+
+
+def _words(seconds: float) -> str:
+    return format_duration(round(seconds * 1e9))
+
+
+def _ready(read: ReadyConfig, location: Location) -> ReadyConfig:
+    looked_at = read.http or read.tcp or read.exec
+    if not (looked_at or read.awaited or _failed(location)):
+        location.error("it says nothing: give log, http, tcp, exec, notify or after")
+    if read.after and read.after >= read.timeout:
+        _at(location, "after").warn("it is ready only when its timeout is over")
+    if looked_at and read.interval > read.timeout:
+        _at(location, "interval").warn("it is looked at only once before its timeout is over")
+    return _in_dialect(read, location)
+
+
+def _health(read: HealthConfig, location: Location) -> HealthConfig:
+    kinds = [key for key in ("http", "tcp", "exec") if getattr(read, key)]
+    if not kinds and not _failed(location):
+        location.error("it says nothing: give http, tcp or exec")
+    for key in kinds[1:]:
+        _at(location, key).error(f"there is {kinds[0]} already: health is looked at in one way")
+    if read.timeout > read.interval:
+        _at(location, "timeout").warn("it is longer than interval: a look that hangs holds up the next one")
+    return _in_dialect(read, location)
+
+
+def _in_dialect(read: _T, location: Location) -> _T:
+    return replace(read, dialect=location.report.templates, booleans=location.report.booleans)
+
+
+def _failed(location: Location) -> bool:
+    """Whether something was wrong with a key in it."""
+    size = len(location.path)
+    return any(error.path[:size] == location.path for error in location.report.errors)
+
+
+def _at(location: Location, key: str) -> Location:
+    return location.child(key, location.line)  # the line is found by the path
+
+
+READY = Object(ReadyConfig, _ready)
+HEALTH = Object(HealthConfig, _health)
+
+
+class _Probed(Protocol):
+    """What is needed here of an action."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+    @property
+    def ready(self) -> ReadyConfig | None: ...
+    @property
+    def health(self) -> HealthConfig | None: ...
+
+
+def check_probes(action: _Probed, node: Node, location: Location) -> None:
+    """Report names that are not among the parameters of an action, and those of secrets.
+
+    Only of ``exec`` the file tells which parameters there are.
+    """
+    declared = action.config.get("parameters")
+    specs = declared if isinstance(declared, Mapping) else {}
+    for key, probes in (("ready", action.ready), ("health", action.health)):
+        if probes is None or action.type != "exec":
+            continue
+        for within, names in probes.names().items():
+            path = (key, *(int(step) if step.isdecimal() else step for step in within.split(".")))
+            here = location
+            for number, step in enumerate(path):
+                here = here.child(step, line_of(node, path[: number + 1]))
+            for name in sorted(names):
+                spec = specs.get(name)
+                if name not in specs:
+                    here.warn(f"uses {name!r}, which is not among the parameters")
+                elif isinstance(spec, Mapping) and spec.get("type") == "secret":
+                    here.error(f"{name} is a secret, and a probe shows what it looks at")
+
+
+@contextmanager
+def booleans_of_action(node: Node, report: Report) -> Iterator[None]:
+    """Within it, templates of the action are read knowing which of its parameters are booleans."""
+    found: Node | None = node
+    for key in ("config", "parameters"):
+        entry = found.entries.get(key) if isinstance(found, MapNode) else None
+        found = None if entry is None else entry.node
+    report.booleans = frozenset() if found is None else booleans_of(to_value(found))
+    try:
+        yield
+    finally:
+        report.booleans = frozenset()
+
+
+def booleans_of(declared: object) -> frozenset[str]:
+    """The parameters that are declared to be booleans, found before the templates that use them are read."""
+    specs = declared.items() if isinstance(declared, Mapping) else ()
+    return frozenset(
+        str(name) for name, spec in specs if isinstance(spec, Mapping) and spec.get("type") == "boolean"
+    )
+
+
+def values_of_start(declared: Mapping[str, ParamSpec | None], params: Mapping[str, str]) -> Values:
+    """A start's parameters, with defaults, as templates see them."""
+    specs = {name: spec for name, spec in declared.items() if spec is not None}
+    values = {name: spec.default for name, spec in specs.items() if spec.default is not None} | {**params}
+    booleans = {name for name, spec in specs.items() if spec.type == "boolean"}
+    return {name: value == "true" if name in booleans else value for name, value in values.items()}
+
+
+def check_start(ready: ReadyConfig | None, health: HealthConfig | None, values: Values) -> None:
+    """Check that a run with these parameters can be looked at.
+
+    Raises:
+        ValidationError: it cannot, and why.
+    """
+    for key, probes in (("ready", ready), ("health", health)):
+        try:
+            if probes is not None:
+                probes.targets(values)
+            if isinstance(probes, ReadyConfig):
+                probes.matcher(values)
+        except ValueError as error:
+            raise ValidationError(f"{key}.{error}") from None

@@ -1,0 +1,67 @@
+"""``overseerctl graph``: the standing tasks, and what they wait for."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+
+from overseer.client import Client, RefusedError
+from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.listing import name_of
+from overseer.ctl.terminal import Style, room, say, show, style_of
+from overseer.protocol import Graph, GraphEdge
+
+_HEADING = ("TASK", "ACTION", "STATUS", "AUTOSTART", "DEPENDS ON")
+_STATUS, _DEPENDS_ON = _HEADING.index("STATUS"), _HEADING.index("DEPENDS ON")
+
+
+def is_standing(client: Client, options: Namespace) -> bool:
+    """Whether a start names a standing task, rather than an action."""
+    return not options.id and not options.params and options.action in standing_tasks(client)
+
+
+def standing_tasks(client: Client) -> list[str]:
+    """Their names; none of an older server."""
+    try:
+        return [node.task_id for node in client.graph().nodes]
+    except RefusedError:
+        return []
+
+
+def graph(client: Client, options: Namespace) -> int:
+    found = client.graph()
+    style = style_of(options)
+    show(options, found, lambda: graph_table(found, style, room()) if found.nodes else [])
+    if not found.nodes and not options.json:
+        say("no standing tasks; the server's config names them under tasks")
+    return 0
+
+
+def graph_table(graph: Graph, style: Style, columns: int | None = None) -> list[str]:
+    """A heading and a line for each task; a dependency that is not met is marked."""
+
+    def paint(row: int, cell: int, text: str) -> str:
+        if row == 0:
+            return style.paint(text, "1")
+        return style.state(text, failed=False) if cell == _STATUS else text
+
+    rows = [_HEADING]
+    for node in graph.nodes:
+        edges = [edge for edge in graph.edges if edge.task_id == node.task_id]
+        rows.append(
+            (
+                name_of(node.task_id),
+                name_of(node.action),
+                node.status or "-",
+                "-" if node.autostart == "false" else node.autostart,
+                _dependencies(edges),
+            )
+        )
+    return table(rows, columns, cuts={0: cut_middle, 1: fit, _DEPENDS_ON: fit}, spare=(3, 1), paint=paint)
+
+
+def _dependencies(edges: Sequence[GraphEdge]) -> str:
+    shown = [
+        f"{name_of(edge.depends_on)} {edge.condition}{'' if edge.met else ' (not yet)'}" for edge in edges
+    ]
+    return ", ".join(shown) or "-"

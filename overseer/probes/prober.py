@@ -1,0 +1,23 @@
+"""The room's face: makes the watch of a run."""
+
+from __future__ import annotations
+
+from overseer.config import ActionConfig
+from overseer.config.probes import Values
+from overseer.probes.looker import Looker
+from overseer.probes.watch import Watch
+from overseer.supervisor.probing import Findings, Prober, RunWatch
+
+
+class Probes(Prober):
+    """Looks at all runs whose action says how."""
+
+    def __init__(self) -> None:
+        self._looker = Looker()
+
+    def watch(self, findings: Findings, config: ActionConfig, values: Values) -> RunWatch:
+        self._looker.start()
+        return Watch(self._looker, findings, config, values)
+
+    def close(self) -> None:
+        self._looker.close()

@@ -1,0 +1,234 @@
+"""One run, looked at until it is over: first whether it is ready, then whether it still works.
+
+What is awaited (a line, a message, a time) comes by itself; what is looked at (an address, a page, a program)
+is looked at once all that has come, on a thread of the pool, again and again, timed from the end of each
+look. What is found out is reported with no lock held, so it may be too late: then the hub takes no notice.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from overseer.config import ActionConfig
+from overseer.config.probes import Values
+from overseer.config.targets import Target
+from overseer.errors import SpawnError
+from overseer.probes.attempt import Attempt, CalledOffError, FailedError, NotLookedError
+from overseer.probes.looker import Looker
+from overseer.probes.notify import NotifySocket
+from overseer.probes.verdict import Verdict
+from overseer.supervisor.probing import Findings, RunWatch
+from overseer.util.locks import Rank, assert_held, lock
+from overseer.util.timers import Timer
+from overseer.workers.program import Surroundings
+
+# Colours and the like, and titles, which are no part of what a line says.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_READ = 64 << 10  # characters of a line that are searched
+_AWAITED = {"log": "no line has matched", "notify": "it has not said so", "after": "it is too soon"}
+
+
+class Watch(RunWatch):
+    """See the module. Made by :meth:`Probes.watch`.
+
+    Raises:
+        SpawnError: what the configuration says cannot be looked at with these values, or not now.
+    """
+
+    def __init__(self, looker: Looker, findings: Findings, config: ActionConfig, values: Values) -> None:
+        self._looker = looker
+        self._findings = findings
+        self._ready = config.ready
+        self._health = config.health
+        self._targets: tuple[Target, ...] = ()
+        self._matches: Callable[[str], bool] | None = None
+        try:
+            if config.ready is not None:
+                self._targets = config.ready.targets(values)
+                self._matches = config.ready.matcher(values)
+            self._well: Target | None = config.health.targets(values)[0] if config.health else None
+        except ValueError as error:
+            raise SpawnError(f"probes: {error}") from None
+        self.reads = self._matches is not None
+        self._surroundings = Surroundings()
+        # Guards the rest. Of this rank, since timers are scheduled under it.
+        self._lock = lock(Rank.WORKER, f"watch of {findings.task_id}")
+        self._awaited = set() if config.ready is None else set(config.ready.awaited)
+        self._began = False
+        self._began_at = 0.0
+        self._over = False
+        self._looking = False  # whether the looks have begun, of readiness first
+        self._attempt: Attempt | None = None  # that goes on
+        self._verdict: Verdict | None = None  # once health is looked at
+        self._lacking = ""  # why the latest look at readiness failed
+        self._hampered = False  # it has been said that the server cannot look
+        self._timers: dict[str, Timer] = {}
+        self._socket: NotifySocket | None = None
+        self.env = {}
+        if config.ready is not None and config.ready.notify:
+            self._socket = looker.notify_socket(findings.run_id, lambda: self._came("notify"))
+            self.env = {"NOTIFY_SOCKET": self._socket.address}
+
+    def __repr__(self) -> str:
+        return f"<Watch of {self._findings.task_id}>"
+
+    # The run
+
+    def begin(self, pid: int, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        with self._lock:
+            if self._over:
+                return
+            self._began = True
+            self._began_at = time.monotonic()
+            if self._ready is not None:
+                self._schedule_locked("timeout", self._ready.timeout, self._timed_out)
+                if self._ready.after:
+                    self._schedule_locked("after", self._ready.after, lambda: self._came("after"))
+        self._go()
+
+    def line(self, text: str) -> bool:
+        if self._matches is None:
+            return True
+        text = text[:_READ]
+        if not self._matches(_ESCAPES.sub("", text) if "\x1b" in text else text):
+            return self._over
+        self._came("log")
+        return True
+
+    def end(self) -> None:
+        self._stop_looking()
+        with self._lock:
+            socket, self._socket = self._socket, None
+        if socket is not None:
+            self._looker.discard(socket)
+        self._findings.over()
+
+    def _stop_looking(self) -> None:
+        with self._lock:
+            self._over = True
+            timers = list(self._timers.values())
+            self._timers.clear()
+            if self._attempt is not None:
+                self._attempt.call_off()
+        for timer in timers:
+            timer.cancel()
+
+    def _schedule_locked(self, name: str, seconds: float, job: Callable[[], object]) -> None:
+        assert_held(self._lock)
+        if not self._over:
+            self._timers[name] = self._looker.schedule(seconds, job)
+
+    # Whether it is ready
+
+    def _came(self, what: str) -> None:
+        """Something that was awaited."""
+        with self._lock:
+            self._awaited.discard(what)
+        self._go()
+
+    def _go(self) -> None:
+        """Look, if there is nothing to wait for any more."""
+        with self._lock:
+            if not self._began or self._over or self._awaited or self._looking:
+                return
+            self._looking = True
+        if self._ready is None:
+            self._begin_health()
+        elif self._targets:
+            self._look_soon(self._look_whether_ready)
+        else:
+            self._is_ready()
+
+    def _timed_out(self) -> None:
+        assert self._ready is not None
+        with self._lock:
+            lacking = [_AWAITED[each] for each in sorted(self._awaited)] or [self._lacking or "no answer yet"]
+        self._go_on(self._findings.not_ready(self._ready.timeout, "; ".join(lacking)))
+
+    def _look_whether_ready(self) -> None:
+        assert self._ready is not None
+        for target in self._targets:
+            passed, why = self._look(target, self._ready.look_s)
+            if passed is None and self._over:
+                return
+            if not passed:
+                with self._lock:
+                    self._lacking = f"{target}: {why}"
+                self._look_again(self._ready.interval, self._look_whether_ready)
+                return
+        self._is_ready()
+
+    def _is_ready(self) -> None:
+        with self._lock:
+            timer = self._timers.pop("timeout", None)
+        if timer is not None:
+            timer.cancel()
+        if self._go_on(self._findings.ready()):
+            self._begin_health()
+
+    # Whether it works
+
+    def _begin_health(self) -> None:
+        if self._health is None:
+            return
+        with self._lock:
+            self._verdict = Verdict(self._health, self._began_at)
+        self._look_soon(self._look_at_health)
+
+    def _look_at_health(self) -> None:
+        assert self._health is not None
+        assert self._well is not None
+        assert self._verdict is not None
+        passed, why = self._look(self._well, self._health.look_s)
+        if passed is not None and not self._over and self._verdict.add(passed, time.monotonic()):
+            status = self._verdict.status
+            stop = status == "unhealthy" and self._health.on_failure == "restart"
+            detail = "" if passed else f"{self._well}: {why}"
+            if not self._go_on(self._findings.health(status, detail, stop=stop)) or stop:
+                return
+        self._look_again(self._verdict.interval, self._look_at_health)
+
+    # Looks
+
+    def _look_soon(self, look: Callable[[], object]) -> None:
+        self._looker.submit(self._findings.task_id, look)
+
+    def _look_again(self, seconds: float, look: Callable[[], object]) -> None:
+        with self._lock:
+            self._schedule_locked("look", seconds, lambda: self._look_soon(look))
+
+    def _go_on(self, wanted: bool) -> bool:
+        """What the hub said to a finding."""
+        if not wanted:
+            self._stop_looking()
+        return wanted
+
+    def _look(self, target: Target, seconds: float) -> tuple[bool | None, str]:
+        """Whether the run passes; None: that cannot be told now. And why not."""
+        try:
+            with Attempt(seconds) as attempt:
+                with self._lock:
+                    if self._over:
+                        return None, ""
+                    self._attempt = attempt
+                try:
+                    self._looker.look(target, self._findings.task_id, attempt, self._surroundings)
+                finally:
+                    with self._lock:
+                        self._attempt = None
+        except CalledOffError:
+            return None, ""
+        except FailedError as error:
+            self._findings.looked(failed=True)
+            return False, str(error)
+        except NotLookedError as error:
+            if not self._hampered:
+                self._hampered = True
+                self._findings.trouble(f"{target}: {error}")
+            return None, str(error)
+        self._hampered = False
+        self._findings.looked(failed=False)
+        return True, ""

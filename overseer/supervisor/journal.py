@@ -1,0 +1,182 @@
+"""What has happened to all tasks, for those who watch: the latest events, each with a cursor.
+
+A cursor is random: it tells whoever sees only some of the events nothing of the others, and no other server
+knows it. Behind it stands a tag of what its reader may see, since a picture that was right is not right with
+other rights. An event is encoded once, however many watch; only the tag is not the same for all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from overseer.auth.principal import Principal
+from overseer.protocol import Changed, Event, Forgotten, encode
+from overseer.supervisor.clients import Client
+from overseer.supervisor.output.encode import TaskRow
+from overseer.util.locks import assert_held
+from overseer.util.timestamps import now
+
+if TYPE_CHECKING:
+    import threading
+
+    from overseer.supervisor.task import Task
+
+_KEPT = 10_000  # events
+_KEPT_SIZE = 16 << 20  # bytes of them, should their tasks have much to say
+_AT_ONCE = 64  # tasks that are encoded while the hub's lock is held
+_SOON_S = 0.01  # in which an event may come that says what has changed
+_CHANGED = encode(Changed()).removesuffix(b"}")
+_NOBODY: frozenset[int] = frozenset()
+
+
+class Entry:
+    """One event.
+
+    Attributes:
+        action: of its task; None: it is but a place between two events.
+        head: the event without its closing brace.
+        row: the task from then on; None: there is none any more.
+        told: the watches whose clients are sent the event itself in another way.
+    """
+
+    __slots__ = ("action", "cursor", "head", "row", "told")
+
+    def __init__(
+        self, action: str | None, head: bytes, row: TaskRow | None, told: frozenset[int] = _NOBODY
+    ) -> None:
+        self.action = action
+        self.head = head
+        self.row = row
+        self.told = told
+        self.cursor = os.urandom(12).hex()
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return len(self.head) + len(self.row or b"") + 50
+
+    def payload(self, tag: str, *, told: bool) -> bytes:
+        """The message, for those with this tag."""
+        head = _CHANGED if told else self.head
+        if self.row is not None:
+            head = b'%b,"task":%b' % (head, self.row if isinstance(self.row, bytes) else self.row.data())
+        return b'%b,"cursor":"%b"}' % (head, (self.cursor + tag).encode())
+
+
+class Journal:
+    """The latest events, numbered on. Methods that end in ``_locked`` expect the hub's lock.
+
+    Args:
+        lock: the hub's.
+        find: the task of an id.
+
+    Attributes:
+        on: somebody watches, or did so a short while ago; else nothing is kept.
+        first: the number of the first event that is kept.
+        news: called when there is something to send, with the seconds that it may wait.
+    """
+
+    def __init__(self, lock: threading.Lock, find: Callable[[str], Task | None]) -> None:
+        self._lock = lock
+        self._find = find
+        self.on = False
+        self.first = 0
+        self.news: Callable[[float], None] = lambda wait: None
+        self._kept: deque[Entry] = deque()
+        self._size = 0
+        self._numbers: dict[str, int] = {}  # by cursor
+        # Tasks that are not as they were shown last, and how that was; None: they were not shown.
+        self._unsaid: dict[Task, TaskRow | None] = {}
+        self._key = os.urandom(16)
+
+    @property
+    def end(self) -> int:
+        """The number of the next event."""
+        return self.first + len(self._kept)
+
+    def tag(self, principal: Principal) -> str:
+        """What ends the cursors of those who may see what this one may."""
+        return blake2b(repr(principal.actions).encode(), key=self._key, digest_size=4).hexdigest()
+
+    def mark_locked(self) -> str:
+        """A cursor for what comes from now on: a new one each time, also where nothing has happened."""
+        assert_held(self._lock)
+        place = Entry(None, b"", None)
+        self._keep_locked(place)
+        return place.cursor
+
+    def after_locked(self, cursor: str, tag: str) -> int | None:
+        """The number of the first event after a cursor; None: it is not known, or was for other rights."""
+        assert_held(self._lock)
+        number = self._numbers.get(cursor.removesuffix(tag)) if cursor.endswith(tag) else None
+        return None if number is None else number + 1
+
+    def since_locked(self, number: int) -> Iterator[Entry]:
+        """The events from that number on."""
+        assert_held(self._lock)
+        # By index, which is quick near both ends: most who watch are near the last one.
+        return (self._kept[index] for index in range(number - self.first, len(self._kept)))
+
+    def end_locked(self) -> None:
+        """Keep nothing until somebody watches again."""
+        assert_held(self._lock)
+        self.on = False
+        self.first = self.end
+        self._size = 0
+        self._kept.clear()
+        self._numbers.clear()
+        self._unsaid.clear()
+
+    def happened_locked(self, event: Event, encoded: bytes, told: Client | None) -> None:
+        """An event of a task, whose lock is held as well; ``told`` is sent its own copy."""
+        assert_held(self._lock)
+        task = self._find(getattr(event, "task_id", ""))
+        if task is None:
+            return
+        clients = (*task.stream.subscribers, told)
+        watches = [client.watch for client in clients if client is not None and client.watch]
+        self._unsaid.pop(task, None)
+        row = task.encoded_info_locked()
+        self._keep_locked(Entry(task.action, encoded[:-1], row, frozenset(watches) or _NOBODY))
+        self.news(0.0)
+
+    def touched(self, task: Task, row: TaskRow | None) -> None:
+        """A task is new (``row`` None), or not as shown. An event will say so, or :meth:`say_locked`."""
+        if self.on:
+            self._unsaid.setdefault(task, row)
+            self.news(_SOON_S)
+
+    def forgotten_locked(self, task: Task, error: str) -> None:
+        """There is no task of its id any more."""
+        assert_held(self._lock)
+        if self.on:
+            self._unsaid.pop(task, None)
+            event = Forgotten(task_id=task.id, ts=now(), error=error)
+            self._keep_locked(Entry(task.action, encode(event)[:-1], None))
+            self.news(0.0)
+
+    def say_locked(self) -> None:
+        """Have an event of their own for tasks that have changed without one."""
+        assert_held(self._lock)
+        for task in list(islice(self._unsaid, _AT_ONCE)):
+            before = self._unsaid.pop(task)
+            row = task.encoded_info_locked()
+            if row != before:
+                self._keep_locked(Entry(task.action, _CHANGED, row))
+        if self._unsaid:
+            self.news(0.0)
+
+    def _keep_locked(self, entry: Entry) -> None:
+        self._numbers[entry.cursor] = self.end
+        self._kept.append(entry)
+        self._size += entry.size
+        while len(self._kept) > _KEPT or (self._size > _KEPT_SIZE and len(self._kept) > 1):
+            oldest = self._kept.popleft()
+            del self._numbers[oldest.cursor]
+            self._size -= oldest.size
+            self.first += 1

@@ -1,0 +1,237 @@
+"""Probes as the hub has them: who looks at runs, and what is found out about them.
+
+How a run is looked at is the business of the ``probes`` room, which is made for the first run that has any.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from overseer.config import ActionConfig
+from overseer.config.probes import Values, values_of_start
+from overseer.drivers.api import said_of_action
+from overseer.protocol import Health, NotReady, Ready
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Phase, StopRequest, Task
+from overseer.util.locks import Rank, assert_held, assert_none_held, lock
+from overseer.util.masking import Secrets, masked
+from overseer.util.timestamps import now
+from overseer.workers.base import Worker
+from overseer.workers.program import Surroundings
+
+_log = logging.getLogger(__name__)
+
+
+class RunWatch(ABC):
+    """Looks at one run. Its methods are called with no lock held and return soon.
+
+    Attributes:
+        env: variables that the run's process is to have.
+        reads: whether it wants to see lines of output.
+    """
+
+    env: Mapping[str, str]
+    reads: bool
+
+    @abstractmethod
+    def line(self, text: str) -> bool:
+        """A line of output, perhaps without its end so far; whether no more of them are wanted."""
+
+    @abstractmethod
+    def begin(self, pid: int, surroundings: Surroundings) -> None:
+        """It runs: look at it from now on. A program is run in these ``surroundings``."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """It is over, or never began. Idempotent."""
+
+
+class Prober(ABC):
+    """Looks at runs."""
+
+    @abstractmethod
+    def watch(self, findings: Findings, config: ActionConfig, values: Values) -> RunWatch:
+        """For a run that is about to be started.
+
+        Raises:
+            OverseerError: it cannot be looked at, and why.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Look at nothing any more, and end the threads."""
+
+
+class Findings:
+    """Takes what is found out about one run. Where a method returns False, the run is over or about to end,
+    and need not be looked at any more."""
+
+    def __init__(self, probing: Probing, task: Task, run: int, run_id: str, secrets: Secrets) -> None:
+        self._probing = probing
+        self._task = task
+        self._run = run
+        self._secrets = secrets
+        self.task_id = task.id
+        self.run_id = run_id
+
+    def looked(self, failed: bool) -> None:
+        """A look has come to a result."""
+        self._probing.metrics.count("probes", self._task.action)
+        if failed:
+            self._probing.metrics.count("probe_failures", self._task.action)
+
+    def ready(self) -> bool:
+        """The run is ready."""
+        return self._probing.set_ready(self._task, self._run)
+
+    def not_ready(self, seconds: float, lacking: str) -> bool:
+        """It is not, after the time that it has for that."""
+        detail = masked(f"not ready after {seconds:g} s: {lacking}", self._secrets)
+        return self._probing.not_ready(self._task, self._run, detail)
+
+    def health(self, status: str, why: str, *, stop: bool) -> bool:
+        """It is ``healthy`` or ``unhealthy`` now; ``stop``: and is to be stopped for that."""
+        return self._probing.set_health(self._task, self._run, status, masked(why, self._secrets), stop=stop)
+
+    def trouble(self, what: str) -> None:
+        """The server itself could not look, which says nothing of the run."""
+        _log.warning("task %s: cannot be looked at: %s", self.task_id, masked(what, self._secrets))
+
+    def over(self) -> None:
+        """Nothing more is found out about the run."""
+        self._probing.forget(self._task)
+
+
+class Probing:
+    """Has runs looked at whose action says how, and notes and announces what comes of it.
+
+    Attributes:
+        make: makes the prober, once it is needed; None: there is none to be had.
+    """
+
+    def __init__(self, table: TaskTable, metrics: Metrics) -> None:
+        self.make: Callable[[], Prober] | None = None
+        self.metrics = metrics
+        self._table = table
+        self._making = lock(Rank.LEAF, "probing")  # guards the next two
+        self._prober: Prober | None = None
+        self._closed = False
+        self._unhealthy: dict[Task, str] = {}  # those that run, and their actions; hub's lock
+
+    def watch(self, task: Task, run_id: str, secrets: Secrets) -> RunWatch | None:
+        """What looks at the run of a task begun last; None: nothing does.
+
+        Raises:
+            OverseerError: it cannot be looked at, and why.
+        """
+        definition = task.terms.definition
+        if not definition.config.probed:
+            return None
+        prober = self._opened()
+        if prober is None:
+            return None
+        values = values_of_start(said_of_action(task.action, definition.handler).params, task.params)
+        findings = Findings(self, task, task.runs, run_id, secrets)
+        return prober.watch(findings, definition.config, values)
+
+    def _opened(self) -> Prober | None:
+        assert_none_held("making a prober")
+        if self._prober is None and self.make is not None:
+            made = self.make()
+            with self._making:
+                used = self._prober is None and not self._closed
+                if used:
+                    self._prober = made
+            if not used:
+                made.close()
+        return self._prober
+
+    def close(self) -> None:
+        """Look at nothing any more. Idempotent."""
+        with self._making:
+            self._closed = True
+            prober, self._prober = self._prober, None
+        self.make = None
+        if prober is not None:
+            prober.close()
+
+    def set_ready(self, task: Task, run: int) -> bool:
+        with self._table.begin() as tx:
+            if not self._goes_on_locked(task, run):
+                return False
+            with task.lock:
+                if not task.ready:
+                    event = Ready(task_id=task.id, pid=task.last_pid, ts=now())
+                    task.ready, task.found_at = True, event.ts
+                    task.stream.publish_locked(tx, event)
+                    self._table.moved.add(task.id)
+                    tx.observe(task, event)
+        return True
+
+    def not_ready(self, task: Task, run: int, detail: str) -> bool:
+        with self._table.begin() as tx:
+            if not self._goes_on_locked(task, run):
+                return False
+            with task.lock:
+                if task.ready:
+                    return True
+                self.metrics.count("ready_timeouts", task.action)
+                event = NotReady(task_id=task.id, pid=task.last_pid, detail=detail, ts=now())
+                task.stream.publish_locked(tx, event)
+                tx.observe(task, event)
+        _log.warning("task %s: %s", task.id, detail)
+        return True
+
+    def set_health(self, task: Task, run: int, status: str, detail: str, *, stop: bool) -> bool:
+        with self._table.lock:
+            worker = task.worker if self._goes_on_locked(task, run) else None
+        # What has ended, but for the last of its output, was not stopped for its health.
+        if worker is None or not _lives(worker):
+            return False
+        with self._table.begin() as tx:
+            if not self._goes_on_locked(task, run):
+                return False
+            with task.lock:
+                event = Health(task_id=task.id, status=status, detail=detail, ts=now())
+                task.health, task.found_at = status, event.ts
+                task.stream.publish_locked(tx, event)
+            self._table.moved.add(task.id)
+            tx.observe(task, event)
+            if status == "unhealthy":
+                self._unhealthy[task] = task.action
+                self.metrics.count("became_unhealthy", task.action)
+                if stop:
+                    task.end_reason = "unhealthy"
+                    tx.stop(worker)
+            else:
+                self._unhealthy.pop(task, None)
+        level = logging.WARNING if status == "unhealthy" else logging.INFO
+        _log.log(level, "task %s: %s%s", task.id, status, f": {detail}" if detail else "")
+        return True
+
+    def forget(self, task: Task) -> None:
+        with self._table.lock:
+            self._unhealthy.pop(task, None)
+
+    def unhealthy(self) -> Mapping[str, int]:
+        """How many running tasks of each action are unhealthy."""
+        with self._table.lock:
+            return Counter(self._unhealthy.values())
+
+    def _goes_on_locked(self, task: Task, run: int) -> bool:
+        """Whether the task is at this run, and that has not been asked to end."""
+        assert_held(self._table.lock)
+        running = task.phase is Phase.RUNNING and task.runs == run
+        return running and not task.end_reason and task.stop_request is StopRequest.NONE
+
+
+def _lives(worker: Worker) -> bool:
+    try:
+        return worker.lives
+    except Exception:  # a driver's own
+        _log.exception("task %s: the driver failed to say whether its worker lives", worker.task_id)
+        return True

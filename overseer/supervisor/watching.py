@@ -1,0 +1,275 @@
+"""Watching all tasks at once: a snapshot, and from then on whatever happens.
+
+Who watches is not sent an event where it happens, which would have each start and exit pay for all of them:
+the event is kept in a list (:mod:`overseer.supervisor.journal`), and what is new in it is sent to all who
+watch together, at once if little happens, and some fifty times a second if much does. Those who have the same
+rights and are equally far are sent the same bytes. So a task never waits for who watches, and whoever does
+not read holds what is in its outbox and no more: it stays where it is in the list, and when its place is no
+longer there, it is sent a new snapshot once it reads.
+
+The output of all tasks comes by subscriptions, one for each task, and so do the events of those tasks then:
+in their place among the lines.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import NamedTuple
+
+from overseer.net.frames import Encoded
+from overseer.protocol import Unwatched, Watch, Watching
+from overseer.supervisor.clients import Client
+from overseer.supervisor.due import Due
+from overseer.supervisor.journal import Entry, Journal
+from overseer.supervisor.listing import Listing, send_rows
+from overseer.supervisor.output.subscription import Wishes
+from overseer.supervisor.table import TaskTable
+from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.transaction import Transaction
+from overseer.supervisor.usage import UsageWatch
+from overseer.util.locks import assert_held
+from overseer.util.timers import Timer, Timers
+
+_PAUSE_S = 0.02  # between two rounds
+_STEP = 256 * 1024  # bytes that one watcher is sent in a round
+_KEPT_S = 600.0  # for how long events are kept when the last watcher has gone
+
+
+class Watcher:
+    """A client that watches; guarded by the hub's lock.
+
+    Attributes:
+        number: no other one has it.
+        tag: see :meth:`Journal.tag`.
+        next: the number of the event that it is to be sent next.
+        output: what it wishes of all tasks' output; None: nothing.
+        usage: whether it is told what tasks use.
+        waits: it is sent nothing before it has taken more of what it was sent.
+    """
+
+    __slots__ = ("client", "next", "number", "output", "tag", "usage", "waits")
+
+    def __init__(self, number: int, client: Client, tag: str, output: Wishes | None, usage: bool) -> None:
+        self.number = number
+        self.client = client
+        self.tag = tag
+        self.next = 0
+        self.output = output
+        self.usage = usage
+        self.waits = False
+
+
+class _Span(NamedTuple):
+    """What somebody may see of the next events; ``end``: the number of the one behind them; ``told``: those
+    who are sent one of them in another way."""
+
+    seen: list[Entry]
+    end: int
+    told: frozenset[int]
+
+
+class _Round:
+    """What is the same for several who watch, in one round."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._spans: dict[tuple[str, int, int], _Span] = {}
+        self._messages: dict[tuple[str, int, int, tuple[bool, ...]], Encoded] = {}
+
+    def take_locked(self, watcher: Watcher, room: int) -> Encoded | None:
+        """The next messages for a watcher, which has come to their end by that; None: there are none for
+        it."""
+        where = watcher.tag, watcher.next, room
+        span = self._spans.get(where)
+        if span is None:
+            span = self._spans[where] = self._span_locked(watcher, room)
+        watcher.next = span.end
+        if not span.seen:
+            return None
+        mine = watcher.number in span.told
+        told = tuple(mine and watcher.number in entry.told for entry in span.seen) if mine else ()
+        key = *where, told
+        if key not in self._messages:
+            marked = zip(span.seen, told or (False,) * len(span.seen), strict=True)
+            self._messages[key] = Encoded([entry.payload(watcher.tag, told=it) for entry, it in marked])
+        return self._messages[key]
+
+    def _span_locked(self, watcher: Watcher, room: int) -> _Span:
+        seen: list[Entry] = []
+        told: set[int] = set()
+        size, end = 0, watcher.next
+        sees = watcher.client.principal.sees
+        for entry in self._journal.since_locked(watcher.next):
+            if entry.action is not None and sees(entry.action):
+                size += entry.size
+                if seen and size > room:
+                    break
+                seen.append(entry)
+                told |= entry.told
+            end += 1
+        return _Span(seen, end, frozenset(told))
+
+
+class Watchers:
+    """Those who watch, and what they are sent."""
+
+    def __init__(
+        self, table: TaskTable, journal: Journal, listing: Listing, usage: UsageWatch, timers: Timers
+    ) -> None:
+        self._table = table
+        self._journal = journal
+        self._listing = listing
+        self._usage = usage
+        self._timers = timers
+        self._watchers: dict[Client, Watcher] = {}  # replaced, under the hub's lock
+        self._numbers = itertools.count(1)
+        self._round: Timer | None = None  # the next one
+        self._sent_at = 0.0  # when the last one was (monotonic)
+        self._left_at = 0.0  # when the last watcher went
+        self.renewed = 0  # snapshots that were sent anew, since start-up
+        journal.news = self._news
+        table.on_new = self._added_locked
+
+    def __len__(self) -> int:
+        return len(self._watchers)
+
+    # -- requests
+
+    def watch(self, client: Client, request: Watch, on_lag: str) -> None:
+        """Send ``watching``, and then what happens; ``on_lag``: for the output of all tasks."""
+        wishes = Wishes(on_lag) if request.output else None
+        number = next(self._numbers)
+        watcher = Watcher(number, client, self._journal.tag(client.principal), wishes, request.usage)
+        with self._table.begin() as tx:
+            after = self._journal.after_locked(request.after, watcher.tag) if request.after else None
+            if after is not None:
+                watcher.next = after
+                tx.send(client, Watching(id=request.id, cursor=request.after))
+                self._begin_locked(watcher)
+                self._news(0.0)
+                return
+        self._show(watcher, request.id)
+
+    def _show(self, watcher: Watcher, request_id: str) -> None:
+        """Send a watcher all tasks, and go on from there."""
+
+        def show_locked(tx: Transaction, tasks: list[Task]) -> None:
+            if not request_id and self._watchers.get(watcher.client) is not watcher:
+                return  # it has ended
+            cursor = self._journal.mark_locked() + watcher.tag
+            watcher.next = self._journal.end
+            watcher.waits = False
+            rows = [task.encoded_info_locked() for task in tasks]
+            send_rows(tx, watcher.client, Watching(id=request_id, tasks=(), cursor=cursor), rows)
+            if request_id:
+                self._begin_locked(watcher)
+            else:
+                self.renewed += 1
+
+        principal = watcher.client.principal
+        self._listing.picture(
+            lambda: [task for task in self._table if principal.sees(task.action)], show_locked
+        )
+
+    def _begin_locked(self, watcher: Watcher) -> None:
+        assert_held(self._table.lock)
+        client = watcher.client
+        self._end_locked(client, output=watcher.output is None)
+        client.watch = watcher.number
+        self._watchers = {**self._watchers, client: watcher}
+        self._journal.on = True
+        if watcher.output is not None:
+            for task in self._table:
+                self._subscribe_locked(watcher, task)
+        if watcher.usage:
+            self._usage.watch_all_locked(client)
+
+    def unwatch(self, requester: Requester) -> None:
+        """Nothing that only those who watch are sent follows ``unwatched``."""
+        with self._table.begin(requester) as tx:
+            if requester.client is not None:
+                self._end_locked(requester.client)
+            requester.tell(tx, Unwatched(id=requester.request_id))
+
+    def drop_locked(self, client: Client) -> None:
+        """A client is gone."""
+        assert_held(self._table.lock)
+        self._end_locked(client)
+
+    def _end_locked(self, client: Client, *, output: bool = True) -> None:
+        """``output``: also what the watch of a client brings of that."""
+        watcher = self._watchers.get(client)
+        if watcher is None:
+            return
+        client.watch = 0
+        self._watchers = {other: each for other, each in self._watchers.items() if other is not client}
+        self._left_at = time.monotonic()
+        self._usage.unwatch_all_locked(client)
+        if output and watcher.output is not None:
+            for task in self._table:
+                with task.lock:
+                    subscription = task.stream.subscribers.get(client)
+                    if subscription is None or not subscription.by_watch:
+                        continue
+                    task.stream.unsubscribe_locked(client)
+                client.task_ids.discard(task.id)
+
+    # -- output
+
+    def _added_locked(self, task: Task) -> None:
+        assert_held(self._table.lock)
+        for watcher in self._watchers.values():
+            if watcher.output is not None:
+                self._subscribe_locked(watcher, task)
+
+    def _subscribe_locked(self, watcher: Watcher, task: Task) -> None:
+        client = watcher.client
+        if watcher.output is None or not client.principal.sees(task.action):
+            return
+        with task.lock:
+            if client not in task.stream.subscribers:
+                task.stream.subscribe_locked(client, watcher.output, by_watch=True)
+                client.task_ids.add(task.id)
+
+    # -- events
+
+    def _news(self, wait: float) -> None:
+        when = max(time.monotonic() + wait, self._sent_at + _PAUSE_S)
+        self._round = self._timers.bring_forward(self._round, when, Due.WATCH)
+
+    def send(self) -> None:
+        """Send all who watch what has happened since the last time."""
+        fallen: list[Watcher] = []
+        with self._table.begin() as tx:
+            self._sent_at = time.monotonic()
+            journal = self._journal
+            if not self._watchers and self._sent_at - self._left_at > _KEPT_S:
+                journal.end_locked()
+            journal.say_locked()
+            this_round = _Round(journal)
+            for watcher in self._watchers.values():
+                if watcher.waits or watcher.next == journal.end:
+                    continue
+                if watcher.next < journal.first:
+                    fallen.append(watcher)
+                    continue
+                outbox = watcher.client.outbox
+                if outbox.has_place(1):
+                    message = this_round.take_locked(watcher, min(_STEP, outbox.place))
+                    if message is not None:
+                        tx.send_encoded(watcher.client, message)
+                if watcher.next < journal.end:
+                    self._wait(watcher)
+        for watcher in fallen:
+            self._show(watcher, "")
+
+    def _wait(self, watcher: Watcher) -> None:
+        """Go on when the client has taken most of what it was sent."""
+        watcher.waits = True
+
+        def drained() -> None:
+            watcher.waits = False
+            self._news(0.0)
+
+        watcher.client.outbox.when_drained(drained)
