@@ -85,6 +85,18 @@ def until_over(client: WsClient, task_id: str) -> None:
         time.sleep(0.02)
 
 
+def until_ran(client: WsClient, task_id: str, number: int) -> None:
+    """Wait until so many runs of a task are on record, and over; there are no more."""
+    deadline = time.monotonic() + 10
+    while True:
+        runs = client.request("runs", task_id=task_id)["runs"]
+        assert len(runs) <= number
+        if len(runs) == number and all(run["status"] != "running" for run in runs):
+            return
+        assert time.monotonic() < deadline, runs
+        time.sleep(0.02)
+
+
 def test_a_task_is_started_when_its_time_comes_and_the_record_says_by_what(
     clock: Path, tmp_path: Path
 ) -> None:
@@ -214,12 +226,7 @@ def test_a_server_that_is_killed_runs_no_slot_twice_and_loses_none_silently(
         row = until(client, "t", **({} if last is None else {"last": f"2026-03-01T{last}.000000Z"}))
         assert row.get("last", "")[11:19] == (last or "")
         assert skips(row) == skipped
-        deadline = time.monotonic() + 10
-        while len(found := client.request("runs", task_id="t")["runs"]) != runs or any(
-            run["status"] == "running" for run in found
-        ):
-            assert time.monotonic() < deadline, found
-            time.sleep(0.02)
+        until_ran(client, "t", runs)
     second.stop()
 
 
@@ -259,12 +266,8 @@ def test_what_a_server_missed_what_it_paused_and_what_waits_is_there_after_a_res
         assert skips(shown["skip"])[:2] == [("16:00:00", "overlap", 1), ("15:00:00", "missed", 2)]
         assert shown["queue"]["waiting"] == ["2026-03-01T13:00:00.000000Z"]
         assert skips(shown["queue"])[0] == ("16:00:00", "queue_full", 1)
-        runs = [
-            run
-            for run in client.request("runs", task_id="all")["runs"]
-            if run["trigger"]["type"] == "schedule"
-        ]
-        assert len(runs) == 5, "13, 14, 15 and 16 o'clock one after another, and 12 before"
+        # 12 o'clock before, 13 on time, and then 14, 15 and 16 one after another.
+        until_ran(client, "all", 5)
         assert client.request("resume", task_id="paused")["type"] == "resumed"
         assert "paused" not in schedules(client)["paused"]
     second.stop()
