@@ -176,6 +176,7 @@ def test_a_clock_set_back_starts_nothing_again_and_one_set_forth_makes_up_once(c
     with Rigged("2026-03-01T11:55:00", clock, tasks=tasks) as daemon, daemon.connect() as client:
         go_to(daemon, client, "2026-03-01T12:00:01")
         until(client, "t", last="2026-03-01T12:00:00.000000Z")
+        until_over(client, "t")
         go_to(daemon, client, "2026-03-01T11:58:00")
         daemon.wait_stderr("the clock was set back by")
         assert schedules(client)["t"]["next"] == "2026-03-01T12:10:00.000000Z"
@@ -184,7 +185,6 @@ def test_a_clock_set_back_starts_nothing_again_and_one_set_forth_makes_up_once(c
         assert (skipped["slot"][11:16], skipped["reason"], skipped["number"]) == ("14:50", "missed", 17)
         row = until(client, "t", last="2026-03-01T15:00:00.000000Z")
         assert row["next"] == "2026-03-01T15:10:00.000000Z"
-        assert sum(run["type"] == "started" for run in client.messages) == 0, "nobody is subscribed"
 
 
 @pytest.fixture
