@@ -21,6 +21,7 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config, Digest, Listen, parse_listen
 from overseer.daemon.access import Access, load_access
 from overseer.daemon.audit import Audit
+from overseer.daemon.chains import TaskChains
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
@@ -96,6 +97,7 @@ class Daemon:
             logs=self._logs.logs,
         )
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
+        self._chains = TaskChains(self._hub, self._audit)
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's, whose restarts may have to wait for a driver.
@@ -144,6 +146,7 @@ class Daemon:
                 listening += " (every interface)"
             _log.info("%s", listening)
             _log.info("%s", self._summary())
+            self._chains.apply(self._config)
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
             self._hub.standing.start_at_boot(resumed)
@@ -184,6 +187,7 @@ class Daemon:
         self._manager.stopping(self._hub.shutdown_budget + _END_MARGIN)
         self._logs.stop_searching()
         self._schedules.close()
+        self._chains.close()
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
@@ -246,6 +250,7 @@ class Daemon:
             self._history.apply(config)
             self._logs.apply(config)
             self._schedules.apply(config)
+            self._chains.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = _limits(config)
 
@@ -325,7 +330,11 @@ class Daemon:
                 self._version,
                 time.time(),
                 self._gauges,
-                lambda: {**self._history.counters(), **self._logs.counters()},
+                lambda: {
+                    **self._history.counters(),
+                    **self._logs.counters(),
+                    **self._chains.counters(),
+                },
             ).answer,
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from overseer.auth.principal import Principal
@@ -13,7 +14,7 @@ from overseer.daemon.audit import Audit
 from overseer.errors import ConfigError, OverseerError, RequestError
 from overseer.history.records import Recorder
 from overseer.process import registry
-from overseer.protocol import RunsReply, RunsRequest
+from overseer.protocol import RunInfo, RunsReply, RunsRequest, RunTrigger
 from overseer.supervisor.hub import Hub
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ class RunHistory:
             _cursor(request.before),
         )
         runs, following = self.history.page(query, principal.scope)
+        if principal.scope is not None:  # it might follow what is not shown
+            runs = [_without_origin(run) if run.trigger.type == "chain" else run for run in runs]
         return RunsReply(request.id, tuple(runs), "" if following is None else str(following))
 
     def gauges(self) -> Mapping[str, tuple[str, float]]:
@@ -126,6 +129,11 @@ class RunHistory:
                 figures["unrecorded"],
             ),
         }
+
+
+def _without_origin(run: RunInfo) -> RunInfo:
+    """The run, without the task whose end it follows."""
+    return replace(run, trigger=RunTrigger("chain"))
 
 
 def _cursor(text: str) -> int | None:

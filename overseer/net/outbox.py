@@ -55,6 +55,7 @@ class Outbox(ABC):
     ) -> None:
         self._bound = bound
         self._half = bound // 2
+        self._place = self._half * 3 // 4  # of whoever must not be over half for what it may be sent later
         self._stall_timeout = stall_timeout
         self._close_timeout = close_timeout
         self._timers = timers
@@ -162,25 +163,30 @@ class Outbox(ABC):
 
     @property
     def place(self) -> int:
-        """How many bytes may be appended before more than half the bound is pending, from which on a stall
-        counts; at least one."""
-        return max(self._half - self._queue.size, 1)
+        """How many bytes may be appended of what can wait, which leaves room for what cannot before more than
+        half the bound is pending and a stall counts; at least one."""
+        return max(self._place - self._queue.size, 1)
 
     def has_place(self, size: int) -> bool:
-        """Whether so many bytes may be appended before a stall counts; also when it is closed. Says nothing
-        against the client, unlike :meth:`has_room`."""
-        return self._queue.size + size <= self._half or self._closing
+        """Whether so many bytes of what can wait may be appended, or it is closed. Says nothing against the
+        client, unlike :meth:`has_room`."""
+        return self._queue.size + size <= self._place or self._closing
 
-    def when_drained(self, callback: Callable[[], None]) -> None:
+    def is_drained(self) -> bool:
+        """Whether no more than a quarter of the bound is pending, or it is closed."""
+        return self._queue.size <= self._half // 2 or self._closing
+
+    def when_drained(self, callback: Callable[[], None], *, not_before: float = 0.0) -> None:
         """Call ``callback()`` once, with no locks held, when no more than a quarter is pending or it closed.
 
-        May be called with locks held: if it is so already, the call comes from the timers' thread.
+        May be called with locks held: if it is so already, the call comes from the timers' thread, after
+        ``not_before`` seconds.
         """
         with self._lock:
             if self._queue.size > self._half // 2 and not self._closing:
                 self._on_drained.append(callback)
                 return
-        self._timers.schedule(0.0, callback)
+        self._timers.schedule(not_before, callback)
 
     def wait_for_room(
         self, timeout: float | None = None, *, unless: Callable[[], bool] = lambda: False

@@ -7,6 +7,7 @@ all derive from the declarations; nothing about a message is written down a seco
 
 from __future__ import annotations
 
+from overseer.protocol.chains import FollowUp, Then
 from overseer.protocol.codec import (
     dump,
     encode,
@@ -20,6 +21,7 @@ from overseer.protocol.codec import (
 from overseer.protocol.declare import EVENTS, Delivery, Event
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
+    ChainRefused,
     Data,
     Dequeued,
     Errored,
@@ -142,6 +144,7 @@ __all__ = [
     "ActionInfo",
     "ActionMetrics",
     "Actions",
+    "ChainRefused",
     "Changed",
     "Data",
     "Delivery",
@@ -152,6 +155,7 @@ __all__ = [
     "Event",
     "ExcessConfig",
     "Exited",
+    "FollowUp",
     "Forgotten",
     "Gap",
     "GlobalMetrics",
@@ -226,6 +230,7 @@ __all__ = [
     "TaskMetrics",
     "TaskUsage",
     "Tasks",
+    "Then",
     "Unreadable",
     "Unsubscribe",
     "Unsubscribed",

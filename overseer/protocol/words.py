@@ -46,10 +46,10 @@ RUN_STATUS = Choice(
     "timeout; stopped: it was asked to end; lost: it ended with the server, unseen",
 )  # fmt: skip
 TRIGGER = Choice(
-    "client", "restart", "boot", "service", "schedule", ref="TriggerType",
+    "client", "restart", "boot", "service", "schedule", "chain", ref="TriggerType",
     description="Why a run was started: client: somebody asked for it; restart: the retry policy; boot: its "
     "task was running when the server ended; service: a driver's service submitted it; schedule: its time "
-    "had come",
+    "had come; chain: it follows a task that is over",
 )  # fmt: skip
 SKIP_REASON = Choice(
     "overlap", "missed", "paused", "disabled", "queue_full", ref="SkipReason",

@@ -77,6 +77,7 @@ class Exits:
                 ending = ending or _ending_locked(task, end)
                 task.end_run_locked(end.exit_code, end.signal, end.at, ending)
                 task.last_cpu_ms, task.last_max_rss = end.cpu_ms, end.max_rss
+                task.last_values = end.values
                 self._metrics.count("cpu_ms", task.action, end.cpu_ms or 0)
                 if ending.reason == "oom":
                     self._metrics.count("out_of_memory", task.action)

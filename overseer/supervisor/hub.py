@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import RequestError, SubmitError
-from overseer.history.records import SERVICE, Recorder
+from overseer.history.records import SERVICE, Recorder, Trigger
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.protocol import ActionInfo, Event, RetryPolicy, Skipped, TaskInfo, encode
@@ -215,8 +216,15 @@ class Hub:
             self.standing.start_needed(task.id, requester)
         return task.id
 
-    def submit(self, action: str, task_id: str = "", params: Mapping[str, str] | None = None) -> str:
-        """Start or queue a task for a service driver; see :class:`overseer.TaskSubmitter`.
+    def submit(
+        self,
+        action: str,
+        task_id: str = "",
+        params: Mapping[str, str] | None = None,
+        cause: Trigger = SERVICE,
+    ) -> str:
+        """Start or queue a task for a service driver, see :class:`overseer.TaskSubmitter`, or for another
+        ``cause`` whose parameters are nobody's.
 
         Raises:
             SubmitError: it was refused.
@@ -230,11 +238,21 @@ class Hub:
             if task_id:
                 task_id = TASK_ID.from_json(task_id, "task_id", limits)
             texts = TEXT_MAP.from_json(given, "params", limits)
-            return self.start(action, task_id, texts, requester=Requester(cause=SERVICE))
+            return self.start(action, task_id, texts, requester=Requester(cause=cause))
         except Unreadable as error:
             raise SubmitError(str(error)) from None
         except RequestError as error:
             raise SubmitError(error.message) from None
+
+    def announce(self, task_id: str, event: Event, shown: Event) -> None:
+        """Tell observers of something that others did about a task, and those who watch it of what may be
+        ``shown`` to all of them; nobody, if the task is forgotten."""
+        with self._table.begin() as tx:
+            task = self._table.get(task_id)
+            if task is not None:
+                tx.observe(task, event)
+                with task.lock:
+                    task.stream.publish_locked(tx, shown)
 
     def stop(self, task_id: str, requester: Requester | None = None) -> None:
         """Stop a task, take it off its queue, or call off its restart; silent when it is over already.
@@ -303,9 +321,15 @@ class Hub:
         """
         definitions = self.definitions
         names = [name] if name else [each for each in definitions.handlers if principal.sees(each)]
-        return [
+        described = (
             describe_action(definitions.config, each, definitions.of(each, principal).handler)
             for each in names
+        )
+        if principal.scope is None:
+            return list(described)
+        return [
+            info if info.then is None else replace(info, then=info.then.seen_by(principal.sees))
+            for info in described
         ]
 
     def tell_of_definitions(self, requester: Requester, reply: Callable[[], Event]) -> None:

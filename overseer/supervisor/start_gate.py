@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import operator
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -32,6 +32,7 @@ class RunExit:
     ran_out_of_memory: bool
     cpu_ms: int | None
     max_rss: int | None
+    values: Mapping[str, str]
 
 
 class StartGate:
@@ -132,8 +133,8 @@ class StartGate:
         cpu, memory = _figure(worker, "cpu"), _figure(worker, "max_rss")
         cpu_ms = None if cpu is None else int(cpu * 1000)
         max_rss = None if memory is None else int(memory)
-        end = RunExit(code, bool(intentional), signal, at.astimezone(UTC), starved, cpu_ms, max_rss)
-        self._in_order(end)
+        known = starved, cpu_ms, max_rss, _values(worker)
+        self._in_order(RunExit(code, bool(intentional), signal, at.astimezone(UTC), *known))
         if self._failed:
             self._orphaned(self._task, worker, True)
 
@@ -195,6 +196,14 @@ def _figure(worker: Worker, name: str) -> float | None:
     """What it says that its run used; a driver's own worker may know nothing, or be of any make."""
     value = getattr(worker, name, None)
     return value if isinstance(value, int | float) and 0 <= value < _LARGEST_CODE else None
+
+
+def _values(worker: Worker) -> Mapping[str, str]:
+    """What its run hands on."""
+    values = getattr(worker, "values", None)
+    if not isinstance(values, Mapping):
+        return {}
+    return {name: value for name, value in values.items() if isinstance(value, str)}
 
 
 def _without(mask: Mask, line: str) -> str:

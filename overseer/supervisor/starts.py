@@ -111,11 +111,11 @@ class Starts:
         client = requester.client
         if client is not None and task.id not in client.task_ids:
             task.requester = replace(requester, newly_subscribed=True)
-        self._table.add(task)
-        self._dependencies.started_locked(task.id)
         if self._recorder.enabled:
             with task.lock:
                 task.stream.continue_locked(self._recorder.last_seq(task.id))
+        self._table.add(task)  # which hands over those who wait for it, and may be behind
+        self._dependencies.started_locked(task.id)
         if client is not None:
             client.task_ids.add(task.id)
             with task.lock:
@@ -160,6 +160,7 @@ class Starts:
             begun=gate.begun,
             secrets=secrets,
             read_secret=partial(self._vault.read, config.secrets),
+            hands_on=action.then is not None,
             probed=action.probed,
         )
         record: Run | None = None
@@ -278,6 +279,7 @@ class Starts:
         with task.lock:
             if message:
                 task.error_message = message
+                task.start_failed = True
             if message or why is Launch.AGAIN:
                 requester.refuse(tx, message or (CLOSING if self._table.closing else STOPPED))
             events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)

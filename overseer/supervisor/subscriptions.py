@@ -128,9 +128,9 @@ class Subscriptions:
         )
         tx.send(client, reply)
         if replay is None:
-            stream.resume_from_log_locked(tx, client, since_seq)
+            stream.resume_from_log_locked(tx, client, max(since_seq + 1, first_seq))
         else:
-            stream.resume_locked(tx, client, replay)
+            stream.resume_locked(tx, client, replay, since_seq)
 
     def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
         """Nothing of the task follows ``unsubscribed``."""

@@ -20,7 +20,7 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import StandingTask
 from overseer.config.parameters import without_hidden
 from overseer.history.records import Run, Trigger
-from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics, failed
+from overseer.protocol import Error, Event, RetryPolicy, RunTrigger, TaskInfo, TaskMetrics, failed
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.definitions import Definition
 from overseer.supervisor.memory_use import MemoryUse
@@ -213,6 +213,8 @@ class Task:
     last_duration_ms: int | None = None
     last_cpu_ms: int | None = None
     last_max_rss: int | None = None  # bytes
+    last_values: Mapping[str, str] = field(default_factory=dict)  # that its latest run hands on; hub's lock
+    start_failed: bool = False  # whether its latest run could not be started; hub's lock
     error_message: str = ""
     output_evicted: bool = False  # some of what was stored, to make room for others
     began: float = 0.0  # monotonic start of the current run
@@ -292,6 +294,7 @@ class Task:
         self.last_started_at = at
         self.began = time.monotonic()
         self.error_message = ""
+        self.last_values, self.start_failed = {}, False
         config = self.terms.definition.config
         self.ready = None if config.ready is None else False
         self.health = "" if config.health is None else "starting"
@@ -336,6 +339,9 @@ class Task:
             params=without_hidden(self.params, self.terms.hidden),
             queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
             state=self.phase.state,
+            trigger=RunTrigger(self.trigger.type, self.trigger.listed)
+            if self.trigger.type != "client"
+            else None,
             status=self.status,
             waiting_on=self.waiting_on,
             retry_policy=self.terms.policy,

@@ -36,6 +36,8 @@ def test_every_section_has_its_table() -> None:
         "retry",
         "actions.NAME",
         "actions.NAME.meta",
+        "actions.NAME.then",
+        "actions.NAME.then.success[]",
         "actions.NAME.config",
         "actions.NAME.config.parameters.NAME",
         "actions.NAME.config.parameters.NAME.choices[]",

@@ -106,6 +106,7 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "stdin",
         "ready",
         "health",
+        "trigger",
     ]
 
 

@@ -201,6 +201,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Gap(_TASK, 1042, 5310, _LATER),
     protocol.Partial(_TASK, _PID, "stdout", "Password: ", _LATER),
     protocol.Data(_TASK, _PID, 2048, b"\x1b[32mok\x1b[0m\r\n"),
+    protocol.ChainRefused(_TASK, _LATER, "publish", "parameter 'version' does not match [0-9.]+"),
     protocol.Watching("r22", (_INFO,), "9f2c6a1be07d4c5385d1f7aa"),
     protocol.Unwatched("r23"),
     protocol.Changed(task=_INFO, cursor="c4d01e77a95b6f3020e8b1d4"),

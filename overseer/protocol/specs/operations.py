@@ -36,6 +36,7 @@ _RUN: _Events = (
     protocol.Partial,
     protocol.Data,
     protocol.Usage,
+    protocol.ChainRefused,
 )
 
 OPERATIONS = (

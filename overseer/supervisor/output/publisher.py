@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
-from overseer.process.pipe import SHOW_EVERY_S
-from overseer.protocol import Event, Exited, Gap, Partial
+from overseer.protocol import Event, Exited, Gap
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
@@ -31,7 +30,7 @@ from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.raw import RawOutput
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.subscription import Behind, Subscription, Wishes
-from overseer.supervisor.output.unfinished import UnfinishedLine
+from overseer.supervisor.output.unfinished import UnfinishedLines
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from overseer.supervisor.output.laggards import Laggards
 
 _NO_HEAD = (None, "")
-_KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
 
 
 class Stream:
@@ -71,7 +69,7 @@ class Stream:
         self.last_seq = 0
         self._reserve: Callable[[int], int] | None = None  # sets numbers of lines aside, where they must last
         self._reserve_at = sys.maxsize  # the seq at which it is to be called
-        self._unfinished: dict[str, UnfinishedLine] = {}  # by stream, where a line stands that has no end yet
+        self._unfinished: UnfinishedLines | None = None  # of a task that has had such
         self._memory = memory or MemoryUse()
         self._raw: RawOutput | None = None  # of a task that has had a terminal
         self._around = output_size([""], task_id)
@@ -149,25 +147,34 @@ class Stream:
                     continue
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
         if seq:
-            logged = False
+            go_on = partial(self._publish_logged, batch, pid, run, size, ts)
             try:
-                logged = disk.append(seq, ts, batch.stream, lines, batch.truncated)
-            finally:
-                with self._lock:
-                    self._logging = False
-                    self._turn.wake()
-                    subscribers = list(self.subscribers.values())
-                    if run == self.run:
-                        to_send = self._publish_locked(batch, pid, subscribers, size, ts, logged)
-                    else:
-                        self._keep_late_locked(batch, pid)
-                        subscribers = []
-        if to_send is not None:
-            subscribers[0].client.outbox.send(to_send)
+                logged = disk.append(
+                    seq, ts, batch.stream, lines, batch.truncated, late=lambda: go_on(logged=False)
+                )
+            except Exception:
+                go_on(logged=False)
+                raise
+            go_on(logged=logged)
             return True
-        for subscription in subscribers:
-            subscription.client.outbox.flush()
+        _send(subscribers, to_send)
         return True
+
+    def _publish_logged(
+        self, batch: OutputBatch, pid: int, run: int, size: int, ts: str, *, logged: bool
+    ) -> None:
+        """The log has the batch, or has lost it: send it, and let the next one have its turn."""
+        to_send: bytes | None = None
+        with self._lock:
+            self._logging = False
+            self._turn.wake()
+            subscribers = list(self.subscribers.values())
+            if run == self.run:
+                to_send = self._publish_locked(batch, pid, subscribers, size, ts, logged)
+            else:
+                self._keep_late_locked(batch, pid)
+                subscribers = []
+        _send(subscribers, to_send)
 
     def _publish_locked(
         self, batch: OutputBatch, pid: int, subscribers: list[Subscription], size: int, ts: str, logged: bool
@@ -175,8 +182,8 @@ class Stream:
         """There is room: number, keep, count, encode and append. Returns what the only subscriber is to be
         sent by this thread; None: all outboxes are to be flushed."""
         lines = batch.lines
-        if self._unfinished:
-            self._finish_line_locked(batch.stream)
+        if self._unfinished is not None:
+            self._unfinished.finish_locked(batch.stream, self.subscribers.values())
         seq = self.last_seq + 1
         self.last_seq += len(lines)
         if self.last_seq > self._reserve_at and self._reserve is not None and not logged:
@@ -204,46 +211,27 @@ class Stream:
         return None
 
     def _keep_late_locked(self, batch: OutputBatch, pid: int) -> None:
-        """The run was given up while its lines were written: they have numbers, and nobody is sent them."""
+        """The run was given up while its lines were written: they have numbers, and only those who are served
+        from the log are sent them."""
         seq = self.last_seq + 1
         self.last_seq += len(batch.lines)
         self.ring.add_output(
             StoredOutput(seq, batch.ts, pid, batch.stream, batch.lines, batch.truncated, batch.overwritten)
         )
         for subscription in self.subscribers.values():
-            subscription.gap_from, subscription.gap_to = subscription.gap_from or seq, self.last_seq
+            if subscription.behind is None:
+                subscription.gap_from, subscription.gap_to = subscription.gap_from or seq, self.last_seq
 
     def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
         """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
 
-        Returns after how many seconds to say it again, though nothing came: somebody has not seen it yet,
-        since they saw another state just now, or have not read what they were sent. None: no need.
+        Returns after how many seconds to say it again, though nothing came; None: no need.
         """
         with DeferredFlush() as out, self._lock:
-            if run != self.run:
+            if run != self.run or (self._unfinished is None and not line):
                 return None
-            unfinished = self._unfinished.get(stream)
-            if unfinished is None:
-                if not line:
-                    return None
-                unfinished = self._unfinished[stream] = UnfinishedLine()
-            unfinished.change(line, pid)
-            watchers = [each for each in self.subscribers.values() if each.partial]
-            if not watchers:
-                return None
-            if unfinished.stale:
-                wait = unfinished.rendered_at + SHOW_EVERY_S - time.monotonic()
-                if wait > 0:
-                    return wait
-                if unfinished.render():
-                    for each in watchers:
-                        each.owed.add(stream)
-            for each in watchers:
-                # Only to who reads along: a state that is past when it is read is worth nothing.
-                lags = each.gap_from or each.behind is not None or each.client.outbox.pending > _KEEPS_UP
-                if stream in each.owed and not lags:
-                    self._send_partial_locked(out, each, stream)
-            return SHOW_EVERY_S if any(stream in each.owed for each in watchers) else None
+            self._unfinished = self._unfinished or UnfinishedLines(self._task_id, self._lock)
+            return self._unfinished.change_locked(out, stream, line, pid, self.subscribers.values())
 
     def publish_raw(self, data: bytes, pid: int, run: int) -> None:
         """Hand on what a terminal was sent; waits (without the lock) as :meth:`publish_output` does."""
@@ -270,8 +258,8 @@ class Stream:
             self.ring.add_exit(event, self.last_seq)
             if self._raw is not None:
                 self._raw.finish_locked(out, self.subscribers.values())
-            for stream in list(self._unfinished):
-                self._finish_line_locked(stream)
+            if self._unfinished is not None:
+                self._unfinished.finish_all_locked(self.subscribers.values())
         out.log(self._log, event, excluding)
         for client, subscription in self.subscribers.items():
             self._tell_gap_locked(out, subscription)
@@ -298,14 +286,8 @@ class Stream:
         subscription = self.subscribers[client]
         if self._raw is not None:
             self._raw.send_locked(out, subscription, anyway=True)
-        if subscription.partial and subscription.behind is None:
-            for stream, unfinished in self._unfinished.items():
-                if unfinished.stale and unfinished.render():
-                    for each in self.subscribers.values():
-                        if each.partial:
-                            each.owed.add(stream)
-                if unfinished.text:  # sent even behind a long replay: nothing may ever change it again
-                    self._send_partial_locked(out, subscription, stream)
+        if self._unfinished is not None and subscription.behind is None:
+            self._unfinished.show_locked(out, subscription, self.subscribers.values())
 
     def unsubscribe_locked(self, client: Client) -> None:
         """Remove a subscriber, if it is one; nothing is sent to it for this stream from now on."""
@@ -344,22 +326,25 @@ class Stream:
         if subscription.on_lag != "drop":
             self._tell_gap_locked(out, subscription)
 
-    def resume_locked(self, out: DeferredFlush, client: Client, replay: RingReplay) -> None:
-        """Send a subscriber what it asked for of the ring; what it missed before is settled with that."""
+    def resume_locked(self, out: DeferredFlush, client: Client, replay: RingReplay, since_seq: int) -> None:
+        """Send a subscriber what the ring has after that line; what it missed before is settled with that."""
         assert_held(self._lock)
         subscription = self.subscribers[client]
+        if subscription.on_lag == "catch_up" and not client.outbox.has_place(replay.size):
+            self.resume_from_log_locked(out, client, since_seq + 1)
+            return
         subscription.gap_from = subscription.gap_to = 0
         subscription.behind = None
         replay.send_locked(out)
 
-    def resume_from_log_locked(self, out: DeferredFlush, client: Client, since_seq: int) -> None:
-        """Send a subscriber what comes after that line, from the log on."""
+    def resume_from_log_locked(self, out: DeferredFlush, client: Client, from_seq: int) -> None:
+        """Send a subscriber that line and what follows, from the log on."""
         assert_held(self._lock)
         assert self._laggards is not None
         subscription = self.subscribers[client]
         subscription.gap_from = subscription.gap_to = 0
-        behind = Behind(since_seq + 1, silent=True)
-        behind.events.extend((seq, out.encode(event)) for seq, event in self.ring.exits(since_seq))
+        behind = Behind(from_seq)
+        behind.events.extend((seq, out.encode(event)) for seq, event in self.ring.exits(from_seq - 1))
         self._laggards.add_locked(subscription, behind)
 
     @property
@@ -371,21 +356,6 @@ class Stream:
         """Whether what comes after that line is in the log, but no longer all in memory."""
         oldest = self.ring.oldest_seq or self.last_seq + 1
         return self._laggards is not None and seq + 1 < oldest
-
-    def _finish_line_locked(self, stream: str) -> None:
-        """What stood in the line is past: output takes its place, or nothing does."""
-        unfinished = self._unfinished.get(stream)
-        if unfinished is not None and unfinished.line:
-            unfinished.finish()
-            for subscription in self.subscribers.values():
-                subscription.owed.discard(stream)
-
-    def _send_partial_locked(self, out: DeferredFlush, subscription: Subscription, stream: str) -> None:
-        assert_held(self._lock)
-        unfinished = self._unfinished[stream]
-        event = Partial(self._task_id, unfinished.pid, stream, unfinished.text, now())
-        out.send(subscription.client, event)
-        subscription.owed.discard(stream)
 
     def _append_output_locked(
         self, subscribers: list[Subscription], encoded: Message, size: int, first_seq: int
@@ -418,3 +388,12 @@ class Stream:
         gap = Gap(self._task_id, subscription.gap_from, subscription.gap_to, now())
         out.send(subscription.client, gap)
         subscription.gap_from = subscription.gap_to = 0
+
+
+def _send(subscribers: list[Subscription], to_send: bytes | None) -> None:
+    """What :meth:`Stream._publish_locked` has left to be done, with no lock held."""
+    if to_send is not None:
+        subscribers[0].client.outbox.send(to_send)
+        return
+    for subscription in subscribers:
+        subscription.client.outbox.flush()

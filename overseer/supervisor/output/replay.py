@@ -16,7 +16,7 @@ from datetime import datetime
 
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput
+from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.util.locks import assert_none_held
 from overseer.util.timestamps import format_timestamp
@@ -59,6 +59,12 @@ class RingReplay:
         self._events = list(self.ring.since(self._since, self._seq))
         left = sum(sum(map(len, output.lines)) for output in self._left())
         return left <= _LITTLE or self._rounds == _ROUNDS
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of messages that is."""
+        outputs = (event for event in self._events if isinstance(event, StoredOutput))
+        return sum(output_size(output.lines, self._task_id) for output in outputs)
 
     def encode(self) -> None:
         """Encode what the last look found; no lock is held."""

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
 from overseer.supervisor.clients import Client
-
-if TYPE_CHECKING:
-    from overseer.logs.lines import Lines
-    from overseer.logs.standalone.segments import Run
+from overseer.supervisor.output.history import StoredOutput
 
 _EVENTS = 1000  # lifecycle events that wait for one client to come so far; beyond that the oldest go
 
@@ -21,19 +17,18 @@ class Behind:
 
     Attributes:
         next_seq: the line it is to be sent next.
-        silent: what is not in the log before that line is nothing that it has missed.
         events: those that it has not been sent, each with the seq that it follows.
-        block: what has been read for it, a block at most, and whose lines these are; the reader's own.
+        block: what has been read for it, a block at most; the reader's own.
+        failing_since: when it could no longer be read for it (monotonic), 0 if it can; the reader's own.
     """
 
-    __slots__ = ("block", "events", "next_seq", "runs", "silent")
+    __slots__ = ("block", "events", "failing_since", "next_seq")
 
-    def __init__(self, next_seq: int, *, silent: bool = False) -> None:
+    def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
-        self.silent = silent
         self.events: deque[tuple[int, Message]] = deque(maxlen=_EVENTS)
-        self.block: deque[Lines] = deque()
-        self.runs: list[Run] = []
+        self.block: deque[StoredOutput] = deque()
+        self.failing_since = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +123,7 @@ class Subscription:
         wishes = Wishes(self.on_lag, self.partial, self.raw, self.usage)
         other = Subscription(self.client, wishes, by_watch=self.by_watch)
         if self.behind is not None:
-            other.behind = Behind(self.behind.next_seq, silent=self.behind.silent)
+            other.behind = Behind(self.behind.next_seq)
             other.behind.events.extend(self.behind.events)
         return other
 
