@@ -21,6 +21,8 @@ _RECORDED = (
     protocol.Signal,
     protocol.Input,
     protocol.Resize,
+    protocol.Pause,
+    protocol.Resume,
     protocol.SetPool,
     protocol.Purge,
     protocol.Reload,

@@ -14,7 +14,14 @@ from overseer.daemon.access import load_access
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import handed_on, withdraw_secrets
-from overseer.daemon.preflight import boot_advice, check_files, probe_advice, security_advice, system_advice
+from overseer.daemon.preflight import (
+    boot_advice,
+    check_files,
+    probe_advice,
+    schedule_advice,
+    security_advice,
+    system_advice,
+)
 from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
@@ -120,6 +127,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         *security_advice(config, asks=bool(access.tokens)),
         *secrets_advice(config, values),
         *boot_advice(config, handlers),
+        *schedule_advice(config),
         *probe_advice(config),
         *system_advice(),
     )

@@ -32,6 +32,7 @@ from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
+from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.drivers.api import ActionHandler
@@ -95,6 +96,7 @@ class Daemon:
             recorder=self._history.recorder,
             logs=self._logs.logs,
         )
+        self._schedules = TaskSchedules(self._hub, self._history, self._audit)
         self._chains = TaskChains(self._hub, self._audit)
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare)
@@ -134,6 +136,7 @@ class Daemon:
         self._audit.start()
         self._history.start()
         self._logs.start()
+        self._schedules.load(self._config)
         with self._signals:
             self._server.start()
             processes.adopt_orphans()
@@ -147,6 +150,7 @@ class Daemon:
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
             self._hub.standing.start_at_boot(resumed)
+            self._schedules.start(resumed)
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
@@ -182,6 +186,7 @@ class Daemon:
         _log.info("shutting down")
         self._manager.stopping(self._hub.shutdown_budget + _END_MARGIN)
         self._logs.stop_searching()
+        self._schedules.close()
         self._chains.close()
         over = self._hub.shutdown()
         self._server.shutdown()
@@ -244,6 +249,7 @@ class Daemon:
             self._gate.replace_access(access)
             self._history.apply(config)
             self._logs.apply(config)
+            self._schedules.apply(config)
             self._chains.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = _limits(config)
@@ -301,6 +307,7 @@ class Daemon:
             reloader=self._reloader,
             history=self._history,
             logs=self._logs,
+            schedules=self._schedules,
         )
 
     def _client_gone(self) -> None:
@@ -322,7 +329,7 @@ class Daemon:
                 self._hub,
                 self._version,
                 time.time(),
-                lambda: {**self._reloader.gauges(), **self._history.gauges(), **self._logs.gauges()},
+                self._gauges,
                 lambda: {
                     **self._history.counters(),
                     **self._logs.counters(),
@@ -330,6 +337,10 @@ class Daemon:
                 },
             ).answer,
         }
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        parts = self._reloader, self._history, self._logs, self._schedules
+        return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _manifest(self, principal: Principal) -> dict[str, Any]:
         manifest = build_manifest(

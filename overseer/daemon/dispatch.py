@@ -16,6 +16,7 @@ from overseer.daemon.audit import Audit
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
+from overseer.daemon.schedules import TaskSchedules
 from overseer.errors import NotPermittedError, RequestError
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.supervisor.clients import Client, DeferredFlush
@@ -51,6 +52,7 @@ class Dispatcher:
         reloader: Reloader,
         history: RunHistory,
         logs: TaskLogs,
+        schedules: TaskSchedules,
     ) -> None:
         self._hub = hub
         self._peer = peer
@@ -69,6 +71,7 @@ class Dispatcher:
         self._reloader = reloader
         self._history = history
         self._logs = logs
+        self._schedules = schedules
         self._client = Client(outbox, default, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
@@ -177,6 +180,10 @@ class Dispatcher:
                 hub.listing.tell(client, request)
             case protocol.GraphRequest():
                 hub.standing.tell(requester)
+            case protocol.SchedulesRequest():
+                self._reply(self._schedules.answer(request, principal))
+            case protocol.Pause() | protocol.Resume():
+                self._reply(self._schedules.pause(request, principal))
             case protocol.RunsRequest():
                 self._reply(self._history.answer(request, principal))
             case protocol.LogsRequest():

@@ -15,6 +15,7 @@ from overseer.logs.standalone.segments import can_zstd
 from overseer.net.listeners import check_socket_path, group_id
 from overseer.process import can_look
 from overseer.util.files import open_to_append
+from overseer.util.timestamps import now
 
 
 def check_files(config: Config, *, listens: bool) -> None:
@@ -105,6 +106,25 @@ def boot_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[s
         if problem:
             advice.append(str(config.placed(ConfigError(problem), "actions", name, "on_boot")))
     return advice
+
+
+def schedule_advice(config: Config) -> list[str]:
+    """Warnings about schedules, each with its place."""
+    found: list[tuple[str, tuple[str | int, ...]]] = []
+    scheduled = [name for name, task in config.tasks.items() if task.schedule]
+    if scheduled and not config.data_dir:
+        problem = (
+            "without a data_dir the server forgets when it ends what it has started, skipped and paused, and "
+            "makes up for nothing that it missed"
+        )
+        found.append((problem, (scheduled[0], "schedule")))
+    for name in scheduled:
+        schedules = config.tasks[name].schedule
+        for number, schedule in enumerate(schedules):
+            if schedule.at is not None and schedule.at < now():
+                place = (number, "at") if len(schedules) > 1 else ("at",)
+                found.append(("is in the past: it starts nothing any more", (name, "schedule", *place)))
+    return [str(config.placed(ConfigError(problem), "tasks", *place)) for problem, place in found]
 
 
 def probe_advice(config: Config) -> list[str]:

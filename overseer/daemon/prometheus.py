@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from overseer.auth.principal import Principal
 from overseer.net.http import Request, Response
 from overseer.process import guardian
-from overseer.protocol import GlobalMetrics
+from overseer.protocol import SKIP_REASON, GlobalMetrics
 from overseer.schema.fields import fields_of
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.metrics import HistogramFigures
@@ -145,6 +145,15 @@ def _by_action(figures: Figures, actions: Iterable[str]) -> Iterator[Metric]:
     for action in actions:
         cpu.add_metric([action], figures.counters[action]["cpu_ms"] / 1000)
     yield cpu
+    skips = CounterMetricFamily(
+        "overseer_schedule_skips", "Starts of schedules that were skipped", labels=["action", "reason"]
+    )
+    for action in actions:
+        for reason in SKIP_REASON.words:
+            if number := figures.counters[action][f"skipped_{reason}"]:
+                skips.add_metric([action, reason], number)
+    if skips.samples:
+        yield skips
     for name, help_text, histograms in (
         ("queue_wait_seconds", "How long tasks waited in a queue until they started", figures.queue_waits),
         ("run_time_seconds", "How long runs took, from start to exit", figures.run_times),

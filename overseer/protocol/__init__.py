@@ -35,6 +35,7 @@ from overseer.protocol.events import (
     Queued,
     Ready,
     Restarting,
+    Skipped,
     Started,
     TaskEvent,
     Usage,
@@ -48,11 +49,14 @@ from overseer.protocol.replies import (
     ManifestReply,
     Matches,
     MetricsReply,
+    Paused,
     PoolInfoReply,
     Purged,
     Reloaded,
     Resized,
+    Resumed,
     RunsReply,
+    SchedulesReply,
     Signaled,
     Subscribed,
     Tasks,
@@ -67,6 +71,7 @@ from overseer.protocol.requests import (
     LogsRequest,
     ManifestRequest,
     MetricsRequest,
+    Pause,
     PoolInfoRequest,
     Purge,
     Reload,
@@ -75,7 +80,9 @@ from overseer.protocol.requests import (
     Reset,
     Resize,
     Restart,
+    Resume,
     RunsRequest,
+    SchedulesRequest,
     Search,
     SetPool,
     Signal,
@@ -88,6 +95,7 @@ from overseer.protocol.requests import (
     Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
+from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
 from overseer.protocol.values import (
     SUCCESS_CODES,
@@ -109,7 +117,14 @@ from overseer.protocol.values import (
     failed,
 )
 from overseer.protocol.watching import Changed, Forgotten, Unwatched, Watching
-from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
+from overseer.protocol.words import (
+    DISPLACE_POLICIES,
+    EXCESS_ACTIONS,
+    EXIT_REASON,
+    ORDERS,
+    RUN_STATUS,
+    SKIP_REASON,
+)
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
 from overseer.schema.types import Unreadable
@@ -124,6 +139,7 @@ __all__ = [
     "ORDERS",
     "REQUESTS",
     "RUN_STATUS",
+    "SKIP_REASON",
     "SUCCESS_CODES",
     "ActionInfo",
     "ActionMetrics",
@@ -166,6 +182,8 @@ __all__ = [
     "ParamChoice",
     "ParamSpec",
     "Partial",
+    "Pause",
+    "Paused",
     "PoolConfig",
     "PoolInfo",
     "PoolInfoReply",
@@ -186,15 +204,22 @@ __all__ = [
     "Resized",
     "Restart",
     "Restarting",
+    "Resume",
+    "Resumed",
     "RetryPolicy",
     "RunInfo",
     "RunTrigger",
     "RunsReply",
     "RunsRequest",
+    "ScheduleInfo",
+    "SchedulesReply",
+    "SchedulesRequest",
     "Search",
     "SetPool",
     "Signal",
     "Signaled",
+    "Skipped",
+    "SkippedSlot",
     "Start",
     "Started",
     "Stop",

@@ -21,7 +21,7 @@ from overseer.errors import RequestError, SubmitError
 from overseer.history.records import SERVICE, Recorder, Trigger
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.protocol import ActionInfo, Event, RetryPolicy, TaskInfo, encode
+from overseer.protocol import ActionInfo, Event, RetryPolicy, Skipped, TaskInfo, encode
 from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client, Clients
@@ -289,6 +289,18 @@ class Hub:
         requester = requester or Requester()
         self._restarts.start_over(task_id, requester, errored=False)
         self.standing.start_needed(task_id, requester)
+
+    def in_use(self, task_id: str) -> bool:
+        """Whether a task of that id is queued, being started, running or awaiting its restart."""
+        with self._table.lock:
+            task = self._table.get(task_id)
+            return task is not None and task.phase.in_use
+
+    def skip(self, event: Skipped, action: str) -> None:
+        """Announce that a standing task, which runs ``action``, was not started when it was to be."""
+        with self._table.begin() as tx:
+            self._queueing.skipped_locked(tx, self._log, action, event)
+            self._table.observers.note_skipped(event, action)
 
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""

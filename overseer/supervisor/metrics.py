@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from overseer.protocol import ActionMetrics, GlobalMetrics
+from overseer.protocol import SKIP_REASON, ActionMetrics, GlobalMetrics
 from overseer.util.locks import Rank, assert_held, lock
 
 _ACTION = tuple(field.name for field in fields(ActionMetrics))
@@ -18,7 +18,8 @@ _WIRE = tuple(field.name for field in fields(GlobalMetrics))
 # Starts for which the pool and its queue had no place; runs that lasted longer than they may; what tasks
 # were given to read, and how often they took none; lines that a client missed, for each client that missed
 # them; how often stored output gave way to other output; clients that were closed for not reading; looks at
-# runs, those that failed, runs that were not ready in time, and how often one was found unhealthy.
+# runs, those that failed, runs that were not ready in time, how often one was found unhealthy; and starts of
+# schedules that were skipped.
 _ALL = (
     *_WIRE,
     "starts_refused",
@@ -30,6 +31,7 @@ _ALL = (
     "dropped_lines",
     "outputs_evicted",
     "stalled_clients",
+    *(f"skipped_{reason}" for reason in SKIP_REASON.words),
     "probes",
     "probe_failures",
     "ready_timeouts",

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from overseer.auth.principal import Principal
 from overseer.net.frames import Encoded
-from overseer.protocol import Dequeued, PoolInfo, PoolInfoReply, PoolUpdated, Queued, encode_pool
+from overseer.protocol import Dequeued, PoolInfo, PoolInfoReply, PoolUpdated, Queued, Skipped, encode_pool
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.due import Due
 from overseer.supervisor.metrics import Metrics
@@ -15,6 +15,7 @@ from overseer.supervisor.pool.pool import PoolManager, Rows
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Phase, Requester, Task
 from overseer.supervisor.transaction import Transaction
+from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timers import Timer, Timers
 from overseer.util.timestamps import now
@@ -95,6 +96,20 @@ class Queueing:
             if client is not excluding
             and client.principal.sees(task.action)
             and (not client.watch or client in task.stream.subscribers)
+        ]
+        tx.send_all(told, event)
+
+    def skipped_locked(self, tx: Transaction, log: EventLog, action: str, event: Skipped) -> None:
+        """Announce that a schedule has not started a task of an action."""
+        assert_held(self._table.lock)
+        self._metrics.count(f"skipped_{event.reason}", action, event.number)
+        tx.log(log, event)
+        # Those who watch are told of tasks by the journal; of one that never was a task, like all others.
+        watched = self._table.get(event.task_id) is not None
+        told = [
+            client
+            for client in self._clients
+            if client.principal.sees(action) and not (watched and client.watch)
         ]
         tx.send_all(told, event)
 

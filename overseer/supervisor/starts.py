@@ -125,7 +125,8 @@ class Starts:
             return
         if admission.outcome is Outcome.RUNNING:
             # What the server starts by itself is as good as accepted: nobody would hear of a refusal.
-            by_server = task.terms.standing is not None and requester.client is None
+            scheduled = requester.trigger.type == "schedule"  # also a run beside a standing task
+            by_server = requester.client is None and (task.terms.standing is not None or scheduled)
             self._exits.begin_locked(tx, task, Launch.QUEUED if by_server else Launch.FIRST)
             return
         with task.lock:
