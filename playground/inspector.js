@@ -56,20 +56,23 @@ export class Inspector {
       return;
     }
     const open = this.#app.panes.has(task.task_id);
-    const key = JSON.stringify([task, open, this.#app.link.connected]);
+    const next = followers(this.#app.store.tasks, task);
+    const key = JSON.stringify([task, open, next, this.#app.link.connected]);
     if (key === this.#key) return;
     this.#key = key;
     this.#over = isOver(task.status);
     if (this.#over || this.#taskId !== task.task_id) this.#partials.clear();
-    this.#draw(task, open);
+    this.#draw(task, open, next);
     this.#askLines(task);
   }
 
-  #draw(task, open) {
+  #draw(task, open, next) {
     const { status } = task;
     const facts = [
       ["Action", task.action],
       ...Object.entries(task.params ?? {}).map(([name, value]) => [name, value, "param"]),
+      ["Started by", startedBy(task.trigger)],
+      ["Then started", next.join(", ")],
       ["PID", task.current_pid],
       ["Ready", status !== "running" || task.ready === undefined ? "" : task.ready ? "yes" : "not yet"],
       ["Health", task.health],
@@ -173,4 +176,17 @@ export class Inspector {
     else this.#partials.delete(stream);
     if (!this.#asking) this.#drawLines();
   }
+}
+
+/** What started a task, if it was not a client. */
+function startedBy(trigger) {
+  if (!trigger) return "";
+  if (trigger.type === "chain") return trigger.by ? `the end of ${trigger.by.slice("chain:".length)}` : "a chain";
+  return trigger.by || trigger.type;
+}
+
+/** The ids of the tasks that were started because this one had ended. */
+function followers(tasks, task) {
+  const by = `chain:${task.task_id}`;
+  return [...tasks.values()].filter((each) => each.trigger?.by === by).map((each) => each.task_id);
 }

@@ -1,7 +1,9 @@
-"""The thread that touches the disk for all logs, so that no other ever hangs there.
+"""Who touches the disk for all logs, so that nothing ever hangs there.
 
-A write to a disk that does not respond cannot be cancelled. Its caller then goes on without it, and the
-hanging thread is replaced; it ends when its call returns.
+A write to a disk that does not respond cannot be cancelled. A thread that can be replaced (``util.standin``)
+writes itself, since handing work over and back costs more than the write; if it hangs, another goes on in its
+place. For all others one thread writes, and its callers go on without it when it hangs. A hanging thread ends
+when its call returns.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from enum import Enum
 from queue import SimpleQueue
 
 from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.standin import Replaced, successor
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -24,6 +27,8 @@ _MOST_HUNG = 8  # hanging threads at once; beyond that nothing is written until 
 _STARVED_S = (
     2.0  # a machine too busy to write for this long is as bad as a slow disk
 )
+_LOOK_AGAIN_S = 0.05  # at a call that takes too long but does not hang
+_WATCH_S = 5.0  # that nobody wrote before those who write are watched no more
 
 
 class Outcome(Enum):
@@ -57,17 +62,34 @@ class _Hand:
     def hangs(self, patience: float) -> bool:
         """Whether its job has been blocked for that long, rather than merely waiting for a CPU."""
         since = self.since
-        if not since or time.monotonic() - since < patience:
-            return False
-        try:
-            with open(f"/proc/self/task/{self.native_id}/stat", "rb") as file:  # noqa: PTH123
-                return file.read().rpartition(b") ")[2][:1] != b"R"
-        except OSError:
-            return True
+        return bool(since) and time.monotonic() - since >= patience and _waits(self.native_id)
+
+
+class _Call:
+    """Work that a thread does itself which can be replaced."""
+
+    __slots__ = ("claim", "due", "go_on", "late", "name", "native_id")
+
+    def __init__(self, patience: float, late: Callable[[], None], go_on: Callable[[], None]) -> None:
+        self.late = late
+        self.go_on = go_on
+        self.claim = threading.Lock()  # taken by who goes on: the thread itself, or its successor
+        self.name = threading.current_thread().name
+        self.native_id = threading.get_native_id()
+        self.due = time.monotonic() + patience
+
+
+def _waits(native_id: int) -> bool:
+    """Whether that thread waits for something: not just for its turn on a busy processor."""
+    try:
+        with open(f"/proc/self/task/{native_id}/stat", "rb") as file:  # noqa: PTH123
+            return file.read().rpartition(b") ")[2][:1] != b"R"
+    except OSError:
+        return True
 
 
 class Hands:
-    """Does jobs in order, one at a time unless one hangs. Thread-safe."""
+    """Does jobs; those of its own thread in order, one at a time unless one hangs. Thread-safe."""
 
     def __init__(self) -> None:
         self.lost = 0  # lines that clients were sent but no log has
@@ -75,10 +97,35 @@ class Hands:
         self._lock = lock(Rank.LEAF, "hands")  # guards the fields below
         self._hand: _Hand | None = None  # takes jobs; started by the first one
         self._hung = 0  # replaced threads that have not returned
+        self._closed = False
+        self._calls: set[_Call] = set()  # of threads that do their work themselves; each op on it is atomic
+        self._latest = 0.0  # when one of these is due, or was
+        self._watching = False  # a thread looks at them
 
-    def do(self, work: Callable[[], None], patience: float = PATIENCE_S) -> Outcome:
-        """Have ``work()``, which must not raise, done within that time."""
+    def do(
+        self,
+        work: Callable[[], None],
+        patience: float = PATIENCE_S,
+        late: Callable[[], None] | None = None,
+    ) -> Outcome:
+        """Have ``work()``, which must not raise, done within that time.
+
+        Args:
+            late: called by the successor of the calling thread, should it hang and have one.
+
+        Raises:
+            Replaced: ``late`` has been called, and the successor has gone on.
+        """
         assert_none_held("writing to a log")
+        if self._closed:
+            return Outcome.NEVER
+        if late is not None and self._hung < _MOST_HUNG and (go_on := successor()) is not None:
+            call = _Call(patience, late, go_on)
+            self._calls.add(call)
+            self._latest = call.due
+            if self._watching or self._watch():
+                return self._do_here(work, call)
+            self._calls.discard(call)
         job = _Job(work)
         if not self._submit(job):
             return Outcome.NEVER
@@ -95,16 +142,33 @@ class Hands:
                 return Outcome.NEVER
         return Outcome.DONE
 
+    def _do_here(self, work: Callable[[], None], call: _Call) -> Outcome:
+        try:
+            work()
+        except Exception:
+            _log.exception("a job of a log failed")
+        self._calls.discard(call)
+        if call.claim.acquire(blocking=False):
+            return Outcome.DONE
+        with self._lock:
+            self._hung -= 1
+        raise Replaced
+
     def later(self, work: Callable[[], None]) -> None:
         """Have ``work()`` done later."""
-        self._submit(_Job(work))
+        if not self._closed:
+            self._submit(_Job(work))
 
     def close(self) -> None:
-        """Accept no more jobs; those accepted are still done, unless one hangs."""
+        """Accept no more jobs; those accepted are still done, unless one hangs. Idempotent."""
+        self._latest = 0.0  # so nobody needs to look any more
         with self._lock:
+            open_, self._closed = not self._closed, True
             hand = self._hand
-        if hand is not None:
-            self.do(lambda: None, 1.0)
+        if open_ and hand is not None:
+            last = _Job(lambda: None)
+            self._queue.put(last)
+            last.done.acquire(timeout=1.0)
             self._queue.put(None)
 
     def _submit(self, job: _Job) -> bool:
@@ -160,3 +224,59 @@ class Hands:
             job.done.release()
         with self._lock:
             self._hung -= 1
+
+    def _watch(self) -> bool:
+        """See to it that somebody looks at those who work themselves."""
+        with self._lock:
+            if self._watching:
+                return True
+            self._watching = True
+        try:
+            start_thread(self._look_at_calls, "log-watch")
+        except RuntimeError:
+            self._watching = False
+            return False
+        return True
+
+    def _look_at_calls(self) -> None:
+        while True:
+            now = time.monotonic()
+            if now - self._latest > _WATCH_S and not self._calls:
+                # Said first and looked at then: whoever begins a call adds it first and looks then.
+                self._watching = False
+                if not self._calls or not self._watch_on():
+                    return
+            look_again = now + PATIENCE_S
+            for call in list(self._calls):
+                if call.due <= now:
+                    self._replace_caller(call)
+                    call.due = now + _LOOK_AGAIN_S
+                look_again = min(look_again, call.due)
+            time.sleep(max(0.0, look_again - time.monotonic()))
+
+    def _watch_on(self) -> bool:
+        """Go on watching, unless another thread does."""
+        with self._lock:
+            watching, self._watching = self._watching, True
+        return not watching
+
+    def _replace_caller(self, call: _Call) -> None:
+        if not _waits(call.native_id):
+            return
+        self._calls.discard(call)
+        try:
+            start_thread(lambda: self._succeed(call), call.name)
+        except RuntimeError:
+            self._calls.add(call)
+
+    def _succeed(self, call: _Call) -> None:
+        """On the new thread: go on where the other one hangs, unless it has just returned."""
+        if not call.claim.acquire(blocking=False):
+            return
+        with self._lock:
+            self._hung += 1
+        try:
+            call.late()
+        except Exception:
+            _log.exception("going on without a log failed")
+        call.go_on()

@@ -11,21 +11,24 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from overseer.logs.directory import make
 from overseer.logs.hands import PATIENCE_S, Hands, Outcome
 from overseer.logs.lines import encode
+from overseer.logs.sealing import finish
 from overseer.logs.standalone.segments import (
     BLOCK,
     NOBODY,
     Block,
     Index,
+    Opened,
     Run,
     Segment,
     beside,
     list_segments,
-    read_index,
     read_runs,
     scan,
 )
@@ -133,25 +136,45 @@ class TaskLog:
         """Attribute the lines that follow to this run. Never blocks."""
         self._run = Run(0, pid, run_id, action)
 
-    def append(self, seq: int, ts: str, stream: str, lines: list[str], truncated: bool) -> bool:
+    def append(
+        self,
+        seq: int,
+        ts: str,
+        stream: str,
+        lines: list[str],
+        truncated: bool,
+        late: Callable[[], None] | None = None,
+    ) -> bool:
         """Write a batch whose first line is ``seq``; returns whether it has been written.
 
         Otherwise its lines may still appear in the log, under these numbers, once a hanging disk responds.
+
+        Args:
+            late: called instead of returning False when this thread hangs, by the one that replaces it.
+
+        Raises:
+            Replaced: ``late`` has been called.
         """
         if not self._aside_until or (time.monotonic() >= self._aside_until and not self._hangs):
             data = encode(ts, stream, lines, truncated)
-            if self._do(lambda: self._write(data, seq, len(lines), ts), PATIENCE_S):
+
+            def give_up() -> None:
+                self._lose(len(lines))
+                assert late is not None
+                late()
+
+            work = partial(self._write, data, seq, len(lines), ts)
+            if self._do(work, PATIENCE_S, None if late is None else give_up):
                 if self._aside_until:
                     self._well_again()
                 return True
-        self._hands.lost += len(lines)  # a mere statistic, so a lost update is acceptable
-        self._unsaid += len(lines)
+        self._lose(len(lines))
         return False
 
     def rest(self) -> None:
         """Release the file, as no lines follow for now."""
         if self._file >= 0:
-            self._hands.later(self._let_go)
+            self._hands.later(self._close_unless_busy)
             self._bounds.changed(self._directory)
 
     # -- for readers and retention -----------------------------------------------------------------------
@@ -186,8 +209,12 @@ class TaskLog:
 
     # -- inside ----------------------------------------------------------------------------------------
 
-    def _do(self, work: Callable[[], None], patience: float) -> bool:
-        """Whether ``work`` succeeded in time."""
+    def _lose(self, count: int) -> None:
+        self._hands.lost += count  # a mere statistic, so a lost update is acceptable
+        self._unsaid += count
+
+    def _do(self, work: Callable[[], None], patience: float, late: Callable[[], None] | None = None) -> bool:
+        """Whether ``work`` succeeded in time; ``late`` as for :meth:`append`."""
         over = False
 
         def job() -> None:
@@ -208,16 +235,24 @@ class TaskLog:
             if late:
                 self._end_segment()
 
-        outcome = self._hands.do(job, patience)
-        if outcome is Outcome.DONE:
-            error = self._error
-        else:
+        def give_up(hangs: bool = True) -> None:
             with self._lock:
-                self._hangs = outcome is Outcome.LATE and not over
-            error = f"a write took longer than {patience:g} s"
-        if error:
-            self._put_aside(error)
-        return not error
+                self._hangs = hangs and not over
+            self._put_aside(f"a write took longer than {patience:g} s")
+
+        def replaced() -> None:
+            give_up()
+            assert late is not None
+            late()
+
+        outcome = self._hands.do(job, patience, None if late is None else replaced)
+        if outcome is not Outcome.DONE:
+            give_up(outcome is Outcome.LATE)
+        elif self._error:
+            self._put_aside(self._error)
+        else:
+            return True
+        return False
 
     def _put_aside(self, why: str) -> None:
         if not self._aside_until:
@@ -249,11 +284,9 @@ class TaskLog:
 
     def _continue(self, last: Segment) -> tuple[_Tail | None, int]:
         """The last segment, if it is not sealed, and the log's end; a torn last line is cut off."""
-        index = read_index(self._directory, last)
-        if index is not None:
-            return None, index.end
-        if last.packed:
-            raise ValueError(f"{last.name} has no index")
+        if last.sealed:
+            with Opened(self._directory, last) as opened:
+                return None, opened.index.end
         tail = _Tail(last.first)
         file = os.open(f"{self._directory}/{last.name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -331,6 +364,14 @@ class TaskLog:
         with self._lock:
             tail.runs.append(run)
 
+    def _close_unless_busy(self) -> None:
+        with self._lock:
+            if self._busy:  # lines have followed after all
+                return
+            file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
     def _let_go(self) -> None:
         file, self._file = self._file, -1
         if file >= 0:
@@ -342,6 +383,9 @@ class TaskLog:
         with self._lock:
             tail, self._tail = self._tail, None
         if tail is not None:
+            if tail.blocks:
+                with suppress(OSError):
+                    finish(self._directory, tail.first, Index(tail.blocks, tail.runs, self._end))
             self._bounds.changed(self._directory)
 
 

@@ -43,7 +43,8 @@ class PipeReader:
         Args:
             pipe: our end of it, or a terminal's master; non-blocking, and not closed here.
             leader: the leader's pidfd; not closed here.
-            deliver: gets the lines of each read that completes any; may block.
+            deliver: gets the lines of each read that completes any, which it takes out of the list; may
+                block.
             show: gets the end of the unfinished line when it has changed (``b""``: there is none) and
                 ``SHOW_EVERY_S`` has passed; may return in how many seconds to call it again, changed or not.
             raw: gets the bytes of each read before its lines are delivered; may block, and may return in how
@@ -58,14 +59,19 @@ class PipeReader:
         self._showing = False  # the last call of show was not b""
         self._show_at = 0.0  # when it may be called again (monotonic)
         self._raw_again: float | None = None  # what raw returned last
+        self._groups: list[Lines] = []  # of the latest read; those left in it have not been delivered
 
     def run(self) -> None:
-        """Return when there is nothing more to read."""
+        """Return when there is nothing more to read. May be called again after ``deliver`` has raised, and
+        goes on from there."""
+        if self._groups:
+            self._deliver(self._groups)
         if not self._read_while_leader_lives():
             self._drain()
         self._hand_on_what_is_held()
-        if last := self._splitter.close():
-            self._deliver(last)
+        if groups := self._splitter.close():
+            self._groups = groups
+            self._deliver(groups)
 
     def _read_while_leader_lives(self) -> bool:
         """Read to the pipe's end (True) or until the leader is dead (False)."""
@@ -102,6 +108,7 @@ class PipeReader:
                 if self._raw is not None:
                     self._raw_again = self._raw(data)
                 if groups := self._splitter.feed(data):
+                    self._groups = groups
                     self._deliver(groups)
                 again = self._show_unfinished() if self._showing or self._splitter.held else None
                 if self._raw_again is not None:
@@ -152,6 +159,7 @@ class PipeReader:
                 self._raw_again = self._raw(data)
             owed -= len(data)
             if groups := self._splitter.feed(data):
+                self._groups = groups
                 self._deliver(groups)
             if owed <= 0 and time.monotonic() >= end:
                 return
