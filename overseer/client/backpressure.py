@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from overseer.client.buffer import Item
 from overseer.client.connection import Connection
@@ -25,7 +26,13 @@ from overseer.client.transport import Transport
 from overseer.protocol import Event, Subscribe, Subscribed
 
 # A server closes a silent connection. While its pings are not read, unsolicited pongs are sent this often.
-_ALIVE_S = 5.0
+ALIVE_S = 5.0
+
+
+class Watching(Protocol):
+    """A watch, which has a connection of its own."""
+
+    connection: Connection
 
 
 class SharedConnection:
@@ -36,9 +43,10 @@ class SharedConnection:
         self.connection = Connection(core, self, transport)
         self.router = self.connection.router
         self.dedicated: frozenset[DedicatedConnection] = frozenset()  # replaced, under the lock
+        self.watches: frozenset[Watching] = frozenset()  # replaced, under the lock
 
     def connections_locked(self) -> list[Connection]:
-        return [self.connection, *(each.connection for each in self.dedicated)]
+        return [self.connection, *(each.connection for each in (*self.dedicated, *self.watches))]
 
     def hand_over_locked(self, follower: Follower, then: Callable[[], None]) -> None:
         """Stop following, and call ``then`` once everything sent before now has been routed."""
@@ -65,6 +73,8 @@ class SharedConnection:
         self.connection.end_locked()
         for each in self.dedicated:
             each.end_locked()
+        for watch in self.watches:
+            watch.connection.end_locked()
 
     # -- for the connection
 
@@ -84,6 +94,8 @@ class SharedConnection:
         self.router.fail_locked(failure)
         for each in self.dedicated:
             each.end_locked()
+        for watch in self.watches:
+            watch.connection.end_locked()
         self._core.settle_listeners_locked()
         self._core.ending.notify_all()
 
@@ -201,6 +213,6 @@ class DedicatedConnection:
         server."""
         while True:
             with self._core.lock:
-                if notified.wait_for(lambda: ready() or self.connection.ending, _ALIVE_S):
+                if notified.wait_for(lambda: ready() or self.connection.ending, ALIVE_S):
                     return
             self.connection.show_alive()
