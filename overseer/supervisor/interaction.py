@@ -13,8 +13,9 @@ from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
 from overseer.protocol import Event, InputAccepted, Resized, Signaled
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester
+from overseer.supervisor.task import Requester
 from overseer.workers.base import Worker
 
 _NOT_RUNNING = "task is not running"

@@ -7,12 +7,13 @@ from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import History
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester, StopRequest, Task, Terms
+from overseer.supervisor.task import Requester, Task, Terms
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import now

@@ -29,6 +29,7 @@ from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
+from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import Admission, Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.probing import Probing
@@ -36,7 +37,7 @@ from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.recording import run_of
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
-from overseer.supervisor.task import Phase, Requester, StopRequest, Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held, assert_none_held
