@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from overseer.history.records import Trigger
-from overseer.protocol import ChainRefused, Errored, Health, Ready
+from overseer.protocol import ChainRefused, Errored, Health, NotReady, Ready, Skipped
 from overseer.supervisor.observers import Change
 
 # What clients make up where nobody names a task.
@@ -93,7 +93,12 @@ def happening_of(change: Change) -> Happening | None:
     if isinstance(event, ChainRefused):
         text = f"it was to follow {change.task_id} and was refused: {event.message}"
         return Happening(FAILURE, event.ts, "", event.action, detail=text, trigger=f"chain:{change.task_id}")
-    if isinstance(event, Health):
+    if isinstance(event, Skipped):
+        kind = MISSED if event.reason == "missed" else ""
+        detail = f"{event.slot:%Y-%m-%d %H:%M:%S} UTC"
+    elif isinstance(event, NotReady):
+        kind, detail = UNHEALTHY, f"not ready: {event.detail}"
+    elif isinstance(event, Health):
         kind = {"healthy": WELL, "unhealthy": UNHEALTHY}.get(event.status, "")
         detail = event.detail
     elif isinstance(event, Ready):

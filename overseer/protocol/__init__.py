@@ -35,6 +35,7 @@ from overseer.protocol.events import (
     Queued,
     Ready,
     Restarting,
+    Skipped,
     Started,
     TaskEvent,
     Usage,
@@ -49,11 +50,14 @@ from overseer.protocol.replies import (
     Matches,
     MetricsReply,
     NotifyTested,
+    Paused,
     PoolInfoReply,
     Purged,
     Reloaded,
     Resized,
+    Resumed,
     RunsReply,
+    SchedulesReply,
     Signaled,
     Subscribed,
     Tasks,
@@ -69,6 +73,7 @@ from overseer.protocol.requests import (
     ManifestRequest,
     MetricsRequest,
     NotifyTest,
+    Pause,
     PoolInfoRequest,
     Purge,
     Reload,
@@ -77,7 +82,9 @@ from overseer.protocol.requests import (
     Reset,
     Resize,
     Restart,
+    Resume,
     RunsRequest,
+    SchedulesRequest,
     Search,
     SetPool,
     Signal,
@@ -90,6 +97,7 @@ from overseer.protocol.requests import (
     Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
+from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
 from overseer.protocol.values import (
     SUCCESS_CODES,
@@ -111,7 +119,14 @@ from overseer.protocol.values import (
     failed,
 )
 from overseer.protocol.watching import Changed, Forgotten, Unwatched, Watching
-from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
+from overseer.protocol.words import (
+    DISPLACE_POLICIES,
+    EXCESS_ACTIONS,
+    EXIT_REASON,
+    ORDERS,
+    RUN_STATUS,
+    SKIP_REASON,
+)
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
 from overseer.schema.types import Unreadable
@@ -126,6 +141,7 @@ __all__ = [
     "ORDERS",
     "REQUESTS",
     "RUN_STATUS",
+    "SKIP_REASON",
     "SUCCESS_CODES",
     "ActionInfo",
     "ActionMetrics",
@@ -170,6 +186,8 @@ __all__ = [
     "ParamChoice",
     "ParamSpec",
     "Partial",
+    "Pause",
+    "Paused",
     "PoolConfig",
     "PoolInfo",
     "PoolInfoReply",
@@ -190,15 +208,22 @@ __all__ = [
     "Resized",
     "Restart",
     "Restarting",
+    "Resume",
+    "Resumed",
     "RetryPolicy",
     "RunInfo",
     "RunTrigger",
     "RunsReply",
     "RunsRequest",
+    "ScheduleInfo",
+    "SchedulesReply",
+    "SchedulesRequest",
     "Search",
     "SetPool",
     "Signal",
     "Signaled",
+    "Skipped",
+    "SkippedSlot",
     "Start",
     "Started",
     "Stop",

@@ -7,7 +7,7 @@ from datetime import datetime
 from overseer.protocol.declare import Delivery, Event
 from overseer.protocol.declare import event as _event
 from overseer.protocol.values import PoolInfo, TaskInfo, TaskUsage
-from overseer.protocol.words import EXIT_REASON, HEALTH, STREAM
+from overseer.protocol.words import EXIT_REASON, HEALTH, SKIP_REASON, STREAM
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import ListOf, Object
@@ -171,6 +171,17 @@ class Dequeued(TaskEvent):
     task_id: str = field(TASK_ID, _TASK)
     reason: str = field(Choice(*DEQUEUE_REASONS), "Why")
     ts: datetime = field(TIMESTAMP, _TS)
+
+
+@_event("skipped", Delivery.BROADCAST)
+class Skipped(TaskEvent):
+    """A standing task was not started when its schedule said so."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    slot: datetime = field(TIMESTAMP, "The time at which it was to be started; of several, the latest")
+    reason: str = field(SKIP_REASON, "Why")
+    ts: datetime = field(TIMESTAMP, "When that was decided")
+    number: int = field(COUNT, "How many such times there were, up to 1000", default=1, omit=True)
 
 
 @_event("pool_updated", Delivery.BROADCAST)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from overseer.config.parameters import without_hidden
 from overseer.history.records import Trigger
-from overseer.protocol import Event
+from overseer.protocol import Event, Skipped
 from overseer.supervisor.task import Task
 from overseer.util.threads import start_thread
 
@@ -41,13 +41,13 @@ class Change:
     params: Mapping[str, str]
     run_id: str
     trigger: Trigger
-    outcome: str
-    by_person: bool
-    exit_code: int | None
-    signal: str
-    reason: str
-    error: str
-    values: Mapping[str, str]
+    outcome: str = ""
+    by_person: bool = False
+    exit_code: int | None = None
+    signal: str = ""
+    reason: str = ""
+    error: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 Observer = Callable[[Change], None]
@@ -90,6 +90,12 @@ class Observers:
                     values=task.last_values if ran else {},
                 )
             )
+
+    def note_skipped(self, event: Skipped, action: str) -> None:
+        """A schedule has not started its task; the hub's lock is held."""
+        if self._observers:
+            trigger = Trigger("schedule", f"schedule:{event.task_id}")
+            self._changes.put(Change(event, event.task_id, action, {}, "", trigger))
 
     def close(self) -> None:
         """Hand on what is left, for a second at most, and end."""

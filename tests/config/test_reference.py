@@ -49,6 +49,7 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.health",
         "secrets.NAME",
         "tasks.NAME",
+        "tasks.NAME.schedule[]",
         "channels.NAME",
         "notify[]",
         "clients",
