@@ -33,7 +33,7 @@ from overseer.client.errors import (
     TaskGoneError,
 )
 from overseer.client.follower import Follower
-from overseer.client.stored import StoredRequests
+from overseer.client.schedules import ScheduleRequests
 from overseer.client.task import Task, take
 from overseer.client.transport import connect
 from overseer.client.watch import Watch, WatchConnection
@@ -62,7 +62,7 @@ _NOTHING_STORED = 2**62  # since_seq for a subscription that replays nothing
 _JOIN_S = 5.0
 
 
-class Client(StoredRequests):
+class Client(ScheduleRequests):
     """A connection to a server, for any number of threads and tasks; a context manager that closes it.
 
     Lengths of time are numbers of seconds, timedeltas or texts such as ``"1m30s"``; tasks are given by their

@@ -104,12 +104,13 @@ class Queueing:
         assert_held(self._table.lock)
         self._metrics.count(f"skipped_{event.reason}", action, event.number)
         tx.log(log, event)
-        # Those who watch are told of tasks by the journal; of one that never was a task, like all others.
-        watched = self._table.get(event.task_id) is not None
+        # Those who watch are told by the journal, unless they are subscribed or there has been no such task.
+        task = self._table.get(event.task_id)
         told = [
             client
             for client in self._clients
-            if client.principal.sees(action) and not (watched and client.watch)
+            if client.principal.sees(action)
+            and (not client.watch or task is None or client in task.stream.subscribers)
         ]
         tx.send_all(told, event)
 
