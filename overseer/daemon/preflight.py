@@ -1,4 +1,4 @@
-"""What a well-written configuration can still get wrong, checked before the start, and advice on safety."""
+"""Checks before the start of what a well-formed configuration can still get wrong, and security advice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from overseer.util.timestamps import now
 
 
 def check_files(config: Config, *, listens: bool) -> None:
-    """Check that the files the server needs can be made, without making any.
+    """Check that the files the server needs can be created, without creating any.
 
     Args:
         listens: whether the server opens the address in the configuration itself.
@@ -86,12 +86,12 @@ def _directory_problem(path: str) -> str:
     except OSError as error:
         return f"{path}: {error.strerror or error}"
     if os.access(directory, os.W_OK | os.X_OK) or os.statvfs(directory).f_flag & os.ST_RDONLY:
-        return ""  # a disk that is read-only may be well again, and holds up nothing
+        return ""  # a read-only disk may recover, and does not prevent the start
     return f"{directory} cannot be written to"
 
 
 def boot_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
-    """Warnings about actions that are to be resumed and cannot be, each with its place."""
+    """Warnings about actions that should be resumed but cannot be, each with its location."""
     advice = []
     for name, action in config.actions.items():
         if action.on_boot != "resume":
@@ -156,7 +156,7 @@ def probe_advice(config: Config) -> list[str]:
 
 
 def security_advice(config: Config, *, asks: bool) -> list[str]:
-    """Warnings about a configuration, each with its place.
+    """Security warnings about a configuration, each with its location.
 
     Args:
         asks: whether clients must identify themselves: there are tokens.
@@ -171,7 +171,7 @@ def security_advice(config: Config, *, asks: bool) -> list[str]:
         and not config.tls.client_ca
     ):
         problem = (
-            f"{listen} can be reached from other machines, and whoever is in a network of this one may start "
+            f"{listen} can be reached from other machines, and anyone in a network of this one may start "
             "its actions: set OVERSEER_TOKEN or auth.tokens, or trusted_cidrs, or listen on "
             f"127.0.0.1:{listen.port}"
         )
@@ -189,10 +189,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def system_advice() -> list[str]:
-    """What the system withholds that the server needs, a sentence each."""
+    """What the server needs and the system withholds, a sentence each."""
     if can_look():
         return []
     return [
         "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the "
-        "tasks of a server that is killed outright; mount a proc file system there"
+        "tasks of a server that is killed; mount a proc file system there"
     ]

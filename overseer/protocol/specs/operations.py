@@ -237,7 +237,7 @@ OPERATIONS = (
         protocol.MetricsRequest,
         "Get metrics",
         success=(protocol.MetricsReply,),
-        notes="action and task_id exclude each other; without both the counters are the server's. For an "
+        notes="action and task_id are mutually exclusive; without both the counters are the server's. For an "
         "unknown action or task the answer has none of global, action and task.",
     ),
     Operation(
