@@ -91,7 +91,7 @@ class Dispatcher:
             request_id = request.id
             if not in_time:
                 limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
-                raise RequestError(f"too many requests: {limit}")
+                raise RequestError(f"too many requests: {limit}", code="too_many")
             if isinstance(request, protocol.Search) and self._logs.logs is not None:
                 self._search(request)
             else:
@@ -114,7 +114,7 @@ class Dispatcher:
         if self._searching.acquire(blocking=False):
             run_on_thread(serve, f"search-{request.id}")
         else:
-            raise RequestError("other searches are running: try again")
+            raise RequestError("other searches are running: try again", code="full")
 
     def _refuse(self, request_id: str, error: Exception) -> None:
         if not isinstance(error, RequestError):
@@ -127,6 +127,7 @@ class Dispatcher:
                     message=error.message,
                     existing_task_id=error.existing_task_id,
                     param=error.param,
+                    code=error.code,
                 )
             )
 
@@ -174,7 +175,10 @@ class Dispatcher:
             RequestError: there are no logs to catch up from.
         """
         if asked == "catch_up" and not self._catches_up:
-            raise RequestError("on_lag catch_up needs logs, and this server's configuration has no data_dir")
+            raise RequestError(
+                "on_lag catch_up needs logs, and this server's configuration has no data_dir",
+                code="not_configured",
+            )
         return "" if self._viewer and asked == "block" else asked
 
     def _handle(self, request: protocol.Request) -> str:
