@@ -12,7 +12,7 @@ import pytest
 from overseer.config.jsonschema import config_schema
 from overseer.config.schedules import Schedule
 from overseer.daemon.preflight import schedule_advice
-from tests.config.conftest import Fails, Load, fails, load  # noqa: F401  fixtures
+from tests.config.conftest import Fails, Load
 
 FILE = "actions: {{a: {{type: exec}}}}\ntasks:\n  t:\n    action: a\n    schedule: {}\n"
 
