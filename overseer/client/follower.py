@@ -129,7 +129,7 @@ class Follower:
         if isinstance(event, Gap):
             if event.to_seq <= self.last_seq:
                 return False
-            self._gap_locked(event.to_seq)
+            self._gap_locked(event.to_seq, event.reason)
             return True
         if isinstance(event, Partial):
             return self._partial_locked(event)
@@ -334,8 +334,8 @@ class Follower:
         """The lines up to this one are lost, which no message reports."""
         self._tell_locked(self._gap_locked(to_seq))
 
-    def _gap_locked(self, to_seq: int) -> Gap:
-        gap = Gap(self.task_id, self.last_seq + 1, to_seq, now())
+    def _gap_locked(self, to_seq: int, reason: str = "") -> Gap:
+        gap = Gap(self.task_id, self.last_seq + 1, to_seq, now(), reason)
         self.buffer.put_locked(gap)
         self.last_seq = to_seq
         return gap

@@ -16,6 +16,7 @@ from overseer.daemon.audit import Audit
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
+from overseer.daemon.schedules import TaskSchedules
 from overseer.errors import NotPermittedError, RequestError
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.supervisor.clients import Client, DeferredFlush
@@ -33,8 +34,8 @@ class Dispatcher:
 
     Args:
         requests_per_second: 0: no limit.
-        on_lag: the default for subscriptions; "": what is best where there are logs, or not.
-        manifest: makes the manifest document for a principal.
+        on_lag: the default for subscriptions; "": depends on whether there are logs.
+        manifest: builds the manifest document for a principal.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Dispatcher:
         reloader: Reloader,
         history: RunHistory,
         logs: TaskLogs,
+        schedules: TaskSchedules,
     ) -> None:
         self._hub = hub
         self._peer = peer
@@ -69,16 +71,17 @@ class Dispatcher:
         self._reloader = reloader
         self._history = history
         self._logs = logs
+        self._schedules = schedules
         self._client = Client(outbox, default, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
             peer.sign_in.attach(outbox)
 
     def receive(self, data: str | bytes) -> None:
-        """Handle one message; whatever is wrong with it is answered, never raised."""
+        """Handle one message; errors are answered, never raised."""
         request_id = ""
         try:
-            in_time = self._rate.allows()  # what cannot be read counts as well
+            in_time = self._rate.allows()  # malformed messages count as well
             request = protocol.parse_request(data, self._limits)
             request_id = request.id
             if not in_time:
@@ -97,13 +100,13 @@ class Dispatcher:
                 )
         except Exception:
             _log.exception("a request failed")
-            self._reply(protocol.Error(id=request_id, message="internal error; the server's log says more"))
+            self._reply(protocol.Error(id=request_id, message="internal error; see the server's log"))
 
     def closed(self) -> None:
-        """The connection is gone."""
+        """Called when the connection is gone."""
         self._hub.disconnect(self._client)
         if self._client.outbox.close_code == TRY_AGAIN_LATER:
-            _log.warning("closed a client that did not read what it was sent: %s", self._peer)
+            _log.warning("closed a client that did not read its messages: %s", self._peer)
         if self._peer.sign_in is not None:
             self._peer.sign_in.detach(self._client.outbox)
 
@@ -112,7 +115,7 @@ class Dispatcher:
             out.send(self._client, event)
 
     def _serve(self, request: protocol.Request) -> None:
-        """Handle a request if its sender may make it, and record it."""
+        """Handle a request if its sender is permitted to make it, and record it."""
         try:
             missing = self._principal.missing(request.type, getattr(request, "action", ""))
             if missing:
@@ -137,7 +140,7 @@ class Dispatcher:
         self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
 
     def _on_lag(self, asked: str) -> str:
-        """What a subscription that asks for this gets; "": the client's default.
+        """The ``on_lag`` of a subscription that requests this one; "": the client's default.
 
         Raises:
             RequestError: there are no logs to catch up from.
@@ -147,7 +150,7 @@ class Dispatcher:
         return "" if self._viewer and asked == "block" else asked
 
     def _handle(self, request: protocol.Request) -> str:
-        """Do what is asked; returns the id of a task that was started."""
+        """Carry out a request; returns the id of the task it started, if any."""
         hub, client, principal = self._hub, self._client, self._principal
         requester = Requester(client, request.id)
         match request:
@@ -177,6 +180,10 @@ class Dispatcher:
                 hub.listing.tell(client, request)
             case protocol.GraphRequest():
                 hub.standing.tell(requester)
+            case protocol.SchedulesRequest():
+                self._reply(self._schedules.answer(request, principal))
+            case protocol.Pause() | protocol.Resume():
+                self._reply(self._schedules.pause(request, principal))
             case protocol.RunsRequest():
                 self._reply(self._history.answer(request, principal))
             case protocol.LogsRequest():

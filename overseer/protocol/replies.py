@@ -8,6 +8,7 @@ from typing import Any
 
 from overseer.protocol.declare import Delivery, Event
 from overseer.protocol.declare import event as _event
+from overseer.protocol.schedules import ScheduleInfo
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo
 from overseer.protocol.values import (
     ActionInfo,
@@ -179,6 +180,31 @@ class ManifestReply(Event):
 
     id: str = field(TEXT, _ID)
     manifest: Mapping[str, Any] = field(DOCUMENT, "The same document as at GET /ws/manifest")
+
+
+@_event("schedules", Delivery.DIRECT)
+class SchedulesReply(Event):
+    """The schedules asked for, in the order of their tasks' ids."""
+
+    id: str = field(TEXT, _ID)
+    schedules: tuple[ScheduleInfo, ...] = field(ListOf(Object(ScheduleInfo)), "Never null")
+    next: str = field(TEXT, "There are more: ask again with this value as after", default="", omit=True)
+
+
+@_event("paused", Delivery.DIRECT)
+class Paused(Event):
+    """A task's schedules start nothing until a resume."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+
+
+@_event("resumed", Delivery.DIRECT)
+class Resumed(Event):
+    """A task's schedules start it again."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
 
 
 @_event("reloaded", Delivery.DIRECT)

@@ -46,9 +46,16 @@ RUN_STATUS = Choice(
     "timeout; stopped: it was asked to end; lost: it ended with the server, unseen",
 )  # fmt: skip
 TRIGGER = Choice(
-    "client", "restart", "boot", "service", ref="TriggerType",
+    "client", "restart", "boot", "service", "schedule", "chain", ref="TriggerType",
     description="Why a run was started: client: somebody asked for it; restart: the retry policy; boot: its "
-    "task was running when the server ended; service: a driver's service submitted it",
+    "task was running when the server ended; service: a driver's service submitted it; schedule: its time "
+    "had come; chain: it follows a task that is over",
+)  # fmt: skip
+SKIP_REASON = Choice(
+    "overlap", "missed", "paused", "disabled", "queue_full", ref="SkipReason",
+    description="Why a scheduled start was skipped: overlap: the task was in use; queue_full: and another "
+    "start waited for it already; missed: the server was not there, or was suspended; paused: somebody "
+    "paused the schedule; disabled: the configuration has it disabled, or no longer has it",
 )  # fmt: skip
 HEALTH = Choice(
     "starting", "healthy", "unhealthy", ref="Health",
@@ -88,6 +95,7 @@ CHOICES = (
     EXIT_REASON,
     RUN_STATUS,
     TRIGGER,
+    SKIP_REASON,
     HEALTH,
     STREAM,
     STDIN,

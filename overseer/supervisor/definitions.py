@@ -1,4 +1,4 @@
-"""What a server runs by: its configuration and the handlers made from it, replaced as a whole by a reload."""
+"""The definitions of actions: the configuration and its handlers, replaced as a whole by a reload."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One action. A task keeps the one it was accepted with, through queue and restarts, until a reset."""
+    """One action. A task keeps the one it was accepted with, through queueing and restarts, until a reset."""
 
     config: ActionConfig
     handler: ActionHandler
 
 
 class Accepted(NamedTuple):
-    """A start that an action takes.
+    """An accepted start.
 
-    ``dedupe`` is what makes it the same as others, the action and the values of its dedupe_key; None: nothing
-    does. ``hidden`` are the parameters whose values nobody is shown.
+    ``dedupe``: the action and the values of its dedupe_key; starts with equal ones are duplicates; None:
+    never a duplicate. ``hidden``: the parameters whose values are shown to nobody.
     """
 
     definition: Definition
@@ -50,14 +50,14 @@ class Definitions:
 
     @property
     def pools(self) -> Mapping[str, PoolConfig | None]:
-        """Each action's pool as the file has it; None: it has none of its own."""
+        """Each action's pool as configured; None: it has none of its own."""
         return {name: self.config.actions[name].task_pool for name in self.handlers}
 
     def of(self, action: str, principal: Principal) -> Definition:
         """The definition of an action.
 
         Raises:
-            RequestError: there is no such action, or ``principal`` may not know of it.
+            RequestError: no such action, or none that ``principal`` may see.
         """
         try:
             self.refuse_unknown(action, principal)
@@ -66,7 +66,7 @@ class Definitions:
         return Definition(self.config.actions[action], self.handlers[action])
 
     def refuse_unknown(self, action: str, principal: Principal) -> None:
-        """Raises what :meth:`of` does, without the hint, which takes its time: for those with a lock held."""
+        """Raise what :meth:`of` does, without the hint, which is slow: for use under a lock."""
         if not action:
             raise RequestError("start: action is required (a string)")
         if action not in self.handlers:
@@ -102,10 +102,10 @@ class Definitions:
         return effective_policy(asked, own)
 
     def check(self, action: str, params: Mapping[str, str], principal: Principal) -> Accepted:
-        """The definition of an action that takes these parameters, and what is known of them.
+        """Check a start's parameters against an action.
 
         Raises:
-            RequestError: it does not take them, or as :meth:`of`.
+            RequestError: they are refused, or as :meth:`of`.
         """
         definition = self.of(action, principal)
         info = said_of_action(action, definition.handler)
@@ -122,7 +122,7 @@ class Definitions:
             if definition.config.probed:
                 as_templates_see = values_of_start(info.params, params)
                 check_start(definition.config.ready, definition.config.health, as_templates_see)
-        except BaseException as error:  # also SystemExit, which would end the client's thread
+        except BaseException as error:  # even SystemExit, which would end the client's thread
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
                 log_failure(_log, secrets, "action %s: the driver failed to validate parameters", action)
@@ -138,7 +138,7 @@ class Definitions:
         return Accepted(definition, (action, *values), hidden)
 
     def hidden(self, action: str, params: Mapping[str, str]) -> frozenset[str]:
-        """The parameters whose values nobody is shown; of an unknown action all."""
+        """The parameters whose values are shown to nobody; for an unknown action, all."""
         if action not in self.handlers:
             return frozenset(params)
         return hidden_of(said_of_action(action, self.handlers[action]).params, params)
@@ -148,8 +148,8 @@ class Definitions:
 
 
 class Current:
-    """The definitions that count now. ``value`` is replaced under the hub's lock, and may be read without it:
-    whoever needs it to stay the same looks again under the lock."""
+    """Holds the definitions in force. ``value`` is replaced under the hub's lock and may be read without it;
+    code that depends on it staying the same rechecks under the lock."""
 
     def __init__(self, value: Definitions) -> None:
         self.value = value

@@ -1,6 +1,6 @@
-"""What reaches a run while it goes on: a signal, input, another size of its terminal.
+"""Interaction with running tasks: signals, input, terminal sizes.
 
-The worker may be a driver's own and take its time, so it is called with no lock held.
+The worker may be a driver's own and slow, so it is called with no lock held.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ _log = logging.getLogger(__name__)
 
 
 class Interaction:
-    """Hands on to workers what clients send to running tasks.
+    """Passes on to workers what clients send to running tasks.
 
-    Each method raises RequestError when there is no such task, when it does not run, or when its worker does
-    not take it.
+    Each method raises RequestError if the task does not exist or is not running, or its worker refuses.
     """
 
     def __init__(self, table: TaskTable, metrics: Metrics) -> None:
@@ -40,7 +39,7 @@ class Interaction:
         self._reach(task_id, lambda worker, _: worker.send_signal(number), reply, requester)
 
     def give_input(self, task_id: str, data: bytes, eof: bool, requester: Requester) -> None:
-        """Have the current run of a task read this: all of it, or nothing."""
+        """Queue input for the current run of a task, all or nothing."""
 
         def give(worker: Worker, action: str) -> bool:
             try:
@@ -55,14 +54,14 @@ class Interaction:
         self._reach(task_id, give, reply, requester)
 
     def resize(self, task_id: str, rows: int, cols: int, requester: Requester) -> None:
-        """Change the size of the terminal that the current run of a task has."""
+        """Change the size of the current run's terminal."""
         reply = Resized(id=requester.request_id, task_id=task_id, rows=rows, cols=cols)
         self._reach(task_id, lambda worker, _: worker.resize(rows, cols), reply, requester)
 
     def _reach(
         self, task_id: str, act: Callable[[Worker, str], bool], reply: Event, requester: Requester
     ) -> None:
-        """Call ``act`` with the worker and the action; it says False when the run is over after all."""
+        """Call ``act`` with the worker and the action; it returns False if the run is over after all."""
         with self._table.begin(requester):
             task = self._table.find(task_id, requester.principal)
             if task.phase is not Phase.RUNNING or task.worker is None:
@@ -72,7 +71,7 @@ class Interaction:
         try:
             if not act(worker, task.action):
                 problem = _NOT_RUNNING
-        except BaseException as error:  # of a driver's own worker
+        except BaseException as error:  # from a driver's own worker
             problem = driver_failure(error)
             if not isinstance(error, OverseerError):
                 _log.exception("task %s: the driver failed to hand on a %s", task_id, reply.type)

@@ -1,4 +1,4 @@
-"""Reset and restart: a task is started over at a client's request."""
+"""Reset and restart: start a task over at a client's request."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _NOT_NOW = {
 _ENDING = {
     StopRequest.STOP: "task is being stopped",
     StopRequest.REQUEUE: "task is being stopped, to be queued again",
-    StopRequest.RESTART: "task is being restarted already",
+    StopRequest.RESTART: "task is already being restarted",
 }
 
 
 class Restarts:
-    """Starts tasks over: with their id, parameters and policy, by their action as it is defined now."""
+    """Starts tasks over with their id, parameters and policy, and their action's current definition."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Restarts:
                 definitions = self._current.value
             terms = _terms(task, definitions, requester)
             with self._table.begin(requester) as tx:
-                # Reloaded, or another task of that id, meanwhile: once more.
+                # A reload, or another task of that id, came between: try again.
                 if self._current.value is not definitions:
                     continue
                 if self._find_locked(task_id, requester, errored) is not task:
@@ -93,7 +93,7 @@ class Restarts:
         self._begin_locked(tx, task, terms, requester)
 
     def _begin_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
-        """Begin a run of a task that was over; it has its slot."""
+        """Begin a run of a task that was over and has its slot."""
         assert_held(self._table.lock)
         task.before_reset = task.terms, task.phase
         task.ask_for(requester)
@@ -104,7 +104,7 @@ class Restarts:
         self._exits.begin_locked(tx, task, Launch.RESET)
 
     def _start_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
-        """Start a task that is over, as by a start, or queue it."""
+        """Start or queue a task that is over, as a start would."""
         assert_held(self._table.lock)
         self._table.refuse_taken(task.id, terms.dedupe)
         at = now()
@@ -135,7 +135,7 @@ class Restarts:
         self._table.take(task)
 
     def _restart_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
-        """Stop the run that goes on, if one does; its exit begins the next one."""
+        """Stop the current run, if there is one; its exit begins the next."""
         assert_held(self._table.lock)
         self._table.change_dedupe(task, terms.dedupe)
         task.ask_for(requester)
@@ -152,7 +152,7 @@ class Restarts:
 
 
 def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
-    """What the task is to run by: its action as it is now, for whoever reloaded it has mended it."""
+    """The task's terms by its action's current definition, which a reload may have repaired."""
     standing = definitions.config.tasks.get(task.id)
     if standing is not None and (standing.action != task.action or standing.params != task.params):
         raise RequestError("the configuration says now that it runs something else: stop it and start it")
