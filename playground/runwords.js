@@ -40,7 +40,7 @@ export function notesOf(run) {
   else if (error) foot.text = error;
   else {
     const how = signal ? `ended by ${signal}` : `exit code ${code}`;
-    const why = { timeout: ", for it ran too long", oom: ", for lack of memory", shutdown: ", with the server", stopped: ", as requested" };
+    const why = { timeout: ", for it ran too long", oom: ", for lack of memory", unhealthy: ", for it was unhealthy", shutdown: ", with the server", stopped: ", as requested" };
     foot.text = `${how} after ${exactly(ms)}${why[reason] ?? ""}`;
   }
   return { head, foot };

@@ -18,7 +18,8 @@ export class Store {
     this.counts = {}; // state -> how many tasks
     link.on("status", ({ state }) => state === "open" && this.#opened());
     for (const type of ["queued", "dequeued", "pool_updated"]) link.on(type, () => this.refresh(true));
-    for (const type of ["started", "exited", "restarting", "errored"]) link.on(type, () => this.refresh());
+    const news = ["started", "exited", "restarting", "errored", "ready", "health"];
+    for (const type of news) link.on(type, () => this.refresh());
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh(true));
     setInterval(() => this.#tick(), TICK);
   }

@@ -12,7 +12,7 @@ from overseer.protocol.words import EXIT_REASON, RUN_STATUS, STREAM
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
-from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP
+from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
@@ -353,6 +353,32 @@ class MetricsRequest(Request):
 @_request("manifest")
 class ManifestRequest(Request):
     """Send the description of this protocol for programs."""
+
+
+@_request("schedules")
+class SchedulesRequest(Request):
+    """Ask when standing tasks are started by themselves, and which such starts were skipped and why."""
+
+    task_id: str = field(TASK_ID, "Only this task's", default="", omit=True)
+    upcoming: int = field(
+        Integer(maximum=100), "How many of the next times you want of each", default=0, omit=True
+    )
+    limit: int = field(PAGE_SIZE, "How many tasks the answer has at most", default=100, omit=True)
+    after: str = field(TEXT, "The next of an earlier answer: go on after it", default="", omit=True)
+
+
+@_request("pause")
+class Pause(Request):
+    """Have a standing task's schedules start nothing: each start is skipped, until resume."""
+
+    task_id: str = field(TASK_ID, "The task")
+
+
+@_request("resume")
+class Resume(Request):
+    """Have a paused standing task's schedules start it again. What was skipped is not made up for."""
+
+    task_id: str = field(TASK_ID, "The task")
 
 
 @_request("reload")

@@ -187,7 +187,7 @@ def test_a_reload_says_what_changed(daemon: Daemon, ctl: Ctl):
     assert "config.yaml:1: actions: expected" in done.err
     file.write_text(before)
     assert ctl("reload", "--json").json["removed"] == ["new"]
-    assert ctl("reload").err == "overseerctl: nothing has changed\n"
+    assert ctl("reload").err == "overseerctl: no changes\n"
 
 
 class TestTail:

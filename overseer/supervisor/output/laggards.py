@@ -1,8 +1,8 @@
-"""Clients that read more slowly than a task writes, or want what is past: they are served from its log.
+"""Serves clients from a task's log while they read more slowly than it writes, or want past output.
 
-On a reader's thread, a step at a time, each in its turn, and only while the client takes what it is sent:
-until it is so far that what is left is in memory. That last stretch is sent under the task's lock, and with
-it the client is live again: no line is missing, and none comes twice. Lifecycle events wait for their place.
+They are served on the reader threads, in steps and in turn, and only as they take what they are sent, until
+what is left is in memory. That last stretch is sent under the task's lock, which makes the client live again
+with no line missing or repeated. Lifecycle events wait for their place.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _SMALL = 16 * 1024  # characters of a batch that is encoded at once; longer ones
 
 
 class Disk(Protocol):
-    """Where the log is read."""
+    """Reads the log."""
 
     def reader_of(self, task_id: str) -> LogReader: ...
 
     def read_later(self, job: Callable[[], None]) -> None:
-        """Have it done on a reader's thread."""
+        """Have ``job`` done on a reader thread."""
 
 
 class Laggards:
-    """Of one stream. Methods that end in ``_locked`` expect the task's lock to be held.
+    """The lagging clients of one stream. Methods that end in ``_locked`` need the task's lock.
 
     Args:
         lock: the task's.
@@ -73,7 +73,7 @@ class Laggards:
         self._last_seq = last_seq
         self._caught_up = caught_up
         self._count = 0
-        # The last batches, while anybody is behind: the ring keeps only the end of a long one.
+        # The last batches, while any client is behind: the ring keeps only the end of a long one.
         self._recent: deque[StoredOutput] = deque()
         self._recent_size = 0
 
@@ -81,14 +81,14 @@ class Laggards:
         return self._count
 
     def add_locked(self, subscription: Subscription, behind: Behind) -> None:
-        """From now on this client is served from the log."""
+        """Serve this client from the log from now on."""
         assert_held(self._lock)
         subscription.behind = behind
         self._count += 1
         subscription.client.outbox.when_drained(lambda: self._later(subscription, behind))
 
     def keep_locked(self, output: StoredOutput) -> None:
-        """A batch was published."""
+        """Keep a batch that was published."""
         if self._count:
             self._recent.append(output)
             self._recent_size += _length(output)
@@ -158,7 +158,7 @@ class Laggards:
     # -- what is in memory -----------------------------------------------------------------------------
 
     def _meet_locked(self, out: DeferredFlush, subscription: Subscription, behind: Behind) -> bool:
-        """Send the rest, if it is in memory and not much: the client is live again."""
+        """Send the rest if it is in memory and small, which makes the client live again."""
         assert_held(self._lock)
         rest = self._in_memory(behind.next_seq) if behind.next_seq <= self._last_seq() else []
         if rest is None or sum(map(_weight, rest)) > max(subscription.client.outbox.place, _AROUND):
@@ -174,7 +174,7 @@ class Laggards:
         return True
 
     def _in_memory(self, next_seq: int) -> list[StoredOutput] | None:
-        """What has been published from there on; None: not all of it is in memory, or it is much."""
+        """What has been published from there on; None if it is not all in memory, or is too much."""
         kept = [each for each in self._ring.since(None, next_seq - 1) if isinstance(each, StoredOutput)]
         recent = [part for each in self._recent if (part := each.after(next_seq - 1)) is not None]
         for outputs in (recent, kept):
@@ -251,9 +251,9 @@ def _some(
 
 
 class LogReplay:
-    """One client's request for what is past, as far as only the log has it: read and sent in steps.
+    """One client's replay of output that only the log has, read and sent in steps.
 
-    ``seq`` is the last line that was passed.
+    ``seq`` is the last line passed.
     """
 
     def __init__(
@@ -267,7 +267,7 @@ class LogReplay:
         self._parts: list[StoredOutput] = []
 
     def read(self, to: int) -> bool:
-        """Read some lines before ``to``, on a reader's thread; whether there were any."""
+        """Read some lines before ``to``, on a reader thread; returns whether there were any."""
         since = "" if self._since is None else format_timestamp(self._since)
         text = next(self._reader.forward(self.seq + 1, since), None)
         if text is None or text.first >= to:
@@ -281,7 +281,7 @@ class LogReplay:
         return True
 
     def send(self) -> bool:
-        """Send what was read, as the client takes it; False: it is gone."""
+        """Send what was read, as the client takes it; False if it is gone."""
         outbox = self._client.outbox
         parts, self._parts = self._parts, []
         for part in parts:
@@ -296,7 +296,7 @@ class LogReplay:
 
 
 def _send_events(out: DeferredFlush, subscription: Subscription, behind: Behind, seq: int) -> None:
-    """Those that come before that line."""
+    """Send the events that precede that line."""
     while behind.events and behind.events[0][0] < seq:
         out.send_encoded(subscription.client, behind.events.popleft()[1])
 
@@ -311,7 +311,7 @@ def _send(out: DeferredFlush, client: Client, message: EncodedOutput | StreamedO
 def _encoded(
     task_id: str, output: StoredOutput, outbox: Outbox | None = None
 ) -> EncodedOutput | StreamedOutput:
-    """Its messages; with an outbox they are made, or measured, right now."""
+    """The batch's messages; with an outbox they are encoded, or measured, at once."""
     ts = format_timestamp(output.ts)
     if _length(output) > _SMALL and len(output.lines) == 1:
         streamed = StreamedOutput(task_id, output, ts)
@@ -325,7 +325,7 @@ def _encoded(
 
 
 def _parted(output: StoredOutput, cuts: list[int]) -> Iterator[StoredOutput]:
-    """The batch, ended and begun anew behind each of these seqs that is in it."""
+    """The batch, split after each of these seqs."""
     begin = output.first_seq
     for cut in sorted({cut for cut in cuts if output.first_seq <= cut < output.last_seq}):
         yield _between(output, begin, cut)
@@ -341,7 +341,7 @@ def _between(output: StoredOutput, first: int, last: int) -> StoredOutput:
 
 
 def _weight(output: StoredOutput) -> int:
-    """Bytes of its messages, about."""
+    """The approximate size of its messages in bytes."""
     return _length(output) + len(output.lines) * _AROUND
 
 
