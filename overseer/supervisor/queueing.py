@@ -11,9 +11,10 @@ from overseer.protocol import Dequeued, PoolInfo, PoolInfoReply, PoolUpdated, Qu
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.due import Due
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager, Rows
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester, Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
