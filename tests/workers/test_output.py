@@ -108,11 +108,28 @@ def test_a_pipe_that_the_child_made_larger_is_emptied_too(monkeypatch: pytest.Mo
     pidfd = os.pidfd_open(child.pid)
     child.wait()
     got: list[str] = []
-    splitter = LineSplitter(1000)
-    reader.PipeReader(ours, pidfd, splitter, lambda groups: got.extend(*(lines for lines, _ in groups))).run()
-    for fd in (ours, theirs, pidfd):
+    pipe = reader.Pipe(ours, LineSplitter(1000), lambda groups: got.extend(*(lines for lines, _ in groups)))
+    reader.PipeReader([pipe], pidfd).run()
+    for fd in (theirs, pidfd):
         os.close(fd)
     assert got == ["line"] * 100_000
+
+
+def test_a_flood_in_one_pipe_lets_the_other_s_lines_through() -> None:
+    worker, recorder = run("sh", "-c", "yes & exec 1>&-; while echo e >&2; do sleep 0.01; done")
+    recorder.until(lambda: len(recorder.lines("stderr")) > 20)
+    worker.stop(0.0)
+    assert worker.wait(PATIENCE)
+    assert len(recorder.lines("stdout")) > 1000
+
+
+def test_one_pipe_ends_long_before_the_other() -> None:
+    script = "echo out; exec 1>&-; for n in 1 2 3; do sleep 0.02; echo $n >&2; done; printf end >&2"
+    worker, recorder = run("sh", "-c", script)
+    assert worker.wait(PATIENCE)
+    assert recorder.lines("stdout") == ["out"]
+    assert recorder.lines("stderr") == ["1", "2", "3", "end"]
+    assert [code for _, code, _, _ in recorder.exits] == [0]
 
 
 def test_a_survivor_s_output_is_read_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
