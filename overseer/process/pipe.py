@@ -80,7 +80,11 @@ class Pipe:
                 data = _end_of_terminal(error)
             if not data:
                 return False
-            self._take(data)
+            if self._raw is not None:
+                self._raw_again = self._raw(data)
+            if groups := self._splitter.feed(data):
+                self._groups = groups
+                self._deliver(groups)
             if self._showing or self._splitter.held:
                 self._call_later(self._show_unfinished())
             elif self._raw is not None or self.again_at is not None:
@@ -102,7 +106,11 @@ class Pipe:
         if not data:
             return False
         self.owed -= len(data)
-        self._take(data)
+        if self._raw is not None:
+            self._raw_again = self._raw(data)
+        if groups := self._splitter.feed(data):
+            self._groups = groups
+            self._deliver(groups)
         self.silent_at = time.monotonic() + DRAIN_IDLE_S
         return True
 
@@ -128,13 +136,6 @@ class Pipe:
         if self._raw_again is not None:
             seconds = self._raw_again if seconds is None else min(seconds, self._raw_again)
         self.again_at = None if seconds is None else time.monotonic() + seconds
-
-    def _take(self, data: bytes) -> None:
-        if self._raw is not None:
-            self._raw_again = self._raw(data)
-        if groups := self._splitter.feed(data):
-            self._groups = groups
-            self._deliver(groups)
 
     def _hand_on_raw(self) -> None:
         if self._raw is not None and self._raw_again is not None:
@@ -181,11 +182,17 @@ class PipeReader:
         poll = select.poll()
         for fd in (*self._open, self._leader):
             poll.register(fd, select.POLLIN)
-        while self._open:
-            ready = poll.poll(self._timeout())
+        pipes = self._open.values()
+        while pipes:
+            timeout: int | None = None
+            for pipe in pipes:
+                if pipe.again_at is not None:
+                    wait = max(0, math.ceil((pipe.again_at - time.monotonic()) * 1000))  # never too short
+                    timeout = wait if timeout is None else min(wait, timeout)
+            ready = poll.poll(timeout)
             if not ready:
                 moment = time.monotonic()
-                for pipe in self._open.values():
+                for pipe in pipes:
                     if pipe.again_at is not None and pipe.again_at <= moment:
                         pipe.call_again()
             for fd, event in ready:
@@ -196,11 +203,6 @@ class PipeReader:
                 if event == select.POLLHUP or not pipe.read():
                     poll.unregister(fd)
                     self._finish(pipe)
-
-    def _timeout(self) -> int | None:
-        """Milliseconds until a pipe wants to be called again, never too few; None: none does."""
-        moments = [pipe.again_at for pipe in self._open.values() if pipe.again_at is not None]
-        return math.ceil(max(0.0, min(moments) - time.monotonic()) * 1000) if moments else None
 
     def _drain(self) -> None:
         """The leader is dead."""

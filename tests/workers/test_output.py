@@ -16,7 +16,7 @@ import pytest
 
 from overseer.process import SECRETS, registry
 from overseer.process import pipe as reader
-from overseer.process.lines import LineSplitter
+from overseer.process.lines import Lines, LineSplitter
 from overseer.process.policy import StopPolicy
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.os_process import WorkerConfig, start_worker
@@ -116,11 +116,31 @@ def test_a_pipe_that_the_child_made_larger_is_emptied_too(monkeypatch: pytest.Mo
 
 
 def test_a_flood_in_one_pipe_lets_the_other_s_lines_through() -> None:
-    worker, recorder = run("sh", "-c", "yes & exec 1>&-; while echo e >&2; do sleep 0.01; done")
-    recorder.until(lambda: len(recorder.lines("stderr")) > 20)
-    worker.stop(0.0)
-    assert worker.wait(PATIENCE)
-    assert len(recorder.lines("stdout")) > 1000
+    flood = os.open("/dev/zero", os.O_RDONLY)  # there is always more
+    ours, theirs = os.pipe()
+    pidfd = os.pidfd_open(os.getpid())
+    reads = 0
+
+    def count(data: bytes) -> None:
+        nonlocal reads
+        reads += 1
+        assert reads < 1000, "nothing else is read"
+
+    def take(groups: list[Lines]) -> None:
+        raise InterruptedError(groups)
+
+    pipes = [
+        reader.Pipe(flood, LineSplitter(10), lambda groups: None, raw=count),
+        reader.Pipe(ours, LineSplitter(10), take),
+    ]
+    os.write(theirs, b"line\n")
+    both = reader.PipeReader(pipes, pidfd)
+    with pytest.raises(InterruptedError, match="line"):
+        both.run()
+    assert reads > 1
+    both.close()
+    os.close(theirs)
+    os.close(pidfd)
 
 
 def test_one_pipe_ends_long_before_the_other() -> None:
