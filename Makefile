@@ -16,13 +16,14 @@ SOURCES := $(shell find overseer playground onefile docs packaging -type f ! -na
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak kills lint bench build install clean distclean
+.PHONY: help run test soak kills seam lint bench build install clean distclean
 
 help:
 	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
 	@echo 'make test     run all tests           make test ARGS="tests/supervisor/pool -x" for some'
 	@echo 'make soak     hammer a real server for a minute, checking all it says'
-	@echo 'make kills    kill a server a hundred times, and see that its history has every run'
+	@echo 'make kills    kill a server a hundred times, and see that its history and logs have all'
+	@echo 'make seam     fifty rounds of clients that stop reading while logs are written, compressed and removed'
 	@echo 'make lint     check the sources'
 	@echo 'make bench    measure everything next to a bare baseline and write docs/BENCHMARKS.md (four minutes)'
 	@echo 'make build    make dist/sticky-overseer, the whole program in one executable file'
@@ -43,7 +44,11 @@ soak: $(VENV)/.dev
 
 # A server that is killed at random moments, a hundred times; make test does so twenty times.
 kills: $(VENV)/.dev
-	@OVERSEER_TEST_KILLS=100 $(PY) -m pytest -n 3 tests/faults/test_history.py -k killed_at_any_moment $(ARGS)
+	@OVERSEER_TEST_KILLS=100 $(PY) -m pytest -n 3 tests/faults/test_history.py tests/faults/test_logs.py -k killed_at_any_moment $(ARGS)
+
+# What clients that lag are sent from the log, with chance: make test does two small rounds.
+seam: $(VENV)/.dev
+	@OVERSEER_TEST_SEAM=50 $(PY) -m pytest -n 2 tests/faults/test_seam.py $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(PY) -m ruff check .

@@ -2,6 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #     "cel-python >=0.5, <0.6",
+#     "cronsim >=2.6, <3",
 #     "google-re2 >=1.1.20240702",
 #     "h11 >=0.14, <1",
 #     "jinja2 >=3.1, <4",
@@ -9,6 +10,7 @@
 #     "prometheus-client >=0.21, <1",
 #     "PyYAML >=6.0.2, <7",
 #     "simple-websocket >=1.1, <2",
+#     "tzdata",
 #     "wsproto >=1.2, <2",
 # ]
 # ///

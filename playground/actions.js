@@ -147,7 +147,10 @@ export class Actions {
       queue?.enabled ? (queue.size ? `${count(queue.size)} may wait` : "unlimited queue") : null,
       policyText(action.retry),
       action.on_boot === "resume" ? "resumed when the server starts" : "",
+      ...thenText(action.then),
       action.timeout_ms ? `stopped after ${exactly(action.timeout_ms)}` : "",
+      action.ready ? `ready: ${action.ready}` : "",
+      action.health ? `health: ${action.health}` : "",
       action.dedupe_key?.length ? `not twice with the same ${action.dedupe_key.join(", ")}` : null,
       ...Object.entries(action.settings ?? {}).map(([key, value]) => `${key}: ${value}`),
     ].filter(Boolean);
@@ -174,4 +177,12 @@ export class Actions {
     if (to < 0) this.#input.focus();
     else buttons[Math.min(to, buttons.length - 1)]?.focus();
   }
+}
+
+/** What follows the end of a task, a text for each case. */
+function thenText(then = {}) {
+  const cases = { success: "a success", failure: "a failure", any: "either end" };
+  return Object.entries(then).map(
+    ([when, next]) => `after ${cases[when]}: starts ${next.map((each) => each.action).join(", ")}`,
+  );
 }

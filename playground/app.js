@@ -10,6 +10,7 @@ import { Watch } from "./watch.js";
 import { Panes, splitter } from "./panes.js";
 import { Tasks } from "./tasks.js";
 import { Actions } from "./actions.js";
+import { Plan } from "./plan.js";
 import { Pools } from "./pools.js";
 import { Pictures } from "./pictures.js";
 import { History } from "./history.js";
@@ -20,7 +21,7 @@ import { Banner } from "./banner.js";
 import { recall, remember } from "./prefs.js";
 import { visible } from "./visible.js";
 
-const VIEWS = ["tasks", "actions", "pools", "activity", "history", "console"];
+const VIEWS = ["tasks", "actions", "plan", "pools", "activity", "history", "console"];
 const WITH_OUTPUTS = new Set(["tasks", "actions"]);
 
 const at = (id) => document.getElementById(id);
@@ -42,6 +43,7 @@ async function begin() {
   app.views = {
     tasks: new Tasks(app, at("view-tasks")),
     actions: new Actions(app, at("view-actions")),
+    plan: new Plan(app, at("view-plan")),
     pools: new Pools(app, at("view-pools")),
     activity: new Pictures(app, at("view-activity")),
     history: new History(app, at("view-history")),
@@ -164,10 +166,11 @@ const FIELDS = "input:not([type=checkbox]), textarea, select";
 const KEYS = {
   1: () => go("tasks"),
   2: () => go("actions"),
-  3: () => go("pools"),
-  4: () => go("activity"),
-  5: () => go("history"),
-  6: () => go("console"),
+  3: () => go("plan"),
+  4: () => go("pools"),
+  5: () => go("activity"),
+  6: () => go("history"),
+  7: () => go("console"),
   n: () => (show("actions"), app.views.actions.focus()),
   o: () => app.panes.focusNext() || app.focusView(),
   "/": () => app.views[app.view].focusSearch?.(),

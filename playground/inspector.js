@@ -3,7 +3,7 @@
 import { fill, h, icon, iconButton, inFrame, setText } from "./dom.js";
 import { bytes, exactly, moment, policyText } from "./format.js";
 import { draw } from "./ansi.js";
-import { STATES, exitText, isOver } from "./states.js";
+import { STATES, exitText, isOver, isUnhealthy, wordOf } from "./states.js";
 import { showButtons } from "./taskactions.js";
 import { Usage } from "./usage.js";
 
@@ -56,21 +56,26 @@ export class Inspector {
       return;
     }
     const open = this.#app.panes.has(task.task_id);
-    const key = JSON.stringify([task, open, this.#app.link.connected]);
+    const next = followers(this.#app.store.tasks, task);
+    const key = JSON.stringify([task, open, next, this.#app.link.connected]);
     if (key === this.#key) return;
     this.#key = key;
     this.#over = isOver(task.status);
     if (this.#over || this.#taskId !== task.task_id) this.#partials.clear();
-    this.#draw(task, open);
+    this.#draw(task, open, next);
     this.#askLines(task);
   }
 
-  #draw(task, open) {
+  #draw(task, open, next) {
     const { status } = task;
     const facts = [
       ["Action", task.action],
       ...Object.entries(task.params ?? {}).map(([name, value]) => [name, value, "param"]),
+      ["Started by", startedBy(task.trigger)],
+      ["Then started", next.join(", ")],
       ["PID", task.current_pid],
+      ["Ready", status !== "running" || task.ready === undefined ? "" : task.ready ? "yes" : "not yet"],
+      ["Health", task.health],
       ["Last exit", exitText(task, this.#app.watch.signal(task.task_id))],
       ["Why", task.reason],
       ["Ran", task.duration_ms === undefined ? "" : exactly(task.duration_ms)],
@@ -84,7 +89,11 @@ export class Inspector {
     ].filter(([, value]) => value !== undefined && value !== "");
     const toggle = () => this.#app.panes.toggle(task.task_id);
     setText(this.#title, task.task_id);
-    fill(this.#state, h(`span.state.s-${status}`, null, icon(STATES[status].icon), STATES[status].label));
+    fill(
+      this.#state,
+      h(`span.state.s-${status}`, null, icon(STATES[status].icon), wordOf(task)),
+      isUnhealthy(task) ? h("span.mark", null, icon("bad"), "unhealthy") : null,
+    );
     this.#error.hidden = !task.error_message;
     fill(this.#error, icon("bad"), h("span", null, task.error_message ?? ""));
     fill(
@@ -167,4 +176,17 @@ export class Inspector {
     else this.#partials.delete(stream);
     if (!this.#asking) this.#drawLines();
   }
+}
+
+/** What started a task, if it was not a client. */
+function startedBy(trigger) {
+  if (!trigger) return "";
+  if (trigger.type === "chain") return trigger.by ? `the end of ${trigger.by.slice("chain:".length)}` : "a chain";
+  return trigger.by || trigger.type;
+}
+
+/** The ids of the tasks that were started because this one had ended. */
+function followers(tasks, task) {
+  const by = `chain:${task.task_id}`;
+  return [...tasks.values()].filter((each) => each.trigger?.by === by).map((each) => each.task_id);
 }

@@ -5,6 +5,7 @@ export const STATES = {
   running: { label: "Running", icon: "run", order: 1 },
   restarting: { label: "Restarting", icon: "again", order: 2 },
   queued: { label: "Queued", icon: "queue", order: 3 },
+  waiting: { label: "Waiting", icon: "dots", order: 3 },
   errored: { label: "Errored", icon: "bad", order: 4 },
   failed: { label: "Failed", icon: "cross", order: 5 },
   stopped: { label: "Stopped", icon: "stop", order: 6 },
@@ -17,6 +18,7 @@ export const RUN_STATES = ["running", "succeeded", "failed", "stopped", "lost"];
 
 /** The name of the state that a TaskInfo is in, one of STATES. */
 export function stateOf(task) {
+  if (task.waiting_on?.length) return "waiting";
   if (task.state !== "active") return task.state in STATES ? task.state : "stopped";
   if (task.worker_state === "running") return "running";
   if (!task.worker_state) return "starting";
@@ -31,6 +33,15 @@ function failed(task) {
   if (["timeout", "oom", "unhealthy", "start_failed", "lost"].includes(task.reason)) return true;
   return !(task.success_codes ?? [0]).includes(task.last_exit_code);
 }
+
+/** The word for where a task stands; one that runs may be known to be ready. */
+export function wordOf(task) {
+  if (task.status === "running" && task.ready) return "Ready";
+  return STATES[task.status]?.label ?? task.status;
+}
+
+/** Whether its run is known not to work. */
+export const isUnhealthy = (task) => task.status === "running" && task.health === "unhealthy";
 
 /** Whether nothing of the task runs or will. */
 export const isOver = (state) => state === "stopped" || state === "succeeded" || state === "failed";

@@ -76,7 +76,7 @@ export async function perform(app, act, taskId) {
 
 async function stop(app, task) {
   const id = named(task.task_id);
-  if (task.status !== "queued") {
+  if (task.status !== "queued" && task.status !== "waiting") {
     const text =
       task.status === "restarting"
         ? [id, " is awaiting its restart, which will be cancelled."]

@@ -39,6 +39,7 @@ _ORDER = (
     "supervisor",
     "probes",
     "schedules",
+    "chains",
     "daemon",
     "client",
     "ctl",

@@ -28,6 +28,7 @@ from overseer.client.errors import (
     TaskNotRunError,
 )
 from overseer.client.task import Task
+from overseer.client.watch import Watch
 
 __all__ = [
     "DEFAULT_URL",
@@ -42,5 +43,6 @@ __all__ = [
     "Task",
     "TaskGoneError",
     "TaskNotRunError",
+    "Watch",
     "parse_url",
 ]

@@ -1,9 +1,10 @@
 """Back-pressure: a dedicated connection for a task that is faster than its reader.
 
 To make a task wait, a client stops reading, which stops every task on that connection. So the shared
-connection is always read. When a lossless task (``on_lag="block"``) fills the buffer of a handle that is
+connection is always read. When a lossless task (not ``on_lag="drop"``) fills the buffer of a handle that is
 being read, the task moves to a dedicated connection that is read only while there is room. Then the server's
-outbox fills, and the task's process waits when it writes.
+outbox fills, and the task's process waits when it writes; or, if the server has a log and may, it sends from
+there later what does not fit.
 
 The move neither loses nor repeats anything: the dedicated connection subscribes first; then a request on the
 shared one marks, by its answer, a point past everything that the dedicated one lacks; from there on the
@@ -15,6 +16,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from overseer.client.buffer import Item
 from overseer.client.connection import Connection
@@ -25,7 +27,13 @@ from overseer.client.transport import Transport
 from overseer.protocol import Event, Subscribe, Subscribed
 
 # A server closes a silent connection. While its pings are not read, unsolicited pongs are sent this often.
-_ALIVE_S = 5.0
+ALIVE_S = 5.0
+
+
+class Watching(Protocol):
+    """A watch, which has a connection of its own."""
+
+    connection: Connection
 
 
 class SharedConnection:
@@ -36,9 +44,10 @@ class SharedConnection:
         self.connection = Connection(core, self, transport)
         self.router = self.connection.router
         self.dedicated: frozenset[DedicatedConnection] = frozenset()  # replaced, under the lock
+        self.watches: frozenset[Watching] = frozenset()  # replaced, under the lock
 
     def connections_locked(self) -> list[Connection]:
-        return [self.connection, *(each.connection for each in self.dedicated)]
+        return [self.connection, *(each.connection for each in (*self.dedicated, *self.watches))]
 
     def hand_over_locked(self, follower: Follower, then: Callable[[], None]) -> None:
         """Stop following, and call ``then`` once everything sent before now has been routed."""
@@ -65,6 +74,8 @@ class SharedConnection:
         self.connection.end_locked()
         for each in self.dedicated:
             each.end_locked()
+        for watch in self.watches:
+            watch.connection.end_locked()
 
     # -- for the connection
 
@@ -84,6 +95,8 @@ class SharedConnection:
         self.router.fail_locked(failure)
         for each in self.dedicated:
             each.end_locked()
+        for watch in self.watches:
+            watch.connection.end_locked()
         self._core.settle_listeners_locked()
         self._core.ending.notify_all()
 
@@ -201,6 +214,6 @@ class DedicatedConnection:
         server."""
         while True:
             with self._core.lock:
-                if notified.wait_for(lambda: ready() or self.connection.ending, _ALIVE_S):
+                if notified.wait_for(lambda: ready() or self.connection.ending, ALIVE_S):
                     return
             self.connection.show_alive()

@@ -7,17 +7,15 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from overseer.client.address import parse_url
 from overseer.client.arguments import (
-    Moment,
     Seconds,
     TaskId,
     action_name,
-    moment_of,
     params_of,
     policy_of,
     seconds_of,
@@ -38,6 +36,7 @@ from overseer.client.follower import Follower
 from overseer.client.stored import StoredRequests
 from overseer.client.task import Task, take
 from overseer.client.transport import connect
+from overseer.client.watch import Watch, WatchConnection
 from overseer.protocol import (
     ActionInfo,
     Error,
@@ -54,6 +53,7 @@ from overseer.protocol import (
     Subscribed,
     Tasks,
 )
+from overseer.protocol import Watch as WatchRequest
 
 if TYPE_CHECKING:
     import ssl
@@ -163,7 +163,7 @@ class Client(StoredRequests):
         task_id: TaskId | None = None,
         retry_policy: RetryPolicy | Mapping[str, Any] | None = None,
         force: bool = False,
-        on_lag: str = "block",
+        on_lag: str = "catch_up",
         partial: bool = False,
         raw: bool = False,
         timeout: Seconds | None = None,
@@ -179,9 +179,10 @@ class Client(StoredRequests):
             retry_policy: in place of the action's own, also as a mapping of its fields:
                 ``{"restart_delay": "5s"}``. ``RetryPolicy()`` restarts at once, without limit.
             force: in a full queue, displace another task.
-            on_lag: when the handle is read too slowly, ``block`` makes the task wait, as for a pipe; ``drop``
-                loses lines, and a ``Gap`` says which. A task without a reader waits only for the first ten
-                seconds, in which one may begin; then its oldest lines are lost.
+            on_lag: when the handle is read too slowly, ``catch_up`` reads on later from the server's log;
+                where it keeps none, with ``raw``, and with ``block``, the task waits, as for a pipe; ``drop``
+                loses lines, and a ``Gap`` says which. A handle without a reader is waited for during
+                ten seconds, in which one may begin; then its oldest lines are lost.
             partial: ``events`` and ``batches`` also give a ``Partial`` whenever an unfinished line has
                 changed (a prompt, a progress bar); ten a second at most.
             raw: they also give, as ``Data``, the bytes that its terminal is sent, if it has one. Where the
@@ -213,7 +214,8 @@ class Client(StoredRequests):
             params=params_of(params, more),
             retry_policy=policy_of(retry_policy),
             force=force,
-            on_lag=on_lag,
+            on_lag="block" if follower.lossless else "drop",
+            catch_up=follower.catch_up,
             partial=partial or None,
             raw=raw or None,
         )
@@ -237,7 +239,7 @@ class Client(StoredRequests):
         task_id: TaskId,
         since_seq: int | None = None,
         *,
-        on_lag: str = "block",
+        on_lag: str = "catch_up",
         partial: bool = False,
         raw: bool = False,
         timeout: Seconds | None = None,
@@ -271,40 +273,20 @@ class Client(StoredRequests):
         self._ask([List(id=router.new_id(), since=touched)], timeout, repeat=True, answered=answered)
         return Task(self, follower)
 
-    def watch(
-        self,
-        task_ids: Iterable[TaskId],
-        since_seq: int | None = None,
-        *,
-        again: Iterable[Task] = (),
-        touched_since: Moment | None = None,
-        timeout: Seconds | None = None,
-    ) -> dict[str, Task]:
-        """Join tasks for :meth:`events` alone, which reports them while their handles are held. The handles
-        buffer nothing, and no task waits for a slow reader (as with ``on_lag="drop"``).
+    def watch(self, *, output: bool = False, usage: bool = False, timeout: Seconds | None = None) -> Watch:
+        """Watch all tasks that there are and will be, over a connection of its own: see :class:`Watch`.
+        No task ever waits for its reader.
 
         Args:
-            since_seq: as for :meth:`subscribe`.
-            again: handles of watched tasks that were over and have been reset; they continue.
-            touched_since: all of these tasks were created, started or ended since, so that the server need
-                not list the others.
+            output: also what they write. A ``Gap`` stands for lines that were missed.
+            usage: also what they use, every two seconds.
 
-        Returns:
-            The handles, except for ids that no task has.
+        Raises:
+            RefusedError: the server is an older one.
         """
-        if isinstance(task_ids, str):
-            raise TypeError(f"task_ids must be several ids, such as [{task_ids!r}]")
-        followers = [task._follower for task in again]
-        for task_id in map(task_id_of, task_ids):
-            follower = self._follower(task_id, "drop", from_now=since_seq is None, buffer=0)
-            follower.last_seq = seq_of(since_seq) or 0
-            followers.append(follower)
-        if followers:
-            subscriptions = [self._router.subscription(follower) for follower in followers]
-            look = List(id=self._router.new_id(), since=moment_of(touched_since))
-            answered = self._joined(followers)
-            self._ask([*subscriptions, look], timeout, repeat=True, answered=answered, followers=followers)
-        return {each.task_id: Task(self, each) for each in followers if each.created_at is not None}
+        link = WatchConnection(self._core, self._shared, WatchRequest(id="", output=output, usage=usage))
+        link.begin(self._seconds(timeout))
+        return Watch(link)
 
     def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
         """Everything the server sends from now on, except answers to requests: queues, pools, and followed
@@ -349,14 +331,15 @@ class Client(StoredRequests):
         from_now: bool = False,
         buffer: int | None = None,
     ) -> Follower:
-        if on_lag not in ("block", "drop"):
-            raise ValueError(f"on_lag must be block or drop, not {on_lag!r}")
+        if on_lag not in ("catch_up", "block", "drop"):
+            raise ValueError(f"on_lag must be catch_up, block or drop, not {on_lag!r}")
         core = self._core
         return Follower(
             task_id,
             core.lock,
             core.settings.buffer if buffer is None else buffer,
-            lossless=on_lag == "block",
+            lossless=on_lag != "drop",
+            catch_up=on_lag == "catch_up" and not raw,  # a log has no raw output
             partial=partial,
             raw=raw,
             from_now=from_now,

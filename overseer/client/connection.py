@@ -84,6 +84,11 @@ class Connection:
         self._wakeup.set()
         self.core.ending.notify_all()
 
+    def abandon(self) -> None:
+        """Have the thread end; from anywhere, even from a finaliser in a locked section."""
+        self.ending = True
+        self._wakeup.set()
+
     # -- the thread
 
     def _run(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from overseer.client.buffer import Item
-from overseer.protocol import Unreadable, event_from
+from overseer.protocol import Changed, Unreadable, event_from
 
 
 def decode(payloads: Sequence[bytes], on_bad: Callable[[str], None]) -> list[Item]:
@@ -21,6 +21,8 @@ def decode(payloads: Sequence[bytes], on_bad: Callable[[str], None]) -> list[Ite
                 items.append((*line, raw.get("truncated", False), raw.get("overwritten", False)))
             elif (event := event_from(raw)) is not None:
                 items.append(event)
+            elif "cursor" in raw:  # of a newer server: that the task has changed is known at least
+                items += filter(None, [event_from({**raw, "type": Changed.type})])
         except (KeyError, TypeError, AttributeError) as error:
             on_bad(f"a message cannot be read: {error!r}")
         except Unreadable as error:

@@ -45,6 +45,7 @@ class Follower:
         lock: the client's.
         buffer: bytes of events that may wait for the handle's reader; 0: none are kept.
         lossless: hold up the task rather than lose lines.
+        catch_up: have the server keep them, if it can, rather than hold up the task.
         partial: take messages about unfinished lines.
         raw: take what a terminal is sent.
         from_now: leave out what was stored before the subscription.
@@ -58,6 +59,7 @@ class Follower:
         buffer: int,
         *,
         lossless: bool,
+        catch_up: bool = False,
         partial: bool = False,
         raw: bool = False,
         from_now: bool = False,
@@ -66,6 +68,7 @@ class Follower:
         self.task_id = task_id
         self.buffer = EventBuffer(lock, buffer)
         self.lossless = lossless
+        self.catch_up = catch_up
         self.may_drop = not lossless  # as asked for; lossless may be given up
         self.partial = partial
         self.raw = raw
@@ -129,7 +132,7 @@ class Follower:
         if isinstance(event, Gap):
             if event.to_seq <= self.last_seq:
                 return False
-            self._gap_locked(event.to_seq)
+            self._gap_locked(event.to_seq, event.reason)
             return True
         if isinstance(event, Partial):
             return self._partial_locked(event)
@@ -334,8 +337,8 @@ class Follower:
         """The lines up to this one are lost, which no message reports."""
         self._tell_locked(self._gap_locked(to_seq))
 
-    def _gap_locked(self, to_seq: int) -> Gap:
-        gap = Gap(self.task_id, self.last_seq + 1, to_seq, now())
+    def _gap_locked(self, to_seq: int, reason: str = "") -> Gap:
+        gap = Gap(self.task_id, self.last_seq + 1, to_seq, now(), reason)
         self.buffer.put_locked(gap)
         self.last_seq = to_seq
         return gap

@@ -16,6 +16,7 @@ from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
 from overseer.client.pending_request import PendingRequest
 from overseer.protocol import (
+    ChainRefused,
     Data,
     Dequeued,
     Error,
@@ -120,6 +121,7 @@ class Router:
             task_id=follower.task_id,
             since_seq=follower.last_seq,
             on_lag="block" if follower.lossless else "drop",
+            catch_up=follower.catch_up,
             partial=follower.partial or None,
             raw=follower.raw or None,
         )
@@ -274,7 +276,7 @@ class Router:
             if taken or (dropped and self.broadcasts):
                 self._core.tell_listeners_locked(item)
             self._collect_locked(task_id, item)
-        elif isinstance(item, PoolUpdated) and self.broadcasts:
+        elif isinstance(item, PoolUpdated | ChainRefused) and self.broadcasts:
             self._core.tell_listeners_locked(item)
 
     def _collect_locked(self, task_id: str, item: Item) -> None:

@@ -49,6 +49,8 @@ class StoredRequests(Requests):
             found += reply.lines
             if request.tail is not None or (limit and len(found) >= limit) or reply.next_seq > reply.last_seq:
                 return tuple(found)
+            if not reply.lines and reply.next_seq == request.from_seq:  # the end of the run
+                return tuple(found)
             request = replace(request, from_seq=reply.next_seq, since=None)
 
     def search(

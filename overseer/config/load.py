@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from overseer.config.chains import chain_problems
 from overseer.config.model import ROOT, Config
 from overseer.config.restarts import retry_problems
 from overseer.config.standing import standing_problems
@@ -93,8 +94,11 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
     report.templates = _dialect(tree)
     config: Config = ROOT.from_yaml(tree, Location(report, (), 1))
     config = replace(config, **_overrides(env, report))
-    for below, problem in standing_problems(config.tasks, config.actions):
-        place = ("tasks", *below)
+    chains = ((("actions", *below), problem) for below, problem in chain_problems(config.actions))
+    standing = (
+        (("tasks", *below), problem) for below, problem in standing_problems(config.tasks, config.actions)
+    )
+    for place, problem in (*chains, *standing):
         Location(report, place, line_of(tree, place)).error(problem)
     report.raise_errors()
     config = replace(

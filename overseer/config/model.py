@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
+from overseer.config.chains import THEN, ThenConfig
 from overseer.config.exec import EXEC
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.pools import POOL
@@ -183,6 +184,9 @@ class ActionConfig:
         "(`none`), or it is started with the same id, parameters and retry policy (`resume`). Needs a "
         "`data_dir`, and parameters none of which is secret.",
         default="none",
+    )
+    then: ThenConfig | None = field(
+        THEN, "What is started when a task of it is over; see [CHAINS.md](CHAINS.md).", default=None
     )
     ready: ReadyConfig | None = field(
         READY, "When a run of it counts as ready; see [PROBES.md](PROBES.md).", default=None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from overseer.config.schedules import SCHEDULES, Schedule
 from overseer.protocol import RetryPolicy
 from overseer.protocol.words import CONDITION, CONDITIONS
 from overseer.schema.fields import field
@@ -66,6 +67,12 @@ class StandingTask:
         "The tasks that it waits for: a list of names, each of which has to be ready, or a mapping of names "
         "to `started`, `ready`, `healthy`, `succeeded` or `ended`.",
         default=dict,
+    )
+    schedule: tuple[Schedule, ...] = field(
+        SCHEDULES,
+        "When it is started by itself: `cron`, `every` or `at`; several are a list. See "
+        "[SCHEDULES.md](SCHEDULES.md).",
+        default=(),
     )
 
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from datetime import datetime, timedelta
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import graph, logs, server, tasks
+from overseer.ctl import graph, logs, search, server, tasks
 from overseer.ctl.hints import how_to_write
 from overseer.ctl.history import history
+from overseer.ctl.moments import moment_of
 from overseer.ctl.parser import Parser, make_parser
 from overseer.ctl.run import refusal, run, run_interactive
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import OutputError, print_lines, print_text, say
 from overseer.errors import OverseerError
-from overseer.util.durations import parse_duration
-from overseer.util.timestamps import now, parse_timestamp
+from overseer.util.timestamps import now
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +60,7 @@ def _main(argv: Sequence[str] | None) -> int:
             options.params = _params([*options.params, *extra], options.action, settings)
         for moment in ("since", "until"):
             if getattr(options, moment, None) is not None:
-                setattr(options, moment, _time(getattr(options, moment)))
+                setattr(options, moment, moment_of(getattr(options, moment), now()))
     except OverseerError as error:
         command.error(str(error))
     try:
@@ -107,16 +105,6 @@ def _params(pairs: Sequence[str], action: str, settings: Settings) -> dict[str, 
     return params
 
 
-def _time(text: str) -> datetime:
-    with suppress(ValueError):
-        return parse_timestamp(text)
-    with suppress(ValueError, OverflowError):
-        return now() - timedelta(microseconds=parse_duration(text) // 1000)
-    raise OverseerError(
-        f"a time is written like 2026-03-14T09:26:53Z, or 10m for ten minutes ago, not {text!r}"
-    )
-
-
 def _complete(
     settings: Settings, words: Sequence[str], commands: argparse.Action, parser: argparse.ArgumentParser
 ) -> int:
@@ -143,7 +131,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "wait": tasks.wait,
     "tail": tasks.tail,
     "logs": logs.logs,
-    "search": logs.search,
+    "search": search.search,
     "replay": tasks.replay,
     "events": tasks.events,
     "top": tasks.top,

@@ -10,6 +10,7 @@ from pathlib import Path
 from signal import Signals
 
 from overseer.client import Client
+from overseer.ctl.finding import known_tasks
 from overseer.ctl.graph import standing_tasks
 from overseer.ctl.settings import NAMES
 from overseer.errors import OverseerError
@@ -57,9 +58,7 @@ if [ "$funcstack[1]" = "_overseerctl" ]; then _overseerctl "$@"; else compdef _o
 _TASKS = {
     "attach",
     "events",
-    "history",
     "input",
-    "logs",
     "replay",
     "reset",
     "restart",
@@ -68,6 +67,7 @@ _TASKS = {
     "tail",
     "wait",
 }
+_LOGGED = {"history", "logs"}  # whose tasks may be forgotten
 _ACTIONS = {"run", "start"}
 _ONE_ACTION = {"actions", "describe", "pool", "set-pool", "purge", "metrics"}
 
@@ -91,7 +91,12 @@ def candidates(
         found = [str(choice) for choice in option.choices or ()]
         if option.dest == "task":
             with suppress(OverseerError), connect() as client:
-                found = _names(task.task_id for task in client.tasks())
+                found = _names(
+                    known_tasks(client) if named[0] == "search" else [task.task_id for task in client.tasks()]
+                )
+        elif option.dest == "run" and len(named) > 1:
+            with suppress(OverseerError), connect() as client:
+                found = [str(run.number) for run in client.runs(named[1])]
         elif option.dest == "action":
             with suppress(OverseerError), connect() as client:
                 found = _names(action.name for action in client.actions())
@@ -124,11 +129,13 @@ def _names(found: Iterable[str]) -> list[str]:
 def _named(command: str, given: Sequence[str], current: str, connect: Callable[[], Client]) -> list[str]:
     if command == "completion":
         return [] if given else list(SCRIPTS)
-    if command not in _TASKS | _ACTIONS | _ONE_ACTION:
+    if command not in _TASKS | _LOGGED | _ACTIONS | _ONE_ACTION:
         return []
     with connect() as client:
         if command == "signal" and not given:
             return [each.name for each in Signals]
+        if command in _LOGGED:
+            return [] if given else known_tasks(client)
         if command in _TASKS:
             tasks = client.tasks()
             if command == "stop":

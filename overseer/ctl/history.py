@@ -8,6 +8,7 @@ from datetime import datetime
 
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.finding import task_like
 from overseer.ctl.listing import ago, name_of, params_of
 from overseer.ctl.status import rounded
 from overseer.ctl.terminal import Style, plain, room, say, show, style_of
@@ -21,15 +22,20 @@ _COLOURS = {"running": "32", "failed": "31", "lost": "31", "stopped": "33"}
 
 
 def history(client: Client, options: Namespace) -> int:
-    runs = client.runs(
-        options.task,
-        action=options.action,
-        state=options.state or "",
-        reason=options.reason or "",
-        since=options.since,
-        until=options.until,
-        limit=options.limit,
-    )
+    def ask(task_id: str | None) -> tuple[RunInfo, ...]:
+        return client.runs(
+            task_id,
+            action=options.action,
+            state=options.state or "",
+            reason=options.reason or "",
+            since=options.since,
+            until=options.until,
+            limit=options.limit,
+        )
+
+    runs = ask(options.task)
+    if not runs and options.task and (task_id := task_like(client, options.task)) != options.task:
+        runs = ask(task_id)
     show(
         options,
         runs,

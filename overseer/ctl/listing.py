@@ -8,7 +8,7 @@ from datetime import datetime
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.status import rounded
 from overseer.ctl.terminal import Style, plain
-from overseer.protocol import ActionInfo, ParamSpec, PoolInfo, TaskInfo, TaskUsage
+from overseer.protocol import ActionInfo, ParamSpec, PoolInfo, TaskInfo, TaskUsage, Then
 from overseer.util.durations import format_duration
 
 _TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAMETERS")
@@ -139,6 +139,19 @@ def actions_table(actions: Sequence[ActionInfo], columns: int | None = None) -> 
     return table(rows, columns, cuts={0: cut_middle, 1: fit, 2: fit})
 
 
+def _then_lines(then: Then) -> list[str]:
+    """What follows the end of a task."""
+    return [
+        f"  {when}: starts {name_of(each.action)}{f' {params_of(each.params)}' if each.params else ''}"
+        for when, following in (
+            ("after a success", then.success),
+            ("after a failure", then.failure),
+            ("after either", then.any),
+        )
+        for each in following
+    ]
+
+
 def action_lines(action: ActionInfo) -> list[str]:
     """One action in full."""
     lines = [f"{name_of(action.name)} ({plain(action.type)})"]
@@ -159,6 +172,8 @@ def action_lines(action: ActionInfo) -> list[str]:
         lines.append(f"  stopped after {format_duration(action.timeout_ms * 1_000_000)}, which is a failure")
     if action.on_boot == "resume":
         lines.append("  started again by the next server, if it was running when this one ends")
+    if action.then is not None:
+        lines += _then_lines(action.then)
     if action.success_codes:
         lines.append(f"  succeeds with exit code {', '.join(map(str, action.success_codes))}")
     probes = {"ready": action.ready, "health": action.health}

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from overseer import __version__
 from overseer.client import DEFAULT_URL
 from overseer.client.arguments import signal_of
+from overseer.ctl.moments import FORMS
 from overseer.ctl.status import EXITS
 from overseer.ctl.terminal import say, write_out
 from overseer.protocol import EXIT_REASON, RUN_STATUS, utf8
@@ -163,12 +164,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = add("reset", "start errored tasks again")
     command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command = add("list", "show the server's tasks")
-    command.add_argument(
-        "--since",
-        metavar="TIME",
-        help="only tasks started or ended since then, and queued ones; such as 2026-03-14T09:26:53Z, or 10m "
-        "for ten minutes ago",
-    )
+    _times(command, since="only tasks started or ended since then, and queued ones")
     command.add_argument(
         "--limit", type=_count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
     )
@@ -176,14 +172,9 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = add("history", "show runs, the newest first, also ended ones and those before a restart")
     command.add_argument("task", type=_text, metavar="TASK_ID", nargs="?", help="only this task's")
     command.add_argument("--action", type=_text, metavar="ACTION", help="only this action's")
-    command.add_argument("--state", choices=RUN_STATUS.words, help="only those with this status")
+    command.add_argument("--state", "--status", choices=RUN_STATUS.words, help="only those with this status")
     command.add_argument("--reason", choices=EXIT_REASON.words, help="only those that ended for this reason")
-    for option, help in (("since", "started since then"), ("until", "started before then")):
-        command.add_argument(
-            f"--{option}",
-            metavar="TIME",
-            help=f"only those {help}; such as 2026-03-14T09:26:53Z, or 10m for ten minutes ago",
-        )
+    _times(command, since="only those started since then", until="only those started before then")
     command.add_argument(
         "-n", "--limit", type=_count, default=20, metavar="COUNT", help="at most this many (20); 0: all"
     )
@@ -205,31 +196,43 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = add(
         "logs",
         "show a task's log, also of one that the server does not know any more",
-        "All of it, unless an option says otherwise. The server needs a data_dir.",
+        "All of it, unless an option says otherwise; what the task wrote to stderr goes to stderr. The "
+        "beginning of an id will do where it is unique. The server needs a data_dir.",
     )
     command.add_argument("task", type=_text, metavar="TASK_ID")
     command.add_argument("-f", "--follow", action="store_true", help="and follow it until the task ends")
     command.add_argument("-n", "--tail", type=_count, metavar="LINES", help="only the last so many")
-    command.add_argument("--since", metavar="TIME", help="only from this time on; 10m for ten minutes ago")
-    command.add_argument("--run", type=_text, metavar="RUN_ID", help="only lines of this run")
+    _times(command, since="only from this time on", until="only until this time")
+    command.add_argument(
+        "--run",
+        type=_text,
+        metavar="RUN",
+        help="only lines of this run: its number in the history or id",
+    )
     command.add_argument("--stream", choices=("stdout", "stderr"), help="only lines of this stream")
     command.add_argument(
-        "--grep", type=_text, metavar="PATTERN", help="only lines in which this regular expression is found"
+        "-g",
+        "--grep",
+        type=_text,
+        metavar="PATTERN",
+        help="only lines in which this regular expression is found; status 1 if there are none",
     )
+    _matching(command)
     command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
     command = add(
         "search",
         "search the logs of all tasks",
-        "The newest parts of logs come first. The server needs a data_dir.",
+        "Lines in which it is found, the oldest first, or those in the newest parts of logs if there are "
+        "more than -n; status 1 if there are none. On a terminal times are local. Needs a data_dir.",
     )
     command.add_argument("query", type=_text, metavar="TEXT", help="what stands in the line")
     command.add_argument(
-        "-e", "--regex", action="store_true", help="TEXT is a regular expression, as Python has them"
+        "-e", "-E", "--regex", action="store_true", help="TEXT is a regular expression, as Python has them"
     )
+    _matching(command)
     command.add_argument("--task", type=_text, metavar="TASK_ID", help="only in this task's log")
     command.add_argument("--action", type=_text, metavar="ACTION", help="only in lines of this action's runs")
-    for option, help in (("since", "from this time on"), ("until", "until this time")):
-        command.add_argument(f"--{option}", metavar="TIME", help=f"only {help}; 10m for ten minutes ago")
+    _times(command, since="only from this time on", until="only until this time")
     command.add_argument(
         "-n", "--limit", type=_count, default=100, metavar="COUNT", help="at most this many (100); 0: all"
     )
@@ -238,7 +241,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command.add_argument(
         "--since-seq", type=_count, metavar="SEQ", help="only what follows the line with this seq"
     )
-    command.add_argument("--since", metavar="TIME", help="only from this time on; 10m for ten minutes ago")
+    _times(command, since="only from this time on")
     command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
     command = add("events", "show everything that happens as JSON lines")
     command.add_argument(
@@ -298,6 +301,30 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = commands.add_parser("__complete", parents=[common])
     command.add_argument("words", nargs=argparse.REMAINDER)
     return parser, commands
+
+
+def _times(command: argparse.ArgumentParser, **helps: str) -> None:
+    """--since, and --until, as journalctl has them."""
+    for name, help in helps.items():
+        command.add_argument(f"-{name[0].upper()}", f"--{name}", metavar="TIME", help=f"{help}; like {FORMS}")
+
+
+def _matching(command: argparse.ArgumentParser) -> None:
+    """How something is looked for, and what is shown around it, as grep has it."""
+    command.add_argument("-i", "--ignore-case", action="store_true", help="capitals are like small letters")
+    for letter, name, where in (
+        ("A", "after-context", "after"),
+        ("B", "before-context", "before"),
+        ("C", "context", "around"),
+    ):
+        command.add_argument(
+            f"-{letter}",
+            f"--{name}",
+            type=_count,
+            default=0,
+            metavar="LINES",
+            help=f"and so many lines {where} each",
+        )
 
 
 def _common() -> Parser:

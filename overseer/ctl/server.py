@@ -73,7 +73,7 @@ def reload(client: Client, options: Namespace) -> int:
     if options.json:
         return 0
     if not lists:
-        say("nothing has changed")
+        say("no changes")
     elif options.dry_run:
         say("this was a dry run: nothing was changed")
     return 0

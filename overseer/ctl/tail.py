@@ -11,8 +11,9 @@ from operator import itemgetter
 from overseer.client import Client, ClientError, ConnectionLostError, RefusedError
 from overseer.ctl.columns import columns_of, pad
 from overseer.ctl.live import LiveLine
+from overseer.ctl.moments import local
 from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, words_of
-from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, plain, say, write_out
+from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, on_terminal, plain, say, write_out
 from overseer.protocol import Event, Exited, Gap, Output, Partial, utf8
 from overseer.util.timestamps import format_timestamp
 
@@ -28,6 +29,7 @@ class Printer:
         self._lock = threading.Lock()
         self._as_json = as_json
         self._timestamps = timestamps
+        self._stamp = local if on_terminal() else format_timestamp
         self.live = LiveLine(wanted=not as_json)
         self._prefixes: dict[str, bytes] = {}
         if len(task_ids) > 1:
@@ -63,7 +65,7 @@ class Printer:
             return "stdout", b""
         prefix = self._prefixes.get(event.task_id, b"")
         if isinstance(event, Output | Partial):
-            when = f"{format_timestamp(event.ts)} ".encode() if self._timestamps else b""
+            when = f"{self._stamp(event.ts)} ".encode() if self._timestamps else b""
             name = "stderr" if event.stream == "stderr" and not self._prefixes else "stdout"
             key = event.task_id, event.stream
             if isinstance(event, Partial):

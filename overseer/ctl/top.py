@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from overseer.client import Client, RefusedError, ReplyTimeoutError
+from overseer.client import Client, ReplyTimeoutError, Watch
 from overseer.ctl.columns import fit
 from overseer.ctl.interrupts import signals_to
 from overseer.ctl.listing import shown_state, tasks_table
@@ -44,7 +44,8 @@ class Answer:
 def top(client: Client, style: Style, interval: float, sort: str) -> int:
     """Show until q or a signal; into a pipe, once."""
     if not on_terminal():
-        answer = _ask(client)
+        usage = {each.task_id: each for each in client.usage()}
+        answer = _ask(client, client.tasks(), usage)
         print_text("\n".join(screen_lines(answer, style, 10**6, 10**6, sort)) + "\n")
         return 0
     hear, tell = socket.socketpair()
@@ -57,19 +58,16 @@ def top(client: Client, style: Style, interval: float, sort: str) -> int:
             screen.leave()
 
 
-def _ask(client: Client) -> Answer:
-    tasks, pool, counted = client.tasks(), client.pool(), client.metrics()
-    try:
-        usage = {each.task_id: each for each in client.usage()}
-    except RefusedError:  # an older server
-        usage = {}
+def _ask(client: Client, tasks: tuple[TaskInfo, ...], usage: dict[str, TaskUsage]) -> Answer:
+    pool, counted = client.pool(), client.metrics()
     return Answer(tasks, pool, counted if isinstance(counted, GlobalMetrics) else None, usage)
 
 
 class _Live:
     """The main thread displays, and hears keys and signals; another asks the server, which may hang.
 
-    So keys need not wait for an answer, and signals interrupt nothing.
+    So keys need not wait for an answer, and signals interrupt nothing. Tasks are watched, so only pools and
+    counters are asked for.
     """
 
     def __init__(
@@ -145,10 +143,12 @@ class _Live:
         print_text("\x1b[H" + "\r\n".join(f"{line}\x1b[K" for line in lines) + "\x1b[J")
 
     def _look(self) -> None:
+        watch: Watch | None = None
         while True:
             self._wanted.acquire()
             try:
-                self._answer = _ask(self._client)
+                watch = watch or self._client.watch(usage=True)
+                self._answer = _ask(self._client, (*watch.tasks.values(),), watch.usage)
                 self._failure = None
             except Exception as error:
                 self._failure = error

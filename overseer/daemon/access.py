@@ -1,4 +1,4 @@
-"""Who may come in, as one value read from the configuration: tokens, users, certificates, networks."""
+"""The access rules as one value, read from the configuration: tokens, users, certificates, networks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from overseer.net.tls import Certificates
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may come in, and how they connect.
+    """Who may connect, and how.
 
-    ``users`` is None where a Unix socket asks for no identity: whoever may open its file may do everything.
-    ``trusts`` says whether an IP address is let in at all.
+    ``users`` is None if a Unix socket asks for no identity: anyone who may open its file may do everything.
+    ``trusts`` tells whether an IP address may connect at all.
     """
 
     config: Config
@@ -38,11 +38,11 @@ class Access:
         return self.certificates is not None
 
     def asks(self, peer: Peer) -> bool:
-        """Whether a peer that comes this way must identify itself."""
+        """Whether a peer over this transport must identify itself."""
         return bool(self.tokens) or (peer.kind == "unix" and self.users is not None)
 
     def admits(self, peer: Peer) -> bool:
-        """Whether a peer that was let in before would be let in again, with the same rights."""
+        """Whether an authorized peer would be authorized again, with the same rights."""
         if peer.kind == "tcp" and not (peer.transport == self.transport and self.trusts(peer.address)):
             return False
         if peer.principal == ANYONE:
@@ -50,7 +50,7 @@ class Access:
         return self.knows(peer.principal)
 
     def knows(self, principal: Principal) -> bool:
-        """Whether somebody has this name, these rights and this token."""
+        """Whether a principal with this name, these rights and this token exists."""
         return principal in self.tokens.principals or principal in (self.users or {}).values()
 
     @property
@@ -64,7 +64,7 @@ class Access:
         return stream, replace(peer, transport=self.transport)
 
     def differing(self, other: Access) -> tuple[str, ...]:
-        """The top-level keys whose files or variables differ in content from those of ``other``."""
+        """The top-level keys whose files or variables have other contents than in ``other``."""
         found = []
         if self.certificates != other.certificates:
             found.append("tls")

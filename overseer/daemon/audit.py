@@ -1,4 +1,4 @@
-"""The audit: who asked to start, stop or change something, from where, and with what result."""
+"""The audit log: who requested to start, stop or change something, from where, with what result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from overseer.util.jsonlog import EventLog
 from overseer.util.timestamps import format_timestamp, now
 
 _SHOWN = 256  # characters of a parameter
-# Characters that terminals and line readers may act on, escaped as JSON does those below U+0020 by itself.
+# Characters that terminals and line readers may act on, escaped like those below U+0020.
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 _RECORDED = (
     protocol.Start,
@@ -21,6 +21,8 @@ _RECORDED = (
     protocol.Signal,
     protocol.Input,
     protocol.Resize,
+    protocol.Pause,
+    protocol.Resume,
     protocol.SetPool,
     protocol.Purge,
     protocol.Reload,

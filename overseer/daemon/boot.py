@@ -1,4 +1,4 @@
-"""Bringing back, at a start, the tasks that were running when the server before ended."""
+"""Restarts, at start-up, the tasks that were running when the previous server ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE_S = 6.0  # for what is left of an old run: its guardian may still be at it
+_PATIENCE_S = 6.0  # for leftovers of an old run, which its guardian may still be ending
 _LOOK_S = 0.1
 _SERVER = Peer("server", "", principal=Principal(BOOT.by, "admin"))
 
@@ -44,7 +44,7 @@ class Resumption:
         self._over = over
 
     def begin(self) -> set[str]:
-        """Go on on a thread, if there is anything to do; returns the ids of the tasks that it starts."""
+        """Start a thread if there is anything to do; returns the ids of the tasks that it will start."""
         wanted: list[Interrupted] = []
         config = self._hub.definitions.config
         for task in self._history.interrupted:
@@ -57,7 +57,7 @@ class Resumption:
             elif action is None or action.on_boot != "resume":
                 self._history.recalled(task)
             elif not task.complete:
-                self._refuse(task, action, "a parameter of it is secret, and secrets are not stored")
+                self._refuse(task, action, "one of its parameters is secret, and secrets are not stored")
             else:
                 wanted.append(task)
         if wanted:
@@ -75,7 +75,7 @@ class Resumption:
                     return
                 waiting.remove(task)
                 if task.run_id in alive:
-                    _log.warning("task %s: something of its old run still lives", task.task_id)
+                    _log.warning("task %s: processes of its old run still live", task.task_id)
                 self._start(task)
             if waiting and self._over.wait(_LOOK_S):
                 return
@@ -96,7 +96,7 @@ class Resumption:
         except RequestError as error:
             self._audit.record(_SERVER, request, allowed=True, error=error.message)
             action = self._hub.definitions.config.actions.get(task.action)
-            # What failed in its driver is on record.
+            # A failure in its driver is already recorded.
             known = self._history.number(task.task_id) > before
             self._refuse(task, None if known else action, error.message)
         else:
@@ -105,7 +105,7 @@ class Resumption:
             _log.info("task %s is resumed: it was running when the server ended", task.task_id)
 
     def _refuse(self, task: Interrupted, action: ActionConfig | None, why: str) -> None:
-        """Say, and have on record, why it is not resumed."""
+        """Log and record why it is not resumed."""
         _log.warning("task %s cannot be resumed: %s", task.task_id, why)
         if action is not None:
             run = Run(
@@ -126,13 +126,13 @@ class Resumption:
 
 
 def _alive(scanners: Iterable[Scanner]) -> set[str]:
-    """The runs of which something lives, by one look at /proc for each server."""
+    """The runs with live processes, from one scan of /proc per server."""
     alive: set[str] = set()
     for scanner in scanners:
         try:
             runs = scanner.scan().runs
         except OSError as error:
-            _log.warning("cannot see what is left of old runs: %s", error)
+            _log.warning("cannot find processes of old runs: %s", error)
             continue
         alive |= {run for run, members in runs.items() if any(not each.zombie for each in members)}
     return alive

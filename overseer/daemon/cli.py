@@ -14,7 +14,14 @@ from overseer.daemon.access import load_access
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import handed_on, withdraw_secrets
-from overseer.daemon.preflight import boot_advice, check_files, probe_advice, security_advice, system_advice
+from overseer.daemon.preflight import (
+    boot_advice,
+    check_files,
+    probe_advice,
+    schedule_advice,
+    security_advice,
+    system_advice,
+)
 from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
@@ -35,10 +42,10 @@ def main() -> int:
 
 
 def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int:
-    """The whole daemon: parse the command line, serve until told to stop. To be called on the main thread.
+    """Run the whole daemon: parse the command line, serve until told to stop. Call it on the main thread.
 
     Args:
-        version, commit: what ``--version`` prints; a program with drivers of its own gives its own.
+        version, commit: printed by ``--version``; a program with its own drivers passes its own.
         argv: the arguments after the program's name; None: those of the process.
 
     Returns:
@@ -49,7 +56,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
     stderr = set_up_logging()
     try:
         status = _run(version, commit, argv, stderr)
-        if os.environ.get("PYTHONINSPECT"):  # with which Python would not end, nor give this status
+        if os.environ.get("PYTHONINSPECT"):  # it would keep Python from exiting with this status
             stderr.end()
             os._exit(status)
         return status
@@ -64,7 +71,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         missing = "memory" if isinstance(error, MemoryError) else "threads"
         _complain(f"the system allows no more {missing}; see ulimit -a and the limits of its service")
         stderr.end()
-        os._exit(1)  # the threads that did start would wait for the end of a server that never began
+        os._exit(1)  # a normal exit would wait for the threads that did start
     finally:
         stderr.end()
     return 1
@@ -91,11 +98,11 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
     if options.check and named and data is None:
         raise OverseerError(f"{path}: no such file")
     config = parse_config(path, data)
-    # Before anything is said: it may start the program over.
+    # Before any output, since it may re-execute the program.
     secrets = withdraw_secrets(config.variables, start_over=not options.check, before=before, config=data)
     stderr.start()
     if secrets.get("OVERSEER_TOKEN") == "" and not config.auth.tokens:
-        raise OverseerError("OVERSEER_TOKEN is empty: put a token into it, or unset it to ask nobody for one")
+        raise OverseerError("OVERSEER_TOKEN is empty: put a token into it, or unset it to require none")
     if unable:
         _log.warning("%s", unable)
     strict = options.check and not options.lenient
@@ -120,6 +127,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         *security_advice(config, asks=bool(access.tokens)),
         *secrets_advice(config, values),
         *boot_advice(config, handlers),
+        *schedule_advice(config),
         *probe_advice(config),
         *system_advice(),
     )
@@ -132,15 +140,15 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
 
 
 def _print(text: str) -> int:
-    """Print what was asked for; the exit status."""
+    """Print to stdout; returns the exit status."""
     try:
         if sys.stdout is None:  # >&-
             raise OSError(errno.EBADF, "it is closed")
         print(text, flush=True)
-    except BrokenPipeError:  # who reads it has seen enough
+    except BrokenPipeError:  # the reader has seen enough
         sys.stdout = None
     except OSError as error:
-        sys.stdout = None  # Python would try again at its end, and say so in its own words
+        sys.stdout = None  # or Python would try again at exit, with a traceback
         _complain(f"cannot write to stdout: {error.strerror}")
         return 1
     return 0
@@ -152,7 +160,7 @@ def _complain(text: str) -> None:
 
 class _Parser(argparse.ArgumentParser):
     def print_help(self, file: object = None) -> None:
-        # argparse's own takes no notice of a stdout that cannot be written to.
+        # argparse's own ignores a stdout that cannot be written to.
         raise SystemExit(_print(self.format_help().rstrip("\n")))
 
 

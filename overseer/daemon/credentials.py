@@ -1,4 +1,4 @@
-"""The principals of a configuration: tokens from files and variables, and users of this machine."""
+"""The principals of a configuration: tokens from files and variables, and local users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_FILE = 64 * 1024  # bytes; a longer file does not hold a token
 
 
 def variables_of(config: Config, given: Mapping[str, str]) -> tuple[dict[str, Digest], dict[str, str]]:
-    """The digests of tokens and the secrets themselves that are in variables, by these, without empty ones.
+    """The digests of tokens, and the secrets, in environment variables, by variable; empty ones are left out.
 
     Warns of weak tokens.
     """
@@ -91,7 +91,7 @@ def load_users(config: Config) -> Mapping[int, Principal]:
     """Principals by uid: those of ``auth.unix``, and the server's own user, an admin unless listed there.
 
     Raises:
-        ConfigErrors: this machine does not know a user.
+        ConfigErrors: a user does not exist on this machine.
     """
     own = os.geteuid()
     users = {own: Principal(f"uid {own}", "admin")}

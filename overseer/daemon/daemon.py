@@ -21,6 +21,7 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config, Digest, Listen, parse_listen
 from overseer.daemon.access import Access, load_access
 from overseer.daemon.audit import Audit
+from overseer.daemon.chains import TaskChains
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
@@ -31,6 +32,7 @@ from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
+from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.drivers.api import ActionHandler
@@ -53,7 +55,7 @@ from overseer.util.timers import Timers
 
 _log = logging.getLogger(__name__)
 
-_GARBAGE = 5_000  # new objects after which cycles are looked for: a start makes a hundred that stay
+_GARBAGE = 5_000  # new objects between garbage collections; a start leaves about a hundred
 _END_MARGIN = 5.0  # seconds that a shutdown may take beyond its budget
 
 
@@ -64,8 +66,8 @@ class Daemon:
     tasks are over: tasks, clients, timers, event log, guardian. The main thread waits for signals.
 
     Args:
-        variables: the tokens that were in the environment, by the variable's name.
-        vault: has the secrets that were there.
+        variables: digests of the tokens that were in the environment, by variable.
+        vault: holds the secrets that were there.
     """
 
     def __init__(
@@ -94,15 +96,17 @@ class Daemon:
             recorder=self._history.recorder,
             logs=self._logs.logs,
         )
+        self._schedules = TaskSchedules(self._hub, self._history, self._audit)
+        self._chains = TaskChains(self._hub, self._audit)
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare)
-        # Separate from the hub's, whose restarts may have to wait for a driver.
+        # Separate from the hub's timers, which may have to wait for a driver.
         self._timers = Timers("net-timers")
         self._page = static_routes(importlib.resources.files("overseer") / "playground")
         self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
         self._manager = Notifier()
         self._over = threading.Event()
-        self._failed = False  # a vital thread has
+        self._failed = False  # a vital thread has failed
         # nohup means that the server outlives its terminal.
         self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._server = self._listen()
@@ -132,6 +136,7 @@ class Daemon:
         self._audit.start()
         self._history.start()
         self._logs.start()
+        self._schedules.load(self._config)
         with self._signals:
             self._server.start()
             processes.adopt_orphans()
@@ -141,9 +146,11 @@ class Daemon:
                 listening += " (every interface)"
             _log.info("%s", listening)
             _log.info("%s", self._summary())
+            self._chains.apply(self._config)
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
             self._hub.standing.start_at_boot(resumed)
+            self._schedules.start(resumed)
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
@@ -179,6 +186,8 @@ class Daemon:
         _log.info("shutting down")
         self._manager.stopping(self._hub.shutdown_budget + _END_MARGIN)
         self._logs.stop_searching()
+        self._schedules.close()
+        self._chains.close()
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
@@ -210,7 +219,7 @@ class Daemon:
         try:
             start_thread(self._reload, "reload")  # the main thread must be free for the next signal
         except RuntimeError as error:
-            _log.error("the configuration stays as it was: %s", error)
+            _log.error("the configuration was not reloaded: %s", error)
 
     def _reload(self) -> None:
         def tell(changes: Changes) -> None:
@@ -220,13 +229,13 @@ class Daemon:
         try:
             self._reloader.reload(tell)
         except RequestError:
-            self._manager.ready("the new configuration is broken; the one before counts")
+            self._manager.ready("the new configuration has errors; the previous one stays in force")
         except Exception:
             _log.exception("reloading the configuration failed")
             self._manager.ready("reloading the configuration failed")
 
     def _prepare(self, config: Config) -> Prepared:
-        """Read and check all that the hub does not; called by the reloader. Raises ConfigError."""
+        """Read and check everything that the hub does not; called by the reloader. Raises ConfigError."""
         fresh = {name: os.environ[name] for name in config.variables if name in os.environ}
         tokens, secrets = variables_of(config, fresh)
         variables, secrets = self._variables | tokens, {**self._vault.variables, **secrets}
@@ -240,13 +249,15 @@ class Daemon:
             self._gate.replace_access(access)
             self._history.apply(config)
             self._logs.apply(config)
+            self._schedules.apply(config)
+            self._chains.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = _limits(config)
 
         def enforce() -> None:
             self._gate.end_revoked_sign_ins()
             if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
-                _log.info("closed %d of the clients: what let them in has changed", closed)
+                _log.info("closed %d of the clients: their access has changed", closed)
 
         advice = (
             *security_advice(config, asks=bool(access.tokens)),
@@ -296,6 +307,7 @@ class Daemon:
             reloader=self._reloader,
             history=self._history,
             logs=self._logs,
+            schedules=self._schedules,
         )
 
     def _client_gone(self) -> None:
@@ -317,10 +329,18 @@ class Daemon:
                 self._hub,
                 self._version,
                 time.time(),
-                lambda: {**self._reloader.gauges(), **self._history.gauges(), **self._logs.gauges()},
-                lambda: {**self._history.counters(), **self._logs.counters()},
+                self._gauges,
+                lambda: {
+                    **self._history.counters(),
+                    **self._logs.counters(),
+                    **self._chains.counters(),
+                },
             ).answer,
         }
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        parts = self._reloader, self._history, self._logs, self._schedules
+        return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _manifest(self, principal: Principal) -> dict[str, Any]:
         manifest = build_manifest(
@@ -330,7 +350,7 @@ class Daemon:
             actions=self._hub.actions("", principal),
         )
         if principal is not ANYONE:
-            # For the playground, which offers accordingly.
+            # For the playground, which adapts to it.
             manifest["session"] = {
                 "name": principal.name,
                 "role": principal.role,
@@ -339,7 +359,7 @@ class Daemon:
         return manifest
 
     def _asyncapi(self, request: Request) -> dict[str, Any]:
-        from overseer.protocol.specs.asyncapi import build_asyncapi  # few ask, and it takes 10 ms
+        from overseer.protocol.specs.asyncapi import build_asyncapi  # slow to import (10 ms)
 
         principal = request.peer.principal
         encrypted = self._gate.access.encrypted and isinstance(self._server.address, tuple)  # TCP
@@ -348,7 +368,7 @@ class Daemon:
             version=self._config.version or self._version,
             description=self._config.description,
             host=request.headers.get("host", "localhost"),
-            # A proxy's headers are trusted for this alone: the address by which the client has reached us.
+            # A proxy's headers are trusted for this alone: the address at which the client reached us.
             secure=encrypted or request.headers.get("x-forwarded-proto", "") == "https",
             prefix=request.headers.get("x-forwarded-prefix", "").rstrip("/"),
             tokens=principal is not ANYONE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,25 +17,29 @@ from overseer.daemon.audit import Audit
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
+from overseer.daemon.schedules import TaskSchedules
 from overseer.errors import NotPermittedError, RequestError
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.task import Requester
+from overseer.util.threads import run_on_thread
 
 _log = logging.getLogger(__name__)
 
+_SEARCHES = 2  # of one client at a time
+
 
 class Dispatcher:
-    """Handles one client's messages, on the connection's own thread.
+    """Handles one client's messages, on the connection's own thread; searches on threads of their own.
 
     The client's rights are checked here; the hub hides from it what it may not see.
 
     Args:
         requests_per_second: 0: no limit.
-        on_lag: the default for subscriptions; "": what is best where there are logs, or not.
-        manifest: makes the manifest document for a principal.
+        on_lag: the default for subscriptions; "": depends on whether there are logs.
+        manifest: builds the manifest document for a principal.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Dispatcher:
         reloader: Reloader,
         history: RunHistory,
         logs: TaskLogs,
+        schedules: TaskSchedules,
     ) -> None:
         self._hub = hub
         self._peer = peer
@@ -69,41 +75,67 @@ class Dispatcher:
         self._reloader = reloader
         self._history = history
         self._logs = logs
+        self._searching = threading.BoundedSemaphore(_SEARCHES)
+        self._schedules = schedules
         self._client = Client(outbox, default, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
             peer.sign_in.attach(outbox)
 
     def receive(self, data: str | bytes) -> None:
-        """Handle one message; whatever is wrong with it is answered, never raised."""
+        """Handle one message; errors are answered, never raised."""
         request_id = ""
         try:
-            in_time = self._rate.allows()  # what cannot be read counts as well
+            in_time = self._rate.allows()  # malformed messages count as well
             request = protocol.parse_request(data, self._limits)
             request_id = request.id
             if not in_time:
                 limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
-                raise RequestError(f"too many requests: {limit}")
-            self._serve(request)
-        except RequestError as error:
-            if not error.answered:
-                self._reply(
-                    protocol.Error(
-                        id=error.id or request_id,
-                        message=error.message,
-                        existing_task_id=error.existing_task_id,
-                        param=error.param,
-                    )
+                raise RequestError(f"too many requests: {limit}", code="too_many")
+            if isinstance(request, protocol.Search) and self._logs.logs is not None:
+                self._search(request)
+            else:
+                self._serve(request)
+        except Exception as error:
+            self._refuse(request_id, error)
+
+    def _search(self, request: protocol.Search) -> None:
+        """Serve it on a thread of its own: it may take ten seconds, and a stop that comes meanwhile must not
+        wait. More of them than are ever carried out at once are refused without a wait."""
+
+        def serve() -> None:
+            try:
+                self._serve(request)
+            except Exception as error:
+                self._refuse(request.id, error)
+            finally:
+                self._searching.release()
+
+        if self._searching.acquire(blocking=False):
+            run_on_thread(serve, f"search-{request.id}")
+        else:
+            raise RequestError("other searches are running: try again", code="full")
+
+    def _refuse(self, request_id: str, error: Exception) -> None:
+        if not isinstance(error, RequestError):
+            _log.error("a request failed", exc_info=error)
+            self._reply(protocol.Error(id=request_id, message="internal error; see the server's log"))
+        elif not error.answered:
+            self._reply(
+                protocol.Error(
+                    id=error.id or request_id,
+                    message=error.message,
+                    existing_task_id=error.existing_task_id,
+                    param=error.param,
+                    code=error.code,
                 )
-        except Exception:
-            _log.exception("a request failed")
-            self._reply(protocol.Error(id=request_id, message="internal error; the server's log says more"))
+            )
 
     def closed(self) -> None:
-        """The connection is gone."""
+        """Called when the connection is gone."""
         self._hub.disconnect(self._client)
         if self._client.outbox.close_code == TRY_AGAIN_LATER:
-            _log.warning("closed a client that did not read what it was sent: %s", self._peer)
+            _log.warning("closed a client that did not read its messages: %s", self._peer)
         if self._peer.sign_in is not None:
             self._peer.sign_in.detach(self._client.outbox)
 
@@ -112,7 +144,7 @@ class Dispatcher:
             out.send(self._client, event)
 
     def _serve(self, request: protocol.Request) -> None:
-        """Handle a request if its sender may make it, and record it."""
+        """Handle a request if its sender is permitted to make it, and record it."""
         try:
             missing = self._principal.missing(request.type, getattr(request, "action", ""))
             if missing:
@@ -136,18 +168,24 @@ class Dispatcher:
             request = replace(request, params=without_hidden(request.params, hidden))
         self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
 
-    def _on_lag(self, asked: str) -> str:
-        """What a subscription that asks for this gets; "": the client's default.
+    def _on_lag(self, request: protocol.Start | protocol.Subscribe) -> str:
+        """The ``on_lag`` of the subscription that is requested; "": the client's default.
 
         Raises:
             RequestError: there are no logs to catch up from.
         """
+        asked = request.on_lag
+        if asked == "block" and request.catch_up and self._catches_up:
+            return "catch_up"
         if asked == "catch_up" and not self._catches_up:
-            raise RequestError("on_lag catch_up needs logs, and this server's configuration has no data_dir")
+            raise RequestError(
+                "on_lag catch_up needs logs, and this server's configuration has no data_dir",
+                code="not_configured",
+            )
         return "" if self._viewer and asked == "block" else asked
 
     def _handle(self, request: protocol.Request) -> str:
-        """Do what is asked; returns the id of a task that was started."""
+        """Carry out a request; returns the id of the task it started, if any."""
         hub, client, principal = self._hub, self._client, self._principal
         requester = Requester(client, request.id)
         match request:
@@ -158,7 +196,7 @@ class Dispatcher:
                     request.params,
                     retry_policy=request.retry_policy,
                     force=request.force,
-                    wishes=Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
+                    wishes=Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
                     requester=requester,
                 )
             case protocol.Stop():
@@ -177,6 +215,10 @@ class Dispatcher:
                 hub.listing.tell(client, request)
             case protocol.GraphRequest():
                 hub.standing.tell(requester)
+            case protocol.SchedulesRequest():
+                self._reply(self._schedules.answer(request, principal))
+            case protocol.Pause() | protocol.Resume():
+                self._reply(self._schedules.pause(request, principal))
             case protocol.RunsRequest():
                 self._reply(self._history.answer(request, principal))
             case protocol.LogsRequest():
@@ -193,7 +235,7 @@ class Dispatcher:
                     request.id,
                     request.task_id,
                     request.since_seq,
-                    Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
+                    Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
                 )
             case protocol.Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)

@@ -20,17 +20,18 @@ BEARER_PROTOCOL = "bearer."
 """The prefix of a subprotocol that carries a token: browsers cannot send headers with a WebSocket."""
 
 _COOKIE = "overseer_session"
-# A proxy speaks for somebody else, whichever user it runs as; so does a browser, which can only come by one.
+# A proxy speaks for someone else, whichever user it runs as; so does a browser, which can only come through
+# one.
 _SPEAKS_FOR_ANOTHER = ("forwarded", "x-real-ip", "via", "cf-connecting-ip", "true-client-ip", "origin")
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="sticky-overseer"')
 
 
 class Gate(Policy):
-    """Lets clients in.
+    """Admits clients.
 
     Args:
-        access: who may come in; see :meth:`replace_access`.
-        open_paths: served to anybody: the page itself, which then asks for a sign-in, and /healthz.
+        access: who may connect; see :meth:`replace_access`.
+        open_paths: served to anyone: the page itself, which then asks for a sign-in, and /healthz.
         timers: end sign-ins.
     """
 
@@ -43,11 +44,11 @@ class Gate(Policy):
 
     @property
     def access(self) -> Access:
-        """Who may come in now."""
+        """The current access rules."""
         return self._access
 
     def replace_access(self, access: Access) -> None:
-        """Let these in from now on. To be followed by :meth:`end_revoked_sign_ins`."""
+        """Apply new access rules. Must be followed by :meth:`end_revoked_sign_ins`."""
         self._access = access
         self._sign_ins.age = access.config.auth.session_age
 
@@ -105,18 +106,18 @@ class Gate(Policy):
 
     def _by_token(self, request: Request, presented: str) -> Response | Principal:
         peer = request.peer
-        # A page that made its name resolve to this machine may guess, but must not lock out others; and not
-        # all of its requests have an Origin.
+        # A page that made its name resolve to this machine (DNS rebinding) may guess, but must not lock out
+        # others; and not all of its requests have an Origin.
         by_page = not self._access.browsers.knows(request.headers.get("host"))
         wait = self._failures.wait(peer, by_page=by_page)
         if wait:
-            return error_response(429, "too many wrong tokens came from here", ("Retry-After", str(wait)))
+            return error_response(429, "too many wrong tokens from here", ("Retry-After", str(wait)))
         principal = self._access.tokens.find(presented)
         if principal is not None:
             return principal
         self._failures.add(peer, by_page=by_page)
         self.refused(peer, "it presented an unknown token")
-        return error_response(401, "this token is not known", _CHALLENGE)
+        return error_response(401, "unknown token", _CHALLENGE)
 
     def _by_cookie(self, request: Request) -> SignIn | None:
         for value in _cookies(request, _cookie_name(request)):
@@ -150,7 +151,7 @@ class Gate(Policy):
         return self._with_cookie(request, "", 0)
 
     def _with_cookie(self, request: Request, value: str, age: int) -> Response:
-        # Without a Path it covers whatever lies beside the sign-in, under whichever prefix a proxy serves us.
+        # Without a Path it covers everything beside the sign-in, under whichever prefix a proxy serves us.
         cookie = f"{_cookie_name(request)}={value}; Max-Age={age}; HttpOnly; SameSite=Strict"
         # Behind a proxy that terminates TLS, the browser's Origin still says https.
         if self._access.encrypted or request.headers.get("origin", "").startswith("https:"):

@@ -1,8 +1,9 @@
-"""Getting secrets out of the process's environment, where its children could read them.
+"""Removes secrets from the process's environment, where its children could read them.
 
-``/proc/PID/environ`` shows what a process was started with, whatever becomes of its variables. So the server
-re-executes itself without them, and hands them on in a memory file that is closed as soon as it is read. The
-configuration goes with them: it may have come from a pipe, and must be the one that named the secrets.
+``/proc/PID/environ`` shows the environment that a process was started with, whatever happens to its
+variables. So the server re-executes itself without the secrets, and passes them on in a memfd that is closed
+as soon as it is read. The configuration goes with them: it may have come from a pipe, and must be the one
+that named the secrets.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _NAME = "overseer-secrets"
 
 @dataclass(frozen=True, slots=True)
 class HandedOn:
-    """What this process handed on to itself: secrets by variable, and the configuration file's bytes."""
+    """What this process passed on to itself: secrets by variable, and the configuration file's bytes."""
 
     secrets: Mapping[str, str] = field(repr=False)
     config: bytes | None = field(repr=False)
 
 
 def handed_on() -> HandedOn | None:
-    """What this process handed on to itself; None when it was not re-executed.
+    """What this process passed on to itself; None if it was not re-executed.
 
     Raises:
         OverseerError: it cannot be read; going on might mean serving without tokens.
@@ -45,7 +46,7 @@ def handed_on() -> HandedOn | None:
         config = given["config"]
         return HandedOn(given["secrets"], None if config is None else config.encode("latin-1"))
     except (ValueError, TypeError, KeyError, OSError) as error:
-        raise OverseerError(f"cannot start over: what was handed on cannot be read ({error})") from None
+        raise OverseerError(f"cannot re-execute: the secrets passed on cannot be read ({error})") from None
 
 
 def withdraw_secrets(
@@ -54,10 +55,10 @@ def withdraw_secrets(
     """Remove these variables from the environment, and return their values.
 
     Args:
-        start_over: re-execute the program if there were any; does not return then. To be called before there
-            is a second thread and before anything else is open.
-        before: what was handed on already.
-        config: handed on as well.
+        start_over: re-execute the program if there were any, and so not return. Call it before there is a
+            second thread and before anything else is open.
+        before: what was passed on before.
+        config: passed on as well.
     """
     fresh = {name: value for name in names if (value := os.environ.pop(name, None)) is not None}
     secrets = {**(before.secrets if before else {}), **fresh}
@@ -71,7 +72,7 @@ def withdraw_secrets(
 
 
 def _start_over(given: HandedOn) -> str:
-    """Re-execute this program with this handed on; returns why that is impossible."""
+    """Re-execute this program, passing this on; returns the reason if that fails."""
     text = None if given.config is None else given.config.decode("latin-1")
     data = json.dumps({"secrets": given.secrets, "config": text}).encode()
     try:
@@ -80,7 +81,7 @@ def _start_over(given: HandedOn) -> str:
         return str(error)
     try:
         rest = memoryview(data)
-        while rest:  # a limit on file sizes may cause a short write
+        while rest:  # a file size limit may cause a short write
             rest = rest[os.write(fd, rest) :]
         os.lseek(fd, 0, os.SEEK_SET)
         os.set_inheritable(fd, True)

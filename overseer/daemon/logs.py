@@ -1,4 +1,4 @@
-"""The logs of tasks as the daemon has them: where a ``data_dir`` is configured, and only there."""
+"""The daemon's side of tasks' logs, which exist only with a ``data_dir``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOT_FOUND = "task not found"
 
 
 class TaskLogs:
-    """Makes the logs, answers ``logs`` and ``search`` from them, and closes them."""
+    """Creates the logs, answers ``logs`` and ``search`` from them, and closes them."""
 
     def __init__(self, config: Config) -> None:
         self.logs: Logs | None = None
@@ -35,28 +35,28 @@ class TaskLogs:
             self._searches = Searches(self.logs.root)
 
     def start(self) -> None:
-        """Begin to keep what is there within its bounds."""
+        """Begin to keep existing logs within their bounds."""
         if self.logs is not None:
             self.logs.start()
 
     def apply(self, config: Config) -> None:
-        """Keep as much as the new configuration says."""
+        """Apply the new configuration's bounds."""
         if self.logs is not None:
             self.logs.settings = config.storage
 
     def forget(self, runs: Sequence[Removed]) -> None:
-        """The history has forgotten these runs: their lines go as well."""
+        """Remove the lines of runs that the history has removed."""
         for run in runs:
             if self.logs is not None and run.last_seq is not None:
                 self.logs.forget(run.task_id, run.last_seq)
 
     def stop_searching(self) -> None:
-        """Whoever waits for a search waits no longer."""
+        """End all searches, whose requests then fail."""
         if self.logs is not None:
             self._searches.close()
 
     def close(self) -> None:
-        """Nothing is written from now on."""
+        """Stop all writing and reading."""
         if self.logs is not None:
             self.logs.close()
 
@@ -64,14 +64,14 @@ class TaskLogs:
         """Lines of a task's log.
 
         Raises:
-            RequestError: there are no logs, there is no such task, or the log cannot be read.
+            RequestError: there are no logs, no such task, or the log cannot be read.
         """
         if self.logs is None:
-            raise RequestError(_NONE)
+            raise RequestError(_NONE, code="not_configured")
         from overseer.logs.query import LogQuery, read_page
 
         if sum(each is not None for each in (request.from_seq, request.tail, request.since)) > 1:
-            raise RequestError("from_seq, tail and since exclude each other")
+            raise RequestError("from_seq, tail and since are mutually exclusive", code="invalid")
         tail = request.tail
         if tail is None and request.from_seq is None and request.since is None:
             tail = request.limit
@@ -89,9 +89,9 @@ class TaskLogs:
         try:
             action = self.logs.read(lambda: reader.last_run().action) if known is None else known
             if not action:
-                raise RequestError(_NOT_FOUND)
+                raise RequestError(_NOT_FOUND, code="not_found")
             if not principal.sees(action):
-                raise NotPermittedError(_NOT_FOUND)
+                raise NotPermittedError(_NOT_FOUND, code="not_found")
             page = self.logs.read(lambda: read_page(reader, query))
         except (OSError, ValueError) as error:
             raise RequestError(f"the log cannot be read: {error}") from None
@@ -102,13 +102,13 @@ class TaskLogs:
         return LogsReply(request.id, tuple(lines), page.first_seq, page.last_seq, page.next_seq)
 
     def search(self, request: Search, principal: Principal) -> Matches:
-        """Lines of all logs, or of one.
+        """Matching lines of all logs, or of one.
 
         Raises:
             RequestError: there are no logs, or the search failed.
         """
         if self.logs is None:
-            raise RequestError(_NONE)
+            raise RequestError(_NONE, code="not_configured")
         from overseer.logs.search import SearchError, SearchQuery
 
         query = SearchQuery(
@@ -139,12 +139,12 @@ class TaskLogs:
         return {"log_bytes": ("Size of the logs of all tasks", self.logs.size)}
 
     def counters(self) -> Mapping[str, tuple[str, float]]:
-        """The same for what only grows."""
+        """The same for counters."""
         if self.logs is None:
             return {}
         return {
             "log_lost_lines": (
-                "Lines that are in no log, since the disk was full, slow or failed",
+                "Lines missing from logs because the disk was full, slow or failing",
                 self.logs.lost,
             )
         }

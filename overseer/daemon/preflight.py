@@ -1,4 +1,4 @@
-"""What a well-written configuration can still get wrong, checked before the start, and advice on safety."""
+"""Checks before the start of what a well-formed configuration can still get wrong, and security advice."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from overseer.config import Config, ConfigErrors, parse_listen
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import ConfigError, OverseerError
-from overseer.logs.standalone.segments import can_zstd
 from overseer.net.listeners import check_socket_path, group_id
 from overseer.process import can_look
 from overseer.util.files import open_to_append
+from overseer.util.timestamps import now
 
 
 def check_files(config: Config, *, listens: bool) -> None:
-    """Check that the files the server needs can be made, without making any.
+    """Check that the files the server needs can be created, without creating any.
 
     Args:
         listens: whether the server opens the address in the configuration itself.
@@ -47,9 +47,11 @@ def check_files(config: Config, *, listens: bool) -> None:
                 check(key, str(error))
     if config.clients.on_lag == "catch_up" and not config.data_dir:
         found.append(config.placed(ConfigError("it needs the logs of a data_dir"), "clients", "on_lag"))
-    if config.data_dir and config.storage.compress == "zstd" and not can_zstd():
-        problem = "zstd needs Python 3.14 or the package backports.zstd"
-        found.append(config.placed(ConfigError(problem), "storage", "compress"))
+    if config.data_dir and config.storage.compress == "zstd":
+        from overseer.logs.standalone.segments import NO_ZSTD, can_zstd
+
+        if not can_zstd():
+            found.append(config.placed(ConfigError(NO_ZSTD), "storage", "compress"))
     if found:
         raise ConfigErrors(found)
 
@@ -85,12 +87,12 @@ def _directory_problem(path: str) -> str:
     except OSError as error:
         return f"{path}: {error.strerror or error}"
     if os.access(directory, os.W_OK | os.X_OK) or os.statvfs(directory).f_flag & os.ST_RDONLY:
-        return ""  # a disk that is read-only may be well again, and holds up nothing
+        return ""  # a read-only disk may recover, and does not prevent the start
     return f"{directory} cannot be written to"
 
 
 def boot_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
-    """Warnings about actions that are to be resumed and cannot be, each with its place."""
+    """Warnings about actions that should be resumed but cannot be, each with its location."""
     advice = []
     for name, action in config.actions.items():
         if action.on_boot != "resume":
@@ -105,6 +107,25 @@ def boot_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[s
         if problem:
             advice.append(str(config.placed(ConfigError(problem), "actions", name, "on_boot")))
     return advice
+
+
+def schedule_advice(config: Config) -> list[str]:
+    """Warnings about schedules, each with its place."""
+    found: list[tuple[str, tuple[str | int, ...]]] = []
+    scheduled = [name for name, task in config.tasks.items() if task.schedule]
+    if scheduled and not config.data_dir:
+        problem = (
+            "without a data_dir the server forgets when it ends what it has started, skipped and paused, and "
+            "makes up for nothing that it missed"
+        )
+        found.append((problem, (scheduled[0], "schedule")))
+    for name in scheduled:
+        schedules = config.tasks[name].schedule
+        for number, schedule in enumerate(schedules):
+            if schedule.at is not None and schedule.at < now():
+                place = (number, "at") if len(schedules) > 1 else ("at",)
+                found.append(("is in the past: it starts nothing any more", (name, "schedule", *place)))
+    return [str(config.placed(ConfigError(problem), "tasks", *place)) for problem, place in found]
 
 
 def probe_advice(config: Config) -> list[str]:
@@ -136,7 +157,7 @@ def probe_advice(config: Config) -> list[str]:
 
 
 def security_advice(config: Config, *, asks: bool) -> list[str]:
-    """Warnings about a configuration, each with its place.
+    """Security warnings about a configuration, each with its location.
 
     Args:
         asks: whether clients must identify themselves: there are tokens.
@@ -151,7 +172,7 @@ def security_advice(config: Config, *, asks: bool) -> list[str]:
         and not config.tls.client_ca
     ):
         problem = (
-            f"{listen} can be reached from other machines, and whoever is in a network of this one may start "
+            f"{listen} can be reached from other machines, and anyone in a network of this one may start "
             "its actions: set OVERSEER_TOKEN or auth.tokens, or trusted_cidrs, or listen on "
             f"127.0.0.1:{listen.port}"
         )
@@ -169,10 +190,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def system_advice() -> list[str]:
-    """What the system withholds that the server needs, a sentence each."""
+    """What the server needs and the system withholds, a sentence each."""
     if can_look():
         return []
     return [
         "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the "
-        "tasks of a server that is killed outright; mount a proc file system there"
+        "tasks of a server that is killed; mount a proc file system there"
     ]

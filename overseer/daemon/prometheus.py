@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from overseer.auth.principal import Principal
 from overseer.net.http import Request, Response
 from overseer.process import guardian
-from overseer.protocol import GlobalMetrics
+from overseer.protocol import SKIP_REASON, GlobalMetrics
 from overseer.schema.fields import fields_of
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.metrics import HistogramFigures
 from overseer.supervisor.metrics_view import Figures
-from overseer.supervisor.task import Phase
+from overseer.supervisor.phases import Phase
 from overseer.util.logs import lines_dropped
 from overseer.workers.thread import abandoned_count
 
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
 # A counter's key, its name in Prometheus (``_total`` is added), its help text.
 _COUNTERS = (
     *((each.name, each.name.removeprefix("total_"), each.doc) for each in fields_of(GlobalMetrics)),
-    ("starts_refused", "starts_refused", "Starts for which the pool and its queue had no place"),
+    ("starts_refused", "starts_refused", "Starts refused because the pool and its queue were full"),
     ("timeouts", "timeouts", "Runs that were stopped because they lasted longer than their action's timeout"),
-    ("out_of_memory", "out_of_memory", "Runs that failed after one of their processes was killed for memory"),
-    ("input_bytes", "input_bytes", "Bytes that tasks were given to read"),
-    ("inputs_refused", "inputs_refused", "Inputs that a task did not take, mostly since it does not read"),
+    ("out_of_memory", "out_of_memory", "Runs that failed after the OOM killer ended one of their processes"),
+    ("input_bytes", "input_bytes", "Bytes of input accepted for tasks"),
+    ("inputs_refused", "inputs_refused", "Inputs refused, mostly because the task does not read"),
     ("dropped_lines", "dropped_lines", "Lines that a client missed because it lagged (on_lag: drop)"),
     ("probes", "probes", "Looks at runs, for ready and health"),
     ("probe_failures", "probe_failures", "Looks at runs that did not pass"),
     ("ready_timeouts", "ready_timeouts", "Runs that were not ready in time"),
     ("became_unhealthy", "became_unhealthy", "How often a run was found unhealthy"),
-    ("outputs_evicted", "outputs_evicted", "How often a task's stored output gave way (limits.memory)"),
+    ("outputs_evicted", "outputs_evicted", "Evictions of a task's stored output (limits.memory)"),
 )
 _PHASES = tuple(phase.name for phase in Phase if phase is not Phase.FORGOTTEN)
 
 
 class Exposition:
-    """Answers ``/metrics``. A client limited to some actions is shown only those.
+    """Answers ``/metrics``. A client limited to some actions sees only those.
 
     Args:
         started: when the server started, in seconds since 1970.
-        gauges, counters: others of the whole server: name (without ``overseer_``) to help text and value.
+        gauges, counters: further ones of the server: name (without ``overseer_``) to help text and value.
     """
 
     def __init__(
@@ -94,22 +94,22 @@ class Exposition:
         clients = figures.clients
         for name, help_text, value in (
             ("start_time_seconds", "When the server started, in seconds since 1970", self._started),
-            ("global_pool_limit", "How many tasks may run at once, all together; 0: any number",
+            ("global_pool_limit", "Maximum number of tasks running at once; 0: unlimited",
              figures.pool.limit),
             ("global_pool_running", "Tasks that count as running, those that await a restart included",
              figures.pool.running),
             ("global_pool_queued", "Tasks that wait in a queue", figures.pool.queued),
             ("clients", "Connected clients", clients.connected),
             ("outbox_bytes", "Bytes that wait to be sent, to all clients", clients.pending),
-            ("outbox_max_bytes", "Bytes that wait for the client with the most of them",
+            ("outbox_max_bytes", "Bytes that wait for the client with the most",
              clients.most_pending),
             ("watching_clients", "Clients that watch all tasks", clients.watching),
             ("lagging_clients", "Clients with more than half their buffer full", clients.lagging),
-            ("client_lag_max_seconds", "For how long the worst of them has been lagging",
+            ("client_lag_max_seconds", "How long the worst of them has been lagging",
              clients.longest_lag),
             ("memory_limit_bytes", "What rings, outboxes and queued parameters may occupy together",
              figures.memory.limit),
-            ("ring_bytes", "Output kept for clients that come later", figures.memory.rings),
+            ("ring_bytes", "Output kept in memory for later clients", figures.memory.rings),
             ("queued_params_bytes", "Parameters of queued tasks", figures.memory.queued_params),
             ("threads", "Threads of the server", threading.active_count()),
             ("abandoned_workers", "Virtual workers' threads that ignored their stop and still run",
@@ -123,7 +123,7 @@ class Exposition:
              figures.stalled_clients),
             ("watches_renewed", "Clients that were sent all tasks again, for they had read too slowly",
              figures.watches_renewed),
-            ("log_lines_dropped", "Lines of the server's own log that found no room on stderr",
+            ("log_lines_dropped", "Lines of the server's own log dropped because stderr was full",
              lines_dropped()),
             ("guardian_restarts", "How often the guardian process died and was replaced", guardian.restarts),
         ):  # fmt: skip
@@ -145,6 +145,15 @@ def _by_action(figures: Figures, actions: Iterable[str]) -> Iterator[Metric]:
     for action in actions:
         cpu.add_metric([action], figures.counters[action]["cpu_ms"] / 1000)
     yield cpu
+    skips = CounterMetricFamily(
+        "overseer_schedule_skips", "Starts of schedules that were skipped", labels=["action", "reason"]
+    )
+    for action in actions:
+        for reason in SKIP_REASON.words:
+            if number := figures.counters[action][f"skipped_{reason}"]:
+                skips.add_metric([action, reason], number)
+    if skips.samples:
+        yield skips
     for name, help_text, histograms in (
         ("queue_wait_seconds", "How long tasks waited in a queue until they started", figures.queue_waits),
         ("run_time_seconds", "How long runs took, from start to exit", figures.run_times),
@@ -154,7 +163,7 @@ def _by_action(figures: Figures, actions: Iterable[str]) -> Iterator[Metric]:
             histogram.add_metric([action], _buckets(histograms[action]), histograms[action].total)
         yield histogram
     tasks = GaugeMetricFamily(
-        "overseer_tasks", "Tasks that the server knows, by where they stand", labels=["action", "phase"]
+        "overseer_tasks", "Tasks that the server knows, by phase", labels=["action", "phase"]
     )
     for action in actions:
         for phase in _PHASES:
@@ -168,7 +177,7 @@ def _by_action(figures: Figures, actions: Iterable[str]) -> Iterator[Metric]:
         yield unhealthy
     pools = [(action, figures.pools[action]) for action in actions if action in figures.pools]
     for name, help_text, field in (
-        ("pool_limit", "How many of its tasks may run at once; 0: any number", "limit"),
+        ("pool_limit", "Maximum number of its tasks running at once; 0: unlimited", "limit"),
         ("pool_running", "Its tasks that count as running, those that await a restart included", "running"),
         ("pool_queued", "Its tasks that wait in the queue", "queued"),
     ):

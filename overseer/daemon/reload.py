@@ -1,8 +1,9 @@
-"""Reloading the configuration while the server runs.
+"""Reloads the configuration while the server runs.
 
 Everything is loaded and built first, and swapped in under the hub's lock only if nothing is wrong. What did
-not change stays: the handlers of unchanged actions with their state, and pools whose settings in the file are
-the same, even where a ``set_pool`` has changed them since.
+not change stays: the handlers of unchanged actions, with their state, and pools whose settings in the file
+    are
+the same, even if a ``set_pool`` has changed them since.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from overseer.util.locks import Rank, lock
 _log = logging.getLogger(__name__)
 
 _READ_S = 10.0  # for reading and checking all files
-_TURN_S = _READ_S + 2.0  # to wait for an earlier reload
+_TURN_S = _READ_S + 2.0  # for an earlier reload to finish
 _STUCK = 8  # threads that may hang on unresponsive disks
 
 # Top-level keys that take effect only after a restart: sockets and files that are opened once.
@@ -65,7 +66,7 @@ class Changes:
             )
             if names
         ]
-        return "; ".join(parts) or "nothing has changed"
+        return "; ".join(parts) or "no changes"
 
 
 _Loaded = tuple[Definitions, "Prepared", Changes]
@@ -94,10 +95,10 @@ def compare(old: Config, new: Config) -> Changes:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The part of a new configuration that the hub does not handle, read, checked and ready.
+    """The part of a new configuration that the hub does not handle, read and checked.
 
-    ``settings`` are top-level keys whose files have changed in content. ``apply`` puts it into effect;
-    ``enforce``, called afterwards, closes clients that are no longer admitted.
+    ``settings`` are top-level keys whose files have new contents. ``apply`` puts it into effect; ``enforce``,
+    called afterwards, closes clients that are no longer admitted.
     """
 
     settings: tuple[str, ...]
@@ -107,7 +108,7 @@ class Prepared:
 
 
 class Reloader:
-    """Replaces a running server's configuration by the file's current one; safe from any thread.
+    """Replaces a running server's configuration by the file's current one. Thread-safe.
 
     Args:
         prepare: called with a new configuration before anything has changed; raises ConfigError.
@@ -121,7 +122,7 @@ class Reloader:
         # One reload at a time; notified when one is over.
         self._turn = threading.Condition(lock(Rank.LEAF, "reload"))
         self._busy = False
-        # Threads that read, including those of abandoned reloads that still hang.
+        # Reading threads, including those of abandoned reloads that still hang.
         self._reading: set[threading.Thread] = set()
         self._succeeded = True  # the last reload did
         self._success_at = time.time()  # when the last successful one was
@@ -129,9 +130,9 @@ class Reloader:
     def gauges(self) -> Mapping[str, tuple[str, float]]:
         """For monitoring: help text and value, by name."""
         return {
-            "config_last_reload_successful": ("Whether the last reload went well", float(self._succeeded)),
+            "config_last_reload_successful": ("Whether the last reload succeeded", float(self._succeeded)),
             "config_last_reload_success_timestamp_seconds": (
-                "When the configuration that counts was read, in seconds since 1970",
+                "When the configuration in force was read, in seconds since 1970",
                 self._success_at,
             ),
         }
@@ -143,11 +144,11 @@ class Reloader:
         closed: the requester may be one of them.
 
         Raises:
-            RequestError: the file cannot be used, and why; nothing has changed.
+            RequestError: the file cannot be used; nothing has changed.
         """
         with self._turn:
             if not self._turn.wait_for(lambda: not self._busy, _TURN_S):
-                # No queue may build up behind a reload that hangs, on a dead disk perhaps.
+                # No queue may build up behind a reload that hangs, perhaps on a dead disk.
                 _log.error("the configuration was not reloaded: an earlier reload is still under way")
                 raise RequestError("an earlier reload is still under way")
             self._busy = True
@@ -184,13 +185,13 @@ class Reloader:
                 reason = f"{error.filename or self._path}: {error.strerror or error}"
             if not dry_run:
                 self._succeeded = False
-                _log.error("the configuration stays as it was: %s", reason)
+                _log.error("the configuration was not reloaded: %s", reason)
             if isinstance(error, OverseerError | OSError):
                 raise RequestError(reason) from None
             raise
 
     def _load_in_time(self) -> _Loaded:
-        """As ``_load``, on a thread that is abandoned when it takes too long: the disk may be gone."""
+        """As ``_load``, on a thread that is abandoned if it takes too long: the disk may be gone."""
         over = threading.Event()
         loaded: list[_Loaded] = []
         failed: list[BaseException] = []
@@ -205,7 +206,7 @@ class Reloader:
                 over.set()
 
         if len(self._reading) >= _STUCK:
-            raise RequestError(f"{_STUCK} earlier reloads still wait for a disk that does not answer")
+            raise RequestError(f"{_STUCK} earlier reloads still wait for an unresponsive disk")
         thread = threading.Thread(target=load, name="reload-read", daemon=True)
         self._reading.add(thread)
         try:
@@ -225,7 +226,7 @@ class Reloader:
             raise RequestError(f"{self._path}: no such file")
         if isinstance(new.tree, MapNode) and not new.tree.entries:
             # A full disk, or an editor at work, leaves such a file; it is never intended.
-            raise RequestError(f"{self._path}: there is nothing in this file")
+            raise RequestError(f"{self._path}: the file is empty")
         old = self._hub.definitions
         changes = compare(old.config, new)
         collector = ErrorCollector()
@@ -243,7 +244,7 @@ class Reloader:
         return Definitions(new, handlers), prepared, changes
 
     def _handlers(self, old: Definitions, new: Config, wanted: set[str]) -> Mapping[str, ActionHandler]:
-        # Where secrets are gone, the other actions are looked at as well: they may name one of these.
+        # If secrets were removed, the other actions are checked as well: they may name one of these.
         gone = old.config.secrets.keys() - new.secrets.keys()
         subset = {name: action for name, action in new.actions.items() if gone or name in wanted}
         built = build_action_handlers(replace(new, actions=subset))

@@ -1,10 +1,11 @@
-"""The history of runs as the daemon has it: where a ``data_dir`` is configured, and only there."""
+"""The daemon's side of the history of runs, which exists only with a ``data_dir``."""
 
 from __future__ import annotations
 
 import errno
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from overseer.auth.principal import Principal
@@ -13,7 +14,7 @@ from overseer.daemon.audit import Audit
 from overseer.errors import ConfigError, OverseerError, RequestError
 from overseer.history.records import Recorder
 from overseer.process import registry
-from overseer.protocol import RunsReply, RunsRequest
+from overseer.protocol import RunInfo, RunsReply, RunsRequest, RunTrigger
 from overseer.supervisor.hub import Hub
 
 if TYPE_CHECKING:
@@ -27,24 +28,24 @@ class RunHistory:
     """Opens the history, answers ``runs`` from it, and closes it."""
 
     def __init__(self, config: Config, removed: Callable[[Sequence[Removed]], None]) -> None:
-        """``removed`` is told of runs that are forgotten."""
+        """``removed`` is called with the runs that retention removes."""
         self.history: History | None = None
         self._config = config
         if config.data_dir:
-            from overseer.history.store import History  # SQLite takes its time to load, and few need it
+            from overseer.history.store import History  # imported only if configured, as SQLite loads slowly
 
             self.history = History(config.data_dir, config.storage, registry.server_id, removed)
 
     @property
     def recorder(self) -> Recorder:
-        """What the hub tells of its runs."""
+        """Where the hub records its runs."""
         return self.history or Recorder()
 
     def start(self) -> None:
-        """Open it.
+        """Open the history.
 
         Raises:
-            ConfigError: the directory cannot be used, and why.
+            ConfigError: the directory cannot be used.
         """
         if self.history is None:
             return
@@ -56,9 +57,9 @@ class RunHistory:
             raise self._config.placed(ConfigError(directory_problem(error)), "data_dir") from None
 
     def resume(self, hub: Hub, audit: Audit, over: threading.Event) -> set[str]:
-        """Bring back what was running when the server before ended; ``over`` is set when this one does.
+        """Restart what was running when the previous server ended; ``over`` is set when this one does.
 
-        Returns the ids of the tasks that are.
+        Returns the ids of these tasks.
         """
         if self.history is None or not self.history.interrupted:
             return set()
@@ -67,7 +68,7 @@ class RunHistory:
         return Resumption(hub, self.history, audit, over).begin()
 
     def apply(self, config: Config) -> None:
-        """Keep as much as the new configuration says."""
+        """Apply the new configuration's bounds."""
         if self.history is not None:
             self.history.config = config.storage
 
@@ -83,7 +84,7 @@ class RunHistory:
             RequestError: there is no history, it cannot be read, or ``before`` is not one of its cursors.
         """
         if self.history is None:
-            raise RequestError(_NONE)
+            raise RequestError(_NONE, code="not_configured")
         from overseer.history.pages import Query
 
         query = Query(
@@ -97,6 +98,8 @@ class RunHistory:
             _cursor(request.before),
         )
         runs, following = self.history.page(query, principal.scope)
+        if principal.scope is not None:  # it might follow what is not shown
+            runs = [_without_origin(run) if run.trigger.type == "chain" else run for run in runs]
         return RunsReply(request.id, tuple(runs), "" if following is None else str(following))
 
     def gauges(self) -> Mapping[str, tuple[str, float]]:
@@ -111,33 +114,38 @@ class RunHistory:
         }
 
     def counters(self) -> Mapping[str, tuple[str, float]]:
-        """The same for what only grows."""
+        """The same for counters."""
         if self.history is None:
             return {}
         figures = self.history.figures()
         return {
             "history_written": ("Changes to the history that were stored", figures["written"]),
             "history_lost": (
-                "Changes to the history that were given up, since too many waited for the disk",
+                "Changes to the history that were lost because too many waited for the disk",
                 figures["lost"],
             ),
             "history_unrecorded": (
-                "Starts and ends announced before they were stored, since the disk was slow or failed",
+                "Starts and ends announced before they were stored, because the disk was slow or failing",
                 figures["unrecorded"],
             ),
         }
+
+
+def _without_origin(run: RunInfo) -> RunInfo:
+    """The run, without the task whose end it follows."""
+    return replace(run, trigger=RunTrigger("chain"))
 
 
 def _cursor(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal()) or len(text) > 18:
-        raise RequestError("before must be the next of an earlier answer")
+        raise RequestError("before must be the next of an earlier answer", code="invalid")
     return int(text)
 
 
 def directory_problem(error: OSError) -> str:
     """Why a data directory cannot be used."""
     if error.errno == errno.ENOENT:
-        return f"{error.filename}: the directory that it would be in is not there"
+        return f"{error.filename}: its parent directory does not exist"
     return f"{error.filename}: {error.strerror or error}"

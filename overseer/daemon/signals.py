@@ -21,7 +21,7 @@ _HEARD = (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
 # Python itself ignores the first two, and resets them for children. With a handler for the others, a
 # background process that uses its terminal would loop: an interrupted call is made again.
 _LEFT_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTIN, signal.SIGTTOU}
-_RETRY_S = 1.0  # until reaping is tried again after it failed
+_RETRY_S = 1.0  # between tries of reaping after a failure
 
 
 class SignalLoop:
@@ -30,8 +30,8 @@ class SignalLoop:
     SIGINT and SIGTERM begin the shutdown, and a second one cuts it short. SIGHUP reloads, SIGUSR1 reopens log
     files. SIGCHLD means that a process has ended, perhaps an adopted orphan.
 
-    Other signals that were ignored (``nohup``, a shell's ``&``) get a handler that does nothing: children
-    inherit an ignored signal, which could not stop them then, but not a handler.
+    Other signals that were ignored (``nohup``, a shell's ``&``) get a no-op handler: children inherit an
+    ignored signal, which then could not stop them, but not a handler.
 
     A context manager for the main thread, which restores the former handlers; but once the shutdown is over
     and the process about to exit, SIGINT and SIGTERM are ignored.
@@ -101,7 +101,7 @@ class SignalLoop:
             said = os.read(self._read, 4096) if self._read in ready else b""
             if self._wake.fileno() in ready:
                 self._wake.clear()
-            # No failure may end this thread, and with it the server.
+            # No failure may end this thread, which would end the server.
             for number in said:
                 try:
                     self._act(number)

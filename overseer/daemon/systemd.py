@@ -1,7 +1,7 @@
 """The service manager's protocols: readiness, watchdog, socket activation.
 
-They are systemd's, which others speak as well; without their variables, nothing here does anything. The
-variables are removed from the environment, since they are not meant for children.
+They are systemd's, which other managers speak as well; without their variables, nothing here does anything.
+The variables are removed from the environment, since they are not meant for children.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NUMBER = re.compile("[0-9]{1,18}")
 
 
 class Notifier:
-    """Notifies the manager; safe from any thread, and never raises.
+    """Notifies the manager. Thread-safe; never raises.
 
     Attributes:
         watchdog: seconds between calls of :meth:`alive`, half of the manager's timeout; None: no watchdog.
@@ -66,7 +66,7 @@ class Notifier:
         except (OSError, ValueError) as error:
             if not self._warned:  # each keep-alive would warn again
                 self._warned = True
-                _log.warning("cannot tell the service manager (NOTIFY_SOCKET): %s", error)
+                _log.warning("cannot notify the service manager (NOTIFY_SOCKET): %s", error)
 
 
 def passed_sockets(environ: MutableMapping[str, str] = os.environ) -> list[socket.socket]:

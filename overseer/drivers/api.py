@@ -287,6 +287,7 @@ def describe_action(config: Config, name: str, handler: ActionHandler) -> Action
         timeout_ms=max(1, round(action.timeout * 1000)) if action.timeout else 0,
         success_codes=action.success_codes,
         on_boot="" if action.on_boot == "none" else action.on_boot,
+        then=None if action.then is None else action.then.described,
         ready="" if action.ready is None else action.ready.described,
         health="" if action.health is None else action.health.described,
     )

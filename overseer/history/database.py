@@ -61,6 +61,27 @@ MIGRATIONS = (
         used INTEGER NOT NULL
     ) WITHOUT ROWID;
     """,
+    # Of schedules: see history/slots. ``wanted``: the configuration has them.
+    """
+    CREATE TABLE schedules (
+        task_id TEXT PRIMARY KEY,
+        since INTEGER NOT NULL,
+        spans TEXT NOT NULL,
+        paused INTEGER NOT NULL,
+        wanted INTEGER NOT NULL,
+        used INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE slots (
+        task_id TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        outcome TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        detail TEXT NOT NULL,
+        PRIMARY KEY (task_id, slot)
+    ) WITHOUT ROWID;
+    """,
 )
 """Each migrates a database from version N to N + 1. Append-only."""
 

@@ -16,6 +16,11 @@ class Trigger:
     type: str
     by: str = ""
 
+    @property
+    def listed(self) -> str:
+        """``by`` as all are shown it who see the task."""
+        return self.by
+
 
 RESTART = Trigger("restart")
 SERVICE = Trigger("service")

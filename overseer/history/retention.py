@@ -99,10 +99,18 @@ class Retention:
         self._removed(runs)
         self._dropped(gone)
 
+    def _forget_schedules(self, connection: sqlite3.Connection, oldest: int) -> None:
+        """Forget schedules that were taken out of the configuration long ago."""
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM schedules WHERE NOT wanted AND used < ?", (oldest,))
+        connection.execute("DELETE FROM slots WHERE task_id NOT IN (SELECT task_id FROM schedules)")
+        connection.execute("COMMIT")
+
     def _forget_ids(self, connection: sqlite3.Connection, now: int) -> bool:
         """Remove some ids without runs: long unused ones, and the oldest of too many."""
         unused = "NOT EXISTS (SELECT 1 FROM runs WHERE runs.task_id = ids.task_id)"
         oldest = now - int(max(age for _, age in self._ages()) * 1e6)
+        self._forget_schedules(connection, oldest)
         gone = connection.execute(
             f"SELECT task_id FROM ids WHERE used < ? AND {unused} LIMIT ?", (oldest, _AT_ONCE)
         ).fetchall()

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from overseer.history.moments import stored
 from overseer.history.pages import Pages, Query
 from overseer.history.records import Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
+from overseer.history.slots import SETTLE, Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.writer import Statement, Writer
 from overseer.protocol import RetryPolicy, RunInfo
+from overseer.util.sqlite import open_db
 from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ _log = logging.getLogger(__name__)
 _FILE = "overseer.db"
 _BLOCK = 10_000  # line numbers reserved at once, at least
 _FRESH_S = 1.0  # how long a reader waits for what happened before its request to be stored
+_SLOT_S = 2.0  # how long the start of a slot waits for the slot to be stored
 _TRIM_S = 0.5  # how long there may be too many runs
 
 _LOST = (
@@ -203,6 +206,28 @@ class History(Recorder):
         """An interrupted task has been restarted, or will not be."""
         self._writer.put(rows.resume(task.run_id, False))
 
+    # -- schedules
+
+    def schedules(self) -> dict[str, Schedules]:
+        """What earlier servers have decided, by task.
+
+        Raises:
+            OverseerError, sqlite3.Error: it cannot be read now.
+        """
+        connection = open_db(self._path)
+        try:
+            return load(connection)
+        finally:
+            connection.close()
+
+    def decided(self, slots: Iterable[Slot], schedules: Iterable[Schedules], *, wait: bool = True) -> bool:
+        """Store what was decided, and wait for that; False when it is not stored, or not in time."""
+        at = now()
+        statements = [statement for slot in slots for statement in keep_slot(slot)]
+        statements += [keep_schedules(each, at) for each in schedules]
+        ticket = self._writer.put(*statements)
+        return not wait or self._writer.wait(ticket, _SLOT_S)
+
 
 class _Database:
     """The writer's database: the file now at the path, which may not be the same as before."""
@@ -247,6 +272,8 @@ class _Database:
         lost = connection.execute(_LOST, (stored(now()), history._server)).rowcount
         interrupted = connection.execute(_RESUMABLE, (history._server,)).fetchall()
         connection.execute(_SUPERSEDED, (history._server,))
+        if not self._taken_over:
+            connection.execute(SETTLE)
         history._marks.merge(connection.execute("SELECT task_id, number, seq FROM ids"))
         if self._taken_over:
             used = stored(now())

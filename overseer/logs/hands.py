@@ -97,6 +97,7 @@ class Hands:
         self._lock = lock(Rank.LEAF, "hands")  # guards the fields below
         self._hand: _Hand | None = None  # takes jobs; started by the first one
         self._hung = 0  # replaced threads that have not returned
+        self._closed = False
         self._calls: set[_Call] = set()  # of threads that do their work themselves; each op on it is atomic
         self._latest = 0.0  # when one of these is due, or was
         self._watching = False  # a thread looks at them
@@ -116,6 +117,8 @@ class Hands:
             Replaced: ``late`` has been called, and the successor has gone on.
         """
         assert_none_held("writing to a log")
+        if self._closed:
+            return Outcome.NEVER
         if late is not None and self._hung < _MOST_HUNG and (go_on := successor()) is not None:
             call = _Call(patience, late, go_on)
             self._calls.add(call)
@@ -153,15 +156,19 @@ class Hands:
 
     def later(self, work: Callable[[], None]) -> None:
         """Have ``work()`` done later."""
-        self._submit(_Job(work))
+        if not self._closed:
+            self._submit(_Job(work))
 
     def close(self) -> None:
-        """Accept no more jobs; those accepted are still done, unless one hangs."""
+        """Accept no more jobs; those accepted are still done, unless one hangs. Idempotent."""
         self._latest = 0.0  # so nobody needs to look any more
         with self._lock:
+            open_, self._closed = not self._closed, True
             hand = self._hand
-        if hand is not None:
-            self.do(lambda: None, 1.0)
+        if open_ and hand is not None:
+            last = _Job(lambda: None)
+            self._queue.put(last)
+            last.done.acquire(timeout=1.0)
             self._queue.put(None)
 
     def _submit(self, job: _Job) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
 import threading
 import time
@@ -68,7 +69,8 @@ class Keeper:
         self._thread: threading.Thread | None = None
         # Used by the thread alone.
         self._sizes: dict[str, int] = {}  # of each directory
-        self._oldest: list[_Old] = []  # as of the last full scan, oldest last
+        self._oldest: list[_Old] = []  # oldest last
+        self._beyond = math.inf  # no segment older than this is missing there
         self._complained: set[str] = set()
         self._due: dict[str, float] = {}  # when a log is due for another check (monotonic)
         self._wall, self._monotonic = time.time(), time.monotonic()
@@ -151,7 +153,7 @@ class Keeper:
             except FileNotFoundError:
                 changed = set()
             self._sizes = {}
-            self._oldest = []
+            self._forget_oldest()
             for directory in changed:
                 with self._complaining(directory):
                     tidy(directory)
@@ -182,8 +184,9 @@ class Keeper:
         if not kept:
             return []
         size = sum(segment.size for segment in kept)
-        forgotten = self._forgotten.pop(directory, 0)
-        oldest_first = _by_age(directory, kept)
+        with self._wanted:
+            forgotten = self._forgotten.pop(directory, 0)
+        oldest_first = _by_age(directory, kept, self._now())
         gone = 0
         for old in oldest_first:
             too_old = self._now() - old.since > self.settings.log_age
@@ -191,10 +194,12 @@ class Keeper:
             if not (too_old or unneeded or size > self.settings.task_log_bytes):
                 break
             if not self._remove(log, old, kept[-1]):
+                if unneeded:
+                    self.forget(directory, forgotten)
                 break
             size -= old.segment.size
             gone += 1
-        self._remember(oldest_first[gone:])
+        self._remember(directory, oldest_first[gone:])
         return kept[gone:]
 
     def _is_due(self, directory: str, segment: Segment, age: float) -> bool:
@@ -212,14 +217,15 @@ class Keeper:
             self.room = self._has_room()
             if self.total <= self.settings.log_bytes and self.room:
                 return
-            if not self._oldest:
-                if looked:
+            if not self._oldest or self._oldest[-1].since > self._beyond:
+                if looked and not self._oldest:
                     return
                 looked = True
+                self._forget_oldest()
                 for directory in list(self._sizes):
-                    self._remember(_by_age(directory, list_segments(directory)))
-                self._oldest.sort(reverse=True)
-                continue
+                    self._remember(directory, _by_age(directory, list_segments(directory), self._now()))
+                if not self._oldest:
+                    return
             old = self._oldest.pop()
             segments = list_segments(old.directory)
             known = next((each for each in segments if each.first == old.segment.first), None)
@@ -231,8 +237,17 @@ class Keeper:
                     self._sizes.pop(old.directory, None)
                     _remove_directory(old.directory)
 
-    def _remember(self, old: list[_Old]) -> None:
-        self._oldest = sorted([*self._oldest, *old], reverse=True)[-_CANDIDATES:]
+    def _forget_oldest(self) -> None:
+        self._oldest = []
+        self._beyond = math.inf
+
+    def _remember(self, directory: str, old: list[_Old]) -> None:
+        """What a directory has now takes the place of what it had."""
+        others = (each for each in self._oldest if each.directory != directory)
+        youngest_first = sorted([*others, *old], reverse=True)
+        self._oldest = youngest_first[-_CANDIDATES:]
+        if len(youngest_first) > _CANDIDATES:
+            self._beyond = min(self._beyond, youngest_first[-_CANDIDATES - 1].since)
 
     def _remove(self, log: TaskLog, old: _Old, last: Segment) -> bool:
         if old.segment.first == last.first and not log.give_up(last.first):
@@ -290,10 +305,14 @@ def _end_of(directory: str, segments: list[Segment], number: int) -> int:
         return segments[number].first + 2**62  # unknown
 
 
-def _by_age(directory: str, segments: list[Segment]) -> list[_Old]:
+def _by_age(directory: str, segments: list[Segment], now: float) -> list[_Old]:
     """Oldest first, in the order of their lines, whatever the clock did: a segment counts as no older than
-    the one before it."""
-    since = itertools.accumulate((segment.mtime for segment in segments), max)
+    the one before it, and one from the future as old as the one after it."""
+    times: list[float] = []
+    for segment in reversed(segments):
+        later = times[-1] if times else now
+        times.append(segment.mtime if segment.mtime <= now else later)
+    since = itertools.accumulate(reversed(times), max)
     return [_Old(*each) for each in zip(since, itertools.repeat(directory), segments)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from overseer.logs.standalone.segments import PREFIX, TIME, Text
 from overseer.protocol import utf8
 
-_PREFIX = re.compile(r"[0-9-]{10}T[0-9:.]{15}Z (stdout|stderr) ([FP]) \Z")
+_PREFIX = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}\.[0-9]{6}Z (stdout|stderr) ([FP]) \Z")
 _BEFORE = itemgetter(slice(PREFIX))
 _PIECE = 1000  # lines; larger texts need new memory pages each time, which costs more than everything else
 _NEWLINE = "\u2424"  # replaces a newline within a driver's line, which would make two lines of the log
@@ -50,9 +51,17 @@ def decode(text: Text) -> Iterator[Lines]:
     seq = text.first
     for prefix, some in groupby(lines, _BEFORE):
         match = _PREFIX.match(prefix)
-        if match is None:
+        if match is None or not _is_time(prefix[:TIME]):
             found = Lines(seq, "1970-01-01T00:00:00.000000Z", "stdout", list(some), False)
         else:
-            found = Lines(seq, prefix[:TIME], match[1], [line[PREFIX:] for line in some], match[2] == "P")
+            found = Lines(seq, prefix[:TIME], match[3], [line[PREFIX:] for line in some], match[4] == "P")
         yield found
         seq += len(found.lines)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -61,23 +61,30 @@ def read_page(reader: LogReader, query: LogQuery) -> Page:
         _read_back(reader, query, page, begin, end)
     else:
         page.next_seq = max(begin, first)
-        _read_on(reader, query, page, begin, end)
+        if not _read_on(reader, query, page, begin, end):
+            page.next_seq = max(page.next_seq, last + 1)
     return page
 
 
-def _read_on(reader: LogReader, query: LogQuery, page: Page, begin: int, end: int) -> None:
+def _read_on(reader: LogReader, query: LogQuery, page: Page, begin: int, end: int) -> bool:
+    """Whether there may be more for another page."""
+    if begin > end:
+        return False
     size = looked = 0
     for text in reader.forward(begin, query.since):
         for line in _lines(text, query, begin, end):
             size += len(line.data)
             if len(page.lines) == query.limit or (size > _PAGE_BYTES and page.lines):
                 page.next_seq = line.seq
-                return
+                return True
             page.lines.append(line)
         page.next_seq = max(page.next_seq, min(text.first + text.data.count(b"\n"), end + 1))
         looked += len(text.data)
-        if page.next_seq > end or looked > _LOOKED_THROUGH:
-            return
+        if page.next_seq > end:
+            return False
+        if looked > _LOOKED_THROUGH:
+            return True
+    return False
 
 
 def _read_back(reader: LogReader, query: LogQuery, page: Page, begin: int, end: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -9,6 +11,8 @@ from collections.abc import Callable, Iterator
 from overseer.logs.standalone.segments import NOBODY, Block, Opened, Run, Segment, Text, list_segments
 from overseer.logs.tasklog import Growing
 from overseer.util.timestamps import parse_timestamp
+
+_log = logging.getLogger(__name__)
 
 _ROUNDING_S = 0.001  # of a file's mtime
 _TRIES = 3  # a segment may be compressed or expire between listing and opening
@@ -31,14 +35,16 @@ class LogReader:
         Raises:
             OSError, ValueError: the log cannot be read.
         """
-        for _ in range(_TRIES):
+        tries = _TRIES
+        while True:
             growing, segments = self._listing()
             try:
                 first = self._ends_of(segments, growing)[0]
                 return (first, self._ends_of(segments[::-1], growing)[1]) if first else (0, 0)
             except FileNotFoundError:
-                continue
-        return 0, 0
+                tries -= 1
+                if not tries:
+                    raise
 
     def _ends_of(self, segments: list[Segment], growing: Growing | None) -> tuple[int, int]:
         """The ends of a listing, from its first segment that holds anything."""
@@ -89,8 +95,24 @@ class LogReader:
                 continue
         return NOBODY
 
+    def why_not(self, seq: int) -> str:
+        """Why it does not have a line: ``expired``, ``not_logged`` or ``unreadable``.
+
+        Raises:
+            OSError: the log cannot be read.
+        """
+        growing, segments = self._listing()
+        place = bisect_right(segments, seq, key=_first) - 1
+        if place < 0:
+            return "expired"
+        try:
+            with self._opened(segments[place], growing) as opened:
+                return "unreadable" if seq < opened.index.end else "not_logged"
+        except FileNotFoundError:
+            return "expired"
+
     def forward(self, seq: int, since: str = "") -> Iterator[Text]:
-        """The blocks from the one that holds ``seq`` on, or from the next one stored.
+        """The blocks from the one that holds ``seq`` on, or from the next one stored, without damaged ones.
 
         Args:
             since: skip blocks whose lines are all older than this time.
@@ -100,7 +122,7 @@ class LogReader:
         """
         begin = parse_timestamp(since).timestamp() - _ROUNDING_S if since else 0.0
         tries = _TRIES
-        while tries:
+        while True:
             growing, segments = self._listing()
             place = max(0, bisect_right(segments, seq, key=_first) - 1)
             try:
@@ -113,21 +135,26 @@ class LogReader:
                             block = index.blocks[number]
                             if _end_of(index.blocks, number, index.end) <= seq or block.latest < since:
                                 continue
-                            yield opened.read(block)
+                            text = self._text(opened, block)
+                            if text is not None:
+                                yield text
                             tries = _TRIES
                             seq = max(seq, _end_of(index.blocks, number, index.end))
                 return
             except FileNotFoundError:
                 tries -= 1
+                if not tries:
+                    raise
 
     def backward(self, seq: int | None = None) -> Iterator[Text]:
-        """The blocks from the one that holds the line before ``seq``, or from the last, back to the first.
+        """The blocks from the one that holds the line before ``seq``, or from the last, back to the first,
+        without damaged ones.
 
         Raises:
             OSError, ValueError: the log cannot be read.
         """
         tries = _TRIES
-        while tries:
+        while True:
             growing, segments = self._listing()
             place = len(segments) if seq is None else bisect_right(segments, seq - 1, key=_first)
             try:
@@ -136,12 +163,29 @@ class LogReader:
                         for block in reversed(opened.index.blocks):
                             if seq is not None and block.first >= seq:
                                 continue
-                            yield opened.read(block)
+                            text = self._text(opened, block)
+                            if text is not None:
+                                yield text
                             tries = _TRIES
                             seq = block.first
                 return
             except FileNotFoundError:
                 tries -= 1
+                if not tries:
+                    raise
+
+    def _text(self, opened: Opened, block: Block) -> Text | None:
+        """None: it is damaged, and lost."""
+        try:
+            return opened.read(block)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            problem: Exception = error
+        except ValueError as error:
+            problem = error
+        _log.warning("the log in %s: lines from %d on are lost: %s", self._directory, block.first, problem)
+        return None
 
     def _listing(self) -> tuple[Growing | None, list[Segment]]:
         growing = self._growing()  # first: whatever is sealed or begun afterwards is in the listing

@@ -17,9 +17,6 @@ from overseer.logs.standalone.segments import (
     Opened,
     Segment,
     beside,
-    read_index,
-    read_runs,
-    scan,
     zstd,
 )
 from overseer.util.timestamps import parse_timestamp
@@ -39,6 +36,19 @@ def compressor(how: str) -> Compress:
     return lambda data: gzip.compress(data, _LEVEL, mtime=0)
 
 
+def finish(directory: str, first: int, index: Index) -> None:
+    """A segment is not written any more, and holds this: whoever reads it need not look for its lines.
+
+    Raises:
+        OSError: it is found out again when it is sealed.
+    """
+    segment = Segment(first)
+    _write_index(directory, segment, index, durable=False)
+    _set_time(f"{directory}/{segment.name}", max(block.latest for block in index.blocks))
+    with suppress(FileNotFoundError):
+        os.unlink(f"{directory}/{beside(first, 'runs')}")  # noqa: PTH108
+
+
 def seal(directory: str, segment: Segment, how: str) -> bool:
     """Seal a plain segment that is no longer written; False if it was empty, and is removed.
 
@@ -47,17 +57,8 @@ def seal(directory: str, segment: Segment, how: str) -> bool:
     """
     path = f"{directory}/{segment.name}"
     packed = PACKED[how]
-    known = read_index(directory, segment)
-    if known is not None:
-        blocks, end = known.blocks, known.end
-        runs = known.runs
-    else:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            blocks, end = scan(file, segment.first, times=True)
-        finally:
-            os.close(file)
-        runs = [run for run in read_runs(directory, segment.first) if run.first < end]
+    with Opened(directory, segment, times=True) as opened:
+        blocks, runs, end = opened.index
     if not blocks:
         remove(directory, segment)
         return False
@@ -119,24 +120,25 @@ def _compress(path: str, opened: Opened, compress: Compress, latest: str) -> lis
     return blocks
 
 
-def _write_index(directory: str, segment: Segment, index: Index) -> None:
+def _write_index(directory: str, segment: Segment, index: Index, *, durable: bool = True) -> None:
     path = f"{directory}/{beside(segment.first, 'idx')}"
     text = json.dumps(
         {"packed": segment.packed, "end": index.end, "blocks": index.blocks, "runs": index.runs}
     )
-    with _new(f"{path}.new") as file:
+    with _new(f"{path}.new", durable=durable) as file:
         _write(file, text.encode())
     os.rename(f"{path}.new", path)  # noqa: PTH104
 
 
 @contextmanager
-def _new(path: str) -> Iterator[int]:
-    """Create a file; synced at the end of the block, removed if that fails."""
+def _new(path: str, *, durable: bool = True) -> Iterator[int]:
+    """Create a file; synced at the end of the block if ``durable``, removed if that fails."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
             yield file
-            os.fsync(file)
+            if durable:
+                os.fsync(file)
         finally:
             os.close(file)
     except BaseException:

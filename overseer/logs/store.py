@@ -76,13 +76,7 @@ class Logs:
 
     def log_of(self, task_id: str) -> TaskLog:
         """A task's log, for writing: the same object for all callers while any of them keeps it."""
-        directory = self.directory_of(task_id)
-        with self._lock:
-            log = self._logs.get(directory)
-            if log is None:
-                log = TaskLog(task_id, directory, self._hands, self._keeper)
-                self._logs[directory] = log
-            return log
+        return self._log(self.directory_of(task_id), lambda: task_id)
 
     def reader_of(self, task_id: str) -> LogReader:
         """A reader of a task's log, to be used on the readers' threads."""
@@ -148,4 +142,13 @@ class Logs:
             job()
 
     def _log_in(self, directory: str) -> TaskLog:
-        return self.log_of(task_of(directory))
+        return self._log(directory, lambda: task_of(directory))
+
+    def _log(self, directory: str, task_id: Callable[[], str]) -> TaskLog:
+        with self._lock:
+            log = self._logs.get(directory)
+        if log is not None:
+            return log
+        made = TaskLog(task_id(), directory, self._hands, self._keeper)
+        with self._lock:
+            return self._logs.setdefault(directory, made)

@@ -11,22 +11,24 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, Protocol
 
 from overseer.logs.directory import make
 from overseer.logs.hands import PATIENCE_S, Hands, Outcome
 from overseer.logs.lines import encode
+from overseer.logs.sealing import finish
 from overseer.logs.standalone.segments import (
     BLOCK,
     NOBODY,
     Block,
     Index,
+    Opened,
     Run,
     Segment,
     beside,
     list_segments,
-    read_index,
     read_runs,
     scan,
 )
@@ -282,11 +284,9 @@ class TaskLog:
 
     def _continue(self, last: Segment) -> tuple[_Tail | None, int]:
         """The last segment, if it is not sealed, and the log's end; a torn last line is cut off."""
-        index = read_index(self._directory, last)
-        if index is not None:
-            return None, index.end
-        if last.packed:
-            raise ValueError(f"{last.name} has no index")
+        if last.sealed:
+            with Opened(self._directory, last) as opened:
+                return None, opened.index.end
         tail = _Tail(last.first)
         file = os.open(f"{self._directory}/{last.name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -383,6 +383,9 @@ class TaskLog:
         with self._lock:
             tail, self._tail = self._tail, None
         if tail is not None:
+            if tail.blocks:
+                with suppress(OSError):
+                    finish(self._directory, tail.first, Index(tail.blocks, tail.runs, self._end))
             self._bounds.changed(self._directory)
 
 

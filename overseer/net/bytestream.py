@@ -20,8 +20,8 @@ class ByteStream(Protocol):
     """A connection's bytes, in clear text or encrypted.
 
     ``receive`` is called by the connection's own thread only, ``send`` and ``finish`` by one thread at a
-    time, ``abort`` by any thread at any time, ``close`` last, when no other call is under way. No socket
-    timeouts are used: they lose data that was half sent or half read.
+    time, ``abort`` by any thread at any time, ``close`` last, when no other call is under way. Socket
+    timeouts are avoided, since they lose data that was half sent or half read.
     """
 
     def open(self, deadline: float) -> tuple[str, ...]:
@@ -32,16 +32,16 @@ class ByteStream(Protocol):
 
     @property
     def unsent(self) -> bool:
-        """Whether ``send`` holds bytes that have not left yet; it must be called again, if with nothing."""
+        """Whether ``send`` holds unsent bytes; it must then be called again, even with nothing."""
 
     def fileno(self) -> int:
         """The descriptor to wait on before sending more."""
 
     def receive(self, size: int, deadline: float | None = None) -> bytes:
-        """Wait for at most ``size`` bytes; ``b""`` at the end. TimeoutError at ``deadline`` (awake)."""
+        """Wait for up to ``size`` bytes; ``b""`` at the end. TimeoutError at ``deadline`` (awake)."""
 
     def send(self, buffers: Sequence[Buffer]) -> int:
-        """Send without waiting; returns how many bytes were taken. Raises OSError when it is broken."""
+        """Send without blocking; returns how many bytes were taken. Raises OSError if it is broken."""
 
     def send_all(self, data: bytes, deadline: float) -> None:
         """Send everything, waiting where necessary. Raises TimeoutError at ``deadline`` (:data:`awake`)."""
@@ -78,7 +78,7 @@ class SocketStream:
     def receive(self, size: int, deadline: float | None = None) -> bytes:
         if deadline is not None:
             _wait(self._sock.fileno(), select.POLLIN, deadline)
-        # Python allocates what it asks for before it waits, and most connections wait.
+        # Python allocates the buffer before it waits, and most connections wait.
         asked = size if self._more else min(size, _LITTLE)
         data = self._sock.recv(asked)
         self._more = len(data) == asked

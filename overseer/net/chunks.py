@@ -69,7 +69,7 @@ class ChunkQueue:
         self._offset = self.size = self.replies = 0
 
     def drop(self, last: bytes) -> None:
-        """Forget all but the rest of a frame or line that has left in part; then ``last``."""
+        """Drop everything except the rest of a partly sent frame or line; then queue ``last``."""
         rest = self._rest_of_begun()
         self.clear()
         for chunk in rest:
@@ -79,7 +79,7 @@ class ChunkQueue:
         self.push(last, output=False)
 
     def put_piece(self, piece: Piece) -> None:
-        """It was made by the source that is the first chunk, and comes before what is left of that."""
+        """Insert a piece made by the source in the first chunk, before what is left of that."""
         first = self.chunks[0]
         assert isinstance(first.data, Source)
         first.data.took(len(piece.data))
@@ -91,7 +91,7 @@ class ChunkQueue:
         self.chunks.appendleft(Chunk(piece.data, first.output, piece.more))
 
     def first(self, most: int) -> list[Buffer]:
-        """The first bytes, as at most so many buffers; none where a piece has to be made first."""
+        """The first bytes, as at most ``most`` buffers; none if a piece has to be made first."""
         taken: list[Buffer] = []
         for chunk in itertools.islice(self.chunks, most):
             if isinstance(chunk.data, Source):
@@ -102,7 +102,7 @@ class ChunkQueue:
         return taken
 
     def left(self, size: int) -> None:
-        """So many of the first bytes have left."""
+        """Note that ``size`` of the first bytes have left."""
         self.size -= size
         size += self._offset
         while self.chunks and size >= len(self.chunks[0].data):
@@ -114,7 +114,7 @@ class ChunkQueue:
         self._offset = size
 
     def _rest_of_begun(self) -> list[Chunk]:
-        """The rest of the frame or line that has left in part."""
+        """The rest of a partly sent frame or line."""
         if not self._offset and not self._within:
             return []
         first = self.chunks[0]

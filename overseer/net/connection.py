@@ -39,10 +39,10 @@ _STRANGERS_TIME = 2.0  # seconds that a stranger has for a health check, TLS inc
 
 
 class Policy:
-    """Who may connect, and as whom. This one lets everybody in; it is called from any thread."""
+    """Who may connect, and as whom. This one admits everyone; called from any thread."""
 
     def trusts(self, address: str) -> bool:
-        """Whether an IP address may have more than the answers to health checks."""
+        """Whether an IP address may do more than health checks."""
         return True
 
     def wrap(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
@@ -50,7 +50,7 @@ class Policy:
         return SocketStream(sock), peer
 
     def authorize(self, request: Request) -> Response | Peer:
-        """Who the peer is, or a response that refuses it; not asked for plain requests to ``/ws``."""
+        """Who the peer is, or a response that refuses it; not called for plain requests to ``/ws``."""
         return request.peer
 
     def admits(self, peer: Peer) -> bool:
@@ -108,7 +108,7 @@ class Connection:
     """The thread of one socket: a request, then its response, or a WebSocket until that is closed.
 
     Args:
-        stranger: whether its address may have only the answers to health checks.
+        stranger: its address may only do health checks.
         upgraded: called when it becomes a WebSocket, on the connection's thread.
         ended: called last, on the connection's thread.
     """
@@ -164,11 +164,11 @@ class Connection:
             outbox = self._outbox
         if outbox is None or outbox.closed or self._endpoint.policy.admits(self._peer):
             return False
-        outbox.close(1008, "what let this client in has changed: connect again")
+        outbox.close(1008, "access has changed: connect again")
         return True
 
     def join(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds for the thread's end; whether it came."""
+        """Wait up to ``timeout`` seconds for the thread's end; returns whether it has ended."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -258,7 +258,7 @@ class Connection:
             with self._state:
                 self._outbox = outbox
                 stopped = self._stopped
-            # What let it in may have been revoked since; from here on close_if_revoked finds it.
+            # Its access may have been revoked since; from here on close_if_revoked finds it.
             if stopped is not None or not endpoint.policy.admits(self._peer):
                 return
             self._upgraded(self)

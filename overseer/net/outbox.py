@@ -1,16 +1,17 @@
-"""What waits to be sent to one client, bounded in bytes: the rules, without the sending.
+"""The queue of messages to one client, bounded in bytes: the rules, without the sending.
 
 Everything a connection sends passes its outbox, in the order of the appends. The rules:
 
 - Output asks for room first (:meth:`Outbox.has_room`). The bound is soft: an empty outbox takes any batch,
   for the longest line must fit. Once there was no room, there is none until half the bound is free again, so
   that producers and client do not take turns by the byte.
-- Replies and lifecycle events never ask. More than four times the bound of them pending: closed with 1013.
-- Over half, or without room for what waits to be appended, for ``stall_timeout``: closed with 1013. From a
-  third of that time on there is no room for output, so that a client which does read, only not fast, gets
-  below half in time.
-- What is long and streamed (a replay, a list) is made piece by piece as it leaves: until then it costs next
-  to nothing. It counts as pending with its size, so no request is read meanwhile, but not as replies.
+- Replies and lifecycle events never ask. With more than four times the bound of them pending, the client is
+  closed with 1013.
+- A client that stays over half (the high watermark), or without room for output that waits, for
+  ``stall_timeout`` is closed with 1013. After a third of that time output gets no more room, so that a client
+  that does read, only slowly, gets below half in time.
+- Long messages (a replay, a list) are streamed: encoded piece by piece as they leave, and until then almost
+  free. They count as pending with their size, so no request is read meanwhile, but not as replies.
 - A close lets what is pending go out first (1013 drops it, as far as whole frames allow), then the close
   frame; the connection is cut when that took longer than ``close_timeout``.
 """
@@ -39,10 +40,10 @@ _REPLIES_FACTOR = 4
 
 
 class Outbox(ABC):
-    """The pending output of one client. Any thread may call any method; none waits but where it says so.
+    """The pending output of one client. Thread-safe; methods do not block unless they say so.
 
-    How bytes leave is the subclass's: it implements :meth:`flush` and :meth:`_abort`, takes from the front
-    with :meth:`_take_locked`, and says with :meth:`_sent_locked` what has left.
+    A subclass does the sending: it implements :meth:`flush` and :meth:`_abort`, takes from the front with
+    :meth:`_take_locked`, and reports with :meth:`_sent_locked` what has left.
 
     Args:
         bound: bytes that may be pending (softly, see above).
@@ -55,6 +56,7 @@ class Outbox(ABC):
     ) -> None:
         self._bound = bound
         self._half = bound // 2
+        self._place = self._half * 3 // 4  # of whoever must not be over half for what it may be sent later
         self._stall_timeout = stall_timeout
         self._close_timeout = close_timeout
         self._timers = timers
@@ -63,9 +65,9 @@ class Outbox(ABC):
         self._for_room = Waiters(self._lock)
         self._until_bounded = Waiters(self._lock)
         self._queue = ChunkQueue(framed=self._framed)
-        # Whoever is full or has more than half pending is over: what is not over needs no look at the rest.
-        self._full = False  # there was no room, and half the bound is not free yet
-        self._refused = 0  # the size of the biggest output that there was no room for since it was full
+        # A client is over when it is full or has more than half pending; otherwise the rest does not matter.
+        self._full = False  # output found no room, and half the bound is not free yet
+        self._refused = 0  # the largest output that found no room since then
         self._over_since: float | None = None  # since when full or more than half pending (awake)
         self._stall_watched = False  # a timer will look at _over_since
         self._sending = False  # a thread is sending what it took; only it may take
@@ -91,8 +93,8 @@ class Outbox(ABC):
 
     @property
     def lag(self) -> float:
-        """For how many seconds more than half the bound has been pending; 0.0: it is not."""
-        since = self._over_since  # without the lock: at worst the answer is of a moment ago
+        """For how many seconds more than half the bound has been pending, or 0.0."""
+        since = self._over_since  # without the lock: a slightly stale answer will do
         return 0.0 if since is None else awake() - since
 
     @property
@@ -106,17 +108,17 @@ class Outbox(ABC):
         return self._closing
 
     def append(self, message: Message, *, output: bool = False) -> None:
-        """Queue a message; :meth:`flush` sends it. Never waits; may be called with locks held.
+        """Queue a message; :meth:`flush` sends it. Never blocks; may be called with locks held.
 
-        ``output`` says that room was asked for; such bytes do not count against the limit for replies.
+        ``output``: room was asked for, so the bytes do not count against the limit for replies.
         """
         self._append(self.framed(message), output)
 
     def append_output(self, message: Message) -> bytes | None:
-        """Queue output that room was asked for. Never waits; may be called with locks held.
+        """Queue output that room was asked for. Never blocks; may be called with locks held.
 
-        Returns what the caller has to :meth:`send` once it holds no lock, for nobody else sends until then;
-        None: it has to :meth:`flush`, as after any append.
+        Returns bytes that the caller must :meth:`send` once it holds no lock, since no other thread sends
+        until then; None: it must :meth:`flush`, as after any append.
         """
         self._append(self.framed(message), True)
         return None
@@ -126,7 +128,8 @@ class Outbox(ABC):
         raise NotImplementedError
 
     def append_streamed(self, message: Streamed) -> None:
-        """Queue what is made when it is sent; may be called with locks held, like :meth:`append`."""
+        """Queue a message that is encoded as it is sent; may be called with locks held, like
+        :meth:`append`."""
         source = Source(self.measure(message), message.pieces(framed=self._framed))
         with self._lock:
             if not self._closing:
@@ -134,16 +137,16 @@ class Outbox(ABC):
                 self._look_at_half_locked()
 
     def measure(self, message: Streamed) -> int:
-        """How many bytes :meth:`append_streamed` would queue."""
+        """The number of bytes that :meth:`append_streamed` would queue."""
         return message.size(framed=self._framed)
 
     def framed(self, message: Message) -> bytes:
-        """The bytes that :meth:`append` would queue; a message keeps them, once it was asked."""
+        """The bytes that :meth:`append` would queue; the message caches them."""
         return message.websocket if self._framed else message.lines
 
     def has_room(self, size: int) -> bool:
         """Whether output of ``size`` bytes may be appended now; True once closed (it is ignored then)."""
-        # Without the lock: as the bound is soft, an answer of a moment ago will do.
+        # Without the lock: as the bound is soft, a slightly stale answer will do.
         if self._over_since is None and self._queue.size + size <= self._bound:
             return True
         with self._lock:
@@ -155,54 +158,59 @@ class Outbox(ABC):
                 if not lingers and self._queue.size + size <= self._bound:
                     return True
                 self._full = True
-                if self._over_since is None:  # little is pending, but too much for what is to come beside it
+                if self._over_since is None:  # little is pending, but too much for this output
                     self._over_since = now
             self._refused = max(self._refused, size)
             return False
 
     @property
     def place(self) -> int:
-        """How many bytes may be appended before more than half the bound is pending, from which on a stall
-        counts; at least one."""
-        return max(self._half - self._queue.size, 1)
+        """How many bytes may be appended of what can wait, which leaves room for what cannot before more than
+        half the bound is pending and a stall counts; at least one."""
+        return max(self._place - self._queue.size, 1)
 
     def has_place(self, size: int) -> bool:
-        """Whether so many bytes may be appended before a stall counts; also when it is closed. Says nothing
-        against the client, unlike :meth:`has_room`."""
-        return self._queue.size + size <= self._half or self._closing
+        """Whether so many bytes of what can wait may be appended, or it is closed. Says nothing against the
+        client, unlike :meth:`has_room`."""
+        return self._queue.size + size <= self._place or self._closing
 
-    def when_drained(self, callback: Callable[[], None]) -> None:
+    def is_drained(self) -> bool:
+        """Whether no more than a quarter of the bound is pending, or it is closed."""
+        return self._queue.size <= self._half // 2 or self._closing
+
+    def when_drained(self, callback: Callable[[], None], *, not_before: float = 0.0) -> None:
         """Call ``callback()`` once, with no locks held, when no more than a quarter is pending or it closed.
 
-        May be called with locks held: if it is so already, the call comes from the timers' thread.
+        May be called with locks held: if it is so already, the call comes from the timers' thread, after
+        ``not_before`` seconds.
         """
         with self._lock:
             if self._queue.size > self._half // 2 and not self._closing:
                 self._on_drained.append(callback)
                 return
-        self._timers.schedule(0.0, callback)
+        self._timers.schedule(not_before, callback)
 
     def wait_for_room(
         self, timeout: float | None = None, *, unless: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Wait until :meth:`has_room` is worth asking again or it closed; False: ``timeout`` (s) passed.
+        """Wait until :meth:`has_room` may have changed or it is closed; False after ``timeout`` seconds.
 
-        ``unless`` ends the wait as well; it is asked at :meth:`look_again`, under a lock, so must take none.
+        ``unless`` ends the wait as well; it is called at :meth:`recheck`, under a lock, so must take none.
         """
         assert_none_held("waiting for a client")
         self._watch_stall()
         with self._lock:
             return self._for_room.wait_for(lambda: not self._full or self._closing or unless(), timeout)
 
-    def look_again(self) -> None:
-        """What those who wait for room say with ``unless`` may have changed."""
+    def recheck(self) -> None:
+        """Wake the threads that wait for room, as their ``unless`` may have changed."""
         with self._lock:
             self._for_room.wake()
 
     def on_room(self, callback: Callable[[], None]) -> None:
-        """Call ``callback()`` once, with no locks held, when no more than half is pending or it closed.
+        """Call ``callback()`` once, with no locks held, when at most half is pending or it is closed.
 
-        May be called with locks held: if it is so already, the call comes from the timers' thread.
+        May be called with locks held: if that is already so, the call comes from the timers' thread.
         """
         with self._lock:
             if (self._full or self._queue.size > self._half) and not self._closing:
@@ -212,15 +220,16 @@ class Outbox(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Send what goes now without waiting and see to the rest; called after appends, with no lock held.
+        """Send what can be sent without blocking, and arrange for the rest; called after appends, with no
+        lock held.
 
-        A second thread that comes while one is sending leaves at once: the first one sends its bytes too.
+        A thread that comes while another is sending returns at once: the other one sends its bytes, too.
         """
 
     def close(self, code: int, reason: str = "", *, drop: bool = False) -> None:
         """Close the connection, with no lock held; only the first call counts.
 
-        What is pending still goes out, unless ``drop``, then the close frame, within the close timeout.
+        Pending messages still go out, unless ``drop``, then the close frame, within the close timeout.
         """
         assert_none_held("closing a client")
         if self._close(code, reason, None, drop):
@@ -233,14 +242,14 @@ class Outbox(ABC):
         self._append(frame, False)
 
     def close_with(self, code: int, frame: bytes) -> None:
-        """Like :meth:`close`, with a ready close frame; an empty one: nothing more is said."""
+        """Like :meth:`close`, with a ready close frame, or an empty one for none."""
         if self._close(code, "", frame, False):
             self._start_closing()
 
     def wait_until_bounded(self) -> bool:
-        """Wait until no more than the bound is pending; False when it is closed.
+        """Wait until at most the bound is pending; False if it is closed.
 
-        Called before requests are read: none are from a client that does not read its answers.
+        Called before requests are read: a client that does not read its answers may send no more.
         """
         if self._queue.size > self._bound:  # without the lock: a stale answer only lets one more request in
             assert_none_held("waiting for a client")
@@ -249,7 +258,7 @@ class Outbox(ABC):
         return not self._closing
 
     def fail(self) -> None:
-        """The connection is gone: drop everything, wake everybody. Idempotent."""
+        """Drop everything and wake all waiters, as the connection is gone. Idempotent."""
         with self._lock:
             self._dead = True
             self._queue.clear()
@@ -264,7 +273,7 @@ class Outbox(ABC):
         """Cut the connection at once; called with no lock held."""
 
     def _make_piece(self) -> None:
-        """Have bytes at the front, if anything is; called by the thread that sends, with no lock held."""
+        """Encode a piece of the streamed message at the front; called by the sending thread, with no lock."""
         with self._lock:
             first = self._queue.chunks[0] if self._queue.chunks else None
         if first is None or not isinstance(first.data, Source):
@@ -275,14 +284,15 @@ class Outbox(ABC):
                 self._queue.put_piece(piece)
 
     def _take_locked(self, buffers: int) -> list[Buffer]:
-        """The first pending bytes, as at most so many buffers; they stay until :meth:`_sent_locked`.
+        """The first pending bytes, as at most so many buffers; they stay queued until :meth:`_sent_locked`.
 
-        None where a piece has to be made first.
+        Empty if a piece has to be made first.
         """
         return self._queue.first(buffers)
 
     def _sent_locked(self, size: int) -> list[Callable[[], None]]:
-        """So many of the first bytes have left; returns what to hand to :meth:`_call` after the lock."""
+        """Note that ``size`` of the first bytes have left; returns what to pass to :meth:`_call`
+        afterwards."""
         if self._dead:  # it failed while they were leaving
             return []
         self._queue.left(size)
@@ -309,7 +319,7 @@ class Outbox(ABC):
                 _log.exception("a callback for room in an outbox failed")
 
     def _watch_stall(self) -> None:
-        """See to it that somebody looks when the stall timeout ends; called by flush, with no lock held."""
+        """Set a timer for the end of the stall timeout; called by flush, with no lock held."""
         if self._over_since is None or self._stall_watched:  # without the lock: the next flush looks again
             return
         with self._lock:
@@ -368,7 +378,7 @@ class Outbox(ABC):
         self.close(TRY_AGAIN_LATER, f"has not read for {self._stall_timeout:g} s", drop=True)
 
     def _close(self, code: int, reason: str, frame: bytes | None, drop: bool) -> bool:
-        """Enter the closing state; False when it was closed before."""
+        """Enter the closing state; False if it was closed before."""
         last = b""
         if self._framed:
             last = close_frame(code, reason) if frame is None else frame

@@ -1,7 +1,7 @@
-"""Connections that are not WebSockets yet, and which of them is evicted when there is no room for one more.
+"""Connections that are not WebSockets yet, and the choice of the one to evict when there is no more room.
 
-The source with the most connections loses its oldest, so nobody can crowd out others by holding many open;
-where all come from one address, as behind a proxy, the slowest makes room. The caller holds a lock.
+The source with the most connections loses its oldest, so no source can crowd out others by holding many open;
+if all come from one address, as behind a proxy, the oldest goes. The caller holds a lock.
 """
 
 from __future__ import annotations

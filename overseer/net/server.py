@@ -1,4 +1,4 @@
-"""The server: its listening sockets, the thread that accepts, and every connection there is."""
+"""The server: its listening sockets, the accepting thread, and all connections."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Server:
         self._listener: Listener = adopt_listener(sockets) if sockets else open_listener(listen)
         self.endpoint = endpoint
         self._writer = Writer()
-        # Guards what follows; notified when a connection ends (a descriptor is free again) and at shutdown.
+        # Guards the fields below; notified when a connection ends (a descriptor is free again) and at
+        # shutdown.
         self._changed = threading.Condition(lock(Rank.LEAF, "server"))
         self._connections: set[Connection] = set()
         # Not WebSockets yet, and so open to eviction; and those that were evicted and have not ended.
@@ -209,7 +210,7 @@ class Server:
             _refuse(sock)
 
     def _make_room(self, stranger: bool) -> bool:
-        """Make room for one more connection, by eviction if need be; False: there is none."""
+        """Make room for one more connection, evicting one if necessary; False if there is no room."""
         with self._changed:
             staying = len(self._connections) - len(self._evicted)
             pending = self._strangers if stranger else self._pending
@@ -221,7 +222,7 @@ class Server:
             return self._changed.wait_for(lambda: len(self._evicted) < _HEADROOM, _MAKING_ROOM)
 
     def _evict(self, pending: PendingConnections[Connection], idle: float = 0.0) -> bool:
-        """Cut a connection to make room; False: there is none, or it is younger than ``idle`` seconds."""
+        """Cut a connection to make room; False if there is none that is at least ``idle`` seconds old."""
         with self._changed:
             connection = pending.victim()
             if connection is None or connection.accepted_at + idle > awake():
@@ -236,7 +237,7 @@ class Server:
             self._pending.discard(connection, connection.source)
 
     def _warn(self, text: str) -> None:
-        """Log what strangers can cause, and so could have repeated without end."""
+        """Log, at a limited rate, what strangers can cause."""
         now = time.monotonic()
         if text != self._warned[0] or now - self._warned[1] >= _WARN_AGAIN:
             self._warned = text, now

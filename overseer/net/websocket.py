@@ -30,7 +30,7 @@ from overseer.util.websocket import CLOSE
 def _without_asyncio() -> Any:
     """simple-websocket without its half for asyncio, which would take 1.5 MB and 20 ms.
 
-    Who wants that half still finds it in ``simple_websocket.aiows``.
+    That half can still be imported from ``simple_websocket.aiows``.
     """
     stand_in: Any = ModuleType("simple_websocket.aiows")
     stand_in.AioServer = stand_in.AioClient = None

@@ -1,7 +1,7 @@
-"""Sending to sockets: at once by whoever flushes, the rest by one thread for all of them.
+"""Sends to sockets: at once on the flushing thread, the rest on one thread for all of them.
 
-The thread waits (epoll) for the sockets that took less than there was. It never blocks on one client and runs
-nothing but sends and the short callbacks of :meth:`Outbox.on_room`.
+That thread waits (epoll) for sockets that were full. It never blocks on one client, and runs only sends and
+the short callbacks of :meth:`Outbox.on_room`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _SENDS = 16  # calls in a row, before others get their turn
 
 
 class Writer:
-    """The thread that goes on sending where a socket was full; started with the first one at the latest."""
+    """The thread that sends what full sockets did not take; started with the first one at the latest."""
 
     def __init__(self) -> None:
-        # Guards what follows, and is held over epoll_ctl (which does not wait): a descriptor is registered
-        # only while its outbox is known here, never after its number was given to another connection.
+        # Guards the fields below, and is held over epoll_ctl (which does not block): a descriptor is
+        # registered only while its outbox is known here, never after its number was given to another
+        # connection.
         self._lock = lock(Rank.LEAF, "writer")
         self._outboxes: dict[int, SocketOutbox] = {}
         self._registered: set[int] = set()
@@ -52,7 +53,7 @@ class Writer:
             self._start_locked()
 
     def add(self, fd: int, outbox: SocketOutbox) -> None:
-        """Know the outbox of an open descriptor."""
+        """Register the outbox of an open descriptor."""
         with self._lock:
             self._outboxes[fd] = outbox
 
@@ -69,7 +70,7 @@ class Writer:
             self._start_locked()
 
     def forget(self, fd: int) -> None:
-        """The descriptor is about to be closed."""
+        """Unregister a descriptor that is about to be closed."""
         with self._lock:
             self._outboxes.pop(fd, None)
             if fd in self._registered:
@@ -99,7 +100,7 @@ class Writer:
         except BaseException:
             _log.exception("sending has failed: the clients that wait for it are cut off")
             with self._lock:
-                self._thread = None  # the next one that has to wait gets another
+                self._thread = None  # the next full socket starts another one
                 known = [self._outboxes[fd] for fd in self._registered]
             for outbox in known:
                 outbox.cut_if_waiting()
@@ -178,24 +179,24 @@ class SocketOutbox(Outbox):
     def flush(self) -> None:
         if CHECKED:
             assert_none_held("sending to a client")
-        if not self._waiting:  # without the lock: whoever resumes looks at the chunks under it
+        if not self._waiting:  # without the lock: resume looks at the queue under it
             self._send_pending()
         if self._over_since is not None:
             self._watch_stall()
 
     def resume(self) -> None:
-        """The socket takes bytes again; called by the writer."""
+        """Called by the writer when the socket takes bytes again."""
         with self._lock:
             self._waiting = False
         self._send_pending()
 
     def cut_if_waiting(self) -> None:
-        """Nobody will resume it."""
+        """Cut the connection if it waits for the writer, which has failed."""
         if self._waiting:
             self._abort()
 
     def detach(self) -> None:
-        """Nothing may touch the stream any more; returns when nothing does. The connection's last call."""
+        """Wait until no thread uses the stream, and let none begin to. The connection's last call."""
         self.fail()
         with self._lock:
             # Sends do not block, so this is short.
@@ -207,7 +208,7 @@ class SocketOutbox(Outbox):
         self._stream.abort()
 
     def _send_pending(self) -> None:
-        """Become the thread that sends, if there is anything to send and no other one does."""
+        """Become the sending thread, if there is anything to send and no other thread does."""
         with self._lock:
             idle = not (self._sending or self._waiting)
             buffers: list[Buffer] | None = None
@@ -218,9 +219,9 @@ class SocketOutbox(Outbox):
             self._send(buffers)
 
     def _send(self, buffers: list[Buffer] | None, sent: int | None = None) -> None:
-        """Send them, and what has been appended meanwhile; this thread is the one that sends.
+        """Send the buffers, and what has been appended meanwhile; this is the sending thread.
 
-        ``sent``: so many bytes of them have left already.
+        ``sent``: so many of their bytes have already left.
         """
         callbacks: list[Callable[[], None]] = []
         sends = 0
@@ -258,7 +259,7 @@ class SocketOutbox(Outbox):
             return 0
 
     def _next_locked(self, all_sent: bool) -> list[Buffer] | None:
-        """What to send next; None: this thread no longer sends."""
+        """What to send next; None: this is no longer the sending thread."""
         if self._queue.chunks and all_sent:
             return self._take_locked(_BUFFERS)
         self._waiting = not self._dead and (bool(self._queue.chunks) or self._stream.unsent)
@@ -267,7 +268,7 @@ class SocketOutbox(Outbox):
         return None
 
     def _failed(self, error: BaseException) -> None:
-        """Called where it is handled."""
+        """Handle a failed send; called from the except block."""
         self._abort()
         with self._lock:
             self._sending = False  # else detach would wait forever
@@ -277,7 +278,7 @@ class SocketOutbox(Outbox):
         _log.exception("sending to a client failed: %r", self)
 
     def _finish(self) -> None:
-        """Once everything has left after a close, tell the peer that nothing follows."""
+        """After a close, once everything has left, tell the peer that nothing follows."""
         with self._lock:
             if not self._closing or self._dead or self._queue.chunks or self._finished:
                 return

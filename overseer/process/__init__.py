@@ -6,6 +6,7 @@ from overseer.process.cgroup import Cgroup
 from overseer.process.environment import SECRETS, EnvFile, read_env_files
 from overseer.process.forking import raise_file_limit
 from overseer.process.guardian import Guardian, guardian
+from overseer.process.handed_on import OUTPUT_VARIABLE
 from overseer.process.identity import Identity, identity_of
 from overseer.process.policy import StopPolicy
 from overseer.process.private_files import PrivateFiles
@@ -19,6 +20,7 @@ from overseer.process.stdin import STDIN, Stdin
 from overseer.process.usage import Usage, usage_meter
 
 __all__ = [
+    "OUTPUT_VARIABLE",
     "RLIMITS",
     "RUN_VARIABLE",
     "SECRETS",

@@ -1,4 +1,5 @@
-"""Private files of a run, in memory where possible, in a directory that no other user can read.
+"""Private files of a run, in memory where possible, in a directory that no other user can read: its secrets,
+and what it hands on.
 
 Each run has a directory of its own, removed with the run. Its descriptor is kept open and locked: an unlocked
 directory was left by a server that was killed together with its guardian, and is removed when another server
@@ -7,6 +8,7 @@ creates its first one.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -36,22 +38,45 @@ class PrivateFiles:
     Args:
         files: the contents, by name.
         owner: the run's uid and gid, if not this process's; -1 leaves one unchanged.
+        output: the name of one more, which is empty, and which the run may write to.
 
     Raises:
         SpawnError: they cannot be created; none is left then.
     """
 
-    def __init__(self, run: str, files: Mapping[str, bytes], owner: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, run: str, files: Mapping[str, bytes], owner: tuple[int, int] | None = None, output: str = ""
+    ) -> None:
         self._directory, self._lock = _make_directory(run)
-        self.paths = {name: f"{self._directory}/{name}" for name in files}
+        self._owner = os.geteuid() if owner is None else owner[0]
+        self.paths = {name: f"{self._directory}/{name}" for name in (*files, *filter(None, [output]))}
         try:
             for name, content in files.items():
                 _write(self.paths[name], content, owner)
+            if output:
+                _write(self.paths[output], b"", owner, 0o600)
             if owner is not None:
                 os.chown(self._directory, *owner)
         except OSError as error:
             self.remove()
-            raise SpawnError(f"cannot make files for secrets: {error.strerror}") from error
+            raise SpawnError(f"cannot make the run's own files: {error.strerror}") from error
+
+    def tail(self, name: str, most: int) -> bytes:
+        """The last bytes that the run has written to one of them, ``most`` at most. Whatever it has put in
+        that one's place, it is not led to what is not its own.
+
+        Raises:
+            OSError: it cannot be read, or is not a file of the run's.
+        """
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(name, flags, dir_fd=self._lock)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or found.st_uid != self._owner:
+                raise OSError(errno.EPERM, "not a file of the run's own")
+            return os.pread(descriptor, most, max(0, found.st_size - most))
+        finally:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Remove them all."""
@@ -80,17 +105,17 @@ def _make_directory(run: str) -> tuple[str, int]:
             descriptor = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:  # no descriptor left
             os.rmdir(new)  # noqa: PTH106
-            raise SpawnError(f"cannot make files for secrets: {error.strerror}") from error
+            raise SpawnError(f"cannot make the run's own files: {error.strerror}") from error
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.rename(new, directory)  # noqa: PTH104
         return directory, descriptor
-    raise SpawnError(f"cannot make files for secrets: {reason}")
+    raise SpawnError(f"cannot make the run's own files: {reason}")
 
 
-def _write(path: str, content: bytes, owner: tuple[int, int] | None) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+def _write(path: str, content: bytes, owner: tuple[int, int] | None, mode: int = 0o400) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        os.fchmod(descriptor, 0o400)  # whatever the umask takes away
+        os.fchmod(descriptor, mode)  # whatever the umask takes away
         if owner is not None:
             os.fchown(descriptor, *owner)
         rest = memoryview(content)

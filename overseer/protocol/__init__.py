@@ -7,6 +7,7 @@ all derive from the declarations; nothing about a message is written down a seco
 
 from __future__ import annotations
 
+from overseer.protocol.chains import FollowUp, Then
 from overseer.protocol.codec import (
     dump,
     encode,
@@ -20,6 +21,7 @@ from overseer.protocol.codec import (
 from overseer.protocol.declare import EVENTS, Delivery, Event
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
+    ChainRefused,
     Data,
     Dequeued,
     Errored,
@@ -33,6 +35,7 @@ from overseer.protocol.events import (
     Queued,
     Ready,
     Restarting,
+    Skipped,
     Started,
     TaskEvent,
     Usage,
@@ -46,11 +49,14 @@ from overseer.protocol.replies import (
     ManifestReply,
     Matches,
     MetricsReply,
+    Paused,
     PoolInfoReply,
     Purged,
     Reloaded,
     Resized,
+    Resumed,
     RunsReply,
+    SchedulesReply,
     Signaled,
     Subscribed,
     Tasks,
@@ -65,6 +71,7 @@ from overseer.protocol.requests import (
     LogsRequest,
     ManifestRequest,
     MetricsRequest,
+    Pause,
     PoolInfoRequest,
     Purge,
     Reload,
@@ -73,7 +80,9 @@ from overseer.protocol.requests import (
     Reset,
     Resize,
     Restart,
+    Resume,
     RunsRequest,
+    SchedulesRequest,
     Search,
     SetPool,
     Signal,
@@ -86,6 +95,7 @@ from overseer.protocol.requests import (
     Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
+from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
 from overseer.protocol.values import (
     SUCCESS_CODES,
@@ -107,7 +117,14 @@ from overseer.protocol.values import (
     failed,
 )
 from overseer.protocol.watching import Changed, Forgotten, Unwatched, Watching
-from overseer.protocol.words import DISPLACE_POLICIES, EXCESS_ACTIONS, EXIT_REASON, ORDERS, RUN_STATUS
+from overseer.protocol.words import (
+    DISPLACE_POLICIES,
+    EXCESS_ACTIONS,
+    EXIT_REASON,
+    ORDERS,
+    RUN_STATUS,
+    SKIP_REASON,
+)
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
 from overseer.schema.types import Unreadable
@@ -122,10 +139,12 @@ __all__ = [
     "ORDERS",
     "REQUESTS",
     "RUN_STATUS",
+    "SKIP_REASON",
     "SUCCESS_CODES",
     "ActionInfo",
     "ActionMetrics",
     "Actions",
+    "ChainRefused",
     "Changed",
     "Data",
     "Delivery",
@@ -136,6 +155,7 @@ __all__ = [
     "Event",
     "ExcessConfig",
     "Exited",
+    "FollowUp",
     "Forgotten",
     "Gap",
     "GlobalMetrics",
@@ -162,6 +182,8 @@ __all__ = [
     "ParamChoice",
     "ParamSpec",
     "Partial",
+    "Pause",
+    "Paused",
     "PoolConfig",
     "PoolInfo",
     "PoolInfoReply",
@@ -182,15 +204,22 @@ __all__ = [
     "Resized",
     "Restart",
     "Restarting",
+    "Resume",
+    "Resumed",
     "RetryPolicy",
     "RunInfo",
     "RunTrigger",
     "RunsReply",
     "RunsRequest",
+    "ScheduleInfo",
+    "SchedulesReply",
+    "SchedulesRequest",
     "Search",
     "SetPool",
     "Signal",
     "Signaled",
+    "Skipped",
+    "SkippedSlot",
     "Start",
     "Started",
     "Stop",
@@ -201,6 +230,7 @@ __all__ = [
     "TaskMetrics",
     "TaskUsage",
     "Tasks",
+    "Then",
     "Unreadable",
     "Unsubscribe",
     "Unsubscribed",

@@ -7,7 +7,7 @@ from datetime import datetime
 from overseer.protocol.declare import Delivery, Event
 from overseer.protocol.declare import event as _event
 from overseer.protocol.values import PoolInfo, TaskInfo, TaskUsage
-from overseer.protocol.words import EXIT_REASON, HEALTH, STREAM
+from overseer.protocol.words import EXIT_REASON, HEALTH, SKIP_REASON, STREAM
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import ListOf, Object
@@ -122,7 +122,7 @@ class Errored(TaskEvent):
 
 
 @_event("ready", Delivery.SUBSCRIBERS)
-class Ready(Event):
+class Ready(TaskEvent):
     """A run of a task is ready, as its action says what that takes."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -131,7 +131,7 @@ class Ready(Event):
 
 
 @_event("not_ready", Delivery.SUBSCRIBERS)
-class NotReady(Event):
+class NotReady(TaskEvent):
     """A run of a task is not ready in the time that its action allows. It goes on, and may be ready later."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -141,7 +141,7 @@ class NotReady(Event):
 
 
 @_event("health", Delivery.SUBSCRIBERS)
-class Health(Event):
+class Health(TaskEvent):
     """A run of a task has become healthy or unhealthy."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -173,6 +173,17 @@ class Dequeued(TaskEvent):
     ts: datetime = field(TIMESTAMP, _TS)
 
 
+@_event("skipped", Delivery.BROADCAST)
+class Skipped(TaskEvent):
+    """A standing task was not started when its schedule said so."""
+
+    task_id: str = field(TASK_ID, _TASK)
+    slot: datetime = field(TIMESTAMP, "The time at which it was to be started; of several, the latest")
+    reason: str = field(SKIP_REASON, "Why")
+    ts: datetime = field(TIMESTAMP, "When that was decided")
+    number: int = field(COUNT, "How many such times there were, up to 1000", default=1, omit=True)
+
+
 @_event("pool_updated", Delivery.BROADCAST)
 class PoolUpdated(Event):
     """Somebody changed a pool."""
@@ -196,12 +207,19 @@ class Usage(Event):
 
 @_event("gap", Delivery.SUBSCRIBERS)
 class Gap(Event):
-    """Output that this client missed because it read too slowly with on_lag drop."""
+    """Output that this client misses: it read too slowly with on_lag drop, or the log does not have it."""
 
     task_id: str = field(TASK_ID, _TASK)
     from_seq: int = field(COUNT, "The first line missed")
     to_seq: int = field(COUNT, "The last line missed")
     ts: datetime = field(TIMESTAMP, "When it was sent")
+    reason: str = field(
+        Choice("expired", "not_logged", "unreadable"),
+        "Why the log does not have it: it was removed; it was never written, as the disk was full, slow or "
+        "failed; or it cannot be read. Absent with on_lag drop",
+        default="",
+        omit=True,
+    )
 
 
 @_event("partial", Delivery.SUBSCRIBERS)
@@ -228,3 +246,14 @@ class Data(Event):
     pid: int = field(COUNT, "The process of its run")
     offset: int = field(COUNT, "How many bytes the task's terminal was sent before these, over all its runs")
     data: bytes = field(BASE64, "The bytes")
+
+
+@_event("chain_refused", Delivery.SUBSCRIBERS)
+class ChainRefused(TaskEvent):
+    """What should have followed the end of a task was not started. Where some clients are limited to some
+    actions, only the audit and the server's log say what, and why."""
+
+    task_id: str = field(TASK_ID, "The task that is over")
+    ts: datetime = field(TIMESTAMP, _TS)
+    action: str = field(TEXT, "The action that was not started", default="", omit=True)
+    message: str = field(TEXT, "Why, for people", default="", omit=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from overseer.protocol.declare import Delivery, Event
 from overseer.protocol.declare import event as _event
+from overseer.protocol.schedules import ScheduleInfo
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo
 from overseer.protocol.values import (
     ActionInfo,
@@ -19,6 +20,7 @@ from overseer.protocol.values import (
     TaskInfo,
     TaskMetrics,
 )
+from overseer.protocol.words import REFUSAL
 from overseer.schema.fields import field
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, TIMESTAMP
@@ -181,6 +183,31 @@ class ManifestReply(Event):
     manifest: Mapping[str, Any] = field(DOCUMENT, "The same document as at GET /ws/manifest")
 
 
+@_event("schedules", Delivery.DIRECT)
+class SchedulesReply(Event):
+    """The schedules asked for, in the order of their tasks' ids."""
+
+    id: str = field(TEXT, _ID)
+    schedules: tuple[ScheduleInfo, ...] = field(ListOf(Object(ScheduleInfo)), "Never null")
+    next: str = field(TEXT, "There are more: ask again with this value as after", default="", omit=True)
+
+
+@_event("paused", Delivery.DIRECT)
+class Paused(Event):
+    """A task's schedules start nothing until a resume."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+
+
+@_event("resumed", Delivery.DIRECT)
+class Resumed(Event):
+    """A task's schedules start it again."""
+
+    id: str = field(TEXT, _ID)
+    task_id: str = field(TASK_ID, _TASK)
+
+
 @_event("reloaded", Delivery.DIRECT)
 class Reloaded(Event):
     """What the configuration file now says is in effect or, with dry_run, would be.
@@ -227,3 +254,4 @@ class Error(Event):
         TASK_ID, "The task that a refused start would have duplicated", default="", omit=True
     )
     param: str = field(TEXT, "The parameter that a refused start is about", default="", omit=True)
+    code: str = field(REFUSAL, "The same for programs; absent: the server is older", default="", omit=True)

@@ -12,7 +12,7 @@ from overseer.protocol.words import EXIT_REASON, RUN_STATUS, STREAM
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
-from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP
+from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
@@ -24,6 +24,7 @@ _LAG = (
     "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; catch_up: "
     "you are sent from its log what you missed (the default where there are logs)"
 )
+_CATCH_UP = "With on_lag block: but where there are logs, catch_up"
 
 
 @declared()
@@ -84,6 +85,7 @@ class Start(Request):
         omit=True,
     )
     on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
+    catch_up: bool = field(BOOLEAN, _CATCH_UP, default=False, omit=True)
     partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
     raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
     usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
@@ -247,6 +249,7 @@ class Subscribe(Request):
         omit=True,
     )
     on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
+    catch_up: bool = field(BOOLEAN, _CATCH_UP, default=False, omit=True)
     partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
     raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
     usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
@@ -350,6 +353,32 @@ class MetricsRequest(Request):
 @_request("manifest")
 class ManifestRequest(Request):
     """Send the description of this protocol for programs."""
+
+
+@_request("schedules")
+class SchedulesRequest(Request):
+    """Ask when standing tasks are started by themselves, and which such starts were skipped and why."""
+
+    task_id: str = field(TASK_ID, "Only this task's", default="", omit=True)
+    upcoming: int = field(
+        Integer(maximum=100), "How many of the next times you want of each", default=0, omit=True
+    )
+    limit: int = field(PAGE_SIZE, "How many tasks the answer has at most", default=100, omit=True)
+    after: str = field(TEXT, "The next of an earlier answer: go on after it", default="", omit=True)
+
+
+@_request("pause")
+class Pause(Request):
+    """Have a standing task's schedules start nothing: each start is skipped, until resume."""
+
+    task_id: str = field(TASK_ID, "The task")
+
+
+@_request("resume")
+class Resume(Request):
+    """Have a paused standing task's schedules start it again. What was skipped is not made up for."""
+
+    task_id: str = field(TASK_ID, "The task")
 
 
 @_request("reload")

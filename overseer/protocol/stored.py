@@ -43,7 +43,7 @@ class RunTrigger:
     """Why a run was started, and by whom."""
 
     type: str = field(TRIGGER, "Why")
-    by: str = field(TEXT, "Who: a token's name; an action, of a service", default="", omit=True)
+    by: str = field(TEXT, "Who: a token's name; chain:TASK; an action, of a service", default="", omit=True)
 
 
 @_value(kw_only=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
+from overseer.protocol.chains import Then
 from overseer.protocol.declare import value as _value
 from overseer.protocol.retry_policy import RetryPolicy
+from overseer.protocol.stored import RunTrigger
 from overseer.protocol.words import (
     CONDITION,
     DISPLACE,
@@ -254,6 +256,9 @@ class ActionInfo:
     health: str = field(
         TEXT, "How it is found out whether a run works, in words; absent: it is not", default="", omit=True
     )
+    then: Then | None = field(
+        Object(Then), "What is started when a task of it is over", default=None, omit=True
+    )
 
 
 @_value(kw_only=True)
@@ -315,6 +320,9 @@ class TaskInfo:
     )
     health: str = field(
         HEALTH, "Of its run; absent: it does not run, or is not looked at", default="", omit=True
+    )
+    trigger: RunTrigger | None = field(
+        Object(RunTrigger), "What it was started by, if not by a client", default=None, omit=True
     )
 
     @property

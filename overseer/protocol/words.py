@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from overseer.errors import REFUSALS
 from overseer.schema.types import Choice
 
 ORDERS = ("first", "last")
@@ -46,14 +47,24 @@ RUN_STATUS = Choice(
     "timeout; stopped: it was asked to end; lost: it ended with the server, unseen",
 )  # fmt: skip
 TRIGGER = Choice(
-    "client", "restart", "boot", "service", ref="TriggerType",
+    "client", "restart", "boot", "service", "schedule", "chain", ref="TriggerType",
     description="Why a run was started: client: somebody asked for it; restart: the retry policy; boot: its "
-    "task was running when the server ended; service: a driver's service submitted it",
+    "task was running when the server ended; service: a driver's service submitted it; schedule: its time "
+    "had come; chain: it follows a task that is over",
+)  # fmt: skip
+SKIP_REASON = Choice(
+    "overlap", "missed", "paused", "disabled", "queue_full", ref="SkipReason",
+    description="Why a scheduled start was skipped: overlap: the task was in use; queue_full: and another "
+    "start waited for it already; missed: the server was not there, or was suspended; paused: somebody "
+    "paused the schedule; disabled: the configuration has it disabled, or no longer has it",
 )  # fmt: skip
 HEALTH = Choice(
     "starting", "healthy", "unhealthy", ref="Health",
     description="Whether a run works, as its action's health finds out: starting: not known yet",
 )  # fmt: skip
+REFUSAL = Choice(
+    *REFUSALS, ref="Refusal", description="; ".join(f"{word}: {why}" for word, why in REFUSALS.items())
+)
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
 STDIN = Choice(
     "pipe", "pty", ref="Stdin",
@@ -88,6 +99,8 @@ CHOICES = (
     EXIT_REASON,
     RUN_STATUS,
     TRIGGER,
+    REFUSAL,
+    SKIP_REASON,
     HEALTH,
     STREAM,
     STDIN,

@@ -120,6 +120,10 @@ class Plan:
         """When the next of its slots is due; None: never."""
         return min((entry.due for entry in self._entries if entry.slot is not None), default=None)
 
+    def due_of(self, slot: int) -> float:
+        """When the next slot, which is this one, is due."""
+        return min((entry.due for entry in self._entries if entry.slot == slot), default=slot)
+
     def upcoming(self, now: float, most: int) -> list[int]:
         """The next slots."""
         found: set[int] = set()

@@ -1,7 +1,7 @@
-"""The clients that are connected, and the messages to them.
+"""Connected clients, and the messages to them.
 
-A message is *appended* to outboxes while the state that it announces is locked, so that the order on every
-connection is the order of events; sockets are touched only after all locks are released.
+A message is *appended* to outboxes while the state that it announces is locked, so that every connection sees
+events in order; sockets are touched only after all locks are released.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class Clients:
 
 
 class DeferredFlush:
-    """Collects the outboxes that were appended to, and flushes them when its ``with`` block is left.
+    """Collects the outboxes that were appended to, and flushes them at the end of its ``with`` block.
 
-    Enter it *before* the locks, so that it is left after them.
+    Enter it *before* taking locks, so that it is left after they are released.
     """
 
     def __init__(self) -> None:
         self._touched: dict[Outbox, None] = {}
-        self._event: Event | None = None  # the event encoded last, since one event often goes to many
+        self._event: Event | None = None  # the last event encoded, as one event often goes to many clients
         self._encoded: Encoded | None = None
 
     def __enter__(self) -> DeferredFlush:
@@ -79,7 +79,7 @@ class DeferredFlush:
                 outbox.flush()
 
     def encode(self, event: Event) -> Encoded:
-        """The event as bytes; asking twice in a row for the same event encodes once."""
+        """The event encoded; a repeated call for the same event reuses the result."""
         if self._encoded is None or self._event is not event:
             self._event = event
             self._encoded = Encoded([encode(event)])
@@ -101,16 +101,16 @@ class DeferredFlush:
             self.send_encoded(client, self.encode(event))
 
     def send_output(self, client: Client, message: Message) -> None:
-        """Append stored output to one client's outbox; its size says nothing against the client."""
+        """Append stored output to one client's outbox; its size does not count as lag."""
         client.outbox.append(message, output=True)
         self._touched[client.outbox] = None
 
     def send_streamed(self, client: Client, message: Streamed) -> None:
-        """Append what is long to one client's outbox, to be made when it is sent."""
+        """Append a long message to one client's outbox, to be encoded as it is sent."""
         client.outbox.append_streamed(message)
         self._touched[client.outbox] = None
 
     def send_encoded(self, client: Client, message: Message) -> None:
-        """Append what is encoded already to one client's outbox."""
+        """Append an encoded message to one client's outbox."""
         client.outbox.append(message)
         self._touched[client.outbox] = None

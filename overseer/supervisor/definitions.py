@@ -1,4 +1,4 @@
-"""What a server runs by: its configuration and the handlers made from it, replaced as a whole by a reload."""
+"""The definitions of actions: the configuration and its handlers, replaced as a whole by a reload."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One action. A task keeps the one it was accepted with, through queue and restarts, until a reset."""
+    """One action. A task keeps the one it was accepted with, through queueing and restarts, until a reset."""
 
     config: ActionConfig
     handler: ActionHandler
 
 
 class Accepted(NamedTuple):
-    """A start that an action takes.
+    """An accepted start.
 
-    ``dedupe`` is what makes it the same as others, the action and the values of its dedupe_key; None: nothing
-    does. ``hidden`` are the parameters whose values nobody is shown.
+    ``dedupe``: the action and the values of its dedupe_key; starts with equal ones are duplicates; None:
+    never a duplicate. ``hidden``: the parameters whose values are shown to nobody.
     """
 
     definition: Definition
@@ -50,29 +50,30 @@ class Definitions:
 
     @property
     def pools(self) -> Mapping[str, PoolConfig | None]:
-        """Each action's pool as the file has it; None: it has none of its own."""
+        """Each action's pool as configured; None: it has none of its own."""
         return {name: self.config.actions[name].task_pool for name in self.handlers}
 
     def of(self, action: str, principal: Principal) -> Definition:
         """The definition of an action.
 
         Raises:
-            RequestError: there is no such action, or ``principal`` may not know of it.
+            RequestError: no such action, or none that ``principal`` may see.
         """
         try:
             self.refuse_unknown(action, principal)
         except RequestError as error:
-            raise type(error)(f"{error.message}{self._hint(action, principal)}") from None
+            message = f"{error.message}{self._hint(action, principal)}"
+            raise type(error)(message, code=error.code) from None
         return Definition(self.config.actions[action], self.handlers[action])
 
     def refuse_unknown(self, action: str, principal: Principal) -> None:
-        """Raises what :meth:`of` does, without the hint, which takes its time: for those with a lock held."""
+        """Raise what :meth:`of` does, without the hint, which is slow: for use under a lock."""
         if not action:
-            raise RequestError("start: action is required (a string)")
+            raise RequestError("start: action is required (a string)", code="invalid")
         if action not in self.handlers:
-            raise RequestError(f"unknown action: {action}")
+            raise RequestError(f"unknown action: {action}", code="not_found")
         if not principal.sees(action):
-            raise NotPermittedError(f"unknown action: {action}")
+            raise NotPermittedError(f"unknown action: {action}", code="not_found")
 
     def resolve(
         self, task_id: str, action: str, params: Mapping[str, str], principal: Principal
@@ -86,11 +87,15 @@ class Definitions:
         if standing is None:
             return action, dict(params), None
         if not principal.sees(standing.action):
-            raise NotPermittedError("this task_id cannot be used: take another one")
+            raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if action not in ("", standing.action):
-            raise RequestError(f"{task_id} is a task of the configuration, and runs {standing.action}")
+            raise RequestError(
+                f"{task_id} is a task of the configuration, and runs {standing.action}", code="conflict"
+            )
         if params and dict(params) != standing.params:
-            raise RequestError(f"{task_id} is a task of the configuration, which has its parameters")
+            raise RequestError(
+                f"{task_id} is a task of the configuration, which has its parameters", code="conflict"
+            )
         return standing.action, dict(standing.params), standing
 
     def policy(
@@ -102,10 +107,10 @@ class Definitions:
         return effective_policy(asked, own)
 
     def check(self, action: str, params: Mapping[str, str], principal: Principal) -> Accepted:
-        """The definition of an action that takes these parameters, and what is known of them.
+        """Check a start's parameters against an action.
 
         Raises:
-            RequestError: it does not take them, or as :meth:`of`.
+            RequestError: they are refused, or as :meth:`of`.
         """
         definition = self.of(action, principal)
         info = said_of_action(action, definition.handler)
@@ -115,21 +120,23 @@ class Definitions:
             for name in params:
                 if name not in info.params:
                     known = ", ".join(info.params) or "none"
-                    raise RequestError(f"unknown parameter {name!r}; {action} has: {known}", param=name)
+                    raise RequestError(
+                        f"unknown parameter {name!r}; {action} has: {known}", param=name, code="invalid"
+                    )
         try:
             check_declared(info.params, params)
             definition.handler.validate(dict(params))
             if definition.config.probed:
                 as_templates_see = values_of_start(info.params, params)
                 check_start(definition.config.ready, definition.config.health, as_templates_see)
-        except BaseException as error:  # also SystemExit, which would end the client's thread
+        except BaseException as error:  # even SystemExit, which would end the client's thread
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
                 log_failure(_log, secrets, "action %s: the driver failed to validate parameters", action)
                 message = f"the driver failed: {message}"
             param = getattr(error, "param", "")
             param = param if isinstance(param, str) else ""
-            raise RequestError(masked(message, secrets), param=param) from None
+            raise RequestError(masked(message, secrets), param=param, code="invalid") from None
         dedupe_key = definition.config.dedupe_key or tuple(info.dedupe_key)
         if not dedupe_key:
             return Accepted(definition, None, hidden)
@@ -138,7 +145,7 @@ class Definitions:
         return Accepted(definition, (action, *values), hidden)
 
     def hidden(self, action: str, params: Mapping[str, str]) -> frozenset[str]:
-        """The parameters whose values nobody is shown; of an unknown action all."""
+        """The parameters whose values are shown to nobody; for an unknown action, all."""
         if action not in self.handlers:
             return frozenset(params)
         return hidden_of(said_of_action(action, self.handlers[action]).params, params)
@@ -148,8 +155,8 @@ class Definitions:
 
 
 class Current:
-    """The definitions that count now. ``value`` is replaced under the hub's lock, and may be read without it:
-    whoever needs it to stay the same looks again under the lock."""
+    """Holds the definitions in force. ``value`` is replaced under the hub's lock and may be read without it;
+    code that depends on it staying the same rechecks under the lock."""
 
     def __init__(self, value: Definitions) -> None:
         self.value = value

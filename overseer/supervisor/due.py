@@ -1,4 +1,4 @@
-"""What a hub's timers are for."""
+"""The kinds of the hub's timers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import Enum
 
 
 class Due(Enum):
-    """What is due when a timer fires, with the ids that it bears. Each checks that it still is."""
+    """What is due when a timer with its ids fires. Each handler checks that it still is."""
 
     RESTART = "restart"  # of the task with this id
     TIMEOUT = "timeout"  # of the run of the task with this id
-    EXPIRE = "expire"  # what has waited in a queue for too long
+    EXPIRE = "expire"  # queued tasks that are too old
     PRUNE = "prune"  # finished tasks that are too old
     WATCH = "watch"  # telling those who watch
-    USAGE = "usage"  # a look at what tasks use
-    MEMORY = "memory"  # a look at whether rings must give way
-    WIDEN = "widen"  # backlogs of launches that a slow driver holds up
+    USAGE = "usage"  # a pass over what tasks use
+    MEMORY = "memory"  # a check of the memory limit
+    WIDEN = "widen"  # backlogs held up by a slow driver

@@ -1,4 +1,4 @@
-"""What follows a run, or a start that failed: the end, a restart after a delay, the queue, or giving up."""
+"""What follows a run or a failed start: the end, a restart after a delay, the queue, or giving up."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from overseer.history.records import Recorder, RunEnd
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
 from overseer.supervisor.due import Due
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase, RunEnding, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import GiveUp, NoRestart, Restart, decide
 from overseer.supervisor.start_gate import RunExit
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, RunEnding, StopRequest, Task
+from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held
 from overseer.util.timers import Timers
@@ -27,7 +28,7 @@ _LAST = {"timeout": "by its timeout", "oom": "for lack of memory", "unhealthy": 
 
 
 class Exits:
-    """Moves tasks on when a run is over, and begins the next: of the same task, or of queued ones."""
+    """Moves tasks on when a run is over, and begins the next run: of the same task, or of queued ones."""
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class Exits:
         self._rng = rng  # for restart jitter; hub's lock
 
     def begin_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
-        """Begin a run of the task, which is launching by now and has its slot."""
+        """Begin a run of the task, which is in a launching phase and has its slot."""
         assert_held(self._table.lock)
         task.runs += 1
         task.stop_request = StopRequest.NONE
@@ -57,7 +58,7 @@ class Exits:
         tx.launch(task, why)
 
     def admit_locked(self, tx: Transaction, task_ids: Iterable[str]) -> None:
-        """Launch tasks from the queue: their slots are theirs already."""
+        """Launch tasks from the queue, which already have their slots."""
         assert_held(self._table.lock)
         for task_id in task_ids:
             task = self._table.find(task_id)
@@ -68,7 +69,7 @@ class Exits:
             self._metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
 
     def exited(self, task: Task, run: int, end: RunExit) -> None:
-        """A run's worker is gone, with all its output delivered."""
+        """Called when a run's worker is gone and all its output delivered."""
         ending = self._recorded(task, run, end) if self._recorder.enabled else None
         with self._table.begin() as tx:
             with task.lock:
@@ -77,6 +78,7 @@ class Exits:
                 ending = ending or _ending_locked(task, end)
                 task.end_run_locked(end.exit_code, end.signal, end.at, ending)
                 task.last_cpu_ms, task.last_max_rss = end.cpu_ms, end.max_rss
+                task.last_values = end.values
                 self._metrics.count("cpu_ms", task.action, end.cpu_ms or 0)
                 if ending.reason == "oom":
                     self._metrics.count("out_of_memory", task.action)
@@ -105,8 +107,8 @@ class Exits:
             task.stream.disk.rest()
 
     def _recorded(self, task: Task, run: int, end: RunExit) -> RunEnding | None:
-        """Have the end of a run stored before anything follows from it, lest a boot take it for one that went
-        on; returns what was stored."""
+        """Store the end of a run before anything follows from it, or a boot might take it for one still
+        running; returns what was stored."""
         with self._table.lock, task.lock:
             if run != task.runs or task.phase is not Phase.RUNNING or task.record is None:
                 return None
@@ -132,10 +134,10 @@ class Exits:
     def decide_locked(
         self, task: Task, exited: Exited | None, *, failed: bool, exit_code: int, ran_for: float
     ) -> list[Event]:
-        """Move the task to what follows a run, or a failure to start one (no ``exited``).
+        """Move the task on after a run, or after a failure to start one (no ``exited``).
 
-        Returns what :meth:`conclude_locked` is to announce: a message is true when it is sent, so the slot
-        is freed first.
+        Returns the events that :meth:`conclude_locked` announces, after it has freed the slot, so that they
+        are true when sent.
         """
         assert_held(self._table.lock)
         assert_held(task.lock)
@@ -185,12 +187,13 @@ class Exits:
         return [*events, errored(task)]
 
     def _restarts_locked(self, task: Task) -> bool:
-        """Whether the run was ended to be followed by another at once."""
+        """Whether the run was stopped for an immediate restart."""
         assert_held(self._table.lock)
         return task.stop_request is StopRequest.RESTART and not self._table.closing
 
     def conclude_locked(self, tx: Transaction, task: Task, events: list[Event]) -> None:
-        """Free the slot of a task that keeps none, announce, and let others in. The task's lock is free."""
+        """Free the slot, unless the task keeps it, announce, and admit others. The task's lock is not
+        held."""
         assert_held(self._table.lock)
         admitted: tuple[str, ...] = ()
         position = 0
@@ -216,7 +219,7 @@ class Exits:
         self.admit_locked(tx, admitted)
 
     def restart(self, task_id: str) -> None:
-        """The delay of a task's restart is over, unless something came between."""
+        """Called when the delay of a task's restart may be over."""
         with self._table.begin() as tx:
             task = self._table.get(task_id)
             if task is None or task.phase is not Phase.WAITING or self._table.closing:
@@ -236,7 +239,7 @@ class Exits:
         self.begin_locked(tx, task, why)
 
     def end_waiting_locked(self, tx: Transaction, task: Task, request: StopRequest, reason: str) -> None:
-        """End a task that awaits its restart, so has no run to stop."""
+        """End a task that awaits its restart, and so has no run to stop."""
         assert_held(self._table.lock)
         with task.lock:
             if task.restart is not None:
@@ -267,7 +270,7 @@ def _ending_locked(task: Task, end: RunExit) -> RunEnding:
 
 
 def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:
-    """Move a task that has no run any more, and is not to have another, to its queue or its end."""
+    """Move a task whose run is over and that must not restart to its queue or its end."""
     if request is StopRequest.REQUEUE:
         task.enter_queue_locked(now())
         return []
@@ -276,10 +279,10 @@ def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:
 
 
 def dequeued(task: Task, reason: str = "stopped") -> Dequeued:
-    """What clients are told of a task that will not start after all."""
+    """The event for a task that will not start after all."""
     return Dequeued(task_id=task.id, reason=reason, ts=now())
 
 
 def errored(task: Task) -> Errored:
-    """What clients hear of a task that has been given up."""
+    """The event for a task that was given up on."""
     return Errored(task_id=task.id, pid=task.last_pid, exit_count=task.exit_count, ts=now())

@@ -1,4 +1,4 @@
-"""Failed starts that left a worker all the same: no task has it, so it is stopped and waited for here."""
+"""Orphaned workers: a start failed and yet left a worker, which no task has, so it is ended here."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ class FailedStarts:
 
     def __init__(self, table: TaskTable) -> None:
         self._table = table
-        # By identity, since a driver's own may be of any make.
+        # By identity, since a driver's own worker may define equality.
         self._workers: dict[int, tuple[Worker, Task]] = {}
 
     def workers_locked(self) -> list[Worker]:
-        """Those that have not ended."""
+        """The workers that have not ended."""
         return [worker for worker, _ in self._workers.values()]
 
     def tasks_locked(self) -> list[Task]:
-        """The tasks that they were to be for."""
+        """The tasks they were started for."""
         return [task for _, task in self._workers.values()]
 
     def heard_of(self, task: Task, worker: Worker, over: bool) -> None:
-        """The start of ``task`` has failed, and yet its worker has begun, or is ``over``."""
+        """Called when a worker has begun, or is ``over``, although the start of ``task`` has failed."""
         if not over:
             self.end(task, worker)
             return
         with self._table.lock:
             known = id(worker) in self._workers
         if known:
-            worker._over.set()  # its driver calls back by itself, so nothing else ends the wait for it
+            worker._over.set()  # the driver's own callback bypasses what would end the wait for it
             self._forget(worker)
 
     def end(self, task: Task, worker: Worker) -> None:
-        """Stop one, and wait for its end on a thread."""
+        """Stop a worker, and wait for its end on a thread."""
         with self._table.lock:
             if id(worker) in self._workers:
                 return

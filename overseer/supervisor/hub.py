@@ -1,8 +1,8 @@
-"""The hub: every request of every client, and the tasks that service drivers submit, come together here.
+"""The hub: where all requests of clients and all submissions of service drivers meet.
 
-Each operation is a transaction: it decides under the hub's lock, where the table of tasks, the pools and the
-messages change together. A reply is appended in the critical section that pictured what it says, so it is
-never older than what comes before it; and whoever asks is told only of what it may see.
+Each operation is a transaction: it decides under the hub's lock, where the task table, the pools and the
+messages change together. A reply is appended in the critical section that read the state it shows, so it is
+never older than the messages before it; and requesters see only what they may.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,10 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import RequestError, SubmitError
-from overseer.history.records import SERVICE, Recorder
+from overseer.history.records import SERVICE, Recorder, Trigger
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.protocol import ActionInfo, Event, RetryPolicy, TaskInfo, encode
+from overseer.protocol import ActionInfo, Event, RetryPolicy, Skipped, TaskInfo, encode
 from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client, Clients
@@ -37,6 +38,7 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.metrics_view import MetricsView
 from overseer.supervisor.observers import Observer
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
+from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.pools import Pools
 from overseer.supervisor.probing import Probing
@@ -48,7 +50,7 @@ from overseer.supervisor.starts import Starts
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Requester, StopRequest, Task, Terms
+from overseer.supervisor.task import Requester, Task, Terms
 from overseer.supervisor.usage import UsageWatch
 from overseer.supervisor.watching import Watchers
 from overseer.util.ids import new_uuid
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
 
 
 class Hub:
-    """Runs the tasks of a configuration for any number of clients; safe from any thread.
+    """Runs the tasks of a configuration for any number of clients. Thread-safe.
 
     Args:
         config: as loaded.
@@ -71,7 +73,7 @@ class Hub:
         rng: for restart jitter.
         vault: reads the configuration's secrets.
         recorder: keeps the history of runs.
-        logs: has the output of tasks.
+        logs: keeps the output of tasks.
     """
 
     def __init__(
@@ -154,14 +156,14 @@ class Hub:
     # Clients
 
     def connect(self, client: Client) -> None:
-        """From now on the client hears what is broadcast."""
+        """Register a client, which gets broadcasts from now on."""
         self._clients.add(client)
 
     def disconnect(self, client: Client) -> None:
-        """A client is gone; its tasks go on."""
+        """Remove a client; its tasks go on."""
         self._clients.remove(client)
         with self._table.lock:
-            # At a shutdown, whoever holds up the end is closed with that code however short its stall.
+            # At shutdown, a client that holds up the end is closed with that code however short its stall.
             if client.outbox.close_code == TRY_AGAIN_LATER and not self._table.closing:
                 self._metrics.count("stalled_clients", "")
             self.watchers.drop_locked(client)
@@ -180,13 +182,13 @@ class Hub:
         wishes: Wishes = NO_WISHES,
         requester: Requester | None = None,
     ) -> str:
-        """Start a task or queue it; the requester is told ``started`` or ``queued``. Returns the task's id.
+        """Start or queue a task; the requester is sent ``started`` or ``queued``. Returns the task's id.
 
         The id of a standing task stands for its action and parameters.
 
         Raises:
-            RequestError: it was refused: unknown action, bad parameters, id taken, duplicate, no room, or its
-                program could not be started.
+            RequestError: refused: unknown action, bad parameters, id taken, duplicate, no room, or the
+                program cannot be started.
         """
         requester = requester or Requester()
         while True:
@@ -207,7 +209,7 @@ class Hub:
                 self._logs,
             )
             with self._table.begin(requester) as tx:
-                if self.definitions is definitions:  # else it was reloaded meanwhile: once more
+                if self.definitions is definitions:  # otherwise a reload came between: try again
                     self._starts.admit_locked(tx, task, force, wishes)
                     break
         tx.check()
@@ -215,13 +217,20 @@ class Hub:
             self.standing.start_needed(task.id, requester)
         return task.id
 
-    def submit(self, action: str, task_id: str = "", params: Mapping[str, str] | None = None) -> str:
-        """Start or queue a task for a service driver; see :class:`overseer.TaskSubmitter`.
+    def submit(
+        self,
+        action: str,
+        task_id: str = "",
+        params: Mapping[str, str] | None = None,
+        cause: Trigger = SERVICE,
+    ) -> str:
+        """Start or queue a task for a service driver, see :class:`overseer.TaskSubmitter`, or for another
+        ``cause`` whose parameters are nobody's.
 
         Raises:
             SubmitError: it was refused.
         """
-        # A driver's task must pass what a client's must, or clients could not be told of it.
+        # A driver's task must pass the checks of a client's, or clients could not be told of it.
         limits = self.definitions.config.limits.message_limits()
         given = dict(params or {})
         try:
@@ -230,17 +239,27 @@ class Hub:
             if task_id:
                 task_id = TASK_ID.from_json(task_id, "task_id", limits)
             texts = TEXT_MAP.from_json(given, "params", limits)
-            return self.start(action, task_id, texts, requester=Requester(cause=SERVICE))
+            return self.start(action, task_id, texts, requester=Requester(cause=cause))
         except Unreadable as error:
             raise SubmitError(str(error)) from None
         except RequestError as error:
             raise SubmitError(error.message) from None
 
+    def announce(self, task_id: str, event: Event, shown: Event) -> None:
+        """Tell observers of something that others did about a task, and those who watch it of what may be
+        ``shown`` to all of them; nobody, if the task is forgotten."""
+        with self._table.begin() as tx:
+            task = self._table.get(task_id)
+            if task is not None:
+                tx.observe(task, event)
+                with task.lock:
+                    task.stream.publish_locked(tx, shown)
+
     def stop(self, task_id: str, requester: Requester | None = None) -> None:
-        """Stop a task, take it off its queue, or call off its restart; silent when it is over already.
+        """Stop a task, take it off its queue, or cancel its restart; no-op if it is over already.
 
         Raises:
-            RequestError: there is no such task.
+            RequestError: no such task.
         """
         requester = requester or Requester()
         with self._table.begin(requester) as tx:
@@ -251,26 +270,38 @@ class Hub:
         tx.check()
 
     def reset(self, task_id: str, requester: Requester | None = None) -> None:
-        """Start an errored task over, even over the pool's limit; the requester is told ``started``.
+        """Start an errored task over, even beyond the pool's limit; the requester is sent ``started``.
 
         Raises:
-            RequestError: there is no such task, it is not errored, or it could not be started.
+            RequestError: no such task, it is not errored, or it cannot be started.
         """
         self._restarts.start_over(task_id, requester or Requester(), errored=True)
 
     def restart(self, task_id: str, requester: Requester | None = None) -> None:
-        """Stop a task and start it again, its slot kept; the requester is told ``started`` when it runs.
+        """Stop a task and start it again in the same slot; the requester is sent ``started`` when it runs.
 
-        One that awaits its restart starts at once, an errored one as by a reset. One that is over needs a
-        slot as at its start: the requester may be told ``queued`` first.
+        A task that awaits its restart starts at once, an errored one as by a reset. One that is over needs a
+        slot, as at its first start, so the requester may be sent ``queued`` first.
 
         Raises:
-            RequestError: there is no such task, it is queued, being started or being stopped, it was stopped
-                meanwhile, or it could not be started.
+            RequestError: no such task; it is queued, being started or being stopped; it was stopped
+                meanwhile; or it cannot be started.
         """
         requester = requester or Requester()
         self._restarts.start_over(task_id, requester, errored=False)
         self.standing.start_needed(task_id, requester)
+
+    def in_use(self, task_id: str) -> bool:
+        """Whether a task of that id is queued, being started, running or awaiting its restart."""
+        with self._table.lock:
+            task = self._table.get(task_id)
+            return task is not None and task.phase.in_use
+
+    def skip(self, event: Skipped, action: str) -> None:
+        """Announce that a standing task, which runs ``action``, was not started when it was to be."""
+        with self._table.begin() as tx:
+            self._queueing.skipped_locked(tx, self._log, action, event)
+            self._table.observers.note_skipped(event, action)
 
     def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
@@ -280,24 +311,30 @@ class Hub:
 
     @property
     def definitions(self) -> Definitions:
-        """What it runs by now."""
+        """The definitions in force."""
         return self._current.value
 
     def actions(self, name: str = "", principal: Principal = ANYONE) -> list[ActionInfo]:
-        """What each action's handler says of it, in the configuration's order; or just the action ``name``.
+        """Descriptions of all actions, in the configuration's order, or only of the action ``name``.
 
         Raises:
-            RequestError: there is no action of that name.
+            RequestError: no such action.
         """
         definitions = self.definitions
         names = [name] if name else [each for each in definitions.handlers if principal.sees(each)]
-        return [
+        described = (
             describe_action(definitions.config, each, definitions.of(each, principal).handler)
             for each in names
+        )
+        if principal.scope is None:
+            return list(described)
+        return [
+            info if info.then is None else replace(info, then=info.then.seen_by(principal.sees))
+            for info in described
         ]
 
     def tell_of_definitions(self, requester: Requester, reply: Callable[[], Event]) -> None:
-        """Send a reply about the definitions, made without a lock; made again when a reload replaces them."""
+        """Send a reply about the definitions; built without a lock, and rebuilt if a reload comes between."""
         while True:
             definitions = self.definitions
             encoded = Encoded([encode(reply())])
@@ -310,7 +347,7 @@ class Hub:
     # From start to end
 
     def start_services(self) -> None:
-        """Start the thread of each handler that is a service, and those that everybody shares."""
+        """Start a thread for each service handler, and the shared threads."""
         self._timers.start()
         overdue.start()
         self._starts.launcher.start()
@@ -343,13 +380,13 @@ class Hub:
         self.standing.start_added(before.tasks)
 
     def shutdown(self) -> bool:
-        """Refuse new work, empty the queues, stop every task; whether all were gone in time.
+        """Refuse new work, empty the queues, stop every task; returns whether all were gone in time.
 
-        In order: nothing new is taken; services are told to stop; queued tasks and those awaiting restart
-        end (``dequeued``, ``shutdown``); workers are stopped, after their grace killed. Idempotent.
+        In order: starts are refused; services are told to stop; queued tasks and those awaiting restart end
+        (``dequeued``, ``shutdown``); workers are stopped, and killed after their grace. Idempotent.
         """
         with self._table.lock:
-            self._table.closing = True  # first, so that a service that is told cannot submit any more
+            self._table.closing = True  # first, so that services cannot submit any more
         self._services.stop()
         told = time.monotonic()
         idle = self._stops.stop_all()
@@ -362,15 +399,15 @@ class Hub:
         return self._stops.budget
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
-        """Wait until no task is queued, running or awaiting restart; False when time ran out."""
+        """Wait until no task is queued, running or awaiting restart; False on a timeout."""
         return self._stops.wait_until_idle(timeout)
 
     def skip_graces(self) -> None:
-        """During a shutdown: kill what has not ended yet, and wait for no client."""
+        """During a shutdown: kill what has not ended yet, and stop waiting for clients."""
         self._stops.skip_graces()
 
     def close(self) -> None:
-        """After the shutdown, when the last client is gone: end the threads."""
+        """End the threads; after the shutdown, when the last client is gone."""
         self.probing.close()
         self._starts.launcher.close()
         self._table.observers.close()

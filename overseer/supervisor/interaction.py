@@ -1,6 +1,6 @@
-"""What reaches a run while it goes on: a signal, input, another size of its terminal.
+"""Interaction with running tasks: signals, input, terminal sizes.
 
-The worker may be a driver's own and take its time, so it is called with no lock held.
+The worker may be a driver's own and slow, so it is called with no lock held.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
 from overseer.protocol import Event, InputAccepted, Resized, Signaled
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester
+from overseer.supervisor.task import Requester
 from overseer.workers.base import Worker
 
 _NOT_RUNNING = "task is not running"
@@ -23,10 +24,9 @@ _log = logging.getLogger(__name__)
 
 
 class Interaction:
-    """Hands on to workers what clients send to running tasks.
+    """Passes on to workers what clients send to running tasks.
 
-    Each method raises RequestError when there is no such task, when it does not run, or when its worker does
-    not take it.
+    Each method raises RequestError if the task does not exist or is not running, or its worker refuses.
     """
 
     def __init__(self, table: TaskTable, metrics: Metrics) -> None:
@@ -40,7 +40,7 @@ class Interaction:
         self._reach(task_id, lambda worker, _: worker.send_signal(number), reply, requester)
 
     def give_input(self, task_id: str, data: bytes, eof: bool, requester: Requester) -> None:
-        """Have the current run of a task read this: all of it, or nothing."""
+        """Queue input for the current run of a task, all or nothing."""
 
         def give(worker: Worker, action: str) -> bool:
             try:
@@ -55,29 +55,29 @@ class Interaction:
         self._reach(task_id, give, reply, requester)
 
     def resize(self, task_id: str, rows: int, cols: int, requester: Requester) -> None:
-        """Change the size of the terminal that the current run of a task has."""
+        """Change the size of the current run's terminal."""
         reply = Resized(id=requester.request_id, task_id=task_id, rows=rows, cols=cols)
         self._reach(task_id, lambda worker, _: worker.resize(rows, cols), reply, requester)
 
     def _reach(
         self, task_id: str, act: Callable[[Worker, str], bool], reply: Event, requester: Requester
     ) -> None:
-        """Call ``act`` with the worker and the action; it says False when the run is over after all."""
+        """Call ``act`` with the worker and the action; it returns False if the run is over after all."""
         with self._table.begin(requester):
             task = self._table.find(task_id, requester.principal)
             if task.phase is not Phase.RUNNING or task.worker is None:
-                raise RequestError(_NOT_RUNNING)
+                raise RequestError(_NOT_RUNNING, code="conflict")
             worker = task.worker
         problem = ""
         try:
             if not act(worker, task.action):
                 problem = _NOT_RUNNING
-        except BaseException as error:  # of a driver's own worker
+        except BaseException as error:  # from a driver's own worker
             problem = driver_failure(error)
             if not isinstance(error, OverseerError):
                 _log.exception("task %s: the driver failed to hand on a %s", task_id, reply.type)
                 problem = f"the driver failed: {problem}"
         with self._table.begin(requester) as tx:
             if problem:
-                raise RequestError(problem)
+                raise RequestError(problem, code="conflict")
             requester.tell(tx, reply)

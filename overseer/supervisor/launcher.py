@@ -1,8 +1,8 @@
-"""The threads on which drivers start their runs: few, and more only while a driver keeps those that it has.
+"""The threads on which drivers start their runs: few, and more only while a driver is slow.
 
-What one client asks of one driver is a *backlog*. It is launched in order, one at a time, so that a client's
-replies come in the order of its requests. While a slow driver holds it up, its concurrency is doubled now and
-then, up to a bound for each driver; other backlogs are not held up by it.
+What one client asks of one driver is a *backlog*. It is launched in order, one start at a time, so that a
+client's replies come in the order of its requests. While a slow driver holds it up, its concurrency is
+doubled now and then, up to a bound per driver; other backlogs are unaffected.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from overseer.util.timers import Timers
 
 _log = logging.getLogger(__name__)
 
-_MOST = 64  # threads that one driver may have
-_STUCK_S = 0.05  # a backlog that has begun nothing for this long gets more of them
+_MOST = 64  # threads per driver
+_STUCK_S = 0.05  # a backlog that has begun nothing for this long gets more threads
 _LINGER_S = 5.0  # an idle thread ends after this long
 _AHEAD = 500  # a backlog's high watermark: above it, its client's next request waits
-_PATIENCE_S = 1.0  # but no longer than this: the client must be heard
+_PATIENCE_S = 1.0  # but no longer than this, as its other requests must be heard
 
 
 class _Backlog:
-    """The launches that one client, or one cause, has asked of one driver."""
+    """The launches that one client, or one cause, has requested of one driver."""
 
     __slots__ = ("allowed", "going", "key", "moved", "waiting")
 
@@ -36,26 +36,26 @@ class _Backlog:
         self.key = key
         self.waiting: deque[tuple[Any, ...]] = deque()
         self.going = 0
-        self.allowed = 1  # how many may go on at once
-        self.moved = True  # whether one was begun since the last look
+        self.allowed = 1  # its concurrency
+        self.moved = True  # one was begun since the last check
 
     @property
     def ready(self) -> int:
-        """How many may begin now."""
+        """The number of launches that may begin now."""
         return min(len(self.waiting), self.allowed - self.going)
 
 
 class _Driver:
-    """A driver's backlogs that have something to launch, and how many threads serve them."""
+    """A driver's non-empty backlogs, and the number of threads that serve them."""
 
     __slots__ = ("backlogs", "threads")
 
     def __init__(self) -> None:
-        self.backlogs: dict[Hashable, _Backlog] = {}  # whose turn is next, first
+        self.backlogs: dict[Hashable, _Backlog] = {}  # next turn first
         self.threads = 0
 
     def next_backlog(self) -> _Backlog | None:
-        """The backlog whose turn it is to launch something; its next turn comes after all others'."""
+        """The backlog whose turn it is; it goes to the end of the line."""
         for backlog in self.backlogs.values():
             if backlog.ready:
                 self.backlogs[backlog.key] = self.backlogs.pop(backlog.key)
@@ -64,10 +64,10 @@ class _Driver:
 
 
 class Launcher:
-    """Launches what may take its time, in order; safe from any thread.
+    """Launches runs, which may be slow, in order. Thread-safe.
 
     Args:
-        timers: fire :data:`Due.WIDEN`, upon which :meth:`widen` is to be called.
+        timers: fire :data:`Due.WIDEN`, at which :meth:`widen` must be called.
         launch: called with what was submitted.
     """
 
@@ -80,19 +80,19 @@ class Launcher:
             self._lock
         )  # notified when a backlog falls to its watermark, and at the end
         self._drivers: dict[str, _Driver] = {}
-        self._wanted: deque[_Driver] = deque()  # each gets one of the idle threads
-        self._free = 0  # idle threads that nobody wants yet
+        self._wanted: deque[_Driver] = deque()  # each will get one of the idle threads
+        self._free = 0  # idle threads not yet assigned
         self._threads = 0
         self._numbers = itertools.count(1)
-        self._looking = False  # a timer will look for backlogs that do not move
-        self._out_of_threads = False  # when one was wanted last
+        self._looking = False  # a timer will check for stuck backlogs
+        self._out_of_threads = False  # at the last attempt to start one
         self._closed = False
 
     def __repr__(self) -> str:
         return f"<Launcher {self._threads} threads, {self._free} of them free>"
 
     def start(self) -> None:
-        """Start the thread that stays, now, while there surely can be one.
+        """Start the permanent thread now, while one can surely be had.
 
         Raises:
             RuntimeError: the system allows no more threads.
@@ -105,9 +105,9 @@ class Launcher:
                     raise RuntimeError("can't start new thread")
 
     def submit(self, driver: str, asker: Hashable, *what: Any) -> None:
-        """Launch ``what`` on another thread, after what ``asker`` wants of this driver already.
+        """Launch ``what`` on another thread, after what ``asker`` has already submitted for this driver.
 
-        Where there is neither a thread nor one to be had, it is launched here.
+        If there is no thread and none can be started, it is launched here.
         """
         assert_none_held("a launch")
         with self._lock:
@@ -116,7 +116,7 @@ class Launcher:
             backlog.waiting.append(what)
             self._serve_locked(served)
             alone = not self._threads
-            # One that may begin at once has a thread by now, where there was one to be had.
+            # A launch that may begin at once has a thread by now, if one could be had.
             held_up = len(backlog.waiting) > backlog.allowed - backlog.going or self._out_of_threads
             look = held_up and not alone and not self._looking
             self._looking = self._looking or look
@@ -126,7 +126,7 @@ class Launcher:
             self._launch_all(served)
 
     def wait_for_room(self, driver: str, asker: Hashable) -> None:
-        """Wait, though not for long, while the asker's backlog is above its watermark."""
+        """Wait, for a bounded time, while the asker's backlog is above its high watermark."""
         assert_none_held("waiting for launches")
         with self._lock:
             backlog = self._drivers[driver].backlogs.get(asker)
@@ -134,14 +134,14 @@ class Launcher:
                 self._room.wait_for(lambda: self._closed or len(backlog.waiting) <= _AHEAD, _PATIENCE_S)
 
     def close(self) -> None:
-        """Let the threads end once all is launched; does not wait, since one may hang in a driver."""
+        """Let the threads end once everything is launched; does not wait, since one may hang in a driver."""
         with self._lock:
             self._closed = True
             self._work.notify_all()
             self._room.notify_all()
 
     def _serve_locked(self, driver: _Driver) -> None:
-        """Give the driver as many threads as it can use and may have."""
+        """Assign the driver as many threads as it can use and may have."""
         assert_held(self._lock)
         wanted = sum(backlog.going + backlog.ready for backlog in driver.backlogs.values())
         while driver.threads < min(wanted, _MOST):
@@ -155,7 +155,7 @@ class Launcher:
                 return
 
     def _add_thread_locked(self, driver: _Driver) -> bool:
-        """Start a thread that serves this driver first; False when the system allows none."""
+        """Start a thread that serves this driver first; False if the system allows none."""
         assert_held(self._lock)
         name = f"launch-{next(self._numbers)}"
         try:
@@ -174,7 +174,7 @@ class Launcher:
             driver = self._next_driver(driver)
 
     def _launch_all(self, driver: _Driver) -> None:
-        """Launch until nothing of the driver's may begin."""
+        """Launch until none of the driver's backlogs may begin anything."""
         backlog: _Backlog | None = None
         while True:
             with self._lock:
@@ -196,13 +196,13 @@ class Launcher:
                 _log.exception("a launch failed")
 
     def _next_driver(self, served: _Driver) -> _Driver | None:
-        """The driver that the thread serves next; None: it ends."""
+        """The driver that the thread serves next; None: the thread ends."""
         with self._lock:
             served.threads -= 1
             self._free += 1
-            self._serve_locked(served)  # what came since it looked last
+            self._serve_locked(served)  # for what was submitted meanwhile
             while not self._wanted:
-                # The last one stays: there may be no thread to be had when one is needed.
+                # The last thread stays: there may be none to be had when one is needed.
                 linger = _LINGER_S if self._threads > 1 else None
                 in_vain = not self._closed and not self._work.wait(linger)
                 if not self._wanted and (self._closed or (in_vain and self._threads > 1)):
@@ -212,7 +212,7 @@ class Launcher:
             return self._wanted.popleft()
 
     def widen(self) -> None:
-        """Double the concurrency of backlogs that have begun nothing since the last look."""
+        """Double the concurrency of backlogs that have begun nothing since the last check."""
         with self._lock:
             held_up = False
             for driver in self._drivers.values():

@@ -1,7 +1,7 @@
-"""What ``list`` shows: all tasks, or a page of them, pictured and appended in one critical section.
+"""Answers ``list``: all tasks, or a page of them, read and appended in one critical section.
 
-Rows stay encoded until their task changes. What has changed since the last list is encoded without the hub's
-lock, in rounds, until little is left; the section that pictures all tasks only puts it together.
+Rows stay encoded until their task changes. Those that have changed since the last list are encoded without
+the hub's lock, in rounds, until few are left; the critical section only joins them.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from overseer.net.frames import Encoded
 from overseer.protocol import List, TaskInfo, Tasks, Watching, encode_rows
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import StreamedTasks, TaskRow
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Task
+from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
 
-# How many tasks may be encoded with the hub's lock held, and how often it is tried without.
+# How many tasks may be encoded under the hub's lock, and how many rounds go without it.
 _LITTLE = 32
 _ROUNDS = 8
-_WHOLE = 64 * 1024  # bytes of a list that is sent as it is; a longer one is made piece by piece
-_PAGE = 512 * 1024  # bytes of a page, after which the rest goes to the next
+_WHOLE = 64 * 1024  # bytes up to which a list is sent as one piece; longer ones are encoded piecemeal
+_PAGE = 512 * 1024  # bytes of a page
 
 
 class Listing:
@@ -33,7 +34,7 @@ class Listing:
         self._table = table
 
     def action_of(self, task_id: str) -> str | None:
-        """The action of a task that is remembered; None: none is."""
+        """The action of a known task, or None."""
         with self._table.lock:
             task = self._table.get(task_id)
             return None if task is None else task.action
@@ -50,7 +51,7 @@ class Listing:
         return shown
 
     def tell(self, client: Client, request: List) -> None:
-        """Send the client what it asked for and may see: all of it, or a page."""
+        """Send the client what it requested and may see: everything, or a page."""
 
         def listed_locked(tx: Transaction, tasks: list[Task]) -> None:
             following = ""
@@ -91,7 +92,7 @@ class Listing:
         if since is None and principal.scope is None and not limit and not request.after:
             return [*self._table]
         tasks: list[Task] = []
-        # Pages go by id, so that tasks may come, go and start over between two of them.
+        # Pages go by id, so that tasks may come, go and start over between two pages.
         for task in self._table.after(request.after) if limit or request.after else self._table:
             if (since is None or task.phase is Phase.QUEUED or task.touched_locked() >= since) and (
                 principal.sees(task.action)
@@ -112,7 +113,7 @@ def send_rows(out: DeferredFlush, client: Client, reply: Tasks | Watching, rows:
 
 
 def _fitting(rows: Sequence[TaskRow]) -> int:
-    """How many of the rows make a page: one at least."""
+    """The number of rows that fit a page, at least one."""
     size = 0
     for count, row in enumerate(rows):
         size += len(row)

@@ -1,8 +1,8 @@
 """``limits.memory``: what rings, outboxes and the parameters of queued tasks may occupy together.
 
-Rings tell of their growth, in steps, under their task's lock; outboxes and queued parameters are looked at
-once a second while the rings hold much. When all together are too much, rings give way: those of finished
-tasks first, the longest finished before the others, then the largest of what is left, down to one size.
+Rings report their growth, in steps, under their task's lock; outboxes and queued parameters are measured once
+a second while the rings hold much. Above the limit, rings are evicted: those of finished tasks first, longest
+finished before others; then the largest are cut down to a common size.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from overseer.supervisor.table import TaskTable
 from overseer.util.timers import Timer, Timers
 
 _EVERY_S = 1.0
-_WATCHED = 8  # from this part of the limit on
-_RELIEF = 0.9  # of the room for rings, so that the next line is not too much again
+_WATCHED = 8  # checks begin at this fraction (1/8) of the limit
+_RELIEF = 0.9  # how much of the rings' room is left in use, so that the next line does not exceed it again
 
 
 class MemoryLimit:
@@ -41,7 +41,7 @@ class MemoryLimit:
         self._clients = clients
         self._metrics = metrics
         self._timers = timers
-        self._next: Timer | None = None  # for the next look while the rings hold much
+        self._next: Timer | None = None  # for the next check while the rings hold much
         use.watch(lambda: timers.schedule(0.0, Due.MEMORY))
         use.tell_above(current.value.config.limits.memory // _WATCHED)
 
@@ -51,7 +51,7 @@ class MemoryLimit:
         return sum(client.outbox.pending for client in self._clients)
 
     def check(self) -> None:
-        """Make room if there is too little. From any thread, with no lock held."""
+        """Make room if there is too little. Thread-safe; call with no lock held."""
         limit = self._current.value.config.limits.memory
         others = self.outboxes + self._use.params
         room = max(0, limit - others)
@@ -85,7 +85,8 @@ class MemoryLimit:
                 task.stream.ring.shrink(level)
 
     def _mark(self) -> None:
-        """Have `list` say which tasks lost stored output, now or to a ring that is smaller than usual."""
+        """Mark the tasks whose stored output was evicted, or whose ring is below its usual size, for
+        `list`."""
         with self._table.lock:
             tasks = [task for task in self._table if task.stream.ring.cut and not task.output_evicted]
             for task in tasks:
@@ -95,7 +96,7 @@ class MemoryLimit:
 
 
 def _level(sizes: Iterable[int], most: int) -> int:
-    """To what size all that are larger must shrink, so that together they are ``most``."""
+    """The size to which all larger ones must shrink so that the sum is ``most``."""
     left = sorted(sizes)
     for place, size in enumerate(left):
         share = most // (len(left) - place)

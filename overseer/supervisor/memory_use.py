@@ -1,4 +1,4 @@
-"""Sums of what a hub holds: the output kept in rings, and the parameters of queued tasks."""
+"""Running totals of a hub's memory: output kept in rings, and parameters of queued tasks."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import sys
 import threading
 from collections.abc import Callable
 
-RING_BYTES = 16 * 1024 * 1024  # what one ring holds at most (100 lines of 10 MiB would be a gigabyte)
+RING_BYTES = 16 * 1024 * 1024  # the maximum of one ring (100 lines of 10 MiB would be a gigabyte)
 
 
 class MemoryUse:
-    """Told by each task of what it holds, with the task's lock held."""
+    """Each task reports here what it holds, with its own lock held."""
 
     def __init__(self) -> None:
-        self.most = RING_BYTES  # for each ring
+        self.most = RING_BYTES  # per ring
         self.rings = 0  # bytes, in all
         self.params = 0
-        self._lock = threading.Lock()  # unranked: nothing is taken under it
+        self._lock = threading.Lock()  # unranked: no lock is taken under it
         self._above = sys.maxsize
         self._tell: Callable[[], object] = bool
 
@@ -25,12 +25,12 @@ class MemoryUse:
         self._tell = tell
 
     def tell_above(self, size: int) -> None:
-        """Tell, once, when the rings hold more than ``size`` bytes."""
+        """Call it once when the rings hold more than ``size`` bytes."""
         with self._lock:
             self._above = size
 
     def ring_changed(self, by: int) -> None:
-        """A ring has grown, or shrunk, by so many bytes."""
+        """Note that a ring has grown or shrunk by so many bytes."""
         with self._lock:
             self.rings += by
             tell = by > 0 and self.rings > self._above
@@ -40,6 +40,6 @@ class MemoryUse:
             self._tell()
 
     def params_changed(self, by: int) -> None:
-        """A task has entered a queue, or left it, whose parameters have so many characters."""
+        """Note that a task whose parameters have so many characters has entered or left a queue."""
         with self._lock:
             self.params += by

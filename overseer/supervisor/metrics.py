@@ -1,6 +1,6 @@
-"""Counters, in memory, from zero with the server.
+"""Counters, in memory, from the server's start.
 
-One lock for all counters: each is touched once a batch or once a lifecycle event, never once a line.
+One lock for all counters: they are touched once per batch or lifecycle event, never once per line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from overseer.protocol import ActionMetrics, GlobalMetrics
+from overseer.protocol import SKIP_REASON, ActionMetrics, GlobalMetrics
 from overseer.util.locks import Rank, assert_held, lock
 
 _ACTION = tuple(field.name for field in fields(ActionMetrics))
@@ -18,7 +18,8 @@ _WIRE = tuple(field.name for field in fields(GlobalMetrics))
 # Starts for which the pool and its queue had no place; runs that lasted longer than they may; what tasks
 # were given to read, and how often they took none; lines that a client missed, for each client that missed
 # them; how often stored output gave way to other output; clients that were closed for not reading; looks at
-# runs, those that failed, runs that were not ready in time, and how often one was found unhealthy.
+# runs, those that failed, runs that were not ready in time, how often one was found unhealthy; and starts of
+# schedules that were skipped.
 _ALL = (
     *_WIRE,
     "starts_refused",
@@ -30,23 +31,24 @@ _ALL = (
     "dropped_lines",
     "outputs_evicted",
     "stalled_clients",
+    *(f"skipped_{reason}" for reason in SKIP_REASON.words),
     "probes",
     "probe_failures",
     "ready_timeouts",
     "became_unhealthy",
 )
 
-# Seconds; queues hold what takes minutes, runs what takes up to days.
+# Seconds; waits in queues take minutes, runs up to days.
 _WAIT_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 _RUN_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 
 
 @dataclass(frozen=True, slots=True)
 class HistogramFigures:
-    """How many durations were observed, by how long they were.
+    """A histogram of durations.
 
-    ``counts[n]`` is the number of those up to ``bounds[n]`` seconds and above the bound before; the last one,
-    beyond all bounds, makes ``counts`` one longer. ``total`` is the sum of all in seconds.
+    ``counts[n]`` is the number of those above ``bounds[n - 1]`` and up to ``bounds[n]`` seconds; one more
+    count is for those beyond all bounds. ``total`` is the sum of all in seconds.
     """
 
     bounds: tuple[float, ...]
@@ -56,7 +58,7 @@ class HistogramFigures:
 
 @dataclass(frozen=True, slots=True)
 class PoolFigures:
-    """A pool; a ``limit`` of 0 is none."""
+    """A pool; ``limit`` 0: unlimited."""
 
     limit: int
     running: int
@@ -64,7 +66,7 @@ class PoolFigures:
 
 
 class _Histogram:
-    """Durations by how long they were; guarded by the lock of its owner."""
+    """A histogram under construction; guarded by its owner's lock."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
@@ -80,10 +82,10 @@ class _Histogram:
 
 
 class Metrics:
-    """What has happened since start-up, in all and by action; safe from any thread.
+    """What has happened since start-up, in total and by action. Thread-safe.
 
-    What is counted is counted before it is announced. So a reply that is made and appended with ``lock`` held
-    is never older than the messages before it.
+    Events are counted before they are announced. So a reply that is built and appended with ``lock`` held is
+    never older than the messages before it.
     """
 
     def __init__(self, actions: Iterable[str]) -> None:
@@ -95,7 +97,7 @@ class Metrics:
         self.register(actions)
 
     def register(self, actions: Iterable[str]) -> None:
-        """Count for these actions too; none is ever forgotten, since a counter must not go back."""
+        """Count for these actions, too; none is ever removed, since a counter must not go back."""
         with self.lock:
             for action in actions:
                 if action not in self._actions:
@@ -104,10 +106,10 @@ class Metrics:
                     self._runs[action] = _Histogram(_RUN_BOUNDS)
 
     def count(self, name: str, action: str, amount: int = 1) -> None:
-        """Add to the counter ``name`` of the action (where actions have it) and of the whole.
+        """Add to the counter ``name`` of the action, where actions have it, and of the server.
 
         Raises:
-            KeyError: there is no such counter.
+            KeyError: no such counter.
         """
         with self.lock:
             self._global[name] += amount
@@ -116,7 +118,7 @@ class Metrics:
                 counters[name] += amount
 
     def snapshot_locked(self, sees: Callable[[str], bool] | None = None) -> GlobalMetrics:
-        """All counters; with ``sees``, what the actions that it is true of add to them."""
+        """All counters; with ``sees``, the sums over the actions that it admits."""
         assert_held(self.lock)
         if sees is None:
             return GlobalMetrics(**{name: self._global[name] for name in _WIRE})
@@ -124,28 +126,28 @@ class Metrics:
         return GlobalMetrics(**{name: sum(each[name] for each in seen) for name in _WIRE})
 
     def action_snapshot_locked(self, action: str) -> ActionMetrics | None:
-        """One action's counters, None when there is no such action."""
+        """One action's counters, or None."""
         assert_held(self.lock)
         counters = self._actions.get(action)
         return None if counters is None else ActionMetrics(**{name: counters[name] for name in _ACTION})
 
     def observe_wait(self, action: str, seconds: float) -> None:
-        """A task of this action left its queue to start, after so long."""
+        """Record how long a task of this action was queued before its start."""
         with self.lock:
             self._waits[action].observe(seconds)
 
     def observe_run(self, action: str, seconds: float) -> None:
-        """A run of this action ended, after so long."""
+        """Record how long a run of this action lasted."""
         with self.lock:
             self._runs[action].observe(seconds)
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """Every counter by action and name; ``""`` has those of the whole."""
+        """Every counter by action and name; ``""`` has the server's."""
         with self.lock:
             return {"": dict(self._global), **{name: dict(each) for name, each in self._actions.items()}}
 
     def histograms(self) -> tuple[Mapping[str, HistogramFigures], Mapping[str, HistogramFigures]]:
-        """How long tasks waited in queues, and how long runs took, by action."""
+        """Histograms, by action, of times spent in queues and of runs' durations."""
         with self.lock:
             return (
                 {name: each.figures() for name, each in self._waits.items()},

@@ -1,4 +1,4 @@
-"""What is shown of a hub's numbers: counters to clients, and everything to a scrape."""
+"""Shows a hub's numbers: counters to clients, and all figures to a scrape."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from overseer.supervisor.clients import Clients, DeferredFlush
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import HistogramFigures, Metrics, PoolFigures
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester
+from overseer.supervisor.task import Requester
 from overseer.supervisor.watching import Watchers
 
 
 @dataclass(frozen=True, slots=True)
 class ClientFigures:
-    """The connected clients together. ``lagging`` have more than half their buffer pending."""
+    """All connected clients together. ``lagging`` ones have more than half their buffer pending."""
 
     connected: int
     pending: int  # bytes, of all
-    most_pending: int  # bytes, of the one that has most
+    most_pending: int  # bytes, of the client with the most
     lagging: int
     watching: int
     longest_lag: float  # seconds
@@ -30,7 +31,7 @@ class ClientFigures:
 
 @dataclass(frozen=True, slots=True)
 class MemoryFigures:
-    """What ``limits.memory`` bounds, beside the clients' ``pending``; all in bytes."""
+    """What ``limits.memory`` bounds apart from the clients' ``pending``; in bytes."""
 
     limit: int
     rings: int
@@ -39,9 +40,9 @@ class MemoryFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A hub's numbers, by action where they belong to one.
+    """A hub's figures, by action where they belong to one.
 
-    Tasks and pools are of one moment; counters, durations and clients are read just before or after it.
+    Tasks and pools are a consistent snapshot; counters, durations and clients are read just before or after.
     """
 
     counters: Mapping[str, Mapping[str, int]]
@@ -49,7 +50,7 @@ class Figures:
     run_times: Mapping[str, HistogramFigures]
     tasks: Mapping[str, Mapping[str, int]]  # action to phase's name to how many
     pools: Mapping[str, PoolFigures]
-    pool: PoolFigures  # of all together
+    pool: PoolFigures  # global
     clients: ClientFigures
     memory: MemoryFigures
     stalled_clients: int  # closed because they did not read, since start-up
@@ -58,7 +59,7 @@ class Figures:
 
 
 class MetricsView:
-    """Shows a hub's numbers: to clients, and all of them for a scrape."""
+    """Shows a hub's counters to clients, and all figures to a scrape."""
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class MetricsView:
         self._unhealthy = unhealthy
 
     def tell(self, requester: Requester, action: str = "", task_id: str = "") -> None:
-        """Send the requester all counters since start-up, or those of an action or a task, if it is there."""
+        """Send the requester all counters since start-up, or those of an action or a task, if it exists."""
         who, reply = requester.principal, MetricsReply(id=requester.request_id)
         if task_id:
             with self._table.begin() as tx:
@@ -100,7 +101,7 @@ class MetricsView:
             requester.tell(out, reply)
 
     def figures(self) -> Figures:
-        """Everything that can be counted or measured, of all actions that there are or were."""
+        """All figures, of all actions past and present."""
         counters = self._metrics.counters()
         waits, runs = self._metrics.histograms()
         with self._table.lock:

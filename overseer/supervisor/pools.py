@@ -1,4 +1,4 @@
-"""What clients ask of pools: to see one, to change it, to empty its queue."""
+"""Clients' requests about pools: show one, change it, purge its queue."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from overseer.protocol import PoolInfo, Purged
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Requester, StopRequest
+from overseer.supervisor.task import Requester
 from overseer.supervisor.transaction import Transaction
 
 
@@ -36,10 +37,10 @@ class Pools:
         self._stops = stops
 
     def info(self, action: str = "", requester: Requester | None = None) -> PoolInfo:
-        """The state of an action's pool, or of all; the requester is told.
+        """The state of an action's pool, or the global one; also sent to the requester.
 
         Raises:
-            RequestError: there is no such action.
+            RequestError: no such action.
         """
         requester = requester or Requester()
         with self._begin_for(action, requester) as tx:
@@ -54,12 +55,13 @@ class Pools:
         excess: Mapping[str, object] | None = None,
         requester: Requester | None = None,
     ) -> PoolInfo:
-        """Change an action's pool or, with ``""``, the global one; what is None stays. The requester is told.
+        """Change an action's pool or, with ``""``, the global one; None keeps a setting. Answers the
+        requester.
 
-        A raised limit lets queued tasks in at once, a lowered one stops or requeues the excess.
+        A raised limit admits queued tasks at once; a lowered one stops or requeues the excess.
 
         Raises:
-            RequestError: there is no such action.
+            RequestError: no such action.
         """
         requester = requester or Requester()
         with self._begin_for(action, requester) as tx:
@@ -76,10 +78,10 @@ class Pools:
             return self._queueing.tell_pool_locked(tx, action, requester, picture)
 
     def purge(self, action: str = "", requester: Requester | None = None) -> int:
-        """Take everything off an action's queue, or off all; the requester is told how many there were.
+        """Empty an action's queue, or all queues; the requester is sent the number of tasks.
 
         Raises:
-            RequestError: there is no such action.
+            RequestError: no such action.
         """
         requester = requester or Requester()
         with self._begin_for(action, requester) as tx:
@@ -92,9 +94,9 @@ class Pools:
     def _begin_for(self, action: str, requester: Requester) -> Iterator[Transaction]:
         """A transaction on an action's pool or, with ``""``, on all; raises RequestError if there is none."""
         if action:
-            # Refuses with a hint, which takes its time.
+            # This refuses with a hint, which is slow to find.
             self._current.value.of(action, requester.principal)
         with self._table.begin(requester) as tx:
-            if action:  # once more, so that no reload takes it away before its pool is asked
+            if action:  # rechecked, as a reload may have removed it
                 self._current.value.refuse_unknown(action, requester.principal)
             yield tx

@@ -1,4 +1,4 @@
-"""Entering and leaving the pools' queues, and what clients are told of it; what waits too long expires."""
+"""Tasks entering and leaving the pools' queues, announced to clients; those that wait too long expire."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from dataclasses import replace
 
 from overseer.auth.principal import Principal
 from overseer.net.frames import Encoded
-from overseer.protocol import Dequeued, PoolInfo, PoolInfoReply, PoolUpdated, Queued, encode_pool
+from overseer.protocol import Dequeued, PoolInfo, PoolInfoReply, PoolUpdated, Queued, Skipped, encode_pool
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.due import Due
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager, Rows
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester, Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Transaction
+from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timers import Timer, Timers
 from overseer.util.timestamps import now
 
 
 class Queueing:
-    """Admits tasks to the pools or their queues, and announces what enters and leaves these."""
+    """Admits tasks to pools or queues, and announces what enters and leaves these."""
 
     def __init__(
         self, table: TaskTable, pool: PoolManager, clients: Clients, metrics: Metrics, timers: Timers
@@ -31,7 +33,7 @@ class Queueing:
         self._clients = clients
         self._metrics = metrics
         self._timers = timers
-        self._expiring: Timer | None = None  # for the queued item that grows too old next; hub's lock
+        self._expiring: Timer | None = None  # for the queued item that expires next; hub's lock
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
         """Announce a task that has just entered its queue; position 0: it waits for other tasks first."""
@@ -60,7 +62,7 @@ class Queueing:
         self.watch_queues_locked()
 
     def dequeued_locked(self, tx: Transaction, task_ids: Iterable[str], reason: str) -> None:
-        """Announce tasks that have left the queue and will not run. Those that never ran are forgotten."""
+        """Announce tasks that left the queue and will not run. Those that never ran are forgotten."""
         assert_held(self._table.lock)
         for task_id in task_ids:
             task = self._table.find(task_id)
@@ -82,24 +84,35 @@ class Queueing:
     def broadcast_locked(
         self, tx: Transaction, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
     ) -> None:
-        """Tell the event log and every client that may see it, ``excluding`` one.
+        """Send an event to the event log and to every client that may see it, ``excluding`` one.
 
-        Those who watch are told with everything else that they watch, unless they are subscribed to it.
+        Watchers get it with everything else that they watch, unless they are subscribed to the task.
         """
         assert_held(self._table.lock)
         assert_held(task.lock)
         tx.log(task.log, event, excluding)
-        told = [
+        clients = self._audience_locked(task.action, task)
+        tx.send_all([client for client in clients if client is not excluding], event)
+
+    def skipped_locked(self, tx: Transaction, log: EventLog, action: str, event: Skipped) -> None:
+        """Announce that a schedule has not started a task of an action."""
+        assert_held(self._table.lock)
+        self._metrics.count(f"skipped_{event.reason}", action, event.number)
+        tx.log(log, event)
+        tx.send_all(self._audience_locked(action, self._table.get(event.task_id)), event)
+
+    def _audience_locked(self, action: str, task: Task | None) -> list[Client]:
+        """Who is sent a broadcast about a task of an action: watchers get it from the journal, where there is
+        such a task, unless they are subscribed to it."""
+        return [
             client
             for client in self._clients
-            if client is not excluding
-            and client.principal.sees(task.action)
-            and (not client.watch or client in task.stream.subscribers)
+            if client.principal.sees(action)
+            and (not client.watch or task is None or client in task.stream.subscribers)
         ]
-        tx.send_all(told, event)
 
     def tell_pool_locked(self, tx: Transaction, action: str, requester: Requester, picture: Rows) -> PoolInfo:
-        """Answer the requester with a pool as it is pictured."""
+        """Answer the requester with a pool's snapshot."""
         assert_held(self._table.lock)
         if requester.client is None:
             return self._pool.info(action)
@@ -109,9 +122,10 @@ class Queueing:
         return info
 
     def pool_changed_locked(self, tx: Transaction, action: str, picture: Rows) -> None:
-        """Broadcast a changed pool: of the global one, each client hears as much as concerns its actions."""
+        """Broadcast a changed pool; of the global one, each client is shown the part about its own
+        actions."""
         assert_held(self._table.lock)
-        told: dict[Principal | None, Encoded] = {}  # None: the view of those who see all of it
+        told: dict[Principal | None, Encoded] = {}  # None: the unrestricted view
         for client in self._clients:
             who = client.principal
             if action and not who.sees(action):
@@ -123,14 +137,14 @@ class Queueing:
             tx.send_encoded(client, told[view])
 
     def watch_queues_locked(self) -> None:
-        """Have queued items expired when they grow too old."""
+        """Set the timer for the next queued item that expires."""
         assert_held(self._table.lock)
         at = self._pool.next_expiry()
         if at is not None:
             self._expiring = self._timers.bring_forward(self._expiring, at, Due.EXPIRE)
 
     def expire(self) -> None:
-        """Take tasks off their queues that have waited too long."""
+        """Remove tasks that have been queued too long."""
         with self._table.begin() as tx:
             self.dequeued_locked(tx, self._pool.expire(), "expired")
             self.watch_queues_locked()

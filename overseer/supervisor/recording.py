@@ -1,4 +1,4 @@
-"""What the history is told of a task's run."""
+"""Makes the history's record of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from overseer.util.timestamps import now
 
 
 def run_of(task: Task, why: Launch, run_id: str) -> Run:
-    """A run of the task that is to be started now."""
+    """The record of a run about to be started."""
     terms = task.terms
     return Run(
         run_id,

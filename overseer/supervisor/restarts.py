@@ -1,4 +1,4 @@
-"""Reset and restart: a task is started over at a client's request."""
+"""Reset and restart: start a task over at a client's request."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import History
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester, StopRequest, Task, Terms
+from overseer.supervisor.task import Requester, Task, Terms
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import now
@@ -25,12 +26,12 @@ _NOT_NOW = {
 _ENDING = {
     StopRequest.STOP: "task is being stopped",
     StopRequest.REQUEUE: "task is being stopped, to be queued again",
-    StopRequest.RESTART: "task is being restarted already",
+    StopRequest.RESTART: "task is already being restarted",
 }
 
 
 class Restarts:
-    """Starts tasks over: with their id, parameters and policy, by their action as it is defined now."""
+    """Starts tasks over with their id, parameters and policy, and their action's current definition."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Restarts:
                 definitions = self._current.value
             terms = _terms(task, definitions, requester)
             with self._table.begin(requester) as tx:
-                # Reloaded, or another task of that id, meanwhile: once more.
+                # A reload, or another task of that id, came between: try again.
                 if self._current.value is not definitions:
                     continue
                 if self._find_locked(task_id, requester, errored) is not task:
@@ -83,7 +84,7 @@ class Restarts:
             _ENDING.get(task.stop_request) if task.phase is Phase.RUNNING else None
         )
         if problem:
-            raise RequestError(problem)
+            raise RequestError(problem, code="conflict")
         return task
 
     def _reset_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
@@ -93,7 +94,7 @@ class Restarts:
         self._begin_locked(tx, task, terms, requester)
 
     def _begin_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
-        """Begin a run of a task that was over; it has its slot."""
+        """Begin a run of a task that was over and has its slot."""
         assert_held(self._table.lock)
         task.before_reset = task.terms, task.phase
         task.ask_for(requester)
@@ -104,7 +105,7 @@ class Restarts:
         self._exits.begin_locked(tx, task, Launch.RESET)
 
     def _start_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
-        """Start a task that is over, as by a start, or queue it."""
+        """Start or queue a task that is over, as a start would."""
         assert_held(self._table.lock)
         self._table.refuse_taken(task.id, terms.dedupe)
         at = now()
@@ -115,7 +116,7 @@ class Restarts:
         admission = self._pool.acquire(task.id, task.action, False, at, requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             self._metrics.count("starts_refused", task.action)
-            raise RequestError(admission.reason)
+            raise RequestError(admission.reason, code="full")
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
         if admission.outcome is Outcome.RUNNING:
             self._begin_locked(tx, task, terms, requester)
@@ -135,7 +136,7 @@ class Restarts:
         self._table.take(task)
 
     def _restart_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
-        """Stop the run that goes on, if one does; its exit begins the next one."""
+        """Stop the current run, if there is one; its exit begins the next."""
         assert_held(self._table.lock)
         self._table.change_dedupe(task, terms.dedupe)
         task.ask_for(requester)
@@ -152,10 +153,12 @@ class Restarts:
 
 
 def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
-    """What the task is to run by: its action as it is now, for whoever reloaded it has mended it."""
+    """The task's terms by its action's current definition, which a reload may have repaired."""
     standing = definitions.config.tasks.get(task.id)
     if standing is not None and (standing.action != task.action or standing.params != task.params):
-        raise RequestError("the configuration says now that it runs something else: stop it and start it")
+        raise RequestError(
+            "the configuration says now that it runs something else: stop it and start it", code="conflict"
+        )
     if (
         definitions.handlers.get(task.action) is task.terms.definition.handler
         and standing == task.terms.standing

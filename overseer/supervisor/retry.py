@@ -1,6 +1,6 @@
-"""How a retry is decided: what follows when a run ends by itself.
+"""Retry decisions: what follows when a run ends by itself.
 
-Pure: time and chance are arguments, and each decision returns the next :class:`History`.
+Pure: time and randomness are arguments, and each decision returns the next :class:`History`.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from overseer.protocol import RetryPolicy
 IMMEDIATE_S = 1.0  # a shorter run counts towards the floor
 FLOOR_STEP_NS = 50_000_000
 FLOOR_CAP_NS = 5_000_000_000
-# A policy's own delay of at least this does not spin, so the floor does not apply.
+# The floor does not apply to a policy with at least this delay, which does not spin.
 DELIBERATE_DELAY_NS = 100_000_000
-# A window remembers each exit; this bounds it: with a window, a higher threshold counts as this one.
+# With a window, every exit is remembered; this bounds their number, and so the effective threshold.
 MAX_WINDOWED_EXITS = 10_000
-_MAX_DURATION_NS = 2**63 - 1  # the longest duration that can be told to a client
+_MAX_DURATION_NS = 2**63 - 1  # the longest duration on the wire
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a task's unintentional exits so far mean for the next one."""
+    """What later retry decisions need of a task's unintentional exits so far."""
 
     exits: tuple[float, ...] = ()
-    """Monotonic seconds of those inside the policy's window, oldest first."""
+    """Monotonic times of those within the policy's window, oldest first."""
     total: int = 0
-    """All of them."""
+    """The number of all exits."""
     attempts: int = 0
-    """Restarts decided so far: the number of the one under way or awaited."""
+    """Restarts decided so far, so the number of the latest one."""
     immediate: int = 0
-    """How many of the latest runs in a row were shorter than ``IMMEDIATE_S``."""
+    """The number of latest runs in a row that were shorter than ``IMMEDIATE_S``."""
     grown: int = 0
     """How often the delay has grown since it was last reset."""
 
@@ -61,12 +61,12 @@ Decision: TypeAlias = NoRestart | Restart | GiveUp
 
 
 def effective_policy(start: RetryPolicy | None, config: RetryPolicy) -> RetryPolicy | None:
-    """The policy of a task, with ``restart_on`` filled in; None when it is never restarted.
+    """The policy of a task, with ``restart_on`` filled in; None: it is never restarted.
 
-    ``start`` is what the start request gave (None: nothing), ``config`` the action's policy merged over the
-    top-level one. A policy given by a start counts alone, even an empty one, which restarts without limit
-    after any exit. One from the config restarts after failures only unless it says otherwise, so that
-    one-shot jobs do not begin to loop, and not at all when it is empty.
+    ``start`` is the start request's policy, if any, ``config`` the action's merged over the top-level one. A
+    start's policy replaces the config's, even an empty one, which restarts without limit after any exit. The
+    config's restarts only after failures unless it says otherwise, so that one-shot jobs do not loop, and not
+    at all if it is empty.
     """
     if start is not None:
         return replace(start, restart_on=start.restart_on or "any")
@@ -82,7 +82,7 @@ def restart_floor(immediate: int) -> int:
     """
     if immediate < 2:
         return 0
-    # The exponent is bounded too: a task may fail at once for weeks.
+    # The exponent is bounded, too: a task may fail immediately for weeks.
     return min(FLOOR_STEP_NS << min(immediate - 2, 10), FLOOR_CAP_NS)
 
 
@@ -95,14 +95,14 @@ def decide(
     ran_for_s: float,
     rng: random.Random,
 ) -> tuple[Decision, History]:
-    """What follows an exit that nobody asked for, and the history from then on.
+    """What follows an unintentional exit, and the history from then on.
 
-    ``policy`` is as :func:`effective_policy` gives it, ``now_s`` is monotonic, ``ran_for_s`` is how long
-    the run lasted. A restart that could not spawn is a failure after 0 seconds.
+    ``policy`` is from :func:`effective_policy`, ``now_s`` is monotonic, ``ran_for_s`` is the run's duration.
+    A restart that failed to spawn counts as a failure after 0 seconds.
 
     The delay is what ``restart_delay`` has grown to plus a random part of ``restart_jitter`` (both ends
-    included), and never less than :func:`restart_floor` unless it is long enough, without the jitter, not to
-    spin; ``restart_max_delay`` does not lower the floor.
+    included), and at least :func:`restart_floor`, unless it is long enough without the jitter not to spin;
+    ``restart_max_delay`` does not lower the floor.
     """
     history, count = _recorded(policy, history, now_s, ran_for_s)
     if policy is None or (policy.restart_on == "failure" and not failed):
@@ -125,14 +125,14 @@ def _threshold(policy: RetryPolicy) -> int:
 def _recorded(
     policy: RetryPolicy | None, history: History, now_s: float, ran_for_s: float
 ) -> tuple[History, int]:
-    """The history with this exit in it, and how many exits count towards the threshold."""
+    """The history with this exit added, and the number of exits that count towards the threshold."""
     total = history.total + 1
     exits: tuple[float, ...] = ()
     count = total
     if policy is not None and policy.error_window and policy.error_threshold:
         window_s = policy.error_window / 1e9
         inside = [at for at in history.exits if now_s - at < window_s]
-        # More than the threshold never decide anything, so they need not be kept.
+        # Exits beyond the threshold never matter, so they are dropped.
         exits = (*inside, now_s)[-_threshold(policy) :]
         count = len(exits)
     immediate = history.immediate + 1 if ran_for_s < IMMEDIATE_S else 0

@@ -13,30 +13,30 @@ from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
 
-_GRACE = 1.0  # seconds that a service is given to return when it is told to
+_GRACE = 1.0  # seconds that a service has to return when it is told to stop
 
 
 class Services:
-    """One thread for each handler that is a service; safe from any thread.
+    """One thread for each service handler. Thread-safe.
 
     Args:
-        submitter: what services start tasks by.
-        handlers: gives the current handlers, by action.
+        submitter: passed to services, to start tasks.
+        handlers: returns the current handlers, by action.
     """
 
     def __init__(self, submitter: TaskSubmitter, handlers: Callable[[], Mapping[str, ActionHandler]]) -> None:
         self._submitter = submitter
         self._handlers = handlers
-        # Guards the rest; notified when an update is done.
+        # Guards the fields below; notified when an update is done.
         self._changed = threading.Condition(lock(Rank.LEAF, "services"))
         self._updating = False
         self._running: dict[str, _Service] = {}
         self._over = threading.Event()
 
     def update(self) -> None:
-        """Run the services among the current handlers, after the others have been told to stop.
+        """Tell services that are no longer configured to stop, and start new ones.
 
-        Updates take turns.
+        Updates are serialised.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._updating)
@@ -65,16 +65,16 @@ class Services:
                 return
         try:
             service = _Service(name, handler, self._submitter)
-        except RuntimeError as error:  # no more threads to be had; the next update tries again
+        except RuntimeError as error:  # no more threads; the next update tries again
             _log.error("action %s: its service cannot be started: %s", name, error)
             return
         with self._changed:
             self._running[name] = service
-            if self._over.is_set():  # too late to be told with the others
+            if self._over.is_set():  # stop came too early to include this one
                 service.stop.set()
 
     def stop(self) -> None:
-        """Tell all to return, and start no more. Idempotent."""
+        """Tell all services to stop, and start no more. Idempotent."""
         with self._changed:
             self._over.set()
             services = list(self._running.values())
@@ -82,19 +82,19 @@ class Services:
             service.stop.set()
 
     def join(self, told: float) -> None:
-        """Wait until a second after they were told to stop (monotonic)."""
+        """Wait for them until a second after ``told``, when they were told to stop (monotonic)."""
         with self._changed:
             services = list(self._running.values())
         _join(services, told)
 
 
 class _Service:
-    """A service's thread, and the event that tells it to return."""
+    """A service's thread, and the event that tells it to stop."""
 
     def __init__(self, name: str, handler: ServiceHandler, submitter: TaskSubmitter) -> None:
         self.handler = handler
         self.stop = threading.Event()
-        # One that ignores its stop event does not keep the process alive: it is a daemon.
+        # A daemon, so that a service that ignores its stop event does not keep the process alive.
         self.thread = start_thread(lambda: self._run(name, submitter), f"service-{name}")
 
     def _run(self, name: str, submitter: TaskSubmitter) -> None:

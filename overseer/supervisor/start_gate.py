@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import operator
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,12 +18,12 @@ from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbac
 _log = logging.getLogger(__name__)
 
 _LARGEST_CODE = 2**63 - 1
-_ASK_AGAIN_S = 0.1  # for how a line stands, while started has not been sent
+_ASK_AGAIN_S = 0.1  # until the unfinished line is offered again, while started has not been sent
 
 
 @dataclass(frozen=True, slots=True)
 class RunExit:
-    """How a run ended, as its driver says, checked: telling clients of it cannot fail."""
+    """How a run ended by its driver's account, checked, so that announcing it cannot fail."""
 
     exit_code: int
     intentional: bool
@@ -32,16 +32,17 @@ class RunExit:
     ran_out_of_memory: bool
     cpu_ms: int | None
     max_rss: int | None
+    values: Mapping[str, str]
 
 
 class StartGate:
-    """Holds back what a run says until its ``started`` has been sent; made on the thread that launches it.
+    """Holds back a run's callbacks until its ``started`` has been sent; created on the launching thread.
 
     Args:
-        task: whose run it is.
+        task: the run's task.
         run: the run's number.
-        secrets: what nothing that is said of it may show.
-        exited: called with both at the run's end.
+        secrets: masked in everything said about it.
+        exited: called with task, run and exit at the run's end.
         orphaned: called with a worker that began, or (True) that ended, although its start has failed.
     """
 
@@ -59,11 +60,11 @@ class StartGate:
         self._exited = exited
         self._orphaned = orphaned
         self._pid = 0
-        self._mask: Mask | None = None  # for what its worker leaves in its output
-        self._settled = Latch()  # start() is over, and _failed says how
+        self._mask: Mask | None = None  # for secrets that its worker leaves in its output
+        self._settled = Latch()  # start() has returned; _failed tells how
         self._failed = False
         self._lines = _Lines(self)
-        self._late = False  # its driver handed on output after the end; logged once
+        self._late = False  # its driver sent output after the end; logged once
         self.watch: RunWatch | None = None  # what looks at the run, if anything does; set before the start
         self._read_by_watch = False  # it wants to see lines
         self._launcher = threading.get_ident()
@@ -78,24 +79,24 @@ class StartGate:
         if not worker.hides_secrets:
             self._mask = self._secrets.mask
         self._read_by_watch = self.watch is not None and self.watch.reads
-        for said in self._early:  # before what other threads say, which wait
+        for said in self._early:  # before the other threads, which wait
             try:
                 self._pass(said)
-            except Exception:  # the driver that made the call cannot be told any more
+            except Exception:  # the driver's call has long returned
                 _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
         self._settled.set()
         self._lines.open = self._mask is None and not self._read_by_watch
 
     def failed(self) -> None:
-        """There was no start: what its worker says, should there be one, is dropped."""
+        """The start failed: callbacks of a worker, if there is one, are dropped."""
         self._failed = True
         self._settled.set()
         if self.watch is not None:
             self.watch.end()
 
     def begun(self, worker: Worker) -> None:
-        """A worker has begun: perhaps on a thread that ``start`` did not wait for."""
+        """Called when a worker has begun, possibly on a thread that ``start`` did not wait for."""
         if self._failed:
             self._orphaned(self._task, worker, False)
 
@@ -114,7 +115,7 @@ class StartGate:
         return self._task.stream.publish_unfinished(stream, line, self._pid, self._run)
 
     def raw(self, data: bytes) -> None:
-        """What a terminal was sent; from threads of its worker's own."""
+        """Called with a terminal's raw output, on the worker's threads."""
         self._settled.wait()
         if not self._failed:
             self._task.stream.publish_raw(data, self._pid, self._run)
@@ -123,7 +124,7 @@ class StartGate:
         _log.info("task %s: %s", self._task.id, masked(text, self._secrets))
 
     def on_exited(self, worker: Worker, exit_code: int, intentional: bool, at: datetime) -> None:
-        # Here, where a driver's mistake is still the driver's.
+        # Checked here, where the exception still reaches the driver.
         code = int(operator.index(exit_code))
         if abs(code) > _LARGEST_CODE:
             raise ValueError("an exit code of more than 64 bits")
@@ -132,8 +133,8 @@ class StartGate:
         cpu, memory = _figure(worker, "cpu"), _figure(worker, "max_rss")
         cpu_ms = None if cpu is None else int(cpu * 1000)
         max_rss = None if memory is None else int(memory)
-        end = RunExit(code, bool(intentional), signal, at.astimezone(UTC), starved, cpu_ms, max_rss)
-        self._in_order(end)
+        known = starved, cpu_ms, max_rss, _values(worker)
+        self._in_order(RunExit(code, bool(intentional), signal, at.astimezone(UTC), *known))
         if self._failed:
             self._orphaned(self._task, worker, True)
 
@@ -157,13 +158,13 @@ class StartGate:
             self._lines.open = self._mask is None
 
     def output(self, batch: OutputBatch) -> None:
-        """What comes once it is open."""
+        """Publish a batch; the gate is open."""
         if not self._task.stream.publish_output(batch, self._pid, self._run) and not self._late:
             self._late = True
-            _log.warning("task %s: its driver hands on output after on_exited; it is dropped", self._task.id)
+            _log.warning("task %s: its driver sends output after on_exited; it is dropped", self._task.id)
 
     def _in_order(self, said: OutputBatch | RunExit) -> None:
-        # A driver may call back from within start(), on the launching thread, which must not wait for itself.
+        # A driver may call back from within start(), on the launching thread, which cannot wait for itself.
         if not self._settled.is_set():
             if threading.get_ident() == self._launcher:
                 self._early.append(said)
@@ -174,15 +175,15 @@ class StartGate:
 
 
 class _Lines:
-    """The ``on_output`` of a run. A wrapper, which filters or changes lines, hides ``unfinished`` and
-    ``raw``: what it would not let through must not be seen before it is a line, or without being one.
+    """The ``on_output`` of a run. A driver's wrapper, which filters or changes lines, lacks ``unfinished``
+    and ``raw``, so what it filters cannot be seen unfinished or raw.
     """
 
     def __init__(self, gate: StartGate) -> None:
         self._gate = gate
-        self.raw = gate.raw  # takes what a terminal was sent, as it is
-        self.unfinished = gate.unfinished  # takes a stream and how its last line stands, without an end
-        self.open = False  # ``started`` has been sent, so nothing is held back any more
+        self.raw = gate.raw  # takes a terminal's raw output
+        self.unfinished = gate.unfinished  # takes a stream and its unfinished line
+        self.open = False  # ``started`` has been sent
 
     def __call__(self, batch: OutputBatch) -> None:
         if self.open:
@@ -192,9 +193,17 @@ class _Lines:
 
 
 def _figure(worker: Worker, name: str) -> float | None:
-    """What it says that its run used; a driver's own worker may know nothing, or be of any make."""
+    """A figure of the worker's usage; a driver's own may lack it, or raise."""
     value = getattr(worker, name, None)
     return value if isinstance(value, int | float) and 0 <= value < _LARGEST_CODE else None
+
+
+def _values(worker: Worker) -> Mapping[str, str]:
+    """What its run hands on."""
+    values = getattr(worker, "values", None)
+    if not isinstance(values, Mapping):
+        return {}
+    return {name: value for name, value in values.items() if isinstance(value, str)}
 
 
 def _without(mask: Mask, line: str) -> str:
@@ -204,7 +213,7 @@ def _without(mask: Mask, line: str) -> str:
 
 
 def _signal_of(worker: Worker) -> str:
-    """The signal that ended it; a driver's own worker may know of none, or be of any make."""
+    """The signal that ended the worker; a driver's own may lack it, or raise."""
     try:
         signal: object = worker.signal
     except Exception:

@@ -1,7 +1,7 @@
-"""Starting: a task is admitted or refused, its driver is called, and ``started`` announced or the failure.
+"""Starting: admit or refuse a task, call its driver, announce ``started`` or the failure.
 
-The driver is called with no lock held, on threads of the launcher, since it may take its time. State, slot
-and message then change together, under the hub's lock and the task's.
+The driver is called with no lock held, on the launcher's threads, since it may be slow. State, slot and
+message then change together, under the hub's lock and the task's.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
+from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import Admission, Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.probing import Probing
@@ -36,7 +37,7 @@ from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.recording import run_of
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
-from overseer.supervisor.task import Phase, Requester, StopRequest, Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held, assert_none_held
@@ -89,10 +90,10 @@ class Starts:
         self.launcher = Launcher(timers, self.launch)
 
     def admit_locked(self, tx: Transaction, task: Task, force: bool, wishes: Wishes) -> None:
-        """Take the task in, running or queued, and subscribe its starter.
+        """Admit the task, running or queued, and subscribe its starter.
 
         Raises:
-            RequestError: it is refused; nothing has changed.
+            RequestError: it is refused, and nothing has changed.
         """
         assert_held(self._table.lock)
         requester = task.requester
@@ -106,16 +107,16 @@ class Starts:
             admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             self._metrics.count("starts_refused", task.action)
-            raise RequestError(admission.reason)
+            raise RequestError(admission.reason, code="full")
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
         client = requester.client
         if client is not None and task.id not in client.task_ids:
             task.requester = replace(requester, newly_subscribed=True)
-        self._table.add(task)
-        self._dependencies.started_locked(task.id)
         if self._recorder.enabled:
             with task.lock:
                 task.stream.continue_locked(self._recorder.last_seq(task.id))
+        self._table.add(task)  # which hands over those who wait for it, and may be behind
+        self._dependencies.started_locked(task.id)
         if client is not None:
             client.task_ids.add(task.id)
             with task.lock:
@@ -125,7 +126,8 @@ class Starts:
             return
         if admission.outcome is Outcome.RUNNING:
             # What the server starts by itself is as good as accepted: nobody would hear of a refusal.
-            by_server = task.terms.standing is not None and requester.client is None
+            scheduled = requester.trigger.type == "schedule"  # also a run beside a standing task
+            by_server = requester.client is None and (task.terms.standing is not None or scheduled)
             self._exits.begin_locked(tx, task, Launch.QUEUED if by_server else Launch.FIRST)
             return
         with task.lock:
@@ -133,8 +135,8 @@ class Starts:
         self._queueing.enqueued_locked(tx, task, admission.position)
 
     def launch_for(self, task: Task, why: Launch, client: Client | None) -> str:
-        """Launch on another thread; its client hears what comes of it. A request without a client is launched
-        here: returns "" or what went wrong."""
+        """Launch on another thread; the client is sent the outcome. A request without a client is launched
+        here: returns "" or the error."""
         if why.requested and client is None:
             return self.launch(task, why)
         driver = task.terms.definition.config.type
@@ -144,7 +146,7 @@ class Starts:
         return ""
 
     def launch(self, task: Task, why: Launch) -> str:
-        """Have the driver start the run begun last; returns "" or what went wrong."""
+        """Have the driver start the task's latest run; returns "" or the error."""
         assert_none_held("launch")
         if self._called_off(task, why):
             return CLOSING
@@ -159,6 +161,7 @@ class Starts:
             begun=gate.begun,
             secrets=secrets,
             read_secret=partial(self._vault.read, config.secrets),
+            hands_on=action.then is not None,
             probed=action.probed,
         )
         record: Run | None = None
@@ -179,7 +182,7 @@ class Starts:
                 record.started = at
                 self._recorder.started(record)
             self._started(task, why, context.run_id, worker, pid, at, stdin, record)
-        except BaseException as error:  # also SystemExit: whoever waits for this run must be told
+        except BaseException as error:  # even SystemExit: a requester may wait for this run
             message = driver_failure(error)
             if not isinstance(error, OverseerError):
                 what = "action %s: the driver failed to start task %s"
@@ -201,16 +204,16 @@ class Starts:
         return ""
 
     def _called_off(self, task: Task, why: Launch) -> bool:
-        """Whether the run need not be started, since the server ends or the task was stopped in time."""
+        """Whether to skip the start: the server is shutting down, or the task was stopped in time."""
         with self._table.begin() as tx:
-            # Whoever requested it is told ``started``, also when it is stopped at once.
+            # A requested run is announced as ``started`` even if it is stopped at once.
             if not self._table.closing and (why.requested or task.stop_request is not StopRequest.STOP):
                 return False
             self._fail_locked(tx, task, why, CLOSING if why.requested else "")
         return True
 
     def _open_log(self, task: Task, logs: Logs) -> None:
-        """Find the task's log, and number its lines from the log's end on."""
+        """Open the task's log, and number its lines from the log's end on."""
         disk = logs.log_of(task.id)
         last_seq = disk.open()
         with task.lock:
@@ -228,7 +231,7 @@ class Starts:
         stdin: str,
         record: Run | None,
     ) -> None:
-        """Note and announce a run; stop it at once, if it was asked to end while it was being started."""
+        """Record and announce a run; stop it at once if a stop came while it was being started."""
         with self._table.begin() as tx, task.lock:
             requester = task.requester
             event = Started(
@@ -241,7 +244,7 @@ class Starts:
             )
             answer = Encoded([encode(replace(event, id=requester.request_id))])
             tx.observe(task, event)
-            tx.encode(event)  # what could fail is done; from here on only memory changes
+            tx.encode(event)  # the last step that can fail; from here on only memory changes
             if task.last_started_at is None:
                 self._metrics.count("tasks_started", task.action)
             if why is Launch.RESTART:
@@ -267,16 +270,17 @@ class Starts:
                     tx.stop(worker, grace)
 
     def _fail_locked(self, tx: Transaction, task: Task, why: Launch, message: str) -> None:
-        """There is no run: take the task back, or treat it as a run that failed at once."""
+        """The start failed: roll the request back, or treat it as a run that failed at once."""
         assert_held(self._table.lock)
         requester, task.requester = task.requester, Requester()
         if why.requested:
             self._take_back_locked(tx, task, why, requester, message)
-            requester.refuse(tx, message)
+            requester.refuse(tx, message, code="failed")
             return
         with task.lock:
             if message:
                 task.error_message = message
+                task.start_failed = True
             if message or why is Launch.AGAIN:
                 requester.refuse(tx, message or (CLOSING if self._table.closing else STOPPED))
             events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)
@@ -285,7 +289,7 @@ class Starts:
     def _take_back_locked(
         self, tx: Transaction, task: Task, why: Launch, requester: Requester, message: str
     ) -> None:
-        """All is as it was before the request."""
+        """Restore what was before the request."""
         assert_held(self._table.lock)
         if why is Launch.FIRST:
             self._table.forget(task.id, error=message)
@@ -300,7 +304,7 @@ class Starts:
             self._table.finish(task)
             with task.lock:
                 task.terms = terms
-                # Nobody else knows that it was anything but over.
+                # Other clients never heard that it was anything but over.
                 over = errored(task) if phase is Phase.ERRORED else dequeued(task)
                 for client in task.onlookers & task.stream.subscribers.keys():
                     tx.send(client, over)
@@ -316,11 +320,11 @@ def _surroundings(context: RunContext) -> Surroundings:
 
 
 def _checked(given: object) -> tuple[Worker, int, datetime, str]:
-    """What a driver's ``start`` has returned, its pid, when it started, and how it takes input ("": it takes
-    none), of types that clients can be told.
+    """Check what a driver's ``start`` returned; returns the worker, its pid, its start time, and how it takes
+    input ("": not at all), all of types that can be sent.
 
     Raises:
-        TypeError: it is not a worker, or its values are of another type.
+        TypeError: it is not a worker, or its values have other types.
         Exception: whatever a driver's own worker raises.
     """
     if not isinstance(given, Worker):

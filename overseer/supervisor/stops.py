@@ -1,4 +1,4 @@
-"""What a stop does, to one task or, at a shutdown, to all."""
+"""Stops one task or, at shutdown, all."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from overseer.supervisor.definitions import Current
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
-from overseer.supervisor.task import Phase, Requester, StopRequest, Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
 from overseer.workers.base import Worker
 
-# At a shutdown: what a SIGKILL may take to be done with, and then what may be left to do (seconds).
+# At shutdown (seconds): how long SIGKILL may take to work, and then what may be left to do.
 _KILL_S = 0.25
 _LAST_S = 0.75
 _IN_ORDER_S = 2.0  # for tasks whose turn has not come in time, since those that depend on them did not end
@@ -53,7 +54,7 @@ class Stops:
     def stop_locked(
         self, tx: Transaction, task: Task, request: StopRequest, reason: str, grace: float | None = None
     ) -> None:
-        """End a task as its phase allows."""
+        """End a task in the way its phase requires."""
         assert_held(self._table.lock)
         if task.phase is Phase.QUEUED:
             if request is StopRequest.STOP:
@@ -62,7 +63,7 @@ class Stops:
         elif task.phase is Phase.WAITING:
             self._exits.end_waiting_locked(tx, task, request, reason)
         elif task.phase.launching or task.phase is Phase.RUNNING:
-            # A stop that was asked for outlasts a requeue: whoever said stop does not want it back.
+            # A requested stop overrides a requeue.
             if task.stop_request is StopRequest.RESTART and request is StopRequest.STOP:
                 requester, task.requester = task.requester, Requester()
                 requester.refuse(tx, CLOSING if self._table.closing else STOPPED)
@@ -76,13 +77,13 @@ class Stops:
                 assert task.worker is not None
                 tx.stop(task.worker, grace)
             elif grace not in task.graces:
-                task.graces.append(grace)  # for the thread that starts it, which will stop it
+                task.graces.append(grace)  # the thread that starts it will stop it
 
     def time_out(self, task_id: str) -> None:
-        """The current run of a task has lasted as long as it may; unless it is over or was asked to end."""
+        """Called when the current run of a task may have exceeded its timeout."""
         with self._table.lock:
             worker = self._overdue_locked(task_id)
-        # What has ended in time, but for the last of its output, has not run too long.
+        # A run that ended in time, with output still to deliver, has not timed out.
         if worker is None or not worker.lives:
             return
         with self._table.begin() as tx:
@@ -102,9 +103,9 @@ class Stops:
         return task.worker
 
     def stop_all(self) -> bool:
-        """Empty the queues, stop every task, wait for them; whether all were gone in time. Idempotent.
+        """Empty the queues, stop every task, and wait; returns whether all were gone in time. Idempotent.
 
-        The table is closing already.
+        The table is already closing.
         """
         with self._table.begin() as tx:
             self._queueing.dequeued_locked(tx, self._pool.drain(), "shutdown")
@@ -119,8 +120,7 @@ class Stops:
             self._table.freed.wait_for(lambda: self._table.skip_graces or self._idle_locked(), left)
             if self._idle_locked():
                 return True
-        # By now only those are left whose last output waits for a client that does not read, and those that
-        # nobody wants to wait for any more.
+        # Those left now wait for a client that does not read, or cannot be ended.
         self._kill()
         for client in self._clients:
             if client.outbox.full:
@@ -162,20 +162,20 @@ class Stops:
         return self._current.value.config.shutdown_timeout or longest + (_IN_ORDER_S if in_order else 0.0)
 
     def skip_graces(self) -> None:
-        """End the wait of :meth:`stop_all`; what begins only now is stopped without a grace."""
+        """End the wait of :meth:`stop_all`; stops that begin later have no grace."""
         with self._table.lock:
             self._table.skip_graces = True
             self._table.freed.notify_all()
 
     def _kill(self) -> None:
-        self.skip_graces()  # also for what is still being started
+        self.skip_graces()  # includes runs still being started
         with self._table.begin() as tx:
             running = [task.worker for task in self._table if task.phase is Phase.RUNNING]
             for worker in [*filter(None, running), *self._orphans.workers_locked()]:
                 tx.stop(worker, 0.0)
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
-        """Wait until no id is in use and nothing runs; False when ``timeout`` seconds were not enough."""
+        """Wait until no id is in use and nothing runs; False after ``timeout`` seconds."""
         with self._table.lock:
             return self._table.freed.wait_for(self._idle_locked, timeout)
 

@@ -1,4 +1,4 @@
-"""Who listens to what: subscriptions of clients to tasks, and what they are sent of the past."""
+"""Clients' subscriptions to tasks, and replays of stored output."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from overseer.protocol import Subscribed, Unsubscribed
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.subscription import Wishes
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester, Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held
@@ -24,10 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 class Subscriptions:
-    """Subscribes clients and sends them what is stored.
+    """Subscribes clients and sends them stored output.
 
-    That is encoded without a lock (``output.replay``), in rounds; each checks that the id still has the same
-    task.
+    It is encoded without a lock (``output.replay``), in rounds, each of which checks that the id still has
+    the same task.
     """
 
     def __init__(self, table: TaskTable, usage: UsageWatch, logs: Logs | None = None) -> None:
@@ -43,7 +44,7 @@ class Subscriptions:
         since_seq: int | None,
         wishes: Wishes,
     ) -> None:
-        """Send ``subscribed``, then what is stored after ``since_seq`` if given, then everything live.
+        """Send ``subscribed``, then what is stored after ``since_seq``, if given, then everything live.
 
         Raises:
             RequestError: too many subscriptions to unknown tasks.
@@ -87,7 +88,7 @@ class Subscriptions:
                 replay.encode()
 
     def _first_seq(self, task_id: str) -> int:
-        """The first line that a task's log has; 0: none."""
+        """The seq of the first line in a task's log, or 0."""
         assert self._logs is not None
         reader = self._logs.reader_of(task_id)
         try:
@@ -106,7 +107,7 @@ class Subscriptions:
         since_seq: int | None,
         first_seq: int,
     ) -> None:
-        """With a replay the ring has what comes after ``since_seq``, without one the log does."""
+        """With a replay, what comes after ``since_seq`` is in the ring; without one, in the log."""
         assert_held(self._table.lock)
         assert_held(task.lock)
         client.task_ids.add(task.id)
@@ -128,12 +129,12 @@ class Subscriptions:
         )
         tx.send(client, reply)
         if replay is None:
-            stream.resume_from_log_locked(tx, client, since_seq)
+            stream.resume_from_log_locked(tx, client, max(since_seq + 1, first_seq))
         else:
-            stream.resume_locked(tx, client, replay)
+            stream.resume_locked(tx, client, replay, since_seq)
 
     def unsubscribe(self, client: Client, request_id: str, task_id: str) -> None:
-        """Nothing of the task follows ``unsubscribed``."""
+        """End a subscription; nothing of the task follows ``unsubscribed``."""
         with self._table.begin() as tx:
             self._table.unsubscribe(task_id, client)
             client.task_ids.discard(task_id)
@@ -165,7 +166,7 @@ class Subscriptions:
                 task = self._table.find(task_id, client.principal)
             replay = _replay_of(task, replay, client, since, since_seq)
             with DeferredFlush() as out, task.lock:
-                # Of a task that is forgotten nothing may follow what was said of the next of its id.
+                # Nothing of a forgotten task may follow messages about the next one of its id.
                 if task.phase is not Phase.FORGOTTEN and replay.ready_locked():
                     replay.send_locked(out)
                     return
@@ -174,12 +175,12 @@ class Subscriptions:
     def _replay_log(
         self, logs: Logs, task: Task, client: Client, since: datetime | None, since_seq: int
     ) -> int:
-        """Send what is only in the log; returns the seq of its last line, after which the ring goes on."""
+        """Send what only the log has; returns the seq of its last line, after which the ring continues."""
         from overseer.supervisor.output.laggards import LogReplay
 
         stream = task.stream
         replay = LogReplay(task.id, logs.reader_of(task.id), client, since, since_seq)
-        last_seq = stream.last_seq  # what comes later may be past by the time that this is sent
+        last_seq = stream.last_seq  # read once, as a busy task would never be caught up with
         while True:
             with task.lock:
                 to = min(stream.ring.oldest_seq or stream.last_seq + 1, last_seq + 1)
@@ -195,7 +196,7 @@ class Subscriptions:
 def _replay_of(
     task: Task, before: RingReplay | None, client: Client, since: datetime | None, seq: int | None
 ) -> RingReplay:
-    """``before``, if it is one of this very task."""
+    """``before``, if it is of this very task."""
     ring = task.stream.ring
     if before is not None and before.ring is ring:
         return before

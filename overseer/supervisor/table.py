@@ -16,7 +16,8 @@ from overseer.supervisor.due import Due
 from overseer.supervisor.journal import Journal
 from overseer.supervisor.observers import Observers
 from overseer.supervisor.output.subscription import Subscription, Wishes
-from overseer.supervisor.task import Phase, Requester, Task
+from overseer.supervisor.phases import Phase
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
@@ -25,13 +26,13 @@ CLOSING = "the overseer is shutting down"
 TAKEN = "task already running or starting"
 STOPPED = "the task was stopped meanwhile"
 
-# No finished task is forgotten sooner (seconds), however many there are: somebody is about to ask for it.
+# Every finished task is remembered at least this long (seconds), as clients are about to ask for it.
 _YOUNGEST = 60.0
-# Errored tasks wait for a reset this long (seconds), whatever the configured age.
+# Errored tasks wait for a reset at least this long (seconds), whatever the configured age.
 _ERRORED_AGE = 24 * 3600.0
-# And so many of them at least, however few finished tasks are to be kept.
+# And at least so many of them, however small the configured number.
 _ERRORED_KEPT = 1000
-# How many ids without a task one client may be subscribed to; what comes above that is not kept.
+# The maximum number of ids without a task that one client may subscribe to.
 _MAX_UNKNOWN = 1000
 
 
@@ -40,11 +41,11 @@ class TaskTable:
 
     Attributes:
         lock: the hub's.
-        freed: over that lock; notified when an id falls free, so that a shutdown can wait for the last one.
+        freed: a condition over that lock, notified when an id falls free; a shutdown waits for the last one.
         history: how long finished tasks are remembered.
-        closing: nothing is started any more.
-        skip_graces: nobody has the time to wait for what is asked to end.
-        launch: launches what a transaction says; see :meth:`Starts.launch_for`.
+        closing: starts are refused.
+        skip_graces: stops have no grace.
+        launch: launches a transaction's runs; see :meth:`Starts.launch_for`.
         moved: ids of tasks whose phase or readiness has changed in this transaction.
         settle: looks at those that wait for these; see :meth:`Dependencies.settle_locked`.
         observers: hear what becomes of tasks.
@@ -66,7 +67,7 @@ class TaskTable:
         self._timers = timers
         self.journal = Journal(self.lock, self.get)
         self.on_new: Callable[[Task], None] = lambda task: None
-        self._pruning: Timer | None = None  # for the finished task that grows too old next
+        self._pruning: Timer | None = None  # for the finished task that expires next
         self._tasks: dict[str, Task] = {}
         self._ids: list[str] = []  # sorted
         self._in_use: set[str] = set()
@@ -74,9 +75,9 @@ class TaskTable:
         # Finished tasks and when they finished (monotonic), oldest first.
         self._finished: dict[str, float] = {}
         self._errored: dict[str, float] = {}
-        # Subscriptions to ids that no task has, or none that the client may see.
+        # Subscriptions to ids without a task, or without one that the client may see.
         self._unknown: dict[str, dict[Client, Subscription]] = {}
-        # How many tasks of each action are in which phase.
+        # Numbers of tasks by action and phase.
         self.phases: defaultdict[str, Counter[Phase]] = defaultdict(Counter)
 
     def __iter__(self) -> Iterator[Task]:
@@ -86,32 +87,32 @@ class TaskTable:
         return len(self._tasks)
 
     def begin(self, requester: Requester | None = None) -> Transaction:
-        """A transaction; the requester is sent an ``error`` when its block is refused."""
+        """A transaction; the requester is sent an ``error`` if its block raises a RequestError."""
         return Transaction(self.lock, self.launch, self.settle, self.observers, self.journal, requester)
 
     @property
     def in_use(self) -> int:
-        """How many ids are taken: queued, starting, running or awaiting restart."""
+        """The number of ids taken: queued, starting, running or awaiting restart."""
         return len(self._in_use)
 
     def resetting(self, tasks: Iterable[Task]) -> list[Task]:
-        """Those of these tasks that are being reset: hardly ever any."""
+        """Those of these tasks that are being reset."""
         assert_held(self.lock)
         if not any(counts[Phase.RESETTING] for counts in self.phases.values()):
             return []
         return [task for task in tasks if task.phase is Phase.RESETTING]
 
     def after(self, task_id: str) -> Iterator[Task]:
-        """The tasks whose ids come after this one, in the order of their ids."""
+        """The tasks whose ids sort after this one, sorted by id."""
         assert_held(self.lock)
         for index in range(bisect.bisect_right(self._ids, task_id), len(self._ids)):
             yield self._tasks[self._ids[index]]
 
     def refuse_closing(self) -> None:
-        """Raises RequestError when nothing is started any more."""
+        """Raises RequestError when starts are refused."""
         assert_held(self.lock)
         if self.closing:
-            raise RequestError(CLOSING)
+            raise RequestError(CLOSING, code="unavailable")
 
     def get(self, task_id: str) -> Task | None:
         assert_held(self.lock)
@@ -121,58 +122,59 @@ class TaskTable:
         """The task of that id.
 
         Raises:
-            RequestError: there is none, or ``principal`` may not know of it.
+            RequestError: there is none that ``principal`` may see.
         """
         assert_held(self.lock)
         task = self._tasks.get(task_id)
         if task is None:
-            raise RequestError("task not found")
+            raise RequestError("task not found", code="not_found")
         if not principal.sees(task.action):
-            raise NotPermittedError("task not found")
+            raise NotPermittedError("task not found", code="not_found")
         return task
 
     def find_errored(self, task_id: str, principal: Principal) -> Task:
-        """The task of that id, which can be reset.
+        """The errored task of that id.
 
         Raises:
-            RequestError: it cannot.
+            RequestError: there is none, or it is not errored.
         """
         assert_held(self.lock)
         task = self.find(task_id, principal)
         self.refuse_closing()
         if task.phase is Phase.RESETTING:
-            raise RequestError(TAKEN)
+            raise RequestError(TAKEN, code="conflict")
         if task.phase is not Phase.ERRORED:
-            raise RequestError("task is not errored")
+            raise RequestError("task is not errored", code="conflict")
         return task
 
     def refuse_taken(
         self, task_id: str, dedupe: tuple[str, ...] | None, principal: Principal = ANYONE
     ) -> None:
-        """Check that a task may be added, on behalf of ``principal``.
+        """Check that ``principal`` may add a task.
 
         Raises:
-            RequestError: its id is taken, or a task that is the same is in use.
+            RequestError: its id is taken, or a duplicate is in use.
         """
         assert_held(self.lock)
         known = self._tasks.get(task_id)
         if known is not None and not principal.sees(known.action):
-            # Ids are common to all. Even a finished task keeps its own from those who cannot see it.
-            raise NotPermittedError("this task_id cannot be used: take another one")
+            # Ids are shared by all. Even a finished task's is unavailable to those who may not see it.
+            raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if task_id in self._in_use:
-            raise RequestError(TAKEN)
+            raise RequestError(TAKEN, code="conflict")
         self._refuse_duplicate(task_id, dedupe)
 
     def _refuse_duplicate(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:
         other = None if dedupe is None else self._duplicates.get(dedupe)
         if other is not None and other != task_id:
-            raise RequestError(f"duplicate task: already running as {other}", existing_task_id=other)
+            message = f"duplicate task: already running as {other}"
+            raise RequestError(message, existing_task_id=other, code="conflict")
 
     def change_dedupe(self, task: Task, dedupe: tuple[str, ...] | None) -> None:
-        """A task in use will be the same as others by another key.
+        """Change the dedupe key of a task in use.
 
         Raises:
-            RequestError: by that, a task that is the same is in use.
+            RequestError: by the new key, a duplicate is in use.
         """
         assert_held(self.lock)
         self._refuse_duplicate(task.id, dedupe)
@@ -183,9 +185,9 @@ class TaskTable:
             self._duplicates[dedupe] = task.id
 
     def add(self, task: Task) -> None:
-        """Add a new task, in place of a finished one of that id; subscribers of the id go on with it.
+        """Add a new task, replacing a finished one of that id, and attach the id's subscribers.
 
-        Those that may not see it go on waiting.
+        Those that may not see it keep waiting.
         """
         assert_held(self.lock)
         self.forget(task.id, replaced=True)
@@ -216,7 +218,8 @@ class TaskTable:
             self._duplicates[task.terms.dedupe] = task.id
 
     def finish(self, task: Task) -> None:
-        """The task is over, for now at least: its id is free, and it is remembered for a while."""
+        """Record that the task is over, at least for now: its id is free, and it is remembered for a
+        while."""
         assert_held(self.lock)
         self._free(task)
         finished = self._errored if task.phase is Phase.ERRORED else self._finished
@@ -255,13 +258,13 @@ class TaskTable:
                 subscription.client.task_ids.discard(task_id)
 
     def finished_first(self) -> list[Task]:
-        """The finished tasks, the longest finished first; errored ones last, since they may be reset."""
+        """The finished tasks, longest finished first; errored ones last, since they may be reset."""
         assert_held(self.lock)
         return [self._tasks[task_id] for task_id in (*self._finished, *self._errored)]
 
     def prune(self) -> float | None:
-        """Forget finished tasks that are too many or too old, now and when the next one is; returns in how
-        many seconds that will be."""
+        """Forget finished tasks that are too many or too old, and set a timer for the next one; returns in
+        how many seconds that fires."""
         assert_held(self.lock)
         now = time.monotonic()
         due = [
@@ -284,7 +287,7 @@ class TaskTable:
             limit = _YOUNGEST if len(finished) > keep else max(age, _YOUNGEST)
             if now - at < limit:
                 return limit - (now - at)
-            if self._tasks[task_id].stream.laggards:  # somebody has not heard its end
+            if self._tasks[task_id].stream.laggards:  # a client is still being sent its end
                 del finished[task_id]
                 finished[task_id] = now
                 continue
@@ -292,10 +295,10 @@ class TaskTable:
         return None
 
     def subscribe_unknown(self, task_id: str, client: Client, wishes: Wishes) -> None:
-        """Subscribe to an id that has no task yet, or none that the client may see.
+        """Subscribe to an id without a task, or without one that the client may see.
 
         Raises:
-            RequestError: the client waits for too many of them.
+            RequestError: the client has too many of these.
         """
         assert_held(self.lock)
         if not self._wait(task_id, Subscription(client, wishes)):
@@ -315,7 +318,7 @@ class TaskTable:
                 task.stream.unsubscribe_locked(client)
 
     def _wait(self, task_id: str, subscription: Subscription) -> bool:
-        """Keep a subscription until the id has a task; False when its client waits for too many already."""
+        """Keep a subscription until the id has a task; False if its client has too many of these."""
         client = subscription.client
         if task_id not in client.waiting and len(client.waiting) >= _MAX_UNKNOWN:
             client.task_ids.discard(task_id)

@@ -1,7 +1,7 @@
-"""One task: what it is, where it stands, and what may come next.
+"""One task: its state, and the legal steps between phases.
 
-What clients are shown of a task changes only with the hub's lock *and* the task's held, so either is enough
-to read it. Fields marked so are guarded by the hub's lock alone; the stream (output and subscribers) by the
+What clients are shown of a task changes only with both the hub's lock and the task's held, so either suffices
+to read it. Fields marked "hub's lock" are guarded by that alone; the stream (output and subscribers) by the
 task's alone, since output never takes the hub's.
 """
 
@@ -13,20 +13,20 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config import StandingTask
 from overseer.config.parameters import without_hidden
 from overseer.history.records import Run, Trigger
-from overseer.protocol import Error, Event, RetryPolicy, TaskInfo, TaskMetrics, failed
+from overseer.protocol import Error, Event, RetryPolicy, RunTrigger, TaskInfo, TaskMetrics, failed
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.definitions import Definition
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import TaskRow, task_row
 from overseer.supervisor.output.publisher import Stream
+from overseer.supervisor.phases import NEXT, Phase, RunEnding, StopRequest
 from overseer.supervisor.retry import History
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, assert_held, lock
@@ -38,90 +38,14 @@ if TYPE_CHECKING:
     from overseer.logs.store import Logs
 
 
-class Phase(Enum):
-    """Where a task stands; the value is the ``state`` that clients see."""
-
-    QUEUED = "queued", 0
-    STARTING = "active", 1  # its driver is starting a run
-    RUNNING = "active", 2
-    WAITING = "active", 3  # for its restart
-    ENDED = "active", 4  # by itself, and nothing follows
-    STOPPED = "stopped", 5  # on purpose
-    ERRORED = "errored", 6  # given up
-    # Its driver is starting a run that was asked for when it was over; if that fails, it is so again.
-    RESETTING = "active", 7
-    FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
-
-    @property
-    def state(self) -> str:
-        return str(self.value[0])
-
-    @property
-    def in_use(self) -> bool:
-        """Whether the task's id is taken."""
-        return self in _IN_USE
-
-    @property
-    def launching(self) -> bool:
-        """Whether its driver is starting a run, or is about to."""
-        return self in (Phase.STARTING, Phase.RESETTING)
-
-
-_IN_USE = frozenset({Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.WAITING, Phase.RESETTING})
-
-
-# Every legal step. A requeued task goes back to QUEUED when its run is over or could not be started, or from
-# WAITING at once.
-_NEXT: dict[Phase, frozenset[Phase]] = {
-    Phase.QUEUED: frozenset({Phase.STARTING, Phase.STOPPED, Phase.FORGOTTEN}),
-    Phase.STARTING: frozenset(
-        {Phase.RUNNING, Phase.WAITING, Phase.QUEUED, Phase.STOPPED, Phase.ERRORED, Phase.FORGOTTEN}
-    ),
-    Phase.RUNNING: frozenset(
-        {Phase.WAITING, Phase.ENDED, Phase.STOPPED, Phase.ERRORED, Phase.QUEUED, Phase.STARTING}
-    ),
-    Phase.WAITING: frozenset({Phase.STARTING, Phase.STOPPED, Phase.QUEUED}),
-    Phase.ENDED: frozenset({Phase.RESETTING, Phase.QUEUED, Phase.FORGOTTEN}),
-    Phase.STOPPED: frozenset({Phase.RESETTING, Phase.QUEUED, Phase.FORGOTTEN}),
-    Phase.ERRORED: frozenset({Phase.RESETTING, Phase.FORGOTTEN}),
-    Phase.RESETTING: frozenset({Phase.RUNNING, Phase.ERRORED, Phase.ENDED, Phase.STOPPED}),
-    Phase.FORGOTTEN: frozenset(),
-}
-
-
-class StopRequest(Enum):
-    """What was asked of a run that is to end."""
-
-    NONE = 0
-    STOP = 1
-    REQUEUE = 2  # trimmed by a pool whose excess is requeued
-    RESTART = 3  # to be started again at once
-
-
-class RunEnding(NamedTuple):
-    """How a run ended, for the task.
-
-    ``asked``: it was asked to end; ``failed``: it counts as a failure, if it was not; ``ran_for``: seconds.
-    """
-
-    asked: bool
-    reason: str
-    failed: bool
-    ran_for: float
-
-    @property
-    def duration_ms(self) -> int:
-        return int(self.ran_for * 1000)
-
-
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asked for something and gets the reply; without a client nobody does."""
+    """The origin of a request; its client, if any, gets the reply."""
 
     client: Client | None = None
     request_id: str = ""
-    newly_subscribed: bool = False  # by this request, which takes that back when it is refused after all
-    cause: Trigger | None = None  # what it is asked for by, if not by a client
+    newly_subscribed: bool = False  # by this request; undone if it is refused after all
+    cause: Trigger | None = None  # the origin, if not a client
 
     @property
     def principal(self) -> Principal:
@@ -129,27 +53,34 @@ class Requester:
 
     @property
     def trigger(self) -> Trigger:
-        """Why the history says that a run was started."""
+        """The trigger that the history records for a run."""
         return self.cause or Trigger("client", self.principal.name)
 
     def tell(self, out: DeferredFlush, reply: Event) -> None:
-        """Append the reply, in the critical section that pictured what it says."""
+        """Append the reply; call it in the critical section that read the state it shows."""
         if self.client is not None:
             out.send(self.client, reply)
 
-    def refuse(self, out: DeferredFlush, message: str, existing_task_id: str = "", param: str = "") -> None:
-        """Append the ``error`` reply, in the critical section that refuses."""
-        self.tell(out, Error(self.request_id, message, existing_task_id, param))
+    def refuse(
+        self,
+        out: DeferredFlush,
+        message: str,
+        existing_task_id: str = "",
+        param: str = "",
+        code: str = "refused",
+    ) -> None:
+        """Append the ``error`` reply; call it in the critical section that refuses."""
+        self.tell(out, Error(self.request_id, message, existing_task_id, param, code))
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a task runs by; replaced by a reset or a restart alone.
+    """The terms a task runs by; replaced only by a reset or restart.
 
     Attributes:
-        dedupe: what makes it the same as another; None: nothing does.
-        policy: what brings it back; None: nothing does.
-        hidden: the parameters whose values nobody is shown.
+        dedupe: tasks with equal ones are duplicates; None: never a duplicate.
+        policy: the retry policy; None: it is never restarted.
+        hidden: the parameters whose values are shown to nobody.
         standing: what the configuration says of it by name; None: nothing.
     """
 
@@ -173,17 +104,17 @@ class Task:
     metrics: Metrics
     log: EventLog
     requester: Requester = field(default_factory=Requester)  # hub's lock
-    asked_policy: RetryPolicy | None = None  # the one that its start gave
-    memory: MemoryUse = field(default_factory=MemoryUse)  # of all tasks
+    asked_policy: RetryPolicy | None = None  # given by its start
+    memory: MemoryUse = field(default_factory=MemoryUse)  # shared by all tasks
     logs: Logs | None = None
-    trigger: Trigger = field(init=False)  # of its latest start that was asked for; hub's lock
-    record: Run | None = None  # of its latest run, where runs are recorded; hub's lock
+    trigger: Trigger = field(init=False)  # of its latest requested start; hub's lock
+    record: Run | None = None  # of its latest run, if runs are recorded; hub's lock
     phase: Phase = Phase.STARTING
     created_at: datetime = field(default_factory=now)
     queued_at: datetime | None = None
     queued_since: float = 0.0  # the same, monotonic
     worker: Worker | None = None
-    stdin: str = ""  # how its run takes input; "": it takes none
+    stdin: str = ""  # how its run takes input; "": not at all
     last_pid: int = 0  # of the latest run
     waiting_on: tuple[str, ...] = ()  # the tasks that it waits for, while it is queued for that
     ready: bool | None = None  # whether its run is ready; None: nothing says so
@@ -191,16 +122,16 @@ class Task:
     found_at: datetime | None = None  # when either was last found out
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
     stopped_by_person: bool = False  # whether a client asked for the latest stop; hub's lock
-    # With which graces a run was asked to end while it was being started; None: its policy's. Hub's lock.
+    # The graces of stops that came while a run was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
-    end_reason: str = ""  # why the run is being ended: the first cause counts; "": it is not. Hub's lock.
-    # What it goes back to when its reset, or its restart after its end, fails; hub's lock.
+    end_reason: str = ""  # why the run is being stopped (the first cause), or "". Hub's lock.
+    # The phase to return to if its reset, or its restart after its end, fails; hub's lock.
     before_reset: tuple[Terms, Phase] | None = None
-    onlookers: set[Client] = field(default_factory=set)  # clients that were told of its reset; hub's lock
-    exit_count: int = 0  # what its ``errored`` said
-    # Starts begun; the number of the latest is the generation that callbacks are checked against. Hub's lock.
+    onlookers: set[Client] = field(default_factory=set)  # clients that heard of its reset; hub's lock
+    exit_count: int = 0  # as in its ``errored``
+    # Starts begun. The latest number is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0
-    run_id: str = ""  # of the latest run that began
+    run_id: str = ""  # of the latest run
     restart_count: int = 0
     history: History = field(default_factory=History)
     restart: Timer | None = None  # the one awaited
@@ -213,11 +144,13 @@ class Task:
     last_duration_ms: int | None = None
     last_cpu_ms: int | None = None
     last_max_rss: int | None = None  # bytes
+    last_values: Mapping[str, str] = field(default_factory=dict)  # that its latest run hands on; hub's lock
+    start_failed: bool = False  # whether its latest run could not be started; hub's lock
     error_message: str = ""
-    output_evicted: bool = False  # some of what was stored, to make room for others
+    output_evicted: bool = False  # stored output was evicted for memory
     began: float = 0.0  # monotonic start of the current run
-    ran_for: float = 0.0  # seconds, over all finished runs
-    counted: Counter[Phase] | None = None  # where its phase is counted once it is in the table; hub's lock
+    ran_for: float = 0.0  # seconds, sum of all finished runs
+    counted: Counter[Phase] | None = None  # counts its phase while it is in the table; hub's lock
     moved: set[str] | None = None  # the table's, of ids whose phase has changed
     noted: Callable[[Task, TaskRow], None] | None = None  # called when what list said may have changed
     lock: threading.Lock = field(init=False)
@@ -241,7 +174,7 @@ class Task:
 
     @property
     def secrets(self) -> list[str]:
-        """The values that nobody is shown."""
+        """The parameter values that are shown to nobody."""
         return [self.params[name] for name in self.terms.hidden]
 
     @property
@@ -250,7 +183,7 @@ class Task:
         return self.terms.standing.depends_on if self.terms.standing is not None else {}
 
     def ask_for(self, requester: Requester) -> None:
-        """From now on it runs because ``requester`` asked for it, who is told of its start; hub's lock."""
+        """Make ``requester`` the origin of its next run, to be sent the outcome; hub's lock."""
         self.requester = requester
         self.trigger = requester.trigger
 
@@ -258,10 +191,10 @@ class Task:
         """Step to another phase.
 
         Raises:
-            RuntimeError: there is no such step; a bug.
+            RuntimeError: an illegal step, which is a bug.
         """
         assert_held(self.lock)
-        if phase not in _NEXT[self.phase]:
+        if phase not in NEXT[self.phase]:
             raise RuntimeError(f"{self!r} cannot become {phase.name}")
         if self.counted is not None:
             self.counted[self.phase] -= 1
@@ -274,14 +207,14 @@ class Task:
         self.phase = phase
 
     def enter_queue_locked(self, at: datetime) -> None:
-        """Record that it waits in a queue from ``at``, which is now."""
+        """Record that it is queued from ``at`` (now) on."""
         assert_held(self.lock)
         self.move_locked(Phase.QUEUED)
         self.queued_at = at
         self.queued_since = time.monotonic()
 
     def begin_run_locked(self, worker: Worker, pid: int, at: datetime, stdin: str) -> None:
-        """Record that ``worker`` runs it now; a driver's own is not asked again."""
+        """Record that ``worker`` runs it now; the other values were checked before."""
         assert_held(self.lock)
         if self.phase is Phase.RESETTING:
             self.history = History()
@@ -292,6 +225,7 @@ class Task:
         self.last_started_at = at
         self.began = time.monotonic()
         self.error_message = ""
+        self.last_values, self.start_failed = {}, False
         config = self.terms.definition.config
         self.ready = None if config.ready is None else False
         self.health = "" if config.health is None else "starting"
@@ -300,7 +234,7 @@ class Task:
     def ending_locked(
         self, exit_code: int, signal: str, *, intentional: bool, ran_out_of_memory: bool = False
     ) -> RunEnding:
-        """Why the run, which is over, ended, and what that means; no output of it is taken any more."""
+        """How the run, which is over, ended; it accepts no more output."""
         assert_held(self.lock)
         self.stream.run = None
         forced = self.end_reason in ("timeout", "unhealthy")
@@ -327,7 +261,7 @@ class Task:
         self.last_duration_ms = ending.duration_ms
 
     def info_locked(self) -> TaskInfo:
-        """What ``list`` says of it."""
+        """Its row in ``list``."""
         running = self.phase is Phase.RUNNING
         had_run = self.last_exited_at is not None and not self.phase.launching
         return TaskInfo(
@@ -336,6 +270,9 @@ class Task:
             params=without_hidden(self.params, self.terms.hidden),
             queued_at=self.queued_at if self.phase is Phase.QUEUED else None,
             state=self.phase.state,
+            trigger=RunTrigger(self.trigger.type, self.trigger.listed)
+            if self.trigger.type != "client"
+            else None,
             status=self.status,
             waiting_on=self.waiting_on,
             retry_policy=self.terms.policy,
@@ -386,7 +323,7 @@ class Task:
         return self._encoded_info is not None
 
     def encoded_info_locked(self) -> TaskRow:
-        """The same as JSON, kept until something changes."""
+        """The row as JSON, cached until something changes."""
         row = self._encoded_info
         if row is None:
             row = self._encoded_info = task_row(self.info_locked())
@@ -399,7 +336,7 @@ class Task:
         return max(moment for moment in moments if moment is not None)
 
     def metrics_locked(self) -> TaskMetrics:
-        """What ``metrics`` says of it; a run that is going on counts."""
+        """Its ``metrics``; a current run counts."""
         seconds = self.ran_for
         if self.phase is Phase.RUNNING:
             seconds += time.monotonic() - self.began

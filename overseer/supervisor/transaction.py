@@ -5,8 +5,8 @@
         tx.launch(task, why)
         tx.stop(worker, grace)
 
-On leaving the block the lock is released; then outboxes are flushed, workers stopped and runs launched, in
-that order, even when the block raises: slots are taken and messages appended by then.
+At the end of the block the lock is released; then outboxes are flushed, workers stopped and runs launched, in
+that order, even if the block raises, since slots may have been taken and messages appended.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ _log = logging.getLogger(__name__)
 
 
 class Launch(Enum):
-    """Why a run is started, which decides what a failure to start it means."""
+    """Why a run is started, which decides the meaning of a failure to start it."""
 
-    FIRST = 1  # at a client's request: the request is refused and the task never was
-    QUEUED = 2  # from the queue: it was accepted, so it fails like a run
-    RESTART = 3  # by its retry policy: it fails like a run
-    RESET = 4  # at a client's request, of a task that is over: the request is refused, and it stays so
-    AGAIN = 5  # for a client's restart, after a stop: the request is refused, and it fails like a run
+    FIRST = 1  # a client's start: the request is refused, and the task vanishes
+    QUEUED = 2  # from the queue: fails like a run, since it was accepted
+    RESTART = 3  # by its retry policy: fails like a run
+    RESET = 4  # a client's reset or restart of a task that is over: the request is refused, and it stays over
+    AGAIN = 5  # a client's restart, after the stop: the request is refused, and it fails like a run
 
     @property
     def requested(self) -> bool:
-        """Whether somebody asked for it and is told what comes of it."""
+        """Whether a requester waits for the outcome."""
         return self in (Launch.FIRST, Launch.RESET)
 
 
 class Transaction(DeferredFlush):
-    """Holds the hub's lock for a ``with`` block; afterwards does what was decided in it.
+    """Holds the hub's lock for a ``with`` block; afterwards carries out what was decided in it.
 
     Args:
         lock: the hub's.
-        launch: launches a task's run, on behalf of a client or of nobody; returns "" or what went wrong.
+        launch: launches a task's run, for a client if there is one; returns "" or the error.
         settle: called before the lock is released, for what follows from what was decided.
         observers: hear what becomes of tasks.
         journal: has it too, for those who watch.
-        requester: is sent an ``error`` when the block raises a :class:`RequestError`.
+        requester: is sent an ``error`` if the block raises a :class:`RequestError`.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Transaction(DeferredFlush):
         self._requester = requester
         self._stops: list[tuple[Worker, float | None]] = []
         self._launches: list[tuple[Task, Launch, Client | None]] = []
-        self._problems: list[str] = []  # what came of carrying it out; "": it went well
+        self._problems: list[str] = []  # results of stops and launches; "": success
 
     def __enter__(self) -> Transaction:
         self._lock.acquire()
@@ -86,9 +86,11 @@ class Transaction(DeferredFlush):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            # Still under the lock: nothing may come between what was found and the reply that says so.
+            # Still under the lock: nothing may come between the finding and the reply that reports it.
             if self._requester is not None and isinstance(error, RequestError):
-                self._requester.refuse(self, error.message, error.existing_task_id, error.param)
+                self._requester.refuse(
+                    self, error.message, error.existing_task_id, error.param, error.code
+                )
                 error.answered = self._requester.client is not None
             self._settle(self)
         finally:
@@ -100,9 +102,9 @@ class Transaction(DeferredFlush):
             self._problems.append(self._launch(task, why, client))
 
     def check(self) -> None:
-        """Raises a RequestError when something went wrong in carrying it out: the first of it."""
+        """Raise a RequestError with the first error of the stops and launches, if there is one."""
         for problem in filter(None, self._problems):
-            raise RequestError(problem)
+            raise RequestError(problem, code="failed")
 
     def log(self, log: EventLog, event: Event, told: Client | None = None) -> None:
         super().log(log, event, told)
@@ -120,16 +122,16 @@ class Transaction(DeferredFlush):
         self._observers.note(task, event, outcome)
 
     def launch(self, task: Task, why: Launch) -> None:
-        """Launch the run begun last: its slot is taken."""
+        """Launch the task's latest run, which has its slot."""
         assert_held(self._lock)
         self._launches.append((task, why, task.requester.client if why.requested else None))
 
 
 def stop_worker(worker: Worker, grace: float | None = None) -> str:
-    """Stop a worker, which may be a driver's own; returns "" or what went wrong."""
+    """Stop a worker, which may be a driver's own; returns "" or the error."""
     try:
         worker.stop(grace)
-    except BaseException as error:  # whoever else is to be stopped must be, and whoever waits be told
+    except BaseException as error:  # other stops must go on, and the requester be told
         _log.exception("task %s: the driver failed to stop its worker", worker.task_id)
         return f"the driver failed: {driver_failure(error)}"
     return ""

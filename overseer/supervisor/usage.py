@@ -1,4 +1,4 @@
-"""What running tasks use of the machine: for who asks, for who watches, and for the peak of each run."""
+"""Resource usage of running tasks: on request, pushed to watchers, and for each run's peak."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from overseer.process import usage_meter
 from overseer.protocol import TaskUsage, Usage, encode
 from overseer.supervisor.clients import Client
 from overseer.supervisor.due import Due
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester, Task
+from overseer.supervisor.task import Requester, Task
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timer, Timers
 
-PUSH_S = 2.0  # between looks while somebody watches
-_PEAK_S = 10.0  # between looks while anything runs
-_FIRST_S = 1.0  # until what has begun is looked at, so that also of short runs something is known
-_FRESH_S = 0.5  # how old the answer to a request may be
-_AT_ONCE = 50  # tasks that are told of while the hub's lock is held
-_KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is told unasked
+PUSH_S = 2.0  # between passes while a client watches
+_PEAK_S = 10.0  # between passes while anything runs
+_FIRST_S = 1.0  # from a run's start to its first pass, so that short runs are measured, too
+_FRESH_S = 0.5  # maximum age of the answer to a request
+_AT_ONCE = 50  # tasks pushed per hold of the hub's lock
+_KEEPS_UP = 64 * 1024  # a client with more bytes pending is pushed nothing
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ _Run = tuple[Task, str]
 
 
 class UsageWatch:
-    """Looks at all running tasks together, on a thread that lives as long as one look."""
+    """Measures all running tasks together, on a thread that lives for one pass."""
 
     def __init__(self, table: TaskTable, timers: Timers) -> None:
         self._table = table
@@ -42,10 +43,10 @@ class UsageWatch:
         self._of_all: list[Client] = []  # those who are told of all tasks; hub's lock
 
     def tell(self, task_id: str, requester: Requester) -> None:
-        """Send the requester what the tasks that it may see use, or one of them.
+        """Send the requester the usage of one task, or of all that it may see.
 
         Raises:
-            RequestError: there is no such task.
+            RequestError: no such task.
         """
         with self._table.begin(requester):
             if task_id:
@@ -58,12 +59,12 @@ class UsageWatch:
             requester.tell(tx, Usage(id=requester.request_id, tasks=tuple(rows)))
 
     def began_locked(self) -> None:
-        """A run has begun."""
+        """Called when a run has begun."""
         assert_held(self._table.lock)
         self._look_in_locked(_FIRST_S)
 
     def watched_locked(self) -> None:
-        """Somebody has begun to watch."""
+        """Called when a client has begun to watch."""
         assert_held(self._table.lock)
         self._look_in_locked(max(0.0, self._looked_at + _FRESH_S - time.monotonic()))
 
@@ -79,12 +80,12 @@ class UsageWatch:
         self._of_all = [other for other in self._of_all if other is not client]
 
     def look(self) -> None:
-        """A look is due."""
+        """Called by the timer when a pass is due."""
         run_on_thread(self._look, "usage")
 
     def _look(self) -> None:
         with self._table.lock:
-            self._looked_at = time.monotonic()  # many may begin to watch at once, and share the next look
+            self._looked_at = time.monotonic()  # clients that begin to watch together share the next pass
             runs = [(task, task.run_id) for task in self._table if _runs(task)]
         try:
             if runs:
@@ -94,7 +95,7 @@ class UsageWatch:
             self._failing = False
         except OSError as error:
             if not self._failing:
-                _log.warning("what tasks use cannot be told: %s", error)
+                _log.warning("cannot measure what tasks use: %s", error)
             self._failing = True
         with self._table.lock:
             running = [task for task in self._table if _runs(task)]

@@ -1,4 +1,5 @@
-"""``[[ ]]`` in a text, over one set of params, strings and bools: Go's text/template, or Jinja's syntax.
+"""``[[ ]]`` in a text, over one set of params: Go's text/template, or Jinja's syntax. A param is a string, a
+bool, or strings by name.
 
 Go's dialect is read by ``lexing``, ``pipeline`` and ``structure``, and calls ``functions`` and
 ``formatting``; Jinja's is read by ``jinja``. Both become Jinja templates that run in ``sandbox``, within
@@ -20,23 +21,29 @@ from overseer.templates.runtime import MAX_SIZE, Render, ValueProblem
 from overseer.templates.sandbox import ENVIRONMENT
 from overseer.templates.structure import Structure, read_structure
 
-__all__ = ["Dialect", "Template", "compile_template"]
+__all__ = ["Dialect", "Template", "Value", "compile_template"]
 
 Dialect = Literal["go", "jinja"]
+Value = str | bool | Mapping[str, str]
 
 
 class Template:
     """A compiled text. Immutable, so any number of threads may render it at once.
 
+    Those made of the same are equal.
+
     ``names``: the params that it may look up. ``unquoted``: those whose value may end up in the text without
     ``shquote`` in the same action, and not just decide an ``if``.
     """
 
-    def __init__(self, text: str, structure: Structure, dialect: Dialect) -> None:
+    def __init__(
+        self, text: str, structure: Structure, dialect: Dialect, booleans: frozenset[str] = frozenset()
+    ) -> None:
         self.text: Final = text
         self.names: Final = structure.names
         self.unquoted: Final = structure.unquoted
         self._dialect = dialect
+        self._booleans = booleans
         self._plain = structure.plain
         self._templates: dict[str | None, jinja2.Template] = {}
         if structure.plain is None:
@@ -47,7 +54,17 @@ class Template:
         if structure.constant:
             self._constant = self.render({})
 
-    def render(self, params: Mapping[str, str | bool]) -> str:
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Template) and self._made_of == other._made_of
+
+    def __hash__(self) -> int:
+        return hash(self._made_of)
+
+    @property
+    def _made_of(self) -> tuple[str, Dialect, frozenset[str]]:
+        return self.text, self._dialect, self._booleans
+
+    def render(self, params: Mapping[str, Value]) -> str:
         """The text with the params' values; a param without a value is empty.
 
         Raises TemplateError, which begins with the place, for invalid values and for results out of bounds.
@@ -63,7 +80,7 @@ class Template:
             raise TemplateError(f"the text grew beyond {MAX_SIZE} characters")
         return text
 
-    def _run(self, params: Mapping[str, str | bool]) -> str:
+    def _run(self, params: Mapping[str, Value]) -> str:
         try:
             return Render(params, self._templates, ENVIRONMENT.globals).run(None, params)
         except ValueProblem as error:
@@ -98,8 +115,8 @@ def compile_template(text: str, dialect: Dialect = "go", booleans: frozenset[str
     """
     try:
         if dialect == "jinja":
-            return Template(text, read_jinja(text, booleans), dialect)
-        return Template(text, read_structure(text, booleans), dialect)
+            return Template(text, read_jinja(text, booleans), dialect, booleans)
+        return Template(text, read_structure(text, booleans), dialect, booleans)
     except Problem as problem:
         hint = "" if problem.action is None or not is_expression(problem.action) else _JINJA
         raise TemplateError(f"{place(text, problem.offset)}: {problem.message}; {LITERAL}{hint}") from None

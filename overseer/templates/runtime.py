@@ -47,7 +47,7 @@ class Render:
 
     def __init__(
         self,
-        params: Mapping[str, str | bool],
+        params: Mapping[str, str | bool | Mapping[str, str]],
         templates: Mapping[str | None, jinja2.Template],
         names: Mapping[str, Any],
     ) -> None:

@@ -8,7 +8,7 @@ raise when what they assert is not so.
 
 The order, highest first; two locks of one rank are never held together::
 
-    HUB  >  POOL  >  TASK  >  WORKER  >  PROCESSES  >  METRICS  >  LEAF
+    SCHEDULES  >  HUB  >  POOL  >  TASK  >  WORKER  >  PROCESSES  >  METRICS  >  LEAF
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 class Rank(IntEnum):
     """A thread that holds a lock may only take locks with a greater number."""
 
+    SCHEDULES = 0  # held while the hub is asked whether a task is in use
     HUB = 1
     POOL = 2
     TASK = 3

@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from overseer.errors import OverseerError, SpawnError
 from overseer.process import StopPolicy, registry
@@ -83,6 +84,7 @@ class RunContext:
         workers: those created for the run, so that none is lost if the driver fails afterwards.
         secrets: masked in its output and in all messages about it.
         read_secret: reads one of the server's own secrets by name; see :meth:`secret`.
+        hands_on: it is given a file, ``OVERSEER_OUTPUT``, for values that are handed on.
         probed: programs are to be run where its process is, so its surroundings are kept.
         env: further variables for its process.
     """
@@ -96,6 +98,7 @@ class RunContext:
     workers: list[Worker] = field(default_factory=list)
     secrets: Secrets = field(default_factory=Secrets)
     read_secret: Callable[[str], str] = _no_secret
+    hands_on: bool = False
     probed: bool = False
     env: dict[str, str] = field(default_factory=dict)
 
@@ -153,6 +156,7 @@ class Worker(ABC):
         ran_out_of_memory: the OOM killer ended one of its processes; known once it has exited.
         cpu: CPU seconds of all its processes together; None while it runs, or if unknown.
         max_rss: peak memory of all its processes together, in bytes, as far as measured; None as for ``cpu``.
+        values: what the run hands on to those that follow it, secrets masked; known once it has exited.
         surroundings: of its process, if the run is ``probed``.
     """
 
@@ -160,6 +164,7 @@ class Worker(ABC):
     ran_out_of_memory = False
     cpu: float | None = None
     max_rss: int | None = None
+    values: Mapping[str, str] = MappingProxyType({})
     surroundings: Surroundings | None = None
 
     def __init__(self, task_id: str, pid: int, callbacks: WorkerCallbacks) -> None:

@@ -23,6 +23,7 @@ from functools import partial
 
 from overseer.errors import SpawnError
 from overseer.process import (
+    OUTPUT_VARIABLE,
     RUN_VARIABLE,
     SERVER_VARIABLE,
     Cgroup,
@@ -43,11 +44,13 @@ from overseer.process import (
     usage_meter,
 )
 from overseer.process.drawn import drawn
+from overseer.process.handed_on import MOST, values_in
 from overseer.process.input import TaskInput
 from overseer.process.lines import Lines
 from overseer.process.pipe import DRAIN_MAX_S, Pipe, PipeReader
 from overseer.process.raw import MaskedRaw
 from overseer.util.latch import Latch
+from overseer.util.masking import masked
 from overseer.util.standin import Replaced, replaceable
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
@@ -151,8 +154,8 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     try:
         if config.cgroup is not None:
             entry.cgroup = config.cgroup.make(run.run_id)
-        if contents:
-            files = _private_files(run.run_id, contents, who)
+        if contents or run.hands_on:
+            files = _private_files(run, contents, who)
             variables |= files.paths
         setup = Setup(stdin.tty, config.nice, config.rlimits, who, entry.cgroup)
         child = spawn(
@@ -194,10 +197,10 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     return worker
 
 
-def _private_files(run_id: str, contents: Mapping[str, str], who: Identity) -> PrivateFiles:
+def _private_files(run: RunContext, contents: Mapping[str, str], who: Identity) -> PrivateFiles:
     files = {variable: value.encode("utf-8", "surrogateescape") for variable, value in contents.items()}
     owner = None if who.uid is None else (who.uid, -1 if who.gid is None else who.gid)
-    return PrivateFiles(run_id, files, owner)
+    return PrivateFiles(run.run_id, files, owner, OUTPUT_VARIABLE if run.hands_on else "")
 
 
 class OSWorker(Worker):
@@ -347,9 +350,19 @@ class OSWorker(Worker):
                 self.ran_out_of_memory = cgroup.ran_out_of_memory(self._entry.cgroup)
                 cgroup.remove(self._entry.cgroup)
             if self._files is not None:
+                if self._run.hands_on:
+                    self.values = self._handed_on(self._files)
                 self._files.remove()
         finally:
             self._announce(end, intentional)
+
+    def _handed_on(self, files: PrivateFiles) -> Mapping[str, str]:
+        try:
+            data = files.tail(OUTPUT_VARIABLE, MOST + 1)
+        except OSError as error:
+            self._event(f"{OUTPUT_VARIABLE} cannot be read: {error.strerror}")
+            return {}
+        return {name: masked(value, self._run.secrets) for name, value in values_in(data).items()}
 
     @property
     def lives(self) -> bool:

@@ -90,7 +90,7 @@ def test_a_token_that_is_taken_out_ends_its_connections_and_no_task(daemon: Daem
     with connect(daemon, "boss") as boss, connect(daemon, "a") as a, connect(daemon, "b") as b:
         assert request(a, "start", action="mine", task_id="t")["type"] == "started"
         assert reload(daemon, boss, auth={"tokens": [BOSS, entry("b")]}) == {"settings": ["auth"]}
-        assert closed(a) == (1008, "what let this client in has changed: connect again")
+        assert closed(a) == (1008, "access has changed: connect again")
         assert goes_on(b)
         assert goes_on(boss)
         assert open_status(daemon, [bearer("a")]) == 401

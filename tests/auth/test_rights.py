@@ -43,6 +43,9 @@ TABLE = {
     "metrics": ("+", "+", "+"),
     "usage": ("+", "+", "+"),
     "manifest": ("+", "+", "+"),
+    "schedules": ("+", "+", "+"),
+    "pause": ("operator", "+", "+"),
+    "resume": ("operator", "+", "+"),
     "start": ("operator", "+", "+"),
     "stop": ("operator", "+", "+"),
     "reset": ("operator", "+", "+"),
@@ -76,6 +79,9 @@ CELLS: dict[str, tuple[dict[str, Any], str, str]] = {
     "metrics": ({"action": "{}"}, "metrics", "metrics"),
     "usage": ({"task_id": "task-of-{}"}, "usage", "task not found"),
     "manifest": ({}, "manifest", "manifest"),
+    "schedules": ({"task_id": "yearly-{}"}, "schedules", "task not found"),
+    "pause": ({"task_id": "yearly-{}"}, "paused", "task not found"),
+    "resume": ({"task_id": "yearly-{}"}, "resumed", "task not found"),
     "start": (
         {"action": "{}", "task_id": "task-of-{}"},
         "task already running or starting",
@@ -110,7 +116,8 @@ def test_every_request_is_in_the_tables() -> None:
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS, auth={"tokens": TOKENS}, data_dir="data") as daemon:
+    tasks = {f"yearly-{action}": {"action": action, "schedule": {"cron": "@yearly"}} for action in ACTIONS}
+    with Daemon(actions=ACTIONS, tasks=tasks, auth={"tokens": TOKENS}, data_dir="data") as daemon:
         with _client(daemon, "admin-all", "header") as admin:
             for action in ACTIONS:
                 assert (

@@ -140,7 +140,7 @@ def test_sighup_reads_the_certificate_anew(certificates: Certificates, tmp_path:
             first = serial()
             (tmp_path / "live.crt").write_text("not a certificate")
             daemon.process.send_signal(signal.SIGHUP)
-            assert "live.key cannot be used" in daemon.wait_stderr("the configuration stays as it was")
+            assert "live.key cannot be used" in daemon.wait_stderr("the configuration was not reloaded")
             assert serial() == first
             for name in ("crt", "key"):
                 shutil.copy(certificates.path(f"second.{name}"), tmp_path / f"live.{name}")

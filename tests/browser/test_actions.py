@@ -87,7 +87,7 @@ def test_escape_leaves_every_field_so_that_keys_are_shortcuts_again(page: Page, 
         expect(field).not_to_be_focused()
         assert not page.evaluate("document.activeElement.matches('input, select, textarea')")
     # And so do the keys that change views: the next one is a key again.
-    page.keyboard.press("3")
+    page.keyboard.press("4")
     expect(page.locator("#view-pools")).to_be_visible()
     page.keyboard.press("2")
     expect(page.locator("#view-actions")).to_be_visible()

@@ -190,7 +190,7 @@ def test_everything_works_from_the_keyboard(page: Page, client: WsClient) -> Non
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
     page.keyboard.press("Enter")
-    page.keyboard.press("6")
+    page.keyboard.press("7")
     expect(page.get_by_role("form", name="Send a message")).to_be_visible()
 
 

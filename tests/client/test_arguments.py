@@ -190,7 +190,7 @@ def test_a_mistake_is_told_of_before_anything_is_sent_and_the_client_goes_on(
         lambda: client.subscribe(7),  # type: ignore[arg-type]
         lambda: client.subscribe("x", "5"),  # type: ignore[arg-type]
         lambda: client.subscribe("x", on_lag=7),  # type: ignore[arg-type]
-        lambda: client.watch("abc"),
+        lambda: client.watch("abc"),  # type: ignore[misc]
         lambda: client.purge(""),
         lambda: client.set_pool("", limit=0),
         lambda: client.set_pool("one", limit=Path("x")),  # type: ignore[arg-type]

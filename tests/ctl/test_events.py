@@ -11,12 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from overseer.client import Client
-from overseer.ctl.events import Lookout
-from overseer.protocol import Event, Exited, Gap, Output
 from tests.ctl.conftest import ACTIONS as COMMON
 from tests.harness import ROOT, Daemon, shell
 
@@ -54,38 +51,6 @@ def printing(daemon: Daemon, *task_ids: str) -> Iterator[subprocess.Popen[bytes]
             process.kill()
 
 
-class Heard:
-    """What a client's events tell of each task, run after run of its id."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._batches = client.batches(WAIT_S)
-        self._last: dict[str, int] = {}
-        self.lines: dict[str, list[int]] = {}
-        self.missing: dict[str, int] = {}
-        self.exits: dict[str, int] = {}
-
-    def until(self, task_id: str, exits: int) -> None:
-        while self.exits.get(task_id, 0) < exits:
-            for event in next(self._batches):
-                self._add(event)
-
-    def _add(self, event: Event) -> None:
-        if isinstance(event, Output):
-            self.lines.setdefault(event.task_id, []).append(event.seq)
-        elif isinstance(event, Gap):
-            missing = event.to_seq - event.from_seq + 1
-            self.missing[event.task_id] = self.missing.get(event.task_id, 0) + missing
-        elif isinstance(event, Exited):
-            self.exits[event.task_id] = self.exits.get(event.task_id, 0) + 1
-
-
-@pytest.fixture
-def watcher(daemon: Daemon) -> Iterator[Client]:
-    with Client(daemon.url) as client:
-        yield client
-
-
 def test_a_task_never_waits_for_who_does_not_read_the_events(daemon: Daemon):
     with printing(daemon) as process, Client(daemon.url) as client:
         began = time.monotonic()
@@ -110,69 +75,45 @@ def test_a_task_never_waits_for_who_does_not_read_the_events(daemon: Daemon):
         assert 0 < lines < last
 
 
-def test_tasks_that_come_and_go_between_two_looks_are_told_of_once(daemon: Daemon, watcher: Client):
-    heard, lookout = Heard(watcher), Lookout(watcher)
-    lookout.look()
-    with Client(daemon.url) as other:
-        for turn in range(1, 6):  # all of them take over the ids of the ones before
-            names = ("short-1", "short-2")
-            for name in names:
-                other.start("count", task_id=name, n="70").wait(WAIT_S)
-            other.start("count", task_id=f"long-{turn}", n="300").wait(WAIT_S)
-            lookout.look()
-            lookout.look()
-            heard.until(f"long-{turn}", 1)
-            for name in names:
-                heard.until(name, turn)
-    for name in names:
-        assert heard.lines[name] == [*range(1, 71)] * 5
-        assert name not in heard.missing
-    assert heard.lines["long-3"] == [*range(202, 301)]
-    assert heard.missing["long-3"] == 201  # what the server does not store
+def printed(process: subprocess.Popen[bytes], until: str) -> list[dict[str, Any]]:
+    """What is printed up to the exit of a task."""
+    assert process.stdout is not None
+    events: list[dict[str, Any]] = []
+    while not events or (events[-1]["type"], events[-1].get("task_id")) != ("exited", until):
+        events.append(json.loads(process.stdout.readline()))
+    return events
 
 
-def test_a_task_that_is_given_up_and_reset_goes_on_where_it_was(
-    daemon: Daemon, watcher: Client, tmp_path: Path
-):
+def test_tasks_that_come_and_go_are_told_of_once(daemon: Daemon):
+    with printing(daemon) as process, Client(daemon.url) as client:
+        for turn in range(1, 4):  # all of them take over the ids of the ones before
+            names = ("short-1", "short-2", f"long-{turn}")
+            for name in names:
+                client.start("count", task_id=name, n="300").wait(WAIT_S)
+            events = printed(process, names[-1])
+            for name in names:
+                mine = [each for each in events if each.get("task_id") == name]
+                lines = [each["seq"] for each in mine if each["type"] == "output"]
+                assert lines == [*range(1, 301)]
+                others = [each["type"] for each in mine if each["type"] not in ("output", "forgotten")]
+                assert others == ["started", "exited"]
+            assert not {each["type"] for each in events} & {"watching", "changed"}
+
+
+def test_a_task_that_is_given_up_and_reset_goes_on_where_it_was(daemon: Daemon, tmp_path: Path):
     go = tmp_path / "go"
-    heard, lookout = Heard(watcher), Lookout(watcher)
-    lookout.look()
-    with Client(daemon.url) as other:
-        task = other.start("until", task_id="until", file=str(go))
+    with printing(daemon) as process, Client(daemon.url) as client:
+        task = client.start("until", task_id="until", file=str(go))
         assert task.wait(WAIT_S).exit_code == 9
-        lookout.look()
-        heard.until("until", 2)
-        task.reset()  # which fails again before anybody looks
-        assert task.wait(WAIT_S).exit_code == 9
-        lookout.look()
-        lookout.look()
-        heard.until("until", 4)
         go.touch()
         task.reset()
-        task.wait(WAIT_S)
-        lookout.look()
-        heard.until("until", 5)
-    assert heard.lines["until"] == [*range(1, 26)]
-
-
-def test_nothing_is_kept_of_tasks_that_are_over(daemon: Daemon, watcher: Client):
-    heard, lookout = Heard(watcher), Lookout(watcher)
-    lookout.look()
-    with Client(daemon.url) as other:
-        sleeper = other.start("sleep", task_id="sleeper")
-        for _ in range(5):
-            tasks = [other.start("count", n="2000") for _ in range(4)]
-            lookout.look()
-            for task in tasks:
-                task.wait(WAIT_S)
-                heard.until(task.id, 1)
-        lookout.look()
-        followed = lookout._followed
-        assert [task_id for task_id, task in followed.items() if not task.over] == ["sleeper"]
-        assert all(task._follower.buffer.empty for task in followed.values())
-        assert all(task_id in ("until", "sleeper") for task_id in followed)
-        sleeper.stop()
-        sleeper.wait(WAIT_S)
+        assert task.wait(WAIT_S).exit_code == 0
+        events = [*printed(process, "until"), *printed(process, "until"), *printed(process, "until")]
+        mine = [each for each in events if each.get("task_id") == "until"]
+        assert [each["seq"] for each in mine if each["type"] == "output"] == [*range(1, 16)]
+        assert [each["type"] for each in mine if each["type"] != "output"] == [
+            *("started", "exited", "restarting", "started", "exited", "errored", "started", "exited"),
+        ]
 
 
 def test_the_named_ones_alone(daemon: Daemon):

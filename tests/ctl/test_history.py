@@ -56,7 +56,7 @@ def test_some_of_them(ctl: Ctl) -> None:
     assert tasks("-n", "0") == ["m", "k", "web", "web", "a b"]
     assert tasks("--since", "1h") == tasks()
     assert tasks("--until", "1h") == []
-    done = ctl("history", "nobody")
+    done = ctl("history", "web", "--reason", "oom")
     assert (done.status, done.out, done.err) == (0, "", "overseerctl: no runs\n")
 
 

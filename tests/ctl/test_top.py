@@ -56,6 +56,17 @@ def test_top_says_that_the_server_hangs_and_can_be_left(daemon: Daemon):
         assert shown.shown.endswith(LEFT)
 
 
+def test_top_shows_what_becomes_of_tasks_that_others_start(daemon: Daemon):
+    with terminal(daemon, "top", "--interval", "0.1") as shown, daemon.connect() as other:
+        shown.wait_for(b" running")
+        other.request("start", action="sleep", task_id="somebody-elses")
+        shown.wait_for(b"somebody-elses")
+        other.send("stop", task_id="somebody-elses")
+        shown.wait_for(b"0 running")
+        shown.type(b"q")
+        assert shown.wait() == 0
+
+
 def test_a_terminal_that_does_not_know_its_size_is_taken_for_a_usual_one(daemon: Daemon):
     with terminal(daemon, "top", size=(0, 0)) as shown:
         first = shown.wait_for(b"\x1b[J")

@@ -58,7 +58,7 @@ def test_who_is_closed_for_not_reading_is_named() -> None:
         with RawClient(address_of(daemon), headers=[bearer("slow")], receive_buffer=4096) as client:
             client.send_json(type="start", id="s", action="flood", task_id="t")
             said = daemon.wait_stderr("did not read")
-        assert said == "warning: closed a client that did not read what it was sent: 127.0.0.1 (slow)"
+        assert said == "warning: closed a client that did not read its messages: 127.0.0.1 (slow)"
 
 
 @pytest.mark.parametrize("value", ["secret # the new one", "secret\n", "a token"])

@@ -67,7 +67,7 @@ def test_it_says_when_it_is_ready_alive_and_ending(manager: Manager) -> None:
         assert not [line for line in lines if line.startswith(("NOTIFY_", "WATCHDOG_", "LISTEN_"))]
         daemon.process.send_signal(signal.SIGHUP)
         assert manager.hear_until("RELOADING")["MONOTONIC_USEC"].isdigit()
-        assert manager.hear_until("READY")["STATUS"] == "configuration reloaded: nothing has changed"
+        assert manager.hear_until("READY")["STATUS"] == "configuration reloaded: no changes"
         daemon.stop()
         assert manager.hear_until("STOPPING")["EXTEND_TIMEOUT_USEC"] == "12000000"
 
@@ -99,7 +99,7 @@ def test_without_a_manager_nothing_is_said(caplog: pytest.LogCaptureFixture) -> 
 
 def test_a_manager_that_is_gone_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).stopping(1.0)
-    assert "cannot tell the service manager" in caplog.text
+    assert "cannot notify the service manager" in caplog.text
 
 
 def activated(listen: str, **more: str) -> Daemon:

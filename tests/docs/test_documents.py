@@ -17,6 +17,7 @@ DOCUMENTS = (
     "docs/OPERATIONS.md",
     "docs/MIGRATING.md",
     "docs/PROBES.md",
+    "docs/CHAINS.md",
 )
 ALL = [
     *DOCUMENTS,

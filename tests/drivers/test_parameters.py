@@ -247,7 +247,7 @@ def test_only_what_may_be_taken_for_an_option_is_warned_of(
 def test_a_secret_is_refused_as_a_directory_too(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(
-        "actions:\n  a:\n    type: exec\n    config:\n      entrypoint: \"true\"\n"
+        'actions:\n  a:\n    type: exec\n    config:\n      entrypoint: "true"\n'
         "      cwd: /srv/[[.p]]\n      parameters: {p: {type: secret}}\n"
     )
     said = r"c.yaml:6: actions\.a\.config\.cwd: p is a secret, .* where a process runs"

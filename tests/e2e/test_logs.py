@@ -48,7 +48,7 @@ def test_a_log_outlives_the_server_and_numbers_go_on(tmp_path: Path) -> None:
     ("type", "fields", "message"),
     [
         ("logs", {"task_id": "nobody"}, "task not found"),
-        ("logs", {"task_id": "t", "tail": 1, "from_seq": 1}, "exclude each other"),
+        ("logs", {"task_id": "t", "tail": 1, "from_seq": 1}, "mutually exclusive"),
         ("logs", {"task_id": "t", "tail": 0}, "tail must be"),
         ("search", {"query": "(", "regex": True}, "not a valid regular expression"),
         ("search", {"query": "x", "after": "y"}, "after must be the next of an earlier answer"),

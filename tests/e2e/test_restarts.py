@@ -90,7 +90,7 @@ def test_two_at_once_are_one(client: WsClient) -> None:
     begin(client, "slow")
     client.send("restart", id="one", task_id="t")
     client.send("restart", id="two", task_id="t")
-    assert client.expect("error", id="two")["message"] == "task is being restarted already"
+    assert client.expect("error", id="two")["message"] == "task is already being restarted"
     assert client.expect("started", task_id="t")["id"] == "one"
 
 

@@ -25,8 +25,7 @@ ACTIONS = {
     # A daemon that restarts itself for ever: an orphan in a session of its own, again and again.
     "orphans": shell("while :; do (setsid sh -c exit &); done", stop_grace="500ms"),
     "forged": shell(
-        "(OVERSEER_RUN_ID=other setsid sh -c 'echo $$; exec sleep 60 [[.where]]' &); sleep 0.2; "
-        "[[.then]]",
+        "(OVERSEER_RUN_ID=other setsid sh -c 'echo $$; exec sleep 60 [[.where]]' &); sleep 0.2; [[.then]]",
         config={"parameters": {"where": "", "then": "exec sleep 60"}},
     ),
 }

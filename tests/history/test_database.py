@@ -43,10 +43,20 @@ def test_an_older_one_is_migrated_and_kept_as_it_was(path: Path) -> None:
     after = open_database(path, _MORE)
     assert after.execute("SELECT run_id, host FROM runs").fetchall() == [("old", "here")]
     after.close()
-    kept = sqlite3.connect(path.with_name("overseer.db.v1"))
+    kept = sqlite3.connect(path.with_name(f"overseer.db.v{len(MIGRATIONS)}"))
     assert _ids(kept) == ["old"]
-    assert kept.execute("PRAGMA user_version").fetchone() == (1,)
+    assert kept.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     kept.close()
+
+
+def test_the_first_one_is_brought_up_to_date(path: Path) -> None:
+    before = open_database(path, MIGRATIONS[:1])
+    _add(before, "old")
+    before.close()
+    after = open_database(path)
+    assert _ids(after) == ["old"]
+    assert after.execute("SELECT count(*) FROM schedules, slots").fetchone() == (0,)
+    after.close()
 
 
 def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
@@ -54,14 +64,15 @@ def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         open_database(path, (*_MORE, "ALTER TABLE nothing ADD COLUMN more TEXT"))
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,), "each step is complete or not there"
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    assert version == len(_MORE), "each step is complete or not there"
     connection.close()
 
 
 def test_a_newer_one_is_refused_and_left_alone(path: Path) -> None:
     open_database(path, _MORE).close()
     before = path.read_bytes()
-    with pytest.raises(NewerDatabaseError, match="version 2, from a newer server"):
+    with pytest.raises(NewerDatabaseError, match=f"version {len(_MORE)}, from a newer server"):
         open_database(path)
     assert path.read_bytes() == before
 

@@ -13,7 +13,7 @@ import pytest
 
 from overseer.logs import keeper
 from overseer.logs.standalone.segments import list_segments
-from overseer.util.timestamps import now
+from overseer.util.timestamps import format_timestamp, now
 from tests.logs.conftest import MakeLogs, Script, all_of
 
 
@@ -85,7 +85,7 @@ def test_a_clock_that_is_set_removes_nothing(make_logs: MakeLogs, monkeypatch: p
 
 
 def test_a_reader_reads_on_in_what_has_expired(make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overseer.logs.standalone.segments.BLOCK", 1300)
+    monkeypatch.setattr("overseer.logs.tasklog.BLOCK", 1200)
     logs = make_logs(segment=10_000)
     script = Script(logs.log_of("t"))
     for _ in range(30):
@@ -154,3 +154,55 @@ def test_compressing_that_was_broken_off_is_done_again(make_logs: MakeLogs) -> N
         logs._keeper._look(None)
         assert all_of(logs.reader_of("t")) == script.stored
         assert {path.name for path in directory.iterdir()} == set(after)
+
+
+def test_a_segment_from_the_future_makes_what_follows_it_no_younger(make_logs: MakeLogs) -> None:
+    """A clock that was wrong for a while must not keep a log from growing old."""
+    logs = make_logs(segment=1000, log_age=3600.0)
+    script = Script(logs.log_of("t"))
+    for hours in (6, -24 * 365, 5, 0):
+        script.write(*("x" * 90 for _ in range(20)), at=now() - timedelta(hours=hours))
+    script.write("last")
+    logs._keeper._keep(logs.directory_of("t"))
+    assert all_of(logs.reader_of("t"))[0][0] == 61
+
+
+def test_the_oldest_of_all_go_first_however_many_there_are(
+    make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only some of the oldest are remembered; those of a log that grows do not displace the others'."""
+    monkeypatch.setattr(keeper, "_CANDIDATES", 3)
+    logs = make_logs(segment=1000, compress="none")
+    begun = now() - timedelta(hours=2)
+    scripts = [Script(logs.log_of(name)) for name in "abc"]
+    for number in range(15):  # one after the other, a segment each
+        scripts[number % 3].write(*("x" * 90 for _ in range(10)), at=begun + timedelta(minutes=number))
+    for script in scripts:
+        script.write("last")
+    kept = logs._keeper
+    kept._look(None)
+    for left in reversed(range(1, 15)):
+        scripts[left % 3].write(*("x" * 90 for _ in range(10)))
+        kept._keep(logs.directory_of("abc"[left % 3]))
+        kept.settings = kept.settings.__class__(
+            segment=1000, compress="none", log_bytes=kept.total - 1, min_free=0
+        )
+        kept._bound_all()
+        times = [line[1] for name in "abc" for line in all_of(logs.reader_of(name)) if len(line[3]) == 90]
+        old = {time for time in times if time < format_timestamp(begun + timedelta(hours=1))}
+        assert len(old) >= left - 1
+        if old:
+            assert min(old) >= format_timestamp(begun + timedelta(minutes=15 - len(old)))
+
+
+def test_a_run_that_is_forgotten_while_its_last_segment_is_open_goes_later(make_logs: MakeLogs) -> None:
+    logs = make_logs()
+    script = Script(logs.log_of("t"))
+    script.write("one", "two")
+    logs.forget("t", 2)
+    logs._keeper._keep(logs.directory_of("t"))
+    assert len(all_of(logs.reader_of("t"))) == 2
+    script.log.rest()
+    logs._hands.do(lambda: None)
+    logs._keeper._keep(logs.directory_of("t"))
+    assert not all_of(logs.reader_of("t"))

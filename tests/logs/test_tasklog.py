@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,41 @@ def test_a_segment_that_somebody_cuts_is_left_alone(
     os.truncate(segment, 0)
     assert script.write("three")
     assert [line[0] for line in all_of(logs.reader_of("t"))] == [3]
+
+
+def test_a_file_that_a_hanging_write_uses_stays_open(
+    monkeypatch: pytest.MonkeyPatch, logs: Logs, script: Script, at_once: None
+) -> None:
+    """Else its number might be another file's by the time that the write goes on."""
+    script.write("one")
+    answers, files = threading.Event(), []
+    real = os.writev
+
+    def hanging(file: int, pieces: list[bytes]) -> int:
+        files.append(file)
+        assert answers.wait(20.0)
+        files.append(os.fstat(file).st_ino)
+        return real(file, pieces)
+
+    monkeypatch.setattr(os, "writev", hanging)
+    inode = os.fstat(script.log._file).st_ino
+    assert not script.write("two")
+    monkeypatch.setattr(os, "writev", real)
+    script.log.rest()  # its run is over meanwhile
+    logs._hands.do(lambda: None)
+    answers.set()
+    logs.close()
+    deadline = time.monotonic() + 20.0
+    while len(files) < 2:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+    assert files[1] == inode
+
+
+def test_a_log_that_is_closed_takes_nothing_and_no_time(logs: Logs, script: Script) -> None:
+    script.write("one")
+    logs.close()
+    begun = time.monotonic()
+    assert not script.write("two")
+    logs.close()
+    assert time.monotonic() - begun < 1.0

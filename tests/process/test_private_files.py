@@ -55,7 +55,7 @@ def test_they_can_be_another_users(place: Path) -> None:
 
 
 def test_none_is_left_when_one_cannot_be_made(place: Path) -> None:
-    with pytest.raises(SpawnError, match="cannot make files for secrets: No such file or directory"):
+    with pytest.raises(SpawnError, match="cannot make the run's own files: No such file or directory"):
         PrivateFiles("run", {"A": b"a", "no/B": b"b"})
     assert list(place.iterdir()) == []
 

@@ -39,6 +39,7 @@ from overseer.protocol import (
     QueueItem,
     Restarting,
     RetryPolicy,
+    RunTrigger,
     Started,
     Subscribed,
     TaskInfo,
@@ -188,6 +189,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         stdin="pty",
         ready=False,
         health="starting",
+        trigger=RunTrigger("chain", "chain:t0"),
     )
     assert json.loads(encode(Tasks("1", (task,))))["tasks"] == [
         {
@@ -223,6 +225,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "stdin": "pty",
             "ready": False,
             "health": "starting",
+            "trigger": {"type": "chain", "by": "chain:t0"},
         }
     ]
     assert list(to_plain(task)) == [spec.name for spec in fields_of(TaskInfo)]

@@ -106,6 +106,7 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "stdin",
         "ready",
         "health",
+        "trigger",
     ]
 
 
@@ -115,7 +116,7 @@ def test_the_manifest_has_every_message_once(manifest: dict[str, Any]) -> None:
     received = {name for name, message in messages.items() if message["direction"] == "s2c"}
     assert sent == set(REQUESTS)
     assert received == {
-        *set(EVENTS) - {"pool_info", "metrics", "manifest", "runs", "usage", "logs", "graph"},
+        *set(EVENTS) - {"pool_info", "metrics", "manifest", "runs", "usage", "logs", "graph", "schedules"},
         "pool_info_response",
         "metrics_response",
         "usage_response",
@@ -123,6 +124,7 @@ def test_the_manifest_has_every_message_once(manifest: dict[str, Any]) -> None:
         "runs_response",
         "logs_response",
         "graph_response",
+        "schedules_response",
     }
     assert messages["pool_info_response"]["fields"]["type"]["default"] == "pool_info"
     assert messages["output"]["delivery"] == "broadcast_subscribers"
@@ -186,6 +188,9 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "restart_task",
         "list_tasks",
         "show_graph",
+        "list_schedules",
+        "pause_schedules",
+        "resume_schedules",
         "list_runs",
         "show_log",
         "search_logs",
@@ -227,7 +232,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 24
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 27
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -254,6 +259,9 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-logs",
         "ws-search",
         "ws-graph",
+        "ws-schedules",
+        "ws-pause",
+        "ws-resume",
         "ws-watch",
         "ws-unwatch",
         "start-echo",

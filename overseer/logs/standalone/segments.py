@@ -19,6 +19,7 @@ import re
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, NamedTuple
 
 BLOCK = 256 * 1024
@@ -27,6 +28,7 @@ TIME = 27
 """Bytes of a line's time, always ``2024-05-06T07:08:09.123456Z``, so that texts compare as times do."""
 PREFIX = TIME + len(" stdout F ")
 """Bytes before a line's text."""
+NO_ZSTD = "zstd needs Python 3.14, or the package backports.zstd (pip install 'sticky-overseer[zstd]')"
 UNKNOWN = "~"
 """Stands for an unknown latest time; sorts after every time."""
 
@@ -191,6 +193,26 @@ def scan(file: int, first: int, *, times: bool) -> tuple[list[Block], int]:
     return blocks, seq
 
 
+def scan_packed(file: int, segment: Segment, *, times: bool) -> tuple[list[Block], int]:
+    """The same for a compressed one, whose index is lost: as far as it can be read."""
+    blocks: list[Block] = []
+    seq, offset = segment.first, 0
+    packed = memoryview(os.pread(file, os.fstat(file).st_size, 0))
+    while offset < len(packed):
+        unpacker = zlib.decompressobj(31) if segment.packed == "gz" else _unzstd().ZstdDecompressor()
+        try:
+            data = unpacker.decompress(packed[offset:])
+        except Exception:
+            break
+        if not unpacker.eof:
+            break
+        size = len(packed) - offset - len(unpacker.unused_data)
+        blocks.append(Block(seq, offset, size, _latest(data) if times else UNKNOWN))
+        seq += data.count(b"\n")
+        offset += size
+    return blocks, seq
+
+
 def _latest(data: bytes) -> str:
     return max({line[:TIME] for line in data.split(b"\n")}).decode("ascii", "replace")
 
@@ -202,21 +224,35 @@ class Opened:
         FileNotFoundError: it has expired, or has been compressed, meanwhile.
     """
 
-    def __init__(self, directory: str, segment: Segment, index: Index | None = None) -> None:
-        """``index``: that of a segment being written."""
+    def __init__(
+        self, directory: str, segment: Segment, index: Index | None = None, *, times: bool = False
+    ) -> None:
+        """``index``: that of a segment being written. ``times``: without an index, find out each block's
+        latest time, which is slow."""
         self._packed = segment.packed
         self._file = os.open(f"{directory}/{segment.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            self.index = index or read_index(directory, segment) or self._scanned(directory, segment)
+            known = index or self._indexed(directory, segment)
+            self.index = known or self._scanned(directory, segment, times)
         except BaseException:
             os.close(self._file)
             raise
 
-    def _scanned(self, directory: str, segment: Segment) -> Index:
+    def _indexed(self, directory: str, segment: Segment) -> Index | None:
+        index = read_index(directory, segment)
+        if index is not None and index.blocks and not segment.packed:
+            last = index.blocks[-1]
+            if last.offset + last.size > os.fstat(self._file).st_size:
+                return None  # after a power cut, or somebody has cut it
+        return index
+
+    def _scanned(self, directory: str, segment: Segment, times: bool) -> Index:
         if segment.packed:
-            raise FileNotFoundError(f"{directory}/{segment.name} has no index")
-        blocks, end = scan(self._file, segment.first, times=False)
-        return Index(blocks, read_runs(directory, segment.first), end)
+            blocks, end = scan_packed(self._file, segment, times=times)
+        else:
+            blocks, end = scan(self._file, segment.first, times=times)
+        runs = [run for run in read_runs(directory, segment.first) if run.first < end]
+        return Index(blocks, runs, end)
 
     def __enter__(self) -> Opened:
         return self
@@ -225,7 +261,7 @@ class Opened:
         os.close(self._file)
 
     def read(self, block: Block) -> Text:
-        """Raises OSError or ValueError: it cannot be read."""
+        """Raises ValueError: it is damaged; OSError: it cannot be read, perhaps only for now."""
         data = os.pread(self._file, block.size, block.offset)
         if len(data) < block.size:
             raise ValueError("a segment is shorter than its index says")
@@ -233,22 +269,30 @@ class Opened:
 
 
 def unpack(data: bytes, packed: str) -> bytes:
-    """A block's text. Raises ValueError: it is damaged."""
+    """A block's text. Raises ValueError: it is damaged; OSError: there is no module to unpack it."""
     if not packed:
         return data
     try:
-        return zlib.decompress(data, 31) if packed == "gz" else zstd().decompress(data)
+        return zlib.decompress(data, 31) if packed == "gz" else _unzstd().decompress(data)
+    except OSError:
+        raise
     except Exception as error:
         raise ValueError(f"a block is damaged: {error}") from None
+
+
+def _unzstd() -> Any:
+    try:
+        return zstd()
+    except ImportError:
+        raise OSError(f"it is compressed with zstd: {NO_ZSTD}") from None
 
 
 def zstd() -> Any:
     """The zstd module. Raises ImportError."""
     try:
-        from compression import zstd as module  # type: ignore[import-not-found]
+        return import_module("compression.zstd")
     except ImportError:
-        from backports import zstd as module  # type: ignore[import-not-found]
-    return module
+        return import_module("backports.zstd")
 
 
 def can_zstd() -> bool:

@@ -10,6 +10,7 @@ _TASK = "build-main"
 _PID = 4711
 _THEN = datetime(2026, 3, 14, 9, 26, 53, 589793, tzinfo=UTC)
 _LATER = _THEN + timedelta(seconds=42.5)
+_NIGHT = datetime(2026, 3, 15, 1, 30, tzinfo=UTC)
 _SECOND = 1_000_000_000
 _RETRY = protocol.RetryPolicy(restart_delay=5 * _SECOND, error_window=600 * _SECOND, error_threshold=3)
 _INFO = protocol.TaskInfo(
@@ -41,6 +42,9 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Restart("r17", _TASK),
     protocol.List("r4", _THEN, limit=100),
     protocol.GraphRequest("r22"),
+    protocol.SchedulesRequest("r23", upcoming=2),
+    protocol.Pause("r24", "nightly"),
+    protocol.Resume("r25", "nightly"),
     protocol.RunsRequest("r18", _TASK, state="failed", limit=50),
     protocol.LogsRequest("r20", _TASK, tail=20),
     protocol.Search("r21", "error: ", action="build", limit=20),
@@ -93,6 +97,23 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
         (protocol.GraphNode("db", "postgres", "running", "true"), protocol.GraphNode("web", "serve")),
         (protocol.GraphEdge("web", "db", "ready", True),),
     ),
+    protocol.SchedulesReply(
+        "r23",
+        (
+            protocol.ScheduleInfo(
+                task_id="nightly",
+                action="backup",
+                when=("30 2 * * * (Europe/Berlin)",),
+                next=_NIGHT,
+                last=_NIGHT - timedelta(days=1),
+                skipped=(protocol.SkippedSlot(_NIGHT - timedelta(days=2), "overlap", 1, _NIGHT),),
+                upcoming=(_NIGHT, _NIGHT + timedelta(days=1)),
+            ),
+        ),
+    ),
+    protocol.Paused("r24", "nightly"),
+    protocol.Resumed("r25", "nightly"),
+    protocol.Skipped("nightly", _NIGHT, "overlap", _NIGHT),
     protocol.RunsReply(
         "r18",
         (
@@ -180,6 +201,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Gap(_TASK, 1042, 5310, _LATER),
     protocol.Partial(_TASK, _PID, "stdout", "Password: ", _LATER),
     protocol.Data(_TASK, _PID, 2048, b"\x1b[32mok\x1b[0m\r\n"),
+    protocol.ChainRefused(_TASK, _LATER, "publish", "parameter 'version' does not match [0-9.]+"),
     protocol.Watching("r22", (_INFO,), "9f2c6a1be07d4c5385d1f7aa"),
     protocol.Unwatched("r23"),
     protocol.Changed(task=_INFO, cursor="c4d01e77a95b6f3020e8b1d4"),

@@ -34,6 +34,9 @@ _ORDER = (
     "logs",
     "search",
     "graph",
+    "schedules",
+    "pause",
+    "resume",
     "watch",
     "unwatch",
 )

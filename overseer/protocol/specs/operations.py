@@ -36,6 +36,7 @@ _RUN: _Events = (
     protocol.Partial,
     protocol.Data,
     protocol.Usage,
+    protocol.ChainRefused,
 )
 
 OPERATIONS = (
@@ -122,6 +123,29 @@ OPERATIONS = (
         protocol.GraphRequest,
         "Show what standing tasks wait for",
         success=(protocol.Graph,),
+    ),
+    Operation(
+        "list_schedules",
+        protocol.SchedulesRequest,
+        "Show when standing tasks are started by themselves",
+        success=(protocol.SchedulesReply,),
+        notes="Times are those that the schedule says; due is when a start comes that jitter puts off. While "
+        "schedules are paused, next and upcoming are what would come.",
+    ),
+    Operation(
+        "pause_schedules",
+        protocol.Pause,
+        "Pause a standing task's schedules",
+        success=(protocol.Paused,),
+        broadcast=(protocol.Skipped,),
+        notes="What runs goes on. With a data_dir it outlives the server. What waits for the task to be over "
+        "is skipped.",
+    ),
+    Operation(
+        "resume_schedules",
+        protocol.Resume,
+        "Resume a standing task's schedules",
+        success=(protocol.Resumed,),
     ),
     Operation(
         "list_runs",
@@ -213,7 +237,7 @@ OPERATIONS = (
         protocol.MetricsRequest,
         "Get metrics",
         success=(protocol.MetricsReply,),
-        notes="action and task_id exclude each other; without both the counters are the server's. For an "
+        notes="action and task_id are mutually exclusive; without both the counters are the server's. For an "
         "unknown action or task the answer has none of global, action and task.",
     ),
     Operation(

@@ -1,9 +1,9 @@
-"""A batch of output lines to the bytes of its ``output`` messages, as fast as Python does it.
+"""Encodes batches of output lines as ``output`` messages, as fast as Python can.
 
-This is the one message that is not encoded through :mod:`overseer.protocol`: there may be a million of them a
-second. Everything that is the same for the whole batch is put together once; a line then costs one dictionary
-look-up and one f-string. The result is, byte for byte, what ``messages.encode(Output(...))`` gives, framed
-(RFC 6455, section 5.2: a server's text frame is not masked, so one encoding serves every client).
+This is the one message that is not encoded through :mod:`overseer.protocol`: there may be a million a second.
+What is common to a batch is built once; a line then costs one dictionary look-up and one f-string. The result
+is, byte for byte, that of encoding an ``Output``, framed (RFC 6455, section 5.2: a server's text frames are
+not masked, so one encoding serves every client).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from overseer.net.frames import Encoded, Piece, text_header
 from overseer.protocol import TaskInfo, Tasks, Watching, encode, encode_rows, utf8
 from overseer.supervisor.output.history import StoredOutput
 
-_PIECE = 64 * 1024  # characters, or bytes, that a streamed message is made of at a time
-_KEPT = 4 * 1024  # bytes of a task's row that are kept; a longer one is made again each time
+_PIECE = 64 * 1024  # characters, or bytes, of a streamed message encoded at a time
+_KEPT = 4 * 1024  # bytes up to which a task's encoded row is kept; a longer one is encoded each time
 
-# What JSON wants escaped.
+# What JSON requires to be escaped.
 _ESCAPED = bytes(range(0x20)) + b'"\\'
 
 
 def output_size(lines: list[str], task_id: str) -> int:
-    """About how many bytes the messages of these lines take, for asking for room before encoding.
+    """The approximate size in bytes of these lines' messages, to ask for room before encoding.
 
     Raises:
         TypeError: a line is not text.
@@ -33,7 +33,7 @@ def output_size(lines: list[str], task_id: str) -> int:
 
 
 def output_head(task_id: str, pid: int, stream: str) -> str:
-    """What the messages of all lines of a stream begin with."""
+    """The common beginning of all messages of a stream."""
     return (
         f'{{"type":"output","task_id":{encode_basestring(task_id)},"pid":{pid},'
         f'"stream":{encode_basestring(stream)},"data":'
@@ -41,13 +41,13 @@ def output_head(task_id: str, pid: int, stream: str) -> str:
 
 
 def one_line(head: str, line: str, ts: str, seq: int) -> Encoded:
-    """The ``output`` message of a line that comes alone, and whole."""
+    """The ``output`` message of a single whole line."""
     text = f'{head}{encode_basestring(line)},"ts":"{ts}","seq":{seq}}}'
     return Encoded((text.encode() if text.isascii() else utf8(text),))
 
 
 class EncodedOutput:
-    """The ``output`` messages of one batch; each form is made when first asked for and then kept.
+    """The ``output`` messages of one batch; each form is built on first use and then kept.
 
     Args:
         ts: RFC 3339, the batch's time.
@@ -60,7 +60,7 @@ class EncodedOutput:
         self._middle = f',"ts":"{ts}","seq":'
         flags = ',"truncated":true' if output.truncated else ""
         self._tail = f'{flags},"overwritten":true}}' if output.overwritten else f"{flags}}}"
-        # Two threads may build one of these at the same time; the results are equal, so either may stay.
+        # Two threads may build one at the same time; the results are equal, so either may stay.
         self._as_lines: bytes | None = None
         self._as_frames: bytes | None = None
 
@@ -78,7 +78,7 @@ class EncodedOutput:
     def websocket(self) -> bytes:
         """The messages as WebSocket text frames, one after the other."""
         if self._as_frames is None:
-            # In the texts here a character stands for a byte (Latin-1): a length is a length on the wire.
+            # In these texts a character stands for a byte (Latin-1), so lengths are those on the wire.
             head, lines, middle = self._escaped()
             if not all(map(str.isascii, lines)):
                 lines = [_as_bytes(line) for line in lines]
@@ -87,8 +87,8 @@ class EncodedOutput:
         return self._as_frames
 
     def _escaped(self) -> tuple[str, list[str], str]:
-        """What stands before a line, the lines as JSON has them, what stands between a line and its seq."""
-        # Mostly nothing needs escaping, and asking once for all lines is quicker than escaping each.
+        """What precedes a line, the lines escaped for JSON, what stands between a line and its seq."""
+        # Mostly nothing needs escaping, and one check of all lines is quicker than escaping each.
         data = "".join(self._lines).encode("utf-8", "replace")
         if len(data.translate(None, _ESCAPED)) < len(data):
             return self._head, [encode_basestring(line) for line in self._lines], self._middle
@@ -99,7 +99,7 @@ def _frames(head: str, lines: list[str], middle: str, seq: int, tail: str) -> st
     """A frame around head, line, middle, seq and tail, for each line."""
     frames: list[str] = []
     while lines:
-        # Seqs with as many digits at a time, so that a line's length alone decides its frame's header.
+        # Grouped by the seq's number of digits, so that a line's length alone decides its frame's header.
         digits = len(str(seq))
         count = min(len(lines), 10**digits - seq)
         same, lines = lines[:count], lines[count:]
@@ -118,13 +118,13 @@ def _frame_start(length: int, head: str) -> str:
 
 
 def _as_bytes(text: str) -> str:
-    """Text to text in which each character stands for a byte of its UTF-8."""
+    """The text as UTF-8, each byte as a character."""
     return utf8(text).decode("latin-1")
 
 
 class StreamedOutput:
-    """The same messages as of :class:`EncodedOutput`, made piece by piece: JSON of control characters is six
-    times as long as they are. A :class:`~overseer.net.frames.Streamed`."""
+    """The messages of an :class:`EncodedOutput`, encoded piece by piece: control characters are six times as
+    long in JSON. A :class:`~overseer.net.frames.Streamed`."""
 
     def __init__(self, task_id: str, output: StoredOutput, ts: str) -> None:
         self._task_id, self._output, self._ts = task_id, output, ts
@@ -155,7 +155,7 @@ class StreamedOutput:
         return EncodedOutput(self._task_id, some, self._ts)
 
     def _long_line(self, index: int, framed: bool) -> Iterator[Piece]:
-        # What stands around a line is what stands around an empty one.
+        # What surrounds a line is what surrounds an empty one.
         before, quotes, after = self._encoded([""], index).lines.rpartition(b'""')
         before, after = before + quotes[:1], quotes[1:] + after.removesuffix(b"\n")
         line = self._lines[index]
@@ -173,7 +173,7 @@ class StreamedOutput:
 
 
 class LateRow:
-    """What ``list`` says of a task with much to say: known by its length, and made when it is sent."""
+    """A long row of ``list``: its length is known, and it is encoded when it is sent."""
 
     __slots__ = ("_info", "_size")
 
@@ -195,7 +195,7 @@ TaskRow = bytes | LateRow
 
 
 def task_row(info: TaskInfo) -> TaskRow:
-    """The row of a task, to be kept until something changes."""
+    """A task's row, to be kept until something changes."""
     data = encode(info)
     return data if len(data) <= _KEPT else LateRow(info, len(data))
 

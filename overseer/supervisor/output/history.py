@@ -1,7 +1,7 @@
-"""The last events of a task, kept for clients that come late or come back.
+"""The last events of a task, kept for clients that connect late or reconnect.
 
-No clock, and no lock but that of the sum of all rings. Output is kept as the batches it came in (text, not
-yet encoded), so that keeping it costs next to nothing for tasks that nobody watches.
+No clock, and no lock except that of the sum of all rings. Output is kept in its batches (text, not yet
+encoded), so that keeping it costs next to nothing for tasks that nobody watches.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from sys import getsizeof
 from overseer.protocol import Exited
 from overseer.supervisor.memory_use import RING_BYTES, MemoryUse
 
-CAPACITY = 100  # events that a ring holds
+CAPACITY = 100  # events in a ring
 _EMPTY = getsizeof("")
-_STEP = 4 * 1024  # bytes by which a ring grows or shrinks before its sum is told
+_STEP = 4 * 1024  # bytes by which a ring grows or shrinks before it reports
 
 
-@dataclass(slots=True)  # not frozen: one is made for each line that comes alone
+@dataclass(slots=True)  # not frozen, for speed: a single line makes one
 class StoredOutput:
-    """Consecutive lines of one stream of one run; the first has seq ``first_seq``."""
+    """Consecutive lines of one stream of one run, from seq ``first_seq`` on."""
 
     first_seq: int
     ts: datetime
@@ -31,14 +31,14 @@ class StoredOutput:
     lines: list[str]
     truncated: bool = False
     overwritten: bool = False
-    memory: int = 0  # bytes, from when it is in a ring
+    memory: int = 0  # bytes, once it is in a ring
 
     @property
     def last_seq(self) -> int:
         return self.first_seq + len(self.lines) - 1
 
     def after(self, seq: int) -> StoredOutput | None:
-        """The part with a greater seq, None when there is none."""
+        """The part with greater seqs, or None."""
         skip = seq + 1 - self.first_seq
         if skip <= 0:
             return self
@@ -54,14 +54,15 @@ class _StoredExit:
 
 
 class Ring:
-    """The last 100 ``output`` and ``exited`` events; fewer when they are very long, but the last batch."""
+    """The last 100 ``output`` and ``exited`` events; fewer if they are very long, but always the last
+    batch."""
 
     def __init__(self, memory: MemoryUse | None = None) -> None:
         self._entries: deque[StoredOutput | _StoredExit] = deque()
         self._events = 0
         self._bytes = 0
-        self.cut = False  # it holds less than it would, had the others left more memory
-        self._told = 0  # of these, what ``memory`` was told of
+        self.cut = False  # the memory limit has made it shorter than usual
+        self._told = 0  # the size last reported to ``memory``
         self._memory = memory or MemoryUse()
 
     def add_output(self, output: StoredOutput) -> None:
@@ -80,18 +81,18 @@ class Ring:
             self._tell()
 
     def add_exit(self, event: Exited, after_seq: int) -> None:
-        """Keep an ``exited``, which came after the output with seq ``after_seq`` (0: before any)."""
+        """Keep an ``exited`` that followed the output with seq ``after_seq`` (0: before any)."""
         self._entries.append(_StoredExit(event, after_seq))
         self._events += 1
         self._trim()
 
     @property
     def memory(self) -> int:
-        """Bytes that the output kept occupies."""
+        """The bytes that the kept output occupies."""
         return self._bytes
 
     def shrink(self, most: int) -> None:
-        """Drop the oldest until ``most`` bytes of output are left."""
+        """Drop the oldest entries until at most ``most`` bytes of output are left."""
         if self._bytes > most:
             self.cut = True
             while self._bytes > most:
@@ -99,21 +100,21 @@ class Ring:
             self._tell()
 
     def discard(self) -> None:
-        """Count for nothing any more: its task is forgotten."""
+        """Stop counting towards the total, as its task is forgotten."""
         self._memory.ring_changed(-self._told)
         self._told = 0
 
     @property
     def oldest_seq(self) -> int:
-        """The seq of the oldest line kept, 0 when there is none."""
+        """The seq of the oldest line kept, or 0."""
         return next((entry.first_seq for entry in self._kept() if isinstance(entry, StoredOutput)), 0)
 
     def since(
         self, moment: datetime | None = None, seq: int | None = None
     ) -> Iterator[StoredOutput | Exited]:
-        """What is kept, oldest first: from ``moment`` on (inclusive) and after ``seq`` (exclusive).
+        """The events kept, oldest first: from ``moment`` on (inclusive) and after ``seq`` (exclusive).
 
-        An ``exited`` right behind the line with that seq is given as well: who asks may not have seen it.
+        Includes an ``exited`` right after the line with that seq, which the client may not have seen.
         """
         for entry in self._kept():
             if isinstance(entry, _StoredExit):
@@ -125,13 +126,13 @@ class Ring:
                     yield output
 
     def exits(self, seq: int) -> Iterator[tuple[int, Exited]]:
-        """Those behind that line or later ones, each with the seq that it follows."""
+        """The ``exited`` events after that line or later ones, each with the seq that it follows."""
         for entry in self._entries:
             if isinstance(entry, _StoredExit) and entry.after_seq >= seq:
                 yield entry.after_seq, entry.event
 
     def _kept(self) -> Iterator[StoredOutput | _StoredExit]:
-        """The entries, the first one shortened so that no more than CAPACITY events are seen."""
+        """The entries, the first one cut so that at most CAPACITY events are seen."""
         excess = self._events - CAPACITY
         for entry in self._entries:
             if excess > 0 and isinstance(entry, StoredOutput):
@@ -143,7 +144,8 @@ class Ring:
             excess = 0
 
     def _trim(self) -> None:
-        """Drop entries from the front that are wholly outside; only the first kept may be partly so."""
+        """Drop entries from the front that are wholly beyond the limits; the first one left may be partly
+        so."""
         most = self._memory.most
         self.cut = self.cut or (most < RING_BYTES and self._bytes > most)
         while (self._events > CAPACITY or self._bytes > most) and len(self._entries) > 1:
@@ -167,8 +169,8 @@ class Ring:
 
 
 def _memory(lines: list[str]) -> int:
-    """What the texts occupy: one emoji makes a line take four bytes a character."""
+    """The memory the texts occupy: one emoji makes a line take four bytes a character."""
     text = "".join(lines)
-    if text.isascii():  # the same for them, and several times quicker
+    if text.isascii():  # the same, several times quicker
         return len(text) + len(lines) * _EMPTY
     return sum(map(getsizeof, lines))

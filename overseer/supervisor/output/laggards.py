@@ -1,23 +1,24 @@
-"""Clients that read more slowly than a task writes, or want what is past: they are served from its log.
+"""Serves clients from a task's log while they read more slowly than it writes, or want past output.
 
-On a reader's thread, a step at a time, each in its turn, and only while the client takes what it is sent:
-until it is so far that what is left is in memory. That last stretch is sent under the task's lock, and with
-it the client is live again: no line is missing, and none comes twice. Lifecycle events wait for their place.
+They are served on the reader threads, in steps and in turn, and only as they take what they are sent, until
+what is left is in memory. That last stretch is sent under the task's lock, which makes the client live again
+with no line missing or repeated. Lifecycle events wait for their place.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from overseer.logs.lines import Lines, decode
+from overseer.logs.lines import decode
 from overseer.logs.reader import LogReader
-from overseer.logs.standalone.segments import run_at
+from overseer.logs.standalone.segments import Text, run_at
 from overseer.net.outbox import Outbox
 from overseer.protocol import Gap
 from overseer.supervisor.clients import Client, DeferredFlush
@@ -30,22 +31,25 @@ from overseer.util.timestamps import format_timestamp, now, parse_timestamp
 _log = logging.getLogger(__name__)
 
 _STEP = 64 * 1024  # characters that a client is sent at a time, and that may be encoded under the lock
+_AT_ONCE = 2  # streams of a client that may be read for at the same time
 _LINES = 100  # that a replay sends at a time
 _AROUND = 160  # bytes, about, of a message without its line
+_PATIENCE_S = 10.0  # with a log that cannot be read; then what is in it counts as gone
+_AGAIN_S = 0.5
 _SMALL = 16 * 1024  # characters of a batch that is encoded at once; longer ones are made as they are sent
 
 
 class Disk(Protocol):
-    """Where the log is read."""
+    """Reads the log."""
 
     def reader_of(self, task_id: str) -> LogReader: ...
 
     def read_later(self, job: Callable[[], None]) -> None:
-        """Have it done on a reader's thread."""
+        """Have ``job`` done on a reader thread."""
 
 
 class Laggards:
-    """Of one stream. Methods that end in ``_locked`` expect the task's lock to be held.
+    """The lagging clients of one stream. Methods that end in ``_locked`` need the task's lock.
 
     Args:
         lock: the task's.
@@ -69,7 +73,7 @@ class Laggards:
         self._last_seq = last_seq
         self._caught_up = caught_up
         self._count = 0
-        # The last batches, while anybody is behind: the ring keeps only the end of a long one.
+        # The last batches, while any client is behind: the ring keeps only the end of a long one.
         self._recent: deque[StoredOutput] = deque()
         self._recent_size = 0
 
@@ -77,14 +81,14 @@ class Laggards:
         return self._count
 
     def add_locked(self, subscription: Subscription, behind: Behind) -> None:
-        """From now on this client is served from the log."""
+        """Serve this client from the log from now on."""
         assert_held(self._lock)
         subscription.behind = behind
         self._count += 1
         subscription.client.outbox.when_drained(lambda: self._later(subscription, behind))
 
     def keep_locked(self, output: StoredOutput) -> None:
-        """A batch was published."""
+        """Keep a batch that was published."""
         if self._count:
             self._recent.append(output)
             self._recent_size += _length(output)
@@ -100,21 +104,45 @@ class Laggards:
             if self._left_locked(subscription, behind) or self._meet_locked(out, subscription, behind):
                 self._leave_locked()
                 return
+            if not outbox.is_drained():  # another stream was quicker
+                outbox.when_drained(lambda: self._later(subscription, behind))
+                return
             last_seq = self._last_seq()
-            cuts = [seq for seq, _ in behind.events]
-        try:
-            parts = list(self._read(behind, last_seq, min(_STEP, outbox.place), cuts))
-        except (OSError, ValueError) as error:
-            _log.warning("the log of task %s cannot be read: %s", self._task_id, error)
-            parts = []
+            cuts = [last_seq, *(seq for seq, _ in behind.events)]
+            outputs = self._kept_locked(behind.next_seq)
+        gone = ""
+        if not outputs:
+            try:
+                outputs, gone = self._logged(behind)
+                behind.failing_since = 0.0
+            except (OSError, ValueError) as error:
+                if self._may_pass(behind, error):
+                    outbox.when_drained(lambda: self._later(subscription, behind), not_before=_AGAIN_S)
+                    return
+                gone = "unreadable"
+        most = min(_STEP, outbox.place // _AT_ONCE)
+        parts = list(_some(outputs, behind.next_seq, last_seq, most, cuts))
         messages = [_encoded(self._task_id, part, outbox) for part in parts]
         with DeferredFlush() as out, self._lock:
             if not self._left_locked(subscription, behind):
-                self._send_locked(out, subscription, behind, parts, messages, last_seq)
-        if outbox.has_place(_STEP):
+                to = parts[0].first_seq if parts else last_seq + 1
+                if to == behind.next_seq or self._skip_locked(out, subscription, behind, to, gone):
+                    for part, message in zip(parts, messages, strict=True):
+                        _send_events(out, subscription, behind, part.first_seq)
+                        _send(out, subscription.client, message)
+                        behind.next_seq = part.last_seq + 1
+        if outbox.is_drained():
             self._later(subscription, behind)
         else:
             outbox.when_drained(lambda: self._later(subscription, behind))
+
+    def _may_pass(self, behind: Behind, error: Exception) -> bool:
+        """Whether a log that cannot be read now may be so soon."""
+        moment = time.monotonic()
+        if not behind.failing_since:
+            behind.failing_since = moment
+            _log.warning("the log of task %s cannot be read: %s", self._task_id, error)
+        return moment - behind.failing_since < _PATIENCE_S
 
     def _left_locked(self, subscription: Subscription, behind: Behind) -> bool:
         assert_held(self._lock)
@@ -130,7 +158,7 @@ class Laggards:
     # -- what is in memory -----------------------------------------------------------------------------
 
     def _meet_locked(self, out: DeferredFlush, subscription: Subscription, behind: Behind) -> bool:
-        """Send the rest, if it is in memory and not much: the client is live again."""
+        """Send the rest if it is in memory and small, which makes the client live again."""
         assert_held(self._lock)
         rest = self._in_memory(behind.next_seq) if behind.next_seq <= self._last_seq() else []
         if rest is None or sum(map(_weight, rest)) > max(subscription.client.outbox.place, _AROUND):
@@ -146,7 +174,7 @@ class Laggards:
         return True
 
     def _in_memory(self, next_seq: int) -> list[StoredOutput] | None:
-        """What has been published from there on; None: not all of it is in memory, or it is much."""
+        """What has been published from there on; None if it is not all in memory, or is too much."""
         kept = [each for each in self._ring.since(None, next_seq - 1) if isinstance(each, StoredOutput)]
         recent = [part for each in self._recent if (part := each.after(next_seq - 1)) is not None]
         for outputs in (recent, kept):
@@ -154,78 +182,78 @@ class Laggards:
                 return outputs
         return None
 
+    def _kept_locked(self, seq: int) -> list[StoredOutput]:
+        """What the ring has from that line on, if it has that line."""
+        assert_held(self._lock)
+        if not 0 < self._ring.oldest_seq <= seq:
+            return []
+        return [each for each in self._ring.since(None, seq - 1) if isinstance(each, StoredOutput)]
+
+    def _skip_locked(
+        self, out: DeferredFlush, subscription: Subscription, behind: Behind, to: int, why: str
+    ) -> bool:
+        """The log has nothing before that line: go on there, or, and then False, with what is in memory."""
+        oldest = self._ring.oldest_seq
+        in_memory = behind.next_seq < oldest < to
+        if in_memory:
+            to = oldest
+        _send_events(out, subscription, behind, behind.next_seq)
+        out.send(subscription.client, Gap(self._task_id, behind.next_seq, to - 1, now(), why))
+        behind.next_seq = to
+        return not in_memory
+
     # -- what is on the disk ---------------------------------------------------------------------------
 
-    def _read(self, behind: Behind, last_seq: int, most: int, cuts: list[int]) -> Iterator[StoredOutput]:
-        """Some of the lines from the next one on, of one run, and none beyond a cut, in each part."""
-        seq, size = behind.next_seq, 0
-        while behind.block and behind.block[0].first + len(behind.block[0].lines) <= seq:
-            behind.block.popleft()
-        if not behind.block:
-            text = next(self._disk.reader_of(self._task_id).forward(seq), None)
+    def _logged(self, behind: Behind) -> tuple[list[StoredOutput], str]:
+        """What the log has from the next line on, a block of it at most; and why it lacks that line, if it
+        does."""
+        block = behind.block
+        while block and block[0].last_seq < behind.next_seq:
+            block.popleft()
+        reader = self._disk.reader_of(self._task_id)
+        if not block:
+            text = next(reader.forward(behind.next_seq), None)
             if text is not None:
-                behind.block.extend(decode(text))
-                behind.runs = text.runs
-        cuts = [*cuts, *(run.first - 1 for run in behind.runs)]
-        while behind.block and size < most:
-            some = behind.block.popleft()
-            output = StoredOutput(
-                some.first, parse_timestamp(some.ts), 0, some.stream, some.lines, some.truncated
-            )
-            rest = output.after(seq - 1)
-            if rest is None:
-                continue
-            if rest.first_seq > last_seq:  # it has not been published yet
-                behind.block.clear()
+                block.extend(_stored(text))
+        if block and block[0].first_seq <= behind.next_seq:
+            return list(block), ""
+        return list(block), reader.why_not(behind.next_seq)
+
+
+def _stored(text: Text) -> Iterator[StoredOutput]:
+    """A block of a log as it was published."""
+    cuts = [run.first - 1 for run in text.runs]
+    for some in decode(text):
+        ts = parse_timestamp(some.ts)
+        output = StoredOutput(some.first, ts, 0, some.stream, some.lines, some.truncated)
+        for part in _parted(output, cuts):
+            yield replace(part, pid=run_at(text.runs, part.first_seq).pid)
+
+
+def _some(
+    outputs: Iterable[StoredOutput], seq: int, last_seq: int, most: int, cuts: list[int]
+) -> Iterator[StoredOutput]:
+    """Those from one line to another, in parts that end at the cuts, until they are as many bytes."""
+    size = 0
+    for output in outputs:
+        rest = output.after(seq - 1)
+        if rest is None:
+            continue
+        for part in _parted(rest, cuts):
+            if part.first_seq > last_seq:
                 return
-            most_lines = max(1, (most - size) // _AROUND)
-            for part in _parted(rest, [*cuts, last_seq, rest.first_seq + most_lines - 1]):
-                if part.first_seq > last_seq or size >= most:
-                    behind.block.appendleft(_from(some, part.first_seq))
-                    return
-                yield replace(part, pid=run_at(behind.runs, part.first_seq).pid)
-                seq = part.last_seq + 1
-                size += _weight(part)
-
-    def _send_locked(
-        self,
-        out: DeferredFlush,
-        subscription: Subscription,
-        behind: Behind,
-        parts: list[StoredOutput],
-        messages: list[EncodedOutput | StreamedOutput],
-        last_seq: int,
-    ) -> None:
-        """Send what was read, with the events in between, and a gap in place of what is not there."""
-        assert_held(self._lock)
-        for part, message in zip(parts, messages, strict=True):
-            if part.first_seq > behind.next_seq:
-                self._skip_locked(out, subscription, behind, part.first_seq)
-                if part.first_seq > behind.next_seq:
-                    behind.block.clear()
-                    return
-            _send_events(out, subscription, behind, part.first_seq)
-            _send(out, subscription.client, message)
-            behind.next_seq = part.last_seq + 1
-            behind.silent = False
-        if not parts:
-            self._skip_locked(out, subscription, behind, last_seq + 1)
-
-    def _skip_locked(self, out: DeferredFlush, subscription: Subscription, behind: Behind, to: int) -> None:
-        """The log has nothing before that line: go on there, or with what is in memory."""
-        oldest = self._ring.oldest_seq
-        if behind.next_seq < oldest < to:
-            to = oldest
-        if not behind.silent:
-            _send_events(out, subscription, behind, behind.next_seq)
-            out.send(subscription.client, Gap(self._task_id, behind.next_seq, to - 1, now()))
-        behind.next_seq = to
+            lines = max(1, (most - size) // _AROUND)
+            some = _between(part, part.first_seq, min(part.last_seq, part.first_seq + lines - 1))
+            yield some
+            size += _weight(some)
+            if size >= most or some.last_seq < part.last_seq:
+                return
 
 
 class LogReplay:
-    """One client's request for what is past, as far as only the log has it: read and sent in steps.
+    """One client's replay of output that only the log has, read and sent in steps.
 
-    ``seq`` is the last line that was passed.
+    ``seq`` is the last line passed.
     """
 
     def __init__(
@@ -234,30 +262,26 @@ class LogReplay:
         self._task_id = task_id
         self._reader = reader
         self._client = client
-        self._since = "" if since is None else format_timestamp(since)
+        self._since = since
         self.seq = seq
         self._parts: list[StoredOutput] = []
 
     def read(self, to: int) -> bool:
-        """Read some lines before ``to``, on a reader's thread; whether there were any."""
-        text = next(self._reader.forward(self.seq + 1, self._since), None)
+        """Read some lines before ``to``, on a reader thread; returns whether there were any."""
+        since = "" if self._since is None else format_timestamp(self._since)
+        text = next(self._reader.forward(self.seq + 1, since), None)
         if text is None or text.first >= to:
             return False
         steps = range(text.first + _LINES, text.first + text.data.count(b"\n"), _LINES)
-        cuts = [self.seq, to - 1, *(run.first - 1 for run in text.runs), *steps]
-        for some in decode(text):
-            output = StoredOutput(
-                some.first, parse_timestamp(some.ts), 0, some.stream, some.lines, some.truncated
-            )
-            for part in _parted(output, cuts):
-                if self.seq < part.first_seq < to and some.ts >= self._since:
-                    pid = run_at(text.runs, part.first_seq).pid
-                    self._parts.append(replace(part, pid=pid))
+        for output in _stored(text):
+            for part in _parted(output, [self.seq, to - 1, *steps]):
+                if self.seq < part.first_seq < to and (self._since is None or part.ts >= self._since):
+                    self._parts.append(part)
         self.seq = min(to, text.first + text.data.count(b"\n")) - 1
         return True
 
     def send(self) -> bool:
-        """Send what was read, as the client takes it; False: it is gone."""
+        """Send what was read, as the client takes it; False if it is gone."""
         outbox = self._client.outbox
         parts, self._parts = self._parts, []
         for part in parts:
@@ -272,7 +296,7 @@ class LogReplay:
 
 
 def _send_events(out: DeferredFlush, subscription: Subscription, behind: Behind, seq: int) -> None:
-    """Those that come before that line."""
+    """Send the events that precede that line."""
     while behind.events and behind.events[0][0] < seq:
         out.send_encoded(subscription.client, behind.events.popleft()[1])
 
@@ -287,7 +311,7 @@ def _send(out: DeferredFlush, client: Client, message: EncodedOutput | StreamedO
 def _encoded(
     task_id: str, output: StoredOutput, outbox: Outbox | None = None
 ) -> EncodedOutput | StreamedOutput:
-    """Its messages; with an outbox they are made, or measured, right now."""
+    """The batch's messages; with an outbox they are encoded, or measured, at once."""
     ts = format_timestamp(output.ts)
     if _length(output) > _SMALL and len(output.lines) == 1:
         streamed = StreamedOutput(task_id, output, ts)
@@ -301,7 +325,7 @@ def _encoded(
 
 
 def _parted(output: StoredOutput, cuts: list[int]) -> Iterator[StoredOutput]:
-    """The batch, ended and begun anew behind each of these seqs that is in it."""
+    """The batch, split after each of these seqs."""
     begin = output.first_seq
     for cut in sorted({cut for cut in cuts if output.first_seq <= cut < output.last_seq}):
         yield _between(output, begin, cut)
@@ -316,12 +340,8 @@ def _between(output: StoredOutput, first: int, last: int) -> StoredOutput:
     return replace(output, first_seq=first, lines=lines)
 
 
-def _from(some: Lines, seq: int) -> Lines:
-    return some._replace(first=seq, lines=some.lines[seq - some.first :])
-
-
 def _weight(output: StoredOutput) -> int:
-    """Bytes of its messages, about."""
+    """The approximate size of its messages in bytes."""
     return _length(output) + len(output.lines) * _AROUND
 
 

@@ -1,9 +1,9 @@
-"""The hot path's second half: from a batch of lines to the outboxes of whoever listens.
+"""The hot path's second half: from a batch of lines to the subscribers' outboxes.
 
-A :class:`Stream` is the part of a task that clients listen to: its subscribers, the seq of its lines and
-the ring of its last events. All of it is guarded by the task's lock, which is handed in, because what is
-said of a task and what the task is must change together. The way of a batch, mostly of one line, all of it on
-the worker's reader thread::
+A :class:`Stream` is the part of a task that clients subscribe to: its subscribers, the seq of its lines and
+the ring of its last events. All of it is guarded by the task's lock, which is passed in, since a task's state
+and its announcements must change together. The path of a batch, mostly of one line, all of it on the worker's
+reader thread::
 
     PipeReader.run                  poll, read
       LineSplitter.feed             bytes to lines
@@ -46,7 +46,7 @@ _NO_HEAD = (None, "")
 
 
 class Stream:
-    """Numbers a task's lines, keeps the last ones, and hands everything to the subscribers in one order."""
+    """Numbers a task's lines, keeps the last ones, and sends everything to all subscribers in one order."""
 
     def __init__(
         self,
@@ -67,16 +67,16 @@ class Stream:
         self.ring = Ring(memory)
         self.base_seq = 0  # of the last line of an earlier task with this id
         self.last_seq = 0
-        self._reserve: Callable[[int], int] | None = None  # sets numbers of lines aside, where they must last
+        self._reserve: Callable[[int], int] | None = None  # reserves numbers that outlive the server
         self._reserve_at = sys.maxsize  # the seq at which it is to be called
         self._unfinished: UnfinishedLines | None = None  # of a task that has had such
         self._memory = memory or MemoryUse()
         self._raw: RawOutput | None = None  # of a task that has had a terminal
         self._around = output_size([""], task_id)
-        self._heads: dict[str, tuple[int, str]] = {}  # by stream: a pid, and what its messages begin with
-        self.run: int | None = 0  # the run that goes on, whose output is taken; None: none does
-        self.disk: TaskLog | None = None  # where lines go before anybody hears of them
-        self._laggards: Laggards | None = None  # those who are served from there
+        self._heads: dict[str, tuple[int, str]] = {}  # by stream: pid, start of its messages
+        self.run: int | None = 0  # the current run, whose output is accepted, or None
+        self.disk: TaskLog | None = None  # where lines are written before they are sent
+        self._laggards: Laggards | None = None  # clients served from the log
         if logs is not None:
             from overseer.supervisor.output.laggards import Laggards  # only where there are logs
 
@@ -85,22 +85,22 @@ class Stream:
                 last_seq=lambda: self.last_seq,
                 caught_up=lambda out, subscription: self.show_unfinished_locked(out, subscription.client),
             )
-        self._logging = False  # a batch is being written, whose number is taken
-        self._turn = Waiters(lock)  # those who have the next ones
+        self._logging = False  # a batch that is already numbered is being written
+        self._turn = Waiters(lock)  # threads with the next batches
 
     @property
     def first_seq(self) -> int:
-        """Where its numbers begin, when an earlier task had its id; 0: at 1."""
+        """The first seq, if an earlier task had its id; 0: numbering begins at 1."""
         return self.base_seq + 1 if self.base_seq else 0
 
     def continue_locked(self, seq: int) -> None:
-        """Number the lines of a new task from there on, since an earlier one had its id."""
+        """Continue the numbering of an earlier task with the same id after ``seq``."""
         assert_held(self._lock)
         self.base_seq = self.last_seq = seq
 
     def reserve_locked(self, reserve: Callable[[int], int]) -> None:
-        """Have ``reserve`` called with the seq of a line now and then, unless the log has it; it returns when
-        again."""
+        """Have ``reserve`` called with a line's seq now and then, unless lines are logged; it returns the seq
+        at which to call it again."""
         assert_held(self._lock)
         self._reserve, self._reserve_at = reserve, self.last_seq
 
@@ -108,15 +108,15 @@ class Stream:
         """Number, keep and send a batch; waits (without the lock) while a lossless subscriber has no room.
 
         Returns:
-            Whether it was taken; what comes when its run is over is not.
+            Whether it was accepted; output after the end of its run is not.
 
         Raises:
-            TypeError, ValueError: it is not such as drivers may make; nothing has changed.
+            TypeError, ValueError: a driver's batch is invalid; nothing has changed.
         """
         lines = batch.lines
         if not lines:
             return True
-        # A driver's mistakes show here, before anything is numbered or kept.
+        # A driver's mistakes surface here, before anything is numbered or kept.
         if batch.stream not in ("stdout", "stderr"):
             raise ValueError(f"no such stream: {batch.stream!r}")
         if len(lines) == 1 and type(lines[0]) is str:  # the same, quicker
@@ -179,8 +179,8 @@ class Stream:
     def _publish_locked(
         self, batch: OutputBatch, pid: int, subscribers: list[Subscription], size: int, ts: str, logged: bool
     ) -> bytes | None:
-        """There is room: number, keep, count, encode and append. Returns what the only subscriber is to be
-        sent by this thread; None: all outboxes are to be flushed."""
+        """Number, keep, count, encode and append; there is room. Returns the send to the only subscriber that
+        this thread has to do, or None: then all outboxes need a flush."""
         lines = batch.lines
         if self._unfinished is not None:
             self._unfinished.finish_locked(batch.stream, self.subscribers.values())
@@ -211,19 +211,21 @@ class Stream:
         return None
 
     def _keep_late_locked(self, batch: OutputBatch, pid: int) -> None:
-        """The run was given up while its lines were written: they have numbers, and nobody is sent them."""
+        """The run was given up while its lines were written: they have numbers, and only those who are served
+        from the log are sent them."""
         seq = self.last_seq + 1
         self.last_seq += len(batch.lines)
         self.ring.add_output(
             StoredOutput(seq, batch.ts, pid, batch.stream, batch.lines, batch.truncated, batch.overwritten)
         )
         for subscription in self.subscribers.values():
-            subscription.gap_from, subscription.gap_to = subscription.gap_from or seq, self.last_seq
+            if subscription.behind is None:
+                subscription.gap_from, subscription.gap_to = subscription.gap_from or seq, self.last_seq
 
     def publish_unfinished(self, stream: str, line: bytes, pid: int, run: int) -> float | None:
         """How the line stands that has no end yet: ``line`` is the end of it, ``b""`` when there is none.
 
-        Returns after how many seconds to say it again, though nothing came; None: no need.
+        Returns in how many seconds to call it again even if nothing comes; None: no need.
         """
         with DeferredFlush() as out, self._lock:
             if run != self.run or (self._unfinished is None and not line):
@@ -232,7 +234,7 @@ class Stream:
             return self._unfinished.change_locked(out, stream, line, pid, self.subscribers.values())
 
     def publish_raw(self, data: bytes, pid: int, run: int) -> None:
-        """Hand on what a terminal was sent; waits (without the lock) as :meth:`publish_output` does."""
+        """Pass on a terminal's raw output; waits (without the lock) as :meth:`publish_output` does."""
         while True:
             with DeferredFlush() as out, self._lock:
                 if run != self.run:
@@ -247,9 +249,9 @@ class Stream:
             full.client.outbox.wait_for_room(unless=full.waits_no_more)
 
     def publish_locked(self, out: DeferredFlush, event: Event, *, excluding: Client | None = None) -> None:
-        """Send a lifecycle event to every subscriber, ``excluding`` one; an ``exited`` is kept.
+        """Send a lifecycle event to every subscriber, ``excluding`` one; an ``exited`` is kept in the ring.
 
-        Subscribers that missed lines get their gap first, so that ``exited`` is the last of its run.
+        Subscribers that missed lines get their gap first, so that ``exited`` is the last message of its run.
         """
         assert_held(self._lock)
         if isinstance(event, Exited):
@@ -269,7 +271,7 @@ class Stream:
                 subscription.behind.events.append((self.last_seq, out.encode(event)))
 
     def subscribe_locked(self, client: Client, wishes: Wishes, *, by_watch: bool = False) -> None:
-        """Add a subscriber, or change what it asked for before."""
+        """Add a subscriber, or change its wishes."""
         assert_held(self._lock)
         known = self.subscribers.get(client)
         if known is None:
@@ -278,8 +280,7 @@ class Stream:
             known.change(wishes)
 
     def show_unfinished_locked(self, out: DeferredFlush, client: Client) -> None:
-        """Send a subscriber that asked for it how the lines stand that have no end yet, and what a terminal
-        was sent last."""
+        """Send a subscriber, if it wants them, the unfinished lines and a terminal's latest raw output."""
         assert_held(self._lock)
         subscription = self.subscribers[client]
         if self._raw is not None:
@@ -288,16 +289,16 @@ class Stream:
             self._unfinished.show_locked(out, subscription, self.subscribers.values())
 
     def unsubscribe_locked(self, client: Client) -> None:
-        """Remove a subscriber, if it is one; nothing is sent to it for this stream from now on."""
+        """Remove a subscriber, if it is one; it is sent nothing more of this stream."""
         assert_held(self._lock)
         subscription = self.subscribers.pop(client, None)
         if subscription is not None:
             subscription.gap_from = 0
             subscription.ended = True
-            client.outbox.look_again()
+            client.outbox.recheck()
 
     def adopt_locked(self, subscription: Subscription) -> None:
-        """Go on with a subscription from before this stream."""
+        """Take over a subscription that is older than this stream."""
         assert_held(self._lock)
         self.subscribers[subscription.client] = subscription
         if subscription.behind is not None:
@@ -305,50 +306,53 @@ class Stream:
             self._laggards.add_locked(subscription, subscription.behind)
 
     def give_up_locked(self) -> list[Subscription]:
-        """Let go of all subscriptions and return them renewed, for the next stream of this id."""
+        """Release all subscriptions, and return them renewed for the id's next stream."""
         assert_held(self._lock)
         self.ring.discard()
         if self._raw is not None:
             self._raw.forget()
         subscribers, self.subscribers = self.subscribers, {}
         for subscription in subscribers.values():
-            subscription.gap_from = 0  # what was missed here does not count there
+            subscription.gap_from = 0  # lines missed here do not count there
             subscription.ended = True
-        # New ones, so that the note of a gap still to come for this stream cannot touch the next one's.
+        # New objects, so that a pending gap of this stream cannot affect the next one.
         return [old.renewed() for old in subscribers.values()]
 
     def catch_up_locked(self, out: DeferredFlush, client: Client) -> None:
-        """Tell a subscriber that is to lose nothing from now on what it has lost, before the next line."""
+        """Send a subscriber that becomes lossless its pending gap, before the next line."""
         assert_held(self._lock)
         subscription = self.subscribers[client]
         if subscription.on_lag != "drop":
             self._tell_gap_locked(out, subscription)
 
-    def resume_locked(self, out: DeferredFlush, client: Client, replay: RingReplay) -> None:
-        """Send a subscriber what it asked for of the ring; what it missed before is settled with that."""
+    def resume_locked(self, out: DeferredFlush, client: Client, replay: RingReplay, since_seq: int) -> None:
+        """Send a subscriber what the ring has after that line; what it missed before is settled with that."""
         assert_held(self._lock)
         subscription = self.subscribers[client]
+        if subscription.on_lag == "catch_up" and not client.outbox.has_place(replay.size):
+            self.resume_from_log_locked(out, client, since_seq + 1)
+            return
         subscription.gap_from = subscription.gap_to = 0
         subscription.behind = None
         replay.send_locked(out)
 
-    def resume_from_log_locked(self, out: DeferredFlush, client: Client, since_seq: int) -> None:
-        """Send a subscriber what comes after that line, from the log on."""
+    def resume_from_log_locked(self, out: DeferredFlush, client: Client, from_seq: int) -> None:
+        """Send a subscriber that line and what follows, from the log on."""
         assert_held(self._lock)
         assert self._laggards is not None
         subscription = self.subscribers[client]
         subscription.gap_from = subscription.gap_to = 0
-        behind = Behind(since_seq + 1, silent=True)
-        behind.events.extend((seq, out.encode(event)) for seq, event in self.ring.exits(since_seq))
+        behind = Behind(from_seq)
+        behind.events.extend((seq, out.encode(event)) for seq, event in self.ring.exits(from_seq - 1))
         self._laggards.add_locked(subscription, behind)
 
     @property
     def laggards(self) -> int:
-        """How many clients are served from the log."""
+        """The number of clients served from the log."""
         return len(self._laggards or ())
 
     def only_logged(self, seq: int) -> bool:
-        """Whether what comes after that line is in the log, but no longer all in memory."""
+        """Whether part of what follows that line is in the log, but no longer in memory."""
         oldest = self.ring.oldest_seq or self.last_seq + 1
         return self._laggards is not None and seq + 1 < oldest
 
@@ -372,7 +376,7 @@ class Stream:
                 outbox.on_room(lambda behind=subscription: self._end_gap(behind))  # type: ignore[misc]
 
     def _end_gap(self, subscription: Subscription) -> None:
-        """The client takes data again: tell it what it missed, and go on with the next batch."""
+        """Send a client that reads again its gap; it goes on with the next batch."""
         with DeferredFlush() as out, self._lock:
             self._tell_gap_locked(out, subscription)
 

@@ -1,8 +1,8 @@
-"""What terminals are sent, as it is, for clients that show it.
+"""Raw output of terminals, for clients that display it.
 
-The latest bytes are kept, and a client is sent those that it has not seen. So one that comes late sees the
-end of what is on the screen, and one that falls behind goes on with what is still there: offsets tell what it
-has missed.
+The latest bytes are kept, and a client is sent those that it has not seen. So a late client sees the end of
+what is on the screen, and one that falls behind continues with what is still kept: offsets show what it has
+missed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KEPT = 64 * 1024  # bytes
 
 
 class RawOutput:
-    """A task's; guarded by its lock. Offsets count the bytes of all its runs."""
+    """A task's raw output; guarded by the task's lock. Offsets count the bytes of all its runs."""
 
     def __init__(self, task_id: str, lock: threading.Lock, memory: MemoryUse) -> None:
         self._task_id = task_id
@@ -29,12 +29,12 @@ class RawOutput:
         self._memory = memory
         self._pid = 0
         self._end = 0  # offset
-        self._kept = bytearray()  # what comes before that
-        self._counts = False  # ``memory`` knows of it
-        self._last: tuple[int, int, Encoded] | None = None  # begin and end of the message made last
+        self._kept = bytearray()  # the bytes before ``_end``
+        self._counts = False  # it is reported to ``memory``
+        self._last: tuple[int, int, Encoded] | None = None  # begin, end and bytes of the last message built
 
     def lagging_locked(self, subscribers: Iterable[Subscription], size: int) -> Subscription | None:
-        """One for which so many bytes have to wait."""
+        """A subscriber without room for so many bytes, if there is one."""
         assert_held(self._lock)
         for each in subscribers:
             if each.raw and each.lossless and not each.client.outbox.has_room(_on_the_wire(size)):
@@ -54,21 +54,21 @@ class RawOutput:
             del self._kept[:-KEPT]
 
     def offer_locked(self, out: DeferredFlush, subscription: Subscription) -> None:
-        """Send a subscriber what it lacks, now or once it has room."""
+        """Send a subscriber what it has not seen, now or once it has room."""
         assert_held(self._lock)
         if not (subscription.awaits_room or self.send_locked(out, subscription)):
             subscription.awaits_room = True
             subscription.client.outbox.on_room(lambda: self._resume(subscription))
 
     def _resume(self, subscription: Subscription) -> None:
-        """It has room: it goes on with what is still there."""
+        """Called when a subscriber has room again: it continues with what is still kept."""
         with DeferredFlush() as out, self._lock:
             subscription.awaits_room = False
             if not subscription.ended and not subscription.client.outbox.closed:
                 self.offer_locked(out, subscription)
 
     def send_locked(self, out: DeferredFlush, subscription: Subscription, *, anyway: bool = False) -> bool:
-        """Send a subscriber what it lacks; False when it has no room, unless it is sent ``anyway``."""
+        """Send a subscriber what it has not seen; False if it has no room, unless ``anyway``."""
         assert_held(self._lock)
         begin = max(subscription.raw_seen, self._end - min(KEPT, len(self._kept)))
         if begin == self._end or not subscription.raw:
@@ -81,7 +81,7 @@ class RawOutput:
         return True
 
     def _message(self, begin: int) -> Encoded:
-        """With all from that offset on; made once for all who lack the same."""
+        """The message with everything from that offset on; built once for all who need the same."""
         if self._last is None or self._last[:2] != (begin, self._end):
             data = bytes(self._kept[len(self._kept) - (self._end - begin) :])
             event = Data(task_id=self._task_id, pid=self._pid, offset=begin, data=data)
@@ -89,14 +89,14 @@ class RawOutput:
         return self._last[2]
 
     def finish_locked(self, out: DeferredFlush, subscribers: Iterable[Subscription]) -> None:
-        """The run is over: send everybody the rest."""
+        """Send every subscriber the rest, as the run is over."""
         assert_held(self._lock)
         for each in subscribers:
             self.send_locked(out, each, anyway=True)
         self.forget()
 
     def forget(self) -> None:
-        """Nobody can join it any more."""
+        """Stop counting towards the memory total: no subscriber can come any more."""
         self._kept.clear()
         self._last = None
         if self._counts:

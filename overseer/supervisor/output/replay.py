@@ -1,13 +1,13 @@
-"""What a task's ring holds, on its way to one client: encoded without a lock, appended under one.
+"""Sends the contents of a task's ring to one client: encoded without a lock, appended under one.
 
-A ring may hold 16 MiB, whose encoding takes a tenth of a second, while a lock may be held for next to
-nothing; and several times as long, which a client that does not read must not cost. So what is long is only
-measured, and made when it is sent; and it goes in rounds, until little is left to encode::
+A ring may hold 16 MiB, which take a tenth of a second to encode, far longer than a lock may be held; and the
+messages may be several times as long, memory that a client that does not read must not cost. So long batches
+are only measured, and encoded as they are sent; and it is done in rounds, until little is left to encode::
 
     with the locks:     replay.ready_locked()?  then replay.send_locked(), and done
-    without:            replay.encode()         what has come since the last round as well
+    without:            replay.encode()         including what has come since the last round
 
-Only what is in the ring in the end is sent, so it does not matter what comes or goes meanwhile.
+Only what is in the ring at the end is sent, so it does not matter what comes or goes meanwhile.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from datetime import datetime
 
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput
+from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.util.locks import assert_none_held
 from overseer.util.timestamps import format_timestamp
 
-# Characters of a batch that is encoded and kept; longer ones are made piece by piece when they are sent.
+# Characters up to which a batch is encoded at once; longer ones piece by piece as they are sent.
 _SMALL = 16 * 1024
-# Characters that may be encoded with the locks held; a batch of output has as many at most, mostly.
+# Characters that may be encoded with the locks held; few batches of output have more.
 _LITTLE = 64 * 1024
-# A task might write faster than its output is encoded. Then what is left is encoded with the locks held.
+# A task might write faster than its output is encoded; then the rest is encoded with the locks held.
 _ROUNDS = 8
 
 
@@ -50,15 +50,22 @@ class RingReplay:
         self._since = since
         self._seq = seq
         self._rounds = 0
-        self._events: list[StoredOutput | Exited] = []  # what is to be sent, as of the last look
-        # By first seq: the ring drops lines only from the front of an entry, which then has another one.
+        self._events: list[StoredOutput | Exited] = []  # what to send, as of the last look
+        # By first seq, which changes when the ring drops lines from the front of an entry.
         self._encoded: dict[int, EncodedOutput | StreamedOutput] = {}
 
     def ready_locked(self) -> bool:
-        """Look at the ring; whether :meth:`send_locked` can follow at once, or else :meth:`encode` has to."""
+        """Look at the ring; returns whether :meth:`send_locked` may follow at once, else :meth:`encode`
+        must."""
         self._events = list(self.ring.since(self._since, self._seq))
         left = sum(sum(map(len, output.lines)) for output in self._left())
         return left <= _LITTLE or self._rounds == _ROUNDS
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of messages that is."""
+        outputs = (event for event in self._events if isinstance(event, StoredOutput))
+        return sum(output_size(output.lines, self._task_id) for output in outputs)
 
     def encode(self) -> None:
         """Encode what the last look found; no lock is held."""
@@ -67,13 +74,13 @@ class RingReplay:
         for output in self._left():
             encoded = self._encode(output)
             if isinstance(encoded, StreamedOutput):
-                self._client.outbox.measure(encoded)  # which keeps its size
+                self._client.outbox.measure(encoded)  # the result is cached
             else:
-                self._client.outbox.framed(encoded)  # which it keeps
+                self._client.outbox.framed(encoded)  # likewise
             self._encoded[output.first_seq] = encoded
 
     def send_locked(self, out: DeferredFlush) -> None:
-        """Append what the last look found, made under the same lock."""
+        """Append what the last look found, under the same hold of the lock."""
         for event in self._events:
             if isinstance(event, StoredOutput):
                 encoded = self._encoded.get(event.first_seq) or self._encode(event)
@@ -85,7 +92,7 @@ class RingReplay:
                 out.send(self._client, event)
 
     def _left(self) -> list[StoredOutput]:
-        """What the last look found that is not encoded yet."""
+        """What the last look found and is not encoded yet."""
         return [
             event
             for event in self._events

@@ -1,19 +1,15 @@
-"""One client's wish to hear of one task id, and how far it is."""
+"""One client's subscription to one task id, and its progress."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
 from overseer.supervisor.clients import Client
+from overseer.supervisor.output.history import StoredOutput
 
-if TYPE_CHECKING:
-    from overseer.logs.lines import Lines
-    from overseer.logs.standalone.segments import Run
-
-_EVENTS = 1000  # lifecycle events that wait for one client to come so far; beyond that the oldest go
+_EVENTS = 1000  # lifecycle events that wait for one client; beyond that the oldest are dropped
 
 
 class Behind:
@@ -21,30 +17,29 @@ class Behind:
 
     Attributes:
         next_seq: the line it is to be sent next.
-        silent: what is not in the log before that line is nothing that it has missed.
         events: those that it has not been sent, each with the seq that it follows.
-        block: what has been read for it, a block at most, and whose lines these are; the reader's own.
+        block: what has been read for it, a block at most; the reader's own.
+        failing_since: when it could no longer be read for it (monotonic), 0 if it can; the reader's own.
     """
 
-    __slots__ = ("block", "events", "next_seq", "runs", "silent")
+    __slots__ = ("block", "events", "failing_since", "next_seq")
 
-    def __init__(self, next_seq: int, *, silent: bool = False) -> None:
+    def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
-        self.silent = silent
         self.events: deque[tuple[int, Message]] = deque(maxlen=_EVENTS)
-        self.block: deque[Lines] = deque()
-        self.runs: list[Run] = []
+        self.block: deque[StoredOutput] = deque()
+        self.failing_since = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a request says of a subscription; ``""`` and None leave it as it is.
+    """A request's settings of a subscription; ``""`` and None leave one unchanged.
 
     Attributes:
         on_lag: ``block``, ``drop`` or ``catch_up``.
-        partial: whether it is also sent lines that have no end yet.
-        raw: whether it is also sent what a terminal is sent.
-        usage: whether it is also told what the task uses.
+        partial: also send unfinished lines.
+        raw: also send a terminal's raw output.
+        usage: also push resource usage.
     """
 
     on_lag: str = ""
@@ -91,7 +86,7 @@ class Subscription:
         self.behind: Behind | None = None
 
     def change(self, wishes: Wishes) -> None:
-        """What is asked for anew is also sent anew."""
+        """Apply new wishes; what is newly wanted is sent from its current state on."""
         if self.by_watch:  # its client wants this task by itself: from now on it is a subscription as any
             self.by_watch = False
             wishes = replace(wishes, on_lag=wishes.on_lag or self.client.on_lag)
@@ -105,15 +100,15 @@ class Subscription:
             self.usage = wishes.usage
         if wishes.on_lag:
             self.on_lag = wishes.on_lag
-            self.client.outbox.look_again()
+            self.client.outbox.recheck()
 
     @property
     def lossless(self) -> bool:
-        """Whether the task waits for this client."""
+        """Whether the task waits for this client (back-pressure)."""
         return self.on_lag == "block" and self.behind is None
 
     def takes(self, size: int) -> bool:
-        """Whether it is sent output of that size at once, for which a lossless one has been waited for."""
+        """Whether output of that size is sent at once; for a lossless one, room has been waited for."""
         if self.behind is not None:
             return False
         if self.on_lag == "block":
@@ -124,14 +119,15 @@ class Subscription:
         return not self.gap_from and outbox.has_room(size)
 
     def renewed(self) -> Subscription:
-        """The same wish, for the next task of the id: who is behind goes on in the log, which is the same."""
+        """The same subscription for the id's next task; one that is behind continues in the log they
+        share."""
         wishes = Wishes(self.on_lag, self.partial, self.raw, self.usage)
         other = Subscription(self.client, wishes, by_watch=self.by_watch)
         if self.behind is not None:
-            other.behind = Behind(self.behind.next_seq, silent=self.behind.silent)
+            other.behind = Behind(self.behind.next_seq)
             other.behind.events.extend(self.behind.events)
         return other
 
     def waits_no_more(self) -> bool:
-        """Whether the stream need not wait for this client, as it had to."""
+        """Whether the stream no longer has to wait for this client."""
         return self.ended or not self.lossless

@@ -1,4 +1,4 @@
-"""How the last lines of a task's streams stand, whose ends have not come, and who is shown that."""
+"""The unfinished last lines of a task's streams, and showing them to subscribers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from overseer.supervisor.output.subscription import Subscription
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import now
 
-_KEEPS_UP = 64 * 1024  # bytes that may be pending for a client that is sent a partial
+_KEEPS_UP = 64 * 1024  # a client with more bytes pending is sent no partials
 
 
 class _Line:
-    """How the last line of a stream stands, which has no end yet; the task's lock guards it."""
+    """A stream's last line while its end has not come; guarded by the task's lock."""
 
     __slots__ = ("line", "pid", "rendered_at", "stale", "text")
 
     def __init__(self) -> None:
         self.line = b""
         self.pid = 0
-        self.text = ""  # as it is shown
-        self.stale = False  # the line has changed since
+        self.text = ""  # as shown to clients
+        self.stale = False  # the line has changed since ``text`` was rendered
         self.rendered_at = -SHOW_EVERY_S
 
     def change(self, line: bytes, pid: int) -> None:
@@ -34,19 +34,19 @@ class _Line:
             self.line, self.pid, self.stale = line, pid, True
 
     def render(self) -> bool:
-        """Bring ``text`` up to date; whether it has changed."""
+        """Bring ``text`` up to date; returns whether it has changed."""
         before, self.text = self.text, shown(self.line)
         self.stale = False
         self.rendered_at = time.monotonic()
         return self.text != before
 
     def finish(self) -> None:
-        """The line has ended, so nothing stands there any more, and nobody need be told."""
+        """Clear the line, which has ended; clients learn that from its output."""
         self.line, self.text, self.stale = b"", "", False
 
 
 class UnfinishedLines:
-    """A task's, by stream; guarded by its lock."""
+    """A task's unfinished lines by stream; guarded by the task's lock."""
 
     def __init__(self, task_id: str, lock: threading.Lock) -> None:
         self._task_id = task_id
@@ -56,10 +56,10 @@ class UnfinishedLines:
     def change_locked(
         self, out: DeferredFlush, stream: str, line: bytes, pid: int, subscribers: Collection[Subscription]
     ) -> float | None:
-        """It stands so now, ``b""``: there is none; show that to those who read along.
+        """Note a line's new state, ``b""``: there is none, and show it to clients that keep up.
 
-        Returns after how many seconds to say it again, though nothing came: somebody has not seen it yet,
-        since they saw another state just now, or have not read what they were sent. None: no need.
+        Returns in how many seconds to call it again even if nothing comes, because a client was just sent an
+        earlier state or has not read it yet; None: no need.
         """
         assert_held(self._lock)
         unfinished = self._lines.get(stream)
@@ -77,7 +77,7 @@ class UnfinishedLines:
                 return wait
             self._render(stream, watchers)
         for each in watchers:
-            # Only to who reads along: a state that is past when it is read is worth nothing.
+            # Only to clients that keep up: a stale state is worthless.
             lags = each.gap_from or each.behind is not None or each.client.outbox.pending > _KEEPS_UP
             if stream in each.owed and not lags:
                 self._send(out, each, stream)
@@ -86,8 +86,8 @@ class UnfinishedLines:
     def show_locked(
         self, out: DeferredFlush, subscription: Subscription, subscribers: Collection[Subscription]
     ) -> None:
-        """Send a subscriber, if it asked for them, how all stand; even behind a long replay, for nothing may
-        ever change them again."""
+        """Send a subscriber, if it wants them, all lines; even after a long replay, as they may never change
+        again."""
         assert_held(self._lock)
         if not subscription.partial:
             return
@@ -98,7 +98,7 @@ class UnfinishedLines:
                 self._send(out, subscription, stream)
 
     def finish_locked(self, stream: str, subscribers: Collection[Subscription]) -> None:
-        """What stood in the line is past: output takes its place, or nothing does."""
+        """Clear the line: output takes its place, or nothing does."""
         assert_held(self._lock)
         unfinished = self._lines.get(stream)
         if unfinished is not None and unfinished.line:

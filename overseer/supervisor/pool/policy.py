@@ -1,8 +1,8 @@
 """The rules of the pool, without its state: which task may run, queue, be displaced or be trimmed.
 
-Pure functions over values, and the values that the pool answers with. A *place* is what a queue's ``size``
-counts. An item usually holds a place of its own action's queue; one that displaced an item of another queue
-took over that item's place, so that displacing never makes more items wait than all sizes allow together.
+Pure functions, and the values they return. A *place* is what a queue's ``size`` counts. An item usually holds
+a place of its own action's queue; one that displaced an item of another queue took over its place, so that
+displacing never queues more items than all sizes together allow.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from overseer.protocol import QueueConfig
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """What a decision needs to know of one action's queue."""
+    """The state of one action's queue, as far as decisions need it."""
 
     action: str
     config: QueueConfig
     taken: int
-    """Its places that are taken."""
+    """The number of its places taken."""
     oldest: int | None
-    """When its oldest item that was not forced arrived (smaller is earlier); None when there is none."""
+    """The arrival of its oldest item that was not forced (smaller is earlier), or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +34,19 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Enqueue:
-    """Let it wait in its action's queue."""
+    """Queue it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Displace:
-    """Take the oldest item that was not forced out of the queue of ``action``, and let the new one wait."""
+    """Remove the oldest item that was not forced from the queue of ``action``, and queue the new one."""
 
     action: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Neither; ``reason`` is for a person."""
+    """Refuse it; ``reason`` is for people."""
 
     reason: str
 
@@ -55,7 +55,7 @@ Decision: TypeAlias = Admit | Enqueue | Displace | Refuse
 
 
 class Outcome(Enum):
-    """What became of a start."""
+    """The outcome of a start."""
 
     RUNNING = "running"
     QUEUED = "queued"
@@ -64,21 +64,21 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The answer to a start. ``position`` in the queue counts from 1; ``reason`` says why it is refused."""
+    """The answer to a start. ``position`` in the queue counts from 1; ``reason`` explains a refusal."""
 
     outcome: Outcome
     position: int = 0
     displaced: tuple[str, ...] = ()
-    """Ids that lost their place in a queue to it."""
+    """The ids that it displaced from a queue."""
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Trim:
-    """A running task that a lowered limit has no room for: to be stopped, with ``grace`` seconds to end.
+    """A running task above a lowered limit, to be stopped with ``grace`` seconds.
 
-    Its slot stays taken until :meth:`PoolManager.release`, or :meth:`PoolManager.requeue` when ``requeue``
-    is true.
+    Its slot stays taken until :meth:`PoolManager.release`, or :meth:`PoolManager.requeue` if ``requeue`` is
+    true.
     """
 
     task_id: str
@@ -88,7 +88,7 @@ class Trim:
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """What new settings lead to: ids that now run, and running ones that have to go."""
+    """The consequences of new settings: ids admitted, and running ones to trim."""
 
     admitted: tuple[str, ...] = ()
     trimmed: tuple[Trim, ...] = ()
@@ -96,7 +96,7 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class Reconfigured:
-    """The pools that have changed (``""`` for the global one), and ids that now run."""
+    """The pools that have changed (``""``: the global one), and the ids admitted."""
 
     changed: tuple[str, ...]
     admitted: tuple[str, ...]
@@ -111,19 +111,19 @@ class Requeued:
 
 
 def has_room(limit: int, running: int) -> bool:
-    """Whether one more may run; ``limit`` 0 is none."""
+    """Whether one more may run; ``limit`` 0: unlimited."""
     return limit == 0 or running < limit
 
 
 def yields(displace: str, force: bool) -> bool:
-    """Whether a queue with this ``displace`` gives up an item (that was not forced) to a start."""
+    """Whether a start may displace an item (that was not forced) from a queue with this ``displace``."""
     return displace == "true" or (force and displace != "prohibit")
 
 
 def admit(room: bool, own: QueueState, others: Callable[[], Iterable[QueueState]], force: bool) -> Decision:
-    """What becomes of a start: ``room`` is whether both limits let it run, ``own`` the queue of its action.
+    """Decide on a start: ``room``: both limits let it run; ``own``: its action's queue.
 
-    ``others`` gives the remaining queues; it is called only when they matter.
+    ``others`` returns the remaining queues; it is called only when they matter.
     """
     if room:
         return Admit()
@@ -144,16 +144,16 @@ def admit(room: bool, own: QueueState, others: Callable[[], Iterable[QueueState]
 
 
 def count_excess(old_limit: int, new_limit: int, running: int, leaving: int) -> int:
-    """How many more to trim when a limit changes; ``leaving`` of the ``running`` are on their way out.
+    """How many more to trim when a limit changes; ``leaving`` of the ``running`` are already being stopped.
 
-    Only a lowered limit trims: what a reset started over an unchanged or raised one goes on.
+    Only a lowered limit trims: tasks that a reset started beyond an unchanged or raised one go on.
     """
     lowered = new_limit != 0 and (old_limit == 0 or new_limit < old_limit)
     return max(0, running - leaving - new_limit) if lowered else 0
 
 
 def pick_excess(started: Sequence[str], count: int, order: str) -> Sequence[str]:
-    """The ``count`` to trim of ``started`` (oldest first): the first of them, or the last, last first."""
+    """The ``count`` tasks to trim of ``started`` (oldest first): the oldest, or the newest, newest first."""
     if order == "last":
         return started[: -count - 1 : -1]
     return started[:count]

@@ -1,10 +1,10 @@
-"""How many tasks run at once and which wait: limits and slots, around the rules of ``policy``.
+"""Limits and slots: which tasks run at once and which wait, by the rules of ``policy``.
 
-A task holds a *slot* from the moment it is admitted until :meth:`PoolManager.release`, so through its
-restarts and its stop as well.
+A task holds a *slot* from its admission until :meth:`PoolManager.release`, so through its restarts and its
+stop as well.
 
-Nothing here calls up: every method does the bookkeeping and returns what its caller has to do (start these,
-stop those, announce that). A task that is returned as admitted holds its slot already.
+Nothing here calls up: methods do the bookkeeping and return what the caller has to do (start these, stop
+those, announce that). A task returned as admitted already holds its slot.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from overseer.supervisor.pool.queues import Item, Queues
 from overseer.util.locks import Rank, assert_held, lock
 
 Rows = tuple[PoolInfo, list[tuple[bytes, bytes]]]
-"""A pool without its queue's items, and these as JSON: see :func:`overseer.protocol.queue_row`."""
+"""A pool without its queue's items, and these as JSON; see :func:`overseer.protocol.queue_row`."""
 
 
 @dataclass(slots=True)
@@ -45,13 +45,13 @@ class _Slot:
     """A task that counts as running."""
 
     action: str
-    forced: bool  # as its start was, for the day it is requeued
-    leaving: bool = False  # already told to go
+    forced: bool  # its start was, which matters if it is requeued
+    leaving: bool = False  # already told to stop
 
 
 @dataclass(slots=True)
 class _Scope:
-    """Settings and counts of one action, or of all together."""
+    """Settings and counts of one action, or the global ones."""
 
     limit: int
     excess: ExcessConfig
@@ -64,12 +64,11 @@ class _Scope:
 
 
 class PoolManager:
-    """Limits, queues and whose turn it is. Thread-safe.
+    """Limits, queues and turns. Thread-safe.
 
-    ``global_pool`` limits all tasks together, and per action its own config does so too. An action given
-    None has no limit of its own and follows the global excess settings; one whose config has no queue (or
-    that has no config) follows the global queue settings, in a queue of its own. ``clock`` gives monotonic
-    seconds.
+    ``global_pool`` limits all tasks together, and each action's own config limits its tasks. An action
+    without a config has no limit of its own and follows the global excess settings; without a queue config,
+    it follows the global queue settings in a queue of its own. ``clock`` returns monotonic seconds.
 
     Task ids are the caller's; each is in at most one slot or queue at a time.
     """
@@ -84,7 +83,7 @@ class PoolManager:
         self._lock = lock(Rank.POOL, "pool")  # guards everything below
         self._all = _Scope(global_pool.limit, global_pool.excess)
         pools = _own_pools(global_pool, action_pools)
-        # As configured, whatever has been changed since.
+        # As configured, regardless of later changes.
         self._configured = (global_pool, pools)
         self._scopes = {action: _Scope(config.limit, config.excess) for action, config in pools.items()}
         self._slots: dict[str, _Slot] = {}  # in order of the starts
@@ -106,7 +105,7 @@ class PoolManager:
 
         Raises:
             KeyError: no such action.
-            ValueError: the task has a slot or is queued already.
+            ValueError: the task already has a slot or is queued.
         """
         with self._lock:
             scope = self._scopes[action]
@@ -134,7 +133,7 @@ class PoolManager:
             return Admission(Outcome.QUEUED, position, displaced)
 
     def admit_over(self, task_id: str, action: str) -> None:
-        """Give a slot whatever the limits say (a reset). Raises like :meth:`acquire`."""
+        """Take a slot regardless of the limits (a reset). Raises like :meth:`acquire`."""
         with self._lock:
             if action not in self._scopes:
                 raise KeyError(action)
@@ -142,17 +141,17 @@ class PoolManager:
             self._start_locked(task_id, action, False)
 
     def leaving(self, task_id: str) -> None:
-        """The task has been told to stop, so a lowered limit need not trim another in its place.
+        """Note that the task is being stopped, so a lowered limit need not trim another in its place.
 
-        Its slot stays taken until :meth:`release`. No error for a task without one.
+        Its slot stays taken until :meth:`release`. No-op for a task without one.
         """
         with self._lock:
             self._mark_leaving_locked(task_id)
 
     def release(self, task_id: str) -> tuple[str, ...]:
-        """Give a slot back once the task's worker is gone; returns the ids that are admitted now, in order.
+        """Release a slot once the task's worker is gone; returns the ids admitted now, in order.
 
-        A task without a slot is no error, so releasing twice is harmless.
+        Idempotent: no-op for a task without a slot.
         """
         with self._lock:
             if self._leave_locked(task_id) is None:
@@ -160,9 +159,10 @@ class PoolManager:
             return self._admit_waiting_locked()
 
     def requeue(self, task_id: str, queued_at: datetime) -> Requeued:
-        """Give a slot back and put its task into the action's queue as if it came now, in one step.
+        """Release a slot and queue its task as if it arrived now, in one step.
 
-        There is always room for it, also where queueing is off: a task that ran is not lost to a full queue.
+        This ignores the queue's size, and whether queueing is on: a task that ran is not lost to a full
+        queue.
 
         Raises:
             KeyError: the task has no slot.
@@ -182,7 +182,7 @@ class PoolManager:
             return self._enter_locked(task_id, action, queued_at, forced)
 
     def cancel(self, task_id: str) -> bool:
-        """Take a task out of its queue; False when it is in none."""
+        """Remove a task from its queue; False if it is not queued."""
         with self._lock:
             item = self._queues.get(task_id)
             if item is None:
@@ -200,12 +200,12 @@ class PoolManager:
             return self._purge_locked(action)
 
     def expire(self) -> tuple[str, ...]:
-        """Take out of the queues what has waited for ``max_age`` or longer; returns the ids."""
+        """Remove tasks queued for ``max_age`` or longer; returns their ids."""
         with self._lock:
             return tuple(item.task_id for item in self._queues.expire(self._clock()))
 
     def next_expiry(self) -> float | None:
-        """When, on the pool's clock, :meth:`expire` next has something to do; None when it never has."""
+        """When :meth:`expire` next has something to do, on the pool's clock; None: never."""
         with self._lock:
             return self._queues.next_expiry()
 
@@ -216,12 +216,12 @@ class PoolManager:
         queue_size: int | None = None,
         excess: Mapping[str, Any] | None = None,
     ) -> Resize:
-        """Change the settings of ``action``, or of all together; None keeps what is.
+        """Change the settings of ``action``, or the global ones; None keeps a setting.
 
         ``limit`` 0 is unlimited, and so is ``queue_size`` 0; a positive ``queue_size`` also turns queueing
-        on. Items that wait already stay when a queue is made smaller. ``excess`` has new values of
-        ExcessConfig's fields. A lowered limit trims the tasks beyond it, counting those already told to go;
-        a raised one calls none of them back.
+        on. Queued items stay when a queue is made smaller. ``excess`` has new values of ExcessConfig's
+        fields. A lowered limit trims the tasks beyond it, less those already being stopped; raising it again
+        does not cancel that.
 
         Raises:
             KeyError: no such action.
@@ -244,10 +244,10 @@ class PoolManager:
     def reconfigure(
         self, global_pool: PoolConfig, action_pools: Mapping[str, PoolConfig | None]
     ) -> Reconfigured:
-        """Go over to another configuration. What is the same in both stays, as :meth:`resize` left it.
+        """Switch to another configuration. Settings that it does not change stay as :meth:`resize` left them.
 
-        A lowered limit trims nothing: it counts for what comes. Actions that are gone keep their tasks, in
-        slots and in queues, and take no new ones.
+        A lowered limit trims nothing, and only applies to later starts. Actions that are gone keep their
+        tasks, in slots and queues, and accept no new ones.
         """
         with self._lock:
             before, pools_before = self._configured
@@ -268,15 +268,15 @@ class PoolManager:
             return Reconfigured(tuple(changed), self._admit_waiting_locked())
 
     def drain(self) -> tuple[str, ...]:
-        """Shutdown: empty every queue and admit nothing any more; returns the ids that waited. Idempotent."""
+        """Empty every queue and admit nothing more, for shutdown; returns the queued ids. Idempotent."""
         with self._lock:
             self._draining = True
             return self._purge_locked("")
 
     def info(self, action: str = "", sees: Callable[[str], bool] | None = None) -> PoolInfo:
-        """Counts and queue of ``action``, or of all together; with ``sees``, of the actions it is true of.
+        """Counts and queue of ``action``, or of all together; with ``sees``, of the actions it admits.
 
-        Items come in the order in which they would start if their actions had room, positions from 0.
+        Items are in the order in which they would start if their actions had room, positions from 0.
 
         Raises:
             KeyError: no such action.
@@ -290,14 +290,14 @@ class PoolManager:
         return PoolInfo(limit, running, len(items), queue_items)
 
     def rows(self, action: str = "", sees: Callable[[str], bool] | None = None) -> Rows:
-        """The same, its items encoded already."""
+        """The same as :meth:`info`, its items encoded."""
         with self._lock:
             limit, running, items = self._look_locked(action, sees)
             rows = [item.row for item in items]
         return PoolInfo(limit, running, len(rows)), rows
 
     def counts(self) -> tuple[PoolFigures, dict[str, PoolFigures]]:
-        """Limit, running and queued of all together, and of each action; quicker than :meth:`info`."""
+        """Limit, running and queued, globally and by action; quicker than :meth:`info`."""
         with self._lock:
             every = PoolFigures(self._all.limit, self._all.running, len(self._queues))
             return every, {
@@ -305,12 +305,12 @@ class PoolManager:
                 for action, scope in self._scopes.items()
             }
 
-    # All below expects the lock to be held.
+    # Everything below needs the lock.
 
     def _take_over_locked(
         self, action: str, scope: _Scope, before: PoolConfig | None, config: PoolConfig
     ) -> bool:
-        """Apply what differs from ``before`` (None: everything); whether anything does."""
+        """Apply what differs from ``before`` (None: everything); returns whether anything does."""
         assert_held(self._lock)
         if before is None or before.limit != config.limit:
             scope.limit = config.limit
@@ -321,7 +321,7 @@ class PoolManager:
         return before != config
 
     def _look_locked(self, action: str, sees: Callable[[str], bool] | None) -> tuple[int, int, list[Item]]:
-        """Limit, how many run, and which wait, as :meth:`info` says."""
+        """Limit, number running, and queued items, for :meth:`info`."""
         assert_held(self._lock)
         scope = self._scope_locked(action)
         if sees is None or action:
@@ -337,7 +337,7 @@ class PoolManager:
     def _check_new_locked(self, task_id: str) -> None:
         assert_held(self._lock)
         if task_id in self._slots or task_id in self._queues:
-            raise ValueError(f"task {task_id!r} is in the pool already")
+            raise ValueError(f"task {task_id!r} is already in the pool")
 
     def _start_locked(self, task_id: str, action: str, forced: bool) -> None:
         assert_held(self._lock)
@@ -370,11 +370,11 @@ class PoolManager:
         return Requeued(position, self._admit_waiting_locked())
 
     def _admit_waiting_locked(self) -> tuple[str, ...]:
-        """Start what waits and has room, each time the queue's with the earliest turn."""
+        """Admit queued tasks while there is room, from the queue with the earliest turn each time."""
         assert_held(self._lock)
         if not self._queues or not self._all.has_room:
             return ()
-        # Starting one changes no other queue's turns, so this heap stays right throughout.
+        # Admitting one leaves the other queues' turns unchanged, so this heap stays valid.
         ready = self._queues.turns(action for action, scope in self._scopes.items() if scope.has_room)
         heapq.heapify(ready)
         admitted = []

@@ -1,12 +1,11 @@
 """The queues of the pool: which tasks wait, in which order, for how long.
 
-Each task that comes brings its queue a *turn*. Between queues turns go in the order in which they came, so
-whoever waits longest is next and no queue is starved by another. Which task of a queue uses its turn is up
-to the queue's order: in a last-in-first-out one it is the newest, and the task whose turn that was has the
-newest's instead.
+Each task that arrives brings its queue a *turn*. Turns are served in order of arrival across queues, so no
+queue is starved by another. The queue's order decides which of its tasks uses a turn: in a last-in-first-out
+queue, the newest, and the task that brought the turn gets the newest's instead.
 
 One queue per action; an action without a queue config follows the global one. Not thread-safe and without a
-clock: it belongs to :class:`overseer.supervisor.pool.pool.PoolManager` and is used under its lock.
+clock: used by :class:`overseer.supervisor.pool.pool.PoolManager` under its lock.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from overseer.supervisor.pool.policy import QueueState
 
 @dataclass(slots=True)
 class Item:
-    """A task that waits."""
+    """A queued task."""
 
     task_id: str
     action: str
@@ -34,27 +33,27 @@ class Item:
     """Order of arrival over all queues."""
     forced: bool
     place: str
-    """The action whose queue's size it counts against, see :mod:`overseer.supervisor.pool.policy`."""
+    """The action whose queue's size it counts against; see :mod:`overseer.supervisor.pool.policy`."""
     turn: int
-    """The rank of the arrival whose turn it has; its own unless its queue is last-in-first-out."""
+    """The rank of the arrival whose turn it has: its own, unless its queue is last-in-first-out."""
     row: tuple[bytes, bytes] = field(init=False, repr=False)
-    """What clients see of it except its position; encoded when it comes, once for all messages."""
+    """What clients see of it except its position, encoded once for all messages."""
 
     def __post_init__(self) -> None:
         self.row = queue_row(QueueItem(self.task_id, self.action, self.queued_at, 0, self.forced))
 
 
 class _Queue:
-    """One action's queue, kept in order of arrival: everything that is looked for is at an end of it."""
+    """One action's queue, in order of arrival, so that everything needed is at one of its ends."""
 
     __slots__ = ("config", "items", "taken", "turns", "unforced")
 
     def __init__(self, config: QueueConfig | None) -> None:
         self.config = config  # None: the global one
         self.items: OrderedDict[str, Item] = OrderedDict()
-        self.unforced: OrderedDict[str, Item] = OrderedDict()  # those of the items that may be displaced
-        self.turns: OrderedDict[int, Item] = OrderedDict()  # earliest first, each with the task that has it
-        self.taken = 0  # its places that are taken, by items of its own or by those that displaced some
+        self.unforced: OrderedDict[str, Item] = OrderedDict()  # the items that may be displaced
+        self.turns: OrderedDict[int, Item] = OrderedDict()  # earliest first, each with the item that has it
+        self.taken = 0  # places taken, by its own items or by those that displaced some
 
     @property
     def oldest(self) -> Item:
@@ -62,9 +61,9 @@ class _Queue:
 
 
 class Queues:
-    """All queues. ``default`` is the global config, ``configs`` has each action's own or None.
+    """All queues. ``default`` is the global config, ``configs`` has each action's own, or None.
 
-    Methods that take an action raise KeyError for one that is not among ``configs``.
+    Methods that take an action raise KeyError for one that is not in ``configs``.
     """
 
     def __init__(self, default: QueueConfig | None, configs: Mapping[str, QueueConfig | None]) -> None:
@@ -80,21 +79,21 @@ class Queues:
         return task_id in self._items
 
     def count(self, action: str) -> int:
-        """How many wait in one queue."""
+        """The number of items in one queue."""
         return len(self._queues[action].items)
 
     def get(self, task_id: str) -> Item | None:
-        """The item of a task, None when it does not wait."""
+        """The item of a task, or None if it is not queued."""
         return self._items.get(task_id)
 
     def state(self, action: str) -> QueueState:
-        """What the rules need to know of one queue."""
+        """One queue's state, for the rules."""
         queue = self._queues[action]
         oldest = next(iter(queue.unforced.values()), None)
         return QueueState(action, self._config(queue), queue.taken, None if oldest is None else oldest.rank)
 
     def states_but(self, action: str, sees: Callable[[str], bool] | None = None) -> list[QueueState]:
-        """The same of every other queue with items; with ``sees``, of the actions it is true of."""
+        """The states of all other queues with items; with ``sees``, of the actions it admits."""
         return [
             self.state(other)
             for other, queue in self._queues.items()
@@ -104,7 +103,7 @@ class Queues:
     def add(
         self, task_id: str, action: str, queued_at: datetime, since: float, forced: bool, place: str
     ) -> int:
-        """Let a task wait in the queue of ``action``; returns its position there, from 1."""
+        """Add a task to the queue of ``action``; returns its position there, from 1."""
         queue = self._queues[action]
         self._rank += 1
         item = Item(task_id, action, queued_at, since, self._rank, forced, place, turn=self._rank)
@@ -115,7 +114,7 @@ class Queues:
         return 1 if self._config(queue).order == "last" else len(queue.items)
 
     def remove(self, item: Item) -> None:
-        """Take an item out."""
+        """Remove an item."""
         queue = self._queues[item.action]
         del self._items[item.task_id]
         del queue.items[item.task_id]
@@ -124,17 +123,19 @@ class Queues:
         self._queues[item.place].taken -= 1
 
     def displace(self, action: str) -> Item:
-        """Take the oldest item that was not forced out of the queue of ``action``, which has one."""
+        """Remove and return the oldest item that was not forced from the queue of ``action``, which has
+        one."""
         item = next(iter(self._queues[action].unforced.values()))
         self.remove(item)
         return item
 
     def turns(self, actions: Iterable[str]) -> list[tuple[int, str]]:
-        """Those of ``actions`` that have items, each after its next turn (a rank: the smallest is next)."""
+        """The next turn (a rank; the smallest is next) of each of ``actions`` that has items."""
         return [(next(iter(turns)), action) for action in actions if (turns := self._queues[action].turns)]
 
     def take(self, action: str) -> Item:
-        """The queue of ``action``, which has items, uses its next turn and gives the item to start."""
+        """Use the next turn of the queue of ``action``, which has items; removes and returns the item to
+        start."""
         queue = self._queues[action]
         item = next(self._in_order(queue))
         owner = next(iter(queue.turns.values()))
@@ -144,10 +145,10 @@ class Queues:
         return item
 
     def waiting(self, action: str = "") -> list[Item]:
-        """The items of one queue, or of all, in the order they would start in if their actions had room."""
+        """The items of one queue, or of all, in the order in which they would start with room."""
         if action:
             return list(self._in_order(self._queues[action]))
-        # Each queue is in order by itself, which sorting makes the most of.
+        # Each queue is already in order, which makes sorting fast.
         by_turn: list[tuple[int, Item]] = []
         for queue in self._queues.values():
             by_turn += zip(queue.turns, self._in_order(queue), strict=True)
@@ -155,7 +156,7 @@ class Queues:
         return [item for _, item in by_turn]
 
     def expire(self, now: float) -> list[Item]:
-        """Take out what has waited for its queue's ``max_age`` by ``now``."""
+        """Remove and return the items that have been queued for ``max_age`` by ``now``."""
         expired = []
         for queue in self._queues.values():
             while (due := self._due(queue)) is not None and due <= now:
@@ -165,12 +166,12 @@ class Queues:
         return expired
 
     def next_expiry(self) -> float | None:
-        """The moment from which :meth:`expire` has something to take out, None when that never comes."""
+        """When :meth:`expire` next has something to remove; None: never."""
         dues = (self._due(queue) for queue in self._queues.values())
         return min((due for due in dues if due is not None), default=None)
 
     def configure(self, action: str, config: QueueConfig | None) -> None:
-        """Give a queue another config, or the global config with ``""``; an action not known gets a queue."""
+        """Change a queue's config, or the global config with ``""``; a new action gets a queue."""
         if not action:
             self._default = config or QueueConfig()
         elif action in self._queues:
@@ -179,7 +180,7 @@ class Queues:
             self._queues[action] = _Queue(config)
 
     def remove_queue(self, action: str) -> bool:
-        """Remove the queue of an action if nothing waits in it or counts against it."""
+        """Remove the queue of an action if it is empty and no item counts against it."""
         queue = self._queues[action]
         if queue.items or queue.taken:
             return False
@@ -187,7 +188,7 @@ class Queues:
         return True
 
     def resize(self, action: str, size: int) -> None:
-        """Set the size of one queue, or of the global config for ``""``; a positive one also turns it on."""
+        """Set the size of one queue, or with ``""`` of the global config; a positive one also turns it on."""
         old = self._config(self._queues[action]) if action else self._default
         new = replace(old, enabled=old.enabled or size > 0, size=size)
         if action:
@@ -199,11 +200,11 @@ class Queues:
         return queue.config or self._default
 
     def _due(self, queue: _Queue) -> float | None:
-        """When the oldest item expires; the rest of the queue came later."""
+        """When the oldest item, the first to do so, expires."""
         max_age = self._config(queue).max_age
         return queue.oldest.since + max_age if queue.items and max_age else None
 
     def _in_order(self, queue: _Queue) -> Iterator[Item]:
-        """The items as the queue gives them."""
+        """The items in the order in which the queue starts them."""
         items = queue.items.values()
         return reversed(items) if self._config(queue).order == "last" else iter(items)

@@ -71,7 +71,7 @@ def test_what_was_missed_before_resuming_is_settled_by_the_resumption(outbox: _H
     replay = RingReplay("t", stream.ring, client, seq=3)
     with DeferredFlush() as out, stream._lock:
         assert replay.ready_locked()
-        stream.resume_locked(out, client, replay)
+        stream.resume_locked(out, client, replay, 0)
     seqs = [message["seq"] for message in outbox.read()]  # no gap among them, which has no seq
     before = len(seqs) - len(range(4, 51))
     assert before > 3

@@ -1,0 +1,124 @@
+"""The starts that follow from the ends of tasks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from overseer.config.chains import DEEPEST, FollowUpConfig
+from overseer.errors import OverseerError, SubmitError, TemplateError
+from overseer.history.records import Trigger
+from overseer.protocol import ChainRefused
+from overseer.supervisor.hub import Hub
+from overseer.supervisor.observers import Change
+from overseer.templates import Value
+from overseer.util.crew import Crew
+from overseer.util.timestamps import now
+
+_log = logging.getLogger(__name__)
+
+_THREADS = 8  # for starts that go on side by side
+_PATIENCE_S = 1.0  # at the end, for those that are under way
+
+Recorded = Callable[["Link", str, Mapping[str, str], str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Link(Trigger):
+    """What a start of a chain is asked for by.
+
+    Attributes:
+        depth: how many starts have led to it, itself included.
+        discreet: some of those who see the one task may not know of the other.
+    """
+
+    depth: int = 1
+    discreet: bool = False
+
+    @property
+    def listed(self) -> str:
+        return "" if self.discreet else self.by
+
+
+class Chains:
+    """Starts what follows from the end of each task.
+
+    Args:
+        record: called with each start: what asked for it, the action and its parameters, the id of the task
+            or why it was refused.
+    """
+
+    def __init__(self, hub: Hub, record: Recorded) -> None:
+        self._hub = hub
+        self._record = record
+        self._crew = Crew("chain", _THREADS)
+        self.started = 0
+        self.refused = 0
+
+    def heard(self, change: Change) -> None:
+        """Something became of a task; called by one thread, which waits for nothing here."""
+        if change.outcome not in ("succeeded", "failed"):
+            return
+        action = self._hub.definitions.config.actions.get(change.action)
+        follow_ups = () if action is None or action.then is None else action.then.after(change.outcome)
+        if follow_ups and not self._crew.do(partial(self._start_all, change, follow_ups)):
+            _log.warning("nothing follows the end of task %s: the server is shutting down", change.task_id)
+
+    def close(self) -> None:
+        """Start nothing any more. Idempotent."""
+        self._crew.close(_PATIENCE_S)
+
+    def _start_all(self, change: Change, follow_ups: tuple[FollowUpConfig, ...]) -> None:
+        before = change.trigger.depth if isinstance(change.trigger, Link) else 0
+        tokens = self._hub.definitions.config.auth.tokens
+        discreet = any(token.actions is not None for token in tokens)
+        link = Link("chain", f"chain:{change.task_id}", before + 1, discreet)
+        values = values_of(change)
+        for follow_up in follow_ups:
+            self._start(change, link, follow_up, values)
+
+    def _start(
+        self, change: Change, link: Link, follow_up: FollowUpConfig, values: Mapping[str, Value]
+    ) -> None:
+        params: dict[str, str] = {}
+        task_id = refusal = ""
+        try:
+            for name, template in follow_up.params.items():
+                params[name] = _rendered(name, template.render, values)
+            if link.depth > DEEPEST:
+                raise SubmitError(f"{DEEPEST} starts have followed from each other, which is the most")
+            task_id = self._hub.submit(follow_up.action, "", params, cause=link)
+        except OverseerError as error:
+            refusal = str(error)
+        self._record(link, follow_up.action, params, task_id, refusal)
+        if refusal:
+            self.refused += 1
+            _log.warning(
+                *("task %s: %s, which follows, is not started: %s", change.task_id, follow_up.action, refusal)
+            )
+            event = ChainRefused(change.task_id, now(), follow_up.action, refusal)
+            shown = ChainRefused(change.task_id, event.ts) if link.discreet else event
+            self._hub.announce(change.task_id, event, shown)
+        else:
+            self.started += 1
+
+
+def _rendered(name: str, render: Callable[[Mapping[str, Value]], str], values: Mapping[str, Value]) -> str:
+    try:
+        return render(values)
+    except TemplateError as error:
+        raise TemplateError(f"params.{name}: template: {error}") from None
+
+
+def values_of(change: Change) -> dict[str, Value]:
+    """What the templates look up in the end of a task."""
+    return {
+        "exit_code": "" if change.exit_code is None else str(change.exit_code),
+        "reason": change.reason,
+        "task_id": change.task_id,
+        "run_id": change.run_id,
+        "params": change.params,
+        "output": change.values,
+    }

@@ -1,0 +1,268 @@
+"""Watching all tasks of a server: a connection of its own, a picture that stays true, and what happens.
+
+The connection is read only while there is room for whoever iterates. If they are slow the server sees to it:
+it leaves out lines of output, with a gap, and sends all tasks again when they have fallen too far behind.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Self
+
+from overseer.client import frames
+from overseer.client.arguments import Seconds, seconds_of
+from overseer.client.backpressure import ALIVE_S, SharedConnection
+from overseer.client.buffer import EventBuffer, Item, to_output
+from overseer.client.connection import Connection
+from overseer.client.core import Core
+from overseer.client.errors import ClientError, ConnectionLostError, RefusedError, ReplyTimeoutError
+from overseer.client.task import take
+from overseer.protocol import (
+    Error,
+    Event,
+    Forgotten,
+    Gap,
+    Started,
+    TaskEvent,
+    TaskInfo,
+    TaskUsage,
+    Usage,
+    Watching,
+    encode,
+)
+from overseer.protocol import Watch as WatchRequest
+from overseer.util.timestamps import now
+
+_JOIN_S = 5.0
+
+
+class WatchConnection:
+    """What a watch knows, and the connection that tells it. Guarded by the client's lock."""
+
+    def __init__(self, core: Core, shared: SharedConnection, request: WatchRequest) -> None:
+        self.core = core
+        self._shared = shared
+        self._request = request
+        self.connection = Connection(core, self)
+        self.tasks: dict[str, TaskInfo] = {}
+        self.usage: dict[str, TaskUsage] = {}
+        self.failure: ClientError | None = None  # why it has ended
+        self.changed = threading.Condition(core.lock)  # notified at the first picture and at the end
+        self._cursor = ""  # "": there is no picture yet
+        self._seqs: dict[str, int] = {}  # the last line of each task that has had any
+        self._ids = itertools.count(1)
+        # Weak: a buffer lives as long as its iteration.
+        self._buffers: tuple[weakref.ref[EventBuffer], ...] = ()
+
+    def begin(self, seconds: float) -> None:
+        """Connect, and wait for the first picture. Raises ClientError."""
+        with self.core.lock:
+            self.core.check_locked()
+            self._shared.watches |= {self}
+        try:
+            self.connection.start()
+        except RuntimeError as error:
+            raise ClientError(f"there is no thread for a watch: {error}") from None
+        with self.core.lock:
+            self.changed.wait_for(lambda: self._cursor or self.failure, seconds)
+            if self._cursor:
+                return
+            failure = self.failure
+            self.connection.end_locked()
+        raise failure or ReplyTimeoutError(f"the server has not answered watch within {seconds:g} s")
+
+    def iterate(self) -> EventBuffer:
+        """A buffer that begins with the picture and gets all that follows. Raises what ended the watch."""
+        buffer = EventBuffer(self.core.lock, self.core.settings.buffer)
+        with self.core.lock:
+            if self.failure is not None:
+                raise self.failure
+            buffer.put_locked(Watching(tasks=(*self.tasks.values(),), cursor=self._cursor))
+            self._buffers = (*self._buffers, weakref.ref(buffer))
+        return buffer
+
+    def close(self) -> None:
+        with self.core.lock:
+            self.failure = self.failure or ConnectionLostError("this watch was closed", 1000)
+            self.connection.end_locked()
+            self._settle_locked()
+        if self.connection.thread is not threading.current_thread():
+            self.connection.thread.join(_JOIN_S)
+
+    # -- for the connection
+
+    def connected_locked(self) -> None:
+        request = replace(self._request, id=f"w{next(self._ids)}", after=self._cursor)
+        self.connection.send_locked(frames.text(encode(request)))
+
+    def received(self, items: Sequence[Item]) -> None:
+        with self.core.lock:
+            for item in items:
+                if isinstance(item, tuple):
+                    self._line_locked(item)
+                else:
+                    self._event_locked(item)
+            self._settle_locked()
+        self._wait_for_room()
+
+    def before_connecting(self) -> None:
+        self._wait_for_room()
+
+    def ended_locked(self, failure: ConnectionLostError) -> None:
+        self._shared.watches -= {self}
+        self.failure = self.failure or failure
+        self._settle_locked()
+
+    # -- what comes
+
+    def _event_locked(self, event: Event) -> None:
+        match event:
+            case Watching(tasks=None):
+                return  # what is known goes on
+            case Watching():
+                self.tasks = {task.task_id: task for task in event.tasks or ()}
+                self.usage.clear()
+                self._seqs = {each: seq for each, seq in self._seqs.items() if each in self.tasks}
+                self._cursor = event.cursor
+                self.changed.notify_all()
+            case Error():
+                self.failure = RefusedError(event.message)
+                self.connection.end_locked()
+                return
+            case Usage():
+                self.usage |= {used.task_id: used for used in event.tasks}
+            case Gap():
+                self._seqs[event.task_id] = event.to_seq
+            case Forgotten():
+                for known in (self.tasks, self.usage, self._seqs):
+                    known.pop(event.task_id, None)
+            case Started(restart_of=0):
+                self._seqs[event.task_id] = max(0, event.first_seq - 1)
+        if isinstance(event, TaskEvent) and event.cursor:
+            self._cursor = event.cursor
+            if event.task is not None:
+                self.tasks[event.task.task_id] = event.task
+        self._put_locked(event)
+
+    def _line_locked(self, line: Item) -> None:
+        assert isinstance(line, tuple)
+        task_id, seq = line[0], line[5]
+        last = self._seqs.get(task_id, seq - 1)
+        if seq > last + 1:  # the connection was lost meanwhile
+            self._put_locked(Gap(task_id, last + 1, seq - 1, now()))
+        self._seqs[task_id] = seq
+        self._put_locked(line)
+
+    def _put_locked(self, item: Item) -> None:
+        for buffer in self._live_locked():
+            buffer.put_locked(item)
+
+    def _live_locked(self) -> list[EventBuffer]:
+        return [buffer for ref in self._buffers if (buffer := ref()) is not None]
+
+    def _settle_locked(self) -> None:
+        self._buffers = tuple(ref for ref in self._buffers if ref() is not None)
+        for buffer in self._live_locked():
+            buffer.settle_locked(lossless=True)
+            buffer.room.notify_all()
+        self.changed.notify_all()
+
+    # -- back-pressure
+
+    def _full_locked(self) -> EventBuffer | None:
+        """A buffer without room, whose reader is at it or has yet to begin."""
+        for buffer in self._live_locked():
+            if buffer.full and (buffer.is_read or not buffer.was_read):
+                return buffer
+        return None
+
+    def _wait_for_room(self) -> None:
+        """Pause reading while somebody who iterates has not come so far."""
+        while True:
+            with self.core.lock:
+                full = self._full_locked()
+                if full is None or self.connection.ending:
+                    return
+                full.room.wait(ALIVE_S)
+            self.connection.show_alive()
+
+
+class Watch:
+    """All tasks of a server, and what happens to them: made by :meth:`Client.watch`. A context manager that
+    ends it; so does letting go of it. Usable from several threads.
+
+    Iterating over it is iterating over :meth:`events`.
+    """
+
+    def __init__(self, link: WatchConnection) -> None:
+        self._link = link
+        self._end = weakref.finalize(self, link.connection.abandon)
+        self._end.atexit = False  # the thread is a daemon
+
+    def __repr__(self) -> str:
+        return f"<Watch of {len(self._link.tasks)} tasks>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Event]:
+        return self.events()
+
+    def close(self) -> None:
+        """End it, and all iterations over it. Idempotent."""
+        self._link.close()
+
+    @property
+    def tasks(self) -> dict[str, TaskInfo]:
+        """Every task by its id, as the server has told so far; whether anybody iterates or not. A copy."""
+        with self._link.core.lock:
+            return dict(self._link.tasks)
+
+    @property
+    def usage(self) -> dict[str, TaskUsage]:
+        """What the running ones use, by id, where ``usage`` was asked for: as it was told last. A copy."""
+        with self._link.core.lock:
+            tasks, usage = self._link.tasks, self._link.usage
+            return {
+                task_id: used
+                for task_id, used in usage.items()
+                if task_id in tasks and tasks[task_id].worker_state == "running"
+            }
+
+    def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
+        """A ``Watching`` with all tasks as they are now, and then everything that happens, each event once.
+
+        An event has the task as it is then (``task``), or else a ``Changed`` follows that has it; a
+        ``Changed`` also comes when nothing else says that a task is not as it was. After a ``Forgotten``, no
+        task has that id. Another ``Watching`` comes when the server cannot go on from where this program was.
+        A ``Gap`` stands for lines that were missed.
+
+        Args:
+            timeout: the most seconds to wait for each event; None: no limit.
+
+        Raises:
+            ReplyTimeoutError: nothing came for so long.
+            ConnectionLostError: the connection is lost for good; :meth:`close` just ends the iteration.
+        """
+        return (event for events in self.batches(timeout) for event in events)
+
+    def batches(self, timeout: Seconds | None = None) -> Iterator[list[Event]]:
+        """As :meth:`events`, in batches of what is available: for programs that flush after each."""
+        return self._batches(self._link.iterate(), seconds_of(timeout))
+
+    def _batches(self, buffer: EventBuffer, timeout: float | None) -> Iterator[list[Event]]:
+        link = self._link
+        over, notice = (lambda: link.failure is not None), link.core.notice
+        for items in take(buffer, over, timeout, "this server", notice):
+            yield [to_output(item) if isinstance(item, tuple) else item for item in items]
+            items.clear()
+        failure = link.failure
+        if failure is not None and getattr(failure, "code", 0) != 1000:
+            raise failure

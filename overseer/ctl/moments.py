@@ -1,0 +1,63 @@
+"""Times as people type and read them: in the time zone of this machine."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from overseer.errors import OverseerError
+from overseer.util.durations import parse_duration
+from overseer.util.timestamps import parse_timestamp
+
+_DAYS = {"today": 0, "yesterday": -1}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+# 90s, 1h30m, 2d; also as journalctl takes them: -1h, "1h ago", "2 days ago".
+_TERM = r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)(?:ec(?:ond)?s?|in(?:ute)?s?|(?:ou)?rs?|ays?|eeks?)?"
+_AGO = re.compile(rf"-?(?:{_TERM}\s*)+(?:ago)?", re.ASCII | re.IGNORECASE)
+_CLOCK = re.compile(r"\d\d?:\d\d(?::\d\d(?:\.\d+)?)?", re.ASCII)
+_EPOCH = re.compile(r"@(\d{1,11}(?:\.\d+)?)", re.ASCII)
+
+FORMS = "10m (ago), 14:30, yesterday, '2026-03-14 09:26' (local time) or 2026-03-14T09:26:53Z"
+
+
+def moment_of(text: str, now: datetime) -> datetime:
+    """The time that somebody means.
+
+    Raises:
+        OverseerError: nobody could tell.
+    """
+    words = text.strip()
+    with suppress(ValueError):
+        return parse_timestamp(words)
+    with suppress(ValueError, OverflowError):
+        return now - timedelta(microseconds=parse_duration(words) // 1000)
+    with suppress(ValueError, OverflowError, OSError):
+        if found := _read(words, now):
+            return found.astimezone(UTC)
+    raise OverseerError(f"a time is written like {FORMS}, not {text!r}")
+
+
+def _read(words: str, now: datetime) -> datetime | None:
+    """Raises ValueError, OverflowError or OSError: there is no such time."""
+    if match := _EPOCH.fullmatch(words):
+        return datetime.fromtimestamp(float(match[1]), UTC)
+    if words.lower() == "now":
+        return now
+    if _AGO.fullmatch(words):
+        terms = re.findall(_TERM, words, re.IGNORECASE)
+        return now - timedelta(seconds=sum(float(number) * _SECONDS[unit.lower()] for number, unit in terms))
+    day, _, clock = words.partition(" ")
+    midnight = now.astimezone().replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    if _CLOCK.fullmatch(words):
+        day, clock = "today", words
+    if day.lower() in _DAYS:
+        begin = midnight + timedelta(days=_DAYS[day.lower()])
+        words = f"{begin:%Y-%m-%d} {clock.strip().zfill(5) or '00:00'}" if clock else f"{begin:%Y-%m-%d}"
+    return datetime.fromisoformat(words)  # without a zone it is local
+
+
+def local(moment: datetime) -> str:
+    """A time for people, to the millisecond."""
+    here = moment.astimezone()
+    return f"{here:%Y-%m-%d %H:%M:%S}.{here.microsecond // 1000:03}"

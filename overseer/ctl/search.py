@@ -1,0 +1,71 @@
+"""``overseerctl search``: lines in the logs of all tasks."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from itertools import groupby
+
+from overseer.client import Client
+from overseer.ctl.context import around, looked_for, marked, with_context
+from overseer.ctl.finding import task_like
+from overseer.ctl.moments import local
+from overseer.ctl.terminal import on_terminal, plain, print_json, print_text, say, style_of
+from overseer.protocol import LogMatch
+from overseer.util.timestamps import format_timestamp
+
+
+def search(client: Client, options: Namespace) -> int:
+    """Print what is found, the oldest first; 1: nothing is."""
+    looked = looked_for(options.query, options, regex=options.regex)
+    task_id = None if options.task is None else task_like(client, options.task)
+    found = client.search(
+        looked.query,
+        regex=looked.regex,
+        task_id=task_id,
+        action=options.action,
+        since=options.since,
+        until=options.until,
+        limit=options.limit + 1 if options.limit else 0,
+    )
+    more = bool(options.limit) and len(found) > options.limit
+    matches = sorted(found[: options.limit] if more else found, key=lambda match: (match.ts, match.seq))
+    if options.json:
+        print_json(matches)
+        return 0 if matches else 1
+    style, on_screen = style_of(options), on_terminal()
+
+    def line(match: LogMatch, hit: bool) -> str:
+        when = local(match.ts) if on_screen else format_timestamp(match.ts)
+        where = style.paint(f"{plain(match.task_id)}{':' if hit else '-'}{match.seq}", "36")
+        text = plain(match.data)
+        return f"{when} {where} {marked(text, looked, style) if hit else text}\n"
+
+    before, after = around(options)
+    if before or after:
+        separator = ""
+        for block in _blocks(client, matches, before, after):
+            print_text(separator + "".join(line(match, hit) for match, hit in block))
+            separator = "--\n"
+    else:
+        print_text("".join(line(match, True) for match in matches))
+    if more:
+        say(f"there are more than these {options.limit} lines: -n 0 shows all")
+    if not matches:
+        say("nothing was found")
+    return 0 if matches else 1
+
+
+def _blocks(
+    client: Client, matches: list[LogMatch], before: int, after: int
+) -> Iterator[list[tuple[LogMatch, bool]]]:
+    """Lines that follow one another in one task's log."""
+    for _, some in groupby(matches, lambda match: match.task_id):
+        block: list[tuple[LogMatch, bool]] = []
+        for match, hit in with_context(client, list(some), before, after):
+            if block and block[-1][0].seq + 1 != match.seq:
+                yield block
+                block = []
+            block.append((match, hit))
+        if block:
+            yield block

@@ -1,0 +1,59 @@
+"""Chains as the daemon has them: where an action has a ``then``, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from overseer.auth.peer import Peer
+from overseer.auth.principal import Principal
+from overseer.config import Config
+from overseer.config.parameters import without_hidden
+from overseer.daemon.audit import Audit
+from overseer.protocol import Start
+from overseer.supervisor.hub import Hub
+
+if TYPE_CHECKING:
+    from overseer.chains.chains import Chains, Link
+
+
+class TaskChains:
+    """Opens the chains, and has the audit say what they start."""
+
+    def __init__(self, hub: Hub, audit: Audit) -> None:
+        self._hub = hub
+        self._audit = audit
+        self._chains: Chains | None = None
+
+    def apply(self, config: Config) -> None:
+        """Begin, if an action has a ``then``."""
+        if self._chains is None and any(action.then is not None for action in config.actions.values()):
+            from overseer.chains.chains import Chains
+
+            self._chains = Chains(self._hub, self._record)
+            self._hub.observe(self._chains.heard)
+
+    def close(self) -> None:
+        """Start nothing any more. Idempotent."""
+        if self._chains is not None:
+            self._chains.close()
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        if self._chains is None:
+            return {}
+        return {
+            "chain_starts": ("Starts that followed the end of a task", self._chains.started),
+            "chain_refused": (
+                "Starts that should have followed the end of a task and were refused",
+                self._chains.refused,
+            ),
+        }
+
+    def _record(self, link: Link, action: str, params: Mapping[str, str], task_id: str, refusal: str) -> None:
+        if self._audit.enabled:
+            shown = without_hidden(params, self._hub.definitions.hidden(action, params))
+            peer = Peer("server", "", principal=Principal(link.by, "admin"))
+            self._audit.record(
+                peer, Start("", action, "", shown), allowed=True, error=refusal, task_id=task_id
+            )

@@ -1,0 +1,116 @@
+"""Schedules of standing tasks as the daemon has them: where the configuration has any, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from overseer.auth.peer import Peer
+from overseer.auth.principal import Principal
+from overseer.config import Config
+from overseer.config.parameters import without_hidden
+from overseer.daemon.audit import Audit
+from overseer.daemon.runs import RunHistory
+from overseer.errors import NotPermittedError, RequestError
+from overseer.protocol import Pause, Paused, Resume, Resumed, SchedulesReply, SchedulesRequest, Start
+from overseer.supervisor.hub import Hub
+
+if TYPE_CHECKING:
+    from overseer.schedules.scheduler import Scheduler
+
+
+class TaskSchedules:
+    """Starts the scheduler, answers what is asked of it, and ends it."""
+
+    def __init__(self, hub: Hub, history: RunHistory, audit: Audit) -> None:
+        self._hub = hub
+        self._history = history
+        self._audit = audit
+        self._scheduler: Scheduler | None = None
+
+    def load(self, config: Config) -> None:
+        """Go on where an earlier server has come to, if the configuration has a schedule."""
+        if not any(task.schedule for task in config.tasks.values()):
+            return
+        from overseer.schedules.memory import Memory
+        from overseer.schedules.scheduler import Scheduler
+
+        self._scheduler = Scheduler(self._hub, Memory(self._history.history), self._record)
+        self._scheduler.load(config.tasks)
+
+    def start(self, returning: Iterable[str] = ()) -> None:
+        """Begin to start tasks; ``returning`` are some that are being brought back.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        if self._scheduler is not None:
+            self._scheduler.start(returning)
+
+    def apply(self, config: Config) -> None:
+        """Go over to a new configuration."""
+        if self._scheduler is None:
+            self.load(config)
+            self.start()
+        else:
+            self._scheduler.apply(config.tasks)
+
+    def close(self) -> None:
+        """Start nothing any more. Idempotent."""
+        if self._scheduler is not None:
+            self._scheduler.close()
+
+    def answer(self, request: SchedulesRequest, principal: Principal) -> SchedulesReply:
+        """The schedules that are asked for.
+
+        Raises:
+            RequestError: the task that is asked for has none.
+        """
+        if request.task_id:
+            self._check(request.task_id, principal)
+        if self._scheduler is None:
+            return SchedulesReply(request.id, ())
+        from overseer.schedules.overview import overview
+
+        return overview(self._scheduler, request, principal.sees)
+
+    def pause(self, request: Pause | Resume, principal: Principal) -> Paused | Resumed:
+        """Pause a task's schedules, or resume them.
+
+        Raises:
+            RequestError: the task has none.
+        """
+        scheduler = self._check(request.task_id, principal)
+        scheduler.pause(request.task_id, isinstance(request, Pause))
+        made = Paused if isinstance(request, Pause) else Resumed
+        return made(request.id, request.task_id)
+
+    def _check(self, task_id: str, principal: Principal) -> Scheduler:
+        """The scheduler, which has the task."""
+        standing = self._hub.definitions.config.tasks.get(task_id)
+        if standing is None:
+            raise RequestError("task not found")
+        if not principal.sees(standing.action):
+            raise NotPermittedError("task not found")
+        if self._scheduler is None or task_id not in self._scheduler.tracks:
+            raise RequestError(f"{task_id} has no schedule")
+        return self._scheduler
+
+    def _record(self, name: str, request: Start, error: str) -> None:
+        """Have a start by the schedule of the task ``name`` in the audit, as if a person had asked for it."""
+        if self._audit.enabled:
+            peer = Peer("server", "", principal=Principal(f"schedule:{name}", "admin"))
+            hidden = self._hub.definitions.hidden(request.action, request.params)
+            request = replace(request, params=without_hidden(request.params, hidden))
+            self._audit.record(peer, request, allowed=True, error=error)
+
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        if self._scheduler is None:
+            return {}
+        tracks = list(self._scheduler.tracks.values())
+        return {
+            "scheduled_tasks": ("Standing tasks with a schedule", len(tracks)),
+            "paused_schedules": ("Those of them that are paused", sum(track.plan.paused for track in tracks)),
+        }

@@ -1,0 +1,40 @@
+"""What follows a task's end, as messages have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from overseer.protocol.declare import value as _value
+from overseer.schema.fields import field
+from overseer.schema.objects import ListOf, Object
+from overseer.schema.types import TEXT, TEXT_MAP
+
+
+@_value()
+class FollowUp:
+    """A start that follows a task's end."""
+
+    action: str = field(TEXT, "The action that is started")
+    params: Mapping[str, str] = field(
+        TEXT_MAP, "Its parameters, which are templates", default=dict, omit=True
+    )
+
+
+_FOLLOW_UPS = ListOf(Object(FollowUp))
+
+
+@_value()
+class Then:
+    """What is started when a task of an action is over."""
+
+    success: tuple[FollowUp, ...] = field(_FOLLOW_UPS, "When it has succeeded", default=(), omit=True)
+    failure: tuple[FollowUp, ...] = field(_FOLLOW_UPS, "When it has failed", default=(), omit=True)
+    any: tuple[FollowUp, ...] = field(_FOLLOW_UPS, "In either case", default=(), omit=True)
+
+    def seen_by(self, sees: Callable[[str], bool]) -> Then | None:
+        """The part of it that is about actions which ``sees`` lets through; None: there is none."""
+        parts = [
+            tuple(each for each in part if sees(each.action))
+            for part in (self.success, self.failure, self.any)
+        ]
+        return Then(*parts) if any(parts) else None

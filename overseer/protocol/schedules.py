@@ -1,0 +1,62 @@
+"""What messages say of the schedules of standing tasks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from overseer.protocol.declare import value as _value
+from overseer.protocol.words import SKIP_REASON
+from overseer.schema.fields import field
+from overseer.schema.objects import ListOf, Object
+from overseer.schema.quantities import COUNT, TIMESTAMP
+from overseer.schema.types import BOOLEAN, TASK_ID, TEXT
+
+
+@_value()
+class SkippedSlot:
+    """A time at which a task was to be started, and was not."""
+
+    slot: datetime = field(TIMESTAMP, "That time; of several, the latest")
+    reason: str = field(SKIP_REASON, "Why")
+    number: int = field(COUNT, "How many such times there were, up to 1000", default=1, omit=True)
+    ts: datetime | None = field(TIMESTAMP, "When that was decided", default=None, omit=True)
+
+
+@_value(kw_only=True)
+class ScheduleInfo:
+    """The schedules of a standing task."""
+
+    task_id: str = field(TASK_ID, "The task")
+    action: str = field(TEXT, "Its action")
+    when: tuple[str, ...] = field(ListOf(TEXT), "Its schedules, as the configuration has them")
+    next: datetime | None = field(
+        TIMESTAMP,
+        "The next time at which it is to be started; absent: there is none",
+        default=None,
+        omit=True,
+    )
+    due: datetime | None = field(
+        TIMESTAMP, "When that start comes, if jitter puts it off", default=None, omit=True
+    )
+    last: datetime | None = field(
+        TIMESTAMP, "The latest time for which it was started; absent: it never was", default=None, omit=True
+    )
+    paused: bool = field(
+        BOOLEAN, "Whether somebody paused them: then each start is skipped", default=False, omit=True
+    )
+    waiting: tuple[datetime, ...] = field(
+        ListOf(TIMESTAMP),
+        "Times for which it is started as soon as it is no longer in use",
+        default=(),
+        omit=True,
+    )
+    skipped: tuple[SkippedSlot, ...] = field(
+        ListOf(Object(SkippedSlot)),
+        "The latest starts that were skipped, the last one first",
+        default=(),
+        omit=True,
+    )
+    error: str = field(TEXT, "Why the latest start was refused, if it was", default="", omit=True)
+    upcoming: tuple[datetime, ...] = field(
+        ListOf(TIMESTAMP), "The next times, as many as were asked for", default=(), omit=True
+    )

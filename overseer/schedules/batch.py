@@ -1,0 +1,86 @@
+"""What was decided at one moment, collected before anything follows from it: it is stored first."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from overseer.history.slots import FIRING, SKIPPED, WAITING, Slot, beside
+from overseer.schedules.plan import MOST, Offer, Skip
+from overseer.schedules.track import Track
+
+
+class Fire(NamedTuple):
+    """A slot for which its task is started, as the id ``task_id``."""
+
+    track: Track
+    offer: Offer
+    task_id: str
+
+
+class Batch:
+    """Decisions of a moment. ``in_use`` tells whether a task is."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        self.slots: list[Slot] = []
+        self.tracks: dict[Track, None] = {}  # those that something was decided for
+        self.skipped: list[tuple[Track, Slot]] = []
+        self.fires: list[Fire] = []
+        self.stops: list[Track] = []
+        self._fired: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self.tracks)
+
+    def skip(self, track: Track, skip: Skip) -> None:
+        slot = Slot(track.task_id, skip.slot, SKIPPED, self.at, skip.reason, skip.number)
+        track.note(slot)
+        self.slots.append(slot)
+        self.tracks[track] = None
+        self.skipped.append((track, slot))
+
+    def skip_waiting(self, track: Track, reason: str) -> None:
+        """Skip all that waits for the task to be over."""
+        while track.plan.waiting:
+            self.skip(track, Skip(track.plan.waiting.popleft().slot, reason))
+
+    def offer(self, track: Track, offer: Offer, in_use: bool) -> None:
+        """Decide on a slot that is to be run, by what the task is doing."""
+        plan = track.plan
+        in_use = in_use or track.task_id in self._fired
+        if plan.waiting and not in_use:
+            self.fire(track, plan.waiting.popleft())
+            in_use = True
+        if not in_use:
+            self.fire(track, offer)
+        elif offer.made_up:
+            if len(plan.waiting) >= MOST:
+                self.skip(track, Skip(plan.waiting.popleft().slot, "missed"))
+            self._wait(track, offer)
+        elif offer.overlap == "allow":
+            self.fire(track, offer, beside(track.task_id, offer.slot))
+        elif offer.overlap == "replace":
+            self.skip_waiting(track, "overlap")
+            self._wait(track, offer)
+            self.stops.append(track)
+        elif offer.overlap == "skip":
+            self.skip(track, Skip(offer.slot, "overlap"))
+        elif plan.waiting:
+            self.skip(track, Skip(offer.slot, "queue_full"))
+        else:
+            self._wait(track, offer)
+
+    def _wait(self, track: Track, offer: Offer) -> None:
+        track.plan.waiting.append(offer)
+        self.slots.append(Slot(track.task_id, offer.slot, WAITING, self.at, offer.overlap))
+        self.tracks[track] = None
+
+    def fire(self, track: Track, offer: Offer, task_id: str = "") -> None:
+        """Have the task started for a slot; ``task_id``: as this id, not its own."""
+        slot = Slot(track.task_id, offer.slot, FIRING, self.at)
+        track.note(slot)
+        self.slots.append(slot)
+        self.tracks[track] = None
+        self._fired.add(task_id or track.task_id)
+        self.fires.append(Fire(track, offer, task_id or track.task_id))

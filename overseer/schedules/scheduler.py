@@ -1,0 +1,371 @@
+"""The one thread that starts standing tasks when their schedules say so.
+
+It sleeps until the next slot is due, for half a minute at most: then it looks at the wall clock again, which
+somebody may have set, or which went on while the machine slept. What it decides is stored before anything
+follows from it, so that no slot is run twice, whenever the server is killed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+from overseer.config import StandingTask
+from overseer.errors import RequestError
+from overseer.history.records import Trigger
+from overseer.history.slots import FIRED, FIRING, REFUSED, Slot
+from overseer.protocol import Dequeued, Skipped, Start, Started
+from overseer.schedules.batch import Batch, Fire
+from overseer.schedules.memory import Memory
+from overseer.schedules.plan import Skip
+from overseer.schedules.track import Track, rows
+from overseer.supervisor.hub import Hub
+from overseer.supervisor.observers import Change
+from overseer.supervisor.retry import effective_policy
+from overseer.supervisor.table import CLOSING, TAKEN
+from overseer.supervisor.task import Requester
+from overseer.util.locks import Rank, assert_held, lock
+from overseer.util.threads import VitalThread
+from overseer.util.timestamps import now
+
+_log = logging.getLogger(__name__)
+
+_SLICE_S = 30.0  # after which the wall clock is looked at again
+_FLOOR_S = 0.05  # it sleeps for this long at least
+_BACK_S = 1.0  # a clock that is this far behind itself was set back
+_RETURN_S = 10.0  # within which tasks are brought back
+_AT_ONCE = 500  # tasks decided on before what was decided is stored
+
+Record = Callable[[str, Start, str], None]
+"""Has a start in the audit: whose schedule asked for it, what was asked for, and why it was refused."""
+
+
+class Scheduler:
+    """Starts the standing tasks that have schedules; safe from any thread.
+
+    Args:
+        record: has every start in the audit.
+        clock: the wall clock.
+    """
+
+    def __init__(self, hub: Hub, memory: Memory, record: Record, clock: Callable[[], datetime] = now) -> None:
+        self._hub = hub
+        self._memory = memory
+        self._record = record
+        self._clock = clock
+        self.lock: threading.Lock = lock(Rank.SCHEDULES, "schedules")  # guards the rest
+        self._wake = threading.Condition(self.lock)  # notified when there may be something to decide
+        self.tracks: dict[str, Track] = {}
+        self._heap: list[tuple[float, int, Track]] = []
+        self._numbers = itertools.count()
+        self._armed: dict[Track, int] = {}  # which entry of the heap counts
+        self._waiting: set[Track] = set()  # whose slots wait for the task to be over
+        self._firing: dict[str, Fire] = {}  # by task id: starts that nothing tells yet that they run
+        self._returning: set[str] = set()  # tasks that are being brought back from an earlier server
+        self._returned_at = 0.0  # when they are there, or will not be, monotonic
+        self._before = self.wall()  # the wall clock when it was looked at last
+        self._over = False  # a task that a slot waits for may be over
+        self._closed = False
+        self._thread = VitalThread(target=self._run, name="schedules")
+
+    def __repr__(self) -> str:
+        return f"<Scheduler of {len(self.tracks)} tasks>"
+
+    def wall(self) -> float:
+        """The wall clock, in seconds since 1970."""
+        return self._clock().timestamp()
+
+    # -- from start to end
+
+    def load(self, tasks: Mapping[str, StandingTask]) -> None:
+        """Go on where an earlier server has come to."""
+        known = dict(self._memory.load())
+        at = self.wall()
+        batch = Batch(now())
+        with self.lock:
+            for name, standing in _scheduled(tasks):
+                earlier = known.pop(name, None)
+                track = self.tracks[name] = Track(standing, at, earlier)
+                batch.tracks[track] = None
+                for slot in () if earlier is None else earlier.slots:
+                    if slot.outcome == FIRING:  # nobody knows how far its start had come
+                        batch.skip(track, Skip(slot.slot, "missed"))
+                if track.plan.waiting:
+                    self._waiting.add(track)
+                self._arm_locked(track)
+        for gone in known.values():
+            gone.wanted = False
+        self._memory.keep([], known.values(), wait=False)
+        self._carry_out(batch)
+
+    def start(self, returning: Iterable[str] = ()) -> None:
+        """Begin to start tasks.
+
+        Args:
+            returning: ids of tasks that are being brought back, and so are in use.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        with self.lock:
+            self._returning = set(returning)
+            self._returned_at = time.monotonic() + _RETURN_S
+        self._hub.observe(self.heard)
+        self._thread.start()
+
+    def apply(self, tasks: Mapping[str, StandingTask]) -> None:
+        """Go over to another configuration. What is due already stays so, if it is still in it."""
+        batch = Batch(now())
+        gone: list[Track] = []
+        with self.lock:
+            at = self.wall()
+            wanted = dict(_scheduled(tasks))
+            for name in self.tracks.keys() - wanted.keys():
+                track = self.tracks.pop(name)
+                for skip in track.plan.replace((), at):
+                    batch.skip(track, skip)
+                batch.skip_waiting(track, "disabled")
+                self._armed.pop(track, None)
+                self._waiting.discard(track)
+                batch.tracks.pop(track, None)
+                gone.append(track)
+            missing = wanted.keys() - self.tracks.keys()
+        known = self._memory.load() if missing else {}
+        with self.lock:
+            for name, standing in wanted.items():
+                if name in missing:
+                    earlier = known.get(name)
+                    if earlier is not None:
+                        earlier.wanted = False
+                    track = self.tracks[name] = Track(standing, at, earlier)
+                else:
+                    track = self.tracks[name]
+                    track.standing = standing
+                    if standing.schedule == track.plan.schedules:
+                        continue
+                    for skip in track.plan.replace(standing.schedule, at):
+                        batch.skip(track, skip)
+                batch.tracks[track] = None
+                self._arm_locked(track)
+            self._wake.notify()
+        self._memory.keep([], [track.row(wanted=False) for track in gone], wait=False)
+        self._carry_out(batch)
+
+    def close(self) -> None:
+        """Start nothing any more. Idempotent."""
+        with self.lock:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join(timeout=2.0)
+
+    # -- what is asked
+
+    def pause(self, task_id: str, paused: bool) -> None:
+        """Pause a task's schedules, or resume them; what waits for the task to be over is skipped."""
+        batch = Batch(now())
+        with self.lock:
+            track = self.tracks[task_id]
+            track.plan.paused = paused
+            batch.tracks[track] = None
+            if paused:
+                batch.skip_waiting(track, "paused")
+                self._waiting.discard(track)
+        self._carry_out(batch)
+
+    def heard(self, change: Change) -> None:
+        """Something became of a task."""
+        settled: Slot | None = None
+        with self.lock:
+            self._returning.discard(change.task_id)
+            fire = self._firing.get(change.task_id)
+            if fire is not None and (change.outcome or isinstance(change.event, Started)):
+                del self._firing[change.task_id]
+                settled = _settled(fire, change)
+                fire.track.note(settled)
+            track = self.tracks.get(change.task_id)
+            if change.outcome and track in self._waiting:
+                self._over = True
+                self._wake.notify()
+        if settled is not None:
+            self._memory.keep([settled], [], wait=False)
+
+    # -- the thread
+
+    def _run(self) -> None:
+        while True:
+            self._step()
+            with self.lock:
+                if not self._closed and not self._over:
+                    self._wake.wait(self._patience_locked())
+                if self._closed:
+                    return
+
+    def _patience_locked(self) -> float:
+        assert_held(self.lock)
+        self._drop_stale_locked()
+        wait = self._heap[0][0] - self.wall() if self._heap else _SLICE_S
+        return min(max(wait, _FLOOR_S), _SLICE_S)
+
+    def _step(self) -> None:
+        """Decide on what is due, and carry it out."""
+        more = True
+        while more:
+            batch = Batch(now())
+            with self.lock:
+                if self._closed:
+                    return
+                at = self.wall()
+                self._look_at_clock_locked(at)
+                self._over = False
+                for track in [*self._waiting]:
+                    if not self._in_use_locked(track):
+                        batch.fire(track, track.plan.waiting.popleft())
+                        self._note_waiting_locked(track)
+                more = self._decide_locked(batch, at)
+            self._carry_out(batch)
+
+    def _look_at_clock_locked(self, at: float) -> None:
+        assert_held(self.lock)
+        before, self._before = self._before, at
+        if at < before - _BACK_S:
+            _log.warning(
+                "the clock was set back by %.0f s: what was started for a time is not started again",
+                before - at,
+            )
+            for track in self.tracks.values():
+                track.plan.clock_set_back(at)
+                self._arm_locked(track)
+
+    def _decide_locked(self, batch: Batch, at: float) -> bool:
+        """Decide on the tasks that are due first; whether there are more."""
+        assert_held(self.lock)
+        for _ in range(_AT_ONCE):
+            self._drop_stale_locked()
+            if not self._heap or self._heap[0][0] > at:
+                return False
+            track = heapq.heappop(self._heap)[2]
+            offers, skips = track.plan.decide(at)
+            for skip in skips:
+                batch.skip(track, skip)
+            for offer in offers:
+                batch.offer(track, offer, self._in_use_locked(track))
+            batch.tracks[track] = None
+            self._note_waiting_locked(track)
+            self._arm_locked(track)
+        return True
+
+    def _in_use_locked(self, track: Track) -> bool:
+        assert_held(self.lock)
+        if track.task_id in self._returning and time.monotonic() < self._returned_at:
+            return True
+        return self._hub.in_use(track.task_id)
+
+    def _note_waiting_locked(self, track: Track) -> None:
+        assert_held(self.lock)
+        if track.plan.waiting:
+            self._waiting.add(track)
+        else:
+            self._waiting.discard(track)
+
+    def _arm_locked(self, track: Track) -> None:
+        """Have it decided on when its next slot is due."""
+        assert_held(self.lock)
+        due = track.plan.due
+        if due is None:
+            self._armed.pop(track, None)
+            return
+        number = self._armed[track] = next(self._numbers)
+        heapq.heappush(self._heap, (due, number, track))
+
+    def _drop_stale_locked(self) -> None:
+        assert_held(self.lock)
+        while self._heap and self._armed.get(self._heap[0][2]) != self._heap[0][1]:
+            heapq.heappop(self._heap)
+
+    # -- what follows
+
+    def _carry_out(self, batch: Batch) -> None:
+        if not batch:
+            return
+        self._memory.keep(batch.slots, rows(batch.tracks))
+        for track, slot in batch.skipped:
+            event = Skipped(track.task_id, _moment(slot.slot), slot.reason, slot.at, slot.number)
+            self._hub.skip(event, track.standing.action)
+        for track in batch.stops:
+            self._stop(track)
+        for fire in batch.fires:
+            self._fire(fire)
+
+    def _stop(self, track: Track) -> None:
+        try:
+            self._hub.stop(track.task_id, Requester(cause=_cause(track)))
+        except RequestError as error:
+            _log.warning("task %s cannot be stopped for its next start: %s", track.task_id, error.message)
+
+    def _fire(self, fire: Fire) -> None:
+        """Start a task for a slot that is stored."""
+        track, task_id = fire.track, fire.task_id
+        request = Start("", task_id=task_id)
+        if task_id != track.task_id:
+            standing = track.standing
+            policy = effective_policy(None, self._hub.definitions.config.standing_retry(standing))
+            request = Start("", standing.action, task_id, standing.params, policy)
+        with self.lock:
+            self._firing[task_id] = fire
+        try:
+            self._hub.start(
+                request.action,
+                task_id,
+                request.params,
+                retry_policy=request.retry_policy,
+                requester=Requester(cause=_cause(track)),
+            )
+        except RequestError as error:
+            with self.lock:
+                self._firing.pop(task_id, None)
+            self._refused(fire, request, error.message)
+        else:
+            self._record(track.task_id, request, "")
+
+    def _refused(self, fire: Fire, request: Start, why: str) -> None:
+        if why == CLOSING:
+            return  # the next server finds that it was not run
+        if why == TAKEN:  # somebody else has started it in the meantime
+            batch = Batch(now())
+            with self.lock:
+                batch.offer(fire.track, fire.offer, in_use=True)
+                self._note_waiting_locked(fire.track)
+            self._carry_out(batch)
+            return
+        self._record(fire.track.task_id, request, why)
+        _log.warning("task %s was not started by its schedule: %s", fire.task_id, why)
+        refused = Slot(fire.track.task_id, fire.offer.slot, REFUSED, now(), detail=why)
+        with self.lock:
+            fire.track.note(refused)
+        self._memory.keep([refused], [], wait=False)
+
+
+def _scheduled(tasks: Mapping[str, StandingTask]) -> Iterable[tuple[str, StandingTask]]:
+    return ((name, standing) for name, standing in tasks.items() if standing.schedule)
+
+
+def _cause(track: Track) -> Trigger:
+    return Trigger("schedule", f"schedule:{track.task_id}")
+
+
+def _moment(slot: int) -> datetime:
+    return datetime.fromtimestamp(slot, UTC)
+
+
+def _settled(fire: Fire, change: Change) -> Slot:
+    """What became of a start that was asked for."""
+    task_id, slot = fire.track.task_id, fire.offer.slot
+    if isinstance(change.event, Started):
+        return Slot(task_id, slot, FIRED, now())
+    why = f"it was taken off its queue: {change.event.reason}" if isinstance(change.event, Dequeued) else ""
+    return Slot(task_id, slot, REFUSED, now(), detail=why or "it could not be started")

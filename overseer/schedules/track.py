@@ -1,0 +1,71 @@
+"""What is known of a task's schedules besides what comes next: what was run, and what was not and why."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from overseer.config import StandingTask
+from overseer.history.slots import FIRED, FIRING, REFUSED, SKIPPED, WAITING, Schedules, Slot
+from overseer.schedules.plan import Offer, Plan
+from overseer.schedules.spans import Spans
+
+_SHOWN = 10
+
+
+class Track:
+    """One standing task with a schedule.
+
+    Attributes:
+        standing: what the configuration says of it.
+        last: the latest slot that was run; None: none was.
+        refused: why the latest start was refused; ``""``: it was not.
+        skipped: the latest that were skipped, oldest first.
+    """
+
+    def __init__(self, standing: StandingTask, now: float, known: Schedules | None = None) -> None:
+        self.standing = standing
+        self.last: int | None = None
+        self.refused = ""
+        self.skipped: deque[Slot] = deque(maxlen=_SHOWN)
+        if known is None:
+            self.plan = Plan(standing.name, standing.schedule, now)
+            return
+        # What came while the configuration did not have it was not missed.
+        self.plan = Plan(
+            standing.name,
+            standing.schedule,
+            now,
+            Spans(known.spans),
+            since=known.since if known.wanted else None,
+            decided=(slot.slot for slot in known.slots),
+        )
+        self.plan.paused = known.paused
+        for slot in known.slots:
+            if slot.outcome != FIRING:
+                self.note(slot)
+            if slot.outcome == WAITING:
+                self.plan.waiting.append(Offer(slot.slot, slot.reason))
+
+    @property
+    def task_id(self) -> str:
+        return self.standing.name
+
+    def note(self, slot: Slot) -> None:
+        """Something became of a slot."""
+        if slot.outcome == SKIPPED:
+            self.skipped.append(slot)
+        elif slot.outcome in (FIRING, FIRED):
+            self.last = max(slot.slot, self.last or 0)
+            self.refused = ""
+        elif slot.outcome == REFUSED:
+            self.refused = slot.detail
+
+    def row(self, *, wanted: bool = True) -> Schedules:
+        """How far it has come, to be stored."""
+        plan = self.plan
+        return Schedules(self.task_id, plan.since, list(plan.spans), plan.paused, wanted)
+
+
+def rows(tracks: Iterable[Track]) -> list[Schedules]:
+    return [track.row() for track in tracks]

@@ -1,0 +1,64 @@
+"""A crew: jobs that may take long, on a few threads, of which there are none while there are no jobs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from overseer.util.locks import Rank, lock
+from overseer.util.threads import run_on_thread
+
+_log = logging.getLogger(__name__)
+
+
+class Crew:
+    """Does jobs in the order in which they come, ``most`` at a time; safe from any thread.
+
+    Args:
+        name: of its threads.
+    """
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name = name
+        self._most = most
+        self._lock = lock(Rank.LEAF, f"crew {name}")  # guards the rest
+        self._idle = threading.Condition(self._lock)  # notified when the last thread ends
+        self._jobs: deque[Callable[[], object]] = deque()
+        self._threads = 0
+        self._closed = False
+
+    def do(self, job: Callable[[], object]) -> bool:
+        """Have it done, on another thread if there can be one; False once it is closed."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._jobs.append(job)
+            if self._threads == self._most:
+                return True
+            self._threads += 1
+        run_on_thread(self._work, self._name)
+        return True
+
+    def close(self, timeout: float = 0.0) -> bool:
+        """Begin no more jobs, and wait for what is being done; whether that is over. Idempotent."""
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            self._closed = True
+            self._jobs.clear()
+            return self._idle.wait_for(lambda: not self._threads, max(0.0, deadline - time.monotonic()))
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._jobs:
+                    self._threads -= 1
+                    self._idle.notify_all()
+                    return
+                job = self._jobs.popleft()
+            try:
+                job()
+            except Exception:
+                _log.exception("%s: a job failed", self._name)

@@ -1,0 +1,144 @@
+"""What is damaged costs what it held: what comes before and after can be read, and numbers go on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from overseer.logs import keeper
+from overseer.logs.query import LogQuery, read_page
+from overseer.logs.standalone.segments import list_segments
+from overseer.logs.store import Logs
+from tests.logs.conftest import MakeLogs, Script, all_of
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("overseer.logs.standalone.segments.BLOCK", 1200)
+    monkeypatch.setattr("overseer.logs.tasklog.BLOCK", 1200)
+    monkeypatch.setattr(keeper, "SETTLED_S", 0.0)
+
+
+@pytest.fixture
+def logs(make_logs: MakeLogs) -> Logs:
+    return make_logs(segment=6000)
+
+
+@pytest.fixture
+def script(logs: Logs) -> Script:
+    """Three segments of fifty lines, two of them compressed in blocks of ten."""
+    script = Script(logs.log_of("t"))
+    for _ in range(15):
+        script.write(*("x" * 90 for _ in range(10)))
+    logs._keeper._keep(logs.directory_of("t"))
+    packed = [segment.packed for segment in list_segments(logs.directory_of("t"))]
+    assert packed == ["gz", "gz", ""]
+    return script
+
+
+def path_of(logs: Logs, first: int, ending: str) -> Path:
+    return Path(logs.directory_of("t")) / f"{first:020}.{ending}"
+
+
+def spoil(path: Path, begin: int, size: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(begin)
+        file.write(b"\xff" * size)
+
+
+def test_a_damaged_block_is_a_hole(logs: Logs, script: Script, caplog: pytest.LogCaptureFixture) -> None:
+    index = json.loads(path_of(logs, 1, "idx").read_text())
+    first, offset, size, _ = index["blocks"][1]
+    spoil(path_of(logs, 1, "log.gz"), offset, size)
+    reader = logs.reader_of("t")
+    left = [line for line in script.stored if not first <= line[0] < first + 10]
+    assert all_of(reader) == left
+    assert f"lines from {first} on are lost" in caplog.text
+    assert [text.first for text in reader.backward()] == [line[0] for line in left[::10]][::-1]
+    assert reader.why_not(first) == "unreadable"
+    page = read_page(reader, LogQuery(1000, from_seq=1))
+    assert [line.seq for line in page.lines] == [line[0] for line in left]
+    assert page.next_seq == 151
+
+
+def test_an_index_that_is_lost_is_made_again(make_logs: MakeLogs, logs: Logs, script: Script) -> None:
+    for garbage in (None, b"", b"{}", b"\xff" * 100):
+        for first in (1, 51):
+            path = path_of(logs, first, "idx")
+            path.unlink(missing_ok=True)
+            if garbage is not None:
+                path.write_bytes(garbage)
+        assert all_of(logs.reader_of("t")) == script.stored
+    path_of(logs, 101, "log").unlink()  # so that the last one is such
+    again = Script(make_logs(segment=6000).log_of("t"))
+    assert again.seq == 101
+    assert again.write("goes on")
+
+
+def test_an_index_that_says_too_much_is_not_believed(logs: Logs, script: Script) -> None:
+    """After a power cut a file may be shorter than what was written beside it says."""
+    script.write(*("x" * 90 for _ in range(10)))  # the third segment has ended, and is indexed
+    assert path_of(logs, 101, "idx").exists()
+    path = path_of(logs, 101, "log")
+    os.truncate(path, path.stat().st_size - 1000)
+    assert [line[0] for line in all_of(logs.reader_of("t"))] == [*range(1, 143), *range(151, 161)]
+
+
+@pytest.mark.parametrize(
+    "time", [b"2026-02-31T07:08:09.123456Z", b"2026-13-01T07:08:09.123456Z", b"9999-99-99T99:99:99.999999Z"]
+)
+def test_a_time_that_there_is_not_is_text(logs: Logs, time: bytes) -> None:
+    script = Script(logs.log_of("t"))
+    script.write("one", "two")
+    script.log.rest()
+    logs._hands.do(lambda: None)
+    path = path_of(logs, 1, "log")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(time + lines[0][27:] + lines[1])
+    first, second = read_page(logs.reader_of("t"), LogQuery(10, from_seq=1)).lines
+    assert first.data == f"{time.decode()} stdout F one"
+    assert second.data == "two"
+
+
+def test_a_segment_that_has_ended_is_indexed_at_once(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each look into a flood that is not compressed yet would read a whole segment."""
+    script = Script(logs.log_of("t"))
+    for _ in range(15):
+        script.write(*("x" * 90 for _ in range(10)))
+    monkeypatch.setattr("overseer.logs.standalone.segments.scan", None)
+    assert all_of(logs.reader_of("t")) == script.stored
+
+
+def test_a_log_that_never_stays_the_same_is_an_error_and_not_its_end(
+    logs: Logs, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise FileNotFoundError(2, "gone")
+
+    monkeypatch.setattr("overseer.logs.reader.Opened", gone)
+    with pytest.raises(FileNotFoundError):
+        list(logs.reader_of("t").forward(1))
+    with pytest.raises(FileNotFoundError):
+        list(logs.reader_of("t").backward())
+    with pytest.raises(FileNotFoundError):
+        logs.reader_of("t").ends()
+
+
+def test_pages_of_a_run_come_to_an_end(logs: Logs, script: Script) -> None:
+    """Whoever goes on at next_seq while that is in the log gets there, also of a run that has no line."""
+    script.log.begin_run(8, "run-2", "act")
+    script.write("of the second")
+    for run_id, wanted in (("run-1", 150), ("run-2", 1), ("nobody", 0)):
+        seqs: list[int] = []
+        seq = 0
+        for _ in range(5):
+            page = read_page(logs.reader_of("t"), LogQuery(100, from_seq=seq, run_id=run_id))
+            seqs += [line.seq for line in page.lines]
+            seq = page.next_seq
+            if seq > page.last_seq:
+                break
+        assert len(seqs) == wanted
+        assert seq > page.last_seq

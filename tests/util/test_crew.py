@@ -1,0 +1,67 @@
+"""A crew does all that it is given, a few at a time, and has no threads when there is nothing to do."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from overseer.util.crew import Crew
+
+
+def test_so_many_jobs_go_on_at_a_time_and_all_are_done() -> None:
+    crew = Crew("test-crew", 2)
+    together = threading.Barrier(2)
+    done: list[int] = []
+
+    def job(number: int) -> None:
+        together.wait(10)  # never passed by one alone, and two of three never wait for the third
+        done.append(number)
+
+    for number in range(4):
+        assert crew.do(lambda number=number: job(number))
+    assert together.broken is False
+    assert _ended(crew, 10.0)
+    assert sorted(done) == [0, 1, 2, 3]
+
+
+def test_threads_end_when_there_is_nothing_to_do() -> None:
+    crew = Crew("test-crew", 3)
+    over = threading.Event()
+    assert crew.do(over.set)
+    assert over.wait(10)
+    assert _ended(crew, 10.0)
+    assert not [thread for thread in threading.enumerate() if thread.name == "test-crew"]
+
+
+def test_one_that_fails_is_said_and_the_next_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    crew = Crew("test-crew", 1)
+    over = threading.Event()
+    crew.do(lambda: 1 // 0)
+    crew.do(over.set)
+    assert over.wait(10)
+    assert "test-crew: a job failed" in caplog.text
+
+
+def test_a_closed_one_begins_nothing_and_waits_for_what_goes_on() -> None:
+    crew = Crew("test-crew", 1)
+    begun, go, late = threading.Event(), threading.Event(), threading.Event()
+
+    def job() -> None:
+        begun.set()
+        go.wait(10)
+
+    crew.do(job)
+    crew.do(late.set)
+    assert begun.wait(10)
+    assert crew.close() is False
+    assert crew.do(late.set) is False
+    go.set()
+    assert crew.close(10.0) is True
+    assert not late.is_set()
+
+
+def _ended(crew: Crew, timeout: float) -> bool:
+    """Whether its threads end by themselves."""
+    with crew._lock:
+        return crew._idle.wait_for(lambda: not crew._threads, timeout)
