@@ -121,6 +121,7 @@ class Router:
             task_id=follower.task_id,
             since_seq=follower.last_seq,
             on_lag="block" if follower.lossless else "drop",
+            catch_up=follower.catch_up,
             partial=follower.partial or None,
             raw=follower.raw or None,
         )
