@@ -33,7 +33,7 @@ def _socket(path: Path) -> None:
 
 
 MAKE: dict[str, Any] = {"pipe": _fifo, "socket": _socket, "directory": Path.mkdir}
-SAID = {"pipe": "is a pipe that nobody reads", "socket": "is a socket", "directory": "is a directory"}
+SAID = {"pipe": "is a pipe without a reader", "socket": "is a socket", "directory": "is a directory"}
 
 
 @pytest.fixture(scope="module")
