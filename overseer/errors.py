@@ -21,6 +21,21 @@ __all__ = [
 ]
 
 
+REFUSALS = {
+    "invalid": "the request, or a parameter, is not as it should be",
+    "not_permitted": "it needs other rights",
+    "not_found": "there is no such task or action",
+    "conflict": "not as things stand: the task runs already, or does not run, or a duplicate does",
+    "full": "the pool and its queue have no room",
+    "too_many": "the client sends more than it may",
+    "failed": "the task's program could not be started",
+    "not_configured": "the server's configuration lacks what it takes",
+    "unavailable": "the server is shutting down",
+    "refused": "for another reason",
+}
+"""Why a request is refused, for programs."""
+
+
 class OverseerError(Exception):
     """Base of all errors raised on purpose; ``str(error)`` is one plain sentence for a person."""
 
@@ -114,16 +129,22 @@ class RequestError(OverseerError):
     """A client's request that is answered with an ``error`` message.
 
     ``id`` is the request's id as far as it could be read, else ``""``; ``param`` the parameter of a start
-    that it is about; ``answered``: whether its sender has been told.
+    that it is about; ``code`` one of :data:`REFUSALS`; ``answered``: whether its sender has been told.
     """
 
-    def __init__(self, message: str, *, id: str = "", existing_task_id: str = "", param: str = "") -> None:
+    code = "refused"
+
+    def __init__(
+        self, message: str, *, id: str = "", existing_task_id: str = "", param: str = "", code: str = ""
+    ) -> None:
         super().__init__(message)
         self.answered = False
         self.message = message
         self.id = id
         self.existing_task_id = existing_task_id
         self.param = param
+        if code:
+            self.code = code
 
 
 class NotPermittedError(RequestError):
@@ -131,3 +152,5 @@ class NotPermittedError(RequestError):
 
     The text gives away nothing that the client may not see: it may deny that the task or action exists.
     """
+
+    code = "not_permitted"

@@ -149,6 +149,8 @@ export class Actions {
       action.on_boot === "resume" ? "resumed when the server starts" : "",
       ...thenText(action.then),
       action.timeout_ms ? `stopped after ${exactly(action.timeout_ms)}` : "",
+      action.ready ? `ready: ${action.ready}` : "",
+      action.health ? `health: ${action.health}` : "",
       action.dedupe_key?.length ? `not twice with the same ${action.dedupe_key.join(", ")}` : null,
       ...Object.entries(action.settings ?? {}).map(([key, value]) => `${key}: ${value}`),
     ].filter(Boolean);

@@ -96,7 +96,7 @@ export class History {
 
   #changed() {
     if (this.#lines.shown) this.#lines.search();
-    else if (!this.#place.hidden) this.#runs.load();
+    else if (!this.#place.hidden) this.#runs.load({ anew: true });
   }
 
   #turn(toLines) {

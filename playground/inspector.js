@@ -3,7 +3,7 @@
 import { fill, h, icon, iconButton, inFrame, setText } from "./dom.js";
 import { bytes, exactly, moment, policyText } from "./format.js";
 import { draw } from "./ansi.js";
-import { STATES, exitText, isOver } from "./states.js";
+import { STATES, exitText, isOver, isUnhealthy, wordOf } from "./states.js";
 import { showButtons } from "./taskactions.js";
 import { Usage } from "./usage.js";
 
@@ -74,6 +74,8 @@ export class Inspector {
       ["Started by", startedBy(task.trigger)],
       ["Then started", next.join(", ")],
       ["PID", task.current_pid],
+      ["Ready", status !== "running" || task.ready === undefined ? "" : task.ready ? "yes" : "not yet"],
+      ["Health", task.health],
       ["Last exit", exitText(task, this.#app.watch.signal(task.task_id))],
       ["Why", task.reason],
       ["Ran", task.duration_ms === undefined ? "" : exactly(task.duration_ms)],
@@ -87,7 +89,11 @@ export class Inspector {
     ].filter(([, value]) => value !== undefined && value !== "");
     const toggle = () => this.#app.panes.toggle(task.task_id);
     setText(this.#title, task.task_id);
-    fill(this.#state, h(`span.state.s-${status}`, null, icon(STATES[status].icon), STATES[status].label));
+    fill(
+      this.#state,
+      h(`span.state.s-${status}`, null, icon(STATES[status].icon), wordOf(task)),
+      isUnhealthy(task) ? h("span.mark", null, icon("bad"), "unhealthy") : null,
+    );
     this.#error.hidden = !task.error_message;
     fill(this.#error, icon("bad"), h("span", null, task.error_message ?? ""));
     fill(

@@ -105,7 +105,7 @@ export class Finder {
     if (problem) return problem;
     if (!seqs.length && !busy) return "not found";
     const at = this.has(seq) ? `${count(seqs.indexOf(seq) + 1)} of ` : "";
-    return `${at}${count(seqs.length)}${more ? "+" : ""}${busy ? "…" : ""}`;
+    return `${at}${more ? "the last " : ""}${count(seqs.length)}${busy ? "…" : ""}`;
   }
 
   /** The next one after (or, backwards, before) a seq, going round; 0 without any. */

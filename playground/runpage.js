@@ -134,6 +134,7 @@ export class RunPage {
         N: () => (search.value ? this.#next(true) : false),
         t: () => this.#tools.time.click(),
         g: () => this.#tools.at.focus(),
+        Home: () => this.#lines.total > 0 && this.#goTo(this.#lines.lowest),
       },
     });
     this.#box.following = false;

@@ -49,9 +49,10 @@ export class Runs {
   #latest = ""; // the run that had the focus last
   #draw = inFrame(() => this.#show());
 
-  /** Look what there is now. */
-  load() {
-    return this.#load("");
+  /** Look what there is now. `anew`: something else is wanted, so the list begins at its top. */
+  load({ anew = false } = {}) {
+    if (anew) this.element.scrollTop = 0;
+    return this.#load("", { again: !anew });
   }
 
   /** To the run that had the focus last, or to the first. */
@@ -165,7 +166,7 @@ export class Runs {
     if (ran !== null) lasted.style.setProperty("--share", `${Math.max(1, (ran / longest) * 100)}%`);
     const open = () => (location.hash = addressOf(run));
     return h(
-      "li.run",
+      `li.run.s-${run.status}`,
       { "data-run": run.run_id },
       statusOf(run),
       h("button.run-open", { type: "button", title: "Show its output", onclick: open }, named(run.task_id), h("span.number", null, ` #${run.number}`)),

@@ -25,7 +25,7 @@ export function lastedOf({ status, duration_ms: ms, started }, now) {
 
 /** Who or what started it, as nodes. */
 export function byOf({ type, by = "" }) {
-  if (type === "client") return by ? ["by ", named(by)] : [];
+  if (type === "client") return by ? ["by ", named(by)] : ["client"];
   return by && by !== type ? [`${type}: `, named(by)] : [type];
 }
 
@@ -40,7 +40,7 @@ export function notesOf(run) {
   else if (error) foot.text = error;
   else {
     const how = signal ? `ended by ${signal}` : `exit code ${code}`;
-    const why = { timeout: ", for it ran too long", oom: ", for lack of memory", shutdown: ", with the server", stopped: ", as requested" };
+    const why = { timeout: ", for it ran too long", oom: ", for lack of memory", unhealthy: ", for it was unhealthy", shutdown: ", with the server", stopped: ", as requested" };
     foot.text = `${how} after ${exactly(ms)}${why[reason] ?? ""}`;
   }
   return { head, foot };

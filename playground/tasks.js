@@ -5,7 +5,7 @@ import { count, isUuid, moment, paramsText } from "./format.js";
 import { COLUMNS, searched, sorted, timeText } from "./taskcolumns.js";
 import { VirtualList } from "./vlist.js";
 import { visible } from "./visible.js";
-import { STATES, exitText } from "./states.js";
+import { STATES, exitText, isUnhealthy, wordOf } from "./states.js";
 import { beginning, perform, showButtons } from "./taskactions.js";
 import { Inspector } from "./inspector.js";
 import { recall, remember } from "./prefs.js";
@@ -201,7 +201,8 @@ export class Tasks {
     }
     cells.word = h("span");
     cells.icon = icon("dots");
-    cells.status.append(cells.icon, cells.word);
+    cells.mark = h("span.mark", { title: "Unhealthy", role: "img", "aria-label": "unhealthy" }, icon("bad"));
+    cells.status.append(cells.icon, cells.word, cells.mark);
     cells.acts = h("div.c-acts", { role: "gridcell" });
     row.append(cells.acts);
     row.cells = cells;
@@ -223,7 +224,8 @@ export class Tasks {
     row.setAttribute("aria-selected", String(selected));
     setText(cells.time, timeText(task, this.#app.link.now));
     const place = this.#places.get(task.task_id);
-    setText(cells.word, place ? `${STATES[status].label} #${place}` : (STATES[status]?.label ?? status));
+    setText(cells.word, place ? `${STATES[status].label} #${place}` : wordOf(task));
+    cells.mark.hidden = !isUnhealthy(task);
     const { connected } = this.#app.link;
     if (row.task === task && row.connected === connected) return;
     row.task = task;

@@ -9,6 +9,7 @@ import { count, exactly, many } from "./format.js";
 const WHY = {
   timeout: ", for it ran too long",
   oom: ", for lack of memory",
+  unhealthy: ", for it was unhealthy",
   shutdown: ", with the server",
 };
 const EXITS = 1000; // remembered of one task, not to note one twice
@@ -31,6 +32,15 @@ export class Watch {
       this.#note(event, KIND.note, `restart ${event.attempt} in ${event.restart_delay}`),
     );
     link.on("errored", (event) => this.#note(event, KIND.bad, `gave up after ${many(event.exit_count, "exit")}`));
+    link.on("ready", (event) => this.#note(event, KIND.note, "ready"));
+    link.on("not_ready", (event) => this.#note(event, KIND.bad, event.detail));
+    link.on("health", (event) =>
+      this.#note(
+        event,
+        event.status === "unhealthy" ? KIND.bad : KIND.note,
+        event.status + (event.detail ? `: ${event.detail}` : ""),
+      ),
+    );
     link.on("queued", (event) => this.#note(event, KIND.note, `queued at position ${event.position}`));
     link.on("dequeued", (event) => this.#note(event, KIND.note, `left the queue: ${event.reason}`));
     link.on("batch", () => this.#tell());
@@ -268,7 +278,7 @@ export class Watch {
     const how = event.signal ? `ended by ${event.signal}` : `exit code ${event.exit_code}`;
     const after = event.reason ? ` after ${exactly(event.duration_ms)}` : "";
     const why = WHY[event.reason] ?? (event.intentional ? ", as requested" : "");
-    const fine = event.intentional || (event.exit_code === 0 && event.reason !== "timeout");
+    const fine = event.intentional || (event.exit_code === 0 && !["timeout", "unhealthy"].includes(event.reason));
     seat.log.addNote(fine ? KIND.note : KIND.bad, how + after + why, event.ts);
   }
 }

@@ -258,6 +258,21 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         help="running tasks by what began last (time, the default) or uses most",
     )
     add("graph", "show the standing tasks, and what each of them waits for")
+    command = add(
+        "schedules",
+        "show when standing tasks are started by themselves, and what was skipped",
+        "Times are local. Of one task all is shown: its next times, and each skipped one with the reason.",
+    )
+    command.add_argument("task", type=_text, metavar="TASK_ID", nargs="?", help="only this task's")
+    command.add_argument(
+        "-n", "--next", type=_count, metavar="COUNT", help="the next so many starts, up to 100 of each task"
+    )
+    for name, help in (
+        ("pause", "have standing tasks no longer started by their schedules"),
+        ("resume", "have paused standing tasks started by their schedules again"),
+    ):
+        command = add(name, help)
+        command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command = add("actions", "show what can be started")
     command.add_argument("action", type=_text, metavar="ACTION", nargs="?", help="only this one, in full")
     command = add("describe", "explain an action and its parameters")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,12 +24,15 @@ from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.task import Requester
+from overseer.util.threads import run_on_thread
 
 _log = logging.getLogger(__name__)
 
+_SEARCHES = 2  # of one client at a time
+
 
 class Dispatcher:
-    """Handles one client's messages, on the connection's own thread.
+    """Handles one client's messages, on the connection's own thread; searches on threads of their own.
 
     The client's rights are checked here; the hub hides from it what it may not see.
 
@@ -71,6 +75,7 @@ class Dispatcher:
         self._reloader = reloader
         self._history = history
         self._logs = logs
+        self._searching = threading.BoundedSemaphore(_SEARCHES)
         self._schedules = schedules
         self._client = Client(outbox, default, self._principal)
         hub.connect(self._client)
@@ -86,21 +91,45 @@ class Dispatcher:
             request_id = request.id
             if not in_time:
                 limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
-                raise RequestError(f"too many requests: {limit}")
-            self._serve(request)
-        except RequestError as error:
-            if not error.answered:
-                self._reply(
-                    protocol.Error(
-                        id=error.id or request_id,
-                        message=error.message,
-                        existing_task_id=error.existing_task_id,
-                        param=error.param,
-                    )
-                )
-        except Exception:
-            _log.exception("a request failed")
+                raise RequestError(f"too many requests: {limit}", code="too_many")
+            if isinstance(request, protocol.Search) and self._logs.logs is not None:
+                self._search(request)
+            else:
+                self._serve(request)
+        except Exception as error:
+            self._refuse(request_id, error)
+
+    def _search(self, request: protocol.Search) -> None:
+        """Serve it on a thread of its own: it may take ten seconds, and a stop that comes meanwhile must not
+        wait. More of them than are ever carried out at once are refused without a wait."""
+
+        def serve() -> None:
+            try:
+                self._serve(request)
+            except Exception as error:
+                self._refuse(request.id, error)
+            finally:
+                self._searching.release()
+
+        if self._searching.acquire(blocking=False):
+            run_on_thread(serve, f"search-{request.id}")
+        else:
+            raise RequestError("other searches are running: try again", code="full")
+
+    def _refuse(self, request_id: str, error: Exception) -> None:
+        if not isinstance(error, RequestError):
+            _log.error("a request failed", exc_info=error)
             self._reply(protocol.Error(id=request_id, message="internal error; see the server's log"))
+        elif not error.answered:
+            self._reply(
+                protocol.Error(
+                    id=error.id or request_id,
+                    message=error.message,
+                    existing_task_id=error.existing_task_id,
+                    param=error.param,
+                    code=error.code,
+                )
+            )
 
     def closed(self) -> None:
         """Called when the connection is gone."""
@@ -139,14 +168,20 @@ class Dispatcher:
             request = replace(request, params=without_hidden(request.params, hidden))
         self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
 
-    def _on_lag(self, asked: str) -> str:
-        """The ``on_lag`` of a subscription that requests this one; "": the client's default.
+    def _on_lag(self, request: protocol.Start | protocol.Subscribe) -> str:
+        """The ``on_lag`` of the subscription that is requested; "": the client's default.
 
         Raises:
             RequestError: there are no logs to catch up from.
         """
+        asked = request.on_lag
+        if asked == "block" and request.catch_up and self._catches_up:
+            return "catch_up"
         if asked == "catch_up" and not self._catches_up:
-            raise RequestError("on_lag catch_up needs logs, and this server's configuration has no data_dir")
+            raise RequestError(
+                "on_lag catch_up needs logs, and this server's configuration has no data_dir",
+                code="not_configured",
+            )
         return "" if self._viewer and asked == "block" else asked
 
     def _handle(self, request: protocol.Request) -> str:
@@ -161,7 +196,7 @@ class Dispatcher:
                     request.params,
                     retry_policy=request.retry_policy,
                     force=request.force,
-                    wishes=Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
+                    wishes=Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
                     requester=requester,
                 )
             case protocol.Stop():
@@ -200,7 +235,7 @@ class Dispatcher:
                     request.id,
                     request.task_id,
                     request.since_seq,
-                    Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
+                    Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
                 )
             case protocol.Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)

@@ -67,11 +67,11 @@ class TaskLogs:
             RequestError: there are no logs, no such task, or the log cannot be read.
         """
         if self.logs is None:
-            raise RequestError(_NONE)
+            raise RequestError(_NONE, code="not_configured")
         from overseer.logs.query import LogQuery, read_page
 
         if sum(each is not None for each in (request.from_seq, request.tail, request.since)) > 1:
-            raise RequestError("from_seq, tail and since are mutually exclusive")
+            raise RequestError("from_seq, tail and since are mutually exclusive", code="invalid")
         tail = request.tail
         if tail is None and request.from_seq is None and request.since is None:
             tail = request.limit
@@ -89,9 +89,9 @@ class TaskLogs:
         try:
             action = self.logs.read(lambda: reader.last_run().action) if known is None else known
             if not action:
-                raise RequestError(_NOT_FOUND)
+                raise RequestError(_NOT_FOUND, code="not_found")
             if not principal.sees(action):
-                raise NotPermittedError(_NOT_FOUND)
+                raise NotPermittedError(_NOT_FOUND, code="not_found")
             page = self.logs.read(lambda: read_page(reader, query))
         except (OSError, ValueError) as error:
             raise RequestError(f"the log cannot be read: {error}") from None
@@ -108,7 +108,7 @@ class TaskLogs:
             RequestError: there are no logs, or the search failed.
         """
         if self.logs is None:
-            raise RequestError(_NONE)
+            raise RequestError(_NONE, code="not_configured")
         from overseer.logs.search import SearchError, SearchQuery
 
         query = SearchQuery(

@@ -20,7 +20,7 @@ from overseer.schema.fields import fields_of
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.metrics import HistogramFigures
 from overseer.supervisor.metrics_view import Figures
-from overseer.supervisor.task import Phase
+from overseer.supervisor.phases import Phase
 from overseer.util.logs import lines_dropped
 from overseer.workers.thread import abandoned_count
 

@@ -84,7 +84,7 @@ class RunHistory:
             RequestError: there is no history, it cannot be read, or ``before`` is not one of its cursors.
         """
         if self.history is None:
-            raise RequestError(_NONE)
+            raise RequestError(_NONE, code="not_configured")
         from overseer.history.pages import Query
 
         query = Query(
@@ -140,7 +140,7 @@ def _cursor(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal()) or len(text) > 18:
-        raise RequestError("before must be the next of an earlier answer")
+        raise RequestError("before must be the next of an earlier answer", code="invalid")
     return int(text)
 
 

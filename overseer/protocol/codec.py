@@ -101,7 +101,7 @@ def parse_request(data: str | bytes, limits: MessageLimits = _DEFAULT_LIMITS) ->
     try:
         raw = _decode(data, limits)
     except Unreadable as error:
-        raise RequestError(str(error), id=_salvaged_id(data, limits)) from None
+        raise RequestError(str(error), id=_salvaged_id(data, limits), code="invalid") from None
     try:
         request_id = _required(raw, "id", REQUEST_ID, limits)
         message_type = _required(raw, "type", TEXT, limits)
@@ -119,7 +119,7 @@ def parse_request(data: str | bytes, limits: MessageLimits = _DEFAULT_LIMITS) ->
             if not (request.data or request.data_base64 or request.eof):
                 raise Unreadable("input: there is nothing to give: data, data_base64 or eof is needed")
     except Unreadable as error:
-        raise RequestError(str(error), id=request_id) from None
+        raise RequestError(str(error), id=request_id, code="invalid") from None
     return request
 
 

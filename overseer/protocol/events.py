@@ -122,7 +122,7 @@ class Errored(TaskEvent):
 
 
 @_event("ready", Delivery.SUBSCRIBERS)
-class Ready(Event):
+class Ready(TaskEvent):
     """A run of a task is ready, as its action says what that takes."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -131,7 +131,7 @@ class Ready(Event):
 
 
 @_event("not_ready", Delivery.SUBSCRIBERS)
-class NotReady(Event):
+class NotReady(TaskEvent):
     """A run of a task is not ready in the time that its action allows. It goes on, and may be ready later."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -141,7 +141,7 @@ class NotReady(Event):
 
 
 @_event("health", Delivery.SUBSCRIBERS)
-class Health(Event):
+class Health(TaskEvent):
     """A run of a task has become healthy or unhealthy."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -249,7 +249,7 @@ class Data(Event):
 
 
 @_event("chain_refused", Delivery.SUBSCRIBERS)
-class ChainRefused(Event):
+class ChainRefused(TaskEvent):
     """What should have followed the end of a task was not started. Where some clients are limited to some
     actions, only the audit and the server's log say what, and why."""
 

@@ -20,6 +20,7 @@ from overseer.protocol.values import (
     TaskInfo,
     TaskMetrics,
 )
+from overseer.protocol.words import REFUSAL
 from overseer.schema.fields import field
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, TIMESTAMP
@@ -253,3 +254,4 @@ class Error(Event):
         TASK_ID, "The task that a refused start would have duplicated", default="", omit=True
     )
     param: str = field(TEXT, "The parameter that a refused start is about", default="", omit=True)
+    code: str = field(REFUSAL, "The same for programs; absent: the server is older", default="", omit=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from overseer.errors import REFUSALS
 from overseer.schema.types import Choice
 
 ORDERS = ("first", "last")
@@ -61,6 +62,9 @@ HEALTH = Choice(
     "starting", "healthy", "unhealthy", ref="Health",
     description="Whether a run works, as its action's health finds out: starting: not known yet",
 )  # fmt: skip
+REFUSAL = Choice(
+    *REFUSALS, ref="Refusal", description="; ".join(f"{word}: {why}" for word, why in REFUSALS.items())
+)
 STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
 STDIN = Choice(
     "pipe", "pty", ref="Stdin",
@@ -95,6 +99,7 @@ CHOICES = (
     EXIT_REASON,
     RUN_STATUS,
     TRIGGER,
+    REFUSAL,
     SKIP_REASON,
     HEALTH,
     STREAM,

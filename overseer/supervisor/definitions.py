@@ -62,17 +62,18 @@ class Definitions:
         try:
             self.refuse_unknown(action, principal)
         except RequestError as error:
-            raise type(error)(f"{error.message}{self._hint(action, principal)}") from None
+            message = f"{error.message}{self._hint(action, principal)}"
+            raise type(error)(message, code=error.code) from None
         return Definition(self.config.actions[action], self.handlers[action])
 
     def refuse_unknown(self, action: str, principal: Principal) -> None:
         """Raise what :meth:`of` does, without the hint, which is slow: for use under a lock."""
         if not action:
-            raise RequestError("start: action is required (a string)")
+            raise RequestError("start: action is required (a string)", code="invalid")
         if action not in self.handlers:
-            raise RequestError(f"unknown action: {action}")
+            raise RequestError(f"unknown action: {action}", code="not_found")
         if not principal.sees(action):
-            raise NotPermittedError(f"unknown action: {action}")
+            raise NotPermittedError(f"unknown action: {action}", code="not_found")
 
     def resolve(
         self, task_id: str, action: str, params: Mapping[str, str], principal: Principal
@@ -86,11 +87,15 @@ class Definitions:
         if standing is None:
             return action, dict(params), None
         if not principal.sees(standing.action):
-            raise NotPermittedError("this task_id cannot be used: take another one")
+            raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if action not in ("", standing.action):
-            raise RequestError(f"{task_id} is a task of the configuration, and runs {standing.action}")
+            raise RequestError(
+                f"{task_id} is a task of the configuration, and runs {standing.action}", code="conflict"
+            )
         if params and dict(params) != standing.params:
-            raise RequestError(f"{task_id} is a task of the configuration, which has its parameters")
+            raise RequestError(
+                f"{task_id} is a task of the configuration, which has its parameters", code="conflict"
+            )
         return standing.action, dict(standing.params), standing
 
     def policy(
@@ -115,7 +120,9 @@ class Definitions:
             for name in params:
                 if name not in info.params:
                     known = ", ".join(info.params) or "none"
-                    raise RequestError(f"unknown parameter {name!r}; {action} has: {known}", param=name)
+                    raise RequestError(
+                        f"unknown parameter {name!r}; {action} has: {known}", param=name, code="invalid"
+                    )
         try:
             check_declared(info.params, params)
             definition.handler.validate(dict(params))
@@ -129,7 +136,7 @@ class Definitions:
                 message = f"the driver failed: {message}"
             param = getattr(error, "param", "")
             param = param if isinstance(param, str) else ""
-            raise RequestError(masked(message, secrets), param=param) from None
+            raise RequestError(masked(message, secrets), param=param, code="invalid") from None
         dedupe_key = definition.config.dedupe_key or tuple(info.dedupe_key)
         if not dedupe_key:
             return Accepted(definition, None, hidden)

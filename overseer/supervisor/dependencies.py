@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 from overseer.config import StandingTask
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Task
+from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
 

@@ -11,12 +11,13 @@ from overseer.history.records import Recorder, RunEnd
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
 from overseer.supervisor.due import Due
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase, RunEnding, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import GiveUp, NoRestart, Restart, decide
 from overseer.supervisor.start_gate import RunExit
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, RunEnding, StopRequest, Task
+from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held
 from overseer.util.timers import Timers

@@ -38,6 +38,7 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.metrics_view import MetricsView
 from overseer.supervisor.observers import Observer
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
+from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.pools import Pools
 from overseer.supervisor.probing import Probing
@@ -49,7 +50,7 @@ from overseer.supervisor.starts import Starts
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Requester, StopRequest, Task, Terms
+from overseer.supervisor.task import Requester, Task, Terms
 from overseer.supervisor.usage import UsageWatch
 from overseer.supervisor.watching import Watchers
 from overseer.util.ids import new_uuid

@@ -13,8 +13,9 @@ from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
 from overseer.protocol import Event, InputAccepted, Resized, Signaled
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester
+from overseer.supervisor.task import Requester
 from overseer.workers.base import Worker
 
 _NOT_RUNNING = "task is not running"
@@ -65,7 +66,7 @@ class Interaction:
         with self._table.begin(requester):
             task = self._table.find(task_id, requester.principal)
             if task.phase is not Phase.RUNNING or task.worker is None:
-                raise RequestError(_NOT_RUNNING)
+                raise RequestError(_NOT_RUNNING, code="conflict")
             worker = task.worker
         problem = ""
         try:
@@ -78,5 +79,5 @@ class Interaction:
                 problem = f"the driver failed: {problem}"
         with self._table.begin(requester) as tx:
             if problem:
-                raise RequestError(problem)
+                raise RequestError(problem, code="conflict")
             requester.tell(tx, reply)

@@ -14,8 +14,9 @@ from overseer.net.frames import Encoded
 from overseer.protocol import List, TaskInfo, Tasks, Watching, encode_rows
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import StreamedTasks, TaskRow
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Task
+from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
 

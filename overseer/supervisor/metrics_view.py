@@ -10,9 +10,10 @@ from overseer.supervisor.clients import Clients, DeferredFlush
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import HistogramFigures, Metrics, PoolFigures
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester
+from overseer.supervisor.task import Requester
 from overseer.supervisor.watching import Watchers
 
 

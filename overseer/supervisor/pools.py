@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from overseer.protocol import PoolInfo, Purged
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Requester, StopRequest
+from overseer.supervisor.task import Requester
 from overseer.supervisor.transaction import Transaction
 
 

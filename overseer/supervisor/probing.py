@@ -15,8 +15,9 @@ from overseer.config.probes import Values, values_of_start
 from overseer.drivers.api import said_of_action
 from overseer.protocol import Health, NotReady, Ready
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, StopRequest, Task
+from overseer.supervisor.task import Task
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets, masked
 from overseer.util.timestamps import now

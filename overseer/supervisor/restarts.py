@@ -7,12 +7,13 @@ from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import History
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester, StopRequest, Task, Terms
+from overseer.supervisor.task import Requester, Task, Terms
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import now
@@ -83,7 +84,7 @@ class Restarts:
             _ENDING.get(task.stop_request) if task.phase is Phase.RUNNING else None
         )
         if problem:
-            raise RequestError(problem)
+            raise RequestError(problem, code="conflict")
         return task
 
     def _reset_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
@@ -115,7 +116,7 @@ class Restarts:
         admission = self._pool.acquire(task.id, task.action, False, at, requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             self._metrics.count("starts_refused", task.action)
-            raise RequestError(admission.reason)
+            raise RequestError(admission.reason, code="full")
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
         if admission.outcome is Outcome.RUNNING:
             self._begin_locked(tx, task, terms, requester)
@@ -155,7 +156,9 @@ def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
     """The task's terms by its action's current definition, which a reload may have repaired."""
     standing = definitions.config.tasks.get(task.id)
     if standing is not None and (standing.action != task.action or standing.params != task.params):
-        raise RequestError("the configuration says now that it runs something else: stop it and start it")
+        raise RequestError(
+            "the configuration says now that it runs something else: stop it and start it", code="conflict"
+        )
     if (
         definitions.handlers.get(task.action) is task.terms.definition.handler
         and standing == task.terms.standing

@@ -29,6 +29,7 @@ from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
+from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import Admission, Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.probing import Probing
@@ -36,7 +37,7 @@ from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.recording import run_of
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
-from overseer.supervisor.task import Phase, Requester, StopRequest, Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held, assert_none_held
@@ -106,7 +107,7 @@ class Starts:
             admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
         if admission.outcome is Outcome.REFUSED:
             self._metrics.count("starts_refused", task.action)
-            raise RequestError(admission.reason)
+            raise RequestError(admission.reason, code="full")
         self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
         client = requester.client
         if client is not None and task.id not in client.task_ids:
@@ -274,7 +275,7 @@ class Starts:
         requester, task.requester = task.requester, Requester()
         if why.requested:
             self._take_back_locked(tx, task, why, requester, message)
-            requester.refuse(tx, message)
+            requester.refuse(tx, message, code="failed")
             return
         with task.lock:
             if message:

@@ -11,10 +11,11 @@ from overseer.supervisor.definitions import Current
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
-from overseer.supervisor.task import Phase, Requester, StopRequest, Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
 from overseer.workers.base import Worker

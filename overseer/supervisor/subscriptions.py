@@ -11,8 +11,9 @@ from overseer.protocol import Subscribed, Unsubscribed
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.subscription import Wishes
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Requester, Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held

@@ -16,7 +16,8 @@ from overseer.supervisor.due import Due
 from overseer.supervisor.journal import Journal
 from overseer.supervisor.observers import Observers
 from overseer.supervisor.output.subscription import Subscription, Wishes
-from overseer.supervisor.task import Phase, Requester, Task
+from overseer.supervisor.phases import Phase
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
@@ -111,7 +112,7 @@ class TaskTable:
         """Raises RequestError when starts are refused."""
         assert_held(self.lock)
         if self.closing:
-            raise RequestError(CLOSING)
+            raise RequestError(CLOSING, code="unavailable")
 
     def get(self, task_id: str) -> Task | None:
         assert_held(self.lock)
@@ -126,9 +127,9 @@ class TaskTable:
         assert_held(self.lock)
         task = self._tasks.get(task_id)
         if task is None:
-            raise RequestError("task not found")
+            raise RequestError("task not found", code="not_found")
         if not principal.sees(task.action):
-            raise NotPermittedError("task not found")
+            raise NotPermittedError("task not found", code="not_found")
         return task
 
     def find_errored(self, task_id: str, principal: Principal) -> Task:
@@ -141,9 +142,9 @@ class TaskTable:
         task = self.find(task_id, principal)
         self.refuse_closing()
         if task.phase is Phase.RESETTING:
-            raise RequestError(TAKEN)
+            raise RequestError(TAKEN, code="conflict")
         if task.phase is not Phase.ERRORED:
-            raise RequestError("task is not errored")
+            raise RequestError("task is not errored", code="conflict")
         return task
 
     def refuse_taken(
@@ -158,15 +159,16 @@ class TaskTable:
         known = self._tasks.get(task_id)
         if known is not None and not principal.sees(known.action):
             # Ids are shared by all. Even a finished task's is unavailable to those who may not see it.
-            raise NotPermittedError("this task_id cannot be used: take another one")
+            raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if task_id in self._in_use:
-            raise RequestError(TAKEN)
+            raise RequestError(TAKEN, code="conflict")
         self._refuse_duplicate(task_id, dedupe)
 
     def _refuse_duplicate(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:
         other = None if dedupe is None else self._duplicates.get(dedupe)
         if other is not None and other != task_id:
-            raise RequestError(f"duplicate task: already running as {other}", existing_task_id=other)
+            message = f"duplicate task: already running as {other}"
+            raise RequestError(message, existing_task_id=other, code="conflict")
 
     def change_dedupe(self, task: Task, dedupe: tuple[str, ...] | None) -> None:
         """Change the dedupe key of a task in use.

@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config import StandingTask
@@ -27,6 +26,7 @@ from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import TaskRow, task_row
 from overseer.supervisor.output.publisher import Stream
+from overseer.supervisor.phases import NEXT, Phase, RunEnding, StopRequest
 from overseer.supervisor.retry import History
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, assert_held, lock
@@ -36,82 +36,6 @@ from overseer.workers.base import Worker
 
 if TYPE_CHECKING:
     from overseer.logs.store import Logs
-
-
-class Phase(Enum):
-    """A task's phase; the value starts with the ``state`` that clients see."""
-
-    QUEUED = "queued", 0
-    STARTING = "active", 1  # its driver is starting a run
-    RUNNING = "active", 2
-    WAITING = "active", 3  # for its restart
-    ENDED = "active", 4  # by itself, and nothing follows
-    STOPPED = "stopped", 5  # on purpose
-    ERRORED = "errored", 6  # given up
-    # Its driver is starting a run requested after it was over; if that fails, it is over again.
-    RESETTING = "active", 7
-    FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
-
-    @property
-    def state(self) -> str:
-        return str(self.value[0])
-
-    @property
-    def in_use(self) -> bool:
-        """Whether the task's id is taken."""
-        return self in _IN_USE
-
-    @property
-    def launching(self) -> bool:
-        """Whether its driver is starting a run, or about to."""
-        return self in (Phase.STARTING, Phase.RESETTING)
-
-
-_IN_USE = frozenset({Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.WAITING, Phase.RESETTING})
-
-
-# All legal steps. A requeued task returns to QUEUED when its run is over or fails to start, or directly from
-# WAITING.
-_NEXT: dict[Phase, frozenset[Phase]] = {
-    Phase.QUEUED: frozenset({Phase.STARTING, Phase.STOPPED, Phase.FORGOTTEN}),
-    Phase.STARTING: frozenset(
-        {Phase.RUNNING, Phase.WAITING, Phase.QUEUED, Phase.STOPPED, Phase.ERRORED, Phase.FORGOTTEN}
-    ),
-    Phase.RUNNING: frozenset(
-        {Phase.WAITING, Phase.ENDED, Phase.STOPPED, Phase.ERRORED, Phase.QUEUED, Phase.STARTING}
-    ),
-    Phase.WAITING: frozenset({Phase.STARTING, Phase.STOPPED, Phase.QUEUED}),
-    Phase.ENDED: frozenset({Phase.RESETTING, Phase.QUEUED, Phase.FORGOTTEN}),
-    Phase.STOPPED: frozenset({Phase.RESETTING, Phase.QUEUED, Phase.FORGOTTEN}),
-    Phase.ERRORED: frozenset({Phase.RESETTING, Phase.FORGOTTEN}),
-    Phase.RESETTING: frozenset({Phase.RUNNING, Phase.ERRORED, Phase.ENDED, Phase.STOPPED}),
-    Phase.FORGOTTEN: frozenset(),
-}
-
-
-class StopRequest(Enum):
-    """Why a run is being stopped."""
-
-    NONE = 0
-    STOP = 1
-    REQUEUE = 2  # trimmed by a pool whose excess is requeued
-    RESTART = 3  # to be started again at once
-
-
-class RunEnding(NamedTuple):
-    """How a run ended.
-
-    ``asked``: it was told to end; ``failed``: otherwise, it counts as a failure; ``ran_for``: seconds.
-    """
-
-    asked: bool
-    reason: str
-    failed: bool
-    ran_for: float
-
-    @property
-    def duration_ms(self) -> int:
-        return int(self.ran_for * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +61,16 @@ class Requester:
         if self.client is not None:
             out.send(self.client, reply)
 
-    def refuse(self, out: DeferredFlush, message: str, existing_task_id: str = "", param: str = "") -> None:
+    def refuse(
+        self,
+        out: DeferredFlush,
+        message: str,
+        existing_task_id: str = "",
+        param: str = "",
+        code: str = "refused",
+    ) -> None:
         """Append the ``error`` reply; call it in the critical section that refuses."""
-        self.tell(out, Error(self.request_id, message, existing_task_id, param))
+        self.tell(out, Error(self.request_id, message, existing_task_id, param, code))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +194,7 @@ class Task:
             RuntimeError: an illegal step, which is a bug.
         """
         assert_held(self.lock)
-        if phase not in _NEXT[self.phase]:
+        if phase not in NEXT[self.phase]:
             raise RuntimeError(f"{self!r} cannot become {phase.name}")
         if self.counted is not None:
             self.counted[self.phase] -= 1

@@ -88,7 +88,9 @@ class Transaction(DeferredFlush):
         try:
             # Still under the lock: nothing may come between the finding and the reply that reports it.
             if self._requester is not None and isinstance(error, RequestError):
-                self._requester.refuse(self, error.message, error.existing_task_id, error.param)
+                self._requester.refuse(
+                    self, error.message, error.existing_task_id, error.param, error.code
+                )
                 error.answered = self._requester.client is not None
             self._settle(self)
         finally:
@@ -102,7 +104,7 @@ class Transaction(DeferredFlush):
     def check(self) -> None:
         """Raise a RequestError with the first error of the stops and launches, if there is one."""
         for problem in filter(None, self._problems):
-            raise RequestError(problem)
+            raise RequestError(problem, code="failed")
 
     def log(self, log: EventLog, event: Event, told: Client | None = None) -> None:
         super().log(log, event, told)

@@ -20,6 +20,12 @@ ACTIONS = {
         "printf '10%%'; read -r x; printf '\\r100%%\\n'; cat; echo end",
         config={"stdin": "pty"},
     ),
+    "probed": shell(
+        "printf 'serving\n'; exec sleep 60",
+        ready={"log": "^serving$"},
+        health={"exec": ["test", "-e", "[[.file]]"], "interval": "50ms", "failures": 1, "on_failure": "none"},
+        config={"parameters": {"file": {}}},
+    ),
     "cat": {"type": "exec", "config": {"entrypoint": "cat", "stdin": "pipe"}},
     "greet": shell(
         'echo "hello $1"; echo "careful $2" >&2',

@@ -37,6 +37,7 @@ def daemon() -> Iterator[Daemon]:
         "one": shell("exec sleep 60", task_pool={"limit": 1, "queue": {"enabled": True}}),
         "fails": shell("exit 3", retry={"error_threshold": 1}),
         'odd "\\ name': shell("true"),
+        "watched": shell("true", health={"tcp": ":1"}),
     }
     with Daemon(actions=actions, task_pool={"limit": 5}) as daemon:
         yield daemon

@@ -112,7 +112,7 @@ def client(daemon: Daemon) -> Iterator[WsClient]:
 def _error(client: WsClient, id: str) -> str:
     """The one error with this id, and that the connection still works."""
     error = client.expect("error", id=id)
-    assert list(error) == ["type", "id", "message"]
+    assert list(error) == ["type", "id", "message", "code"]
     assert client.settle() == []
     text = error["message"]
     assert text

@@ -304,12 +304,17 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     stage.handler.how = fail
     stage.hub.reset("t", Requester(stage.client, "reset"))
     assert entered.wait(_PATIENCE)
-    assert stage.hub.tasks() == [replace(before, state="active", worker_state="")], "nothing else has changed"
+    assert stage.hub.tasks() == [replace(before, state="active", status="running", worker_state="")], (
+        "nothing else has changed"
+    )
     with pytest.raises(overseer.RequestError, match="already running or starting"):
         stage.hub.reset("t", Requester(stage.client, "again"))
     assert stage.expect("error")["id"] == "again"
     go.set()
-    assert stage.expect("error") == {"type": "error", "id": "reset", "message": "still broken"}
+    assert stage.expect("error") == {
+        **{"type": "error", "id": "reset", "message": "still broken"},
+        "code": "failed",
+    }
     assert stage.hub.wait_until_idle(_PATIENCE)
     assert stage.hub.tasks() == [before]
     assert not stage.heard

@@ -18,8 +18,9 @@ from overseer.supervisor import table as tasktable
 from overseer.supervisor.clients import Client
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
+from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Phase, Task, Terms
+from overseer.supervisor.task import Task, Terms
 from overseer.util.jsonlog import EventLog
 from overseer.util.timers import Timers
 from tests.faults.support import wait_until

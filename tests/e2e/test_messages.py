@@ -94,6 +94,10 @@ def test_a_task_in_each_state(client: WsClient) -> None:
     }
     for name in ("duration_ms", "cpu_ms"):
         assert all(shown[task_id].pop(name) >= 0 for task_id in ("waiting", "errored"))
+    assert {task_id: fields.pop("status") for task_id, fields in shown.items()} == {
+        **{"running": "running", "queued": "queued", "waiting": "restarting", "errored": "errored"},
+        **{"stopped": "stopped", "over": "succeeded"},
+    }
     for fields in shown.values():
         fields.pop("cpu_ms", None)
         fields.pop("max_rss", None)  # known when it was looked at, or is large
@@ -126,6 +130,7 @@ def test_a_task_in_each_state(client: WsClient) -> None:
         "action",
         "queued_at",
         "state",
+        "status",
         "retry_policy",
         "restart_count",
         "created_at",
@@ -532,7 +537,7 @@ def test_duplicates_of_what_waits_are_refused_too(daemon: Daemon) -> None:
         client.request("start", action="dup", task_id="queues")
         for params in ({}, {"k": "d"}, {"k": "d", "other": "x"}):
             error = client.request("start", action="dup", params=params)
-            assert list(error) == ["type", "id", "message", "existing_task_id"]
+            assert list(error) == ["type", "id", "message", "existing_task_id", "code"]
             assert error["existing_task_id"] == "queues"
         client.send("stop", task_id="queues")
         client.expect("dequeued", task_id="queues")

@@ -17,7 +17,8 @@ from overseer.protocol import Queued, Started
 from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.dependencies import is_met
 from overseer.supervisor.observers import Change
-from overseer.supervisor.task import Phase, Requester
+from overseer.supervisor.phases import Phase
+from overseer.supervisor.task import Requester
 from tests.faults.support import wait_until
 
 NAMES = [f"t{number}" for number in range(8)]

@@ -1,0 +1,82 @@
+"""Where a task may stand, which step may follow which, and how a run may be asked to end."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Phase(Enum):
+    """A task's phase; the value starts with the ``state`` that clients see."""
+
+    QUEUED = "queued", 0
+    STARTING = "active", 1  # its driver is starting a run
+    RUNNING = "active", 2
+    WAITING = "active", 3  # for its restart
+    ENDED = "active", 4  # by itself, and nothing follows
+    STOPPED = "stopped", 5  # on purpose
+    ERRORED = "errored", 6  # given up
+    # Its driver is starting a run requested after it was over; if that fails, it is over again.
+    RESETTING = "active", 7
+    FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
+
+    @property
+    def state(self) -> str:
+        return str(self.value[0])
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the task's id is taken."""
+        return self in _IN_USE
+
+    @property
+    def launching(self) -> bool:
+        """Whether its driver is starting a run, or about to."""
+        return self in (Phase.STARTING, Phase.RESETTING)
+
+
+_IN_USE = frozenset({Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.WAITING, Phase.RESETTING})
+
+
+# All legal steps. A requeued task returns to QUEUED when its run is over or fails to start, or directly from
+# WAITING.
+NEXT: dict[Phase, frozenset[Phase]] = {
+    Phase.QUEUED: frozenset({Phase.STARTING, Phase.STOPPED, Phase.FORGOTTEN}),
+    Phase.STARTING: frozenset(
+        {Phase.RUNNING, Phase.WAITING, Phase.QUEUED, Phase.STOPPED, Phase.ERRORED, Phase.FORGOTTEN}
+    ),
+    Phase.RUNNING: frozenset(
+        {Phase.WAITING, Phase.ENDED, Phase.STOPPED, Phase.ERRORED, Phase.QUEUED, Phase.STARTING}
+    ),
+    Phase.WAITING: frozenset({Phase.STARTING, Phase.STOPPED, Phase.QUEUED}),
+    Phase.ENDED: frozenset({Phase.RESETTING, Phase.QUEUED, Phase.FORGOTTEN}),
+    Phase.STOPPED: frozenset({Phase.RESETTING, Phase.QUEUED, Phase.FORGOTTEN}),
+    Phase.ERRORED: frozenset({Phase.RESETTING, Phase.FORGOTTEN}),
+    Phase.RESETTING: frozenset({Phase.RUNNING, Phase.ERRORED, Phase.ENDED, Phase.STOPPED}),
+    Phase.FORGOTTEN: frozenset(),
+}
+
+
+class StopRequest(Enum):
+    """Why a run is being stopped."""
+
+    NONE = 0
+    STOP = 1
+    REQUEUE = 2  # trimmed by a pool whose excess is requeued
+    RESTART = 3  # to be started again at once
+
+
+class RunEnding(NamedTuple):
+    """How a run ended.
+
+    ``asked``: it was told to end; ``failed``: otherwise, it counts as a failure; ``ran_for``: seconds.
+    """
+
+    asked: bool
+    reason: str
+    failed: bool
+    ran_for: float
+
+    @property
+    def duration_ms(self) -> int:
+        return int(self.ran_for * 1000)
