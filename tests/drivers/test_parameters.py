@@ -76,7 +76,7 @@ def declared(directory: Path, *lines: str) -> ActionInfo:
             "default",
             "a secret cannot have a default",
         ),
-        (["type: secret", "allow_in_argv: true", "choices: [a]"], 11, "choices", "a secret cannot have choices"),
+        (["type: secret", "allow_in_argv: true", "choices: [a]"], 11, "choices", "cannot have choices"),
         (["allow_in_argv: true"], 9, "allow_in_argv", "only a secret needs it"),
         (["pattern: '['"], 9, "pattern", "bad regular expression: missing ]"),
         (["pattern: 'a)|(b'"], 9, "pattern", "bad regular expression"),
