@@ -168,12 +168,15 @@ class Dispatcher:
             request = replace(request, params=without_hidden(request.params, hidden))
         self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
 
-    def _on_lag(self, asked: str) -> str:
-        """The ``on_lag`` of a subscription that requests this one; "": the client's default.
+    def _on_lag(self, request: protocol.Start | protocol.Subscribe) -> str:
+        """The ``on_lag`` of the subscription that is requested; "": the client's default.
 
         Raises:
             RequestError: there are no logs to catch up from.
         """
+        asked = request.on_lag
+        if asked == "block" and request.catch_up and self._catches_up:
+            return "catch_up"
         if asked == "catch_up" and not self._catches_up:
             raise RequestError(
                 "on_lag catch_up needs logs, and this server's configuration has no data_dir",
@@ -193,7 +196,7 @@ class Dispatcher:
                     request.params,
                     retry_policy=request.retry_policy,
                     force=request.force,
-                    wishes=Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
+                    wishes=Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
                     requester=requester,
                 )
             case protocol.Stop():
@@ -232,7 +235,7 @@ class Dispatcher:
                     request.id,
                     request.task_id,
                     request.since_seq,
-                    Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
+                    Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
                 )
             case protocol.Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)

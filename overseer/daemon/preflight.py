@@ -11,7 +11,6 @@ from pathlib import Path
 from overseer.config import Config, ConfigErrors, parse_listen
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import ConfigError, OverseerError
-from overseer.logs.standalone.segments import can_zstd
 from overseer.net.listeners import check_socket_path, group_id
 from overseer.process import can_look
 from overseer.util.files import open_to_append
@@ -48,9 +47,11 @@ def check_files(config: Config, *, listens: bool) -> None:
                 check(key, str(error))
     if config.clients.on_lag == "catch_up" and not config.data_dir:
         found.append(config.placed(ConfigError("it needs the logs of a data_dir"), "clients", "on_lag"))
-    if config.data_dir and config.storage.compress == "zstd" and not can_zstd():
-        problem = "zstd needs Python 3.14 or the package backports.zstd"
-        found.append(config.placed(ConfigError(problem), "storage", "compress"))
+    if config.data_dir and config.storage.compress == "zstd":
+        from overseer.logs.standalone.segments import NO_ZSTD, can_zstd
+
+        if not can_zstd():
+            found.append(config.placed(ConfigError(NO_ZSTD), "storage", "compress"))
     if found:
         raise ConfigErrors(found)
 

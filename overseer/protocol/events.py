@@ -1,4 +1,4 @@
-"""What the server sends when something happens, to a task's subscribers or to everybody."""
+"""The server's events, sent to a task's subscribers or to all clients."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Errored(TaskEvent):
 
 
 @_event("ready", Delivery.SUBSCRIBERS)
-class Ready(Event):
+class Ready(TaskEvent):
     """A run of a task is ready, as its action says what that takes."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -131,7 +131,7 @@ class Ready(Event):
 
 
 @_event("not_ready", Delivery.SUBSCRIBERS)
-class NotReady(Event):
+class NotReady(TaskEvent):
     """A run of a task is not ready in the time that its action allows. It goes on, and may be ready later."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -141,7 +141,7 @@ class NotReady(Event):
 
 
 @_event("health", Delivery.SUBSCRIBERS)
-class Health(Event):
+class Health(TaskEvent):
     """A run of a task has become healthy or unhealthy."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -186,7 +186,7 @@ class Skipped(TaskEvent):
 
 @_event("pool_updated", Delivery.BROADCAST)
 class PoolUpdated(Event):
-    """Somebody changed a pool."""
+    """A pool was changed."""
 
     action: str = field(TEXT, "Whose pool; absent: the global one", default="", kw_only=True, omit=True)
     pool: PoolInfo = field(Object(PoolInfo), "The pool as it is now")
@@ -249,7 +249,7 @@ class Data(Event):
 
 
 @_event("chain_refused", Delivery.SUBSCRIBERS)
-class ChainRefused(Event):
+class ChainRefused(TaskEvent):
     """What should have followed the end of a task was not started. Where some clients are limited to some
     actions, only the audit and the server's log say what, and why."""
 

@@ -24,6 +24,7 @@ _LAG = (
     "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; catch_up: "
     "you are sent from its log what you missed (the default where there are logs)"
 )
+_CATCH_UP = "With on_lag block: but where there are logs, catch_up"
 
 
 @declared()
@@ -84,6 +85,7 @@ class Start(Request):
         omit=True,
     )
     on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
+    catch_up: bool = field(BOOLEAN, _CATCH_UP, default=False, omit=True)
     partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
     raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
     usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
@@ -247,6 +249,7 @@ class Subscribe(Request):
         omit=True,
     )
     on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
+    catch_up: bool = field(BOOLEAN, _CATCH_UP, default=False, omit=True)
     partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
     raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
     usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
