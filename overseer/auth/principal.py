@@ -46,7 +46,7 @@ _ABOUT_POOLS = ("set_pool", "purge")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody with rights.
+    """An identity with rights.
 
     ``name`` is for people and the audit: a token's, ``uid N``, or ``""`` where no identity is asked for.
     ``actions`` are globs (``build-*``) of the actions it can see and use; None: all.

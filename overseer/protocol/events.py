@@ -1,4 +1,4 @@
-"""What the server sends when something happens, to a task's subscribers or to everybody."""
+"""The server's events, sent to a task's subscribers or to all clients."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class Skipped(TaskEvent):
 
 @_event("pool_updated", Delivery.BROADCAST)
 class PoolUpdated(Event):
-    """Somebody changed a pool."""
+    """A pool was changed."""
 
     action: str = field(TEXT, "Whose pool; absent: the global one", default="", kw_only=True, omit=True)
     pool: PoolInfo = field(Object(PoolInfo), "The pool as it is now")

@@ -1,4 +1,4 @@
-"""One example of each message, for the documents. They are real messages: what is shown is what is sent."""
+"""One example of each message, for the documents. They are real messages, encoded as they are sent."""
 
 from __future__ import annotations
 
