@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -40,14 +40,14 @@ class TaskSchedules:
         self._scheduler = Scheduler(self._hub, Memory(self._history.history), self._record)
         self._scheduler.load(config.tasks)
 
-    def start(self, returning: Iterable[str] = ()) -> None:
-        """Begin to start tasks; ``returning`` are some that are being brought back.
+    def start(self) -> None:
+        """Begin to start tasks.
 
         Raises:
             RuntimeError: the system allows no more threads.
         """
         if self._scheduler is not None:
-            self._scheduler.start(returning)
+            self._scheduler.start(self._history.returning)
 
     def apply(self, config: Config) -> None:
         """Go over to a new configuration."""
