@@ -92,6 +92,7 @@ export class RunPage {
 
   async #begin() {
     const [mine, seq] = [this.#runId, this.#seq];
+    this.element.classList.add("is-empty"); // as long as there is nothing to be read
     this.#say("");
     if (!this.#app.link.connected) return; // yet
     try {
@@ -105,6 +106,7 @@ export class RunPage {
       this.#run = run;
       this.#lines = new RunLines(this.#app.link, run, notesOf(run));
       this.#finder = new Finder(this.#app.link, run, () => this.#found());
+      this.element.classList.remove("is-empty");
       this.#showHead();
       this.#makeBox();
       await this.#read(() => this.#lines.look());

@@ -176,10 +176,11 @@ class Registry:
         """
         # Its children first: what they leave meanwhile is among the orphans by then.
         childless = self.adopting and (dead or tree.group_over or not children(leader))
-        return childless and not self._orphans()
+        return childless and not self._orphans(leader)
 
-    def _orphans(self) -> set[int]:
-        """Adopted orphans, and other children that are neither leaders nor the guardian.
+    def _orphans(self, leader: int) -> set[int]:
+        """Adopted orphans, and other children that are neither leaders nor the guardian. What is older than
+        the leader is not among them, since it was there before the run.
 
         The kernel may skip a child when another is reaped while the list is read, so only two empty lists in
         a row mean that there is none. A leader may be reaped, or spawned, while they are read.
@@ -190,7 +191,12 @@ class Registry:
             before = self.children()
             orphans = set(adopted_children()) - before
             if orphans:
-                orphans -= self.children()
+                began = _start_of(leader) or 0
+                orphans = {
+                    pid
+                    for pid in orphans - self.children()
+                    if (start := _start_of(pid)) is not None and start >= began
+                }
             empty = 0 if orphans else empty + 1
             if empty == 2:
                 break
@@ -243,6 +249,12 @@ class Registry:
                 if process is not None and not process.blank:
                     others.add(pid)
         return []
+
+
+def _start_of(pid: int) -> int | None:
+    """In clock ticks since boot; None if there is no such process."""
+    process = read_process(pid)
+    return None if process is None else process.start
 
 
 def _lives(process: Process) -> bool:

@@ -81,7 +81,7 @@ def run_program(
         SpawnError: it cannot be started.
     """
     assert_none_held("run a program")
-    entry = Entry(registry.new_run_id(), StopPolicy())
+    entry = Entry(registry.new_run_id(), StopPolicy(grace=0.0))  # also should the guardian have to end it
     registry.enter(entry)
     guardian.entered(entry)
     own = {RUN_VARIABLE: entry.run, SERVER_VARIABLE: registry.server_id}
