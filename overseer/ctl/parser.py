@@ -310,6 +310,9 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
             command.add_argument("--grace", type=_seconds, help="seconds between SIGTERM and SIGKILL")
     command = add("reload", "reload the server's configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
+    command = add("notify", "try out where notices go")
+    command.add_argument("what", choices=("test",), help="send a channel a notice that is a test")
+    command.add_argument("channel", type=_text, metavar="CHANNEL", help="its name in the server's config")
     add("check", "check that the server answers")
     command = add(
         "completion", "print a shell's completion script", 'For bash: eval "$(overseerctl completion bash)"'
