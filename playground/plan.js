@@ -116,7 +116,7 @@ export class Plan {
 
   async #start(id) {
     await attempt(() => this.#app.link.request({ type: "start", task_id: id }));
-    this.#app.store.refresh(true);
+    this.#app.store.refresh();
   }
 
   #open(id) {

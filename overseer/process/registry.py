@@ -176,20 +176,23 @@ class Registry:
         """
         # Its children first: what they leave meanwhile is among the orphans by then.
         childless = self.adopting and (dead or tree.group_over or not children(leader))
-        return childless and not self._orphans()
+        return childless and not self._orphans(leader)
 
-    def _orphans(self) -> set[int]:
-        """Adopted orphans, and other children that are neither leaders nor the guardian.
+    def _orphans(self, leader: int) -> set[int]:
+        """Adopted orphans, and other children that are neither leaders nor the guardian. What is older than
+        the leader is not among them, since it was there before the run.
 
         The kernel may skip a child when another is reaped while the list is read, so only two empty lists in
         a row mean that there is none. A leader may have been reaped since it was listed.
         """
         orphans: set[int] = set()
         empty = 0
+        began = _start_of(leader) or 0
         for _ in range(_ORPHAN_LOOKS):
             listed = set(adopted_children())
             with self._looked:
                 orphans = listed - self._children
+            orphans = {pid for pid in orphans if (start := _start_of(pid)) is not None and start >= began}
             empty = 0 if orphans else empty + 1
             if empty == 2:
                 break
@@ -242,6 +245,12 @@ class Registry:
                 if process is not None and not process.blank:
                     others.add(pid)
         return []
+
+
+def _start_of(pid: int) -> int | None:
+    """In clock ticks since boot; None if there is no such process."""
+    process = read_process(pid)
+    return None if process is None else process.start
 
 
 def _lives(process: Process) -> bool:

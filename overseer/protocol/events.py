@@ -1,4 +1,4 @@
-"""What the server sends when something happens, to a task's subscribers or to everybody."""
+"""The server's events, sent to a task's subscribers or to all clients."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Errored(TaskEvent):
 
 
 @_event("ready", Delivery.SUBSCRIBERS)
-class Ready(Event):
+class Ready(TaskEvent):
     """A run of a task is ready, as its action says what that takes."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -131,7 +131,7 @@ class Ready(Event):
 
 
 @_event("not_ready", Delivery.SUBSCRIBERS)
-class NotReady(Event):
+class NotReady(TaskEvent):
     """A run of a task is not ready in the time that its action allows. It goes on, and may be ready later."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -141,7 +141,7 @@ class NotReady(Event):
 
 
 @_event("health", Delivery.SUBSCRIBERS)
-class Health(Event):
+class Health(TaskEvent):
     """A run of a task has become healthy or unhealthy."""
 
     task_id: str = field(TASK_ID, _TASK)
@@ -186,7 +186,7 @@ class Skipped(TaskEvent):
 
 @_event("pool_updated", Delivery.BROADCAST)
 class PoolUpdated(Event):
-    """Somebody changed a pool."""
+    """A pool was changed."""
 
     action: str = field(TEXT, "Whose pool; absent: the global one", default="", kw_only=True, omit=True)
     pool: PoolInfo = field(Object(PoolInfo), "The pool as it is now")
@@ -238,8 +238,8 @@ class Partial(Event):
 @_event("data", Delivery.SUBSCRIBERS)
 class Data(Event):
     """What a task's terminal was sent, cut anywhere; sent to those who asked for raw. The first one begins
-    with the end of what its run has shown so far. Only the latest 64 KiB are stored: whoever lags behind with
-    on_lag drop goes on with those, and offset tells what is missing.
+    with the end of what its run has shown so far. Only the latest 64 KiB are stored: a client that lags with
+    on_lag drop continues with those, and offset shows what is missing.
     """
 
     task_id: str = field(TASK_ID, _TASK)
@@ -249,7 +249,7 @@ class Data(Event):
 
 
 @_event("chain_refused", Delivery.SUBSCRIBERS)
-class ChainRefused(Event):
+class ChainRefused(TaskEvent):
     """What should have followed the end of a task was not started. Where some clients are limited to some
     actions, only the audit and the server's log say what, and why."""
 

@@ -1,4 +1,4 @@
-"""The values that messages are made of, and that the rest of the program works with."""
+"""The values in messages, which the rest of the program works with."""
 
 from __future__ import annotations
 
@@ -146,14 +146,14 @@ class ParamSpec:
         omit=True,
     )
     message: str = field(
-        TEXT, "What is said in place of a pattern or validate that is not met", default="", omit=True
+        TEXT, "The message shown when the pattern or validate is not met", default="", omit=True
     )
     multiline: bool = field(
         BOOLEAN, "Whether forms have room for several lines of text", default=False, omit=True
     )
     allow_in_argv: bool = field(
         BOOLEAN,
-        "Whether a secret may be part of a command line, which everybody on the machine can read",
+        "Whether a secret may be part of a command line, which everyone on the machine can read",
         default=False,
         omit=True,
     )
@@ -213,7 +213,7 @@ class ActionInfo:
     """An action as ``describe`` shows it."""
 
     name: str = field(TEXT, "Its name in a start")
-    type: str = field(TEXT, "The driver behind it")
+    type: str = field(TEXT, "The driver that runs it")
     description: str = field(TEXT, "What it does, for people", default="", omit=True)
     params: Mapping[str, ParamSpec | None] = field(
         MapOf(Object(ParamSpec), is_null=_is_bare),
@@ -372,7 +372,7 @@ class TaskUsage:
     task_id: str = field(TASK_ID, "The task")
     cpu: float | None = field(
         NUMBER,
-        "CPU, in percent of one core, since it was last looked at; absent the first time",
+        "CPU since the previous pass, in percent of one core; absent in the first pass",
         default=None,
         omit=True,
     )

@@ -133,7 +133,7 @@ class Journal:
         self._unsaid.clear()
 
     def happened_locked(self, event: Event, encoded: bytes, told: Client | None) -> None:
-        """An event of a task, whose lock is held as well; ``told`` is sent its own copy."""
+        """An event of a task; ``told`` is sent its own copy."""
         assert_held(self._lock)
         task = self._find(getattr(event, "task_id", ""))
         if task is None:
