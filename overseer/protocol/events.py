@@ -238,8 +238,8 @@ class Partial(Event):
 @_event("data", Delivery.SUBSCRIBERS)
 class Data(Event):
     """What a task's terminal was sent, cut anywhere; sent to those who asked for raw. The first one begins
-    with the end of what its run has shown so far. Only the latest 64 KiB are stored: whoever lags behind with
-    on_lag drop goes on with those, and offset tells what is missing.
+    with the end of what its run has shown so far. Only the latest 64 KiB are stored: a client that lags with
+    on_lag drop continues with those, and offset shows what is missing.
     """
 
     task_id: str = field(TASK_ID, _TASK)
