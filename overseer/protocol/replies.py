@@ -244,6 +244,14 @@ class Reloaded(Event):
     )
 
 
+@_event("notify_tested", Delivery.DIRECT)
+class NotifyTested(Event):
+    """The channel has taken the notice."""
+
+    id: str = field(TEXT, _ID)
+    channel: str = field(TEXT, "The channel")
+
+
 @_event("error", Delivery.DIRECT)
 class Error(Event):
     """A request was refused; the connection stays open."""

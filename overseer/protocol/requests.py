@@ -386,3 +386,10 @@ class Reload(Request):
     """Reload the configuration file and put it into effect, without stopping any task."""
 
     dry_run: bool = field(BOOLEAN, "Only say what would change", default=False, omit=True)
+
+
+@_request("notify_test")
+class NotifyTest(Request):
+    """Send a channel a notice that is a test, once and at once."""
+
+    channel: str = field(Name(), "The channel, as the configuration names it")
