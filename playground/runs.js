@@ -1,7 +1,7 @@
 // The list of runs, the newest first, also those from before a restart of the server.
 
 import { fill, h, iconButton, inFrame, named } from "./dom.js";
-import { count, exactly, many, paramsText, shortMoment } from "./format.js";
+import { count, exactly, many, paramsText, sentence, shortMoment } from "./format.js";
 import { RUN_STATES, STATES } from "./states.js";
 import { addressOf, byOf, exitOf, lastedOf, statusOf } from "./runwords.js";
 import { Timeline } from "./timeline.js";
@@ -55,9 +55,9 @@ export class Runs {
     return this.#load("", { again: !anew });
   }
 
-  /** To the run that had the focus last, or to the first. */
-  focus() {
-    this.#focus(this.#button(this.#latest) ?? this.#list.querySelector(".run-open"));
+  /** The run that had the focus last, or the first. */
+  get restAt() {
+    return this.#button(this.#latest) ?? this.#list.querySelector(".run-open");
   }
 
   // Something has: look again, soon.
@@ -149,13 +149,13 @@ export class Runs {
     this.#empty.hidden = this.#runs.length > 0;
     if (this.#runs.length) return;
     if (/data_dir/.test(this.#problem)) {
-      fill(this.#empty, h("h2", null, "No history"), h("p", null, `${this.#problem}.`), h("p", null, "With ", h("code", null, "data_dir: PATH"), " in it, runs and what they write are kept, also over restarts."));
+      fill(this.#empty, h("h2", null, "No history"), h("p", null, sentence(this.#problem)), h("p", null, "With ", h("code", null, "data_dir: PATH"), " in it, runs and what they write are kept, also over restarts."));
     } else if (this.#problem) {
-      fill(this.#empty, h("p.problem", null, this.#problem), h("button", { type: "button", onclick: () => this.load() }, "Try again"));
+      fill(this.#empty, h("p.problem", null, sentence(this.#problem)), h("button", { type: "button", onclick: () => this.load() }, "Try again"));
     } else if (this.#filters.any) {
-      const near = this.#filters.near.map((id) => h("button", { type: "button", onclick: () => this.#filters.only(id) }, named(id)));
+      const near = this.#filters.near.map((id) => h("button", { type: "button", onclick: () => this.#filters.clear(id) }, named(id)));
       const all = h("button.primary", { type: "button", onclick: () => this.#filters.clear() }, "Show all runs");
-      fill(this.#empty, h("p", null, "No runs are like that."), near.length ? h("p.row", null, "Did you mean ", near) : null, all);
+      fill(this.#empty, h("p", null, "No runs match the filters."), near.length ? h("p.row", null, "Did you mean ", near) : null, all);
     } else fill(this.#empty, h("p", null, "No runs yet. Start something under Actions (2): each run is listed here, and stays when its task is forgotten."));
   }
 
@@ -176,7 +176,7 @@ export class Runs {
       h("time.run-when", { datetime: run.started, title: `Started ${run.started}` }, shortMoment(run.started, now)),
       h("span.run-by", null, byOf(run.trigger)),
       run.error ? h("span.run-more.problem", { title: run.error }, run.error) : h("code.run-more", { title: params }, params),
-      iconButton("filter", `Only runs of ${run.task_id}`, () => this.#filters.only(run.task_id)),
+      iconButton("filter", `Only runs of ${run.task_id}`, () => this.#filters.clear(run.task_id)),
     );
   }
 

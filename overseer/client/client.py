@@ -91,7 +91,7 @@ class Client(ScheduleRequests):
             lost events (other than lines), on the thread that reads them. What it raises is logged.
 
     Raises:
-        ConnectFailedError: there is no such server, or it refused the connection.
+        ConnectFailedError: the server cannot be reached, or refused the connection.
     """
 
     def __init__(
@@ -244,7 +244,7 @@ class Client(ScheduleRequests):
         raw: bool = False,
         timeout: Seconds | None = None,
     ) -> Task:
-        """Join a task, whoever started it.
+        """Join a task started by anyone.
 
         Args:
             since_seq: first replay what is stored after the line with this seq (0: everything); a ``Gap``
@@ -253,8 +253,8 @@ class Client(ScheduleRequests):
                 terminal was sent so far.
 
         Raises:
-            RefusedError: there is no such task.
-            TaskGoneError: it has no line of that seq, which was another task's of the same id.
+            RefusedError: no such task.
+            TaskGoneError: it has no line with that seq, which belonged to another task with this id.
         """
         task_id, on_lag = task_id_of(task_id), text_of(on_lag, "on_lag")
         follower = self._follower(task_id, on_lag, partial=partial, raw=raw, from_now=since_seq is None)

@@ -96,7 +96,7 @@ def test_where_there_are_none_it_says_what_to_do(history: Page) -> None:
     task.fill("JOB")
     task.press("Enter")
     empty = history.locator(".runs .empty")
-    expect(empty).to_contain_text("No runs are like that.")
+    expect(empty).to_contain_text("No runs match the filters.")
     empty.get_by_role("button", name="job 1").click()
     expect(history.locator(".run")).to_have_count(20)
     task.fill("nobody")
