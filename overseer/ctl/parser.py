@@ -169,7 +169,11 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "--limit", type=_count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
     )
     command.add_argument("--after", default="", metavar="TASK_ID", help="only those with greater ids")
-    command = add("history", "show runs, the newest first, also ended ones and those before a restart")
+    command = add(
+        "history",
+        "show runs, the newest first, also ended ones and those before a restart",
+        "For the output of one: overseerctl logs TASK_ID --run RUN",
+    )
     command.add_argument("task", type=_text, metavar="TASK_ID", nargs="?", help="only this task's")
     command.add_argument("--action", type=_text, metavar="ACTION", help="only this action's")
     command.add_argument("--state", "--status", choices=RUN_STATUS.words, help="only those with this status")
