@@ -30,7 +30,7 @@ class Change:
         outcome: what became of it, if it is over with this and no restart follows: ``succeeded``, ``failed``
             or ``stopped``; else ``""``.
         by_person: whether a client asked for that end.
-        exit_code, signal, reason: of its latest run that is over, or failed to start.
+        exit_code, signal, reason: of its latest run that is over, or failed to start: ``start_failed``.
         error: why it was given up, or could not be started.
         values: what that run hands on.
     """
