@@ -1,4 +1,4 @@
-"""What clients are shown of schedules."""
+"""Schedules as clients see them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from overseer.schedules.track import Track
 
 
 def overview(scheduler: Scheduler, request: SchedulesRequest, sees: Callable[[str], bool]) -> SchedulesReply:
-    """The schedules asked for of the tasks whose actions ``sees`` lets through."""
+    """The requested schedules of tasks whose actions ``sees`` admits."""
     with scheduler.lock:
         tracks = scheduler.tracks
         names = [request.task_id] if request.task_id in tracks else [] if request.task_id else sorted(tracks)
