@@ -19,6 +19,7 @@ from bench.servers import BASELINE, HERE, Kind
 from bench.starts import starts_cases
 from bench.throughput import throughput_cases
 from bench.usage import usage_cases
+from bench.watching import watching_cases
 
 
 def main() -> int:
@@ -50,6 +51,7 @@ def _cases(quick: bool) -> Iterator[Case]:
     yield from latency_cases(150 if quick else 400)
     yield from lone_cases(1.0 if quick else 4.0)
     yield from usage_cases(100 if quick else 1000)
+    yield from watching_cases(500 if quick else 2000)
     yield from footprint_cases(200 if quick else 1000, 0.5 if quick else 2.0)
 
 
