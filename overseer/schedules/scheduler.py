@@ -11,8 +11,7 @@ import heapq
 import itertools
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 from overseer.config import StandingTask
@@ -35,11 +34,10 @@ from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
 
-_SLICE_S = 30.0  # between reads of the wall clock, at most
-_FLOOR_S = 0.05  # the shortest sleep
-_BACK_S = 1.0  # a clock that is this far behind its last reading was set back
-_RETURN_S = 10.0  # within which resumed tasks are back
-_AT_ONCE = 500  # tasks decided on before the decisions are stored
+_SLICE_S = 30.0  # after which the wall clock is looked at again
+_FLOOR_S = 0.05  # it sleeps for this long at least
+_BACK_S = 1.0  # a clock that is this far behind itself was set back
+_AT_ONCE = 500  # tasks decided on before what was decided is stored
 
 Record = Callable[[str, Start, str], None]
 """Records a start in the audit: whose schedule requested it, the request, and why it was refused."""
@@ -66,8 +64,7 @@ class Scheduler:
         self._armed: dict[Track, int] = {}  # the valid entry in the heap
         self._waiting: set[Track] = set()  # with slots that wait for the task to end
         self._firing: dict[str, Fire] = {}  # by task id: starts whose outcome is not known yet
-        self._returning: set[str] = set()  # tasks being resumed after an earlier server
-        self._returned_at = 0.0  # when they are back at the latest, monotonic
+        self._returning: Collection[str] = ()  # tasks of an earlier server that are still to be brought back
         self._before = self.wall()  # the last reading of the wall clock
         self._over = False  # a task that a slot waits for may be over
         self._closed = False
@@ -103,18 +100,16 @@ class Scheduler:
         self._memory.keep([], known.values(), wait=False)
         self._carry_out(batch)
 
-    def start(self, returning: Iterable[str] = ()) -> None:
+    def start(self, returning: Collection[str] = ()) -> None:
         """Begin to start tasks.
 
         Args:
-            returning: ids of tasks being resumed, which are therefore in use.
+            returning: ids of tasks that are still to be brought back, and so are in use; they become fewer.
 
         Raises:
             RuntimeError: the system allows no more threads.
         """
-        with self.lock:
-            self._returning = set(returning)
-            self._returned_at = time.monotonic() + _RETURN_S
+        self._returning = returning
         self._hub.observe(self.heard)
         self._thread.start()
 
@@ -178,10 +173,9 @@ class Scheduler:
         self._carry_out(batch)
 
     def heard(self, change: Change) -> None:
-        """Called with each change of a task."""
+        """Something became of a task."""
         settled: Slot | None = None
         with self.lock:
-            self._returning.discard(change.task_id)
             fire = self._firing.get(change.task_id)
             if fire is not None and (change.outcome or isinstance(change.event, Started)):
                 del self._firing[change.task_id]
@@ -261,9 +255,7 @@ class Scheduler:
 
     def _in_use_locked(self, track: Track) -> bool:
         assert_held(self.lock)
-        if track.task_id in self._returning and time.monotonic() < self._returned_at:
-            return True
-        return self._hub.in_use(track.task_id)
+        return track.task_id in self._returning or self._hub.in_use(track.task_id)
 
     def _note_waiting_locked(self, track: Track) -> None:
         assert_held(self.lock)
