@@ -1,6 +1,6 @@
 // Searching the logs of all tasks: lines in which something was found, each of which leads to its place in its run.
 
-import { fill, h, named, setText, toggle, isPressed } from "./dom.js";
+import { fill, flip, h, named, setText, toggle, isPressed } from "./dom.js";
 import { many, sentence, shortMoment } from "./format.js";
 import { answers, patternOf, queryOf } from "./logsearch.js";
 import { pieces } from "./linerow.js";
@@ -54,8 +54,16 @@ export class Lines {
     if (on && !this.#request) this.#invite();
   }
 
-  focus() {
-    (this.#latest ?? this.query).focus();
+  /** The match that had the focus last, or the first. */
+  get restAt() {
+    return this.#latest?.isConnected ? this.#latest : this.#list.querySelector(".match");
+  }
+
+  /** Set what is looked for, {text, regex, exact}. */
+  want({ text, regex, exact }) {
+    this.query.value = text;
+    if (isPressed(this.#regex) !== regex) flip(this.#regex);
+    if (isPressed(this.#exact) !== exact) flip(this.#exact);
   }
 
   /** Look for what the field says. */

@@ -2,8 +2,7 @@
 // at any time. Parts of it are loaded as they come into sight.
 
 import { fill, h, icon, inFrame } from "./dom.js";
-import { clock, count } from "./format.js";
-import { copyText } from "./copy.js";
+import { count } from "./format.js";
 import { LinesBox } from "./linesbox.js";
 import { Finder, patternOf } from "./logsearch.js";
 import { say } from "./notices.js";
@@ -33,7 +32,7 @@ export class RunPage {
       back: () => app.views.history.home(),
       live: () => this.#live(),
       all: () => app.views.history.showTask(this.#taskId),
-      copy: () => this.#copy(),
+      copy: () => this.#box.copy(),
       save: () => this.#read(() => saveRun(this.#lines)),
     });
     this.element = h("section.run-page", { "aria-label": "One run", hidden: true }, this.#head.element, this.#problem, this.#tools.element, this.#place);
@@ -62,6 +61,10 @@ export class RunPage {
 
   get shown() {
     return !this.element.hidden;
+  }
+
+  get restAt() {
+    return this.#box?.scroller;
   }
 
   /** Show a run's output: at this line, else at its end. */
@@ -291,10 +294,5 @@ export class RunPage {
   #live() {
     this.#app.show("tasks");
     this.#app.panes.open(this.#run.task_id, { focus: true });
-  }
-
-  async #copy() {
-    const done = await copyText(this.#box.view.text({ stamp: this.#times ? clock : null }));
-    say(done ? "Copied" : "The browser does not allow copying; download it instead");
   }
 }

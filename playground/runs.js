@@ -55,9 +55,9 @@ export class Runs {
     return this.#load("", { again: !anew });
   }
 
-  /** To the run that had the focus last, or to the first. */
-  focus() {
-    this.#focus(this.#button(this.#latest) ?? this.#list.querySelector(".run-open"));
+  /** The run that had the focus last, or the first. */
+  get restAt() {
+    return this.#button(this.#latest) ?? this.#list.querySelector(".run-open");
   }
 
   // Something has: look again, soon.
@@ -153,7 +153,7 @@ export class Runs {
     } else if (this.#problem) {
       fill(this.#empty, h("p.problem", null, sentence(this.#problem)), h("button", { type: "button", onclick: () => this.load() }, "Try again"));
     } else if (this.#filters.any) {
-      const near = this.#filters.near.map((id) => h("button", { type: "button", onclick: () => this.#filters.only(id) }, named(id)));
+      const near = this.#filters.near.map((id) => h("button", { type: "button", onclick: () => this.#filters.clear(id) }, named(id)));
       const all = h("button.primary", { type: "button", onclick: () => this.#filters.clear() }, "Show all runs");
       fill(this.#empty, h("p", null, "No runs match the filters."), near.length ? h("p.row", null, "Did you mean ", near) : null, all);
     } else fill(this.#empty, h("p", null, "No runs yet. Start something under Actions (2): each run is listed here, and stays when its task is forgotten."));
@@ -176,7 +176,7 @@ export class Runs {
       h("time.run-when", { datetime: run.started, title: `Started ${run.started}` }, shortMoment(run.started, now)),
       h("span.run-by", null, byOf(run.trigger)),
       run.error ? h("span.run-more.problem", { title: run.error }, run.error) : h("code.run-more", { title: params }, params),
-      iconButton("filter", `Only runs of ${run.task_id}`, () => this.#filters.only(run.task_id)),
+      iconButton("filter", `Only runs of ${run.task_id}`, () => this.#filters.clear(run.task_id)),
     );
   }
 

@@ -40,6 +40,7 @@ _ORDER = (
     "probes",
     "schedules",
     "chains",
+    "notices",
     "daemon",
     "client",
     "ctl",

@@ -274,6 +274,12 @@ class Requests:
             protocol.Reloaded, [protocol.Reload(id=self._router.new_id(), dry_run=dry_run)], timeout
         )
 
+    def notify_test(self, channel: str, *, timeout: Seconds | None = None) -> None:
+        """Have the server send a channel a notice that is a test; RefusedError says why it was not taken. A
+        webhook has ten seconds to take it, a program thirty."""
+        request = protocol.NotifyTest(id=self._router.new_id(), channel=text_of(channel, "channel"))
+        self._expect(protocol.NotifyTested, [request], timeout)
+
     # -- inside
 
     def _start_over(

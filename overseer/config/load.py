@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from overseer.config.chains import chain_problems
 from overseer.config.model import ROOT, Config
+from overseer.config.notices import notice_problems
 from overseer.config.restarts import retry_problems
 from overseer.config.standing import standing_problems
 from overseer.config.tree import parse_yaml
@@ -98,7 +99,8 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
     standing = (
         (("tasks", *below), problem) for below, problem in standing_problems(config.tasks, config.actions)
     )
-    for place, problem in (*chains, *standing):
+    notices = notice_problems(config.channels, config.notify, config.secrets)
+    for place, problem in (*chains, *standing, *notices):
         Location(report, place, line_of(tree, place)).error(problem)
     report.raise_errors()
     config = replace(

@@ -14,6 +14,7 @@ from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.chains import THEN, ThenConfig
 from overseer.config.exec import EXEC
 from overseer.config.listen import parse_cidrs, parse_listen
+from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
@@ -25,7 +26,7 @@ from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPol
 from overseer.schema.fields import field
 from overseer.schema.location import ConfigErrors, Location, Path
 from overseer.schema.nodes import Node, line_of
-from overseer.schema.objects import MapOf, Object, or_null
+from overseer.schema.objects import ListOf, MapOf, Object, or_null
 from overseer.schema.quantities import COUNT, SECONDS, ExitCodes, Integer, Seconds, Size
 from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
 
@@ -181,7 +182,7 @@ class ActionConfig:
     )
     on_boot: str = field(
         Choice("none", "resume"),
-        "What becomes of a task that was running when the server ended, once it is started again: nothing "
+        "What happens to a task that was running when the server ended, once that is started again: nothing "
         "(`none`), or it is started with the same id, parameters and retry policy (`resume`). Needs a "
         "`data_dir`, and parameters none of which is secret.",
         default="none",
@@ -332,6 +333,14 @@ class Config:
         MapOf(STANDING, what="a mapping of tasks", named=True),
         "Standing tasks, by name, which is their task_id.",
         default=dict,
+    )
+    channels: Mapping[str, ChannelConfig] = field(
+        MapOf(CHANNEL, what="a mapping of channels", named=True),
+        "Where notices go, by name; see [NOTICES.md](NOTICES.md).",
+        default=dict,
+    )
+    notify: tuple[NotifyConfig, ...] = field(
+        ListOf(NOTIFY), "Which notices there are, and for which channels.", default=()
     )
     clients: ClientsConfig = field(Object(ClientsConfig), "Slow clients.", default=ClientsConfig)
     history: HistoryConfig = field(Object(HistoryConfig), "Finished tasks.", default=HistoryConfig)

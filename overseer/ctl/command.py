@@ -146,5 +146,6 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "purge": server.purge,
     "metrics": server.metrics,
     "reload": server.reload,
+    "notify": server.notify,
     "check": server.check,
 }

@@ -169,7 +169,11 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "--limit", type=_count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
     )
     command.add_argument("--after", default="", metavar="TASK_ID", help="only those with greater ids")
-    command = add("history", "show runs, the newest first, also ended ones and those before a restart")
+    command = add(
+        "history",
+        "show runs, the newest first, also ended ones and those before a restart",
+        "For the output of one: overseerctl logs TASK_ID --run RUN",
+    )
     command.add_argument("task", type=_text, metavar="TASK_ID", nargs="?", help="only this task's")
     command.add_argument("--action", type=_text, metavar="ACTION", help="only this action's")
     command.add_argument("--state", "--status", choices=RUN_STATUS.words, help="only those with this status")
@@ -306,6 +310,9 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
             command.add_argument("--grace", type=_seconds, help="seconds between SIGTERM and SIGKILL")
     command = add("reload", "reload the server's configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
+    command = add("notify", "try out where notices go")
+    command.add_argument("what", choices=("test",), help="send a channel a notice that is a test")
+    command.add_argument("channel", type=_text, metavar="CHANNEL", help="its name in the server's config")
     add("check", "check that the server answers")
     command = add(
         "completion", "print a shell's completion script", 'For bash: eval "$(overseerctl completion bash)"'

@@ -16,7 +16,9 @@ from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import handed_on, withdraw_secrets
 from overseer.daemon.preflight import (
     boot_advice,
+    chain_advice,
     check_files,
+    notice_advice,
     probe_advice,
     schedule_advice,
     security_advice,
@@ -127,6 +129,8 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         *security_advice(config, asks=bool(access.tokens)),
         *secrets_advice(config, values),
         *boot_advice(config, handlers),
+        *chain_advice(config, handlers),
+        *notice_advice(config),
         *schedule_advice(config),
         *probe_advice(config),
         *system_advice(),

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from overseer import protocol
@@ -15,6 +16,7 @@ from overseer.auth.throttle import RequestRate
 from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
 from overseer.daemon.logs import TaskLogs
+from overseer.daemon.notices import TaskNotices
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
@@ -56,6 +58,7 @@ class Dispatcher:
         reloader: Reloader,
         history: RunHistory,
         logs: TaskLogs,
+        notices: TaskNotices,
         schedules: TaskSchedules,
     ) -> None:
         self._hub = hub
@@ -75,6 +78,7 @@ class Dispatcher:
         self._reloader = reloader
         self._history = history
         self._logs = logs
+        self._notices = notices
         self._searching = threading.BoundedSemaphore(_SEARCHES)
         self._schedules = schedules
         self._client = Client(outbox, default, self._principal)
@@ -130,6 +134,13 @@ class Dispatcher:
                     code=error.code,
                 )
             )
+
+    def _tested(self, request: protocol.NotifyTest, why: str) -> None:
+        """Answer, on whatever thread, what came of a test of a channel."""
+        if why:
+            self._reply(protocol.Error(request.id, f"{request.channel} was not told: {why}"))
+        else:
+            self._reply(protocol.NotifyTested(request.id, request.channel))
 
     def closed(self) -> None:
         """Called when the connection is gone."""
@@ -268,6 +279,8 @@ class Dispatcher:
                         id=requester.request_id, manifest=self._manifest(principal)
                     ),
                 )
+            case protocol.NotifyTest():
+                self._notices.test(request.channel, partial(self._tested, request))
             case protocol.Reload():
                 self._reloader.reload(
                     lambda changes: self._reply(

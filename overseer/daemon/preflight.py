@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, parse_listen
+from overseer.config.chains import follow_ups
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import ConfigError, OverseerError
 from overseer.net.listeners import check_socket_path, group_id
 from overseer.process import can_look
 from overseer.util.files import open_to_append
+from overseer.util.suggest import did_you_mean
 from overseer.util.timestamps import now
 
 
@@ -153,6 +155,37 @@ def probe_advice(config: Config) -> list[str]:
             if condition == "healthy" and config.actions[needed].health is None:
                 problem = f"{other} is never healthy: its action, {needed}, has no health"
                 advice.append(str(config.placed(ConfigError(problem), "tasks", name, "depends_on")))
+    return advice
+
+
+def chain_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
+    """Warnings about starts in chains that would be refused, each with its place."""
+    advice = []
+    for name, action in config.actions.items():
+        for path, follow_up in follow_ups(action):
+            following = follow_up.action
+            declared = describe_action(config, following, handlers[following]).params
+            given = follow_up.params.keys()
+            missing = [each for each, spec in declared.items() if spec is None or spec.default is None]
+            problem = ""
+            if lacking := [each for each in missing if each not in given]:
+                problem = f"{following} needs the parameter {lacking[0]}, which is not given here"
+            elif unknown := [each for each in given if each not in declared]:
+                problem = f"{following} has no parameter {unknown[0]}{did_you_mean(unknown[0], declared)}"
+            if problem:
+                advice.append(str(config.placed(ConfigError(problem), "actions", name, "then", *path)))
+    return advice
+
+
+def notice_advice(config: Config) -> list[str]:
+    """Warnings about notices, each with its place."""
+    advice = []
+    if config.notify and not config.data_dir:
+        problem = "without a data_dir the server forgets, when it ends, what it has told and has yet to tell"
+        advice.append(str(config.placed(ConfigError(problem), "notify")))
+    used = {name for rule in config.notify for name in rule.to}
+    for name in config.channels.keys() - used:
+        advice.append(str(config.placed(ConfigError("no rule in notify names it"), "channels", name)))
     return advice
 
 

@@ -42,12 +42,17 @@ class Crew:
         run_on_thread(self._work, self._name)
         return True
 
-    def close(self, timeout: float = 0.0) -> bool:
-        """Begin no more jobs, and wait for what is being done; whether that is over. Idempotent."""
+    def close(self, timeout: float = 0.0, *, drop: bool = True) -> bool:
+        """Take no more jobs, and wait for what is being done; whether that is over. Idempotent.
+
+        Args:
+            drop: whether jobs that nobody has begun are dropped, or done as well.
+        """
         deadline = time.monotonic() + timeout
         with self._lock:
             self._closed = True
-            self._jobs.clear()
+            if drop:
+                self._jobs.clear()
             return self._idle.wait_for(lambda: not self._threads, max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:

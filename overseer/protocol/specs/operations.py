@@ -254,5 +254,13 @@ OPERATIONS = (
         "nothing changes. Each pool that changes is announced by pool_updated; a lowered limit stops nobody, "
         "a raised one starts waiting tasks.",
     ),
+    Operation(
+        "test_channel",
+        protocol.NotifyTest,
+        "Test a channel",
+        success=(protocol.NotifyTested,),
+        notes="Answered when the channel has taken it; an error says why it has not. It is not tried again. "
+        "A channel that was disabled is told notices again when it takes one.",
+    ),
 )
 """One for each request. Every one of them may also be answered by an error."""
