@@ -154,7 +154,7 @@ class Daemon:
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
             self._hub.standing.start_at_boot(resumed)
-            self._schedules.start(resumed)
+            self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.

@@ -11,8 +11,7 @@ import heapq
 import itertools
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 from overseer.config import StandingTask
@@ -38,7 +37,6 @@ _log = logging.getLogger(__name__)
 _SLICE_S = 30.0  # after which the wall clock is looked at again
 _FLOOR_S = 0.05  # it sleeps for this long at least
 _BACK_S = 1.0  # a clock that is this far behind itself was set back
-_RETURN_S = 10.0  # within which tasks are brought back
 _AT_ONCE = 500  # tasks decided on before what was decided is stored
 
 Record = Callable[[str, Start, str], None]
@@ -66,8 +64,7 @@ class Scheduler:
         self._armed: dict[Track, int] = {}  # which entry of the heap counts
         self._waiting: set[Track] = set()  # whose slots wait for the task to be over
         self._firing: dict[str, Fire] = {}  # by task id: starts that nothing tells yet that they run
-        self._returning: set[str] = set()  # tasks that are being brought back from an earlier server
-        self._returned_at = 0.0  # when they are there, or will not be, monotonic
+        self._returning: Collection[str] = ()  # tasks of an earlier server that are still to be brought back
         self._before = self.wall()  # the wall clock when it was looked at last
         self._over = False  # a task that a slot waits for may be over
         self._closed = False
@@ -103,18 +100,16 @@ class Scheduler:
         self._memory.keep([], known.values(), wait=False)
         self._carry_out(batch)
 
-    def start(self, returning: Iterable[str] = ()) -> None:
+    def start(self, returning: Collection[str] = ()) -> None:
         """Begin to start tasks.
 
         Args:
-            returning: ids of tasks that are being brought back, and so are in use.
+            returning: ids of tasks that are still to be brought back, and so are in use; they become fewer.
 
         Raises:
             RuntimeError: the system allows no more threads.
         """
-        with self.lock:
-            self._returning = set(returning)
-            self._returned_at = time.monotonic() + _RETURN_S
+        self._returning = returning
         self._hub.observe(self.heard)
         self._thread.start()
 
@@ -181,7 +176,6 @@ class Scheduler:
         """Something became of a task."""
         settled: Slot | None = None
         with self.lock:
-            self._returning.discard(change.task_id)
             fire = self._firing.get(change.task_id)
             if fire is not None and (change.outcome or isinstance(change.event, Started)):
                 del self._firing[change.task_id]
@@ -261,9 +255,7 @@ class Scheduler:
 
     def _in_use_locked(self, track: Track) -> bool:
         assert_held(self.lock)
-        if track.task_id in self._returning and time.monotonic() < self._returned_at:
-            return True
-        return self._hub.in_use(track.task_id)
+        return track.task_id in self._returning or self._hub.in_use(track.task_id)
 
     def _note_waiting_locked(self, track: Track) -> None:
         assert_held(self.lock)
