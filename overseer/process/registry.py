@@ -183,16 +183,20 @@ class Registry:
         the leader is not among them, since it was there before the run.
 
         The kernel may skip a child when another is reaped while the list is read, so only two empty lists in
-        a row mean that there is none. A leader may have been reaped since it was listed.
+        a row mean that there is none. A leader may be reaped, or spawned, while they are read.
         """
         orphans: set[int] = set()
         empty = 0
-        began = _start_of(leader) or 0
         for _ in range(_ORPHAN_LOOKS):
-            listed = set(adopted_children())
-            with self._looked:
-                orphans = listed - self._children
-            orphans = {pid for pid in orphans if (start := _start_of(pid)) is not None and start >= began}
+            before = self.children()
+            orphans = set(adopted_children()) - before
+            if orphans:
+                began = _start_of(leader) or 0
+                orphans = {
+                    pid
+                    for pid in orphans - self.children()
+                    if (start := _start_of(pid)) is not None and start >= began
+                }
             empty = 0 if orphans else empty + 1
             if empty == 2:
                 break
@@ -265,6 +269,15 @@ def adopted_children() -> list[int]:
         OSError: the kernel does not list them.
     """
     return thread_children(os.getpid(), os.getpid())
+
+
+def has_forked() -> bool:
+    """Whether the calling thread has children. When it ends the main thread gets them, and then each stop
+    finds them there when it looks for orphans."""
+    try:
+        return bool(thread_children(os.getpid(), threading.get_native_id()))
+    except OSError:
+        return False
 
 
 registry = Registry()
