@@ -20,6 +20,7 @@ from bench.starts import starts_cases
 from bench.stored import stored_cases
 from bench.throughput import throughput_cases
 from bench.usage import usage_cases
+from bench.watching import watching_cases
 
 
 def main() -> int:
@@ -51,6 +52,7 @@ def _cases(quick: bool) -> Iterator[Case]:
     yield from latency_cases(150 if quick else 400)
     yield from lone_cases(1.0 if quick else 4.0)
     yield from usage_cases(100 if quick else 1000)
+    yield from watching_cases(500 if quick else 2000)
     gib = 2**30
     yield from stored_cases(
         *((200_000, gib, gib // 8, 10_000) if quick else (1_500_000, 10 * gib, gib, 100_000))

@@ -40,6 +40,7 @@ export class Runs {
   #counts = h("p.counts", { role: "status" });
   #list = h("ol.run-list", { "aria-label": "Runs" });
   #empty = h("div.empty", { hidden: true });
+  #rows = new Map(); // run id -> its row
   #runs = [];
   #next = "";
   #problem = ""; // why there is nothing to be shown
@@ -120,16 +121,45 @@ export class Runs {
     const { now } = this.#app.link;
     this.#showCounts();
     this.#timeline.show(runs, now, this.#filters.task.value.trim());
-    const focused = this.#list.contains(document.activeElement) ? document.activeElement : null;
-    const [of, which] = [focused?.closest(".run")?.dataset.run, focused?.className];
     const longest = Math.max(1, ...runs.map((run) => lastedOf(run, now) ?? 0));
-    fill(
-      this.#list,
-      runs.map((run) => this.#row(run, now, longest)),
-    );
-    if (of) this.#list.querySelector(`[data-run="${CSS.escape(of)}"] .${which.split(" ")[0]}`)?.focus({ preventScroll: true });
+    this.#showRows(runs.map((run) => this.#rowOf(run, now, longest)));
     this.#showEmpty();
     this.#older.hidden = !this.#next;
+  }
+
+  // What stays as it was is not touched, so that it keeps the focus, and costs nothing.
+  #showRows(rows) {
+    let at = this.#list.firstElementChild;
+    for (const row of rows) {
+      if (row === at) at = at.nextElementSibling;
+      else this.#list.insertBefore(row, at);
+    }
+    while (at) {
+      const next = at.nextElementSibling;
+      this.#rows.delete(at.dataset.run);
+      at.remove();
+      at = next;
+    }
+  }
+
+  // A run's row, made anew where something about it has changed.
+  #rowOf(run, now, longest) {
+    const ran = lastedOf(run, now);
+    const key = JSON.stringify([run, run.status === "running" ? exactly(ran) : "", shortMoment(run.started, now)]);
+    const had = this.#rows.get(run.run_id);
+    let row = had;
+    if (had?.key !== key) {
+      row = this.#row(run, now, ran);
+      row.key = key;
+      this.#rows.set(run.run_id, row);
+      if (had?.parentNode) {
+        const focused = had.contains(document.activeElement) ? document.activeElement.classList[0] : "";
+        had.replaceWith(row);
+        if (focused) row.querySelector(`.${focused}`)?.focus({ preventScroll: true });
+      }
+    }
+    if (ran !== null) row.lasted.style.setProperty("--share", `${Math.max(1, (ran / longest) * 100)}%`);
+    return row;
   }
 
   #showCounts() {
@@ -159,13 +189,11 @@ export class Runs {
     } else fill(this.#empty, h("p", null, "No runs yet. Start something under Actions (2): each run is listed here, and stays when its task is forgotten."));
   }
 
-  #row(run, now, longest) {
-    const ran = lastedOf(run, now);
+  #row(run, now, ran) {
     const params = paramsText(run.params);
     const lasted = h("span.run-lasted", null, ran === null ? "" : exactly(ran));
-    if (ran !== null) lasted.style.setProperty("--share", `${Math.max(1, (ran / longest) * 100)}%`);
     const open = () => (location.hash = addressOf(run));
-    return h(
+    const row = h(
       `li.run.s-${run.status}`,
       { "data-run": run.run_id },
       statusOf(run),
@@ -178,6 +206,7 @@ export class Runs {
       run.error ? h("span.run-more.problem", { title: run.error }, run.error) : h("code.run-more", { title: params }, params),
       iconButton("filter", `Only runs of ${run.task_id}`, () => this.#filters.clear(run.task_id)),
     );
+    return Object.assign(row, { lasted });
   }
 
   #button(runId) {

@@ -182,7 +182,7 @@ class ActionConfig:
     )
     on_boot: str = field(
         Choice("none", "resume"),
-        "What becomes of a task that was running when the server ended, once it is started again: nothing "
+        "What happens to a task that was running when the server ended, once that is started again: nothing "
         "(`none`), or it is started with the same id, parameters and retry policy (`resume`). Needs a "
         "`data_dir`, and parameters none of which is secret.",
         default="none",

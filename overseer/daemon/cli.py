@@ -19,11 +19,11 @@ from overseer.daemon.preflight import (
     chain_advice,
     check_files,
     notice_advice,
-    probe_advice,
     schedule_advice,
     security_advice,
     system_advice,
 )
+from overseer.daemon.probing import open_params_advice, probe_advice
 from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
@@ -133,6 +133,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         *notice_advice(config),
         *schedule_advice(config),
         *probe_advice(config),
+        *open_params_advice(config, handlers),
         *system_advice(),
     )
     for advice in advices:

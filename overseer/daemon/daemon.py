@@ -28,8 +28,8 @@ from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
-from overseer.daemon.preflight import probe_advice, security_advice
-from overseer.daemon.probing import make_probes
+from overseer.daemon.preflight import security_advice
+from overseer.daemon.probing import make_probes, probe_advice
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
@@ -154,7 +154,7 @@ class Daemon:
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
             self._hub.standing.start_at_boot(resumed)
-            self._schedules.start(resumed)
+            self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.

@@ -227,7 +227,7 @@ class Dispatcher:
             case protocol.GraphRequest():
                 hub.standing.tell(requester)
             case protocol.SchedulesRequest():
-                self._reply(self._schedules.answer(request, principal))
+                self._schedules.tell(request, client)
             case protocol.Pause() | protocol.Resume():
                 self._reply(self._schedules.pause(request, principal))
             case protocol.RunsRequest():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -128,34 +127,6 @@ def schedule_advice(config: Config) -> list[str]:
                 place = (number, "at") if len(schedules) > 1 else ("at",)
                 found.append(("is in the past: it starts nothing any more", (name, "schedule", *place)))
     return [str(config.placed(ConfigError(problem), "tasks", *place)) for problem, place in found]
-
-
-def probe_advice(config: Config) -> list[str]:
-    """Warnings about probes that cannot do what they are for, each with its place."""
-    advice = []
-    for name, action in config.actions.items():
-        found: list[tuple[tuple[str, ...], str]] = []
-        ready, health = action.ready, action.health
-        if ready is not None and ready.notify and action.type != "exec":
-            problem = "a task can say so only where its driver starts a process by start_worker"
-            found.append((("ready", "notify"), problem))
-        if health is not None and health.on_failure == "restart" and config.retry_for(name).empty:
-            problem = "an unhealthy run is stopped, and without a retry nothing starts it again"
-            found.append((("health",), problem))
-        for key, probes in (("ready", ready), ("health", health)):
-            program = probes.exec[0] if probes is not None and probes.exec else ""
-            # A path that is not absolute is looked up in the task's directory.
-            known = program[:1] == "/" or not (program and ("/" in program or "[[" in program))
-            if program and known and shutil.which(program) is None:
-                found.append(((key, "exec"), f"there is no program {program}"))
-        advice += [str(config.placed(ConfigError(text), "actions", name, *path)) for path, text in found]
-    for name, task in config.tasks.items():
-        for other, condition in task.depends_on.items():
-            needed = config.tasks[other].action
-            if condition == "healthy" and config.actions[needed].health is None:
-                problem = f"{other} is never healthy: its action, {needed}, has no health"
-                advice.append(str(config.placed(ConfigError(problem), "tasks", name, "depends_on")))
-    return advice
 
 
 def chain_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
