@@ -35,6 +35,7 @@ from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop
 from overseer.daemon.systemd import Notifier, passed_sockets
+from overseer.daemon.webapi import API_PATH, WebApi
 from overseer.drivers.api import ActionHandler
 from overseer.errors import RequestError
 from overseer.net.connection import Endpoint
@@ -288,6 +289,7 @@ class Daemon:
         endpoint = Endpoint(
             self._open_handler,
             {**self._page, **self._gate.routes(), **self._routes()},
+            services={API_PATH: WebApi(lambda: self._config.limits.max_message, self._api_document)},
             policy=self._gate,
             limits=limits,
             timers=self._timers,
@@ -373,6 +375,16 @@ class Daemon:
             prefix=request.headers.get("x-forwarded-prefix", "").rstrip("/"),
             tokens=principal is not ANYONE,
             actions=self._hub.actions("", principal),
+        )
+
+    def _api_document(self, principal: Principal) -> dict[str, Any]:
+        from overseer.api.openapi import build_openapi as build_api_document
+
+        return build_api_document(
+            title=self._config.name,
+            version=self._config.version or self._version,
+            description=self._config.description,
+            tokens=principal is not ANYONE,
         )
 
     def _openapi(self, principal: Principal) -> dict[str, Any]:
