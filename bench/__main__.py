@@ -17,8 +17,10 @@ from bench.mass import mass_cases
 from bench.report import summary, table, write_documents
 from bench.servers import BASELINE, HERE, Kind
 from bench.starts import starts_cases
+from bench.stored import stored_cases
 from bench.throughput import throughput_cases
 from bench.usage import usage_cases
+from bench.watching import watching_cases
 
 
 def main() -> int:
@@ -50,6 +52,11 @@ def _cases(quick: bool) -> Iterator[Case]:
     yield from latency_cases(150 if quick else 400)
     yield from lone_cases(1.0 if quick else 4.0)
     yield from usage_cases(100 if quick else 1000)
+    yield from watching_cases(500 if quick else 2000)
+    gib = 2**30
+    yield from stored_cases(
+        *((200_000, gib, gib // 8, 10_000) if quick else (1_500_000, 10 * gib, gib, 100_000))
+    )
     yield from footprint_cases(200 if quick else 1000, 0.5 if quick else 2.0)
 
 

@@ -13,7 +13,7 @@ from bench.cases import Case, Metric, Sample
 from bench.client import TIMEOUT_S, Connection, drain
 from bench.servers import Server
 
-__all__ = ["throughput_cases"]
+__all__ = ["SEQ", "Load", "streamed", "throughput_cases", "unwatched"]
 
 _PILOT = 20_000
 _SECONDS = 0.6  # that one run should take
@@ -34,7 +34,7 @@ class Load:
     length: Callable[[int], int] | None = None
 
 
-_SEQ = Load("seq 1 {n}", length=lambda seq: len(str(seq)))
+SEQ = Load("seq 1 {n}", length=lambda seq: len(str(seq)))
 _HUNDRED = Load(f"yes {'x' * 100} | head -n {{n}}", length=lambda seq: 100)
 
 
@@ -47,21 +47,21 @@ def throughput_cases(most: int) -> Iterator[Case]:
             f"to-{count}",
             f"`seq 1 N` to {'one subscriber' if count == 1 else f'each of {count}'}",
             (rate.reach(goal), cpu.reach(3.0) if count == 1 else cpu),
-            partial(_streamed, "run", _SEQ, count, most),
+            partial(streamed, "run", SEQ, count, most),
         )
-    yield Case("nobody", "nobody subscribed", (rate.reach(4_000_000), cpu), partial(_unwatched, most * 4))
+    yield Case("nobody", "nobody subscribed", (rate.reach(4_000_000), cpu), partial(unwatched, most * 4))
     yield Case(
         "hundred",
         "100-byte lines to one subscriber",
         (rate.reach(200_000), cpu),
-        partial(_streamed, "run", _HUNDRED, 1, most),
+        partial(streamed, "run", _HUNDRED, 1, most),
     )
     contains = Load("seq 1 {n}", passing=_with_5_or_7)
     yield Case(
         "cel-contains",
         '`data.contains("5") || data.contains("7")`',
         (Metric("rate", "source lines/s", more_is_better=True).reach(200_000), cpu),
-        partial(_streamed, "contains", contains, 1, most),
+        partial(streamed, "contains", contains, 1, most),
         baseline=False,
     )
     over = Metric("over", "µs a line over no filter").reach(5.0)
@@ -78,7 +78,7 @@ def throughput_cases(most: int) -> Iterator[Case]:
         yield Case(f"cel-{name}", title, (over, cpu), partial(_filtered, name, load, most), baseline=False)
 
 
-def _streamed(action: str, load: Load, count: int, most: int, server: Server) -> Sample:
+def streamed(action: str, load: Load, count: int, most: int, server: Server) -> Sample:
     """The lines of one child to ``count`` subscribers."""
     connections = [server.connect() for _ in range(count)]
     try:
@@ -121,7 +121,7 @@ def _run(server: Server, action: str, load: Load, connections: list[Connection],
     return Sample({"rate": lines / seconds, "cpu": cpu / lines * 1e6}, server.resident())
 
 
-def _unwatched(most: int, server: Server) -> Sample:
+def unwatched(most: int, server: Server) -> Sample:
     """Nobody listens; when all lines are counted, it is over."""
     connection = server.connect()
     lines = most // 10 if server.kind.foreign else most
@@ -153,8 +153,8 @@ def _unwatched(most: int, server: Server) -> Sample:
 
 def _filtered(action: str, load: Load, most: int, server: Server) -> Sample:
     """CPU with a filter, over that of the same lines without one, one after the other."""
-    plain = _streamed("run", Load(load.command), 1, most, server)
-    filtered = _streamed(action, load, 1, most, server)
+    plain = streamed("run", Load(load.command), 1, most, server)
+    filtered = streamed(action, load, 1, most, server)
     filtered.values["over"] = filtered.values["cpu"] - plain.values["cpu"]
     return filtered
 

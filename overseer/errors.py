@@ -101,7 +101,7 @@ class ValidationError(OverseerError):
 
 
 class SubmitError(OverseerError):
-    """A task that a service driver submitted was refused; the text says why."""
+    """A service driver's task was refused; the text says why."""
 
 
 class SpawnError(OverseerError):

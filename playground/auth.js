@@ -13,6 +13,8 @@ const NEEDS = {
   input: "operator",
   resize: "operator",
   restart: "operator",
+  pause: "operator",
+  resume: "operator",
   set_pool: "admin",
   purge: "admin",
   reload: "admin",

@@ -40,6 +40,7 @@ const KEYS = [
       ["↑ ↓ Home End", "choose a run, or a line that was found"],
       ["Enter", "show its output, all of it; Esc leads back"],
       ["/", "search all of it; then Enter, n and N for the next and previous match"],
+      ["Home End", "its first line, its last"],
       ["g", "go to a time"],
       ["t", "show times"],
     ],

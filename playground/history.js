@@ -51,13 +51,18 @@ export class History {
     else {
       this.#run.close();
       if (!this.#lines.shown) this.#runs.load();
-      if (was) (this.#lines.shown ? this.#lines : this.#runs).focus(); // where one was
+      if (was) this.restAt?.focus(); // where one was
     }
   }
 
   /** Called when the view's tab is used while it is shown. */
   home() {
     if (this.#run.shown) location.hash = "#history";
+  }
+
+  /** Where keys are shortcuts. */
+  get restAt() {
+    return (this.#run.shown ? this.#run : this.#lines.shown ? this.#lines : this.#runs).restAt ?? undefined;
   }
 
   /** Leave the run that is shown, if one is. */
@@ -80,13 +85,12 @@ export class History {
     this.#go();
   }
 
-  /** Search the logs, of one task or all. */
-  search(text, taskId = "") {
+  /** Search the logs, of one task or all, for {text, regex, exact}. */
+  search(wanted, taskId = "") {
     this.#turn(true);
-    this.#lines.query.value = text;
-    this.#filters.clear(taskId);
+    this.#lines.want(wanted);
+    if (!this.#filters.clear(taskId)) this.#lines.search();
     this.#go();
-    this.#lines.search();
   }
 
   #go() {
@@ -96,7 +100,7 @@ export class History {
 
   #changed() {
     if (this.#lines.shown) this.#lines.search();
-    else if (!this.#place.hidden) this.#runs.load();
+    else if (!this.#place.hidden) this.#runs.load({ anew: true });
   }
 
   #turn(toLines) {

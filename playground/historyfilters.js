@@ -58,7 +58,7 @@ export class Filters {
   #clear;
   #fold;
   #more;
-  #told = "";
+  #told = JSON.stringify(Array(7).fill(""));
 
   /** What a request says of it; `now`: the server's time in ms. */
   fields(now) {
@@ -79,15 +79,11 @@ export class Filters {
     return [this.task, this.#action, this.status, this.reason, this.#time].some(({ value }) => value.trim());
   }
 
-  /** Want one task's alone, or all. */
-  only(taskId) {
-    this.clear(taskId);
-  }
-
+  /** Want all, or all of one task; false: that is what was wanted. */
   clear(taskId = "") {
     for (const each of [this.#action, this.status, this.reason, this.#time]) each.value = "";
     this.task.value = taskId;
-    this.#tell();
+    return this.#tell();
   }
 
   /** Tasks whose ids are like what was asked for. */
@@ -100,9 +96,10 @@ export class Filters {
   #tell() {
     this.#show();
     const wanted = JSON.stringify([this.task.value, this.#action.value, this.status.value, this.reason.value, this.#time.value, this.#from.value, this.#until.value]);
-    if (wanted === this.#told) return; // both events have come
+    if (wanted === this.#told) return false; // both events have come
     this.#told = wanted;
     this.#changed();
+    return true;
   }
 
   #show() {

@@ -1,7 +1,7 @@
 // Searching the logs of all tasks: lines in which something was found, each of which leads to its place in its run.
 
-import { fill, h, named, setText, toggle, isPressed } from "./dom.js";
-import { many, shortMoment } from "./format.js";
+import { fill, flip, h, named, setText, toggle, isPressed } from "./dom.js";
+import { many, sentence, shortMoment } from "./format.js";
 import { answers, patternOf, queryOf } from "./logsearch.js";
 import { pieces } from "./linerow.js";
 
@@ -54,8 +54,16 @@ export class Lines {
     if (on && !this.#request) this.#invite();
   }
 
-  focus() {
-    (this.#latest ?? this.query).focus();
+  /** The match that had the focus last, or the first. */
+  get restAt() {
+    return this.#latest?.isConnected ? this.#latest : this.#list.querySelector(".match");
+  }
+
+  /** Set what is looked for, {text, regex, exact}. */
+  want({ text, regex, exact }) {
+    this.query.value = text;
+    if (isPressed(this.#regex) !== regex) flip(this.#regex);
+    if (isPressed(this.#exact) !== exact) flip(this.#exact);
   }
 
   /** Look for what the field says. */
@@ -104,7 +112,7 @@ export class Lines {
 
   #say(problem) {
     if (problem) {
-      fill(this.#said, h("span.problem", null, `${problem}.`), h("span.hint", null, this.#advice(problem)), h("button", { type: "button", onclick: () => this.search() }, "Try again"));
+      fill(this.#said, h("span.problem", null, sentence(problem)), h("span.hint", null, this.#advice(problem)), h("button", { type: "button", onclick: () => this.search() }, "Try again"));
     } else if (!this.#found) {
       const wide = this.#filters.any ? h("button", { type: "button", onclick: () => this.#filters.clear() }, "Search all logs") : null;
       fill(this.#said, "No line of the logs that are kept says that.", wide);
@@ -112,8 +120,8 @@ export class Lines {
   }
 
   #advice(problem) {
-    if (/data_dir/.test(problem)) return " With data_dir: PATH in it, what tasks write is kept.";
-    if (/within/.test(problem)) return isPressed(this.#exact) ? " Choose a task or a time above." : " Choose a task or a time above; matching case is quicker, too.";
+    if (/data_dir/.test(problem)) return "With data_dir: PATH in it, what tasks write is kept.";
+    if (/within/.test(problem) && !isPressed(this.#exact)) return "Matching case (Aa) is quicker, too.";
     return "";
   }
 

@@ -1,10 +1,12 @@
 // A box of lines that scrolls: it follows the end or stays where it is, unfolds lines, and has one that keys act
 // on. Whose lines they are, and what stands around the box, is its owner's business.
 
+import { copyText } from "./copy.js";
 import { fill, h, icon, inFrame } from "./dom.js";
-import { many } from "./format.js";
+import { clock, many } from "./format.js";
 import { LineView } from "./lineview.js";
 import { makeRow, showPartials, showRow } from "./linerow.js";
+import { say } from "./notices.js";
 import { VirtualList } from "./vlist.js";
 
 const ROW = 19; // px, as .line in output.css
@@ -101,6 +103,12 @@ export class LinesBox {
     this.following = true;
     this.paint();
     this.focus();
+  }
+
+  /** Copy what is shown, with times where these are. */
+  async copy() {
+    const done = await copyText(this.view.text({ stamp: this.#times ? clock : null }));
+    say(done ? "Copied" : "The browser does not allow copying; download it instead");
   }
 
   /** Go to a line, which keys then act on. */

@@ -6,6 +6,7 @@ import { plain } from "./ansi.js";
 import { count } from "./format.js";
 import { jsonOf, jsonRows } from "./json.js";
 import { drawn } from "./linerow.js";
+import { literal } from "./logsearch.js";
 
 const SLICE = 6; // ms of looking through lines in one frame
 const UNFOLDED = 2000; // rows of one unfolded line
@@ -59,9 +60,8 @@ export class LineView {
    */
   setFilter(filter) {
     const { text, mark = null } = filter;
-    const expression = text.length > 2 && text.startsWith("/") && text.endsWith("/");
-    const source = expression ? text.slice(1, -1) : text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    this.#pattern = text ? new RegExp(source, "gi") : mark;
+    const { text: source, regex } = wantedOf(text);
+    this.#pattern = text ? new RegExp(regex ? source : literal(source), "gi") : mark;
     this.#filter = filter;
     this.#shown = (this.#pattern && filter.only) || !filter.out || !filter.err ? [] : null;
     this.#matches = [];
@@ -222,6 +222,12 @@ export class LineView {
     }
     return removed;
   }
+}
+
+/** What somebody looks for: /between slashes/ a regular expression. Capitals are small letters. */
+export function wantedOf(text) {
+  const regex = text.length > 2 && text.startsWith("/") && text.endsWith("/");
+  return { text: regex ? text.slice(1, -1) : text, regex, exact: false };
 }
 
 function wrapped(text, columns) {

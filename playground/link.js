@@ -144,7 +144,8 @@ export class Link {
     this.#worker.postMessage({ taken: true });
     for (const [at, message] of batch.entries()) {
       const waiting = message.id ? this.#waiting.get(message.id) : undefined;
-      this.#tell("*", { message, own: waiting?.own ?? false, size: sizes[at] });
+      const own = waiting?.own ?? message.cursor !== undefined; // the page watches by itself
+      this.#tell("*", { message, own, size: sizes[at] });
       this.#tell(message.type, message);
       if (!waiting) continue;
       clearTimeout(waiting.timer);

@@ -7,16 +7,19 @@ const LONGER = 30_000; // ms; a search has ten seconds, and may have to wait for
 const TRIES = 20; // while the server is busy with other searches
 const WAIT = 500; // ms between them
 
+/** An expression that finds a text as it is. */
+export const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
 /** What to ask for: `text` is {text, regex, exact}; not `exact`: capitals are small letters. */
 export function queryOf({ text, regex, exact }) {
   if (exact || text.toLowerCase() === text.toUpperCase()) return { query: text, regex };
-  return { query: `(?i)${regex ? text : text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`, regex: true };
+  return { query: `(?i)${regex ? text : literal(text)}`, regex: true };
 }
 
 /** The same for marking what was found; null where it cannot be said here. */
 export function patternOf({ text, regex, exact }) {
   try {
-    return new RegExp(regex ? text : text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), exact ? "g" : "gi");
+    return new RegExp(regex ? text : literal(text), exact ? "g" : "gi");
   } catch {
     return null; // Python's syntax has more than ours
   }
@@ -105,7 +108,7 @@ export class Finder {
     if (problem) return problem;
     if (!seqs.length && !busy) return "not found";
     const at = this.has(seq) ? `${count(seqs.indexOf(seq) + 1)} of ` : "";
-    return `${at}${count(seqs.length)}${more ? "+" : ""}${busy ? "…" : ""}`;
+    return `${at}${more ? "the last " : ""}${count(seqs.length)}${busy ? "…" : ""}`;
   }
 
   /** The next one after (or, backwards, before) a seq, going round; 0 without any. */

@@ -4,6 +4,7 @@ import { fill, h, icon, iconButton, inFrame, named, setIcon, setText } from "./d
 import { many } from "./format.js";
 import { attempt } from "./notices.js";
 import { allowed } from "./auth.js";
+import { Calendar } from "./calendar.js";
 import { columnsOf } from "./graph.js";
 import { STATES } from "./states.js";
 import { showButtons } from "./taskactions.js";
@@ -18,7 +19,9 @@ export class Plan {
     this.#app = app;
     this.#place = place;
     this.#lines.setAttribute("aria-hidden", "true");
-    fill(place, this.#empty, this.#board);
+    const calendar = h("section.calendar", { "aria-label": "Schedules", hidden: true });
+    fill(place, this.#empty, this.#board, calendar);
+    this.#calendar = new Calendar(app, calendar);
     this.#draw = inFrame(() => this.#drawLines());
     new ResizeObserver(this.#draw).observe(this.#board);
     app.store.on("tasks", () => place.hidden || this.#load());
@@ -34,9 +37,11 @@ export class Plan {
   #shape = ""; // which tasks there are, and what depends on what
   #busy = false;
   #draw;
+  #calendar;
 
   shown() {
     this.#load();
+    this.#calendar.load();
   }
 
   async #load() {
@@ -116,7 +121,7 @@ export class Plan {
 
   async #start(id) {
     await attempt(() => this.#app.link.request({ type: "start", task_id: id }));
-    this.#app.store.refresh(true);
+    this.#app.store.refresh();
   }
 
   #open(id) {

@@ -169,7 +169,7 @@ export class Pools {
       card.size.value = "";
       say(["Resized ", name ? named(name) : "the global pool"]);
     });
-    this.#app.store.refresh(true);
+    this.#app.store.refresh();
   }
 
   async #purge(name) {
@@ -180,6 +180,6 @@ export class Pools {
       const { count: number } = await this.#app.link.request({ type: "purge", action: name });
       say(`Purged ${many(number, "task")}`);
     });
-    this.#app.store.refresh(true);
+    this.#app.store.refresh();
   }
 }

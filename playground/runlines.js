@@ -53,6 +53,11 @@ export class RunLines {
     return this.#to <= this.#highest;
   }
 
+  /** The seq of the first line that the log has of the run. */
+  get lowest() {
+    return this.#lowest;
+  }
+
   /** How many lines the log has of the run. */
   get total() {
     return Math.max(0, this.#highest - this.#lowest + 1);

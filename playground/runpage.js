@@ -2,8 +2,7 @@
 // at any time. Parts of it are loaded as they come into sight.
 
 import { fill, h, icon, inFrame } from "./dom.js";
-import { clock, count } from "./format.js";
-import { copyText } from "./copy.js";
+import { count } from "./format.js";
 import { LinesBox } from "./linesbox.js";
 import { Finder, patternOf } from "./logsearch.js";
 import { say } from "./notices.js";
@@ -33,7 +32,7 @@ export class RunPage {
       back: () => app.views.history.home(),
       live: () => this.#live(),
       all: () => app.views.history.showTask(this.#taskId),
-      copy: () => this.#copy(),
+      copy: () => this.#box.copy(),
       save: () => this.#read(() => saveRun(this.#lines)),
     });
     this.element = h("section.run-page", { "aria-label": "One run", hidden: true }, this.#head.element, this.#problem, this.#tools.element, this.#place);
@@ -64,6 +63,10 @@ export class RunPage {
     return !this.element.hidden;
   }
 
+  get restAt() {
+    return this.#box?.scroller;
+  }
+
   /** Show a run's output: at this line, else at its end. */
   async open(taskId, runId, seq) {
     if (this.shown && this.#runId === runId && this.#lines) {
@@ -92,6 +95,7 @@ export class RunPage {
 
   async #begin() {
     const [mine, seq] = [this.#runId, this.#seq];
+    this.element.classList.add("is-empty"); // as long as there is nothing to be read
     this.#say("");
     if (!this.#app.link.connected) return; // yet
     try {
@@ -105,6 +109,7 @@ export class RunPage {
       this.#run = run;
       this.#lines = new RunLines(this.#app.link, run, notesOf(run));
       this.#finder = new Finder(this.#app.link, run, () => this.#found());
+      this.element.classList.remove("is-empty");
       this.#showHead();
       this.#makeBox();
       await this.#read(() => this.#lines.look());
@@ -134,6 +139,7 @@ export class RunPage {
         N: () => (search.value ? this.#next(true) : false),
         t: () => this.#tools.time.click(),
         g: () => this.#tools.at.focus(),
+        Home: () => this.#lines.total > 0 && this.#goTo(this.#lines.lowest),
       },
     });
     this.#box.following = false;
@@ -288,10 +294,5 @@ export class RunPage {
   #live() {
     this.#app.show("tasks");
     this.#app.panes.open(this.#run.task_id, { focus: true });
-  }
-
-  async #copy() {
-    const done = await copyText(this.#box.view.text({ stamp: this.#times ? clock : null }));
-    say(done ? "Copied" : "The browser does not allow copying; download it instead");
   }
 }

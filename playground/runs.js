@@ -1,7 +1,7 @@
 // The list of runs, the newest first, also those from before a restart of the server.
 
 import { fill, h, iconButton, inFrame, named } from "./dom.js";
-import { count, exactly, many, paramsText, shortMoment } from "./format.js";
+import { count, exactly, many, paramsText, sentence, shortMoment } from "./format.js";
 import { RUN_STATES, STATES } from "./states.js";
 import { addressOf, byOf, exitOf, lastedOf, statusOf } from "./runwords.js";
 import { Timeline } from "./timeline.js";
@@ -40,6 +40,7 @@ export class Runs {
   #counts = h("p.counts", { role: "status" });
   #list = h("ol.run-list", { "aria-label": "Runs" });
   #empty = h("div.empty", { hidden: true });
+  #rows = new Map(); // run id -> its row
   #runs = [];
   #next = "";
   #problem = ""; // why there is nothing to be shown
@@ -49,14 +50,15 @@ export class Runs {
   #latest = ""; // the run that had the focus last
   #draw = inFrame(() => this.#show());
 
-  /** Look what there is now. */
-  load() {
-    return this.#load("");
+  /** Look what there is now. `anew`: something else is wanted, so the list begins at its top. */
+  load({ anew = false } = {}) {
+    if (anew) this.element.scrollTop = 0;
+    return this.#load("", { again: !anew });
   }
 
-  /** To the run that had the focus last, or to the first. */
-  focus() {
-    this.#focus(this.#button(this.#latest) ?? this.#list.querySelector(".run-open"));
+  /** The run that had the focus last, or the first. */
+  get restAt() {
+    return this.#button(this.#latest) ?? this.#list.querySelector(".run-open");
   }
 
   // Something has: look again, soon.
@@ -119,16 +121,45 @@ export class Runs {
     const { now } = this.#app.link;
     this.#showCounts();
     this.#timeline.show(runs, now, this.#filters.task.value.trim());
-    const focused = this.#list.contains(document.activeElement) ? document.activeElement : null;
-    const [of, which] = [focused?.closest(".run")?.dataset.run, focused?.className];
     const longest = Math.max(1, ...runs.map((run) => lastedOf(run, now) ?? 0));
-    fill(
-      this.#list,
-      runs.map((run) => this.#row(run, now, longest)),
-    );
-    if (of) this.#list.querySelector(`[data-run="${CSS.escape(of)}"] .${which.split(" ")[0]}`)?.focus({ preventScroll: true });
+    this.#showRows(runs.map((run) => this.#rowOf(run, now, longest)));
     this.#showEmpty();
     this.#older.hidden = !this.#next;
+  }
+
+  // What stays as it was is not touched, so that it keeps the focus, and costs nothing.
+  #showRows(rows) {
+    let at = this.#list.firstElementChild;
+    for (const row of rows) {
+      if (row === at) at = at.nextElementSibling;
+      else this.#list.insertBefore(row, at);
+    }
+    while (at) {
+      const next = at.nextElementSibling;
+      this.#rows.delete(at.dataset.run);
+      at.remove();
+      at = next;
+    }
+  }
+
+  // A run's row, made anew where something about it has changed.
+  #rowOf(run, now, longest) {
+    const ran = lastedOf(run, now);
+    const key = JSON.stringify([run, run.status === "running" ? exactly(ran) : "", shortMoment(run.started, now)]);
+    const had = this.#rows.get(run.run_id);
+    let row = had;
+    if (had?.key !== key) {
+      row = this.#row(run, now, ran);
+      row.key = key;
+      this.#rows.set(run.run_id, row);
+      if (had?.parentNode) {
+        const focused = had.contains(document.activeElement) ? document.activeElement.classList[0] : "";
+        had.replaceWith(row);
+        if (focused) row.querySelector(`.${focused}`)?.focus({ preventScroll: true });
+      }
+    }
+    if (ran !== null) row.lasted.style.setProperty("--share", `${Math.max(1, (ran / longest) * 100)}%`);
+    return row;
   }
 
   #showCounts() {
@@ -148,24 +179,22 @@ export class Runs {
     this.#empty.hidden = this.#runs.length > 0;
     if (this.#runs.length) return;
     if (/data_dir/.test(this.#problem)) {
-      fill(this.#empty, h("h2", null, "No history"), h("p", null, `${this.#problem}.`), h("p", null, "With ", h("code", null, "data_dir: PATH"), " in it, runs and what they write are kept, also over restarts."));
+      fill(this.#empty, h("h2", null, "No history"), h("p", null, sentence(this.#problem)), h("p", null, "With ", h("code", null, "data_dir: PATH"), " in it, runs and what they write are kept, also over restarts."));
     } else if (this.#problem) {
-      fill(this.#empty, h("p.problem", null, this.#problem), h("button", { type: "button", onclick: () => this.load() }, "Try again"));
+      fill(this.#empty, h("p.problem", null, sentence(this.#problem)), h("button", { type: "button", onclick: () => this.load() }, "Try again"));
     } else if (this.#filters.any) {
-      const near = this.#filters.near.map((id) => h("button", { type: "button", onclick: () => this.#filters.only(id) }, named(id)));
+      const near = this.#filters.near.map((id) => h("button", { type: "button", onclick: () => this.#filters.clear(id) }, named(id)));
       const all = h("button.primary", { type: "button", onclick: () => this.#filters.clear() }, "Show all runs");
-      fill(this.#empty, h("p", null, "No runs are like that."), near.length ? h("p.row", null, "Did you mean ", near) : null, all);
+      fill(this.#empty, h("p", null, "No runs match the filters."), near.length ? h("p.row", null, "Did you mean ", near) : null, all);
     } else fill(this.#empty, h("p", null, "No runs yet. Start something under Actions (2): each run is listed here, and stays when its task is forgotten."));
   }
 
-  #row(run, now, longest) {
-    const ran = lastedOf(run, now);
+  #row(run, now, ran) {
     const params = paramsText(run.params);
     const lasted = h("span.run-lasted", null, ran === null ? "" : exactly(ran));
-    if (ran !== null) lasted.style.setProperty("--share", `${Math.max(1, (ran / longest) * 100)}%`);
     const open = () => (location.hash = addressOf(run));
-    return h(
-      "li.run",
+    const row = h(
+      `li.run.s-${run.status}`,
       { "data-run": run.run_id },
       statusOf(run),
       h("button.run-open", { type: "button", title: "Show its output", onclick: open }, named(run.task_id), h("span.number", null, ` #${run.number}`)),
@@ -175,8 +204,9 @@ export class Runs {
       h("time.run-when", { datetime: run.started, title: `Started ${run.started}` }, shortMoment(run.started, now)),
       h("span.run-by", null, byOf(run.trigger)),
       run.error ? h("span.run-more.problem", { title: run.error }, run.error) : h("code.run-more", { title: params }, params),
-      iconButton("filter", `Only runs of ${run.task_id}`, () => this.#filters.only(run.task_id)),
+      iconButton("filter", `Only runs of ${run.task_id}`, () => this.#filters.clear(run.task_id)),
     );
+    return Object.assign(row, { lasted });
   }
 
   #button(runId) {

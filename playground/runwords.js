@@ -25,7 +25,7 @@ export function lastedOf({ status, duration_ms: ms, started }, now) {
 
 /** Who or what started it, as nodes. */
 export function byOf({ type, by = "" }) {
-  if (type === "client") return by ? ["by ", named(by)] : [];
+  if (type === "client") return by ? ["by ", named(by)] : ["client"];
   return by && by !== type ? [`${type}: `, named(by)] : [type];
 }
 

@@ -1,11 +1,10 @@
-// What the page knows of the server: actions, tasks, pools, counters. Asked for once a second while the page
-// is seen; tasks by `since`, so that a table of thousands costs only what changed.
+// What the page knows of the server: tasks, which it watches, and actions, pools and counters. Pools and counters
+// are asked for once a second while the page is seen.
 
 import { stateOf } from "./states.js";
 
 const TICK = 1000; // ms
-const WHOLE = 20_000; // ms after which all tasks are listed, to learn which ones were forgotten
-const OVERLAP = 2000; // ms before the newest known moment, from where the next list begins
+const SOON = 60; // ms in which several events are told as one
 const SAMPLES = 600; // ten minutes of counters
 
 export class Store {
@@ -17,30 +16,30 @@ export class Store {
     this.samples = []; // {at, ...metrics, running, queued}, oldest first
     this.counts = {}; // state -> how many tasks
     link.on("status", ({ state }) => state === "open" && this.#opened());
-    for (const type of ["queued", "dequeued", "pool_updated"]) link.on(type, () => this.refresh(true));
-    const news = ["started", "exited", "restarting", "errored", "ready", "health"];
-    for (const type of news) link.on(type, () => this.refresh());
-    document.addEventListener("visibilitychange", () => document.hidden || this.refresh(true));
+    link.on("*", ({ message }) => message.cursor && this.#happened(message));
+    link.on("unwatched", () => this.#watch()); // somebody has sent that by hand
+    for (const type of ["queued", "dequeued", "pool_updated"]) link.on(type, () => this.refresh());
+    document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
     setInterval(() => this.#tick(), TICK);
   }
 
   #link;
-  #newest = ""; // the latest moment in any task
+  #cursor = ""; // how far the page has heard
   #listeners = new Map();
-  #wholeAt = 0; // when all tasks were last listed
   #busy = false;
-  #again = ""; // "", "changes" or "whole": what to ask for once the present round is over
+  #again = false; // ask once more when the present round is over
   #soon = 0;
+  #tasksSoon = 0;
 
   on(what, listener) {
     if (!this.#listeners.has(what)) this.#listeners.set(what, []);
     this.#listeners.get(what).push(listener);
   }
 
-  /** Ask soon instead of at the next tick; `whole`: list all tasks. */
-  refresh(whole = false) {
-    if (whole || !this.#again) this.#again = whole ? "whole" : "changes";
-    if (!this.#soon) this.#soon = setTimeout(() => this.#round(), 60);
+  /** Ask soon instead of at the next tick. */
+  refresh() {
+    this.#again = true;
+    this.#soon ||= setTimeout(() => this.#round(), SOON);
   }
 
   /** What is running and waiting, over all actions. */
@@ -53,16 +52,40 @@ export class Store {
   }
 
   async #opened() {
-    this.#newest = "";
     this.samples = [];
     this.#busy = false;
+    this.#watch();
     try {
       this.actions = (await this.#ask({ type: "describe" })).actions;
       this.#tell("actions");
     } catch {
       return; // gone again
     }
-    this.refresh(true);
+    this.refresh();
+  }
+
+  // All tasks, or only what has happened since the connection was lost.
+  #watch() {
+    this.#ask({ type: "watch", ...(this.#cursor && { after: this.#cursor }) }).catch(() => {});
+  }
+
+  #happened(message) {
+    this.#cursor = message.cursor;
+    if (message.type === "watching") {
+      if (message.tasks) this.tasks = new Map(message.tasks.map((task) => [task.task_id, known(task)]));
+    } else if (message.task) {
+      this.tasks.set(message.task.task_id, known(message.task));
+    } else {
+      this.tasks.delete(message.task_id);
+    }
+    this.#tasksSoon ||= setTimeout(() => this.#tellTasks(), SOON);
+  }
+
+  #tellTasks() {
+    this.#tasksSoon = 0;
+    this.counts = {};
+    for (const { status } of this.tasks.values()) this.counts[status] = (this.counts[status] ?? 0) + 1;
+    this.#tell("tasks");
   }
 
   #tick() {
@@ -74,36 +97,14 @@ export class Store {
     this.#soon = 0;
     if (this.#busy || !this.#link.connected) return;
     this.#busy = true;
-    // Also where nobody looks and only events ask: else what was forgotten would pile up here.
-    const whole = this.#again === "whole" || !this.#newest || performance.now() - this.#wholeAt > WHOLE;
-    if (whole) this.#wholeAt = performance.now();
-    this.#again = "";
+    this.#again = false;
     try {
-      await Promise.all([this.#list(whole), this.#askPools(), this.#askMetrics()]);
+      await Promise.all([this.#askPools(), this.#askMetrics()]);
     } catch {
-      // The connection went away; the next one begins with a whole round.
+      // The connection went away; the next one begins anew.
     }
     this.#busy = false;
-    if (this.#again) this.refresh(this.#again === "whole");
-  }
-
-  async #list(whole) {
-    const request = { type: "list" };
-    if (!whole) request.since = new Date(Date.parse(this.#newest) - OVERLAP).toISOString();
-    const { tasks } = await this.#ask(request);
-    const known = whole ? new Map() : this.tasks;
-    for (const task of tasks) {
-      task.status = stateOf(task);
-      for (const moment of [task.created_at, task.last_started_at, task.last_exited_at]) {
-        if (moment && moment > this.#newest) this.#newest = moment;
-      }
-      known.set(task.task_id, task);
-    }
-    this.tasks = known;
-    const counts = {};
-    for (const { status } of known.values()) counts[status] = (counts[status] ?? 0) + 1;
-    this.counts = counts;
-    this.#tell("tasks");
+    if (this.#again) this.refresh();
   }
 
   async #askPools() {
@@ -132,4 +133,9 @@ export class Store {
   #tell(what) {
     for (const listener of this.#listeners.get(what) ?? []) listener();
   }
+}
+
+function known(task) {
+  task.status = stateOf(task);
+  return task;
 }

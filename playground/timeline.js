@@ -159,7 +159,7 @@ export class Timeline {
   }
 }
 
-// {name, spans}, the one with the latest run first; what is too much shares the last lane.
+// {name, spans}, the one with the latest run first; where there are too many, those with few runs share the last.
 function lanesOf(spans) {
   const lanes = new Map();
   for (const span of spans) {
@@ -170,9 +170,10 @@ function lanesOf(spans) {
   }
   const all = [...lanes].map(([name, some]) => ({ name, spans: some }));
   if (all.length <= LANES) return all;
-  const others = all.slice(LANES - 1);
+  const busy = new Set(all.toSorted((a, b) => b.spans.length - a.spans.length).slice(0, LANES - 1));
+  const others = all.filter((lane) => !busy.has(lane));
   const together = others.flatMap((lane) => lane.spans).sort((a, b) => b.from - a.from);
-  return [...all.slice(0, LANES - 1), { name: `${count(others.length)} others`, spans: together }];
+  return [...all.filter((lane) => busy.has(lane)), { name: `${count(others.length)} others`, spans: together }];
 }
 
 // Where times are, in % of the width. Long times in which nothing starts or ends are `voids`, [from, to]: folded, or
@@ -225,7 +226,7 @@ function ticksOf(first, last, { at: placeOf, voids, left }, most) {
     const place = placeOf(at);
     if (place - taken < 60 / most || voids.some(([from]) => Math.abs(placeOf(from) - place) < 40 / most)) continue;
     taken = place;
-    ticks.push({ at, text });
+    ticks.push({ at, text: place > 100 - 30 / most ? "" : text });
   }
   return ticks;
 }

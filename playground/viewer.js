@@ -1,14 +1,13 @@
 // The output of one task: a head with its state, tools to search and filter, and the lines.
 
 import { download, flip, isPressed, setIcon, setText } from "./dom.js";
-import { clock, count, many } from "./format.js";
+import { count, many } from "./format.js";
 import { buildPane } from "./pane.js";
 import { LinesBox } from "./linesbox.js";
+import { wantedOf } from "./lineview.js";
 import { STATES, exitText, isUnhealthy, wordOf } from "./states.js";
 import { recall, remember } from "./prefs.js";
-import { copyText } from "./copy.js";
 import { Earlier } from "./earlier.js";
-import { say } from "./notices.js";
 import { showButtons } from "./taskactions.js";
 
 export class Viewer {
@@ -88,11 +87,11 @@ export class Viewer {
   #listen(close) {
     const { search, only, out, err, time, pause, whole } = this.#parts;
     this.#parts.close.addEventListener("click", close);
-    this.#parts.copy.addEventListener("click", () => this.#copy());
+    this.#parts.copy.addEventListener("click", () => this.#box.copy());
     this.#parts.save.addEventListener("click", () =>
       download(`${this.taskId}.log`, this.#box.view.text({ raw: true })),
     );
-    whole.addEventListener("click", () => this.#app.views.history.search(search.value, this.taskId));
+    whole.addEventListener("click", () => this.#app.views.history.search(wantedOf(search.value), this.taskId));
     search.addEventListener("input", () => this.#refilter());
     search.addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.#box.next(event.shiftKey);
@@ -151,10 +150,5 @@ export class Viewer {
     if (!this.#parts.search.value) return false;
     this.#box.next(backwards);
     return true;
-  }
-
-  async #copy() {
-    const done = await copyText(this.#box.view.text({ stamp: this.#times ? clock : null }));
-    say(done ? "Copied" : "The browser does not allow copying; download it instead");
   }
 }

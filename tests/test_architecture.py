@@ -41,6 +41,7 @@ _ORDER = (
     "schedules",
     "chains",
     "api",
+    "notices",
     "daemon",
     "client",
     "ctl",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-_SHORT = 16  # characters; 16 random ones take longer to guess than anybody has
+_SHORT = 16  # characters; 16 random ones are infeasible to guess
 
 
 @dataclass(frozen=True, slots=True)

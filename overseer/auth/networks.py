@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-_REFRESH = 5.0  # seconds between two looks at the interfaces
+_REFRESH = 5.0  # seconds between reads of the interfaces
 
 # linux/rtnetlink.h
 _RTM_GETADDR, _RTM_NEWADDR = 22, 20

@@ -38,15 +38,17 @@ NEEDS: Mapping[str, str] = {
     "set_pool": "admin",
     "purge": "admin",
     "reload": "admin",
+    "notify_test": "admin",
 }
 """The role that each request needs; any other request needs ``admin``."""
 
 _ABOUT_POOLS = ("set_pool", "purge")
+_ABOUT_ALL = ("reload", "notify_test")
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody with rights.
+    """An identity with rights.
 
     ``name`` is for people and the audit: a token's, ``uid N``, or ``""`` where no identity is asked for.
     ``actions`` are globs (``build-*``) of the actions it can see and use; None: all.
@@ -77,8 +79,8 @@ class Principal:
             return f"not permitted: {request} needs the role {needed}, and yours is {self.role}"
         if request in _ABOUT_POOLS and not action and self.actions is not None:
             return f"not permitted: {request} without an action concerns all actions, and yours are limited"
-        if request == "reload" and self.actions is not None:
-            return "not permitted: reload concerns all actions, and yours are limited"
+        if request in _ABOUT_ALL and self.actions is not None:
+            return f"not permitted: {request} concerns all actions, and yours are limited"
         return ""
 
 

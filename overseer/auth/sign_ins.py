@@ -79,7 +79,7 @@ class SignIns:
         return len(self._sign_ins)
 
     def begin(self, principal: Principal) -> str:
-        """Sign somebody in; returns the value of the cookie."""
+        """Sign a principal in; returns the cookie's value."""
         value = secrets.token_urlsafe(32)
         sign_in = SignIn(principal, self._clock() + self.age)
         sign_in.timer = self._timers.schedule_at(sign_in.ends, lambda: self.end(value))

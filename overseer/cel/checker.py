@@ -145,7 +145,7 @@ class _Checker:
         return self._field_type(node, operand)
 
     def _qualified(self, node: Select) -> str:
-        """``a.b.c`` as one name, if that is all it is and ``a`` is no variable; else an empty string."""
+        """``a.b.c`` as one name, if that is all it is and ``a`` is not a variable; else ``""``."""
         steps: list[str] = []
         at: Node = node
         while isinstance(at, Select):

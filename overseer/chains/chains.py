@@ -15,6 +15,7 @@ from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
 from overseer.templates import Value
 from overseer.util.crew import Crew
+from overseer.util.locks import Rank, lock
 from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Chains:
         self._hub = hub
         self._record = record
         self._crew = Crew("chain", _THREADS)
+        self._lock = lock(Rank.LEAF, "chains")  # guards the rest
         self.started = 0
         self.refused = 0
 
@@ -93,16 +95,16 @@ class Chains:
         except OverseerError as error:
             refusal = str(error)
         self._record(link, follow_up.action, params, task_id, refusal)
+        with self._lock:
+            self.refused += bool(refusal)
+            self.started += not refusal
         if refusal:
-            self.refused += 1
             _log.warning(
                 *("task %s: %s, which follows, is not started: %s", change.task_id, follow_up.action, refusal)
             )
             event = ChainRefused(change.task_id, now(), follow_up.action, refusal)
             shown = ChainRefused(change.task_id, event.ts) if link.discreet else event
             self._hub.announce(change.task_id, event, shown)
-        else:
-            self.started += 1
 
 
 def _rendered(name: str, render: Callable[[Mapping[str, Value]], str], values: Mapping[str, Value]) -> str:

@@ -1,9 +1,10 @@
 """Back-pressure: a dedicated connection for a task that is faster than its reader.
 
 To make a task wait, a client stops reading, which stops every task on that connection. So the shared
-connection is always read. When a lossless task (``on_lag="block"``) fills the buffer of a handle that is
+connection is always read. When a lossless task (not ``on_lag="drop"``) fills the buffer of a handle that is
 being read, the task moves to a dedicated connection that is read only while there is room. Then the server's
-outbox fills, and the task's process waits when it writes.
+outbox fills, and the task's process waits when it writes; or, if the server has a log and may, it sends from
+there later what does not fit.
 
 The move neither loses nor repeats anything: the dedicated connection subscribes first; then a request on the
 shared one marks, by its answer, a point past everything that the dedicated one lacks; from there on the

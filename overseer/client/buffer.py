@@ -127,7 +127,7 @@ class EventBuffer:
             generation, unused = self._left.popleft()
             self._readers -= 1
             if unused and generation == self._generation:
-                back = [*unused, *self._lost]  # which was lost behind it
+                back = [*unused, *self._lost]  # these were lost after it
                 self._lost.clear()
                 self._items.extendleft(reversed(back))
                 self._size += sum(map(_cost, back))

@@ -33,7 +33,7 @@ from overseer.client.errors import (
     TaskGoneError,
 )
 from overseer.client.follower import Follower
-from overseer.client.stored import StoredRequests
+from overseer.client.schedules import ScheduleRequests
 from overseer.client.task import Task, take
 from overseer.client.transport import connect
 from overseer.client.watch import Watch, WatchConnection
@@ -62,7 +62,7 @@ _NOTHING_STORED = 2**62  # since_seq for a subscription that replays nothing
 _JOIN_S = 5.0
 
 
-class Client(StoredRequests):
+class Client(ScheduleRequests):
     """A connection to a server, for any number of threads and tasks; a context manager that closes it.
 
     Lengths of time are numbers of seconds, timedeltas or texts such as ``"1m30s"``; tasks are given by their
@@ -91,7 +91,7 @@ class Client(StoredRequests):
             lost events (other than lines), on the thread that reads them. What it raises is logged.
 
     Raises:
-        ConnectFailedError: there is no such server, or it refused the connection.
+        ConnectFailedError: the server cannot be reached, or refused the connection.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Client(StoredRequests):
         task_id: TaskId | None = None,
         retry_policy: RetryPolicy | Mapping[str, Any] | None = None,
         force: bool = False,
-        on_lag: str = "block",
+        on_lag: str = "catch_up",
         partial: bool = False,
         raw: bool = False,
         timeout: Seconds | None = None,
@@ -179,9 +179,10 @@ class Client(StoredRequests):
             retry_policy: in place of the action's own, also as a mapping of its fields:
                 ``{"restart_delay": "5s"}``. ``RetryPolicy()`` restarts at once, without limit.
             force: in a full queue, displace another task.
-            on_lag: when the handle is read too slowly, ``block`` makes the task wait, as for a pipe; ``drop``
-                loses lines, and a ``Gap`` says which. A task without a reader waits only for the first ten
-                seconds, in which one may begin; then its oldest lines are lost.
+            on_lag: when the handle is read too slowly, ``catch_up`` reads on later from the server's log;
+                where it keeps none, with ``raw``, and with ``block``, the task waits, as for a pipe; ``drop``
+                loses lines, and a ``Gap`` says which. A handle without a reader is waited for during
+                ten seconds, in which one may begin; then its oldest lines are lost.
             partial: ``events`` and ``batches`` also give a ``Partial`` whenever an unfinished line has
                 changed (a prompt, a progress bar); ten a second at most.
             raw: they also give, as ``Data``, the bytes that its terminal is sent, if it has one. Where the
@@ -213,7 +214,8 @@ class Client(StoredRequests):
             params=params_of(params, more),
             retry_policy=policy_of(retry_policy),
             force=force,
-            on_lag=on_lag,
+            on_lag="block" if follower.lossless else "drop",
+            catch_up=follower.catch_up,
             partial=partial or None,
             raw=raw or None,
         )
@@ -237,12 +239,12 @@ class Client(StoredRequests):
         task_id: TaskId,
         since_seq: int | None = None,
         *,
-        on_lag: str = "block",
+        on_lag: str = "catch_up",
         partial: bool = False,
         raw: bool = False,
         timeout: Seconds | None = None,
     ) -> Task:
-        """Join a task, whoever started it.
+        """Join a task started by anyone.
 
         Args:
             since_seq: first replay what is stored after the line with this seq (0: everything); a ``Gap``
@@ -251,8 +253,8 @@ class Client(StoredRequests):
                 terminal was sent so far.
 
         Raises:
-            RefusedError: there is no such task.
-            TaskGoneError: it has no line of that seq, which was another task's of the same id.
+            RefusedError: no such task.
+            TaskGoneError: it has no line with that seq, which belonged to another task with this id.
         """
         task_id, on_lag = task_id_of(task_id), text_of(on_lag, "on_lag")
         follower = self._follower(task_id, on_lag, partial=partial, raw=raw, from_now=since_seq is None)
@@ -329,14 +331,15 @@ class Client(StoredRequests):
         from_now: bool = False,
         buffer: int | None = None,
     ) -> Follower:
-        if on_lag not in ("block", "drop"):
-            raise ValueError(f"on_lag must be block or drop, not {on_lag!r}")
+        if on_lag not in ("catch_up", "block", "drop"):
+            raise ValueError(f"on_lag must be catch_up, block or drop, not {on_lag!r}")
         core = self._core
         return Follower(
             task_id,
             core.lock,
             core.settings.buffer if buffer is None else buffer,
-            lossless=on_lag == "block",
+            lossless=on_lag != "drop",
+            catch_up=on_lag == "catch_up" and not raw,  # a log has no raw output
             partial=partial,
             raw=raw,
             from_now=from_now,

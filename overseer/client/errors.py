@@ -58,7 +58,7 @@ class TaskGoneError(ClientError):
 
 
 class LinesMissedError(ClientError):
-    """Lines ``from_seq`` to ``to_seq`` of a task are lost; ``lines()`` called again goes on behind them."""
+    """Lines ``from_seq`` to ``to_seq`` of a task are lost; ``lines()`` called again continues after them."""
 
     def __init__(self, task_id: str, from_seq: int, to_seq: int) -> None:
         super().__init__(

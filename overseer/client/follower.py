@@ -45,6 +45,7 @@ class Follower:
         lock: the client's.
         buffer: bytes of events that may wait for the handle's reader; 0: none are kept.
         lossless: hold up the task rather than lose lines.
+        catch_up: have the server keep them, if it can, rather than hold up the task.
         partial: take messages about unfinished lines.
         raw: take what a terminal is sent.
         from_now: leave out what was stored before the subscription.
@@ -58,6 +59,7 @@ class Follower:
         buffer: int,
         *,
         lossless: bool,
+        catch_up: bool = False,
         partial: bool = False,
         raw: bool = False,
         from_now: bool = False,
@@ -66,6 +68,7 @@ class Follower:
         self.task_id = task_id
         self.buffer = EventBuffer(lock, buffer)
         self.lossless = lossless
+        self.catch_up = catch_up
         self.may_drop = not lossless  # as asked for; lossless may be given up
         self.partial = partial
         self.raw = raw

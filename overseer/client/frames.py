@@ -49,9 +49,9 @@ class FrameReader:
 
     def __init__(self, max_message: int) -> None:
         self._max_message = max_message
-        self._chunks: list[bytes] = []  # what has not been looked at yet
+        self._chunks: list[bytes] = []  # not scanned yet
         self._have = 0
-        self._need = 2  # as long as there are fewer bytes, looking is of no use
+        self._need = 2  # bytes needed before a scan can make progress
         self._parts: list[bytes] = []  # of a message in several frames
         self._parts_size = 0
         self._in_message = False
@@ -71,7 +71,8 @@ class FrameReader:
         return result
 
     def _scan(self, buffer: bytes, result: Received) -> tuple[int, int]:
-        """Take whole frames from the front; where the rest begins, and how long it must be to go on."""
+        """Take whole frames from the front; returns where the rest begins, and how long it must be to go
+        on."""
         position, end = 0, len(buffer)
         messages = result.messages
         while True:

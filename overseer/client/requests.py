@@ -47,9 +47,9 @@ class Requests:
     # -- tasks
 
     def stop(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
-        """Stop a task; does nothing when it is over already."""
+        """Stop a task; no-op if it is already over."""
         stop = protocol.Stop(id=self._router.new_id(), task_id=task_id_of(task_id))
-        # A stop is answered only by an error; the answer to this one says that there was none.
+        # A stop is answered only by an error; the answer to this request shows that there was none.
         after = protocol.MetricsRequest(id=self._router.new_id())
         self._ask([stop, after], timeout, repeat=True)
 
@@ -79,8 +79,8 @@ class Requests:
     def input(
         self, task_id: TaskId, data: str | bytes = "", *, eof: bool = False, timeout: Seconds | None = None
     ) -> None:
-        """Give a running task something to read, all of it or nothing: 1 MiB at most, with what it has not
-        read yet. ``eof``: nothing follows; a terminal gets its EOF character (Ctrl-D)."""
+        """Send input to a running task, all or nothing; at most 1 MiB may wait to be read. ``eof`` ends the
+        input; a terminal gets its EOF character (Ctrl-D)."""
         text, binary = input_of(data)
         request = protocol.Input(
             id=self._router.new_id(), task_id=task_id_of(task_id), data=text, data_base64=binary, eof=eof
@@ -256,8 +256,8 @@ class Requests:
     ) -> tuple[protocol.TaskUsage, ...]:
         """What the processes of each running task use, or of one: none for one that does not run.
 
-        All who ask share one look at the machine, so it may be asked for every second or two. ``cpu`` is None
-        when a task was looked at for the first time.
+        All clients share one pass over the processes, so a request every second or two is fine. ``cpu`` is
+        None in a task's first pass.
         """
         of_task = "" if task_id is None else task_id_of(task_id)
         request = protocol.UsageRequest(id=self._router.new_id(), task_id=of_task)
@@ -273,6 +273,12 @@ class Requests:
         return self._expect(
             protocol.Reloaded, [protocol.Reload(id=self._router.new_id(), dry_run=dry_run)], timeout
         )
+
+    def notify_test(self, channel: str, *, timeout: Seconds | None = None) -> None:
+        """Have the server send a channel a notice that is a test; RefusedError says why it was not taken. A
+        webhook has ten seconds to take it, a program thirty."""
+        request = protocol.NotifyTest(id=self._router.new_id(), channel=text_of(channel, "channel"))
+        self._expect(protocol.NotifyTested, [request], timeout)
 
     # -- inside
 

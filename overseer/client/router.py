@@ -33,6 +33,7 @@ from overseer.protocol import (
     Ready,
     Request,
     Restarting,
+    Skipped,
     Started,
     Subscribe,
     Subscribed,
@@ -121,6 +122,7 @@ class Router:
             task_id=follower.task_id,
             since_seq=follower.last_seq,
             on_lag="block" if follower.lossless else "drop",
+            catch_up=follower.catch_up,
             partial=follower.partial or None,
             raw=follower.raw or None,
         )
@@ -275,7 +277,7 @@ class Router:
             if taken or (dropped and self.broadcasts):
                 self._core.tell_listeners_locked(item)
             self._collect_locked(task_id, item)
-        elif isinstance(item, PoolUpdated | ChainRefused) and self.broadcasts:
+        elif isinstance(item, PoolUpdated | ChainRefused | Skipped) and self.broadcasts:
             self._core.tell_listeners_locked(item)
 
     def _collect_locked(self, task_id: str, item: Item) -> None:

@@ -1,4 +1,4 @@
-"""The requests for what is in the server's logs."""
+"""The requests about the server's logs."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class StoredRequests(Requests):
         limit: int = 100,
         timeout: Seconds | None = None,
     ) -> tuple[LogMatch, ...]:
-        """Lines of logs that have a text in them or, with ``regex``, that an expression is found in: the
-        newest parts of logs first, and of each the last lines. At most ``limit``; 0: all.
+        """Lines of logs that contain a text or, with ``regex``, match an expression: the newest parts of logs
+        first, and of each the last lines. At most ``limit``; 0: all.
 
         Raises:
             RefusedError: the server keeps no logs (``data_dir``), or found nothing in time.

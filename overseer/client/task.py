@@ -51,7 +51,7 @@ class Task:
 
     @property
     def failed(self) -> bool:
-        """Whether its latest finished run failed: by a timeout, a signal, or a code that is no success."""
+        """Whether its latest finished run failed: by a timeout, a signal, or a code that is not a success."""
         end = self._follower.exit
         return end is not None and failed(end.reason, end.exit_code, self._follower.success_codes)
 
@@ -189,11 +189,11 @@ class Task:
         self._client.signal(self.id, signal, timeout=timeout)
 
     def input(self, data: str | bytes = "", *, eof: bool = False, timeout: Seconds | None = None) -> None:
-        """Give it something to read while it runs, all of it or nothing: see :meth:`Client.input`.
+        """Send it input while it runs, all or nothing; see :meth:`Client.input`.
 
         Raises:
-            RefusedError: it takes no input, does not run, has too much to read already, or was told that
-                nothing follows; and as :meth:`stop`.
+            RefusedError: it takes no input, is not running, has too much unread input, or its input has been
+                closed; and as :meth:`stop`.
         """
         self._client.input(self.id, data, eof=eof, timeout=timeout)
 

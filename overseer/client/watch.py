@@ -53,6 +53,7 @@ class WatchConnection:
         self.failure: ClientError | None = None  # why it has ended
         self.changed = threading.Condition(core.lock)  # notified at the first picture and at the end
         self._cursor = ""  # "": there is no picture yet
+        self._begun = False  # on this connection: what came before, such as broadcasts, will come again
         self._seqs: dict[str, int] = {}  # the last line of each task that has had any
         self._ids = itertools.count(1)
         # Weak: a buffer lives as long as its iteration.
@@ -96,15 +97,17 @@ class WatchConnection:
     # -- for the connection
 
     def connected_locked(self) -> None:
+        self._begun = False
         request = replace(self._request, id=f"w{next(self._ids)}", after=self._cursor)
         self.connection.send_locked(frames.text(encode(request)))
 
     def received(self, items: Sequence[Item]) -> None:
         with self.core.lock:
             for item in items:
+                self._begun = self._begun or isinstance(item, Watching | Error)
                 if isinstance(item, tuple):
                     self._line_locked(item)
-                else:
+                elif self._begun:
                     self._event_locked(item)
             self._settle_locked()
         self._wait_for_room()

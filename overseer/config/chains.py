@@ -99,7 +99,7 @@ def _visit(
         return
     way = (*way, name)
     most = 0
-    for path, follow_up in _follow_ups(actions[name]):
+    for path, follow_up in follow_ups(actions[name]):
         place = (name, "then", *path)
         following = follow_up.action
         if following not in actions:
@@ -119,7 +119,8 @@ def _visit(
     ahead[name] = most
 
 
-def _follow_ups(action: _Action) -> Iterator[tuple[Path, FollowUpConfig]]:
+def follow_ups(action: _Action) -> Iterator[tuple[Path, FollowUpConfig]]:
+    """All that may follow a task of an action: path below its ``then``, and what it says."""
     if action.then is not None:
         for when in ("success", "failure", "any"):
             for number, follow_up in enumerate(getattr(action.then, when)):

@@ -30,7 +30,7 @@ class TemplateText(FieldType):
     label = "template"
 
     def __init__(self, empty: str = "") -> None:
-        self._empty = empty  # what is wrong with an empty text
+        self._empty = empty  # the error for an empty text; "": allowed
 
     def from_yaml(self, node: Node, location: Location) -> Template:
         text = self.scalar(node, "text").text
@@ -179,8 +179,8 @@ class OutputSection:
     stderr: StreamSection = field(Object(StreamSection), "Standard error.", default=StreamSection)
     merge: bool = field(
         BOOLEAN,
-        "Whether standard error goes where standard output goes, so that their lines keep their order; "
-        "all are `stdout`'s, and there is no condition for standard error.",
+        "Whether standard error goes where standard output goes, so that their lines keep their order. All "
+        "are then `stdout`'s, and standard error has no condition of its own.",
         default=False,
     )
 
@@ -196,12 +196,12 @@ class ExecConfig:
     )
     command: tuple[Template, ...] = field(
         ListOf(TemplateText()),
-        "Its arguments. Each stays one argument whatever is put into it; there is no shell.",
+        "Its arguments. No shell is involved: each stays a single argument whatever it contains.",
         default=(),
     )
     parameters: Mapping[str, Parameter] = field(
         MapOf(Object(ParamSpec, read_parameter, short="default")),
-        "What a `start` may give, by name. Nothing or `{}`: it must be given. A text: its default.",
+        "The parameters of a `start`, by name. Nothing or `{}`: required. A text: its default.",
         default=dict,
     )
     env: Mapping[str, Template | SecretName] = field(
@@ -211,8 +211,8 @@ class ExecConfig:
     )
     secret_files: Mapping[str, str] = field(
         MapOf(Text(), what="a mapping of variables to secrets"),
-        "Variables that hold the path of a file with one of the top-level `secrets`, which only the process "
-        "can read and which is gone when the run is over.",
+        "Variables that hold the path of a file with one of the top-level `secrets`. Only the process can "
+        "read the file, and it is removed with the run.",
         default=dict,
     )
     env_file: tuple[EnvFile, ...] = field(
@@ -223,7 +223,7 @@ class ExecConfig:
     )
     inherit_env: str | tuple[str, ...] = field(
         Inheritance(),
-        "What the process gets of the server's own environment: `all` of it, a `minimal` one (`PATH`, "
+        "What the process inherits of the server's own environment: `all` of it, a `minimal` one (`PATH`, "
         "`HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`, `LC_*`, `TZ`, `TMPDIR`, `TERM`), `none`, or the "
         "variables named.",
         default="all",
@@ -232,11 +232,11 @@ class ExecConfig:
         TemplateText(), "The directory to run in.", default=None, default_text="the server's"
     )
     umask: int | None = field(
-        Umask(), "Permissions that files it makes do not get.", default=None, default_text="the server's"
+        Umask(), "Permissions withheld from files that it creates.", default=None, default_text="the server's"
     )
     nice: int | None = field(
         Niceness(),
-        "How far its processes stand back for others, from -20 (least, which takes a privilege) to 19.",
+        "The niceness of its processes, from -20 (most CPU; needs a privilege) to 19.",
         default=None,
         default_text="the server's",
     )
@@ -249,7 +249,7 @@ class ExecConfig:
     )
     user: str = field(
         Text("name or number"),
-        "Whom it runs as, with that user's groups, `HOME`, `USER` and `LOGNAME`. The server needs the "
+        "The user it runs as, with that user's groups, `HOME`, `USER` and `LOGNAME`. The server needs the "
         "right to become that user.",
         default="",
         default_text="the server's",
@@ -257,14 +257,14 @@ class ExecConfig:
     group: str = field(Text("name or number"), "Its group.", default="", default_text="the user's")
     cgroup: Cgroup | None = field(
         Object(CgroupSection, lambda read, _: read.made()),
-        "A cgroup of its own for each run; no process of it escapes a stop then.",
+        "A cgroup of its own for each run, so that no process can escape a stop.",
         default=None,
     )
     stdin: str = field(
         Choice(*STDIN),
         "What it reads from: `none` (`/dev/null`), a `pipe`, or a `pty`, a terminal that it writes to as "
-        "well. Then clients can give it input, or attach. What is written to a terminal is `stdout`'s, and "
-        "of a line that redraws itself only the last state.",
+        "well. With the last two, clients can send it input, or attach. Everything written to a terminal is "
+        "`stdout`'s; a line that redraws itself counts in its last state.",
         default="none",
     )
     pty: PtySection | None = field(
@@ -330,7 +330,7 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
                 here = here.child(step, location.line)
             here.error(
                 f"{name} is a secret, and everybody on the machine can read "
-                f"{'where a process runs' if path == ('cwd',) else 'a command line'}; if that may be, say "
+                f"{'where a process runs' if path == ('cwd',) else 'a command line'}; to allow that, say "
                 f"allow_in_argv: true in parameters.{name}"
             )
     return read

@@ -87,7 +87,7 @@ def _limit(name: str, word: str, scalar: Scalar, location: Location) -> int:
 
 
 class Cpus(FieldType):
-    """A number of CPUs, also a part of one."""
+    """A number of CPUs, possibly a fraction."""
 
     label = "number"
     _LEAST = 0.01  # the kernel's least quota
@@ -110,14 +110,14 @@ class CgroupSection:
     """
 
     memory_max: int | None = field(
-        Size(), "Memory of all its processes together; beyond it the kernel kills.", default=None
+        Size(), "Memory of all its processes together; beyond it, the kernel kills.", default=None
     )
     cpu_max: float | None = field(Cpus(), "CPUs that they may use together, such as 1.5.", default=None)
-    pids_max: int | None = field(Integer(1), "Processes and threads that there may be.", default=None)
+    pids_max: int | None = field(Integer(1), "The maximum number of processes and threads.", default=None)
     require: bool = field(
         BOOLEAN,
-        "Whether a configuration is refused, and a start fails, where this cannot be had; else there is a "
-        "warning, and it runs without.",
+        "Whether the configuration is refused, and a start fails, if this is not available. Otherwise there "
+        "is a warning, and tasks run without.",
         default=False,
     )
 
@@ -126,12 +126,12 @@ class CgroupSection:
 
 
 def shown_limits(limits: Mapping[str, tuple[int, int]]) -> str:
-    """As somebody would write them."""
+    """The limits as one would write them."""
     return ", ".join(f"{name} {_shown(name, pair)}" for name, pair in limits.items())
 
 
 def shown_cgroup(cgroup: Cgroup | None) -> str:
-    """The limits of one, and those that it cannot have here."""
+    """A cgroup's limits, those unavailable here marked."""
     if cgroup is None:
         return ""
     values = {

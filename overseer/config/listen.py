@@ -44,7 +44,7 @@ def parse_listen(text: str) -> Listen:
     """What a ``listen`` text means.
 
     Raises:
-        ValueError: it means nothing; the text says what to write.
+        ValueError: it is malformed; the text says what to write.
     """
     text = text.strip()
     if text.lower() == "stdio":

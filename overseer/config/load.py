@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from overseer.config.chains import chain_problems
 from overseer.config.model import ROOT, Config
+from overseer.config.notices import notice_problems
 from overseer.config.restarts import retry_problems
 from overseer.config.standing import standing_problems
 from overseer.config.tree import parse_yaml
@@ -28,13 +29,13 @@ _WIDE = {
     **{codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"},
     **{codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"},
 }
-_PATIENCE = 10.0  # seconds for whoever writes into a pipe that a configuration is read from
+_PATIENCE = 10.0  # seconds for the writer of a pipe that the configuration is read from
 
 
 def load_config(path: str | Path, env: Mapping[str, str] = os.environ) -> Config:
-    """Read the configuration at ``path``; what ``env`` says (OVERSEER_LISTEN and so on) beats the file.
+    """Read the configuration at ``path``; variables in ``env`` (OVERSEER_LISTEN and so on) override the file.
 
-    No such file: the defaults, with a warning. ``Config.warnings`` has all warnings.
+    Without such a file, the defaults are used, with a warning. ``Config.warnings`` has all warnings.
 
     Raises:
         ConfigError: as :func:`read_config` and :func:`parse_config` do.
@@ -57,11 +58,11 @@ def read_config(path: str | Path, *, again: bool = False) -> bytes | None:
     except FileNotFoundError:
         if not Path(path).is_symlink():
             return None
-        raise ConfigError("cannot be read: it is a link to nothing", file=str(path)) from None
+        raise ConfigError("cannot be read: it is a dangling link", file=str(path)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if again and isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.ENXIO):
-            reason = "it is not a regular file, and what came out of it at the start is gone"
+            reason = "it is not a regular file, so it cannot be read a second time"
         raise ConfigError(f"cannot be read: {reason}", file=str(path)) from None
     if len(data) > MAX_FILE:
         raise ConfigError(
@@ -98,7 +99,8 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
     standing = (
         (("tasks", *below), problem) for below, problem in standing_problems(config.tasks, config.actions)
     )
-    for place, problem in (*chains, *standing):
+    notices = notice_problems(config.channels, config.notify, config.secrets)
+    for place, problem in (*chains, *standing, *notices):
         Location(report, place, line_of(tree, place)).error(problem)
     report.raise_errors()
     config = replace(

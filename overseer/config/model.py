@@ -14,6 +14,7 @@ from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.chains import THEN, ThenConfig
 from overseer.config.exec import EXEC
 from overseer.config.listen import parse_cidrs, parse_listen
+from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
@@ -25,7 +26,7 @@ from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPol
 from overseer.schema.fields import field
 from overseer.schema.location import ConfigErrors, Location, Path
 from overseer.schema.nodes import Node, line_of
-from overseer.schema.objects import MapOf, Object, or_null
+from overseer.schema.objects import ListOf, MapOf, Object, or_null
 from overseer.schema.quantities import COUNT, SECONDS, ExitCodes, Integer, Seconds, Size
 from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
 
@@ -35,7 +36,7 @@ class ClientsConfig:
     """``clients``: how clients are kept connected, and what happens to those that read slowly."""
 
     buffer: int = field(
-        Size(), "How much may wait for one client, in bytes, before its tasks feel it.", default=8 * 2**20
+        Size(), "How many bytes may wait for one client before its tasks are held up.", default=8 * 2**20
     )
     stall_timeout: float = field(
         Seconds(zero=False),
@@ -50,9 +51,9 @@ class ClientsConfig:
     )
     on_lag: str = field(
         Choice("block", "drop", "catch_up"),
-        "What a full buffer means where a subscription does not say: the task waits (`block`, nothing is "
-        "lost), the client misses output and gets a `gap` (`drop`), or it is sent from the log what it "
-        "has missed (`catch_up`, nothing is lost and nothing waits; needs a `data_dir`).",
+        "What a full buffer means unless a subscription says otherwise: the task waits (`block`, nothing is "
+        "lost), the client misses output and gets a `gap` (`drop`), or it is later sent what it missed from "
+        "the log (`catch_up`, nothing is lost and nothing waits; needs a `data_dir`).",
         default="",
         default_text="`catch_up` with a `data_dir`, else `block`",
     )
@@ -77,7 +78,7 @@ class LimitsConfig:
     )
     max_connections: int = field(Integer(1), "How many clients may be connected at once.", default=2000)
     handshake_timeout: float = field(
-        Seconds(zero=False), "How long a client may take to say what it wants.", default=10.0
+        Seconds(zero=False), "How long a client may take to send its HTTP request.", default=10.0
     )
     max_line: int = field(
         Size(), "The longest line of output, in bytes; a longer one is cut there and marked `truncated`.",
@@ -93,12 +94,13 @@ class LimitsConfig:
     )  # fmt: skip
     memory: int = field(
         Size(),
-        "What stored output, unread messages and parameters of queued tasks may occupy together. Above it, "
-        "stored output goes: that of finished tasks first, then the largest. `list` shows `output_evicted`.",
+        "What stored output, unread messages and parameters of queued tasks may occupy together. Beyond it, "
+        "stored output is evicted: that of finished tasks first, then the largest. `list` shows "
+        "`output_evicted`.",
         default=2**30,
     )
     requests_per_second: int = field(
-        COUNT, "How many requests a client may send in a second; what is above is refused. 0: any number.",
+        COUNT, "How many requests a client may send in a second; more are refused. 0: unlimited.",
         default=0,
     )  # fmt: skip
 
@@ -135,7 +137,7 @@ class ActionConfig:
         missing='say which driver runs this action, for example "type: exec"',
     )  # fmt: skip
     config: Mapping[str, Any] = field(
-        DriverConfig(), "What the driver needs; see its documentation, for `exec` below.", default=dict
+        DriverConfig(), "The driver's settings; see its documentation, for `exec` below.", default=dict
     )
     description: str = field(TEXT, "What the action does, as `describe` shows it.", default="")
     meta: MetaConfig = field(Object(MetaConfig), "Another place for the `description`.", default=MetaConfig)
@@ -158,7 +160,7 @@ class ActionConfig:
     )
     kill_mode: str = field(
         Choice("tree", "group", "leader"),
-        "What a stop ends: all that can be told to be the task's (`tree`), its process group (`group`) or "
+        "What a stop ends: every process recognised as the task's (`tree`), its process group (`group`) or "
         "its first process alone (`leader`).",
         default="tree",
     )
@@ -166,8 +168,8 @@ class ActionConfig:
     stop_grace: float = field(SECONDS, "Time between that signal and SIGKILL.", default=5.0)
     timeout: float = field(
         SECONDS,
-        "How long a run may last. One that lasts longer is stopped as by a stop, and has failed whatever its "
-        "exit code. 0: any time.",
+        "How long a run may last. One that lasts longer is stopped, and has failed whatever its exit code. "
+        "0: unlimited.",
         default=0.0,
         default_text="none",
     )
@@ -180,7 +182,7 @@ class ActionConfig:
     )
     on_boot: str = field(
         Choice("none", "resume"),
-        "What becomes of a task that was running when the server ended, once it is started again: nothing "
+        "What happens to a task that was running when the server ended, once that is started again: nothing "
         "(`none`), or it is started with the same id, parameters and retry policy (`resume`). Needs a "
         "`data_dir`, and parameters none of which is secret.",
         default="none",
@@ -202,7 +204,7 @@ class ActionConfig:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of what the file says of the action: another one means another definition."""
+        """A hash of the action's definition in the file."""
         said = {
             each.name: getattr(self, each.name)
             for each in dataclasses.fields(self)
@@ -238,10 +240,10 @@ ACTION = _Action(ActionConfig, _action, advice=" (what is meant for the driver g
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration that holds together. ``file`` is where it came from, ``""`` for none.
+    """A consistent configuration. ``file`` is its origin, ``""`` for none.
 
-    ``trusted_cidrs`` is None for the automatic choice. ``warnings`` are plain lines with their place;
-    ``unknown`` are those about keys that mean nothing, again.
+    ``trusted_cidrs`` is None for the automatic choice. ``warnings`` are plain lines with their location;
+    ``unknown`` repeats those about unknown keys.
     """
 
     name: str = field(TEXT, "The server's name, the title of `/openapi.json`.", default="sticky-overseer")
@@ -279,8 +281,8 @@ class Config:
     tls: TlsConfig = field(TLS, "Encryption.", default=TlsConfig)
     audit_file: str = field(
         Text("path"),
-        "A file to which is appended who asked to start, stop or change what, and whether it was allowed, "
-        "as lines of JSON.",
+        "The audit log: a file to which each request to start, stop or change something is appended as a "
+        "line of JSON, with its sender and whether it was allowed.",
         default="",
     )
     log_file: str = field(
@@ -293,8 +295,8 @@ class Config:
     )  # fmt: skip
     data_dir: str = field(
         Text("path"),
-        "A directory for what outlives the server: the history of runs, and the output of tasks. It is made, "
-        "for the server's user alone; its parent must be there. Absent: nothing is kept.",
+        "A directory for what outlives the server: the history of runs, and the output of tasks. It is "
+        "created, private to the server's user; its parent must exist. Absent: nothing is kept.",
         default="",
     )
     storage: StorageConfig = field(
@@ -302,7 +304,7 @@ class Config:
     )
     templates: str = field(
         Choice("go", "jinja"),
-        "What `[[ ]]` in a command line is written in: Go's templates (`go`) or Jinja's syntax (`jinja`); "
+        "The language of `[[ ]]` in a command line: Go's templates (`go`) or Jinja's syntax (`jinja`); "
         "see [TEMPLATES.md](TEMPLATES.md).",
         default="go",
     )
@@ -314,14 +316,14 @@ class Config:
         default_text="the longest `stop_grace`, and two seconds",
     )
     task_pool: PoolConfig = field(
-        POOL, "How many tasks run at once and what becomes of the rest.", default=PoolConfig
+        POOL, "How many tasks run at once, and what happens to the rest.", default=PoolConfig
     )
     retry: RetryPolicy = field(
         Object(RetryPolicy), "Restarts, for every action that does not say otherwise.", default=RetryPolicy
     )
     secrets: Mapping[str, SecretSource] = field(
         MapOf(SOURCE, what="a mapping of secrets", named=True),
-        "What commands need and nobody is shown, by name; an action says which of them it gets.",
+        "Secrets for commands, by name, which are shown to nobody; each action names those that it gets.",
         default=dict,
     )
     actions: Mapping[str, ActionConfig] = field(
@@ -331,6 +333,14 @@ class Config:
         MapOf(STANDING, what="a mapping of tasks", named=True),
         "Standing tasks, by name, which is their task_id.",
         default=dict,
+    )
+    channels: Mapping[str, ChannelConfig] = field(
+        MapOf(CHANNEL, what="a mapping of channels", named=True),
+        "Where notices go, by name; see [NOTICES.md](NOTICES.md).",
+        default=dict,
+    )
+    notify: tuple[NotifyConfig, ...] = field(
+        ListOf(NOTIFY), "Which notices there are, and for which channels.", default=()
     )
     clients: ClientsConfig = field(Object(ClientsConfig), "Slow clients.", default=ClientsConfig)
     history: HistoryConfig = field(Object(HistoryConfig), "Finished tasks.", default=HistoryConfig)
@@ -344,7 +354,7 @@ class Config:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The variables that are taken out of the server's environment: tokens and secrets."""
+        """The variables that are removed from the server's environment: tokens and secrets."""
         return (*self.auth.variables, *self.secret_variables)
 
     @property

@@ -40,7 +40,7 @@ class Parameter(NamedTuple):
 
 
 def check_declared(declared: Mapping[str, ParamSpec | None], params: Mapping[str, str]) -> None:
-    """Check the values that a start gives against the action's declarations; those it lacks are not missed.
+    """Check a start's values against the action's declarations; missing ones are not reported.
 
     Raises:
         ValidationError: one is not allowed.
@@ -52,7 +52,7 @@ def check_declared(declared: Mapping[str, ParamSpec | None], params: Mapping[str
 
 
 def fault_of(spec: ParamSpec, value: str) -> str:
-    """Why a value is not allowed, to go on from the parameter's name; ``""`` when it is."""
+    """Why a value is not allowed, to follow the parameter's name; ``""`` if it is allowed."""
     if not _is_of_type(spec.type, value):
         return f" must be {spec.expected}, not {quoted(value)}{_hint(spec.type, value)}"
     if spec.choices and value not in spec.values:
@@ -68,14 +68,14 @@ def fault_of(spec: ParamSpec, value: str) -> str:
 
 
 def hidden_of(declared: Mapping[str, ParamSpec | None], names: Iterable[str]) -> frozenset[str]:
-    """Those of ``names`` whose values nobody is shown: secrets and, where there are some, whatever is not
-    declared, since it may be one whose name was misspelt."""
+    """Those of ``names`` whose values are shown to nobody: secrets and, if there are any, undeclared
+    parameters, which may be misspelt secrets."""
     secrets = {name for name, spec in declared.items() if spec is not None and spec.type == "secret"}
     return frozenset(name for name in names if name in secrets or name not in declared) if secrets else _NONE
 
 
 def without_hidden(params: Mapping[str, str], hidden: Collection[str]) -> Mapping[str, str]:
-    """The parameters as they are shown."""
+    """The parameters, hidden ones masked."""
     if not hidden:
         return params
     return {name: MASK if name in hidden else value for name, value in params.items()}
@@ -128,7 +128,7 @@ def template_values(parameters: Mapping[str, Parameter], params: Mapping[str, st
 
 
 def read_parameter(read: ParamSpec, location: Location) -> Parameter:
-    """A parameter as the file declares it, with what contradicts itself reported."""
+    """A parameter as declared in the file; contradictions are reported."""
     before = len(location.report.errors)
     if read.choices and read.type == "text":
         read = replace(read, type="choice")
@@ -148,7 +148,7 @@ def read_parameter(read: ParamSpec, location: Location) -> Parameter:
 
 
 def _check_keys(read: ParamSpec, location: Location) -> None:
-    """Report keys that do not go together, and a pattern that is none."""
+    """Report keys that do not go together, and an invalid pattern."""
     if read.type == "choice" and not read.choices:
         _at(location, "type").error("a choice needs choices: the values that it may have")
     if read.type == "boolean" and read.choices:
@@ -176,12 +176,12 @@ def _check_keys(read: ParamSpec, location: Location) -> None:
 
 
 def _check_secret(read: ParamSpec, location: Location) -> None:
-    """Report what would tell a secret to whoever may read the file or ask what there is."""
+    """Report what would reveal a secret to anyone who reads the file or describes the action."""
     if read.default:
-        said = "a secret has no default, which everybody would be shown; an empty one makes it optional"
+        said = "a secret cannot have a default, which all would be shown; an empty one makes it optional"
         _at(location, "default").error(said)
     if read.choices:
-        _at(location, "choices").error("a secret has no choices, which everybody would be shown")
+        _at(location, "choices").error("a secret cannot have choices, which all would be shown")
 
 
 def _check_pattern(pattern: str, location: Location) -> None:
@@ -195,14 +195,14 @@ def _check_pattern(pattern: str, location: Location) -> None:
 
 
 def _check_values(read: ParamSpec, location: Location) -> None:
-    """Report choices that are no use."""
+    """Report useless choices."""
     alone = replace(read, choices=(), message="", type="text" if read.type == "choice" else read.type)
     seen: set[str] = set()
     choices = _at(location, "choices")
     for number, choice in enumerate(read.choices):
         here = choices.child(number, choices.line)
         if choice.value in seen:
-            here.error(f"{quoted(choice.value)} is there twice")
+            here.error(f"duplicate choice {quoted(choice.value)}")
         elif fault := fault_of(alone, choice.value):
             here.error(fault.strip())
         seen.add(choice.value)

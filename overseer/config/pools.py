@@ -1,4 +1,4 @@
-"""``task_pool``, whose values may be spelled in two ways; what it comes to is a PoolConfig."""
+"""``task_pool``, whose keys have alternative spellings; it becomes a PoolConfig."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PoolSection:
         Object(QueueConfig, _queue), "Where starts wait while the pool is full, see below.", default=None
     )
     excess: ExcessConfig = field(
-        Object(ExcessConfig), "What becomes of running tasks when the limit is lowered, see below.",
+        Object(ExcessConfig), "What happens to running tasks when the limit is lowered, see below.",
         default=ExcessConfig,
     )  # fmt: skip
     size: int | None = field(COUNT, "Another spelling of `limit`.", default=None)

@@ -36,7 +36,7 @@ Values = Mapping[str, str | bool]
 
 _SLOW_S = 1.0  # between looks at what may still be starting, at the most
 _READY_S = 5.0  # that a look at whether a run is ready may take, at the least
-_HEALTH_S = 3.0  # and one at its health, at the most
+_HEALTH_S = 3.0  # and one at its health, where that is not said
 
 
 def compile_log(pattern: str) -> Callable[[str], bool]:
@@ -231,7 +231,7 @@ class HealthConfig(_Probes):
         Seconds(zero=False),
         "How long a look may take.",
         default=0.0,
-        default_text="`3s`, or `interval` where that is shorter",
+        default_text="`3s`",
     )
     failures: int = field(Integer(1), "So many failures in a row make it unhealthy.", default=3)
     successes: int = field(Integer(1), "So many successes in a row make it healthy.", default=1)
@@ -252,7 +252,7 @@ class HealthConfig(_Probes):
     @property
     def look_s(self) -> float:
         """How long one look may take, in seconds."""
-        return self.timeout or min(_HEALTH_S, self.interval)
+        return self.timeout or _HEALTH_S
 
     @property
     def described(self) -> str:

@@ -23,22 +23,22 @@ class TokenConfig:
     """One of ``auth.tokens``. At most one of the four sources is set; without one, a certificate must do."""
 
     name: str = field(
-        Text(), "Whose it is, for the audit and the log; also the name in a client's certificate that counts "
+        Text(), "Its owner, for the audit and the log; also the name in a client's certificate that counts "
         "as this token, see `tls.client_ca`.",
         missing="a token needs a name, to tell in the audit who did what",
     )  # fmt: skip
     token: Digest | None = field(
         Secret(), "The token itself. Better is one of the next three: config files travel.", default=None
     )
-    token_file: str = field(Text("path"), "A file that has it, and nothing else.", default="")
+    token_file: str = field(Text("path"), "A file that contains only the token.", default="")
     token_env: str = field(
         Text(),
-        "An environment variable that has it; the server's children do not get that variable.",
+        "An environment variable that holds it; it is not passed on to children.",
         default="",
     )
     token_sha256: Digest | None = field(
         Sha256(),
-        "Its SHA-256 in hexadecimal (`printf %s TOKEN | sha256sum`), so that the file tells it to nobody.",
+        "Its SHA-256 in hexadecimal (`printf %s TOKEN | sha256sum`), so that the file does not reveal it.",
         default=None,
     )
     role: str = field(
@@ -49,7 +49,7 @@ class TokenConfig:
     )
     actions: tuple[str, ...] | None = field(
         TextList(commas=False),
-        "The actions that it sees and uses, with `*` and `?` as in file names. Others do not exist for it.",
+        "The actions that it can see and use, with `*` and `?` as in file names. Others do not exist for it.",
         default=None, default_text="all",
     )  # fmt: skip
 
@@ -57,7 +57,7 @@ class TokenConfig:
 def _token(read: TokenConfig, location: Location) -> TokenConfig:
     given = [name for name in _SOURCES if getattr(read, name)]
     if len(given) > 1:
-        location.error(f"{' and '.join(given)} are the same thing in different ways: leave one of them")
+        location.error(f"{' and '.join(given)} are alternatives: keep one of them")
     if read.actions == ():
         location.warn("an empty list of actions: this token sees none of them")
     return read
@@ -73,8 +73,8 @@ class AuthConfig:
     )  # fmt: skip
     unix: Mapping[str, str] = field(
         MapOf(Choice(*ROLES), what="a mapping of users to roles"),
-        "Over a Unix socket: users, by name or number, and their roles. The server's own user is `admin`, "
-        "unless it is here.",
+        "Over a Unix socket: users, by name or number, and their roles. The server's own user is `admin` "
+        "unless listed here.",
         default=dict,
     )
     session_age: float = field(
@@ -99,7 +99,7 @@ AUTH = Object(AuthConfig, _auth, strict=True)
 
 @dataclass(frozen=True)
 class TlsConfig:
-    """``tls``: encryption, 1.2 or later. Off when there is no ``cert``."""
+    """``tls``: encryption, 1.2 or later. Off without a ``cert``."""
 
     cert: str = field(
         Text("path"), "The server's certificate, PEM, followed by those between it and its root.", default=""

@@ -1,4 +1,4 @@
-"""The section ``secrets``: where the server finds what it hands to commands and shows to nobody."""
+"""The section ``secrets``: the sources of secrets for commands."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class SecretSource:
     file: str = field(Text("path"), "A file that holds it, read at each start of a run.", default="")
     env: str = field(
         Text(),
-        "A variable of the server's environment that holds it: read once, when the server starts, and taken "
-        "out of its environment.",
+        "A variable of the server's environment that holds it: read once, when the server starts, and "
+        "removed from its environment.",
         default="",
     )
     command: tuple[str, ...] = field(
@@ -35,7 +35,7 @@ class SecretSource:
 def _source(read: SecretSource, location: Location) -> SecretSource:
     given = [key for key in ("file", "env", "command") if getattr(read, key)]
     if len(given) > 1:
-        location.error(f"{' and '.join(given)} are different places: leave one of them")
+        location.error(f"{' and '.join(given)} are alternatives: keep one of them")
     elif not given and not any(map(location.has_error, ("file", "env", "command"))):
         location.error("say where it is: file, env or command")
     if "=" in read.env:
@@ -49,7 +49,7 @@ SOURCE = Object(SecretSource, _source, strict=True)
 
 
 def problem_of(source: SecretSource, is_set: bool) -> str:
-    """Why the secret could not be had now; ``""`` when it could, as far as can be told without reading it.
+    """Why the secret cannot be read now; ``""`` if it can, as far as can be told without reading it.
 
     Args:
         is_set: whether the variable that it names was in the server's environment.

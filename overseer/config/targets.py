@@ -90,6 +90,8 @@ def parse_http(text: str) -> Http:
         raise ValueError("a probe does not sign in: the URL cannot have a user or password")
     if not _HOST.fullmatch(url.hostname):
         raise ValueError(f'not the name of a host: "{_short(url.hostname)}"')
+    if port == 0:
+        raise ValueError('expected a port from 1 to 65535, found "0"')
     encrypted = url.scheme == "https"
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     return Http(url.hostname, port or (443 if encrypted else 80), path, encrypted)

@@ -230,7 +230,7 @@ class _Builder:
 
 
 def _paired(text: str) -> str:
-    """The text with surrogate pairs, as JSON writes what is beyond U+FFFF, made the characters they are."""
+    """The text with surrogate pairs (JSON's way to write characters beyond U+FFFF) joined."""
     if not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
@@ -241,7 +241,7 @@ def _measure(parts: list[_Built]) -> tuple[int, int]:
     return 1 + sum(part.size for part in parts), 1 + max((part.depth for part in parts), default=0)
 
 
-# PyYAML's words for common slips, and what to say to somebody who does not know YAML's grammar by heart.
+# PyYAML's words for common slips, and plainer ones.
 _HINTS = (
     ("found character '\\t'", "a tab where YAML allows only spaces"),
     ("mapping values are not allowed here", "a key is not expected here: is the line above indented alike, "

@@ -26,7 +26,7 @@ from overseer.ctl.tail import Printer, tail
 from overseer.ctl.terminal import OutputError, Style, plain, say, write_out
 from overseer.protocol import Data, Dequeued, Errored, Event, Exited, Queued, Restarting, Started
 
-_LINES = 10  # of what came before, where there is no terminal
+_LINES = 10  # of earlier output, without a terminal
 _PIECE = 64 * 1024
 _DETACH = b"\x10\x11"  # Ctrl-P Ctrl-Q
 _HELD_S = 1.0  # how long a Ctrl-P waits for what follows
@@ -207,7 +207,7 @@ class Session:
                 self._give(b"", eof=True)
 
     def _give(self, data: bytes, *, eof: bool = False) -> None:
-        """What is refused for another reason than want of room is lost; that is said at the end."""
+        """Input refused for any reason other than lack of room is lost, which is reported at the end."""
         try:
             self._client.input(self._task.id, data, eof=eof)
         except RefusedError as error:
@@ -216,7 +216,7 @@ class Session:
             if str(error) not in self._remarks and not self._over.is_set():
                 self._remarks.append(str(error))
         except ClientError:
-            return  # the other thread says so
+            return  # the other thread reports it
         del self._pending[: len(data)]
 
     def _take_signals(self) -> bool:
@@ -237,7 +237,7 @@ class Session:
         if not self._begun or sys.stdout is None or not sys.stdout.isatty():
             return
         size = os.get_terminal_size(sys.stdout.fileno())
-        with suppress(ClientError):  # it has ended, or who may only look is attached
+        with suppress(ClientError):  # it has ended, or a viewer is attached
             if size.lines and size.columns:
                 self._client.resize(self._task.id, size.lines, size.columns)
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import graph, logs, search, server, tasks
+from overseer.ctl import graph, logs, schedules, search, server, tasks
 from overseer.ctl.hints import how_to_write
 from overseer.ctl.history import history
 from overseer.ctl.moments import moment_of
@@ -138,10 +138,14 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "actions": server.actions,
     "describe": server.actions,
     "graph": graph.graph,
+    "schedules": schedules.schedules,
+    "pause": schedules.pause,
+    "resume": schedules.resume,
     "pool": server.pool,
     "set-pool": server.set_pool,
     "purge": server.purge,
     "metrics": server.metrics,
     "reload": server.reload,
+    "notify": server.notify,
     "check": server.check,
 }

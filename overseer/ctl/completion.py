@@ -12,6 +12,7 @@ from signal import Signals
 from overseer.client import Client
 from overseer.ctl.finding import known_tasks
 from overseer.ctl.graph import standing_tasks
+from overseer.ctl.schedules import scheduled_tasks
 from overseer.ctl.settings import NAMES
 from overseer.errors import OverseerError
 
@@ -68,6 +69,7 @@ _TASKS = {
     "wait",
 }
 _LOGGED = {"history", "logs"}  # whose tasks may be forgotten
+_SCHEDULED = {"schedules", "pause", "resume"}
 _ACTIONS = {"run", "start"}
 _ONE_ACTION = {"actions", "describe", "pool", "set-pool", "purge", "metrics"}
 
@@ -129,13 +131,15 @@ def _names(found: Iterable[str]) -> list[str]:
 def _named(command: str, given: Sequence[str], current: str, connect: Callable[[], Client]) -> list[str]:
     if command == "completion":
         return [] if given else list(SCRIPTS)
-    if command not in _TASKS | _LOGGED | _ACTIONS | _ONE_ACTION:
+    if command not in _TASKS | _LOGGED | _SCHEDULED | _ACTIONS | _ONE_ACTION:
         return []
     with connect() as client:
         if command == "signal" and not given:
             return [each.name for each in Signals]
         if command in _LOGGED:
             return [] if given else known_tasks(client)
+        if command in _SCHEDULED:
+            return [] if given and command == "schedules" else scheduled_tasks(client, command, given)
         if command in _TASKS:
             tasks = client.tasks()
             if command == "stop":

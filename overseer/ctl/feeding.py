@@ -59,10 +59,10 @@ class Feeder:
                 give(self._client, self._task_id, data)
             give(self._client, self._task_id, b"", eof=True)
         except RefusedError as error:
-            if str(error) != "task is not running":  # whose end says more
+            if str(error) != "task is not running":  # its end tells more
                 say(str(error))
         except ClientError:
-            pass  # the main thread says so
+            pass  # the main thread reports it
         except OSError as error:
             say(f"stdin cannot be read: {error.strerror}")
 

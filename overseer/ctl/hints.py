@@ -19,7 +19,7 @@ def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> di
     requires, which are better not typed into a command line. Returns the parameters with those.
 
     The server ignores undeclared ones, and the intended ones keep their defaults. An action that declares
-    none may use any in its templates. Raises RefusedError when there is no such action.
+    none may use any in its templates. Raises RefusedError if there is no such action.
     """
     (info,) = client.actions(action)
     for name in params:

@@ -68,11 +68,20 @@ def _row(run: RunInfo, moment: datetime) -> tuple[str, ...]:
         name_of(run.action),
         plain(run.status),
         _exit(run),
-        "-" if run.duration_ms is None or run.status == "lost" else rounded(run.duration_ms * 1_000_000),
+        _ran(run, moment),
         ago(run.started, moment),
         name_of(by),
         plain(run.error) if run.error else params_of(run.params),
     )
+
+
+def _ran(run: RunInfo, moment: datetime) -> str:
+    """How long it ran, or has run so far; of a lost one nobody knows."""
+    if run.status == "lost":
+        return "-"
+    if run.duration_ms is None:
+        return rounded(max(0, round((moment - run.started).total_seconds())) * 1_000_000_000)
+    return rounded(run.duration_ms * 1_000_000)
 
 
 def _exit(run: RunInfo) -> str:

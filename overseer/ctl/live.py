@@ -108,7 +108,7 @@ class LiveLine:
         return self._line.shown
 
     def put(self, stream: str, key: Hashable, text: str) -> None:
-        """Set what is unfinished on ``stream``; :meth:`draw` shows it."""
+        """Set the unfinished line of ``stream``; :meth:`draw` shows it."""
         if stream in self._terminals:
             with self._lock:
                 self._line.put(key, text)

@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
     def refuse(self, word: str, takes_params: bool) -> NoReturn:
-        """An argument that there is no place for."""
+        """Report an unexpected argument."""
         if not word.startswith("-"):
             self.error(f"{word} is one argument too many")
         option, _, value = word.partition("=")
@@ -131,7 +131,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
                 "-i",
                 "--interactive",
                 action="store_true",
-                help="what is typed, or comes through stdin, is its input",
+                help="send it what is typed, or comes through stdin, as input",
             )
             command.add_argument(
                 "-t", "--tty", action="store_true", help="attach this terminal to its; as attach does"
@@ -147,7 +147,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = add(
         "input",
         "give a running task something to read",
-        "The words of TEXT are one line. It waits while the task does not read what is in the file.",
+        "The words of TEXT are one line. A file is sent as the task reads it.",
     )
     command.add_argument("task", type=_text, metavar="TASK_ID")
     command.add_argument("text", metavar="TEXT", nargs="*")
@@ -169,7 +169,11 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "--limit", type=_count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
     )
     command.add_argument("--after", default="", metavar="TASK_ID", help="only those with greater ids")
-    command = add("history", "show runs, the newest first, also ended ones and those before a restart")
+    command = add(
+        "history",
+        "show runs, the newest first, also ended ones and those before a restart",
+        "For the output of one: overseerctl logs TASK_ID --run RUN",
+    )
     command.add_argument("task", type=_text, metavar="TASK_ID", nargs="?", help="only this task's")
     command.add_argument("--action", type=_text, metavar="ACTION", help="only this action's")
     command.add_argument("--state", "--status", choices=RUN_STATUS.words, help="only those with this status")
@@ -195,7 +199,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
     command = add(
         "logs",
-        "show a task's log, also of one that the server does not know any more",
+        "show a task's log, even if the server has forgotten the task",
         "All of it, unless an option says otherwise; what the task wrote to stderr goes to stderr. The "
         "beginning of an id will do where it is unique. The server needs a data_dir.",
     )
@@ -258,6 +262,21 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         help="running tasks by what began last (time, the default) or uses most",
     )
     add("graph", "show the standing tasks, and what each of them waits for")
+    command = add(
+        "schedules",
+        "show when standing tasks are started by themselves, and what was skipped",
+        "Times are local. Of one task all is shown: its next times, and each skipped one with the reason.",
+    )
+    command.add_argument("task", type=_text, metavar="TASK_ID", nargs="?", help="only this task's")
+    command.add_argument(
+        "-n", "--next", type=_count, metavar="COUNT", help="the next so many starts, up to 100 of each task"
+    )
+    for name, help in (
+        ("pause", "have standing tasks no longer started by their schedules"),
+        ("resume", "have paused standing tasks started by their schedules again"),
+    ):
+        command = add(name, help)
+        command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
     command = add("actions", "show what can be started")
     command.add_argument("action", type=_text, metavar="ACTION", nargs="?", help="only this one, in full")
     command = add("describe", "explain an action and its parameters")
@@ -291,6 +310,9 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
             command.add_argument("--grace", type=_seconds, help="seconds between SIGTERM and SIGKILL")
     command = add("reload", "reload the server's configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
+    command = add("notify", "try out where notices go")
+    command.add_argument("what", choices=("test",), help="send a channel a notice that is a test")
+    command.add_argument("channel", type=_text, metavar="CHANNEL", help="its name in the server's config")
     add("check", "check that the server answers")
     command = add(
         "completion", "print a shell's completion script", 'For bash: eval "$(overseerctl completion bash)"'
@@ -341,7 +363,7 @@ def _common() -> Parser:
         (
             "token",
             "TOKEN",
-            "your token; better set $OVERSEER_TOKEN, since everybody can see command lines",
+            "your token; $OVERSEER_TOKEN is safer, since anyone can see command lines",
         ),
         (
             "ca",

@@ -79,7 +79,7 @@ def run_interactive(
     as_json: bool,
     tty: bool,
 ) -> int:
-    """Run a task that is given what is typed here, or comes through stdin."""
+    """Run a task with the terminal's or stdin's input."""
     with settings.connect() as client:
         (info,) = client.actions(action)
         stdin = info.settings.get("stdin", "none")

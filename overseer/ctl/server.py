@@ -12,6 +12,8 @@ from overseer.ctl.terminal import plain, room, say, show
 from overseer.protocol import PoolInfo, to_plain
 from overseer.util.timestamps import now
 
+_TEST_S = 45.0  # for a channel to take a test: a program has 30
+
 
 def actions(client: Client, options: Namespace) -> int:
     found = client.actions(options.action)
@@ -76,6 +78,12 @@ def reload(client: Client, options: Namespace) -> int:
         say("no changes")
     elif options.dry_run:
         say("this was a dry run: nothing was changed")
+    return 0
+
+
+def notify(client: Client, options: Namespace) -> int:
+    client.notify_test(options.channel, timeout=_TEST_S)
+    show(options, {"channel": options.channel}, lambda: [f"{plain(options.channel)} was told"])
     return 0
 
 

@@ -51,6 +51,6 @@ def words_of(event: Exited | None) -> str:
 
 
 def rounded(nanos: int) -> str:
-    """A duration for people, who do not count nanoseconds."""
+    """A duration for people, without needless precision."""
     unit = 100_000_000 if nanos >= 1_000_000_000 else 1_000_000
     return format_duration(round(nanos / unit) * unit or nanos)

@@ -104,7 +104,7 @@ def _json(value: Any, indent: int | None = None) -> str:
 
 
 def silence(stream: IO[Any]) -> None:
-    """Discard what is in the stream's buffer, which Python flushes again at exit, and all that follows."""
+    """Discard the stream's buffer, which Python would flush at exit, and all that follows."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
@@ -204,7 +204,7 @@ class Progress:
         self._text = text
         self._since = time.monotonic()
         self._over = threading.Event()
-        self._lock = threading.Lock()  # guards what is shown
+        self._lock = threading.Lock()  # guards the display
         self._shown = False
         self._on = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)

@@ -122,7 +122,7 @@ class _Live:
                     _stop()
                 elif signal.SIGCONT in heard or not self._screen.on:
                     self._screen.enter()
-                    due = time.monotonic()  # what is shown may be hours old
+                    due = time.monotonic()  # the display may be hours old
                     self._asked_at = None if self._asked_at is None else due
             except OSError:  # the terminal has gone
                 return 128 + signal.SIGHUP

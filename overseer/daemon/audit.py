@@ -26,6 +26,7 @@ _RECORDED = (
     protocol.SetPool,
     protocol.Purge,
     protocol.Reload,
+    protocol.NotifyTest,
 )
 
 

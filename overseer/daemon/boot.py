@@ -35,6 +35,9 @@ class Resumption:
 
     Args:
         over: set when the server ends.
+
+    Attributes:
+        left: the ids of those that it has not started yet.
     """
 
     def __init__(self, hub: Hub, history: History, audit: Audit, over: threading.Event) -> None:
@@ -42,6 +45,7 @@ class Resumption:
         self._history = history
         self._audit = audit
         self._over = over
+        self.left: set[str] = set()
 
     def begin(self) -> set[str]:
         """Start a thread if there is anything to do; returns the ids of the tasks that it will start."""
@@ -60,9 +64,11 @@ class Resumption:
                 self._refuse(task, action, "one of its parameters is secret, and secrets are not stored")
             else:
                 wanted.append(task)
+        ids = {task.task_id for task in wanted}
+        self.left = set(ids)
         if wanted:
             run_on_thread(lambda: self._resume([*wanted]), "boot")
-        return {task.task_id for task in wanted}
+        return ids
 
     def _resume(self, waiting: list[Interrupted]) -> None:
         deadline = time.monotonic() + _PATIENCE_S
@@ -76,7 +82,10 @@ class Resumption:
                 waiting.remove(task)
                 if task.run_id in alive:
                     _log.warning("task %s: processes of its old run still live", task.task_id)
-                self._start(task)
+                try:
+                    self._start(task)
+                finally:
+                    self.left.discard(task.task_id)
             if waiting and self._over.wait(_LOOK_S):
                 return
 

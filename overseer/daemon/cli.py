@@ -16,12 +16,14 @@ from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import handed_on, withdraw_secrets
 from overseer.daemon.preflight import (
     boot_advice,
+    chain_advice,
     check_files,
-    probe_advice,
+    notice_advice,
     schedule_advice,
     security_advice,
     system_advice,
 )
+from overseer.daemon.probing import open_params_advice, probe_advice
 from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
@@ -127,8 +129,11 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         *security_advice(config, asks=bool(access.tokens)),
         *secrets_advice(config, values),
         *boot_advice(config, handlers),
+        *chain_advice(config, handlers),
+        *notice_advice(config),
         *schedule_advice(config),
         *probe_advice(config),
+        *open_params_advice(config, handlers),
         *system_advice(),
     )
     for advice in advices:

@@ -27,8 +27,9 @@ from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
-from overseer.daemon.preflight import probe_advice, security_advice
-from overseer.daemon.probing import make_probes
+from overseer.daemon.notices import TaskNotices
+from overseer.daemon.preflight import security_advice
+from overseer.daemon.probing import make_probes, probe_advice
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
@@ -99,6 +100,7 @@ class Daemon:
         )
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
         self._chains = TaskChains(self._hub, self._audit)
+        self._notices = TaskNotices(self._hub, self._history, vault)
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's timers, which may have to wait for a driver.
@@ -137,6 +139,9 @@ class Daemon:
         self._audit.start()
         self._history.start()
         self._logs.start()
+        # Before there are clients, whose tasks they are to hear of.
+        self._chains.apply(self._config)
+        self._notices.apply(self._config)
         self._schedules.load(self._config)
         with self._signals:
             self._server.start()
@@ -147,11 +152,10 @@ class Daemon:
                 listening += " (every interface)"
             _log.info("%s", listening)
             _log.info("%s", self._summary())
-            self._chains.apply(self._config)
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
             self._hub.standing.start_at_boot(resumed)
-            self._schedules.start(resumed)
+            self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
@@ -192,6 +196,7 @@ class Daemon:
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
+        self._notices.close()
         self._over.set()
         self._timers.close()
         self._logs.close()
@@ -252,6 +257,7 @@ class Daemon:
             self._logs.apply(config)
             self._schedules.apply(config)
             self._chains.apply(config)
+            self._notices.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = _limits(config)
 
@@ -309,6 +315,7 @@ class Daemon:
             reloader=self._reloader,
             history=self._history,
             logs=self._logs,
+            notices=self._notices,
             schedules=self._schedules,
         )
 
@@ -332,17 +339,17 @@ class Daemon:
                 self._version,
                 time.time(),
                 self._gauges,
-                lambda: {
-                    **self._history.counters(),
-                    **self._logs.counters(),
-                    **self._chains.counters(),
-                },
+                self._counters,
             ).answer,
         }
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
-        parts = self._reloader, self._history, self._logs, self._schedules
+        parts = self._reloader, self._history, self._logs, self._schedules, self._notices
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
+
+    def _counters(self) -> dict[str, tuple[str, float]]:
+        parts = self._history, self._logs, self._chains, self._notices
+        return {name: counter for part in parts for name, counter in part.counters().items()}
 
     def _manifest(self, principal: Principal) -> dict[str, Any]:
         manifest = build_manifest(

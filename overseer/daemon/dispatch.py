@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from overseer import protocol
@@ -15,6 +16,7 @@ from overseer.auth.throttle import RequestRate
 from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
 from overseer.daemon.logs import TaskLogs
+from overseer.daemon.notices import TaskNotices
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
@@ -56,6 +58,7 @@ class Dispatcher:
         reloader: Reloader,
         history: RunHistory,
         logs: TaskLogs,
+        notices: TaskNotices,
         schedules: TaskSchedules,
     ) -> None:
         self._hub = hub
@@ -75,6 +78,7 @@ class Dispatcher:
         self._reloader = reloader
         self._history = history
         self._logs = logs
+        self._notices = notices
         self._searching = threading.BoundedSemaphore(_SEARCHES)
         self._schedules = schedules
         self._client = Client(outbox, default, self._principal)
@@ -131,6 +135,13 @@ class Dispatcher:
                 )
             )
 
+    def _tested(self, request: protocol.NotifyTest, why: str) -> None:
+        """Answer, on whatever thread, what came of a test of a channel."""
+        if why:
+            self._reply(protocol.Error(request.id, f"{request.channel} was not told: {why}"))
+        else:
+            self._reply(protocol.NotifyTested(request.id, request.channel))
+
     def closed(self) -> None:
         """Called when the connection is gone."""
         self._hub.disconnect(self._client)
@@ -168,12 +179,15 @@ class Dispatcher:
             request = replace(request, params=without_hidden(request.params, hidden))
         self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
 
-    def _on_lag(self, asked: str) -> str:
-        """The ``on_lag`` of a subscription that requests this one; "": the client's default.
+    def _on_lag(self, request: protocol.Start | protocol.Subscribe) -> str:
+        """The ``on_lag`` of the subscription that is requested; "": the client's default.
 
         Raises:
             RequestError: there are no logs to catch up from.
         """
+        asked = request.on_lag
+        if asked == "block" and request.catch_up and self._catches_up:
+            return "catch_up"
         if asked == "catch_up" and not self._catches_up:
             raise RequestError(
                 "on_lag catch_up needs logs, and this server's configuration has no data_dir",
@@ -193,7 +207,7 @@ class Dispatcher:
                     request.params,
                     retry_policy=request.retry_policy,
                     force=request.force,
-                    wishes=Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
+                    wishes=Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
                     requester=requester,
                 )
             case protocol.Stop():
@@ -213,7 +227,7 @@ class Dispatcher:
             case protocol.GraphRequest():
                 hub.standing.tell(requester)
             case protocol.SchedulesRequest():
-                self._reply(self._schedules.answer(request, principal))
+                self._schedules.tell(request, client)
             case protocol.Pause() | protocol.Resume():
                 self._reply(self._schedules.pause(request, principal))
             case protocol.RunsRequest():
@@ -232,7 +246,7 @@ class Dispatcher:
                     request.id,
                     request.task_id,
                     request.since_seq,
-                    Wishes(self._on_lag(request.on_lag), request.partial, request.raw, request.usage),
+                    Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
                 )
             case protocol.Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)
@@ -265,6 +279,8 @@ class Dispatcher:
                         id=requester.request_id, manifest=self._manifest(principal)
                     ),
                 )
+            case protocol.NotifyTest():
+                self._notices.test(request.channel, partial(self._tested, request))
             case protocol.Reload():
                 self._reloader.reload(
                     lambda changes: self._reply(

@@ -68,7 +68,7 @@ class TaskLogs:
         """
         if self.logs is None:
             raise RequestError(_NONE, code="not_configured")
-        from overseer.logs.query import LogQuery, read_page
+        from overseer.logs.query import LogQuery, Page, read_page
 
         if sum(each is not None for each in (request.from_seq, request.tail, request.since)) > 1:
             raise RequestError("from_seq, tail and since are mutually exclusive", code="invalid")
@@ -86,13 +86,17 @@ class TaskLogs:
         )
         reader = self.logs.reader_of(request.task_id)
         known = hub.listing.action_of(request.task_id)
-        try:
-            action = self.logs.read(lambda: reader.last_run().action) if known is None else known
+
+        def read() -> Page:
+            action = reader.last_run().action if known is None else known
             if not action:
                 raise RequestError(_NOT_FOUND, code="not_found")
             if not principal.sees(action):
                 raise NotPermittedError(_NOT_FOUND, code="not_found")
-            page = self.logs.read(lambda: read_page(reader, query))
+            return read_page(reader, query)
+
+        try:
+            page = self.logs.read(read)
         except (OSError, ValueError) as error:
             raise RequestError(f"the log cannot be read: {error}") from None
         lines = [

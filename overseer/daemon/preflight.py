@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, parse_listen
+from overseer.config.chains import follow_ups
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import ConfigError, OverseerError
-from overseer.logs.standalone.segments import can_zstd
 from overseer.net.listeners import check_socket_path, group_id
 from overseer.process import can_look
 from overseer.util.files import open_to_append
+from overseer.util.suggest import did_you_mean
 from overseer.util.timestamps import now
 
 
@@ -48,9 +48,11 @@ def check_files(config: Config, *, listens: bool) -> None:
                 check(key, str(error))
     if config.clients.on_lag == "catch_up" and not config.data_dir:
         found.append(config.placed(ConfigError("it needs the logs of a data_dir"), "clients", "on_lag"))
-    if config.data_dir and config.storage.compress == "zstd" and not can_zstd():
-        problem = "zstd needs Python 3.14 or the package backports.zstd"
-        found.append(config.placed(ConfigError(problem), "storage", "compress"))
+    if config.data_dir and config.storage.compress == "zstd":
+        from overseer.logs.standalone.segments import NO_ZSTD, can_zstd
+
+        if not can_zstd():
+            found.append(config.placed(ConfigError(NO_ZSTD), "storage", "compress"))
     if found:
         raise ConfigErrors(found)
 
@@ -127,31 +129,34 @@ def schedule_advice(config: Config) -> list[str]:
     return [str(config.placed(ConfigError(problem), "tasks", *place)) for problem, place in found]
 
 
-def probe_advice(config: Config) -> list[str]:
-    """Warnings about probes that cannot do what they are for, each with its place."""
+def chain_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
+    """Warnings about starts in chains that would be refused, each with its place."""
     advice = []
     for name, action in config.actions.items():
-        found: list[tuple[tuple[str, ...], str]] = []
-        ready, health = action.ready, action.health
-        if ready is not None and ready.notify and action.type != "exec":
-            problem = "a task can say so only where its driver starts a process by start_worker"
-            found.append((("ready", "notify"), problem))
-        if health is not None and health.on_failure == "restart" and config.retry_for(name).empty:
-            problem = "an unhealthy run is stopped, and without a retry nothing starts it again"
-            found.append((("health",), problem))
-        for key, probes in (("ready", ready), ("health", health)):
-            program = probes.exec[0] if probes is not None and probes.exec else ""
-            # A path that is not absolute is looked up in the task's directory.
-            known = program[:1] == "/" or not (program and ("/" in program or "[[" in program))
-            if program and known and shutil.which(program) is None:
-                found.append(((key, "exec"), f"there is no program {program}"))
-        advice += [str(config.placed(ConfigError(text), "actions", name, *path)) for path, text in found]
-    for name, task in config.tasks.items():
-        for other, condition in task.depends_on.items():
-            needed = config.tasks[other].action
-            if condition == "healthy" and config.actions[needed].health is None:
-                problem = f"{other} is never healthy: its action, {needed}, has no health"
-                advice.append(str(config.placed(ConfigError(problem), "tasks", name, "depends_on")))
+        for path, follow_up in follow_ups(action):
+            following = follow_up.action
+            declared = describe_action(config, following, handlers[following]).params
+            given = follow_up.params.keys()
+            missing = [each for each, spec in declared.items() if spec is None or spec.default is None]
+            problem = ""
+            if lacking := [each for each in missing if each not in given]:
+                problem = f"{following} needs the parameter {lacking[0]}, which is not given here"
+            elif unknown := [each for each in given if each not in declared]:
+                problem = f"{following} has no parameter {unknown[0]}{did_you_mean(unknown[0], declared)}"
+            if problem:
+                advice.append(str(config.placed(ConfigError(problem), "actions", name, "then", *path)))
+    return advice
+
+
+def notice_advice(config: Config) -> list[str]:
+    """Warnings about notices, each with its place."""
+    advice = []
+    if config.notify and not config.data_dir:
+        problem = "without a data_dir the server forgets, when it ends, what it has told and has yet to tell"
+        advice.append(str(config.placed(ConfigError(problem), "notify")))
+    used = {name for rule in config.notify for name in rule.to}
+    for name in config.channels.keys() - used:
+        advice.append(str(config.placed(ConfigError("no rule in notify names it"), "channels", name)))
     return advice
 
 

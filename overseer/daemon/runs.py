@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ class RunHistory:
     def __init__(self, config: Config, removed: Callable[[Sequence[Removed]], None]) -> None:
         """``removed`` is called with the runs that retention removes."""
         self.history: History | None = None
+        self.returning: Collection[str] = ()  # ids of tasks that are still to be brought back
         self._config = config
         if config.data_dir:
             from overseer.history.store import History  # imported only if configured, as SQLite loads slowly
@@ -65,7 +66,10 @@ class RunHistory:
             return set()
         from overseer.daemon.boot import Resumption
 
-        return Resumption(hub, self.history, audit, over).begin()
+        resumption = Resumption(hub, self.history, audit, over)
+        ids = resumption.begin()
+        self.returning = resumption.left
+        return ids
 
     def apply(self, config: Config) -> None:
         """Apply the new configuration's bounds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from overseer.daemon.audit import Audit
 from overseer.daemon.runs import RunHistory
 from overseer.errors import NotPermittedError, RequestError
 from overseer.protocol import Pause, Paused, Resume, Resumed, SchedulesReply, SchedulesRequest, Start
+from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.hub import Hub
 
 if TYPE_CHECKING:
@@ -39,14 +40,14 @@ class TaskSchedules:
         self._scheduler = Scheduler(self._hub, Memory(self._history.history), self._record)
         self._scheduler.load(config.tasks)
 
-    def start(self, returning: Iterable[str] = ()) -> None:
-        """Begin to start tasks; ``returning`` are some that are being brought back.
+    def start(self) -> None:
+        """Begin to start tasks.
 
         Raises:
             RuntimeError: the system allows no more threads.
         """
         if self._scheduler is not None:
-            self._scheduler.start(returning)
+            self._scheduler.start(self._history.returning)
 
     def apply(self, config: Config) -> None:
         """Go over to a new configuration."""
@@ -61,19 +62,22 @@ class TaskSchedules:
         if self._scheduler is not None:
             self._scheduler.close()
 
-    def answer(self, request: SchedulesRequest, principal: Principal) -> SchedulesReply:
-        """The schedules that are asked for.
+    def tell(self, request: SchedulesRequest, client: Client) -> None:
+        """Send a client the schedules that it asks for.
 
         Raises:
             RequestError: the task that is asked for has none.
         """
         if request.task_id:
-            self._check(request.task_id, principal)
-        if self._scheduler is None:
-            return SchedulesReply(request.id, ())
-        from overseer.schedules.overview import overview
+            self._check(request.task_id, client.principal)
+        with DeferredFlush() as out:
+            if self._scheduler is None:
+                out.send(client, SchedulesReply(request.id, ()))
+                return
+            from overseer.schedules.overview import overview_locked
 
-        return overview(self._scheduler, request, principal.sees)
+            with self._scheduler.lock:
+                out.send(client, overview_locked(self._scheduler, request, client.principal.sees))
 
     def pause(self, request: Pause | Resume, principal: Principal) -> Paused | Resumed:
         """Pause a task's schedules, or resume them.

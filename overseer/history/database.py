@@ -82,6 +82,28 @@ MIGRATIONS = (
         PRIMARY KEY (task_id, slot)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE notices (
+        channel TEXT NOT NULL,
+        id TEXT NOT NULL,
+        notice TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        due INTEGER NOT NULL,
+        holds_up INTEGER NOT NULL DEFAULT 1,
+        PRIMARY KEY (channel, id)
+    );
+    CREATE TABLE told (
+        rule TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        told INTEGER NOT NULL,
+        notice TEXT NOT NULL,
+        PRIMARY KEY (rule, subject, kind)
+    ) WITHOUT ROWID;
+    """,
 )
 """Each migrates a database from version N to N + 1. Append-only."""
 

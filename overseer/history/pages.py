@@ -57,6 +57,16 @@ class Pages:
         Raises:
             RequestError: the database cannot be read now.
         """
+        rows = self.ask(lambda connection: _rows(connection, query, sees))
+        more = len(rows) > query.limit
+        return [shown(row) for row in rows[: query.limit]], rows[query.limit - 1][0] if more else None
+
+    def ask(self, question: Callable[[sqlite3.Connection], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+        """What ``question`` finds over a connection that can only read.
+
+        Raises:
+            RequestError: the database cannot be read now.
+        """
         assert_none_held("reading the history")
         connection: sqlite3.Connection | None = None
         with self._lock:
@@ -67,14 +77,13 @@ class Pages:
             if connection is None:
                 connection = open_db(self._path)
                 connection.execute("PRAGMA query_only = ON")
-            rows = _rows(connection, query, sees)
+            rows = question(connection)
         except (sqlite3.Error, OverseerError) as error:
             if connection is not None:
                 connection.close()
             raise RequestError(f"the history cannot be read: {error}") from None
         self._give_back(connection, generation)
-        more = len(rows) > query.limit
-        return [shown(row) for row in rows[: query.limit]], rows[query.limit - 1][0] if more else None
+        return rows
 
     def _give_back(self, connection: sqlite3.Connection, generation: int) -> None:
         with self._lock:

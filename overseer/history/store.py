@@ -198,6 +198,18 @@ class History(Recorder):
         self._writer.settle(_FRESH_S)
         return self._pages.read(query, sees)
 
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What other rooms have stored, as it is in the database.
+
+        Raises:
+            RequestError: it cannot be read now.
+        """
+        return self._pages.ask(lambda connection: connection.execute(sql).fetchall())
+
+    def put(self, *statements: Statement) -> None:
+        """Store what other rooms keep; returns at once."""
+        self._writer.put(*statements)
+
     def number(self, task_id: str) -> int:
         """The number of runs that an id has had."""
         return self._marks.number(task_id)

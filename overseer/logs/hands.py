@@ -24,9 +24,7 @@ _log = logging.getLogger(__name__)
 PATIENCE_S = 0.2
 """How long a caller waits for a write."""
 _MOST_HUNG = 8  # hanging threads at once; beyond that nothing is written until one returns
-_STARVED_S = (
-    2.0  # a machine too busy to write for this long is as bad as a slow disk
-)
+_STARVED_S = 2.0  # a machine too busy to write for this long is as bad as a slow disk
 _LOOK_AGAIN_S = 0.05  # at a call that takes too long but does not hang
 _WATCH_S = 5.0  # that nobody wrote before those who write are watched no more
 

@@ -15,6 +15,7 @@ from overseer.protocol import utf8
 _PREFIX = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}\.[0-9]{6}Z (stdout|stderr) ([FP]) \Z")
 _BEFORE = itemgetter(slice(PREFIX))
 _PIECE = 1000  # lines; larger texts need new memory pages each time, which costs more than everything else
+_BACK = 200  # lines
 _NEWLINE = "\u2424"  # replaces a newline within a driver's line, which would make two lines of the log
 
 
@@ -42,6 +43,33 @@ def encode(ts: str, stream: str, lines: list[str], truncated: bool) -> list[byte
         pieces.append(between.encode())
     pieces[-1] = b"\n"
     return pieces
+
+
+def lines_from(text: Text, seq: int) -> Text:
+    """The lines of a block from that one on."""
+    if seq <= text.first:
+        return text
+    return Text(seq, text.data.split(b"\n", seq - text.first)[-1], text.runs)
+
+
+def beginning(text: Text, size: int) -> Text:
+    """So many bytes of a block, and the rest of the line that ends them."""
+    end = text.data.find(b"\n", size) + 1
+    return text._replace(data=text.data[:end]) if end else text
+
+
+def from_the_end(text: Text) -> Iterator[Text]:
+    """The lines of a block, some at a time, the last ones first."""
+    data, end = text.data, len(text.data)
+    following = text.first + data.count(b"\n")
+    while end:
+        begin, count = end, 0
+        while begin and count < _BACK:
+            begin = data.rfind(b"\n", 0, begin - 1) + 1
+            count += 1
+        following -= count
+        yield Text(following, data[begin:end], text.runs)
+        end = begin
 
 
 def decode(text: Text) -> Iterator[Lines]:

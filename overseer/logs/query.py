@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from overseer.logs.lines import decode
+from overseer.logs.lines import decode, from_the_end, lines_from
 from overseer.logs.reader import LogReader
 from overseer.logs.standalone.segments import Text, run_at
 
@@ -92,11 +92,14 @@ def _read_back(reader: LogReader, query: LogQuery, page: Page, begin: int, end: 
     most = min(query.tail, query.limit)
     found: list[Line] = []
     for text in reader.backward(None if end == sys.maxsize else end + 1):
-        for line in reversed(list(_lines(text, query, begin, end))):
-            size += len(line.data)
-            if len(found) == most or (size > _PAGE_BYTES and found):
+        for piece in from_the_end(text):
+            for line in reversed(list(_lines(piece, query, begin, end))):
+                size += len(line.data)
+                if len(found) == most or (size > _PAGE_BYTES and found):
+                    break
+                found.append(line)
+            if len(found) == most or size > _PAGE_BYTES:
                 break
-            found.append(line)
         looked += len(text.data)
         if len(found) == most or size > _PAGE_BYTES or looked > _LOOKED_THROUGH or text.first <= begin:
             break
@@ -104,7 +107,7 @@ def _read_back(reader: LogReader, query: LogQuery, page: Page, begin: int, end: 
 
 
 def _lines(text: Text, query: LogQuery, begin: int, end: int) -> Iterator[Line]:
-    for some in decode(text):
+    for some in decode(lines_from(text, begin)):
         if some.first > end:
             return
         if some.first + len(some.lines) <= begin or some.ts < query.since:

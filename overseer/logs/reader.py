@@ -8,7 +8,8 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
-from overseer.logs.standalone.segments import NOBODY, Block, Opened, Run, Segment, Text, list_segments
+from overseer.logs.listing import Listings
+from overseer.logs.standalone.segments import NOBODY, Block, Opened, Run, Segment, Text
 from overseer.logs.tasklog import Growing
 from overseer.util.timestamps import parse_timestamp
 
@@ -22,11 +23,15 @@ class LogReader:
     """Reads one log. Stateless, so it costs nothing between reads.
 
     Args:
+        listings: of all logs.
         growing: returns the segment being written, if it is known.
     """
 
-    def __init__(self, directory: str, growing: Callable[[], Growing | None] = lambda: None) -> None:
+    def __init__(
+        self, directory: str, listings: Listings, growing: Callable[[], Growing | None] = lambda: None
+    ) -> None:
         self._directory = directory
+        self._listings = listings
         self._growing = growing
 
     def ends(self) -> tuple[int, int]:
@@ -189,7 +194,7 @@ class LogReader:
 
     def _listing(self) -> tuple[Growing | None, list[Segment]]:
         growing = self._growing()  # first: whatever is sealed or begun afterwards is in the listing
-        return growing, list_segments(self._directory)
+        return growing, self._listings.of(self._directory)
 
     def _opened(self, segment: Segment, growing: Growing | None) -> Opened:
         if growing is not None and growing.first == segment.first and not segment.packed:

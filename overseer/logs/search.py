@@ -90,7 +90,7 @@ class Searches:
                 raise SearchError("other searches are running: try again")
             self._places -= 1
         try:
-            return self._run(query, json.dumps(self._asked(query)).encode())
+            return self._run(json.dumps(self._asked(query)).encode())
         finally:
             with self._lock:
                 self._places += 1
@@ -119,7 +119,7 @@ class Searches:
             "path": sys.path,
         }
 
-    def _run(self, query: SearchQuery, asked: bytes) -> Matches:
+    def _run(self, asked: bytes) -> Matches:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _PROGRAM, _FOLDER],

@@ -13,6 +13,7 @@ from overseer.config.storage import StorageConfig
 from overseer.logs.directory import name_of, task_of
 from overseer.logs.hands import Hands
 from overseer.logs.keeper import Keeper
+from overseer.logs.listing import Listings
 from overseer.logs.reader import LogReader
 from overseer.logs.tasklog import TaskLog
 from overseer.util.locks import Rank, assert_none_held, lock
@@ -35,6 +36,7 @@ class Logs:
         self.root = os.path.abspath(root)  # noqa: PTH100
         self._hands = Hands()
         self._keeper = Keeper(self.root, settings, self._log_in)
+        self._listings = Listings()
         self._lock = lock(Rank.LEAF, "logs")  # guards the fields below
         self._logs: WeakValueDictionary[str, TaskLog] = WeakValueDictionary()
         self._readers = 0
@@ -83,7 +85,9 @@ class Logs:
         directory = self.directory_of(task_id)
         with self._lock:
             log = self._logs.get(directory)
-        return LogReader(directory) if log is None else LogReader(directory, lambda: log.growing)
+        if log is None:
+            return LogReader(directory, self._listings)
+        return LogReader(directory, self._listings, lambda: log.growing)
 
     def directory_of(self, task_id: str) -> str:
         return f"{self.root}/{name_of(task_id)}"

@@ -11,7 +11,7 @@ from overseer.process.identity import Identity, identity_of
 from overseer.process.policy import StopPolicy
 from overseer.process.private_files import PrivateFiles
 from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans
-from overseer.process.registry import Entry, registry
+from overseer.process.registry import Entry, has_forked, registry
 from overseer.process.setup import RLIMITS, Setup, setup_faults
 from overseer.process.spawn import Child, spawn
 from overseer.process.standalone.terminate import Termination, signal_name
@@ -44,6 +44,7 @@ __all__ = [
     "can_look",
     "end_orphans",
     "guardian",
+    "has_forked",
     "identity_of",
     "raise_file_limit",
     "read_env_files",

@@ -1,6 +1,6 @@
-"""Reads what a child writes to one pipe or terminal, and drains it after the leader's death.
+"""Reads what a child writes to its pipes or terminal, and drains them after the leader's death.
 
-Other processes may hold the pipe open after the leader's death and go on writing to it. What the leader wrote
+Other processes may hold a pipe open after the leader's death and go on writing to it. What the leader wrote
 is always read; what the others write is read until nothing has come for ``DRAIN_IDLE_S`` seconds, and for at
 most ``DRAIN_MAX_S`` in all.
 """
@@ -15,7 +15,7 @@ import select
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from overseer.process.lines import Lines, LineSplitter
 
@@ -24,16 +24,20 @@ DRAIN_MAX_S = 10.0
 SHOW_EVERY_S = 0.1  # at most one look at a pipe's unfinished line in this time
 _READ = 65536  # as much as a pipe holds
 _LITTLE = 4096  # the size of the first read, which mostly gets a single line
-_READS_A_CHECK = 32  # between checks of the leader, whose exit a flood from others must not hide
+_READS_A_CHECK = 32  # after which a flood lets the other pipe and the leader's exit be seen
 
 
-class PipeReader:
-    """Reads one pipe to its end on the calling thread."""
+class Pipe:
+    """One of a run's pipes, or its terminal, and where what is read of it goes."""
+
+    __slots__ = (
+        *("_deliver", "_groups", "_raw", "_raw_again", "_show", "_show_at", "_showing", "_size", "_splitter"),
+        *("again_at", "fd", "owed", "silent_at"),
+    )
 
     def __init__(
         self,
-        pipe: int,
-        leader: int,
+        fd: int,
         splitter: LineSplitter,
         deliver: Callable[[list[Lines]], None],
         show: Callable[[bytes], float | None] | None = None,
@@ -41,8 +45,7 @@ class PipeReader:
     ) -> None:
         """
         Args:
-            pipe: our end of it, or a terminal's master; non-blocking, and not closed here.
-            leader: the leader's pidfd; not closed here.
+            fd: our end of it, or a terminal's master; non-blocking, and closed with the reader.
             deliver: gets the lines of each read that completes any, which it takes out of the list; may
                 block.
             show: gets the end of the unfinished line when it has changed (``b""``: there is none) and
@@ -50,76 +53,91 @@ class PipeReader:
             raw: gets the bytes of each read before its lines are delivered; may block, and may return in how
                 many seconds to call it with ``b""`` if nothing comes.
         """
-        self._pipe = pipe
-        self._leader = leader
+        self.fd = fd
+        self.again_at: float | None = (
+            None  # when ``show`` or ``raw`` is to be called, changed or not (monotonic)
+        )
+        self.owed = 0  # bytes that may be the leader's, once it is dead
+        self.silent_at = 0.0  # when it is drained unless something comes (monotonic)
         self._splitter = splitter
         self._deliver = deliver
         self._show = show
         self._raw = raw
+        self._size = _LITTLE  # of the next read
         self._showing = False  # the last call of show was not b""
         self._show_at = 0.0  # when it may be called again (monotonic)
         self._raw_again: float | None = None  # what raw returned last
         self._groups: list[Lines] = []  # of the latest read; those left in it have not been delivered
 
-    def run(self) -> None:
-        """Return when there is nothing more to read. May be called again after ``deliver`` has raised, and
-        goes on from there."""
+    def read(self) -> bool:
+        """Read what there is, within limits; False at the end of the pipe."""
+        for _ in range(_READS_A_CHECK):
+            try:
+                data = os.read(self.fd, self._size)
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                data = _end_of_terminal(error)
+            if not data:
+                return False
+            if self._raw is not None:
+                self._raw_again = self._raw(data)
+            if groups := self._splitter.feed(data):
+                self._groups = groups
+                self._deliver(groups)
+            if self._showing or self._splitter.held:
+                self._call_later(self._show_unfinished())
+            elif self._raw is not None or self.again_at is not None:
+                self._call_later(None)
+            if len(data) < _LITTLE:  # it is empty, and no flood fills it meanwhile
+                self._size = _LITTLE
+                return True
+            self._size = _READ
+        return True
+
+    def drain(self) -> bool:
+        """Read once, now that the leader is dead; False at the end of the pipe."""
+        try:
+            data = os.read(self.fd, _READ)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            data = _end_of_terminal(error)
+        if not data:
+            return False
+        self.owed -= len(data)
+        if self._raw is not None:
+            self._raw_again = self._raw(data)
+        if groups := self._splitter.feed(data):
+            self._groups = groups
+            self._deliver(groups)
+        self.silent_at = time.monotonic() + DRAIN_IDLE_S
+        return True
+
+    def deliver_rest(self) -> None:
+        """Deliver what is left of the latest read."""
         if self._groups:
             self._deliver(self._groups)
-        if not self._read_while_leader_lives():
-            self._drain()
-        self._hand_on_what_is_held()
+
+    def finish(self) -> None:
+        """Nothing more is read of it: deliver what is held."""
+        self._hand_on_raw()
         if groups := self._splitter.close():
             self._groups = groups
             self._deliver(groups)
 
-    def _read_while_leader_lives(self) -> bool:
-        """Read to the pipe's end (True) or until the leader is dead (False)."""
-        poll = select.poll()
-        poll.register(self._pipe, select.POLLIN)
-        poll.register(self._leader, select.POLLIN)
-        timeout: int | None = None
-        again: float | None = None  # seconds until the unfinished line is shown again
-        size = _LITTLE
-        while True:
-            ready = poll.poll(timeout)
-            if ready:
-                fd, event = ready[0]
-                if fd == self._pipe and event == select.POLLHUP:
-                    return True  # all is read, and the other end is closed
-                if len(ready) > 1 or fd == self._leader:
-                    return False
-            elif timeout:
-                self._hand_on_what_is_held()
-                again = self._show_unfinished()
-                timeout = _milliseconds(again)
-                continue
-            timeout = 0
-            for _ in range(_READS_A_CHECK):
-                try:
-                    data = os.read(self._pipe, size)
-                except BlockingIOError:
-                    timeout = _milliseconds(again)
-                    break
-                except OSError as error:
-                    data = _end_of_terminal(error)
-                if not data:
-                    return True
-                if self._raw is not None:
-                    self._raw_again = self._raw(data)
-                if groups := self._splitter.feed(data):
-                    self._groups = groups
-                    self._deliver(groups)
-                again = self._show_unfinished() if self._showing or self._splitter.held else None
-                if self._raw_again is not None:
-                    again = self._raw_again if again is None else min(again, self._raw_again)
-                if len(data) < _LITTLE:  # a short read has emptied the pipe
-                    size = _LITTLE
-                    timeout = None if again is None else _milliseconds(again)
-                    break
-                size = _READ
+    def call_again(self) -> None:
+        """It is ``again_at``, and nothing has come."""
+        self._hand_on_raw()
+        self._call_later(self._show_unfinished())
 
-    def _hand_on_what_is_held(self) -> None:
+    def _call_later(self, seconds: float | None) -> None:
+        """Be called again in so many seconds, or when ``raw`` wants to be, if that is sooner."""
+        if self._raw_again is not None:
+            seconds = self._raw_again if seconds is None else min(seconds, self._raw_again)
+        self.again_at = None if seconds is None else time.monotonic() + seconds
+
+    def _hand_on_raw(self) -> None:
         if self._raw is not None and self._raw_again is not None:
             self._raw_again = self._raw(b"")
 
@@ -127,7 +145,7 @@ class PipeReader:
         if self._show is None:
             return None
         moment = time.monotonic()
-        if moment < self._show_at:  # else a flood would call it for each read
+        if moment < self._show_at:  # a flood would have it called for each read
             return self._show_at - moment
         line = self._splitter.unfinished
         if not (line or self._showing):
@@ -136,33 +154,82 @@ class PipeReader:
         self._showing = bool(line)
         return self._show(line)
 
+
+class PipeReader:
+    """Reads all pipes of a run to their ends on the calling thread."""
+
+    def __init__(self, pipes: Iterable[Pipe], leader: int) -> None:
+        """``leader``: the leader's pidfd; not closed here."""
+        self._open = {pipe.fd: pipe for pipe in pipes}
+        self._leader = leader
+
+    def run(self) -> None:
+        """Return when there is nothing more to read. May be called again after a ``deliver`` has raised, and
+        goes on from there."""
+        for pipe in self._open.values():
+            pipe.deliver_rest()
+        self._read_while_leader_lives()
+        self._drain()
+
+    def close(self) -> None:
+        """Close the pipes that are still open."""
+        for fd in self._open:
+            os.close(fd)
+        self._open.clear()
+
+    def _read_while_leader_lives(self) -> None:
+        """Read until the leader is dead, or all pipes have come to their ends."""
+        poll = select.poll()
+        for fd in (*self._open, self._leader):
+            poll.register(fd, select.POLLIN)
+        pipes = self._open.values()
+        while pipes:
+            timeout: int | None = None
+            for pipe in pipes:
+                if pipe.again_at is not None:
+                    wait = max(0, math.ceil((pipe.again_at - time.monotonic()) * 1000))  # never too short
+                    timeout = wait if timeout is None else min(wait, timeout)
+            ready = poll.poll(timeout)
+            if not ready:
+                moment = time.monotonic()
+                for pipe in pipes:
+                    if pipe.again_at is not None and pipe.again_at <= moment:
+                        pipe.call_again()
+            for fd, event in ready:
+                if fd == self._leader:
+                    return
+                pipe = self._open[fd]
+                # Without POLLIN all is read, and nobody has the other end.
+                if event == select.POLLHUP or not pipe.read():
+                    poll.unregister(fd)
+                    self._finish(pipe)
+
     def _drain(self) -> None:
         """The leader is dead."""
-        # What is in the pipe now may be the leader's, and is read however long the callbacks take.
-        owed = int.from_bytes(fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
         poll = select.poll()
-        poll.register(self._pipe, select.POLLIN)
-        end = time.monotonic() + DRAIN_MAX_S
-        while True:
-            try:
-                data = os.read(self._pipe, _READ)
-            except BlockingIOError:
-                patience = min(DRAIN_IDLE_S, end - time.monotonic())
-                if patience <= 0 or not poll.poll(patience * 1000):
-                    return
-                continue
-            except OSError as error:
-                data = _end_of_terminal(error)
-            if not data:
-                return
-            if self._raw is not None:
-                self._raw_again = self._raw(data)
-            owed -= len(data)
-            if groups := self._splitter.feed(data):
-                self._groups = groups
-                self._deliver(groups)
-            if owed <= 0 and time.monotonic() >= end:
-                return
+        moment = time.monotonic()
+        end = moment + DRAIN_MAX_S
+        for fd, pipe in self._open.items():
+            # What is in the pipe now may be its own: that is read however long the callbacks take.
+            pipe.owed = int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+            pipe.silent_at = moment + DRAIN_IDLE_S
+            poll.register(fd, select.POLLIN)
+        while self._open:
+            patience = min(end, *(pipe.silent_at for pipe in self._open.values())) - time.monotonic()
+            ready = dict(poll.poll(max(0.0, patience) * 1000))
+            for fd, pipe in list(self._open.items()):
+                if fd in ready:
+                    over = not pipe.drain() or (pipe.owed <= 0 and time.monotonic() >= end)
+                else:
+                    over = time.monotonic() >= min(end, pipe.silent_at)
+                if over:
+                    poll.unregister(fd)
+                    self._finish(pipe)
+
+    def _finish(self, pipe: Pipe) -> None:
+        pipe.finish()
+        del self._open[pipe.fd]
+        os.close(pipe.fd)
 
 
 def _end_of_terminal(error: OSError) -> bytes:
@@ -170,8 +237,3 @@ def _end_of_terminal(error: OSError) -> bytes:
     if error.errno != errno.EIO:
         raise error
     return b""
-
-
-def _milliseconds(seconds: float | None) -> int | None:
-    """Rounded up for poll, which must not return early."""
-    return None if seconds is None else math.ceil(seconds * 1000)

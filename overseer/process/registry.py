@@ -176,20 +176,27 @@ class Registry:
         """
         # Its children first: what they leave meanwhile is among the orphans by then.
         childless = self.adopting and (dead or tree.group_over or not children(leader))
-        return childless and not self._orphans()
+        return childless and not self._orphans(leader)
 
-    def _orphans(self) -> set[int]:
-        """Adopted orphans, and other children that are neither leaders nor the guardian.
+    def _orphans(self, leader: int) -> set[int]:
+        """Adopted orphans, and other children that are neither leaders nor the guardian. What is older than
+        the leader is not among them, since it was there before the run.
 
         The kernel may skip a child when another is reaped while the list is read, so only two empty lists in
-        a row mean that there is none. A leader may have been reaped since it was listed.
+        a row mean that there is none. A leader may be reaped, or spawned, while they are read.
         """
         orphans: set[int] = set()
         empty = 0
         for _ in range(_ORPHAN_LOOKS):
-            listed = set(adopted_children())
-            with self._looked:
-                orphans = listed - self._children
+            before = self.children()
+            orphans = set(adopted_children()) - before
+            if orphans:
+                began = _start_of(leader) or 0
+                orphans = {
+                    pid
+                    for pid in orphans - self.children()
+                    if (start := _start_of(pid)) is not None and start >= began
+                }
             empty = 0 if orphans else empty + 1
             if empty == 2:
                 break
@@ -244,6 +251,12 @@ class Registry:
         return []
 
 
+def _start_of(pid: int) -> int | None:
+    """In clock ticks since boot; None if there is no such process."""
+    process = read_process(pid)
+    return None if process is None else process.start
+
+
 def _lives(process: Process) -> bool:
     current = read_process(process.pid)
     return current is not None and current.start == process.start and not current.zombie
@@ -256,6 +269,15 @@ def adopted_children() -> list[int]:
         OSError: the kernel does not list them.
     """
     return thread_children(os.getpid(), os.getpid())
+
+
+def has_forked() -> bool:
+    """Whether the calling thread has children. When it ends the main thread gets them, and then each stop
+    finds them there when it looks for orphans."""
+    try:
+        return bool(thread_children(os.getpid(), threading.get_native_id()))
+    except OSError:
+        return False
 
 
 registry = Registry()

@@ -7,9 +7,10 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from overseer.errors import SpawnError
 from overseer.process.environment import inherited
@@ -65,29 +66,20 @@ def spawn(
     """
     assert_none_held("spawn")
     environment = _environment(inherit, env)
+    start = partial(_spawn, streams=streams, merge=merge, stdin=stdin)
     try:
         if setup is not None:
-            return _spawn_wrapped(setup, [command, *args], environment, cwd, streams, merge, umask, stdin)
+            return _spawn_wrapped(Wrapper(setup, [command, *args], environment, cwd, umask), cwd, start)
         with forking:
-            return _spawn([command, *args], environment, cwd, streams, merge, umask, stdin)
+            return start([command, *args], environment, cwd=cwd, umask=umask)
     except (OSError, ValueError, TypeError) as error:
         raise SpawnError(f"cannot start {command!r}: {_reason(error, command, args, cwd)}") from error
 
 
-def _spawn_wrapped(
-    setup: Setup,
-    argv: Sequence[str],
-    environment: Mapping[bytes, bytes],
-    cwd: str | None,
-    streams: Sequence[str],
-    merge: bool,
-    umask: int | None,
-    stdin: int,
-) -> Child:
-    wrapper = Wrapper(setup, argv, environment, cwd, umask)
+def _spawn_wrapped(wrapper: Wrapper, cwd: str | None, start: Callable[..., Child]) -> Child:
     try:
         with forking:
-            child = _spawn(wrapper.argv, wrapper.env, None, streams, merge, None, stdin, wrapper.fds)
+            child = start(wrapper.argv, wrapper.env, fds=wrapper.fds)
         try:
             failure = wrapper.failure()
             if failure is not None:
@@ -121,12 +113,13 @@ def _error(failure: Failure, cwd: str | None) -> Exception:
 def _spawn(
     argv: Sequence[str],
     environment: Mapping[bytes, bytes],
-    cwd: str | None,
+    *,
+    cwd: str | None = None,
+    umask: int | None = None,
+    fds: Collection[int] = (),
     streams: Sequence[str],
     merge: bool,
-    umask: int | None,
     stdin: int,
-    fds: Collection[int] = (),
 ) -> Child:
     ours: dict[str, int] = {}
     theirs: dict[str, int] = {}

@@ -71,7 +71,7 @@ def encode_pool(message: PoolInfoReply | PoolUpdated, rows: Iterable[tuple[bytes
 
 
 def _joined(head: bytes, rows: list[bytes], tail: bytes) -> bytes:
-    """An array and what is around it, put together at once: there may be megabytes of it."""
+    """An array and what surrounds it, joined at once, as it may be megabytes long."""
     if not rows:
         return head + tail
     rows[0] = head + rows[0]
@@ -80,7 +80,7 @@ def _joined(head: bytes, rows: list[bytes], tail: bytes) -> bytes:
 
 
 def event_from(raw: Mapping[str, Any]) -> Event | None:
-    """What a server's message says, the message decoded from JSON; None for a type that is not known here.
+    """The event in a server's message, given as decoded JSON; None for an unknown type.
 
     Raises:
         Unreadable: it is of a known type and a field is missing or of another shape.
@@ -216,7 +216,7 @@ _forgiving = json.JSONDecoder(object_pairs_hook=_forgiving_pairs, parse_int=str.
 
 
 def _salvaged_id(data: str | bytes, limits: MessageLimits) -> str:
-    """The id of a message that was refused before its id was looked at, or ``""``."""
+    """The id of a message that was refused before its id was read, or ``""``."""
     try:
         raw = _forgiving.decode(data if isinstance(data, str) else str(data, "utf-8"))
         if not isinstance(raw, _Twice) or "id" in raw.ambiguous:

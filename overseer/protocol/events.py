@@ -1,4 +1,4 @@
-"""What the server sends when something happens, to a task's subscribers or to everybody."""
+"""The server's events, sent to a task's subscribers or to all clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TS = "When it happened"
 
 @declared()
 class TaskEvent(Event):
-    """Base of what happens to a task, which also goes to all who watch."""
+    """Base of a task's events, which also go to all watchers."""
 
     task: TaskInfo | None = field(
         Object(TaskInfo),
@@ -43,7 +43,7 @@ class Started(TaskEvent):
 
     id: str = field(TEXT, 'The id of your start or reset that led to it; "" if it was not yours')
     task_id: str = field(TASK_ID, _TASK)
-    pid: int = field(COUNT, "Its process, which leads a process group of its own; 0: it is not a process")
+    pid: int = field(COUNT, "Its process, the leader of its own process group; 0: it is not a process")
     restart_of: int = field(COUNT, "The pid of the previous run", default=0, kw_only=True, omit=True)
     ts: datetime = field(TIMESTAMP, _TS)
     first_seq: int = field(
@@ -83,18 +83,18 @@ class Exited(TaskEvent):
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "The process of its run")
     exit_code: int = field(Integer(None), "The exit code; -1 when a signal ended it")
-    intentional: bool = field(BOOLEAN, "Whether it was asked for: a stop, a lowered limit, a shutdown")
+    intentional: bool = field(BOOLEAN, "Whether it was requested: a stop, a lowered limit, a shutdown")
     ts: datetime = field(TIMESTAMP, _TS)
     signal: str = field(TEXT, 'The signal that ended it, such as "SIGKILL"', default="", omit=True)
     will_restart: bool = field(BOOLEAN, "Whether the task goes on with another run", default=False, omit=True)
     reason: str = field(EXIT_REASON, "Why it ended", default="")
     duration_ms: int = field(COUNT, "Milliseconds from its start to its end", default=0)
     cpu_ms: int | None = field(
-        COUNT, "Milliseconds of CPU that its processes used; absent: not known", default=None, omit=True
+        COUNT, "Milliseconds of CPU that its processes used; absent: unknown", default=None, omit=True
     )
     max_rss: int | None = field(
         COUNT,
-        "The most memory that its processes had together, as far as was looked, in bytes; absent: not known",
+        "Peak memory of all its processes together, as far as measured, in bytes; absent: unknown",
         default=None,
         omit=True,
     )
@@ -122,34 +122,34 @@ class Errored(TaskEvent):
 
 
 @_event("ready", Delivery.SUBSCRIBERS)
-class Ready(Event):
+class Ready(TaskEvent):
     """A run of a task is ready, as its action says what that takes."""
 
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "The process of its run")
-    ts: datetime = field(TIMESTAMP, "When that was found out")
+    ts: datetime = field(TIMESTAMP, "When that was found")
 
 
 @_event("not_ready", Delivery.SUBSCRIBERS)
-class NotReady(Event):
+class NotReady(TaskEvent):
     """A run of a task is not ready in the time that its action allows. It goes on, and may be ready later."""
 
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "The process of its run")
-    detail: str = field(TEXT, "What it lacks, for people")
-    ts: datetime = field(TIMESTAMP, "When that was found out")
+    detail: str = field(TEXT, "What is missing, for people")
+    ts: datetime = field(TIMESTAMP, "When that was found")
 
 
 @_event("health", Delivery.SUBSCRIBERS)
-class Health(Event):
+class Health(TaskEvent):
     """A run of a task has become healthy or unhealthy."""
 
     task_id: str = field(TASK_ID, _TASK)
     status: str = field(HEALTH, "What it is now")
     detail: str = field(
-        TEXT, "Why, for people; absent: there is no more to say", default="", kw_only=True, omit=True
+        TEXT, "Why, for people", default="", kw_only=True, omit=True
     )
-    ts: datetime = field(TIMESTAMP, "When that was found out")
+    ts: datetime = field(TIMESTAMP, "When that was found")
 
 
 @_event("queued", Delivery.BROADCAST)
@@ -186,7 +186,7 @@ class Skipped(TaskEvent):
 
 @_event("pool_updated", Delivery.BROADCAST)
 class PoolUpdated(Event):
-    """Somebody changed a pool."""
+    """A pool was changed."""
 
     action: str = field(TEXT, "Whose pool; absent: the global one", default="", kw_only=True, omit=True)
     pool: PoolInfo = field(Object(PoolInfo), "The pool as it is now")
@@ -194,10 +194,10 @@ class PoolUpdated(Event):
 
 @_event("usage", Delivery.SUBSCRIBERS)
 class Usage(Event):
-    """What tasks use of the machine: the reply to usage, and every two seconds to those who asked a task's
-    subscription for it."""
+    """The resource usage of tasks: the reply to usage, and a push every two seconds to clients whose
+    subscription asked for it."""
 
-    id: str = field(TEXT, "The id of your request; absent from what comes unasked", default="", omit=True)
+    id: str = field(TEXT, "The id of your request; absent from pushes", default="", omit=True)
     tasks: tuple[TaskUsage, ...] = field(
         ListOf(Object(TaskUsage)),
         "Those that run, as processes",
@@ -237,21 +237,21 @@ class Partial(Event):
 
 @_event("data", Delivery.SUBSCRIBERS)
 class Data(Event):
-    """What a task's terminal was sent, cut anywhere; sent to those who asked for raw. The first one begins
-    with the end of what its run has shown so far. Only the latest 64 KiB are stored: whoever lags behind with
-    on_lag drop goes on with those, and offset tells what is missing.
+    """A task's raw terminal output, cut anywhere; sent to those who asked for raw. The first one begins
+    with the end of what its run has shown so far. Only the latest 64 KiB are stored: a client that lags with
+    on_lag drop continues with those, and offset shows what is missing.
     """
 
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "The process of its run")
-    offset: int = field(COUNT, "How many bytes the task's terminal was sent before these, over all its runs")
+    offset: int = field(COUNT, "How many bytes of raw output came before these, over all runs of the task")
     data: bytes = field(BASE64, "The bytes")
 
 
 @_event("chain_refused", Delivery.SUBSCRIBERS)
-class ChainRefused(Event):
-    """What should have followed the end of a task was not started. Where some clients are limited to some
-    actions, only the audit and the server's log say what, and why."""
+class ChainRefused(TaskEvent):
+    """A task that should have followed the end of another was not started. Where some clients are limited to
+    some actions, only the audit and the server's log say what, and why."""
 
     task_id: str = field(TASK_ID, "The task that is over")
     ts: datetime = field(TIMESTAMP, _TS)

@@ -1,4 +1,4 @@
-"""What the server answers."""
+"""The server's replies."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ class Signaled(Event):
 
     id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
-    signal: str = field(TEXT, "Its name; its number, if it has none")
+    signal: str = field(TEXT, "Its name, or its number if it has no name")
 
 
 @_event("input_accepted", Delivery.DIRECT)
 class InputAccepted(Event):
-    """A task will read what it was given, unless it ends first."""
+    """The input was accepted; the task will be able to read it, unless it ends first."""
 
     id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
-    bytes: int = field(COUNT, "How much it was given")
+    bytes: int = field(COUNT, "How many bytes were accepted")
 
 
 @_event("resized", Delivery.DIRECT)
 class Resized(Event):
-    """A task's terminal has another size."""
+    """The size of a task's terminal was changed."""
 
     id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
@@ -98,14 +98,14 @@ class LogsReply(Event):
 
 @_event("matches", Delivery.DIRECT)
 class Matches(Event):
-    """The lines in which something was found. When the time for a search is over, there may be few of them,
+    """The matching lines. When the time for a search is over, there may be few of them,
     or none, and a next."""
 
     id: str = field(TEXT, _ID)
     matches: tuple[LogMatch, ...] = field(
         ListOf(Object(LogMatch)), "The newest parts of logs first, and of each the last lines; never null"
     )
-    next: str = field(TEXT, "Not all was looked through: ask again with this as after", default="", omit=True)
+    next: str = field(TEXT, "There may be more: ask again with this as after", default="", omit=True)
 
 
 @_event("actions", Delivery.DIRECT)
@@ -210,7 +210,7 @@ class Resumed(Event):
 
 @_event("reloaded", Delivery.DIRECT)
 class Reloaded(Event):
-    """What the configuration file now says is in effect or, with dry_run, would be.
+    """The configuration file's current contents are in effect or, with dry_run, would be.
 
     A task keeps the definition of its action that it was accepted with, until it is reset.
     """
@@ -242,6 +242,14 @@ class Reloaded(Event):
     warnings: tuple[str, ...] = field(
         ListOf(TEXT), "Probable mistakes, with file and line", default=(), omit=True
     )
+
+
+@_event("notify_tested", Delivery.DIRECT)
+class NotifyTested(Event):
+    """The channel has taken the notice."""
+
+    id: str = field(TEXT, _ID)
+    channel: str = field(TEXT, "The channel")
 
 
 @_event("error", Delivery.DIRECT)

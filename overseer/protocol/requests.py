@@ -1,4 +1,4 @@
-"""What a client may ask for."""
+"""The requests of clients."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT, TE
 _ACTION = Name()
 _ON_LAG = Choice("block", "drop", "catch_up")
 _PARTIAL = "Whether you are also sent unfinished lines (partial)"
-_RAW = "Whether you are also sent what the task's terminal is sent (data)"
-_USAGE = "Whether you are also told every two seconds what the task uses (usage)"
+_RAW = "Whether you are also sent the task's raw terminal output (data)"
+_USAGE = "Whether you are also sent the task's resource usage (usage), every two seconds"
 _LAG = (
     "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; catch_up: "
     "you are sent from its log what you missed (the default where there are logs)"
 )
+_CATCH_UP = "With on_lag block: but where there are logs, catch_up"
 
 
 @declared()
@@ -32,7 +33,7 @@ class Request:
 
     type: ClassVar[str]
     either: ClassVar[tuple[str, ...]] = ()  # fields of which one at least is needed
-    id: str = field(REQUEST_ID, "Repeated in the answer; any text that tells this request from your others")
+    id: str = field(REQUEST_ID, "Repeated in the answer; any text unique among your requests")
 
 
 REQUESTS: dict[str, type[Request]] = {}
@@ -62,7 +63,7 @@ class Start(Request):
     action: str = field(_ACTION, "The action to start; not needed for a standing task", default="", omit=True)
     task_id: str = field(
         TASK_ID,
-        "A name for the task; a UUID is made up when absent. A standing task's (one that the configuration "
+        "A name for the task; absent: a UUID is generated. A standing task's (one that the configuration "
         "names) stands for its action and parameters",
         default="",
         omit=True,
@@ -84,6 +85,7 @@ class Start(Request):
         omit=True,
     )
     on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
+    catch_up: bool = field(BOOLEAN, _CATCH_UP, default=False, omit=True)
     partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
     raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
     usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
@@ -106,8 +108,8 @@ class Reset(Request):
 
 @_request("signal")
 class Signal(Request):
-    """Send a signal to the process group of a task's run, whatever its kill_mode. What it leads to is the
-    program's business: a run that it ends ended by itself."""
+    """Send a signal to the process group of a task's run, whatever its kill_mode. If that ends the run, it
+    counts as ended by itself."""
 
     task_id: str = field(TASK_ID, "The task")
     signal: str = field(SIGNAL, "The signal, by name (SIGHUP, hup) or number")
@@ -115,16 +117,16 @@ class Signal(Request):
 
 @_request("input")
 class Input(Request):
-    """Give a running task something to read, as one piece: it is taken whole, or refused whole. What other
-    clients give comes before it or after it. It waits if the task does not read; what still waits when the
+    """Send input to a running task, as one piece: it is accepted or refused as a whole. Other clients' input
+    comes before or after it. It waits while the task does not read; what still waits when the
     run ends is dropped."""
 
     task_id: str = field(TASK_ID, "The task")
     data: str = field(TEXT, "A text, sent as UTF-8", default="", omit=True)
-    data_base64: bytes = field(BASE64, "In place of that, any bytes", default=b"", omit=True)
+    data_base64: bytes = field(BASE64, "Any bytes, in place of data", default=b"", omit=True)
     eof: bool = field(
         BOOLEAN,
-        "Whether nothing follows: a pipe is closed behind it; a terminal gets its EOF character (Ctrl-D)",
+        "Whether the input ends here: a pipe is closed; a terminal gets its EOF character (Ctrl-D)",
         default=False,
         omit=True,
     )
@@ -165,7 +167,7 @@ class List(Request):
     limit: int = field(COUNT, "At most this many, in the order of their ids; 0: all", default=0, omit=True)
     after: str = field(
         TASK_ID,
-        "Only those with ids after this one, whose task need not exist any more",
+        "Only those with ids after this one, which need not exist",
         default="",
         omit=True,
     )
@@ -179,7 +181,7 @@ class GraphRequest(Request):
 
 @_request("runs")
 class RunsRequest(Request):
-    """List runs, also ended ones, and of earlier servers: the newest first. Needs a data_dir."""
+    """List runs, including ended ones and those of earlier servers, newest first. Needs a data_dir."""
 
     task_id: str = field(TASK_ID, "Only this task's", default="", omit=True)
     action: str = field(_ACTION, "Only this action's", default="", omit=True)
@@ -214,8 +216,8 @@ class LogsRequest(Request):
 class Search(Request):
     """Search the logs of all tasks, or of one: the newest parts of logs first. Needs a data_dir."""
 
-    query: str = field(TEXT, "A text that stands in the line, or a regular expression")
-    regex: bool = field(BOOLEAN, "Whether it is one, in Python's syntax", default=False, omit=True)
+    query: str = field(TEXT, "A text that the line contains, or a regular expression")
+    regex: bool = field(BOOLEAN, "Whether query is a regular expression (Python's)", default=False, omit=True)
     task_id: str = field(TASK_ID, "Only this task's lines", default="", omit=True)
     action: str = field(_ACTION, "Only lines of this action's runs", default="", omit=True)
     since: datetime | None = field(TIMESTAMP, "Only lines from then on", default=None, omit=True)
@@ -249,6 +251,7 @@ class Subscribe(Request):
         omit=True,
     )
     on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
+    catch_up: bool = field(BOOLEAN, _CATCH_UP, default=False, omit=True)
     partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
     raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
     usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
@@ -270,7 +273,7 @@ class Watch(Request):
         BOOLEAN, "Whether you are also sent the output of all of them", default=False, omit=True
     )
     usage: bool = field(
-        BOOLEAN, "Whether you are also told every two seconds what they use", default=False, omit=True
+        BOOLEAN, "Whether you are also sent their resource usage, every two seconds", default=False, omit=True
     )
     after: str = field(
         TEXT,
@@ -295,14 +298,14 @@ class Describe(Request):
 
 @_request("pool_info")
 class PoolInfoRequest(Request):
-    """Show how full a pool is and which tasks wait in its queue."""
+    """Show a pool's limit, its running tasks and its queue."""
 
     action: str = field(_ACTION, "This action's pool; absent: the global one", default="", omit=True)
 
 
 @_request("set_pool")
 class SetPool(Request):
-    """Change a pool while the server runs. What is absent stays as it is."""
+    """Change a pool while the server runs. Absent fields stay as they are."""
 
     action: str = field(_ACTION, "This action's pool; absent: the global one", default="", omit=True)
     limit: int | None = field(
@@ -320,7 +323,7 @@ class SetPool(Request):
     )
     excess: Mapping[str, Any] | None = field(
         PartOf(ExcessConfig),
-        "What becomes of running tasks in excess of a lowered limit; any of its fields",
+        "What happens to running tasks in excess of a lowered limit; any of its fields",
         default=None,
         omit=True,
         hint="json-editor",
@@ -360,7 +363,7 @@ class SchedulesRequest(Request):
 
     task_id: str = field(TASK_ID, "Only this task's", default="", omit=True)
     upcoming: int = field(
-        Integer(maximum=100), "How many of the next times you want of each", default=0, omit=True
+        Integer(maximum=100), "How many of its next times to list for each", default=0, omit=True
     )
     limit: int = field(PAGE_SIZE, "How many tasks the answer has at most", default=100, omit=True)
     after: str = field(TEXT, "The next of an earlier answer: go on after it", default="", omit=True)
@@ -375,7 +378,7 @@ class Pause(Request):
 
 @_request("resume")
 class Resume(Request):
-    """Have a paused standing task's schedules start it again. What was skipped is not made up for."""
+    """Have a paused standing task's schedules start it again. Skipped starts are not made up for."""
 
     task_id: str = field(TASK_ID, "The task")
 
@@ -385,3 +388,10 @@ class Reload(Request):
     """Reload the configuration file and put it into effect, without stopping any task."""
 
     dry_run: bool = field(BOOLEAN, "Only say what would change", default=False, omit=True)
+
+
+@_request("notify_test")
+class NotifyTest(Request):
+    """Send a channel a notice that is a test, once and at once."""
+
+    channel: str = field(Name(), "The channel, as the configuration names it")

@@ -48,7 +48,7 @@ class RunTrigger:
 
 @_value(kw_only=True)
 class RunInfo:
-    """A run as the history has it."""
+    """A run in the history."""
 
     run_id: str = field(TEXT, "Its id, OVERSEER_RUN_ID in its environment")
     task_id: str = field(TASK_ID, "Its task")

@@ -1,4 +1,4 @@
-"""The values that messages are made of, and that the rest of the program works with."""
+"""The values in messages, which the rest of the program works with."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class QueueConfig:
 
 @_value()
 class ExcessConfig:
-    """What becomes of running tasks when a limit is lowered below their number."""
+    """What happens to running tasks when a limit is lowered below their number."""
 
     action: str = field(
         EXCESS_ACTION,
-        "What becomes of them: stop, or requeue (stop, and put back into the queue)",
+        "What happens to them: stop, or requeue (stop, and return to the queue)",
         default="stop",
     )
     order: str = field(KILL_ORDER, "Which go: the first that were started, or the last", default="first")
@@ -67,7 +67,7 @@ class ExcessConfig:
 
 @_value()
 class PoolConfig:
-    """How many tasks may run at once and what becomes of the others."""
+    """How many tasks may run at once, and what happens to the others."""
 
     limit: int = field(COUNT, "How many may run at once; 0: any number", default=0)
     queue: QueueConfig | None = field(
@@ -109,7 +109,7 @@ class ParamChoice:
     """A value that a parameter may have."""
 
     value: str = field(TEXT, "The value", missing="it is what the parameter is given")
-    title: str = field(TEXT, "What people are shown in its place", default="", omit=True)
+    title: str = field(TEXT, "Shown to people in its place", default="", omit=True)
 
 
 @_value()
@@ -123,13 +123,13 @@ class ParamSpec:
     description: str = field(TEXT, "What it is for, for people", default="", omit=True)
     type: str = field(
         PARAM_TYPE,
-        "What it is; values that are something else are refused. With `choices`, a text is a choice",
+        "Its type; other values are refused. With `choices`, a text is a choice",
         default="text",
         omit=True,
     )
     choices: tuple[ParamChoice, ...] = field(
         ListOf(Object(ParamChoice, short="value")),
-        "The only values it may have: texts, or `{value, title}` where people are to be shown a title",
+        "The only values allowed: texts, or `{value, title}` to show people a title",
         default=(),
         omit=True,
     )
@@ -146,14 +146,14 @@ class ParamSpec:
         omit=True,
     )
     message: str = field(
-        TEXT, "What is said in place of a pattern or validate that is not met", default="", omit=True
+        TEXT, "The message shown when the pattern or validate is not met", default="", omit=True
     )
     multiline: bool = field(
         BOOLEAN, "Whether forms have room for several lines of text", default=False, omit=True
     )
     allow_in_argv: bool = field(
         BOOLEAN,
-        "Whether a secret may be part of a command line, which everybody on the machine can read",
+        "Whether a secret may be part of a command line, which everyone on the machine can read",
         default=False,
         omit=True,
     )
@@ -167,7 +167,7 @@ class ParamSpec:
 
     @property
     def expected(self) -> str:
-        """What a value has to be, to go on from "must be"; of choices the first ten."""
+        """What a value must be, to follow "must be"; of choices the first ten."""
         if self.choices:
             shown = [quoted(value) for value in self.values[:10]]
             more = len(self.values) - len(shown)
@@ -213,7 +213,7 @@ class ActionInfo:
     """An action as ``describe`` shows it."""
 
     name: str = field(TEXT, "Its name in a start")
-    type: str = field(TEXT, "The driver behind it")
+    type: str = field(TEXT, "The driver that runs it")
     description: str = field(TEXT, "What it does, for people", default="", omit=True)
     params: Mapping[str, ParamSpec | None] = field(
         MapOf(Object(ParamSpec), is_null=_is_bare),
@@ -372,7 +372,7 @@ class TaskUsage:
     task_id: str = field(TASK_ID, "The task")
     cpu: float | None = field(
         NUMBER,
-        "CPU, in percent of one core, since it was last looked at; absent the first time",
+        "CPU since the previous pass, in percent of one core; absent in the first pass",
         default=None,
         omit=True,
     )

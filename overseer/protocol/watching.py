@@ -1,4 +1,4 @@
-"""What only those who watch are sent."""
+"""The messages to watchers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Watching(Event):
 
 @event("unwatched", Delivery.DIRECT)
 class Unwatched(Event):
-    """You watch no longer."""
+    """Your watch has ended."""
 
     id: str = field(TEXT, "The request's")
 

@@ -1,4 +1,4 @@
-"""The words that messages have for what a task, a run or a pool is."""
+"""The enumerated words in messages, for the states of tasks, runs and pools."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ WORKER_STATE = Choice(
 EXIT_REASON = Choice(
     "exited", "signal", "timeout", "stopped", "oom", "unhealthy", "start_failed", "lost", "shutdown",
     ref="ExitReason",
-    description="Why a run ended: exited: by itself, with a code; signal: a signal ended it that nobody here "
-    "asked for; timeout: it lasted longer than its action allows; stopped: it was asked to, by a stop, a "
+    description="Why a run ended: exited: by itself, with a code; signal: by a signal other than a stop's; "
+    "timeout: it lasted longer than its action allows; stopped: on request, by a stop, a "
     "restart or a lowered limit; shutdown: with the server; oom: it failed, and the kernel had killed one of "
     "its processes for lack of memory in its cgroup; unhealthy: its health checks failed; start_failed: it "
-    "could not be started; lost: nobody knows",
+    "could not be started; lost: unknown, it ended with its server",
 )  # fmt: skip
 RUN_STATUS = Choice(
     "running", "succeeded", "failed", "stopped", "lost", ref="RunStatus",
-    description="What became of a run: running: it goes on; succeeded, failed: it ended by itself, or by its "
-    "timeout; stopped: it was asked to end; lost: it ended with the server, unseen",
+    description="The status of a run: running; succeeded, failed: it ended by itself, or by its "
+    "timeout; stopped: ended on request; lost: it ended with the server, unseen",
 )  # fmt: skip
 TRIGGER = Choice(
     "client", "restart", "boot", "service", "schedule", "chain", ref="TriggerType",
-    description="Why a run was started: client: somebody asked for it; restart: the retry policy; boot: its "
+    description="Why a run was started: client: a client requested it; restart: the retry policy; boot: its "
     "task was running when the server ended; service: a driver's service submitted it; schedule: its time "
-    "had come; chain: it follows a task that is over",
+    "had come; chain: it follows the end of another task",
 )  # fmt: skip
 SKIP_REASON = Choice(
     "overlap", "missed", "paused", "disabled", "queue_full", ref="SkipReason",
     description="Why a scheduled start was skipped: overlap: the task was in use; queue_full: and another "
-    "start waited for it already; missed: the server was not there, or was suspended; paused: somebody "
-    "paused the schedule; disabled: the configuration has it disabled, or no longer has it",
+    "start already waited; missed: the server was not running, or was suspended; paused: the "
+    "schedule was paused; disabled: the configuration has it disabled, or no longer has it",
 )  # fmt: skip
 HEALTH = Choice(
     "starting", "healthy", "unhealthy", ref="Health",
@@ -75,7 +75,7 @@ QUEUE_ORDER = Choice(
 )
 EXCESS_ACTION = Choice(
     *EXCESS_ACTIONS, ref="ExcessAction",
-    description="What becomes of running tasks above a lowered limit: stopped for good, or queued again",
+    description="What happens to running tasks above a lowered limit: stopped for good, or queued again",
 )  # fmt: skip
 KILL_ORDER = Choice(
     *ORDERS, ref="KillOrder", description="Which tasks go: those that have run longest (first), or shortest"

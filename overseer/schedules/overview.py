@@ -1,4 +1,4 @@
-"""What clients are shown of schedules."""
+"""Schedules as clients see them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from overseer.config.schedules import Schedule
 from overseer.protocol import ScheduleInfo, SchedulesReply, SchedulesRequest, SkippedSlot
 from overseer.schedules.scheduler import Scheduler
 from overseer.schedules.track import Track
+from overseer.util.locks import assert_held
 
 
-def overview(scheduler: Scheduler, request: SchedulesRequest, sees: Callable[[str], bool]) -> SchedulesReply:
-    """The schedules asked for of the tasks whose actions ``sees`` lets through."""
-    with scheduler.lock:
-        tracks = scheduler.tracks
-        names = [request.task_id] if request.task_id in tracks else [] if request.task_id else sorted(tracks)
-        shown = [
-            tracks[name] for name in names if name > request.after and sees(tracks[name].standing.action)
-        ]
-        page = shown[: request.limit]
-        now = scheduler.wall()
-        infos = tuple(_info(track, request.upcoming, now) for track in page)
+def overview_locked(
+    scheduler: Scheduler, request: SchedulesRequest, sees: Callable[[str], bool]
+) -> SchedulesReply:
+    """The requested schedules of tasks whose actions ``sees`` admits."""
+    assert_held(scheduler.lock)
+    tracks = scheduler.tracks
+    names = [request.task_id] if request.task_id in tracks else [] if request.task_id else sorted(tracks)
+    shown = [tracks[name] for name in names if name > request.after and sees(tracks[name].standing.action)]
+    page = shown[: request.limit]
+    now = scheduler.wall()
+    infos = tuple(_info(track, request.upcoming, now) for track in page)
     return SchedulesReply(request.id, infos, page[-1].task_id if len(shown) > len(page) else "")
 
 

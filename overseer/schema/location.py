@@ -75,7 +75,7 @@ class Report:
     unknown: list[ConfigError] = field(default_factory=list)  # those of them about unknown keys
 
     def raise_errors(self) -> None:
-        """Raise what was found, in the file's order; nothing found, nothing raised.
+        """Raise the errors found, if any, in the file's order.
 
         Raises:
             ConfigError: the error, or a ConfigErrors when there are several.
@@ -103,11 +103,11 @@ class Location:
         return Location(self.report, (*self.path, step), line)
 
     def error(self, message: str) -> None:
-        """Note that what is here cannot be used."""
+        """Note an error here."""
         self.report.errors.append(self._note(message))
 
     def warn(self, message: str) -> None:
-        """Note that what is here is probably a mistake."""
+        """Note a probable mistake here."""
         self.report.warnings.append(self._note(message))
 
     def unknown(self, message: str) -> None:
@@ -121,10 +121,10 @@ class Location:
         return any(error.path == (*self.path, step) for error in self.report.errors)
 
     def _note(self, message: str) -> ConfigError:
-        if self.path[:1] in (("auth",), ("secrets",)):
-            # A token or secret may stand in the wrong place there; what was expected tells enough.
+        if self.path[:1] in (("auth",), ("secrets",), ("channels",)):
+            # A misplaced token or secret may stand there; what was expected is enough.
             message = _QUOTED.sub("this", message.partition(", found ")[0])
-        # A key may hold anything, line ends included; what is reported stays one plain line.
+        # A key may contain anything, line ends included; the report stays one plain line.
         path = tuple(
             step if isinstance(step, int) or (step and step.isprintable()) else quoted(step)
             for step in self.path

@@ -1,4 +1,4 @@
-"""Objects: how a declared class is read and written, and the types that are made of such classes."""
+"""Objects: reading and writing declared classes, and the field types made of them."""
 
 from __future__ import annotations
 
@@ -361,7 +361,7 @@ class MapOf(FieldType):
                 continue
             value = entry.node
             if isinstance(self.item, Object) and isinstance(value, Scalar) and value.tag == "null":
-                value = MapNode({}, entry.line)  # which says what is missing
+                value = MapNode({}, entry.line)  # whose reader reports what is missing
             try:
                 given = {"name": name} if self._named else {}
                 found[name] = self.item.from_yaml(value, here, **given)

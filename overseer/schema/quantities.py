@@ -7,6 +7,7 @@ import re
 from datetime import datetime
 from typing import Any
 
+from overseer.schema.coded import Coded
 from overseer.schema.limits import MessageLimits
 from overseer.schema.location import Location, quoted
 from overseer.schema.nodes import ListNode, Node, Scalar, describe_node
@@ -205,22 +206,15 @@ class Age(Seconds):
         return {"anyOf": [*schema["anyOf"], {"type": "string", "pattern": "^[0-9]{1,6}d$"}]}
 
 
-class Duration(FieldType):
+class Duration(Coded):
     """A duration in Go's syntax; the value is whole nanoseconds."""
 
     name = "duration"
     label = "duration"
     expected = 'a duration such as "1m30s"'
-    is_text = True
-    converts = True
 
-    def from_json(self, value: Any, where: str, limits: MessageLimits) -> int:
-        if not isinstance(value, str):
-            raise self.wrong(value, where)
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            raise Unreadable(f"{where}: {error}") from None
+    def _unreadable(self, value: str, where: str, error: ValueError) -> str:
+        return f"{where}: {error}"
 
     def to_json(self, value: int) -> str:
         return format_duration(value)
@@ -247,21 +241,14 @@ def _nanoseconds(scalar: Scalar) -> int:
     return parse_duration(scalar.text)
 
 
-class Timestamp(FieldType):
+class Timestamp(Coded):
     """An aware datetime; RFC 3339 on the wire."""
 
     name = "timestamp"
     expected = 'a time as RFC 3339 has it, such as "2024-05-06T07:08:09Z"'
-    is_text = True
-    converts = True
 
-    def from_json(self, value: Any, where: str, limits: MessageLimits) -> datetime:
-        if not isinstance(value, str):
-            raise self.wrong(value, where)
-        try:
-            return parse_timestamp(value)
-        except ValueError:
-            raise Unreadable(f"{where} must be {self.expected}, not {quoted(value)}") from None
+    def _unreadable(self, value: str, where: str, error: ValueError) -> str:
+        return f"{super()._unreadable(value, where, error)}, not {quoted(value)}"
 
     def to_json(self, value: datetime) -> str:
         return format_timestamp(value)

@@ -33,7 +33,7 @@ _NAMED_SIGNALS = frozenset(map(int, signal.Signals))
 
 
 class Unreadable(Exception):
-    """A value in a message that its field does not take; the text names the field and what was expected."""
+    """An invalid value in a message; the text names the field and what was expected."""
 
 
 class FieldType:
@@ -74,12 +74,12 @@ class FieldType:
         A type that holds others notes their errors itself, item by item, and returns what is usable.
 
         Raises:
-            ValueError: it is not of this type; the text says what was found and what is expected.
+            ValueError: it is not of this type; the text says what was expected and what was found.
         """
         raise NotImplementedError
 
     def shown(self, value: Any) -> str:
-        """A default in Markdown, as somebody would write it in the file; ``""`` for none."""
+        """A default in Markdown, as one would write it in the file; ``""`` for none."""
         return "" if value in ("", None, (), {}) else f"`{value}`"
 
     def manifest(self) -> Json:

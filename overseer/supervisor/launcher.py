@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from overseer.process import has_forked
 from overseer.supervisor.due import Due
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.timers import Timers
@@ -22,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _MOST = 64  # threads per driver
 _STUCK_S = 0.05  # a backlog that has begun nothing for this long gets more threads
-_LINGER_S = 5.0  # an idle thread ends after this long
+_LINGER_S = 5.0  # an idle thread ends after this long, unless processes that it has forked live
 _AHEAD = 500  # a backlog's high watermark: above it, its client's next request waits
 _PATIENCE_S = 1.0  # but no longer than this, as its other requests must be heard
 
@@ -201,15 +202,20 @@ class Launcher:
             served.threads -= 1
             self._free += 1
             self._serve_locked(served)  # for what was submitted meanwhile
-            while not self._wanted:
+        linger = _LINGER_S
+        while True:
+            with self._lock:
                 # The last thread stays: there may be none to be had when one is needed.
-                linger = _LINGER_S if self._threads > 1 else None
-                in_vain = not self._closed and not self._work.wait(linger)
-                if not self._wanted and (self._closed or (in_vain and self._threads > 1)):
+                self._work.wait_for(
+                    lambda: self._wanted or self._closed, linger if self._threads > 1 else None
+                )
+                if self._wanted:
+                    return self._wanted.popleft()
+                if self._closed or (not linger and self._threads > 1):
                     self._free -= 1
                     self._threads -= 1
                     return None
-            return self._wanted.popleft()
+            linger = _LINGER_S if has_forked() else 0.0
 
     def widen(self) -> None:
         """Double the concurrency of backlogs that have begun nothing since the last check."""

@@ -91,28 +91,25 @@ class Queueing:
         assert_held(self._table.lock)
         assert_held(task.lock)
         tx.log(task.log, event, excluding)
-        told = [
-            client
-            for client in self._clients
-            if client is not excluding
-            and client.principal.sees(task.action)
-            and (not client.watch or client in task.stream.subscribers)
-        ]
-        tx.send_all(told, event)
+        clients = self._audience_locked(task.action, task)
+        tx.send_all([client for client in clients if client is not excluding], event)
 
     def skipped_locked(self, tx: Transaction, log: EventLog, action: str, event: Skipped) -> None:
         """Announce that a schedule has not started a task of an action."""
         assert_held(self._table.lock)
         self._metrics.count(f"skipped_{event.reason}", action, event.number)
         tx.log(log, event)
-        # Those who watch are told of tasks by the journal; of one that never was a task, like all others.
-        watched = self._table.get(event.task_id) is not None
-        told = [
+        tx.send_all(self._audience_locked(action, self._table.get(event.task_id)), event)
+
+    def _audience_locked(self, action: str, task: Task | None) -> list[Client]:
+        """Who is sent a broadcast about a task of an action: watchers get it from the journal, where there is
+        such a task, unless they are subscribed to it."""
+        return [
             client
             for client in self._clients
-            if client.principal.sees(action) and not (watched and client.watch)
+            if client.principal.sees(action)
+            and (not client.watch or task is None or client in task.stream.subscribers)
         ]
-        tx.send_all(told, event)
 
     def tell_pool_locked(self, tx: Transaction, action: str, requester: Requester, picture: Rows) -> PoolInfo:
         """Answer the requester with a pool's snapshot."""

@@ -88,9 +88,7 @@ class Transaction(DeferredFlush):
         try:
             # Still under the lock: nothing may come between the finding and the reply that reports it.
             if self._requester is not None and isinstance(error, RequestError):
-                self._requester.refuse(
-                    self, error.message, error.existing_task_id, error.param, error.code
-                )
+                self._requester.refuse(self, error.message, error.existing_task_id, error.param, error.code)
                 error.answered = self._requester.client is not None
             self._settle(self)
         finally:

@@ -189,7 +189,7 @@ class _Reader:
         self.quoted = False
         """Whether shquote is among its functions."""
         self.constant = True
-        """Whether it looks at no param, dot or variable."""
+        """Whether it depends on no param, dot or variable."""
 
     def read(self, context: str) -> tuple[nodes.Expr, tuple[int, ...]]:
         """The value of the whole action, and the slots of its variables."""

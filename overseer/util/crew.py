@@ -1,4 +1,4 @@
-"""A crew: jobs that may take long, on a few threads, of which there are none while there are no jobs."""
+"""A small thread pool for slow jobs, without threads while there are no jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class Crew:
-    """Does jobs in the order in which they come, ``most`` at a time; safe from any thread.
+    """Does jobs in order of arrival, ``most`` at a time. Thread-safe.
 
     Args:
         name: of its threads.
@@ -31,7 +31,7 @@ class Crew:
         self._closed = False
 
     def do(self, job: Callable[[], object]) -> bool:
-        """Have it done, on another thread if there can be one; False once it is closed."""
+        """Have a job done, on another thread if one can be started; False once closed."""
         with self._lock:
             if self._closed:
                 return False
@@ -42,12 +42,17 @@ class Crew:
         run_on_thread(self._work, self._name)
         return True
 
-    def close(self, timeout: float = 0.0) -> bool:
-        """Begin no more jobs, and wait for what is being done; whether that is over. Idempotent."""
+    def close(self, timeout: float = 0.0, *, drop: bool = True) -> bool:
+        """Accept no more jobs, and wait for running ones; returns whether they are over. Idempotent.
+
+        Args:
+            drop: drop jobs that have not begun, rather than do them.
+        """
         deadline = time.monotonic() + timeout
         with self._lock:
             self._closed = True
-            self._jobs.clear()
+            if drop:
+                self._jobs.clear()
             return self._idle.wait_for(lambda: not self._threads, max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:

@@ -37,7 +37,7 @@ def normalized_cron(text: str) -> str:
     """The expression with five fields that ``text`` is or names.
 
     Raises:
-        ValueError: it is none, or one that never matches; says so in a sentence.
+        ValueError: it is malformed, or never matches; the text is a sentence.
     """
     expression = " ".join(text.split())
     if expression.startswith("@"):
@@ -118,7 +118,7 @@ def time_zone(name: str) -> tzinfo:
     """The time zone of that name in the IANA database.
 
     Raises:
-        ValueError: there is none; says so in a sentence.
+        ValueError: unknown; the text is a sentence.
     """
     if name == "UTC":
         return UTC
@@ -132,7 +132,7 @@ def time_zone(name: str) -> tzinfo:
         near = [each for each in known if each[0] == name[:1].upper()]
         hint = f"; did you mean {cities[0]}?" if cities else did_you_mean(name, near)
         raise ValueError(
-            f"there is no time zone {name[:60]!a}{hint or ': they are named like Europe/Berlin'}"
+            f"no such time zone {name[:60]!a}{hint or ': they are named like Europe/Berlin'}"
         ) from None
 
 

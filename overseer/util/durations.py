@@ -31,7 +31,7 @@ def parse_duration(text: str) -> int:
     """The nanoseconds (0 to :data:`MAX_DURATION`) that a Go duration names.
 
     Raises:
-        ValueError: the text is not a duration, is negative or is too long; says so in a plain sentence.
+        ValueError: the text is not a duration, is negative or is too long; the message is a plain sentence.
     """
     nanos = parse_signed_duration(text)
     if nanos < -MAX_DURATION:
@@ -45,7 +45,7 @@ def parse_signed_duration(text: str) -> int:
     """The nanoseconds of a Go duration, which may be negative.
 
     Raises:
-        ValueError: the text is not a duration or is too long; says so in a plain sentence.
+        ValueError: the text is not a duration or is too long; the message is a plain sentence.
     """
     sign, rest = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
     if rest == "0":
@@ -65,11 +65,10 @@ def parse_signed_duration(text: str) -> int:
 
 
 def nanoseconds(duration: int | str | timedelta) -> int:
-    """The nanoseconds of a duration as a program may give it: Go's text (``"5s"``), a timedelta, or whole
-    nanoseconds.
+    """The nanoseconds of a duration given as Go's text (``"5s"``), a timedelta, or whole nanoseconds.
 
     Raises:
-        ValueError: it is none of these, is negative or is too long; says so in a plain sentence.
+        ValueError: it is none of these, is negative or is too long; the message is a plain sentence.
     """
     if isinstance(duration, str):
         return parse_duration(duration)

@@ -66,7 +66,7 @@ def read_once(path: str, most: int, patience: float) -> bytes:
         data = b""
         while len(data) <= most:
             if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise OSError(errno.ETIMEDOUT, f"there was no end to it after {patience:g} s", path)
+                raise OSError(errno.ETIMEDOUT, f"it had no end after {patience:g} s", path)
             try:
                 piece = os.read(descriptor, min(_PIECE, most + 1 - len(data)))
             except BlockingIOError:
@@ -99,7 +99,7 @@ def open_to_append(path: str, mode: int, *, make: bool = True) -> int:
     except OSError as error:
         if error.errno == errno.ENXIO:
             pipe = _is_pipe(path)
-            what = "it is a pipe that nobody reads" if pipe else "it is a socket, or a device that is gone"
+            what = "it is a pipe without a reader" if pipe else "it is a socket, or a device that is gone"
             raise OSError(errno.ENXIO, what, path) from None
         if error.errno == errno.EISDIR:
             raise OSError(errno.EISDIR, "it is a directory", path) from None

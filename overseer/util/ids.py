@@ -1,4 +1,4 @@
-"""Ids that nobody can guess; the module ``uuid`` takes half a megabyte, most of it for ``platform``."""
+"""Unguessable ids, without the module ``uuid``, which takes half a megabyte."""
 
 from __future__ import annotations
 

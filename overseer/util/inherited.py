@@ -50,13 +50,13 @@ def speak_utf8() -> str:
     return.
 
     Returns:
-        Why that is impossible, or "" when it is not necessary.
+        Why that is impossible, or "" if it is unnecessary.
     """
     if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8":
         return ""
     problem = re_execute(os.environb, "-X", "utf8=1")
     taken_for = sys.getfilesystemencoding()
-    return f"texts are taken for {taken_for}, and not for UTF-8 (set PYTHONUTF8=1): {problem}"
+    return f"texts are read as {taken_for} rather than UTF-8 (set PYTHONUTF8=1): {problem}"
 
 
 def re_execute(environment: Mapping[bytes, bytes], *options: str) -> str:
@@ -65,9 +65,9 @@ def re_execute(environment: Mapping[bytes, bytes], *options: str) -> str:
     To be called before there is a second thread and before anything else is open.
     """
     if not sys.executable:
-        return "it is not known where Python is"
+        return "the path of Python is unknown"
     if threading.active_count() > 1:
-        return "this program has threads already"
+        return "this program already has threads"
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -78,7 +78,7 @@ def re_execute(environment: Mapping[bytes, bytes], *options: str) -> str:
 
 
 def _fill_descriptors() -> None:
-    """Open those of stdin, stdout and stderr that are closed, lest the next file opened take their number."""
+    """Open closed ones among stdin, stdout and stderr, or the next file opened would take their number."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -1,8 +1,8 @@
 """The event log: every task event as one line of JSON, in the order clients see them.
 
-Events are appended to a queue under the task's lock; a thread of its own encodes and writes them, so that
-neither that nor a slow or full disk holds up a task. What does not fit is dropped and counted, with one
-warning until it works again.
+Events are appended to a queue under the task's lock; a separate thread encodes and writes them, so that
+neither that nor a slow or full disk holds up a task. Events that do not fit are dropped and counted, with one
+warning until writing works again.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class EventLog:
         try:
             self._write_until_closed()
         except BaseException:
-            _log.exception("%s %s: it is not written any more", self._name, self._path)
+            _log.exception("%s %s: writing has failed for good", self._name, self._path)
             with self._wanted:
                 self._closed = True
                 self._queue.clear()

@@ -158,7 +158,7 @@ class Stderr(io.TextIOBase):
             self._unsaid += 1
 
     def _take_unsaid(self) -> bytes:
-        """The line that says how many were dropped since the last one, if any were."""
+        """A line with the number of lines dropped since the last such line, if any were."""
         if not self._unsaid:
             return b""
         with self._counting:

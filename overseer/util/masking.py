@@ -24,13 +24,13 @@ LEAST = 6
 _SHORT = 4  # characters below which a message is searched for whole words only
 _LINE = 8  # shorter lines of a secret with several are no secrets: }
 _WRAP = 76  # characters of a line of base64, by RFC 2045 and coreutils
-_ARMOUR = re.compile(r"-----(BEGIN|END) [^-]+-----")  # everybody knows it
+_ARMOUR = re.compile(r"-----(BEGIN|END) [^-]+-----")  # not secret
 _NO_WORDS = str.maketrans("+/", "-_")  # base64 for addresses
 _ESCAPED = re.compile("%..")
 
 
 class Secrets:
-    """The values that nobody is shown of one run; those of no characters are none."""
+    """The secret values of one run; empty ones are ignored."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values = [value for value in values if value]
@@ -99,7 +99,7 @@ class Masker:
         self._covered = 0  # bytes of it that belong to one that has been replaced
 
     def feed(self, data: bytes) -> bytes:
-        """What can be said so far."""
+        """The output that can be released so far."""
         mask = self._mask
         if self._held:
             data = self._held + data
@@ -218,7 +218,7 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """Of it alone, and as much as is the same whatever stands before and behind it."""
+    """The encoded secret alone, without the ends that depend on what surrounds it."""
     whole = b64encode(data).decode()
     if len(whole) > _WRAP:
         yield from (whole[at : at + _WRAP] for at in range(0, len(whole) - _WRAP + 1, _WRAP))

@@ -22,7 +22,7 @@ def open_db(path: str | Path) -> sqlite3.Connection:
     reads) open a connection each, or hold a lock around each transaction. The caller closes it.
 
     Raises:
-        OverseerError: there is no such directory, or the file cannot be opened or is not a database.
+        OverseerError: the directory does not exist, or the file cannot be opened or is not a database.
     """
     name = str(path)
     if name != ":memory:":

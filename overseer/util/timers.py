@@ -48,7 +48,7 @@ class Timers:
 
     Args:
         name: of the thread.
-        fire: called there with what is due.
+        fire: called on that thread with what is due.
     """
 
     def __init__(self, name: str = "timers", fire: Callable[..., object] = operator.call) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Waiters:
-    """Those who wait for one thing: a condition that takes neither memory nor time while nobody does.
+    """A condition that takes neither memory nor time while no thread waits.
 
     Every method expects the lock to be held.
     """

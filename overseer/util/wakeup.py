@@ -49,7 +49,7 @@ class Wakeup:
         poll.poll(poll_timeout(seconds))
 
     def close(self) -> None:
-        """Close the descriptor, once nobody polls it. Idempotent."""
+        """Close the descriptor, when it is no longer polled. Idempotent."""
         with self._closing:
             if not self._closed:
                 self._closed = True

@@ -1,14 +1,14 @@
 """A worker that is an OS process, the leader of a process group.
 
-One thread reads each pipe (``process.pipe``), and ends soon after the leader's exit, which it notices itself.
-The last reader finishes the run::
+One thread reads its pipes (``process.pipe``), and notices the leader's exit itself. When nothing more can be
+read, it finishes the run::
 
     wait for the leader's death
     wait for a stop under way: it signals the group by number, which is safe until the leader is reaped
     reap; find and end what is left in the group (rare)
     on_exited
 
-Stops run concurrently (``stopping``). If one has ended everything and a reader does not end soon after, most
+Stops run concurrently (``stopping``). If one has ended everything and the reader does not end soon, most
 likely because of a client that takes nothing, the stop finishes the run without it.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import os
 import select
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -47,7 +47,7 @@ from overseer.process.drawn import drawn
 from overseer.process.handed_on import MOST, values_in
 from overseer.process.input import TaskInput
 from overseer.process.lines import Lines
-from overseer.process.pipe import DRAIN_MAX_S, PipeReader
+from overseer.process.pipe import DRAIN_MAX_S, Pipe, PipeReader
 from overseer.process.raw import MaskedRaw
 from overseer.util.latch import Latch
 from overseer.util.masking import masked
@@ -225,14 +225,14 @@ class OSWorker(Worker):
         self._shown = shown  # False: the terminal is read, but its lines are not wanted
         if stdin is not None:
             self.stdin = "pty" if stdin.terminal else "pipe"
-        self._pidfd = child.pidfd  # closed when the run is finished and all readers have ended
-        self._pipes = child.pipes
+        self._pidfd = child.pidfd  # closed when the run is finished and the reader has ended
         self._entry = entry
         self._run = run
         self._files = files  # removed with the run
-        self._readers = max(1, len(child.pipes))  # threads still running
+        self._reader = PipeReader([self._pipe(*each) for each in child.pipes.items()], child.pidfd)
+        self._reading = True  # the reader's thread has not ended
         self._read_out = Latch()  # all output is delivered
-        self._finishing = False  # by the last reader, or by a stop that gave up on the readers
+        self._finishing = False  # by the reader, or by a stop that gave up on it
         self._finished = False
         self._processes = Processes(
             task_id, child.pid, child.pidfd, entry, self._lock, self._event, self._all_ended
@@ -241,35 +241,24 @@ class OSWorker(Worker):
     # Reading
 
     def begin(self) -> None:
-        """Start the threads that read.
+        """Start the thread that reads.
 
         Raises:
             SpawnError: the system allows no more threads; the process has been killed.
         """
-        jobs: list[tuple[str, Callable[[], None]]] = [
-            (stream, partial(self._read, stream, fd)) for stream, fd in self._pipes.items()
-        ]
-        for number, (name, job) in enumerate(jobs or [("wait", self._reader_done)]):
-            try:
-                start_thread(job, f"{name}-{self.task_id}")
-            except RuntimeError as error:
-                self._disown(started=number)
-                raise SpawnError(f"cannot start a task: {error}") from error
+        try:
+            start_thread(self._read, f"run-{self.task_id}")
+        except RuntimeError as error:
+            self._disown()
+            raise SpawnError(f"cannot start a task: {error}") from error
 
-    def _disown(self, started: int) -> None:
+    def _disown(self) -> None:
         """Kill a worker that failed to start, without a callback."""
         self._callbacks = WorkerCallbacks(lambda _: None, lambda _: None, lambda *_: None)
         self._processes.kill()
-        for fd in list(self._pipes.values())[started:]:
-            os.close(fd)
-        with self._lock:
-            self._readers = self._readers - max(1, len(self._pipes)) + started
-            alone = self._readers == 0
-            self._finishing = alone
-        if alone:
-            self._finish()
+        self._reader_done()
 
-    def _reader(self, stream: str, pipe: int) -> PipeReader:
+    def _pipe(self, stream: str, fd: int) -> Pipe:
         # A driver's own on_output lacks them: see WorkerCallbacks.
         seen = self._callbacks.on_output if self._shown else None
         unfinished = getattr(seen, "unfinished", None)
@@ -277,21 +266,19 @@ class OSWorker(Worker):
         raw = getattr(seen, "raw", None) if self._on_terminal else None
         if raw is not None and (mask := self._run.secrets.mask) is not None:
             raw = MaskedRaw(mask, raw)
-        return PipeReader(pipe, self._pidfd, self._run.splitter(), partial(self._deliver, stream), show, raw)
+        return Pipe(fd, self._run.splitter(), partial(self._deliver, stream), show, raw)
 
-    def _read(self, stream: str, pipe: int, reader: PipeReader | None = None) -> None:
-        """Read a pipe to its end: with a ``reader`` from where a thread stopped that hangs."""
+    def _read(self) -> None:
+        """Read all there is: from the beginning, or from where a thread stopped that hangs."""
+        # A thread that is within a driver's own code, which may hold anything, is not replaced.
+        ours = hasattr(self._callbacks.on_output, "unfinished")
         try:
-            reader = reader or self._reader(stream, pipe)
-            # A thread that is within a driver's own code, which may hold anything, is not replaced.
-            ours = hasattr(self._callbacks.on_output, "unfinished")
-            with replaceable(partial(self._read, stream, pipe, reader) if ours else None):
-                reader.run()
+            with replaceable(self._read if ours else None):
+                self._reader.run()
         except Replaced:
             return
         except BaseException:
-            _log.exception("task %s: reading %s failed", self.task_id, stream)
-        os.close(pipe)
+            _log.exception("task %s: reading its output failed", self.task_id)
         self._reader_done()
 
     def _deliver(self, stream: str, groups: list[Lines]) -> None:
@@ -308,11 +295,12 @@ class OSWorker(Worker):
             self._output(batch)
 
     def _reader_done(self) -> None:
+        self._reader.close()
         with self._lock:
-            self._readers -= 1
-            last = self._readers == 0 and not self._finishing
-            left_to_us = self._readers == 0 and self._finished
-            self._finishing = self._finishing or last
+            self._reading = False
+            last = not self._finishing
+            left_to_us = self._finished
+            self._finishing = True
         if left_to_us:
             os.close(self._pidfd)
         if last:
@@ -351,7 +339,7 @@ class OSWorker(Worker):
         try:
             with self._lock:
                 self._finished = True
-                unused = self._readers == 0
+                unused = not self._reading
             if unused:
                 os.close(self._pidfd)
             if self._input is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ def run_program(
     merge: bool = False,
     overflow: str = "",
     wake: int = -1,
+    stdin: int = subprocess.DEVNULL,
 ) -> Finished:
     """Run a program like a task, but for what it writes; nothing of it is left when this returns.
 
@@ -76,12 +78,13 @@ def run_program(
         most: bytes that are kept of each stream; it is ended when stdout has more and there is an
             ``overflow``, the fault, else the rest is dropped.
         wake: a descriptor that becomes readable when it is to be ended; not closed here.
+        stdin: a descriptor to read from; not closed here.
 
     Raises:
         SpawnError: it cannot be started.
     """
     assert_none_held("run a program")
-    entry = Entry(registry.new_run_id(), StopPolicy())
+    entry = Entry(registry.new_run_id(), StopPolicy(grace=0.0))  # also should the guardian have to end it
     registry.enter(entry)
     guardian.entered(entry)
     own = {RUN_VARIABLE: entry.run, SERVER_VARIABLE: registry.server_id}
@@ -97,6 +100,7 @@ def run_program(
             inherit=surroundings.inherit,
             umask=surroundings.umask,
             setup=setup if setup.needed else None,
+            stdin=stdin,
         )
     except BaseException:
         registry.leave(entry)

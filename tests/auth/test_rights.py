@@ -55,6 +55,7 @@ TABLE = {
     "restart": ("operator", "+", "+"),
     "set_pool": ("admin", "admin", "+"),
     "purge": ("admin", "admin", "+"),
+    "notify_test": ("admin", "admin", "+"),
     "reload": ("admin", "admin", "+"),
 }
 WAYS = ("header", "subprotocol", "cookie")
@@ -103,6 +104,11 @@ CELLS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "set_pool": ({"action": "{}", "limit": 50}, "pool_info", "unknown action: {}"),
     "purge": ({"action": "{}"}, "purged", "unknown action: {}"),
+    "notify_test": (
+        {"channel": "ops"},
+        "this server's configuration has no channels",
+        _NO_RELOAD.replace("reload", "notify_test"),
+    ),
     "reload": ({"dry_run": True}, "reloaded", _NO_RELOAD),
 }
 

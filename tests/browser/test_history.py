@@ -96,7 +96,7 @@ def test_where_there_are_none_it_says_what_to_do(history: Page) -> None:
     task.fill("JOB")
     task.press("Enter")
     empty = history.locator(".runs .empty")
-    expect(empty).to_contain_text("No runs are like that.")
+    expect(empty).to_contain_text("No runs match the filters.")
     empty.get_by_role("button", name="job 1").click()
     expect(history.locator(".run")).to_have_count(20)
     task.fill("nobody")
@@ -198,3 +198,16 @@ def test_without_a_history_it_says_so(page: Page, client: WsClient) -> None:
     page.get_by_label("Search logs for").fill("x")
     page.keyboard.press("Enter")
     expect(page.locator(".matches .counts")).to_contain_text("has no data_dir")
+
+
+def test_rows_that_stay_as_they_were_are_left_alone(history: Page, server: Daemon) -> None:
+    second = history.locator(".run").nth(1)
+    second.evaluate("row => { row.seen = true; }")
+    name = second.locator(".run-open").text_content()
+    second.locator(".quiet").focus()
+    with server.connect() as client:
+        client.run("report", task_id="new", params={"pw": "x"})
+    expect(history.locator(".run-open").first).to_have_text("new #1")
+    row = history.locator(".run", has=history.get_by_text(str(name), exact=True)).first
+    assert row.evaluate("row => row.seen")
+    expect(row.locator(".quiet")).to_be_focused()

@@ -46,3 +46,24 @@ def test_earlier_lines_are_loaded_on_request(page: Page, server: Daemon) -> None
     expect(first).to_have_text("1")
     pane.get_by_label("Filter the output").fill("/^17$/")
     expect(pane.locator(".line.out")).to_have_count(1)
+
+
+def test_scrolling_to_the_top_loads_them_too_and_all_of_the_log_is_searched(
+    page: Page, server: Daemon
+) -> None:
+    with server.connect() as client:
+        pane = open_outputs(page, client, "numbers")
+    lines = pane.locator(".lines")
+    expect(pane.locator(".line.out").last).to_contain_text("last")
+    for held in ("2,00", "2,50"):
+        lines.evaluate("box => { box.scrollTop = 0; }")
+        expect(pane.locator(".pane-tools")).to_contain_text(held)
+        expect(lines).not_to_have_js_property("scrollTop", 0)  # what was in sight is still
+    page.reload()
+    whole = pane.get_by_role("button", name="search its log")
+    expect(whole).to_be_hidden()
+    pane.get_by_label("Filter the output").fill("/^17$/")
+    expect(pane.locator(".pane-tools")).to_contain_text("0 found")
+    whole.click()
+    expect(page.get_by_label("Task", exact=True)).to_have_value("numbers")
+    expect(page.locator(".match .text")).to_have_text("17")

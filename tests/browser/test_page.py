@@ -17,7 +17,7 @@ from tests.browser.table import open_outputs, row, settle
 from tests.harness import ROOT, Daemon, WsClient
 
 HERE = Path(__file__).parent
-VIEWS = ("tasks", "actions", "plan", "pools", "activity", "console")
+VIEWS = ("tasks", "actions", "plan", "pools", "activity", "history", "console")
 
 CONTRAST = (HERE / "contrast.js").read_text()
 

@@ -66,6 +66,16 @@ ACTIONS = {
         config={"parameters": {"password": {"type": "secret"}}},
         then={"any": [follow("say", value="got [[.params.password]]")]},
     ),
+    "any": {
+        "type": "exec",
+        "config": {
+            "entrypoint": "[[.program]]",
+            "command": ["60"],
+            "parameters": {"program": {"default": "sleep", "choices": ["sleep", "/no/such"]}},
+        },
+        "task_pool": {"limit": 1, "queue": {"enabled": True}},
+        "then": {"failure": [follow("say", value="not started: [[.reason]], [[.exit_code]].")]},
+    },
 }
 ACTIONS["secretive"]["config"]["env"] = {"KEY": {"secret": "key"}}
 
@@ -162,6 +172,14 @@ def _followers(tasks: list[dict[str, Any]], task_id: str) -> list[dict[str, Any]
 def test_a_timeout_is_a_failure(client: WsClient) -> None:
     client.send("start", action="slow", task_id="slow")
     assert said(client, "slow") == ["late timeout"]
+
+
+def test_a_start_from_the_queue_that_fails_is_a_failure(client: WsClient) -> None:
+    client.request("start", action="any", task_id="holds")
+    client.request("start", action="any", task_id="cannot", params={"program": "/no/such"})
+    client.send("stop", task_id="holds")
+    client.expect("errored", task_id="cannot")
+    assert said(client, "cannot") == ["not started: start_failed, ."]
 
 
 def test_values_are_handed_on_and_checked_like_a_clients(daemon: Daemon, client: WsClient) -> None:

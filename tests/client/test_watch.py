@@ -106,7 +106,7 @@ def test_a_lost_connection_goes_on_where_it_was(daemon: Daemon, other: Client) -
         exits(watch, "seen", events)
         proxy.cut()
         for name in ("missed-1", "missed-2"):
-            other.start("sleep", task_id=name).stop()
+            other.start("count", task_id=name, n="0").wait(WAIT_S)
         heard = [each for name in ("missed-1", "missed-2") for each in exits(watch, name, events)]
         assert not [each for each in heard if isinstance(each, Watching)]
         assert [type(each) for each in heard if isinstance(each, Started | Exited)] == [Started, Exited] * 2

@@ -50,6 +50,8 @@ def test_every_section_has_its_table() -> None:
         "secrets.NAME",
         "tasks.NAME",
         "tasks.NAME.schedule[]",
+        "channels.NAME",
+        "notify[]",
         "clients",
         "history",
         "storage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,7 @@ ACTIONS = {
     "echo": shell("echo [[.x]]; exit [[.code]]", config=_PARAMETERS),
     "missing": {"type": "exec", "config": {"entrypoint": "/no/such/program"}},
     "killed": shell("kill -KILL $$"),
+    "sleep": shell("exec sleep 60"),
 }
 
 
@@ -58,6 +60,15 @@ def test_some_of_them(ctl: Ctl) -> None:
     assert tasks("--until", "1h") == []
     done = ctl("history", "web", "--reason", "oom")
     assert (done.status, done.out, done.err) == (0, "", "overseerctl: no runs\n")
+
+
+def test_of_one_that_goes_on_how_long_it_has_run_so_far(ctl: Ctl, daemon: Daemon) -> None:
+    with daemon.connect() as client:
+        client.request("start", action="sleep", task_id="long")
+        row = ctl("history", "long").out.splitlines()[1]
+        assert re.search(r"running +- +[0-9]+s +", row)
+        client.send("stop", task_id="long")
+        client.expect("exited", task_id="long")
 
 
 def test_colours(ctl: Ctl) -> None:

@@ -39,7 +39,8 @@ def daemon() -> Iterator[Daemon]:
         'odd "\\ name': shell("true"),
         "watched": shell("true", health={"tcp": ":1"}),
     }
-    with Daemon(actions=actions, task_pool={"limit": 5}) as daemon:
+    channels = {"ops": {"exec": ["true"]}}
+    with Daemon(actions=actions, task_pool={"limit": 5}, channels=channels) as daemon:
         yield daemon
 
 

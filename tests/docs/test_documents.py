@@ -18,6 +18,8 @@ DOCUMENTS = (
     "docs/MIGRATING.md",
     "docs/PROBES.md",
     "docs/CHAINS.md",
+    "docs/NOTICES.md",
+    "docs/SCHEDULES.md",
 )
 ALL = [
     *DOCUMENTS,

@@ -53,7 +53,7 @@ def declared(directory: Path, *lines: str) -> ActionInfo:
         (["type: path", "default: -x"], 10, "default", "write ./-x"),
         (["type: path", "default: ''"], 10, "default", "must be a path"),
         (["choices: [a, b]", "default: c"], 10, "default", 'must be "a" or "b", not "c"'),
-        (["choices:", "  - a", "  - b", "  - a"], 12, "choices.2", '"a" is there twice'),
+        (["choices:", "  - a", "  - b", "  - a"], 12, "choices.2", 'duplicate choice "a"'),
         (["type: integer", "choices:", "  - 1", "  - x"], 12, "choices.1", 'must be a whole number, not "x"'),
         (["type: integer", "max: 3", "choices:", "  - 4"], 12, "choices.0", "a whole number, 3 or less"),
         (["pattern: a", "choices:", "  - b"], 11, "choices.0", "does not match a"),
@@ -74,9 +74,9 @@ def declared(directory: Path, *lines: str) -> ActionInfo:
             ["type: secret", "allow_in_argv: true", "default: hunter2"],
             11,
             "default",
-            "a secret has no default",
+            "a secret cannot have a default",
         ),
-        (["type: secret", "allow_in_argv: true", "choices: [a]"], 11, "choices", "a secret has no choices"),
+        (["type: secret", "allow_in_argv: true", "choices: [a]"], 11, "choices", "cannot have choices"),
         (["allow_in_argv: true"], 9, "allow_in_argv", "only a secret needs it"),
         (["pattern: '['"], 9, "pattern", "bad regular expression: missing ]"),
         (["pattern: 'a)|(b'"], 9, "pattern", "bad regular expression"),
@@ -173,7 +173,7 @@ def test_a_secret_is_refused_in_a_command_line_unless_it_may_be_there(
         build_action_handlers(load_config(path, {}))
     assert str(caught.value) == (
         f"{path}:{line}: actions.a.config.{key}: p is a secret, and everybody on the machine can read a "
-        "command line; if that may be, say allow_in_argv: true in parameters.p"
+        "command line; to allow that, say allow_in_argv: true in parameters.p"
     )
     path.write_text(text.replace("secret}", "secret, allow_in_argv: true}"))
     build_action_handlers(load_config(path, {}))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.auth.support import address_of
+from tests.client import slow_starts
 from tests.e2e.conftest import end_all
 from tests.faults.support import wait_until
 from tests.harness import Daemon, WsClient, shell
@@ -120,14 +123,28 @@ def test_the_queue_a_failed_start_and_giving_up(client: WsClient, watcher: WsCli
     is_true(watcher)
 
 
-def test_a_change_without_a_message_of_its_own_is_told(client: WsClient, watcher: WsClient) -> None:
-    """A reset that fails: the task was starting, and is errored again."""
-    client.request("start", action="fail", task_id="again")
-    client.expect("errored", task_id="again")
-    watcher.request("watch")
-    client.request("reset", task_id="again")
-    watcher.expect("errored", task_id="again")
-    is_true(watcher)
+def test_a_change_without_a_message_of_its_own_is_told(tmp_path: Path) -> None:
+    """A reset by a driver that takes its time, and cannot do it after all: errored, starting, errored."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    program = Path(slow_starts.__file__)
+    actions = {"gated": {"type": "slow", "retry": {"restart_delay": "1h", "error_threshold": 1}}}
+    with (
+        Daemon(program=program, actions=actions) as daemon,
+        daemon.connect() as client,
+        daemon.connect() as watcher,
+    ):
+        params = {"gate": str(gate), "script": "exit 1"}
+        client.request("start", action="gated", task_id="t", params=params)
+        client.expect("errored", task_id="t")
+        errored = watcher.request("watch")["tasks"][0]
+        reset = client.send("reset", task_id="t")
+        starting = watcher.expect("changed")["task"]
+        assert (starting["state"], starting["status"]) == ("active", "running")
+        assert client.info("t") == starting
+        gate.write_text("there is no disk")
+        assert "there is no disk" in client.expect("error", id=reset)["message"]
+        assert watcher.expect("changed")["task"] == errored
 
 
 def test_a_subscriber_gets_each_event_once_and_its_own_copy(client: WsClient, watcher: WsClient) -> None:

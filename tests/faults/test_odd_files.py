@@ -33,7 +33,7 @@ def _socket(path: Path) -> None:
 
 
 MAKE: dict[str, Any] = {"pipe": _fifo, "socket": _socket, "directory": Path.mkdir}
-SAID = {"pipe": "is a pipe that nobody reads", "socket": "is a socket", "directory": "is a directory"}
+SAID = {"pipe": "is a pipe without a reader", "socket": "is a socket", "directory": "is a directory"}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_a_pipe_in_the_place_of_a_file_holds_up_no_reload(tmp_path: Path) -> Non
     with Daemon(auth=auth, actions={}) as daemon:
         config = daemon.directory / "config.yaml"
         whole = config.read_text()
-        for path, said in ((token, "token_file"), (config, "what came out of it at the start is gone")):
+        for path, said in ((token, "token_file"), (config, "cannot be read a second time")):
             aside = path.rename(path.with_name("aside"))
             os.mkfifo(path)
             daemon.process.send_signal(signal.SIGHUP)

@@ -21,6 +21,7 @@ class Target:
         self.requests: list[bytes] = []
         self.most = 0
         self._open = 0
+        self._held: list[socket.socket] = []  # those that got no answer
         self._changed = threading.Condition()
         self._ended = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -51,6 +52,13 @@ class Target:
         """Until so many have come."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= number, timeout), self.requests
+
+    def reply(self, answer: bytes) -> None:
+        """Answer those that got no answer so far."""
+        with self._changed:
+            for stream in self._held:
+                stream.sendall(answer)
+            self._held.clear()
 
     def _accept(self) -> None:
         while True:
@@ -84,6 +92,8 @@ class Target:
                 if self.answer is not None:
                     stream.sendall(self.answer)
                     return
+                with self._changed:
+                    self._held.append(stream)
                 while not self._ended.is_set():
                     try:
                         if not stream.recv(4096):

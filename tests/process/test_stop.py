@@ -414,7 +414,7 @@ def test_a_reader_that_cannot_deliver_does_not_hold_up_the_end_of_a_stop(
         go_on.set()
     assert recorder.log == ["the rest of its output is dropped: it was not taken in time"]
     assert len(recorder.exits) == 1
-    threads = [thread for thread in threading.enumerate() if thread.name == "stdout-t"]
+    threads = [thread for thread in threading.enumerate() if thread.name == "run-t"]
     for thread in threads:
         thread.join(10)
     assert len(recorder.exits) == 1

@@ -148,6 +148,7 @@ def test_what_a_client_would_encode_is_read_back(example: Request) -> None:
 
 OPTIONAL = [(cls, spec) for cls in REQUESTS.values() for spec in fields_of(cls) if not spec.required]
 REQUIRED = {"action": "b", "task_id": "t", "id": "1", "signal": "HUP", "rows": 24, "cols": 80, "query": "q"}
+REQUIRED |= {"channel": "ops"}
 
 
 def least(cls: type[Request]) -> dict[str, Any]:

@@ -7,11 +7,14 @@ import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from overseer.client import Client
+from overseer.protocol import Event, Skipped
 from tests.auth.support import address_of, bearer, request, token_of
 from tests.harness import ROOT, Daemon, WsClient, shell
 from tests.net.rawclient import RawClient
@@ -331,3 +334,29 @@ def test_a_scope_hides_schedules_and_what_they_skip(clock: Path) -> None:
             assert (
                 request(me, "schedules", task_id="seen")["schedules"][0]["skipped"][0]["reason"] == "disabled"
             )
+
+
+def test_each_skip_is_heard_once_however_one_listens(clock: Path) -> None:
+    off = {"cron": "0 * * * *", "enabled": False}
+    tasks = {name: {"action": "loop", "schedule": off} for name in ("running", "never started")}
+    with Rigged("2026-03-01T12:55:00", clock, tasks=tasks) as daemon, daemon.connect() as boss:
+        boss.request("start", task_id="running")
+        with daemon.connect() as watcher, daemon.connect() as reader, Client(daemon.url) as client:
+            watcher.request("watch")
+            reader.request("watch", output=True)
+            heard = client.events()
+            client.subscribe("running")
+            go_to(daemon, boss, "2026-03-01T13:00:01")
+            for connection in (boss, watcher, reader):
+                for name in tasks:
+                    assert connection.expect("skipped", task_id=name)["reason"] == "disabled"
+                connection.settle()
+                assert not connection.pending("skipped")
+            skipped = islice(_skips(heard), len(tasks))
+            assert {event.task_id for event in skipped} == set(tasks)
+
+
+def _skips(events: Iterator[Event]) -> Iterator[Skipped]:
+    for event in events:
+        if isinstance(event, Skipped):
+            yield event

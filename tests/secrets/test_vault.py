@@ -93,7 +93,7 @@ secrets:
         ("hunter2-value", "1: secrets.x: expected a mapping"),
         ("[hunter2-value]", "1: secrets.x: expected a mapping"),
         ("{}", "1: secrets.x: say where it is: file, env or command"),
-        ("{file: a, env: B}", "1: secrets.x: file and env are different places: leave one of them"),
+        ("{file: a, env: B}", "1: secrets.x: file and env are alternatives: keep one of them"),
         ("{vault: hunter2-value}", "1: secrets.x.vault: unknown key; known here: file, env, command"),
         ("{command: hunter2-value}", "1: secrets.x.command: expected a list of text"),
         ("{command: ['', a]}", "1: secrets.x.command: needs the program to run"),

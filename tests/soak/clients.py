@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from tests.faults.support import wait_until
 from tests.harness import Closed, WsClient
 from tests.soak.model import Broken, View
+from tests.soak.picture import Picture
 
-__all__ = ["Failures", "Hammer", "SoakClient"]
+__all__ = ["Failures", "Hammer", "Onlooker", "SoakClient"]
 
 Message = dict[str, Any]
 _numbers = itertools.count(1)
@@ -238,3 +240,44 @@ class Hammer:
         if self._random.random() < 0.5:
             fields["excess"] = {"action": self._random.choice(("stop", "requeue")), "grace": 0.2}
         client.ask("set_pool", action="resized", **fields)
+
+
+class Onlooker:
+    """Watches all tasks, leaves, and comes back to go on where it was."""
+
+    def __init__(self, number: int, seed: int, address: str, failures: Failures) -> None:
+        self._random = random.Random(f"{seed}/onlooker {number}")
+        self._address = address
+        self._failures = failures
+        self.picture = Picture()
+        self.came = 0
+        self.thread = threading.Thread(target=self._run, name=f"onlooker-{number}", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            while not self._failures.stop.is_set():
+                client = self._watch()
+                self._failures.stop.wait(self._random.uniform(0.05, 1.5))
+                if self._random.random() < 0.2:
+                    client.reading.clear()
+                    self._failures.stop.wait(self._random.uniform(0.1, 1.0))
+                    client.reading.set()
+                client.leave(politely=self._random.random() < 0.6)
+        except BaseException as error:
+            self._failures.add(error)
+
+    def _watch(self) -> SoakClient:
+        self.picture.connects()
+        client = SoakClient(self._address, self.picture, self._failures)
+        after = "" if self._random.random() < 0.1 else self.picture.cursor
+        client.ask("watch", usage=self._random.random() < 0.3, after=after)
+        self.came += 1
+        return client
+
+    def check(self, listed: Callable[[], list[Message]]) -> None:
+        """At the end: it comes to know what is listed."""
+        client = self._watch()
+        try:
+            wait_until(lambda: not self.picture.differs(listed()), timeout=20.0, what="a true picture")
+        finally:
+            client.leave(politely=True)

@@ -21,13 +21,22 @@ class Picture:
         self.cursor = ""
         self.counts: Counter[str] = Counter()
         self.snapshots = 0
+        self._begun = False
         self._cursors: set[str] = set()
         self._told: set[tuple[object, ...]] = set()
+
+    def ask(self, request: Message) -> None:
+        """A request is about to be sent."""
+
+    def connects(self) -> None:
+        """On a new connection, what comes before the answer to a watch may come again after it."""
+        self._begun = False
 
     def see(self, message: Message) -> None:
         """One message."""
         kind = message["type"]
         if kind == "watching":
+            self._begun = True
             if "tasks" in message:
                 self.rows = {task["task_id"]: task for task in message["tasks"]}
                 self.snapshots += 1
@@ -37,7 +46,7 @@ class Picture:
                 raise Broken(f"{message} without a picture to go on from")
             self.cursor = message["cursor"]
             return
-        if kind in _EVENTS and self.snapshots:
+        if kind in _EVENTS and self._begun:
             self._once(message)
         if "cursor" in message:
             self._change(message)

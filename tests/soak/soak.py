@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.faults.support import FaultDaemon, Held, wait_until
 from tests.harness import shell
-from tests.soak.clients import Failures, Hammer, SoakClient
+from tests.soak.clients import Failures, Hammer, Onlooker, SoakClient
 from tests.soak.model import Broken, Limits, Truth
 
 __all__ = ["soak"]
@@ -93,9 +93,12 @@ def _soak(seed: int, seconds: float, clients: int) -> str:
             try:
                 for task_id in ids:
                     observer.ask("subscribe", task_id=task_id)
+                onlookers = [Onlooker(number, seed, daemon.address, failures) for number in range(3)]
                 hammers = [Hammer(number, seed, daemon.address, ids, failures) for number in range(clients)]
-                memory = _hammer(daemon, hammers, seconds, failures)
+                memory = _hammer(daemon, [*hammers, *onlookers], seconds, failures)
                 _wind_down(observer, ids, truth, failures)
+                for onlooker in onlookers:
+                    onlooker.check(lambda: observer.ask("list")["tasks"])
             except OSError:
                 if failures.first is None:  # else the connection ended because of that
                     raise
@@ -135,13 +138,15 @@ def _soak(seed: int, seconds: float, clients: int) -> str:
     )
     return (
         f"soak: {did} requests, {lines} lines and {partials} unfinished ones heard, {missed} told missed,"
-        f" {cut} clients cut,"
-        f" {dict(truth.counts)}; memory in MB {[kb // 1024 for kb in (*memory, after)]};"
-        f" the end took {took:.1f} s"
+        f" {cut} clients cut, {dict(truth.counts)}; watched {sum(each.came for each in onlookers)} times,"
+        f" from {sum(each.picture.snapshots for each in onlookers)} snapshots;"
+        f" memory in MB {[kb // 1024 for kb in (*memory, after)]}; the end took {took:.1f} s"
     )
 
 
-def _hammer(daemon: FaultDaemon, hammers: list[Hammer], seconds: float, failures: Failures) -> list[int]:
+def _hammer(
+    daemon: FaultDaemon, hammers: list[Hammer | Onlooker], seconds: float, failures: Failures
+) -> list[int]:
     """Let them work; returns the server's memory in kB at ten moments."""
     for hammer in hammers:
         hammer.thread.start()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 import queue
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from overseer.process import has_forked
 from overseer.supervisor import launcher as module
 from overseer.supervisor.launcher import Launcher
 from overseer.util.timers import Timers
@@ -121,6 +123,46 @@ def test_threads_are_used_again_and_one_stays(launcher: Launcher, monkeypatch: p
     wait_until(lambda: launcher._threads == 1)
     launcher.submit("driver", "client", lambda: used.put(0))
     assert used.get(timeout=_PATIENCE) == 0
+
+
+def test_a_thread_stays_while_what_it_forked_lives(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the main thread would inherit it, and each stop would find it among those that may be orphans."""
+    monkeypatch.setattr(module, "_LINGER_S", 0.01)
+    launcher.start()
+    children: queue.Queue[subprocess.Popen[bytes]] = queue.Queue()
+    both = threading.Barrier(2)
+
+    def launch() -> None:
+        both.wait(_PATIENCE)
+        children.put(subprocess.Popen(["sleep", "60"]))
+
+    for number in range(2):
+        launcher.submit(f"driver {number}", "client", launch)
+    started = [children.get(timeout=_PATIENCE) for _ in range(2)]
+    try:
+        looks = _Looks(monkeypatch)
+        wait_until(lambda: looks.count > 3)
+        assert launcher._threads == 2
+    finally:
+        for child in started:
+            child.kill()
+            child.wait()
+    wait_until(lambda: launcher._threads == 1)
+
+
+class _Looks:
+    """Counts how often a thread looks for children of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+
+        def look() -> bool:
+            self.count += 1
+            return has_forked()
+
+        monkeypatch.setattr(module, "has_forked", look)
 
 
 def test_without_threads_it_is_done_here(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from overseer.daemon.audit import Audit
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.runs import RunHistory
+from overseer.daemon.schedules import TaskSchedules
 from overseer.protocol import MessageLimits
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.history import Ring
@@ -100,6 +101,7 @@ class Stage:
         self.timers = Timers()
         self.outbox = Watched(self.timers, self.now)
         reloader: Any = SimpleNamespace()
+        history = RunHistory(config, lambda runs: None)
         self.dispatcher = Dispatcher(
             self.hub,
             self.outbox,
@@ -110,8 +112,9 @@ class Stage:
             manifest=lambda principal: {"actions": [info.name for info in self.hub.actions("", principal)]},
             audit=Audit(),
             reloader=reloader,
-            history=RunHistory(config, lambda runs: None),
+            history=history,
             logs=TaskLogs(config),
+            schedules=TaskSchedules(self.hub, history, Audit()),
         )
 
     def _watch_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:

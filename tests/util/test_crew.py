@@ -61,6 +61,18 @@ def test_a_closed_one_begins_nothing_and_waits_for_what_goes_on() -> None:
     assert not late.is_set()
 
 
+def test_one_that_is_closed_may_do_first_what_it_was_given() -> None:
+    crew = Crew("test-crew", 1)
+    go = threading.Event()
+    done: list[int] = []
+    crew.do(lambda: go.wait(10))
+    crew.do(lambda: done.append(1))
+    assert crew.close(drop=False) is False
+    go.set()
+    assert crew.close(10.0, drop=False) is True
+    assert done == [1]
+
+
 def _ended(crew: Crew, timeout: float) -> bool:
     """Whether its threads end by themselves."""
     with crew._lock:

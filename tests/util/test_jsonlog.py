@@ -91,4 +91,4 @@ def test_when_its_thread_ends_nothing_is_kept_for_it(
         _write(log, b"after")
     log.close()
     assert not log._queue
-    assert "it is not written any more" in caplog.text
+    assert "writing has failed for good" in caplog.text

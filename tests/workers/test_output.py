@@ -16,7 +16,7 @@ import pytest
 
 from overseer.process import SECRETS, registry
 from overseer.process import pipe as reader
-from overseer.process.lines import LineSplitter
+from overseer.process.lines import Lines, LineSplitter
 from overseer.process.policy import StopPolicy
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.os_process import WorkerConfig, start_worker
@@ -108,11 +108,48 @@ def test_a_pipe_that_the_child_made_larger_is_emptied_too(monkeypatch: pytest.Mo
     pidfd = os.pidfd_open(child.pid)
     child.wait()
     got: list[str] = []
-    splitter = LineSplitter(1000)
-    reader.PipeReader(ours, pidfd, splitter, lambda groups: got.extend(*(lines for lines, _ in groups))).run()
-    for fd in (ours, theirs, pidfd):
+    pipe = reader.Pipe(ours, LineSplitter(1000), lambda groups: got.extend(*(lines for lines, _ in groups)))
+    reader.PipeReader([pipe], pidfd).run()
+    for fd in (theirs, pidfd):
         os.close(fd)
     assert got == ["line"] * 100_000
+
+
+def test_a_flood_in_one_pipe_lets_the_other_s_lines_through() -> None:
+    flood = os.open("/dev/zero", os.O_RDONLY)  # there is always more
+    ours, theirs = os.pipe()
+    pidfd = os.pidfd_open(os.getpid())
+    reads = 0
+
+    def count(data: bytes) -> None:
+        nonlocal reads
+        reads += 1
+        assert reads < 1000, "nothing else is read"
+
+    def take(groups: list[Lines]) -> None:
+        raise InterruptedError(groups)
+
+    pipes = [
+        reader.Pipe(flood, LineSplitter(10), lambda groups: None, raw=count),
+        reader.Pipe(ours, LineSplitter(10), take),
+    ]
+    os.write(theirs, b"line\n")
+    both = reader.PipeReader(pipes, pidfd)
+    with pytest.raises(InterruptedError, match="line"):
+        both.run()
+    assert reads > 1
+    both.close()
+    os.close(theirs)
+    os.close(pidfd)
+
+
+def test_one_pipe_ends_long_before_the_other() -> None:
+    script = "echo out; exec 1>&-; for n in 1 2 3; do sleep 0.02; echo $n >&2; done; printf end >&2"
+    worker, recorder = run("sh", "-c", script)
+    assert worker.wait(PATIENCE)
+    assert recorder.lines("stdout") == ["out"]
+    assert recorder.lines("stderr") == ["1", "2", "3", "end"]
+    assert [code for _, code, _, _ in recorder.exits] == [0]
 
 
 def test_a_survivor_s_output_is_read_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:

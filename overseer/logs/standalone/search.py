@@ -60,7 +60,7 @@ def _search(asked: dict[str, Any]) -> Iterator[list[Any]]:
         return
     since, until, left, size = asked["since"], asked["until"], asked["limit"], 0
     after = asked["after"]  # the previous page's last match: its place and seq
-    for place, segment in sorted(_places(asked["root"], asked["names"], since, until), reverse=True):
+    for place, segment in sorted(_places(asked["root"], asked["names"], until), reverse=True):
         if after and place > tuple(after[:3]):
             continue
         below = after[3] if after and place == tuple(after[:3]) else sys.maxsize
@@ -88,8 +88,8 @@ def _shown(run: Run, asked: dict[str, Any]) -> bool:
     return globs is None or any(fnmatchcase(run.action, glob) for glob in globs)
 
 
-def _places(root: str, names: list[str] | None, since: str, until: str) -> Iterator[tuple[Place, Segment]]:
-    """The segments that may have lines of that period, newest first."""
+def _places(root: str, names: list[str] | None, until: str) -> Iterator[tuple[Place, Segment]]:
+    """The segments that may have lines from before ``until``, in any order."""
     for name in names if names is not None else _names_in(root):
         for segment in list_segments(f"{root}/{name}"):
             began = _beginning(f"{root}/{name}/{segment.name}", segment.packed)

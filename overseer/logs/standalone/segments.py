@@ -19,6 +19,7 @@ import re
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, NamedTuple
 
 BLOCK = 256 * 1024
@@ -27,6 +28,7 @@ TIME = 27
 """Bytes of a line's time, always ``2024-05-06T07:08:09.123456Z``, so that texts compare as times do."""
 PREFIX = TIME + len(" stdout F ")
 """Bytes before a line's text."""
+NO_ZSTD = "zstd needs Python 3.14, or the package backports.zstd (pip install 'sticky-overseer[zstd]')"
 UNKNOWN = "~"
 """Stands for an unknown latest time; sorts after every time."""
 
@@ -282,16 +284,15 @@ def _unzstd() -> Any:
     try:
         return zstd()
     except ImportError:
-        raise OSError("it is compressed with zstd, which needs the package backports.zstd") from None
+        raise OSError(f"it is compressed with zstd: {NO_ZSTD}") from None
 
 
 def zstd() -> Any:
     """The zstd module. Raises ImportError."""
     try:
-        from compression import zstd as module  # type: ignore[import-not-found]
+        return import_module("compression.zstd")
     except ImportError:
-        from backports import zstd as module  # type: ignore[import-not-found]
-    return module
+        return import_module("backports.zstd")
 
 
 def can_zstd() -> bool:

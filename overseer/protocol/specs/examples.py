@@ -1,4 +1,4 @@
-"""One example of each message, for the documents. They are real messages: what is shown is what is sent."""
+"""One example of each message, for the documents. They are real messages, encoded as they are sent."""
 
 from __future__ import annotations
 
@@ -61,6 +61,8 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.MetricsRequest("r12"),
     protocol.ManifestRequest("r13"),
     protocol.Reload("r15", dry_run=True),
+    protocol.NotifyTest("r24", "ops"),
+    protocol.NotifyTested("r24", "ops"),
     protocol.Started("r1", _TASK, _PID, _THEN),
     protocol.Output(_TASK, _PID, "stdout", "compiling 42 files", _THEN, 41),
     protocol.Exited(

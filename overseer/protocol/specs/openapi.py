@@ -39,6 +39,7 @@ _ORDER = (
     "resume",
     "watch",
     "unwatch",
+    "notify_test",
 )
 
 

@@ -85,7 +85,7 @@ OPERATIONS = (
         success=(protocol.InputAccepted,),
         subscribers=_RUN,
         notes="Only a task that runs, and whose action says stdin: pipe or pty, takes input; list tells with "
-        "stdin. At most 1 MiB waits for a task: an input that there is no room for is an error, as is one "
+        "stdin. At most 1 MiB waits for a task: an input without room is refused with an error, as is one "
         "that follows an eof to a pipe, or comes when the task has closed its stdin.",
     ),
     Operation(
@@ -229,8 +229,8 @@ OPERATIONS = (
         protocol.UsageRequest,
         "Get what tasks use",
         success=(protocol.Usage,),
-        notes="Of a task that is not running, or not as a process, there is nothing. One look at all "
-        "processes serves everybody who asks within half a second, and everybody who watches.",
+        notes="A task that is not running, or not as a process, has no entry. One pass over all processes "
+        "serves every request within half a second, and all who watch.",
     ),
     Operation(
         "get_metrics",
@@ -253,6 +253,14 @@ OPERATIONS = (
         notes="When anything is wrong with the file, the answer is an error that says what and where, and "
         "nothing changes. Each pool that changes is announced by pool_updated; a lowered limit stops nobody, "
         "a raised one starts waiting tasks.",
+    ),
+    Operation(
+        "test_channel",
+        protocol.NotifyTest,
+        "Test a channel",
+        success=(protocol.NotifyTested,),
+        notes="Answered when the channel has taken it; an error says why it has not. It is not tried again. "
+        "A channel that was disabled is told notices again when it takes one.",
     ),
 )
 """One for each request. Every one of them may also be answered by an error."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from overseer.logs.lines import decode
+from overseer.logs.lines import beginning, decode, lines_from
 from overseer.logs.reader import LogReader
 from overseer.logs.standalone.segments import Text, run_at
 from overseer.net.outbox import Outbox
@@ -26,7 +26,7 @@ from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput
 from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.subscription import Behind, Subscription
 from overseer.util.locks import assert_held
-from overseer.util.timestamps import format_timestamp, now, parse_timestamp
+from overseer.util.timestamps import format_timestamp, now
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Laggards:
                 return
             last_seq = self._last_seq()
             cuts = [last_seq, *(seq for seq, _ in behind.events)]
-            outputs = self._kept_locked(behind.next_seq)
+            outputs: Iterable[StoredOutput] = self._kept_locked(behind.next_seq)
         gone = ""
         if not outputs:
             try:
@@ -204,30 +204,33 @@ class Laggards:
 
     # -- what is on the disk ---------------------------------------------------------------------------
 
-    def _logged(self, behind: Behind) -> tuple[list[StoredOutput], str]:
-        """What the log has from the next line on, a block of it at most; and why it lacks that line, if it
-        does."""
-        block = behind.block
-        while block and block[0].last_seq < behind.next_seq:
-            block.popleft()
+    def _logged(self, behind: Behind) -> tuple[Iterator[StoredOutput], str]:
+        """What the log has from the next line on, as much as a step may take; and why it lacks that line, if
+        it does."""
         reader = self._disk.reader_of(self._task_id)
-        if not block:
+        text = behind.text and lines_from(behind.text, behind.next_seq)
+        if not text or not text.data:
             text = next(reader.forward(behind.next_seq), None)
-            if text is not None:
-                block.extend(_stored(text))
-        if block and block[0].first_seq <= behind.next_seq:
-            return list(block), ""
-        return list(block), reader.why_not(behind.next_seq)
+        behind.text = text
+        if text is None:
+            return iter(()), reader.why_not(behind.next_seq)
+        gone = "" if text.first <= behind.next_seq else reader.why_not(behind.next_seq)
+        return _stored(beginning(lines_from(text, behind.next_seq), _STEP)), gone
 
 
 def _stored(text: Text) -> Iterator[StoredOutput]:
     """A block of a log as it was published."""
-    cuts = [run.first - 1 for run in text.runs]
+    cuts = [run.first - 1 for run in text.runs if run.first > text.first]
     for some in decode(text):
-        ts = parse_timestamp(some.ts)
-        output = StoredOutput(some.first, ts, 0, some.stream, some.lines, some.truncated)
+        ts = datetime.fromisoformat(some.ts)
+        pid = run_at(text.runs, some.first).pid
+        output = StoredOutput(some.first, ts, pid, some.stream, some.lines, some.truncated)
+        if not cuts:
+            yield output
+            continue
         for part in _parted(output, cuts):
-            yield replace(part, pid=run_at(text.runs, part.first_seq).pid)
+            part.pid = run_at(text.runs, part.first_seq).pid
+            yield part
 
 
 def _some(
@@ -273,8 +276,8 @@ class LogReplay:
         if text is None or text.first >= to:
             return False
         steps = range(text.first + _LINES, text.first + text.data.count(b"\n"), _LINES)
-        for output in _stored(text):
-            for part in _parted(output, [self.seq, to - 1, *steps]):
+        for output in _stored(lines_from(text, self.seq + 1)):
+            for part in _parted(output, [to - 1, *steps]):
                 if self.seq < part.first_seq < to and (self._since is None or part.ts >= self._since):
                     self._parts.append(part)
         self.seq = min(to, text.first + text.data.count(b"\n")) - 1
@@ -326,6 +329,9 @@ def _encoded(
 
 def _parted(output: StoredOutput, cuts: list[int]) -> Iterator[StoredOutput]:
     """The batch, split after each of these seqs."""
+    if len(output.lines) == 1:
+        yield output
+        return
     begin = output.first_seq
     for cut in sorted({cut for cut in cuts if output.first_seq <= cut < output.last_seq}):
         yield _between(output, begin, cut)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
 from overseer.supervisor.clients import Client
-from overseer.supervisor.output.history import StoredOutput
+
+if TYPE_CHECKING:
+    from overseer.logs.standalone.segments import Text
 
 _EVENTS = 1000  # lifecycle events that wait for one client; beyond that the oldest are dropped
 
@@ -18,16 +21,16 @@ class Behind:
     Attributes:
         next_seq: the line it is to be sent next.
         events: those that it has not been sent, each with the seq that it follows.
-        block: what has been read for it, a block at most; the reader's own.
+        text: what has been read for it, a block at most; the reader's own.
         failing_since: when it could no longer be read for it (monotonic), 0 if it can; the reader's own.
     """
 
-    __slots__ = ("block", "events", "failing_since", "next_seq")
+    __slots__ = ("events", "failing_since", "next_seq", "text")
 
     def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
         self.events: deque[tuple[int, Message]] = deque(maxlen=_EVENTS)
-        self.block: deque[StoredOutput] = deque()
+        self.text: Text | None = None
         self.failing_since = 0.0
 
 

@@ -1,0 +1,256 @@
+"""``channels`` and ``notify``: who is told of what becomes of tasks, and how."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from dataclasses import field as plain_field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from overseer.config.exec import TemplateText
+from overseer.schema.fields import field
+from overseer.schema.location import Location, Path, quoted
+from overseer.schema.nodes import ListNode, MapNode, Node
+from overseer.schema.objects import ListOf, MapOf, Object
+from overseer.schema.quantities import Age
+from overseer.schema.types import Choice, FieldType, Json, Text, TextList
+from overseer.templates import Template
+from overseer.util.suggest import did_you_mean
+
+EVENTS = ("failure", "recovery", "errored", "unhealthy", "missed", "success")
+"""What a rule can be about."""
+
+NAMES = (
+    *("id", "event", "message", "task_id", "action", "run_id", "reason", "exit_code", "signal", "params"),
+    *("trigger", "ts", "since", "count", "reminder", "server"),
+)
+"""What the template of a body may look up."""
+
+SIGNED = "whsec_"
+"""What a key begins with that is written in base64, as Standard Webhooks does it."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OURS = ("host", "content-length", "transfer-encoding", "connection", "webhook-id", "webhook-timestamp")
+_OWN = (*_OURS, "webhook-signature")
+
+
+@dataclass(frozen=True, slots=True)
+class Confidential:
+    """A text that nobody is shown: as it stands in the file, or one of the ``secrets``, by its name."""
+
+    text: str = plain_field(default="", repr=False)
+    secret: str = ""
+
+
+@dataclass(frozen=True)
+class _SecretName:
+    secret: str = field(Text(), "The name of one of the top-level `secrets`.", missing="say which secret")
+
+
+class ConfidentialText(FieldType):
+    """A text, or ``{secret: NAME}``; the value is a :class:`Confidential`."""
+
+    label = "text, or `{secret: NAME}`"
+    _name = Object(_SecretName, lambda read, _: Confidential(secret=read.secret), strict=True)
+
+    def from_yaml(self, node: Node, location: Location) -> Confidential:
+        if isinstance(node, MapNode):
+            named: Confidential = self._name.from_yaml(node, location)
+            return named
+        text = self.scalar(node, "text").text
+        if not text:
+            raise ValueError("an empty text is not a secret")
+        if not text.isprintable():
+            raise ValueError("there are characters in it that cannot be printed")
+        return Confidential(text)
+
+    def shown(self, value: Any) -> str:
+        return ""
+
+    def yaml_schema(self) -> Json:
+        return {"anyOf": [super().yaml_schema(), self._name.yaml_schema()]}
+
+
+class _Words(FieldType):
+    """One of some words, or a list of such; the value is a tuple."""
+
+    def __init__(self, *words: str) -> None:
+        self._word = Choice(*words)
+        self.label = f"list of {self._word.label}"
+
+    def from_yaml(self, node: Node, location: Location) -> tuple[str, ...]:
+        if isinstance(node, ListNode):
+            return tuple(dict.fromkeys(self._word.items_from_yaml(node, location)))
+        return (self._word.from_yaml(node, location),)
+
+    def yaml_schema(self) -> Json:
+        one = self._word.yaml_schema()
+        return {"anyOf": [one, {"type": "array", "items": one}]}
+
+
+def split_url(text: str) -> SplitResult:
+    """The parts of the address of a webhook.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise ValueError(f"not an address: {error}") from None
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
+        raise ValueError("expected an address such as https://example.org/hooks/1")
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("an address is of printable ASCII characters, without spaces; write others as %XX")
+    if url.username is not None:
+        raise ValueError("a user and password belong into headers, as Authorization")
+    return url
+
+
+@dataclass(frozen=True)
+class ChannelConfig:
+    """One of ``channels``: a webhook or a program."""
+
+    name: str
+    webhook: str = field(
+        Text("URL", split_url), "An address that notices are posted to, as JSON.", default=""
+    )
+    secret: Confidential | None = field(
+        ConfidentialText(),
+        "The key that they are signed with, as Standard Webhooks says; `whsec_…` is in base64.",
+        default=None,
+    )
+    headers: Mapping[str, Confidential] = field(
+        MapOf(ConfidentialText(), what="a mapping of headers"),
+        "More headers, such as `Authorization`.",
+        default=dict,
+    )
+    body: Template | None = field(
+        TemplateText(),
+        "In place of the usual JSON; a template, into which values are put as they stand between quotes in "
+        "JSON.",
+        default=None,
+    )
+    exec: tuple[str, ...] = field(
+        ListOf(Text()),
+        "A program with its arguments, which gets the notice as JSON on stdin and in variables. It has 30 "
+        "seconds.",
+        default=(),
+    )
+
+
+def _channel(read: ChannelConfig, location: Location) -> ChannelConfig:
+    if read.webhook and read.exec:
+        location.error("webhook and exec are different ways: leave one of them")
+    elif not read.webhook and not read.exec and not any(map(location.has_error, ("webhook", "exec"))):
+        location.error("say how it is told: webhook or exec")
+    if read.exec and not read.exec[0]:
+        location.child("exec", location.line).error("needs the program to run")
+    for key in ("secret", "headers", "body"):
+        if read.exec and getattr(read, key):
+            location.child(key, location.line).error("goes with a webhook")
+    for name in read.headers:
+        here = location.child("headers", location.line).child(name, location.line)
+        if not _TOKEN.fullmatch(name):
+            here.error(f"{quoted(name)} cannot be the name of a header")
+        elif name.lower() in _OWN:
+            here.error("the server writes this header itself")
+    if read.secret is not None and read.secret.text:
+        try:
+            key_of(read.secret.text)
+        except ValueError as error:
+            location.child("secret", location.line).error(str(error))
+    if read.body is not None:
+        for name in sorted(read.body.names.difference(NAMES)):
+            known = ", ".join(f".{each}" for each in NAMES)
+            here = location.child("body", location.line)
+            here.error(f"there is no .{name} here{did_you_mean(name, NAMES, prefix='.')}; known: {known}")
+    return read
+
+
+CHANNEL = Object(ChannelConfig, _channel, strict=True)
+
+
+def key_of(secret: str) -> bytes:
+    """The key that a text stands for.
+
+    Raises:
+        ValueError: it begins like one in base64, and is not.
+    """
+    if not secret.startswith(SIGNED):
+        return secret.encode("utf-8", "surrogateescape")
+    encoded = secret.removeprefix(SIGNED).rstrip("=")
+    try:
+        key = b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except binascii.Error:
+        key = b""
+    if not key:
+        raise ValueError(f"what follows {SIGNED} must be base64")
+    return key
+
+
+@dataclass(frozen=True)
+class NotifyConfig:
+    """One of ``notify``: a rule."""
+
+    on: tuple[str, ...] = field(
+        _Words(*EVENTS), "What is told; see [NOTICES.md](NOTICES.md).", missing="say what is told: failure"
+    )
+    actions: tuple[str, ...] = field(
+        TextList(commas=False),
+        "Of tasks of which actions, with `*` and `?` as in file names.",
+        default=(),
+        default_text="all",
+    )
+    tasks: tuple[str, ...] = field(
+        TextList(commas=False),
+        "Of tasks with which ids, with `*` and `?`.",
+        default=(),
+        default_text="all",
+    )
+    to: tuple[str, ...] = field(
+        TextList(commas=False), "The channels that are told.", missing="name one of `channels`"
+    )
+    repeat: float = field(
+        Age(),
+        "How often one is reminded of what was told and still is so.",
+        default=0.0,
+        default_text="never",
+    )
+
+
+def _rule(read: NotifyConfig, location: Location) -> NotifyConfig:
+    told = [each for each in read.on if each not in ("recovery", "success")]
+    if "recovery" in read.on and not told:
+        location.child("on", location.line).warn(
+            "a recovery is told only after the same rule has told what it is from: add failure"
+        )
+    if read.repeat and not told and read.on:
+        location.child("repeat", location.line).warn("there is nothing here to be reminded of")
+    return read
+
+
+NOTIFY = Object(NotifyConfig, _rule, strict=True)
+
+
+def notice_problems(
+    channels: Mapping[str, ChannelConfig], rules: Collection[NotifyConfig], secrets: Collection[str]
+) -> Iterator[tuple[Path, str]]:
+    """Each name that means nothing: path and sentence."""
+    for name, channel in channels.items():
+        used = [(("secret",), channel.secret), *((("headers", k), v) for k, v in channel.headers.items())]
+        for path, given in used:
+            if given is not None and given.secret and given.secret not in secrets:
+                hint = did_you_mean(given.secret, secrets)
+                place = ("channels", name, *path, "secret")
+                yield place, f"there is no {quoted(given.secret)} among the top-level secrets{hint}"
+    for number, rule in enumerate(rules):
+        for channel_name in rule.to:
+            if channel_name not in channels:
+                hint = did_you_mean(channel_name, channels)
+                yield ("notify", number, "to"), f"there is no channel {channel_name}{hint}"

@@ -1,0 +1,142 @@
+"""``overseerctl schedules``, ``pause`` and ``resume``: when standing tasks are started by themselves."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from overseer.client import Client
+from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.listing import ago, name_of
+from overseer.ctl.terminal import Style, plain, room, say, show, style_of
+from overseer.protocol import ScheduleInfo, SkippedSlot
+from overseer.util.timestamps import now
+
+_HEADING = ("TASK", "SCHEDULE", "NEXT", "IN", "LAST", "SKIPPED")
+_SKIPPED = _HEADING.index("SKIPPED")
+_WHY = {
+    "overlap": "the task was still in use",
+    "queue_full": "the task was in use, and another start waited for it already",
+    "missed": "the server was not there, or suspended",
+    "paused": "paused",
+    "disabled": "disabled in the server's config, or no longer there",
+}
+_COUNTED = 1000  # a server counts no further
+
+
+def schedules(client: Client, options: Namespace) -> int:
+    upcoming = 5 if options.next is None and options.task else options.next or 0
+    found = client.schedules(options.task, upcoming=upcoming)
+    moment, style = now(), style_of(options)
+
+    def lines() -> list[str]:
+        if options.task:
+            return [line for info in found for line in schedule_lines(info, moment, style)]
+        if options.next:
+            return calendar(found, options.next, moment)
+        return schedules_table(found, moment, style, room()) if found else []
+
+    show(options, found, lines)
+    if not found and not options.json:
+        say("no schedules; the server's config has them with its tasks")
+    return 0
+
+
+def scheduled_tasks(client: Client, command: str, given: Sequence[str]) -> list[str]:
+    """The tasks that a command may be about, but for those given already."""
+    return [
+        info.task_id
+        for info in client.schedules()
+        if info.task_id not in given and (command == "schedules" or info.paused == (command == "resume"))
+    ]
+
+
+def pause(client: Client, options: Namespace) -> int:
+    for task_id in options.tasks:
+        client.pause(task_id)
+    show(options, {"paused": options.tasks}, lambda: [])
+    return 0
+
+
+def resume(client: Client, options: Namespace) -> int:
+    for task_id in options.tasks:
+        client.resume(task_id)
+    show(options, {"resumed": options.tasks}, lambda: [])
+    return 0
+
+
+def schedules_table(
+    infos: Sequence[ScheduleInfo], moment: datetime, style: Style, columns: int | None = None
+) -> list[str]:
+    """A heading and a line for each task; ``moment`` is now."""
+
+    def paint(row: int, cell: int, text: str) -> str:
+        if row == 0:
+            return style.paint(text, "1")
+        return style.paint(text, "33") if cell == _SKIPPED and text.strip("- ") else text
+
+    rows = [_HEADING]
+    for info in infos:
+        skipped = info.skipped[0] if info.skipped else None
+        rows.append(
+            (
+                name_of(info.task_id),
+                plain("; ".join(info.when)),
+                "paused" if info.paused else "-" if info.next is None else clock(info.next),
+                "-" if info.paused or info.next is None else until(info.next, moment),
+                "-" if info.last is None else ago(info.last, moment),
+                "-" if skipped is None else f"{skipped.reason} {ago(skipped.slot, moment)}",
+            )
+        )
+    return table(rows, columns, cuts={0: cut_middle, 1: fit}, spare=(1, 4, 5, 3), paint=paint)
+
+
+def calendar(infos: Sequence[ScheduleInfo], most: int, moment: datetime) -> list[str]:
+    """The next starts of all tasks, in order, those of paused ones left out."""
+    coming = sorted((at, info.task_id) for info in infos if not info.paused for at in info.upcoming)
+    return table([(clock(at), until(at, moment), name_of(task_id)) for at, task_id in coming[:most]])
+
+
+def schedule_lines(info: ScheduleInfo, moment: datetime, style: Style) -> Iterator[str]:
+    """All there is to say of a task's schedules."""
+    yield f"{style.paint(name_of(info.task_id), '1')} ({name_of(info.action)})"
+    for when in info.when:
+        yield f"  {plain(when)}"
+    if info.paused:
+        yield f"  {style.paint('paused', '33')}: each start is skipped, until overseerctl resume"
+    if info.error:
+        yield f"  {style.paint('the latest start was refused', '31')}: {plain(info.error)}"
+    for at in info.waiting:
+        yield f"  waits for the task to be over: {clock(at)}"
+    yield f"  last: {'never' if info.last is None else f'{clock(info.last)}, {ago(info.last, moment)}'}"
+    yield "  next: never" if not info.upcoming else "  next:"
+    for at in info.upcoming:
+        put_off = f", put off until {clock(info.due)}" if info.due is not None and at == info.next else ""
+        yield f"    {clock(at)}, in {until(at, moment)}{put_off}"
+    if info.skipped:
+        yield "  skipped:"
+    for skip in info.skipped:
+        yield f"    {clock(skip.slot)}{_number(skip)}: {_WHY.get(skip.reason, plain(skip.reason))}"
+
+
+def _number(skip: SkippedSlot) -> str:
+    if skip.number == 1:
+        return ""
+    more = "999 or more" if skip.number >= _COUNTED else str(skip.number - 1)
+    return f" and {more} before"
+
+
+def clock(moment: datetime) -> str:
+    """A time for people, in this machine's time zone."""
+    here = moment.astimezone()
+    return f"{here:%a %Y-%m-%d %H:%M}{f':{here:%S}' if here.second else ''}"
+
+
+def until(then: datetime, moment: datetime) -> str:
+    """How long it is until then."""
+    seconds = max(0, round((then - moment).total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,61 @@
+"""Notices as the daemon has them: where a channel is configured, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from overseer.config import Config
+from overseer.daemon.runs import RunHistory
+from overseer.errors import RequestError
+from overseer.secrets.vault import Vault
+from overseer.supervisor.hub import Hub
+
+if TYPE_CHECKING:
+    from overseer.notices.notices import Notices
+
+
+class TaskNotices:
+    """Opens the notices, and keeps them to the configuration."""
+
+    def __init__(self, hub: Hub, history: RunHistory, vault: Vault) -> None:
+        self._hub = hub
+        self._history = history
+        self._vault = vault
+        self._notices: Notices | None = None
+
+    def apply(self, config: Config) -> None:
+        """Begin, once there is a channel; or go by another configuration."""
+        if self._notices is not None:
+            self._notices.apply(config)
+        elif config.channels:
+            from overseer.notices.notices import Notices
+            from overseer.notices.storage import States, StoredStates
+
+            history = self._history.history
+            states = States() if history is None else StoredStates(history)
+            self._notices = Notices(config, states, self._secret)
+            self._notices.start()
+            self._hub.observe(self._notices.heard)
+
+    def test(self, channel: str, done: Callable[[str], None]) -> None:
+        """See :meth:`Notices.test`. Raises RequestError."""
+        if self._notices is None:
+            raise RequestError("this server's configuration has no channels")
+        self._notices.test(channel, done)
+
+    def close(self) -> None:
+        """Tell nobody anything any more. Idempotent."""
+        if self._notices is not None:
+            self._notices.close()
+
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        return {} if self._notices is None else self._notices.gauges()
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """The same for what only grows."""
+        return {} if self._notices is None else self._notices.counters()
+
+    def _secret(self, config: Config, name: str) -> str:
+        return self._vault.read(config.secrets, name)

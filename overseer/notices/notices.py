@@ -1,0 +1,156 @@
+"""Notices from what becomes of tasks to the channels that are told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from overseer.config import Config
+from overseer.errors import RequestError
+from overseer.history.moments import SteadyClock, restored, stored
+from overseer.notices.channels import deliver
+from overseer.notices.happenings import Happening, happening_of
+from overseer.notices.notice import test_of
+from overseer.notices.outbox import Answer, Attempt, Outbox, Pending
+from overseer.notices.rules import Following, Rules
+from overseer.notices.storage import States
+from overseer.supervisor.observers import Change
+from overseer.util.crew import Crew
+from overseer.util.suggest import did_you_mean
+from overseer.util.timers import Timer, Timers
+
+_log = logging.getLogger(__name__)
+
+_TESTS = 2  # that go on side by side
+_PATIENCE_S = 2.0  # at the end, for attempts that are under way
+_SHORTEST_S = 0.05  # between two looks at what is due
+
+ReadSecret = Callable[[Config, str], str]
+
+
+class Notices:
+    """Hears what becomes of tasks and tells channels as the rules say.
+
+    Args:
+        secret: reads a secret of a configuration by its name; raises SpawnError.
+    """
+
+    def __init__(self, config: Config, states: States, secret: ReadSecret) -> None:
+        self._config = config
+        self._states = states
+        self._secret = secret
+        self._timers = Timers("notices")
+        self._rules = Rules(config.notify, config.name)  # the crew's alone, once it is started
+        self._clock = SteadyClock()
+        self._reminder: Timer | None = None  # the crew's
+        self._crew = Crew("rules", 1)  # one thread, so that what is stored comes in order
+        self._tests = Crew("notice-test", _TESTS)
+        self._outbox = Outbox(self._deliver, states, self._timers)
+
+    def start(self) -> None:
+        """Take up what an earlier server has left."""
+        states, pending = self._states.load()
+        config = self._config
+        self._rules = Rules(config.notify, config.name, states)
+        self._outbox.restore(pending)
+        self._crew.do(partial(self._follow, config))
+
+    def heard(self, change: Change) -> None:
+        """Something became of a task; called by one thread, which waits for nothing here."""
+        happening = happening_of(change)
+        if happening is not None:
+            self._crew.do(partial(self._take, happening))
+
+    def apply(self, config: Config) -> None:
+        """Go by another configuration. Channels are tried at once, also those that were disabled."""
+        self._config = config
+        self._crew.do(partial(self._follow, config))
+
+    def test(self, name: str, done: Callable[[str], None]) -> None:
+        """Tell a channel a notice that says so, once.
+
+        Args:
+            done: called on another thread, with why it could not be told, or "".
+
+        Raises:
+            RequestError: there is no such channel.
+        """
+        config = self._config
+        channel = config.channels.get(name)
+        if channel is None:
+            raise RequestError(f"there is no channel {name}{did_you_mean(name, config.channels)}")
+
+        def attempt() -> None:
+            tried = Attempt(Answer.DOWN, "internal error; the server's log says more")
+            try:
+                tried = deliver(channel, test_of(name, config.name), partial(self._secret, config))
+            finally:
+                done("" if tried.answer is Answer.TAKEN else tried.why)
+            if tried.answer is Answer.TAKEN:
+                self._outbox.enable(self._config.channels)
+
+        if not self._tests.do(attempt):
+            raise RequestError("the server is shutting down")
+
+    def close(self) -> None:
+        """Tell nobody anything any more; what is pending stays stored. Idempotent."""
+        self._crew.close(_PATIENCE_S, drop=False)
+        self._timers.close()
+        self._tests.close()
+        self._outbox.close(_PATIENCE_S)
+
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        return {
+            "notices_pending": ("Notices that wait to be delivered", self._outbox.waiting),
+            "notices_disabled_channels": (
+                "Channels whose receivers say that they are gone for good",
+                self._outbox.disabled,
+            ),
+        }
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """The same for what only grows."""
+        return {
+            "notices_sent": ("Notices that were delivered", self._outbox.sent),
+            "notices_failed": ("Notices that were given up", self._outbox.failed),
+        }
+
+    def _deliver(self, pending: Pending) -> Attempt:
+        config = self._config
+        channel = config.channels.get(pending.channel)
+        if channel is None:
+            return Attempt(Answer.DOWN, "there is no such channel any more")
+        return deliver(channel, pending.notice, partial(self._secret, config))
+
+    # On the crew's thread
+
+    def _take(self, happening: Happening) -> None:
+        self._tell(self._rules.take(happening, restored(self._clock.now())))
+
+    def _remind(self) -> None:
+        self._tell(self._rules.remind(restored(self._clock.now())))
+
+    def _follow(self, config: Config) -> None:
+        gone = self._rules.replace(config.notify, config.name, config.actions)
+        self._states.changed(dict.fromkeys(gone))
+        self._outbox.enable(config.channels)
+        self._watch()
+
+    def _tell(self, following: Following) -> None:
+        for channel, notice in following.told.items():
+            self._outbox.put(Pending.new(channel, notice))
+        if following.changed:
+            self._states.changed(following.changed)
+        self._watch()
+
+    def _watch(self) -> None:
+        """See to it that what is due to be told again is told."""
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
+        due = self._rules.next_reminder()
+        if due is not None:
+            wait = max(_SHORTEST_S, (stored(due) - self._clock.now()) / 1e6)
+            self._reminder = self._timers.schedule(wait, self._crew.do, self._remind)

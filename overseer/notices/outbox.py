@@ -1,0 +1,291 @@
+"""The outbox: notices that are to be delivered, kept until they are, or are given up.
+
+Each channel gets its notices in order, one at a time. One that its receiver refuses does not hold up the
+others; while the receiver is down all wait, since whatever came out of order would mislead.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from functools import partial
+from typing import NamedTuple
+
+from overseer.notices.notice import Notice
+from overseer.util.crew import Crew
+from overseer.util.locks import Rank, lock
+from overseer.util.timers import Timer, Timers
+from overseer.util.timestamps import now
+
+_log = logging.getLogger(__name__)
+
+FIRST_S = 2.0
+LONGEST_S = 600.0
+GIVE_UP_S = 24 * 3600.0
+MOST = 10_000
+"""Notices that may wait; above, the oldest of the channel go."""
+
+_THREADS = 8  # channels that are told something side by side
+
+
+class Answer(Enum):
+    """What became of an attempt."""
+
+    TAKEN = 1
+    REFUSED = 2  # this notice: others may be taken
+    DOWN = 3  # nothing is taken now
+    GONE = 4  # nothing will ever be taken
+
+
+class Attempt(NamedTuple):
+    """An attempt's end, and why it was none, in words that reveal no secret."""
+
+    answer: Answer
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A notice that waits for its channel.
+
+    Attributes:
+        created: when it was put into the outbox; wall time.
+        expires: when it is given up; monotonic.
+        due: when to try next; monotonic.
+        holds_up: whether those behind it wait for it.
+    """
+
+    channel: str
+    notice: Notice
+    created: datetime
+    expires: float
+    due: float
+    attempts: int = 0
+    holds_up: bool = True
+
+    @classmethod
+    def new(cls, channel: str, notice: Notice) -> Pending:
+        at = time.monotonic()
+        return cls(channel, notice, now(), at + GIVE_UP_S, at)
+
+
+def delay(attempts: int, first: float = FIRST_S) -> float:
+    """Seconds after so many attempts: twice as long each time, up to ten minutes."""
+    return min(first * 2.0 ** min(attempts - 1, 30), LONGEST_S)
+
+
+class Storage:
+    """Keeps what is pending; this one keeps nothing. Returns at once, from any thread."""
+
+    def added(self, pending: Pending) -> None:
+        """It is to be delivered."""
+
+    def tried(self, pending: Pending) -> None:
+        """It could not be, for now."""
+
+    def over(self, pending: Pending) -> None:
+        """It was delivered, or given up."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    pending: list[Pending] = field(default_factory=list)  # in order
+    busy: bool = False  # somebody delivers
+    timer: Timer | None = None
+    failing: str = ""  # why the last attempt was none
+
+
+class Outbox:
+    """Delivers notices; safe from any thread.
+
+    Args:
+        deliver: makes one attempt, which may take its time.
+        timers: fire what is called when it is time to try again.
+        first: seconds after which what failed is tried again for the first time.
+    """
+
+    def __init__(
+        self,
+        deliver: Callable[[Pending], Attempt],
+        storage: Storage,
+        timers: Timers,
+        first: float = FIRST_S,
+    ) -> None:
+        self._deliver = deliver
+        self._storage = storage
+        self._timers = timers
+        self._first = first
+        self._crew = Crew("notice", _THREADS)
+        self._lock = lock(Rank.LEAF, "outbox of notices")  # guards the rest
+        self._queues: dict[str, _Queue] = {}
+        self._disabled: set[str] = set()
+        self._closed = False
+        self.sent = 0
+        self.failed = 0  # given up
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        with self._lock:
+            return sum(len(queue.pending) for queue in self._queues.values())
+
+    @property
+    def disabled(self) -> int:
+        """How many channels are told nothing any more."""
+        with self._lock:
+            return len(self._disabled)
+
+    def restore(self, pending: Iterable[Pending]) -> None:
+        """Take up what was stored, oldest first."""
+        with self._lock:
+            for each in pending:
+                self._queues.setdefault(each.channel, _Queue()).pending.append(each)
+            names = list(self._queues)
+        for name in names:
+            self._go(name)
+
+    def put(self, pending: Pending) -> None:
+        """Deliver a notice as soon as that can be."""
+        name = pending.channel
+        given_up = []
+        with self._lock:
+            if name in self._disabled:
+                self.failed += 1
+                return
+            queue = self._queues.setdefault(name, _Queue())
+            queue.pending.append(pending)
+            if sum(len(each.pending) for each in self._queues.values()) > MOST and len(queue.pending) > 1:
+                given_up.append(queue.pending.pop(0))
+        self._storage.added(pending)
+        self._drop(given_up, "too many wait")
+        self._go(name)
+
+    def enable(self, channels: Iterable[str]) -> None:
+        """These are the channels now, and each is tried again; what waits for others is given up."""
+        known = set(channels)
+        with self._lock:
+            self._disabled.clear()
+            gone = [each for name in self._queues.keys() - known for each in self._queues.pop(name).pending]
+            names = list(self._queues)
+        self._drop(gone, "there is no such channel any more")
+        for name in names:
+            self._go(name, at_once=True)
+
+    def close(self, timeout: float) -> None:
+        """Begin no attempt any more, and wait for those under way. Idempotent."""
+        with self._lock:
+            self._closed = True
+        self._crew.close(timeout)
+
+    def _go(self, name: str, at_once: bool = False) -> None:
+        """See what a channel can be told now."""
+        with self._lock:
+            queue = self._queues.get(name)
+            if queue is None or queue.busy or self._closed:
+                return
+            if at_once:
+                at = time.monotonic()
+                queue.pending = [replace(each, due=min(each.due, at)) for each in queue.pending]
+            pending, soonest = _next(queue)
+            queue.busy = pending is not None
+        if pending is not None:
+            self._crew.do(partial(self._work, name))
+        else:
+            self._wait(queue, name, soonest)
+
+    def _wait(self, queue: _Queue, name: str, until: float | None) -> None:
+        """Look again at that moment. A timer too many does no harm, so no lock is held."""
+        if until is not None:
+            queue.timer = self._timers.bring_forward(queue.timer, until, self._go, name)
+
+    def _work(self, name: str) -> None:
+        while True:
+            with self._lock:
+                queue = self._queues.get(name)
+                if queue is None or self._closed:
+                    return
+                pending, soonest = _next(queue)
+                queue.busy = pending is not None
+            if pending is None:
+                self._wait(queue, name, soonest)
+                return
+            try:
+                attempt = self._deliver(pending)
+            except Exception as error:
+                _log.exception("channel %s: an attempt to deliver a notice failed", name)
+                attempt = Attempt(Answer.REFUSED, type(error).__name__)
+            self._settle(pending, attempt)
+
+    def _settle(self, pending: Pending, attempt: Attempt) -> None:
+        """What becomes of a notice after an attempt."""
+        name, at = pending.channel, time.monotonic()
+        given_up: list[Pending] = []
+        said: tuple[object, ...] = ()
+        with self._lock:
+            queue = self._queues.get(name)
+            if queue is None:  # the channel is gone meanwhile
+                return
+            places = (n for n, each in enumerate(queue.pending) if each.notice.id == pending.notice.id)
+            place = next(places, None)
+            if place is None:  # too many waited
+                return
+            if attempt.answer is Answer.TAKEN:
+                del queue.pending[place]
+                self.sent += 1
+                if queue.failing:
+                    said = (logging.INFO, "channel %s is told notices again", name)
+                queue.failing = ""
+            elif attempt.answer is Answer.GONE:
+                self._disabled.add(name)
+                given_up, queue.pending = queue.pending, []
+            else:
+                if not queue.failing:
+                    why = f"{attempt.why}; it is tried again for a day"
+                    said = (logging.WARNING, "channel %s: a notice is not delivered: %s", name, why)
+                queue.failing = attempt.why
+                attempts = pending.attempts + 1
+                again = replace(
+                    pending,
+                    attempts=attempts,
+                    due=at + delay(attempts, self._first),
+                    holds_up=attempt.answer is Answer.DOWN,
+                )
+                if again.due >= pending.expires:
+                    given_up.append(queue.pending.pop(place))
+                else:
+                    queue.pending[place] = again
+                    pending = again
+        if said:
+            _log.log(*said)  # type: ignore[arg-type]
+        if attempt.answer is Answer.TAKEN:
+            self._storage.over(pending)
+        elif attempt.answer is Answer.GONE:
+            what = "channel %s is told nothing any more, until a reload or restart: %s"
+            _log.error(what, name, attempt.why)
+        elif not given_up:
+            self._storage.tried(pending)
+        self._drop(given_up, attempt.why)
+
+    def _drop(self, given_up: Iterable[Pending], why: str) -> None:
+        for each in given_up:
+            with self._lock:
+                self.failed += 1
+            _log.error("channel %s: the notice %r is given up: %s", each.channel, each.notice.message, why)
+            self._storage.over(each)
+
+
+def _next(queue: _Queue) -> tuple[Pending | None, float | None]:
+    """What to try now or, if there is nothing, when there will be."""
+    at = time.monotonic()
+    soonest = None
+    for each in queue.pending:
+        if each.due <= at:
+            return each, None
+        soonest = each.due if soonest is None else min(soonest, each.due)
+        if each.holds_up:
+            break
+    return None, soonest

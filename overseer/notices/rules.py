@@ -1,0 +1,244 @@
+"""Which notices follow from what happens: on a change of state, for each rule and task, and reminders.
+
+Pure: what is to be stored, and to be sent, is returned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from overseer.config.notices import NotifyConfig
+from overseer.notices.happenings import ERRORED, FAILURE, MISSED, SUCCESS, UNHEALTHY, WELL, Happening
+from overseer.notices.notice import Notice
+
+MOST = 10_000
+"""States that are kept; the one that was told longest ago goes."""
+
+# What is over by what.
+_ENDS = {SUCCESS: (FAILURE, UNHEALTHY, MISSED), WELL: (FAILURE, UNHEALTHY)}
+
+
+class Key(NamedTuple):
+    """Whose state: ``kind`` is failure (errored included), unhealthy, missed or success."""
+
+    rule: str
+    subject: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """That something was told and still is so.
+
+    Attributes:
+        since: when it began.
+        count: how often it has happened since.
+        told: when it was told last, by the clock that reminders go by.
+        notice: what was told.
+    """
+
+    since: datetime
+    count: int
+    told: datetime
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What follows from something that happened.
+
+    Attributes:
+        changed: states as they are now; None: there is none any more.
+        told: one notice at most for each channel.
+    """
+
+    changed: Mapping[Key, State | None]
+    told: Mapping[str, Notice]
+
+
+def key_of(rule: NotifyConfig) -> str:
+    """What a rule's states are kept under: a rule that says something else begins anew."""
+    said = [rule.on, rule.actions, rule.tasks, rule.to]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+class Rules:
+    """The rules of a configuration and the states of all that they are about; used by one thread at a time.
+
+    Args:
+        server: its name, for notices.
+        states: as they were stored.
+    """
+
+    def __init__(
+        self, rules: Sequence[NotifyConfig], server: str, states: Mapping[Key, State] | None = None
+    ) -> None:
+        self._rules = {key_of(rule): rule for rule in rules}
+        self._server = server
+        self._states = dict(states or {})
+
+    def replace(self, rules: Sequence[NotifyConfig], server: str, actions: Iterable[str]) -> list[Key]:
+        """Go by other rules, and by these actions; returns whose states are forgotten."""
+        self._rules = {key_of(rule): rule for rule in rules}
+        self._server = server
+        known = set(actions)
+        gone = [
+            key
+            for key, state in self._states.items()
+            if key.rule not in self._rules or state.notice.action not in known
+        ]
+        for key in gone:
+            del self._states[key]
+        return gone
+
+    def take(self, happening: Happening, at: datetime) -> Following:
+        """Something happened; ``at`` is now, by the clock that reminders go by."""
+        changed: dict[Key, State | None] = {}
+        told: dict[str, Notice] = {}
+        for key, rule in self._rules.items():
+            if not _concerns(rule, happening):
+                continue
+            if happening.kind in _ENDS:
+                notice = self._well(key, rule, happening, at, changed)
+            else:
+                notice = self._bad(key, rule, happening, at, changed)
+            if notice is not None:
+                for channel in rule.to:
+                    told.setdefault(channel, notice)
+        while len(self._states) > MOST:
+            oldest = min(self._states, key=lambda each: self._states[each].told)
+            changed[oldest] = None
+            del self._states[oldest]
+        return Following(changed, {channel: notice.named for channel, notice in told.items()})
+
+    def remind(self, at: datetime) -> Following:
+        """What is due by now to be told again."""
+        changed: dict[Key, State | None] = {}
+        told: dict[str, Notice] = {}
+        for key, state in self._states.items():
+            rule = self._rules.get(key.rule)
+            if rule is None or not _repeats(rule, key) or _next(rule, state) > at:
+                continue
+            text = f"{state.notice.message} (still so, {_times(state.count)} since {_moment(state.since)})"
+            notice = replace(state.notice, message=text, count=state.count, ts=at, reminder=True)
+            for channel in rule.to:
+                told.setdefault(channel, notice)
+            changed[key] = replace(state, told=at)
+        self._states.update({key: state for key, state in changed.items() if state is not None})
+        return Following(changed, {channel: notice.named for channel, notice in told.items()})
+
+    def next_reminder(self) -> datetime | None:
+        """When :meth:`remind` has something to do; None: not before something happens."""
+        return min(
+            (
+                _next(rule, state)
+                for key, state in self._states.items()
+                if (rule := self._rules.get(key.rule)) is not None and _repeats(rule, key)
+            ),
+            default=None,
+        )
+
+    def _bad(
+        self,
+        rule_key: str,
+        rule: NotifyConfig,
+        happening: Happening,
+        at: datetime,
+        changed: dict[Key, State | None],
+    ) -> Notice | None:
+        """Told once, until it is over."""
+        kind = FAILURE if happening.kind == ERRORED else happening.kind
+        if kind == FAILURE:
+            self._forget(Key(rule_key, happening.subject, SUCCESS), changed)
+        if happening.kind not in rule.on and kind not in rule.on:
+            return None
+        key = Key(rule_key, happening.subject, kind)
+        before = self._states.get(key)
+        if before is not None:
+            changed[key] = self._states[key] = replace(before, count=before.count + 1)
+            return None
+        event = happening.kind if happening.kind in rule.on else kind
+        notice = self._notice(happening, event, happening.sentence)
+        changed[key] = self._states[key] = State(happening.ts, 1, at, notice)
+        return notice
+
+    def _well(
+        self,
+        rule_key: str,
+        rule: NotifyConfig,
+        happening: Happening,
+        at: datetime,
+        changed: dict[Key, State | None],
+    ) -> Notice | None:
+        """A recovery, if anything was told that is over now; else a success, if the last time was none."""
+        over = [
+            state
+            for kind in _ENDS[happening.kind]
+            if (state := self._forget(Key(rule_key, happening.subject, kind), changed)) is not None
+        ]
+        succeeded = Key(rule_key, happening.subject, SUCCESS)
+        first = False
+        if happening.kind == SUCCESS and SUCCESS in rule.on and succeeded not in self._states:
+            first = True
+            notice = self._notice(happening, SUCCESS, happening.sentence)
+            changed[succeeded] = self._states[succeeded] = State(happening.ts, 1, at, notice)
+        if over and "recovery" in rule.on:
+            since, count = min(each.since for each in over), sum(each.count for each in over)
+            text = f"{happening.title} has recovered; the trouble began at {_moment(since)}"
+            return replace(self._notice(happening, "recovery", text), since=since, count=count)
+        return self._notice(happening, SUCCESS, happening.sentence) if first else None
+
+    def _forget(self, key: Key, changed: dict[Key, State | None]) -> State | None:
+        state = self._states.pop(key, None)
+        if state is not None:
+            changed[key] = None
+        return state
+
+    def _notice(self, happening: Happening, event: str, message: str) -> Notice:
+        return Notice(
+            event,
+            message,
+            happening.ts,
+            happening.ts,
+            task_id=happening.task_id,
+            action=happening.action,
+            run_id=happening.run_id,
+            reason=happening.reason,
+            exit_code=happening.exit_code,
+            signal=happening.signal,
+            params=happening.params,
+            trigger=happening.trigger,
+            server=self._server,
+        )
+
+
+def _concerns(rule: NotifyConfig, happening: Happening) -> bool:
+    if rule.actions and not any(fnmatchcase(happening.action, glob) for glob in rule.actions):
+        return False
+    names = {happening.task_id, happening.name}
+    return not rule.tasks or any(fnmatchcase(name, glob) for name in names for glob in rule.tasks)
+
+
+def _repeats(rule: NotifyConfig, key: Key) -> bool:
+    return bool(rule.repeat) and key.kind != SUCCESS
+
+
+def _next(rule: NotifyConfig, state: State) -> datetime:
+    try:
+        return state.told + timedelta(seconds=rule.repeat)
+    except OverflowError:  # centuries from now
+        return datetime.max.replace(tzinfo=state.told.tzinfo)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

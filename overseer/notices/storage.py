@@ -1,0 +1,115 @@
+"""What notices have to outlive the server for: what was told, and what is still to be delivered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from overseer.errors import RequestError
+from overseer.history.moments import restored, stored
+from overseer.notices.notice import Notice
+from overseer.notices.outbox import GIVE_UP_S, LONGEST_S, Pending, Storage
+from overseer.notices.rules import Key, State
+from overseer.protocol import dump
+from overseer.util.timestamps import now
+
+if TYPE_CHECKING:
+    from overseer.history.store import History
+    from overseer.history.writer import Statement
+
+_log = logging.getLogger(__name__)
+
+_ADD = "INSERT INTO notices (channel, id, notice, created, attempts, due) VALUES (?, ?, ?, ?, ?, ?)"
+_TRY = "UPDATE notices SET attempts = ?, due = ?, holds_up = ? WHERE channel = ? AND id = ?"
+_REMOVE = "DELETE FROM notices WHERE channel = ? AND id = ?"
+_PENDING = "SELECT channel, notice, created, attempts, due, holds_up FROM notices ORDER BY rowid"
+_TELL = (
+    "INSERT INTO told (rule, subject, kind, since, count, told, notice) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (rule, subject, kind) DO UPDATE SET since = excluded.since, count = excluded.count, "
+    "told = excluded.told, notice = excluded.notice"
+)
+_FORGET = "DELETE FROM told WHERE rule = ? AND subject = ? AND kind = ?"
+_TOLD = "SELECT rule, subject, kind, since, count, told, notice FROM told"
+
+
+class States(Storage):
+    """Keeps states as well; this one keeps nothing."""
+
+    def load(self) -> tuple[dict[Key, State], list[Pending]]:
+        """What an earlier server has stored."""
+        return {}, []
+
+    def changed(self, states: Mapping[Key, State | None]) -> None:
+        """What is told now; None: nothing any more. Returns at once."""
+
+
+class StoredStates(States):
+    """Keeps all in the history's database."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def load(self) -> tuple[dict[Key, State], list[Pending]]:
+        try:
+            told, pending = self._history.rows(_TOLD), self._history.rows(_PENDING)
+        except RequestError as error:
+            _log.error("what was told before is not known: %s", error.message)
+            return {}, []
+        states = {}
+        for rule, subject, kind, since, count, at, notice in told:
+            if (known := _notice(notice)) is not None:
+                states[Key(rule, subject, kind)] = State(restored(since), count, restored(at), known)
+        return states, [each for row in pending if (each := _pending(*row)) is not None]
+
+    def changed(self, states: Mapping[Key, State | None]) -> None:
+        self._history.put(*(_changed(key, state) for key, state in states.items()))
+
+    def added(self, pending: Pending) -> None:
+        created = stored(pending.created)
+        self._history.put(
+            (_ADD, (pending.channel, pending.notice.id, _text(pending.notice), created, 0, created))
+        )
+
+    def tried(self, pending: Pending) -> None:
+        due = stored(now()) + int((pending.due - time.monotonic()) * 1e6)
+        self._history.put(
+            (_TRY, (pending.attempts, due, int(pending.holds_up), pending.channel, pending.notice.id))
+        )
+
+    def over(self, pending: Pending) -> None:
+        self._history.put((_REMOVE, (pending.channel, pending.notice.id)))
+
+
+def _changed(key: Key, state: State | None) -> Statement:
+    if state is None:
+        return _FORGET, tuple(key)
+    return _TELL, (*key, stored(state.since), state.count, stored(state.told), _text(state.notice))
+
+
+def _text(notice: Notice) -> str:
+    return dump(notice.data).decode()
+
+
+def _notice(text: str) -> Notice | None:
+    try:
+        return Notice.from_data(json.loads(text))
+    except (KeyError, TypeError, ValueError):
+        _log.exception("a notice that was stored cannot be read")
+        return None
+
+
+def _pending(
+    channel: str, text: str, created: int, attempts: int, due: int, holds_up: int
+) -> Pending | None:
+    """What waited; a clock that was set meanwhile neither gives it up at once nor holds it up longer."""
+    notice = _notice(text)
+    at, wall = time.monotonic(), stored(now())
+    age = min(max(0.0, (wall - created) / 1e6), GIVE_UP_S)
+    wait = min(max(0.0, (due - wall) / 1e6), LONGEST_S)
+    if notice is None:
+        return None
+    expires = at + max(GIVE_UP_S - age, wait + 1.0)
+    return Pending(channel, notice, restored(created), expires, at + wait, attempts, bool(holds_up))

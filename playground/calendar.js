@@ -1,0 +1,186 @@
+// The calendar: when standing tasks are started by themselves, what comes next, and what was skipped and why.
+
+import { fill, h, icon, iconButton, named, setIcon, setText } from "./dom.js";
+import { duration, many, moment, shortMoment } from "./format.js";
+import { attempt } from "./notices.js";
+import { allowed } from "./auth.js";
+import { isOver } from "./states.js";
+
+const WHY = {
+  overlap: "still in use",
+  queue_full: "still in use, and one start waited already",
+  missed: "the server was not there",
+  paused: "paused",
+  disabled: "disabled",
+};
+const AHEAD = 8; // starts that are asked for of each task
+const SHOWN = 30; // lines of a list
+const TICK = 30_000; // ms between two looks at what time it is
+
+export class Calendar {
+  constructor(app, place) {
+    this.#app = app;
+    this.#place = place;
+    fill(
+      place,
+      h("div", null, h("h3", null, "Schedules"), this.#tasks),
+      h("div", null, h("h3", null, "Coming up"), this.#coming),
+      h("div", null, h("h3", null, "Skipped"), this.#skipped),
+    );
+    app.link.on("status", ({ state }) => state === "open" && (this.#asked = false));
+    app.link.on("skipped", () => this.#soon());
+    app.store.on("tasks", () => (this.#asked ? this.#soon() : this.#visible && this.load()));
+  }
+
+  #app;
+  #place;
+  #tasks = h("ul.scheduled", null);
+  #coming = h("ol.times", null);
+  #skipped = h("ol.times", null);
+  #rows = new Map(); // task id -> its elements
+  #infos = [];
+  #asked = false; // over this connection
+  #busy = false;
+  #timer = 0;
+  #loadsAt = 0; // when the timer fires
+
+  /** Ask for the schedules, and show them. */
+  async load() {
+    if (this.#busy || !this.#app.link.connected) return;
+    this.#busy = true;
+    this.#asked = true;
+    try {
+      this.#infos = await this.#all();
+      this.#show();
+    } catch {
+      // The connection is gone, and the next one begins anew; or it is an older server's.
+    }
+    this.#busy = false;
+  }
+
+  get #visible() {
+    return !this.#place.parentElement.hidden;
+  }
+
+  async #all() {
+    const found = [];
+    let after = "";
+    do {
+      const request = { type: "schedules", upcoming: AHEAD, limit: 1000, ...(after && { after }) };
+      const { schedules, next } = await this.#app.link.request(request, { own: true });
+      found.push(...schedules);
+      after = next;
+    } while (after);
+    return found;
+  }
+
+  // Something has happened, or will in so many milliseconds: what follows from it is shown then.
+  #soon(wait = 200) {
+    const when = Date.now() + wait;
+    if (!this.#visible || !this.#infos.length || (this.#loadsAt && this.#loadsAt <= when)) return;
+    clearTimeout(this.#timer);
+    this.#loadsAt = when;
+    this.#timer = setTimeout(() => {
+      this.#loadsAt = 0;
+      this.load();
+    }, wait);
+  }
+
+  #show() {
+    const infos = this.#infos;
+    this.#place.hidden = infos.length === 0;
+    if (!infos.length) return;
+    const now = this.#app.link.now;
+    const gone = new Set(this.#rows.keys());
+    for (const info of infos) {
+      gone.delete(info.task_id);
+      if (!this.#rows.has(info.task_id)) this.#add(info.task_id);
+      this.#update(info, now);
+    }
+    for (const id of gone) this.#remove(id);
+    this.#showComing(now);
+    this.#showSkipped(now);
+    const next = Math.min(...infos.filter(({ next }) => next).map(({ due, next }) => Date.parse(due ?? next)));
+    this.#soon(Math.max(500, Math.min(next - now + 300, TICK)));
+  }
+
+  #add(id) {
+    const when = h("span.when", null);
+    const next = h("p.hint", null);
+    const sign = icon("pause");
+    const word = h("span", null);
+    const pause = h("button.quiet", { type: "button", onclick: () => this.#pause(id) }, sign, word);
+    const run = iconButton("play", `Run ${id} now`, () => this.#run(id), { text: "Run now" });
+    const row = h("li", { "aria-label": id }, h("div", null, h("b", null, named(id)), when, next), h("span.row", null, run, pause));
+    this.#rows.set(id, { row, when, next, sign, word, pause, run, paused: false });
+    this.#tasks.append(row);
+  }
+
+  #remove(id) {
+    this.#rows.get(id).row.remove();
+    this.#rows.delete(id);
+  }
+
+  #update(info, now) {
+    const parts = this.#rows.get(info.task_id);
+    parts.paused = Boolean(info.paused);
+    parts.row.classList.toggle("is-paused", parts.paused);
+    setText(parts.when, info.when.join("; "));
+    setText(parts.next, standing(info, now));
+    setIcon(parts.sign, parts.paused ? "run" : "pause");
+    setText(parts.word, parts.paused ? "Resume" : "Pause");
+    parts.pause.title = parts.paused ? `Have ${info.task_id} started by its schedule again` : `Skip each start of ${info.task_id}`;
+    parts.pause.hidden = !allowed(parts.paused ? "resume" : "pause");
+    const task = this.#app.store.tasks.get(info.task_id);
+    parts.run.hidden = !allowed("start") || Boolean(task && !isOver(task.status));
+  }
+
+  #showComing(now) {
+    const coming = this.#infos
+      .filter(({ paused }) => !paused)
+      .flatMap(({ task_id: id, upcoming }) => (upcoming ?? []).map((at) => ({ id, at })))
+      .sort((one, other) => (one.at < other.at ? -1 : 1))
+      .slice(0, SHOWN);
+    const rows = coming.map(({ id, at }) => line(at, now, id, `in ${duration(Date.parse(at) - now)}`));
+    fill(this.#coming, rows.length ? rows : h("li.hint", null, "Nothing is to be started."));
+  }
+
+  #showSkipped(now) {
+    const skipped = this.#infos
+      .flatMap(({ task_id: id, skipped }) => (skipped ?? []).map((skip) => ({ id, ...skip })))
+      .sort((one, other) => (one.slot < other.slot ? 1 : -1))
+      .slice(0, SHOWN);
+    const rows = skipped.map(({ id, slot, reason, number }) => {
+      const more = number > 1 ? ` (${many(number, "time")})` : "";
+      return line(slot, now, id, `${WHY[reason] ?? reason}${more}`);
+    });
+    fill(this.#skipped, rows.length ? rows : h("li.hint", null, "Nothing was skipped."));
+  }
+
+  async #pause(id) {
+    const type = this.#rows.get(id).paused ? "resume" : "pause";
+    await attempt(() => this.#app.link.request({ type, task_id: id }));
+    this.load();
+  }
+
+  async #run(id) {
+    await attempt(() => this.#app.link.request({ type: "start", task_id: id }));
+    this.#app.store.refresh();
+    this.load();
+  }
+}
+
+// How a task stands with its schedules, in a sentence.
+function standing({ paused, error, waiting, next, due, last }, now) {
+  const before = last ? `; last ${shortMoment(last, now)}` : "";
+  if (paused) return `paused${before}`;
+  if (error) return `refused: ${error}`;
+  if (waiting) return `a start waits for it to be over${before}`;
+  if (!next) return `nothing follows${before}`;
+  const late = due ? `, at ${shortMoment(due, now)}` : "";
+  return `next ${shortMoment(next, now)}${late}${before}`;
+}
+
+function line(at, now, id, text) {
+  return h("li", null, h("time", { datetime: at, title: moment(at) }, shortMoment(at, now)), h("b", null, named(id)), h("span", null, text));
+}
