@@ -43,7 +43,7 @@ class RunWatch(ABC):
         """A line of output, perhaps without its end so far; whether no more of them are wanted."""
 
     @abstractmethod
-    def begin(self, pid: int, surroundings: Surroundings) -> None:
+    def begin(self, surroundings: Surroundings) -> None:
         """It runs: look at it from now on. A program is run in these ``surroundings``."""
 
     @abstractmethod
@@ -124,17 +124,15 @@ class Probing:
         self._unhealthy: dict[Task, str] = {}  # those that run, and their actions; hub's lock
 
     def watch(self, task: Task, run_id: str, secrets: Secrets) -> RunWatch | None:
-        """What looks at the run of a task begun last; None: nothing does.
+        """What looks at the run begun last of a task whose action is probed; None without a prober.
 
         Raises:
             OverseerError: it cannot be looked at, and why.
         """
-        definition = task.terms.definition
-        if not definition.config.probed:
-            return None
         prober = self._opened()
         if prober is None:
             return None
+        definition = task.terms.definition
         values = values_of_start(said_of_action(task.action, definition.handler).params, task.params)
         findings = Findings(self, task, task.runs, run_id, secrets)
         return prober.watch(findings, definition.config, values)
