@@ -37,6 +37,7 @@ Framing = Literal["websocket", "lines"]
 
 TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
 _REPLIES_FACTOR = 4
+_READ_AHEAD = 256 * 1024  # bytes that are pending for a client, at most, when more is fetched for it
 
 
 class Outbox(ABC):
@@ -56,6 +57,7 @@ class Outbox(ABC):
     ) -> None:
         self._bound = bound
         self._half = bound // 2
+        self._drained_at = min(self._half // 2, _READ_AHEAD)
         self._place = self._half * 3 // 4  # of whoever must not be over half for what it may be sent later
         self._stall_timeout = stall_timeout
         self._close_timeout = close_timeout
@@ -175,17 +177,17 @@ class Outbox(ABC):
         return self._queue.size + size <= self._place or self._closing
 
     def is_drained(self) -> bool:
-        """Whether no more than a quarter of the bound is pending, or it is closed."""
-        return self._queue.size <= self._half // 2 or self._closing
+        """Whether so little is pending that more should be fetched for it, or it is closed."""
+        return self._queue.size <= self._drained_at or self._closing
 
     def when_drained(self, callback: Callable[[], None], *, not_before: float = 0.0) -> None:
-        """Call ``callback()`` once, with no locks held, when no more than a quarter is pending or it closed.
+        """Call ``callback()`` once, with no locks held, when :meth:`is_drained`.
 
         May be called with locks held: if it is so already, the call comes from the timers' thread, after
         ``not_before`` seconds.
         """
         with self._lock:
-            if self._queue.size > self._half // 2 and not self._closing:
+            if self._queue.size > self._drained_at and not self._closing:
                 self._on_drained.append(callback)
                 return
         self._timers.schedule(not_before, callback)
@@ -300,7 +302,7 @@ class Outbox(ABC):
             last, self._drop_then = self._drop_then, None
             self._queue.drop(last)
         drained: list[Callable[[], None]] = []
-        if self._on_drained and self._queue.size <= self._half // 2:
+        if self._on_drained and self._queue.size <= self._drained_at:
             drained, self._on_drained = self._on_drained, []
         if self._over_since is None:
             return drained

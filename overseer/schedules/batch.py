@@ -1,4 +1,4 @@
-"""What was decided at one moment, collected before anything follows from it: it is stored first."""
+"""The decisions of one moment, collected so that they are stored before they are carried out."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Batch:
         self.skipped.append((track, slot))
 
     def skip_waiting(self, track: Track, reason: str) -> None:
-        """Skip all that waits for the task to be over."""
+        """Skip all slots that wait for the task to end."""
         while track.plan.waiting:
             self.skip(track, Skip(track.plan.waiting.popleft().slot, reason))
 
     def offer(self, track: Track, offer: Offer, in_use: bool) -> None:
-        """Decide on a slot that is to be run, by what the task is doing."""
+        """Decide on a slot, according to whether the task is in use."""
         plan = track.plan
         in_use = in_use or track.task_id in self._fired
         if plan.waiting and not in_use:

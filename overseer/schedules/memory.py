@@ -1,4 +1,4 @@
-"""What is remembered of slots beyond this server, where there is a history."""
+"""What outlives the server of slots and schedules, if there is a history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOGETHER = 1000
 
 
 class Memory:
-    """Keeps what schedules have decided in a history; without one it keeps nothing."""
+    """Stores schedules' decisions in a history; without one it keeps nothing."""
 
     def __init__(self, history: History | None) -> None:
         self._history = history
@@ -28,11 +28,12 @@ class Memory:
         try:
             return self._history.schedules()
         except (OverseerError, sqlite3.Error) as error:
-            _log.warning("what schedules have decided before cannot be read: %s", error)
+            _log.warning("cannot read earlier decisions of schedules: %s", error)
             return {}
 
     def keep(self, slots: Iterable[Slot], schedules: Iterable[Schedules], *, wait: bool = True) -> None:
-        """Have it stored; ``wait`` until it is, though not for long: a disk that fails stops no schedule."""
+        """Store decisions; ``wait``: until they are stored, but only briefly, as a failing disk stops no
+        schedule."""
         if self._history is None:
             return
         left, more = list(slots), list(schedules)

@@ -1,4 +1,4 @@
-"""What clients are shown of schedules."""
+"""Schedules as clients see them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from overseer.util.locks import assert_held
 def overview_locked(
     scheduler: Scheduler, request: SchedulesRequest, sees: Callable[[str], bool]
 ) -> SchedulesReply:
-    """The schedules asked for of the tasks whose actions ``sees`` lets through."""
+    """The requested schedules of tasks whose actions ``sees`` admits."""
     assert_held(scheduler.lock)
     tracks = scheduler.tracks
     names = [request.task_id] if request.task_id in tracks else [] if request.task_id else sorted(tracks)

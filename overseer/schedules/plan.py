@@ -1,6 +1,6 @@
-"""The schedules of one task: which of its slots are due, and what is to become of them; pure.
+"""The schedules of one task: which slots are due, and the decisions about them; pure.
 
-Nothing here looks at a clock: each call is told the time, in seconds since 1970.
+Nothing here reads a clock: each call is passed the time, in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ MOST = 20  # missed slots that are made up for
 
 
 class Offer(NamedTuple):
-    """A slot that is to be run, if its schedule's ``overlap`` lets it."""
+    """A slot to be run, if its schedule's ``overlap`` allows it."""
 
     slot: int
     overlap: str
-    made_up: bool = False  # one of several that were missed: they are run one after another
+    made_up: bool = False  # one of several missed slots, which are run one after another
 
 
 class Skip(NamedTuple):
-    """A slot that is not run, the latest of ``number`` that are not, for this reason."""
+    """The latest of ``number`` slots that are not run for this reason."""
 
     slot: int
     reason: str
@@ -35,7 +35,7 @@ class Skip(NamedTuple):
 
 
 class _Entry:
-    """One schedule: its next slot that is not decided, and when that is due; None: there is none."""
+    """One schedule, its next undecided slot, and when that is due; None: there is none."""
 
     __slots__ = ("due", "slot", "slots")
 
@@ -53,16 +53,16 @@ class Plan:
     """When one task is to be started.
 
     Args:
-        now: the time, from which on its slots count.
-        spans: the time that is decided already.
-        since: where an earlier server had come to: what follows was missed. None: it was not wanted.
-        decided: slots that are decided and not in ``spans``.
+        now: the time from which its slots count.
+        spans: periods already decided.
+        since: how far an earlier server had decided: later slots were missed. None: not scheduled before.
+        decided: decided slots outside ``spans``.
 
     Attributes:
         since: all slots up to then are decided.
-        paused: whether somebody has paused it.
-        waiting: slots that are to be run as soon as the task is free, in order.
-        starting: whether a start of the task is under way.
+        paused: its schedules are paused.
+        waiting: slots to be run as soon as the task is free, in order.
+        starting: a start of the task is under way.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Plan:
         self._decided = set(decided)  # slots later than ``since``
         if since is None:
             since = int(now)
-        elif since > now:  # the clock was set back while no server was there
+        elif since > now:  # the clock was set back while no server was running
             since = self.spans.last_before(int(now)) or int(now)
         self.since = since
         self.spans.add(since, since)
@@ -106,7 +106,7 @@ class Plan:
             self._entries.append(entry)
 
     def _open_after(self, entry: _Entry, moment: int) -> int | None:
-        """The first slot after a moment that is not decided."""
+        """The first undecided slot after a moment."""
         slot = entry.slots.after(moment)
         while slot is not None and (end := self._end_of(slot)) is not None:
             slot = entry.slots.after(end)
@@ -134,14 +134,14 @@ class Plan:
         return sorted(found)[:most]
 
     def clock_set_back(self, now: float) -> None:
-        """The clock shows an earlier time than before: await what comes from now on, unless it is decided."""
+        """Adjust to a clock that was set back: await slots from now on, except those already decided."""
         self.since = min(self.since, int(now))
         for entry in self._entries:
             if entry.slot is None or entry.slot > now:
                 entry.await_(self._open_after(entry, int(now)))
 
     def replace(self, schedules: Sequence[Schedule], now: float) -> list[Skip]:
-        """Go over to other schedules. Returns the slots that were put off and that these do not have."""
+        """Switch to other schedules. Returns the skipped slots: those put off that the new ones lack."""
         put_off = self._put_off(now)
         self._advance(now)
         self._set(schedules)
@@ -182,7 +182,7 @@ class Plan:
         entry.await_(self._open_after(entry, int(now)) if put_off is None else put_off)
 
     def _chosen(self, missed: str, slots: Slots, passed: list[int], now: float) -> list[int]:
-        """Those of the slots that have passed which are run."""
+        """The passed slots that are to be run."""
         if missed == "all":
             return passed[-MOST:]
         if missed == "skip" and passed and now - slots.due(passed[-1]) > LATE_S:
@@ -190,11 +190,12 @@ class Plan:
         return passed[-1:]
 
     def _put_off(self, now: float) -> set[int]:
-        """The slots that have come, and whose jitter puts them off."""
+        """The slots that have come but are put off by their jitter."""
         return {entry.slot for entry in self._entries if entry.slot is not None and entry.slot <= now}
 
     def _advance(self, now: float, leap: bool = False) -> None:
-        """All slots up to now are decided, but for those that are put off; of a leap, those chosen alone."""
+        """Note that all slots up to now are decided, except those put off; after a leap, only those
+        chosen."""
         put_off = sorted(self._put_off(now))
         until = put_off[0] - 1 if put_off else int(now)
         if leap:

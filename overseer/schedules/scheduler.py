@@ -1,8 +1,8 @@
-"""The one thread that starts standing tasks when their schedules say so.
+"""The one thread that starts standing tasks by their schedules.
 
-It sleeps until the next slot is due, for half a minute at most: then it looks at the wall clock again, which
-somebody may have set, or which went on while the machine slept. What it decides is stored before anything
-follows from it, so that no slot is run twice, whenever the server is killed.
+It sleeps until the next slot is due, but at most half a minute: then it reads the wall clock again, which may
+have been set, or have advanced while the machine slept. Its decisions are stored before they are carried out,
+so that no slot is run twice, whenever the server is killed.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from overseer.config import StandingTask
 from overseer.errors import RequestError
 from overseer.history.records import Trigger
-from overseer.history.slots import FIRED, FIRING, REFUSED, Slot
+from overseer.history.slots import FIRED, FIRING, REFUSED, SKIPPED, WAITING, Slot
 from overseer.protocol import Dequeued, Skipped, Start, Started
 from overseer.schedules.batch import Batch, Fire
 from overseer.schedules.memory import Memory
@@ -40,14 +41,14 @@ _BACK_S = 1.0  # a clock that is this far behind itself was set back
 _AT_ONCE = 500  # tasks decided on before what was decided is stored
 
 Record = Callable[[str, Start, str], None]
-"""Has a start in the audit: whose schedule asked for it, what was asked for, and why it was refused."""
+"""Records a start in the audit: whose schedule requested it, the request, and why it was refused."""
 
 
 class Scheduler:
-    """Starts the standing tasks that have schedules; safe from any thread.
+    """Starts the standing tasks that have schedules. Thread-safe.
 
     Args:
-        record: has every start in the audit.
+        record: records every start in the audit.
         clock: the wall clock.
     """
 
@@ -61,11 +62,11 @@ class Scheduler:
         self.tracks: dict[str, Track] = {}
         self._heap: list[tuple[float, int, Track]] = []
         self._numbers = itertools.count()
-        self._armed: dict[Track, int] = {}  # which entry of the heap counts
-        self._waiting: set[Track] = set()  # whose slots wait for the task to be over
-        self._firing: dict[str, Fire] = {}  # by task id: starts that nothing tells yet that they run
+        self._armed: dict[Track, int] = {}  # the valid entry in the heap
+        self._waiting: set[Track] = set()  # with slots that wait for the task to end
+        self._firing: dict[str, Fire] = {}  # by task id: starts whose outcome is not known yet
         self._returning: Collection[str] = ()  # tasks of an earlier server that are still to be brought back
-        self._before = self.wall()  # the wall clock when it was looked at last
+        self._before = self.wall()  # the last reading of the wall clock
         self._over = False  # a task that a slot waits for may be over
         self._closed = False
         self._thread = VitalThread(target=self._run, name="schedules")
@@ -80,7 +81,7 @@ class Scheduler:
     # -- from start to end
 
     def load(self, tasks: Mapping[str, StandingTask]) -> None:
-        """Go on where an earlier server has come to."""
+        """Continue where an earlier server left off."""
         known = dict(self._memory.load())
         at = self.wall()
         batch = Batch(now())
@@ -90,14 +91,17 @@ class Scheduler:
                 track = self.tracks[name] = Track(standing, at, earlier)
                 batch.tracks[track] = None
                 for slot in () if earlier is None else earlier.slots:
-                    if slot.outcome == FIRING:  # nobody knows how far its start had come
+                    if slot.outcome == FIRING:  # how far its start had come is unknown
                         batch.skip(track, Skip(slot.slot, "missed"))
                 if track.plan.waiting:
                     self._waiting.add(track)
                 self._arm_locked(track)
+        left: list[Slot] = []  # by tasks that the configuration does not have
         for gone in known.values():
             gone.wanted = False
-        self._memory.keep([], known.values(), wait=False)
+            left += [slot for slot in gone.slots if slot.outcome in (WAITING, FIRING)]
+        skipped = [replace(slot, outcome=SKIPPED, reason="disabled") for slot in left]
+        self._memory.keep(skipped, known.values(), wait=False)
         self._carry_out(batch)
 
     def start(self, returning: Collection[str] = ()) -> None:
@@ -114,7 +118,7 @@ class Scheduler:
         self._thread.start()
 
     def apply(self, tasks: Mapping[str, StandingTask]) -> None:
-        """Go over to another configuration. What is due already stays so, if it is still in it."""
+        """Switch to another configuration. Slots already due stay so if it still has their tasks."""
         batch = Batch(now())
         gone: list[Track] = []
         with self.lock:
@@ -152,16 +156,16 @@ class Scheduler:
         self._carry_out(batch)
 
     def close(self) -> None:
-        """Start nothing any more. Idempotent."""
+        """Stop starting tasks. Idempotent."""
         with self.lock:
             self._closed = True
             self._wake.notify()
         self._thread.join(timeout=2.0)
 
-    # -- what is asked
+    # -- requests
 
     def pause(self, task_id: str, paused: bool) -> None:
-        """Pause a task's schedules, or resume them; what waits for the task to be over is skipped."""
+        """Pause or resume a task's schedules; slots that wait for the task to end are skipped."""
         batch = Batch(now())
         with self.lock:
             track = self.tracks[task_id]
@@ -228,7 +232,7 @@ class Scheduler:
         before, self._before = self._before, at
         if at < before - _BACK_S:
             _log.warning(
-                "the clock was set back by %.0f s: what was started for a time is not started again",
+                "the clock was set back by %.0f s: slots that were already run are not run again",
                 before - at,
             )
             for track in self.tracks.values():
@@ -236,7 +240,7 @@ class Scheduler:
                 self._arm_locked(track)
 
     def _decide_locked(self, batch: Batch, at: float) -> bool:
-        """Decide on the tasks that are due first; whether there are more."""
+        """Decide on the tasks that are due first; returns whether there are more."""
         assert_held(self.lock)
         for _ in range(_AT_ONCE):
             self._drop_stale_locked()
@@ -265,7 +269,7 @@ class Scheduler:
             self._waiting.discard(track)
 
     def _arm_locked(self, track: Track) -> None:
-        """Have it decided on when its next slot is due."""
+        """Schedule the decision on its next slot."""
         assert_held(self.lock)
         due = track.plan.due
         if due is None:
@@ -300,16 +304,16 @@ class Scheduler:
             _log.warning("task %s cannot be stopped for its next start: %s", track.task_id, error.message)
 
     def _fire(self, fire: Fire) -> None:
-        """Start a task for a slot that is stored."""
+        """Start a task for a stored slot."""
         track, task_id = fire.track, fire.task_id
         request = Start("", task_id=task_id)
-        if task_id != track.task_id:
-            standing = track.standing
-            policy = effective_policy(None, self._hub.definitions.config.standing_retry(standing))
-            request = Start("", standing.action, task_id, standing.params, policy)
         with self.lock:
             self._firing[task_id] = fire
         try:
+            if task_id != track.task_id:
+                standing = track.standing
+                policy = effective_policy(None, self._hub.definitions.config.standing_retry(standing))
+                request = Start("", standing.action, task_id, standing.params, policy)
             self._hub.start(
                 request.action,
                 task_id,
@@ -317,17 +321,21 @@ class Scheduler:
                 retry_policy=request.retry_policy,
                 requester=Requester(cause=_cause(track)),
             )
-        except RequestError as error:
+        except Exception as error:  # whatever is wrong with one task, the others go on
+            if not isinstance(error, RequestError):
+                _log.exception("task %s could not be started by its schedule", task_id)
             with self.lock:
                 self._firing.pop(task_id, None)
-            self._refused(fire, request, error.message)
+            self._refused(
+                fire, request, error.message if isinstance(error, RequestError) else "internal error"
+            )
         else:
             self._record(track.task_id, request, "")
 
     def _refused(self, fire: Fire, request: Start, why: str) -> None:
         if why == CLOSING:
-            return  # the next server finds that it was not run
-        if why == TAKEN:  # somebody else has started it in the meantime
+            return  # the next server will see that it was not run
+        if why == TAKEN:  # it was started otherwise in the meantime
             batch = Batch(now())
             with self.lock:
                 batch.offer(fire.track, fire.offer, in_use=True)
@@ -355,7 +363,7 @@ def _moment(slot: int) -> datetime:
 
 
 def _settled(fire: Fire, change: Change) -> Slot:
-    """What became of a start that was asked for."""
+    """The outcome of a requested start."""
     task_id, slot = fire.track.task_id, fire.offer.slot
     if isinstance(change.event, Started):
         return Slot(task_id, slot, FIRED, now())

@@ -1,4 +1,4 @@
-"""The slots of one schedule, and by how much each is put off; pure."""
+"""The slots of one schedule, and their jitter; pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from overseer.config.schedules import Schedule
 from overseer.util.cron import cron_slots, time_zone
 
 _COUNTED = 1000  # missed slots are counted up to here
-_SPANS = (3600, 86_400, 32 * 86_400, 366 * 86_400)  # in which the latest slots are looked for, in seconds
+_SPANS = (3600, 86_400, 32 * 86_400, 366 * 86_400)  # seconds searched for the latest slots, in turn
 
 
 class Passed(NamedTuple):
-    """What a schedule had between two moments.
+    """A schedule's slots between two moments.
 
     Attributes:
         latest: the latest slots of it, in order.
@@ -28,10 +28,10 @@ class Passed(NamedTuple):
 
 
 class Slots:
-    """When a schedule of a task starts it.
+    """The slots of a task's schedule.
 
     Args:
-        task_id: with the schedule, what the jitter of a slot is made of.
+        task_id: determines a slot's jitter, together with the schedule.
     """
 
     def __init__(self, task_id: str, schedule: Schedule) -> None:
@@ -48,7 +48,7 @@ class Slots:
         return list(islice(self._from(moment), most))
 
     def due(self, slot: int) -> float:
-        """When the slot's start is due: by its jitter later, but always before the next slot."""
+        """When the slot's start is due: later by its jitter, but before the next slot."""
         jitter = self.schedule.jitter
         if not jitter:
             return slot
@@ -59,7 +59,7 @@ class Slots:
         return slot + jitter * (int.from_bytes(digest[:6], "big") / 2**48)
 
     def passed(self, first: int, until: int, most: int) -> Passed:
-        """What there was from the slot ``first`` on, which counts, up to ``until``, which does as well."""
+        """The slots from ``first`` up to ``until``, both included."""
         found = 0
         for slot in self._from(first - 1):
             if slot > until or found == _COUNTED:

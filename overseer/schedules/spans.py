@@ -1,8 +1,8 @@
-"""The time whose slots are decided: run or skipped, for good; pure.
+"""The periods whose slots are decided for good: run or skipped; pure.
 
 A task's slots are decided in order, so this is a span that grows with time, from when its schedule was first
-seen. Where the clock leaps ahead, by itself or over the server's absence, another span begins: what lies
-between is not decided, and is run should the clock be set back.
+seen. When the clock leaps ahead, while the server runs or is down, another span begins: slots in between stay
+undecided, and are run if the clock is set back.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Spans:
         return iter(self._spans)
 
     def add(self, begin: int, end: int) -> None:
-        """Add the moments from ``begin`` to ``end``. Of too many spans the two oldest become one."""
+        """Add the moments from ``begin`` to ``end``. Beyond a maximum, the two oldest spans are merged."""
         if end < begin:
             return
         first = bisect.bisect_left(self._spans, begin - 1, key=lambda span: span[1])
@@ -40,13 +40,13 @@ class Spans:
             self._spans[:2] = [(self._spans[0][0], self._spans[1][1])]
 
     def end_of(self, moment: int) -> int | None:
-        """The end of the span that a moment is in; None: it is in none."""
+        """The end of the span that contains a moment, or None."""
         index = bisect.bisect_right(self._spans, moment, key=lambda span: span[0]) - 1
         if index < 0 or self._spans[index][1] < moment:
             return None
         return self._spans[index][1]
 
     def last_before(self, moment: int) -> int | None:
-        """The last moment of the set up to ``moment``; None: there is none."""
+        """The last moment of the set up to ``moment``, or None."""
         index = bisect.bisect_right(self._spans, moment, key=lambda span: span[0]) - 1
         return None if index < 0 else min(moment, self._spans[index][1])

@@ -1,4 +1,4 @@
-"""What is known of a task's schedules besides what comes next: what was run, and what was not and why."""
+"""The record of a task's schedules: its plan, the slots run, and those skipped or refused, with reasons."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Track:
     """One standing task with a schedule.
 
     Attributes:
-        standing: what the configuration says of it.
-        last: the latest slot that was run; None: none was.
-        refused: why the latest start was refused; ``""``: it was not.
-        skipped: the latest that were skipped, oldest first.
+        standing: its configuration.
+        last: the latest slot run, or None.
+        refused: why the latest start was refused, or ``""``.
+        skipped: the latest skipped slots, oldest first.
     """
 
     def __init__(self, standing: StandingTask, now: float, known: Schedules | None = None) -> None:
@@ -31,7 +31,7 @@ class Track:
         if known is None:
             self.plan = Plan(standing.name, standing.schedule, now)
             return
-        # What came while the configuration did not have it was not missed.
+        # Slots while it was not configured were not missed.
         self.plan = Plan(
             standing.name,
             standing.schedule,
@@ -52,7 +52,7 @@ class Track:
         return self.standing.name
 
     def note(self, slot: Slot) -> None:
-        """Something became of a slot."""
+        """Record a slot's outcome."""
         if slot.outcome == SKIPPED:
             self.skipped.append(slot)
         elif slot.outcome in (FIRING, FIRED):
@@ -62,7 +62,7 @@ class Track:
             self.refused = slot.detail
 
     def row(self, *, wanted: bool = True) -> Schedules:
-        """How far it has come, to be stored."""
+        """Its progress, to be stored."""
         plan = self.plan
         return Schedules(self.task_id, plan.since, list(plan.spans), plan.paused, wanted)
 

@@ -1,8 +1,9 @@
-"""Standing tasks that wait for others: held back without a slot until what they depend on is as it has to be.
+"""Dependencies of standing tasks: a task is held, without a slot, until the tasks it depends on allow its
+start.
 
-A held task is queued as clients see it, and says what it waits for. Whatever moves a task notes its id in the
-table; before a transaction releases the hub's lock, the tasks that wait for those are looked at, and admitted
-to their pools when nothing is missing.
+To clients, a held task is queued and shows what it waits for. Every step of a task notes its id in the table;
+before a transaction releases the hub's lock, the tasks that wait for these ids are rechecked, and admitted to
+their pools when nothing is missing.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
 
-# A dependency of this kind that was met once need not be so still when the last of the others is.
+# A dependency of this kind stays met, even if it no longer holds when the last of the others is met.
 _LASTING = ("started", "succeeded", "ended")
 
 
 def is_met(condition: str, task: Task | None) -> bool:
-    """Whether a task, or an id that has none, is as ``condition`` says; the hub's lock is held."""
+    """Whether a task (None: an id without one) meets ``condition``; the hub's lock is held."""
     if task is None:
         return False
     match condition:
@@ -44,8 +45,7 @@ def is_met(condition: str, task: Task | None) -> bool:
 
 
 class _Held(NamedTuple):
-    """A task that waits, what is left of its dependencies (names and conditions), and whether its start was
-    forced."""
+    """A held task, its unmet dependencies (names and conditions), and whether its start was forced."""
 
     task: Task
     left: dict[str, str]
@@ -53,7 +53,7 @@ class _Held(NamedTuple):
 
 
 class Dependencies:
-    """Holds tasks back; the hub's lock guards all of it."""
+    """Holds tasks until their dependencies are met; guarded by the hub's lock."""
 
     def __init__(self, table: TaskTable, pool: PoolManager, queueing: Queueing, exits: Exits) -> None:
         self._table = table
@@ -62,11 +62,11 @@ class Dependencies:
         self._exits = exits
         self._held: dict[str, _Held] = {}
         self._dependents: defaultdict[str, set[str]] = defaultdict(set)  # ids of held tasks by what they need
-        self._stopped: set[str] = set()  # standing tasks that a person stopped and nobody has started since
+        self._stopped: set[str] = set()  # standing tasks stopped by a person and not started since
         table.settle = self.settle_locked
 
     def missing(self, standing: StandingTask | None) -> tuple[str, ...]:
-        """The tasks that a start of this one has to wait for; the hub's lock is held."""
+        """The tasks that a start of this one must wait for; the hub's lock is held."""
         assert_held(self._table.lock)
         return () if standing is None else self._unmet(standing.depends_on)
 
@@ -76,7 +76,7 @@ class Dependencies:
         )
 
     def hold_locked(self, tx: Transaction, task: Task, at: datetime, *, force: bool) -> None:
-        """Queue a task that has to wait for others."""
+        """Queue a task that must wait for others."""
         assert_held(self._table.lock)
         held = _Held(task, dict(task.depends_on), force)
         self._held[task.id] = held
@@ -88,7 +88,7 @@ class Dependencies:
         self._queueing.enqueued_locked(tx, task, 0)
 
     def _look_locked(self, held: _Held) -> tuple[str, ...]:
-        """What it waits for now; what was so once is struck off, where that is enough."""
+        """What it still waits for; dependencies that only need to be met once are removed when met."""
         unmet = self._unmet(held.left)
         for name in [name for name, condition in held.left.items() if condition in _LASTING]:
             if name not in unmet:
@@ -96,7 +96,7 @@ class Dependencies:
         return unmet
 
     def settle_locked(self, tx: Transaction) -> None:
-        """Look at those that wait for tasks that have moved."""
+        """Recheck the tasks that wait for tasks that have changed."""
         assert_held(self._table.lock)
         moved = self._table.moved
         while moved and self._held:
@@ -132,21 +132,21 @@ class Dependencies:
             if not dependents:
                 del self._dependents[name]
 
-    # Who starts what is needed
+    # Starting dependencies
 
     def stopped_locked(self, task_id: str) -> None:
-        """A person has stopped a task: it is started by a person only."""
+        """Note that a person has stopped a task, so only a person starts it again."""
         assert_held(self._table.lock)
         self._stopped.add(task_id)
 
     def started_locked(self, task_id: str) -> None:
-        """A task has been started by whoever may."""
+        """Note that a task has been started."""
         assert_held(self._table.lock)
         self._stopped.discard(task_id)
 
     def to_start(self, task_id: str) -> list[str]:
-        """Of what a held task waits for, the tasks that are over, or never were: they are to be started for
-        it, unless a person stopped them."""
+        """The dependencies of a held task that are over or have never run, and must be started for it, unless
+        a person stopped them."""
         with self._table.lock:
             held = self._held.get(task_id)
             names = () if held is None else held.task.waiting_on

@@ -1,8 +1,8 @@
-"""What has happened to all tasks, for those who watch: the latest events, each with a cursor.
+"""The journal of all tasks' latest events, for watchers, each with a cursor.
 
-A cursor is random: it tells whoever sees only some of the events nothing of the others, and no other server
-knows it. Behind it stands a tag of what its reader may see, since a picture that was right is not right with
-other rights. An event is encoded once, however many watch; only the tag is not the same for all.
+A cursor is random, so that it reveals nothing about events its reader may not see, and is unknown to other
+servers. It ends in a tag of its reader's rights, since a snapshot is only valid with the same rights. An
+event is encoded once for all watchers; only the tag differs.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from overseer.supervisor.task import Task
 
 _KEPT = 10_000  # events
-_KEPT_SIZE = 16 << 20  # bytes of them, should their tasks have much to say
+_KEPT_SIZE = 16 << 20  # bytes of events, as their tasks' rows may be long
 _AT_ONCE = 64  # tasks that are encoded while the hub's lock is held
-_SOON_S = 0.01  # in which an event may come that says what has changed
+_SOON_S = 0.01  # how long to wait for an event that shows a change
 _CHANGED = encode(Changed()).removesuffix(b"}")
 _NOBODY: frozenset[int] = frozenset()
 
@@ -38,9 +38,9 @@ class Entry:
     """One event.
 
     Attributes:
-        action: of its task; None: it is but a place between two events.
+        action: its task's; None: a mere position between two events.
         head: the event without its closing brace.
-        row: the task from then on; None: there is none any more.
+        row: the task's row after it; None: the task is forgotten.
         told: the watches whose clients are sent the event itself in another way.
     """
 
@@ -57,11 +57,11 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Bytes, about."""
+        """Its approximate size in bytes."""
         return len(self.head) + len(self.row or b"") + 50
 
     def payload(self, tag: str, *, told: bool) -> bytes:
-        """The message, for those with this tag."""
+        """The message for watchers with this tag."""
         head = _CHANGED if told else self.head
         if self.row is not None:
             head = b'%b,"task":%b' % (head, self.row if isinstance(self.row, bytes) else self.row.data())
@@ -69,15 +69,15 @@ class Entry:
 
 
 class Journal:
-    """The latest events, numbered on. Methods that end in ``_locked`` expect the hub's lock.
+    """The latest events, numbered consecutively. Methods that end in ``_locked`` need the hub's lock.
 
     Args:
         lock: the hub's.
         find: the task of an id.
 
     Attributes:
-        on: somebody watches, or did so a short while ago; else nothing is kept.
-        first: the number of the first event that is kept.
+        on: a client watches, or did so recently; otherwise nothing is kept.
+        first: the number of the oldest event kept.
         news: called when there is something to send, with the seconds that it may wait.
     """
 
@@ -90,7 +90,7 @@ class Journal:
         self._kept: deque[Entry] = deque()
         self._size = 0
         self._numbers: dict[str, int] = {}  # by cursor
-        # Tasks that are not as they were shown last, and how that was; None: they were not shown.
+        # Tasks that have changed since they were shown, with the row shown; None: they were not.
         self._unsaid: dict[Task, TaskRow | None] = {}
         self._key = os.urandom(16)
 
@@ -100,18 +100,18 @@ class Journal:
         return self.first + len(self._kept)
 
     def tag(self, principal: Principal) -> str:
-        """What ends the cursors of those who may see what this one may."""
+        """The end of all cursors for principals with these rights."""
         return blake2b(repr(principal.actions).encode(), key=self._key, digest_size=4).hexdigest()
 
     def mark_locked(self) -> str:
-        """A cursor for what comes from now on: a new one each time, also where nothing has happened."""
+        """A new cursor for what comes from now on."""
         assert_held(self._lock)
         place = Entry(None, b"", None)
         self._keep_locked(place)
         return place.cursor
 
     def after_locked(self, cursor: str, tag: str) -> int | None:
-        """The number of the first event after a cursor; None: it is not known, or was for other rights."""
+        """The number of the first event after a cursor; None: it is unknown, or for other rights."""
         assert_held(self._lock)
         number = self._numbers.get(cursor.removesuffix(tag)) if cursor.endswith(tag) else None
         return None if number is None else number + 1
@@ -119,11 +119,11 @@ class Journal:
     def since_locked(self, number: int) -> Iterator[Entry]:
         """The events from that number on."""
         assert_held(self._lock)
-        # By index, which is quick near both ends: most who watch are near the last one.
+        # By index, which is quick near both ends of a deque: most watchers are near the last event.
         return (self._kept[index] for index in range(number - self.first, len(self._kept)))
 
     def end_locked(self) -> None:
-        """Keep nothing until somebody watches again."""
+        """Keep nothing until a client watches again."""
         assert_held(self._lock)
         self.on = False
         self.first = self.end
@@ -133,7 +133,7 @@ class Journal:
         self._unsaid.clear()
 
     def happened_locked(self, event: Event, encoded: bytes, told: Client | None) -> None:
-        """An event of a task; ``told`` is sent its own copy."""
+        """Keep an event of a task; ``told`` is sent its own copy."""
         assert_held(self._lock)
         task = self._find(getattr(event, "task_id", ""))
         if task is None:
@@ -146,13 +146,13 @@ class Journal:
         self.news(0.0)
 
     def touched(self, task: Task, row: TaskRow | None) -> None:
-        """A task is new (``row`` None), or not as shown. An event will say so, or :meth:`say_locked`."""
+        """Note that a task is new (``row`` None) or has changed. An event shows it, or :meth:`say_locked`."""
         if self.on:
             self._unsaid.setdefault(task, row)
             self.news(_SOON_S)
 
     def forgotten_locked(self, task: Task, error: str) -> None:
-        """There is no task of its id any more."""
+        """Note that a task is forgotten."""
         assert_held(self._lock)
         if self.on:
             self._unsaid.pop(task, None)
@@ -161,7 +161,7 @@ class Journal:
             self.news(0.0)
 
     def say_locked(self) -> None:
-        """Have an event of their own for tasks that have changed without one."""
+        """Add an event for each task that has changed without one."""
         assert_held(self._lock)
         for task in list(islice(self._unsaid, _AT_ONCE)):
             before = self._unsaid.pop(task)

@@ -1,4 +1,4 @@
-"""Observers: parts of the server that hear what becomes of every task, and may start others for it."""
+"""Observers: parts of the server that are notified of every task's changes, and may start others."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _PATIENCE_S = 1.0  # for observers, at the end
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that became of a task.
+    """A change of a task.
 
     Attributes:
-        event: what its subscribers are told of it.
-        params: as they may be shown.
-        trigger: what its latest start was asked for by.
-        outcome: what became of it, if it is over with this and no restart follows: ``succeeded``, ``failed``
-            or ``stopped``; else ``""``.
-        by_person: whether a client asked for that end.
+        event: as sent to its subscribers.
+        params: secrets masked.
+        trigger: of its latest requested start.
+        outcome: ``succeeded``, ``failed`` or ``stopped`` if this ends the task and no restart follows;
+            otherwise ``""``.
+        by_person: a client requested that end.
         exit_code, signal, reason: of its latest run that is over, or failed to start.
         error: why it was given up, or could not be started.
-        values: what that run hands on.
+        values: that run's output values.
     """
 
     event: Event
@@ -54,7 +54,7 @@ Observer = Callable[[Change], None]
 
 
 class Observers:
-    """Hands changes on to observers, in order, on a thread of its own; without observers it does nothing."""
+    """Passes changes to observers, in order, on a separate thread; without observers it does nothing."""
 
     def __init__(self) -> None:
         self._observers: list[Observer] = []
@@ -62,13 +62,13 @@ class Observers:
         self._thread: threading.Thread | None = None
 
     def add(self, observer: Observer) -> None:
-        """Have an observer called from now on; before tasks are started, by one thread."""
+        """Register an observer; call it before tasks are started, on one thread."""
         self._observers.append(observer)
         if len(self._observers) == 1:
             self._thread = start_thread(self._run, "observers")
 
     def note(self, task: Task, event: Event, outcome: str = "") -> None:
-        """Something became of a task; the hub's lock is held, so that changes come in order."""
+        """Note a change of a task; the hub's lock is held, so that changes come in order."""
         if self._observers:
             params = without_hidden(task.params, task.terms.hidden)
             by_person = outcome == "stopped" and task.stopped_by_person
@@ -92,13 +92,13 @@ class Observers:
             )
 
     def note_skipped(self, event: Skipped, action: str) -> None:
-        """A schedule has not started its task; the hub's lock is held."""
+        """Note a start that a schedule skipped; the hub's lock is held."""
         if self._observers:
             trigger = Trigger("schedule", f"schedule:{event.task_id}")
             self._changes.put(Change(event, event.task_id, action, {}, "", trigger))
 
     def close(self) -> None:
-        """Hand on what is left, for a second at most, and end."""
+        """Pass on what is left, for a second at most, and end."""
         self._changes.put(None)
         if self._thread is not None:
             self._thread.join(_PATIENCE_S)

@@ -1,6 +1,6 @@
-"""Probes as the hub has them: who looks at runs, and what is found out about them.
+"""The hub's side of probes: the interface to the prober, and its findings about runs.
 
-How a run is looked at is the business of the ``probes`` room, which is made for the first run that has any.
+Probing itself is done by the ``probes`` room, which is loaded for the first run that has probes.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 
 class RunWatch(ABC):
-    """Looks at one run. Its methods are called with no lock held and return soon.
+    """Probes one run. Its methods are called with no lock held and do not block.
 
     Attributes:
-        env: variables that the run's process is to have.
-        reads: whether it wants to see lines of output.
+        env: variables for the run's process.
+        reads: it wants to see lines of output.
     """
 
     env: Mapping[str, str]
@@ -40,26 +40,26 @@ class RunWatch(ABC):
 
     @abstractmethod
     def line(self, text: str) -> bool:
-        """A line of output, perhaps without its end so far; whether no more of them are wanted."""
+        """Take a line of output, perhaps unfinished; returns whether no more lines are wanted."""
 
     @abstractmethod
     def begin(self, surroundings: Surroundings) -> None:
-        """It runs: look at it from now on. A program is run in these ``surroundings``."""
+        """Begin to probe the run; probe programs are run in these ``surroundings``."""
 
     @abstractmethod
     def end(self) -> None:
-        """It is over, or never began. Idempotent."""
+        """End probing, as the run is over or never began. Idempotent."""
 
 
 class Prober(ABC):
-    """Looks at runs."""
+    """Probes runs."""
 
     @abstractmethod
     def watch(self, findings: Findings, config: ActionConfig, values: Values) -> RunWatch:
-        """For a run that is about to be started.
+        """Create the watch of a run that is about to be started.
 
         Raises:
-            OverseerError: it cannot be looked at, and why.
+            OverseerError: it cannot be probed.
         """
 
     @abstractmethod
@@ -68,8 +68,8 @@ class Prober(ABC):
 
 
 class Findings:
-    """Takes what is found out about one run. Where a method returns False, the run is over or about to end,
-    and need not be looked at any more."""
+    """Receives the findings about one run. A method that returns False means that the run is over or ending,
+    so that probing can stop."""
 
     def __init__(self, probing: Probing, task: Task, run: int, run_id: str, secrets: Secrets) -> None:
         self._probing = probing
@@ -80,7 +80,7 @@ class Findings:
         self.run_id = run_id
 
     def looked(self, failed: bool) -> None:
-        """A look has come to a result."""
+        """Count a probe's result."""
         self._probing.metrics.count("probes", self._task.action)
         if failed:
             self._probing.metrics.count("probe_failures", self._task.action)
@@ -90,28 +90,28 @@ class Findings:
         return self._probing.set_ready(self._task, self._run)
 
     def not_ready(self, seconds: float, lacking: str) -> bool:
-        """It is not, after the time that it has for that."""
+        """The run has not become ready in time."""
         detail = masked(f"not ready after {seconds:g} s: {lacking}", self._secrets)
         return self._probing.not_ready(self._task, self._run, detail)
 
     def health(self, status: str, why: str, *, stop: bool) -> bool:
-        """It is ``healthy`` or ``unhealthy`` now; ``stop``: and is to be stopped for that."""
+        """The run has become ``healthy`` or ``unhealthy``; ``stop``: it must be stopped for that."""
         return self._probing.set_health(self._task, self._run, status, masked(why, self._secrets), stop=stop)
 
     def trouble(self, what: str) -> None:
-        """The server itself could not look, which says nothing of the run."""
-        _log.warning("task %s: cannot be looked at: %s", self.task_id, masked(what, self._secrets))
+        """The server itself could not probe, which says nothing about the run."""
+        _log.warning("task %s: cannot be probed: %s", self.task_id, masked(what, self._secrets))
 
     def over(self) -> None:
-        """Nothing more is found out about the run."""
+        """No more findings follow."""
         self._probing.forget(self._task)
 
 
 class Probing:
-    """Has runs looked at whose action says how, and notes and announces what comes of it.
+    """Has runs with probes watched, and records and announces the findings.
 
     Attributes:
-        make: makes the prober, once it is needed; None: there is none to be had.
+        make: creates the prober on first use; None: not available.
     """
 
     def __init__(self, table: TaskTable, metrics: Metrics) -> None:
@@ -124,10 +124,10 @@ class Probing:
         self._unhealthy: dict[Task, str] = {}  # those that run, and their actions; hub's lock
 
     def watch(self, task: Task, run_id: str, secrets: Secrets) -> RunWatch | None:
-        """What looks at the run begun last of a task whose action is probed; None without a prober.
+        """Create the watch of a task's latest run, whose action is probed; None without a prober.
 
         Raises:
-            OverseerError: it cannot be looked at, and why.
+            OverseerError: it cannot be probed.
         """
         prober = self._opened()
         if prober is None:
@@ -150,7 +150,7 @@ class Probing:
         return self._prober
 
     def close(self) -> None:
-        """Look at nothing any more. Idempotent."""
+        """Stop all probing. Idempotent."""
         with self._making:
             self._closed = True
             prober, self._prober = self._prober, None
@@ -188,7 +188,7 @@ class Probing:
     def set_health(self, task: Task, run: int, status: str, detail: str, *, stop: bool) -> bool:
         with self._table.lock:
             worker = task.worker if self._goes_on_locked(task, run) else None
-        # What has ended, but for the last of its output, was not stopped for its health.
+        # A run that has ended, with output still to deliver, was not stopped for its health.
         if worker is None or not _lives(worker):
             return False
         with self._table.begin() as tx:
@@ -217,12 +217,12 @@ class Probing:
             self._unhealthy.pop(task, None)
 
     def unhealthy(self) -> Mapping[str, int]:
-        """How many running tasks of each action are unhealthy."""
+        """The number of unhealthy running tasks, by action."""
         with self._table.lock:
             return Counter(self._unhealthy.values())
 
     def _goes_on_locked(self, task: Task, run: int) -> bool:
-        """Whether the task is at this run, and that has not been asked to end."""
+        """Whether this is the task's current run, and it is not being stopped."""
         assert_held(self._table.lock)
         running = task.phase is Phase.RUNNING and task.runs == run
         return running and not task.end_reason and task.stop_request is StopRequest.NONE

@@ -40,12 +40,12 @@ class Standing:
         self._start = start
 
     def start_at_boot(self, resumed: Collection[str] = ()) -> None:
-        """Start what is to be started with the server, but for those that are ``resumed`` another way."""
+        """Start the tasks with autostart, except those ``resumed`` in another way."""
         tasks = self._current.value.config.tasks
         self._start_each([name for name, task in tasks.items() if task.autostart == "true"], resumed)
 
     def start_added(self, before: Collection[str]) -> None:
-        """The same after a reload, for tasks that are new in the configuration."""
+        """Likewise after a reload, for new tasks of the configuration."""
         self.start_at_boot(before)
 
     def _start_each(self, names: Iterable[str], but: Collection[str]) -> None:
@@ -61,7 +61,7 @@ class Standing:
         run_on_thread(start, "boot")
 
     def start_needed(self, task_id: str, requester: Requester) -> None:
-        """Start what a task waits for and nobody has started, unless a person stopped it."""
+        """Start the dependencies that a task waits for, except those that a person stopped."""
         needed = self._dependencies.to_start(task_id)
         if not needed:
             return
@@ -80,7 +80,7 @@ class Standing:
                 _log.warning("task %s cannot be started: %s", name, error.message)
 
     def stopped_locked(self, task: Task) -> None:
-        """A task is being stopped; by a person, it stays so until somebody starts it."""
+        """Note that a task is being stopped; by a person, it then stays stopped until a person starts it."""
         assert_held(self._table.lock)
         if task.terms.standing is not None and task.stopped_by_person:
             self._dependencies.stopped_locked(task.id)

@@ -1,14 +1,14 @@
 """Watching all tasks at once: a snapshot, and from then on whatever happens.
 
-Who watches is not sent an event where it happens, which would have each start and exit pay for all of them:
-the event is kept in a list (:mod:`overseer.supervisor.journal`), and what is new in it is sent to all who
-watch together, at once if little happens, and some fifty times a second if much does. Those who have the same
-rights and are equally far are sent the same bytes. So a task never waits for who watches, and whoever does
-not read holds what is in its outbox and no more: it stays where it is in the list, and when its place is no
-longer there, it is sent a new snapshot once it reads.
+Events are not sent to watchers where they happen, which would have each start and exit pay for all of them:
+they are kept in a journal (:mod:`overseer.supervisor.journal`), and new ones are sent to all watchers
+together, at once if little happens, and some fifty times a second if much does. Watchers with the same rights
+and the same position are sent the same bytes. So a task never waits for a watcher, and one that does not read
+costs only what is in its outbox: it keeps its position in the journal, and if that is no longer kept, it is
+sent a new snapshot once it reads.
 
-The output of all tasks comes by subscriptions, one for each task, and so do the events of those tasks then:
-in their place among the lines.
+The output of all tasks comes through subscriptions, one per task, and then so do these tasks' events, in
+their place among the lines.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from overseer.util.locks import assert_held
 from overseer.util.timers import Timer, Timers
 
 _PAUSE_S = 0.02  # between two rounds
-_STEP = 256 * 1024  # bytes that one watcher is sent in a round
-_KEPT_S = 600.0  # for how long events are kept when the last watcher has gone
+_STEP = 256 * 1024  # bytes sent to one watcher in a round
+_KEPT_S = 600.0  # how long events are kept after the last watcher has gone
 
 
 class Watcher:
     """A client that watches; guarded by the hub's lock.
 
     Attributes:
-        number: no other one has it.
+        number: unique.
         tag: see :meth:`Journal.tag`.
-        next: the number of the event that it is to be sent next.
-        output: what it wishes of all tasks' output; None: nothing.
-        usage: whether it is told what tasks use.
-        waits: it is sent nothing before it has taken more of what it was sent.
+        next: the number of the next event to send.
+        output: its wishes for all tasks' output; None: no output.
+        usage: also push resource usage.
+        waits: nothing is sent until it has read more.
     """
 
     __slots__ = ("client", "next", "number", "output", "tag", "usage", "waits")
@@ -61,8 +61,8 @@ class Watcher:
 
 
 class _Span(NamedTuple):
-    """What somebody may see of the next events; ``end``: the number of the one behind them; ``told``: those
-    who are sent one of them in another way."""
+    """The visible part of the next events; ``end``: one past the last one's number; ``told``: the watches
+    whose clients are sent one of them in another way."""
 
     seen: list[Entry]
     end: int
@@ -70,7 +70,7 @@ class _Span(NamedTuple):
 
 
 class _Round:
-    """What is the same for several who watch, in one round."""
+    """What several watchers share in one round."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -78,8 +78,7 @@ class _Round:
         self._messages: dict[tuple[str, int, int, tuple[bool, ...]], Encoded] = {}
 
     def take_locked(self, watcher: Watcher, room: int) -> Encoded | None:
-        """The next messages for a watcher, which has come to their end by that; None: there are none for
-        it."""
+        """The next messages for a watcher, whose position moves past them, or None."""
         where = watcher.tag, watcher.next, room
         span = self._spans.get(where)
         if span is None:
@@ -112,7 +111,7 @@ class _Round:
 
 
 class Watchers:
-    """Those who watch, and what they are sent."""
+    """All watchers, and sending to them."""
 
     def __init__(
         self, table: TaskTable, journal: Journal, listing: Listing, usage: UsageWatch, timers: Timers
@@ -127,7 +126,7 @@ class Watchers:
         self._round: Timer | None = None  # the next one
         self._sent_at = 0.0  # when the last one was (monotonic)
         self._left_at = 0.0  # when the last watcher went
-        self.renewed = 0  # snapshots that were sent anew, since start-up
+        self.renewed = 0  # snapshots sent again, since start-up
         journal.news = self._news
         table.on_new = self._added_locked
 
@@ -152,7 +151,7 @@ class Watchers:
         self._show(watcher, request.id)
 
     def _show(self, watcher: Watcher, request_id: str) -> None:
-        """Send a watcher all tasks, and go on from there."""
+        """Send a watcher a snapshot of all tasks, and continue from there."""
 
         def show_locked(tx: Transaction, tasks: list[Task]) -> None:
             if not request_id and self._watchers.get(watcher.client) is not watcher:
@@ -186,19 +185,19 @@ class Watchers:
             self._usage.watch_all_locked(client)
 
     def unwatch(self, requester: Requester) -> None:
-        """Nothing that only those who watch are sent follows ``unwatched``."""
+        """End a watch; nothing meant only for watchers follows ``unwatched``."""
         with self._table.begin(requester) as tx:
             if requester.client is not None:
                 self._end_locked(requester.client)
             requester.tell(tx, Unwatched(id=requester.request_id))
 
     def drop_locked(self, client: Client) -> None:
-        """A client is gone."""
+        """Remove a client that is gone."""
         assert_held(self._table.lock)
         self._end_locked(client)
 
     def _end_locked(self, client: Client, *, output: bool = True) -> None:
-        """``output``: also what the watch of a client brings of that."""
+        """End a client's watch; ``output``: and the output that came with it."""
         watcher = self._watchers.get(client)
         if watcher is None:
             return
@@ -239,7 +238,7 @@ class Watchers:
         self._round = self._timers.bring_forward(self._round, when, Due.WATCH)
 
     def send(self) -> None:
-        """Send all who watch what has happened since the last time."""
+        """Send all watchers what has happened since the last round."""
         fallen: list[Watcher] = []
         with self._table.begin() as tx:
             self._sent_at = time.monotonic()
@@ -265,7 +264,7 @@ class Watchers:
             self._show(watcher, "")
 
     def _wait(self, watcher: Watcher) -> None:
-        """Go on when the client has taken most of what it was sent."""
+        """Continue when the client has read most of what it was sent."""
         watcher.waits = True
 
         def drained() -> None:

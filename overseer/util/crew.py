@@ -1,4 +1,4 @@
-"""A crew: jobs that may take long, on a few threads, of which there are none while there are no jobs."""
+"""A small thread pool for slow jobs, without threads while there are no jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class Crew:
-    """Does jobs in the order in which they come, ``most`` at a time; safe from any thread.
+    """Does jobs in order of arrival, ``most`` at a time. Thread-safe.
 
     Args:
         name: of its threads.
@@ -31,7 +31,7 @@ class Crew:
         self._closed = False
 
     def do(self, job: Callable[[], object]) -> bool:
-        """Have it done, on another thread if there can be one; False once it is closed."""
+        """Have a job done, on another thread if one can be started; False once closed."""
         with self._lock:
             if self._closed:
                 return False
@@ -43,10 +43,10 @@ class Crew:
         return True
 
     def close(self, timeout: float = 0.0, *, drop: bool = True) -> bool:
-        """Take no more jobs, and wait for what is being done; whether that is over. Idempotent.
+        """Accept no more jobs, and wait for running ones; returns whether they are over. Idempotent.
 
         Args:
-            drop: whether jobs that nobody has begun are dropped, or done as well.
+            drop: drop jobs that have not begun, rather than do them.
         """
         deadline = time.monotonic() + timeout
         with self._lock:

@@ -1,4 +1,4 @@
-"""Threads that may hang in a call, since a disk may, and another that goes on in their place."""
+"""Replacement of a thread that hangs in a call, as on a dead disk, by another that continues in its place."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ _here = threading.local()
 
 
 class Replaced(BaseException):
-    """Another thread goes on in this one's place: raised to unwind this one, once its call has returned."""
+    """Raised to unwind a replaced thread once its call has returned."""
 
 
 @contextmanager
 def replaceable(go_on: Callable[[], None] | None) -> Iterator[None]:
-    """Within it, another thread can go on in the calling one's place, with ``go_on()``;
-    None: none can.
+    """Within it, another thread can replace the calling one by calling ``go_on()``; None: it cannot be
+    replaced.
 
-    Whatever stands between the two on the stack is unwound by :class:`Replaced` at some time, perhaps after
-    ``go_on()`` has ended.
+    The stack between the two is later unwound by :class:`Replaced`, perhaps after ``go_on()`` has ended.
     """
     _here.go_on = go_on
     try:
@@ -29,6 +28,6 @@ def replaceable(go_on: Callable[[], None] | None) -> Iterator[None]:
 
 
 def successor() -> Callable[[], None] | None:
-    """What another thread calls to go on in the calling one's place; None: nobody can."""
+    """The function with which another thread can replace the calling one, or None."""
     go_on: Callable[[], None] | None = getattr(_here, "go_on", None)
     return go_on

@@ -252,7 +252,7 @@ def test_a_program_gets_the_notice_on_stdin_and_in_variables_and_ends_whole(rece
         assert client.request("notify_test", channel="tell")["type"] == "notify_tested"
         assert file.read_text().splitlines()[1] == "test  a test of the channel tell"
         unknown = client.request("notify_test", channel="tel")
-        assert unknown["message"] == "there is no channel tel; did you mean tell?"
+        assert unknown["message"] == "no such channel: tel; did you mean tell?"
 
 
 def test_it_is_told_again_while_it_lasts(receiver: Receiver) -> None:

@@ -49,7 +49,7 @@ def test_a_time_is_one_of_its_zone(load: Load) -> None:
     [
         ("{cron: '61 * * * *'}", "tasks.t.schedule.cron: the minute of the cron expression cannot be read"),
         ("{cron: '0 0 30 2 *'}", "tasks.t.schedule.cron: the day of the month of the cron expression"),
-        ("{timezone: Europe/Berln, every: 1m}", "tasks.t.schedule.timezone: there is no time zone"),
+        ("{timezone: Europe/Berln, every: 1m}", "tasks.t.schedule.timezone: no such time zone"),
         (
             "{cron: '@daily', every: 5m}",
             "tasks.t.schedule: cron and every are different schedules: make them",

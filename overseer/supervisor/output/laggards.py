@@ -245,11 +245,14 @@ def _some(
         for part in _parted(rest, cuts):
             if part.first_seq > last_seq:
                 return
-            lines = max(1, (most - size) // _AROUND)
-            some = _between(part, part.first_seq, min(part.last_seq, part.first_seq + lines - 1))
-            yield some
-            size += _weight(some)
-            if size >= most or some.last_seq < part.last_seq:
+            count = 0
+            for line in part.lines:
+                size += len(line) + _AROUND
+                count += 1
+                if size >= most:
+                    break
+            yield _between(part, part.first_seq, min(part.first_seq + count - 1, last_seq))
+            if size >= most:
                 return
 
 

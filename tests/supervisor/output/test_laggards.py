@@ -1,0 +1,233 @@
+"""A subscriber that is served from a log: what it is sent when the log cannot be read, or has holes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overseer.config import StorageConfig
+from overseer.logs.reader import LogReader
+from overseer.logs.store import Logs
+from overseer.net.outbox import Outbox
+from overseer.protocol import Exited
+from overseer.supervisor.clients import Client, DeferredFlush
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.output import laggards
+from overseer.supervisor.output.publisher import Stream
+from overseer.supervisor.output.replay import RingReplay
+from overseer.supervisor.output.subscription import Wishes
+from overseer.util.jsonlog import EventLog
+from overseer.util.locks import Rank, lock
+from overseer.util.timers import Timers
+from overseer.util.timestamps import now
+from overseer.workers.base import OutputBatch
+
+_BOUND = 64 * 1024
+
+
+class _Outbox(Outbox):
+    """Sends when it is read; remembers how much has been pending at most."""
+
+    def __init__(self, timers: Timers) -> None:
+        super().__init__(framing="lines", bound=_BOUND, stall_timeout=60.0, close_timeout=60.0, timers=timers)
+        self.most = 0
+
+    def flush(self) -> None:
+        self.most = max(self.most, self.pending)
+
+    def _abort(self) -> None:
+        self.fail()
+
+    def read(self) -> list[dict[str, Any]]:
+        data = b""
+        while self.pending:
+            self._make_piece()
+            with self._lock:
+                some = b"".join(self._take_locked(1000))
+                callbacks = self._sent_locked(len(some))
+            data += some
+            self._call(callbacks)
+        return [json.loads(line) for line in data.splitlines()]
+
+
+class _Logs(Logs):
+    """``broken`` is called before each reading."""
+
+    def broken(self) -> None:
+        """It is not."""
+
+    def reader_of(self, task_id: str) -> LogReader:
+        self.broken()
+        return super().reader_of(task_id)
+
+
+class _Scene:
+    """A stream with a log, and a client that may lag."""
+
+    def __init__(self, root: Path, timers: Timers) -> None:
+        self.logs = _Logs(str(root / "logs"), StorageConfig(segment=64 * 1024, compress="none"))
+        self.outbox = _Outbox(timers)
+        self.client = Client(self.outbox, "catch_up")
+        self.stream = Stream("t", "a", lock(Rank.TASK, "t"), Metrics(["a"]), EventLog(), logs=self.logs)
+        self.stream.disk = self.logs.log_of("t")
+        self.stream.disk.open()
+        self.stream.disk.begin_run(7, "run-1", "a")
+        with self.stream._lock:
+            self.stream.subscribe_locked(self.client, Wishes())
+
+    def print(self, count: int, text: str = "x" * 50) -> None:
+        self.stream.publish_output(OutputBatch("stdout", now(), [text] * count), 7)
+
+    def resume(self, seq: int) -> None:
+        with DeferredFlush() as out, self.stream._lock:
+            self.stream.resume_from_log_locked(out, self.client, seq)
+
+    def read_until(self, over: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = []
+        deadline = time.monotonic() + 20.0
+        while not over(messages):
+            assert time.monotonic() < deadline, messages[-3:]
+            messages += self.outbox.read()
+            threading.Event().wait(0.005)
+        return messages
+
+    def read_to(self, seq: int) -> list[dict[str, Any]]:
+        """Up to that line, which must be the last one that comes."""
+        messages = self.read_until(lambda heard: bool(heard) and heard[-1].get("seq", 0) >= seq)
+        assert messages[-1]["seq"] == seq
+        return messages
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Scene]:
+    monkeypatch.setattr(laggards, "_AGAIN_S", 0.01)
+    timers = Timers()
+    scene = _Scene(tmp_path, timers)
+    yield scene
+    scene.logs.close()
+    timers.close()
+
+
+def seqs(messages: list[dict[str, Any]]) -> list[int]:
+    return [message["seq"] for message in messages if message["type"] == "output"]
+
+
+def gaps(messages: list[dict[str, Any]]) -> list[tuple[int, int, str]]:
+    return [
+        (each["from_seq"], each["to_seq"], each.get("reason", ""))
+        for each in messages
+        if each["type"] == "gap"
+    ]
+
+
+def test_a_log_that_cannot_be_read_for_a_moment_is_read_again(scene: _Scene) -> None:
+    fails = iter([OSError(24, "Too many open files")] * 5)
+
+    def broken() -> None:
+        for error in fails:
+            raise error
+
+    scene.logs.broken = broken  # type: ignore[method-assign]
+    for _ in range(20):
+        scene.print(200)
+    messages = scene.read_to(4000)
+    assert seqs(messages) == list(range(1, 4001))
+    assert not gaps(messages)
+    assert next(fails, None) is None
+
+
+def test_a_log_that_cannot_be_read_at_all_is_a_gap(scene: _Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laggards, "_PATIENCE_S", 0.0)
+
+    def broken() -> None:
+        raise OSError(13, "Permission denied")
+
+    scene.logs.broken = broken  # type: ignore[method-assign]
+    for _ in range(20):
+        scene.print(200)
+    messages = scene.read_to(4000)
+    gone = [seq for begin, end, reason in gaps(messages) for seq in range(begin, end + 1)]
+    assert {reason for _, _, reason in gaps(messages)} == {"unreadable"}
+    assert sorted([*seqs(messages), *gone]) == list(range(1, 4001))
+    assert gone[-1] == 3900  # the ring has the rest
+    scene.print(1)
+    assert seqs(scene.read_to(4001)) == [4001]
+
+
+def test_lines_that_go_before_they_are_read_are_a_gap(scene: _Scene) -> None:
+    """Also those that an answer has just promised."""
+    for _ in range(50):
+        scene.print(200)
+    scene.read_to(10_000)
+    keeper = scene.logs._keeper
+    keeper.settings = StorageConfig(segment=64 * 1024, task_log_bytes=200_000, compress="none")
+    keeper._keep(scene.logs.directory_of("t"))
+    first = scene.logs.reader_of("t").ends()[0]
+    assert first > 1
+    scene.resume(5)
+    messages = scene.read_to(10_000)
+    assert gaps(messages) == [(5, first - 1, "expired")]
+    assert seqs(messages) == list(range(first, 10_001))
+
+
+def test_what_was_never_logged_is_a_gap_unless_it_is_in_memory(
+    scene: _Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.print(500)
+    scene.read_to(500)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(scene.stream.disk), "append", lambda *_, **__: False)
+        scene.print(300)
+    scene.read_to(800)
+    scene.resume(1)
+    messages = scene.read_to(800)
+    assert gaps(messages) == [(501, 700, "not_logged")]
+    assert seqs(messages) == [*range(1, 501), *range(701, 801)]
+    scene.print(500)
+    scene.read_to(1300)
+    scene.resume(1)
+    assert gaps(scene.read_to(1300)) == [(501, 800, "not_logged")]
+
+
+@pytest.mark.parametrize("text", ["", "x", "x" * 3000])
+def test_no_more_is_pending_than_half_the_bound(scene: _Scene, text: str) -> None:
+    """From there on a client would be closed for not reading."""
+    for _ in range(5):
+        scene.print(1000, text)
+    messages = scene.read_to(5000)
+    assert seqs(messages) == list(range(1, 5001))
+    assert scene.outbox.most <= _BOUND // 2
+
+
+def test_nor_when_it_comes_back_to_a_ring_full_of_long_lines(scene: _Scene) -> None:
+    scene.print(100, "x" * 3000)
+    scene.read_to(100)
+    scene.outbox.most = 0
+    replay = RingReplay("t", scene.stream.ring, scene.client, seq=0)
+    with DeferredFlush() as out, scene.stream._lock:
+        while not replay.ready_locked():
+            replay._rounds += 1
+        scene.stream.resume_locked(out, scene.client, replay, 0)
+    assert seqs(scene.read_to(100)) == list(range(1, 101))
+    assert scene.outbox.most <= _BOUND // 2
+
+
+def test_events_keep_their_places(scene: _Scene) -> None:
+    for _ in range(10):
+        scene.print(1000)
+        exited = Exited(task_id="t", pid=7, exit_code=0, intentional=False, ts=now())
+        with DeferredFlush() as out, scene.stream._lock:
+            scene.stream.publish_locked(out, exited)
+    heard = scene.read_until(lambda heard: sum(each["type"] == "exited" for each in heard) == 10)
+    kinds = [(each["type"], each.get("seq")) for each in heard]
+    want: list[tuple[str, int | None]] = []
+    for run in range(10):
+        want += [("output", seq) for seq in range(1000 * run + 1, 1000 * run + 1001)]
+        want.append(("exited", None))
+    assert kinds == want
