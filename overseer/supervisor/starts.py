@@ -275,6 +275,10 @@ class Starts:
         assert_held(self._table.lock)
         requester, task.requester = task.requester, Requester()
         if why.requested:
+            if why is Launch.FIRST and requester.client is None and not self._table.closing:
+                with task.lock:  # no client is told that it failed
+                    task.error_message, task.start_failed = message, True
+                tx.observe(task, errored(task), "failed")
             self._take_back_locked(tx, task, why, requester, message)
             requester.refuse(tx, message, code="failed")
             return
