@@ -112,6 +112,16 @@ def test_health_is_told(receiver: Receiver) -> None:
         assert (was["event"], now["event"]) == ("unhealthy", "recovery")
 
 
+def test_a_task_that_cannot_be_started_at_boot_is_told(receiver: Receiver) -> None:
+    actions = {"nowhere": {"type": "exec", "config": {"entrypoint": "/no/such/program"}}}
+    tasks = {"db": {"action": "nowhere", "autostart": True}}
+    channels = {"ops": {"webhook": receiver.url}}
+    with Daemon(actions=actions, tasks=tasks, channels=channels, notify=[{"on": "errored", "to": "ops"}]):
+        (told,) = receiver.wait(1)
+        assert told["message"] == "db could not be started: cannot start '/no/such/program': no such file"
+        assert (told["task_id"], told["reason"], told["trigger"]) == ("db", "start_failed", "boot")
+
+
 def test_a_body_is_a_template_into_which_nothing_breaks_out(receiver: Receiver) -> None:
     body = '{"text": "[[.message]]", "data": {"event": "[[.event]] [[.params.note]]"}}'
     with serve(receiver, channels={"ops": {"webhook": receiver.url, "body": body}}) as (_, client):
