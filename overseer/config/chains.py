@@ -105,7 +105,7 @@ def _visit(
         if following not in actions:
             if following:
                 hint = did_you_mean(following, actions)
-                yield (*place, "action"), f"there is no action {following}{hint}"
+                yield (*place, "action"), f"no such action: {following}{hint}"
         elif following in way:
             circle = " > ".join([*way[way.index(following) :], following])
             yield place, f"these start each other endlessly: {circle}"

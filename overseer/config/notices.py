@@ -253,4 +253,4 @@ def notice_problems(
         for channel_name in rule.to:
             if channel_name not in channels:
                 hint = did_you_mean(channel_name, channels)
-                yield ("notify", number, "to"), f"there is no channel {channel_name}{hint}"
+                yield ("notify", number, "to"), f"no such channel: {channel_name}{hint}"

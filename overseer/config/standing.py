@@ -86,10 +86,10 @@ def standing_problems(
     sentence."""
     for name, task in tasks.items():
         if task.action and task.action not in actions:
-            yield (name, "action"), f"there is no action {task.action}{did_you_mean(task.action, actions)}"
+            yield (name, "action"), f"no such action: {task.action}{did_you_mean(task.action, actions)}"
         for other in task.depends_on:
             if other not in tasks:
-                yield (name, "depends_on"), f"there is no task {other}{did_you_mean(other, tasks)}"
+                yield (name, "depends_on"), f"no such task: {other}{did_you_mean(other, tasks)}"
     try:
         in_order(tasks)
     except CycleError as error:

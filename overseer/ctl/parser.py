@@ -8,12 +8,11 @@ from typing import Any, NoReturn
 
 from overseer import __version__
 from overseer.client import DEFAULT_URL
-from overseer.client.arguments import signal_of
 from overseer.ctl.moments import FORMS
 from overseer.ctl.status import EXITS
 from overseer.ctl.terminal import say, write_out
+from overseer.ctl.values import count, last, most, nonempty, seconds, signal_name
 from overseer.protocol import EXIT_REASON, RUN_STATUS, utf8
-from overseer.util.durations import parse_duration
 from overseer.util.suggest import did_you_mean
 
 # What other programs call it.
@@ -27,18 +26,6 @@ _ALSO = {
     "kill": "stop",
 }
 _SERVER = ("url", "token", "ca", "cert", "key", "reconnect", "color")  # options of all commands
-
-
-def _text(text: str) -> str:
-    """A name or a setting. An empty one is refused: most likely a variable was never set, and what it was
-    to name would be taken for not named."""
-    if not text:
-        raise argparse.ArgumentTypeError("it is empty")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"it is not UTF-8: {text!a}") from None
-    return text
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -112,7 +99,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     ):
         command = add(name, help, more)
         of = "an action of the server" + (", or one of its standing tasks" if name == "start" else "")
-        command.add_argument("action", type=_text, metavar="ACTION", help=of)
+        command.add_argument("action", type=nonempty, metavar="ACTION", help=of)
         command.add_argument(
             "params",
             metavar="KEY=VALUE",
@@ -121,7 +108,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
             help="a parameter of the action; KEY= makes it empty",
         )
         command.add_argument(
-            "--id", type=_text, metavar="TASK_ID", help="the task's id (default: a random one)"
+            "--id", type=nonempty, metavar="TASK_ID", help="the task's id (default: a random one)"
         )
         command.add_argument(
             "--force", action="store_true", help="displace a queued task if the queue is full"
@@ -137,19 +124,21 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
                 "-t", "--tty", action="store_true", help="attach this terminal to its; as attach does"
             )
     command = add("stop", "stop tasks")
-    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
+    command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
     command.add_argument("--wait", action="store_true", help="wait until they have ended")
     command = add("restart", "stop tasks and start them again", "It waits until they have started.")
-    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
+    command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
     command = add("signal", "send tasks' process groups a signal", "For example: overseerctl signal HUP web")
-    command.add_argument("signal", type=_signal, metavar="SIGNAL", help="its name (HUP, SIGHUP) or number")
-    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
+    command.add_argument(
+        "signal", type=signal_name, metavar="SIGNAL", help="its name (HUP, SIGHUP) or number"
+    )
+    command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
     command = add(
         "input",
         "give a running task something to read",
         "The words of TEXT are one line. A file is sent as the task reads it.",
     )
-    command.add_argument("task", type=_text, metavar="TASK_ID")
+    command.add_argument("task", type=nonempty, metavar="TASK_ID")
     command.add_argument("text", metavar="TEXT", nargs="*")
     command.add_argument("-n", "--no-newline", action="store_true", help="no end of line after TEXT")
     command.add_argument("--file", metavar="FILE", help="the content of a file; -: of stdin")
@@ -160,13 +149,13 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "All keys go to the task, Ctrl-C too; Ctrl-P Ctrl-Q detaches. A task that reads a pipe is shown like "
         "tail -f does, and given whole lines; Ctrl-D is the end of its input, and Ctrl-C leaves it.",
     )
-    command.add_argument("task", type=_text, metavar="TASK_ID")
+    command.add_argument("task", type=nonempty, metavar="TASK_ID")
     command = add("reset", "start errored tasks again")
-    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
+    command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
     command = add("list", "show the server's tasks")
     _times(command, since="only tasks started or ended since then, and queued ones")
     command.add_argument(
-        "--limit", type=_count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
+        "--limit", type=count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
     )
     command.add_argument("--after", default="", metavar="TASK_ID", help="only those with greater ids")
     command = add(
@@ -174,27 +163,29 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "show runs, the newest first, also ended ones and those before a restart",
         "For the output of one: overseerctl logs TASK_ID --run RUN",
     )
-    command.add_argument("task", type=_text, metavar="TASK_ID", nargs="?", help="only this task's")
-    command.add_argument("--action", type=_text, metavar="ACTION", help="only this action's")
+    command.add_argument("task", type=nonempty, metavar="TASK_ID", nargs="?", help="only this task's")
+    command.add_argument("--action", type=nonempty, metavar="ACTION", help="only this action's")
     command.add_argument("--state", "--status", choices=RUN_STATUS.words, help="only those with this status")
     command.add_argument("--reason", choices=EXIT_REASON.words, help="only those that ended for this reason")
     _times(command, since="only those started since then", until="only those started before then")
     command.add_argument(
-        "-n", "--limit", type=_count, default=20, metavar="COUNT", help="at most this many (20); 0: all"
+        "-n", "--limit", type=most, default=20, metavar="COUNT", help="at most this many (20); 0, all: all"
     )
     command = add("wait", "wait for tasks to end, and exit with the status of the first that failed")
-    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
+    command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
     command.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="at most this long, such as 90 or 1m30s (status 124)",
     )
     command = add("tail", "show the last lines of tasks")
-    command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="*", help="default: all running tasks")
+    command.add_argument(
+        "tasks", type=nonempty, metavar="TASK_ID", nargs="*", help="default: all running tasks"
+    )
     command.add_argument("-f", "--follow", action="store_true", help="and follow them until they end")
     command.add_argument(
-        "-n", "--lines", type=_count, default=10, metavar="LINES", help="how many (10); the server stores 100"
+        "-n", "--lines", type=count, default=10, metavar="LINES", help="how many (10); the server stores 100"
     )
     command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
     command = add(
@@ -203,13 +194,13 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "All of it, unless an option says otherwise; what the task wrote to stderr goes to stderr. The "
         "beginning of an id will do where it is unique. The server needs a data_dir.",
     )
-    command.add_argument("task", type=_text, metavar="TASK_ID")
+    command.add_argument("task", type=nonempty, metavar="TASK_ID")
     command.add_argument("-f", "--follow", action="store_true", help="and follow it until the task ends")
-    command.add_argument("-n", "--tail", type=_count, metavar="LINES", help="only the last so many")
+    command.add_argument("-n", "--tail", type=last, metavar="LINES", help="only the last so many; all: all")
     _times(command, since="only from this time on", until="only until this time")
     command.add_argument(
         "--run",
-        type=_text,
+        type=nonempty,
         metavar="RUN",
         help="only lines of this run: its number in the history or id",
     )
@@ -217,7 +208,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command.add_argument(
         "-g",
         "--grep",
-        type=_text,
+        type=nonempty,
         metavar="PATTERN",
         help="only lines in which this regular expression is found; status 1 if there are none",
     )
@@ -229,31 +220,33 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "Lines in which it is found, the oldest first, or those in the newest parts of logs if there are "
         "more than -n; status 1 if there are none. On a terminal times are local. Needs a data_dir.",
     )
-    command.add_argument("query", type=_text, metavar="TEXT", help="what stands in the line")
+    command.add_argument("query", type=nonempty, metavar="TEXT", help="what stands in the line")
     command.add_argument(
         "-e", "-E", "--regex", action="store_true", help="TEXT is a regular expression, as Python has them"
     )
     _matching(command)
-    command.add_argument("--task", type=_text, metavar="TASK_ID", help="only in this task's log")
-    command.add_argument("--action", type=_text, metavar="ACTION", help="only in lines of this action's runs")
+    command.add_argument("--task", type=nonempty, metavar="TASK_ID", help="only in this task's log")
+    command.add_argument(
+        "--action", type=nonempty, metavar="ACTION", help="only in lines of this action's runs"
+    )
     _times(command, since="only from this time on", until="only until this time")
     command.add_argument(
-        "-n", "--limit", type=_count, default=100, metavar="COUNT", help="at most this many (100); 0: all"
+        "-n", "--limit", type=most, default=100, metavar="COUNT", help="at most this many (100); 0, all: all"
     )
     command = add("replay", "show what is stored of a task: its last 100 lines and exits")
-    command.add_argument("task", type=_text, metavar="TASK_ID")
+    command.add_argument("task", type=nonempty, metavar="TASK_ID")
     command.add_argument(
-        "--since-seq", type=_count, metavar="SEQ", help="only what follows the line with this seq"
+        "--since-seq", type=count, metavar="SEQ", help="only what follows the line with this seq"
     )
     _times(command, since="only from this time on")
     command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
     command = add("events", "show everything that happens as JSON lines")
     command.add_argument(
-        "tasks", type=_text, metavar="TASK_ID", nargs="*", help="default: all, present and future"
+        "tasks", type=nonempty, metavar="TASK_ID", nargs="*", help="default: all, present and future"
     )
     command = add("top", "show tasks and pools, live", "q quits.")
     command.add_argument(
-        "--interval", type=_seconds, default=2.0, metavar="SECONDS", help="between updates (2)"
+        "--interval", type=seconds, default=2.0, metavar="SECONDS", help="between updates (2)"
     )
     command.add_argument(
         "--sort",
@@ -267,20 +260,20 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "show when standing tasks are started by themselves, and what was skipped",
         "Times are local. Of one task all is shown: its next times, and each skipped one with the reason.",
     )
-    command.add_argument("task", type=_text, metavar="TASK_ID", nargs="?", help="only this task's")
+    command.add_argument("task", type=nonempty, metavar="TASK_ID", nargs="?", help="only this task's")
     command.add_argument(
-        "-n", "--next", type=_count, metavar="COUNT", help="the next so many starts, up to 100 of each task"
+        "-n", "--next", type=count, metavar="COUNT", help="the next so many starts, up to 100 of each task"
     )
     for name, help in (
         ("pause", "have standing tasks no longer started by their schedules"),
         ("resume", "have paused standing tasks started by their schedules again"),
     ):
         command = add(name, help)
-        command.add_argument("tasks", type=_text, metavar="TASK_ID", nargs="+")
+        command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
     command = add("actions", "show what can be started")
-    command.add_argument("action", type=_text, metavar="ACTION", nargs="?", help="only this one, in full")
+    command.add_argument("action", type=nonempty, metavar="ACTION", nargs="?", help="only this one, in full")
     command = add("describe", "explain an action and its parameters")
-    command.add_argument("action", type=_text, metavar="ACTION", help="an action of the server's config")
+    command.add_argument("action", type=nonempty, metavar="ACTION", help="an action of the server's config")
     for name, help in (
         ("pool", "show how full a pool is and which tasks are queued"),
         ("set-pool", "change a pool at runtime"),
@@ -291,14 +284,14 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         of_action = "of this action" if name == "purge" else "of this action; default: of the whole server"
         # To empty every queue must be asked for.
         group = command.add_mutually_exclusive_group(required=True) if name == "purge" else command
-        group.add_argument("action", type=_text, metavar="ACTION", nargs="?", help=of_action)
+        group.add_argument("action", type=nonempty, metavar="ACTION", nargs="?", help=of_action)
         if name == "purge":
             group.add_argument("--all", action="store_true", help="every queue of the server")
         if name == "metrics":
-            command.add_argument("--task", type=_text, metavar="TASK_ID", help="of this task instead")
+            command.add_argument("--task", type=nonempty, metavar="TASK_ID", help="of this task instead")
         if name == "set-pool":
-            command.add_argument("--limit", type=_count, help="how many may run at once; 0: unlimited")
-            command.add_argument("--queue-size", type=_count, help="how many may wait; 0: unlimited")
+            command.add_argument("--limit", type=count, help="how many may run at once; 0: unlimited")
+            command.add_argument("--queue-size", type=count, help="how many may wait; 0: unlimited")
             command.add_argument(
                 "--excess", choices=("stop", "requeue"), help="what happens to tasks above a lowered limit"
             )
@@ -307,12 +300,12 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
                 choices=("first", "last"),
                 help="which of them first: the longest running or the newest",
             )
-            command.add_argument("--grace", type=_seconds, help="seconds between SIGTERM and SIGKILL")
+            command.add_argument("--grace", type=seconds, help="seconds between SIGTERM and SIGKILL")
     command = add("reload", "reload the server's configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
     command = add("notify", "try out where notices go")
     command.add_argument("what", choices=("test",), help="send a channel a notice that is a test")
-    command.add_argument("channel", type=_text, metavar="CHANNEL", help="its name in the server's config")
+    command.add_argument("channel", type=nonempty, metavar="CHANNEL", help="its name in the server's config")
     add("check", "check that the server answers")
     command = add(
         "completion", "print a shell's completion script", 'For bash: eval "$(overseerctl completion bash)"'
@@ -342,7 +335,7 @@ def _matching(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             f"-{letter}",
             f"--{name}",
-            type=_count,
+            type=count,
             default=0,
             metavar="LINES",
             help=f"and so many lines {where} each",
@@ -373,39 +366,9 @@ def _common() -> Parser:
         ("cert", "FILE", "your client certificate, if the server asks for one (default: $OVERSEER_CERT)"),
         ("key", "FILE", "its key, if in a separate file (default: $OVERSEER_KEY)"),
     ):
-        common.add_argument(f"--{name}", type=_text, metavar=metavar, help=text)
+        common.add_argument(f"--{name}", type=nonempty, metavar=metavar, help=text)
     common.add_argument(
-        "--reconnect", type=_seconds, metavar="SECONDS", help="how long to keep trying to reconnect (30)"
+        "--reconnect", type=seconds, metavar="SECONDS", help="how long to keep trying to reconnect (30)"
     )
     common.add_argument("--color", choices=("auto", "always", "never"), help="auto: on a terminal")
     return parent
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = parse_duration(text) / 1e9
-    if not 0 <= seconds < 1e9:
-        raise ValueError
-    return seconds
-
-
-_seconds.__name__ = "number of seconds or duration"  # as argparse's error calls it
-
-
-def _signal(text: str) -> str:
-    try:
-        return signal_of(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"unknown signal {text}") from None
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise ValueError
-    return count
-
-
-_count.__name__ = "count"

@@ -64,6 +64,8 @@ class Happening:
     def sentence(self) -> str:
         """What happened, for people."""
         match self.kind:
+            case "failure" | "errored" if self.reason == "start_failed":
+                return f"{self.title} could not be started: {self.detail}"
             case "failure":
                 return f"{self.title} failed: {self.detail or self._how}"
             case "errored":

@@ -79,7 +79,7 @@ class Notices:
         config = self._config
         channel = config.channels.get(name)
         if channel is None:
-            raise RequestError(f"there is no channel {name}{did_you_mean(name, config.channels)}")
+            raise RequestError(f"no such channel: {name}{did_you_mean(name, config.channels)}")
 
         def attempt() -> None:
             tried = Attempt(Answer.DOWN, "internal error; the server's log says more")

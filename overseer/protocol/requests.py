@@ -171,6 +171,7 @@ class List(Request):
         default="",
         omit=True,
     )
+    task_id: str = field(TASK_ID, "Only this task, if there is one", default="", omit=True)
 
 
 @_request("graph")
@@ -192,6 +193,7 @@ class RunsRequest(Request):
     before: str = field(
         Name(), "The next of an earlier page: only the runs that come after it", default="", omit=True
     )
+    run_id: str = field(TASK_ID, "Only this run, if it is on record", default="", omit=True)
 
 
 @_request("logs")

@@ -12,12 +12,13 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from overseer.config import StandingTask
 from overseer.errors import RequestError
 from overseer.history.records import Trigger
-from overseer.history.slots import FIRED, FIRING, REFUSED, Slot
+from overseer.history.slots import FIRED, FIRING, REFUSED, SKIPPED, WAITING, Slot
 from overseer.protocol import Dequeued, Skipped, Start, Started
 from overseer.schedules.batch import Batch, Fire
 from overseer.schedules.memory import Memory
@@ -95,9 +96,12 @@ class Scheduler:
                 if track.plan.waiting:
                     self._waiting.add(track)
                 self._arm_locked(track)
+        left: list[Slot] = []  # by tasks that the configuration does not have
         for gone in known.values():
             gone.wanted = False
-        self._memory.keep([], known.values(), wait=False)
+            left += [slot for slot in gone.slots if slot.outcome in (WAITING, FIRING)]
+        skipped = [replace(slot, outcome=SKIPPED, reason="disabled") for slot in left]
+        self._memory.keep(skipped, known.values(), wait=False)
         self._carry_out(batch)
 
     def start(self, returning: Collection[str] = ()) -> None:
@@ -303,13 +307,13 @@ class Scheduler:
         """Start a task for a stored slot."""
         track, task_id = fire.track, fire.task_id
         request = Start("", task_id=task_id)
-        if task_id != track.task_id:
-            standing = track.standing
-            policy = effective_policy(None, self._hub.definitions.config.standing_retry(standing))
-            request = Start("", standing.action, task_id, standing.params, policy)
         with self.lock:
             self._firing[task_id] = fire
         try:
+            if task_id != track.task_id:
+                standing = track.standing
+                policy = effective_policy(None, self._hub.definitions.config.standing_retry(standing))
+                request = Start("", standing.action, task_id, standing.params, policy)
             self._hub.start(
                 request.action,
                 task_id,
@@ -317,10 +321,14 @@ class Scheduler:
                 retry_policy=request.retry_policy,
                 requester=Requester(cause=_cause(track)),
             )
-        except RequestError as error:
+        except Exception as error:  # whatever is wrong with one task, the others go on
+            if not isinstance(error, RequestError):
+                _log.exception("task %s could not be started by its schedule", task_id)
             with self.lock:
                 self._firing.pop(task_id, None)
-            self._refused(fire, request, error.message)
+            self._refused(
+                fire, request, error.message if isinstance(error, RequestError) else "internal error"
+            )
         else:
             self._record(track.task_id, request, "")
 

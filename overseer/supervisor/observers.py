@@ -30,7 +30,7 @@ class Change:
         outcome: ``succeeded``, ``failed`` or ``stopped`` if this ends the task and no restart follows;
             otherwise ``""``.
         by_person: a client requested that end.
-        exit_code, signal, reason: of its latest run that is over, or failed to start.
+        exit_code, signal, reason: of its latest run that is over, or failed to start: ``start_failed``.
         error: why it was given up, or could not be started.
         values: that run's output values.
     """

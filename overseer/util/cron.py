@@ -27,7 +27,7 @@ _NAMES = {
     "@hourly": "0 * * * *",
 }
 _FIELDS = ("minute", "hour", "day of the month", "month", "weekday")
-# From where an expression is searched for its first match: a year that is not a leap year follows.
+# From where an expression is searched for its first match.
 _EPOCH = 1_704_067_200
 _YEARS = 50  # after which it is given up
 _DAY = 86_400

@@ -44,7 +44,7 @@ def test_a_name_that_templates_do_not_know_is_an_error(fails: Fails) -> None:
 
 def test_an_action_that_does_not_exist_is_an_error(fails: Fails) -> None:
     (line,) = fails(file({"a": {"success": ["biuld"]}, "build": {}}))
-    assert line.endswith("actions.a.then.success.0.action: there is no action biuld; did you mean build?")
+    assert line.endswith("actions.a.then.success.0.action: no such action: biuld; did you mean build?")
 
 
 @pytest.mark.parametrize(

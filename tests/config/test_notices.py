@@ -73,7 +73,7 @@ def test_what_is_wrong_with_a_channel_is_said_with_its_place(
     [
         ({"on": "failed"}, "notify.0.on: expected failure, recovery, errored, unhealthy, missed or success"),
         ({"on": None}, "notify.0: on is missing"),
-        ({"to": "opps"}, "notify.0.to: there is no channel opps; did you mean ops?"),
+        ({"to": "opps"}, "notify.0.to: no such channel: opps; did you mean ops?"),
         ({"to": []}, "notify.0: to is missing"),
         ({"every": "1h"}, "notify.0.every: unknown key"),
         ({"repeat": "0s"}, "notify.0.repeat: must be more than 0"),

@@ -39,6 +39,10 @@ def test_all_of_a_log_or_some_of_it(ctl: Ctl) -> None:
     assert done.err == "oh no\n"
     assert ctl("logs", "web", "-n", "3", "--stream", "stdout").out.split() == ["2498", "2499", "2500"]
     assert len(ctl("logs", "web", "--since", "1h").out.splitlines()) == 2500
+    assert ctl("logs", "web", "--tail", "all").out == done.out
+    assert ctl("logs", "web", "--tail", "few").err.startswith(
+        "overseerctl: argument -n/--tail: invalid count"
+    )
     assert ctl("logs", "web", "-S", "1h", "-U", "30m").out == ""
     assert ctl("logs", "web", "-S", "1h", "-U", "now", "-n", "2").out == "2500\n"  # and one on stderr
     (line,) = ctl("logs", "web", "--stream", "stderr", "--json").out.splitlines()
@@ -130,7 +134,7 @@ def test_searching_all_of_them(ctl: Ctl) -> None:
     more = ctl("search", "24", "-n", "7")
     assert len(more.out.splitlines()) == 7
     assert "more than these 7 lines: -n 0 shows all" in more.err
-    assert ctl("search", "24", "-n", "0").err == ""
+    assert ctl("search", "24", "-n", "0").err == ctl("search", "24", "-n", "all").err == ""
     none = ctl("search", "nowhere")
     assert (none.status, none.out) == (1, "")
     assert "nothing was found" in none.err

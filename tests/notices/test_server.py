@@ -112,6 +112,16 @@ def test_health_is_told(receiver: Receiver) -> None:
         assert (was["event"], now["event"]) == ("unhealthy", "recovery")
 
 
+def test_a_task_that_cannot_be_started_at_boot_is_told(receiver: Receiver) -> None:
+    actions = {"nowhere": {"type": "exec", "config": {"entrypoint": "/no/such/program"}}}
+    tasks = {"db": {"action": "nowhere", "autostart": True}}
+    channels = {"ops": {"webhook": receiver.url}}
+    with Daemon(actions=actions, tasks=tasks, channels=channels, notify=[{"on": "errored", "to": "ops"}]):
+        (told,) = receiver.wait(1)
+        assert told["message"] == "db could not be started: cannot start '/no/such/program': no such file"
+        assert (told["task_id"], told["reason"], told["trigger"]) == ("db", "start_failed", "boot")
+
+
 def test_a_body_is_a_template_into_which_nothing_breaks_out(receiver: Receiver) -> None:
     body = '{"text": "[[.message]]", "data": {"event": "[[.event]] [[.params.note]]"}}'
     with serve(receiver, channels={"ops": {"webhook": receiver.url, "body": body}}) as (_, client):
@@ -252,7 +262,7 @@ def test_a_program_gets_the_notice_on_stdin_and_in_variables_and_ends_whole(rece
         assert client.request("notify_test", channel="tell")["type"] == "notify_tested"
         assert file.read_text().splitlines()[1] == "test  a test of the channel tell"
         unknown = client.request("notify_test", channel="tel")
-        assert unknown["message"] == "there is no channel tel; did you mean tell?"
+        assert unknown["message"] == "no such channel: tel; did you mean tell?"
 
 
 def test_it_is_told_again_while_it_lasts(receiver: Receiver) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,7 +51,7 @@ def test_a_time_is_one_of_its_zone(load: Load) -> None:
     [
         ("{cron: '61 * * * *'}", "tasks.t.schedule.cron: the minute of the cron expression cannot be read"),
         ("{cron: '0 0 30 2 *'}", "tasks.t.schedule.cron: the day of the month of the cron expression"),
-        ("{timezone: Europe/Berln, every: 1m}", "tasks.t.schedule.timezone: there is no time zone"),
+        ("{timezone: Europe/Berln, every: 1m}", "tasks.t.schedule.timezone: no such time zone"),
         (
             "{cron: '@daily', every: 5m}",
             "tasks.t.schedule: cron and every are different schedules: make them",
@@ -106,3 +108,17 @@ def test_editors_know_it(schedule: Any, valid: bool) -> None:
     file = {"tasks": {"t": {"action": "a", "schedule": schedule}}}
     errors = list(jsonschema.Draft7Validator(config_schema()).iter_errors(json.loads(json.dumps(file))))
     assert (not errors) == valid
+
+
+def test_what_is_not_configured_is_not_loaded() -> None:
+    code = """
+import sys
+import overseer.daemon.daemon
+from overseer.config import parse_config
+from overseer.daemon.preflight import schedule_advice
+config = parse_config("c", b"actions: {a: {type: exec}}\\ntasks: {t: {action: a}}")
+assert schedule_advice(config) == []
+print(sorted({"cronsim", "zoneinfo", "overseer.schedules.scheduler"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

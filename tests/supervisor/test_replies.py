@@ -16,9 +16,11 @@ from overseer.auth.peer import Peer
 from overseer.daemon.audit import Audit
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.logs import TaskLogs
+from overseer.daemon.notices import TaskNotices
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.protocol import MessageLimits
+from overseer.secrets.vault import Vault
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.history import Ring
 from overseer.supervisor.pool.pool import PoolManager
@@ -115,6 +117,7 @@ class Stage:
             history=history,
             logs=TaskLogs(config),
             schedules=TaskSchedules(self.hub, history, Audit()),
+            notices=TaskNotices(self.hub, history, Vault()),
         )
 
     def _watch_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:

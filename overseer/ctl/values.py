@@ -1,0 +1,66 @@
+"""What the values of arguments are, for argparse: each reads one, and says in its name what it should be."""
+
+from __future__ import annotations
+
+import argparse
+
+from overseer.client.arguments import signal_of
+from overseer.util.durations import parse_duration
+
+
+def nonempty(text: str) -> str:
+    """A name or a setting. An empty one is refused: most likely a variable was never set, and what it was
+    to name would be taken for not named."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"it is not UTF-8: {text!a}") from None
+    return text
+
+
+def seconds(text: str) -> float:
+    """As a number, or a duration."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = parse_duration(text) / 1e9
+    if not 0 <= found < 1e9:
+        raise ValueError
+    return found
+
+
+seconds.__name__ = "number of seconds or duration"  # as argparse's error calls it
+
+
+def signal_name(text: str) -> str:
+    """By its name or number."""
+    try:
+        return signal_of(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"unknown signal {text}") from None
+
+
+def count(text: str) -> int:
+    """Of zero or more."""
+    found = int(text)
+    if found < 0:
+        raise ValueError
+    return found
+
+
+count.__name__ = "count"
+
+
+def last(text: str) -> int | None:
+    """How many of the last lines; None: all."""
+    return None if text == "all" else count(text)
+
+
+def most(text: str) -> int:
+    """How many at most; 0: all."""
+    return 0 if text == "all" else count(text)
+
+
+last.__name__ = most.__name__ = count.__name__

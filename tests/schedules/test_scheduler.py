@@ -1,0 +1,160 @@
+"""The scheduler with a hub that does as it is told: what it asks of it, and when it looks at the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from overseer.config import StandingTask
+from overseer.config.schedules import Schedule
+from overseer.errors import RequestError
+from overseer.protocol import Skipped
+from overseer.schedules.memory import Memory
+from overseer.schedules.plan import Plan
+from overseer.schedules.scheduler import Scheduler
+from overseer.supervisor.table import CLOSING, TAKEN
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+class Hub:
+    """Notes what is started and skipped; ``refuse`` is raised by each start."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.asked = 0
+        self.used: set[str] = set()
+        self.refuse: Exception | None = None
+        self.definitions = SimpleNamespace(config=SimpleNamespace(standing_retry=self._broken))
+
+    def _broken(self, task: Any) -> Any:
+        raise KeyError(task)
+
+    def in_use(self, task_id: str) -> bool:
+        self.asked += 1
+        return task_id in self.used
+
+    def start(self, action: str, task_id: str, *more: Any, **fields: Any) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.started.append(task_id)
+
+    def skip(self, event: Skipped, action: str) -> None:
+        self.skipped.append((event.task_id, event.reason))
+
+
+class Served:
+    """A scheduler that is not running: a test moves its clock, and has it take a step."""
+
+    def __init__(self, schedules: dict[str, Schedule]) -> None:
+        self.now = NOON
+        self.hub = Hub()
+        self.recorded: list[tuple[str, str]] = []
+        record: Callable[..., None] = lambda name, request, error: self.recorded.append((name, error))  # noqa: E731
+        hub: Any = self.hub
+        self.scheduler = Scheduler(hub, Memory(None), record, lambda: self.now)
+        self.scheduler.load(
+            {name: StandingTask(name, "a", schedule=(each,)) for name, each in schedules.items()}
+        )
+
+    def after(self, **time: float) -> None:
+        self.now += timedelta(**time)
+        self.scheduler._step()
+
+    @property
+    def patience(self) -> float:
+        with self.scheduler.lock:
+            return self.scheduler._patience_locked()
+
+
+def test_ten_thousand_that_are_not_due_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = Served({f"t{number}": Schedule(cron=f"{number % 60} 3 * * *") for number in range(10_000)})
+    decided: list[Plan] = []
+    decide = Plan.decide
+    monkeypatch.setattr(Plan, "decide", lambda plan, now: decided.append(plan) or decide(plan, now))
+    for _ in range(100):
+        served.after(seconds=30)
+    assert (decided, served.hub.asked) == ([], 0)
+    served.now = NOON.replace(hour=3, minute=0) + timedelta(days=1)
+    served.after(seconds=0)
+    assert len(decided) == len(served.hub.started) == 167, "those of that minute"
+
+
+def test_it_sleeps_until_the_next_slot_but_for_half_a_minute_at_most_and_never_spins() -> None:
+    served = Served({"t": Schedule(cron="0 * * * *")})
+    assert served.patience == 30
+    served.now += timedelta(minutes=59, seconds=50)
+    assert served.patience == 10
+    served.now += timedelta(seconds=9.999)
+    assert served.patience == 0.05
+    served.now += timedelta(minutes=5)
+    assert served.patience == 0.05
+    assert Served({}).patience == 30
+
+
+def test_a_start_that_is_refused_is_on_record_and_what_is_broken_breaks_nothing_else() -> None:
+    served = Served({"t": Schedule(every=60)})
+    served.hub.refuse = RequestError("no room")
+    served.after(seconds=60)
+    assert served.recorded == [("t", "no room")]
+    assert served.scheduler.tracks["t"].refused == "no room"
+    served.hub.refuse = ZeroDivisionError()
+    served.after(seconds=60)
+    assert served.recorded[1:] == [("t", "internal error")]
+    served.hub.refuse = None
+    served.after(seconds=60)
+    assert (served.hub.started, served.recorded[2:]) == (["t"], [("t", "")])
+    assert served.scheduler.tracks["t"].refused == ""
+
+
+def test_a_task_beside_one_whose_action_has_just_gone_is_refused() -> None:
+    served = Served({"t": Schedule(every=60, overlap="allow")})
+    served.hub.used.add("t")
+    served.after(seconds=60)
+    assert served.recorded == [("t", "internal error")]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "skipped", "waiting"),
+    [("skip", [("t", "overlap")], 0), ("queue", [], 1), ("replace", [], 1)],
+)
+def test_whoever_starts_it_in_between_is_an_overlap(
+    overlap: str, skipped: list[tuple[str, str]], waiting: int
+) -> None:
+    served = Served({"t": Schedule(every=60, overlap=overlap)})
+    served.hub.refuse = RequestError(TAKEN)
+    served.hub.stop = lambda *asked: None  # type: ignore[attr-defined]
+    served.after(seconds=60)
+    assert served.hub.skipped == skipped
+    assert len(served.scheduler.tracks["t"].plan.waiting) == waiting
+    assert served.recorded == []
+    served.hub.used.add("t")
+    served.hub.refuse = None
+    served.after(seconds=10)
+    assert served.hub.started == []
+    served.hub.used.clear()
+    served.after(seconds=10)
+    assert served.hub.started == ["t"] * waiting
+
+
+def test_the_end_of_the_server_is_no_refusal() -> None:
+    served = Served({"t": Schedule(every=60)})
+    served.hub.refuse = RequestError(CLOSING)
+    served.after(seconds=60)
+    assert (served.recorded, served.scheduler.tracks["t"].refused) == ([], "")
+
+
+def test_what_is_still_to_be_brought_back_is_in_use() -> None:
+    served = Served({"t": Schedule(every=60)})
+    returning = {"t"}
+    served.scheduler._returning = returning
+    served.after(seconds=60)
+    assert served.hub.skipped == [("t", "overlap")]
+    returning.clear()
+    served.after(seconds=60)
+    assert served.hub.started == ["t"]
