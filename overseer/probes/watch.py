@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 # Colours and the like, and titles, which are no part of what a line says.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _READ = 64 << 10  # characters of a line that are searched
-_AWAITED = {"log": "no line has matched", "notify": "it has not said so", "after": "it is too soon"}
+_AWAITED = {"log": "no line has matched", "notify": "no READY=1 came", "after": "too early"}
 
 
 class Watch(RunWatch):
