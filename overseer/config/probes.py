@@ -179,7 +179,7 @@ class ReadyConfig(_Probes):
     )  # fmt: skip
 
     @property
-    def look_s(self) -> float:
+    def probe_timeout(self) -> float:
         """How long one probe may take, in seconds."""
         return max(_READY_S, self.interval)
 
@@ -250,7 +250,7 @@ class HealthConfig(_Probes):
     )
 
     @property
-    def look_s(self) -> float:
+    def probe_timeout(self) -> float:
         """How long one probe may take, in seconds."""
         return self.timeout or _HEALTH_S
 

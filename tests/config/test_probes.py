@@ -93,7 +93,7 @@ def test_what_is_probably_a_mistake_is_warned_of(action: dict[str, Any], expecte
 
 def test_a_short_interval_is_no_mistake() -> None:
     assert load(health={"tcp": ":80", "interval": "1s"}).warnings == ()
-    assert HealthConfig(tcp=":80", interval=1.0).look_s == 3.0
+    assert HealthConfig(tcp=":80", interval=1.0).probe_timeout == 3.0
 
 
 def test_the_file_s_dialect_counts_wherever_it_is_said() -> None:
