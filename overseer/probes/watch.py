@@ -1,12 +1,13 @@
 """One run, looked at until it is over: first whether it is ready, then whether it still works.
 
-What is awaited (a line, a message, a time) comes by itself; what is looked at (an address, a page, a program)
-is looked at once all that has come, on a thread of the pool, again and again, timed from the end of each
-look. What is found out is reported with no lock held, so it may be too late: then the hub takes no notice.
+What is awaited (a line, a message, a time) comes by itself. Once all of that has come, what can be looked at
+(an address, a page, a program) is, on threads of the pool, again and again, each look timed from the end of
+the one before. Findings are reported with no lock held, so they may come too late; the hub then ignores them.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from overseer.supervisor.probing import Findings, RunWatch
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer
 from overseer.workers.program import Surroundings
+
+_log = logging.getLogger(__name__)
 
 # Colours and the like, and titles, which are no part of what a line says.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -76,7 +79,7 @@ class Watch(RunWatch):
 
     # The run
 
-    def begin(self, pid: int, surroundings: Surroundings) -> None:
+    def begin(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
         with self._lock:
             if self._over:
@@ -229,6 +232,9 @@ class Watch(RunWatch):
                 self._hampered = True
                 self._findings.trouble(f"{target}: {error}")
             return None, str(error)
+        except Exception:  # a mistake here must not be the last look
+            _log.exception("a look at task %s failed", self._findings.task_id)
+            return None, "the look itself failed"
         self._hampered = False
         self._findings.looked(failed=False)
         return True, ""

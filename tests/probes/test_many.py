@@ -11,6 +11,7 @@ import pytest
 
 from overseer.config import ActionConfig
 from overseer.config.probes import HealthConfig, ReadyConfig
+from overseer.probes.looker import Looker
 from overseer.probes.prober import Probes
 from overseer.supervisor.probing import RunWatch
 from overseer.workers.program import Surroundings
@@ -43,7 +44,9 @@ class Findings:
         return True
 
     def health(self, status: str, why: str, *, stop: bool) -> bool:
-        self.said.append(status)
+        with self._changed:
+            self.said.append(status)
+            self._changed.notify_all()
         return True
 
     def trouble(self, what: str) -> None:
@@ -65,7 +68,7 @@ class Many:
             for each in self.findings
         ]
         for watch in self.watches:
-            watch.begin(1, Surroundings())
+            watch.begin(Surroundings())
 
     def wait_for_each(self, looks: int, timeout: float = 60.0) -> None:
         with self.changed:
@@ -123,3 +126,24 @@ def test_what_ends_before_its_turn_is_not_looked_at(probes: Probes) -> None:
         assert time.monotonic() - began < 10
     assert not many.looks
     assert {tuple(each.said) for each in many.findings} == {("over",)}
+
+
+def test_a_look_that_breaks_is_not_the_last_one(
+    probes: Probes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = iter([ValueError("a mistake"), ValueError("another")])
+
+    def look(*_: object) -> None:
+        for error in broken:
+            raise error
+
+    monkeypatch.setattr(Looker, "look", look)
+    changed, looks = threading.Condition(), Counter[int]()
+    findings = Findings(0, looks, changed)
+    health = HealthConfig(tcp=":80", interval=0.01, failures=1)
+    watch = probes.watch(findings, ActionConfig("a", "exec", health=health), {})  # type: ignore[arg-type]
+    watch.begin(Surroundings())
+    with changed:
+        assert changed.wait_for(lambda: findings.said == ["healthy"], 10)
+    watch.end()
+    assert caplog.text.count("a look at task t0 failed") == 2
