@@ -1,1 +1,1 @@
-"""Looks at runs from outside: whether they are ready, and whether they still work."""
+"""Probes: checks from outside whether runs are ready, and whether they still work."""

@@ -1,4 +1,4 @@
-"""One look at a run: until when it may take, and how its thread is woken."""
+"""One attempt of a probe: its deadline, and waking its thread."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class FailedError(Exception):
 
 
 class NotLookedError(Exception):
-    """The server itself could not look, which says nothing of the run."""
+    """The server itself could not probe, which says nothing about the run."""
 
 
 class CalledOffError(Exception):
-    """Nobody wants to know any more."""
+    """The attempt was cancelled."""
 
 
-# What the server runs out of, and the run has nothing to do with.
+# Resources that the server, not the run, has run out of.
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL}
 
 
 def is_ours(error: BaseException | None) -> bool:
-    """Whether an error is a lack of the server's own."""
+    """Whether an error means that the server lacks resources."""
     return isinstance(error, OSError) and error.errno in _OURS
 
 
@@ -37,10 +37,10 @@ class _HasFileno(Protocol):
 
 
 class Attempt:
-    """Used by the thread that looks, but for :meth:`call_off` and :meth:`wake`, which any thread may call.
+    """Used by the probing thread, except :meth:`call_off` and :meth:`wake`, which any thread may call.
 
     Raises:
-        NotLookedError: there is no file descriptor left.
+        NotLookedError: out of file descriptors.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -61,7 +61,7 @@ class Attempt:
         self._wakeup.close()
 
     def fileno(self) -> int:
-        """Of what is readable once it has been called off or woken."""
+        """A descriptor that is readable once the attempt is cancelled or woken."""
         return self._wakeup.fileno()
 
     def call_off(self) -> None:
@@ -69,33 +69,33 @@ class Attempt:
         self._wakeup.set()
 
     def wake(self) -> None:
-        """End the wait that goes on, or the next one."""
+        """End the current wait, or the next one."""
         self._wakeup.set()
 
     @property
     def remaining(self) -> float:
-        """Seconds; less than 0 when they are over."""
+        """Seconds until the deadline; negative after it."""
         return self._deadline - time.monotonic()
 
     def check(self) -> None:
-        """Raises CalledOffError if that was said."""
+        """Raises CalledOffError if it was cancelled."""
         if self._called_off:
             raise CalledOffError
 
     def late(self) -> FailedError:
-        """What to raise when the time is over."""
+        """The error to raise after the deadline."""
         return FailedError(f"no answer within {self._seconds:g} s")
 
     def wait(
         self, source: _HasFileno | None = None, events: int = select.POLLIN, seconds: float | None = None
     ) -> bool:
-        """Wait for events of a descriptor, ``seconds`` at most; False when these are over, or it was woken.
+        """Wait for events of a descriptor, for at most ``seconds``; False after that, or when woken.
 
-        What has happened by the end counts, also when that is over because the server did not run.
+        Events that have happened by the deadline count, even if the server was suspended past it.
 
         Raises:
-            FailedError: the time for the look is over.
-            CalledOffError: it was called off.
+            FailedError: the deadline has passed.
+            CalledOffError: it was cancelled.
         """
         poll = select.poll()
         poll.register(self._wakeup, select.POLLIN)

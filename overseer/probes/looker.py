@@ -1,4 +1,4 @@
-"""What all watches share: threads, timers, look-ups of names, and sockets by which runs speak themselves."""
+"""What all watches share: threads, timers, name look-ups, and sockets through which runs report readiness."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from overseer.workers.program import Surroundings
 
 
 class Looker:
-    """Safe from any thread."""
+    """The resources shared by all watches. Thread-safe."""
 
     def __init__(self) -> None:
         self._timers = Timers("probe-timers")
@@ -41,30 +41,30 @@ class Looker:
         self._sockets.close()
 
     def schedule(self, seconds: float, job: Callable[[], object]) -> Timer:
-        """Have a job that does not wait run in so many seconds."""
+        """Run a non-blocking job in so many seconds."""
         return self._timers.schedule(seconds, job)
 
     def submit(self, task_id: str, look: Callable[[], object]) -> None:
-        """Have a look run as soon as a thread is free and none at the same task goes on."""
+        """Run a probe as soon as a thread is free and no other probe of the task is running."""
         self._pool.submit(task_id, look)
 
     def notify_socket(self, run_id: str, ready: Callable[[], None]) -> NotifySocket:
-        """A socket to which a run can say that it is ready; ``ready`` is called when it does.
+        """A socket through which a run can report that it is ready; ``ready`` is called when it does.
 
         Raises:
-            SpawnError: there is none to be had.
+            SpawnError: it cannot be created.
         """
         return self._sockets.open(run_id, ready)
 
     def discard(self, socket: NotifySocket) -> None:
-        """Nobody listens to it any more. Idempotent."""
+        """Close a socket. Idempotent."""
         self._sockets.discard(socket)
 
     def look(self, target: Target, task_id: str, attempt: Attempt, surroundings: Surroundings) -> None:
-        """Look once; returns if the target is well.
+        """Probe once; returns if the target is well.
 
         Raises:
-            FailedError, NotLookedError, CalledOffError: it is not, or that cannot be told.
+            FailedError, NotLookedError, CalledOffError: it is not, or that is unknown.
         """
         if isinstance(target, Tcp | Http):
             from overseer.probes.connections import look_at  # with what TLS takes, which few need

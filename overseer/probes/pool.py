@@ -1,4 +1,5 @@
-"""The threads that look: few, however many tasks; a look that finds none free is late, and has not failed."""
+"""The probing threads: few, however many tasks; a probe that finds none free is late, which is not a
+failure."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ Job = Callable[[], object]
 
 
 class Pool:
-    """Runs jobs in the order in which they came, those of one key never at once; safe from any thread."""
+    """Runs jobs in order of arrival, those of one key one at a time. Thread-safe."""
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
@@ -38,7 +39,7 @@ class Pool:
         return f"<Pool {len(self._threads)} threads, {len(self._going)} going>"
 
     def submit(self, key: Hashable, job: Job) -> None:
-        """Run it once a thread is free and no other job of this key goes on; never, once it is closed."""
+        """Run a job once a thread is free and no other job of this key is running; dropped once closed."""
         with self._lock:
             if self._closed:
                 return
@@ -65,7 +66,7 @@ class Pool:
         return ""
 
     def close(self, seconds: float = 1.0) -> None:
-        """Drop what has not begun, and wait for what goes on, though not for longer than this. Idempotent."""
+        """Drop jobs that have not begun, and wait for running ones, for at most ``seconds``. Idempotent."""
         with self._lock:
             self._closed = True
             self._ready.clear()

@@ -1,4 +1,4 @@
-"""The room's face: makes the watch of a run."""
+"""The room's entry point: creates the watch of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from overseer.supervisor.probing import Findings, Prober, RunWatch
 
 
 class Probes(Prober):
-    """Looks at all runs whose action says how."""
+    """Probes all runs whose actions have probes."""
 
     def __init__(self) -> None:
         self._looker = Looker()

@@ -1,4 +1,4 @@
-"""Looks at a run by a program."""
+"""Probes by a program."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _SHOWN = 300  # characters of it
 
 
 def look_by_program(target: Program, task_id: str, attempt: Attempt, surroundings: Surroundings) -> None:
-    """Run it to its end; nothing of it is left then.
+    """Run a program; it and all it started are gone when this returns.
 
     Raises:
         FailedError: it cannot be started, fails, or takes too long.
-        NotLookedError: the server is out of what it takes to start it.
-        CalledOffError: the attempt was called off.
+        NotLookedError: the server lacks the resources to start it.
+        CalledOffError: the attempt was cancelled.
     """
     try:
         done = run_program(

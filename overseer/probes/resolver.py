@@ -1,4 +1,4 @@
-"""Names of hosts to addresses, on threads of their own: a look-up cannot be called off, and may hang."""
+"""Resolves host names on separate threads: a look-up cannot be cancelled, and may hang."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Address = tuple[int, Any]
 
 
 class _Lookup:
-    """One that goes on, for all who want to know the same."""
+    """A look-up under way, shared by all callers with the same question."""
 
     def __init__(self) -> None:
         self.waiting: list[Attempt] = []
@@ -26,21 +26,21 @@ class _Lookup:
 
 
 class Resolver:
-    """Looks names up; of each name and port one look-up goes on at a time."""
+    """Looks names up; one look-up at a time for each name and port."""
 
     def __init__(self) -> None:
         self._lock = lock(Rank.LEAF, "resolver")  # guards the look-ups
         self._lookups: dict[tuple[str, int], _Lookup] = {}
 
     def addresses(self, host: str, port: int, attempt: Attempt) -> Sequence[Address]:
-        """In the order in which they are to be tried; at least one.
+        """A host's addresses, in the order to try them; at least one.
 
         Raises:
-            FailedError: there is no such host, or nobody says so in time.
+            FailedError: no such host, or no answer in time.
             NotLookedError: the system allows no thread for it, or too many look-ups hang.
-            CalledOffError: the attempt was called off.
+            CalledOffError: the attempt was cancelled.
         """
-        if host.lower() == "localhost":  # by RFC 6761 this machine, whatever a resolver says
+        if host.lower() == "localhost":  # by RFC 6761, always this machine
             return [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET6, ("::1", port, 0, 0))]
         try:
             return _look_up(host, port, socket.AI_NUMERICHOST)

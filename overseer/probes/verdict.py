@@ -1,4 +1,4 @@
-"""From the results of looks to what a run is: counted anew for each run. Pure."""
+"""A run's health from its probes' results, counted from zero for each run. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from overseer.config.probes import HealthConfig
 
 
 class Verdict:
-    """What the looks at one run's health have come to.
+    """The health of one run so far.
 
     Attributes:
         status: starting, healthy or unhealthy.
-        lenient: whether failures do not count yet.
+        lenient: failures do not count yet.
     """
 
     def __init__(self, config: HealthConfig, began: float) -> None:
@@ -24,11 +24,11 @@ class Verdict:
 
     @property
     def interval(self) -> float:
-        """Seconds until the next look."""
+        """Seconds until the next probe."""
         return self._config.first_interval if self.lenient else self._config.interval
 
     def add(self, passed: bool, now: float) -> bool:
-        """Count a result; whether the status has changed by it."""
+        """Count a result; returns whether it has changed the status."""
         if passed:
             self._failures = 0
             self._successes += 1

@@ -27,17 +27,17 @@ from overseer.workers.program import Surroundings
 
 _log = logging.getLogger(__name__)
 
-# Colours and the like, and titles, which are no part of what a line says.
+# Colours, titles and the like, which are not part of a line's text.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _READ = 64 << 10  # characters of a line that are searched
 _AWAITED = {"log": "no line has matched", "notify": "it has not said so", "after": "it is too soon"}
 
 
 class Watch(RunWatch):
-    """See the module. Made by :meth:`Probes.watch`.
+    """See the module. Created by :meth:`Probes.watch`.
 
     Raises:
-        SpawnError: what the configuration says cannot be looked at with these values, or not now.
+        SpawnError: the configured targets cannot be probed with these values, or not now.
     """
 
     def __init__(self, looker: Looker, findings: Findings, config: ActionConfig, values: Values) -> None:
@@ -56,17 +56,17 @@ class Watch(RunWatch):
             raise SpawnError(f"probes: {error}") from None
         self.reads = self._matches is not None
         self._surroundings = Surroundings()
-        # Guards the rest. Of this rank, since timers are scheduled under it.
+        # Guards the fields below. Of this rank, since timers are scheduled under it.
         self._lock = lock(Rank.WORKER, f"watch of {findings.task_id}")
         self._awaited = set() if config.ready is None else set(config.ready.awaited)
         self._began = False
         self._began_at = 0.0
         self._over = False
-        self._looking = False  # whether the looks have begun, of readiness first
+        self._looking = False  # probing has begun, first for readiness
         self._attempt: Attempt | None = None  # that goes on
-        self._verdict: Verdict | None = None  # once health is looked at
-        self._lacking = ""  # why the latest look at readiness failed
-        self._hampered = False  # it has been said that the server cannot look
+        self._verdict: Verdict | None = None  # once health is probed
+        self._lacking = ""  # why the latest readiness probe failed
+        self._hampered = False  # it has been logged that the server cannot probe
         self._timers: dict[str, Timer] = {}
         self._socket: NotifySocket | None = None
         self.env = {}
@@ -127,13 +127,13 @@ class Watch(RunWatch):
     # Whether it is ready
 
     def _came(self, what: str) -> None:
-        """Something that was awaited."""
+        """Called when an awaited condition has come."""
         with self._lock:
             self._awaited.discard(what)
         self._go()
 
     def _go(self) -> None:
-        """Look, if there is nothing to wait for any more."""
+        """Begin probing, if nothing is awaited any longer."""
         with self._lock:
             if not self._began or self._over or self._awaited or self._looking:
                 return
@@ -204,13 +204,13 @@ class Watch(RunWatch):
             self._schedule_locked("look", seconds, lambda: self._look_soon(look))
 
     def _go_on(self, wanted: bool) -> bool:
-        """What the hub said to a finding."""
+        """Handle the hub's answer to a finding."""
         if not wanted:
             self._stop_looking()
         return wanted
 
     def _look(self, target: Target, seconds: float) -> tuple[bool | None, str]:
-        """Whether the run passes; None: that cannot be told now. And why not."""
+        """Whether the run passes (None: unknown), and why not."""
         try:
             with Attempt(seconds) as attempt:
                 with self._lock:
