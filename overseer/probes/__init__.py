@@ -1,1 +1,1 @@
-"""Probes: checks from outside whether runs are ready, and whether they still work."""
+"""Probes of runs: whether they are ready, and whether they still work."""

@@ -1,4 +1,4 @@
-"""A run's health from its probes' results, counted from zero for each run. Pure."""
+"""Turns the results of health probes into a status, for one run. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from overseer.config.probes import HealthConfig
 
 
 class Verdict:
-    """The health of one run so far.
+    """The status of one run, by its health probes.
 
     Attributes:
         status: starting, healthy or unhealthy.
-        lenient: failures do not count yet.
+        lenient: whether failures do not count yet.
     """
 
     def __init__(self, config: HealthConfig, began: float) -> None:
@@ -28,7 +28,7 @@ class Verdict:
         return self._config.first_interval if self.lenient else self._config.interval
 
     def add(self, passed: bool, now: float) -> bool:
-        """Count a result; returns whether it has changed the status."""
+        """Count a result; returns whether it changed the status."""
         if passed:
             self._failures = 0
             self._successes += 1
