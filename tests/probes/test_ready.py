@@ -199,7 +199,7 @@ def test_what_is_not_ready_in_time_is_told_of_and_may_be_ready_later(
 def test_what_it_lacks_is_said(client: WsClient) -> None:
     task = begin(client, "silent")
     lacks = client.expect("not_ready", task_id=task)["detail"]
-    assert lacks == "not ready after 0.1 s: no line has matched; it has not said so"
+    assert lacks == "not ready after 0.1 s: no line has matched; no READY=1 came"
 
 
 def test_each_run_has_to_become_ready_itself(client: WsClient) -> None:

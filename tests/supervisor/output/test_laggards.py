@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,8 @@ class _Scene:
         with self.stream._lock:
             self.stream.subscribe_locked(self.client, Wishes())
 
-    def print(self, count: int, text: str = "x" * 50) -> None:
-        self.stream.publish_output(OutputBatch("stdout", now(), [text] * count), 7)
+    def print(self, count: int, text: str = "x" * 50, at: datetime | None = None) -> None:
+        self.stream.publish_output(OutputBatch("stdout", at or now(), [text] * count), 7)
 
     def resume(self, seq: int) -> None:
         with DeferredFlush() as out, self.stream._lock:
@@ -219,15 +220,16 @@ def test_nor_when_it_comes_back_to_a_ring_full_of_long_lines(scene: _Scene) -> N
 
 
 def test_events_keep_their_places(scene: _Scene) -> None:
-    for _ in range(10):
-        scene.print(1000)
+    at = now()  # the same, so that nothing but the events tells a run's lines from the next one's
+    for _ in range(40):
+        scene.print(100, at=at)
         exited = Exited(task_id="t", pid=7, exit_code=0, intentional=False, ts=now())
         with DeferredFlush() as out, scene.stream._lock:
             scene.stream.publish_locked(out, exited)
-    heard = scene.read_until(lambda heard: sum(each["type"] == "exited" for each in heard) == 10)
+    heard = scene.read_until(lambda heard: sum(each["type"] == "exited" for each in heard) == 40)
     kinds = [(each["type"], each.get("seq")) for each in heard]
     want: list[tuple[str, int | None]] = []
-    for run in range(10):
-        want += [("output", seq) for seq in range(1000 * run + 1, 1000 * run + 1001)]
+    for run in range(40):
+        want += [("output", seq) for seq in range(100 * run + 1, 100 * run + 101)]
         want.append(("exited", None))
     assert kinds == want
