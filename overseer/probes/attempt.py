@@ -74,7 +74,7 @@ class Attempt:
 
     @property
     def remaining(self) -> float:
-        """Seconds; less than 0 when they are over."""
+        """Seconds until the deadline; negative after it."""
         return self._deadline - time.monotonic()
 
     def check(self) -> None:
@@ -105,11 +105,12 @@ class Attempt:
         while True:
             remaining = end - time.monotonic()
             ready = [fd for fd, _ in poll.poll(poll_timeout(remaining))]
+            woken = self._wakeup.fileno() in ready
+            if woken:
+                self._wakeup.clear()  # before it is checked, so that no later cancel is cleared with it
             self.check()
-            if self._wakeup.fileno() in ready:
-                self._wakeup.clear()
-                if source is None:
-                    return False
+            if woken and source is None:
+                return False
             if source is not None and source.fileno() in ready:
                 return True
             if remaining <= 0:
