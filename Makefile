@@ -100,10 +100,10 @@ $(VENV)/.run: $(VENV)/.wheels setup.cfg pyproject.toml
 	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock tests/protocol/fetch_asyncapi.sh $(VENV)/.run
+$(VENV)/.dev: requirements-dev.lock tests/protocol/fetch_schemas.sh $(VENV)/.run
 	@echo 'fetching what the tests need into $(VENV) (once)'
 	@$(PIP) install -r requirements.lock -r requirements-dev.lock
-	@tests/protocol/fetch_asyncapi.sh $(VENV)/asyncapi.schema.json
+	@tests/protocol/fetch_schemas.sh $(VENV)
 	@touch $@
 
 # --- the program in one file ---

@@ -9,12 +9,13 @@ import { isOver } from "./states.js";
 const WHY = {
   overlap: "still in use",
   queue_full: "still in use, and one start waited already",
-  missed: "the server was not there",
+  missed: "the server was not running",
   paused: "paused",
   disabled: "disabled",
 };
 const AHEAD = 8; // starts that are asked for of each task
 const SHOWN = 30; // lines of a list
+const TASKS = 300; // tasks with buttons
 const TICK = 30_000; // ms between two looks at what time it is
 
 export class Calendar {
@@ -23,7 +24,7 @@ export class Calendar {
     this.#place = place;
     fill(
       place,
-      h("div", null, h("h3", null, "Schedules"), this.#tasks),
+      h("div", null, h("h3", null, "Schedules"), this.#tasks, this.#more),
       h("div", null, h("h3", null, "Coming up"), this.#coming),
       h("div", null, h("h3", null, "Skipped"), this.#skipped),
     );
@@ -35,12 +36,14 @@ export class Calendar {
   #app;
   #place;
   #tasks = h("ul.scheduled", null);
+  #more = h("p.hint", null);
   #coming = h("ol.times", null);
   #skipped = h("ol.times", null);
   #rows = new Map(); // task id -> its elements
   #infos = [];
   #asked = false; // over this connection
   #busy = false;
+  #took = 0; // ms, to ask for all of it: a server with thousands is not asked all the time
   #timer = 0;
   #loadsAt = 0; // when the timer fires
 
@@ -49,11 +52,13 @@ export class Calendar {
     if (this.#busy || !this.#app.link.connected) return;
     this.#busy = true;
     this.#asked = true;
+    const begun = Date.now();
     try {
       this.#infos = await this.#all();
+      this.#took = Date.now() - begun;
       this.#show();
     } catch {
-      // The connection is gone, and the next one begins anew; or it is an older server's.
+      // The connection is gone, and the next one starts over; or the server is older.
     }
     this.#busy = false;
   }
@@ -75,7 +80,7 @@ export class Calendar {
   }
 
   // Something has happened, or will in so many milliseconds: what follows from it is shown then.
-  #soon(wait = 200) {
+  #soon(wait = Math.max(200, 10 * this.#took)) {
     const when = Date.now() + wait;
     if (!this.#visible || !this.#infos.length || (this.#loadsAt && this.#loadsAt <= when)) return;
     clearTimeout(this.#timer);
@@ -92,16 +97,18 @@ export class Calendar {
     if (!infos.length) return;
     const now = this.#app.link.now;
     const gone = new Set(this.#rows.keys());
-    for (const info of infos) {
+    for (const info of infos.slice(0, TASKS)) {
       gone.delete(info.task_id);
       if (!this.#rows.has(info.task_id)) this.#add(info.task_id);
       this.#update(info, now);
     }
     for (const id of gone) this.#remove(id);
+    const more = infos.length - this.#rows.size;
+    setText(this.#more, more > 0 ? `${many(more, "more task")}: overseerctl schedules` : "");
     this.#showComing(now);
     this.#showSkipped(now);
     const next = Math.min(...infos.filter(({ next }) => next).map(({ due, next }) => Date.parse(due ?? next)));
-    this.#soon(Math.max(500, Math.min(next - now + 300, TICK)));
+    this.#soon(Math.max(500, 10 * this.#took, Math.min(next - now + 300, TICK)));
   }
 
   #add(id) {

@@ -17,7 +17,7 @@ export function exitOf({ exit_code: code, reason, signal }) {
   return code === -1 ? signal || "signal" : `exit ${code}`;
 }
 
-/** How long it lasted, in ms, up to `now` if it goes on; null: nobody knows. */
+/** How long it lasted, in ms, up to `now` if it goes on; null: unknown. */
 export function lastedOf({ status, duration_ms: ms, started }, now) {
   if (status === "lost") return null;
   return Math.max(0, ms ?? now - Date.parse(started));

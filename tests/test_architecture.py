@@ -40,6 +40,7 @@ _ORDER = (
     "probes",
     "schedules",
     "chains",
+    "api",
     "notices",
     "daemon",
     "client",

@@ -13,17 +13,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from overseer import process as processes
 from overseer.auth.peer import Peer
-from overseer.auth.principal import ANYONE, Principal
 from overseer.config import Config, Digest, Listen, parse_listen
 from overseer.daemon.access import Access, load_access
 from overseer.daemon.audit import Audit
 from overseer.daemon.chains import TaskChains
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.dispatch import Dispatcher
+from overseer.daemon.documents import Documents
 from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
@@ -36,17 +35,17 @@ from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop
 from overseer.daemon.systemd import Notifier, passed_sockets
+from overseer.daemon.webapi import API_PATH, WebApi
 from overseer.drivers.api import ActionHandler
 from overseer.errors import RequestError
 from overseer.net.connection import Endpoint
 from overseer.net.handler import ConnectionLimits
-from overseer.net.http import Request, Response, Route, json_response
+from overseer.net.http import Response, Route
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.process import cgroup
-from overseer.protocol.specs import build_manifest, build_openapi
 from overseer.secrets.vault import Vault
 from overseer.secrets.vault import advice as secrets_advice
 from overseer.supervisor.hub import Hub
@@ -111,6 +110,7 @@ class Daemon:
         self._failed = False  # a vital thread has failed
         # nohup means that the server outlives its terminal.
         self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -294,6 +294,7 @@ class Daemon:
         endpoint = Endpoint(
             self._open_handler,
             {**self._page, **self._gate.routes(), **self._routes()},
+            services={API_PATH: WebApi(lambda: self._config.limits.max_message, self._documents.api)},
             policy=self._gate,
             limits=limits,
             timers=self._timers,
@@ -308,7 +309,7 @@ class Daemon:
             limits=self._config.limits.message_limits(),
             requests_per_second=self._config.limits.requests_per_second,
             on_lag=self._config.clients.on_lag,
-            manifest=self._manifest,
+            manifest=self._documents.manifest,
             audit=self._audit,
             reloader=self._reloader,
             history=self._history,
@@ -328,9 +329,7 @@ class Daemon:
 
     def _routes(self) -> dict[str, Route]:
         return {
-            "/openapi.json": lambda request: json_response(self._openapi(request.peer.principal)),
-            "/asyncapi.json": lambda request: json_response(self._asyncapi(request)),
-            "/ws/manifest": lambda request: json_response(self._manifest(request.peer.principal)),
+            **self._documents.routes(),
             "/healthz": lambda request: Response(200, b"ok\n"),
             "/metrics": Exposition(
                 self._hub,
@@ -341,6 +340,11 @@ class Daemon:
             ).answer,
         }
 
+    @property
+    def _encrypted(self) -> bool:
+        """Whether clients reach it by TLS, which a Unix socket has no use for."""
+        return self._gate.access.encrypted and isinstance(self._server.address, tuple)
+
     def _gauges(self) -> dict[str, tuple[str, float]]:
         parts = self._reloader, self._history, self._logs, self._schedules, self._notices
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
@@ -348,47 +352,6 @@ class Daemon:
     def _counters(self) -> dict[str, tuple[str, float]]:
         parts = self._history, self._logs, self._chains, self._notices
         return {name: counter for part in parts for name, counter in part.counters().items()}
-
-    def _manifest(self, principal: Principal) -> dict[str, Any]:
-        manifest = build_manifest(
-            name=self._config.name,
-            version=self._version,
-            description=self._config.description,
-            actions=self._hub.actions("", principal),
-        )
-        if principal is not ANYONE:
-            # For the playground, which adapts to it.
-            manifest["session"] = {
-                "name": principal.name,
-                "role": principal.role,
-                "actions": list(principal.actions if principal.actions is not None else ("*",)),
-            }
-        return manifest
-
-    def _asyncapi(self, request: Request) -> dict[str, Any]:
-        from overseer.protocol.specs.asyncapi import build_asyncapi  # slow to import (10 ms)
-
-        principal = request.peer.principal
-        encrypted = self._gate.access.encrypted and isinstance(self._server.address, tuple)  # TCP
-        return build_asyncapi(
-            title=self._config.name,
-            version=self._config.version or self._version,
-            description=self._config.description,
-            host=request.headers.get("host", "localhost"),
-            # A proxy's headers are trusted for this alone: the address at which the client reached us.
-            secure=encrypted or request.headers.get("x-forwarded-proto", "") == "https",
-            prefix=request.headers.get("x-forwarded-prefix", "").rstrip("/"),
-            tokens=principal is not ANYONE,
-            actions=self._hub.actions("", principal),
-        )
-
-    def _openapi(self, principal: Principal) -> dict[str, Any]:
-        return build_openapi(
-            title=self._config.name,
-            version=self._config.version or self._version,
-            description=self._config.description,
-            actions=self._hub.actions("", principal),
-        )
 
 
 def _limits(config: Config) -> ConnectionLimits:

@@ -100,6 +100,7 @@ class RunHistory:
             request.until,
             request.limit,
             _cursor(request.before),
+            request.run_id,
         )
         runs, following = self.history.page(query, principal.scope)
         if principal.scope is not None:  # it might follow what is not shown

@@ -36,6 +36,7 @@ class Query:
     until: datetime | None = None
     limit: int = 100
     before: int | None = None
+    run_id: str = ""
 
 
 class Pages:
@@ -130,9 +131,10 @@ def _rows(
     if sees is not None:
         visible = [name for (name,) in connection.execute(_ACTIONS) if sees(name)]
         demand(f"action IN ({', '.join('?' * len(visible))})", *visible)
-    index = f"runs_by_{'task' if query.task_id else 'action' if query.action else 'id'}"
-    found = (
-        f"SELECT id FROM runs INDEXED BY {index} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
-    )
+    index = f"INDEXED BY runs_by_{'task' if query.task_id else 'action' if query.action else 'id'}"
+    if query.run_id:
+        demand("run_id = ?", query.run_id)
+        index = ""  # it is unique, and has one of its own
+    found = f"SELECT id FROM runs {index} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
     sql = f"SELECT {SHOWN} FROM runs WHERE id IN ({found}) ORDER BY id DESC"
     return connection.execute(sql, (*values, query.limit + 1)).fetchall()

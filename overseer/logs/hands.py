@@ -16,7 +16,7 @@ from enum import Enum
 from queue import SimpleQueue
 
 from overseer.util.locks import Rank, assert_none_held, lock
-from overseer.util.standin import Replaced, successor
+from overseer.util.standin import Post, Replaced, post
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -66,14 +66,12 @@ class _Hand:
 class _Call:
     """Work that a thread does itself which can be replaced."""
 
-    __slots__ = ("claim", "due", "go_on", "late", "name", "native_id")
+    __slots__ = ("claim", "due", "late", "post")
 
-    def __init__(self, patience: float, late: Callable[[], None], go_on: Callable[[], None]) -> None:
+    def __init__(self, patience: float, late: Callable[[], None], post: Post) -> None:
         self.late = late
-        self.go_on = go_on
+        self.post = post
         self.claim = threading.Lock()  # taken by who goes on: the thread itself, or its successor
-        self.name = threading.current_thread().name
-        self.native_id = threading.get_native_id()
         self.due = time.monotonic() + patience
 
 
@@ -117,8 +115,8 @@ class Hands:
         assert_none_held("writing to a log")
         if self._closed:
             return Outcome.NEVER
-        if late is not None and self._hung < _MOST_HUNG and (go_on := successor()) is not None:
-            call = _Call(patience, late, go_on)
+        if late is not None and self._hung < _MOST_HUNG and (mine := post()) is not None:
+            call = _Call(patience, late, mine)
             self._calls.add(call)
             self._latest = call.due
             if self._watching or self._watch():
@@ -259,11 +257,12 @@ class Hands:
         return not watching
 
     def _replace_caller(self, call: _Call) -> None:
-        if not _waits(call.native_id):
+        thread = call.post.thread
+        if not _waits(thread.native_id or 0):
             return
         self._calls.discard(call)
         try:
-            start_thread(lambda: self._succeed(call), call.name)
+            start_thread(lambda: self._succeed(call), thread.name)
         except RuntimeError:
             self._calls.add(call)
 
@@ -277,4 +276,4 @@ class Hands:
             call.late()
         except Exception:
             _log.exception("going on without a log failed")
-        call.go_on()
+        call.post.go_on()

@@ -302,7 +302,8 @@ class TaskLog:
         return tail, end
 
     def _write(self, data: list[bytes], seq: int, count: int, ts: str) -> None:
-        self._find_end()
+        if not self._found:
+            self._find_end()
         if seq < self._end:
             raise ValueError("it already has lines with these numbers")
         if not self._bounds.room:

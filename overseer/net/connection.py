@@ -7,12 +7,14 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.handler import ConnectionLimits, Handler, OpenHandler
 from overseer.net.http import (
     BadRequest,
+    Reply,
     Request,
     Response,
     Route,
@@ -20,10 +22,11 @@ from overseer.net.http import (
     check_upgrade,
     error_response,
     read_request,
-    respond,
     route,
 )
 from overseer.net.keepalive import Keepalive
+from overseer.net.outbox import Outbox
+from overseer.net.readable import ReadableOutbox
 from overseer.net.websocket import run_websocket
 from overseer.net.writer import SocketOutbox, Writer
 from overseer.util.awake import awake
@@ -61,12 +64,28 @@ class Policy:
         """Report a refusal; strangers may cause any number of them."""
 
 
+class Service(Protocol):
+    """Answers requests that are more than a look at a document, on their connection's thread."""
+
+    def serve(self, request: Request, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
+        """Answer with ``reply``: ``handler`` takes messages of the client, whose answers come to ``outbox``.
+
+        Raises:
+            BadRequest: what came cannot be read.
+            OSError: the connection broke.
+        """
+
+    def refusal(self, response: Response) -> Response:
+        """The refusal of a request, in the service's own form."""
+
+
 class Endpoint:
     """What all connections of a server share.
 
     Args:
-        open_handler: called for each WebSocket, on its own thread.
+        open_handler: called for each WebSocket, and each request to a service, on its own thread.
         routes: path to what answers a GET there; the WebSocket's own path needs none.
+        services: what serves all paths that begin so.
         limits: of the connections to come; may be replaced.
     """
 
@@ -75,24 +94,30 @@ class Endpoint:
         open_handler: OpenHandler,
         routes: Mapping[str, Route],
         *,
+        services: Mapping[str, Service] | None = None,
         policy: Policy,
         limits: ConnectionLimits,
         timers: Timers,
     ) -> None:
         self.open_handler = open_handler
         self.routes = {**routes, _ENDPOINT: _plain_request}
+        self._services = services or {}
         self.policy = policy
         self.limits = limits
         self.timers = timers
         self._counting = lock(Rank.LEAF, "websockets")
         self._websockets = 0
 
+    def service(self, path: str) -> Service | None:
+        """What serves this path, if it is not a route."""
+        return next((each for prefix, each in self._services.items() if path.startswith(prefix)), None)
+
     def is_stranger(self, peer: Peer) -> bool:
         """Whether a TCP peer's address is not trusted."""
         return peer.kind == "tcp" and not self.policy.trusts(peer.address)
 
     def enter(self) -> bool:
-        """Count one more WebSocket, if there may be one."""
+        """Count one more WebSocket, or request to a service, if there may be one."""
         with self._counting:
             if self._websockets >= self.limits.max_connections:
                 return False
@@ -136,7 +161,7 @@ class Connection:
         self._ended = ended
         # Guards the two below: a stop and an upgrade at the same time must not miss each other.
         self._state = lock(Rank.LEAF, "connection")
-        self._outbox: SocketOutbox | None = None
+        self._outbox: Outbox | None = None
         self._stopped: tuple[int, str] | None = None
         # A daemon: the server joins it, but with a timeout.
         self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
@@ -200,22 +225,32 @@ class Connection:
             return
         if request is None:
             return
-        response = self._answer(request)
+        service = self._endpoint.service(request.path)
+        response = self._answer(request, service)
+        head_only = request.method == "HEAD"
         if response is not None:
-            self._respond(response, head_only=request.method == "HEAD")
+            self._respond(service.refusal(response) if service else response, head_only=head_only)
             return
+        request = replace(request, peer=self._peer)
         try:
-            self._websocket(request)
+            if service is None:
+                self._websocket(request)
+            else:
+                self._serve_by(service, request, self._reply(head_only=head_only))
         finally:
             self._endpoint.leave()
 
     def _respond(self, response: Response, *, head_only: bool = False) -> None:
+        self._reply(head_only=head_only).send(response)
+
+    def _reply(self, *, head_only: bool) -> Reply:
         limits = self._endpoint.limits
         timeout, linger = limits.handshake_timeout, limits.close_timeout
-        respond(self._stream, response, timeout=timeout, linger=linger, head_only=head_only)
+        return Reply(self._stream, timeout=timeout, linger=linger, head_only=head_only)
 
-    def _answer(self, request: Request) -> Response | None:
-        """The response, or None when a WebSocket is to be opened (which has been counted)."""
+    def _answer(self, request: Request, service: Service | None) -> Response | None:
+        """The response, or None when a WebSocket is to be opened, or the service asked (which has been
+        counted)."""
         endpoint, policy = self._endpoint, self._endpoint.policy
         upgrade = request.path == _ENDPOINT and request.is_upgrade
         known = request.path in (_ENDPOINT, _HEALTH) and request.method in ("GET", "HEAD")
@@ -229,11 +264,12 @@ class Connection:
                 return answer
             self._peer = answer
             request = replace(request, peer=answer)
-        if not upgrade:
-            return route(request, endpoint.routes)
-        wrong = check_upgrade(request)
-        if wrong is not None:
-            return wrong
+        if service is None:
+            if not upgrade:
+                return route(request, endpoint.routes)
+            wrong = check_upgrade(request)
+            if wrong is not None:
+                return wrong
         if not endpoint.enter():
             policy.refused(self._peer, "too many clients are connected")
             return error_response(503, "too many clients are connected (limits.max_connections)")
@@ -242,6 +278,32 @@ class Connection:
     def _refused(self) -> Response:
         self._endpoint.policy.refused(self._peer, "not in trusted_cidrs")
         return error_response(403, "this address is not trusted (trusted_cidrs)")
+
+    def _serve_by(self, service: Service, request: Request, reply: Reply) -> None:
+        endpoint = self._endpoint
+        outbox = ReadableOutbox(endpoint.limits, endpoint.timers, self._stream.abort)
+        if not self._enter(outbox):
+            return
+        handler = endpoint.open_handler(outbox, self._peer)
+        try:
+            service.serve(request, handler, outbox, reply)
+        except BadRequest as error:
+            if not reply.begun:
+                reply.send(service.refusal(error.response))
+        finally:
+            outbox.fail()
+            handler.closed()
+
+    def _enter(self, outbox: Outbox) -> bool:
+        """From here on :meth:`close_if_revoked` finds it; False when it is to end at once."""
+        with self._state:
+            self._outbox = outbox
+            stopped = self._stopped
+        # What let it in may have been revoked since.
+        if stopped is not None or not self._endpoint.policy.admits(self._peer):
+            return False
+        self._upgraded(self)
+        return True
 
     def _websocket(self, request: Request) -> None:
         endpoint, limits = self._endpoint, self._endpoint.limits

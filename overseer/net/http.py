@@ -34,12 +34,50 @@ _FIRST_LINE = 1024  # bytes read of a stranger's request
 _HEALTH_CHECK = re.compile(rb"(?:GET|HEAD) (?:/healthz|/ws)(?:\?[^ ]*)? HTTP/1\.[01]\r?\n")
 
 
+class Body:
+    """The body of a request, which has not been read yet."""
+
+    def __init__(self, parser: h11.Connection, stream: ByteStream) -> None:
+        self._parser = parser
+        self._stream = stream
+
+    def read(self, limit: int, deadline: float) -> bytes:
+        """All of it, of at most ``limit`` bytes. To be called once.
+
+        Raises:
+            BadRequest: it is too long (413), too slow (408), or malformed or incomplete (400).
+            OSError: the connection broke.
+        """
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            try:
+                event = self._parser.next_event()
+                if event is h11.NEED_DATA:
+                    if self._parser.they_are_waiting_for_100_continue:
+                        go_on = h11.InformationalResponse(status_code=100, headers=[])
+                        self._stream.send_all(self._parser.send(go_on) or b"", deadline)
+                    self._parser.receive_data(self._stream.receive(_RECEIVE, deadline))
+                    continue
+            except h11.RemoteProtocolError as error:
+                raise BadRequest(error_response(400, f"bad request: {_said(error)}")) from None
+            except TimeoutError:
+                raise BadRequest(error_response(408, "the request took too long")) from None
+            if not isinstance(event, h11.Data):
+                return b"".join(parts)
+            size += len(event.data)
+            if size > limit:
+                raise BadRequest(error_response(413, f"the body is longer than {limit} bytes"))
+            parts.append(bytes(event.data))
+
+
 @dataclass(frozen=True)
 class Request:
-    """A request without a body.
+    """A request.
 
     ``path`` is decoded and without the query, ``headers`` has names in lower case, repeated ones joined
     with commas, ``rest`` is what the client sent after the head (its first frames, if it did not wait).
+    ``target`` is the path as it was sent. Who takes a ``body`` reads it before anything is answered.
     """
 
     method: str
@@ -48,6 +86,8 @@ class Request:
     headers: Mapping[str, str]
     peer: Peer
     rest: bytes = b""
+    target: str = ""
+    body: Body | None = field(default=None, compare=False)
 
     @property
     def is_upgrade(self) -> bool:
@@ -124,7 +164,7 @@ def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes =
             status = error.error_status_hint or 400
             raise BadRequest(error_response(status, f"bad request: {_said(error)}")) from None
         if isinstance(event, h11.Request):
-            return _request(event, peer, parser.trailing_data[0])
+            return _request(event, peer, parser.trailing_data[0], Body(parser, stream))
         if isinstance(event, h11.ConnectionClosed):
             if received:
                 raise BadRequest(error_response(400, "bad request: it is not complete"))
@@ -199,37 +239,89 @@ def _http_date() -> str:
     return f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year} {clock} GMT"
 
 
-def respond(
-    stream: ByteStream, response: Response, *, timeout: float, linger: float, head_only: bool = False
-) -> None:
-    """Send a response within ``timeout`` seconds, then wait up to ``linger`` seconds for the peer to close.
+class Reply:
+    """The response to one request, sent whole or piece by piece.
 
-    Raises:
-        OSError: the connection broke, or time ran out.
+    Args:
+        timeout: how long the peer may take for each piece, in seconds.
+        linger: how long it is waited for to close, once all was sent.
+        head_only: whether the body stays unsent (HEAD).
     """
-    reason = HTTPStatus(response.status).phrase
-    own = tuple(response.headers)
-    headers = [
-        ("Date", _http_date()),
-        ("Content-Type", response.content_type),
+
+    def __init__(
+        self, stream: ByteStream, *, timeout: float, linger: float, head_only: bool = False
+    ) -> None:
+        self._stream = stream
+        self._timeout = timeout
+        self._linger = linger
+        self._head_only = head_only
+        self.begun = False
+
+    def send(self, response: Response) -> None:
+        """Send a whole response.
+
+        Raises:
+            OSError: the connection broke, or time ran out.
+        """
         # On a 304 it would be the length of the client's copy, and a 204 must have none.
-        *(() if response.status in (204, 304) else (("Content-Length", str(len(response.body))),)),
-        ("X-Content-Type-Options", "nosniff"),
-        *(() if any(name == "Cache-Control" for name, _ in own) else (("Cache-Control", "no-cache"),)),
-        ("Connection", "close"),
-        *own,
-    ]
-    lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
-    head = "\r\n".join(lines).encode("latin-1")
-    stream.send_all(head if head_only else head + response.body, awake() + timeout)
-    stream.finish()
-    deadline = awake() + linger
-    # Closing with bytes unread would reset the connection, and the peer might lose the response.
-    while stream.receive(_RECEIVE, deadline):
-        pass
+        length = () if response.status in (204, 304) else (("Content-Length", str(len(response.body))),)
+        head = self._head(response, length)
+        self._send(head if self._head_only else head + response.body)
+        self._finish()
+
+    def begin(self, response: Response) -> None:
+        """Send the head of a response whose body follows by :meth:`write`. Raises as :meth:`send`."""
+        self._send(self._head(response, (("Transfer-Encoding", "chunked"),)))
+
+    def write(self, data: bytes) -> None:
+        """Send some of the body. Raises as :meth:`send`."""
+        if data and not self._head_only:
+            self._send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end(self) -> None:
+        """The body is complete. Raises as :meth:`send`."""
+        if not self._head_only:
+            self._send(b"0\r\n\r\n")
+        self._finish()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the peer has closed the connection; asking does not wait."""
+        try:
+            return not self._stream.receive(_RECEIVE, awake())
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+
+    def _head(self, response: Response, length: Iterable[tuple[str, str]]) -> bytes:
+        own = tuple(response.headers)
+        headers = [
+            ("Date", _http_date()),
+            ("Content-Type", response.content_type),
+            *length,
+            ("X-Content-Type-Options", "nosniff"),
+            *(() if any(name == "Cache-Control" for name, _ in own) else (("Cache-Control", "no-cache"),)),
+            ("Connection", "close"),
+            *own,
+        ]
+        status = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"
+        lines = [status, *(f"{name}: {value}" for name, value in headers), "", ""]
+        return "\r\n".join(lines).encode("latin-1")
+
+    def _send(self, data: bytes) -> None:
+        self.begun = True
+        self._stream.send_all(data, awake() + self._timeout)
+
+    def _finish(self) -> None:
+        self._stream.finish()
+        deadline = awake() + self._linger
+        # Closing with bytes unread would reset the connection, and the peer might lose the response.
+        while self._stream.receive(_RECEIVE, deadline):
+            pass
 
 
-def _request(event: h11.Request, peer: Peer, rest: bytes) -> Request:
+def _request(event: h11.Request, peer: Peer, rest: bytes, body: Body) -> Request:
     headers: dict[str, str] = {}
     for raw_name, raw_value in event.headers:
         name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
@@ -242,7 +334,18 @@ def _request(event: h11.Request, peer: Peer, rest: bytes) -> Request:
             raise BadRequest(error_response(400, "bad request: no such path")) from None
         target = f"{parts.path or '/'}?{parts.query}"
     path, _, query = target.partition("?")
-    return Request(event.method.decode("ascii"), _below(unquote(path), headers), query, headers, peer, rest)
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise BadRequest(error_response(400, "bad request: Content-Length with Transfer-Encoding"))
+    return Request(
+        event.method.decode("ascii"),
+        _below(unquote(path), headers),
+        query,
+        headers,
+        peer,
+        rest,
+        _below(path, headers),
+        body,
+    )
 
 
 def _below(path: str, headers: Mapping[str, str]) -> str:

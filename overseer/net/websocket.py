@@ -69,6 +69,19 @@ def run_websocket(
     pipe = _Pipe(request.rest, stream, outbox, max_message, keepalive)
     inbox = _Inbox(outbox)
     loop = _Loop()
+    inbox.server = _accept(request, pipe, inbox, loop)
+    pipe.framed = True
+    inbox.handle = opened()
+    loop.run()
+    # Where the loop ended without a close frame, the connection broke.
+    outbox.close_with(1006, b"")
+
+
+def _accept(request: Request, pipe: _Pipe, inbox: _Inbox, loop: _Loop) -> Any:
+    """Send the response; returns the server's side of the WebSocket.
+
+    Apart from its caller, so that what is only needed here does not stay for as long as the connection.
+    """
     # Only what is needed, so that no extension (compression) is ever negotiated; the values were checked.
     headers = {name: request.headers[name] for name in ("sec-websocket-key", "sec-websocket-version")}
     offered = request.headers.get("sec-websocket-protocol", "").split(",")
@@ -77,18 +90,13 @@ def run_websocket(
     environ: dict[str, Any] = {"werkzeug.socket": pipe}
     for name, value in {**headers, **_GOING_ON}.items():
         environ["HTTP_" + name.upper().replace("-", "_")] = value
-    inbox.server = simple_websocket.Server.accept(
+    return simple_websocket.Server.accept(
         environ,
         subprotocols=[PROTOCOL],
         receive_bytes=_RECEIVE,
         thread_class=loop.prepare,
         event_class=lambda: inbox,
     )
-    pipe.framed = True
-    inbox.handle = opened()
-    loop.run()
-    # Where the loop ended without a close frame, the connection broke.
-    outbox.close_with(1006, b"")
 
 
 class _Loop:

@@ -159,7 +159,7 @@ class List(Request):
 
     since: datetime | None = field(
         TIMESTAMP,
-        "Only those that started, exited, or were found ready, healthy or not since then, and all that are "
+        "Only those that started, exited, or changed in readiness or health since then, and all that are "
         "queued",
         default=None,
         omit=True,
@@ -171,6 +171,7 @@ class List(Request):
         default="",
         omit=True,
     )
+    task_id: str = field(TASK_ID, "Only this task, if there is one", default="", omit=True)
 
 
 @_request("graph")
@@ -192,6 +193,7 @@ class RunsRequest(Request):
     before: str = field(
         Name(), "The next of an earlier page: only the runs that come after it", default="", omit=True
     )
+    run_id: str = field(TASK_ID, "Only this run, if it is on record", default="", omit=True)
 
 
 @_request("logs")

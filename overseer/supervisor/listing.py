@@ -89,6 +89,9 @@ class Listing:
         """The tasks of a list, in order, and one more than its limit, if there is one."""
         assert_held(self._table.lock)
         since, limit = request.since, request.limit
+        if request.task_id:
+            task = self._table.get(request.task_id)
+            return [] if task is None or not principal.sees(task.action) else [task]
         if since is None and principal.scope is None and not limit and not request.after:
             return [*self._table]
         tasks: list[Task] = []

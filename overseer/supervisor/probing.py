@@ -43,7 +43,7 @@ class RunWatch(ABC):
         """Take a line of output, perhaps unfinished; returns whether no more lines are wanted."""
 
     @abstractmethod
-    def begin(self, pid: int, surroundings: Surroundings) -> None:
+    def begin(self, surroundings: Surroundings) -> None:
         """Begin to probe the run; probe programs are run in these ``surroundings``."""
 
     @abstractmethod
@@ -79,7 +79,7 @@ class Findings:
         self.task_id = task.id
         self.run_id = run_id
 
-    def looked(self, failed: bool) -> None:
+    def probed(self, failed: bool) -> None:
         """Count a probe's result."""
         self._probing.metrics.count("probes", self._task.action)
         if failed:
@@ -124,17 +124,15 @@ class Probing:
         self._unhealthy: dict[Task, str] = {}  # those that run, and their actions; hub's lock
 
     def watch(self, task: Task, run_id: str, secrets: Secrets) -> RunWatch | None:
-        """Create the watch of a task's latest run; None without probes.
+        """Create the watch of a task's latest run, whose action is probed; None without a prober.
 
         Raises:
             OverseerError: it cannot be probed.
         """
-        definition = task.terms.definition
-        if not definition.config.probed:
-            return None
         prober = self._opened()
         if prober is None:
             return None
+        definition = task.terms.definition
         values = values_of_start(said_of_action(task.action, definition.handler).params, task.params)
         findings = Findings(self, task, task.runs, run_id, secrets)
         return prober.watch(findings, definition.config, values)

@@ -170,9 +170,10 @@ class Starts:
                 self._open_log(task, self._logs)
             if self._recorder.enabled:
                 record = run_of(task, why, context.run_id)
-            if action.probed and (watch := self._probing.watch(task, context.run_id, secrets)):
-                gate.watch = watch
-                context.env.update(watch.env)
+            if action.probed:
+                gate.watch = self._probing.watch(task, context.run_id, secrets)
+            if gate.watch is not None:
+                context.env.update(gate.watch.env)
             with run_context(context):
                 given = task.terms.definition.handler.start(
                     task.id, dict(task.params), gate.for_driver(context)
@@ -199,7 +200,7 @@ class Starts:
                 self._fail_locked(tx, task, why, message)
             return message
         if gate.watch is not None:
-            gate.watch.begin(pid, _surroundings(context))
+            gate.watch.begin(_surroundings(context))
         gate.announced(pid, worker)
         return ""
 

@@ -111,10 +111,11 @@ class Stops:
             self._queueing.dequeued_locked(tx, self._pool.drain(), "shutdown")
             budget = self._budget_locked()
         began = time.monotonic()
-        self._stop_in_order(began + budget - _IN_ORDER_S)
+        asked = self._stop_in_order(began + budget - _IN_ORDER_S)
         with self._table.begin() as tx:
             for task in self._in_use_locked():
-                self.stop_locked(tx, task, StopRequest.STOP, "shutdown")
+                if task not in asked:
+                    self.stop_locked(tx, task, StopRequest.STOP, "shutdown")
         left = began + budget + _KILL_S - time.monotonic()
         with self._table.lock:
             self._table.freed.wait_for(lambda: self._table.skip_graces or self._idle_locked(), left)
@@ -127,8 +128,9 @@ class Stops:
                 client.outbox.close(TRY_AGAIN_LATER, "not read from while the server shuts down", drop=True)
         return self.wait_until_idle(_LAST_S)
 
-    def _stop_in_order(self, until: float) -> None:
-        """Stop each task once those that depend on it are over, up to a moment (monotonic)."""
+    def _stop_in_order(self, until: float) -> set[Task]:
+        """Stop each task once those that depend on it are over, until a moment (monotonic); returns those
+        stopped."""
         asked: set[Task] = set()
         while True:
             with self._table.begin() as tx:
@@ -139,10 +141,10 @@ class Stops:
                         self.stop_locked(tx, task, StopRequest.STOP, "shutdown")
                         asked.add(task)
             if asked.issuperset(in_use) or not self._one_ends(len(in_use), until):
-                return
+                return asked
 
     def _one_ends(self, in_use: int, until: float) -> bool:
-        """Wait until fewer tasks are in use than these; False when time is up, or nobody wants to wait."""
+        """Wait until fewer tasks are in use than these; False on a timeout, or if graces are skipped."""
         with self._table.lock:
             self._table.freed.wait_for(
                 lambda: self._table.skip_graces or self._table.in_use < in_use,

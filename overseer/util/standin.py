@@ -5,8 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 _here = threading.local()
+
+
+class Post(NamedTuple):
+    """What a thread does that can be replaced; its successor calls ``go_on()``."""
+
+    go_on: Callable[[], None]
+    thread: threading.Thread
 
 
 class Replaced(BaseException):
@@ -20,14 +28,14 @@ def replaceable(go_on: Callable[[], None] | None) -> Iterator[None]:
 
     The stack between the two is later unwound by :class:`Replaced`, perhaps after ``go_on()`` has ended.
     """
-    _here.go_on = go_on
+    _here.post = None if go_on is None else Post(go_on, threading.current_thread())
     try:
         yield
     finally:
-        _here.go_on = None
+        _here.post = None
 
 
-def successor() -> Callable[[], None] | None:
-    """The function with which another thread can replace the calling one, or None."""
-    go_on: Callable[[], None] | None = getattr(_here, "go_on", None)
-    return go_on
+def post() -> Post | None:
+    """The calling thread's; None: it cannot be replaced."""
+    mine: Post | None = getattr(_here, "post", None)
+    return mine

@@ -148,7 +148,7 @@ def _client(daemon: Daemon, name: str, way: str) -> RawClient:
 def _ask(client: RawClient, type: str, fields: dict[str, str]) -> tuple[str, dict[str, Any]]:
     """The answer's type, or its text if it is an error; "" for none."""
     client.send_json(type=type, id="asked", **fields)
-    if type == "restart":  # which is answered later
+    if type in ("restart", "search"):  # which are answered later
         reply = client.receive_until(lambda message: message.get("id") == "asked")[-1]
         return (reply["message"] if reply["type"] == "error" else reply["type"]), reply
     client.send_json(type="describe", id="end", action="no such action")

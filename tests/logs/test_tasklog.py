@@ -204,3 +204,13 @@ def test_a_log_that_is_closed_takes_nothing_and_no_time(logs: Logs, script: Scri
     assert not script.write("two")
     logs.close()
     assert time.monotonic() - begun < 1.0
+
+
+def test_no_number_is_given_to_two_lines(logs: Logs, script: Script, at_once: None) -> None:
+    script.write("one", "two", "three")
+    script.seq = 2
+    assert not script.write("another")
+    script.seq = 4
+    assert script.write("four")
+    assert all_of(logs.reader_of("t")) == script.stored
+    assert [line[0] for line in script.stored] == [1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""A thousand tasks that are looked at, in this process: few threads, and each gets its turn."""
+"""A thousand tasks with probes, in this process: few threads, and each gets its turn."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from overseer.config import ActionConfig
 from overseer.config.probes import HealthConfig, ReadyConfig
 from overseer.probes.prober import Probes
+from overseer.probes.runner import ProbeRunner
 from overseer.supervisor.probing import RunWatch
 from overseer.workers.program import Surroundings
 from tests.probes.targets import Target
@@ -29,7 +30,7 @@ class Findings:
         self._changed = changed
         self.said: list[str] = []
 
-    def looked(self, failed: bool) -> None:
+    def probed(self, failed: bool) -> None:
         with self._changed:
             self._looks[self._number] += 1
             self._changed.notify_all()
@@ -43,7 +44,9 @@ class Findings:
         return True
 
     def health(self, status: str, why: str, *, stop: bool) -> bool:
-        self.said.append(status)
+        with self._changed:
+            self.said.append(status)
+            self._changed.notify_all()
         return True
 
     def trouble(self, what: str) -> None:
@@ -54,7 +57,7 @@ class Findings:
 
 
 class Many:
-    """So many runs that are looked at alike."""
+    """Many runs with the same probes."""
 
     def __init__(self, probes: Probes, config: ActionConfig) -> None:
         self.looks: Counter[int] = Counter()
@@ -65,7 +68,7 @@ class Many:
             for each in self.findings
         ]
         for watch in self.watches:
-            watch.begin(1, Surroundings())
+            watch.begin(Surroundings())
 
     def wait_for_each(self, looks: int, timeout: float = 60.0) -> None:
         with self.changed:
@@ -112,7 +115,7 @@ def test_each_gets_its_turn_again_and_again(probes: Probes) -> None:
             assert each.said == ["healthy", "over"]
 
 
-def test_what_ends_before_its_turn_is_not_looked_at(probes: Probes) -> None:
+def test_what_ends_before_its_turn_is_not_probed(probes: Probes) -> None:
     with Target(None) as target:
         ready = ReadyConfig(http=target.url)
         many = Many(probes, ActionConfig("a", "exec", ready=ready))
@@ -123,3 +126,24 @@ def test_what_ends_before_its_turn_is_not_looked_at(probes: Probes) -> None:
         assert time.monotonic() - began < 10
     assert not many.looks
     assert {tuple(each.said) for each in many.findings} == {("over",)}
+
+
+def test_a_probe_that_breaks_is_not_the_last_one(
+    probes: Probes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = iter([ValueError("a mistake"), ValueError("another")])
+
+    def look(*_: object) -> None:
+        for error in broken:
+            raise error
+
+    monkeypatch.setattr(ProbeRunner, "probe", look)
+    changed, looks = threading.Condition(), Counter[int]()
+    findings = Findings(0, looks, changed)
+    health = HealthConfig(tcp=":80", interval=0.01, failures=1)
+    watch = probes.watch(findings, ActionConfig("a", "exec", health=health), {})  # type: ignore[arg-type]
+    watch.begin(Surroundings())
+    with changed:
+        assert changed.wait_for(lambda: findings.said == ["healthy"], 10)
+    watch.end()
+    assert caplog.text.count("a probe of task t0 failed") == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -106,3 +108,17 @@ def test_editors_know_it(schedule: Any, valid: bool) -> None:
     file = {"tasks": {"t": {"action": "a", "schedule": schedule}}}
     errors = list(jsonschema.Draft7Validator(config_schema()).iter_errors(json.loads(json.dumps(file))))
     assert (not errors) == valid
+
+
+def test_what_is_not_configured_is_not_loaded() -> None:
+    code = """
+import sys
+import overseer.daemon.daemon
+from overseer.config import parse_config
+from overseer.daemon.preflight import schedule_advice
+config = parse_config("c", b"actions: {a: {type: exec}}\\ntasks: {t: {action: a}}")
+assert schedule_advice(config) == []
+print(sorted({"cronsim", "zoneinfo", "overseer.schedules.scheduler"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -121,6 +121,14 @@ def test_a_year_that_was_a_mistake_silences_nothing() -> None:
     assert plan.decide(NOON + 60)[0] == [Offer(NOON + 60, "skip")]
 
 
+def test_nor_does_it_if_the_server_was_restarted_in_between() -> None:
+    plan = Plan("t", [hourly()], NOON)
+    plan.decide(NOON + 365 * 86_400)
+    again = Plan("t", [hourly()], NOON + 1800, Spans(plan.spans), since=plan.since)
+    assert again.due == NOON + HOUR
+    assert again.decide(NOON + HOUR)[0] == [Offer(NOON + HOUR, "skip")]
+
+
 def test_reload_keeps_what_was_decided_and_what_was_put_off() -> None:
     schedule = hourly(jitter=1800)
     due = Slots("t", schedule).due(NOON + HOUR)

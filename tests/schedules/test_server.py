@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -170,6 +171,10 @@ def test_overlap_is_decided_by_what_the_task_does(clock: Path, tmp_path: Path) -
         assert skips(shown["skip"]) == [("14:00:00", "overlap", 1), ("13:00:00", "overlap", 1)]
         assert skips(shown["queue"]) == [("14:00:00", "queue_full", 1)]
         assert "skipped" not in shown["allow"]
+        with urllib.request.urlopen(f"http://{daemon.address}/metrics", timeout=10) as answer:
+            metrics = answer.read().decode().splitlines()
+        assert 'overseer_schedule_skips_total{action="job",reason="overlap"} 2.0' in metrics
+        assert "overseer_scheduled_tasks 4.0" in metrics
         events = [json.loads(line) for line in (daemon.directory / "events").read_text().splitlines()]
         assert [event["reason"] for event in events if event["type"] == "skipped"].count("overlap") == 2
 

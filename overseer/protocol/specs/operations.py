@@ -171,7 +171,8 @@ OPERATIONS = (
         "Search logs",
         success=(protocol.Matches,),
         notes="A search takes ten seconds at most, and is an error when nothing was looked through by then. "
-        "Only so many go on at once. Without a data_dir it is an error.",
+        "Only so many go on at once. Later requests do not wait for it, and may be answered before it. "
+        "Without a data_dir it is an error.",
     ),
     Operation(
         "replay_task",

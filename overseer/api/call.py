@@ -1,0 +1,177 @@
+"""One request to the API, read: its parameters, its body, and what answers it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from overseer import protocol
+from overseer.api.exchange import Exchange
+from overseer.api.media import JSON, json_body
+from overseer.api.problems import refused
+from overseer.net.http import Reply, Request, Response
+from overseer.schema.fields import Field, fields_of
+from overseer.util.awake import awake
+
+_BODY_S = 10.0  # that a body may take
+_LONGEST_WAIT = 3600.0  # seconds
+OWN = {
+    "wait": "Seconds to wait for the end; the answer then has it",
+    "lines": "How many lines of output that answer has at most",
+    "follow": "Go on with what is written from now on, until the task is over",
+    "tail": "Only the last so many lines",
+    "stream": "Only stdout, or stderr",
+}
+"""Parameters of the API's own, which are no fields of messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something that a client can do.
+
+    Attributes:
+        path: below ``/api/v1``, with ``{name}`` for what may stand there.
+        request: the message that it becomes, whose fields are its parameters; None: it has none.
+        answer: answers it: returns the response, or None when it has sent one.
+        status: of that response, usually.
+        own: names of :data:`OWN` that it takes.
+        media: the types of its answers, the first being the usual one.
+        idempotent: whether it takes an Idempotency-Key.
+    """
+
+    method: str
+    path: str
+    request: type[protocol.Request]
+    summary: str
+    answer: Callable[[Call], Response | None]
+    status: int = 200
+    own: tuple[str, ...] = ()
+    media: tuple[str, ...] = (JSON,)
+    idempotent: bool = False
+    only: tuple[str, ...] | None = None  # of its message's fields; None: all
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of its message that a client gives in query or body."""
+        return tuple(
+            each
+            for each in fields_of(self.request)
+            if each.name not in _NOT_GIVEN
+            and f"{{{each.name}}}" not in self.path
+            and (self.only is None or each.name in self.only)
+        )
+
+    @property
+    def takes_body(self) -> bool:
+        return self.method in ("POST", "PUT")
+
+
+# What says how messages are to be sent, which a client of the API says otherwise.
+_NOT_GIVEN = {"id", "on_lag", "partial", "raw", "usage"}
+
+
+class Call:
+    """A request to an operation.
+
+    Attributes:
+        given: fields of the message: from path, query and body.
+        own: the API's own parameters, as they were given.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        request: Request,
+        exchange: Exchange,
+        reply: Reply,
+        path: Mapping[str, str],
+        *,
+        max_body: int,
+    ) -> None:
+        """Raises RefusedError when query or body are not as they should be."""
+        self.operation = operation
+        self.request = request
+        self.exchange = exchange
+        self.reply = reply
+        self.path = path
+        query = dict(parse_qsl(request.query, keep_blank_values=True))
+        self.own = {name: query.pop(name) for name in operation.own if name in query}
+        known = {each.name: each for each in operation.fields}
+        self.given: dict[str, Any] = {}
+        for name, text in query.items():
+            if name not in known or operation.takes_body:
+                expected = ", ".join([*(() if operation.takes_body else known), *operation.own]) or "none"
+                raise refused(422, f"unknown parameter {name}; known here: {expected}", param=name)
+            self.given[name] = _value(known[name], text)
+        if operation.takes_body:
+            self.given |= self._body(known, max_body)
+        self.given |= {name: value for name, value in path.items() if name in _names(operation.request)}
+
+    def _body(self, known: Mapping[str, Field], limit: int) -> dict[str, Any]:
+        assert self.request.body is not None
+        data = self.request.body.read(limit, awake() + _BODY_S)
+        if not data:
+            return {}
+        # A page of another origin can send forms and plain text without being asked for leave.
+        if self.request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+            raise refused(415, f"a body must be {JSON} (curl --json)")
+        try:
+            body = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise refused(400, f"the body is not JSON: {error}") from None
+        if not isinstance(body, dict):
+            raise refused(400, "the body must be an object")
+        for name in body:
+            if name not in known:
+                raise refused(
+                    422, f"unknown field {name}; known here: {', '.join(known) or 'none'}", param=name
+                )
+        return body
+
+    @property
+    def wait_until(self) -> float:
+        """Until when to wait for an end (monotonic); 0: not at all."""
+        wait = self.number("wait", 0.0)
+        return time.monotonic() + min(wait, _LONGEST_WAIT) if wait > 0 else 0.0
+
+    def number(self, name: str, default: float) -> float:
+        """One of the operation's own parameters."""
+        try:
+            return max(0.0, float(self.own.get(name) or default))
+        except ValueError:
+            raise refused(422, f"{name} must be a number, not {self.own[name]!r}", param=name) from None
+
+    def flag(self, name: str) -> bool:
+        return self.own.get(name, "false").lower() in ("", "true", "1", "yes")
+
+    def ask(self, **more: object) -> dict[str, Any]:
+        """Send the operation's message; the answer, without what tells it from others."""
+        answer = self.exchange.ask(self.operation.request.type, **self.given, **more)
+        return {name: value for name, value in answer.items() if name not in ("type", "id")}
+
+
+def simply(call: Call) -> Response:
+    """Answer with what the server answers."""
+    return json_answer(call.ask(), call.operation.status)
+
+
+def json_answer(document: Any, status: int = 200, *headers: tuple[str, str]) -> Response:
+    return Response(status, json_body(document), JSON, headers)
+
+
+def _names(request: type[protocol.Request]) -> set[str]:
+    return {each.name for each in fields_of(request)}
+
+
+def _value(spec: Field, text: str) -> Any:
+    """A text of the query as the message has it; the server says what is wrong with it."""
+    kind = spec.type.json_schema().get("type")
+    if kind == "integer":
+        return int(text) if text.removeprefix("-").isdecimal() and len(text) < 20 else text
+    if kind == "boolean":
+        return {"true": True, "1": True, "": True, "false": False, "0": False}.get(text.lower(), text)
+    return text

@@ -1,0 +1,148 @@
+"""The API as an OpenAPI 3.1 document, made from the operations and the declarations of messages."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from overseer.api import problems
+from overseer.api.call import OWN, Operation
+from overseer.api.media import EVENTS, JSON
+from overseer.api.operations import OPERATIONS
+from overseer.errors import REFUSALS
+from overseer.protocol.declare import VALUES
+from overseer.schema.fields import Field
+from overseer.schema.objects import object_schema
+
+_OWN_TYPES = {
+    "wait": "number",
+    "lines": "integer",
+    "tail": "integer",
+    "follow": "boolean",
+    "stream": "string",
+}
+_PROBLEM = {
+    "type": "object",
+    "description": "Why a request was refused (RFC 9457)",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "The reason, for people"},
+        "code": {"type": "string", "description": "The reason, for programs", "enum": list(REFUSALS)},
+        "param": {"type": "string", "description": "The parameter that it is about"},
+        "existing_task_id": {"type": "string", "description": "The task that it would have duplicated"},
+    },
+}
+_END = {
+    "type": "object",
+    "description": "How a task ended",
+    "required": ["task_id", "action", "status", "output"],
+    "properties": {
+        **{name: {"type": "string"} for name in ("task_id", "action", "status", "signal", "reason")},
+        **{name: {"type": ["integer", "null"]} for name in ("exit_code", "duration_ms")},
+        "output": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "seq": {"type": "integer"},
+                    **{name: {"type": "string"} for name in ("ts", "stream", "data")},
+                },
+            },
+        },
+    },
+}
+
+
+def build_openapi(*, title: str, version: str, description: str, tokens: bool) -> dict[str, Any]:
+    """The document as plain JSON values; ``tokens``: whether clients have to present one."""
+    paths: dict[str, dict[str, Any]] = {}
+    for each in OPERATIONS:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, **({"description": description} if description else {})},
+        "servers": [{"url": "/api/v1"}],
+        "paths": paths,
+        "components": {
+            "schemas": {
+                **{each.__name__: object_schema(each) for each in VALUES},
+                "Problem": _PROBLEM,
+                "TaskEnd": _END,
+            }
+        },
+    }
+    if tokens:
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
+    return document
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    name = re.sub(r"\W+", "_", f"{operation.method} {operation.path}".lower()).strip("_")
+    parameters = [
+        {"name": each, "in": "path", "required": True, "schema": {"type": "string"}}
+        for each in re.findall(r"\{(\w+)\}", operation.path)
+    ]
+    described: dict[str, Any] = {"operationId": name, "summary": operation.summary}
+    if operation.takes_body:
+        if body := {each.name: _schema(each) for each in operation.fields}:
+            required = [each.name for each in operation.fields if each.required]
+            schema = {"type": "object", "properties": body, **({"required": required} if required else {})}
+            described["requestBody"] = {"required": bool(required), "content": {JSON: {"schema": schema}}}
+    else:
+        parameters += [
+            {"name": each.name, "in": "query", "required": each.required, "schema": _schema(each)}
+            for each in operation.fields
+        ]
+    parameters += [
+        {"name": each, "in": "query", "description": OWN[each], "schema": {"type": _OWN_TYPES[each]}}
+        for each in operation.own
+    ]
+    if operation.idempotent:
+        about = "Makes it safe to repeat: the second start with the same key is the first one"
+        parameters.append(
+            {"name": "Idempotency-Key", "in": "header", "description": about, "schema": {"type": "string"}}
+        )
+    if parameters:
+        described["parameters"] = parameters
+    described["responses"] = _responses(operation)
+    return described
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    problem = {
+        "description": "It was refused",
+        "content": {problems.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    responses: dict[str, Any] = {}
+    if operation.status != 200:
+        for status in dict.fromkeys((operation.status, 202)):
+            what = "It runs" if status == 201 else "It is queued, or was asked to"
+            responses[str(status)] = {"description": what, "content": {JSON: {"schema": _ref("TaskInfo")}}}
+    ends = "wait" in operation.own
+    content: dict[str, Any] = {
+        media: {"schema": _content(operation, ends) if media == JSON else {"type": "string"}}
+        for media in operation.media
+    }
+    responses["200"] = {"description": "Its end" if ends else "The answer", "content": content}
+    if EVENTS in operation.media and "follow" in operation.own:
+        responses["204"] = {"description": "The client has had all of it"}
+    responses["default"] = problem
+    return responses
+
+
+def _content(operation: Operation, ends: bool) -> dict[str, Any]:
+    if ends:
+        return _ref("TaskEnd")
+    return _ref("TaskInfo") if operation.path == "/tasks/{task_id}" else {"type": "object"}
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _schema(each: Field) -> dict[str, Any]:
+    return {**each.type.json_schema(), "description": each.doc}

@@ -1,0 +1,178 @@
+"""Starting a task and waiting for its end."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import OrderedDict, deque
+from typing import Any
+from urllib.parse import quote
+
+from overseer.api.call import Call, json_answer
+from overseer.api.exchange import OUTPUT, Message
+from overseer.api.media import JSON, TEXT, accepted, text_line
+from overseer.api.problems import refused
+from overseer.net.http import Response
+from overseer.util.locks import Rank, lock
+
+_LINES = 1000  # of output that are kept for an answer, unless it is to have fewer
+_KEYS = 10_000  # Idempotency-Keys that are remembered
+_KEY_S = 86400.0  # and for how long
+_KEY_LENGTH = 255
+
+
+class _Key:
+    """What was asked for with an Idempotency-Key, and the answer to that."""
+
+    def __init__(self, asked: str) -> None:
+        self.asked = asked
+        self.at = time.monotonic()
+        self.answer: Message | None = None
+
+
+class Keys:
+    """The starts that were asked for with an Idempotency-Key; safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = lock(Rank.LEAF, "idempotency")
+        self._changed = threading.Condition(self._lock)
+        self._keys: OrderedDict[tuple[str, str], _Key] = OrderedDict()
+
+    def start(self, call: Call) -> tuple[Message, bool]:
+        """Start the task, or find the one that was; the answer, and whether it was."""
+        key = call.request.headers.get("idempotency-key", "")
+        if not key:
+            return call.ask(), False
+        if len(key) > _KEY_LENGTH:
+            raise refused(422, f"an Idempotency-Key has at most {_KEY_LENGTH} characters")
+        asked = json.dumps(call.given, sort_keys=True)
+        place = (call.request.peer.principal.name, key)
+        known = self._known(place, asked)
+        if known is not None:
+            return known, True
+        try:
+            answer = call.ask()
+        except BaseException:
+            with self._lock:
+                self._keys.pop(place, None)
+                self._changed.notify_all()
+            raise
+        with self._lock:
+            self._keys[place].answer = answer
+            self._changed.notify_all()
+        return answer, False
+
+    def _known(self, place: tuple[str, str], asked: str) -> Message | None:
+        """The answer there was; None: it is for the caller to ask now."""
+        with self._lock:
+            self._forget_old_locked()
+            while (key := self._keys.get(place)) is not None:
+                if key.asked != asked:
+                    raise refused(422, "this Idempotency-Key was used for another request")
+                if key.answer is not None:
+                    return key.answer
+                if not self._changed.wait(60.0):
+                    raise refused(409, "the request with this Idempotency-Key is still being carried out")
+            self._keys[place] = _Key(asked)
+            return None
+
+    def _forget_old_locked(self) -> None:
+        now = time.monotonic()
+        while self._keys:
+            oldest = next(iter(self._keys.values()))
+            if len(self._keys) < _KEYS and now - oldest.at < _KEY_S:
+                break
+            self._keys.popitem(last=False)
+
+
+KEYS = Keys()
+
+
+def start(call: Call) -> Response:
+    """Start a task: 201 if it runs, 202 if it is queued; 200 if its end came while it was waited for."""
+    until = call.wait_until
+    answer, repeated = KEYS.start(call)
+    task_id = answer["task_id"]
+    if until and repeated:
+        call.exchange.ask("subscribe", task_id=task_id, since_seq=0)
+        if _info(call, task_id).get("status") not in ("running", "ready", "queued", "waiting", "restarting"):
+            return _ended(call, task_id, call.exchange.send("unsubscribe", task_id=task_id))
+    if until and (end := _wait(call, task_id, until)) is not None:
+        return end
+    row = _info(call, task_id)
+    place = f"/api/v1/tasks/{quote(task_id, safe='')}"
+    started = "pid" in answer
+    return json_answer(row or {"task_id": task_id}, 201 if started else 202, ("Location", place))
+
+
+def wait_for_end(call: Call) -> Response:
+    """Do what is asked of a task; with ``wait``, answer with its end if that comes in time."""
+    task_id = call.given["task_id"]
+    until = call.wait_until
+    if until:
+        since = max(0, call.exchange.last_seq(task_id) - int(call.number("lines", _LINES)))
+        call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
+    sent = call.exchange.send(call.operation.request.type, **call.given)
+    if until and (end := _wait(call, task_id, until)) is not None:
+        return end
+    # A stop is not answered; a refusal of it comes before the answer to what is asked next.
+    return json_answer(_info(call, task_id, sent), 202)
+
+
+def _info(call: Call, task_id: str, refused_id: str = "") -> dict[str, Any]:
+    """What ``list`` says of a task; raises the refusal of the request of that id, if it was refused."""
+    asked = call.exchange.send("list", task_id=task_id)
+    tasks = call.exchange.answer(asked, refused_id)["tasks"]
+    return tasks[0] if tasks else {}
+
+
+def _wait(call: Call, task_id: str, until: float) -> Response | None:
+    lines: deque[bytes] = deque(maxlen=int(call.number("lines", _LINES)))
+    for line in call.exchange.messages(until):
+        if line.startswith(OUTPUT):
+            lines.append(line)
+        elif line and _is_over(json.loads(line), task_id):
+            return _answer(call, task_id, lines)
+    return None
+
+
+def _is_over(message: Message, task_id: str) -> bool:
+    if message.get("task_id") != task_id:
+        return False
+    ended = message["type"] == "exited" and not message.get("will_restart")
+    return ended or message["type"] in ("errored", "dequeued")
+
+
+def _ended(call: Call, task_id: str, mark: str) -> Response:
+    """The answer for a task that was over already: its lines come before the answer to ``mark``."""
+    lines: deque[bytes] = deque(maxlen=int(call.number("lines", _LINES)))
+    for line in call.exchange.messages(time.monotonic() + 60.0):
+        if line.startswith(OUTPUT):
+            lines.append(line)
+        elif line and json.loads(line).get("id") == mark:
+            break
+    return _answer(call, task_id, lines)
+
+
+def _answer(call: Call, task_id: str, lines: deque[bytes]) -> Response:
+    info = _info(call, task_id)
+    output = [json.loads(line) for line in lines]
+    end = {
+        "task_id": task_id,
+        "action": info.get("action", ""),
+        "status": info.get("status", "stopped"),
+        "exit_code": info.get("last_exit_code"),
+        "signal": info.get("last_signal", ""),
+        "reason": info.get("reason", ""),
+        "duration_ms": info.get("duration_ms"),
+    }
+    if accepted(call.request.headers.get("accept", ""), (JSON, TEXT)) == JSON:
+        shown = [{name: line[name] for name in ("seq", "ts", "stream", "data")} for line in output]
+        return json_answer({**end, "output": shown})
+    headers = (
+        ("Overseer-Task-Id", quote(task_id)),
+        ("Overseer-Status", end["status"]),
+        ("Overseer-Exit-Code", "" if end["exit_code"] is None else str(end["exit_code"])),
+    )
+    return Response(200, b"".join(map(text_line, output)), TEXT, headers)

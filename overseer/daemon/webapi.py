@@ -1,0 +1,40 @@
+"""The API by HTTP, which is loaded when somebody first uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from overseer.auth.principal import Principal
+from overseer.net.connection import Service
+from overseer.net.handler import Handler
+from overseer.net.http import Reply, Request, Response
+from overseer.net.readable import ReadableOutbox
+
+if TYPE_CHECKING:
+    from overseer.api.service import Api
+
+API_PATH = "/api/v1/"
+
+
+class WebApi(Service):
+    """See :class:`overseer.api.service.Api`, which has the same arguments."""
+
+    def __init__(
+        self, max_body: Callable[[], int], describe: Callable[[Principal], Mapping[str, Any]]
+    ) -> None:
+        self._max_body = max_body
+        self._describe = describe
+
+    @cached_property
+    def _api(self) -> Api:
+        from overseer.api.service import Api
+
+        return Api(self._max_body, self._describe)
+
+    def serve(self, request: Request, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
+        self._api.serve(request, handler, outbox, reply)
+
+    def refusal(self, response: Response) -> Response:
+        return self._api.refusal(response)

@@ -1,0 +1,137 @@
+"""Output by HTTP: what is stored, what comes, in each form, and where it ends."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Http
+from tests.harness import Daemon, WsClient
+
+LINES = "application/x-ndjson"
+EVENTS = "text/event-stream"
+_names = (f"o{number}" for number in itertools.count())
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Iterator[WsClient]:
+    with daemon.connect() as client:
+        yield client
+
+
+@pytest.fixture
+def echo(client: WsClient) -> str:
+    """A task that writes what it is given, and has written three lines."""
+    name = next(_names)
+    client.request("start", action="echo", task_id=name)
+    say(client, name, "one", "two", "three")
+    return name
+
+
+def say(client: WsClient, name: str, *lines: str) -> None:
+    client.request("input", task_id=name, data="".join(f"{line}\n" for line in lines))
+    client.expect("output", task_id=name, data=lines[-1])
+
+
+def events_of(response: http.client.HTTPResponse) -> Iterator[dict[str, str]]:
+    """Server-sent events, as they come."""
+    event: dict[str, str] = {}
+    while line := response.readline():
+        name, _, value = line.decode().rstrip("\n").partition(": ")
+        if name:
+            event[name] = value
+        elif event:
+            yield event
+            event = {}
+
+
+def test_what_is_stored_comes_as_text_and_as_lines_of_json(http_: Http, echo: str) -> None:
+    assert http_("GET", f"/tasks/{echo}/output").text == "one\ntwo\nthree\n"
+    assert http_("GET", f"/tasks/{echo}/output?tail=1").text == "three\n"
+    assert http_("GET", f"/tasks/{echo}/output?since_seq=1").text == "two\nthree\n"
+    assert http_("GET", f"/tasks/{echo}/output?stream=stderr").text == ""
+    lines = http_("GET", f"/tasks/{echo}/output", Accept=LINES).text.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [1, 2, 3]
+
+
+def test_following_goes_on_until_the_task_is_over(http_: Http, client: WsClient, echo: str) -> None:
+    with http_.open("GET", f"/tasks/{echo}/output?follow=true&tail=1", Accept=LINES) as response:
+        assert json.loads(response.readline())["data"] == "three"
+        say(client, echo, "four")
+        assert json.loads(response.readline())["data"] == "four"
+        client.send("stop", task_id=echo)
+        assert json.loads(response.readline())["type"] == "exited"
+        assert response.read() == b""
+    # Of a task that is over, all that is left.
+    lines = http_("GET", f"/tasks/{echo}/output?follow", Accept=LINES).text.splitlines()
+    assert [json.loads(line).get("data", json.loads(line)["type"]) for line in lines] == [
+        *("one", "two", "three", "four", "exited"),
+    ]
+    assert http_("GET", f"/tasks/{echo}/output?follow").text == "one\ntwo\nthree\nfour\n"
+
+
+def test_an_event_stream_resumes_by_its_last_id_and_stops_at_the_end(
+    http_: Http, client: WsClient, echo: str
+) -> None:
+    path = f"/tasks/{echo}/output?follow=true"
+    with http_.open("GET", path, Accept=EVENTS) as response:
+        assert response.getheader("content-type") == EVENTS
+        first = next(events_of(response))
+        assert (first["id"], first["event"], json.loads(first["data"])["data"]) == ("1", "output", "one")
+    say(client, echo, "four")
+    client.send("stop", task_id=echo)
+    client.expect("exited", task_id=echo)
+    with http_.open("GET", path, Accept=EVENTS, Last_Event_ID="2") as response:
+        rest = list(events_of(response))
+    assert [event["event"] for event in rest] == ["output", "output", "exited"]
+    assert [json.loads(event["data"]).get("data") for event in rest] == ["three", "four", None]
+    assert rest[-1]["id"] == "4.end"
+    assert http_("GET", path, Accept=EVENTS, Last_Event_ID=rest[-1]["id"]).status == 204
+
+
+def test_a_run_has_its_own_lines(http_: Http, client: WsClient) -> None:
+    name = next(_names)
+    for who in ("ann", "bob"):
+        client.run("hello", task_id=name, params={"who": who})
+    newest, older = http_("GET", f"/runs?task_id={name}").json["runs"]
+    lines = http_("GET", f"/runs/{older['run_id']}/output?stream=stdout").text
+    assert lines == "1 ann\n2 ann\n3 ann\n"
+    tail = http_("GET", f"/runs/{newest['run_id']}/output?tail=2", Accept=LINES).text.splitlines()
+    assert [json.loads(line)["seq"] for line in tail] == [7, 8]
+
+
+def test_events_show_all_tasks_and_what_happens_to_them(http_: Http, client: WsClient, echo: str) -> None:
+    with http_.open("GET", "/events") as response:
+        stream = events_of(response)
+        first = next(stream)
+        assert first["event"] == "watching"
+        assert echo in [task["task_id"] for task in json.loads(first["data"])["tasks"]]
+        client.send("stop", task_id=echo)
+        exited: dict[str, Any] = next(
+            json.loads(event["data"]) for event in stream if event["event"] == "exited"
+        )
+        assert exited["task_id"] == echo
+    name = next(_names)
+    client.run("hello", task_id=name)
+    with http_.open("GET", "/events", Last_Event_ID=exited["cursor"]) as response:
+        stream = events_of(response)
+        assert json.loads(next(stream)["data"]).get("tasks", []) == []
+        happened = (json.loads(event["data"]) for event in stream)
+        mine = (event["type"] for event in happened if event.get("task_id") == name)
+        assert list(itertools.islice(mine, 2)) == ["started", "exited"]
+
+
+def test_a_reader_that_is_gone_is_noticed_and_one_that_does_not_read_holds_up_nothing(
+    http_: Http, daemon: Daemon, client: WsClient, echo: str
+) -> None:
+    with http_.open("GET", f"/tasks/{echo}/output?follow=true"):
+        say(client, echo, "x" * 100_000)
+        for number in range(200):
+            say(client, echo, f"{number}" + "x" * 100_000)
+    client.send("stop", task_id=echo)
+    client.expect("exited", task_id=echo)
