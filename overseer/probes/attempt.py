@@ -74,7 +74,7 @@ class Attempt:
 
     @property
     def remaining(self) -> float:
-        """Seconds; less than 0 when they are over."""
+        """Seconds until the deadline; negative after it."""
         return self._deadline - time.monotonic()
 
     def check(self) -> None:

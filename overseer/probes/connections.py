@@ -37,8 +37,8 @@ def _probe_address(target: Tcp, attempt: Attempt, resolver: Resolver) -> None:
 
 
 def _probe_page(target: Http, attempt: Attempt, resolver: Resolver) -> None:
-    """Ask for a page. Redirects are not followed, and certificates are not checked: the question is whether
-    the server answers."""
+    """Request a page. Redirects are not followed and certificates not verified: the question is whether the
+    server answers."""
     with _connect(target.host, target.port, attempt, resolver) as plain:
         stream: socket.socket = plain
         try:
@@ -62,7 +62,7 @@ def _probe_page(target: Http, attempt: Attempt, resolver: Resolver) -> None:
 
 
 def _connect(host: str, port: int, attempt: Attempt, resolver: Resolver) -> socket.socket:
-    """Connect to the first address that takes it; each has its share of the time."""
+    """Connect to the first address that accepts; each gets a share of the time."""
     addresses = resolver.addresses(host, port, attempt)
     fault: Exception = ProbeFailedError("it has no address")
     for number, (family, address) in enumerate(addresses):
@@ -84,7 +84,7 @@ def _connected(family: int, address: Any, attempt: Attempt, share: float) -> soc
             if not attempt.wait(stream, select.POLLOUT, share):
                 raise ProbeFailedError("no answer")
             code = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        # Where nobody listens, a port of this machine may have been given to this very socket.
+        # Without a listener, a local port may have been assigned to this very socket (a self-connect).
         if not code and stream.getsockname() == stream.getpeername():
             code = errno.ECONNREFUSED
         if code:
@@ -143,7 +143,7 @@ def _send(stream: socket.socket, data: bytes, attempt: Attempt) -> None:
 
 
 def _receive(stream: socket.socket, attempt: Attempt, seconds: float | None = None) -> bytes | None:
-    """What comes next; ``b""`` at the end, None when ``seconds`` are over."""
+    """The next bytes; ``b""`` at the end, None after ``seconds``."""
     end = None if seconds is None else time.monotonic() + seconds
     while True:
         try:
@@ -160,7 +160,7 @@ def _receive(stream: socket.socket, attempt: Attempt, seconds: float | None = No
 
 
 def _status(stream: socket.socket, attempt: Attempt) -> tuple[int, str]:
-    """The final status and its words; interim ones are passed over."""
+    """The final status and its reason; interim ones are skipped."""
     data = b""
     while True:
         answer = _STATUS.match(data)
@@ -183,7 +183,7 @@ def _status(stream: socket.socket, attempt: Attempt) -> tuple[int, str]:
 
 
 def _drop_rest(stream: socket.socket, attempt: Attempt) -> None:
-    """Take what follows the status, as far as it comes promptly: a server may log a client that hangs up."""
+    """Read what follows the status, if it comes promptly: a server may log a client that hangs up."""
     end = time.monotonic() + _REST_S
     size = 0
     with suppress(ProbeFailedError, OSError):

@@ -40,7 +40,7 @@ class Resolver:
             NotProbedError: the system allows no thread for it, or too many look-ups hang.
             CancelledError: the attempt was cancelled.
         """
-        if host.lower() == "localhost":  # by RFC 6761 this machine, whatever a resolver says
+        if host.lower() == "localhost":  # by RFC 6761, always this machine
             return [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET6, ("::1", port, 0, 0))]
         try:
             return _look_up(host, port, socket.AI_NUMERICHOST)

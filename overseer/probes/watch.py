@@ -27,7 +27,7 @@ from overseer.workers.program import Surroundings
 
 _log = logging.getLogger(__name__)
 
-# Colours and the like, and titles, which are no part of what a line says.
+# Colours, titles and the like, which are not part of a line's text.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _READ = 64 << 10  # characters of a line that are searched
 _AWAITED = {"log": "no line has matched", "notify": "no READY=1 came", "after": "too early"}
@@ -56,7 +56,7 @@ class Watch(RunWatch):
             raise SpawnError(f"probes: {error}") from None
         self.reads = self._matches is not None
         self._surroundings = Surroundings()
-        # Guards the rest. Of this rank, since timers are scheduled under it.
+        # Guards the fields below. Of this rank, since timers are scheduled under it.
         self._lock = lock(Rank.WORKER, f"watch of {findings.task_id}")
         self._awaited = set() if config.ready is None else set(config.ready.awaited)
         self._began = False

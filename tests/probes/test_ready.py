@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -254,3 +255,31 @@ def test_a_list_of_what_has_changed_has_what_became_ready(client: WsClient) -> N
     ts = client.expect("ready", task_id=task)["ts"]
     assert since < ts
     assert task in [row["task_id"] for row in client.request("list", since=ts)["tasks"]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_program_runs_as_the_task_s_user_and_that_may_notify_too() -> None:
+    who = 'test "$(id -un) $HOME" = "$(id -un nobody) $(getent passwd nobody | cut -d: -f6)"'
+    actions = {
+        "nobody": shell(
+            "exec sleep 60", config={"user": "nobody", "cwd": "/"}, ready={"exec": ["sh", "-c", who]}
+        ),
+        "notifies": {
+            "type": "exec",
+            "config": {
+                "entrypoint": "python3",
+                "command": ["-c", _NOTIFIES, "READY=1"],
+                "user": "nobody",
+                "cwd": "/",
+                "stdin": "pipe",
+            },
+            "ready": {"notify": True},
+        },
+    }
+    with Daemon(actions=actions) as daemon, daemon.connect() as client:
+        begin(client, "nobody", "a")
+        client.expect("ready", task_id="a")
+        begin(client, "notifies", "b")
+        client.expect("output", task_id="b", data="READY=1")
+        go(client, "b")
+        client.expect("ready", task_id="b")

@@ -96,7 +96,11 @@ class Laggards:
                 self._recent_size -= _length(self._recent.popleft())
 
     def _later(self, subscription: Subscription, behind: Behind) -> None:
-        self._disk.read_later(lambda: self._step(subscription, behind))
+        try:
+            self._disk.read_later(lambda: self._step(subscription, behind))
+        except RuntimeError:  # there are no more threads, for now
+            outbox = subscription.client.outbox
+            outbox.when_drained(lambda: self._later(subscription, behind), not_before=_AGAIN_S)
 
     def _step(self, subscription: Subscription, behind: Behind) -> None:
         outbox = subscription.client.outbox
