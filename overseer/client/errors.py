@@ -12,7 +12,7 @@ class ClientError(OverseerError):
 class RefusedError(ClientError):
     """The server refused a request, in its own words.
 
-    ``existing_task_id`` is the task that a refused start would have doubled, else ``""``; ``param`` the
+    ``existing_task_id`` is the task that a refused start would have duplicated, else ``""``; ``param`` the
     parameter that it is about, else ``""``.
     """
 
@@ -31,9 +31,10 @@ class ConnectFailedError(ClientError, ConnectionError):
 
 
 class ConnectionLostError(ClientError, ConnectionError):
-    """The connection ended and could not be made again, or this client was closed.
+    """The connection ended and could not be restored, or this client was closed.
 
-    What was asked may have been done or not. ``code`` is the WebSocket's close code, 1006 when it had none.
+    A pending request may or may not have been carried out. ``code`` is the WebSocket's close code, 1006 when
+    there was none.
     """
 
     def __init__(self, message: str, code: int = 1006) -> None:

@@ -1,4 +1,4 @@
-"""Giving a task what comes from a file, a pipe or a keyboard."""
+"""Sending a task input from a file, a pipe or a keyboard."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from overseer.ctl.terminal import plain, print_json, say
 from overseer.protocol import utf8
 
 _PIECE = 64 * 1024
-_FIRST_S, _LAST_S = 0.02, 0.5  # between attempts while the task does not read
-_FULL = "the task does not read its input"  # as the server's refusal begins
+_FIRST_S, _LAST_S = 0.02, 0.5  # between attempts, while the task does not read
+# How the server's refusal begins; the second is an older server's.
+_FULL = ("the task is not reading its input", "the task does not read its input")
 
 
 def is_full(error: RefusedError) -> bool:
-    """Whether there is no room for the input now, and may be later."""
+    """Whether the input does not fit now, and may later."""
     return str(error).startswith(_FULL)
 
 
 def give(client: Client, task_id: str, data: bytes, *, eof: bool = False) -> None:
-    """Give a task input, and wait while it does not read. Raises ClientError."""
+    """Send a task input, and wait while it does not read. Raises ClientError."""
     delay = _FIRST_S
     while True:
         try:
@@ -38,13 +39,13 @@ def give(client: Client, task_id: str, data: bytes, *, eof: bool = False) -> Non
 
 
 def pieces(fd: int) -> Iterator[bytes]:
-    """What comes through a file descriptor, as it comes. Raises OSError."""
+    """Whatever can be read from a file descriptor, as it comes. Raises OSError."""
     while data := os.read(fd, _PIECE):
         yield data
 
 
 class Feeder:
-    """Hands on everything that comes through stdin, and its end, on a thread of its own."""
+    """Passes on stdin and its end, on a thread of its own."""
 
     def __init__(self, client: Client, task_id: str) -> None:
         self._client = client
@@ -59,12 +60,12 @@ class Feeder:
                 give(self._client, self._task_id, data)
             give(self._client, self._task_id, b"", eof=True)
         except RefusedError as error:
-            if str(error) != "task is not running":  # its end tells more
+            if str(error) != "task is not running":  # how it ended says more
                 say(str(error))
         except ClientError:
             pass  # the main thread reports it
         except OSError as error:
-            say(f"stdin cannot be read: {error.strerror}")
+            say(f"cannot read stdin: {error.strerror}")
 
 
 def give_input(client: Client, options: Namespace) -> int:
@@ -73,7 +74,7 @@ def give_input(client: Client, options: Namespace) -> int:
         say("give TEXT or --file, not both; see overseerctl input --help")
         return EXIT_USAGE
     if options.file is None and not options.text and not options.eof:
-        say("there is nothing to give: TEXT, --file or --eof is needed; see overseerctl input --help")
+        say("there is nothing to send: give TEXT, --file or --eof; see overseerctl input --help")
         return EXIT_USAGE
     size = 0
     if options.text:

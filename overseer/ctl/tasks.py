@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from overseer.ctl.tail import Printer
 
 _T = TypeVar("_T")
-_RESTART_S = 86400.0  # that a restart's stop may take: its grace is the server's business
+_RESTART_S = 86400.0  # for a restart, whose stop takes what the server's config allows
 
 
 def start(client: Client, options: Namespace) -> int:
@@ -105,7 +105,7 @@ def reset(client: Client, options: Namespace) -> int:
 
 
 def _each(task_ids: Iterable[str], ask: Callable[[str], _T]) -> tuple[dict[str, _T], int]:
-    """Ask once for each task, reporting refusals; the other tasks' answers, and the exit status."""
+    """Ask for each task once and report refusals; returns the other answers, and the exit status."""
     answers = {}
     status = 0
     for task_id in dict.fromkeys(task_ids):
@@ -164,7 +164,7 @@ def tail(client: Client, options: Namespace) -> int:
     if not task_ids:
         task_ids = [task.task_id for task in client.tasks() if task.worker_state == "running"]
         if not task_ids:
-            say("no task runs; overseerctl list shows those that did")
+            say("no task is running; overseerctl list shows those that were")
             return 0
     printer = _printer(task_ids, options)
     return tail(client, task_ids, printer, lines=options.lines, follow=options.follow)

@@ -1,5 +1,5 @@
 """``[[ ]]`` in a text, over one set of params: Go's text/template, or Jinja's syntax. A param is a string, a
-bool, or strings by name.
+bool, or a mapping of names to strings.
 
 Go's dialect is read by ``lexing``, ``pipeline`` and ``structure``, and calls ``functions`` and
 ``formatting``; Jinja's is read by ``jinja``. Both become Jinja templates that run in ``sandbox``, within
@@ -30,7 +30,7 @@ Value = str | bool | Mapping[str, str]
 class Template:
     """A compiled text. Immutable, so any number of threads may render it at once.
 
-    Those made of the same are equal.
+    Two made from the same text are equal.
 
     ``names``: the params that it may look up. ``unquoted``: those whose value may end up in the text without
     ``shquote`` in the same action, and not just decide an ``if``.
