@@ -228,7 +228,7 @@ class TaskLog:
                 self._end_segment()
             with self._lock:
                 over = True
-                late = self._busy = self._hangs  # if it is late, nothing may be written before the segment ends
+                late = self._busy = self._hangs  # then nothing may be written before the segment has ended
                 self._error = error
             if late:
                 self._end_segment()
@@ -389,7 +389,7 @@ class TaskLog:
 
 
 def _close(file: int) -> None:
-    """Close it, if it is open. It is closed, too, when that reports an earlier write's failure, as NFS does."""
+    """Close it, if it is open. It is closed even if that reports the failure of a write, as NFS does."""
     if file >= 0:
         with suppress(OSError):
             os.close(file)
