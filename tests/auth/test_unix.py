@@ -115,9 +115,7 @@ def test_an_unknown_group_is_a_plain_line(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("{listen: ./socket, socket_group: no-such-group}")
     ended = run_program(cwd=tmp_path)
     assert ended.returncode == 1
-    assert ended.stderr == (
-        "sticky-overseer: ./config.yaml:1: socket_group: no such group no-such-group\n"
-    )
+    assert ended.stderr == ("sticky-overseer: ./config.yaml:1: socket_group: no such group no-such-group\n")
 
 
 def test_stdio_is_whoever_started_the_server() -> None:

@@ -59,9 +59,7 @@ def test_an_action_that_does_not_exist_is_an_error(fails: Fails) -> None:
         ),
     ],
 )
-def test_a_loop_is_refused_with_its_path(
-    fails: Fails, then: dict[str, Any], place: str, circle: str
-) -> None:
+def test_a_loop_is_refused_with_its_path(fails: Fails, then: dict[str, Any], place: str, circle: str) -> None:
     (line,) = fails(file(then))
     assert f"actions.{place}: these start each other endlessly: {circle}" in line
 

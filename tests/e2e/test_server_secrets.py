@@ -316,10 +316,7 @@ def test_a_reload_takes_the_new_set_and_keeps_what_was_in_the_environment(tmp_pa
         assert lengths() == f"{len(ENV)} 8", "read at each start"
         refused = reload(a={"env": "MY_SECRET"}, c={"env": "MY_SECRET"})
         assert refused["type"] == "error"
-        assert (
-            'actions.shows.config.env.B.secret: no secret "b" at the top level'
-            in refused["message"]
-        )
+        assert 'actions.shows.config.env.B.secret: no secret "b" at the top level' in refused["message"]
         assert lengths() == f"{len(ENV)} 8"
 
 

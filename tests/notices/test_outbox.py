@@ -172,9 +172,7 @@ def test_whoever_is_gone_is_told_nothing_until_it_is_enabled_again(
     assert receiver.tried == ["a", "d"]
 
 
-def test_it_is_given_up_after_a_day(
-    open_: Open, storage: Recorded, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_is_given_up_after_a_day(open_: Open, storage: Recorded, caplog: pytest.LogCaptureFixture) -> None:
     outbox = open_(Receiver(a=[Answer.DOWN] * 9))
     pending = notice("a")
     outbox.put(replace(pending, expires=pending.due + 5 * FIRST_S))
