@@ -23,16 +23,24 @@ _WARM_UP = 200  # lines before those that count
 
 def lone_cases(seconds: float) -> Iterator[Case]:
     """The cases; ``seconds``: how long each writes."""
-    for tasks, rate in ((1, 200), (60, 25), (100, 20), (500, 3)):
+    for tasks, rate, logged in (
+        (1, 200, False),
+        (60, 25, False),
+        (60, 25, True),
+        (100, 20, False),
+        (500, 3, False),
+    ):
         yield Case(
-            f"lone-{tasks}",
-            f"a line now and then, {tasks} task{'s' * (tasks > 1)} x {rate} lines/s",
+            f"lone-{tasks}" + "-logged" * logged,
+            f"a line now and then, {tasks} task{'s' * (tasks > 1)} x {rate} lines/s"
+            + ", with a log" * logged,
             (
                 Metric("cpu", "µs of server CPU each"),
                 Metric("median", "µs to the client, median"),
                 Metric("high", "µs to the client, 99th percentile"),
             ),
             partial(_lines, tasks, rate, seconds),
+            top_level={"data_dir": "data"} if logged else {},
         )
 
 

@@ -14,6 +14,14 @@ from bench.servers import BASELINE, HERE
 
 __all__ = ["summary", "table", "write_documents"]
 
+# Plots of all cases that have a figure in that unit: the file's name, the title, the unit.
+_PLOTS = (
+    ("cpu", "Microseconds of server CPU a line", "µs of server CPU a line"),
+    ("lone", "Microseconds of server CPU for a line that comes alone", "µs of server CPU each"),
+    ("starts", "Milliseconds of server CPU a start", "ms of server CPU a start"),
+    ("stops", "Milliseconds of server CPU a stop", "ms of server CPU a stop"),
+)
+
 _INTRODUCTION = """\
 # Benchmarks
 
@@ -95,23 +103,23 @@ def write_documents(directory: Path, results: Sequence[Result], runs: int) -> No
             ],
         )
     )
-    (plots / "cpu.svg").write_text(
-        bar_plot(
-            "Microseconds of server CPU a line",
-            [
-                _bars(result, result.case.title.replace("`", ""), "cpu")
-                for result in results
-                if any(metric.unit == "µs of server CPU a line" for metric in result.case.metrics)
-            ],
-        )
-    )
+    shown = [("throughput", "Lines a second to each subscriber")]
+    for name, title, unit in _PLOTS:
+        groups = [
+            _bars(result, result.case.title.replace("`", ""), metric.key)
+            for result in results
+            for metric in result.case.metrics
+            if metric.unit == unit
+        ]
+        if groups:
+            (plots / f"{name}.svg").write_text(bar_plot(title, groups))
+            shown.append((name, title))
     system = f"Linux {platform.release()}, Python {platform.python_version()}"
     machine = f"{os.cpu_count()} processors ({_processor()}), {system}"
     introduction = _INTRODUCTION.format(runs=runs, date=datetime.now(UTC).date(), machine=machine)
     (directory / "BENCHMARKS.md").write_text(
-        f"{introduction}\n{table(results)}\n\n{summary(results)}\n\n"
-        "![Lines a second to each subscriber](benchmarks/throughput.svg)\n\n"
-        "![Microseconds of server CPU a line](benchmarks/cpu.svg)\n"
+        f"{introduction}\n{table(results)}\n\n{summary(results)}\n"
+        + "".join(f"\n![{title}](benchmarks/{name}.svg)\n" for name, title in shown)
     )
 
 

@@ -93,7 +93,7 @@ export class Actions {
       );
       return;
     }
-    // A reconnect must not wipe what somebody is typing.
+    // A reconnect must not wipe what is being typed.
     const same =
       this.#shown && JSON.stringify(this.#shown.action) === JSON.stringify(this.#app.store.action(this.#chosen));
     if (!same) this.choose(this.#app.store.action(this.#chosen) ? this.#chosen : actions[0].name);

@@ -21,10 +21,10 @@ const NEEDS = {
 };
 const ROLES = ["viewer", "operator", "admin"];
 
-// A server without tokens lets everybody do everything.
+// A server without tokens lets anyone do everything.
 let session = { name: "", role: "admin", actions: ["*"] };
 
-/** {name, role, actions}; the name is "" where nobody is asked who they are. */
+/** {name, role, actions}; the name is "" where no identity is required. */
 export const whoIs = () => session;
 
 /** Whether all actions are ours; only then may we change the pool of all. */

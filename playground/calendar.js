@@ -9,7 +9,7 @@ import { isOver } from "./states.js";
 const WHY = {
   overlap: "still in use",
   queue_full: "still in use, and one start waited already",
-  missed: "the server was not there",
+  missed: "the server was not running",
   paused: "paused",
   disabled: "disabled",
 };
@@ -58,7 +58,7 @@ export class Calendar {
       this.#took = Date.now() - begun;
       this.#show();
     } catch {
-      // The connection is gone, and the next one begins anew; or it is an older server's.
+      // The connection is gone, and the next one starts over; or the server is older.
     }
     this.#busy = false;
   }

@@ -49,7 +49,7 @@ export function setIcon(svg, name) {
   if (svg.firstChild.getAttribute("href") !== href) svg.firstChild.setAttribute("href", href);
 }
 
-/** A button with an icon; `label` is its name for everybody, shown as a tooltip unless `text` is. */
+/** A button with an icon; `label` is its accessible name, shown as a tooltip unless `text` is. */
 export function iconButton(name, label, onclick, { text = "", key = "", kind = "quiet" } = {}) {
   const title = key ? `${label} (${key})` : label;
   return h(`button.${kind}`, { type: "button", title, "aria-label": text ? null : label, onclick }, icon(name), text);

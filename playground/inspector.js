@@ -74,7 +74,7 @@ export class Inspector {
       ["Started by", startedBy(task.trigger)],
       ["Then started", next.join(", ")],
       ["PID", task.current_pid],
-      ["Ready", status !== "running" || task.ready === undefined ? "" : task.ready ? "yes" : "not yet"],
+      ["Ready", task.worker_state !== "running" || task.ready === undefined ? "" : task.ready ? "yes" : "not yet"],
       ["Health", task.health],
       ["Last exit", exitText(task, this.#app.watch.signal(task.task_id))],
       ["Why", task.reason],

@@ -74,7 +74,7 @@ export function showRow(row, { line, sub }, { pattern, times, fold }) {
   parts.text.replaceChildren(...nodes);
 }
 
-/** Redraw in `place` the lines that are in the making, each with a cursor at its end. */
+/** Redraw in `place` the unfinished lines, each with a cursor at its end. */
 export function showPartials(place, lines, how) {
   while (place.children.length > lines.length) place.lastChild.remove();
   while (place.children.length < lines.length) place.append(makeRow());

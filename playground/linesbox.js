@@ -204,7 +204,7 @@ export class LinesBox {
 
   #clicked({ target }) {
     const marked = getSelection();
-    if (!marked.isCollapsed && this.scroller.contains(marked.anchorNode)) return; // somebody marks text
+    if (!marked.isCollapsed && this.scroller.contains(marked.anchorNode)) return; // text is being selected
     const row = target.closest(".line");
     const index = row ? this.#list.indexOf(row) : -1;
     if (index < 0) return;

@@ -224,7 +224,7 @@ export class LineView {
   }
 }
 
-/** What somebody looks for: /between slashes/ a regular expression. Capitals are small letters. */
+/** A search: /between slashes/ a regular expression. Case is ignored. */
 export function wantedOf(text) {
   const regex = text.length > 2 && text.startsWith("/") && text.endsWith("/");
   return { text: regex ? text.slice(1, -1) : text, regex, exact: false };

@@ -1,4 +1,4 @@
-// The page's side of the connection: requests that return promises, and events for whoever listens.
+// The page's side of the connection: requests that return promises, and events for listeners.
 
 const ANSWER_WITHIN = 15_000; // ms; a server that says nothing for so long is tried again
 
@@ -22,7 +22,7 @@ export class Link {
       if (data.status) this.#changed(data.status);
       else this.#take(data.batch, data.sizes);
     };
-    // Where there may be a way again, or somebody looks, it is tried at once.
+    // When the network may be back, or the page becomes visible, it is tried at once.
     const now = () => this.status.state === "waiting" && !document.hidden && this.retry();
     addEventListener("online", now);
     addEventListener("focus", now);

@@ -35,7 +35,7 @@ export class ParamField {
     return this.#isList ? this.#unlessDefault(this.#control.value) : this.#control.value || undefined;
   }
 
-  /** Whether nobody is to see what is given. */
+  /** Whether the value must not be shown. */
   get isSecret() {
     return this.#spec.type === "secret";
   }
@@ -174,7 +174,7 @@ export class ParamField {
       const number = Number(text);
       if (!form.test(text) || number < min || number > max) return `Must be ${this.#expected}.`;
     }
-    if (type === "path" && text.startsWith("-")) return `Write ./${text}, lest it be taken for an option.`;
+    if (type === "path" && text.startsWith("-")) return `Write ./${text}, or it would be taken for an option.`;
     if (pattern && PLAIN.test(text) && !matches(pattern, text)) return message || `Must match ${pattern}`;
     return "";
   }

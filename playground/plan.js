@@ -51,7 +51,7 @@ export class Plan {
       this.#graph = await this.#app.link.request({ type: "graph" }, { own: true });
       this.#show();
     } catch {
-      // The connection is gone, and the next one begins anew.
+      // The connection is gone, and the next one starts over.
     }
     this.#busy = false;
   }

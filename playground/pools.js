@@ -107,7 +107,7 @@ export class Pools {
 
   #fill(card, name, pool) {
     const { limit, running, queue_depth: waiting, queue_items: items = [] } = pool;
-    // Without a limit there is no whole of which the bar could be a part: it just grows, ever more slowly.
+    // Without a limit the bar is not a fraction of anything: it just grows, ever more slowly.
     const most = limit || running + 4;
     card.bar.style.width = `${Math.min(100, (running / most) * 100)}%`;
     card.places.classList.toggle("endless", !limit);

@@ -11,7 +11,7 @@ const GONE = /^overseer\.(form\.|panes$)/;
 try {
   for (const key of Object.keys(localStorage)) if (GONE.test(key)) localStorage.removeItem(key);
 } catch {
-  // There is no storage.
+  // Storage is not available.
 }
 
 /** What was remembered under `name`, or `fallback`. `visit`: for this tab alone, until it is closed. */

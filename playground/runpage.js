@@ -102,7 +102,7 @@ export class RunPage {
       const run = await findRun(this.#app.link, this.#taskId, this.#runId);
       if (mine !== this.#runId) return;
       if (!run) {
-        this.#say("There is no such run any more: the history has forgotten it, or it was of an action that you may not see.");
+        this.#say("This run no longer exists: the history has removed it, or it belongs to an action that you may not see.");
         return;
       }
       this.#box?.destroy();

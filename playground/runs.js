@@ -50,7 +50,7 @@ export class Runs {
   #latest = ""; // the run that had the focus last
   #draw = inFrame(() => this.#show());
 
-  /** Look what there is now. `anew`: something else is wanted, so the list begins at its top. */
+  /** Load the current runs. `anew`: the query has changed, so the list begins at its top. */
   load({ anew = false } = {}) {
     if (anew) this.element.scrollTop = 0;
     return this.#load("", { again: !anew });
@@ -142,7 +142,7 @@ export class Runs {
     }
   }
 
-  // A run's row, made anew where something about it has changed.
+  // A run's row, rebuilt if anything about it has changed.
   #rowOf(run, now, longest) {
     const ran = lastedOf(run, now);
     const key = JSON.stringify([run, run.status === "running" ? exactly(ran) : "", shortMoment(run.started, now)]);

@@ -24,7 +24,7 @@ const OPENED_WITHIN = 10_000; // ms for a WebSocket to open
 
 let home = "";
 let socket = null;
-let attempt = 0; // number of the present one, so that an older one's news is nobody's
+let attempt = 0; // number of the present one, so that events of an older one are ignored
 let failures = 0;
 let retryTimer = 0;
 let pending = [];
@@ -66,7 +66,7 @@ async function connect({ ask = false } = {}) {
   if (!ask || (await asked(mine))) open(mine);
 }
 
-// Whether the server is there and lets us in; what else is found is told.
+// Whether the server is there and admits us; other findings are reported.
 async function asked(mine) {
   const found = await look(home);
   if (mine !== attempt) return false;

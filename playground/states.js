@@ -36,12 +36,12 @@ function failed(task) {
 
 /** The word for where a task stands; one that runs may be known to be ready. */
 export function wordOf(task) {
-  if (task.status === "running" && task.ready) return "Ready";
+  if (task.ready) return "Ready";
   return STATES[task.status]?.label ?? task.status;
 }
 
 /** Whether its run is known not to work. */
-export const isUnhealthy = (task) => task.status === "running" && task.health === "unhealthy";
+export const isUnhealthy = (task) => task.health === "unhealthy";
 
 /** Whether nothing of the task runs or will. */
 export const isOver = (state) => state === "stopped" || state === "succeeded" || state === "failed";

@@ -17,7 +17,7 @@ export class Store {
     this.counts = {}; // state -> how many tasks
     link.on("status", ({ state }) => state === "open" && this.#opened());
     link.on("*", ({ message }) => message.cursor && this.#happened(message));
-    link.on("unwatched", () => this.#watch()); // somebody has sent that by hand
+    link.on("unwatched", () => this.#watch()); // sent by hand in the console
     for (const type of ["queued", "dequeued", "pool_updated"]) link.on(type, () => this.refresh());
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
     setInterval(() => this.#tick(), TICK);
@@ -101,7 +101,7 @@ export class Store {
     try {
       await Promise.all([this.#askPools(), this.#askMetrics()]);
     } catch {
-      // The connection went away; the next one begins anew.
+      // The connection went away; the next one starts over.
     }
     this.#busy = false;
     if (this.#again) this.refresh();

@@ -109,7 +109,7 @@ async function startAgain(app, task) {
   const params = task.params ?? {};
   const secrets = secretsOf(app, task.action);
   if (Object.keys(params).some((name) => secrets.has(name))) {
-    // The server shows nobody what was given.
+    // The server does not show what was given.
     const rest = Object.entries(params).filter(([name]) => !secrets.has(name));
     app.show("actions");
     app.views.actions.fillIn(task.action, Object.fromEntries(rest));

@@ -61,7 +61,7 @@ export class TaskLog {
     this.partials[kind] = text ? { kind, text, ts, style: this.#styles[kind] } : null;
   }
 
-  /** Nothing is unfinished any more. */
+  /** Clear the unfinished lines. */
   endPartials() {
     this.partials = [null, null];
   }

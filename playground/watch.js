@@ -16,7 +16,7 @@ const EXITS = 1000; // remembered of one task, not to note one twice
 const TAIL = 1000; // lines of a log that the page begins with; earlier ones are asked for
 
 export class Watch {
-  /** `manifest`: says whether the server tells of lines in the making. */
+  /** `manifest`: tells whether the server sends unfinished lines. */
   constructor(link, manifest) {
     this.#link = link;
     if (manifest.messages.subscribe?.fields.partial) this.wanted.partial = true;
@@ -90,7 +90,7 @@ export class Watch {
     if (this.#logs.delete(taskId)) this.release(taskId);
   }
 
-  /** Undo the subscription that a start brings, when nobody follows the task. */
+  /** Undo the subscription that a start brings, if no view follows the task. */
   release(taskId) {
     if (this.#logs.has(taskId) || !this.#link.connected) return;
     this.#link.request({ type: "unsubscribe", task_id: taskId }, { own: true }).catch(() => {});
@@ -148,7 +148,7 @@ export class Watch {
     const look = this.#logged && !started;
     seat.syncing = hold || (look && !seat.lastSeq); // a replay that somebody asked for must not come between
     const since = look ? await this.#since(seat) : seat.lastSeq;
-    if (this.#logs.get(seat.log.taskId) !== seat) return; // nobody follows it any more
+    if (this.#logs.get(seat.log.taskId) !== seat) return; // no view follows it any longer
     try {
       const request = { type: "subscribe", task_id: seat.log.taskId, since_seq: since, ...this.wanted };
       seat.asked = since; // the answer is looked at before the lines behind it: see #subscribed
@@ -158,7 +158,7 @@ export class Watch {
     }
   }
 
-  // After which line to go on: a log may be longer than anybody wants to see at once.
+  // After which line to go on: a log may be too long to show at once.
   async #since(seat) {
     try {
       const page = await this.#link.request({ type: "logs", task_id: seat.log.taskId, tail: 1 }, { own: true });
@@ -241,7 +241,7 @@ export class Watch {
     seat.fresh = false;
     if (gap.to_seq <= seat.lastSeq) return;
     // The end of what was skipped may be the end of all, and that is what one wants to see: ask for what the
-    // server still has. The hole before it is noted when the next line comes, from whichever side.
+    // server still has. The gap before it is noted when the next line comes, from whichever side.
     seat.catching = true;
     this.#subscribe(seat);
   }

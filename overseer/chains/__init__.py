@@ -1,1 +1,1 @@
-"""Chains: what is started because a task is over, as its action's ``then`` says."""
+"""Chains: tasks started by the end of another, as its action's ``then`` says."""

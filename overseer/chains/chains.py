@@ -28,7 +28,7 @@ Recorded = Callable[["Link", str, Mapping[str, str], str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Link(Trigger):
-    """What a start of a chain is asked for by.
+    """The trigger of a start in a chain.
 
     Attributes:
         depth: how many starts have led to it, itself included.
@@ -60,16 +60,14 @@ class Chains:
         self.refused = 0
 
     def heard(self, change: Change) -> None:
-        """Something became of a task; called by one thread, which waits for nothing here."""
-        if change.outcome not in ("succeeded", "failed"):
-            return
+        """Called with each change of a task, on one thread; does not block."""
         action = self._hub.definitions.config.actions.get(change.action)
         follow_ups = () if action is None or action.then is None else action.then.after(change.outcome)
         if follow_ups and not self._crew.do(partial(self._start_all, change, follow_ups)):
             _log.warning("nothing follows the end of task %s: the server is shutting down", change.task_id)
 
     def close(self) -> None:
-        """Start nothing any more. Idempotent."""
+        """Stop starting tasks. Idempotent."""
         self._crew.close(_PATIENCE_S)
 
     def _start_all(self, change: Change, follow_ups: tuple[FollowUpConfig, ...]) -> None:

@@ -195,12 +195,12 @@ class ActionConfig:
         READY, "When a run of it counts as ready; see [PROBES.md](PROBES.md).", default=None
     )
     health: HealthConfig | None = field(
-        HEALTH, "How it is found out whether a run still works; see [PROBES.md](PROBES.md).", default=None
+        HEALTH, "How to probe whether a run still works; see [PROBES.md](PROBES.md).", default=None
     )
 
     @property
     def probed(self) -> bool:
-        """Whether its runs are looked at."""
+        """Whether its runs are probed."""
         return self.ready is not None or self.health is not None
 
     @cached_property

@@ -1,4 +1,4 @@
-"""``ready`` and ``health`` of an action: how it is found out whether a run works.
+"""``ready`` and ``health`` of an action: the probes of its runs.
 
 What is in the file stays text, so that a reload can tell whether it has changed; it is compiled as it is
 read, and again for each run, whose parameters it may name.
@@ -34,9 +34,9 @@ _T = TypeVar("_T", bound="_Probes")
 Values = Mapping[str, str | bool]
 """Parameters as templates see them."""
 
-_SLOW_S = 1.0  # between looks at what may still be starting, at the most
-_READY_S = 5.0  # that a look at whether a run is ready may take, at the least
-_HEALTH_S = 3.0  # and one at its health, where that is not said
+_SLOW_S = 1.0  # between probes during a start_period, at most
+_READY_S = 5.0  # that a probe of readiness may take, at least
+_HEALTH_S = 3.0  # that a probe of health may take, by default
 
 
 def compile_log(pattern: str) -> Callable[[str], bool]:
@@ -120,17 +120,17 @@ class _Probes:
         return done
 
     def kinds(self) -> str:
-        """What is looked at and waited for, in words."""
+        """The probes, in words."""
         parts = [f"{key} {getattr(self, key)}" for key in ("log", "tcp", "http") if getattr(self, key, "")]
         if argv := getattr(self, "exec", ()):
             parts.append(f"exec {shlex.join(argv)}")
         return ", ".join(parts)
 
     def targets(self, values: Values) -> tuple[Target, ...]:
-        """What is looked at for a task, in the order in which it is.
+        """What is probed for a task, in that order.
 
         Raises:
-            ValueError: one of them is nothing that can be looked at; it begins with the key.
+            ValueError: one of them cannot be probed; it begins with the key.
         """
         rendered = self.rendered(values)
         found: list[Target] = []
@@ -169,23 +169,23 @@ class ReadyConfig(_Probes):
     after: float = field(Seconds(zero=False), "It has run for this long.", default=0.0, default_text="")
     timeout: float = field(
         Seconds(zero=False),
-        "After this long without being ready it is said that it is not. It is still looked at, and nothing "
-        "is stopped.",
+        "A run that is not ready after this long is reported (`not_ready`). Probing goes on, and nothing is "
+        "stopped.",
         default=60.0,
     )
     interval: float = field(
-        Seconds(zero=False), "The time from the end of one look at `http`, `tcp` and `exec` to the next.",
+        Seconds(zero=False), "The time from the end of one probe (`http`, `tcp`, `exec`) to the next.",
         default=1.0,
     )  # fmt: skip
 
     @property
-    def look_s(self) -> float:
-        """How long one look may take, in seconds."""
+    def probe_timeout(self) -> float:
+        """How long one probe may take, in seconds."""
         return max(_READY_S, self.interval)
 
     @property
     def awaited(self) -> frozenset[str]:
-        """What is waited for, rather than looked at."""
+        """The conditions that are waited for rather than probed."""
         return frozenset(key for key in ("log", "notify", "after") if getattr(self, key))
 
     @property
@@ -212,7 +212,7 @@ class ReadyConfig(_Probes):
 
 @dataclass(frozen=True)
 class HealthConfig(_Probes):
-    """``health``: whether a run still works, looked at for as long as it lasts, once it is ready."""
+    """``health``: whether a run still works, probed for as long as it lasts, once it is ready."""
 
     http: str = field(_HTTP, "A GET of this URL is answered with a status from 200 to 399.", default="")
     tcp: str = field(
@@ -225,20 +225,20 @@ class HealthConfig(_Probes):
         default=(),
     )
     interval: float = field(
-        Seconds(zero=False), "The time from the end of one look to the next.", default=10.0
+        Seconds(zero=False), "The time from the end of one probe to the next.", default=10.0
     )
     timeout: float = field(
         Seconds(zero=False),
-        "How long a look may take.",
+        "How long a probe may take.",
         default=0.0,
         default_text="`3s`",
     )
-    failures: int = field(Integer(1), "So many failures in a row make it unhealthy.", default=3)
-    successes: int = field(Integer(1), "So many successes in a row make it healthy.", default=1)
+    failures: int = field(Integer(1), "How many failures in a row make it unhealthy.", default=3)
+    successes: int = field(Integer(1), "How many successes in a row make it healthy.", default=1)
     start_period: float = field(
         Seconds(),
         "For this long from its start failures do not count, unless it has been healthy; until then it is "
-        "looked at every second.",
+        "probed every second.",
         default=0.0,
         default_text="none",
     )
@@ -250,8 +250,8 @@ class HealthConfig(_Probes):
     )
 
     @property
-    def look_s(self) -> float:
-        """How long one look may take, in seconds."""
+    def probe_timeout(self) -> float:
+        """How long one probe may take, in seconds."""
         return self.timeout or _HEALTH_S
 
     @property
@@ -272,24 +272,24 @@ def _words(seconds: float) -> str:
 
 
 def _ready(read: ReadyConfig, location: Location) -> ReadyConfig:
-    looked_at = read.http or read.tcp or read.exec
-    if not (looked_at or read.awaited or _failed(location)):
-        location.error("it says nothing: give log, http, tcp, exec, notify or after")
+    probed = read.http or read.tcp or read.exec
+    if not (probed or read.awaited or _failed(location)):
+        location.error("no condition is given: log, http, tcp, exec, notify or after")
     if read.after and read.after >= read.timeout:
-        _at(location, "after").warn("it is ready only when its timeout is over")
-    if looked_at and read.interval > read.timeout:
-        _at(location, "interval").warn("it is looked at only once before its timeout is over")
+        _at(location, "after").warn("the run times out before it can be ready")
+    if probed and read.interval > read.timeout:
+        _at(location, "interval").warn("only one probe fits into its timeout")
     return _in_dialect(read, location)
 
 
 def _health(read: HealthConfig, location: Location) -> HealthConfig:
     kinds = [key for key in ("http", "tcp", "exec") if getattr(read, key)]
     if not kinds and not _failed(location):
-        location.error("it says nothing: give http, tcp or exec")
+        location.error("no probe is given: http, tcp or exec")
     for key in kinds[1:]:
-        _at(location, key).error(f"there is {kinds[0]} already: health is looked at in one way")
+        _at(location, key).error(f"there is {kinds[0]} already, and health takes one probe")
     if read.timeout > read.interval:
-        _at(location, "timeout").warn("it is longer than interval: a look that hangs holds up the next one")
+        _at(location, "timeout").warn("longer than interval: a probe that hangs delays the next one")
     return _in_dialect(read, location)
 
 
@@ -344,7 +344,7 @@ def check_probes(action: _Probed, node: Node, location: Location) -> None:
                 if name not in specs:
                     here.warn(f"uses {name!r}, which is not among the parameters")
                 elif isinstance(spec, Mapping) and spec.get("type") == "secret":
-                    here.error(f"{name} is a secret, and a probe shows what it looks at")
+                    here.error(f"{name} is a secret, which a probe would show")
 
 
 @contextmanager
@@ -378,7 +378,7 @@ def values_of_start(declared: Mapping[str, ParamSpec | None], params: Mapping[st
 
 
 def check_start(ready: ReadyConfig | None, health: HealthConfig | None, values: Values) -> None:
-    """Check that a run with these parameters can be looked at.
+    """Check that a run with these parameters can be probed.
 
     Raises:
         ValidationError: it cannot, and why.

@@ -17,6 +17,12 @@ from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, on_ter
 from overseer.protocol import Event, Exited, Gap, Output, Partial, utf8
 from overseer.util.timestamps import format_timestamp
 
+# By the reason of a gap.
+_GONE = {
+    "not_logged": "were not logged, as the disk was full, slow or failed",
+    "unreadable": "cannot be read in the log",
+}
+
 
 class Printer:
     """Writes the events of one or several tasks to stdout; safe from several threads.
@@ -74,7 +80,8 @@ class Printer:
             self.live.put(name, key, "")
             return name, prefix + when + utf8(event.data) + b"\n"
         if isinstance(event, Gap):
-            text = f"lines {event.from_seq} to {event.to_seq} are not there any more"
+            what = _GONE.get(event.reason, "are not there any more")
+            text = f"lines {event.from_seq} to {event.to_seq} {what}"
         else:
             text = words_of(event) + (" and is restarted" if event.will_restart else "")
         if prefix:

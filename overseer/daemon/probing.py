@@ -1,6 +1,4 @@
-"""Probes as the daemon has them: what is doubtful about them, and the room, entered with the first run that
-is looked at.
-"""
+"""Warnings about probes, and the room that probes runs, loaded for the first run that needs it."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ from overseer.templates import compile_template
 
 
 def make_probes() -> Prober:
-    """What looks at runs."""
+    """Create what probes runs."""
     from overseer.probes.prober import Probes  # few need it
 
     return Probes()
@@ -34,7 +32,7 @@ def probe_advice(config: Config) -> list[str]:
         found: list[tuple[tuple[str, ...], str]] = []
         ready, health = action.ready, action.health
         if ready is not None and ready.notify and action.type != "exec":
-            problem = "a task can say so only where its driver starts a process by start_worker"
+            problem = "only a process that its driver starts by start_worker has a NOTIFY_SOCKET"
             found.append((("ready", "notify"), problem))
         if health is not None and health.on_failure == "restart" and config.retry_for(name).empty:
             problem = "an unhealthy run is stopped, and without a retry nothing starts it again"

@@ -36,10 +36,10 @@ _COUNTERS = (
     ("input_bytes", "input_bytes", "Bytes of input accepted for tasks"),
     ("inputs_refused", "inputs_refused", "Inputs refused, mostly because the task does not read"),
     ("dropped_lines", "dropped_lines", "Lines that a client missed because it lagged (on_lag: drop)"),
-    ("probes", "probes", "Looks at runs, for ready and health"),
-    ("probe_failures", "probe_failures", "Looks at runs that did not pass"),
+    ("probes", "probes", "Probes of runs, for ready and health"),
+    ("probe_failures", "probe_failures", "Probes of runs that failed"),
     ("ready_timeouts", "ready_timeouts", "Runs that were not ready in time"),
-    ("became_unhealthy", "became_unhealthy", "How often a run was found unhealthy"),
+    ("became_unhealthy", "became_unhealthy", "How often a run became unhealthy"),
     ("outputs_evicted", "outputs_evicted", "Evictions of a task's stored output (limits.memory)"),
 )
 _PHASES = tuple(phase.name for phase in Phase if phase is not Phase.FORGOTTEN)
@@ -169,10 +169,10 @@ def _by_action(figures: Figures, actions: Iterable[str]) -> Iterator[Metric]:
         for phase in _PHASES:
             tasks.add_metric([action, phase.lower()], figures.tasks.get(action, {}).get(phase, 0))
     yield tasks
-    if looked_at := [action for action in actions if action in figures.unhealthy]:
+    if probed := [action for action in actions if action in figures.unhealthy]:
         unhealthy = GaugeMetricFamily("overseer_unhealthy_tasks", "Running tasks that are unhealthy",
                                       labels=["action"])  # fmt: skip
-        for action in looked_at:
+        for action in probed:
             unhealthy.add_metric([action], figures.unhealthy[action])
         yield unhealthy
     pools = [(action, figures.pools[action]) for action in actions if action in figures.pools]

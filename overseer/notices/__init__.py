@@ -1,1 +1,1 @@
-"""Notices: people and programs are told, through webhooks and programs, of what becomes of tasks."""
+"""Notices about tasks to people and programs, through webhooks and programs."""

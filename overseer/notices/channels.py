@@ -1,4 +1,4 @@
-"""Telling a channel of one notice: a request to a webhook, or a program."""
+"""Delivers one notice to a channel: a request to a webhook, or a program."""
 
 from __future__ import annotations
 

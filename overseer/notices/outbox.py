@@ -1,7 +1,7 @@
-"""The outbox: notices that are to be delivered, kept until they are, or are given up.
+"""The outbox: notices are kept here until they are delivered or given up.
 
 Each channel gets its notices in order, one at a time. One that its receiver refuses does not hold up the
-others; while the receiver is down all wait, since whatever came out of order would mislead.
+others; while the receiver is down all wait, since notices out of order would mislead.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _THREADS = 8  # channels that are told something side by side
 
 
 class Answer(Enum):
-    """What became of an attempt."""
+    """The outcome of an attempt."""
 
     TAKEN = 1
     REFUSED = 2  # this notice: others may be taken
@@ -42,7 +42,7 @@ class Answer(Enum):
 
 
 class Attempt(NamedTuple):
-    """An attempt's end, and why it was none, in words that reveal no secret."""
+    """An attempt's outcome, and why it failed, in words that reveal no secret."""
 
     answer: Answer
     why: str = ""

@@ -118,7 +118,7 @@ class Rules:
         return Following(changed, {channel: notice.named for channel, notice in told.items()})
 
     def remind(self, at: datetime) -> Following:
-        """What is due by now to be told again."""
+        """The reminders that are due by now."""
         changed: dict[Key, State | None] = {}
         told: dict[str, Notice] = {}
         for key, state in self._states.items():

@@ -1,1 +1,1 @@
-"""Looks at runs from outside: whether they are ready, and whether they still work."""
+"""Probes of runs: whether they are ready, and whether they still work."""

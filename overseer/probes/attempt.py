@@ -1,4 +1,4 @@
-"""One look at a run: until when it may take, and how its thread is woken."""
+"""One probe of a run: its deadline, and how its thread is woken or cancelled."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Protocol, Self
 from overseer.util.wakeup import Wakeup, poll_timeout
 
 
-class FailedError(Exception):
-    """The run did not pass; the text says why."""
+class ProbeFailedError(Exception):
+    """The probe failed; the text says why."""
 
 
-class NotLookedError(Exception):
-    """The server itself could not look, which says nothing of the run."""
+class NotProbedError(Exception):
+    """The server itself was unable to probe, which says nothing about the run."""
 
 
-class CalledOffError(Exception):
-    """Nobody wants to know any more."""
+class CancelledError(Exception):
+    """The probe was cancelled."""
 
 
-# What the server runs out of, and the run has nothing to do with.
+# What the server itself may run out of.
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL}
 
 
 def is_ours(error: BaseException | None) -> bool:
-    """Whether an error is a lack of the server's own."""
+    """Whether the server itself lacks something, rather than the run."""
     return isinstance(error, OSError) and error.errno in _OURS
 
 
@@ -37,20 +37,20 @@ class _HasFileno(Protocol):
 
 
 class Attempt:
-    """Used by the thread that looks, but for :meth:`call_off` and :meth:`wake`, which any thread may call.
+    """The deadline of one probe. :meth:`cancel` and :meth:`wake` may be called from any thread.
 
     Raises:
-        NotLookedError: there is no file descriptor left.
+        NotProbedError: there is no file descriptor left.
     """
 
     def __init__(self, seconds: float) -> None:
         try:
             self._wakeup = Wakeup()
         except OSError as error:
-            raise NotLookedError(f"a look needs a file descriptor: {error.strerror}") from None
+            raise NotProbedError(f"a probe needs a file descriptor: {error.strerror}") from None
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
-        self._called_off = False
+        self._cancelled = False
 
     def __enter__(self) -> Self:
         return self
@@ -61,41 +61,41 @@ class Attempt:
         self._wakeup.close()
 
     def fileno(self) -> int:
-        """Of what is readable once it has been called off or woken."""
+        """The descriptor that is readable once it was cancelled or woken."""
         return self._wakeup.fileno()
 
-    def call_off(self) -> None:
-        self._called_off = True
+    def cancel(self) -> None:
+        self._cancelled = True
         self._wakeup.set()
 
     def wake(self) -> None:
-        """End the wait that goes on, or the next one."""
+        """End the current wait, or the next one."""
         self._wakeup.set()
 
     @property
     def remaining(self) -> float:
-        """Seconds; less than 0 when they are over."""
+        """Seconds until the deadline; negative after it."""
         return self._deadline - time.monotonic()
 
     def check(self) -> None:
-        """Raises CalledOffError if that was said."""
-        if self._called_off:
-            raise CalledOffError
+        """Raises CancelledError if it was cancelled."""
+        if self._cancelled:
+            raise CancelledError
 
-    def late(self) -> FailedError:
-        """What to raise when the time is over."""
-        return FailedError(f"no answer within {self._seconds:g} s")
+    def late(self) -> ProbeFailedError:
+        """The error to raise at the deadline."""
+        return ProbeFailedError(f"no answer within {self._seconds:g} s")
 
     def wait(
         self, source: _HasFileno | None = None, events: int = select.POLLIN, seconds: float | None = None
     ) -> bool:
-        """Wait for events of a descriptor, ``seconds`` at most; False when these are over, or it was woken.
+        """Wait for events of a descriptor, at most ``seconds``; False after that, or when woken.
 
-        What has happened by the end counts, also when that is over because the server did not run.
+        Events that are there at the end count, even if the server was frozen beyond it.
 
         Raises:
-            FailedError: the time for the look is over.
-            CalledOffError: it was called off.
+            ProbeFailedError: the deadline is over.
+            CancelledError: it was cancelled.
         """
         poll = select.poll()
         poll.register(self._wakeup, select.POLLIN)
@@ -105,11 +105,12 @@ class Attempt:
         while True:
             remaining = end - time.monotonic()
             ready = [fd for fd, _ in poll.poll(poll_timeout(remaining))]
+            woken = self._wakeup.fileno() in ready
+            if woken:
+                self._wakeup.clear()  # before it is checked, so that no later cancel is cleared with it
             self.check()
-            if self._wakeup.fileno() in ready:
-                self._wakeup.clear()
-                if source is None:
-                    return False
+            if woken and source is None:
+                return False
             if source is not None and source.fileno() in ready:
                 return True
             if remaining <= 0:

@@ -1,4 +1,4 @@
-"""Looks at an address or a page. A socket never blocks: each step waits in an :class:`Attempt`."""
+"""Probes of addresses and pages. A socket never blocks: each step waits in an :class:`Attempt`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from overseer.config.targets import Http, Tcp, authority
-from overseer.probes.attempt import Attempt, FailedError, NotLookedError, is_ours
+from overseer.probes.attempt import Attempt, NotProbedError, ProbeFailedError, is_ours
 from overseer.probes.resolver import Resolver
 
 _MOST = 16 << 10  # bytes that may come before the status is known
@@ -23,22 +23,22 @@ _REST_S = 0.25
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 
 
-def look_at(target: Tcp | Http, attempt: Attempt, resolver: Resolver) -> None:
-    """Raises FailedError, NotLookedError or CalledOffError unless it is well."""
+def probe_target(target: Tcp | Http, attempt: Attempt, resolver: Resolver) -> None:
+    """Raises ProbeFailedError, NotProbedError or CancelledError unless it is well."""
     if isinstance(target, Tcp):
-        _look_at_address(target, attempt, resolver)
+        _probe_address(target, attempt, resolver)
     else:
-        _look_at_page(target, attempt, resolver)
+        _probe_page(target, attempt, resolver)
 
 
-def _look_at_address(target: Tcp, attempt: Attempt, resolver: Resolver) -> None:
+def _probe_address(target: Tcp, attempt: Attempt, resolver: Resolver) -> None:
     """Connect, and hang up."""
     _connect(target.host, target.port, attempt, resolver).close()
 
 
-def _look_at_page(target: Http, attempt: Attempt, resolver: Resolver) -> None:
-    """Ask for a page. Redirects are not followed, and certificates are not checked: the question is whether
-    the server answers."""
+def _probe_page(target: Http, attempt: Attempt, resolver: Resolver) -> None:
+    """Request a page. Redirects are not followed and certificates not verified: the question is whether the
+    server answers."""
     with _connect(target.host, target.port, attempt, resolver) as plain:
         stream: socket.socket = plain
         try:
@@ -52,24 +52,24 @@ def _look_at_page(target: Http, attempt: Attempt, resolver: Resolver) -> None:
             if 200 <= status < 400:
                 _drop_rest(stream, attempt)
         except ssl.SSLError as error:
-            raise FailedError(f"TLS: {error.reason or error}") from None
+            raise ProbeFailedError(f"TLS: {error.reason or error}") from None
         except OSError as error:
             raise _error(error) from None
         finally:
             stream.close()
     if not 200 <= status < 400:
-        raise FailedError(f"HTTP {status} {reason}".rstrip())
+        raise ProbeFailedError(f"HTTP {status} {reason}".rstrip())
 
 
 def _connect(host: str, port: int, attempt: Attempt, resolver: Resolver) -> socket.socket:
-    """Connect to the first address that takes it; each has its share of the time."""
+    """Connect to the first address that accepts; each gets a share of the time."""
     addresses = resolver.addresses(host, port, attempt)
-    fault: Exception = FailedError("it has no address")
+    fault: Exception = ProbeFailedError("it has no address")
     for number, (family, address) in enumerate(addresses):
         share = attempt.remaining / (len(addresses) - number)
         try:
             return _connected(family, address, attempt, share)
-        except (FailedError, NotLookedError) as error:
+        except (ProbeFailedError, NotProbedError) as error:
             fault = error  # of the last one
         except OSError as error:
             fault = _error(error)
@@ -82,9 +82,9 @@ def _connected(family: int, address: Any, attempt: Attempt, share: float) -> soc
         code = stream.connect_ex(address)
         if code == errno.EINPROGRESS:
             if not attempt.wait(stream, select.POLLOUT, share):
-                raise FailedError("no answer")
+                raise ProbeFailedError("no answer")
             code = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        # Where nobody listens, a port of this machine may have been given to this very socket.
+        # Without a listener, a local port may have been assigned to this very socket (a self-connect).
         if not code and stream.getsockname() == stream.getpeername():
             code = errno.ECONNREFUSED
         if code:
@@ -97,7 +97,7 @@ def _connected(family: int, address: Any, attempt: Attempt, share: float) -> soc
 
 def _error(error: OSError) -> Exception:
     said = (error.strerror or str(error)).lower()
-    return NotLookedError(said) if is_ours(error) else FailedError(said)
+    return NotProbedError(said) if is_ours(error) else ProbeFailedError(said)
 
 
 @cache
@@ -143,7 +143,7 @@ def _send(stream: socket.socket, data: bytes, attempt: Attempt) -> None:
 
 
 def _receive(stream: socket.socket, attempt: Attempt, seconds: float | None = None) -> bytes | None:
-    """What comes next; ``b""`` at the end, None when ``seconds`` are over."""
+    """The next bytes; ``b""`` at the end, None after ``seconds``."""
     end = None if seconds is None else time.monotonic() + seconds
     while True:
         try:
@@ -160,7 +160,7 @@ def _receive(stream: socket.socket, attempt: Attempt, seconds: float | None = No
 
 
 def _status(stream: socket.socket, attempt: Attempt) -> tuple[int, str]:
-    """The final status and its words; interim ones are passed over."""
+    """The final status and its reason; interim ones are skipped."""
     data = b""
     while True:
         answer = _STATUS.match(data)
@@ -172,21 +172,21 @@ def _status(stream: socket.socket, attempt: Attempt) -> tuple[int, str]:
                 data = data[blank.end() :]
                 continue
         elif b"\n" in data or not b"HTTP/1.".startswith(data[:7]):
-            raise FailedError("the answer is not HTTP")
+            raise ProbeFailedError("the answer is not HTTP")
         if len(data) > _MOST:
-            raise FailedError("the answer has no status")
+            raise ProbeFailedError("the answer has no status")
         attempt.check()
         more = _receive(stream, attempt)
         if not more:
-            raise FailedError("the connection ended without an answer" if not data else "half an answer")
+            raise ProbeFailedError("the connection ended without an answer" if not data else "half an answer")
         data += more
 
 
 def _drop_rest(stream: socket.socket, attempt: Attempt) -> None:
-    """Take what follows the status, as far as it comes promptly: a server may log a client that hangs up."""
+    """Read what follows the status, if it comes promptly: a server may log a client that hangs up."""
     end = time.monotonic() + _REST_S
     size = 0
-    with suppress(FailedError, OSError):
+    with suppress(ProbeFailedError, OSError):
         while size < _REST:
             more = _receive(stream, attempt, end - time.monotonic())
             if not more:

@@ -1,7 +1,7 @@
 """``READY=1`` from runs, as sd_notify sends it: a socket for each run that wants one, a thread for all.
 
-The sockets are abstract, so there is no file to be left behind. Anybody on this machine may send to them: a
-message counts only if its sender, whom the kernel names, is a process of the run.
+The sockets are abstract, so no file can be left behind. Any process on this machine may send to them: a
+message counts only if its sender, as reported by the kernel, is a process of the run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 _MOST = 4096  # bytes of a message
 _FDS = 16  # descriptors that come with one: BARRIER=1 has one, which is closed
-_AT_ONCE = 32  # messages of one run before it is the next one's turn
+_AT_ONCE = 32  # messages of one run before the next run's turn
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -44,8 +44,8 @@ class NotifySocket:
         self.run_id = run_id
         self.address = f"@overseer/{os.urandom(16).hex()}"
         self._ready = ready
-        # Held over a receive (which does not wait) and the close, so that a late one cannot hit a reused
-        # descriptor. Unranked: nothing is taken under it.
+        # Held over a receive (which does not block) and the close, so that a late one cannot hit a reused
+        # descriptor. Unranked: no lock is taken under it.
         self._closing = threading.Lock()
         self._told = False
         self._warned = False
@@ -58,7 +58,7 @@ class NotifySocket:
             raise
 
     def read(self) -> None:
-        """Take some of what has come."""
+        """Read some of the messages that have come."""
         for _ in range(_AT_ONCE):
             try:
                 data, pid = self._receive()
@@ -73,7 +73,7 @@ class NotifySocket:
             elif member is None and not self._warned:
                 self._warned = True
                 _log.warning(
-                    "READY=1 came from process %d, which ended before it could be told whose it was: a "
+                    "READY=1 came from process %d, which ended before its run could be identified: a "
                     "helper must wait until its message was read, as systemd-notify does",
                     pid,
                 )
@@ -112,7 +112,8 @@ class NotifySockets:
         self._thread: threading.Thread | None = None
 
     def open(self, run_id: str, ready: Callable[[], None]) -> NotifySocket:
-        """One for a run; ``ready`` is called once, on the thread, when a process of it says that it is.
+        """Open one for a run; ``ready`` is called once, on the reading thread, when a process of it reports
+        so.
 
         Raises:
             SpawnError: none can be made.

@@ -1,4 +1,4 @@
-"""The threads that look: few, however many tasks; a look that finds none free is late, and has not failed."""
+"""The threads of probes: few, however many tasks. A probe that has to wait for one is late, not failed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
 
-_MOST = 32  # looks at once
+_MOST = 32  # probes at once
 _LINGER_S = 5.0  # an idle thread ends after this long
 
 Job = Callable[[], object]
 
 
 class Pool:
-    """Runs jobs in the order in which they came, those of one key never at once; safe from any thread."""
+    """Runs jobs in order, never two of the same key at once; safe from any thread."""
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
@@ -38,7 +38,7 @@ class Pool:
         return f"<Pool {len(self._threads)} threads, {len(self._going)} going>"
 
     def submit(self, key: Hashable, job: Job) -> None:
-        """Run it once a thread is free and no other job of this key goes on; never, once it is closed."""
+        """Run a job once a thread is free and no other job of its key runs; never after :meth:`close`."""
         with self._lock:
             if self._closed:
                 return
@@ -56,7 +56,7 @@ class Pool:
             _log.warning("probes are late: %s", fault)
 
     def _add_thread_locked(self) -> str:
-        """Returns why there is none; the job then waits for another's thread, or for the next job."""
+        """Returns why none could be started; the job then waits for another thread, or the next job."""
         assert_held(self._lock)
         try:
             self._threads.add(start_thread(self._run, f"probe-{next(self._numbers)}"))
@@ -65,7 +65,7 @@ class Pool:
         return ""
 
     def close(self, seconds: float = 1.0) -> None:
-        """Drop what has not begun, and wait for what goes on, though not for longer than this. Idempotent."""
+        """Drop jobs that have not begun, and wait for the others, at most ``seconds``. Idempotent."""
         with self._lock:
             self._closed = True
             self._ready.clear()
@@ -76,7 +76,7 @@ class Pool:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _next(self) -> tuple[Hashable, Job] | None:
-        """Wait for a job; None: the thread ends."""
+        """Wait for a job; None when the thread should end."""
         with self._lock:
             self._idle += 1
             in_time = self._work.wait_for(lambda: self._ready or self._closed, _LINGER_S)
@@ -92,7 +92,7 @@ class Pool:
             try:
                 job()
             except BaseException:
-                _log.exception("a look at %s failed", key)
+                _log.exception("a probe of %s failed", key)
             with self._lock:
                 following = self._going[key]
                 if following and not self._closed:

@@ -1,23 +1,23 @@
-"""The room's face: makes the watch of a run."""
+"""The room's entry: creates the watches of runs."""
 
 from __future__ import annotations
 
 from overseer.config import ActionConfig
 from overseer.config.probes import Values
-from overseer.probes.looker import Looker
+from overseer.probes.runner import ProbeRunner
 from overseer.probes.watch import Watch
 from overseer.supervisor.probing import Findings, Prober, RunWatch
 
 
 class Probes(Prober):
-    """Looks at all runs whose action says how."""
+    """Probes all runs whose action has probes."""
 
     def __init__(self) -> None:
-        self._looker = Looker()
+        self._runner = ProbeRunner()
 
     def watch(self, findings: Findings, config: ActionConfig, values: Values) -> RunWatch:
-        self._looker.start()
-        return Watch(self._looker, findings, config, values)
+        self._runner.start()
+        return Watch(self._runner, findings, config, values)
 
     def close(self) -> None:
-        self._looker.close()
+        self._runner.close()

@@ -1,23 +1,23 @@
-"""Looks at a run by a program."""
+"""Probes by a program."""
 
 from __future__ import annotations
 
 from overseer.config.targets import Program
 from overseer.errors import SpawnError
-from overseer.probes.attempt import Attempt, FailedError, NotLookedError, is_ours
+from overseer.probes.attempt import Attempt, NotProbedError, ProbeFailedError, is_ours
 from overseer.workers.program import Surroundings, run_program
 
 _KEPT = 4096  # bytes of what it writes
 _SHOWN = 300  # characters of it
 
 
-def look_by_program(target: Program, task_id: str, attempt: Attempt, surroundings: Surroundings) -> None:
+def probe_by_program(target: Program, task_id: str, attempt: Attempt, surroundings: Surroundings) -> None:
     """Run it to its end; nothing of it is left then.
 
     Raises:
-        FailedError: it cannot be started, fails, or takes too long.
-        NotLookedError: the server is out of what it takes to start it.
-        CalledOffError: the attempt was called off.
+        ProbeFailedError: it cannot be started, fails, or takes too long.
+        NotProbedError: the server is out of what it takes to start it.
+        CancelledError: the attempt was called off.
     """
     try:
         done = run_program(
@@ -31,9 +31,9 @@ def look_by_program(target: Program, task_id: str, attempt: Attempt, surrounding
             wake=attempt.fileno(),
         )
     except SpawnError as error:
-        raise (NotLookedError if is_ours(error.__cause__) else FailedError)(str(error)) from None
+        raise (NotProbedError if is_ours(error.__cause__) else ProbeFailedError)(str(error)) from None
     except OSError as error:
-        raise NotLookedError(str(error)) from None
+        raise NotProbedError(str(error)) from None
     attempt.check()
     fault = ""
     if done.fault:
@@ -42,4 +42,4 @@ def look_by_program(target: Program, task_id: str, attempt: Attempt, surrounding
         fault = f"ended with {done.signal or f'status {done.code}'}"
     if fault:
         said = " ".join(done.written["stdout"].decode("utf-8", "replace").split())
-        raise FailedError(f"{fault}: {said[:_SHOWN]}" if said else fault)
+        raise ProbeFailedError(f"{fault}: {said[:_SHOWN]}" if said else fault)

@@ -1,4 +1,4 @@
-"""Names of hosts to addresses, on threads of their own: a look-up cannot be called off, and may hang."""
+"""Resolves host names, on threads of their own: a look-up cannot be cancelled, and may hang."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from overseer.probes.attempt import Attempt, FailedError, NotLookedError
+from overseer.probes.attempt import Attempt, NotProbedError, ProbeFailedError
 from overseer.util.locks import Rank, lock
 from overseer.util.threads import start_thread
 
-_MOST = 8  # look-ups that may hang at once
+_MOST = 8  # look-ups at once
 
 Address = tuple[int, Any]
 """The family and what ``connect`` takes."""
 
 
 class _Lookup:
-    """One that goes on, for all who want to know the same."""
+    """A look-up in progress, shared by all probes that wait for it."""
 
     def __init__(self) -> None:
         self.waiting: list[Attempt] = []
@@ -26,21 +26,21 @@ class _Lookup:
 
 
 class Resolver:
-    """Looks names up; of each name and port one look-up goes on at a time."""
+    """Resolves host names; one look-up at a time for each name and port."""
 
     def __init__(self) -> None:
         self._lock = lock(Rank.LEAF, "resolver")  # guards the look-ups
         self._lookups: dict[tuple[str, int], _Lookup] = {}
 
     def addresses(self, host: str, port: int, attempt: Attempt) -> Sequence[Address]:
-        """In the order in which they are to be tried; at least one.
+        """The addresses to try, in order; at least one.
 
         Raises:
-            FailedError: there is no such host, or nobody says so in time.
-            NotLookedError: the system allows no thread for it, or too many look-ups hang.
-            CalledOffError: the attempt was called off.
+            ProbeFailedError: there is no such host, or no answer in time.
+            NotProbedError: the system allows no thread for it, or too many look-ups hang.
+            CancelledError: the attempt was cancelled.
         """
-        if host.lower() == "localhost":  # by RFC 6761 this machine, whatever a resolver says
+        if host.lower() == "localhost":  # by RFC 6761, always this machine
             return [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET6, ("::1", port, 0, 0))]
         try:
             return _look_up(host, port, socket.AI_NUMERICHOST)
@@ -52,7 +52,7 @@ class Resolver:
             new = lookup is None
             if lookup is None:
                 if len(self._lookups) >= _MOST:
-                    raise NotLookedError(f"{_MOST} look-ups of other names hang")
+                    raise NotProbedError(f"{_MOST} look-ups of other names hang")
                 lookup = self._lookups[key] = _Lookup()
             lookup.waiting.append(attempt)
         if new:
@@ -60,7 +60,7 @@ class Resolver:
                 start_thread(lambda: self._run(key, lookup), "probe-lookup")
             except RuntimeError as error:
                 self._finish(key, lookup)
-                raise NotLookedError(f"{host} cannot be looked up: {error}") from None
+                raise NotProbedError(f"{host} cannot be looked up: {error}") from None
         try:
             while lookup.found is None and not lookup.fault:
                 attempt.wait()
@@ -69,7 +69,7 @@ class Resolver:
                 if attempt in lookup.waiting:
                     lookup.waiting.remove(attempt)
         if lookup.found is None:
-            raise FailedError(f"{host}: {lookup.fault}")
+            raise ProbeFailedError(f"{host}: {lookup.fault}")
         return lookup.found
 
     def _run(self, key: tuple[str, int], lookup: _Lookup) -> None:

@@ -1,4 +1,4 @@
-"""From the results of looks to what a run is: counted anew for each run. Pure."""
+"""Turns the results of health probes into a status, for one run. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from overseer.config.probes import HealthConfig
 
 
 class Verdict:
-    """What the looks at one run's health have come to.
+    """The status of one run, by its health probes.
 
     Attributes:
         status: starting, healthy or unhealthy.
@@ -24,11 +24,11 @@ class Verdict:
 
     @property
     def interval(self) -> float:
-        """Seconds until the next look."""
+        """Seconds until the next probe."""
         return self._config.first_interval if self.lenient else self._config.interval
 
     def add(self, passed: bool, now: float) -> bool:
-        """Count a result; whether the status has changed by it."""
+        """Count a result; returns whether it changed the status."""
         if passed:
             self._failures = 0
             self._successes += 1

@@ -1,8 +1,8 @@
-"""One run, looked at until it is over: first whether it is ready, then whether it still works.
+"""Probes one run until it is over: first whether it is ready, then whether it still works.
 
-What is awaited (a line, a message, a time) comes by itself. Once all of that has come, what can be looked at
-(an address, a page, a program) is, on threads of the pool, again and again, each look timed from the end of
-the one before. Findings are reported with no lock held, so they may come too late; the hub then ignores them.
+A line, a message and a time are waited for. Once these have come, an address, a page or a program is probed
+on threads of the pool, again and again, each probe timed from the end of the one before. Findings are
+reported with no lock held, so they may come too late; the hub then ignores them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from overseer.config import ActionConfig
 from overseer.config.probes import Values
 from overseer.config.targets import Target
 from overseer.errors import SpawnError
-from overseer.probes.attempt import Attempt, CalledOffError, FailedError, NotLookedError
-from overseer.probes.looker import Looker
+from overseer.probes.attempt import Attempt, CancelledError, NotProbedError, ProbeFailedError
 from overseer.probes.notify import NotifySocket
+from overseer.probes.runner import ProbeRunner
 from overseer.probes.verdict import Verdict
 from overseer.supervisor.probing import Findings, RunWatch
 from overseer.util.locks import Rank, assert_held, lock
@@ -27,21 +27,21 @@ from overseer.workers.program import Surroundings
 
 _log = logging.getLogger(__name__)
 
-# Colours and the like, and titles, which are no part of what a line says.
+# Colours, titles and the like, which are not part of a line's text.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _READ = 64 << 10  # characters of a line that are searched
-_AWAITED = {"log": "no line has matched", "notify": "it has not said so", "after": "it is too soon"}
+_AWAITED = {"log": "no line has matched", "notify": "no READY=1 came", "after": "too early"}
 
 
 class Watch(RunWatch):
-    """See the module. Made by :meth:`Probes.watch`.
+    """The probes of one run, see the module. Created by :meth:`Probes.watch`.
 
     Raises:
-        SpawnError: what the configuration says cannot be looked at with these values, or not now.
+        SpawnError: it cannot be probed with these values, or not now.
     """
 
-    def __init__(self, looker: Looker, findings: Findings, config: ActionConfig, values: Values) -> None:
-        self._looker = looker
+    def __init__(self, runner: ProbeRunner, findings: Findings, config: ActionConfig, values: Values) -> None:
+        self._runner = runner
         self._findings = findings
         self._ready = config.ready
         self._health = config.health
@@ -56,22 +56,22 @@ class Watch(RunWatch):
             raise SpawnError(f"probes: {error}") from None
         self.reads = self._matches is not None
         self._surroundings = Surroundings()
-        # Guards the rest. Of this rank, since timers are scheduled under it.
+        # Guards the fields below. Of this rank, since timers are scheduled under it.
         self._lock = lock(Rank.WORKER, f"watch of {findings.task_id}")
         self._awaited = set() if config.ready is None else set(config.ready.awaited)
         self._began = False
         self._began_at = 0.0
         self._over = False
-        self._looking = False  # whether the looks have begun, of readiness first
-        self._attempt: Attempt | None = None  # that goes on
-        self._verdict: Verdict | None = None  # once health is looked at
-        self._lacking = ""  # why the latest look at readiness failed
-        self._hampered = False  # it has been said that the server cannot look
+        self._probing = False  # whether probing has begun, for readiness first
+        self._attempt: Attempt | None = None  # in progress
+        self._verdict: Verdict | None = None  # once health is probed
+        self._lacking = ""  # why the latest probe of readiness failed
+        self._hampered = False  # it was logged that the server is unable to probe
         self._timers: dict[str, Timer] = {}
         self._socket: NotifySocket | None = None
         self.env = {}
         if config.ready is not None and config.ready.notify:
-            self._socket = looker.notify_socket(findings.run_id, lambda: self._came("notify"))
+            self._socket = runner.notify_socket(findings.run_id, lambda: self._came("notify"))
             self.env = {"NOTIFY_SOCKET": self._socket.address}
 
     def __repr__(self) -> str:
@@ -102,46 +102,46 @@ class Watch(RunWatch):
         return True
 
     def end(self) -> None:
-        self._stop_looking()
+        self._stop_probing()
         with self._lock:
             socket, self._socket = self._socket, None
         if socket is not None:
-            self._looker.discard(socket)
+            self._runner.discard(socket)
         self._findings.over()
 
-    def _stop_looking(self) -> None:
+    def _stop_probing(self) -> None:
         with self._lock:
             self._over = True
             timers = list(self._timers.values())
             self._timers.clear()
             if self._attempt is not None:
-                self._attempt.call_off()
+                self._attempt.cancel()
         for timer in timers:
             timer.cancel()
 
     def _schedule_locked(self, name: str, seconds: float, job: Callable[[], object]) -> None:
         assert_held(self._lock)
         if not self._over:
-            self._timers[name] = self._looker.schedule(seconds, job)
+            self._timers[name] = self._runner.schedule(seconds, job)
 
     # Whether it is ready
 
     def _came(self, what: str) -> None:
-        """Something that was awaited."""
+        """Something that was waited for has come."""
         with self._lock:
             self._awaited.discard(what)
         self._go()
 
     def _go(self) -> None:
-        """Look, if there is nothing to wait for any more."""
+        """Begin to probe, unless something is still waited for."""
         with self._lock:
-            if not self._began or self._over or self._awaited or self._looking:
+            if not self._began or self._over or self._awaited or self._probing:
                 return
-            self._looking = True
+            self._probing = True
         if self._ready is None:
             self._begin_health()
         elif self._targets:
-            self._look_soon(self._look_whether_ready)
+            self._submit(self._probe_readiness)
         else:
             self._is_ready()
 
@@ -151,16 +151,16 @@ class Watch(RunWatch):
             lacking = [_AWAITED[each] for each in sorted(self._awaited)] or [self._lacking or "no answer yet"]
         self._go_on(self._findings.not_ready(self._ready.timeout, "; ".join(lacking)))
 
-    def _look_whether_ready(self) -> None:
+    def _probe_readiness(self) -> None:
         assert self._ready is not None
         for target in self._targets:
-            passed, why = self._look(target, self._ready.look_s)
+            passed, why = self._probe(target, self._ready.probe_timeout)
             if passed is None and self._over:
                 return
             if not passed:
                 with self._lock:
                     self._lacking = f"{target}: {why}"
-                self._look_again(self._ready.interval, self._look_whether_ready)
+                self._submit_later(self._ready.interval, self._probe_readiness)
                 return
         self._is_ready()
 
@@ -179,38 +179,38 @@ class Watch(RunWatch):
             return
         with self._lock:
             self._verdict = Verdict(self._health, self._began_at)
-        self._look_soon(self._look_at_health)
+        self._submit(self._probe_health)
 
-    def _look_at_health(self) -> None:
+    def _probe_health(self) -> None:
         assert self._health is not None
         assert self._well is not None
         assert self._verdict is not None
-        passed, why = self._look(self._well, self._health.look_s)
+        passed, why = self._probe(self._well, self._health.probe_timeout)
         if passed is not None and not self._over and self._verdict.add(passed, time.monotonic()):
             status = self._verdict.status
             stop = status == "unhealthy" and self._health.on_failure == "restart"
             detail = "" if passed else f"{self._well}: {why}"
             if not self._go_on(self._findings.health(status, detail, stop=stop)) or stop:
                 return
-        self._look_again(self._verdict.interval, self._look_at_health)
+        self._submit_later(self._verdict.interval, self._probe_health)
 
-    # Looks
+    # Both
 
-    def _look_soon(self, look: Callable[[], object]) -> None:
-        self._looker.submit(self._findings.task_id, look)
+    def _submit(self, probe: Callable[[], object]) -> None:
+        self._runner.submit(self._findings.task_id, probe)
 
-    def _look_again(self, seconds: float, look: Callable[[], object]) -> None:
+    def _submit_later(self, seconds: float, probe: Callable[[], object]) -> None:
         with self._lock:
-            self._schedule_locked("look", seconds, lambda: self._look_soon(look))
+            self._schedule_locked("probe", seconds, lambda: self._submit(probe))
 
     def _go_on(self, wanted: bool) -> bool:
-        """What the hub said to a finding."""
+        """Take the hub's answer to a finding: whether to go on."""
         if not wanted:
-            self._stop_looking()
+            self._stop_probing()
         return wanted
 
-    def _look(self, target: Target, seconds: float) -> tuple[bool | None, str]:
-        """Whether the run passes; None: that cannot be told now. And why not."""
+    def _probe(self, target: Target, seconds: float) -> tuple[bool | None, str]:
+        """Probe once: whether it passed, None if that cannot be told; and why not."""
         try:
             with Attempt(seconds) as attempt:
                 with self._lock:
@@ -218,23 +218,23 @@ class Watch(RunWatch):
                         return None, ""
                     self._attempt = attempt
                 try:
-                    self._looker.look(target, self._findings.task_id, attempt, self._surroundings)
+                    self._runner.probe(target, self._findings.task_id, attempt, self._surroundings)
                 finally:
                     with self._lock:
                         self._attempt = None
-        except CalledOffError:
+        except CancelledError:
             return None, ""
-        except FailedError as error:
-            self._findings.looked(failed=True)
+        except ProbeFailedError as error:
+            self._findings.probed(failed=True)
             return False, str(error)
-        except NotLookedError as error:
+        except NotProbedError as error:
             if not self._hampered:
                 self._hampered = True
                 self._findings.trouble(f"{target}: {error}")
             return None, str(error)
-        except Exception:  # a mistake here must not be the last look
-            _log.exception("a look at task %s failed", self._findings.task_id)
-            return None, "the look itself failed"
+        except Exception:  # a bug must not end the probing
+            _log.exception("a probe of task %s failed", self._findings.task_id)
+            return None, "the probe itself failed"
         self._hampered = False
-        self._findings.looked(failed=False)
+        self._findings.probed(failed=False)
         return True, ""

@@ -159,7 +159,7 @@ class List(Request):
 
     since: datetime | None = field(
         TIMESTAMP,
-        "Only those that started, exited, or were found ready, healthy or not since then, and all that are "
+        "Only those that started, exited, or changed in readiness or health since then, and all that are "
         "queued",
         default=None,
         omit=True,

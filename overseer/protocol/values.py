@@ -251,10 +251,10 @@ class ActionInfo:
         omit=True,
     )
     ready: str = field(
-        TEXT, "When a run counts as ready, in words; absent: that is not said", default="", omit=True
+        TEXT, "When a run counts as ready, in words; absent: not configured", default="", omit=True
     )
     health: str = field(
-        TEXT, "How it is found out whether a run works, in words; absent: it is not", default="", omit=True
+        TEXT, "How the health of its runs is probed, in words; absent: it is not", default="", omit=True
     )
     then: Then | None = field(
         Object(Then), "What is started when a task of it is over", default=None, omit=True
@@ -319,7 +319,7 @@ class TaskInfo:
         BOOLEAN, "Whether it runs and is ready; absent: its action does not say when", default=None, omit=True
     )
     health: str = field(
-        HEALTH, "Of its run; absent: it does not run, or is not looked at", default="", omit=True
+        HEALTH, "Of its run; absent: it does not run, or is not probed", default="", omit=True
     )
     trigger: RunTrigger | None = field(
         Object(RunTrigger), "What it was started by, if not by a client", default=None, omit=True

@@ -60,7 +60,7 @@ SKIP_REASON = Choice(
 )  # fmt: skip
 HEALTH = Choice(
     "starting", "healthy", "unhealthy", ref="Health",
-    description="Whether a run works, as its action's health finds out: starting: not known yet",
+    description="Whether a run works, by the probe of its action's health; starting: not known yet",
 )  # fmt: skip
 REFUSAL = Choice(
     *REFUSALS, ref="Refusal", description="; ".join(f"{word}: {why}" for word, why in REFUSALS.items())

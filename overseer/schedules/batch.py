@@ -31,7 +31,7 @@ class Batch:
         self._fired: set[str] = set()
 
     def __bool__(self) -> bool:
-        return bool(self.tracks)
+        return bool(self.tracks or self.slots)
 
     def skip(self, track: Track, skip: Skip) -> None:
         slot = Slot(track.task_id, skip.slot, SKIPPED, self.at, skip.reason, skip.number)

@@ -160,7 +160,8 @@ class Scheduler:
         with self.lock:
             self._closed = True
             self._wake.notify()
-        self._thread.join(timeout=2.0)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(timeout=2.0)
 
     # -- requests
 

@@ -391,6 +391,7 @@ class Hub:
         told = time.monotonic()
         idle = self._stops.stop_all()
         self._services.join(told)
+        self.watchers.send()  # the last ends, before connections are closed
         return idle
 
     @property

@@ -79,7 +79,7 @@ class Findings:
         self.task_id = task.id
         self.run_id = run_id
 
-    def looked(self, failed: bool) -> None:
+    def probed(self, failed: bool) -> None:
         """Count a probe's result."""
         self._probing.metrics.count("probes", self._task.action)
         if failed:

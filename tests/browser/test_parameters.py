@@ -93,7 +93,7 @@ def test_what_is_wrong_is_said_at_the_field_before_anything_is_sent(
         ("size", "1.5", "Must be a whole number from 1 to 100."),
         ("size", "007", "Must be a whole number from 1 to 100."),
         ("ratio", "-2", "Must be a number, -1.5 or more."),
-        ("source", "-x", "Write ./-x, lest it be taken for an option."),
+        ("source", "-x", "Write ./-x, or it would be taken for an option."),
         ("album", "ABC", "Small letters only."),
         ("album", "abc1", "Small letters only."),
     ):

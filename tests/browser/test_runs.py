@@ -156,7 +156,7 @@ def test_the_address_leads_to_a_line_and_back_to_the_list(history: Page, server:
     history.locator("#tab-history").click()
     expect(history.locator(".run").first).to_be_visible()
     history.goto(f"http://{server.address}/#history/numbers/nothing")
-    expect(history.get_by_role("alert")).to_contain_text("no such run any more")
+    expect(history.get_by_role("alert")).to_contain_text("no longer exists")
 
 
 def test_a_run_that_wrote_nothing_and_one_with_odd_lines(history: Page) -> None:

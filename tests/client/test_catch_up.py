@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from overseer.client import Client
-from overseer.protocol import Output
 from tests.harness import Daemon, shell
 
 WAIT_S = 20.0
@@ -22,8 +21,7 @@ _LINES = 100_000
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     count = shell(f"seq 1 {_LINES}")
     data = str(tmp_path_factory.mktemp("logged") / "data")
-    actions = {"count": count, "flood": shell("exec yes")}
-    with Daemon(actions=actions, data_dir=data, clients={"buffer": "64KiB"}) as daemon:
+    with Daemon(actions={"count": count}, data_dir=data, clients={"buffer": "64KiB"}) as daemon:
         yield daemon
 
 
@@ -51,20 +49,16 @@ def test_a_slow_reader_gets_all_of_it_after_the_task_has_ended(daemon: Daemon, s
         assert list(lines) == [str(number) for number in range(2, _LINES + 1)]
 
 
-def test_block_makes_the_task_wait_all_the_same(daemon: Daemon) -> None:
-    with Client(daemon.url, buffer=50_000) as client, Client(daemon.url) as other:
-        task = client.start("flood", on_lag="block")
-        events = task.events(WAIT_S)
-        next(event for event in events if isinstance(event, Output))
-        before, since = -1, time.monotonic()
-        deadline = since + WAIT_S
-        while time.monotonic() - since < 0.3:  # until it gets no further
-            assert time.monotonic() < deadline, "the task does not wait"
-            now = other.metrics(task_id=task.id).output_lines  # type: ignore[union-attr]
-            if now != before:
-                before, since = now, time.monotonic()
-            time.sleep(0.02)
-        task.stop()
+def test_who_asks_for_block_or_for_raw_output_does_not_ask_for_the_log(daemon: Daemon) -> None:
+    with Client(daemon.url) as client:
+        for on_lag, raw, wanted in (
+            ("catch_up", False, ("block", True)),
+            ("catch_up", True, ("block", False)),
+            ("block", False, ("block", False)),
+            ("drop", False, ("drop", False)),
+        ):
+            request = client._router.subscription(client._follower("t", on_lag, raw=raw))
+            assert (request.on_lag, request.catch_up) == wanted
 
 
 def test_overseerctl_tail_that_is_not_read_holds_up_nobody(daemon: Daemon) -> None:

@@ -35,7 +35,7 @@ def problems(**action: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("ready", "expected"),
     [
-        ({}, "ready: it says nothing: give log, http, tcp, exec, notify or after"),
+        ({}, "ready: no condition is given: log, http, tcp, exec, notify or after"),
         ({"log": "up ("}, "ready.log: bad regular expression: missing ): up ("),
         ({"log": r"(a)\1"}, r"ready.log: bad regular expression: invalid escape sequence: \1"),
         ({"log": ""}, "ready.log: expected text, found nothing"),
@@ -52,10 +52,10 @@ def problems(**action: Any) -> list[str]:
         ({"http": "http://host/a b"}, "ready.http: a URL has no spaces"),
         ({"http": "http://host:port/"}, 'ready.http: not a URL: "http://host:port/"'),
         ({"exec": "check"}, "ready.exec: expected a list of templates"),
-        ({"exec": []}, "ready: it says nothing"),
+        ({"exec": []}, "ready: no condition is given"),
         (
             {"exec": ["check", "[[.key]]"]},
-            "ready.exec.1: key is a secret, and a probe shows what it looks at",
+            "ready.exec.1: key is a secret, which a probe would show",
         ),
         ({"after": 0}, "ready.after: must be more than 0"),
         ({"notify": "maybe"}, "ready.notify: expected true or false"),
@@ -68,8 +68,8 @@ def test_what_cannot_be_is_refused(ready: dict[str, Any], expected: str) -> None
 
 def test_health_is_looked_at_in_one_way() -> None:
     both = {"tcp": ":80", "exec": ["check"]}
-    assert problems(health=both) == ["health.exec: there is tcp already: health is looked at in one way"]
-    assert problems(health={"timeout": "1s"}) == ["health: it says nothing: give http, tcp or exec"]
+    assert problems(health=both) == ["health.exec: there is tcp already, and health takes one probe"]
+    assert problems(health={"timeout": "1s"}) == ["health: no probe is given: http, tcp or exec"]
     assert problems(health={"tcp": ":80", "failures": 0})[0].startswith("health.failures: ")
     assert problems(health={"tcp": ":80", "on_failure": "stop"})[0].startswith("health.on_failure: ")
 
@@ -77,11 +77,11 @@ def test_health_is_looked_at_in_one_way() -> None:
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
-        ({"ready": {"after": "1m"}}, "ready.after: it is ready only when its timeout is over"),
+        ({"ready": {"after": "1m"}}, "ready.after: the run times out before it can be ready"),
         ({"ready": {"tcp": ":80", "interval": "2m"}},
-         "ready.interval: it is looked at only once before its timeout is over"),
+         "ready.interval: only one probe fits into its timeout"),
         ({"health": {"tcp": ":80", "timeout": "11s"}},
-         "health.timeout: it is longer than interval: a look that hangs holds up the next one"),
+         "health.timeout: longer than interval: a probe that hangs delays the next one"),
         ({"ready": {"log": "[[.prot]]"}}, "ready.log: uses 'prot', which is not among the parameters"),
         ({"ready": {"logs": "x", "after": 1}}, "ready.logs: unknown key; did you mean log?"),
     ],
@@ -93,7 +93,7 @@ def test_what_is_probably_a_mistake_is_warned_of(action: dict[str, Any], expecte
 
 def test_a_short_interval_is_no_mistake() -> None:
     assert load(health={"tcp": ":80", "interval": "1s"}).warnings == ()
-    assert HealthConfig(tcp=":80", interval=1.0).look_s == 3.0
+    assert HealthConfig(tcp=":80", interval=1.0).probe_timeout == 3.0
 
 
 def test_the_file_s_dialect_counts_wherever_it_is_said() -> None:

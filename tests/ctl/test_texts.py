@@ -7,6 +7,10 @@ import signal
 
 import pytest
 
+from overseer.ctl.tail import Printer
+from overseer.ctl.terminal import Style
+from overseer.protocol import Gap
+from overseer.util.timestamps import now
 from tests.ctl.conftest import Ctl
 from tests.ctl.test_run import finish, first_line, started
 from tests.harness import Daemon
@@ -43,3 +47,18 @@ def test_ctrl_c_is_spoken_of_to_those_who_have_pressed_it(daemon: Daemon, number
         os.kill(process.pid, number)
         status, _, err = finish(process)
     assert (status, err) == (143, f"overseerctl: {words}")
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("", "lines 3 to 9 are not there any more"),
+        ("expired", "lines 3 to 9 are not there any more"),
+        ("not_logged", "lines 3 to 9 were not logged, as the disk was full, slow or failed"),
+        ("unreadable", "lines 3 to 9 cannot be read in the log"),
+    ],
+)
+def test_a_gap_says_why_it_is_there(capsys: pytest.CaptureFixture[str], reason: str, said: str) -> None:
+    printer = Printer(["t"], Style("never", None), as_json=False, timestamps=False)
+    printer.write([Gap("t", 3, 9, now(), reason)])
+    assert f"t: {said}" in capsys.readouterr().err

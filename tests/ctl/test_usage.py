@@ -31,7 +31,8 @@ from tests.harness import Daemon
         ("help blorb", "unknown command blorb"),
         (
             "list --since x",
-            "a time is written like 2026-03-14T09:26:53Z, or 10m for ten minutes ago, not 'x'",
+            "a time is written like 10m (ago), 14:30, yesterday, '2026-03-14 09:26' (local time) or "
+            "2026-03-14T09:26:53Z, not 'x'",
         ),
     ],
 )

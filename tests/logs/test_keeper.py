@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from overseer.logs import keeper
-from overseer.logs.standalone.segments import list_segments
+from overseer.logs.standalone.segments import Segment, list_segments
 from overseer.util.timestamps import format_timestamp, now
 from tests.logs.conftest import MakeLogs, Script, all_of
 
@@ -206,3 +206,28 @@ def test_a_run_that_is_forgotten_while_its_last_segment_is_open_goes_later(make_
     logs._hands.do(lambda: None)
     logs._keeper._keep(logs.directory_of("t"))
     assert not all_of(logs.reader_of("t"))
+
+
+def test_what_cannot_be_removed_keeps_what_follows_it(
+    make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a log would have a hole."""
+    real = keeper.remove
+
+    def remove(directory: str, segment: Segment) -> None:
+        if segment.first == 1:
+            raise PermissionError(1, "not permitted")
+        real(directory, segment)
+
+    monkeypatch.setattr(keeper, "remove", remove)
+    logs = make_logs(segment=1000, compress="none", log_bytes=1, min_free=0)
+    scripts = [Script(logs.log_of(name)) for name in "ab"]
+    for script in scripts:
+        script.seq += 5 * (script is scripts[1])  # nothing keeps this one
+        for _ in range(4):
+            script.write(*("x" * 90 for _ in range(10)))
+        script.log.rest()
+    logs._hands.do(lambda: None)
+    logs._keeper._look(None)
+    assert [line[0] for line in all_of(logs.reader_of("a"))] == list(range(1, 41))
+    assert not all_of(logs.reader_of("b"))

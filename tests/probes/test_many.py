@@ -1,4 +1,4 @@
-"""A thousand tasks that are looked at, in this process: few threads, and each gets its turn."""
+"""A thousand tasks with probes, in this process: few threads, and each gets its turn."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from overseer.config import ActionConfig
 from overseer.config.probes import HealthConfig, ReadyConfig
-from overseer.probes.looker import Looker
 from overseer.probes.prober import Probes
+from overseer.probes.runner import ProbeRunner
 from overseer.supervisor.probing import RunWatch
 from overseer.workers.program import Surroundings
 from tests.probes.targets import Target
@@ -30,7 +30,7 @@ class Findings:
         self._changed = changed
         self.said: list[str] = []
 
-    def looked(self, failed: bool) -> None:
+    def probed(self, failed: bool) -> None:
         with self._changed:
             self._looks[self._number] += 1
             self._changed.notify_all()
@@ -57,7 +57,7 @@ class Findings:
 
 
 class Many:
-    """So many runs that are looked at alike."""
+    """Many runs with the same probes."""
 
     def __init__(self, probes: Probes, config: ActionConfig) -> None:
         self.looks: Counter[int] = Counter()
@@ -115,7 +115,7 @@ def test_each_gets_its_turn_again_and_again(probes: Probes) -> None:
             assert each.said == ["healthy", "over"]
 
 
-def test_what_ends_before_its_turn_is_not_looked_at(probes: Probes) -> None:
+def test_what_ends_before_its_turn_is_not_probed(probes: Probes) -> None:
     with Target(None) as target:
         ready = ReadyConfig(http=target.url)
         many = Many(probes, ActionConfig("a", "exec", ready=ready))
@@ -128,7 +128,7 @@ def test_what_ends_before_its_turn_is_not_looked_at(probes: Probes) -> None:
     assert {tuple(each.said) for each in many.findings} == {("over",)}
 
 
-def test_a_look_that_breaks_is_not_the_last_one(
+def test_a_probe_that_breaks_is_not_the_last_one(
     probes: Probes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = iter([ValueError("a mistake"), ValueError("another")])
@@ -137,7 +137,7 @@ def test_a_look_that_breaks_is_not_the_last_one(
         for error in broken:
             raise error
 
-    monkeypatch.setattr(Looker, "look", look)
+    monkeypatch.setattr(ProbeRunner, "probe", look)
     changed, looks = threading.Condition(), Counter[int]()
     findings = Findings(0, looks, changed)
     health = HealthConfig(tcp=":80", interval=0.01, failures=1)
@@ -146,4 +146,4 @@ def test_a_look_that_breaks_is_not_the_last_one(
     with changed:
         assert changed.wait_for(lambda: findings.said == ["healthy"], 10)
     watch.end()
-    assert caplog.text.count("a look at task t0 failed") == 2
+    assert caplog.text.count("a probe of task t0 failed") == 2

@@ -183,7 +183,7 @@ def test_one_that_has_ended_is_told_of(
     held.set()
     run.settle()
     assert not run.said.is_set()
-    assert "which ended before it could be told whose it was" in caplog.text
+    assert "which ended before its run could be identified" in caplog.text
     registry.leave(blocker.entry)
 
 

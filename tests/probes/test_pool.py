@@ -1,4 +1,4 @@
-"""The threads that look: few, in order, and never two for one task."""
+"""The threads of probes: few, in order, and never two for one task."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_job_that_fails_takes_only_itself_with_it(caplog: pytest.LogCaptureFix
     pool.submit("a", done.set)
     assert done.wait(10)
     pool.close()
-    assert "a look at a failed" in caplog.text
+    assert "a probe of a failed" in caplog.text
 
 
 def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:

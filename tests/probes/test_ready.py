@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -199,7 +200,7 @@ def test_what_is_not_ready_in_time_is_told_of_and_may_be_ready_later(
 def test_what_it_lacks_is_said(client: WsClient) -> None:
     task = begin(client, "silent")
     lacks = client.expect("not_ready", task_id=task)["detail"]
-    assert lacks == "not ready after 0.1 s: no line has matched; it has not said so"
+    assert lacks == "not ready after 0.1 s: no line has matched; no READY=1 came"
 
 
 def test_each_run_has_to_become_ready_itself(client: WsClient) -> None:
@@ -254,3 +255,31 @@ def test_a_list_of_what_has_changed_has_what_became_ready(client: WsClient) -> N
     ts = client.expect("ready", task_id=task)["ts"]
     assert since < ts
     assert task in [row["task_id"] for row in client.request("list", since=ts)["tasks"]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_program_runs_as_the_task_s_user_and_that_may_notify_too() -> None:
+    who = 'test "$(id -un) $HOME" = "$(id -un nobody) $(getent passwd nobody | cut -d: -f6)"'
+    actions = {
+        "nobody": shell(
+            "exec sleep 60", config={"user": "nobody", "cwd": "/"}, ready={"exec": ["sh", "-c", who]}
+        ),
+        "notifies": {
+            "type": "exec",
+            "config": {
+                "entrypoint": "python3",
+                "command": ["-c", _NOTIFIES, "READY=1"],
+                "user": "nobody",
+                "cwd": "/",
+                "stdin": "pipe",
+            },
+            "ready": {"notify": True},
+        },
+    }
+    with Daemon(actions=actions) as daemon, daemon.connect() as client:
+        begin(client, "nobody", "a")
+        client.expect("ready", task_id="a")
+        begin(client, "notifies", "b")
+        client.expect("output", task_id="b", data="READY=1")
+        go(client, "b")
+        client.expect("ready", task_id="b")

@@ -158,3 +158,17 @@ def test_what_is_still_to_be_brought_back_is_in_use() -> None:
     returning.clear()
     served.after(seconds=60)
     assert served.hub.started == ["t"]
+
+
+def test_what_was_put_off_or_waits_when_its_schedule_goes_is_skipped() -> None:
+    jittered, queued = Schedule(every=3600, jitter=3600), Schedule(every=60, overlap="queue")
+    served = Served({"late": jittered, "queue": queued})
+    served.hub.used.add("queue")
+    served.after(minutes=60, seconds=1)
+    assert served.hub.started == []
+    served.scheduler.apply({"late": StandingTask("late", "a")})
+    assert sorted(served.hub.skipped) == [("late", "disabled"), ("queue", "disabled"), ("queue", "missed")]
+    served.hub.used.clear()
+    served.after(minutes=60)
+    assert served.hub.started == []
+    served.scheduler.close()

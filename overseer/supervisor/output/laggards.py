@@ -89,6 +89,7 @@ class Laggards:
 
     def keep_locked(self, output: StoredOutput) -> None:
         """Keep a batch that was published."""
+        assert_held(self._lock)
         if self._count:
             self._recent.append(output)
             self._recent_size += _length(output)
@@ -96,7 +97,11 @@ class Laggards:
                 self._recent_size -= _length(self._recent.popleft())
 
     def _later(self, subscription: Subscription, behind: Behind) -> None:
-        self._disk.read_later(lambda: self._step(subscription, behind))
+        try:
+            self._disk.read_later(lambda: self._step(subscription, behind))
+        except RuntimeError:  # there are no more threads, for now
+            outbox = subscription.client.outbox
+            outbox.when_drained(lambda: self._later(subscription, behind), not_before=_AGAIN_S)
 
     def _step(self, subscription: Subscription, behind: Behind) -> None:
         outbox = subscription.client.outbox
@@ -193,6 +198,7 @@ class Laggards:
         self, out: DeferredFlush, subscription: Subscription, behind: Behind, to: int, why: str
     ) -> bool:
         """The log has nothing before that line: go on there, or, and then False, with what is in memory."""
+        assert_held(self._lock)
         oldest = self._ring.oldest_seq
         in_memory = behind.next_seq < oldest < to
         if in_memory:

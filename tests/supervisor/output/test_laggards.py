@@ -6,12 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from overseer.config import StorageConfig
+from overseer.logs import store
 from overseer.logs.reader import LogReader
 from overseer.logs.store import Logs
 from overseer.net.outbox import Outbox
@@ -81,8 +83,8 @@ class _Scene:
         with self.stream._lock:
             self.stream.subscribe_locked(self.client, Wishes())
 
-    def print(self, count: int, text: str = "x" * 50) -> None:
-        self.stream.publish_output(OutputBatch("stdout", now(), [text] * count), 7)
+    def print(self, count: int, text: str = "x" * 50, at: datetime | None = None) -> None:
+        self.stream.publish_output(OutputBatch("stdout", at or now(), [text] * count), 7)
 
     def resume(self, seq: int) -> None:
         with DeferredFlush() as out, self.stream._lock:
@@ -139,6 +141,23 @@ def test_a_log_that_cannot_be_read_for_a_moment_is_read_again(scene: _Scene) -> 
     messages = scene.read_to(4000)
     assert seqs(messages) == list(range(1, 4001))
     assert not gaps(messages)
+    assert next(fails, None) is None
+
+
+def test_a_thread_that_is_not_to_be_had_is_asked_for_again(
+    scene: _Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, fails = store.start_thread, iter(range(3))
+
+    def start(work: Callable[[], None], name: str) -> threading.Thread:
+        if name == "log-reader" and next(fails, None) is not None:
+            raise RuntimeError("can't start new thread")
+        return real(work, name)
+
+    monkeypatch.setattr(store, "start_thread", start)
+    for _ in range(20):
+        scene.print(200)
+    assert seqs(scene.read_to(4000)) == list(range(1, 4001))
     assert next(fails, None) is None
 
 
@@ -219,15 +238,16 @@ def test_nor_when_it_comes_back_to_a_ring_full_of_long_lines(scene: _Scene) -> N
 
 
 def test_events_keep_their_places(scene: _Scene) -> None:
-    for _ in range(10):
-        scene.print(1000)
+    at = now()  # the same, so that nothing but the events tells a run's lines from the next one's
+    for _ in range(40):
+        scene.print(100, at=at)
         exited = Exited(task_id="t", pid=7, exit_code=0, intentional=False, ts=now())
         with DeferredFlush() as out, scene.stream._lock:
             scene.stream.publish_locked(out, exited)
-    heard = scene.read_until(lambda heard: sum(each["type"] == "exited" for each in heard) == 10)
+    heard = scene.read_until(lambda heard: sum(each["type"] == "exited" for each in heard) == 40)
     kinds = [(each["type"], each.get("seq")) for each in heard]
     want: list[tuple[str, int | None]] = []
-    for run in range(10):
-        want += [("output", seq) for seq in range(1000 * run + 1, 1000 * run + 1001)]
+    for run in range(40):
+        want += [("output", seq) for seq in range(100 * run + 1, 100 * run + 101)]
         want.append(("exited", None))
     assert kinds == want

@@ -1,4 +1,4 @@
-"""What all watches share: threads, timers, look-ups of names, and sockets by which runs speak themselves."""
+"""What all watches share: threads, timers, a resolver, and the notify sockets of runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from overseer.util.timers import Timer, Timers
 from overseer.workers.program import Surroundings
 
 
-class Looker:
+class ProbeRunner:
     """Safe from any thread."""
 
     def __init__(self) -> None:
@@ -41,15 +41,15 @@ class Looker:
         self._sockets.close()
 
     def schedule(self, seconds: float, job: Callable[[], object]) -> Timer:
-        """Have a job that does not wait run in so many seconds."""
+        """Run a job, which must not block, after so many seconds."""
         return self._timers.schedule(seconds, job)
 
-    def submit(self, task_id: str, look: Callable[[], object]) -> None:
-        """Have a look run as soon as a thread is free and none at the same task goes on."""
-        self._pool.submit(task_id, look)
+    def submit(self, task_id: str, probe: Callable[[], object]) -> None:
+        """Run a probe as soon as a thread is free and no other probe of the task runs."""
+        self._pool.submit(task_id, probe)
 
     def notify_socket(self, run_id: str, ready: Callable[[], None]) -> NotifySocket:
-        """A socket to which a run can say that it is ready; ``ready`` is called when it does.
+        """Open the notify socket of a run; ``ready`` is called when it says that it is.
 
         Raises:
             SpawnError: there is none to be had.
@@ -57,20 +57,20 @@ class Looker:
         return self._sockets.open(run_id, ready)
 
     def discard(self, socket: NotifySocket) -> None:
-        """Nobody listens to it any more. Idempotent."""
+        """Close the notify socket of a run. Idempotent."""
         self._sockets.discard(socket)
 
-    def look(self, target: Target, task_id: str, attempt: Attempt, surroundings: Surroundings) -> None:
-        """Look once; returns if the target is well.
+    def probe(self, target: Target, task_id: str, attempt: Attempt, surroundings: Surroundings) -> None:
+        """Probe once; returns if the probe passes.
 
         Raises:
-            FailedError, NotLookedError, CalledOffError: it is not, or that cannot be told.
+            ProbeFailedError, NotProbedError, CancelledError: it does not.
         """
         if isinstance(target, Tcp | Http):
-            from overseer.probes.connections import look_at  # with what TLS takes, which few need
+            from overseer.probes.connections import probe_target  # with what TLS takes, which few need
 
-            look_at(target, attempt, self._resolver)
+            probe_target(target, attempt, self._resolver)
         else:
-            from overseer.probes.programs import look_by_program
+            from overseer.probes.programs import probe_by_program
 
-            look_by_program(target, task_id, attempt, surroundings)
+            probe_by_program(target, task_id, attempt, surroundings)

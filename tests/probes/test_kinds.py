@@ -16,9 +16,9 @@ import pytest
 
 from overseer.config.targets import Http, Program, Tcp, parse_http, parse_tcp
 from overseer.probes import resolver as resolver_module
-from overseer.probes.attempt import Attempt, CalledOffError, FailedError, NotLookedError
-from overseer.probes.connections import look_at
-from overseer.probes.programs import look_by_program
+from overseer.probes.attempt import Attempt, CancelledError, NotProbedError, ProbeFailedError
+from overseer.probes.connections import probe_target
+from overseer.probes.programs import probe_by_program
 from overseer.probes.resolver import Resolver
 from overseer.process import registry
 from overseer.workers.program import Surroundings
@@ -31,10 +31,10 @@ def look(target: Tcp | Http | Program, seconds: float = 5.0, resolver: Resolver 
     try:
         with Attempt(seconds) as attempt:
             if isinstance(target, Program):
-                look_by_program(target, "t", attempt, Surroundings())
+                probe_by_program(target, "t", attempt, Surroundings())
             else:
-                look_at(target, attempt, resolver or Resolver())
-    except FailedError as error:
+                probe_target(target, attempt, resolver or Resolver())
+    except ProbeFailedError as error:
         return str(error)
     return ""
 
@@ -190,7 +190,7 @@ def test_a_look_up_that_hangs_is_abandoned_and_shared(monkeypatch: pytest.Monkey
         assert asked == ["db"]
         for number in range(7):
             assert look(Tcp(f"h{number}", 1), 0.01, resolver) == "no answer within 0.01 s"
-        with pytest.raises(NotLookedError, match="8 look-ups of other names hang"):
+        with pytest.raises(NotProbedError, match="8 look-ups of other names hang"):
             look(Tcp("one more", 1), 0.01, resolver)
         threading.Timer(0.05, released.set).start()
         assert look(Tcp("db", target.port), 5.0, resolver) == ""
@@ -240,12 +240,12 @@ def test_a_program_that_cannot_be_started_is_named() -> None:
 def test_a_look_is_called_off_at_once(what: str) -> None:
     with Target(None) as target, Attempt(60.0) as attempt:
         looks: dict[str, Callable[[], None]] = {
-            "page": lambda: look_at(parse_http(target.url), attempt, Resolver()),
-            "program": lambda: look_by_program(sh("exec sleep 60"), "t", attempt, Surroundings()),
+            "page": lambda: probe_target(parse_http(target.url), attempt, Resolver()),
+            "program": lambda: probe_by_program(sh("exec sleep 60"), "t", attempt, Surroundings()),
         }
-        threading.Timer(0.1, attempt.call_off).start()
+        threading.Timer(0.1, attempt.cancel).start()
         began = time.monotonic()
-        with pytest.raises(CalledOffError):
+        with pytest.raises(CancelledError):
             looks[what]()
         assert time.monotonic() - began < 5
     assert registry.entries() == []
@@ -256,9 +256,9 @@ def test_what_the_server_is_out_of_says_nothing_of_the_run(monkeypatch: pytest.M
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(socket, "socket", none_left)
-    with pytest.raises(NotLookedError, match="too many open files"):
+    with pytest.raises(NotProbedError, match="too many open files"):
         look(Tcp("127.0.0.1", 1))
     monkeypatch.undo()
     monkeypatch.setattr(os, "pipe2", none_left)
-    with pytest.raises(NotLookedError, match="the server has too many open files"):
+    with pytest.raises(NotProbedError, match="the server has too many open files"):
         look(sh("exit 0"))
