@@ -1,5 +1,5 @@
 """``[[ ]]`` in a text, over one set of params: Go's text/template, or Jinja's syntax. A param is a string, a
-bool, or strings by name.
+bool, or values by name.
 
 Go's dialect is read by ``lexing``, ``pipeline`` and ``structure``, and calls ``functions`` and
 ``formatting``; Jinja's is read by ``jinja``. Both become Jinja templates that run in ``sandbox``, within
@@ -9,7 +9,7 @@ the bounds of ``runtime``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import jinja2
 
@@ -24,7 +24,7 @@ from overseer.templates.structure import Structure, read_structure
 __all__ = ["Dialect", "Template", "Value", "compile_template"]
 
 Dialect = Literal["go", "jinja"]
-Value = str | bool | Mapping[str, str]
+Value = str | bool | Mapping[str, Any]
 
 
 class Template:
