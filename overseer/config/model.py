@@ -381,14 +381,6 @@ class Config:
         """The policy of a standing task: its own over its action's."""
         return task.retry.merged_over(self.retry_for(task.action))
 
-    def returns(self, task_id: str) -> bool:
-        """Whether this standing task, if it was wanted when the server ended, is started with the next."""
-        task = self.tasks.get(task_id)
-        if task is None:
-            return False
-        action = self.actions.get(task.action)
-        return task.autostart != "false" or (action is not None and action.on_boot == "resume")
-
     def pool_for(self, action: str) -> PoolConfig:
         """The pool of ``action``, with the server's queue where it has none.
 

@@ -18,6 +18,7 @@ from overseer.process import registry
 from overseer.process.standalone.tree import Scanner
 from overseer.protocol import Start
 from overseer.supervisor.hub import Hub
+from overseer.supervisor.intents import returns
 from overseer.supervisor.table import TAKEN
 from overseer.supervisor.task import Requester
 from overseer.util.threads import run_on_thread
@@ -55,7 +56,7 @@ class Resumption:
         for task in self._history.interrupted:
             action = config.actions.get(task.action)
             if task.task_id in config.tasks:
-                if config.returns(task.task_id):
+                if returns(config, task.task_id):
                     wanted.append(task)
                 else:
                     self._history.recalled(task)

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from overseer.config import Config
 from overseer.history.records import QUEUED, STOPPED, Recorder
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
 from overseer.util.locks import assert_held
+
+
+def returns(config: Config, task_id: str) -> bool:
+    """Whether a standing task that was wanted when a server ended is started with the next."""
+    task = config.tasks.get(task_id)
+    if task is None:
+        return False
+    action = config.actions.get(task.action)
+    return task.autostart != "false" or (action is not None and action.on_boot == "resume")
 
 
 class Intents:
@@ -28,7 +38,7 @@ class Intents:
     def restore(self, kept: Mapping[str, str]) -> list[str]:
         """Take over what an earlier server has kept; returns the tasks that are to be started for it."""
         config = self._current.value.config
-        queued = [task_id for task_id, intent in kept.items() if intent == QUEUED and config.returns(task_id)]
+        queued = [task_id for task_id, intent in kept.items() if intent == QUEUED and returns(config, task_id)]
         with self._table.lock:
             self._kept = {**kept, **self._kept}
             for task_id in kept:
