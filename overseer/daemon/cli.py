@@ -22,6 +22,7 @@ from overseer.daemon.preflight import (
     schedule_advice,
     security_advice,
     system_advice,
+    webhook_advice,
 )
 from overseer.daemon.probing import open_params_advice, probe_advice
 from overseer.drivers.api import build_action_handlers, list_handlers
@@ -131,6 +132,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         *boot_advice(config, handlers),
         *chain_advice(config, handlers),
         *notice_advice(config),
+        *webhook_advice(config, handlers),
         *schedule_advice(config),
         *probe_advice(config),
         *open_params_advice(config, handlers),

@@ -36,6 +36,7 @@ from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.daemon.webapi import API_PATH, WebApi
+from overseer.daemon.webhooks import TaskWebhooks
 from overseer.drivers.api import ActionHandler
 from overseer.errors import RequestError
 from overseer.net.connection import Endpoint
@@ -105,6 +106,7 @@ class Daemon:
         self._timers = Timers("net-timers")
         self._page = static_routes(Path(__file__).parents[1] / "playground")
         self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
+        self._webhooks = TaskWebhooks(self._hub, lambda: self._config, vault, self._gate.refused, self._audit)
         self._manager = Notifier()
         self._over = threading.Event()
         self._failed = False  # a vital thread has failed
@@ -295,6 +297,7 @@ class Daemon:
             self._open_handler,
             {**self._page, **self._gate.routes(), **self._routes()},
             services={API_PATH: WebApi(lambda: self._config.limits.max_message, self._documents.api)},
+            hooks=self._webhooks,
             policy=self._gate,
             limits=limits,
             timers=self._timers,
@@ -350,7 +353,7 @@ class Daemon:
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _counters(self) -> dict[str, tuple[str, float]]:
-        parts = self._history, self._logs, self._chains, self._notices
+        parts = self._history, self._logs, self._chains, self._notices, self._webhooks
         return {name: counter for part in parts for name, counter in part.counters().items()}
 
 

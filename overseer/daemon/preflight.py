@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from overseer.config import Config, ConfigErrors, parse_listen
@@ -134,18 +133,38 @@ def chain_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[
     advice = []
     for name, action in config.actions.items():
         for path, follow_up in follow_ups(action):
-            following = follow_up.action
-            declared = describe_action(config, following, handlers[following]).params
-            given = follow_up.params.keys()
-            missing = [each for each, spec in declared.items() if spec is None or spec.default is None]
-            problem = ""
-            if lacking := [each for each in missing if each not in given]:
-                problem = f"{following} needs the parameter {lacking[0]}, which is not given here"
-            elif unknown := [each for each in given if each not in declared]:
-                problem = f"{following} has no parameter {unknown[0]}{did_you_mean(unknown[0], declared)}"
+            problem = _params_problem(config, handlers, follow_up.action, follow_up.params)
             if problem:
                 advice.append(str(config.placed(ConfigError(problem), "actions", name, "then", *path)))
     return advice
+
+
+def webhook_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
+    """Warnings about webhooks: starts that would be refused, and secrets that others can read, each with its
+    place."""
+    advice = []
+    listen = parse_listen(config.listen)
+    for name, hook in config.webhooks.items():
+        problems = [_params_problem(config, handlers, hook.action, hook.params)]
+        if hook.scheme == "gitlab" and not (hook.insecure or config.tls.cert or listen.is_local):
+            problems.append(f"scheme gitlab shows its secret, and {listen} is reached by others without TLS")
+        if listen.kind == "stdio":
+            problems.append("nothing reaches it: the server listens on stdio")
+        advice += [str(config.placed(ConfigError(each), "webhooks", name)) for each in problems if each]
+    return advice
+
+
+def _params_problem(
+    config: Config, handlers: Mapping[str, ActionHandler], action: str, given: Collection[str]
+) -> str:
+    """Why a start with these parameters would be refused; "": it would not."""
+    declared = describe_action(config, action, handlers[action]).params
+    missing = [each for each, spec in declared.items() if spec is None or spec.default is None]
+    if lacking := [each for each in missing if each not in given]:
+        return f"{action} needs the parameter {lacking[0]}, which is not given here"
+    if unknown := [each for each in given if each not in declared]:
+        return f"{action} has no parameter {unknown[0]}{did_you_mean(unknown[0], declared)}"
+    return ""
 
 
 def notice_advice(config: Config) -> list[str]:
@@ -168,13 +187,7 @@ def security_advice(config: Config, *, asks: bool) -> list[str]:
     """
     listen = parse_listen(config.listen)
     advice = []
-    if (
-        listen.kind == "tcp"
-        and not _is_loopback(listen.host)
-        and not asks
-        and config.trusted_cidrs is None
-        and not config.tls.client_ca
-    ):
+    if not listen.is_local and not asks and config.trusted_cidrs is None and not config.tls.client_ca:
         problem = (
             f"{listen} can be reached from other machines, and anyone in a network of this one may start "
             "its actions: set OVERSEER_TOKEN or auth.tokens, or trusted_cidrs, or listen on "
@@ -184,13 +197,6 @@ def security_advice(config: Config, *, asks: bool) -> list[str]:
     if config.tls.cert and listen.kind != "tcp":
         advice.append(str(config.placed(ConfigError(f"not used: {listen} is not a TCP address"), "tls")))
     return advice
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def system_advice() -> list[str]:

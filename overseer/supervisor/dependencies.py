@@ -89,6 +89,7 @@ class Dependencies:
 
     def _look_locked(self, held: _Held) -> tuple[str, ...]:
         """What it still waits for; dependencies that only need to be met once are removed when met."""
+        assert_held(self._table.lock)
         unmet = self._unmet(held.left)
         for name in [name for name, condition in held.left.items() if condition in _LASTING]:
             if name not in unmet:
@@ -109,6 +110,7 @@ class Dependencies:
         moved.clear()
 
     def _recheck_locked(self, tx: Transaction, held: _Held) -> None:
+        assert_held(self._table.lock)
         task, unmet = held.task, self._look_locked(held)
         if unmet == task.waiting_on or task.phase is not Phase.QUEUED:
             return
@@ -125,6 +127,7 @@ class Dependencies:
         self._exits.admit_locked(tx, entered.admitted)
 
     def _drop_locked(self, held: _Held) -> None:
+        assert_held(self._table.lock)
         del self._held[held.task.id]
         for name in held.task.depends_on:
             dependents = self._dependents[name]

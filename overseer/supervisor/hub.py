@@ -241,9 +241,9 @@ class Hub:
             texts = TEXT_MAP.from_json(given, "params", limits)
             return self.start(action, task_id, texts, requester=Requester(cause=cause))
         except Unreadable as error:
-            raise SubmitError(str(error)) from None
+            raise SubmitError(str(error), code="invalid") from None
         except RequestError as error:
-            raise SubmitError(error.message) from None
+            raise SubmitError(error.message, code=error.code) from None
 
     def announce(self, task_id: str, event: Event, shown: Event) -> None:
         """Tell observers of something that others did about a task, and those who watch it of what may be
@@ -391,6 +391,7 @@ class Hub:
         told = time.monotonic()
         idle = self._stops.stop_all()
         self._services.join(told)
+        self.watchers.send()  # the last ends, before connections are closed
         return idle
 
     @property

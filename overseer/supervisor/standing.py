@@ -91,6 +91,7 @@ class Standing:
             requester.tell(tx, self._graph_locked(requester.request_id, requester.principal))
 
     def _graph_locked(self, request_id: str, principal: Principal) -> Graph:
+        assert_held(self._table.lock)
         tasks = self._current.value.config.tasks
         shown = {name: task for name, task in tasks.items() if principal.sees(task.action)}
         nodes, edges = [], []

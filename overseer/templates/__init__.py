@@ -1,5 +1,5 @@
 """``[[ ]]`` in a text, over one set of params: Go's text/template, or Jinja's syntax. A param is a string, a
-bool, or strings by name.
+bool, or values by name.
 
 Go's dialect is read by ``lexing``, ``pipeline`` and ``structure``, and calls ``functions`` and
 ``formatting``; Jinja's is read by ``jinja``. Both become Jinja templates that run in ``sandbox``, within

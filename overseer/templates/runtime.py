@@ -48,7 +48,7 @@ class Render:
 
     def __init__(
         self,
-        params: Mapping[str, str | bool | Mapping[str, str]],
+        params: Mapping[str, str | bool | Mapping[str, Any]],
         templates: Mapping[str | None, jinja2.Template],
         names: Mapping[str, Any],
     ) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 Dialect = Literal["go", "jinja"]
-Value = str | bool | Mapping[str, str]
+Value = str | bool | Mapping[str, Any]
 
 
 class Template:
