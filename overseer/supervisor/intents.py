@@ -38,7 +38,7 @@ class Intents:
     def restore(self, kept: Mapping[str, str]) -> list[str]:
         """Take over what an earlier server has kept; returns the tasks that are to be started for it."""
         config = self._current.value.config
-        queued = [task_id for task_id, intent in kept.items() if intent == QUEUED and returns(config, task_id)]
+        queued = [each for each, intent in kept.items() if intent == QUEUED and returns(config, each)]
         with self._table.lock:
             self._kept = {**kept, **self._kept}
             for task_id in kept:
