@@ -235,7 +235,12 @@ class _Action(Object):
         }
 
 
-ACTION = _Action(ActionConfig, _action, advice=" (what is meant for the driver goes under `config`)")
+ACTION = _Action(
+    ActionConfig,
+    _action,
+    advice=" (what is meant for the driver goes under `config`)",
+    elsewhere=dict.fromkeys(("autostart", "depends_on", "schedule"), "to a standing task, under `tasks`"),
+)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,10 @@ class StandingTask:
     )
 
 
-STANDING = Object(StandingTask)
+_OF_ACTIONS = (
+    *("config", "health", "on_boot", "ready", "stop_grace", "success_codes", "task_pool", "then", "timeout"),
+)
+STANDING = Object(StandingTask, elsewhere=dict.fromkeys(_OF_ACTIONS, "to the action, under `actions`"))
 
 
 def standing_problems(

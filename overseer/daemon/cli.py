@@ -21,6 +21,8 @@ from overseer.daemon.preflight import (
     notice_advice,
     schedule_advice,
     security_advice,
+    standing_advice,
+    storage_advice,
     system_advice,
 )
 from overseer.daemon.probing import open_params_advice, probe_advice
@@ -128,7 +130,9 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
     advices = (
         *security_advice(config, asks=bool(access.tokens)),
         *secrets_advice(config, values),
+        *storage_advice(config),
         *boot_advice(config, handlers),
+        *standing_advice(config, handlers),
         *chain_advice(config, handlers),
         *notice_advice(config),
         *schedule_advice(config),
@@ -139,6 +143,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
     for advice in advices:
         _log.warning("%s", advice)
     if options.check:
+        stderr.end()  # the warnings come first
         count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"
         return _print(f"{config.file or 'no file'}: fine, {count}")
     return Daemon(path, config, handlers, access, variables, Vault(values), version).run()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
+from shutil import which
 
 from overseer.config import Config, ConfigErrors, parse_listen
 from overseer.config.chains import follow_ups
+from overseer.config.storage import StorageConfig
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import ConfigError, OverseerError
 from overseer.net.listeners import check_socket_path, group_id
@@ -92,6 +95,13 @@ def _directory_problem(path: str) -> str:
     return f"{directory} cannot be written to"
 
 
+def storage_advice(config: Config) -> list[str]:
+    """A warning of a ``storage`` that is for nothing, with its place."""
+    if config.data_dir or config.storage == StorageConfig():
+        return []
+    return [str(config.placed(ConfigError("nothing is stored without a data_dir"), "storage"))]
+
+
 def boot_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
     """Warnings about actions that should be resumed but cannot be, each with its location."""
     advice = []
@@ -129,21 +139,38 @@ def schedule_advice(config: Config) -> list[str]:
     return [str(config.placed(ConfigError(problem), "tasks", *place)) for problem, place in found]
 
 
+def standing_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
+    """Warnings about standing tasks that would not start as they should, each with its place."""
+    advice = []
+    for name, task in config.tasks.items():
+        if task.autostart == "last" and not config.data_dir:
+            problem = "without a data_dir nobody knows what was running: it is never started"
+            advice.append(str(config.placed(ConfigError(problem), "tasks", name, "autostart")))
+        if problem := _wrong_params(config, handlers, task.action, task.params):
+            place = ("params",) if task.params else ()
+            advice.append(str(config.placed(ConfigError(problem), "tasks", name, *place)))
+    return advice
+
+
+def _wrong_params(
+    config: Config, handlers: Mapping[str, ActionHandler], action: str, given: Collection[str]
+) -> str:
+    """What is wrong with the parameters' names that a start of an action gives, in a sentence."""
+    declared = describe_action(config, action, handlers[action]).params
+    missing = [each for each, spec in declared.items() if spec is None or spec.default is None]
+    if lacking := [each for each in missing if each not in given]:
+        return f"{action} needs the parameter {lacking[0]}, which is not given here"
+    if unknown := [each for each in given if each not in declared]:
+        return f"{action} has no parameter {unknown[0]}{did_you_mean(unknown[0], declared)}"
+    return ""
+
+
 def chain_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
     """Warnings about starts in chains that would be refused, each with its place."""
     advice = []
     for name, action in config.actions.items():
         for path, follow_up in follow_ups(action):
-            following = follow_up.action
-            declared = describe_action(config, following, handlers[following]).params
-            given = follow_up.params.keys()
-            missing = [each for each, spec in declared.items() if spec is None or spec.default is None]
-            problem = ""
-            if lacking := [each for each in missing if each not in given]:
-                problem = f"{following} needs the parameter {lacking[0]}, which is not given here"
-            elif unknown := [each for each in given if each not in declared]:
-                problem = f"{following} has no parameter {unknown[0]}{did_you_mean(unknown[0], declared)}"
-            if problem:
+            if problem := _wrong_params(config, handlers, follow_up.action, follow_up.params.keys()):
                 advice.append(str(config.placed(ConfigError(problem), "actions", name, "then", *path)))
     return advice
 
@@ -157,6 +184,15 @@ def notice_advice(config: Config) -> list[str]:
     used = {name for rule in config.notify for name in rule.to}
     for name in config.channels.keys() - used:
         advice.append(str(config.placed(ConfigError("no rule in notify names it"), "channels", name)))
+    for name, channel in config.channels.items():
+        if channel.exec and which(channel.exec[0]) is None:
+            problem = ConfigError("there is no such program")
+            advice.append(str(config.placed(problem, "channels", name, "exec")))
+    for number, rule in enumerate(config.notify):
+        for each in rule.actions:
+            if not any(fnmatchcase(name, each) for name in config.actions):
+                problem = f"no action matches {each}{did_you_mean(each, config.actions)}"
+                advice.append(str(config.placed(ConfigError(problem), "notify", number, "actions")))
     return advice
 
 
