@@ -155,7 +155,7 @@ class Daemon:
             _log.info("%s", self._summary())
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
-            self._hub.standing.start_at_boot(resumed)
+            self._hub.standing.start_at_boot(resumed, self._history.returning)
             self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
