@@ -26,13 +26,16 @@ export function lastedOf({ status, duration_ms: ms, started }, now) {
 /** Who or what started it, as nodes. */
 export function byOf({ type, by = "" }) {
   if (type === "client") return by ? ["by ", named(by)] : ["client"];
-  return by && by !== type ? [`${type}: `, named(by)] : [type];
+  if (!by || by === type) return [type];
+  return by.startsWith(`${type}:`) ? [`${type} `, named(by.slice(type.length + 1))] : [`${type}: `, named(by)];
 }
 
 /** The notes before and behind its lines. */
 export function notesOf(run) {
   const { trigger, status, reason, signal, exit_code: code, error, duration_ms: ms } = run;
-  const by = trigger.by ? `, ${trigger.type === "client" ? "" : `${trigger.type} `}by ${trigger.by}` : "";
+  const { type, by: who = "" } = trigger;
+  const itself = who === type || who.startsWith(`${type}:`); // it says what it is
+  const by = who ? `, ${type === "client" || itself ? "" : `${type} `}by ${who}` : "";
   const head = { text: `run #${run.number} started${by}`, ts: run.started };
   if (status === "running") return { head, foot: null };
   const foot = { ts: run.ended ?? "", fine: status === "succeeded" || status === "stopped", text: "" };

@@ -61,8 +61,6 @@ class Chains:
 
     def heard(self, change: Change) -> None:
         """Called with each change of a task, on one thread; does not block."""
-        if change.outcome not in ("succeeded", "failed"):
-            return
         action = self._hub.definitions.config.actions.get(change.action)
         follow_ups = () if action is None or action.then is None else action.then.after(change.outcome)
         if follow_ups and not self._crew.do(partial(self._start_all, change, follow_ups)):

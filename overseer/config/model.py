@@ -21,6 +21,7 @@ from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
 from overseer.config.standing import STANDING, StandingTask
 from overseer.config.storage import StorageConfig
+from overseer.config.webhooks import WEBHOOK, WebhookConfig
 from overseer.errors import ConfigError
 from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPolicy
 from overseer.schema.fields import field
@@ -346,6 +347,11 @@ class Config:
     )
     notify: tuple[NotifyConfig, ...] = field(
         ListOf(NOTIFY), "Which notices there are, and for which channels.", default=()
+    )
+    webhooks: Mapping[str, WebhookConfig] = field(
+        MapOf(WEBHOOK, what="a mapping of webhooks", named=True),
+        "What requests of other services to `/hooks/NAME` start, by name; see [WEBHOOKS.md](WEBHOOKS.md).",
+        default=dict,
     )
     clients: ClientsConfig = field(Object(ClientsConfig), "Slow clients.", default=ClientsConfig)
     history: HistoryConfig = field(Object(HistoryConfig), "Finished tasks.", default=HistoryConfig)

@@ -24,6 +24,7 @@ from overseer.daemon.preflight import (
     standing_advice,
     storage_advice,
     system_advice,
+    webhook_advice,
 )
 from overseer.daemon.probing import open_params_advice, probe_advice
 from overseer.drivers.api import build_action_handlers, list_handlers
@@ -135,6 +136,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         *standing_advice(config, handlers),
         *chain_advice(config, handlers),
         *notice_advice(config),
+        *webhook_advice(config, handlers),
         *schedule_advice(config),
         *probe_advice(config),
         *open_params_advice(config, handlers),

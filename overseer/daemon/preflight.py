@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Collection, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from shutil import which
 
@@ -146,23 +144,10 @@ def standing_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> li
         if task.autostart == "last" and not config.data_dir:
             problem = "without a data_dir nobody knows what was running: it is never started"
             advice.append(str(config.placed(ConfigError(problem), "tasks", name, "autostart")))
-        if problem := _wrong_params(config, handlers, task.action, task.params):
+        if problem := _params_problem(config, handlers, task.action, task.params):
             place = ("params",) if task.params else ()
             advice.append(str(config.placed(ConfigError(problem), "tasks", name, *place)))
     return advice
-
-
-def _wrong_params(
-    config: Config, handlers: Mapping[str, ActionHandler], action: str, given: Collection[str]
-) -> str:
-    """What is wrong with the parameters' names that a start of an action gives, in a sentence."""
-    declared = describe_action(config, action, handlers[action]).params
-    missing = [each for each, spec in declared.items() if spec is None or spec.default is None]
-    if lacking := [each for each in missing if each not in given]:
-        return f"{action} needs the parameter {lacking[0]}, which is not given here"
-    if unknown := [each for each in given if each not in declared]:
-        return f"{action} has no parameter {unknown[0]}{did_you_mean(unknown[0], declared)}"
-    return ""
 
 
 def chain_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
@@ -170,9 +155,38 @@ def chain_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[
     advice = []
     for name, action in config.actions.items():
         for path, follow_up in follow_ups(action):
-            if problem := _wrong_params(config, handlers, follow_up.action, follow_up.params.keys()):
+            problem = _params_problem(config, handlers, follow_up.action, follow_up.params)
+            if problem:
                 advice.append(str(config.placed(ConfigError(problem), "actions", name, "then", *path)))
     return advice
+
+
+def webhook_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
+    """Warnings about webhooks: starts that would be refused, and secrets that others can read, each with its
+    place."""
+    advice = []
+    listen = parse_listen(config.listen)
+    for name, hook in config.webhooks.items():
+        problems = [_params_problem(config, handlers, hook.action, hook.params)]
+        if hook.scheme == "gitlab" and not (hook.insecure or config.tls.cert or listen.is_local):
+            problems.append(f"scheme gitlab shows its secret, and {listen} is reached by others without TLS")
+        if listen.kind == "stdio":
+            problems.append("nothing reaches it: the server listens on stdio")
+        advice += [str(config.placed(ConfigError(each), "webhooks", name)) for each in problems if each]
+    return advice
+
+
+def _params_problem(
+    config: Config, handlers: Mapping[str, ActionHandler], action: str, given: Collection[str]
+) -> str:
+    """Why a start with these parameters would be refused; "": it would not."""
+    declared = describe_action(config, action, handlers[action]).params
+    missing = [each for each, spec in declared.items() if spec is None or spec.default is None]
+    if lacking := [each for each in missing if each not in given]:
+        return f"{action} needs the parameter {lacking[0]}, which is not given here"
+    if unknown := [each for each in given if each not in declared]:
+        return f"{action} has no parameter {unknown[0]}{did_you_mean(unknown[0], declared)}"
+    return ""
 
 
 def notice_advice(config: Config) -> list[str]:
@@ -186,8 +200,8 @@ def notice_advice(config: Config) -> list[str]:
         advice.append(str(config.placed(ConfigError("no rule in notify names it"), "channels", name)))
     for name, channel in config.channels.items():
         if channel.exec and which(channel.exec[0]) is None:
-            problem = ConfigError("there is no such program")
-            advice.append(str(config.placed(problem, "channels", name, "exec")))
+            missing = ConfigError("there is no such program")
+            advice.append(str(config.placed(missing, "channels", name, "exec")))
     for number, rule in enumerate(config.notify):
         for each in rule.actions:
             if not any(fnmatchcase(name, each) for name in config.actions):
@@ -204,13 +218,7 @@ def security_advice(config: Config, *, asks: bool) -> list[str]:
     """
     listen = parse_listen(config.listen)
     advice = []
-    if (
-        listen.kind == "tcp"
-        and not _is_loopback(listen.host)
-        and not asks
-        and config.trusted_cidrs is None
-        and not config.tls.client_ca
-    ):
+    if not listen.is_local and not asks and config.trusted_cidrs is None and not config.tls.client_ca:
         problem = (
             f"{listen} can be reached from other machines, and anyone in a network of this one may start "
             "its actions: set OVERSEER_TOKEN or auth.tokens, or trusted_cidrs, or listen on "
@@ -220,13 +228,6 @@ def security_advice(config: Config, *, asks: bool) -> list[str]:
     if config.tls.cert and listen.kind != "tcp":
         advice.append(str(config.placed(ConfigError(f"not used: {listen} is not a TCP address"), "tls")))
     return advice
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def system_advice() -> list[str]:

@@ -101,9 +101,7 @@ def _notice(text: str) -> Notice | None:
         return None
 
 
-def _pending(
-    channel: str, text: str, created: int, attempts: int, due: int, holds_up: int
-) -> Pending | None:
+def _pending(channel: str, text: str, created: int, attempts: int, due: int, holds_up: int) -> Pending | None:
     """What waited; a clock that was set meanwhile neither gives it up at once nor holds it up longer."""
     notice = _notice(text)
     at, wall = time.monotonic(), stored(now())

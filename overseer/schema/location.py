@@ -122,7 +122,8 @@ class Location:
         return any(error.path == (*self.path, step) for error in self.report.errors)
 
     def _note(self, message: str) -> ConfigError:
-        if self.path[:1] in (("auth",), ("secrets",), ("channels",)):
+        secret = self.path[:1] == ("webhooks",) and "secret" in self.path
+        if secret or self.path[:1] in (("auth",), ("secrets",), ("channels",)):
             # A misplaced token or secret may stand there; what was expected is enough.
             message = _QUOTED.sub("this", message.partition(", found ")[0])
         # A key may contain anything, line ends included; the report stays one plain line.

@@ -264,6 +264,7 @@ def _outcome(task: Task) -> str:
 
 
 def _ending_locked(task: Task, end: RunExit) -> RunEnding:
+    assert_held(task.lock)
     return task.ending_locked(
         end.exit_code, end.signal, intentional=end.intentional, ran_out_of_memory=end.ran_out_of_memory
     )
@@ -271,6 +272,7 @@ def _ending_locked(task: Task, end: RunExit) -> RunEnding:
 
 def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:
     """Move a task whose run is over and that must not restart to its queue or its end."""
+    assert_held(task.lock)
     if request is StopRequest.REQUEUE:
         task.enter_queue_locked(now())
         return []

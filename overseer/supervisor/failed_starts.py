@@ -7,6 +7,7 @@ import logging
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import stop_worker
+from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
 from overseer.workers.base import Worker
 
@@ -23,10 +24,12 @@ class FailedStarts:
 
     def workers_locked(self) -> list[Worker]:
         """The workers that have not ended."""
+        assert_held(self._table.lock)
         return [worker for worker, _ in self._workers.values()]
 
     def tasks_locked(self) -> list[Task]:
         """The tasks they were started for."""
+        assert_held(self._table.lock)
         return [task for _, task in self._workers.values()]
 
     def heard_of(self, task: Task, worker: Worker, over: bool) -> None:

@@ -172,6 +172,7 @@ class Journal:
             self.news(0.0)
 
     def _keep_locked(self, entry: Entry) -> None:
+        assert_held(self._lock)
         self._numbers[entry.cursor] = self.end
         self._kept.append(entry)
         self._size += entry.size

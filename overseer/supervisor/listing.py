@@ -54,6 +54,7 @@ class Listing:
         """Send the client what it requested and may see: everything, or a page."""
 
         def listed_locked(tx: Transaction, tasks: list[Task]) -> None:
+            assert_held(self._table.lock)
             following = ""
             if request.limit and len(tasks) > request.limit:
                 del tasks[request.limit :]

@@ -104,6 +104,7 @@ class Queueing:
     def _audience_locked(self, action: str, task: Task | None) -> list[Client]:
         """Who is sent a broadcast about a task of an action: watchers get it from the journal, where there is
         such a task, unless they are subscribed to it."""
+        assert_held(self._table.lock)
         return [
             client
             for client in self._clients

@@ -337,6 +337,7 @@ class Task:
 
     def metrics_locked(self) -> TaskMetrics:
         """Its ``metrics``; a current run counts."""
+        assert_held(self.lock)
         seconds = self.ran_for
         if self.phase is Phase.RUNNING:
             seconds += time.monotonic() - self.began

@@ -129,6 +129,7 @@ class UsageWatch:
                     tx.send_encoded(client, view)
 
     def _look_in_locked(self, seconds: float) -> None:
+        assert_held(self._table.lock)
         self._next = self._timers.bring_forward(self._next, time.monotonic() + seconds, Due.USAGE)
 
 

@@ -154,6 +154,7 @@ class Watchers:
         """Send a watcher a snapshot of all tasks, and continue from there."""
 
         def show_locked(tx: Transaction, tasks: list[Task]) -> None:
+            assert_held(self._table.lock)
             if not request_id and self._watchers.get(watcher.client) is not watcher:
                 return  # it has ended
             cursor = self._journal.mark_locked() + watcher.tag
@@ -198,6 +199,7 @@ class Watchers:
 
     def _end_locked(self, client: Client, *, output: bool = True) -> None:
         """End a client's watch; ``output``: and the output that came with it."""
+        assert_held(self._table.lock)
         watcher = self._watchers.get(client)
         if watcher is None:
             return
@@ -223,6 +225,7 @@ class Watchers:
                 self._subscribe_locked(watcher, task)
 
     def _subscribe_locked(self, watcher: Watcher, task: Task) -> None:
+        assert_held(self._table.lock)
         client = watcher.client
         if watcher.output is None or not client.principal.sees(task.action):
             return

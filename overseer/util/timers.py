@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import VitalThread
 
 _log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ class Timers:
     def __init__(self, name: str = "timers", fire: Callable[..., object] = operator.call) -> None:
         self._name = name
         self._fire = fire
-        # Guards everything below; notified when the earliest timer changes or the thread should end.
-        self._changed = threading.Condition(lock(Rank.LEAF, "timers"))
+        self._lock = lock(Rank.LEAF, "timers")  # guards everything below
+        self._changed = threading.Condition(self._lock)  # notified at an earlier timer, and at the end
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()  # breaks ties, so that Timers are never compared
         self._cancelled = 0  # entries in the heap that are void; swept when they outnumber the rest
@@ -107,6 +107,7 @@ class Timers:
             thread.join()
 
     def _start_locked(self) -> None:
+        assert_held(self._lock)
         if self._thread is None and not self._closed:
             thread = VitalThread(target=self._run, name=self._name)
             thread.start()

@@ -19,13 +19,14 @@ DOCUMENTS = (
     "docs/PROBES.md",
     "docs/CHAINS.md",
     "docs/NOTICES.md",
+    "docs/WEBHOOKS.md",
     "docs/SCHEDULES.md",
 )
 ALL = [
     *DOCUMENTS,
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+    *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md")),
 ]
 
 

@@ -316,3 +316,13 @@ def test_the_one_client_of_stdin_and_stdout_may_watch() -> None:
         client.expect("exited", task_id="t")
         is_true(client)
         client.end()
+
+
+def test_whoever_watches_hears_of_every_end_at_the_servers_own() -> None:
+    tasks = {"db": {"action": "sleep"}, "web": {"action": "sleep", "depends_on": ["db"]}}
+    with Daemon(actions=ACTIONS, tasks=tasks) as daemon, daemon.connect() as watcher:
+        watcher.request("watch")
+        watcher.request("start", task_id="web")
+        watcher.expect("started", task_id="web")
+        daemon.stop()
+        assert [watcher.expect("exited")["task_id"] for _ in range(2)] == ["web", "db"]

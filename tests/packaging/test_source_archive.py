@@ -76,6 +76,7 @@ def test_a_wheel_built_from_the_archive_is_whole(archive: Path, tmp_path: Path) 
     assert {
         "share/doc/sticky-overseer/OPERATIONS.md",
         "share/doc/sticky-overseer/config.schema.json",
+        "share/doc/sticky-overseer/examples/nightly.yaml",
         "share/doc/sticky-overseer/grafana-dashboard.json",
         "share/sticky-overseer/sticky-overseer.service",
     } <= shared

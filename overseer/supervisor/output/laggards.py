@@ -89,6 +89,7 @@ class Laggards:
 
     def keep_locked(self, output: StoredOutput) -> None:
         """Keep a batch that was published."""
+        assert_held(self._lock)
         if self._count:
             self._recent.append(output)
             self._recent_size += _length(output)
@@ -197,6 +198,7 @@ class Laggards:
         self, out: DeferredFlush, subscription: Subscription, behind: Behind, to: int, why: str
     ) -> bool:
         """The log has nothing before that line: go on there, or, and then False, with what is in memory."""
+        assert_held(self._lock)
         oldest = self._ring.oldest_seq
         in_memory = behind.next_seq < oldest < to
         if in_memory:

@@ -181,6 +181,7 @@ class Stream:
     ) -> bytes | None:
         """Number, keep, count, encode and append; there is room. Returns the send to the only subscriber that
         this thread has to do, or None: then all outboxes need a flush."""
+        assert_held(self._lock)
         lines = batch.lines
         if self._unfinished is not None:
             self._unfinished.finish_locked(batch.stream, self.subscribers.values())
@@ -213,6 +214,7 @@ class Stream:
     def _keep_late_locked(self, batch: OutputBatch, pid: int) -> None:
         """The run was given up while its lines were written: they have numbers, and only those who are served
         from the log are sent them."""
+        assert_held(self._lock)
         seq = self.last_seq + 1
         self.last_seq += len(batch.lines)
         self.ring.add_output(
@@ -359,6 +361,7 @@ class Stream:
     def _append_output_locked(
         self, subscribers: list[Subscription], encoded: Message, size: int, first_seq: int
     ) -> None:
+        assert_held(self._lock)
         for subscription in subscribers:
             outbox = subscription.client.outbox
             if subscription.takes(size):

@@ -107,6 +107,7 @@ class UnfinishedLines:
                 subscription.owed.discard(stream)
 
     def finish_all_locked(self, subscribers: Collection[Subscription]) -> None:
+        assert_held(self._lock)
         for stream in self._lines:
             self.finish_locked(stream, subscribers)
 
