@@ -76,6 +76,9 @@ class StandingTask:
     )
 
 
+OF_TASKS = dict.fromkeys(("autostart", "depends_on", "schedule"), "to a standing task, under `tasks`")
+"""Where keys belong that are easily written in an action."""
+
 _OF_ACTIONS = (
     *("config", "health", "on_boot", "ready", "stop_grace", "success_codes", "task_pool", "then", "timeout"),
 )
