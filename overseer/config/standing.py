@@ -58,8 +58,8 @@ class StandingTask:
     )
     autostart: str = field(
         Choice("false", "true", "last", booleans=True),
-        "Whether it is started with the server: never, always, or if it was running when the server ended "
-        "(`last`, which needs a `data_dir`).",
+        "Whether it is started with the server: never, always, or if it was running, queued or "
+        "waiting when the server ended (`last`, which needs a `data_dir`).",
         default="false",
     )
     depends_on: Mapping[str, str] = field(

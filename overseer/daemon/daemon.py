@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.resources
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from overseer import process as processes
 from overseer.auth.peer import Peer
@@ -104,7 +104,7 @@ class Daemon:
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's timers, which may have to wait for a driver.
         self._timers = Timers("net-timers")
-        self._page = static_routes(importlib.resources.files("overseer") / "playground")
+        self._page = static_routes(Path(__file__).parents[1] / "playground")
         self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
         self._webhooks = TaskWebhooks(self._hub, lambda: self._config, vault, self._gate.refused, self._audit)
         self._manager = Notifier()
@@ -155,7 +155,7 @@ class Daemon:
             _log.info("%s", self._summary())
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
-            self._hub.standing.start_at_boot(resumed)
+            self._hub.standing.start_at_boot(resumed, self._history.returning)
             self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:

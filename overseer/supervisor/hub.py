@@ -30,6 +30,7 @@ from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.failed_starts import FailedStarts
+from overseer.supervisor.intents import Intents
 from overseer.supervisor.interaction import Interaction
 from overseer.supervisor.listing import Listing
 from overseer.supervisor.memory import MemoryLimit
@@ -101,17 +102,18 @@ class Hub:
         self.usage = UsageWatch(table, timers)
         self.probing = Probing(table, metrics)
         common = self._queueing, self._exits, failed_starts
-        dependencies = Dependencies(table, pool, self._queueing, self._exits)
-        self.standing = Standing(table, self._current, dependencies, self.start)
+        intents = Intents(table, self._current, recorder)
+        dependencies = Dependencies(table, pool, self._queueing, self._exits, intents)
+        self.standing = Standing(table, self._current, dependencies, intents, self.start)
         self._starts = Starts(
-            *(table, pool, self._current, metrics, timers, *common, dependencies),
+            *(table, pool, self._current, metrics, timers, *common, dependencies, intents),
             *(self.usage, vault or Vault(), recorder, logs, self.probing),
         )
         self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(
-            table, pool, self._current, metrics, self._queueing, self._exits, dependencies
+            *(table, pool, self._current, metrics, self._queueing, self._exits, dependencies, intents)
         )
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()

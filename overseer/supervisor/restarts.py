@@ -6,6 +6,7 @@ from overseer.errors import RequestError
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.intents import Intents
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import Outcome
@@ -42,6 +43,7 @@ class Restarts:
         queueing: Queueing,
         exits: Exits,
         dependencies: Dependencies,
+        intents: Intents,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -50,6 +52,7 @@ class Restarts:
         self._queueing = queueing
         self._exits = exits
         self._dependencies = dependencies
+        self._intents = intents
 
     def start_over(self, task_id: str, requester: Requester, *, errored: bool) -> None:
         """See :meth:`Hub.restart` and, for a task that must be ``errored``, :meth:`Hub.reset`."""
@@ -64,7 +67,7 @@ class Restarts:
                     continue
                 if self._find_locked(task_id, requester, errored) is not task:
                     continue
-                self._dependencies.started_locked(task_id)
+                self._intents.started_locked(task_id)
                 if task.phase is Phase.ERRORED:
                     self._reset_locked(tx, task, terms, requester)
                 elif task.phase in (Phase.RUNNING, Phase.WAITING):

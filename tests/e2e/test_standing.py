@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.support import wait_until
 from tests.harness import Daemon, WsClient, shell
 
 SLEEP = shell("exec sleep 1000")
@@ -223,6 +224,84 @@ def test_last_means_if_it_was_running(tmp_path: Path, end: str) -> None:
         while "kept" not in statuses(client):
             pass
         assert statuses(client) == {"kept": "running"}
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_what_was_wanted_comes_back_and_what_a_person_stopped_does_not(tmp_path: Path, end: str) -> None:
+    last = {"autostart": "last"}
+    tasks: dict[str, Any] = {
+        "waits": {"action": "sleep", "depends_on": {"job": "succeeded"}, **last},
+        "behind": {"action": "one", **last},
+        "queued": {"action": "one", **last},
+        "gave up waiting": {"action": "sleep", "depends_on": {"job": "succeeded"}, **last},
+        "left the queue": {"action": "one", **last},
+        "retries": {"action": "fails", **last},
+        "stopped": {"action": "sleep", "autostart": "last"},
+        "stopped while retrying": {"action": "fails", **last},
+        "over": {"action": "over", **last},
+        "not said": {"action": "sleep", "depends_on": {"job": "succeeded"}},
+        "job": {"action": "job"},
+    }
+    actions = {
+        "one": {**SLEEP, "task_pool": {"limit": 1, "queue": {"enabled": True}}},
+        "fails": shell("exit 3", retry={"restart_delay": "1h"}),
+        "over": shell("exit 0"),
+    }
+    more = {"actions": actions, "data_dir": str(tmp_path / "data")}
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        for name in tasks:
+            if name == "job":  # which the first of those that wait for it has started
+                continue
+            assert client.request("start", task_id=name)["type"] in ("started", "queued"), name
+        for name in ("gave up waiting", "left the queue", "stopped", "stopped while retrying"):
+            if name == "stopped while retrying":
+                client.expect("restarting", task_id=name)
+            client.send("stop", task_id=name)
+        client.expect("restarting", task_id="retries")
+        client.expect("exited", task_id="over")
+        client.expect("exited", task_id="stopped")
+        expected = {
+            "waits": "waiting",
+            "behind": "running",
+            "queued": "queued",
+            "retries": "restarting",
+        }
+        client.request("runs")  # answered once everything before it is stored
+        now = statuses(client)
+        assert {name: now[name] for name in expected} == expected
+        if end == "kill":
+            daemon.kill()
+    # Twice: what waits at the next end, too, is wanted after it.
+    for _ in range(2):
+        with served(tasks, **more) as daemon, daemon.connect() as client:
+            wait_until(lambda: statuses(client) == {**expected, "job": "running"})
+            client.request("runs")
+            if end == "kill":
+                daemon.kill()
+
+
+def test_what_a_person_stopped_is_started_for_nobody_after_the_servers_end_either(tmp_path: Path) -> None:
+    tasks = {"web": {"action": "sleep", "depends_on": ["db"], "autostart": True}, "db": {"action": "sleep"}}
+    more = {"data_dir": str(tmp_path / "data")}
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        wait_until(lambda: statuses(client) == {"web": "running", "db": "running"})
+        client.request("subscribe", task_id="db")
+        client.send("stop", task_id="db")
+        client.expect("exited", task_id="db")
+        daemon.kill()
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        wait_until(lambda: "web" in statuses(client))
+        client.settle()
+        assert statuses(client) == {"web": "waiting"}
+        daemon.kill()
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        client.request("start", task_id="db")
+        wait_until(lambda: statuses(client) == {"web": "running", "db": "running"})
+        client.request("runs")
+        daemon.kill()
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        wait_until(lambda: statuses(client) == {"web": "running", "db": "running"})
 
 
 def test_a_reload_starts_what_is_new_and_nothing_else() -> None:
