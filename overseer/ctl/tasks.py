@@ -53,7 +53,7 @@ def stop(client: Client, options: Namespace) -> int:
                 joined[task_id] = client.subscribe(task_id)
         client.stop(task_id)
 
-    stopped, status = _each(options.tasks, stop_one)
+    stopped, status = each(options.tasks, stop_one)
     for task_id in stopped:
         if task_id in joined:
             _await(joined[task_id], None)
@@ -71,7 +71,7 @@ def restart(client: Client, options: Namespace) -> int:
         return client.restart(task_id, timeout=_RESTART_S)
 
     with Progress(lambda: f"waiting for task {plain(waiting_for)} to end and start again"):
-        answers, status = _each(options.tasks, restart_one)
+        answers, status = each(options.tasks, restart_one)
     if options.json:
         print_json(list(answers.values()))
         return status
@@ -84,7 +84,7 @@ def restart(client: Client, options: Namespace) -> int:
 
 
 def signal(client: Client, options: Namespace) -> int:
-    signaled, status = _each(options.tasks, lambda task_id: client.signal(task_id, options.signal))
+    signaled, status = each(options.tasks, lambda task_id: client.signal(task_id, options.signal))
     if options.json:
         print_json({"signaled": list(signaled)})
     return status
@@ -103,13 +103,13 @@ def attach(client: Client, options: Namespace) -> int:
 
 
 def reset(client: Client, options: Namespace) -> int:
-    started, status = _each(options.tasks, client.reset)
+    started, status = each(options.tasks, client.reset)
     if options.json:
         print_json(list(started.values()))
     return status
 
 
-def _each(task_ids: Iterable[str], ask: Callable[[str], _T]) -> tuple[dict[str, _T], int]:
+def each(task_ids: Iterable[str], ask: Callable[[str], _T]) -> tuple[dict[str, _T], int]:
     """Ask once for each task, reporting refusals; the other tasks' answers, and the exit status."""
     answers = {}
     status = 0
@@ -117,7 +117,8 @@ def _each(task_ids: Iterable[str], ask: Callable[[str], _T]) -> tuple[dict[str, 
         try:
             answers[task_id] = ask(task_id)
         except RefusedError as error:
-            say(f"{plain(task_id)}: {str(error).removesuffix(f': {task_id}')}")
+            said = str(error).removesuffix(f": {task_id}").removeprefix(f"{task_id} ")
+            say(f"{plain(task_id)}: {said}")
             status = EXIT_REFUSED
     return answers, status
 
@@ -136,7 +137,7 @@ def list_tasks(client: Client, options: Namespace) -> int:
 
 def wait(client: Client, options: Namespace) -> int:
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
-    tasks, refused = _each(options.tasks, client.subscribe)
+    tasks, refused = each(options.tasks, client.subscribe)
     if refused:
         return refused
     status = 0
@@ -179,7 +180,7 @@ def replay(client: Client, options: Namespace) -> int:
     from overseer.ctl.tail import replay
 
     printer = _printer([options.task], options)
-    return _each(
+    return each(
         [options.task], lambda task_id: replay(client, task_id, printer, options.since_seq, options.since)
     )[1]
 
