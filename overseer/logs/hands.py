@@ -1,9 +1,9 @@
 """Who touches the disk for all logs, so that nothing ever hangs there.
 
-A write to a disk that does not respond cannot be cancelled. A thread that can be replaced (``util.standin``)
-writes itself, since handing work over and back costs more than the write; if it hangs, another goes on in its
-place. For all others one thread writes, and its callers go on without it when it hangs. A hanging thread ends
-when its call returns.
+A call to a disk that does not respond cannot be cancelled. A thread that can be replaced (``util.standin``)
+reads and writes itself, since handing work over and back costs more than a write; if it hangs, another goes
+on in its place. For all others one thread writes, and its callers go on without it when it hangs. A hanging
+thread ends when its call returns.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable
 from enum import Enum
 from queue import SimpleQueue
+from typing import TypeVar
 
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.standin import Post, Replaced, post
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 PATIENCE_S = 0.2
 """How long a caller waits for a write."""
@@ -115,13 +118,8 @@ class Hands:
         assert_none_held("writing to a log")
         if self._closed:
             return Outcome.NEVER
-        if late is not None and self._hung < _MOST_HUNG and (mine := post()) is not None:
-            call = _Call(patience, late, mine)
-            self._calls.add(call)
-            self._latest = call.due
-            if self._watching or self._watch():
-                return self._do_here(work, call)
-            self._calls.discard(call)
+        if late is not None and self._hung < _MOST_HUNG and (call := self._begin(patience, late)) is not None:
+            return self._do_here(work, call)
         job = _Job(work)
         if not self._submit(job):
             return Outcome.NEVER
@@ -137,6 +135,50 @@ class Hands:
             elif time.monotonic() > starved and job.claim.acquire(blocking=False):
                 return Outcome.NEVER
         return Outcome.DONE
+
+    def read(self, work: Callable[[], _T], patience: float, late: Callable[[], None]) -> _T:
+        """Do ``work()`` on the calling thread.
+
+        Args:
+            late: as for :meth:`do`.
+
+        Raises:
+            OSError: so many threads hang that this one had better not begin.
+            Replaced: ``late`` has been called, and the successor has gone on.
+            Exception: whatever ``work`` raises.
+        """
+        assert_none_held("reading a log")
+        if self._hung >= _MOST_HUNG:
+            raise OSError("the logs' disk does not respond")
+        call = self._begin(patience, late)
+        if call is None:
+            return work()
+        results: list[_T] = []
+        errors: list[Exception] = []
+
+        def job() -> None:
+            try:
+                results.append(work())
+            except Exception as error:
+                errors.append(error)
+
+        self._do_here(job, call)
+        if errors:
+            raise errors[0]
+        return results[0]
+
+    def _begin(self, patience: float, late: Callable[[], None]) -> _Call | None:
+        """Have the calling thread watched; None: it cannot be replaced."""
+        mine = post()
+        if mine is None:
+            return None
+        call = _Call(patience, late, mine)
+        self._calls.add(call)
+        self._latest = call.due
+        if self._watching or self._watch():
+            return call
+        self._calls.discard(call)
+        return None
 
     def _do_here(self, work: Callable[[], None], call: _Call) -> Outcome:
         try:

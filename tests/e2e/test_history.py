@@ -14,6 +14,7 @@ import pytest
 import overseer
 from overseer.config import HistoryConfig
 from overseer.errors import RequestError
+from overseer.supervisor import journal
 from overseer.supervisor import table as tasktable
 from overseer.supervisor.clients import Client
 from overseer.supervisor.metrics import Metrics
@@ -35,7 +36,8 @@ class Table:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **history: Any) -> None:
         self.now = 1000.0
         monkeypatch.setattr(tasktable.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(tasktable, "assert_held", lambda _: None)  # nobody else has this table
+        for module in (tasktable, journal):
+            monkeypatch.setattr(module, "assert_held", lambda _: None)  # nobody else has this table
         self.table = TaskTable(HistoryConfig(**history), Mock(Timers))
         self.table.freed = Mock(Condition)
         self.numbers = itertools.count()
@@ -46,7 +48,6 @@ class Table:
             task_id or str(next(self.numbers)),
             "a",
             Terms(None, dedupe, None),  # type: ignore[arg-type]
-            {},
             Metrics(["a"]),
             EventLog(),
         )
