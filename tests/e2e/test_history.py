@@ -47,7 +47,6 @@ class Table:
             task_id or str(next(self.numbers)),
             "a",
             Terms(None, dedupe, None),  # type: ignore[arg-type]
-            {},
             Metrics(["a"]),
             EventLog(),
         )
