@@ -296,7 +296,7 @@ class Daemon:
         endpoint = Endpoint(
             self._open_handler,
             {**self._page, **self._gate.routes(), **self._routes()},
-            services={API_PATH: WebApi(lambda: self._config.limits.max_message, self._documents.api)},
+            services={API_PATH: WebApi(lambda: self._config.limits, self._documents.api)},
             hooks=self._webhooks,
             policy=self._gate,
             limits=limits,

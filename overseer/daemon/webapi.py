@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from overseer.auth.principal import Principal
+from overseer.config import LimitsConfig
 from overseer.net.connection import Service
 from overseer.net.handler import Handler
 from overseer.net.http import Reply, Request, Response
@@ -22,16 +23,16 @@ class WebApi(Service):
     """See :class:`overseer.api.service.Api`, which has the same arguments."""
 
     def __init__(
-        self, max_body: Callable[[], int], describe: Callable[[Principal], Mapping[str, Any]]
+        self, limits: Callable[[], LimitsConfig], describe: Callable[[Principal], Mapping[str, Any]]
     ) -> None:
-        self._max_body = max_body
+        self._limits = limits
         self._describe = describe
 
     @cached_property
     def _api(self) -> Api:
         from overseer.api.service import Api
 
-        return Api(self._max_body, self._describe)
+        return Api(self._limits, self._describe)
 
     def serve(self, request: Request, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
         self._api.serve(request, handler, outbox, reply)

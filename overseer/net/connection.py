@@ -259,17 +259,19 @@ class Connection:
             if service is None:
                 self._websocket(request)
             else:
-                self._serve_by(service, request, self._reply(head_only=head_only))
+                # Who reads slowly has as long as on a WebSocket.
+                patience = self._endpoint.limits.stall_timeout
+                self._serve_by(service, request, self._reply(head_only=head_only, timeout=patience))
         finally:
             self._endpoint.leave()
 
     def _respond(self, response: Response, *, head_only: bool = False) -> None:
         self._reply(head_only=head_only).send(response)
 
-    def _reply(self, *, head_only: bool) -> Reply:
+    def _reply(self, *, head_only: bool, timeout: float = 0.0) -> Reply:
         limits = self._endpoint.limits
-        timeout, linger = limits.handshake_timeout, limits.close_timeout
-        return Reply(self._stream, timeout=timeout, linger=linger, head_only=head_only)
+        timeout = timeout or limits.handshake_timeout
+        return Reply(self._stream, timeout=timeout, linger=limits.close_timeout, head_only=head_only)
 
     def _answer(self, request: Request, service: Service | None) -> Response | None:
         """The response, or None when a WebSocket is to be opened, or the service asked (which has been

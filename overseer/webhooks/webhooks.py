@@ -29,7 +29,6 @@ from overseer.webhooks.signatures import SHOWN, Unproven, check, check_head
 _log = logging.getLogger(__name__)
 
 PREFIX = "/hooks/"
-_BODY_S = 10.0  # that a body may take
 _AT_ONCE = 32  # bodies in memory, whose senders may be anybody
 _SECRET_S = 10.0  # for which a secret is kept: a stranger's request must not run the program that prints it
 # Proofs, and what else is secret: neither conditions nor templates see them.
@@ -130,7 +129,8 @@ class Webhooks:
         try:
             if hook.secret is not None:
                 check_head(hook.scheme, headers)
-            body = request.body.read(self._config().limits.max_message, awake() + _BODY_S)
+            limits = self._config().limits
+            body = request.body.read(limits.max_message, awake() + limits.handshake_timeout)
             id = "" if hook.secret is None else check(hook.scheme, self._key(name, hook), headers, body)
             document = _document(body)
         except Unproven as error:
