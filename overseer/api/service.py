@@ -105,5 +105,5 @@ def _find(method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
         allowed.append(operation.method)
     if allowed:
         methods = ", ".join(dict.fromkeys([*allowed, *(["HEAD"] if "GET" in allowed else [])]))
-        raise refused(405, f"only {methods} are answered here", ("Allow", methods))
+        raise refused(405, f"the method must be one of: {methods}", ("Allow", methods))
     raise refused(404, f"there is nothing at {PREFIX}{path}; see {PREFIX}/openapi.json", code="not_found")

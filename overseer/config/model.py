@@ -19,7 +19,7 @@ from overseer.config.pools import POOL
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
-from overseer.config.standing import STANDING, StandingTask
+from overseer.config.standing import OF_TASKS, STANDING, StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.config.webhooks import WEBHOOK, WebhookConfig
 from overseer.errors import ConfigError
@@ -236,7 +236,8 @@ class _Action(Object):
         }
 
 
-ACTION = _Action(ActionConfig, _action, advice=" (what is meant for the driver goes under `config`)")
+_ADVICE = " (what is meant for the driver goes under `config`)"
+ACTION = _Action(ActionConfig, _action, advice=_ADVICE, elsewhere=OF_TASKS)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
+from shutil import which
 
 from overseer.config import Config, ConfigErrors, parse_listen
 from overseer.config.chains import follow_ups
+from overseer.config.storage import StorageConfig
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import ConfigError, OverseerError
 from overseer.net.listeners import check_socket_path, group_id
@@ -91,6 +94,13 @@ def _directory_problem(path: str) -> str:
     return f"{directory} cannot be written to"
 
 
+def storage_advice(config: Config) -> list[str]:
+    """A warning of a ``storage`` that is for nothing, with its place."""
+    if config.data_dir or config.storage == StorageConfig():
+        return []
+    return [str(config.placed(ConfigError("nothing is stored without a data_dir"), "storage"))]
+
+
 def boot_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
     """Warnings about actions that should be resumed but cannot be, each with its location."""
     advice = []
@@ -126,6 +136,19 @@ def schedule_advice(config: Config) -> list[str]:
                 place = (number, "at") if len(schedules) > 1 else ("at",)
                 found.append(("is in the past: it starts nothing any more", (name, "schedule", *place)))
     return [str(config.placed(ConfigError(problem), "tasks", *place)) for problem, place in found]
+
+
+def standing_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
+    """Warnings about standing tasks that would not start as they should, each with its place."""
+    advice = []
+    for name, task in config.tasks.items():
+        if task.autostart == "last" and not config.data_dir:
+            problem = "without a data_dir nobody knows what was running: it is never started"
+            advice.append(str(config.placed(ConfigError(problem), "tasks", name, "autostart")))
+        if problem := _params_problem(config, handlers, task.action, task.params):
+            place = ("params",) if task.params else ()
+            advice.append(str(config.placed(ConfigError(problem), "tasks", name, *place)))
+    return advice
 
 
 def chain_advice(config: Config, handlers: Mapping[str, ActionHandler]) -> list[str]:
@@ -176,6 +199,15 @@ def notice_advice(config: Config) -> list[str]:
     used = {name for rule in config.notify for name in rule.to}
     for name in config.channels.keys() - used:
         advice.append(str(config.placed(ConfigError("no rule in notify names it"), "channels", name)))
+    for name, channel in config.channels.items():
+        if channel.exec and which(channel.exec[0]) is None:
+            missing = ConfigError("there is no such program")
+            advice.append(str(config.placed(missing, "channels", name, "exec")))
+    for number, rule in enumerate(config.notify):
+        for each in rule.actions:
+            if not any(fnmatchcase(name, each) for name in config.actions):
+                problem = f"no action matches {each}{did_you_mean(each, config.actions)}"
+                advice.append(str(config.placed(ConfigError(problem), "notify", number, "actions")))
     return advice
 
 

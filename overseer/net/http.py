@@ -198,7 +198,7 @@ def route(request: Request, routes: Mapping[str, Route]) -> Response:
         answer = routes.get(f"{request.method} {request.path}")
         if answer is None:
             allowed = _allowed(request.path, routes)
-            return error_response(405, f"only {allowed} are answered here", ("Allow", allowed))
+            return error_response(405, f"the method must be one of: {allowed}", ("Allow", allowed))
     if answer is None:
         return Response(200) if request.method == "HEAD" else error_response(404, "not found")
     try:

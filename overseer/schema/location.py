@@ -75,14 +75,15 @@ class Report:
     unknown: list[ConfigError] = field(default_factory=list)  # those of them about unknown keys
 
     def raise_errors(self) -> None:
-        """Raise the errors found, if any, in the file's order.
+        """Raise the errors found, if any, in the file's order, then the unknown keys, which may be why.
 
         Raises:
             ConfigError: the error, or a ConfigErrors when there are several.
         """
         if not self.errors:
             return
-        ordered = sorted(self.errors, key=lambda error: error.line)
+        found = (self.errors, self.unknown)
+        ordered = [each for some in found for each in sorted(some, key=lambda error: error.line)]
         raise ordered[0] if len(ordered) == 1 else ConfigErrors(ordered)
 
     def warning_texts(self) -> tuple[str, ...]:
