@@ -56,7 +56,7 @@ class StoredStates(States):
         try:
             told, pending = self._history.rows(_TOLD), self._history.rows(_PENDING)
         except RequestError as error:
-            _log.error("what was told before is not known: %s", error.message)
+            _log.error("cannot read which notices were sent before: %s", error.message)
             return {}, []
         states = {}
         for rule, subject, kind, since, count, at, notice in told:
