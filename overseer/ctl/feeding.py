@@ -16,12 +16,12 @@ from overseer.protocol import utf8
 
 _PIECE = 64 * 1024
 _FIRST_S, _LAST_S = 0.02, 0.5  # between attempts while the task does not read
-_FULL = "the task does not read its input"  # as the server's refusal begins
+_FULL = "the task does not read its input"  # as an older server's refusal begins
 
 
 def is_full(error: RefusedError) -> bool:
     """Whether there is no room for the input now, and may be later."""
-    return str(error).startswith(_FULL)
+    return error.code == "full" or str(error).startswith(_FULL)
 
 
 def give(client: Client, task_id: str, data: bytes, *, eof: bool = False) -> None:

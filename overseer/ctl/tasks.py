@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
-from overseer.ctl.graph import is_standing
+from overseer.ctl.graph import is_standing, missing_of
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit
@@ -25,7 +25,7 @@ _RESTART_S = 86400.0  # that a restart's stop may take: its grace is the server'
 
 
 def start(client: Client, options: Namespace) -> int:
-    if is_standing(client, options):
+    if standing := is_standing(client, options):
         task = client.start(task_id=options.action, force=options.force)
     else:
         params = look_at_action(client, options.action, options.params)
@@ -37,7 +37,10 @@ def start(client: Client, options: Namespace) -> int:
             say(f"the task is started all the same: {plain(task.id)}")
         raise
     if task.state == "queued" and not options.json:
-        say("it waits in the queue; overseerctl wait waits for its end")
+        if standing and (missing := missing_of(client, task.id)):
+            say(f"it waits for {missing}; overseerctl graph shows more")
+        else:
+            say("it waits in the queue; overseerctl wait waits for its end")
     return 0
 
 
@@ -73,7 +76,9 @@ def restart(client: Client, options: Namespace) -> int:
         print_json(list(answers.values()))
         return status
     for answer in answers.values():
-        if isinstance(answer, Queued):
+        if isinstance(answer, Queued) and answer.waiting_on:
+            say(f"{plain(answer.task_id)} waits for {', '.join(map(plain, answer.waiting_on))}")
+        elif isinstance(answer, Queued):
             say(f"{plain(answer.task_id)} is queued at position {answer.position}")
     return status
 

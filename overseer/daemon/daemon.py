@@ -113,6 +113,7 @@ class Daemon:
         # nohup means that the server outlives its terminal.
         self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
+        self._api = WebApi(lambda: self._config.limits, self._documents.api)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -296,7 +297,7 @@ class Daemon:
         endpoint = Endpoint(
             self._open_handler,
             {**self._page, **self._gate.routes(), **self._routes()},
-            services={API_PATH: WebApi(lambda: self._config.limits, self._documents.api)},
+            services={API_PATH: self._api},
             hooks=self._webhooks,
             policy=self._gate,
             limits=limits,
@@ -353,7 +354,7 @@ class Daemon:
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _counters(self) -> dict[str, tuple[str, float]]:
-        parts = self._history, self._logs, self._chains, self._notices, self._webhooks
+        parts = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
         return {name: counter for part in parts for name, counter in part.counters().items()}
 
 

@@ -12,6 +12,7 @@ from overseer.net.connection import Service
 from overseer.net.handler import Handler
 from overseer.net.http import Reply, Request, Response
 from overseer.net.readable import ReadableOutbox
+from overseer.util.locks import Rank, lock
 
 if TYPE_CHECKING:
     from overseer.api.service import Api
@@ -27,6 +28,8 @@ class WebApi(Service):
     ) -> None:
         self._limits = limits
         self._describe = describe
+        self._counting = lock(Rank.LEAF, "api requests")
+        self._requests = 0
 
     @cached_property
     def _api(self) -> Api:
@@ -35,7 +38,13 @@ class WebApi(Service):
         return Api(self._limits, self._describe)
 
     def serve(self, request: Request, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
+        with self._counting:
+            self._requests += 1
         self._api.serve(request, handler, outbox, reply)
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name; nothing until it is used."""
+        return {"api_requests": ("Requests to the API by HTTP", self._requests)} if self._requests else {}
 
     def refusal(self, response: Response) -> Response:
         return self._api.refusal(response)

@@ -1,4 +1,4 @@
-"""What notices have to outlive the server for: what was told, and what is still to be delivered."""
+"""What outlives the server of notices: what was reported, and what is still to be delivered."""
 
 from __future__ import annotations
 

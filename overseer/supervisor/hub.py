@@ -201,8 +201,7 @@ class Hub:
             task = Task(
                 task_id or new_uuid(),
                 named,
-                Terms(definition, dedupe, policy, hidden, standing),
-                given,
+                Terms(definition, dedupe, policy, hidden, standing, given),
                 self._metrics,
                 self._log,
                 requester,

@@ -32,7 +32,7 @@ _ENDING = {
 
 
 class Restarts:
-    """Starts tasks over with their id, parameters and policy, and their action's current definition."""
+    """Starts tasks over with their id and policy, their parameters, and their action's current definition."""
 
     def __init__(
         self,
@@ -156,17 +156,19 @@ class Restarts:
 
 
 def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
-    """The task's terms by its action's current definition, which a reload may have repaired."""
+    """The task's terms by the current definitions, which a reload may have repaired."""
     standing = definitions.config.tasks.get(task.id)
-    if standing is not None and (standing.action != task.action or standing.params != task.params):
+    if standing is not None and standing.action != task.action:  # which has another pool, and other readers
         raise RequestError(
-            "the configuration says now that it runs something else: stop it and start it", code="conflict"
+            "the configuration says now that it runs another action: stop it and start it", code="conflict"
         )
     if (
         definitions.handlers.get(task.action) is task.terms.definition.handler
         and standing == task.terms.standing
     ):
         return task.terms
-    definition, dedupe, hidden = definitions.check(task.action, task.params, requester.principal)
+    params = task.params if standing is None else standing.params
+    definition, dedupe, hidden = definitions.check(task.action, params, requester.principal)
     policy = definitions.policy(task.asked_policy, task.action, standing)
-    return Terms(definition, dedupe, policy, hidden | task.terms.hidden, standing)
+    hidden |= task.terms.hidden & params.keys()
+    return Terms(definition, dedupe, policy, hidden, standing, params)

@@ -147,3 +147,16 @@ def test_who_no_longer_waits_is_let_go_also_while_much_is_written(daemon: Daemon
     wait_for_threads(daemon, before, 10)
     for task in tasks:
         assert http("DELETE", task.removeprefix("/api/v1")).status == 202
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
+def test_a_reader_that_lags_is_told_what_it_has_missed(daemon: Daemon, accept: str) -> None:
+    http = Http(daemon.address)
+    http("POST", "/actions/flood/start", {"task_id": accept.partition("/")[2]})
+    with http.open("GET", f"/tasks/{accept.partition('/')[2]}/output?follow", Accept=accept) as response:
+        begun = time.monotonic()
+        while (b'"type":"gap"' not in response.readline()) and time.monotonic() - begun < 20:
+            pass
+        assert time.monotonic() - begun < 20
+        response.close()
+    http("DELETE", f"/tasks/{accept.partition('/')[2]}?wait=10")

@@ -195,3 +195,10 @@ def test_readers_are_let_go_when_the_server_ends() -> None:
             assert output.read() == b""  # it ended before the server did
             with contextlib.suppress(IncompleteRead):
                 events.read()
+
+
+def test_a_reader_that_comes_while_lines_do_gets_each_once(http_: Http) -> None:
+    for number in range(15):
+        http_("POST", "/actions/hello/start", {"task_id": f"h{number}"})
+        text = http_("GET", f"/tasks/h{number}/output?follow&stream=stdout").text
+        assert text == "1 you\n2 you\n3 you\n"

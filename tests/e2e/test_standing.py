@@ -319,3 +319,43 @@ def test_a_reload_starts_what_is_new_and_nothing_else() -> None:
         while "new" not in statuses(client):
             pass
         assert statuses(client) == {"old": "stopped", "new": "waiting"}
+
+
+def test_a_restart_takes_the_parameters_that_the_file_has_now() -> None:
+    say = shell(
+        "echo in [[.dir]]; exec sleep 1000",
+        config={"cwd": "[[.dir]]", "parameters": {"dir": {}}},
+        dedupe_key=["dir"],
+    )
+    with served({"web": {"action": "say", "params": {"dir": "/"}}}, actions={"say": say}) as daemon:
+        file = daemon.directory / "config.yaml"
+
+        def redefine(old: str, new: str) -> None:
+            text = file.read_text()
+            assert text.count(old) == 1
+            file.write_text(text.replace(old, new))
+            assert client.request("reload")["settings"] == ["tasks"]
+
+        with daemon.connect() as client:
+            client.request("start", task_id="web")
+            assert client.expect("output")["data"] == "in /"
+            redefine('"dir": "/"', '"dir": "/tmp"')
+            assert client.info("web")["params"] == {"dir": "/"}
+            assert client.request("restart", task_id="web")["type"] == "started"
+            assert client.expect("output")["data"] == "in /tmp"
+            assert client.info("web")["params"] == {"dir": "/tmp"}
+            # What it had is free again, and what it has is not.
+            assert client.request("start", action="say", params={"dir": "/tmp"})["existing_task_id"] == "web"
+            other = client.request("start", action="say", params={"dir": "/"}, task_id="other")
+            assert other["type"] == "started"
+            client.send("stop", task_id="web")
+            client.expect("exited", task_id="web")
+            # A start that fails leaves the task as it was.
+            redefine('"dir": "/tmp"', '"dir": "/missing"')
+            assert "/missing" in client.request("restart", task_id="web")["message"]
+            assert client.info("web")["params"] == {"dir": "/tmp"}
+            assert client.info("web")["status"] == "stopped"
+            redefine('"action": "say"', '"action": "sleep"')
+            refused = client.request("restart", task_id="web")
+            assert refused["code"] == "conflict"
+            assert "runs another action" in refused["message"]
