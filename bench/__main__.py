@@ -15,6 +15,7 @@ from bench.latency import latency_cases
 from bench.lone import lone_cases
 from bench.mass import mass_cases
 from bench.report import summary, table, write_documents
+from bench.requests import requests_cases
 from bench.servers import BASELINE, HERE, Kind
 from bench.starts import starts_cases
 from bench.stored import stored_cases
@@ -48,6 +49,7 @@ def main() -> int:
 def _cases(quick: bool) -> Iterator[Case]:
     yield from throughput_cases(200_000 if quick else 1_500_000)
     yield from starts_cases(*((400, 400) if quick else (1000, 10_000)))
+    yield from requests_cases(*((300, 100) if quick else (3000, 1000)))
     yield from mass_cases((10, 100) if quick else (10, 100, 1000))
     yield from latency_cases(150 if quick else 400)
     yield from lone_cases(1.0 if quick else 4.0)

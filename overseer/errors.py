@@ -101,7 +101,12 @@ class ValidationError(OverseerError):
 
 
 class SubmitError(OverseerError):
-    """A service driver's task was refused; the text says why."""
+    """A service driver's task was refused; the text says why, and ``code`` does for programs (see
+    :data:`REFUSALS`)."""
+
+    def __init__(self, message: str = "", *, code: str = "refused") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SpawnError(OverseerError):

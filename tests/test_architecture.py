@@ -41,6 +41,7 @@ _ORDER = (
     "schedules",
     "chains",
     "api",
+    "webhooks",
     "notices",
     "daemon",
     "client",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from overseer import protocol
 from overseer.api.exchange import Exchange
 from overseer.api.media import JSON, json_body
 from overseer.api.problems import refused
+from overseer.config import LimitsConfig
 from overseer.net.http import Reply, Request, Response
 from overseer.schema.fields import Field, fields_of
 from overseer.util.awake import awake
 
-_BODY_S = 10.0  # that a body may take
 _LONGEST_WAIT = 3600.0  # seconds
+_MOST = 10**9  # seconds or lines that a parameter may say
 OWN = {
     "wait": "Seconds to wait for the end; the answer then has it",
     "lines": "How many lines of output that answer has at most",
@@ -90,7 +92,7 @@ class Call:
         reply: Reply,
         path: Mapping[str, str],
         *,
-        max_body: int,
+        limits: LimitsConfig,
     ) -> None:
         """Raises RefusedError when query or body are not as they should be."""
         self.operation = operation
@@ -100,6 +102,8 @@ class Call:
         self.path = path
         query = dict(parse_qsl(request.query, keep_blank_values=True))
         self.own = {name: query.pop(name) for name in operation.own if name in query}
+        if request.method == "HEAD":
+            self.own.pop("follow", None)  # there is nothing to send for as long as the task runs
         known = {each.name: each for each in operation.fields}
         self.given: dict[str, Any] = {}
         for name, text in query.items():
@@ -108,12 +112,12 @@ class Call:
                 raise refused(422, f"unknown parameter {name}; known here: {expected}", param=name)
             self.given[name] = _value(known[name], text)
         if operation.takes_body:
-            self.given |= self._body(known, max_body)
+            self.given |= self._body(known, limits)
         self.given |= {name: value for name, value in path.items() if name in _names(operation.request)}
 
-    def _body(self, known: Mapping[str, Field], limit: int) -> dict[str, Any]:
+    def _body(self, known: Mapping[str, Field], limits: LimitsConfig) -> dict[str, Any]:
         assert self.request.body is not None
-        data = self.request.body.read(limit, awake() + _BODY_S)
+        data = self.request.body.read(limits.max_message, awake() + limits.handshake_timeout)
         if not data:
             return {}
         # A page of another origin can send forms and plain text without being asked for leave.
@@ -141,9 +145,18 @@ class Call:
     def number(self, name: str, default: float) -> float:
         """One of the operation's own parameters."""
         try:
-            return max(0.0, float(self.own.get(name) or default))
+            given = float(self.own.get(name) or default)
         except ValueError:
-            raise refused(422, f"{name} must be a number, not {self.own[name]!r}", param=name) from None
+            given = math.nan
+        if not 0 <= given <= _MOST:
+            raise refused(
+                422, f"{name} must be a number from 0 to {_MOST}, not {self.own[name]!r}", param=name
+            )
+        return given
+
+    def count(self, name: str, default: int) -> int:
+        """The same, of what can be counted."""
+        return int(self.number(name, default))
 
     def flag(self, name: str) -> bool:
         return self.own.get(name, "false").lower() in ("", "true", "1", "yes")

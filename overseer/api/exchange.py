@@ -1,4 +1,4 @@
-"""One client's exchange with the server: what it asks becomes messages, what they lead to is read."""
+"""One client's exchange with the server: its requests become messages, and the answers are read."""
 
 from __future__ import annotations
 
@@ -71,9 +71,11 @@ class Exchange:
         raise refused(504, "the server has not answered in time")
 
     def last_seq(self, task_id: str) -> int:
-        """The seq of a task's latest line; 0: it has none. Raises as :meth:`ask`."""
+        """The seq of a task's latest line; 0: it has none. To be asked before anything is subscribed to.
+        Raises as :meth:`ask`."""
         state = self.ask("subscribe", task_id=task_id, since_seq=_FAR)
         self.ask("unsubscribe", task_id=task_id)
+        self._passed.clear()  # what came meanwhile comes again once it is subscribed to
         return int(state.get("last_seq", 0))
 
     def messages(self, deadline: float) -> Iterator[bytes]:
@@ -84,15 +86,20 @@ class Exchange:
         yield from self._come(deadline, idle=True)
 
     def _come(self, deadline: float, *, idle: bool = False) -> Iterator[bytes]:
+        look = time.monotonic() + _LOOK_S
         while True:
             while self._came:
                 yield self._came.popleft()
             now = time.monotonic()
             if now >= deadline:
                 return
-            self._came.extend(self._outbox.read(min(deadline, now + _LOOK_S)))
+            if now >= look:  # also while much comes
+                look = now + _LOOK_S
+                if self._reply.gone:
+                    raise GoneError("the client has gone")
+            self._came.extend(self._outbox.read(min(deadline, look)))
             if not self._came:
-                if self._outbox.closed or self._reply.gone:
+                if self._outbox.closed:
                     raise GoneError("the connection has ended")
                 if idle:
                     yield b""

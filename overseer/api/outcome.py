@@ -13,10 +13,12 @@ from overseer.api.call import Call, json_answer
 from overseer.api.exchange import OUTPUT, Message
 from overseer.api.media import JSON, TEXT, accepted, text_line
 from overseer.api.problems import refused
+from overseer.auth.principal import Principal
 from overseer.net.http import Response
 from overseer.util.locks import Rank, lock
 
 _LINES = 1000  # of output that are kept for an answer, unless it is to have fewer
+_BYTES = 16 * 2**20  # of these
 _KEYS = 10_000  # Idempotency-Keys that are remembered
 _KEY_S = 86400.0  # and for how long
 _KEY_LENGTH = 255
@@ -32,12 +34,12 @@ class _Key:
 
 
 class Keys:
-    """The starts that were asked for with an Idempotency-Key; safe from any thread."""
+    """The starts that came with an Idempotency-Key; safe from any thread."""
 
     def __init__(self) -> None:
         self._lock = lock(Rank.LEAF, "idempotency")
         self._changed = threading.Condition(self._lock)
-        self._keys: OrderedDict[tuple[str, str], _Key] = OrderedDict()
+        self._keys: OrderedDict[tuple[Principal, str], _Key] = OrderedDict()
 
     def start(self, call: Call) -> tuple[Message, bool]:
         """Start the task, or find the one that was; the answer, and whether it was."""
@@ -47,34 +49,32 @@ class Keys:
         if len(key) > _KEY_LENGTH:
             raise refused(422, f"an Idempotency-Key has at most {_KEY_LENGTH} characters")
         asked = json.dumps(call.given, sort_keys=True)
-        place = (call.request.peer.principal.name, key)
-        known = self._known(place, asked)
+        place = (call.request.peer.principal, key)
+        mine = _Key(asked)
+        known = self._known(place, mine)
         if known is not None:
             return known, True
         try:
-            answer = call.ask()
-        except BaseException:
+            mine.answer = call.ask()
+        finally:
             with self._lock:
-                self._keys.pop(place, None)
+                if mine.answer is None and self._keys.get(place) is mine:
+                    del self._keys[place]
                 self._changed.notify_all()
-            raise
-        with self._lock:
-            self._keys[place].answer = answer
-            self._changed.notify_all()
-        return answer, False
+        return mine.answer, False
 
-    def _known(self, place: tuple[str, str], asked: str) -> Message | None:
+    def _known(self, place: tuple[Principal, str], mine: _Key) -> Message | None:
         """The answer there was; None: it is for the caller to ask now."""
         with self._lock:
             self._forget_old_locked()
             while (key := self._keys.get(place)) is not None:
-                if key.asked != asked:
+                if key.asked != mine.asked:
                     raise refused(422, "this Idempotency-Key was used for another request")
                 if key.answer is not None:
                     return key.answer
                 if not self._changed.wait(60.0):
                     raise refused(409, "the request with this Idempotency-Key is still being carried out")
-            self._keys[place] = _Key(asked)
+            self._keys[place] = mine
             return None
 
     def _forget_old_locked(self) -> None:
@@ -111,7 +111,7 @@ def wait_for_end(call: Call) -> Response:
     task_id = call.given["task_id"]
     until = call.wait_until
     if until:
-        since = max(0, call.exchange.last_seq(task_id) - int(call.number("lines", _LINES)))
+        since = max(0, call.exchange.last_seq(task_id) - call.count("lines", _LINES))
         call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
     sent = call.exchange.send(call.operation.request.type, **call.given)
     if until and (end := _wait(call, task_id, until)) is not None:
@@ -127,13 +127,28 @@ def _info(call: Call, task_id: str, refused_id: str = "") -> dict[str, Any]:
     return tasks[0] if tasks else {}
 
 
+class _Tail:
+    """The last lines of output, of which an answer is made."""
+
+    def __init__(self, most: int) -> None:
+        self.lines: deque[bytes] = deque()
+        self._most = most
+        self._size = 0
+
+    def add(self, line: bytes) -> None:
+        self.lines.append(line)
+        self._size += len(line)
+        while len(self.lines) > self._most or (self._size > _BYTES and len(self.lines) > 1):
+            self._size -= len(self.lines.popleft())
+
+
 def _wait(call: Call, task_id: str, until: float) -> Response | None:
-    lines: deque[bytes] = deque(maxlen=int(call.number("lines", _LINES)))
+    tail = _Tail(call.count("lines", _LINES))
     for line in call.exchange.messages(until):
         if line.startswith(OUTPUT):
-            lines.append(line)
+            tail.add(line)
         elif line and _is_over(json.loads(line), task_id):
-            return _answer(call, task_id, lines)
+            return _answer(call, task_id, tail)
     return None
 
 
@@ -146,18 +161,18 @@ def _is_over(message: Message, task_id: str) -> bool:
 
 def _ended(call: Call, task_id: str, mark: str) -> Response:
     """The answer for a task that was over already: its lines come before the answer to ``mark``."""
-    lines: deque[bytes] = deque(maxlen=int(call.number("lines", _LINES)))
+    tail = _Tail(call.count("lines", _LINES))
     for line in call.exchange.messages(time.monotonic() + 60.0):
         if line.startswith(OUTPUT):
-            lines.append(line)
+            tail.add(line)
         elif line and json.loads(line).get("id") == mark:
             break
-    return _answer(call, task_id, lines)
+    return _answer(call, task_id, tail)
 
 
-def _answer(call: Call, task_id: str, lines: deque[bytes]) -> Response:
+def _answer(call: Call, task_id: str, tail: _Tail) -> Response:
     info = _info(call, task_id)
-    output = [json.loads(line) for line in lines]
+    output = [json.loads(line) for line in tail.lines]
     end = {
         "task_id": task_id,
         "action": info.get("action", ""),

@@ -33,13 +33,14 @@ def of_task(call: Call) -> None:
         call.reply.send(Response(204))
         return
     if "tail" in call.own:
-        since = max(0, last_seq - int(call.number("tail", 0)))
+        since = max(0, last_seq - call.count("tail", 0))
     call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
     if call.flag("follow"):
         over_at = last_seq if _is_over(rows[0]) else None
-        writer.pass_on(call.exchange.messages(time.monotonic() + _FOREVER), task_id, over_at)
+        since = since if over_at is None else min(since, over_at)
+        writer.pass_on(call.exchange.messages(time.monotonic() + _FOREVER), task_id, since, over_at)
     else:
-        writer.until(call.exchange.messages(time.monotonic() + 600.0), last_seq, task_id)
+        writer.until(call.exchange.messages(time.monotonic() + 600.0), task_id, since, last_seq)
 
 
 def of_run(call: Call) -> None:
@@ -52,7 +53,7 @@ def of_run(call: Call) -> None:
     writer = _Writer(call)
     place: dict[str, object] = {"from_seq": _since(call) + 1}
     if "tail" in call.own:
-        place = {"tail": int(call.number("tail", 0))}
+        place = {"tail": call.count("tail", 0)}
     while True:
         page = call.exchange.ask("logs", task_id=task_id, run_id=run_id, limit=_PAGE, **place)
         for line in page["lines"]:
@@ -68,6 +69,9 @@ def events(call: Call) -> None:
     after = call.request.headers.get("last-event-id") or call.given.pop("after", None)
     state = call.exchange.ask("watch", after=after, **call.given)
     call.reply.begin(Response(200, content_type=EVENTS))
+    if call.request.method == "HEAD":
+        call.reply.end()
+        return
     call.reply.write(event(json.dumps(state).encode(), id=state["cursor"], name="watching"))
     said = time.monotonic()
     for line in call.exchange.messages(time.monotonic() + _FOREVER):
@@ -84,7 +88,14 @@ def events(call: Call) -> None:
 def _since(call: Call) -> int:
     """The seq of the last line that the client has."""
     resumed = call.request.headers.get("last-event-id", "").removesuffix(_END)
-    return int(resumed) if resumed.isdecimal() and len(resumed) < 19 else int(call.given.get("since_seq", 0))
+    if resumed.isascii() and resumed.isdigit() and len(resumed) < 19:
+        return int(resumed)
+    since = call.given.get("since_seq", 0)
+    if not isinstance(since, int) or since < 0:
+        raise refused(
+            422, f"since_seq must be a whole number, not {since!r}", code="invalid", param="since_seq"
+        )
+    return since
 
 
 def _is_over(row: Message) -> bool:
@@ -98,6 +109,8 @@ class _Writer:
         self._reply = call.reply
         self._type = accepted(call.request.headers.get("accept", ""), (TEXT, LINES, EVENTS))
         self._stream = call.own.get("stream")
+        if self._stream not in (None, "stdout", "stderr"):
+            raise refused(422, "stream must be stdout or stderr", code="invalid", param="stream")
         self._write: Callable[[Message, bytes], bytes] = {
             TEXT: lambda message, line: text_line(message),
             LINES: lambda message, line: line + b"\n",
@@ -130,9 +143,9 @@ class _Writer:
             self._reply.begin(Response(200, content_type=self._type))
         self._reply.end()
 
-    def until(self, messages: Iterator[bytes], last_seq: int, task_id: str) -> None:
-        """Lines up to the one with this seq."""
-        for line in messages if last_seq else ():
+    def until(self, messages: Iterator[bytes], task_id: str, since: int, last_seq: int) -> None:
+        """The lines after ``since`` up to ``last_seq``."""
+        for line in messages if since < last_seq else ():
             message: dict[str, Any] = json.loads(line) if line else {}
             if message.get("task_id") != task_id:
                 continue
@@ -147,9 +160,10 @@ class _Writer:
                     break
         self.end()
 
-    def pass_on(self, messages: Iterator[bytes], task_id: str, over_at: int | None) -> None:
-        """Everything that happens to a task, until it is over. ``over_at``: it is, and this is the seq of its
-        last line."""
+    def pass_on(self, messages: Iterator[bytes], task_id: str, since: int, over_at: int | None) -> None:
+        """Everything that happens to a task after the line ``since``, until it is over. ``over_at``: it is,
+        and this is the seq of its last line."""
+        self._last_seq = since
         for line in messages:
             if not line:
                 self._live()
@@ -163,6 +177,8 @@ class _Writer:
             if line.startswith(OUTPUT):
                 self.line(message, line)
                 continue
+            if message["type"] == "gap":
+                self._last_seq = max(self._last_seq, message["to_seq"])
             self.other(message, line)
             if _ends(message) and (over_at is None or self._last_seq >= over_at):
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,10 +13,13 @@ from overseer.api.exchange import Exchange, GoneError
 from overseer.api.operations import OPERATIONS
 from overseer.api.problems import RefusedError, of_response, problem, refused
 from overseer.auth.principal import Principal
+from overseer.config import LimitsConfig
 from overseer.net.connection import Service
 from overseer.net.handler import Handler
-from overseer.net.http import Reply, Request, Response
+from overseer.net.http import BadRequest, Reply, Request, Response
 from overseer.net.readable import ReadableOutbox
+
+_log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
 _SAFE = ("GET", "HEAD")
@@ -32,14 +36,14 @@ class Api(Service):
     """Serves all of it.
 
     Args:
-        max_body: bytes that a body may have.
+        limits: on bodies.
         describe: makes the document that describes it, for a principal.
     """
 
     def __init__(
-        self, max_body: Callable[[], int], describe: Callable[[Principal], Mapping[str, Any]]
+        self, limits: Callable[[], LimitsConfig], describe: Callable[[Principal], Mapping[str, Any]]
     ) -> None:
-        self._max_body = max_body
+        self._limits = limits
         self._describe = describe
 
     def serve(self, request: Request, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
@@ -51,6 +55,13 @@ class Api(Service):
             if reply.begun:
                 raise
             response = problem(503, "the server is shutting down", ("Retry-After", "1"), code="unavailable")
+        except (OSError, BadRequest):
+            raise
+        except Exception:
+            if reply.begun:
+                raise
+            _log.exception("answering %s %s failed", request.method, request.path)
+            response = problem(500, "internal error; see the server's log")
         if response is not None and not reply.begun:
             reply.send(response)
 
@@ -69,7 +80,7 @@ class Api(Service):
             and "origin" not in request.headers
         ):
             raise refused(403, "a signed-in page's request must have an Origin", code="not_permitted")
-        call = Call(operation, request, exchange, reply, names, max_body=self._max_body())
+        call = Call(operation, request, exchange, reply, names, limits=self._limits())
         return operation.answer(call)
 
 
@@ -94,5 +105,5 @@ def _find(method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
         allowed.append(operation.method)
     if allowed:
         methods = ", ".join(dict.fromkeys([*allowed, *(["HEAD"] if "GET" in allowed else [])]))
-        raise refused(405, f"only {methods} are answered here", ("Allow", methods))
+        raise refused(405, f"the method must be one of: {methods}", ("Allow", methods))
     raise refused(404, f"there is nothing at {PREFIX}{path}; see {PREFIX}/openapi.json", code="not_found")

@@ -12,14 +12,16 @@ class ClientError(OverseerError):
 class RefusedError(ClientError):
     """The server refused a request, in its own words.
 
-    ``existing_task_id`` is the task that a refused start would have duplicated, else ``""``; ``param`` the
-    parameter that it is about, else ``""``.
+    ``existing_task_id`` is the task that a refused start would have doubled, else ``""``; ``param`` the
+    parameter that it is about, else ``""``; ``code`` says why, for programs (``not_found``, ``conflict``,
+    ``full``, …; ``""``: the server is older).
     """
 
-    def __init__(self, message: str, existing_task_id: str = "", param: str = "") -> None:
+    def __init__(self, message: str, existing_task_id: str = "", param: str = "", code: str = "") -> None:
         super().__init__(message)
         self.existing_task_id = existing_task_id
         self.param = param
+        self.code = code
 
 
 class ConnectFailedError(ClientError, ConnectionError):

@@ -55,7 +55,7 @@ class PendingRequest:
 
     def answer_locked(self, event: Event) -> None:
         if isinstance(event, Error):
-            self.error = RefusedError(event.message, event.existing_task_id, event.param)
+            self.error = RefusedError(event.message, event.existing_task_id, event.param, event.code)
         else:
             self.reply = event
         if self._answered is not None:

@@ -133,7 +133,7 @@ class WatchConnection:
                 self._cursor = event.cursor
                 self.changed.notify_all()
             case Error():
-                self.failure = RefusedError(event.message)
+                self.failure = RefusedError(event.message, code=event.code)
                 self.connection.end_locked()
                 return
             case Usage():

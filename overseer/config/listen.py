@@ -32,6 +32,16 @@ class Listen:
     mode: int = 0o600
     group: str = ""
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it."""
+        if self.kind != "tcp":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
     def __str__(self) -> str:
         if self.kind == "tcp":
             return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

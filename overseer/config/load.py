@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from overseer.config.chains import chain_problems
+from overseer.config.listen import parse_listen
 from overseer.config.model import ROOT, Config
 from overseer.config.notices import notice_problems
 from overseer.config.restarts import retry_problems
 from overseer.config.standing import standing_problems
 from overseer.config.tree import parse_yaml
+from overseer.config.webhooks import webhook_problems
 from overseer.errors import ConfigError
 from overseer.protocol import RetryPolicy
 from overseer.schema.fields import fields_of
@@ -100,7 +102,17 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
         (("tasks", *below), problem) for below, problem in standing_problems(config.tasks, config.actions)
     )
     notices = notice_problems(config.channels, config.notify, config.secrets)
-    for place, problem in (*chains, *standing, *notices):
+    webhooks = (
+        (("webhooks", *below), problem)
+        for below, problem in webhook_problems(
+            config.webhooks,
+            config.actions,
+            config.secrets,
+            parse_listen(config.listen),
+            encrypted=bool(config.tls.cert),
+        )
+    )
+    for place, problem in (*chains, *standing, *notices, *webhooks):
         Location(report, place, line_of(tree, place)).error(problem)
     report.raise_errors()
     config = replace(

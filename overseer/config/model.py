@@ -19,8 +19,9 @@ from overseer.config.pools import POOL
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
-from overseer.config.standing import STANDING, StandingTask
+from overseer.config.standing import OF_TASKS, STANDING, StandingTask
 from overseer.config.storage import StorageConfig
+from overseer.config.webhooks import WEBHOOK, WebhookConfig
 from overseer.errors import ConfigError
 from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPolicy
 from overseer.schema.fields import field
@@ -235,7 +236,8 @@ class _Action(Object):
         }
 
 
-ACTION = _Action(ActionConfig, _action, advice=" (what is meant for the driver goes under `config`)")
+_ADVICE = " (what is meant for the driver goes under `config`)"
+ACTION = _Action(ActionConfig, _action, advice=_ADVICE, elsewhere=OF_TASKS)
 
 
 @dataclass(frozen=True)
@@ -341,6 +343,11 @@ class Config:
     )
     notify: tuple[NotifyConfig, ...] = field(
         ListOf(NOTIFY), "Which notices are sent to which channels.", default=()
+    )
+    webhooks: Mapping[str, WebhookConfig] = field(
+        MapOf(WEBHOOK, what="a mapping of webhooks", named=True),
+        "What requests of other services to `/hooks/NAME` start, by name; see [WEBHOOKS.md](WEBHOOKS.md).",
+        default=dict,
     )
     clients: ClientsConfig = field(Object(ClientsConfig), "Slow clients.", default=ClientsConfig)
     history: HistoryConfig = field(Object(HistoryConfig), "Finished tasks.", default=HistoryConfig)

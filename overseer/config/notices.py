@@ -146,9 +146,9 @@ class ChannelConfig:
 
 def _channel(read: ChannelConfig, location: Location) -> ChannelConfig:
     if read.webhook and read.exec:
-        location.error("webhook and exec are alternatives: keep one of them")
+        location.error("has both webhook and exec: remove one of them")
     elif not read.webhook and not read.exec and not any(map(location.has_error, ("webhook", "exec"))):
-        location.error("say how to deliver: webhook or exec")
+        location.error("webhook or exec is missing: say how notices are delivered")
     if read.exec and not read.exec[0]:
         location.child("exec", location.line).error("needs the program to run")
     for key in ("secret", "headers", "body"):
@@ -220,7 +220,7 @@ class NotifyConfig:
     )
     repeat: float = field(
         Age(),
-        "How often a notice is repeated while what it reported is still so.",
+        "How often a notice is sent again while what it reports is not over.",
         default=0.0,
         default_text="never",
     )
@@ -230,7 +230,7 @@ def _rule(read: NotifyConfig, location: Location) -> NotifyConfig:
     told = [each for each in read.on if each not in ("recovery", "success")]
     if "recovery" in read.on and not told:
         location.child("on", location.line).warn(
-            "only a rule that notifies of a failure notifies of the recovery: add failure"
+            "a recovery is reported only by a rule that has reported what came before: add failure"
         )
     if read.repeat and not told and read.on:
         location.child("repeat", location.line).warn("nothing here is ever repeated")

@@ -58,8 +58,8 @@ class StandingTask:
     )
     autostart: str = field(
         Choice("false", "true", "last", booleans=True),
-        "Whether it is started with the server: never, always, or if it was running when the server ended "
-        "(`last`, which needs a `data_dir`).",
+        "Whether it is started with the server: never, always, or if it was running, queued or "
+        "waiting when the server ended (`last`, which needs a `data_dir`).",
         default="false",
     )
     depends_on: Mapping[str, str] = field(
@@ -76,7 +76,13 @@ class StandingTask:
     )
 
 
-STANDING = Object(StandingTask)
+OF_TASKS = dict.fromkeys(("autostart", "depends_on", "schedule"), "to a standing task, under `tasks`")
+"""Where keys belong that are easily written in an action."""
+
+_OF_ACTIONS = (
+    *("config", "health", "on_boot", "ready", "stop_grace", "success_codes", "task_pool", "then", "timeout"),
+)
+STANDING = Object(StandingTask, elsewhere=dict.fromkeys(_OF_ACTIONS, "to the action, under `actions`"))
 
 
 def standing_problems(

@@ -247,6 +247,8 @@ _HINTS = (
     ("mapping values are not allowed here", "a key is not expected here: is the line above indented alike, "
      "or does a value hold ': ' and need quotes?"),
     ("found character '", "a value that begins with % @ or ` needs quotes"),
+    ("expected alphabetic or numeric character", "a value that begins with * or & needs quotes: "
+     'cron: "* * * * *"'),
     ("found undefined alias", "a value that begins with * refers to an anchor (&name), and there is none "
      "of this name above: does it need quotes?"),
     ("could not find expected ':'", "a key without ':' after it"),

@@ -81,7 +81,7 @@ def _main(argv: Sequence[str] | None) -> int:
     except OutputError:
         raise
     except RefusedError as error:
-        say(refusal(error))
+        say(refusal(error, getattr(options, "task", None) or ""))
         return EXIT_REFUSED
     except OverseerError as error:
         say(str(error))

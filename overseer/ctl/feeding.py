@@ -15,14 +15,13 @@ from overseer.ctl.terminal import plain, print_json, say
 from overseer.protocol import utf8
 
 _PIECE = 64 * 1024
-_FIRST_S, _LAST_S = 0.02, 0.5  # between attempts, while the task does not read
-# How the server's refusal begins; the second is an older server's.
-_FULL = ("the task is not reading its input", "the task does not read its input")
+_FIRST_S, _LAST_S = 0.02, 0.5  # between attempts while the task does not read
+_FULL = "the task does not read its input"  # as an older server's refusal begins
 
 
 def is_full(error: RefusedError) -> bool:
-    """Whether the input does not fit now, and may later."""
-    return str(error).startswith(_FULL)
+    """Whether there is no room for the input now, and may be later."""
+    return error.code == "full" or str(error).startswith(_FULL)
 
 
 def give(client: Client, task_id: str, data: bytes, *, eof: bool = False) -> None:

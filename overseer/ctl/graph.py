@@ -28,6 +28,12 @@ def standing_tasks(client: Client) -> list[str]:
         return []
 
 
+def missing_of(client: Client, task_id: str) -> str:
+    """What a standing task waits for, and what has become of that."""
+    found = client.graph()
+    return _dependencies(found, [edge for edge in found.edges if edge.task_id == task_id and not edge.met])
+
+
 def graph(client: Client, options: Namespace) -> int:
     found = client.graph()
     style = style_of(options)
@@ -54,14 +60,18 @@ def graph_table(graph: Graph, style: Style, columns: int | None = None) -> list[
                 name_of(node.action),
                 node.status or "-",
                 "-" if node.autostart == "false" else node.autostart,
-                _dependencies(edges),
+                _dependencies(graph, edges),
             )
         )
     return table(rows, columns, cuts={0: cut_middle, 1: fit, _DEPENDS_ON: fit}, spare=(3, 1), paint=paint)
 
 
-def _dependencies(edges: Sequence[GraphEdge]) -> str:
+def _dependencies(graph: Graph, edges: Sequence[GraphEdge]) -> str:
+    """In brackets, what has become of one that is not met. These come first: a long line is cut."""
+    statuses = {node.task_id: node.status or "not started" for node in graph.nodes}
     shown = [
-        f"{name_of(edge.depends_on)} {edge.condition}{'' if edge.met else ' (not yet)'}" for edge in edges
+        f"{name_of(edge.depends_on)} {edge.condition}"
+        + ("" if edge.met else f" ({statuses[edge.depends_on]})")
+        for edge in sorted(edges, key=lambda edge: edge.met)
     ]
     return ", ".join(shown) or "-"

@@ -24,7 +24,7 @@ from overseer.ctl.interrupts import Interrupts
 from overseer.ctl.live import LiveLine
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, rounded, words_of
-from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
+from overseer.ctl.terminal import OutputError, Progress, json_line, plain, say, silence
 from overseer.protocol import (
     Dequeued,
     Errored,
@@ -95,8 +95,11 @@ def run_interactive(
     return run(settings, action, params, task_id, force, as_json, interactive=True)
 
 
-def refusal(error: RefusedError) -> str:
+def refusal(error: RefusedError, task_id: str = "") -> str:
+    """What the server said, with what to do about it; ``task_id`` is the task that was asked about."""
     text, existing = str(error), error.existing_task_id
+    if task_id and text.removesuffix(f": {task_id}") == "task not found":
+        return f"{plain(task_id)}: task not found"
     if text.startswith("unknown action: "):
         return f"{text} (overseerctl actions lists them)"
     if error.param:

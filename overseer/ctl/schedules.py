@@ -9,6 +9,7 @@ from datetime import datetime
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.listing import ago, name_of
+from overseer.ctl.tasks import each
 from overseer.ctl.terminal import Style, plain, room, say, show, style_of
 from overseer.protocol import ScheduleInfo, SkippedSlot
 from overseer.util.timestamps import now
@@ -39,7 +40,7 @@ def schedules(client: Client, options: Namespace) -> int:
 
     show(options, found, lines)
     if not found and not options.json:
-        say("no schedules; they are part of the tasks in the server's config")
+        say("no schedules; the server's config gives them to its standing tasks")
     return 0
 
 
@@ -53,17 +54,15 @@ def scheduled_tasks(client: Client, command: str, given: Sequence[str]) -> list[
 
 
 def pause(client: Client, options: Namespace) -> int:
-    for task_id in options.tasks:
-        client.pause(task_id)
-    show(options, {"paused": options.tasks}, lambda: [])
-    return 0
+    paused, status = each(options.tasks, client.pause)
+    show(options, {"paused": list(paused)}, lambda: [])
+    return status
 
 
 def resume(client: Client, options: Namespace) -> int:
-    for task_id in options.tasks:
-        client.resume(task_id)
-    show(options, {"resumed": options.tasks}, lambda: [])
-    return 0
+    resumed, status = each(options.tasks, client.resume)
+    show(options, {"resumed": list(resumed)}, lambda: [])
+    return status
 
 
 def schedules_table(

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
-from overseer.ctl.graph import is_standing
+from overseer.ctl.graph import is_standing, missing_of
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit
@@ -25,7 +25,7 @@ _RESTART_S = 86400.0  # for a restart, whose stop takes what the server's config
 
 
 def start(client: Client, options: Namespace) -> int:
-    if is_standing(client, options):
+    if standing := is_standing(client, options):
         task = client.start(task_id=options.action, force=options.force)
     else:
         params = look_at_action(client, options.action, options.params)
@@ -37,7 +37,10 @@ def start(client: Client, options: Namespace) -> int:
             say(f"the task is started all the same: {plain(task.id)}")
         raise
     if task.state == "queued" and not options.json:
-        say("it waits in the queue; overseerctl wait waits for its end")
+        if standing and (missing := missing_of(client, task.id)):
+            say(f"it waits for {missing}; overseerctl graph shows more")
+        else:
+            say("it waits in the queue; overseerctl wait waits for its end")
     return 0
 
 
@@ -50,7 +53,7 @@ def stop(client: Client, options: Namespace) -> int:
                 joined[task_id] = client.subscribe(task_id)
         client.stop(task_id)
 
-    stopped, status = _each(options.tasks, stop_one)
+    stopped, status = each(options.tasks, stop_one)
     for task_id in stopped:
         if task_id in joined:
             _await(joined[task_id], None)
@@ -68,18 +71,20 @@ def restart(client: Client, options: Namespace) -> int:
         return client.restart(task_id, timeout=_RESTART_S)
 
     with Progress(lambda: f"waiting for task {plain(waiting_for)} to end and start again"):
-        answers, status = _each(options.tasks, restart_one)
+        answers, status = each(options.tasks, restart_one)
     if options.json:
         print_json(list(answers.values()))
         return status
     for answer in answers.values():
-        if isinstance(answer, Queued):
+        if isinstance(answer, Queued) and answer.waiting_on:
+            say(f"{plain(answer.task_id)} waits for {', '.join(map(plain, answer.waiting_on))}")
+        elif isinstance(answer, Queued):
             say(f"{plain(answer.task_id)} is queued at position {answer.position}")
     return status
 
 
 def signal(client: Client, options: Namespace) -> int:
-    signaled, status = _each(options.tasks, lambda task_id: client.signal(task_id, options.signal))
+    signaled, status = each(options.tasks, lambda task_id: client.signal(task_id, options.signal))
     if options.json:
         print_json({"signaled": list(signaled)})
     return status
@@ -98,21 +103,22 @@ def attach(client: Client, options: Namespace) -> int:
 
 
 def reset(client: Client, options: Namespace) -> int:
-    started, status = _each(options.tasks, client.reset)
+    started, status = each(options.tasks, client.reset)
     if options.json:
         print_json(list(started.values()))
     return status
 
 
-def _each(task_ids: Iterable[str], ask: Callable[[str], _T]) -> tuple[dict[str, _T], int]:
-    """Ask for each task once and report refusals; returns the other answers, and the exit status."""
+def each(task_ids: Iterable[str], ask: Callable[[str], _T]) -> tuple[dict[str, _T], int]:
+    """Ask once for each task, reporting refusals; the other tasks' answers, and the exit status."""
     answers = {}
     status = 0
     for task_id in dict.fromkeys(task_ids):
         try:
             answers[task_id] = ask(task_id)
         except RefusedError as error:
-            say(f"{plain(task_id)}: {str(error).removesuffix(f': {task_id}')}")
+            said = str(error).removesuffix(f": {task_id}").removeprefix(f"{task_id} ")
+            say(f"{plain(task_id)}: {said}")
             status = EXIT_REFUSED
     return answers, status
 
@@ -131,7 +137,7 @@ def list_tasks(client: Client, options: Namespace) -> int:
 
 def wait(client: Client, options: Namespace) -> int:
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
-    tasks, refused = _each(options.tasks, client.subscribe)
+    tasks, refused = each(options.tasks, client.subscribe)
     if refused:
         return refused
     status = 0
@@ -174,7 +180,7 @@ def replay(client: Client, options: Namespace) -> int:
     from overseer.ctl.tail import replay
 
     printer = _printer([options.task], options)
-    return _each(
+    return each(
         [options.task], lambda task_id: replay(client, task_id, printer, options.since_seq, options.since)
     )[1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from overseer.auth.networks import AutomaticTrust, is_trusted
 from overseer.auth.origins import BrowserRules
@@ -14,7 +15,9 @@ from overseer.auth.tokens import Tokens
 from overseer.config import Config, Digest, ErrorCollector, parse_cidrs
 from overseer.daemon.credentials import load_tokens, load_users
 from overseer.net.bytestream import ByteStream, SocketStream
-from overseer.net.tls import Certificates
+
+if TYPE_CHECKING:
+    from overseer.net.tls import Certificates
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def load_access(config: Config, variables: Mapping[str, Digest]) -> Access:
     with collector.step():
         users = load_users(config)
     with collector.step():
-        certificates = Certificates.load(config) if config.tls.cert else None
+        certificates = _certificates(config)
     collector.raise_errors()
     return Access(
         config=config,
@@ -104,6 +107,14 @@ def load_access(config: Config, variables: Mapping[str, Digest]) -> Access:
         ),
         trusts=_trust(config),
     )
+
+
+def _certificates(config: Config) -> Certificates | None:
+    if not config.tls.cert:
+        return None
+    from overseer.net.tls import Certificates  # imported only if configured
+
+    return Certificates.load(config)
 
 
 def _trust(config: Config) -> Callable[[str], bool]:

@@ -18,6 +18,8 @@ from overseer.process import registry
 from overseer.process.standalone.tree import Scanner
 from overseer.protocol import Start
 from overseer.supervisor.hub import Hub
+from overseer.supervisor.intents import returns
+from overseer.supervisor.table import TAKEN
 from overseer.supervisor.task import Requester
 from overseer.util.threads import run_on_thread
 from overseer.util.timestamps import now
@@ -48,16 +50,16 @@ class Resumption:
         self.left: set[str] = set()
 
     def begin(self) -> set[str]:
-        """Start a thread if there is anything to do; returns the ids of the tasks that it will start."""
+        """Start a thread that does it; returns the ids of the tasks that it will start."""
         wanted: list[Interrupted] = []
         config = self._hub.definitions.config
         for task in self._history.interrupted:
             action = config.actions.get(task.action)
-            if standing := config.tasks.get(task.task_id):
-                if standing.autostart == "false" and (action is None or action.on_boot != "resume"):
-                    self._history.recalled(task)
-                else:
+            if task.task_id in config.tasks:
+                if returns(config, task.task_id):
                     wanted.append(task)
+                else:
+                    self._history.recalled(task)
             elif action is None or action.on_boot != "resume":
                 self._history.recalled(task)
             elif not task.complete:
@@ -66,8 +68,7 @@ class Resumption:
                 wanted.append(task)
         ids = {task.task_id for task in wanted}
         self.left = set(ids)
-        if wanted:
-            run_on_thread(lambda: self._resume([*wanted]), "boot")
+        run_on_thread(lambda: self._resume([*wanted]), "boot")
         return ids
 
     def _resume(self, waiting: list[Interrupted]) -> None:
@@ -88,6 +89,7 @@ class Resumption:
                     self.left.discard(task.task_id)
             if waiting and self._over.wait(_LOOK_S):
                 return
+        self._hub.standing.start_waiting()
 
     def _start(self, task: Interrupted) -> None:
         before = self._history.number(task.task_id)
@@ -103,6 +105,9 @@ class Resumption:
                 requester=Requester(cause=BOOT),
             )
         except RequestError as error:
+            if error.message == TAKEN and task.task_id in self._hub.definitions.config.tasks:
+                self._history.recalled(task)  # a client was quicker
+                return
             self._audit.record(_SERVER, request, allowed=True, error=error.message)
             action = self._hub.definitions.config.actions.get(task.action)
             # A failure in its driver is already recorded.

@@ -21,7 +21,10 @@ from overseer.daemon.preflight import (
     notice_advice,
     schedule_advice,
     security_advice,
+    standing_advice,
+    storage_advice,
     system_advice,
+    webhook_advice,
 )
 from overseer.daemon.probing import open_params_advice, probe_advice
 from overseer.drivers.api import build_action_handlers, list_handlers
@@ -128,9 +131,12 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
     advices = (
         *security_advice(config, asks=bool(access.tokens)),
         *secrets_advice(config, values),
+        *storage_advice(config),
         *boot_advice(config, handlers),
+        *standing_advice(config, handlers),
         *chain_advice(config, handlers),
         *notice_advice(config),
+        *webhook_advice(config, handlers),
         *schedule_advice(config),
         *probe_advice(config),
         *open_params_advice(config, handlers),
@@ -139,6 +145,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
     for advice in advices:
         _log.warning("%s", advice)
     if options.check:
+        stderr.end()  # the warnings come first
         count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"
         return _print(f"{config.file or 'no file'}: fine, {count}")
     return Daemon(path, config, handlers, access, variables, Vault(values), version).run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.resources
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from overseer import process as processes
 from overseer.auth.peer import Peer
@@ -36,6 +36,7 @@ from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.daemon.webapi import API_PATH, WebApi
+from overseer.daemon.webhooks import TaskWebhooks
 from overseer.drivers.api import ActionHandler
 from overseer.errors import RequestError
 from overseer.net.connection import Endpoint
@@ -103,14 +104,16 @@ class Daemon:
         self._reloader = Reloader(path, self._hub, self._prepare)
         # Separate from the hub's timers, which may have to wait for a driver.
         self._timers = Timers("net-timers")
-        self._page = static_routes(importlib.resources.files("overseer") / "playground")
+        self._page = static_routes(Path(__file__).parents[1] / "playground")
         self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
+        self._webhooks = TaskWebhooks(self._hub, lambda: self._config, vault, self._gate.refused, self._audit)
         self._manager = Notifier()
         self._over = threading.Event()
         self._failed = False  # a vital thread has failed
         # nohup means that the server outlives its terminal.
         self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
+        self._api = WebApi(lambda: self._config.limits, self._documents.api)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -153,7 +156,7 @@ class Daemon:
             _log.info("%s", self._summary())
             self._hub.start_services()
             resumed = self._history.resume(self._hub, self._audit, self._over)
-            self._hub.standing.start_at_boot(resumed)
+            self._hub.standing.start_at_boot(resumed, self._history.returning)
             self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
@@ -294,7 +297,8 @@ class Daemon:
         endpoint = Endpoint(
             self._open_handler,
             {**self._page, **self._gate.routes(), **self._routes()},
-            services={API_PATH: WebApi(lambda: self._config.limits.max_message, self._documents.api)},
+            services={API_PATH: self._api},
+            hooks=self._webhooks,
             policy=self._gate,
             limits=limits,
             timers=self._timers,
@@ -350,7 +354,7 @@ class Daemon:
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _counters(self) -> dict[str, tuple[str, float]]:
-        parts = self._history, self._logs, self._chains, self._notices
+        parts = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
         return {name: counter for part in parts for name, counter in part.counters().items()}
 
 

@@ -79,7 +79,7 @@ class Dispatcher:
         self._history = history
         self._logs = logs
         self._notices = notices
-        self._searching = threading.BoundedSemaphore(_SEARCHES)
+        self._searching = threading.BoundedSemaphore(_SEARCHES) if self._catches_up else None
         self._schedules = schedules
         self._client = Client(outbox, default, self._principal)
         hub.connect(self._client)
@@ -96,14 +96,14 @@ class Dispatcher:
             if not in_time:
                 limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
                 raise RequestError(f"too many requests: {limit}", code="too_many")
-            if isinstance(request, protocol.Search) and self._logs.logs is not None:
-                self._search(request)
+            if isinstance(request, protocol.Search) and self._searching is not None:
+                self._search(request, self._searching)
             else:
                 self._serve(request)
         except Exception as error:
             self._refuse(request_id, error)
 
-    def _search(self, request: protocol.Search) -> None:
+    def _search(self, request: protocol.Search, searching: threading.BoundedSemaphore) -> None:
         """Serve it on a thread of its own: it may take ten seconds, and a stop that comes meanwhile must not
         wait. More of them than are ever carried out at once are refused without a wait."""
 
@@ -113,9 +113,9 @@ class Dispatcher:
             except Exception as error:
                 self._refuse(request.id, error)
             finally:
-                self._searching.release()
+                searching.release()
 
-        if self._searching.acquire(blocking=False):
+        if searching.acquire(blocking=False):
             run_on_thread(serve, f"search-{request.id}")
         else:
             raise RequestError("other searches are running: try again", code="full")
@@ -138,7 +138,7 @@ class Dispatcher:
     def _tested(self, request: protocol.NotifyTest, why: str) -> None:
         """Answer, on whatever thread, what came of a test of a channel."""
         if why:
-            self._reply(protocol.Error(request.id, f"{request.channel} was not told: {why}"))
+            self._reply(protocol.Error(request.id, f"not delivered to {request.channel}: {why}"))
         else:
             self._reply(protocol.NotifyTested(request.id, request.channel))
 

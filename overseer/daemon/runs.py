@@ -58,11 +58,16 @@ class RunHistory:
             raise self._config.placed(ConfigError(directory_problem(error)), "data_dir") from None
 
     def resume(self, hub: Hub, audit: Audit, over: threading.Event) -> set[str]:
-        """Restart what was running when the previous server ended; ``over`` is set when this one does.
+        """Restart what was running or waiting when the previous server ended; ``over`` is set when this one
+        does.
 
-        Returns the ids of these tasks.
+        Returns the ids of the tasks that were running.
         """
-        if self.history is None or not self.history.interrupted:
+        if self.history is None:
+            return set()
+        hub.standing.restore(self.history.intents)
+        if not self.history.interrupted:
+            hub.standing.start_waiting()
             return set()
         from overseer.daemon.boot import Resumption
 

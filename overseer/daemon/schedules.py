@@ -58,7 +58,7 @@ class TaskSchedules:
             self._scheduler.apply(config.tasks)
 
     def close(self) -> None:
-        """Start nothing any more. Idempotent."""
+        """Stop starting tasks. Idempotent."""
         if self._scheduler is not None:
             self._scheduler.close()
 
@@ -94,9 +94,9 @@ class TaskSchedules:
         """The scheduler, which has the task."""
         standing = self._hub.definitions.config.tasks.get(task_id)
         if standing is None:
-            raise RequestError("task not found")
+            raise RequestError("task not found", code="not_found")
         if not principal.sees(standing.action):
-            raise NotPermittedError("task not found")
+            raise NotPermittedError("task not found", code="not_found")
         if self._scheduler is None or task_id not in self._scheduler.tracks:
             raise RequestError(f"{task_id} has no schedule")
         return self._scheduler

@@ -7,10 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from overseer.auth.principal import Principal
+from overseer.config import LimitsConfig
 from overseer.net.connection import Service
 from overseer.net.handler import Handler
 from overseer.net.http import Reply, Request, Response
 from overseer.net.readable import ReadableOutbox
+from overseer.util.locks import Rank, lock
 
 if TYPE_CHECKING:
     from overseer.api.service import Api
@@ -22,19 +24,27 @@ class WebApi(Service):
     """See :class:`overseer.api.service.Api`, which has the same arguments."""
 
     def __init__(
-        self, max_body: Callable[[], int], describe: Callable[[Principal], Mapping[str, Any]]
+        self, limits: Callable[[], LimitsConfig], describe: Callable[[Principal], Mapping[str, Any]]
     ) -> None:
-        self._max_body = max_body
+        self._limits = limits
         self._describe = describe
+        self._counting = lock(Rank.LEAF, "api requests")
+        self._requests = 0
 
     @cached_property
     def _api(self) -> Api:
         from overseer.api.service import Api
 
-        return Api(self._max_body, self._describe)
+        return Api(self._limits, self._describe)
 
     def serve(self, request: Request, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
+        with self._counting:
+            self._requests += 1
         self._api.serve(request, handler, outbox, reply)
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name; nothing until it is used."""
+        return {"api_requests": ("Requests to the API by HTTP", self._requests)} if self._requests else {}
 
     def refusal(self, response: Response) -> Response:
         return self._api.refusal(response)

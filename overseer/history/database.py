@@ -104,6 +104,13 @@ MIGRATIONS = (
         PRIMARY KEY (rule, subject, kind)
     ) WITHOUT ROWID;
     """,
+    # Of standing tasks: see history/records.
+    """
+    CREATE TABLE intents (
+        task_id TEXT PRIMARY KEY,
+        intent TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 """Each migrates a database from version N to N + 1. Append-only."""
 

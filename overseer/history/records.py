@@ -26,6 +26,10 @@ RESTART = Trigger("restart")
 SERVICE = Trigger("service")
 BOOT = Trigger("boot", "boot")
 
+# What is to become of a standing task.
+QUEUED = "queued"  # it waits for its run, which is to be
+STOPPED = "stopped"  # a person has stopped it
+
 
 @dataclass(slots=True, eq=False)
 class Run:
@@ -113,3 +117,6 @@ class Recorder:
 
     def called_off(self, run: Run) -> None:
         """The run's task was stopped by a person, so a boot must not restart it."""
+
+    def intend(self, task_id: str, intent: str) -> None:
+        """What is to become of a standing task: one of the words above, or "" if only its last run tells."""

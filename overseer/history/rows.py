@@ -28,6 +28,12 @@ _MARK = (
 )
 _RESUME = "UPDATE runs SET resume = ? WHERE run_id = ?"
 
+_INTEND = (
+    "INSERT INTO intents (task_id, intent) VALUES (?, ?) ON CONFLICT (task_id) DO UPDATE SET "
+    "intent = excluded.intent"
+)
+_FORGET_INTENT = "DELETE FROM intents WHERE task_id = ?"
+
 SHOWN = (
     "id, run_id, task_id, action, number, status, reason, params, trigger_type, trigger_by, queued, started, "
     "ended, duration_ms, exit_code, signal, error, cpu_ms, max_rss, first_seq, last_seq, definition"
@@ -89,6 +95,11 @@ def mark(task_id: str, number: int, seq: int, used: int) -> Statement:
 def resume(run_id: str, wanted: bool) -> Statement:
     """Store whether a boot may restart a run's task."""
     return _RESUME, (int(wanted), run_id)
+
+
+def intend(task_id: str, intent: str) -> Statement:
+    """Store what is to become of a standing task; "": nothing is known of it."""
+    return (_INTEND, (task_id, intent)) if intent else (_FORGET_INTENT, (task_id,))
 
 
 def _clean(text: str) -> str:

@@ -90,6 +90,7 @@ class History(Recorder):
         self._database = _Database(self)
         self._writer = Writer(self._database, str(self._path))
         self.interrupted: list[Interrupted] = []
+        self.intents: Mapping[str, str] = {}  # of standing tasks, as an earlier server has kept them
 
     def start(self) -> None:
         """Lock the directory, close the runs that an earlier server left open, and start the thread.
@@ -172,6 +173,9 @@ class History(Recorder):
 
     def called_off(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, False))
+
+    def intend(self, task_id: str, intent: str) -> None:
+        self._writer.put(rows.intend(task_id, intent))
 
     def _begun(self, run: Run, block: int) -> tuple[Statement, Statement]:
         if not run.number:
@@ -284,6 +288,7 @@ class _Database:
         lost = connection.execute(_LOST, (stored(now()), history._server)).rowcount
         interrupted = connection.execute(_RESUMABLE, (history._server,)).fetchall()
         connection.execute(_SUPERSEDED, (history._server,))
+        intents = connection.execute("SELECT task_id, intent FROM intents ORDER BY task_id").fetchall()
         if not self._taken_over:
             connection.execute(SETTLE)
         history._marks.merge(connection.execute("SELECT task_id, number, seq FROM ids"))
@@ -294,6 +299,7 @@ class _Database:
         connection.execute("COMMIT")
         if not self._taken_over:
             history.interrupted = [_interrupted(row) for row in interrupted]
+            history.intents = dict(intents)
         self._taken_over = True
         if lost:
             _log.warning("%d run%s lost: the server ended while they were running", lost, _were(lost))

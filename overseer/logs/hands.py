@@ -1,9 +1,9 @@
 """Who touches the disk for all logs, so that nothing ever hangs there.
 
-A write to a disk that does not respond cannot be cancelled. A thread that can be replaced (``util.standin``)
-writes itself, since handing work over and back costs more than the write; if it hangs, another goes on in its
-place. For all others one thread writes, and its callers go on without it when it hangs. A hanging thread ends
-when its call returns.
+A call to a disk that does not respond cannot be cancelled. A thread that can be replaced (``util.standin``)
+reads and writes itself, since handing work over and back costs more than a write; if it hangs, another goes
+on in its place. For all others one thread writes, and its callers go on without it when it hangs. A hanging
+thread ends when its call returns.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from queue import SimpleQueue
+from typing import TypeVar
 
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.standin import Post, Replaced, post
@@ -21,12 +22,15 @@ from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 PATIENCE_S = 0.2
 """How long a caller waits for a write."""
 _MOST_HUNG = 8  # hanging threads at once; beyond that nothing is written until one returns
 _STARVED_S = 2.0  # a machine too busy to write for this long is as bad as a slow disk
+_MOMENT_S = 0.02  # in which a thread that waits for the GIL looks for it: it does so every 5 ms
 _LOOK_AGAIN_S = 0.05  # at a call that takes too long but does not hang
-_WATCH_S = 5.0  # that nobody wrote before those who write are watched no more
+_WATCH_S = 5.0  # that nobody began anything before nobody is watched any more
 
 
 class Outcome(Enum):
@@ -60,7 +64,7 @@ class _Hand:
     def hangs(self, patience: float) -> bool:
         """Whether its job has been blocked for that long, rather than merely waiting for a CPU."""
         since = self.since
-        return bool(since) and time.monotonic() - since >= patience and _waits(self.native_id)
+        return bool(since) and time.monotonic() - since >= patience and bool(_blocked([self.native_id]))
 
 
 class _Call:
@@ -75,13 +79,21 @@ class _Call:
         self.due = time.monotonic() + patience
 
 
-def _waits(native_id: int) -> bool:
-    """Whether that thread waits for something: not just for its turn on a busy processor."""
+def _blocked(threads: Iterable[int]) -> set[int]:
+    """Those of these threads, by native id, that wait for something other than a processor or the GIL."""
+    before = {thread: _waits(thread) for thread in threads}
+    time.sleep(_MOMENT_S)
+    return {thread for thread, waits in before.items() if waits and _waits(thread) == waits}
+
+
+def _waits(thread: int) -> str:
+    """Changes whenever that thread has run; "" if it only wants a processor."""
     try:
-        with open(f"/proc/self/task/{native_id}/stat", "rb") as file:  # noqa: PTH123
-            return file.read().rpartition(b") ")[2][:1] != b"R"
+        with open(f"/proc/self/task/{thread}/status", "rb") as file:  # noqa: PTH123
+            status = file.read().decode("ascii", "replace")
     except OSError:
-        return True
+        return "unknown"
+    return "" if "\nState:\tR" in status else status.partition("\nvoluntary_ctxt_switches:")[2]
 
 
 class Hands:
@@ -95,7 +107,7 @@ class Hands:
         self._hung = 0  # replaced threads that have not returned
         self._closed = False
         self._calls: set[_Call] = set()  # of threads that do their work themselves; each op on it is atomic
-        self._latest = 0.0  # when one of these is due, or was
+        self._latest = 0.0  # when the last of these began
         self._watching = False  # a thread looks at them
 
     def do(
@@ -115,13 +127,8 @@ class Hands:
         assert_none_held("writing to a log")
         if self._closed:
             return Outcome.NEVER
-        if late is not None and self._hung < _MOST_HUNG and (mine := post()) is not None:
-            call = _Call(patience, late, mine)
-            self._calls.add(call)
-            self._latest = call.due
-            if self._watching or self._watch():
-                return self._do_here(work, call)
-            self._calls.discard(call)
+        if late is not None and self._hung < _MOST_HUNG and (call := self._begin(patience, late)) is not None:
+            return self._do_here(work, call)
         job = _Job(work)
         if not self._submit(job):
             return Outcome.NEVER
@@ -137,6 +144,50 @@ class Hands:
             elif time.monotonic() > starved and job.claim.acquire(blocking=False):
                 return Outcome.NEVER
         return Outcome.DONE
+
+    def read(self, work: Callable[[], _T], patience: float, late: Callable[[], None]) -> _T:
+        """Do ``work()`` on the calling thread.
+
+        Args:
+            late: as for :meth:`do`.
+
+        Raises:
+            OSError: so many threads hang that this one had better not begin.
+            Replaced: ``late`` has been called, and the successor has gone on.
+            Exception: whatever ``work`` raises.
+        """
+        assert_none_held("reading a log")
+        if self._hung >= _MOST_HUNG:
+            raise OSError("the logs' disk does not respond")
+        call = self._begin(patience, late)
+        if call is None:
+            return work()
+        results: list[_T] = []
+        errors: list[Exception] = []
+
+        def job() -> None:
+            try:
+                results.append(work())
+            except Exception as error:
+                errors.append(error)
+
+        self._do_here(job, call)
+        if errors:
+            raise errors[0]
+        return results[0]
+
+    def _begin(self, patience: float, late: Callable[[], None]) -> _Call | None:
+        """Have the calling thread watched; None: it cannot be replaced."""
+        mine = post()
+        if mine is None:
+            return None
+        call = _Call(patience, late, mine)
+        self._calls.add(call)
+        self._latest = call.due - patience
+        if self._watching or self._watch():
+            return call
+        self._calls.discard(call)
+        return None
 
     def _do_here(self, work: Callable[[], None], call: _Call) -> Outcome:
         try:
@@ -242,12 +293,14 @@ class Hands:
                 self._watching = False
                 if not self._calls or not self._watch_on():
                     return
-            look_again = now + PATIENCE_S
-            for call in list(self._calls):
-                if call.due <= now:
-                    self._replace_caller(call)
+            calls = list(self._calls)
+            if due := [call for call in calls if call.due <= now]:
+                blocked = _blocked([call.post.thread.native_id or 0 for call in due])
+                for call in due:
+                    if call.post.thread.native_id in blocked:
+                        self._replace_caller(call)
                     call.due = now + _LOOK_AGAIN_S
-                look_again = min(look_again, call.due)
+            look_again = min([now + PATIENCE_S, *(call.due for call in calls)])
             time.sleep(max(0.0, look_again - time.monotonic()))
 
     def _watch_on(self) -> bool:
@@ -257,12 +310,9 @@ class Hands:
         return not watching
 
     def _replace_caller(self, call: _Call) -> None:
-        thread = call.post.thread
-        if not _waits(thread.native_id or 0):
-            return
         self._calls.discard(call)
         try:
-            start_thread(lambda: self._succeed(call), thread.name)
+            start_thread(lambda: self._succeed(call), call.post.thread.name)
         except RuntimeError:
             self._calls.add(call)
 

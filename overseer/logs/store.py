@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -17,12 +18,13 @@ from overseer.logs.listing import Listings
 from overseer.logs.reader import LogReader
 from overseer.logs.tasklog import TaskLog
 from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.standin import Replaced, replaceable
 from overseer.util.threads import start_thread
 
 _T = TypeVar("_T")
 
 _READERS = 2
-_READ_S = 10.0  # how long a request waits for a read
+_READ_S = 10.0  # how long a read may take
 
 
 class Logs:
@@ -105,22 +107,36 @@ class Logs:
         """
         assert_none_held("reading a log")
         results: list[_T] = []
-        errors: list[BaseException] = []
+        errors: list[Exception] = []
         over = threading.Event()
 
         def job() -> None:
             try:
-                results.append(work())
-            except BaseException as error:
+                results.append(self.read_here(work, over.set))
+            except Exception as error:
                 errors.append(error)
             over.set()
 
         self.read_later(job)
-        if not over.wait(_READ_S):
-            raise TimeoutError("the logs' disk does not respond")
+        over.wait(_READ_S)
         if errors:
             raise errors[0]
+        if not results:
+            raise TimeoutError("the logs' disk does not respond")
         return results[0]
+
+    def read_here(self, work: Callable[[], _T], late: Callable[[], None]) -> _T:
+        """Do some reading within a job of :meth:`read_later`.
+
+        Args:
+            late: called, should it hang, by the thread that does the next jobs instead.
+
+        Raises:
+            OSError: the disk does not respond.
+            Replaced: ``late`` has been called.
+            Exception: whatever ``work`` raises.
+        """
+        return self._hands.read(work, _READ_S, late)
 
     def read_later(self, job: Callable[[], None]) -> None:
         """Have ``job()``, which must not raise, done on one of the readers' threads.
@@ -142,8 +158,9 @@ class Logs:
         self._reads.put(job)
 
     def _read(self) -> None:
-        while (job := self._reads.get()) is not None:
-            job()
+        with replaceable(self._read), suppress(Replaced):
+            while (job := self._reads.get()) is not None:
+                job()
 
     def _log_in(self, directory: str) -> TaskLog:
         return self._log(directory, lambda: task_of(directory))

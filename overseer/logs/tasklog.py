@@ -121,8 +121,7 @@ class TaskLog:
         self._error = ""  # why it failed
 
     def __del__(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
+        _close(self._file)
 
     # -- for the supervisor ----------------------------------------------------------------------------
 
@@ -163,7 +162,7 @@ class TaskLog:
                 assert late is not None
                 late()
 
-            work = partial(self._write, data, seq, len(lines), ts)
+            work = partial(self._write, data, seq, len(lines), ts, self._run)
             if self._do(work, PATIENCE_S, None if late is None else give_up):
                 if self._aside_until:
                     self._well_again()
@@ -224,16 +223,17 @@ class TaskLog:
                 self._busy = True
             try:
                 work()
-            except (OSError, ValueError) as problem:
-                error = getattr(problem, "strerror", None) or str(problem)
+            except (OSError, ValueError, MemoryError) as problem:
+                error = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
                 self._end_segment()
             with self._lock:
                 over = True
-                self._busy = False
+                late = self._busy = self._hangs  # then nothing may be written before the segment has ended
                 self._error = error
-                late, self._hangs = self._hangs, False
             if late:
                 self._end_segment()
+                with self._lock:
+                    self._busy = self._hangs = False
 
         def give_up(hangs: bool = True) -> None:
             with self._lock:
@@ -301,7 +301,7 @@ class TaskLog:
         _end_line(f"{self._directory}/{beside(last.first, 'runs')}")
         return tail, end
 
-    def _write(self, data: list[bytes], seq: int, count: int, ts: str) -> None:
+    def _write(self, data: list[bytes], seq: int, count: int, ts: str, run: Run) -> None:
         if not self._found:
             self._find_end()
         if seq < self._end:
@@ -320,8 +320,8 @@ class TaskLog:
             tail = None
         if tail is None:
             tail = self._begin(seq)
-        if not tail.runs or tail.runs[-1].run_id != self._run.run_id:
-            self._name_run(tail, self._run._replace(first=seq))
+        if not tail.runs or tail.runs[-1].run_id != run.run_id:
+            self._name_run(tail, run._replace(first=seq))
         try:
             size = _write_all(self._file, data)
         except OSError:
@@ -370,13 +370,11 @@ class TaskLog:
             if self._busy:  # lines have followed after all
                 return
             file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+        _close(file)
 
     def _let_go(self) -> None:
         file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+        _close(file)
 
     def _end_segment(self) -> None:
         """End the segment; the next line begins another one."""
@@ -388,6 +386,13 @@ class TaskLog:
                 with suppress(OSError):
                     finish(self._directory, tail.first, Index(tail.blocks, tail.runs, self._end))
             self._bounds.changed(self._directory)
+
+
+def _close(file: int) -> None:
+    """Close it, if it is open. It is closed even if that reports the failure of a write, as NFS does."""
+    if file >= 0:
+        with suppress(OSError):
+            os.close(file)
 
 
 def _write_all(file: int, pieces: list[bytes]) -> int:

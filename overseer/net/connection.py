@@ -79,6 +79,20 @@ class Service(Protocol):
         """The refusal of a request, in the service's own form."""
 
 
+class Hooks(Protocol):
+    """Answers requests that anybody may send: their contents prove who has sent them."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is anything that takes such requests."""
+
+    def takes(self, request: Request) -> bool:
+        """Whether a request is one of these."""
+
+    def answer(self, request: Request, *, stranger: bool) -> Response:
+        """The response. Raises OSError: the connection broke."""
+
+
 class Endpoint:
     """What all connections of a server share.
 
@@ -86,6 +100,7 @@ class Endpoint:
         open_handler: called for each WebSocket, and each request to a service, on its own thread.
         routes: path to what answers a GET there; the WebSocket's own path needs none.
         services: what serves all paths that begin so.
+        hooks: answers what is taken from anybody.
         limits: of the connections to come; may be replaced.
     """
 
@@ -95,6 +110,7 @@ class Endpoint:
         routes: Mapping[str, Route],
         *,
         services: Mapping[str, Service] | None = None,
+        hooks: Hooks | None = None,
         policy: Policy,
         limits: ConnectionLimits,
         timers: Timers,
@@ -102,6 +118,7 @@ class Endpoint:
         self.open_handler = open_handler
         self.routes = {**routes, _ENDPOINT: _plain_request}
         self._services = services or {}
+        self.hooks = hooks
         self.policy = policy
         self.limits = limits
         self.timers = timers
@@ -215,7 +232,9 @@ class Connection:
             allowed = self._endpoint.limits.handshake_timeout
             deadline = awake() + (min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
             self._peer = replace(self._peer, certificate=self._stream.open(deadline))
-            begun = begin_request(self._stream, deadline) if self._stranger else b""
+            hooks = self._endpoint.hooks
+            open_to_all = hooks is not None and hooks.enabled
+            begun = begin_request(self._stream, deadline, hooks=open_to_all) if self._stranger else b""
             if begun is None:
                 self._respond(self._refused())
                 return
@@ -224,6 +243,10 @@ class Connection:
             self._respond(error.response)
             return
         if request is None:
+            return
+        if hooks is not None and hooks.takes(request):
+            stranger = self._stranger or self._endpoint.is_stranger(self._peer)
+            self._respond(hooks.answer(replace(request, peer=self._peer), stranger=stranger))
             return
         service = self._endpoint.service(request.path)
         response = self._answer(request, service)
@@ -236,17 +259,19 @@ class Connection:
             if service is None:
                 self._websocket(request)
             else:
-                self._serve_by(service, request, self._reply(head_only=head_only))
+                # Who reads slowly has as long as on a WebSocket.
+                patience = self._endpoint.limits.stall_timeout
+                self._serve_by(service, request, self._reply(head_only=head_only, timeout=patience))
         finally:
             self._endpoint.leave()
 
     def _respond(self, response: Response, *, head_only: bool = False) -> None:
         self._reply(head_only=head_only).send(response)
 
-    def _reply(self, *, head_only: bool) -> Reply:
+    def _reply(self, *, head_only: bool, timeout: float = 0.0) -> Reply:
         limits = self._endpoint.limits
-        timeout, linger = limits.handshake_timeout, limits.close_timeout
-        return Reply(self._stream, timeout=timeout, linger=linger, head_only=head_only)
+        timeout = timeout or limits.handshake_timeout
+        return Reply(self._stream, timeout=timeout, linger=limits.close_timeout, head_only=head_only)
 
     def _answer(self, request: Request, service: Service | None) -> Response | None:
         """The response, or None when a WebSocket is to be opened, or the service asked (which has been

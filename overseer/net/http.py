@@ -32,6 +32,8 @@ _METHODS = ("GET", "HEAD")
 _FIRST_LINE = 1024  # bytes read of a stranger's request
 # Answered to anybody, unless it turns out to be an upgrade: the answer reveals nothing.
 _HEALTH_CHECK = re.compile(rb"(?:GET|HEAD) (?:/healthz|/ws)(?:\?[^ ]*)? HTTP/1\.[01]\r?\n")
+# Answered to anybody where there are hooks: its body will prove who has sent it.
+_HOOK = re.compile(rb"POST /hooks/[^ ]+ HTTP/1\.[01]\r?\n")
 
 
 class Body:
@@ -127,8 +129,9 @@ def json_response(document: Any) -> Response:
     return Response(200, body, "application/json")
 
 
-def begin_request(stream: ByteStream, deadline: float) -> bytes | None:
-    """Read just enough of a stranger's request to tell whether it is a health check; None: it is not.
+def begin_request(stream: ByteStream, deadline: float, *, hooks: bool = False) -> bytes | None:
+    """Read just enough of a stranger's request to tell whether it is a health check or, where there are
+    ``hooks``, may be for one of them; None: it is not.
 
     Raises:
         OSError: the connection broke, or ``deadline`` has come (TimeoutError).
@@ -139,7 +142,7 @@ def begin_request(stream: ByteStream, deadline: float) -> bytes | None:
         if not data:
             break
         begun += data
-    return begun if _HEALTH_CHECK.match(begun) else None
+    return begun if _HEALTH_CHECK.match(begun) or (hooks and _HOOK.match(begun)) else None
 
 
 def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes = b"") -> Request | None:
@@ -195,7 +198,7 @@ def route(request: Request, routes: Mapping[str, Route]) -> Response:
         answer = routes.get(f"{request.method} {request.path}")
         if answer is None:
             allowed = _allowed(request.path, routes)
-            return error_response(405, f"only {allowed} are answered here", ("Allow", allowed))
+            return error_response(405, f"the method must be one of: {allowed}", ("Allow", allowed))
     if answer is None:
         return Response(200) if request.method == "HEAD" else error_response(404, "not found")
     try:
@@ -248,9 +251,7 @@ class Reply:
         head_only: whether the body stays unsent (HEAD).
     """
 
-    def __init__(
-        self, stream: ByteStream, *, timeout: float, linger: float, head_only: bool = False
-    ) -> None:
+    def __init__(self, stream: ByteStream, *, timeout: float, linger: float, head_only: bool = False) -> None:
         self._stream = stream
         self._timeout = timeout
         self._linger = linger

@@ -108,7 +108,9 @@ def _open_tcp(host: str, port: int, text: str) -> Listener:
     if host in ("", "::"):
         return _open_everywhere(port, text)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # As bytes, an ordinary name is looked up without the codec for others, which takes half a megabyte.
+        name = host.encode() if host.isascii() else host
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
         raise OverseerError(f"cannot listen on {text}: {host} is not a known host") from None
     sockets: list[socket.socket] = []

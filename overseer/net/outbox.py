@@ -52,6 +52,13 @@ class Outbox(ABC):
         close_timeout: seconds from a close to the end of the connection.
     """
 
+    __slots__ = (
+        "_bound", "_close_timeout", "_closing", "_cut_at", "_dead", "_drained_at", "_drop_then",
+        "_for_room", "_framed", "_full", "_half", "_lock", "_on_drained", "_on_room", "_over_since",
+        "_place", "_queue", "_refused", "_sending", "_stall_timeout", "_stall_watched", "_timers",
+        "_until_bounded", "close_code", "close_reason",
+    )  # fmt: skip
+
     def __init__(
         self, *, framing: Framing, bound: int, stall_timeout: float, close_timeout: float, timers: Timers
     ) -> None:

@@ -12,7 +12,7 @@ import mimetypes
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from overseer.net.http import Request, Response, Route
 
@@ -57,7 +57,7 @@ _TYPES = {
 _TEXT = ("text/", "application/json", "image/svg+xml")
 
 
-def static_routes(root: Traversable) -> dict[str, Route]:
+def static_routes(root: Path) -> dict[str, Route]:
     """A route for each file under ``root``, and one for ``/`` if there is an ``index.html``.
 
     The files are read once, now: no request can reach any other, and all of them fit together. Names that
@@ -75,7 +75,7 @@ def static_routes(root: Traversable) -> dict[str, Route]:
     return routes
 
 
-def _files(directory: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
+def _files(directory: Path, path: str) -> Iterator[tuple[str, Path]]:
     for entry in directory.iterdir():
         if entry.name.startswith("."):
             continue

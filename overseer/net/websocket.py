@@ -90,13 +90,17 @@ def _accept(request: Request, pipe: _Pipe, inbox: _Inbox, loop: _Loop) -> Any:
     environ: dict[str, Any] = {"werkzeug.socket": pipe}
     for name, value in {**headers, **_GOING_ON}.items():
         environ["HTTP_" + name.upper().replace("-", "_")] = value
-    return simple_websocket.Server.accept(
+    server = simple_websocket.Server.accept(
         environ,
         subprotocols=[PROTOCOL],
         receive_bytes=_RECEIVE,
         thread_class=loop.prepare,
         event_class=lambda: inbox,
     )
+    # What only the handshake needed takes 4 kB.
+    server.ws = server.ws.connection
+    server.environ = {}
+    return server
 
 
 class _Loop:

@@ -119,6 +119,8 @@ class Writer:
 class SocketOutbox(Outbox):
     """The outbox of a WebSocket client."""
 
+    __slots__ = ("_fd", "_finished", "_stream", "_until_idle", "_waiting", "_writer")
+
     def __init__(
         self,
         stream: ByteStream,

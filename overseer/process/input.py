@@ -15,7 +15,7 @@ import termios
 import threading
 from collections import deque
 
-from overseer.errors import OverseerError
+from overseer.errors import OverseerError, RequestError
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup
@@ -60,7 +60,8 @@ class TaskInput:
         A terminal is sent its EOF character instead, and more may follow.
 
         Raises:
-            OverseerError: why nothing of it is accepted.
+            OverseerError: why nothing of it is accepted; a RequestError with the code ``full``, if it may be
+                later.
         """
         with self._lock:
             if self._refusal:
@@ -70,9 +71,8 @@ class TaskInput:
             if len(data) > MOST:
                 raise OverseerError(f"the input has {len(data)} bytes; the limit is {MOST}")
             if self._size + len(data) > MOST:
-                raise OverseerError(
-                    f"the task is not reading its input: {self._size} bytes already wait, the limit is {MOST}"
-                )
+                waiting = f"{self._size} bytes already wait, the limit is {MOST}"
+                raise RequestError(f"the task is not reading its input: {waiting}", code="full")
             idle = not self._waiting
             if data:
                 self._waiting.append(memoryview(data))

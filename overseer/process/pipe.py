@@ -114,10 +114,11 @@ class Pipe:
         self.silent_at = time.monotonic() + DRAIN_IDLE_S
         return True
 
-    def deliver_rest(self) -> None:
-        """Deliver what is left of the latest read."""
+    def resume(self) -> None:
+        """Go on after a ``deliver`` that has raised: do what was left to do after the latest read."""
         if self._groups:
             self._deliver(self._groups)
+        self._call_later(self._show_unfinished())
 
     def finish(self) -> None:
         """Nothing more is read of it: deliver what is held."""
@@ -162,14 +163,17 @@ class PipeReader:
         """``leader``: the leader's pidfd; not closed here."""
         self._open = {pipe.fd: pipe for pipe in pipes}
         self._leader = leader
+        self._drained_by: float | None = None  # when to stop at last, once the leader is dead (monotonic)
 
     def run(self) -> None:
         """Return when there is nothing more to read. May be called again after a ``deliver`` has raised, and
         goes on from there."""
         for pipe in self._open.values():
-            pipe.deliver_rest()
-        self._read_while_leader_lives()
-        self._drain()
+            pipe.resume()
+        if self._drained_by is None:
+            self._read_while_leader_lives()
+            self._drained_by = self._begin_drain()
+        self._drain(self._drained_by)
 
     def close(self) -> None:
         """Close the pipes that are still open."""
@@ -180,7 +184,7 @@ class PipeReader:
     def _read_while_leader_lives(self) -> None:
         """Read until the leader is dead, or all pipes have come to their ends."""
         poll = select.poll()
-        for fd in (*self._open, self._leader):
+        for fd in (self._leader, *self._open):  # in this order they are reported
             poll.register(fd, select.POLLIN)
         pipes = self._open.values()
         while pipes:
@@ -204,24 +208,28 @@ class PipeReader:
                     poll.unregister(fd)
                     self._finish(pipe)
 
-    def _drain(self) -> None:
-        """The leader is dead."""
-        poll = select.poll()
-        moment = time.monotonic()
-        end = moment + DRAIN_MAX_S
+    def _begin_drain(self) -> float:
+        """The leader is dead; returns when to stop at last."""
         for fd, pipe in self._open.items():
             # What is in the pipe now may be its own: that is read however long the callbacks take.
             pipe.owed = int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
-            pipe.silent_at = moment + DRAIN_IDLE_S
+        return time.monotonic() + DRAIN_MAX_S
+
+    def _drain(self, end: float) -> None:
+        poll = select.poll()
+        silent_at = time.monotonic() + DRAIN_IDLE_S
+        for fd, pipe in self._open.items():
+            pipe.silent_at = silent_at
             poll.register(fd, select.POLLIN)
         while self._open:
             patience = min(end, *(pipe.silent_at for pipe in self._open.values())) - time.monotonic()
             ready = dict(poll.poll(max(0.0, patience) * 1000))
             for fd, pipe in list(self._open.items()):
+                moment = time.monotonic()
                 if fd in ready:
-                    over = not pipe.drain() or (pipe.owed <= 0 and time.monotonic() >= end)
+                    over = (moment >= end and pipe.owed <= 0) or not pipe.drain()
                 else:
-                    over = time.monotonic() >= min(end, pipe.silent_at)
+                    over = moment >= min(end, pipe.silent_at)
                 if over:
                     poll.unregister(fd)
                     self._finish(pipe)

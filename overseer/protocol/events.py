@@ -146,9 +146,7 @@ class Health(TaskEvent):
 
     task_id: str = field(TASK_ID, _TASK)
     status: str = field(HEALTH, "What it is now")
-    detail: str = field(
-        TEXT, "Why, for people", default="", kw_only=True, omit=True
-    )
+    detail: str = field(TEXT, "Why, for people", default="", kw_only=True, omit=True)
     ts: datetime = field(TIMESTAMP, "When that was found")
 
 

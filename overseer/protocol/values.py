@@ -261,7 +261,7 @@ class ActionInfo:
     )
 
 
-@_value(kw_only=True)
+@_value(kw_only=True, made_often=True)
 class TaskInfo:
     """A task as ``list`` shows it."""
 

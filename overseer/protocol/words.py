@@ -47,10 +47,10 @@ RUN_STATUS = Choice(
     "timeout; stopped: ended on request; lost: it ended with the server, unseen",
 )  # fmt: skip
 TRIGGER = Choice(
-    "client", "restart", "boot", "service", "schedule", "chain", ref="TriggerType",
+    "client", "restart", "boot", "service", "schedule", "chain", "webhook", ref="TriggerType",
     description="Why a run was started: client: a client requested it; restart: the retry policy; boot: its "
     "task was running when the server ended; service: a driver's service submitted it; schedule: its time "
-    "had come; chain: it follows the end of another task",
+    "had come; chain: it follows the end of another task; webhook: another service's request",
 )  # fmt: skip
 SKIP_REASON = Choice(
     "overlap", "missed", "paused", "disabled", "queue_full", ref="SkipReason",

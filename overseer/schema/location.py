@@ -75,14 +75,15 @@ class Report:
     unknown: list[ConfigError] = field(default_factory=list)  # those of them about unknown keys
 
     def raise_errors(self) -> None:
-        """Raise the errors found, if any, in the file's order.
+        """Raise the errors found, if any, in the file's order, then the unknown keys, which may be why.
 
         Raises:
             ConfigError: the error, or a ConfigErrors when there are several.
         """
         if not self.errors:
             return
-        ordered = sorted(self.errors, key=lambda error: error.line)
+        found = (self.errors, self.unknown)
+        ordered = [each for some in found for each in sorted(some, key=lambda error: error.line)]
         raise ordered[0] if len(ordered) == 1 else ConfigErrors(ordered)
 
     def warning_texts(self) -> tuple[str, ...]:
@@ -121,7 +122,8 @@ class Location:
         return any(error.path == (*self.path, step) for error in self.report.errors)
 
     def _note(self, message: str) -> ConfigError:
-        if self.path[:1] in (("auth",), ("secrets",), ("channels",)):
+        secret = self.path[:1] == ("webhooks",) and "secret" in self.path
+        if secret or self.path[:1] in (("auth",), ("secrets",), ("channels",)):
             # A misplaced token or secret may stand there; what was expected is enough.
             message = _QUOTED.sub("this", message.partition(", found ")[0])
         # A key may contain anything, line ends included; the report stays one plain line.

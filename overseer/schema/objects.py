@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from overseer.schema.fields import Declared, Field, description_of, fields_of
@@ -80,30 +81,30 @@ def from_plain(cls: type[Declared], raw: Mapping[str, Any]) -> Any:
 
 @cache
 def _writer(cls: type[Declared]) -> Callable[[Any], Json]:
-    """A function from an instance to its JSON object, with everything that the class decides decided once."""
+    """A function from an instance to its JSON object.
+
+    It is compiled, a statement for each field: most fields of a message are left out, which a loop would take
+    twice as long to find out.
+    """
     message_type = getattr(cls, "type", None)
-    head = {"type": message_type} if isinstance(message_type, str) else {}
-    plan = [
-        (
-            s.attribute,
-            s.name,
-            s.type.to_json if s.type.converts else None,
-            s.omit,
-            s.default is None,
-            s.default,
-        )
-        for s in fields_of(cls)
-    ]
-
-    def write(instance: Any) -> Json:
-        result: Json = head.copy()
-        for attribute, name, convert, omit, only_none, default in plan:
-            value = getattr(instance, attribute)
-            if omit and (value is None or (not only_none and (not value or value == default))):
-                continue
-            result[name] = value if convert is None or value is None else convert(value)
-        return result
-
+    head = f"'type': {message_type!r}" if isinstance(message_type, str) else ""
+    lines = ["def write(instance):", f" result = {{{head}}}"]
+    names: dict[str, Any] = {}
+    for number, spec in enumerate(fields_of(cls)):
+        converted = "value"
+        if spec.type.converts:
+            names[f"convert{number}"] = spec.type.to_json
+            converted = f"None if value is None else convert{number}(value)"
+        said = ""
+        if spec.omit and spec.default:
+            names[f"default{number}"] = spec.default
+            said = f"if value and value != default{number}: "
+        elif spec.omit:
+            said = "if value is not None: " if spec.default is None else "if value: "
+        lines.append(f" value = instance.{spec.attribute}")
+        lines.append(f" {said}result[{spec.name!r}] = {converted}")
+    exec("\n".join([*lines, " return result"]), names)  # nothing but the names of declared fields
+    write: Callable[[Any], Json] = names["write"]
     return write
 
 
@@ -165,7 +166,8 @@ class Object(FieldType):
             about keys that do not go together.
         advice: ends a warning about an unknown key that resembles no known one; the default lists those.
         strict: whether an unknown key is an error, since a slip there would leave the server open.
-        short: the key that a string in place of the mapping stands for.
+        elsewhere: where keys belong that are easily written here, by name.
+        short: the key that a text in place of the mapping stands for.
     """
 
     name = "object"
@@ -180,10 +182,12 @@ class Object(FieldType):
         *,
         advice: str = "",
         strict: bool = False,
+        elsewhere: Mapping[str, str] = MappingProxyType({}),
         short: str = "",
     ) -> None:
         self.cls = cls
         self.strict = strict
+        self._elsewhere = elsewhere
         self._finish = finish
         self._short = short
         self._fields = {spec.name: spec for spec in fields_of(cls)}
@@ -226,8 +230,9 @@ class Object(FieldType):
     def _unknown(self, name: str, node: Node, location: Location) -> None:
         if name.startswith(OWN_PREFIX):
             return
-        guess = nearest(name, self._fields)
-        message = f"unknown key; did you mean {guess}?" if guess else f"unknown key{self._advice}"
+        guess = "" if name in self._elsewhere else nearest(name, self._fields)
+        advice = f"; it belongs {self._elsewhere[name]}" if name in self._elsewhere else self._advice
+        message = f"unknown key; did you mean {guess}?" if guess else f"unknown key{advice}"
         meant = self._fields[guess].type if guess else None
         if self.strict or (isinstance(meant, Object) and meant.strict and isinstance(node, MapNode)):
             location.error(message)

@@ -9,12 +9,13 @@ their pools when nothing is missing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from overseer.config import StandingTask
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.intents import Intents
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
@@ -55,14 +56,17 @@ class _Held(NamedTuple):
 class Dependencies:
     """Holds tasks until their dependencies are met; guarded by the hub's lock."""
 
-    def __init__(self, table: TaskTable, pool: PoolManager, queueing: Queueing, exits: Exits) -> None:
+    def __init__(
+        self, table: TaskTable, pool: PoolManager, queueing: Queueing, exits: Exits, intents: Intents
+    ) -> None:
         self._table = table
         self._pool = pool
         self._queueing = queueing
         self._exits = exits
+        self._intents = intents
         self._held: dict[str, _Held] = {}
         self._dependents: defaultdict[str, set[str]] = defaultdict(set)  # ids of held tasks by what they need
-        self._stopped: set[str] = set()  # standing tasks stopped by a person and not started since
+        self.returning: Collection[str] = ()  # tasks that the boot is yet to start
         table.settle = self.settle_locked
 
     def missing(self, standing: StandingTask | None) -> tuple[str, ...]:
@@ -100,6 +104,8 @@ class Dependencies:
         """Recheck the tasks that wait for tasks that have changed."""
         assert_held(self._table.lock)
         moved = self._table.moved
+        if moved:
+            self._intents.moved_locked(moved)
         while moved and self._held:
             task_id = moved.pop()
             held = self._held.get(task_id)
@@ -137,21 +143,13 @@ class Dependencies:
 
     # Starting dependencies
 
-    def stopped_locked(self, task_id: str) -> None:
-        """Note that a person has stopped a task, so only a person starts it again."""
-        assert_held(self._table.lock)
-        self._stopped.add(task_id)
-
-    def started_locked(self, task_id: str) -> None:
-        """Note that a task has been started."""
-        assert_held(self._table.lock)
-        self._stopped.discard(task_id)
-
     def to_start(self, task_id: str) -> list[str]:
         """The dependencies of a held task that are over or have never run, and must be started for it, unless
-        a person stopped them."""
+        a person stopped them, or the boot starts them."""
         with self._table.lock:
             held = self._held.get(task_id)
             names = () if held is None else held.task.waiting_on
-            tasks = [(name, self._table.get(name)) for name in names if name not in self._stopped]
+            stopped, returning = self._intents.stopped, self.returning
+            names = tuple(name for name in names if name not in stopped and name not in returning)
+            tasks = [(name, self._table.get(name)) for name in names]
             return [name for name, task in tasks if task is None or not task.phase.in_use]

@@ -30,6 +30,7 @@ from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.failed_starts import FailedStarts
+from overseer.supervisor.intents import Intents
 from overseer.supervisor.interaction import Interaction
 from overseer.supervisor.listing import Listing
 from overseer.supervisor.memory import MemoryLimit
@@ -101,17 +102,18 @@ class Hub:
         self.usage = UsageWatch(table, timers)
         self.probing = Probing(table, metrics)
         common = self._queueing, self._exits, failed_starts
-        dependencies = Dependencies(table, pool, self._queueing, self._exits)
-        self.standing = Standing(table, self._current, dependencies, self.start)
+        intents = Intents(table, self._current, recorder)
+        dependencies = Dependencies(table, pool, self._queueing, self._exits, intents)
+        self.standing = Standing(table, self._current, dependencies, intents, self.start)
         self._starts = Starts(
-            *(table, pool, self._current, metrics, timers, *common, dependencies),
+            *(table, pool, self._current, metrics, timers, *common, dependencies, intents),
             *(self.usage, vault or Vault(), recorder, logs, self.probing),
         )
         self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(
-            table, pool, self._current, metrics, self._queueing, self._exits, dependencies
+            *(table, pool, self._current, metrics, self._queueing, self._exits, dependencies, intents)
         )
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
@@ -199,8 +201,7 @@ class Hub:
             task = Task(
                 task_id or new_uuid(),
                 named,
-                Terms(definition, dedupe, policy, hidden, standing),
-                given,
+                Terms(definition, dedupe, policy, hidden, standing, given),
                 self._metrics,
                 self._log,
                 requester,
@@ -241,9 +242,9 @@ class Hub:
             texts = TEXT_MAP.from_json(given, "params", limits)
             return self.start(action, task_id, texts, requester=Requester(cause=cause))
         except Unreadable as error:
-            raise SubmitError(str(error)) from None
+            raise SubmitError(str(error), code="invalid") from None
         except RequestError as error:
-            raise SubmitError(error.message) from None
+            raise SubmitError(error.message, code=error.code) from None
 
     def announce(self, task_id: str, event: Event, shown: Event) -> None:
         """Tell observers of something that others did about a task, and those who watch it of what may be

@@ -68,16 +68,17 @@ class Interaction:
             if task.phase is not Phase.RUNNING or task.worker is None:
                 raise RequestError(_NOT_RUNNING, code="conflict")
             worker = task.worker
-        problem = ""
+        problem, code = "", "conflict"
         try:
             if not act(worker, task.action):
                 problem = _NOT_RUNNING
         except BaseException as error:  # from a driver's own worker
             problem = driver_failure(error)
+            code = getattr(error, "code", code)
             if not isinstance(error, OverseerError):
                 _log.exception("task %s: the driver failed to hand on a %s", task_id, reply.type)
                 problem = f"the driver failed: {problem}"
         with self._table.begin(requester) as tx:
             if problem:
-                raise RequestError(problem, code="conflict")
+                raise RequestError(problem, code=code)
             requester.tell(tx, reply)

@@ -6,6 +6,7 @@ from overseer.errors import RequestError
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.intents import Intents
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import Outcome
@@ -31,7 +32,7 @@ _ENDING = {
 
 
 class Restarts:
-    """Starts tasks over with their id, parameters and policy, and their action's current definition."""
+    """Starts tasks over with their id and policy, their parameters, and their action's current definition."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Restarts:
         queueing: Queueing,
         exits: Exits,
         dependencies: Dependencies,
+        intents: Intents,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -50,6 +52,7 @@ class Restarts:
         self._queueing = queueing
         self._exits = exits
         self._dependencies = dependencies
+        self._intents = intents
 
     def start_over(self, task_id: str, requester: Requester, *, errored: bool) -> None:
         """See :meth:`Hub.restart` and, for a task that must be ``errored``, :meth:`Hub.reset`."""
@@ -64,7 +67,7 @@ class Restarts:
                     continue
                 if self._find_locked(task_id, requester, errored) is not task:
                     continue
-                self._dependencies.started_locked(task_id)
+                self._intents.started_locked(task_id)
                 if task.phase is Phase.ERRORED:
                     self._reset_locked(tx, task, terms, requester)
                 elif task.phase in (Phase.RUNNING, Phase.WAITING):
@@ -153,17 +156,19 @@ class Restarts:
 
 
 def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
-    """The task's terms by its action's current definition, which a reload may have repaired."""
+    """The task's terms by the current definitions, which a reload may have repaired."""
     standing = definitions.config.tasks.get(task.id)
-    if standing is not None and (standing.action != task.action or standing.params != task.params):
+    if standing is not None and standing.action != task.action:  # which has another pool, and other readers
         raise RequestError(
-            "the configuration says now that it runs something else: stop it and start it", code="conflict"
+            "the configuration says now that it runs another action: stop it and start it", code="conflict"
         )
     if (
         definitions.handlers.get(task.action) is task.terms.definition.handler
         and standing == task.terms.standing
     ):
         return task.terms
-    definition, dedupe, hidden = definitions.check(task.action, task.params, requester.principal)
+    params = task.params if standing is None else standing.params
+    definition, dedupe, hidden = definitions.check(task.action, params, requester.principal)
     policy = definitions.policy(task.asked_policy, task.action, standing)
-    return Terms(definition, dedupe, policy, hidden | task.terms.hidden, standing)
+    hidden |= task.terms.hidden & params.keys()
+    return Terms(definition, dedupe, policy, hidden, standing, params)

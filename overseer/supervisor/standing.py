@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Mapping
 
 from overseer.auth.principal import Principal
 from overseer.config.standing import in_order
@@ -12,6 +12,7 @@ from overseer.history.records import BOOT
 from overseer.protocol import Graph, GraphEdge, GraphNode
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.dependencies import Dependencies, is_met
+from overseer.supervisor.intents import Intents
 from overseer.supervisor.table import TAKEN, TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.util.locks import assert_held
@@ -32,24 +33,46 @@ class Standing:
         table: TaskTable,
         current: Current,
         dependencies: Dependencies,
+        intents: Intents,
         start: Callable[..., str],
     ) -> None:
         self._table = table
         self._current = current
         self._dependencies = dependencies
+        self._intents = intents
         self._start = start
+        self._waited: Collection[str] = ()  # for their run, when an earlier server ended
 
-    def start_at_boot(self, resumed: Collection[str] = ()) -> None:
-        """Start the tasks with autostart, except those ``resumed`` in another way."""
+    def restore(self, intents: Mapping[str, str]) -> None:
+        """Take over what an earlier server has kept of standing tasks."""
+        if intents:
+            self._waited = self._intents.restore(intents)
+
+    def start_at_boot(self, resumed: Collection[str], left: Collection[str]) -> None:
+        """Start the tasks with autostart.
+
+        Args:
+            resumed: tasks that are started in another way.
+            left: those of them that are yet to be started, as it is at any time.
+        """
+        self._dependencies.returning = left
         tasks = self._current.value.config.tasks
-        self._start_each([name for name, task in tasks.items() if task.autostart == "true"], resumed)
+        wanted = {name for name, task in tasks.items() if task.autostart == "true"}
+        self._start_each(wanted.difference(resumed))
+
+    def start_waiting(self) -> None:
+        """Start those that waited for their run when an earlier server ended; after those that ran."""
+        self._start_each(self._waited)
 
     def start_added(self, before: Collection[str]) -> None:
-        """Likewise after a reload, for new tasks of the configuration."""
-        self.start_at_boot(before)
+        """After a reload, start the new tasks of the configuration, except those that a person stopped."""
+        tasks = self._current.value.config.tasks
+        if added := [name for name in tasks if name not in before and tasks[name].autostart == "true"]:
+            with self._table.lock:
+                stopped = set(self._intents.stopped)
+            self._start_each(set(added) - stopped)
 
-    def _start_each(self, names: Iterable[str], but: Collection[str]) -> None:
-        wanted = set(names).difference(but)
+    def _start_each(self, wanted: Collection[str]) -> None:
         if not wanted:
             return
         order = [name for name in in_order(self._current.value.config.tasks) if name in wanted]
@@ -83,7 +106,7 @@ class Standing:
         """Note that a task is being stopped; by a person, it then stays stopped until a person starts it."""
         assert_held(self._table.lock)
         if task.terms.standing is not None and task.stopped_by_person:
-            self._dependencies.stopped_locked(task.id)
+            self._intents.stopped_locked(task.id)
 
     def tell(self, requester: Requester) -> None:
         """Send the requester the standing tasks that it may see, and what they wait for."""

@@ -26,6 +26,7 @@ from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits, dequeued, errored
 from overseer.supervisor.failed_starts import FailedStarts
+from overseer.supervisor.intents import Intents
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
@@ -67,6 +68,7 @@ class Starts:
         exits: Exits,
         orphans: FailedStarts,
         dependencies: Dependencies,
+        intents: Intents,
         usage: UsageWatch,
         vault: Vault,
         recorder: Recorder,
@@ -81,6 +83,7 @@ class Starts:
         self._exits = exits
         self._orphans = orphans
         self._dependencies = dependencies
+        self._intents = intents
         self._usage = usage
         self._vault = vault
         self._timers = timers
@@ -116,7 +119,7 @@ class Starts:
             with task.lock:
                 task.stream.continue_locked(self._recorder.last_seq(task.id))
         self._table.add(task)  # which hands over those who wait for it, and may be behind
-        self._dependencies.started_locked(task.id)
+        self._intents.started_locked(task.id)
         if client is not None:
             client.task_ids.add(task.id)
             with task.lock:

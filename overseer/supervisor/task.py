@@ -82,6 +82,7 @@ class Terms:
         policy: the retry policy; None: it is never restarted.
         hidden: the parameters whose values are shown to nobody.
         standing: what the configuration says of it by name; None: nothing.
+        params: its parameters.
     """
 
     definition: Definition
@@ -89,6 +90,7 @@ class Terms:
     policy: RetryPolicy | None
     hidden: frozenset[str] = frozenset()
     standing: StandingTask | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)
@@ -100,7 +102,6 @@ class Task:
     id: str
     action: str
     terms: Terms
-    params: Mapping[str, str]
     metrics: Metrics
     log: EventLog
     requester: Requester = field(default_factory=Requester)  # hub's lock
@@ -171,6 +172,11 @@ class Task:
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.action} {self.phase.name} run {self.runs}>"
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """Its parameters, with their secrets."""
+        return self.terms.params
 
     @property
     def secrets(self) -> list[str]:

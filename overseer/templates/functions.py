@@ -46,6 +46,8 @@ def items(value: Any, frame: Frame, pairs: bool) -> Iterator[tuple[Any, Any]]:
             entries = ()
         case Mapping():
             entries = ((key, value[key]) for key in sorted(value))
+        case list():
+            entries = enumerate(value)
         case int() if not isinstance(value, bool):
             if pairs:
                 raise ValueProblem(f"can't use {value} to iterate over more than one variable")
@@ -88,7 +90,7 @@ def _urlquery(*values: Any) -> str:
 def _len(value: Any) -> int:
     if isinstance(value, str):
         return len(go_bytes(value))
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping | list):
         return len(value)
     raise ValueProblem("len of nil pointer" if value is None else f"len of type {go_type(value)}")
 
@@ -112,6 +114,8 @@ def _index(value: Any, *keys: Any) -> Any:
             if not isinstance(key, str):
                 raise ValueProblem(f"value has {_of_type(key)}; should be string")
             value = value.get(key, MISSING)
+        elif isinstance(value, list):
+            value = value[_position(key, len(value) - 1)]
         elif isinstance(value, str):
             data = go_bytes(value)
             value = Byte(data[_position(key, len(data) - 1)])

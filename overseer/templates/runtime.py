@@ -6,10 +6,11 @@ All bounds are here; :mod:`sandbox` and :mod:`formatting` check them before maki
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import jinja2
-from jinja2.runtime import Context
+if TYPE_CHECKING:
+    import jinja2
+    from jinja2.runtime import Context
 
 MAX_SIZE: Final = 1 << 20
 """Characters in a rendered text and any intermediate string. (On Linux a program's argument may have 128
@@ -47,7 +48,7 @@ class Render:
 
     def __init__(
         self,
-        params: Mapping[str, str | bool | Mapping[str, str]],
+        params: Mapping[str, str | bool | Mapping[str, Any]],
         templates: Mapping[str | None, jinja2.Template],
         names: Mapping[str, Any],
     ) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
 from collections.abc import Iterator
+from http.client import IncompleteRead
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Http
-from tests.harness import Daemon, WsClient
+from tests.harness import Daemon, WsClient, shell
 
 LINES = "application/x-ndjson"
 EVENTS = "text/event-stream"
@@ -135,3 +137,68 @@ def test_a_reader_that_is_gone_is_noticed_and_one_that_does_not_read_holds_up_no
             say(client, echo, f"{number}" + "x" * 100_000)
     client.send("stop", task_id=echo)
     client.expect("exited", task_id=echo)
+
+
+def test_there_is_nothing_after_the_last_line(http_: Http, echo: str) -> None:
+    for since in (3, 99):
+        answer = http_("GET", f"/tasks/{echo}/output?since_seq={since}")
+        assert (answer.status, answer.text) == (200, "")
+    http_("DELETE", f"/tasks/{echo}?wait=10")
+    for since in (3, 99):
+        assert http_("GET", f"/tasks/{echo}/output?since_seq={since}&follow").text == ""
+
+
+def test_lines_that_are_gone_are_not_waited_for(http_: Http) -> None:
+    with Daemon(actions={"many": shell("seq 500")}) as daemon:
+        http = Http(daemon.address)
+        assert http("POST", "/actions/many/start?wait=20", {"task_id": "m"}).json["status"] == "succeeded"
+        for query in ("", "?follow", "?since_seq=3", "?follow&since_seq=3"):
+            lines = http("GET", f"/tasks/m/output{query}").text.splitlines()
+            assert lines[-1] == "500"
+        events = http("GET", "/tasks/m/output?follow", Accept=LINES).text.splitlines()
+        assert json.loads(events[-1])["type"] == "exited"
+
+
+@pytest.mark.parametrize(
+    "query", ["since_seq=x", "since_seq=-1", "tail=x", "tail=inf", "tail=nan", "stream=x"]
+)
+def test_what_cannot_be_asked_for_is_said(http_: Http, echo: str, query: str) -> None:
+    answer = http_("GET", f"/tasks/{echo}/output?{query}")
+    assert (answer.status, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_a_head_request_is_answered_at_once(http_: Http, echo: str) -> None:
+    for path in (f"/tasks/{echo}/output?follow", "/events", f"/tasks/{echo}", "/openapi.json"):
+        answer = http_("HEAD", path)
+        assert (answer.status, answer.body) == (200, b""), path
+    assert http_("HEAD", "/tasks/nobody").status == 404
+
+
+def test_a_reader_of_a_standing_task_goes_on_over_its_restarts(http_: Http, echo: str) -> None:
+    with http_.open("GET", f"/tasks/{echo}/output?follow") as response:
+        assert [response.readline() for _ in range(3)] == [b"one\n", b"two\n", b"three\n"]
+        assert http_("POST", f"/tasks/{echo}/restart").status == 200
+        http_("POST", f"/tasks/{echo}/input", {"data": "four\n"})
+        assert response.readline() == b"four\n"
+        http_("DELETE", f"/tasks/{echo}")
+        assert response.read() == b""
+
+
+def test_readers_are_let_go_when_the_server_ends() -> None:
+    with Daemon(actions={"sleep": shell("echo up; exec sleep 60")}) as daemon:
+        http = Http(daemon.address)
+        http("POST", "/actions/sleep/start", {"task_id": "s"})
+        with http.open("GET", "/events") as events, http.open("GET", "/tasks/s/output?follow") as output:
+            assert output.readline() == b"up\n"
+            assert events.readline()
+            daemon.stop()
+            assert output.read() == b""  # it ended before the server did
+            with contextlib.suppress(IncompleteRead):
+                events.read()
+
+
+def test_a_reader_that_comes_while_lines_do_gets_each_once(http_: Http) -> None:
+    for number in range(15):
+        http_("POST", "/actions/hello/start", {"task_id": f"h{number}"})
+        text = http_("GET", f"/tasks/h{number}/output?follow&stream=stdout").text
+        assert text == "1 you\n2 you\n3 you\n"

@@ -423,3 +423,18 @@ def test_items_of_a_list_and_merged_keys_have_the_lines_where_they_stand(load: L
     )
     assert config.line_of(("actions", "a", "config", "one", 1)) == 4
     assert config.line_of(("actions", "a", "config", "two")) == 10
+
+
+def test_keys_that_belong_elsewhere_say_where(load: Load) -> None:
+    text = "actions: {a: {type: exec, schedule: {every: 5s}}}\ntasks: {t: {action: a, ready: {after: 1s}}}\n"
+    assert [warning.partition(": ")[2] for warning in load(text).warnings] == [
+        "actions.a.schedule: unknown key; it belongs to a standing task, under `tasks`",
+        "tasks.t.ready: unknown key; it belongs to the action, under `actions`",
+    ]
+
+
+def test_unknown_keys_follow_the_errors_that_they_may_be_the_cause_of(fails: Fails) -> None:
+    assert fails("actions:\n  a: {type: exec, ready: {htp: 'http://x/'}}\n") == [
+        "c:2: actions.a.ready: no condition is given: log, http, tcp, exec, notify or after",
+        "c:2: actions.a.ready.htp: unknown key; did you mean http?",
+    ]

@@ -52,6 +52,7 @@ def test_every_section_has_its_table() -> None:
         "tasks.NAME.schedule[]",
         "channels.NAME",
         "notify[]",
+        "webhooks.NAME",
         "clients",
         "history",
         "storage",

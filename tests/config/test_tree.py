@@ -42,6 +42,7 @@ def test_an_empty_file_gives_the_defaults(load: Load, text: str) -> None:
         ("name: @x\n", 1, "needs quotes"),
         ("name: `x`\n", 1, "needs quotes"),
         ("name: [[.x]] y\n", 1, "into quotes"),
+        ("cron: * * * * *\n", 1, 'needs quotes: cron: "* * * * *"'),
         ("x: *nope\n", 1, "does it need quotes"),
         ("x: &a [*a]\n", 1, "x.0: the alias here refers to what it is part of"),
         ("x: &a {<<: *a}\n", 1, "refers to what it is part of"),

@@ -256,7 +256,7 @@ def test_what_takes_nothing_is_refused(daemon: Daemon, ctl: Ctl):
         client.send("stop", task_id="none")
         client.expect("exited")
     assert ctl("attach", "none").err == "overseerctl: task is not running\n"
-    assert ctl("attach", "nobody").err == "overseerctl: task not found: nobody\n"
+    assert ctl("attach", "nobody").err == "overseerctl: nobody: task not found\n"
     assert ctl("run", "-it", "none").err == "overseerctl: tasks of none have no terminal (stdin: none)\n"
     assert ctl("run", "-i", "none").err == "overseerctl: tasks of none take no input (stdin: none)\n"
     assert ctl("run", "-t", "cat").err == "overseerctl: tasks of cat have no terminal (stdin: pipe)\n"

@@ -21,12 +21,14 @@ def test_a_standing_task_is_started_by_its_name_and_shown_with_what_it_waits_for
             client.request("subscribe", task_id=name)
         started = ctl("start", "web")
         assert started.out == "web\n"
+        assert "it waits for " in started.err
+        assert "schema succeeded (" in started.err
         client.expect("exited", task_id="schema")
         while client.info("db")["status"] != "running":  # each is a round trip
             pass
     assert ctl("graph").out.splitlines() == [
         "TASK    ACTION  STATUS   AUTOSTART  DEPENDS ON",
-        "web     sleep   waiting  -          db ready, schema succeeded (not yet)",
+        "web     sleep   waiting  -          schema succeeded (failed), db ready",
         "schema  fail    failed   -          -",
         "db      sleep   running  true       -",
     ]

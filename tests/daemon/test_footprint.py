@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+
+from tests.harness import ROOT, Daemon, shell
 
 CODE = """
 import sys
@@ -24,6 +29,23 @@ class Daemon:
 cli.Daemon = Daemon
 sys.exit(cli.run_cli("", ""))
 """
+# What a server loads for its configuration, or for who asks for it, alone.
+OPTIONAL = re.compile(
+    r"overseer\.(api|chains|notices|probes|schedules|history\.store|logs|net\.tls|cel\.program"
+    r"|templates\.(compiled|jinja|sandbox)|daemon\.boot|protocol\.specs\.asyncapi|supervisor\.output\.laggards)"
+    r"(\.|$)|(asyncio|cronsim|email|jinja2|lark|prometheus_client|re2|sqlite3|zipfile|zoneinfo)$"
+)
+THREADS = {
+    "MainThread",
+    "teller",
+    "stderr",
+    "timers",
+    "net-timers",
+    "net-accept",
+    "net-writer",
+    "guardian",
+    "stops",
+}
 CONDITION = "output: {stdout: {condition: 'output.data%s'}}"
 
 
@@ -55,6 +77,26 @@ def test_a_server_loads_what_its_configuration_needs(tmp_path: Path, more: str, 
     assert done.returncode == 0, done.stderr
     heavy = {"asyncio", "celpy", "email", "html", "lark", "platform", "prometheus_client", "re2", "sqlite3"}
     assert heavy & set(done.stdout.split()) == loaded
+
+
+def test_a_server_that_serves_loads_and_starts_nothing_that_nobody_has_configured(tmp_path: Path) -> None:
+    telling = tmp_path / "telling"
+    os.mkfifo(telling)
+    with (
+        Daemon(
+            program=Path(__file__).parent / "telling.py",
+            environment={"PYTHONPATH": str(ROOT), "TELL": str(telling)},
+            actions={"echo": shell("echo hello")},
+        ) as daemon,
+        daemon.connect() as client,
+    ):
+        client.run("echo")
+        client.request("list")
+        told = json.loads(telling.read_text())
+    assert "overseer.supervisor.hub" in told["modules"]
+    assert [name for name in told["modules"] if OPTIONAL.match(name)] == []
+    passing = re.compile(r"client-1|launch-\d+|usage")  # they end when they have nothing to do
+    assert {name for name in told["threads"] if not passing.fullmatch(name)} <= THREADS
 
 
 def test_the_asyncio_half_of_simple_websocket_is_there_for_others() -> None:

@@ -19,6 +19,7 @@ DOCUMENTS = (
     "docs/PROBES.md",
     "docs/CHAINS.md",
     "docs/NOTICES.md",
+    "docs/WEBHOOKS.md",
     "docs/SCHEDULES.md",
 )
 ALL = [

@@ -99,8 +99,8 @@ def test_a_callback_may_stop_its_worker_for_nothing_is_locked(client: WsClient) 
 
 @pytest.mark.parametrize("script", ["echo a", "echo a >&2"])
 def test_callbacks_run_on_threads_of_the_workers_own(client: WsClient, script: str) -> None:
-    _, ((stream, name),), _ = (None, run(client, "threads", script, task_id="mine")[0], None)
-    assert name == f"{stream}-mine"
+    (((_, name),), *_) = run(client, "threads", script, task_id="mine")
+    assert name == "run-mine"
 
 
 def test_on_exited_gets_a_worker_that_knows_its_end_but_is_not_over_before_it_returns(

@@ -142,6 +142,7 @@ def test_a_task_that_ended_by_itself_stays_active_and_exited(client: WsClient) -
         "action",
         "params",
         "state",
+        "status",
         "worker_state",
         "restart_count",
         "created_at",

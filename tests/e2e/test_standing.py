@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.support import wait_until
 from tests.harness import Daemon, WsClient, shell
 
 SLEEP = shell("exec sleep 1000")
@@ -225,6 +226,84 @@ def test_last_means_if_it_was_running(tmp_path: Path, end: str) -> None:
         assert statuses(client) == {"kept": "running"}
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_what_was_wanted_comes_back_and_what_a_person_stopped_does_not(tmp_path: Path, end: str) -> None:
+    last = {"autostart": "last"}
+    tasks: dict[str, Any] = {
+        "waits": {"action": "sleep", "depends_on": {"job": "succeeded"}, **last},
+        "behind": {"action": "one", **last},
+        "queued": {"action": "one", **last},
+        "gave up waiting": {"action": "sleep", "depends_on": {"job": "succeeded"}, **last},
+        "left the queue": {"action": "one", **last},
+        "retries": {"action": "fails", **last},
+        "stopped": {"action": "sleep", "autostart": "last"},
+        "stopped while retrying": {"action": "fails", **last},
+        "over": {"action": "over", **last},
+        "not said": {"action": "sleep", "depends_on": {"job": "succeeded"}},
+        "job": {"action": "job"},
+    }
+    actions = {
+        "one": {**SLEEP, "task_pool": {"limit": 1, "queue": {"enabled": True}}},
+        "fails": shell("exit 3", retry={"restart_delay": "1h"}),
+        "over": shell("exit 0"),
+    }
+    more = {"actions": actions, "data_dir": str(tmp_path / "data")}
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        for name in tasks:
+            if name == "job":  # which the first of those that wait for it has started
+                continue
+            assert client.request("start", task_id=name)["type"] in ("started", "queued"), name
+        for name in ("gave up waiting", "left the queue", "stopped", "stopped while retrying"):
+            if name == "stopped while retrying":
+                client.expect("restarting", task_id=name)
+            client.send("stop", task_id=name)
+        client.expect("restarting", task_id="retries")
+        client.expect("exited", task_id="over")
+        client.expect("exited", task_id="stopped")
+        expected = {
+            "waits": "waiting",
+            "behind": "running",
+            "queued": "queued",
+            "retries": "restarting",
+        }
+        client.request("runs")  # answered once everything before it is stored
+        now = statuses(client)
+        assert {name: now[name] for name in expected} == expected
+        if end == "kill":
+            daemon.kill()
+    # Twice: what waits at the next end, too, is wanted after it.
+    for _ in range(2):
+        with served(tasks, **more) as daemon, daemon.connect() as client:
+            wait_until(lambda: statuses(client) == {**expected, "job": "running"})
+            client.request("runs")
+            if end == "kill":
+                daemon.kill()
+
+
+def test_what_a_person_stopped_is_started_for_nobody_after_the_servers_end_either(tmp_path: Path) -> None:
+    tasks = {"web": {"action": "sleep", "depends_on": ["db"], "autostart": True}, "db": {"action": "sleep"}}
+    more = {"data_dir": str(tmp_path / "data")}
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        wait_until(lambda: statuses(client) == {"web": "running", "db": "running"})
+        client.request("subscribe", task_id="db")
+        client.send("stop", task_id="db")
+        client.expect("exited", task_id="db")
+        daemon.kill()
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        wait_until(lambda: "web" in statuses(client))
+        client.settle()
+        assert statuses(client) == {"web": "waiting"}
+        daemon.kill()
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        client.request("start", task_id="db")
+        wait_until(lambda: statuses(client) == {"web": "running", "db": "running"})
+        client.request("runs")
+        daemon.kill()
+    with served(tasks, **more) as daemon, daemon.connect() as client:
+        wait_until(lambda: statuses(client) == {"web": "running", "db": "running"})
+
+
 def test_a_reload_starts_what_is_new_and_nothing_else() -> None:
     tasks = {"old": {"action": "sleep", "autostart": True}}
     with served(tasks) as daemon, daemon.connect() as client:
@@ -240,3 +319,53 @@ def test_a_reload_starts_what_is_new_and_nothing_else() -> None:
         while "new" not in statuses(client):
             pass
         assert statuses(client) == {"old": "stopped", "new": "waiting"}
+        # Not even if it was gone from the file in between.
+        file = daemon.directory / "config.yaml"
+        both = file.read_text()
+        gone = both.replace('"old": {', '"young": {').replace('["old"]', '["young"]')
+        for text in (gone, both):
+            file.write_text(text)
+            assert client.request("reload")["settings"] == ["tasks"]
+        wait_until(lambda: "young" in statuses(client))  # started in the same way, so that way works
+        client.settle()
+        assert statuses(client)["old"] == "stopped"
+
+
+def test_a_restart_takes_the_parameters_that_the_file_has_now() -> None:
+    say = shell(
+        "echo in [[.dir]]; exec sleep 1000",
+        config={"cwd": "[[.dir]]", "parameters": {"dir": {}}},
+        dedupe_key=["dir"],
+    )
+    with served({"web": {"action": "say", "params": {"dir": "/"}}}, actions={"say": say}) as daemon:
+        file = daemon.directory / "config.yaml"
+
+        def redefine(old: str, new: str) -> None:
+            text = file.read_text()
+            assert text.count(old) == 1
+            file.write_text(text.replace(old, new))
+            assert client.request("reload")["settings"] == ["tasks"]
+
+        with daemon.connect() as client:
+            client.request("start", task_id="web")
+            assert client.expect("output")["data"] == "in /"
+            redefine('"dir": "/"', '"dir": "/tmp"')
+            assert client.info("web")["params"] == {"dir": "/"}
+            assert client.request("restart", task_id="web")["type"] == "started"
+            assert client.expect("output")["data"] == "in /tmp"
+            assert client.info("web")["params"] == {"dir": "/tmp"}
+            # What it had is free again, and what it has is not.
+            assert client.request("start", action="say", params={"dir": "/tmp"})["existing_task_id"] == "web"
+            other = client.request("start", action="say", params={"dir": "/"}, task_id="other")
+            assert other["type"] == "started"
+            client.send("stop", task_id="web")
+            client.expect("exited", task_id="web")
+            # A start that fails leaves the task as it was.
+            redefine('"dir": "/tmp"', '"dir": "/missing"')
+            assert "/missing" in client.request("restart", task_id="web")["message"]
+            assert client.info("web")["params"] == {"dir": "/tmp"}
+            assert client.info("web")["status"] == "stopped"
+            redefine('"action": "say"', '"action": "sleep"')
+            refused = client.request("restart", task_id="web")
+            assert refused["code"] == "conflict"
+            assert "runs another action" in refused["message"]

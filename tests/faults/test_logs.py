@@ -248,3 +248,42 @@ def test_a_client_that_is_gone_is_forgotten(daemon: Daemon) -> None:
             slow.reset()
         wait_until(lambda: client.request("pool_info")["type"] == "pool_info")
         assert len(list(lines_of(client, "c"))) == 50_001
+
+
+def test_reads_that_hang_cost_a_lagging_client_lines_and_nobody_else_anything(tmp_path: Path) -> None:
+    """It is told which ones, and sent what follows; other logs can still be read."""
+    with (
+        Daemon(
+            actions=ACTIONS,
+            data_dir=str(tmp_path / "data"),
+            clients={"buffer": "256KiB", "keepalive": 3600},
+            storage={"segment": "256KiB"},
+            program=Path(__file__).parent / "quick_reads.py",
+            environment={"PYTHONPATH": str(Path(__file__).parents[2])},
+        ) as daemon,
+        deaf(daemon) as slow,
+        daemon.connect() as client,
+    ):
+        client.run("count", task_id="other", params={"lines": "10"})
+        slow.request(id="s", type="start", action="count", task_id="c", params={"lines": "50000"})
+        client.request("subscribe", task_id="c")
+        client.expect("exited", 60, task_id="c")
+        for segment in (tmp_path / "data/logs/c").glob("*.log"):
+            segment.unlink()
+            os.mkfifo(segment)  # which nobody writes to, so that opening it hangs
+        seqs: list[int] = []
+        gaps = 0
+        for each in slow.receive_until("exited"):
+            if each["type"] == "output":
+                seqs.append(each["seq"])
+                last = each["data"]
+            elif each["type"] == "gap":
+                assert each["reason"] == "unreadable"
+                seqs += range(each["from_seq"], each["to_seq"] + 1)
+                gaps += 1
+        assert (seqs, last, gaps) == (list(range(1, 50002)), "last", 1)
+        # One such hangs each reader that there is.
+        hanging = [client.send("logs", task_id="c", tail=1) for _ in range(2)]
+        assert client.request("logs", task_id="other", tail=1)["lines"][0]["data"] == "last"
+        refused = [each for each in client.messages if each.get("id") in hanging]
+        assert [each["type"] for each in refused] == ["error"] * 2

@@ -6,11 +6,14 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from overseer.logs import tasklog
+from overseer.logs.hands import Outcome
 from overseer.logs.standalone.segments import list_segments
 from overseer.logs.store import Logs
 from tests.logs.conftest import MakeLogs, Script, all_of
@@ -214,3 +217,100 @@ def test_no_number_is_given_to_two_lines(logs: Logs, script: Script, at_once: No
     assert script.write("four")
     assert all_of(logs.reader_of("t")) == script.stored
     assert [line[0] for line in script.stored] == [1, 2, 3, 4]
+
+
+class _Hanging:
+    """A disk that takes no batch until ``answers``; ``over``: the job that hung has ended."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, logs: Logs) -> None:
+        self.answers, self.over = threading.Event(), threading.Event()
+        writev, do = os.writev, logs._hands.do
+
+        def hanging(file: int, pieces: list[bytes]) -> int:
+            assert self.answers.wait(20.0)
+            return writev(file, pieces)
+
+        def doing(work: Callable[[], None], *rest: Any) -> Outcome:
+            def job() -> None:
+                work()
+                self.over.set()
+
+            monkeypatch.setattr(logs._hands, "do", do)
+            return do(job, *rest)
+
+        monkeypatch.setattr(os, "writev", hanging)
+        monkeypatch.setattr(logs._hands, "do", doing)
+
+    def answer(self) -> None:
+        self.answers.set()
+        assert self.over.wait(20.0)
+
+
+def test_nothing_is_written_until_a_late_write_has_ended_its_segment(
+    monkeypatch: pytest.MonkeyPatch, logs: Logs, script: Script, directory: str, at_once: None
+) -> None:
+    """Two jobs that use one file would leave it open, or end each other's segment."""
+    script.write("one")
+    disk = _Hanging(monkeypatch, logs)
+    assert not script.write("two")
+    real, meanwhile = script.log._let_go, []
+
+    def ending() -> None:
+        monkeypatch.setattr(script.log, "_let_go", real)
+        real()
+        meanwhile.append(script.write("three"))
+
+    monkeypatch.setattr(script.log, "_let_go", ending)
+    disk.answer()
+    assert meanwhile == [False]
+    assert script.write("four")
+    assert [line[3] for line in all_of(logs.reader_of("t"))] == ["one", "two", "four"]
+    assert [segment.first for segment in list_segments(directory)] == [1, 4]
+
+
+def test_a_late_line_is_its_own_runs(
+    monkeypatch: pytest.MonkeyPatch, logs: Logs, script: Script, directory: str, at_once: None
+) -> None:
+    disk = _Hanging(monkeypatch, logs)
+    real, named = script.log._begin, threading.Event()
+
+    def beginning(seq: int) -> Any:  # it hangs before it has said whose lines these are
+        assert named.wait(20.0)
+        return real(seq)
+
+    monkeypatch.setattr(script.log, "_begin", beginning)
+    disk.answers.set()
+    assert not script.write("one")
+    script.log.begin_run(8, "run-2", "act")
+    named.set()
+    disk.answer()
+    assert script.write("two")
+    reader = logs.reader_of("t")
+    assert reader.range_of("run-1") == (1, 1)
+    assert reader.range_of("run-2") == (2, 2)
+
+
+@pytest.mark.parametrize("problem", [OSError(28, os.strerror(28)), MemoryError()])
+def test_a_line_counts_as_lost_whatever_fails_with_it(
+    monkeypatch: pytest.MonkeyPatch, logs: Logs, script: Script, at_once: None, problem: Exception
+) -> None:
+    """A close, too, may report the failure of a write, and still closes the file."""
+    assert script.write("one")
+    writev, close, log_file = os.writev, os.close, script.log._file
+
+    def failing(file: int, pieces: list[bytes]) -> int:
+        raise problem
+
+    def closing(file: int) -> None:
+        close(file)
+        if file == log_file:
+            monkeypatch.setattr(os, "close", close)
+            raise OSError(5, os.strerror(5))
+
+    monkeypatch.setattr(os, "writev", failing)
+    monkeypatch.setattr(os, "close", closing)
+    assert not script.write("two")
+    assert logs.lost == 1
+    monkeypatch.setattr(os, "writev", writev)
+    assert script.write("three")
+    assert [line[3] for line in all_of(logs.reader_of("t"))] == ["one", "three"]

@@ -294,7 +294,7 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
 def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
     answer = in_process(
         """
-        import os, subprocess, sys, time
+        import os, shutil, subprocess, sys, tempfile, time
         from overseer import process
         from overseer.process import StopPolicy
         from overseer.workers.base import *
@@ -304,18 +304,26 @@ def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
         lines = []
         callbacks = WorkerCallbacks(lambda batch: lines.extend(batch.lines), print, lambda *_: None)
 
-        def orphan(script):
+        # Its pid, once it has let go of the pipes of the run that leaves it behind.
+        def orphan(detach, script):
             lines.clear()
-            worker = start_worker(WorkerConfig("t", "sh", ["-c", script]), callbacks)
+            there = os.path.join(place, str(time.monotonic_ns()))
+            script = f"{detach} setsid -f sh -c 'echo $$; exec >/dev/null 2>&1; : >{there}; {script}'"
+            wait = f"while [ ! -e {there} ]; do sleep 0.01; done"
+            worker = start_worker(WorkerConfig("t", "sh", ["-c", f"{script}; {wait}"]), callbacks)
             assert worker.wait(10)
             return int(lines[0])
 
         # The second one ignores TERM and leaves a child behind, which is handed to this process only then.
-        detached = orphan("env -i setsid -f sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1'; sleep 0.2")
-        stay = "trap : TERM; echo $$; exec >/dev/null 2>&1; sleep 60; :"
-        deaf = orphan(f"env -i setsid -f sh -c '{stay}'; sleep 0.2")
-        [child] = map(int, open(f"/proc/{deaf}/task/{deaf}/children").read().split())
-        marked = orphan("setsid -f sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1'; sleep 0.2")
+        place = tempfile.mkdtemp()
+        detached = orphan("env -i", "exec sleep 60")
+        deaf = orphan("env -i", "trap : TERM; sleep 60; :")
+        children = []
+        while not children:  # it has yet to start one
+            children = open(f"/proc/{deaf}/task/{deaf}/children").read().split()
+        [child] = map(int, children)
+        marked = orphan("", "exec sleep 60")
+        shutil.rmtree(place)
         mine = subprocess.Popen(["sleep", "60"])
         running = start_worker(WorkerConfig("r", "sleep", ["60"]), callbacks)
         assert process.guardian.start()

@@ -18,6 +18,7 @@ from overseer.process import SECRETS, registry
 from overseer.process import pipe as reader
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.policy import StopPolicy
+from overseer.util.standin import Replaced
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.os_process import WorkerConfig, start_worker
 from tests.harness import allowed
@@ -113,6 +114,35 @@ def test_a_pipe_that_the_child_made_larger_is_emptied_too(monkeypatch: pytest.Mo
     for fd in (theirs, pidfd):
         os.close(fd)
     assert got == ["line"] * 100_000
+
+
+def test_a_reader_that_is_replaced_again_and_again_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A survivor is read for so long in all, however often a disk hangs meanwhile."""
+    monkeypatch.setattr(reader, "DRAIN_MAX_S", 0.1)
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    child = subprocess.Popen(["true"])
+    pidfd = os.pidfd_open(child.pid)
+    child.wait()
+
+    def take(groups: list[Lines]) -> None:
+        groups.clear()
+        os.write(theirs, b"line\n")  # the survivor's next
+        raise Replaced
+
+    os.write(theirs, b"line\n")
+    pipes = reader.PipeReader([reader.Pipe(ours, LineSplitter(10), take)], pidfd)
+    begun = time.monotonic()
+    while True:
+        assert time.monotonic() < begun + allowed(2), "it is read for ever"
+        try:
+            pipes.run()
+            break
+        except Replaced:
+            continue
+    assert time.monotonic() >= begun + 0.1
+    for fd in (theirs, pidfd):
+        os.close(fd)
 
 
 def test_a_flood_in_one_pipe_lets_the_other_s_lines_through() -> None:

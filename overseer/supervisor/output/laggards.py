@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from overseer.logs.lines import beginning, decode, lines_from
 from overseer.logs.reader import LogReader
@@ -29,6 +29,8 @@ from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 _STEP = 64 * 1024  # characters that a client is sent at a time, and that may be encoded under the lock
 _AT_ONCE = 2  # streams of a client that may be read for at the same time
@@ -46,6 +48,9 @@ class Disk(Protocol):
 
     def read_later(self, job: Callable[[], None]) -> None:
         """Have ``job`` done on a reader thread."""
+
+    def read_here(self, work: Callable[[], _T], late: Callable[[], None]) -> _T:
+        """Do some reading within a job; ``late`` is called by another thread, should it hang."""
 
 
 class Laggards:
@@ -117,14 +122,32 @@ class Laggards:
             outputs: Iterable[StoredOutput] = self._kept_locked(behind.next_seq)
         gone = ""
         if not outputs:
+
+            def give_up() -> None:
+                _log.warning("the log of task %s cannot be read: the disk does not respond", self._task_id)
+                self._go_on(subscription, behind, (), "unreadable", last_seq, cuts)
+
             try:
-                outputs, gone = self._logged(behind)
+                outputs, gone = self._disk.read_here(lambda: self._logged(behind), give_up)
                 behind.failing_since = 0.0
             except (OSError, ValueError) as error:
                 if self._may_pass(behind, error):
                     outbox.when_drained(lambda: self._later(subscription, behind), not_before=_AGAIN_S)
                     return
                 gone = "unreadable"
+        self._go_on(subscription, behind, outputs, gone, last_seq, cuts)
+
+    def _go_on(
+        self,
+        subscription: Subscription,
+        behind: Behind,
+        outputs: Iterable[StoredOutput],
+        gone: str,
+        last_seq: int,
+        cuts: list[int],
+    ) -> None:
+        """Send as much of these as a step may, up to that line; ``gone``: why there are none before them."""
+        outbox = subscription.client.outbox
         most = min(_STEP, outbox.place // _AT_ONCE)
         parts = list(_some(outputs, behind.next_seq, last_seq, most, cuts))
         messages = [_encoded(self._task_id, part, outbox) for part in parts]

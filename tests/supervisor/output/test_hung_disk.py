@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -28,16 +29,16 @@ _LONG = "x" * 100  # more than a line may have
 
 
 class _Lines:
-    """The ``on_output`` of a run, as the hub makes it: a stream, and who is told of what came through."""
+    """The ``on_output`` of a run, as the hub makes it: a stream, and what is shown of unfinished lines."""
 
-    def __init__(self, stream: Stream, recorder: Recorder) -> None:
-        self._stream, self._recorder = stream, recorder
+    def __init__(self, stream: Stream, shown: SimpleQueue[bytes]) -> None:
+        self._stream, self._shown = stream, shown
 
     def __call__(self, batch: OutputBatch) -> None:
         self._stream.publish_output(batch, 7)
 
     def unfinished(self, stream: str, line: bytes) -> None:
-        """None is shown."""
+        self._shown.put(line)
 
 
 class _Disk:
@@ -65,7 +66,9 @@ def logs(tmp_path: Path) -> Iterator[Logs]:
     made.close()
 
 
-def _start(logs: Logs, script: str, tmp_path: Path) -> tuple[Worker, Stream, Recorder]:
+def _start(
+    logs: Logs, script: str, tmp_path: Path, shown: SimpleQueue[bytes] | None = None
+) -> tuple[Worker, Stream, Recorder]:
     recorder = Recorder()
     stream = Stream("t", "a", lock(Rank.TASK, "t"), Metrics(["a"]), EventLog(), logs=logs)
     stream.disk = logs.log_of("t")
@@ -78,9 +81,8 @@ def _start(logs: Logs, script: str, tmp_path: Path) -> tuple[Worker, Stream, Rec
         return real(batch, *rest)
 
     stream._publish_locked = published  # type: ignore[method-assign]
-    callbacks = replace(
-        recorder.callbacks, on_output=_Lines(stream, recorder), run=RunContext("t", max_line=50)
-    )
+    lines = _Lines(stream, shown or SimpleQueue())
+    callbacks = replace(recorder.callbacks, on_output=lines, run=RunContext("t", max_line=50))
     config = WorkerConfig("t", "/bin/sh", ("-c", script), cwd=str(tmp_path))
     return start_worker(config, callbacks), stream, recorder
 
@@ -107,6 +109,21 @@ def test_another_thread_goes_on_reading_where_one_hangs(
     disk.hung.join(10.0)
     assert not disk.hung.is_alive()
     assert len(recorder.events) == 5  # it has said nothing, and has not ended the run once more
+
+
+def test_a_line_without_an_end_is_shown_while_the_one_before_it_hangs(
+    monkeypatch: pytest.MonkeyPatch, logs: Logs, tmp_path: Path
+) -> None:
+    """It may be a question, after which nothing comes until it is answered."""
+    disk = _Disk(monkeypatch, b"first")
+    os.mkfifo(tmp_path / "more")
+    shown: SimpleQueue[bytes] = SimpleQueue()
+    worker, _, recorder = _start(logs, "printf 'first\\nsure? '; read x < more; echo $x", tmp_path, shown)
+    assert shown.get(timeout=10.0) == b"sure? "
+    (tmp_path / "more").write_text("yes\n")
+    assert worker.wait(10.0)
+    assert recorder.lines() == ["first", "sure? yes"]
+    disk.answers.set()
 
 
 def test_a_log_is_written_again_once_the_disk_answers(

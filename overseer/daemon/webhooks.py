@@ -1,0 +1,95 @@
+"""Webhooks as the daemon has them: where the configuration has any, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from overseer.auth.peer import Peer
+from overseer.auth.principal import Principal
+from overseer.config import Config
+from overseer.config.parameters import without_hidden
+from overseer.daemon.audit import Audit
+from overseer.net.connection import Hooks
+from overseer.net.http import Request, Response
+from overseer.protocol import Start
+from overseer.secrets.vault import Vault
+from overseer.supervisor.hub import Hub
+
+if TYPE_CHECKING:
+    from overseer.webhooks.webhooks import Webhooks
+
+_PREFIX = "/hooks/"
+
+
+class TaskWebhooks(Hooks):
+    """Loads them once they are used, and has the audit say what they start.
+
+    Args:
+        config: the configuration in force.
+        refused: reports the refusal of a stranger.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        config: Callable[[], Config],
+        vault: Vault,
+        refused: Callable[[Peer, str], None],
+        audit: Audit,
+    ) -> None:
+        self._hub = hub
+        self._config = config
+        self._vault = vault
+        self._refused = refused
+        self._audit = audit
+        self._used = False
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self._config().webhooks)
+
+    def takes(self, request: Request) -> bool:
+        return request.method == "POST" and request.path.startswith(_PREFIX) and self.enabled
+
+    def answer(self, request: Request, *, stranger: bool) -> Response:
+        return self._webhooks.answer(request, stranger=stranger)
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        if not self.enabled:
+            return {}
+        started, refused = (self._webhooks.started, self._webhooks.refusals) if self._used else (0, 0)
+        return {
+            "webhook_starts": ("Starts by webhooks", started),
+            "webhook_refused": ("Requests to webhooks that were refused", refused),
+        }
+
+    @cached_property
+    def _webhooks(self) -> Webhooks:
+        from overseer.webhooks.webhooks import Webhooks
+
+        self._used = True
+        return Webhooks(self._hub, self._config, self._secret, self._refused, self._record)
+
+    def _secret(self, name: str) -> str:
+        return self._vault.read(self._config().secrets, name)
+
+    def _record(
+        self,
+        peer: Peer,
+        name: str,
+        action: str,
+        params: Mapping[str, str],
+        proven: bool,
+        task_id: str,
+        error: str,
+    ) -> None:
+        if self._audit.enabled:
+            if proven:
+                peer = replace(peer, principal=Principal(f"webhook:{name}", "operator"))
+            shown = without_hidden(params, self._hub.definitions.hidden(action, params))
+            start = Start("", action, "", shown)
+            self._audit.record(peer, start, allowed=proven, error=error, task_id=task_id)

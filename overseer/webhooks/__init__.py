@@ -1,0 +1,1 @@
+"""Requests of other services that start actions: who signed them, what they say, and what follows."""

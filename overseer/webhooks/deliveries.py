@@ -1,0 +1,41 @@
+"""Which deliveries have been taken."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from hashlib import sha256
+
+from overseer.util.locks import Rank, lock
+
+_REMEMBERED = 10_000  # of each webhook, the latest
+
+
+class Deliveries:
+    """The ids of deliveries that have started something; bounded, and safe from any thread."""
+
+    def __init__(self, remembered: int = _REMEMBERED) -> None:
+        self._remembered = remembered
+        self._lock = lock(Rank.LEAF, "deliveries")
+        self._taken: dict[str, OrderedDict[bytes, None]] = {}
+
+    def take(self, webhook: str, id: str) -> bool:
+        """Take a delivery, unless it was taken before; one without an id always is."""
+        if not id:
+            return True
+        with self._lock:
+            taken = self._taken.setdefault(webhook, OrderedDict())
+            if (digest := _digest(id)) in taken:
+                return False
+            taken[digest] = None
+            if len(taken) > self._remembered:
+                taken.popitem(last=False)
+            return True
+
+    def give_back(self, webhook: str, id: str) -> None:
+        """It has started nothing, and may come again."""
+        with self._lock:
+            self._taken.get(webhook, OrderedDict()).pop(_digest(id), None)
+
+
+def _digest(id: str) -> bytes:
+    return sha256(id.encode("latin-1")).digest()

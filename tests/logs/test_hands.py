@@ -1,0 +1,53 @@
+"""Whose call hangs, and whose merely takes its time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from overseer.logs.hands import Hands, Outcome
+from overseer.util.standin import Replaced, replaceable
+
+PATIENCE = 0.05
+
+
+def _given_up(work: Callable[[threading.Event], object], *, replaceably: bool) -> bool:
+    """Whether work is gone on without, on a thread that can be replaced or through the hands' own; it is told
+    by an event."""
+    hands = Hands()
+    given_up = threading.Event()
+
+    def do() -> None:
+        with replaceable(given_up.set if replaceably else None):
+            try:
+                if hands.do(lambda: work(given_up) and None, PATIENCE, lambda: None) is not Outcome.DONE:
+                    given_up.set()
+            except Replaced:
+                pass
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    thread.join(20.0)
+    assert not thread.is_alive()
+    hands.close()
+    return given_up.is_set()
+
+
+@pytest.mark.parametrize("replaceably", [True, False])
+def test_a_thread_that_waits_for_the_gil_does_not_hang(replaceably: bool) -> None:
+    """Its call has returned, which it can say only once others let it: on a busy machine that takes long."""
+
+    def looking(given_up: threading.Event) -> None:  # as often as it would
+        end = time.monotonic() + 6 * PATIENCE
+        while time.monotonic() < end:
+            time.sleep(0.005)
+
+    assert not _given_up(looking, replaceably=replaceably)
+
+
+@pytest.mark.parametrize("replaceably", [True, False])
+def test_a_thread_that_is_blocked_hangs(replaceably: bool) -> None:
+    assert _given_up(lambda given_up: given_up.wait(20.0), replaceably=replaceably)
