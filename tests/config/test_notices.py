@@ -44,7 +44,7 @@ def test_a_secret_in_the_file_is_not_shown(load: Load, fails: Fails) -> None:
     [
         ({}, "channels.ops: webhook or exec is missing: say how notices are delivered"),
         ({"webhook": HOOK, "exec": ["x"]}, "has both webhook and exec: remove one of them"),
-        ({"exec": ["x"], "secret": "a"}, "channels.ops.secret: goes with a webhook"),
+        ({"exec": ["x"], "secret": "a"}, "channels.ops.secret: needs a webhook"),
         ({"exec": [""]}, "channels.ops.exec: needs the program to run"),
         ({"webhook": "example.org"}, "channels.ops.webhook: expected an address such as https://"),
         ({"webhook": "https://u:p@example.org/"}, "put user and password into headers"),
@@ -90,7 +90,7 @@ def test_a_rule_that_can_never_tell_is_warned_of(load: Load) -> None:
     warnings = load(file({"webhook": HOOK}, {"on": "recovery", "repeat": "1h"})).warnings
     assert [warning.partition(": ")[2] for warning in warnings] == [
         "notify.0.on: a recovery is reported only by a rule that has reported what came before: add failure",
-        "notify.0.repeat: there is nothing here to be reminded of",
+        "notify.0.repeat: nothing here is ever repeated",
     ]
 
 
