@@ -1,4 +1,4 @@
-"""One client's exchange with the server: what it asks becomes messages, what they lead to is read."""
+"""One client's exchange with the server: its requests become messages, and the answers are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that the API does."""
+"""All operations of the API."""
 
 from __future__ import annotations
 

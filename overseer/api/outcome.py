@@ -34,7 +34,7 @@ class _Key:
 
 
 class Keys:
-    """The starts that were asked for with an Idempotency-Key; safe from any thread."""
+    """The starts that came with an Idempotency-Key; safe from any thread."""
 
     def __init__(self) -> None:
         self._lock = lock(Rank.LEAF, "idempotency")

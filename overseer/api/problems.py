@@ -39,7 +39,7 @@ def problem(status: int, detail: str, *headers: tuple[str, str], **more: str) ->
 
 
 class RefusedError(Exception):
-    """A request is not granted; carries the response."""
+    """A request is refused; carries the response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(response.body.decode())
@@ -52,7 +52,7 @@ def refused(status: int, detail: str, *headers: tuple[str, str], **more: str) ->
 
 
 def of_error(error: Mapping[str, Any]) -> RefusedError:
-    """What an ``error`` message comes to."""
+    """The response to an ``error`` message."""
     code = error.get("code", "")
     status = STATUSES.get(code, 500)
     headers = (("Retry-After", "1"),) if status in (429, 503) else ()

@@ -146,9 +146,9 @@ class ChannelConfig:
 
 def _channel(read: ChannelConfig, location: Location) -> ChannelConfig:
     if read.webhook and read.exec:
-        location.error("webhook and exec are different ways: leave one of them")
+        location.error("has both webhook and exec: remove one of them")
     elif not read.webhook and not read.exec and not any(map(location.has_error, ("webhook", "exec"))):
-        location.error("say how it is told: webhook or exec")
+        location.error("webhook or exec is missing: say how notices are delivered")
     if read.exec and not read.exec[0]:
         location.child("exec", location.line).error("needs the program to run")
     for key in ("secret", "headers", "body"):
@@ -218,7 +218,7 @@ class NotifyConfig:
     )
     repeat: float = field(
         Age(),
-        "How often one is reminded of what was told and still is so.",
+        "How often a notice is sent again while what it reports is not over.",
         default=0.0,
         default_text="never",
     )
@@ -228,7 +228,7 @@ def _rule(read: NotifyConfig, location: Location) -> NotifyConfig:
     told = [each for each in read.on if each not in ("recovery", "success")]
     if "recovery" in read.on and not told:
         location.child("on", location.line).warn(
-            "a recovery is told only after the same rule has told what it is from: add failure"
+            "a recovery is reported only by a rule that has reported what came before: add failure"
         )
     if read.repeat and not told and read.on:
         location.child("repeat", location.line).warn("there is nothing here to be reminded of")

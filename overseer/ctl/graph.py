@@ -67,11 +67,11 @@ def graph_table(graph: Graph, style: Style, columns: int | None = None) -> list[
 
 
 def _dependencies(graph: Graph, edges: Sequence[GraphEdge]) -> str:
-    """Those that are not met come first, since the rest of a long line is cut."""
+    """In brackets, what has become of one that is not met. These come first: a long line is cut."""
     statuses = {node.task_id: node.status or "not started" for node in graph.nodes}
     shown = [
         f"{name_of(edge.depends_on)} {edge.condition}"
-        + ("" if edge.met else f" (not yet: {statuses[edge.depends_on]})")
+        + ("" if edge.met else f" ({statuses[edge.depends_on]})")
         for edge in sorted(edges, key=lambda edge: edge.met)
     ]
     return ", ".join(shown) or "-"

@@ -128,7 +128,8 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command.add_argument("--wait", action="store_true", help="wait until they have ended")
     command = add("restart", "stop tasks and start them again", "It waits until they have started.")
     command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
-    command = add("signal", "send tasks' process groups a signal", "For example: overseerctl signal HUP web")
+    about = "For example: overseerctl signal HUP web"
+    command = add("signal", "send a signal to tasks' process groups", about)
     command.add_argument(
         "signal", type=signal_name, metavar="SIGNAL", help="its name (HUP, SIGHUP) or number"
     )
@@ -196,7 +197,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     )
     command.add_argument("task", type=nonempty, metavar="TASK_ID")
     command.add_argument("-f", "--follow", action="store_true", help="and follow it until the task ends")
-    command.add_argument("-n", "--tail", type=last, metavar="LINES", help="only the last so many; all: all")
+    command.add_argument("-n", "--tail", type=last, metavar="LINES", help="only the last LINES lines, or all")
     _times(command, since="only from this time on", until="only until this time")
     command.add_argument(
         "--run",
@@ -257,16 +258,16 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     add("graph", "show the standing tasks, and what each of them waits for")
     command = add(
         "schedules",
-        "show when standing tasks are started by themselves, and what was skipped",
+        "show when standing tasks start next, and which starts were skipped",
         "Times are local. Of one task all is shown: its next times, and each skipped one with the reason.",
     )
     command.add_argument("task", type=nonempty, metavar="TASK_ID", nargs="?", help="only this task's")
     command.add_argument(
-        "-n", "--next", type=count, metavar="COUNT", help="the next so many starts, up to 100 of each task"
+        "-n", "--next", type=count, metavar="COUNT", help="the next COUNT starts, at most 100 of each task"
     )
     for name, help in (
-        ("pause", "have standing tasks no longer started by their schedules"),
-        ("resume", "have paused standing tasks started by their schedules again"),
+        ("pause", "keep schedules from starting tasks"),
+        ("resume", "let schedules start paused tasks again"),
     ):
         command = add(name, help)
         command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
@@ -303,7 +304,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
             command.add_argument("--grace", type=seconds, help="seconds between SIGTERM and SIGKILL")
     command = add("reload", "reload the server's configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
-    command = add("notify", "try out where notices go")
+    command = add("notify", "send a test notice")
     command.add_argument("what", choices=("test",), help="send a channel a notice that is a test")
     command.add_argument("channel", type=nonempty, metavar="CHANNEL", help="its name in the server's config")
     add("check", "check that the server answers")
@@ -326,7 +327,7 @@ def _times(command: argparse.ArgumentParser, **helps: str) -> None:
 
 def _matching(command: argparse.ArgumentParser) -> None:
     """How something is looked for, and what is shown around it, as grep has it."""
-    command.add_argument("-i", "--ignore-case", action="store_true", help="capitals are like small letters")
+    command.add_argument("-i", "--ignore-case", action="store_true", help="ignore case")
     for letter, name, where in (
         ("A", "after-context", "after"),
         ("B", "before-context", "before"),
@@ -338,7 +339,7 @@ def _matching(command: argparse.ArgumentParser) -> None:
             type=count,
             default=0,
             metavar="LINES",
-            help=f"and so many lines {where} each",
+            help=f"also this many lines {where} each",
         )
 
 

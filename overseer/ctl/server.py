@@ -83,7 +83,7 @@ def reload(client: Client, options: Namespace) -> int:
 
 def notify(client: Client, options: Namespace) -> int:
     client.notify_test(options.channel, timeout=_TEST_S)
-    show(options, {"channel": options.channel}, lambda: [f"{plain(options.channel)} was told"])
+    show(options, {"channel": options.channel}, lambda: [f"delivered to {plain(options.channel)}"])
     return 0
 
 

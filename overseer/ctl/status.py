@@ -18,9 +18,9 @@ exit status:
   run, wait: the task's own; 128 + the signal's number when a signal ended it
   0    done
   1    the server refused, or took the task out of its queue; or stdout cannot
-       be written; or the task was unhealthy, though it said 0
+       be written; or the task was unhealthy, though it exited with 0
   2    wrong usage
-  124  --timeout is over, or the task lasted longer than its action allows
+  124  --timeout expired, or the task lasted longer than its action allows
   125  no connection, or it was lost: how the task ended is unknown
   130  interrupted by Ctrl-C (run: by the second one), or stopped before it ran
 """

@@ -34,7 +34,7 @@ class TaskChains:
             self._hub.observe(self._chains.heard)
 
     def close(self) -> None:
-        """Start nothing any more. Idempotent."""
+        """Stop starting tasks. Idempotent."""
         if self._chains is not None:
             self._chains.close()
 

@@ -138,7 +138,7 @@ class Dispatcher:
     def _tested(self, request: protocol.NotifyTest, why: str) -> None:
         """Answer, on whatever thread, what came of a test of a channel."""
         if why:
-            self._reply(protocol.Error(request.id, f"{request.channel} was not told: {why}"))
+            self._reply(protocol.Error(request.id, f"not delivered to {request.channel}: {why}"))
         else:
             self._reply(protocol.NotifyTested(request.id, request.channel))
 

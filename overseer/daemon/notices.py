@@ -45,7 +45,7 @@ class TaskNotices:
         self._notices.test(channel, done)
 
     def close(self) -> None:
-        """Tell nobody anything any more. Idempotent."""
+        """Stop sending notices. Idempotent."""
         if self._notices is not None:
             self._notices.close()
 

@@ -134,7 +134,7 @@ def schedule_advice(config: Config) -> list[str]:
         for number, schedule in enumerate(schedules):
             if schedule.at is not None and schedule.at < now():
                 place = (number, "at") if len(schedules) > 1 else ("at",)
-                found.append(("is in the past: it starts nothing any more", (name, "schedule", *place)))
+                found.append(("is in the past, and starts nothing", (name, "schedule", *place)))
     return [str(config.placed(ConfigError(problem), "tasks", *place)) for problem, place in found]
 
 
@@ -194,7 +194,7 @@ def notice_advice(config: Config) -> list[str]:
     """Warnings about notices, each with its place."""
     advice = []
     if config.notify and not config.data_dir:
-        problem = "without a data_dir the server forgets, when it ends, what it has told and has yet to tell"
+        problem = "without a data_dir the server forgets at its end which notices it has sent or not yet sent"
         advice.append(str(config.placed(ConfigError(problem), "notify")))
     used = {name for rule in config.notify for name in rule.to}
     for name in config.channels.keys() - used:

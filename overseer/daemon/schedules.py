@@ -58,7 +58,7 @@ class TaskSchedules:
             self._scheduler.apply(config.tasks)
 
     def close(self) -> None:
-        """Start nothing any more. Idempotent."""
+        """Stop starting tasks. Idempotent."""
         if self._scheduler is not None:
             self._scheduler.close()
 

@@ -1,4 +1,4 @@
-"""What rules are about, found in the changes of tasks."""
+"""Finds what rules are about in the changes of tasks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUCCESS, WELL = "success", "well"
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something that became of a task.
+    """Something that happened to a task.
 
     Attributes:
         kind: failure, errored, unhealthy, missed or success, or "well": it runs as it should.

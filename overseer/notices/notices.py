@@ -1,4 +1,4 @@
-"""Notices from what becomes of tasks to the channels that are told."""
+"""Turns what happens to tasks into notices, and has channels deliver them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ReadSecret = Callable[[Config, str], str]
 
 
 class Notices:
-    """Hears what becomes of tasks and tells channels as the rules say.
+    """Hears what happens to tasks, and sends notices to channels as the rules say.
 
     Args:
         secret: reads a secret of a configuration by its name; raises SpawnError.
@@ -57,21 +57,21 @@ class Notices:
         self._crew.do(partial(self._follow, config))
 
     def heard(self, change: Change) -> None:
-        """Something became of a task; called by one thread, which waits for nothing here."""
+        """Take note of something that happened to a task; called on one thread, and does not block."""
         happening = happening_of(change)
         if happening is not None:
             self._crew.do(partial(self._take, happening))
 
     def apply(self, config: Config) -> None:
-        """Go by another configuration. Channels are tried at once, also those that were disabled."""
+        """Switch to another configuration. All channels are tried at once, disabled ones too."""
         self._config = config
         self._crew.do(partial(self._follow, config))
 
     def test(self, name: str, done: Callable[[str], None]) -> None:
-        """Tell a channel a notice that says so, once.
+        """Send a channel a test notice, once.
 
         Args:
-            done: called on another thread, with why it could not be told, or "".
+            done: called on another thread, with why it was not delivered, or "".
 
         Raises:
             RequestError: there is no such channel.
@@ -94,7 +94,7 @@ class Notices:
             raise RequestError("the server is shutting down")
 
     def close(self) -> None:
-        """Tell nobody anything any more; what is pending stays stored. Idempotent."""
+        """Stop sending notices; what is pending stays stored. Idempotent."""
         self._crew.close(_PATIENCE_S, drop=False)
         self._timers.close()
         self._tests.close()

@@ -82,13 +82,13 @@ class Storage:
     """Keeps what is pending; this one keeps nothing. Returns at once, from any thread."""
 
     def added(self, pending: Pending) -> None:
-        """It is to be delivered."""
+        """Note that a notice is to be delivered."""
 
     def tried(self, pending: Pending) -> None:
-        """It could not be, for now."""
+        """Note that an attempt failed, and when the next is due."""
 
     def over(self, pending: Pending) -> None:
-        """It was delivered, or given up."""
+        """Note that it was delivered, or given up."""
 
 
 @dataclass(slots=True)
@@ -129,13 +129,13 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """How many notices are pending."""
         with self._lock:
             return sum(len(queue.pending) for queue in self._queues.values())
 
     @property
     def disabled(self) -> int:
-        """How many channels are told nothing any more."""
+        """How many channels are disabled."""
         with self._lock:
             return len(self._disabled)
 
@@ -149,7 +149,7 @@ class Outbox:
             self._go(name)
 
     def put(self, pending: Pending) -> None:
-        """Deliver a notice as soon as that can be."""
+        """Deliver a notice as soon as possible."""
         name = pending.channel
         given_up = []
         with self._lock:
@@ -182,7 +182,7 @@ class Outbox:
         self._crew.close(timeout)
 
     def _go(self, name: str, at_once: bool = False) -> None:
-        """See what a channel can be told now."""
+        """Deliver what a channel can be sent now."""
         with self._lock:
             queue = self._queues.get(name)
             if queue is None or queue.busy or self._closed:

@@ -1,4 +1,4 @@
-"""Which notices follow from what happens: on a change of state, for each rule and task, and reminders.
+"""Which notices follow from what happens: one at each change of state, per rule and task, and reminders.
 
 Pure: what is to be stored, and to be sent, is returned.
 """

@@ -1,4 +1,4 @@
-"""What notices have to outlive the server for: what was told, and what is still to be delivered."""
+"""What outlives the server of notices: what was reported, and what is still to be delivered."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class StoredStates(States):
         try:
             told, pending = self._history.rows(_TOLD), self._history.rows(_PENDING)
         except RequestError as error:
-            _log.error("what was told before is not known: %s", error.message)
+            _log.error("cannot read which notices were sent before: %s", error.message)
             return {}, []
         states = {}
         for rule, subject, kind, since, count, at, notice in told:

@@ -42,8 +42,8 @@ def test_a_secret_in_the_file_is_not_shown(load: Load, fails: Fails) -> None:
 @pytest.mark.parametrize(
     ("channel", "said"),
     [
-        ({}, "channels.ops: say how it is told: webhook or exec"),
-        ({"webhook": HOOK, "exec": ["x"]}, "webhook and exec are different ways"),
+        ({}, "channels.ops: webhook or exec is missing: say how notices are delivered"),
+        ({"webhook": HOOK, "exec": ["x"]}, "has both webhook and exec: remove one of them"),
         ({"exec": ["x"], "secret": "a"}, "channels.ops.secret: goes with a webhook"),
         ({"exec": [""]}, "channels.ops.exec: needs the program to run"),
         ({"webhook": "example.org"}, "channels.ops.webhook: expected an address such as https://"),
@@ -89,7 +89,7 @@ def test_what_is_wrong_with_a_rule_is_said_with_its_place(
 def test_a_rule_that_can_never_tell_is_warned_of(load: Load) -> None:
     warnings = load(file({"webhook": HOOK}, {"on": "recovery", "repeat": "1h"})).warnings
     assert [warning.partition(": ")[2] for warning in warnings] == [
-        "notify.0.on: a recovery is told only after the same rule has told what it is from: add failure",
+        "notify.0.on: a recovery is reported only by a rule that has reported what came before: add failure",
         "notify.0.repeat: there is nothing here to be reminded of",
     ]
 

@@ -319,6 +319,16 @@ def test_a_reload_starts_what_is_new_and_nothing_else() -> None:
         while "new" not in statuses(client):
             pass
         assert statuses(client) == {"old": "stopped", "new": "waiting"}
+        # Not even if it was gone from the file in between.
+        file = daemon.directory / "config.yaml"
+        both = file.read_text()
+        gone = both.replace('"old": {', '"young": {').replace('["old"]', '["young"]')
+        for text in (gone, both):
+            file.write_text(text)
+            assert client.request("reload")["settings"] == ["tasks"]
+        wait_until(lambda: "young" in statuses(client))  # started in the same way, so that way works
+        client.settle()
+        assert statuses(client)["old"] == "stopped"
 
 
 def test_a_restart_takes_the_parameters_that_the_file_has_now() -> None:

@@ -237,7 +237,7 @@ def test_one_that_redirects_elsewhere_is_not_followed(receiver: Receiver) -> Non
             fail(client, "a")
             daemon.wait_stderr("127.0.0.1 redirects to another host, localhost: put that into the file")
             fault = client.request("notify_test", channel="ops")
-            assert fault["message"].startswith("ops was not told: 127.0.0.1 redirects to another host")
+            assert fault["message"].startswith("not delivered to ops: 127.0.0.1 redirects to another host")
         assert other.got == []
 
 
@@ -256,7 +256,7 @@ def test_a_program_gets_the_notice_on_stdin_and_in_variables_and_ends_whole(rece
         assert file.read_text() == "failure 3 a failed: exit code 3\n"
         assert json.loads((daemon.directory / "got").read_text())["data"]["task_id"] == "a"
         assert client.request("notify_test", channel="fails")["message"] == (
-            "fails was not told: sh ended with status 4: it cannot"
+            "not delivered to fails: sh ended with status 4: it cannot"
         )
         assert not any("sleep 61" in command for command in daemon.processes().values())
         assert client.request("notify_test", channel="tell")["type"] == "notify_tested"

@@ -88,7 +88,7 @@ def test_check_says_what_a_schedule_cannot_do(load: Load) -> None:
     past = FILE.format("[{every: 5m}, {at: 2020-01-01 09:00}]")
     no_memory, gone = schedule_advice(load(past))
     assert "5: tasks.t.schedule: without a data_dir the server forgets" in no_memory
-    assert "5: tasks.t.schedule.1.at: is in the past: it starts nothing any more" in gone
+    assert "5: tasks.t.schedule.1.at: is in the past, and starts nothing" in gone
     assert schedule_advice(load(f"data_dir: data\n{FILE.format('{every: 5m}')}")) == []
 
 
