@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from overseer.api.problems import of_error, refused
@@ -38,6 +38,8 @@ class Exchange:
         self._ids = itertools.count(1)
         self._came: deque[bytes] = deque()  # messages that were taken and not looked at yet
         self._passed: deque[bytes] = deque()  # and those that came before an answer
+        self.before_wait: Callable[[], None] = lambda: None
+        """Called when all that has come was yielded, before more is waited for."""
 
     def send(self, type: str, **fields: object) -> str:
         """Send a message; fields that are None are left out. Returns its id."""
@@ -97,6 +99,7 @@ class Exchange:
                 look = now + _LOOK_S
                 if self._reply.gone:
                     raise GoneError("the client has gone")
+            self.before_wait()
             self._came.extend(self._outbox.read(min(deadline, look)))
             if not self._came:
                 if self._outbox.closed:

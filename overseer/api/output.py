@@ -16,6 +16,7 @@ from overseer.net.http import Response
 _FOREVER = 10 * 365 * 86400.0  # seconds
 _COMMENT_S = 15.0  # between signs of life, where an event stream has nothing else to say
 _PAGE = 1000
+_TOGETHER = 64 * 1024  # bytes that are sent at once
 _END = ".end"  # ends the id of the last event
 
 
@@ -118,6 +119,9 @@ class _Writer:
         }[self._type]
         self._last_seq = 0
         self._said = time.monotonic()
+        self._unsent: list[bytes] = []  # lines that came together leave together
+        self._size = 0
+        call.exchange.before_wait = self._flush
 
     def line(self, message: Message, line: bytes = b"") -> None:
         """A line of output."""
@@ -125,20 +129,33 @@ class _Writer:
             self._reply.begin(Response(200, content_type=self._type))
         self._last_seq = message["seq"]
         if self._stream in (None, message["stream"]):
-            self._reply.write(self._write(message, line or json.dumps(message).encode()))
+            self._put(self._write(message, line or json.dumps(message).encode()))
 
     def other(self, message: Message, line: bytes) -> None:
         """Something else that happened; text has no place for it."""
         if not self._reply.begun:
             self._reply.begin(Response(200, content_type=self._type))
         if self._type == LINES:
-            self._reply.write(line + b"\n")
+            self._put(line + b"\n")
         elif self._type == EVENTS:
             last = message["type"] == "exited" and not message.get("will_restart")
             id = f"{self._last_seq}{_END}" if last else ""
-            self._reply.write(event(line, id=id, name=message["type"]))
+            self._put(event(line, id=id, name=message["type"]))
+
+    def _put(self, data: bytes) -> None:
+        self._unsent.append(data)
+        self._size += len(data)
+        if self._size >= _TOGETHER:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._unsent:
+            data = b"".join(self._unsent)
+            self._unsent, self._size = [], 0
+            self._reply.write(data)
 
     def end(self) -> None:
+        self._flush()
         if not self._reply.begun:
             self._reply.begin(Response(200, content_type=self._type))
         self._reply.end()

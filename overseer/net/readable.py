@@ -11,7 +11,7 @@ from overseer.util.locks import assert_none_held
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
 
-_BUFFERS = 64  # taken at a time
+_BUFFERS = 4  # taken at a time: what has been taken is no longer shared with other readers
 
 
 class ReadableOutbox(Outbox):
