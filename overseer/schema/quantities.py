@@ -245,7 +245,7 @@ class Timestamp(Coded):
     """An aware datetime; RFC 3339 on the wire."""
 
     name = "timestamp"
-    expected = 'an RFC 3339 time, such as "2024-05-06T07:08:09Z"'
+    expected = 'a time in RFC 3339, such as "2024-05-06T07:08:09Z"'
 
     def _unreadable(self, value: str, where: str, error: ValueError) -> str:
         return f"{super()._unreadable(value, where, error)}, not {quoted(value)}"
