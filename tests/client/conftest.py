@@ -56,8 +56,9 @@ ACTIONS = {
 
 
 @pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
+def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    """A server with the module's ACTIONS, or with these."""
+    with Daemon(actions=getattr(request.module, "ACTIONS", ACTIONS)) as daemon:
         yield daemon
 
 

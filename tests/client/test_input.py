@@ -23,18 +23,12 @@ ACTIONS = {
 WAIT_S = 10
 
 
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
-
-
 @pytest.fixture
-def client(daemon: Daemon) -> Iterator[Client]:
-    with Client(daemon.url) as client:
-        yield client
-        for task in client.tasks():
-            client.stop(task)
+def client(client: Client) -> Iterator[Client]:
+    """Its tasks end with the test."""
+    yield client
+    for task in client.tasks():
+        client.stop(task)
 
 
 def test_a_task_is_given_text_and_bytes(client: Client):

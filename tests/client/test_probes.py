@@ -1,8 +1,7 @@
-"""Tasks that are looked at, from a program."""
+"""Probed tasks, as a program sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,6 @@ ACTIONS = {
     "second time": shell("if mkdir [[.file]]; then exit 1; fi; echo serving; exec sleep 60", config=_FILE,
                          ready={"log": "serving"}, retry={"restart_delay": "1ms"}),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
 
 
 def test_a_program_waits_until_a_task_is_ready(client: Client) -> None:
