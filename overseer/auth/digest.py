@@ -22,10 +22,10 @@ def digest_of(secret: str) -> Digest:
 def doubtful(secret: str) -> str:
     """A warning about a secret that is too short or hardly the intended one, else ``""``."""
     if any(map(str.isspace, secret)):
-        return "there are blanks in this token: is a comment or a line's end part of it?"
+        return "this token contains spaces: has a comment or a line end got into it?"
     if len(secret) >= _SHORT:
         return ""
     return (
-        f"a token of {len(secret)} characters can be guessed: take 32 random ones, for example from: "
+        f"a token of {len(secret)} characters can be guessed: use 32 random ones, for example from: "
         "openssl rand -hex 16"
     )

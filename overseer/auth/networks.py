@@ -28,7 +28,7 @@ _ATTRIBUTE = struct.Struct("=HH")  # rtattr
 
 
 def plain_address(address: str) -> str:
-    """An IP address without zone, and as IPv4 if it is IPv4 mapped into IPv6."""
+    """An IP address without its zone; an IPv4-mapped IPv6 address becomes IPv4."""
     address = address.partition("%")[0]
     try:
         parsed = ipaddress.ip_address(address)

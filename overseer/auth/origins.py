@@ -36,7 +36,7 @@ class BrowserRules:
         origins: ``allowed_origins`` of the configuration.
         hosts: ``allowed_hosts``.
         own_names: names of this machine.
-        check_host: whether Host must be a name of ours: not where every client must present a token.
+        check_host: whether Host must be a name of ours; not needed where every client must present a token.
         encrypted: whether the server itself speaks TLS, so that its own pages are https.
     """
 
@@ -57,24 +57,26 @@ class BrowserRules:
     def refusal(self, origin: str | None, host: str | None) -> Refusal | None:
         """Why a request with these headers (None: absent) is refused; None when it is not.
 
-        A request without Origin is not a page's, or its response is hidden from the page.
+        A request without Origin does not come from a page, or its response is hidden from the page.
         """
         if origin is None:
             return None
         if len(origin) > _LONGEST:
-            return Refusal(f"a page of an origin of {len(origin)} characters wanted in", "")
+            return Refusal(f"a page whose origin has {len(origin)} characters tried to connect", "")
         place = _place(host or "")
         try:
             parsed = check_origin(origin)
         except ValueError:
-            return Refusal("a page without an origin, or a request made to look like one, wanted in", "")
+            return Refusal(
+                "a page without an origin, or a request made to look like one, tried to connect", ""
+            )
         if parsed not in self._origins and not self._same(parsed, host or ""):
-            return Refusal(f"a page of {parsed} wanted in", f'allowed_origins: ["{parsed}"]')
+            return Refusal(f"a page from {parsed} tried to connect", f'allowed_origins: ["{parsed}"]')
         if self._check_host and (place is None or not self._ours(place[0])):
             if place is None:
-                return Refusal("a page wanted in by a Host that is not a name", "")
+                return Refusal("a page tried to connect with a Host that is not a name", "")
             return Refusal(
-                f"a page wanted in by the name {place[0]}, which is not known to be this machine's",
+                f"a page tried to connect as {place[0]}, which is not known to be a name of this machine",
                 f'allowed_hosts: ["{place[0]}"]',
             )
         return None

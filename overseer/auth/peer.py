@@ -17,7 +17,7 @@ class Peer:
     ``kind`` is ``server`` for what the server does by itself. ``address`` is an IP address without port (IPv4
     even when it came in over IPv6), the path of a Unix socket, or ``""``. ``uid`` is the user at the other
     end of a Unix socket, ``certificate`` the names in the certificate presented. ``principal`` is who it
-    turned out to be, ``sign_in`` the sign-in used for that, if any. ``transport`` tells how a TCP connection
+    was found to be, ``sign_in`` the sign-in used for that, if any. ``transport`` tells how a TCP connection
     was accepted: ``""`` in clear text, else by TLS and whose client certificates.
     """
 

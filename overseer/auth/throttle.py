@@ -52,8 +52,8 @@ class RequestRate:
 class Failures:
     """Recent wrong tokens, by address; bounded, and safe from any thread.
 
-    An address has ten tries, and gets one back every two seconds. While it has none left, its tokens are not
-    even looked at. Addresses are those of :attr:`Peer.source`, with the IPv4 loopback network as one.
+    An address has ten tries, and gets one back every two seconds. While it has none left, its tokens are
+    ignored. Addresses are those of :attr:`Peer.source`, with the IPv4 loopback network as one.
 
     Requests ``by_page``, with a Host that may be a stranger's web page, count separately: otherwise any page
     could lock out the programs of its visitor.
@@ -86,7 +86,7 @@ class Failures:
 
 
 class Warnings:
-    """Limits warnings about strangers, per address and in total; bounded, thread-safe."""
+    """Limits warnings about unknown clients, per address and in total; bounded, thread-safe."""
 
     def __init__(
         self,

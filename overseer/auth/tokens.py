@@ -14,7 +14,7 @@ from overseer.auth.principal import Principal
 class Tokens:
     """All tokens of a server, as the principals they belong to; false when there are none.
 
-    A principal without a credential is known by the name in its certificate only.
+    A principal without a credential is known only by the name in its certificate.
     """
 
     principals: tuple[Principal, ...] = ()

@@ -1,7 +1,7 @@
 """The parts of a compiled expression: code, the limit on its steps, and closures for common cases.
 
 A condition runs for every line of output, and is nearly always a few tests of the line, or of a field,
-against constants; closures for these depend on the constant's type, which is looked at once.
+against constants; closures for these depend on the constant's type, which is checked once.
 """
 
 from __future__ import annotations

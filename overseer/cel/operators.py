@@ -25,10 +25,10 @@ from overseer.cel.values import (
 )
 
 _TIMESTAMP_MIN = -62_135_596_800 * 10**9  # 0001-01-01T00:00:00Z
-_TIMESTAMP_END = 253_402_300_800 * 10**9  # 10000-01-01T00:00:00Z, no longer in it
+_TIMESTAMP_END = 253_402_300_800 * 10**9  # 10000-01-01T00:00:00Z, exclusive
 _NUMBERS = frozenset({int, UInt, float})
 _ORDERED = frozenset({bool, int, UInt, float, str, bytes, Timestamp, Duration})
-_MAX_SIZE = 1 << 24  # of a text or list that is put together; the longest line has 10 MiB
+_MAX_SIZE = 1 << 24  # of a concatenated string or list; the longest line has 10 MiB
 
 
 def checked_int(value: int) -> int:
@@ -242,8 +242,8 @@ def utf8(text: str) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
-# RE2's time is proportional to the text *and* the pattern, so a pattern that comes with a value is bounded:
-# in length, and by memory in what its repetitions expand to.
+# RE2's time is proportional to the text *and* the pattern, so a pattern that is a value is bounded: in
+# length, and in the memory that its repetitions expand to.
 _MAX_PATTERN = 1000
 _MEMORY = 1 << 18
 
@@ -256,7 +256,7 @@ def compile_pattern(pattern: str, memory: int = 8 << 20) -> Callable[[str], bool
     Raises:
         EvaluationError: RE2 does not take the pattern.
     """
-    import re2  # 2.5 MB, which are left to those that use it
+    import re2  # 2.5 MB, spent only where it is used
 
     options = re2.Options()
     options.log_errors = False  # it would write to stderr

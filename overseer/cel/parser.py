@@ -307,7 +307,7 @@ def _index(line: int, column: int, parts: list[Node], _: list[Token]) -> Node:
 
 
 def _message(line: int, column: int, *_: object) -> Node:
-    raise CelError("messages cannot be made here", line=line, column=column)
+    raise CelError("messages cannot be constructed here", line=line, column=column)
 
 
 def _binary(line: int, column: int, parts: list[Any], _: list[Token]) -> Node:

@@ -128,7 +128,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 _INFINITY = float("inf")
-# One for all threads: a decoder keeps nothing between calls. Its scanner is C.
+# One for all threads: a decoder keeps no state between calls. Its scanner is written in C.
 _decode = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_refuse).decode
 
 

@@ -62,7 +62,7 @@ def type_of(target: CelType) -> CelType:
 
 
 def parameter(name: str) -> CelType:
-    """A type parameter, as ``A`` in ``list(A)``."""
+    """A type parameter, such as ``A`` in ``list(A)``."""
     return CelType(f"${name}")
 
 

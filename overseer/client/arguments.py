@@ -17,11 +17,11 @@ from overseer.util.durations import format_duration, nanoseconds
 from overseer.util.timestamps import format_timestamp, now, parse_timestamp
 
 Seconds: TypeAlias = float | timedelta | str
-"""A length of time: a number of seconds, a timedelta, or Go's text such as ``"1m30s"``."""
+"""A length of time: a number of seconds, a timedelta, or a Go duration such as ``"1m30s"``."""
 
 Moment: TypeAlias = datetime | timedelta | str
 """A moment: a datetime (one without a zone is local time, as everywhere in Python), how long ago as a
-timedelta, or RFC 3339's text."""
+timedelta, or an RFC 3339 string."""
 
 _LONGEST_S = 1e9  # practically no limit; a thread cannot wait much longer
 _LEAST_NANOS = 1000
@@ -33,7 +33,7 @@ class HasId(Protocol):
 
 
 TaskId: TypeAlias = str | uuid.UUID | HasId | TaskInfo
-"""A task's id as a text or a UUID, or what has one: a ``Task``, or a ``TaskInfo`` of ``Client.tasks``."""
+"""A task's id, a string or a UUID, or what has one: a ``Task``, or a ``TaskInfo`` of ``Client.tasks``."""
 
 
 def seconds_of(value: Seconds | None, name: str = "timeout") -> float | None:
@@ -66,12 +66,12 @@ def moment_of(value: Moment | None, name: str = "since") -> datetime | None:
 
 
 def text_of(value: object, name: str, *, empty: bool = False) -> str:
-    """A text, or the value of an enumeration's member. An empty one must be allowed explicitly: it is more
-    often a variable that was never set."""
+    """A string, or the value of an enum's member. An empty one must be allowed explicitly: usually it is a
+    variable that was never set."""
     if isinstance(value, enum.Enum):
         value = value.value
     if not isinstance(value, str):
-        raise _wrong(name, "a text", value)
+        raise _wrong(name, "a string", value)
     if not value and not empty:
         raise ValueError(f"{name} must not be empty")
     return _sound(value, name)
@@ -110,11 +110,11 @@ def signal_of(value: str | int) -> str:
 
 
 def input_of(value: str | bytes) -> tuple[str, bytes]:
-    """What to give a task, as a text or as bytes; the other one is empty."""
+    """What to give a task, as a string or as bytes; the other one is empty."""
     if isinstance(value, str):
         return _sound(value, "data"), b""
     if not isinstance(value, bytes | bytearray | memoryview):
-        raise _wrong("data", "a text or bytes", value)
+        raise _wrong("data", "a string or bytes", value)
     return "", bytes(value)
 
 
@@ -153,14 +153,14 @@ def excess_of(value: ExcessConfig | Mapping[str, Any] | None) -> Mapping[str, An
 
 
 def params_of(params: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, str]:
-    """Parameters as texts, as on the wire; those that are None are left out. :meth:`Client.start` says how
-    other types are written."""
+    """Parameters as strings, as on the wire, without those that are None. :meth:`Client.start` says how other
+    types are written."""
     if params is not None and not isinstance(params, Mapping):
         raise _wrong("params", "a mapping of names to values", params)
     texts = {}
     for name, value in {**(params or {}), **more}.items():
         if not isinstance(name, str):
-            raise _wrong(f"the name {name!r} of a parameter", "a text", name)
+            raise _wrong(f"the name {name!r} of a parameter", "a string", name)
         if value is not None:
             texts[_sound(name, "a parameter's name")] = _sound(_param(value, name), f"the parameter {name!r}")
     return texts
@@ -185,7 +185,7 @@ def _param(value: Any, name: str) -> str:
         case date():
             return value.isoformat()
         case bytes() | bytearray() | memoryview():
-            raise TypeError(f"the parameter {name!r} is bytes; decode them to a text")
+            raise TypeError(f"the parameter {name!r} is bytes; decode it to a string")
         case os.PathLike():
             path = os.fspath(value)
             return path if isinstance(path, str) else os.fsdecode(path)
@@ -196,7 +196,7 @@ def _param(value: Any, name: str) -> str:
     if type(value).__module__ == "decimal":
         return str(value)
     raise TypeError(
-        f"the parameter {name!r} is a {type(value).__name__}; parameters are texts, so write it as the "
+        f"the parameter {name!r} is a {type(value).__name__}; parameters are strings, so write it as the "
         "action expects it, such as with json.dumps"
     )
 

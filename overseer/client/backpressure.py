@@ -37,7 +37,7 @@ class Watching(Protocol):
 
 
 class SharedConnection:
-    """The client's first connection, for all requests and most tasks. It is always read."""
+    """The client's first connection, always read: for all requests and most tasks."""
 
     def __init__(self, core: Core, transport: Transport) -> None:
         self._core = core
@@ -210,8 +210,7 @@ class DedicatedConnection:
         return follower is not None and follower.may_wait_locked()
 
     def _wait_for(self, ready: Callable[[], bool], notified: threading.Condition) -> None:
-        """Pause reading until ``ready()`` or the end of this connection, with a sign of life for the
-        server."""
+        """Pause reading until ``ready()`` or the end of this connection, and keep it alive meanwhile."""
         while True:
             with self._core.lock:
                 if notified.wait_for(lambda: ready() or self.connection.ending, ALIVE_S):

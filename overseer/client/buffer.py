@@ -47,7 +47,7 @@ class EventBuffer:
         self._left: deque[tuple[int, list[Item]]] = deque()
         self._generation = 0
         self.arrived = threading.Condition(lock)  # notified at items, and by the owner at the end
-        self.room = threading.Condition(lock)  # notified when it gets half empty, and by the owner at the end
+        self.room = threading.Condition(lock)  # notified when it is half empty, and by the owner at the end
 
     def __repr__(self) -> str:
         size = f"{self._size} of {self._bound} bytes"

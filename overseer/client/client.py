@@ -1,4 +1,4 @@
-"""The client: one connection, and what can be asked over it."""
+"""The client: one connection, and the requests that go over it."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ _JOIN_S = 5.0
 class Client(ScheduleRequests):
     """A connection to a server, for any number of threads and tasks; a context manager that closes it.
 
-    Lengths of time are numbers of seconds, timedeltas or texts such as ``"1m30s"``; tasks are given by their
-    id (a text or a UUID), their ``Task`` or a ``TaskInfo``. An invalid argument raises TypeError or
+    Lengths of time are numbers of seconds, timedeltas or strings such as ``"1m30s"``; tasks are given by
+    their id (a string or a UUID), their ``Task`` or a ``TaskInfo``. An invalid argument raises TypeError or
     ValueError, and nothing is sent. Every method that sends a request takes ``timeout`` (None: the client's)
     and raises
 
@@ -75,7 +75,7 @@ class Client(ScheduleRequests):
     - ConnectionLostError when the connection is lost for good, or was lost during a request that cannot be
       repeated safely (``start``, ``reset``, ``purge``, ``input``).
 
-    A lost connection is made again, and every task goes on where it was.
+    A lost connection is restored, and every task goes on where it was.
 
     Args:
         url: ``ws://HOST:PORT/ws``, ``wss://...``, ``http(s)://...`` or ``unix:PATH``; a ``Path`` is that of
@@ -84,7 +84,8 @@ class Client(ScheduleRequests):
         tls: for ``wss``, in place of the system's certificates.
         timeout: for the connection and for each answer.
         reconnect: how long to try to restore a lost connection; 0: not at all.
-        keepalive: after so long a silence the server is pinged; after as long again the connection is lost.
+        keepalive: after this long without a word the server is pinged; after as long again the connection is
+            lost.
         buffer: bytes of events that may wait for each task's reader; when one falls behind, up to 32 MiB in
             flight are added.
         on_notice: called with a sentence about a lost connection, on one of the client's threads, or about
@@ -174,7 +175,7 @@ class Client(ScheduleRequests):
         A standing task needs its name alone: ``client.start(task_id="web")``.
 
         Args:
-            params: parameters whose names would be taken for one of the arguments here.
+            params: parameters whose names are also those of arguments here.
             task_id: a name for the task; generated when None or empty.
             retry_policy: in place of the action's own, also as a mapping of its fields:
                 ``{"restart_delay": "5s"}``. ``RetryPolicy()`` restarts at once, without limit.
@@ -187,9 +188,9 @@ class Client(ScheduleRequests):
                 changed (a prompt, a progress bar); ten a second at most.
             raw: they also give, as ``Data``, the bytes that its terminal is sent, if it has one. Where the
                 offset of one is not the end of the one before, some were lost.
-            more: parameters of the action. They are texts; numbers and booleans are written as in JSON
+            more: parameters of the action. They are strings; numbers and booleans are written as in JSON
                 (``true``, ``1.5``), durations as in Go (``1m30s``), times as in RFC 3339, an enumeration's
-                member as its value, paths and UUIDs as their text. One that is None is left out.
+                member as its value, paths and UUIDs as with ``str``. One that is None is left out.
 
         Raises:
             TypeError: a parameter is something else, such as a list or bytes.
@@ -274,15 +275,15 @@ class Client(ScheduleRequests):
         return Task(self, follower)
 
     def watch(self, *, output: bool = False, usage: bool = False, timeout: Seconds | None = None) -> Watch:
-        """Watch all tasks that there are and will be, over a connection of its own: see :class:`Watch`.
+        """Watch all tasks, present and future, over a connection of its own: see :class:`Watch`.
         No task ever waits for its reader.
 
         Args:
-            output: also what they write. A ``Gap`` stands for lines that were missed.
-            usage: also what they use, every two seconds.
+            output: also their output. A ``Gap`` stands for lines that were missed.
+            usage: also the CPU and memory that they use, every two seconds.
 
         Raises:
-            RefusedError: the server is an older one.
+            RefusedError: the server is too old to be watched.
         """
         link = WatchConnection(self._core, self._shared, WatchRequest(id="", output=output, usage=usage))
         link.begin(self._seconds(timeout))
@@ -296,8 +297,8 @@ class Client(ScheduleRequests):
             timeout: the most seconds to wait for each event; None: no limit.
 
         Raises:
-            ReplyTimeoutError: nothing came for so long. This iteration gets nothing more: call it again at
-                once, or set no timeout.
+            ReplyTimeoutError: nothing came for so long. This iteration is over: call it again at once,
+                or set no timeout.
             ConnectionLostError: the connection is lost for good; :meth:`close` just ends the iteration.
         """
         return (event for events in self.batches(timeout) for event in events)

@@ -229,7 +229,7 @@ class Connection:
             self._sending = self._sending[sent:]
 
     def show_alive(self) -> None:
-        """Send the server a sign of life, for an owner that keeps the thread waiting."""
+        """Send an unsolicited pong, for an owner that keeps the thread waiting."""
         if self._in_use is not None:
             self._send(frames.pong())
             self._flush(self._in_use)

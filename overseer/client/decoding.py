@@ -11,8 +11,8 @@ from overseer.protocol import Changed, Unreadable, event_from
 
 
 def decode(payloads: Sequence[bytes], on_bad: Callable[[str], None]) -> list[Item]:
-    """The messages as items, in order, except those of an unknown type and those that cannot be read; about
-    each of these ``on_bad`` is called with a sentence."""
+    """The messages as items, in order. Those of an unknown type are left out, and those that cannot be read,
+    about each of which ``on_bad`` is called with a sentence."""
     items: list[Item] = []
     for raw in _objects(payloads, on_bad):
         try:
@@ -21,7 +21,7 @@ def decode(payloads: Sequence[bytes], on_bad: Callable[[str], None]) -> list[Ite
                 items.append((*line, raw.get("truncated", False), raw.get("overwritten", False)))
             elif (event := event_from(raw)) is not None:
                 items.append(event)
-            elif "cursor" in raw:  # of a newer server: that the task has changed is known at least
+            elif "cursor" in raw:  # from a newer server: at least we know that the task has changed
                 items += filter(None, [event_from({**raw, "type": Changed.type})])
         except (KeyError, TypeError, AttributeError) as error:
             on_bad(f"a message cannot be read: {error!r}")

@@ -33,9 +33,10 @@ class ConnectFailedError(ClientError, ConnectionError):
 
 
 class ConnectionLostError(ClientError, ConnectionError):
-    """The connection ended and could not be made again, or this client was closed.
+    """The connection ended and could not be restored, or this client was closed.
 
-    What was asked may have been done or not. ``code`` is the WebSocket's close code, 1006 when it had none.
+    A pending request may or may not have been carried out. ``code`` is the WebSocket's close code, 1006 when
+    there was none.
     """
 
     def __init__(self, message: str, code: int = 1006) -> None:

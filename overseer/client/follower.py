@@ -47,7 +47,7 @@ class Follower:
         lossless: hold up the task rather than lose lines.
         catch_up: have the server keep them, if it can, rather than hold up the task.
         partial: take messages about unfinished lines.
-        raw: take what a terminal is sent.
+        raw: take what its terminal is sent.
         from_now: leave out what was stored before the subscription.
         tell: called with each gap that no message reports.
     """
@@ -72,17 +72,17 @@ class Follower:
         self.may_drop = not lossless  # as asked for; lossless may be given up
         self.partial = partial
         self.raw = raw
-        self.raw_seen = 0  # how much a terminal was sent so far
-        self.stdin = ""  # how it takes input, as the server's list has it
+        self.raw_seen = 0  # bytes that its terminal was sent so far
+        self.stdin = ""  # how it takes input, according to the server's list
         self.open = False  # takes messages: an answer on this connection has opened it
         self.began = False  # has been open
         self.created_at: datetime | None = None
         self.last_seq = 0
         self.state = "starting"  # queued, running, restarting, ended, stopped, errored, gone
-        self.ready = False  # its run is
+        self.ready = False  # whether its run is
         self.health = ""  # of its run
         self.exit: Exited | None = None  # of the latest run
-        self.success_codes: tuple[int, ...] = ()  # as the server's list has them
+        self.success_codes: tuple[int, ...] = ()  # according to the server's list
         self.dequeued = ""  # the reason
         self.over = False
         self.failure: ClientError | None = None
@@ -147,7 +147,7 @@ class Follower:
         self._seen.append(key)
         match event:
             case Started():
-                self.last_seq = max(self.last_seq, event.first_seq - 1)  # up to there they were another's
+                self.last_seq = max(self.last_seq, event.first_seq - 1)  # the rest were another's
                 if self.resetting:
                     self._begin_generation_locked()
                 self._found_locked(False, "")
@@ -173,7 +173,7 @@ class Follower:
             case Errored():
                 self.end_locked("errored")
                 if self.resetting:
-                    return False  # it was refused: all is as it was
+                    return False  # refused: nothing has changed
             case Dequeued():
                 self.dequeued = event.reason
                 self.end_locked("stopped")
@@ -194,7 +194,7 @@ class Follower:
         return True
 
     def _data_locked(self, event: Data) -> bool:
-        # As above; and a new subscription begins with what may be known.
+        # As above; and a new subscription repeats what may be known.
         known = max(0, self.raw_seen - event.offset)
         if not self.raw or known >= len(event.data):
             return False
@@ -215,7 +215,7 @@ class Follower:
             return
         if self.created_at is None:
             if self.unsure_since is not None and answer.created_at > self.unsure_since:
-                self._end_as_exited_locked()  # by now another task has its id
+                self._end_as_exited_locked()  # another task has its id by now
                 return
             self.created_at = answer.created_at
             if self._from_now:
@@ -226,7 +226,7 @@ class Follower:
         elif self.created_at != answer.created_at:
             self.fail_locked(_replaced(self.task_id))
             return
-        self.last_seq = max(self.last_seq, answer.first_seq - 1)  # up to there they were another's
+        self.last_seq = max(self.last_seq, answer.first_seq - 1)  # the lines before were another task's
         oldest = answer.oldest_seq or (answer.last_seq or 0) + 1
         if oldest > self.last_seq + 1:
             self._miss_locked(oldest - 1)
@@ -307,7 +307,7 @@ class Follower:
         return isinstance(event, Started) or (isinstance(event, Queued) and not self.exit.intentional)
 
     def revive_locked(self) -> None:
-        """A task that was over is asked to start again."""
+        """A task that was over has been asked to start again."""
         self._goes_on_locked("starting")
 
     def fail_locked(self, error: ClientError) -> None:

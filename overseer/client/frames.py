@@ -25,12 +25,12 @@ from overseer.util.websocket import (
 
 
 class ProtocolViolation(Exception):
-    """What came is not what a WebSocket server sends."""
+    """The server broke the WebSocket protocol."""
 
 
 @dataclass(slots=True)
 class Received:
-    """What some bytes held: whole messages, and what else is to be answered.
+    """The whole messages in some bytes, and whatever else needs an answer.
 
     ``close`` is the code and reason of a close frame (1005: it gave none), after which nothing is read.
     """
@@ -41,7 +41,7 @@ class Received:
 
 
 class FrameReader:
-    """Puts messages together from bytes as they come.
+    """Assembles messages from bytes as they come.
 
     Args:
         max_message: the most bytes one message may have.
@@ -107,17 +107,17 @@ class FrameReader:
             raise ProtocolViolation("a frame with a reserved bit set")
         if opcode in (CLOSE, PING, PONG):
             if not first & FIN or size > MAX_CONTROL:
-                raise ProtocolViolation("a control frame in parts, or too long")
+                raise ProtocolViolation("a control frame that is fragmented or too long")
         elif opcode in (TEXT, BINARY):
             if self._in_message:
-                raise ProtocolViolation("a message within another one")
+                raise ProtocolViolation("a new message inside a fragmented one")
         elif opcode != CONTINUATION:
             raise ProtocolViolation(f"a frame of unknown type {opcode}")
         elif not self._in_message:
-            raise ProtocolViolation("the continuation of nothing")
+            raise ProtocolViolation("a continuation of no message")
 
     def _take(self, first: int, body: bytes, result: Received) -> bool:
-        """Handle any other frame than a text message in one; True after a close frame."""
+        """Handle a frame that is not a whole text message; True after a close frame."""
         opcode = first & 0x0F
         if opcode == CLOSE:
             if len(body) == 1:

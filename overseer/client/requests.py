@@ -33,11 +33,11 @@ from overseer.client.pending_request import PendingRequest
 from overseer.client.transport import Transport
 
 _R = TypeVar("_R", bound=protocol.Event)
-_PAGE = 1000  # runs that a server gives at once
+_PAGE = 1000  # runs that a server returns at once
 
 
 class Requests:
-    """The requests that are complete with their answer."""
+    """The requests that are over with their answer."""
 
     def __init__(self, core: Core, transport: Transport) -> None:
         self._core = core
@@ -61,12 +61,12 @@ class Requests:
     def restart(
         self, task_id: TaskId, *, timeout: Seconds | None = None
     ) -> protocol.Started | protocol.Queued:
-        """Stop a task, wait for its end, and start it again; returns once it has started or, since one that
-        is over needs a place in its pool, is queued. Give it the time that the stop may take."""
+        """Stop a task, wait for its end, and start it again; returns once it has started or, since it needs a
+        place in its pool again, is queued. ``timeout`` has to include the time that the stop takes."""
         request = protocol.Restart(id=self._router.new_id(), task_id=task_id_of(task_id))
         answer = self._ask([request], timeout)
         if not isinstance(answer, protocol.Started | protocol.Queued):
-            raise ClientError(f"the server answered {answer.type} where started was due")
+            raise ClientError(f"the server answered {answer.type} instead of started")
         return answer
 
     def signal(self, task_id: TaskId, signal: str | int, *, timeout: Seconds | None = None) -> None:
@@ -131,8 +131,8 @@ class Requests:
         limit: int = 100,
         timeout: Seconds | None = None,
     ) -> tuple[protocol.RunInfo, ...]:
-        """The server's history of runs, the newest first: also those that ended, and those of servers before
-        this one. At most ``limit`` of them; 0: all. ``since`` and ``until`` are about their starts.
+        """The server's history of runs, the newest first: current and ended ones, those of earlier servers
+        included. At most ``limit`` of them; 0: all. ``since`` and ``until`` bound their starts.
 
         Raises:
             RefusedError: the server keeps no history (``data_dir``).
@@ -165,7 +165,7 @@ class Requests:
         since: Moment | None = None,
         timeout: Seconds | None = None,
     ) -> list[protocol.Output | protocol.Exited]:
-        """What the server has stored of a task (the last 100 lines and exits), oldest first."""
+        """What the server stores of a task (the last 100 lines and exits), oldest first."""
         items: list[Item] = []
         task_id, since_seq = task_id_of(task_id), seq_of(since_seq)
         request = protocol.Replay(
@@ -190,7 +190,7 @@ class Requests:
 
     # -- actions, pools, counters
 
-    # An empty name is refused: it would mean all actions, but is more often a variable that was never set.
+    # An empty name is refused: it would mean all actions, but is usually a variable that was never set.
 
     def actions(
         self, action: protocol.ActionInfo | str | None = None, *, timeout: Seconds | None = None
@@ -215,7 +215,7 @@ class Requests:
         excess: protocol.ExcessConfig | Mapping[str, Any] | None = None,
         timeout: Seconds | None = None,
     ) -> protocol.PoolInfo:
-        """Change an action's pool, or the whole server's; what is None stays. ``excess``: any of the fields
+        """Change an action's pool, or the whole server's, in what is not None. ``excess``: any of the fields
         of ``ExcessConfig``."""
         request = protocol.SetPool(
             id=self._router.new_id(),
@@ -234,7 +234,7 @@ class Requests:
         return self._expect(protocol.Purged, [request], timeout).count
 
     def graph(self, *, timeout: Seconds | None = None) -> protocol.Graph:
-        """The standing tasks, which the server's configuration names, and what they wait for."""
+        """The standing tasks, which the server's configuration declares, and what they wait for."""
         request = protocol.GraphRequest(self._router.new_id())
         return self._expect(protocol.Graph, [request], timeout, repeat=True)
 
@@ -254,7 +254,7 @@ class Requests:
     def usage(
         self, task_id: TaskId | None = None, *, timeout: Seconds | None = None
     ) -> tuple[protocol.TaskUsage, ...]:
-        """What the processes of each running task use, or of one: none for one that does not run.
+        """What the processes of each running task use, or of one; empty if that is not running.
 
         All clients share one pass over the processes, so a request every second or two is fine. ``cpu`` is
         None in a task's first pass.
@@ -269,14 +269,14 @@ class Requests:
         return self._expect(protocol.ManifestReply, [request], timeout, repeat=True).manifest
 
     def reload(self, *, dry_run: bool = False, timeout: Seconds | None = None) -> protocol.Reloaded:
-        """Have the server reload its configuration; with ``dry_run`` only say what would change."""
+        """Have the server reload its configuration; with ``dry_run``, only report what would change."""
         return self._expect(
             protocol.Reloaded, [protocol.Reload(id=self._router.new_id(), dry_run=dry_run)], timeout
         )
 
     def notify_test(self, channel: str, *, timeout: Seconds | None = None) -> None:
-        """Have the server send a channel a notice that is a test; RefusedError says why it was not taken. A
-        webhook has ten seconds to take it, a program thirty."""
+        """Have the server send a test notice to a channel; RefusedError says why it was not delivered. A
+        webhook has ten seconds to accept it, a program thirty."""
         request = protocol.NotifyTest(id=self._router.new_id(), channel=text_of(channel, "channel"))
         self._expect(protocol.NotifyTested, [request], timeout)
 
@@ -337,7 +337,7 @@ class Requests:
     ) -> _R:
         answer = self._ask(messages, timeout, repeat=repeat)
         if not isinstance(answer, cls):
-            raise ClientError(f"the server answered {answer.type} where {cls.type} was due")
+            raise ClientError(f"the server answered {answer.type} instead of {cls.type}")
         return answer
 
     def _ask(

@@ -62,7 +62,7 @@ class Router:
         self._core = core
         self._sender = sender
         self.live = False  # connected
-        self.broadcasts = True  # listeners to everything also get messages that no follower takes
+        self.broadcasts = True  # listeners to everything also get messages without a follower
         self.on_idle: Callable[[], None] = lambda: None  # called when a task has lost its last follower
         self._pending: dict[str, PendingRequest] = {}
         # Weak: a task whose handle is dropped is no longer followed.
@@ -81,7 +81,7 @@ class Router:
         self._prune_dropped_locked()
         self._core.check_locked()
         if self._sender.unsent > _MAX_UNSENT:
-            raise ConnectionLostError(f"{self._core.settings.address.url} takes no more requests")
+            raise ConnectionLostError(f"{self._core.settings.address.url} is too slow: its requests pile up")
         for message in pending.messages:
             self._pending[message.id] = pending
         self._send_pending_locked(pending)

@@ -1,4 +1,4 @@
-"""The requests about when standing tasks are started by themselves."""
+"""The requests about the schedules of standing tasks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from overseer.client.arguments import Seconds, TaskId, task_id_of
 from overseer.client.stored import StoredRequests
 from overseer.protocol import Pause, Paused, Resume, Resumed, ScheduleInfo, SchedulesReply, SchedulesRequest
 
-_PAGE = 1000  # tasks that a server gives at once
+_PAGE = 1000  # tasks that a server returns at once
 
 
 class ScheduleRequests(StoredRequests):
@@ -15,8 +15,8 @@ class ScheduleRequests(StoredRequests):
     def schedules(
         self, task_id: TaskId | None = None, *, upcoming: int = 0, timeout: Seconds | None = None
     ) -> tuple[ScheduleInfo, ...]:
-        """The schedules of all standing tasks that have some, or of one: when it is started next, and which
-        starts were skipped and why. ``upcoming``: how many of the next times are wanted, up to 100.
+        """The schedules of one standing task, or of all that have any: when it starts next, and which starts
+        were skipped and why. ``upcoming``: how many of the next starts to list, up to 100.
 
         Raises:
             RefusedError: that task has no schedule.
@@ -33,9 +33,9 @@ class ScheduleRequests(StoredRequests):
                 return tuple(found)
 
     def pause(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
-        """Have a standing task's schedules start nothing: each start is skipped, until :meth:`resume`."""
+        """Pause a standing task's schedules: each start is skipped, until :meth:`resume`."""
         self._expect(Paused, [Pause(self._router.new_id(), task_id_of(task_id))], timeout, repeat=True)
 
     def resume(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
-        """Have a paused standing task's schedules start it again."""
+        """Let a paused standing task's schedules start it again."""
         self._expect(Resumed, [Resume(self._router.new_id(), task_id_of(task_id))], timeout, repeat=True)

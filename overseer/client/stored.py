@@ -8,7 +8,7 @@ from overseer.client.arguments import Moment, Seconds, TaskId, action_name, mome
 from overseer.client.requests import Requests
 from overseer.protocol import ActionInfo, LogLine, LogMatch, LogsReply, LogsRequest, Matches, Search
 
-_PAGE = 1000  # lines or matches that a server gives at once
+_PAGE = 1000  # lines or matches that a server returns at once
 
 
 class StoredRequests(Requests):
@@ -65,8 +65,8 @@ class StoredRequests(Requests):
         limit: int = 100,
         timeout: Seconds | None = None,
     ) -> tuple[LogMatch, ...]:
-        """Lines of logs that contain a text or, with ``regex``, match an expression: the newest parts of logs
-        first, and of each the last lines. At most ``limit``; 0: all.
+        """Lines of logs that contain a string or, with ``regex``, match an expression: from the newest parts
+        of the logs back, and from each part the last ones. At most ``limit``; 0: all.
 
         Raises:
             RefusedError: the server keeps no logs (``data_dir``), or found nothing in time.

@@ -51,7 +51,7 @@ class Task:
 
     @property
     def failed(self) -> bool:
-        """Whether its latest finished run failed: by a timeout, a signal, or a code that is not a success."""
+        """Whether its latest finished run failed: by a timeout, a signal, or a code other than a success."""
         end = self._follower.exit
         return end is not None and failed(end.reason, end.exit_code, self._follower.success_codes)
 
@@ -72,12 +72,12 @@ class Task:
 
     @property
     def ready(self) -> bool:
-        """Whether its run is ready, as its action says what that takes; False where it says nothing."""
+        """Whether its run is ready, by what its action requires; False if it requires nothing."""
         return self._follower.ready
 
     @property
     def health(self) -> str:
-        """``healthy``, ``unhealthy``, or whatever else the server says of its run; ``""``: nothing so far."""
+        """``healthy``, ``unhealthy``, or another word of the server's for its run; ``""``: none so far."""
         return self._follower.health
 
     @property
@@ -95,7 +95,7 @@ class Task:
 
         Raises:
             ReplyTimeoutError: nothing came for so long.
-            TaskGoneError: how the task ended can no longer be known.
+            TaskGoneError: it is no longer possible to know how the task ended.
             ConnectionLostError: the connection is lost for good.
         """
         for item in self._items(seconds_of(timeout)):
@@ -160,7 +160,7 @@ class Task:
 
         Raises:
             ReplyTimeoutError: it is not ready yet.
-            TaskNotRunError: it is over, so it will not be.
+            TaskNotRunError: it is over, so it never will be.
             TaskGoneError, ConnectionLostError: as :meth:`events`.
         """
         follower, seconds = self._follower, seconds_of(timeout)
@@ -184,7 +184,7 @@ class Task:
         """Send a signal, by name or number, to its process group while it runs.
 
         Raises:
-            RefusedError: it does not run; and as :meth:`stop`.
+            RefusedError: it is not running; and as :meth:`stop`.
         """
         self._client.signal(self.id, signal, timeout=timeout)
 
@@ -201,7 +201,7 @@ class Task:
         """Change the size of its terminal while it runs.
 
         Raises:
-            RefusedError: it has none, or does not run; and as :meth:`stop`.
+            RefusedError: it has none, or is not running; and as :meth:`stop`.
         """
         self._client.resize(self.id, rows, cols, timeout=timeout)
 
@@ -219,7 +219,7 @@ class Task:
         self._client._start_over(Reset, self._follower, timeout)
 
     def restart(self, timeout: Seconds | None = None) -> None:
-        """Stop it, wait for its end and start it again; returns once it runs or is queued. The handle then
+        """Stop it, wait for its end and start it again; returns once it is running or queued. The handle then
         follows the new run, as after :meth:`reset`.
 
         Raises:
@@ -265,7 +265,7 @@ def take(
         while True:
             with buffer.lock:
                 if not buffer.arrived.wait_for(lambda: not buffer.empty or over(), timeout):
-                    raise ReplyTimeoutError(f"nothing has come of {what} for {timeout:g} s")
+                    raise ReplyTimeoutError(f"nothing came from {what} for {timeout:g} s")
                 generation = buffer.generation
                 taken.clear()
                 taken.extend(buffer.take_locked(_AT_ONCE))

@@ -101,7 +101,7 @@ def _upgrade(address: Address, token: str) -> tuple[bytes, bytes]:
     ]
     if token:
         if not (token.isascii() and token.isprintable()) or " " in token:
-            raise ClientError("the token holds characters that no token has (blanks, or other than ASCII)")
+            raise ClientError("the token contains spaces, or characters other than ASCII")
         lines.append(f"Authorization: Bearer {token}")
     accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     return "\r\n".join([*lines, "", ""]).encode(), accept
@@ -141,7 +141,7 @@ def _shake_hands(
     except ConnectFailedError:
         raise
     except OSError as error:
-        raise ConnectFailedError(f"{address.url} broke off the connection: {_why(error)}") from None
+        raise ConnectFailedError(f"{address.url} dropped the connection: {_why(error)}") from None
     raise ConnectFailedError(_refusal(address, status, words, b"\r\nAuthorization: " in request), status)
 
 
@@ -180,14 +180,14 @@ def _words(connected: socket.socket, body: bytes, headers: dict[str, str], deadl
 def _refusal(address: Address, status: int, words: str, had_token: bool) -> str:
     said = f": {words}" if words else ""
     if status == 401:
-        return f"{address.url} {'does not know this token' if had_token else 'wants a token'} (401)"
+        return f"{address.url} {'does not accept this token' if had_token else 'requires a token'} (401)"
     if status == 403:
         reason = said or ": it is not in the server's trusted_cidrs or auth.unix"
         return f"{address.url} refuses this machine or user (403){reason}"
     if status == 429:
-        return f"{address.url} takes no token now (429): too many wrong ones came from here"
+        return f"{address.url} accepts no tokens from here for now (429): too many were wrong"
     if status == 503:
-        return f"{address.url} takes no more connections now (503){said}"
+        return f"{address.url} accepts no more connections for now (503){said}"
     if status == 400 and not address.tls and "speaks TLS" in words:  # as an overseer's TLS port does
         return _wants_tls(address)
     return f"{address.url} is not an overseer's address: it answered {status}; an overseer listens at /ws"
@@ -207,13 +207,13 @@ def _open(address: Address, tls: Any, deadline: float, timeout: float) -> socket
     try:
         return _open_socket(address, tls, deadline)
     except ConnectionRefusedError:
-        reason = "nothing listens there"
+        reason = "nothing is listening there"
     except FileNotFoundError:
         reason = "no such socket"
     except TimeoutError:
         reason = f"no answer within {timeout:g} s"
     except socket.gaierror:
-        reason = f"no host {address.host} is known"
+        reason = f"unknown host {address.host}"
     except OSError as error:  # ssl.SSLError too
         reason = _why(error)
         if getattr(error, "reason", "") in _NO_TLS:

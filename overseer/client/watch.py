@@ -1,7 +1,7 @@
-"""Watching all tasks of a server: a connection of its own, a picture that stays true, and what happens.
+"""Watching all tasks of a server: a connection of its own, a picture kept current, and what happens.
 
-The connection is read only while there is room for whoever iterates. If they are slow the server sees to it:
-it leaves out lines of output, with a gap, and sends all tasks again when they have fallen too far behind.
+The connection is read only while there is room for whoever iterates. To a slow reader, the server leaves out
+lines of output, with a gap, and sends all tasks again once it has fallen too far behind.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _JOIN_S = 5.0
 
 
 class WatchConnection:
-    """What a watch knows, and the connection that tells it. Guarded by the client's lock."""
+    """What a watch knows, and the connection that it learns it from. Guarded by the client's lock."""
 
     def __init__(self, core: Core, shared: SharedConnection, request: WatchRequest) -> None:
         self.core = core
@@ -53,7 +53,7 @@ class WatchConnection:
         self.failure: ClientError | None = None  # why it has ended
         self.changed = threading.Condition(core.lock)  # notified at the first picture and at the end
         self._cursor = ""  # "": there is no picture yet
-        self._begun = False  # on this connection: what came before, such as broadcasts, will come again
+        self._begun = False  # on this connection; what comes before, such as broadcasts, will come again
         self._seqs: dict[str, int] = {}  # the last line of each task that has had any
         self._ids = itertools.count(1)
         # Weak: a buffer lives as long as its iteration.
@@ -67,7 +67,7 @@ class WatchConnection:
         try:
             self.connection.start()
         except RuntimeError as error:
-            raise ClientError(f"there is no thread for a watch: {error}") from None
+            raise ClientError(f"cannot start a thread for the watch: {error}") from None
         with self.core.lock:
             self.changed.wait_for(lambda: self._cursor or self.failure, seconds)
             if self._cursor:
@@ -177,14 +177,14 @@ class WatchConnection:
     # -- back-pressure
 
     def _full_locked(self) -> EventBuffer | None:
-        """A buffer without room, whose reader is at it or has yet to begin."""
+        """A buffer without room, which is being read or has yet to be."""
         for buffer in self._live_locked():
             if buffer.full and (buffer.is_read or not buffer.was_read):
                 return buffer
         return None
 
     def _wait_for_room(self) -> None:
-        """Pause reading while somebody who iterates has not come so far."""
+        """Pause reading while somebody who iterates has fallen behind."""
         while True:
             with self.core.lock:
                 full = self._full_locked()
@@ -195,10 +195,10 @@ class WatchConnection:
 
 
 class Watch:
-    """All tasks of a server, and what happens to them: made by :meth:`Client.watch`. A context manager that
-    ends it; so does letting go of it. Usable from several threads.
+    """All tasks of a server, and what happens to them: made by :meth:`Client.watch`. It ends on leaving its
+    ``with``, or when it is dropped. Usable from several threads.
 
-    Iterating over it is iterating over :meth:`events`.
+    Iterating over it means :meth:`events`.
     """
 
     def __init__(self, link: WatchConnection) -> None:
@@ -224,13 +224,13 @@ class Watch:
 
     @property
     def tasks(self) -> dict[str, TaskInfo]:
-        """Every task by its id, as the server has told so far; whether anybody iterates or not. A copy."""
+        """Every task by its id, kept current whether anybody iterates or not. A copy."""
         with self._link.core.lock:
             return dict(self._link.tasks)
 
     @property
     def usage(self) -> dict[str, TaskUsage]:
-        """What the running ones use, by id, where ``usage`` was asked for: as it was told last. A copy."""
+        """What each running task used when last reported, by id; empty without ``usage``. A copy."""
         with self._link.core.lock:
             tasks, usage = self._link.tasks, self._link.usage
             return {
@@ -242,9 +242,9 @@ class Watch:
     def events(self, timeout: Seconds | None = None) -> Iterator[Event]:
         """A ``Watching`` with all tasks as they are now, and then everything that happens, each event once.
 
-        An event has the task as it is then (``task``), or else a ``Changed`` follows that has it; a
-        ``Changed`` also comes when nothing else says that a task is not as it was. After a ``Forgotten``, no
-        task has that id. Another ``Watching`` comes when the server cannot go on from where this program was.
+        An event carries the task as it is then (``task``), or a ``Changed`` with it follows; a ``Changed``
+        also reports what no other event does. After a ``Forgotten``, no task has that id. Another
+        ``Watching`` comes when the server cannot resume where this program was.
         A ``Gap`` stands for lines that were missed.
 
         Args:

@@ -60,7 +60,7 @@ class ThenConfig:
     any: tuple[FollowUpConfig, ...] = field(_FOLLOW_UPS, "What is started in either case.", default=())
 
     def after(self, outcome: str) -> tuple[FollowUpConfig, ...]:
-        """What follows a task that has ``succeeded`` or ``failed``; nothing follows another outcome."""
+        """What follows a task that has ``succeeded`` or ``failed``; nothing for any other outcome."""
         if outcome == "succeeded":
             return self.success + self.any
         return self.failure + self.any if outcome == "failed" else ()
@@ -85,7 +85,7 @@ class _Action(Protocol):
 
 
 def chain_problems(actions: Mapping[str, _Action]) -> Iterator[tuple[Path, str]]:
-    """Each follow-up that cannot be: path below ``actions`` and sentence. Its action does not exist, it would
+    """Each invalid follow-up: path below ``actions`` and sentence. Its action does not exist, it would
     lead back to where it came from, or it is the end of too long a chain."""
     ahead: dict[str, int] = {}  # how many starts may follow from an action's end
     for name in actions:
@@ -120,7 +120,7 @@ def _visit(
 
 
 def follow_ups(action: _Action) -> Iterator[tuple[Path, FollowUpConfig]]:
-    """All that may follow a task of an action: path below its ``then``, and what it says."""
+    """All that may follow a task of an action: path below its ``then``, and entry."""
     if action.then is not None:
         for when in ("success", "failure", "any"):
             for number, follow_up in enumerate(getattr(action.then, when)):

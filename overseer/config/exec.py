@@ -223,7 +223,7 @@ class ExecConfig:
     )
     inherit_env: str | tuple[str, ...] = field(
         Inheritance(),
-        "What the process inherits of the server's own environment: `all` of it, a `minimal` one (`PATH`, "
+        "What the process inherits of the server's own environment: `all` of it, a `minimal` part (`PATH`, "
         "`HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`, `LC_*`, `TZ`, `TMPDIR`, `TERM`), `none`, or the "
         "variables named.",
         default="all",
@@ -291,7 +291,7 @@ class ExecConfig:
 
     @property
     def conditions(self) -> dict[str, Condition]:
-        """By stream; those that let everything through are not in it."""
+        """By stream, without those that let everything through."""
         given = {
             "stdout": self.output.stdout.condition or self.stdout_condition,
             "stderr": self.output.stderr.condition or self.stderr_condition,
@@ -304,7 +304,7 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
         for name in names:
             if not name or "=" in name or "\0" in name or (key == "secret_files" and "/" in name):
                 here = location.child(key, location.line)
-                here.error(f"{quoted(name)} cannot be the name of a variable")
+                here.error(f"{quoted(name)} is not a valid name for a variable")
     for name in read.env.keys() & read.secret_files.keys():
         location.child("secret_files", location.line).child(name, location.line).error(
             f"{name} is in env as well: a variable has one value"
@@ -318,7 +318,7 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
             "has no effect on a terminal: stderr's lines are stdout's"
         )
     if read.pty is not None and read.stdin != "pty":
-        location.child("pty", location.line).error("there is a terminal only with stdin: pty")
+        location.child("pty", location.line).error("only stdin: pty has a terminal")
     private = {name for name, (spec, _) in read.parameters.items() if is_private(spec)}
     words: list[tuple[Path, Template]] = [(("entrypoint",), read.entrypoint)] if read.entrypoint else []
     words += [(("command", number), argument) for number, argument in enumerate(read.command)]

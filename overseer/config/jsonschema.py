@@ -1,11 +1,11 @@
 """The JSON Schema of the configuration file, from the declarations that it is loaded by: for editors.
 
 ``sticky-overseer --schema`` prints it; ``python -m overseer.config.jsonschema docs/config.schema.json``
-writes it. It knows what JSON Schema can say: which keys there are, what each may hold, what is missing. The
-loader knows more (addresses, what else must be there, where quotes are wrong) and has the last word.
+writes it. It covers what JSON Schema can express: which keys there are, what each may hold, what is missing.
+The loader checks more (addresses, which keys go together, wrong quotes) and has the last word.
 
-Every key may hold null, which counts as its absence. A text may be written as a number or boolean, since the
-loader takes it as it stands.
+Every key may hold null, which counts as its absence. A string may be written as a number or boolean, since
+the loader takes scalars as they are written.
 """
 
 from __future__ import annotations

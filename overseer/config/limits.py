@@ -106,7 +106,7 @@ class Cpus(FieldType):
 class CgroupSection:
     """``cgroup``: a control group for each run, with limits for all of its processes together.
 
-    It takes Linux's version 2, and a cgroup that is delegated to the server.
+    It requires cgroups version 2, and one delegated to the server.
     """
 
     memory_max: int | None = field(
@@ -117,7 +117,7 @@ class CgroupSection:
     require: bool = field(
         BOOLEAN,
         "Whether the configuration is refused, and a start fails, if this is not available. Otherwise there "
-        "is a warning, and tasks run without.",
+        "is a warning, and tasks run without it.",
         default=False,
     )
 

@@ -1,4 +1,4 @@
-"""Where the server listens and whom it trusts, as the config spells it."""
+"""Where the server listens and whom it trusts, as written in the config."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Listen:
     """A place to listen.
 
     ``kind`` tells which of the others count: ``tcp`` has ``host`` (``""``: every interface, IPv4 and IPv6)
-    and ``port`` (0: any free one), ``unix`` has ``path`` and what its file is to have: permissions and, if it
-    is not ``""``, a group by name or number. ``stdio`` has nothing.
+    and ``port`` (0: any free one), ``unix`` has ``path`` and the permissions of its file and, unless it is
+    ``""``, the file's group by name or number. ``stdio`` has nothing.
     """
 
     kind: Literal["stdio", "unix", "tcp"]

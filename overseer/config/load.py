@@ -49,8 +49,8 @@ def read_config(path: str | Path, *, again: bool = False) -> bytes | None:
     """The file's bytes; None when it does not exist.
 
     Args:
-        again: whether this is not the first time; then it must be a regular file, since of anything else
-            (a pipe, ``/dev/stdin``) there is nothing left.
+        again: whether it has been read before; then it must be a regular file, since anything else (a
+            pipe, ``/dev/stdin``) is used up.
 
     Raises:
         ConfigError: it cannot be read, or is too long.
@@ -74,7 +74,7 @@ def read_config(path: str | Path, *, again: bool = False) -> bytes | None:
 
 
 def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = os.environ) -> Config:
-    """The configuration that these bytes of the file at ``path`` are; None: the defaults, with a warning.
+    """The configuration in these bytes of the file at ``path``; None: the defaults, with a warning.
 
     Raises:
         ConfigError: the file cannot be read or used; a ConfigErrors when more than one thing is wrong.
@@ -125,14 +125,14 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
 
 
 def _dialect(tree: MapNode) -> Literal["go", "jinja"]:
-    """What the file's templates are written in, which has to be known before they are read."""
+    """The language of the file's templates, which has to be known before they are read."""
     entry = tree.entries.get("templates")
     jinja = entry is not None and isinstance(entry.node, Scalar) and entry.node.text == "jinja"
     return "jinja" if jinja else "go"
 
 
 def _check_restarts(config: Config, report: Report) -> None:
-    """Warn of retry policies as they are once merged, each where it was last changed."""
+    """Warn about merged retry policies, each where it was last changed."""
     places: dict[tuple[str, ...], RetryPolicy] = {("retry",): config.retry}
     for name, action in config.actions.items():
         if not action.retry.empty:

@@ -90,7 +90,7 @@ class LimitsConfig:
         Size(), "The longest value of a parameter, in characters.", default=MessageLimits().param_value
     )
     max_params_size: int = field(
-        Size(), "The longest names and values of a start's parameters in all, in characters.",
+        Size(), "The longest that a start's parameters may be together, names and values, in characters.",
         default=MessageLimits().params_size,
     )  # fmt: skip
     memory: int = field(
@@ -183,8 +183,8 @@ class ActionConfig:
     )
     on_boot: str = field(
         Choice("none", "resume"),
-        "What happens to a task that was running when the server ended, once that is started again: nothing "
-        "(`none`), or it is started with the same id, parameters and retry policy (`resume`). Needs a "
+        "What the next server does with a task that was running when this one ended: nothing (`none`), or "
+        "it starts it with the same id, parameters and retry policy (`resume`). Needs a "
         "`data_dir`, and parameters none of which is secret.",
         default="none",
     )
@@ -249,8 +249,8 @@ class Config:
     """
 
     name: str = field(TEXT, "The server's name, the title of `/openapi.json`.", default="sticky-overseer")
-    description: str = field(TEXT, "A sentence about it, for the same place.", default="")
-    version: str = field(TEXT, "A version of yours, for the same place.", default="")
+    description: str = field(TEXT, "A sentence about it, shown there too.", default="")
+    version: str = field(TEXT, "A version number of yours, shown there too.", default="")
     listen: str = field(
         Text("address", parse_listen), "Where clients connect, see [Addresses](#addresses).",
         default=":8080", env="OVERSEER_LISTEN",
@@ -312,8 +312,8 @@ class Config:
     )
     shutdown_timeout: float = field(
         SECONDS,
-        "How long the server's end may take in all: it stops each standing task once those that depend on it "
-        "are over, and kills what is left then.",
+        "How long shutting down may take in all: each standing task is stopped once those that depend on it "
+        "are over, and what is left in the end is killed.",
         default=0.0,
         default_text="the longest `stop_grace`, and two seconds",
     )
@@ -325,7 +325,7 @@ class Config:
     )
     secrets: Mapping[str, SecretSource] = field(
         MapOf(SOURCE, what="a mapping of secrets", named=True),
-        "Secrets for commands, by name, which are shown to nobody; each action names those that it gets.",
+        "Secrets for commands, by name, shown to nobody; each action names those that it gets.",
         default=dict,
     )
     actions: Mapping[str, ActionConfig] = field(
@@ -342,7 +342,7 @@ class Config:
         default=dict,
     )
     notify: tuple[NotifyConfig, ...] = field(
-        ListOf(NOTIFY), "Which notices there are, and for which channels.", default=()
+        ListOf(NOTIFY), "Which notices are sent to which channels.", default=()
     )
     webhooks: Mapping[str, WebhookConfig] = field(
         MapOf(WEBHOOK, what="a mapping of webhooks", named=True),

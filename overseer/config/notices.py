@@ -1,4 +1,4 @@
-"""``channels`` and ``notify``: who is told of what becomes of tasks, and how."""
+"""``channels`` and ``notify``: who is notified of what happens to tasks, and how."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = (
 """What the template of a body may look up."""
 
 SIGNED = "whsec_"
-"""What a key begins with that is written in base64, as Standard Webhooks does it."""
+"""The prefix of a key in base64, as in Standard Webhooks."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = ("host", "content-length", "transfer-encoding", "connection", "webhook-id", "webhook-timestamp")
@@ -40,7 +40,7 @@ _OWN = (*_OURS, "webhook-signature")
 
 @dataclass(frozen=True, slots=True)
 class Confidential:
-    """A text that nobody is shown: as it stands in the file, or one of the ``secrets``, by its name."""
+    """A string that nobody is shown: written in the file, or one of the ``secrets``, by its name."""
 
     text: str = plain_field(default="", repr=False)
     secret: str = ""
@@ -65,7 +65,7 @@ class ConfidentialText(FieldType):
         if not text:
             raise ValueError("an empty text is not a secret")
         if not text.isprintable():
-            raise ValueError("there are characters in it that cannot be printed")
+            raise ValueError("it contains unprintable characters")
         return Confidential(text)
 
     def shown(self, value: Any) -> str:
@@ -96,7 +96,7 @@ def split_url(text: str) -> SplitResult:
     """The parts of the address of a webhook.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is malformed.
     """
     try:
         url = urlsplit(text)
@@ -106,9 +106,9 @@ def split_url(text: str) -> SplitResult:
     if url.scheme not in ("http", "https") or not url.hostname or port == 0:
         raise ValueError("expected an address such as https://example.org/hooks/1")
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError("an address is of printable ASCII characters, without spaces; write others as %XX")
+        raise ValueError("an address has printable ASCII characters and no spaces; write others as %XX")
     if url.username is not None:
-        raise ValueError("a user and password belong into headers, as Authorization")
+        raise ValueError("put user and password into headers, as Authorization")
     return url
 
 
@@ -122,12 +122,12 @@ class ChannelConfig:
     )
     secret: Confidential | None = field(
         ConfidentialText(),
-        "The key that they are signed with, as Standard Webhooks says; `whsec_…` is in base64.",
+        "The key that they are signed with, by Standard Webhooks; `whsec_…` is in base64.",
         default=None,
     )
     headers: Mapping[str, Confidential] = field(
         MapOf(ConfidentialText(), what="a mapping of headers"),
-        "More headers, such as `Authorization`.",
+        "Additional headers, such as `Authorization`.",
         default=dict,
     )
     body: Template | None = field(
@@ -153,13 +153,13 @@ def _channel(read: ChannelConfig, location: Location) -> ChannelConfig:
         location.child("exec", location.line).error("needs the program to run")
     for key in ("secret", "headers", "body"):
         if read.exec and getattr(read, key):
-            location.child(key, location.line).error("goes with a webhook")
+            location.child(key, location.line).error("needs a webhook")
     for name in read.headers:
         here = location.child("headers", location.line).child(name, location.line)
         if not _TOKEN.fullmatch(name):
-            here.error(f"{quoted(name)} cannot be the name of a header")
+            here.error(f"{quoted(name)} is not a valid name for a header")
         elif name.lower() in _OWN:
-            here.error("the server writes this header itself")
+            here.error("the server sets this header itself")
     if read.secret is not None and read.secret.text:
         try:
             key_of(read.secret.text)
@@ -177,10 +177,10 @@ CHANNEL = Object(ChannelConfig, _channel, strict=True)
 
 
 def key_of(secret: str) -> bytes:
-    """The key that a text stands for.
+    """The bytes of a key.
 
     Raises:
-        ValueError: it begins like one in base64, and is not.
+        ValueError: it has the prefix of one in base64, and is not.
     """
     if not secret.startswith(SIGNED):
         return secret.encode("utf-8", "surrogateescape")
@@ -199,22 +199,24 @@ class NotifyConfig:
     """One of ``notify``: a rule."""
 
     on: tuple[str, ...] = field(
-        _Words(*EVENTS), "What is told; see [NOTICES.md](NOTICES.md).", missing="say what is told: failure"
+        _Words(*EVENTS),
+        "What it notifies of; see [NOTICES.md](NOTICES.md).",
+        missing="say what it notifies of: failure",
     )
     actions: tuple[str, ...] = field(
         TextList(commas=False),
-        "Of tasks of which actions, with `*` and `?` as in file names.",
+        "Only tasks of these actions, with `*` and `?` as in file names.",
         default=(),
         default_text="all",
     )
     tasks: tuple[str, ...] = field(
         TextList(commas=False),
-        "Of tasks with which ids, with `*` and `?`.",
+        "Only tasks with these ids, with `*` and `?`.",
         default=(),
         default_text="all",
     )
     to: tuple[str, ...] = field(
-        TextList(commas=False), "The channels that are told.", missing="name one of `channels`"
+        TextList(commas=False), "The channels that are notified.", missing="name one of `channels`"
     )
     repeat: float = field(
         Age(),
@@ -231,7 +233,7 @@ def _rule(read: NotifyConfig, location: Location) -> NotifyConfig:
             "a recovery is reported only by a rule that has reported what came before: add failure"
         )
     if read.repeat and not told and read.on:
-        location.child("repeat", location.line).warn("there is nothing here to be reminded of")
+        location.child("repeat", location.line).warn("nothing here is ever repeated")
     return read
 
 
@@ -241,7 +243,7 @@ NOTIFY = Object(NotifyConfig, _rule, strict=True)
 def notice_problems(
     channels: Mapping[str, ChannelConfig], rules: Collection[NotifyConfig], secrets: Collection[str]
 ) -> Iterator[tuple[Path, str]]:
-    """Each name that means nothing: path and sentence."""
+    """Each undefined name: path and sentence."""
     for name, channel in channels.items():
         used = [(("secret",), channel.secret), *((("headers", k), v) for k, v in channel.headers.items())]
         for path, given in used:

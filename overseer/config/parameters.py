@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # As JSON writes numbers: one way for each, that no program reads as octal, an option or an offset.
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
-_ALMOST = re.compile(r"[-+ ]?[ 0]*([0-9]+) *")  # it is plain what whole number is meant
+_ALMOST = re.compile(r"[-+ ]?[ 0]*([0-9]+) *")  # it is clear which whole number is meant
 _MAX_DIGITS = 4000  # Python converts few more
 _LISTED = 1000
 _NONE: frozenset[str] = frozenset()
@@ -122,7 +122,7 @@ def is_private(spec: ParamSpec) -> bool:
 
 
 def template_values(parameters: Mapping[str, Parameter], params: Mapping[str, str]) -> dict[str, str | bool]:
-    """The values as templates see them: a boolean as one, all else as text."""
+    """The values as templates see them: a boolean as such, all else as strings."""
     booleans = {name for name, each in parameters.items() if each.spec.type == "boolean"}
     return {name: value == "true" if name in booleans else value for name, value in params.items()}
 
@@ -162,7 +162,7 @@ def _check_keys(read: ParamSpec, location: Location) -> None:
         if read.min > read.max:
             _at(location, "max").error(f"{read.max} is less than min, {read.min}: no value is allowed")
         elif read.type == "integer" and math.ceil(read.min) > math.floor(read.max):
-            _at(location, "max").error(f"no whole number lies between {read.min} to {read.max}")
+            _at(location, "max").error(f"no whole number lies between {read.min} and {read.max}")
     if read.type == "secret":
         _check_secret(read, location)
     elif read.allow_in_argv:
@@ -178,10 +178,12 @@ def _check_keys(read: ParamSpec, location: Location) -> None:
 def _check_secret(read: ParamSpec, location: Location) -> None:
     """Report what would reveal a secret to anyone who reads the file or describes the action."""
     if read.default:
-        said = "a secret cannot have a default, which all would be shown; an empty one makes it optional"
+        said = (
+            "a secret cannot have a default, which everybody would be shown; an empty one makes it optional"
+        )
         _at(location, "default").error(said)
     if read.choices:
-        _at(location, "choices").error("a secret cannot have choices, which all would be shown")
+        _at(location, "choices").error("a secret cannot have choices, which everybody would be shown")
 
 
 def _check_pattern(pattern: str, location: Location) -> None:

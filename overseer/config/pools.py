@@ -40,17 +40,17 @@ class PoolSection:
 
 def _pool(read: PoolSection, location: Location) -> PoolConfig:
     if read.limit is not None and read.size is not None and read.limit != read.size:
-        location.warn(f"limit ({read.limit}) and size ({read.size}) are one thing spelled twice: limit wins")
+        location.warn(f"limit ({read.limit}) and size ({read.size}) mean the same: limit wins")
     queue = read.queue
     if queue is None and read.queue_size is not None:
         queue = QueueConfig(enabled=read.queue_size > 0, size=read.queue_size)
     elif queue is not None and read.queue_size is not None and (queue.size or 0) != read.queue_size:
-        location.warn("queue and queue_size are one thing spelled twice: queue wins")
+        location.warn("queue and queue_size mean the same: queue wins")
     if read.queue_timeout is not None:
         if queue is None:
             location.warn("queue_timeout does nothing without a queue or queue_size beside it")
         elif queue.max_age and queue.max_age != read.queue_timeout:
-            location.warn("queue.max_age and queue_timeout are one thing spelled twice: queue.max_age wins")
+            location.warn("queue.max_age and queue_timeout mean the same: queue.max_age wins")
         else:
             queue = replace(queue, max_age=read.queue_timeout)
     limit = read.limit if read.limit is not None else read.size

@@ -40,10 +40,10 @@ _HEALTH_S = 3.0  # that a probe of health may take, by default
 
 
 def compile_log(pattern: str) -> Callable[[str], bool]:
-    """A function telling whether a line matches; it takes time in proportion to the line's length.
+    """A function telling whether a line matches, in time linear in the line's length.
 
     Raises:
-        ValueError: it is no regular expression that RE2 takes.
+        ValueError: RE2 does not accept it.
     """
     from overseer.cel.operators import compile_pattern
     from overseer.cel.values import EvaluationError
@@ -85,7 +85,7 @@ _ARGV = ListOf(_Word())
 
 @dataclass(frozen=True)
 class _Probes:
-    """What both have. ``dialect`` and ``booleans`` are how the file's templates are read."""
+    """What ``ready`` and ``health`` share. ``dialect`` and ``booleans`` say how templates are read."""
 
     dialect: Dialect = dataclasses.field(default="go", kw_only=True)
     booleans: frozenset[str] = dataclasses.field(default=frozenset(), kw_only=True)
@@ -109,7 +109,7 @@ class _Probes:
         """The texts for a task.
 
         Raises:
-            ValueError: one cannot be rendered; it begins with the key.
+            ValueError: one cannot be rendered; the text begins with the key.
         """
         done = {}
         for key, text in self.texts().items():
@@ -130,7 +130,7 @@ class _Probes:
         """What is probed for a task, in that order.
 
         Raises:
-            ValueError: one of them cannot be probed; it begins with the key.
+            ValueError: one of them cannot be probed; the text begins with the key.
         """
         rendered = self.rendered(values)
         found: list[Target] = []
@@ -146,7 +146,7 @@ class _Probes:
 
 @dataclass(frozen=True)
 class ReadyConfig(_Probes):
-    """``ready``: when a run counts as ready. Of several kinds all must hold."""
+    """``ready``: when a run counts as ready; if there are several conditions, all must hold."""
 
     log: str = field(
         _Text("regular expression", compile_log),
@@ -196,10 +196,10 @@ class ReadyConfig(_Probes):
         return f"{', '.join(filter(None, [self.kinds(), *own]))}; within {_words(self.timeout)}"
 
     def matcher(self, values: Values) -> Callable[[str], bool] | None:
-        """What tells whether a line of a task is the one awaited; None: none is.
+        """A function telling whether a line of the task is the one awaited; None: none is.
 
         Raises:
-            ValueError: it is no regular expression; it begins with the key.
+            ValueError: it is not a regular expression; the text begins with the key.
         """
         pattern = self.rendered(values).get("log")
         if pattern is None:
@@ -244,7 +244,7 @@ class HealthConfig(_Probes):
     )
     on_failure: str = field(
         Choice("restart", "none"),
-        "What becomes of an unhealthy run: it is stopped, which is a failure, so that `retry` decides what "
+        "What happens to an unhealthy run: it is stopped, which is a failure, so that `retry` decides what "
         "follows (`restart`), or it goes on (`none`).",
         default="restart",
     )
@@ -312,7 +312,7 @@ HEALTH = Object(HealthConfig, _health)
 
 
 class _Probed(Protocol):
-    """What is needed here of an action."""
+    """What the check needs of an action."""
 
     @property
     def type(self) -> str: ...
@@ -327,7 +327,7 @@ class _Probed(Protocol):
 def check_probes(action: _Probed, node: Node, location: Location) -> None:
     """Report names that are not among the parameters of an action, and those of secrets.
 
-    Only of ``exec`` the file tells which parameters there are.
+    Only for ``exec`` does the file tell which parameters there are.
     """
     declared = action.config.get("parameters")
     specs = declared if isinstance(declared, Mapping) else {}
@@ -349,7 +349,7 @@ def check_probes(action: _Probed, node: Node, location: Location) -> None:
 
 @contextmanager
 def booleans_of_action(node: Node, report: Report) -> Iterator[None]:
-    """Within it, templates of the action are read knowing which of its parameters are booleans."""
+    """While entered, templates are read knowing which of the action's parameters are booleans."""
     found: Node | None = node
     for key in ("config", "parameters"):
         entry = found.entries.get(key) if isinstance(found, MapNode) else None

@@ -20,7 +20,7 @@ from overseer.schema.types import FieldType
 
 
 def sections() -> dict[str, type[Declared]]:
-    """Every section, by where it stands first: ``top``, ``task_pool.queue``, ``actions.NAME``, ``list[]``."""
+    """Every section, by its first place: ``top``, ``task_pool.queue``, ``actions.NAME``, ``list[]``."""
     found: dict[str, type[Declared]] = {}
 
     def visit(path: str, of: FieldType) -> None:
@@ -52,10 +52,10 @@ def keys(section: type[Declared]) -> str:
 
 
 def refresh(document: str) -> str:
-    """``document`` with its tables as the declarations have them.
+    """``document`` with its tables brought up to date.
 
     Raises:
-        KeyError: a table is asked for that no section stands behind.
+        KeyError: a table names no section.
     """
     known = sections()
     return with_parts(document, "keys", lambda path: keys(known[path]))

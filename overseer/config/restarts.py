@@ -32,9 +32,9 @@ def retry_problems(policy: RetryPolicy) -> Iterator[str]:
 
 
 def _shortest_ns(policy: RetryPolicy, exits: int) -> int:
-    """The least time from the first of so many exits to the last, without jitter."""
+    """The least time from the first of that many exits to the last, without jitter."""
     delays = exits - 1
-    # What the first so many delays take in all.
+    # What the first delays take in all.
     sums = [0, *accumulate(policy.delay_after(number) for number in range(delays))]
     if not policy.restart_reset:
         return sums[-1]

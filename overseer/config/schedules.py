@@ -52,7 +52,7 @@ class _Moment(FieldType):
 class Schedule:
     """``schedule``, or one of several: when a standing task is started; exactly one of the first three keys.
 
-    ``at`` is finished to have its time zone.
+    Once read, ``at`` has its time zone.
     """
 
     cron: str = field(
@@ -87,14 +87,14 @@ class Schedule:
     )
     missed: str = field(
         Choice("once", "skip", "all"),
-        "What happens to starts that the server was not there for: the latest is made up for (`once`), none "
-        "is (`skip`), or all are, one after another, the latest twenty at most (`all`).",
+        "What happens to starts that were due while the server was down: the latest is made up for (`once`), "
+        "none is (`skip`), or all are, one after another, the latest twenty at most (`all`).",
         default="once",
     )
     jitter: float = field(
         SECONDS,
-        "A start comes up to this much later, always by as much for the same time, and always before the "
-        "next.",
+        "Each start is delayed by up to this much: always equally for the same time, and never past the next "
+        "start.",
         default=0,
         default_text="none",
     )
@@ -115,7 +115,7 @@ def _schedule(read: Schedule, location: Location) -> Schedule:
     elif not given and not any(map(location.has_error, ("cron", "every", "at"))):
         location.error("say when: cron, every or at")
     if read.timezone != "UTC" and read.every:
-        location.warn("timezone does nothing: `every` is the same in all of them")
+        location.warn("timezone does nothing: `every` is the same in all time zones")
     if 0 < read.every <= read.jitter:
         location.warn("jitter is as long as the period: a start comes at any time before the next")
     cron = normalized_cron(read.cron) if read.cron else ""
@@ -129,7 +129,7 @@ _SCHEDULE = Object(Schedule, _schedule)
 
 
 class _Schedules(ListOf):
-    """A schedule, or a list of such."""
+    """A schedule, or a list of schedules."""
 
     def __init__(self) -> None:
         super().__init__(_SCHEDULE)

@@ -25,10 +25,10 @@ class TokenConfig:
     name: str = field(
         Text(), "Its owner, for the audit and the log; also the name in a client's certificate that counts "
         "as this token, see `tls.client_ca`.",
-        missing="a token needs a name, to tell in the audit who did what",
+        missing="a token needs a name, by which the audit tells who did what",
     )  # fmt: skip
     token: Digest | None = field(
-        Secret(), "The token itself. Better is one of the next three: config files travel.", default=None
+        Secret(), "The token itself. Prefer one of the next three: config files travel.", default=None
     )
     token_file: str = field(Text("path"), "A file that contains only the token.", default="")
     token_env: str = field(
@@ -102,13 +102,13 @@ class TlsConfig:
     """``tls``: encryption, 1.2 or later. Off without a ``cert``."""
 
     cert: str = field(
-        Text("path"), "The server's certificate, PEM, followed by those between it and its root.", default=""
+        Text("path"), "The server's certificate, PEM, followed by the intermediate ones.", default=""
     )
     key: str = field(Text("path"), "Its private key, PEM.", default="", default_text="in the file of `cert`")
     client_ca: str = field(
         Text("path"),
-        "Certificates of authorities, PEM: clients must present a certificate by one of them. Its common "
-        "name or a name in its SAN that is the `name` of a token counts as that token.",
+        "Certificates of authorities, PEM: clients must present a certificate issued by one of them. Its "
+        "common name or a name in its SAN that is the `name` of a token counts as that token.",
         default="",
     )
 

@@ -88,7 +88,7 @@ STANDING = Object(StandingTask, elsewhere=dict.fromkeys(_OF_ACTIONS, "to the act
 def standing_problems(
     tasks: Mapping[str, StandingTask], actions: Collection[str]
 ) -> Iterator[tuple[Path, str]]:
-    """Each name that means nothing, and a circle of dependencies if there is one: path below ``tasks`` and
+    """Each undefined name, and a circle of dependencies if there is one: path below ``tasks`` and
     sentence."""
     for name, task in tasks.items():
         if task.action and task.action not in actions:
@@ -107,6 +107,6 @@ def in_order(tasks: Mapping[str, StandingTask]) -> list[str]:
     """The names, each after all that it depends on.
 
     Raises:
-        CycleError: some wait for each other; its second argument has them, from the one waited for on.
+        CycleError: some wait for each other; its second argument lists them, each before its dependents.
     """
     return list(TopologicalSorter({name: task.depends_on for name, task in tasks.items()}).static_order())

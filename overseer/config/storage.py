@@ -20,13 +20,13 @@ class StorageConfig:
     age: float = field(Age(), "How long it keeps a run that did not fail.", default=90 * _DAY)
     failed_age: float = field(Age(), "How long it keeps one that failed or was lost.", default=365 * _DAY)
     log_bytes: int = field(
-        Size(), "Bytes that the logs of all tasks take; the oldest go.", default=5 * 1024 * _MIB
+        Size(), "Bytes that the logs of all tasks may take; the oldest are deleted.", default=5 * 1024 * _MIB
     )
     log_age: float = field(Age(), "How long a line is kept in a log.", default=30 * _DAY)
-    task_log_bytes: int = field(Size(), "Bytes that the log of one task takes.", default=500 * _MIB)
+    task_log_bytes: int = field(Size(), "Bytes that the log of one task may take.", default=500 * _MIB)
     segment: int = field(
         Size(64 * 1024, 1024 * _MIB),
-        "Bytes after which a log goes on in another file. Logs are compressed, and go, a file at a time.",
+        "Bytes after which a log goes on in a new file. Logs are compressed and deleted file by file.",
         default=16 * _MIB,
     )
     compress: str = field(
@@ -37,7 +37,7 @@ class StorageConfig:
     )
     min_free: float = field(
         Percent(),
-        "How much of the disk stays free: the oldest logs go for that, and when none is left, no lines are "
-        "logged.",
+        "How much of the disk is kept free: the oldest logs are deleted for it, and once none is left, lines "
+        "are not logged.",
         default=5,
     )

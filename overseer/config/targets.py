@@ -1,4 +1,4 @@
-"""What a probe looks at, once the parameters of a task are known: an address, a page, a program."""
+"""What a probe checks, once the parameters of a task are known: an address, a page, a program."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def parse_http(text: str) -> Http:
     """A URL of HTTP or HTTPS.
 
     Raises:
-        ValueError: it is something else, or nothing that a probe could ask for.
+        ValueError: it is something else, or a URL that a probe cannot ask for.
     """
     if len(text) > _LONGEST:
         raise ValueError(f"the URL is longer than {_LONGEST} characters")
     if not all("!" <= each <= "~" for each in text):
-        raise ValueError(f'a URL has no spaces, nor other than ASCII: "{_short(text)}"; write them as %20')
+        raise ValueError(f'a URL has no spaces, and only ASCII: "{_short(text)}"; write them as %20')
     try:
         url = urlsplit(text)
         port = url.port

@@ -2,7 +2,7 @@
 
 PyYAML scans and composes; what it would make of the values (YAML 1.1: ``off`` is false, ``12:30`` is 750)
 is never used. Merge keys and aliases are resolved here, and whatever a hostile or broken file may hold
-(cycles, nesting, aliases that multiply) ends here.
+(cycles, nesting, aliases that multiply) is stopped here.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from overseer.schema.location import Location, Report, quoted
 from overseer.schema.nodes import Entry, ListNode, MapNode, Node, Scalar, describe_node
 from overseer.schema.scalars import CORE_SCHEMA
 
-MAX_DEPTH = 64  # levels of nesting, aliases followed
-MAX_NODES = 1_000_000  # values in the whole tree, aliases and merge keys written out
+MAX_DEPTH = 64  # levels of nesting, aliases expanded
+MAX_NODES = 1_000_000  # values in the whole tree, aliases and merge keys expanded
 
 _STANDARD = "tag:yaml.org,2002:"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -37,7 +37,7 @@ def parse_yaml(text: str, report: Report) -> Node | None:
     Errors that leave the rest readable (a key twice, an unknown tag) go into ``report``.
 
     Raises:
-        ConfigError: it is not YAML, nests too deeply, refers to itself or grows without measure.
+        ConfigError: it is not YAML, nests too deeply, refers to itself or grows without bound.
     """
     loader = None
     try:
@@ -112,13 +112,13 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
 @dataclass
 class _Built:
     node: Node
-    size: int  # nodes in it, aliases written out
+    size: int  # nodes in it, aliases expanded
     depth: int
 
 
 @dataclass
 class _Builder:
-    """PyYAML's graph to ours. What an alias names stands earlier in the file: it is built, or a cycle."""
+    """PyYAML's graph to ours. An alias's node comes earlier in the file: it is built, or there is a cycle."""
 
     report: Report
     _built: dict[int, _Built | None] = field(default_factory=dict)  # by id; None while being built
@@ -143,9 +143,9 @@ class _Builder:
             assert isinstance(source, yaml.ScalarNode)
             built = _Built(self._scalar(source, location, line), 1, 1)
         if built.size > MAX_NODES:
-            raise self._fatal(location, f"more than {MAX_NODES:,} values once aliases are written out")
+            raise self._fatal(location, f"more than {MAX_NODES:,} values once aliases are expanded")
         if built.depth > MAX_DEPTH:
-            raise self._fatal(location, f"nested deeper than {MAX_DEPTH} levels once aliases are written out")
+            raise self._fatal(location, f"nested deeper than {MAX_DEPTH} levels once aliases are expanded")
         self._built[id(source)] = built
         return built
 
@@ -222,7 +222,7 @@ class _Builder:
 
     def _unknown_tag(self, source: yaml.Node, location: Location) -> None:
         # What stands there is not shown: it may be a secret that begins with an exclamation mark.
-        location.error("a YAML tag (!...) means nothing here; put quotes around a text that begins like one")
+        location.error("a YAML tag (!...) means nothing here; quote a value that begins like one")
 
     def _fatal(self, location: Location, message: str) -> ConfigError:
         location.error(message)
@@ -241,7 +241,7 @@ def _measure(parts: list[_Built]) -> tuple[int, int]:
     return 1 + sum(part.size for part in parts), 1 + max((part.depth for part in parts), default=0)
 
 
-# PyYAML's words for common slips, and plainer ones.
+# PyYAML's messages for common slips, and plainer ones.
 _HINTS = (
     ("found character '\\t'", "a tab where YAML allows only spaces"),
     ("mapping values are not allowed here", "a key is not expected here: is the line above indented alike, "

@@ -13,7 +13,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run overseerctl with these arguments and return its exit status.
 
-    Without any it takes over the process: it reads its arguments, and Ctrl-C ends it at once, except where
+    Without any, it takes over the process: it reads its arguments, and Ctrl-C ends it at once, except where
     ``run`` and ``top`` clean up. (A KeyboardInterrupt could come between taking a lock and releasing it.)
     """
     if argv is not None:

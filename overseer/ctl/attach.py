@@ -30,9 +30,9 @@ _LINES = 10  # of earlier output, without a terminal
 _PIECE = 64 * 1024
 _DETACH = b"\x10\x11"  # Ctrl-P Ctrl-Q
 _HELD_S = 1.0  # how long a Ctrl-P waits for what follows
-_AGAIN_S = 0.05  # until input that there was no room for is offered again
-_LAST_S = 1.0  # for what is being shown when it ends
-_MOST = 1 << 20  # bytes of it; while there are so many, no more is read
+_AGAIN_S = 0.05  # until input that did not fit is offered again
+_LAST_S = 1.0  # for showing what is left at the end
+_MOST = 1 << 20  # bytes of input that may wait; then no more is read
 # What a program that could not tidy up may have left: colours, a hidden cursor, the other screen, mouse and
 # paste reports, application keys.
 _RESET = b"\x1b[0m\x1b[?25h\x1b[?1047l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>"
@@ -40,13 +40,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signa
 
 
 class Keys:
-    """What is typed, without the keys that detach."""
+    """The keyboard's input, without the keys that detach."""
 
     def __init__(self) -> None:
         self.held = b""  # a Ctrl-P, which may be the first of them
 
     def feed(self, typed: bytes) -> tuple[bytes, bool]:
-        """What is the task's of it, and whether to detach."""
+        """What the task gets of it, and whether to detach."""
         typed = self.held + typed
         self.held = b""
         before, keys, _ = typed.partition(_DETACH)
@@ -64,8 +64,8 @@ class Keys:
 
 
 def attach(client: Client, task_id: str, style: Style) -> int:
-    """Show a running task's terminal and type into it, or, where it reads a pipe, lines; returns the status
-    for the shell."""
+    """Show a running task's terminal and type into it or, where it reads a pipe, give it lines; returns the
+    status for the shell."""
     task = client.subscribe(task_id, on_lag="drop", raw=True)
     if task.over or task.state != "running":
         raise RefusedError("task is not running")
@@ -98,9 +98,9 @@ class Session:
         self._stopping = False
         self._detached = False
         self._keys = Keys()
-        self._pending = bytearray()  # typed, and not taken yet
-        self._ending = False  # the end of the input is to follow that
-        self._remarks: list[str] = []  # why some was lost
+        self._pending = bytearray()  # typed, not yet taken
+        self._ending = False  # the end of the input follows
+        self._remarks: list[str] = []  # why input was lost
         self._over = threading.Event()  # nothing more is shown
         self._failure: ClientError | OutputError | None = None
         self._begun = task.state == "running"  # the terminal is wanted
@@ -166,7 +166,7 @@ class Session:
             case Queued():
                 say(f"queued at position {event.position} as task {plain(self._task.id)}")
             case Dequeued() if not self._stopping:
-                say(f"taken out of the queue: {event.reason}")
+                say(f"removed from the queue: {event.reason}")
             case Started():
                 self._begun = True
                 with suppress(OSError):
@@ -194,7 +194,7 @@ class Session:
                 again()
             if 0 in ready:
                 typed = _read()
-                if not typed:  # the keyboard has gone, or it was a file
+                if not typed:  # the keyboard is gone, or it was a file
                     reading, self._ending = False, True
                 given, self._detached = self._keys.feed(typed)
                 self._pending += given
@@ -246,7 +246,7 @@ class Session:
 def raw_terminal() -> Iterator[Callable[[], None]]:
     """While entered, keys are not interpreted by the terminal that stdin is, if it is one.
 
-    Gives what makes it so again, after somebody else had the terminal.
+    Yields a function that makes it so again, after another program had the terminal.
     """
     if not os.isatty(0):
         yield lambda: None
@@ -259,7 +259,7 @@ def raw_terminal() -> Iterator[Callable[[], None]]:
         with suppress(OutputError):
             if sys.stdout is not None and sys.stdout.isatty():
                 write_out(_RESET)
-        with suppress(termios.error):  # it has gone
+        with suppress(termios.error):  # it is gone
             termios.tcsetattr(0, termios.TCSANOW, before)
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 Cut = Callable[[str, int], str]
 
-_ENOUGH = 12  # columns that a cell is cut to before others are left out
+_ENOUGH = 12  # columns to which a cell is cut before others are left out
 _LEAST = 3
 
 

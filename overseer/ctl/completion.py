@@ -68,7 +68,7 @@ _TASKS = {
     "tail",
     "wait",
 }
-_LOGGED = {"history", "logs"}  # whose tasks may be forgotten
+_LOGGED = {"history", "logs"}  # also of forgotten tasks
 _SCHEDULED = {"schedules", "pause", "resume"}
 _ACTIONS = {"run", "start"}
 _ONE_ACTION = {"actions", "describe", "pool", "set-pool", "purge", "metrics"}

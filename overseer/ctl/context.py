@@ -1,4 +1,4 @@
-"""Matches in logs, the lines around them, and what is marked in them, as grep shows them."""
+"""Matches in logs, coloured and with context, as grep shows them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARK = "1;31"
 
 
 class Looked(NamedTuple):
-    """What is looked for, as a server takes it."""
+    """The text of a search, as a server takes it."""
 
     query: str
     regex: bool
@@ -29,28 +29,28 @@ def looked_for(text: str, options: Namespace, *, regex: bool) -> Looked:
 
 
 def marked(text: str, looked: Looked, style: Style) -> str:
-    """``text`` with what was found in it in colour; as it is where it has colours of its own."""
+    """``text`` with the matches in colour; unchanged if it has colours of its own."""
     if not style.on or "\x1b" in text:
         return text
     pattern = looked.query if looked.regex else re.escape(looked.query)
     try:
         return re.sub(pattern, lambda match: style.paint(match[0], _MARK) if match[0] else "", text)
-    except re.error:  # it is another version of Python that took it
+    except re.error:  # another version of Python took it
         return text
 
 
 def around(options: Namespace) -> tuple[int, int]:
-    """How many lines are wanted before and after each match."""
+    """How many lines to show before and after each match."""
     return options.before_context or options.context, options.after_context or options.context
 
 
 def with_context(
     client: Client, matches: Sequence[LogMatch], before: int, after: int
 ) -> Iterator[tuple[LogMatch, bool]]:
-    """The lines of one task's log from ``before`` before to ``after`` after each match, in order, each once;
-    and whether it is a match itself."""
+    """The lines of one task's log from ``before`` before to ``after`` after each match, in order, each once,
+    with whether it is a match itself."""
     found = {match.seq: match for match in matches}
-    end = 0  # behind the lines that were given
+    end = 0  # just past the lines given so far
     for first, last in _ranges(sorted(found), before, after):
         task_id = matches[0].task_id
         for line in client.logs(task_id, from_seq=max(first, end, 1), limit=last - max(first, end, 1) + 1):

@@ -18,7 +18,7 @@ def events(client: Client, task_ids: Sequence[str]) -> int:
         heard = client.batches()
         handles = [_follow(client, task_id) for task_id in dict.fromkeys(task_ids)]
         _print(heard)
-        del handles  # which were followed for as long as they were held
+        del handles  # a task is followed for as long as its handle is held
         return 0
     with client.watch(output=True) as watch:
         _print(watch.batches())
@@ -34,5 +34,5 @@ def _follow(client: Client, task_id: str) -> Task:
 
 def _print(batches: Iterable[list[Event]]) -> None:
     for batch in batches:
-        # How tasks stand is not what happens to them.
+        # A picture of the tasks is not an event.
         write_out(b"".join(json_line(each) for each in batch if not isinstance(each, Watching | Changed)))

@@ -1,4 +1,4 @@
-"""Giving a task what comes from a file, a pipe or a keyboard."""
+"""Sending a task input from a file, a pipe or a keyboard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_full(error: RefusedError) -> bool:
 
 
 def give(client: Client, task_id: str, data: bytes, *, eof: bool = False) -> None:
-    """Give a task input, and wait while it does not read. Raises ClientError."""
+    """Send a task input, and wait while it does not read. Raises ClientError."""
     delay = _FIRST_S
     while True:
         try:
@@ -38,13 +38,13 @@ def give(client: Client, task_id: str, data: bytes, *, eof: bool = False) -> Non
 
 
 def pieces(fd: int) -> Iterator[bytes]:
-    """What comes through a file descriptor, as it comes. Raises OSError."""
+    """Whatever can be read from a file descriptor, as it comes. Raises OSError."""
     while data := os.read(fd, _PIECE):
         yield data
 
 
 class Feeder:
-    """Hands on everything that comes through stdin, and its end, on a thread of its own."""
+    """Passes on stdin and its end, on a thread of its own."""
 
     def __init__(self, client: Client, task_id: str) -> None:
         self._client = client
@@ -59,12 +59,12 @@ class Feeder:
                 give(self._client, self._task_id, data)
             give(self._client, self._task_id, b"", eof=True)
         except RefusedError as error:
-            if str(error) != "task is not running":  # its end tells more
+            if str(error) != "task is not running":  # how it ended says more
                 say(str(error))
         except ClientError:
             pass  # the main thread reports it
         except OSError as error:
-            say(f"stdin cannot be read: {error.strerror}")
+            say(f"cannot read stdin: {error.strerror}")
 
 
 def give_input(client: Client, options: Namespace) -> int:
@@ -73,7 +73,7 @@ def give_input(client: Client, options: Namespace) -> int:
         say("give TEXT or --file, not both; see overseerctl input --help")
         return EXIT_USAGE
     if options.file is None and not options.text and not options.eof:
-        say("there is nothing to give: TEXT, --file or --eof is needed; see overseerctl input --help")
+        say("there is nothing to send: give TEXT, --file or --eof; see overseerctl input --help")
         return EXIT_USAGE
     size = 0
     if options.text:

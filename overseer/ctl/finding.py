@@ -1,4 +1,4 @@
-"""The task, and the run, that somebody means: an id, or as much of it as is unique."""
+"""The task, or the run, that the user means: by its id or a unique beginning of it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from overseer.ctl.terminal import plain
 from overseer.protocol import RunInfo
 from overseer.util.suggest import did_you_mean
 
-_RUNS = 1000  # of the history, whose tasks' ids are known
-_NAMED = 5  # ids in a message
+_RUNS = 1000  # latest ones of the history, whose tasks are known
+_NAMED = 5  # ids listed in a message
 _PREFIX = 4  # characters of a run's id
 
 
 def known_tasks(client: Client) -> list[str]:
-    """The ids of the server's tasks, and of those that its history has lately."""
+    """The ids of the server's tasks, and of the latest ones in its history."""
     found = dict.fromkeys(task.task_id for task in client.tasks())
     with suppress(RefusedError):
         found.update(dict.fromkeys(run.task_id for run in client.runs(limit=_RUNS)))

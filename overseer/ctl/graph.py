@@ -21,7 +21,7 @@ def is_standing(client: Client, options: Namespace) -> bool:
 
 
 def standing_tasks(client: Client) -> list[str]:
-    """Their names; none of an older server."""
+    """Their names; none from an older server."""
     try:
         return [node.task_id for node in client.graph().nodes]
     except RefusedError:

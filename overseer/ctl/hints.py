@@ -15,8 +15,8 @@ from overseer.util.suggest import did_you_mean
 
 
 def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> dict[str, str]:
-    """Before a start: warn of parameters that the action does not declare, and ask for the secrets that it
-    requires, which are better not typed into a command line. Returns the parameters with those.
+    """Before a start: warn of parameters that the action does not declare, and prompt for the secrets that it
+    requires, which do not belong on a command line. Returns the parameters with those.
 
     The server ignores undeclared ones, and the intended ones keep their defaults. An action that declares
     none may use any in its templates. Raises RefusedError if there is no such action.
@@ -35,7 +35,7 @@ def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> di
 
 
 def how_to_write(settings: Settings, action: str, value: str) -> str:
-    """The action's parameters, if the server can be asked."""
+    """A hint with the action's parameters, if the server can be asked."""
     with suppress(OverseerError), settings.connect(timeout=2.0, reconnect=0) as client:
         names = list(client.actions(action)[0].params)
         if len(names) == 1:

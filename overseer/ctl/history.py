@@ -1,4 +1,4 @@
-"""``overseerctl history``: runs, also ended ones and those of earlier servers."""
+"""``overseerctl history``: current and ended runs, those of earlier servers included."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _row(run: RunInfo, moment: datetime) -> tuple[str, ...]:
 
 
 def _ran(run: RunInfo, moment: datetime) -> str:
-    """How long it ran, or has run so far; of a lost one nobody knows."""
+    """How long it ran, or has run so far; unknown for a lost one."""
     if run.status == "lost":
         return "-"
     if run.duration_ms is None:

@@ -33,7 +33,7 @@ def signals_to(tell: socket.socket, numbers: Iterable[int]) -> Iterator[None]:
 class Interrupts:
     """While entered, SIGINT, SIGTERM and SIGHUP call ``first()``, then ``again()``, on a thread.
 
-    Without a ``first`` (there is nothing to stop yet) the process just ends. It also ends a second after the
+    Without ``first`` (there is nothing to stop yet) the process just ends. It also ends a second after the
     second signal, or at the third: writing to a terminal may block.
 
     Enter it before any other thread is started, since threads inherit the signal mask.

@@ -13,8 +13,8 @@ from overseer.util.durations import format_duration
 
 _TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAMETERS")
 _USED = ("CPU", "MEMORY")
-_SPARE = ("PARAMETERS", "RAN", "RESTARTS", "PID", "EXIT", "SINCE", "MEMORY", "CPU")  # the least missed first
-_VALUE, _VALUES = 30, 80  # columns for a parameter's value, and for all of a task's
+_SPARE = ("PARAMETERS", "RAN", "RESTARTS", "PID", "EXIT", "SINCE", "MEMORY", "CPU")  # least needed first
+_VALUE, _VALUES = 30, 80  # columns for one value, and for all of a task's
 
 
 def tasks_table(
@@ -184,7 +184,7 @@ def action_lines(action: ActionInfo) -> list[str]:
 
 
 def _param_lines(name: str, spec: ParamSpec) -> list[str]:
-    """A parameter: what it must be in a line, and below it what it is for and what else is asked of it."""
+    """A parameter: its type and default in a line, and below it what it is for and what else must hold."""
     text = "required" if spec.default is None else f'default "{plain(spec.default)}"'
     if spec.type != "text" and not spec.choices:
         text = f"{plain(spec.expected)}, {text}"

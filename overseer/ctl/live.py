@@ -66,7 +66,7 @@ class Unfinished:
             self._lines[key] = text
 
     def clear(self) -> str:
-        """What erases it."""
+        """The bytes that erase it."""
         was, self.shown = self.shown, False
         return _ERASE if was else ""
 

@@ -1,4 +1,4 @@
-"""``overseerctl logs``: what is in a task's log."""
+"""``overseerctl logs``: a task's log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Lines = Sequence[LogLine] | Sequence[LogMatch]
 
 
 def logs(client: Client, options: Namespace) -> int:
-    """Print a log, or some of it; then what follows, if that is wanted."""
+    """Print a log, or part of it, and follow it with ``--follow``."""
     if options.follow and options.until is not None:
         say("--follow and --until exclude each other")
         return EXIT_USAGE
@@ -63,11 +63,11 @@ class _Log:
             client.logs, self._task, run_id="" if run is None else run.run_id, stream=options.stream or ""
         )
         self._pattern = pattern
-        self._last_seq = 0  # of what was shown, or looked through
+        self._last_seq = 0  # of the lines shown or searched
 
     def show(self) -> int:
         options = self._options
-        if options.follow:  # what comes from now on is behind this
+        if options.follow:  # lines from now on have greater seqs
             self._last_seq = max((line.seq for line in self._client.logs(self._task, tail=1)), default=0)
         found = False
         for lines in self._found() if self._looked else self._pages():
@@ -81,7 +81,7 @@ class _Log:
         return 0 if found or not self._looked else 1
 
     def _pages(self) -> Iterator[Sequence[LogLine]]:
-        """The lines, some at a time: a log may be longer than memory."""
+        """The lines, page by page: a log may be larger than memory."""
         options = self._options
         if options.tail is None:
             yield from self._forward()
@@ -106,7 +106,7 @@ class _Log:
             lines = self._some(from_seq=lines[-1].seq + 1, limit=_AT_ONCE)
 
     def _last(self, wanted: int) -> Sequence[LogLine]:
-        """The last lines, more than the server gives at once: backwards, for there may be holes."""
+        """The last lines, more than the server returns at once: backwards, since seqs may have holes."""
         found: list[LogLine] = []
         first = next((line.seq for line in self._some(from_seq=0, limit=1)), 0)
         end = max((line.seq for line in self._some(tail=1)), default=-1)
@@ -118,7 +118,7 @@ class _Log:
         return found[-wanted:]
 
     def _found(self) -> Iterator[Lines]:
-        """What --grep finds, in order, with what is wanted around it."""
+        """The matches of --grep in order, with their context."""
         options, looked = self._options, self._looked
         assert looked is not None
         matches = self._client.search(
@@ -163,7 +163,7 @@ class _Log:
         )
 
     def _follow(self) -> None:
-        """Print what comes, until the task is over, or the run is."""
+        """Print new lines, until the task or the run is over."""
         printer = self._printer
         partial_too = printer.live.on and self._looked is None
         with printer.live:
@@ -172,7 +172,7 @@ class _Log:
             except RefusedError as error:
                 if "not found" not in str(error):
                     raise
-                return  # it was forgotten: nothing comes
+                return  # forgotten: nothing follows
             for batch in task.batches():
                 events = list(filter(self._wanted, batch))
                 if self._options.json:

@@ -12,7 +12,7 @@ from overseer.util.timestamps import parse_timestamp
 
 _DAYS = {"today": 0, "yesterday": -1}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-# 90s, 1h30m, 2d; also as journalctl takes them: -1h, "1h ago", "2 days ago".
+# 90s, 1h30m, 2d; also as in journalctl: -1h, "1h ago", "2 days ago".
 _TERM = r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)(?:ec(?:ond)?s?|in(?:ute)?s?|(?:ou)?rs?|ays?|eeks?)?"
 _AGO = re.compile(rf"-?(?:{_TERM}\s*)+(?:ago)?", re.ASCII | re.IGNORECASE)
 _CLOCK = re.compile(r"\d\d?:\d\d(?::\d\d(?:\.\d+)?)?", re.ASCII)
@@ -22,10 +22,10 @@ FORMS = "10m (ago), 14:30, yesterday, '2026-03-14 09:26' (local time) or 2026-03
 
 
 def moment_of(text: str, now: datetime) -> datetime:
-    """The time that somebody means.
+    """The time that a user's text means.
 
     Raises:
-        OverseerError: nobody could tell.
+        OverseerError: it means none.
     """
     words = text.strip()
     with suppress(ValueError):
@@ -39,7 +39,7 @@ def moment_of(text: str, now: datetime) -> datetime:
 
 
 def _read(words: str, now: datetime) -> datetime | None:
-    """Raises ValueError, OverflowError or OSError: there is no such time."""
+    """None: another form. Raises ValueError, OverflowError or OSError where there is no such time."""
     if match := _EPOCH.fullmatch(words):
         return datetime.fromtimestamp(float(match[1]), UTC)
     if words.lower() == "now":

@@ -15,7 +15,7 @@ from overseer.ctl.values import count, last, most, nonempty, seconds, signal_nam
 from overseer.protocol import EXIT_REASON, RUN_STATUS, utf8
 from overseer.util.suggest import did_you_mean
 
-# What other programs call it.
+# Other programs' names for commands.
 _ALSO = {
     "runs": "history",
     "log": "logs",
@@ -30,12 +30,12 @@ _SERVER = ("url", "token", "ca", "cert", "key", "reconnect", "color")  # options
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
-        """A command's own options only: those of all would bury them."""
+        """Show a command's own options only: the common ones would bury them."""
         super().add_usage(usage, [each for each in actions if each.dest not in _SERVER], groups, prefix)
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, in overseerctl's manner."""
+    """argparse's parser, with overseerctl's errors."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, allow_abbrev=False, **options)
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, word: str, takes_params: bool) -> NoReturn:
         """Report an unexpected argument."""
         if not word.startswith("-"):
-            self.error(f"{word} is one argument too many")
+            self.error(f"{word} is an argument too many")
         option, _, value = word.partition("=")
         name = option.lstrip("-")
         options = [each.removeprefix("--") for each in self._option_string_actions if each.startswith("--")]
@@ -65,12 +65,12 @@ class Parser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Help, which argparse would lose without a word when stdout takes nothing."""
+        """Print help; argparse would ignore that stdout cannot be written."""
         write_out(utf8(message), "stderr" if file is sys.stderr else "stdout")
 
 
 def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
-    """The parser, and the part of it that holds the commands."""
+    """The parser, and its action that holds the commands."""
     common = _common()
     parser = Parser(
         prog="overseerctl",
@@ -118,10 +118,10 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
                 "-i",
                 "--interactive",
                 action="store_true",
-                help="send it what is typed, or comes through stdin, as input",
+                help="pass stdin on to the task",
             )
             command.add_argument(
-                "-t", "--tty", action="store_true", help="attach this terminal to its; as attach does"
+                "-t", "--tty", action="store_true", help="attach this terminal to the task's, as attach does"
             )
     command = add("stop", "stop tasks")
     command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
@@ -136,19 +136,19 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
     command = add(
         "input",
-        "give a running task something to read",
-        "The words of TEXT are one line. A file is sent as the task reads it.",
+        "send input to a running task",
+        "The words of TEXT make one line. A file is sent as fast as the task reads it.",
     )
     command.add_argument("task", type=nonempty, metavar="TASK_ID")
     command.add_argument("text", metavar="TEXT", nargs="*")
-    command.add_argument("-n", "--no-newline", action="store_true", help="no end of line after TEXT")
-    command.add_argument("--file", metavar="FILE", help="the content of a file; -: of stdin")
-    command.add_argument("--eof", action="store_true", help="and nothing follows; to a terminal: Ctrl-D")
+    command.add_argument("-n", "--no-newline", action="store_true", help="no line end after TEXT")
+    command.add_argument("--file", metavar="FILE", help="send a file's content; -: stdin's")
+    command.add_argument("--eof", action="store_true", help="then end the input; on a terminal: Ctrl-D")
     command = add(
         "attach",
-        "make this terminal a running task's",
-        "All keys go to the task, Ctrl-C too; Ctrl-P Ctrl-Q detaches. A task that reads a pipe is shown like "
-        "tail -f does, and given whole lines; Ctrl-D is the end of its input, and Ctrl-C leaves it.",
+        "attach this terminal to a running task",
+        "All keys go to the task, even Ctrl-C; Ctrl-P Ctrl-Q detaches. A task that reads a pipe is shown as "
+        "with tail -f, and sent whole lines; Ctrl-D ends its input, and Ctrl-C detaches.",
     )
     command.add_argument("task", type=nonempty, metavar="TASK_ID")
     command = add("reset", "start errored tasks again")
@@ -161,7 +161,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command.add_argument("--after", default="", metavar="TASK_ID", help="only those with greater ids")
     command = add(
         "history",
-        "show runs, the newest first, also ended ones and those before a restart",
+        "show current and earlier runs, the newest first",
         "For the output of one: overseerctl logs TASK_ID --run RUN",
     )
     command.add_argument("task", type=nonempty, metavar="TASK_ID", nargs="?", help="only this task's")
@@ -170,7 +170,12 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command.add_argument("--reason", choices=EXIT_REASON.words, help="only those that ended for this reason")
     _times(command, since="only those started since then", until="only those started before then")
     command.add_argument(
-        "-n", "--limit", type=most, default=20, metavar="COUNT", help="at most this many (20); 0, all: all"
+        "-n",
+        "--limit",
+        type=most,
+        default=20,
+        metavar="COUNT",
+        help="at most this many (20); 0, all: no limit",
     )
     command = add("wait", "wait for tasks to end, and exit with the status of the first that failed")
     command.add_argument("tasks", type=nonempty, metavar="TASK_ID", nargs="+")
@@ -184,7 +189,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command.add_argument(
         "tasks", type=nonempty, metavar="TASK_ID", nargs="*", help="default: all running tasks"
     )
-    command.add_argument("-f", "--follow", action="store_true", help="and follow them until they end")
+    command.add_argument("-f", "--follow", action="store_true", help="follow them until they end")
     command.add_argument(
         "-n", "--lines", type=count, default=10, metavar="LINES", help="how many (10); the server stores 100"
     )
@@ -192,8 +197,8 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = add(
         "logs",
         "show a task's log, even if the server has forgotten the task",
-        "All of it, unless an option says otherwise; what the task wrote to stderr goes to stderr. The "
-        "beginning of an id will do where it is unique. The server needs a data_dir.",
+        "What the task wrote to stderr goes to stderr. A unique beginning of an id will do. The server needs "
+        "a data_dir.",
     )
     command.add_argument("task", type=nonempty, metavar="TASK_ID")
     command.add_argument("-f", "--follow", action="store_true", help="and follow it until the task ends")
@@ -218,12 +223,12 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     command = add(
         "search",
         "search the logs of all tasks",
-        "Lines in which it is found, the oldest first, or those in the newest parts of logs if there are "
-        "more than -n; status 1 if there are none. On a terminal times are local. Needs a data_dir.",
+        "Matching lines, the oldest first; of more than -n, those from the newest parts of the logs. Status "
+        "1 if there are none. On a terminal, times are local. The server needs a data_dir.",
     )
-    command.add_argument("query", type=nonempty, metavar="TEXT", help="what stands in the line")
+    command.add_argument("query", type=nonempty, metavar="TEXT", help="the text to find")
     command.add_argument(
-        "-e", "-E", "--regex", action="store_true", help="TEXT is a regular expression, as Python has them"
+        "-e", "-E", "--regex", action="store_true", help="TEXT is a regular expression, in Python's syntax"
     )
     _matching(command)
     command.add_argument("--task", type=nonempty, metavar="TASK_ID", help="only in this task's log")
@@ -232,7 +237,12 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     )
     _times(command, since="only from this time on", until="only until this time")
     command.add_argument(
-        "-n", "--limit", type=most, default=100, metavar="COUNT", help="at most this many (100); 0, all: all"
+        "-n",
+        "--limit",
+        type=most,
+        default=100,
+        metavar="COUNT",
+        help="at most this many (100); 0, all: no limit",
     )
     command = add("replay", "show what is stored of a task: its last 100 lines and exits")
     command.add_argument("task", type=nonempty, metavar="TASK_ID")
@@ -253,7 +263,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         "--sort",
         choices=("time", "cpu", "memory"),
         default="time",
-        help="running tasks by what began last (time, the default) or uses most",
+        help="order of running tasks: the newest (time, the default) or the greediest first",
     )
     add("graph", "show the standing tasks, and what each of them waits for")
     command = add(
@@ -283,7 +293,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
     ):
         command = add(name, help)
         of_action = "of this action" if name == "purge" else "of this action; default: of the whole server"
-        # To empty every queue must be asked for.
+        # Emptying every queue must be asked for explicitly.
         group = command.add_mutually_exclusive_group(required=True) if name == "purge" else command
         group.add_argument("action", type=nonempty, metavar="ACTION", nargs="?", help=of_action)
         if name == "purge":
@@ -320,7 +330,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
 
 
 def _times(command: argparse.ArgumentParser, **helps: str) -> None:
-    """--since, and --until, as journalctl has them."""
+    """--since, and --until, as in journalctl."""
     for name, help in helps.items():
         command.add_argument(f"-{name[0].upper()}", f"--{name}", metavar="TIME", help=f"{help}; like {FORMS}")
 
@@ -344,7 +354,7 @@ def _matching(command: argparse.ArgumentParser) -> None:
 
 
 def _common() -> Parser:
-    """The options that stand before the command as well as after it."""
+    """The options that may come before the command as well as after it."""
     parent = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common = parent.add_argument_group("for every command", "An empty variable counts as not set.")
     for name, metavar, text in (

@@ -51,10 +51,10 @@ def run(
     as_json: bool,
     interactive: bool = False,
 ) -> int:
-    """Run a task in the foreground; returns the exit status for the shell. ``interactive``: what comes
-    through stdin is the task's.
+    """Run a task in the foreground; returns the exit status for the shell. ``interactive``: stdin is
+    passed on to the task.
 
-    Ctrl-C, SIGTERM and SIGHUP stop the task, and so does a stdout whose reader has gone; a second signal
+    Ctrl-C, SIGTERM and SIGHUP stop the task, and so does a stdout whose reader is gone; a second signal
     leaves at once.
     """
     # Our own id, so that a stop can be sent before the server has answered.
@@ -111,14 +111,14 @@ class _Runner:
     """Follows one task from its start to its end."""
 
     def __init__(self, client: Client, task_id: str, as_json: bool, interactive: bool) -> None:
-        self._interactive = interactive  # a run is still to be given what comes through stdin
+        self._interactive = interactive  # stdin has not been passed on yet
         self._client = client
         self._task_id = task_id
         self._as_json = as_json
         self._live = LiveLine(wanted=not as_json)
         self._stopping = False
         self._left = False
-        self._failed = False  # writing has
+        self._failed = False  # writing failed
         self._waiting_for = ""
         self._interrupts: Interrupts | None = None
         streams = {"stdout": sys.stdout, "stderr": sys.stderr}
@@ -230,7 +230,7 @@ class _Runner:
                 why = "they came faster than they could be shown, or while there was no connection"
                 self._say(f"lines {lost} are missing here: {why}")
             case Dequeued() if not self._stopping:
-                self._say(f"taken out of the queue: {event.reason}")
+                self._say(f"removed from the queue: {event.reason}")
             case Errored():
                 self._say(f"{words_of(self._exit)}; given up after too many failures")
 
@@ -260,7 +260,7 @@ class _Runner:
             self._cannot_write(self._written, error)
 
     def _cannot_write(self, name: str, error: OSError) -> None:
-        """The reader has gone (``| head``), or the disk is full: stop the task."""
+        """The reader is gone (``| head``), or the disk is full: stop the task."""
         silence(self._outs.pop(name))
         if not isinstance(error, BrokenPipeError):
             say(str(OutputError(name, error)))

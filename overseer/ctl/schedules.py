@@ -1,4 +1,4 @@
-"""``overseerctl schedules``, ``pause`` and ``resume``: when standing tasks are started by themselves."""
+"""``overseerctl schedules``, ``pause`` and ``resume``: the schedules of standing tasks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _HEADING = ("TASK", "SCHEDULE", "NEXT", "IN", "LAST", "SKIPPED")
 _SKIPPED = _HEADING.index("SKIPPED")
 _WHY = {
     "overlap": "the task was still in use",
-    "queue_full": "the task was in use, and another start waited for it already",
-    "missed": "the server was not there, or suspended",
+    "queue_full": "the task was in use, and another start was waiting already",
+    "missed": "the server was down or suspended",
     "paused": "paused",
-    "disabled": "disabled in the server's config, or no longer there",
+    "disabled": "disabled in the server's config, or no longer in it",
 }
-_COUNTED = 1000  # a server counts no further
+_COUNTED = 1000  # where a server stops counting
 
 
 def schedules(client: Client, options: Namespace) -> int:
@@ -45,7 +45,7 @@ def schedules(client: Client, options: Namespace) -> int:
 
 
 def scheduled_tasks(client: Client, command: str, given: Sequence[str]) -> list[str]:
-    """The tasks that a command may be about, but for those given already."""
+    """The tasks that a command may name, except those given already."""
     return [
         info.task_id
         for info in client.schedules()
@@ -92,13 +92,13 @@ def schedules_table(
 
 
 def calendar(infos: Sequence[ScheduleInfo], most: int, moment: datetime) -> list[str]:
-    """The next starts of all tasks, in order, those of paused ones left out."""
+    """The next starts of all tasks that are not paused, in order."""
     coming = sorted((at, info.task_id) for info in infos if not info.paused for at in info.upcoming)
     return table([(clock(at), until(at, moment), name_of(task_id)) for at, task_id in coming[:most]])
 
 
 def schedule_lines(info: ScheduleInfo, moment: datetime, style: Style) -> Iterator[str]:
-    """All there is to say of a task's schedules."""
+    """A task's schedules in full."""
     yield f"{style.paint(name_of(info.task_id), '1')} ({name_of(info.action)})"
     for when in info.when:
         yield f"  {plain(when)}"

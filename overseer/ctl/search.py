@@ -16,7 +16,7 @@ from overseer.util.timestamps import format_timestamp
 
 
 def search(client: Client, options: Namespace) -> int:
-    """Print what is found, the oldest first; 1: nothing is."""
+    """Print the matches, the oldest first; returns 1 when there are none."""
     looked = looked_for(options.query, options, regex=options.regex)
     task_id = None if options.task is None else task_like(client, options.task)
     found = client.search(
@@ -59,7 +59,7 @@ def search(client: Client, options: Namespace) -> int:
 def _blocks(
     client: Client, matches: list[LogMatch], before: int, after: int
 ) -> Iterator[list[tuple[LogMatch, bool]]]:
-    """Lines that follow one another in one task's log."""
+    """The runs of consecutive lines in one task's log."""
     for _, some in groupby(matches, lambda match: match.task_id):
         block: list[tuple[LogMatch, bool]] = []
         for match, hit in with_context(client, list(some), before, after):

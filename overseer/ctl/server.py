@@ -12,7 +12,7 @@ from overseer.ctl.terminal import plain, room, say, show
 from overseer.protocol import PoolInfo, to_plain
 from overseer.util.timestamps import now
 
-_TEST_S = 45.0  # for a channel to take a test: a program has 30
+_TEST_S = 45.0  # for a channel to accept a test: a program has 30
 
 
 def actions(client: Client, options: Namespace) -> int:
@@ -35,7 +35,7 @@ def set_pool(client: Client, options: Namespace) -> int:
     given = {"action": options.excess, "order": options.order, "grace": options.grace}
     excess = {name: value for name, value in given.items() if value is not None}
     if options.limit is None and options.queue_size is None and not excess:
-        say("say what to change: --limit, --queue-size, --excess, --order or --grace")
+        say("give what to change: --limit, --queue-size, --excess, --order or --grace")
         return EXIT_USAGE
     changed = client.set_pool(
         options.action, limit=options.limit, queue_size=options.queue_size, excess=excess or None
@@ -50,7 +50,7 @@ def _show_pool(options: Namespace, info: PoolInfo) -> int:
 
 def purge(client: Client, options: Namespace) -> int:
     count = client.purge(options.action)
-    show(options, {"count": count}, lambda: [f"{count} taken out of the queue"])
+    show(options, {"count": count}, lambda: [f"{count} removed from the queue"])
     return 0
 
 
@@ -77,7 +77,7 @@ def reload(client: Client, options: Namespace) -> int:
     if not lists:
         say("no changes")
     elif options.dry_run:
-        say("this was a dry run: nothing was changed")
+        say("this was a dry run: nothing has changed")
     return 0
 
 

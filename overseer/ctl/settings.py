@@ -41,7 +41,7 @@ class Settings:
                 self.token = ""
                 self._withheld = f" (the one in {file} is for {of_file})"
         if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
-            raise OverseerError("the token holds characters that no token has (blanks, or other than ASCII)")
+            raise OverseerError("the token contains spaces, or characters other than ASCII")
         if found.get("token") and file.stat().st_mode & 0o077:
             say(f"{file} holds a token and others may read it: chmod 600 {file}")
         self._tls = _tls(self._get("ca"), self._get("cert"), self._get("key"))
@@ -93,7 +93,7 @@ def _file() -> tuple[Path, Mapping[str, str]]:
     try:
         path = path.expanduser()
         text = path.read_text("utf-8-sig")
-    except RuntimeError:  # no home directory is known
+    except RuntimeError:  # unknown home directory
         return path, {}
     except (FileNotFoundError, NotADirectoryError):
         if os.environ.get("OVERSEERCTL_CONFIG"):
@@ -101,28 +101,28 @@ def _file() -> tuple[Path, Mapping[str, str]]:
         return path, {}
     except (OSError, UnicodeDecodeError) as error:
         raise OverseerError(f"cannot read {path}: {error}") from None
-    import yaml  # takes as long to load as all the rest
+    import yaml  # takes as long to load as everything else
 
     try:
         found = yaml.load(text, yaml.BaseLoader) or {}
     except yaml.YAMLError as error:
         raise OverseerError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
-        raise OverseerError(f"{path} must hold names and values, such as: url: {DEFAULT_URL}")
+        raise OverseerError(f"{path} must be a mapping, such as url: {DEFAULT_URL}")
     for name, value in found.items():
         if name not in NAMES:
-            raise OverseerError(f"{path}: {name} is not known; there are {', '.join(NAMES)}")
+            raise OverseerError(f"{path}: {name} is not known; known are {', '.join(NAMES)}")
         if not isinstance(value, str):
-            raise OverseerError(f"{path}: {name} must be a text")
+            raise OverseerError(f"{path}: {name} must be a string")
         if not value:
             raise OverseerError(f"{path}: {name} is empty; leave it out")
     return path, found
 
 
 def _tls(ca: str, cert: str, key: str) -> ssl.SSLContext | None:
-    """What to trust and to present; None: the system's certificates and nothing."""
+    """Which certificates to trust and present; None: the system's, and none."""
     if key and not cert:
-        raise OverseerError(f"the key {key} is of no use without its certificate (--cert or OVERSEER_CERT)")
+        raise OverseerError(f"the key {key} needs its certificate (--cert or OVERSEER_CERT)")
     if not ca and not cert:
         return None
     import ssl

@@ -7,9 +7,9 @@ import signal
 from overseer.protocol import Exited
 from overseer.util.durations import format_duration
 
-EXIT_REFUSED = 1  # the server would not do it, or took the task out of its queue; or stdout takes nothing
+EXIT_REFUSED = 1  # the server refused, or removed the task from its queue; or stdout cannot be written
 EXIT_USAGE = 2
-EXIT_TIMEOUT = 124  # as of timeout(1)
+EXIT_TIMEOUT = 124  # as with timeout(1)
 EXIT_LOST = 125  # how it ends is unknown: no connection, or it was lost
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
@@ -27,7 +27,7 @@ exit status:
 
 
 def of_exit(event: Exited | None) -> int:
-    """What a shell would make of a task's exit: the code, or 128 + the signal's number."""
+    """A task's exit as a shell reports it: the code, or 128 + the signal's number."""
     if event is None:
         return EXIT_REFUSED
     if event.reason == "timeout":

@@ -17,7 +17,7 @@ from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, on_ter
 from overseer.protocol import Event, Exited, Gap, Output, Partial, utf8
 from overseer.util.timestamps import format_timestamp
 
-# By the reason of a gap.
+# By a gap's reason.
 _GONE = {
     "not_logged": "were not logged, as the disk was full, slow or failed",
     "unreadable": "cannot be read in the log",
@@ -80,7 +80,7 @@ class Printer:
             self.live.put(name, key, "")
             return name, prefix + when + utf8(event.data) + b"\n"
         if isinstance(event, Gap):
-            what = _GONE.get(event.reason, "are not there any more")
+            what = _GONE.get(event.reason, "are no longer stored")
             text = f"lines {event.from_seq} to {event.to_seq} {what}"
         else:
             text = words_of(event) + (" and is restarted" if event.will_restart else "")
@@ -144,14 +144,14 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
 
 
 def _say_what_is_gone(task_id: str, events: Sequence[Output | Exited], wanted: int) -> None:
-    """Say when fewer lines are stored than are wanted, though there were enough."""
+    """Report that fewer of a task's lines are stored than were asked for."""
     seqs = [event.seq for event in events if isinstance(event, Output)]
     if seqs and len(seqs) < min(wanted, seqs[-1]):
-        say(f"{plain(task_id)}: its last {len(seqs)} lines; the server does not store those before any more")
+        say(f"{plain(task_id)}: only its last {len(seqs)} lines are still stored")
 
 
 def _last(events: Sequence[Output | Exited], lines: int) -> list[Output | Exited]:
-    """The events without all but the last ``lines`` lines of output."""
+    """The events, with only the last ``lines`` lines of output."""
     seqs = [event.seq for event in events if isinstance(event, Output)]
     if len(seqs) <= lines:
         return list(events)
@@ -166,5 +166,5 @@ def replay(
     events = client.replay(task_id, since_seq, since=since)
     first = next((event.seq for event in events if isinstance(event, Output)), 0)
     if since_seq is not None and since is None and first > since_seq + 1:
-        say(f"{plain(task_id)}: lines {since_seq + 1} to {first - 1} are not stored any more")
+        say(f"{plain(task_id)}: lines {since_seq + 1} to {first - 1} are no longer stored")
     printer.write(events)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from overseer.ctl.tail import Printer
 
 _T = TypeVar("_T")
-_RESTART_S = 86400.0  # that a restart's stop may take: its grace is the server's business
+_RESTART_S = 86400.0  # for a restart, whose stop takes what the server's config allows
 
 
 def start(client: Client, options: Namespace) -> int:
@@ -170,7 +170,7 @@ def tail(client: Client, options: Namespace) -> int:
     if not task_ids:
         task_ids = [task.task_id for task in client.tasks() if task.worker_state == "running"]
         if not task_ids:
-            say("no task runs; overseerctl list shows those that did")
+            say("no task is running; overseerctl list shows those that were")
             return 0
     printer = _printer(task_ids, options)
     return tail(client, task_ids, printer, lines=options.lines, follow=options.follow)

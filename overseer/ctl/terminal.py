@@ -17,7 +17,7 @@ from overseer.ctl.status import EXIT_INTERRUPTED
 from overseer.errors import OverseerError
 from overseer.protocol import to_plain, utf8
 
-PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # as SGR has them; none is red
+PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # SGR codes; none is red
 
 
 class Transient(Protocol):
@@ -33,7 +33,7 @@ transient: list[Transient] = []  # cleared before remarks
 
 
 def say(text: str) -> None:
-    """A remark of overseerctl's own on stderr, distinguished from a task's output by its prefix."""
+    """Write a remark of overseerctl's own to stderr, with a prefix that tells it from a task's output."""
     if sys.stderr is None:
         return
     try:
@@ -46,7 +46,7 @@ def say(text: str) -> None:
 
 
 class OutputError(OverseerError):
-    """Writing to stdout or stderr failed; ``gone``: because the reader has gone (``| head``), which is not a
+    """Writing to stdout or stderr failed; ``gone``: because the reader is gone (``| head``), which is not a
     failure of ours."""
 
     def __init__(self, name: str, error: OSError) -> None:
@@ -123,7 +123,7 @@ def _shown(char: str) -> str:
     # Half a surrogate pair is not a character, and many programs refuse JSON that escapes one.
     if "\ud800" <= char <= "\udfff":
         return "\ufffd"
-    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]  # to JSON DEL is a character like others
+    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]  # which JSON does not escape
 
 
 def on_terminal() -> bool:

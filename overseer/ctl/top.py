@@ -27,7 +27,7 @@ from overseer.util.timestamps import now
 _ORDER = {"running": 0, "ready": 0, "queued": 1, "errored": 2}
 _ENTER = "\x1b[?1049h\x1b[?25l"  # alternate screen, cursor hidden
 _LEAVE = "\x1b[?25h\x1b[?1049l"
-_LATE_S = 1.0  # after which a missing answer is reported
+_LATE_S = 1.0  # after which a late answer is reported
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LEAVING = (b"q", b"Q", b"\x03", b"")  # keys, and the end of stdin
 _ANSWERED = b"\0"  # sent to the loop that also hears signals; not a signal's number
@@ -124,7 +124,7 @@ class _Live:
                     self._screen.enter()
                     due = time.monotonic()  # the display may be hours old
                     self._asked_at = None if self._asked_at is None else due
-            except OSError:  # the terminal has gone
+            except OSError:  # the terminal is gone
                 return 128 + signal.SIGHUP
 
     def _show(self, moment: float) -> None:
@@ -198,7 +198,7 @@ def _used(usage: TaskUsage | None, sort: str) -> float:
 def _read(key: int) -> bytes:
     try:
         return os.read(key, 64)
-    except OSError:  # the terminal has gone
+    except OSError:  # the terminal is gone
         return b""
 
 
@@ -257,7 +257,7 @@ class Screen:
             return
         self.on = False
         for key in self.keys:
-            with suppress(termios.error, OSError):  # the terminal has gone
+            with suppress(termios.error, OSError):  # the terminal is gone
                 if os.tcgetpgrp(key) == os.getpgrp():  # else a shell has set its own modes
                     termios.tcsetattr(key, termios.TCSADRAIN, self._modes)
         self.keys = []

@@ -1,4 +1,4 @@
-"""What the values of arguments are, for argparse: each reads one, and says in its name what it should be."""
+"""Types of arguments for argparse, which calls each by its name in errors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from overseer.util.durations import parse_duration
 
 
 def nonempty(text: str) -> str:
-    """A name or a setting. An empty one is refused: most likely a variable was never set, and what it was
-    to name would be taken for not named."""
+    """A name or a setting. An empty one is refused: most likely it is a variable that was never set, and
+    would count as not given."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty")
     try:
@@ -21,7 +21,7 @@ def nonempty(text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """As a number, or a duration."""
+    """A number of seconds, or a duration."""
     try:
         found = float(text)
     except ValueError:
@@ -31,7 +31,7 @@ def seconds(text: str) -> float:
     return found
 
 
-seconds.__name__ = "number of seconds or duration"  # as argparse's error calls it
+seconds.__name__ = "number of seconds or duration"  # for argparse's error
 
 
 def signal_name(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Field types whose values messages hold as texts of some form."""
+"""Field types whose values are encoded as strings in messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from overseer.schema.types import FieldType, Unreadable
 
 
 class Coded(FieldType):
-    """A value that messages hold as a text, which :meth:`load` reads."""
+    """A value that messages hold as a string, which :meth:`load` reads."""
 
     is_text = True
     converts = True

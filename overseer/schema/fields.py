@@ -1,7 +1,7 @@
 """The declaration of a dataclass's fields: of a message, of a value in one, of a section of the file.
 
-A field made with :func:`field` says its type, its meaning and its default; every reader, writer and document
-goes by that and by nothing else. A class's docstring is its description.
+A field made with :func:`field` states its type, its meaning and its default, which every reader, writer and
+document follows. A class's docstring is its description.
 """
 
 from __future__ import annotations
@@ -79,16 +79,16 @@ def field(
 
     Args:
         default: its value when absent, or a callable that makes it; without one, the field is required.
-        name: its name outside Python, where that would not do as an attribute.
+        name: its name outside Python, where that cannot be an attribute's.
         synonym: a second name in messages, read when the first is absent.
-        omit: whether it is left out of messages when it says nothing: None where that is the default (so
+        omit: whether it is left out of messages when it tells nothing: None where that is the default (so
             that an exit code of 0 is shown and an unknown one is not), else the default and whatever is
             empty, zero or false.
         hint: which input a form should show.
         env: the environment variable that overrides the file when it is not empty.
         missing: for a key that the file must have: what to do when it is missing.
-        default_text: the default in words, where its value would not tell.
-        last: it comes behind those of subclasses.
+        default_text: the default in words, where its value does not explain itself.
+        last: whether it comes after those of subclasses.
     """
     metadata = {
         "type": type, "doc": doc, "name": name, "synonym": synonym, "omit": omit, "hint": hint, "env": env,

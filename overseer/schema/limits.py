@@ -12,8 +12,8 @@ MAX_NAME = 256
 class MessageLimits:
     """How much a request may ask for before it is refused.
 
-    ``params`` is a number of parameters, ``param_value`` a length in characters (the default is what Linux
-    lets one argument of a program have), ``params_size`` the characters of all their names and values, which
+    ``params`` is a number of parameters, ``param_value`` a length in characters (the default is Linux's limit
+    for one argument of a program), ``params_size`` the characters of all their names and values, which
     are kept for as long as the task is remembered, and ``depth`` the levels of arrays and objects in one
     message.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, collected, each error and warning with its location."""
+"""The errors and warnings of a configuration, collected with their locations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ConfigErrors(ConfigError):
 class ErrorCollector:
     """Collects the ConfigErrors of steps that do not depend on each other, so that all are reported at once.
 
-    Each step goes into a ``with collector.step():``; what the steps made counts after :meth:`raise_errors`.
+    Each step goes into a ``with collector.step():``; their results count after :meth:`raise_errors`.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class ErrorCollector:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Keeps the ConfigError that is raised within."""
+        """Catches and keeps a ConfigError."""
         try:
             yield
         except ConfigErrors as error:

@@ -1,4 +1,4 @@
-"""A configuration as a small tree of texts, each node with its line: what the types of fields read.
+"""A configuration as a small tree of strings, each node with its line, which field types read.
 
 ``config/tree`` makes it from YAML; :func:`to_node` from plain values, which have no lines.
 """
@@ -15,7 +15,7 @@ from overseer.schema.scalars import CORE_SCHEMA, TextFloat, TextInt, config_text
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A text. ``tag`` is str, int, float, bool or null; ``plain`` unless it is quoted or a block."""
+    """A scalar. ``tag`` is str, int, float, bool or null; ``plain`` unless it is quoted or a block."""
 
     text: str
     tag: str
@@ -49,7 +49,7 @@ Node = Scalar | ListNode | MapNode
 
 
 def without_texts(node: Node) -> Node:
-    """The same tree, good for finding lines only: the file's texts, secrets among them, are gone."""
+    """The same tree, good only for finding lines: the file's strings, secrets among them, are gone."""
     if isinstance(node, MapNode):
         entries = {name: Entry(without_texts(each.node), each.line) for name, each in node.entries.items()}
         return MapNode(entries, node.line)
@@ -75,7 +75,7 @@ def line_of(root: Node | None, path: Path) -> int:
 
 
 def to_value(node: Node) -> Any:
-    """The node as dict, list, str, bool, None, TextInt and TextFloat: fresh objects all through."""
+    """The node as dict, list, str, bool, None, TextInt and TextFloat: fresh objects throughout."""
     if isinstance(node, MapNode):
         return {key: to_value(entry.node) for key, entry in node.entries.items()}
     if isinstance(node, ListNode):

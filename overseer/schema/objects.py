@@ -116,8 +116,8 @@ def to_plain(instance: Declared) -> Json:
 def object_schema(cls: type[Declared], *, sent: bool = False) -> Json:
     """The JSON Schema of a message or value.
 
-    ``sent`` by a client: only what it must give is required, and one of what the class calls ``either``; else
-    whatever is always there.
+    ``sent`` by a client: what it must give is required, and one of the class's ``either``; else whatever is
+    always there.
     """
     properties: Json = {}
     required = []
@@ -140,7 +140,7 @@ def object_schema(cls: type[Declared], *, sent: bool = False) -> Json:
 
 def _field_schema(spec: Field) -> Json:
     schema = spec.type.json_schema()
-    if "$ref" in schema:  # beside which nothing else would count
+    if "$ref" in schema:  # next to which anything else is ignored
         schema = {"allOf": [schema]}
     if not spec.required and not spec.omit and spec.default is None:
         schema = {"oneOf": [schema, {"type": "null"}]}
@@ -162,8 +162,8 @@ class Object(FieldType):
     """An instance of a declared class; in the file, a mapping with its fields as keys.
 
     Args:
-        finish: makes what is wanted of an instance read from the file, and may note errors and warnings about
-            keys that do not go together.
+        finish: turns an instance read from the file into the final value, and may note errors and warnings
+            about keys that do not go together.
         advice: ends a warning about an unknown key that resembles no known one; the default lists those.
         strict: whether an unknown key is an error, since a slip there would leave the server open.
         elsewhere: where keys belong that are easily written here, by name.
@@ -192,7 +192,7 @@ class Object(FieldType):
         self._short = short
         self._fields = {spec.name: spec for spec in fields_of(cls)}
         self._advice = advice or f"; known here: {', '.join(self._fields)}"
-        self.demanding = any(spec.missing for spec in self._fields.values())  # is not content with no keys
+        self.demanding = any(spec.missing for spec in self._fields.values())  # needs some keys
 
     def from_json(self, value: Any, where: str, limits: MessageLimits) -> Any:
         if not isinstance(value, dict):
@@ -315,7 +315,7 @@ class ListOf(FieldType):
 
     def yaml_schema(self) -> Json:
         item = self.item.yaml_schema()
-        # Where a text belongs, null is an empty one.
+        # For a string, null is an empty one.
         return {"type": "array", "items": item if isinstance(self.item, Object) else or_null(item)}
 
 
@@ -324,9 +324,9 @@ class MapOf(FieldType):
 
     Args:
         what: what an error about the file calls it.
-        named: whether the names are the server's own, which clients have to be able to write; each value is
-            then given its name.
-        is_null: of which values messages say null.
+        named: whether the names are the server's own, which clients must be able to write; each value is then
+            given its name.
+        is_null: which values are null in messages.
     """
 
     name = "object"
@@ -400,7 +400,7 @@ def _name_fault(name: str) -> str:
     if not name.strip():
         return "a name cannot be empty"
     if not name.isprintable():
-        return f"{quoted(name)} holds a character that cannot be printed, which a name may not"
+        return f"{quoted(name)} contains an unprintable character, which a name may not"
     if len(name) > MAX_NAME:
         return f"a name is at most {MAX_NAME} characters long"
     return ""

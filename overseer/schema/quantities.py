@@ -21,7 +21,7 @@ _DURATION: Json = {"type": "string", "pattern": rf"^\+?(0|({_NUMBER}(ns|us|Âµs|Î
 
 
 class Integer(FieldType):
-    """A whole number from ``minimum`` to ``maximum`` or what 64 bits hold, in the file to ``file_maximum``.
+    """A whole number from ``minimum`` to ``maximum``, else within 64 bits; in the file to ``file_maximum``.
 
     In a message neither a boolean nor ``1.0`` is one.
     """
@@ -77,7 +77,7 @@ class Integer(FieldType):
 
 
 class PageSize(Integer):
-    """How many rows an answer may have."""
+    """The most rows that an answer may have."""
 
     _MOST = 1000
 
@@ -96,7 +96,7 @@ class PageSize(Integer):
 
 
 class Number(FieldType):
-    """Any number; whole ones are ints. The documents say integer, as of seconds."""
+    """Any number; whole ones are ints. The documents say integer, as for seconds."""
 
     name = "integer"
     label = "number, also negative or with a fraction"
@@ -245,7 +245,7 @@ class Timestamp(Coded):
     """An aware datetime; RFC 3339 on the wire."""
 
     name = "timestamp"
-    expected = 'a time as RFC 3339 has it, such as "2024-05-06T07:08:09Z"'
+    expected = 'a time in RFC 3339, such as "2024-05-06T07:08:09Z"'
 
     def _unreadable(self, value: str, where: str, error: ValueError) -> str:
         return f"{super()._unreadable(value, where, error)}, not {quoted(value)}"
@@ -264,7 +264,7 @@ _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2*
 
 
 class Percent(FieldType):
-    """A part of something, in the file ``5%`` or ``0.5%``; the value is a number from 0 to 100."""
+    """A percentage, in the file ``5%`` or ``0.5%``; the value is a number from 0 to 100."""
 
     label = "percentage"
     _FORM = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%\Z")
@@ -377,7 +377,7 @@ class ExitCodes(FieldType):
     """Exit codes in the file: a list of whole numbers, or one."""
 
     label = "number or list of numbers"
-    # A process has 0 to 255; what a driver calls an exit code may be more. -1 is a signal, which is none.
+    # A process has 0 to 255; a driver's exit codes may be greater. -1 stands for a signal.
     _CODE = Integer()
 
     def from_yaml(self, node: Node, location: Location) -> tuple[int, ...]:
@@ -386,7 +386,7 @@ class ExitCodes(FieldType):
         if not isinstance(node, ListNode):
             raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
         if not node.items:
-            raise ValueError("names no exit code, so that no run could ever succeed")
+            raise ValueError("lists no exit code, so no run could ever succeed")
         return tuple(dict.fromkeys(self._CODE.items_from_yaml(node, location)))
 
     def yaml_schema(self) -> Json:

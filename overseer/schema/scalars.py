@@ -1,6 +1,6 @@
 """Plain scalars: which are numbers, and numbers that remember how they were written.
 
-The rules are those of YAML 1.2's core schema, narrowed where a text would be lost: only ``true`` and
+The rules are those of YAML 1.2's core schema, narrowed where a string would be lost: only ``true`` and
 ``false`` are booleans, so that ``yes``, ``off`` and ``TRUE`` stay what the file says.
 """
 

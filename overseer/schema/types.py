@@ -2,8 +2,8 @@
 
 A type is stateless. ``from_json`` takes a decoded JSON value and raises :class:`Unreadable` with a sentence
 that names the field; ``from_yaml`` takes a node of the file and raises ValueError with a sentence about what
-was found, since the caller knows the location. What only messages or only the file use has only
-that half.
+was found, since the caller knows the location. A type used only in messages, or only in the file,
+has only that half.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 _TEXT: Json = {"type": ["string", "number", "boolean"]}  # the file's scalars are taken as they are written
 
-# What a YAML 1.1 reader would take for a boolean; Go's takes them too where one is wanted.
+# What YAML 1.1 takes for booleans; so does Go's YAML where one is expected.
 BOOLEANS = {
     **dict.fromkeys(("true", "yes", "on", "y"), True),
     **dict.fromkeys(("false", "no", "off", "n"), False),
@@ -64,7 +64,7 @@ class FieldType:
     def load(self, value: Any) -> Any:
         """What :meth:`to_json` was given; ValueError or TypeError when ``value`` does not come from it.
 
-        It is a client's way in, for what a server wrote, which may be of a later version and has no bounds.
+        For clients, reading what a server wrote: it may come from a later version, and has no bounds.
         """
         return value
 
@@ -127,7 +127,7 @@ def _json_type(value: object) -> str:
 class Text(FieldType):
     """Any text that can be written as UTF-8; in the file, whatever the scalar looks like.
 
-    ``check`` raises ValueError for texts of the file that will not do.
+    ``check`` raises ValueError for strings in the file that are not acceptable.
     """
 
     is_text = True
@@ -253,7 +253,7 @@ class Boolean(FieldType):
 class Signal(FieldType):
     """A signal by name, with or without ``SIG``, or by number; the value is the full name.
 
-    In messages also one that has only a number (a real-time signal): the value is that in digits.
+    In messages also one without a name (a real-time signal): the value is its number in digits.
     """
 
     label = "signal"
@@ -294,7 +294,7 @@ class Signal(FieldType):
 
 
 class TextList(FieldType):
-    """A list of strings, or one; with ``commas`` the one may hold several. ``check`` sees each."""
+    """A list of strings, or a single one, which with ``commas`` may hold several. ``check`` is given each."""
 
     def __init__(
         self, label: str = "list of text", check: Callable[[str], object] | None = None, *, commas: bool
@@ -337,7 +337,7 @@ class TextList(FieldType):
 
 
 class TextMap(FieldType):
-    """Names to texts: the parameters of a task. A null value counts as a parameter not given."""
+    """Names to strings: the parameters of a task. A null value counts as a parameter not given."""
 
     name = "object"
     expected = "an object of strings"
@@ -378,7 +378,7 @@ class TextMap(FieldType):
 
 
 class Document(FieldType):
-    """Any object: in a message a finished document, in the file a mapping that something else reads.
+    """Any object: in a message a finished document, in the file a mapping that other code reads.
 
     Scalars of the file keep their text, see ``config_text``.
     """

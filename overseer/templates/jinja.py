@@ -19,7 +19,7 @@ from overseer.templates.structure import Structure, is_brackets
 
 LITERAL = 'write [["[["]] for [[ itself'
 
-# Jinja's lexer turns every line end into LF. One of these, white space to it, stands in for CR.
+# Jinja's lexer turns every line end into LF. One of these, which it takes for white space, stands in for CR.
 _STAND_INS = "\x1c\x1d\x1e\x1f\x85"
 _MARKS = ("[[", "]]", "[%", "%]", "[#", "#]")
 _STATEMENTS = {
@@ -95,7 +95,7 @@ def _check(tree: nodes.Template) -> None:
 
 
 def _is_bare(value: nodes.Expr) -> bool:
-    """Whether it consists of literals, other than one for the delimiters themselves."""
+    """Whether it consists of literals only, and is not one for the delimiters themselves."""
     return not _looks_up(value) and not is_brackets(value, _MARKS)
 
 

@@ -366,7 +366,7 @@ def _check_types(function: Token, args: list[nodes.Expr]) -> None:
     except ValueProblem as problem:
         hint = ""
         if "string" in types and "int" in types and function.text not in ("index", "slice"):
-            hint = ' (a param is a text: compare it with one, as in eq .n "1")'
+            hint = ' (a param is a string: compare it with one, as in eq .n "1")'
         elif "string" in types and "bool" in types and function.text in ("eq", "ne"):
             hint = " (a boolean is compared with true or false, without quotes)"
         raise Problem(f"{problem}{hint}", function.offset) from None

@@ -1,8 +1,8 @@
 """Monotonic time, without the time in which this process did not run (SIGSTOP, a frozen or migrated machine).
 
-It measures the deadlines that clients have to meet: what a client sent meanwhile has not been read, and no
-ping was sent. A timer calls :meth:`AwakeClock.tick`; a late tick tells how long nothing ran. Between ticks
-the clock stops where the next one is overdue, so no thread ever sees the lost time.
+It measures clients' deadlines: in the lost time, nothing that a client sent was read, and no ping was sent.
+A timer calls :meth:`AwakeClock.tick`; a late tick tells how long nothing ran. Between ticks the clock stops
+where the next one is overdue, so no thread ever sees the lost time.
 """
 
 from __future__ import annotations

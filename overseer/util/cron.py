@@ -1,8 +1,8 @@
 """Cron expressions and time zones: when an expression matches, across every change of a zone's clocks.
 
 A fixed time in a missing hour matches right after the gap, and in a repeated hour once; an expression whose
-minute or hour begins with ``*`` matches by real time, as in Debian's cron. Expressions are read by the
-library cronsim, which is imported where the first one is.
+minute or hour begins with ``*`` matches by real time, as in Debian's cron. Expressions are parsed by the
+library cronsim, imported with the first one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DAY = 86_400
 
 
 def normalized_cron(text: str) -> str:
-    """The expression with five fields that ``text`` is or names.
+    """The expression with five fields that ``text`` is or stands for.
 
     Raises:
         ValueError: it is malformed, or never matches; the text is a sentence.
@@ -43,7 +43,7 @@ def normalized_cron(text: str) -> str:
     if expression.startswith("@"):
         if expression.lower() not in _NAMES:
             hint = did_you_mean(expression, _NAMES) or f"; there are {', '.join(_NAMES)}"
-            raise ValueError(f"{expression[:40]} is not a name for a cron expression{hint}")
+            raise ValueError(f"{expression[:40]} is not the name of a cron expression{hint}")
         return _NAMES[expression.lower()]
     fields = expression.split()
     if len(fields) != len(_FIELDS):
@@ -65,7 +65,7 @@ def normalized_cron(text: str) -> str:
 
 def cron_slots(expression: str, zone: tzinfo, after: int) -> Iterator[int]:
     """The moments after ``after`` at which an expression of five fields matches in a zone, in seconds since
-    1970, in order and each once; the end of it means that there is none for fifty years."""
+    1970, in order, each once; ends when none follows within fifty years."""
     cron, times = _read(expression)
     minute, hour = expression.split()[:2]
     moments = _by_real_time if minute.startswith("*") or hour.startswith("*") else _at_fixed_times
@@ -85,10 +85,10 @@ def cron_slots(expression: str, zone: tzinfo, after: int) -> Iterator[int]:
 
 @lru_cache(64)
 def _read(expression: str) -> tuple[CronSim, list[time]]:
-    """What the library makes of the fields, and the times of day that they name.
+    """The library's reading of the fields, and the times of day that they name.
 
-    It knows which days match. Its own way through the hours is not taken: where clocks are set by half an
-    hour, as on Lord Howe Island, it leaves some moments out.
+    The library only tells which days match: where clocks are set by half an hour, as on Lord Howe Island, its
+    own iteration leaves some moments out.
     """
     from cronsim import CronSim
 
@@ -137,14 +137,14 @@ def time_zone(name: str) -> tzinfo:
 
 
 def local_moment(moment: datetime, zone: tzinfo) -> int:
-    """Seconds since 1970 of a wall clock's time in a zone: of the first one if it comes twice, right after
-    the gap if it does not come. A moment with an offset is what it says."""
+    """Seconds since 1970 of a wall clock's time in a zone: the first of two if it repeats, right after the
+    gap if it is skipped. A moment with an offset needs no zone."""
     if moment.tzinfo is not None:
         return int(moment.timestamp())
     seconds = int(moment.replace(tzinfo=zone).timestamp())
     if datetime.fromtimestamp(seconds, zone).replace(tzinfo=None) == moment:
         return seconds
-    # In a gap, what the clocks' old offset makes of it lies after the gap: look for where that begins.
+    # In a gap, the old offset gives a moment after the gap: look for where that begins.
     before, after = seconds - _DAY, seconds
     offset = datetime.fromtimestamp(after, zone).utcoffset()
     while after - before > 1:

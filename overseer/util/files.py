@@ -66,7 +66,7 @@ def read_once(path: str, most: int, patience: float) -> bytes:
         data = b""
         while len(data) <= most:
             if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise OSError(errno.ETIMEDOUT, f"it had no end after {patience:g} s", path)
+                raise OSError(errno.ETIMEDOUT, f"it did not end within {patience:g} s", path)
             try:
                 piece = os.read(descriptor, min(_PIECE, most + 1 - len(data)))
             except BlockingIOError:
@@ -84,7 +84,7 @@ def open_to_append(path: str, mode: int, *, make: bool = True) -> int:
 
     Args:
         mode: permissions of a new file.
-        make: whether to make one.
+        make: whether to create one.
 
     Raises:
         OSError: it cannot be opened, or is something else.

@@ -1,4 +1,4 @@
-"""What a process inherits from its starter, normalised before anything else."""
+"""What a process inherits from its parent, normalised before anything else."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def speak_utf8() -> str:
 def re_execute(environment: Mapping[bytes, bytes], *options: str) -> str:
     """Re-execute this program with additional Python options; returns why that is impossible.
 
-    To be called before there is a second thread and before anything else is open.
+    To be called before there is a second thread and before anything is opened.
     """
     if not sys.executable:
         return "the path of Python is unknown"

@@ -1,8 +1,8 @@
-"""The event log: every task event as one line of JSON, in the order clients see them.
+"""A file of JSON lines: the event log (every task event, in the order in which clients see it) or the audit.
 
-Events are appended to a queue under the task's lock; a separate thread encodes and writes them, so that
-neither that nor a slow or full disk holds up a task. Events that do not fit are dropped and counted, with one
-warning until writing works again.
+Events are queued, under the task's lock; a separate thread encodes and writes them, so that neither that nor
+a slow or full disk holds up a task. Events that do not fit are dropped and counted, with one warning until
+writing works again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Loggable(Protocol):
 
 
 class EventLog:
-    """Appends to the file ``path``; off when the path is empty.
+    """Appends events to the file ``path``; off when the path is empty.
 
     Args:
         name: its name in warnings, and its thread's.
@@ -44,7 +44,7 @@ class EventLog:
         self._path = Path(path)
         self._name = name
         self._mode = mode
-        # Guards the fields below; notified when there is something to do for the writer.
+        # Guards the fields below; notified when there is something for the writer to do.
         self._wanted = threading.Condition(lock(Rank.LEAF, name))
         self._queue: deque[Loggable] = deque()
         self._queued = 0  # its size in bytes, roughly

@@ -4,7 +4,7 @@ In a running server :func:`lock` gives a plain :class:`threading.Lock`, and :fun
 :func:`assert_none_held` do nothing. With ``OVERSEER_CHECK_LOCKS`` in the environment (the test suite sets it,
 before import) every lock checks, at each acquire, that the thread holds only locks of a lower rank, and
 yields at random after each release to shake races loose (seed: the variable's value); the two functions
-raise when what they assert is not so.
+raise when what they assert does not hold.
 
 The order, highest first; two locks of one rank are never held together::
 

@@ -1,7 +1,7 @@
 """The server's own log: lines on stderr that begin with their level.
 
 Even if stderr is a pipe without a reader or a journal that hangs, nobody who logs waits for it: a thread
-writes. Lines that find no room are dropped, and their number is logged in their place.
+writes. Lines that do not fit are dropped, and their number is logged in their place.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def set_up_logging() -> Stderr:
 
 
 def lines_dropped() -> int:
-    """How many lines found no room on their way to stderr."""
+    """How many lines were dropped on their way to stderr."""
     return _current.dropped if _current is not None else 0
 
 
@@ -118,7 +118,7 @@ class Stderr(io.TextIOBase):
                 sys.stderr = self._before if self._before is not None else sys.__stderr__
 
     def _wait(self) -> bool:
-        """Wait for the writer's end as long as it makes progress; whether it came."""
+        """Wait for the writer's end as long as it makes progress; returns whether it ended."""
         assert self._thread is not None
         before = -1
         while self._thread.is_alive() and self._written != before:
@@ -164,7 +164,7 @@ class Stderr(io.TextIOBase):
         with self._counting:
             count, self._unsaid = self._unsaid, 0
         lines = "1 line" if count == 1 else f"{count} lines"
-        return f"warning: {lines} found no room here and were dropped\n".encode() if count else b""
+        return f"warning: {lines} did not fit here and were dropped\n".encode() if count else b""
 
 
 _current: Stderr | None = None

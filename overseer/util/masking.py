@@ -1,7 +1,7 @@
-"""Texts and output without the secrets that may have got into them.
+"""Removes secrets from texts and output.
 
 A secret is looked for as it is and as it is commonly written: in base64, JSON, percent-encoding, and quoted
-as Python and shells do. Of one with several lines each line counts, if it is long enough to be telling.
+as in Python and shells. In a secret of several lines, each line that is long enough to be telling counts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEAST = 6
 """Characters that a secret must have to be looked for in output: a shorter one would hide too much of it."""
 
 _SHORT = 4  # characters below which a message is searched for whole words only
-_LINE = 8  # shorter lines of a secret with several are no secrets: }
+_LINE = 8  # shorter lines of a secret with several are not secret: }
 _WRAP = 76  # characters of a line of base64, by RFC 2045 and coreutils
 _ARMOUR = re.compile(r"-----(BEGIN|END) [^-]+-----")  # not secret
 _NO_WORDS = str.maketrans("+/", "-_")  # base64 for addresses
@@ -52,7 +52,7 @@ class Secrets:
 
     @property
     def mask(self) -> Mask | None:
-        """What finds them in output; None when there is nothing to look for."""
+        """Finds them in output; None when there is nothing to look for."""
         if self._mask is None and self._values:
             self._mask = Mask(self._values)
         return self._mask if self._mask is not None and self._mask.forms else None
@@ -73,14 +73,14 @@ class Mask:
         self._longest = max(map(len, self.forms), default=0)
 
     def in_(self, data: bytes) -> bool:
-        """Whether there is any."""
+        """Whether the data contains any."""
         for form in self.forms:  # noqa: SIM110 (any takes longer than a line alone does)
             if form in data:
                 return True
         return False
 
     def begins(self, data: bytes) -> int:
-        """Where one may begin that has not come in whole; the length of ``data`` when none does."""
+        """Where one that is still incomplete may begin; the length of ``data`` when none does."""
         size = len(data)
         if data.endswith(b"\n"):  # which no form has
             return size
@@ -89,7 +89,7 @@ class Mask:
 
 
 class Masker:
-    """Replaces secrets in a stream that comes in pieces, wherever these part."""
+    """Replaces secrets in a stream that comes in pieces, even those split between two."""
 
     __slots__ = ("_covered", "_held", "_mask")
 
@@ -137,7 +137,7 @@ class Masker:
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """``text`` with each of the secrets replaced, also the short ones where they stand alone."""
+    """``text`` with each of the secrets replaced, short ones where they are whole words."""
     forms = {form for secret in secrets for form in _forms(secret) if form}
     parts: list[str] = []
     place = 0
@@ -178,7 +178,7 @@ def _spans(data: AnyStr, forms: Iterable[AnyStr]) -> list[tuple[int, int]]:
 
 
 def _begins(form: bytes, data: bytes, start: int) -> int:
-    """From where on, ``start`` at the earliest, ``data`` is the beginning of the form."""
+    """Where, from ``start`` on, ``data`` ends in a beginning of the form."""
     head, size = form[:4], len(data)
     at = data.find(head, start)
     while at >= 0:
@@ -192,7 +192,7 @@ def _begins(form: bytes, data: bytes, start: int) -> int:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """How it may be written. None has a line's end in it."""
+    """The ways in which it may be written, none of them with a line end."""
     secret = secret.strip("\r\n")
     if "\n" in secret:
         lines = (line.strip() for line in secret.split("\n"))

@@ -1,4 +1,4 @@
-"""Opening an SQLite database the way a driver wants it; the server itself keeps none."""
+"""Opening an SQLite database, for the server's history and for drivers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _BUSY_S = 5.0
 
 
 def open_db(path: str | Path) -> sqlite3.Connection:
-    """Open the SQLite database at ``path``, made if it is not there; ``":memory:"`` is one in memory.
+    """Open the SQLite database at ``path``, created if missing; ``":memory:"`` is one in memory.
 
     It is in WAL mode, so that readers and the one writer do not wait for each other, and a statement that
     meets another connection's lock waits up to 5 seconds before :class:`sqlite3.OperationalError`. No tables
-    are made.
+    are created.
 
     The connection may be used from any thread, one statement at a time; SQLite sees to that. A transaction
     belongs to the connection, not to a thread, so threads that need transactions of their own (or concurrent

@@ -23,7 +23,7 @@ class Replaced(BaseException):
 
 @contextmanager
 def replaceable(go_on: Callable[[], None] | None) -> Iterator[None]:
-    """Within it, another thread can replace the calling one by calling ``go_on()``; None: it cannot be
+    """While entered, another thread can replace the calling one by calling ``go_on()``; None: it cannot be
     replaced.
 
     The stack between the two is later unwound by :class:`Replaced`, perhaps after ``go_on()`` has ended.

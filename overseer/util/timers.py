@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Timer:
-    """What is due at ``when`` (:func:`time.monotonic` seconds); nothing once it has fired or is cancelled."""
+    """What is due at ``when`` (:func:`time.monotonic` seconds), until it has fired or is cancelled."""
 
     __slots__ = ("_timers", "due", "when")
 
@@ -63,7 +63,7 @@ class Timers:
         self._closed = False
 
     def start(self) -> None:
-        """Start the thread now, while there surely can be one, and not with the first timer.
+        """Start the thread now, while there can surely be one, rather than with the first timer.
 
         Raises:
             RuntimeError: the system allows no more threads.

@@ -42,7 +42,7 @@ def parse_timestamp(text: str) -> datetime:
     """The moment an RFC 3339 text names, in UTC; digits past microseconds are cut off.
 
     Raises:
-        ValueError: the text is not RFC 3339 or names no such day or hour.
+        ValueError: the text is not RFC 3339 or names a day or an hour that does not exist.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:

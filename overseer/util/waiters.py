@@ -1,4 +1,4 @@
-"""Threads that wait until something is so, guarded by a lock that guards much else."""
+"""Threads that wait for a condition, under a lock that guards much else."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ class Waiters:
                 self._condition = None
 
     def wake(self) -> None:
-        """What they wait for may be so now."""
+        """Have them check their conditions."""
         if self._condition is not None:
             self._condition.notify_all()

@@ -46,7 +46,7 @@ from tests.harness import allowed
         ("value = 'a'", (1, 7), "unexpected '='"),
         ("if == 1", (1, 1), "'if' is a reserved word"),
         ("{1.5: true}[1.5]", (1, 2), "a map's key cannot be of type double"),
-        ("A{b: 1} == 1", (1, 1), "messages cannot be made here"),
+        ("A{b: 1} == 1", (1, 1), "messages cannot be constructed here"),
     ],
 )
 def test_it_says_what_is_wrong_and_where(expression: str, place: tuple[int, int], words: str) -> None:

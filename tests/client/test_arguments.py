@@ -77,7 +77,7 @@ def test_a_parameter_that_is_none_is_not_given():
     [
         ([1], TypeError, "the parameter 'n' is a list.*json.dumps"),
         ({"a": 1}, TypeError, "is a dict"),
-        (b"x", TypeError, "bytes; decode them"),
+        (b"x", TypeError, "bytes; decode it"),
         (object(), TypeError, "is a object"),
         (math.nan, ValueError, "JSON cannot hold"),
         (math.inf, ValueError, "JSON cannot hold"),

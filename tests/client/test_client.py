@@ -505,9 +505,9 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("ws://127.0.0.1:{port}/ws", "nothing listens there"),
+        ("ws://127.0.0.1:{port}/ws", "nothing is listening there"),
         ("unix:/nowhere/at/all", "no such socket"),
-        ("ws://no-such-host.invalid/ws", "no host"),
+        ("ws://no-such-host.invalid/ws", "unknown host"),
     ],
 )
 def test_a_server_that_is_not_there(url, words):
@@ -522,7 +522,7 @@ def test_a_server_that_is_not_there(url, words):
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "trusted_cidrs", 403),
         (
             b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\nno entry",
-            "wants a token",
+            "requires a token",
             401,
         ),
         (b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n\r\n", "another key", 0),

@@ -53,7 +53,7 @@ def test_what_is_wrong_is_not_sent(client: Client):
     task = client.start("deaf")
     next(task.lines(timeout=WAIT_S))
     for data in (1, None, ["x"]):
-        with pytest.raises(TypeError, match="data must be a text or bytes"):
+        with pytest.raises(TypeError, match="data must be a string or bytes"):
             task.input(data)
     with pytest.raises(ValueError, match="half a surrogate pair"):
         task.input("\udc80")

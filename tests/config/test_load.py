@@ -144,8 +144,8 @@ def test_an_action_may_be_called_anything_printable(load: Load, name: str) -> No
     [
         ('""', 'actions."": a name cannot be empty'),
         ("' '", "actions. : a name cannot be empty"),
-        ('"a\\nb"', r'actions."a\nb": "a\nb" holds a character'),
-        ('"\\x1b[2J"', r'actions."\x1b[2J": "\x1b[2J" holds a character'),
+        ('"a\\nb"', r'actions."a\nb": "a\nb" contains an unprintable character'),
+        ('"\\x1b[2J"', r'actions."\x1b[2J": "\x1b[2J" contains an unprintable character'),
         ("x" * 257, "at most 256 characters"),
     ],
 )
@@ -301,22 +301,22 @@ def test_both_spellings_of_a_pool(load: Load, text: str, pool: PoolConfig) -> No
         (
             "{limit: 4, size: 5}",
             PoolConfig(limit=4),
-            "limit (4) and size (5) are one thing spelled twice: limit wins",
+            "limit (4) and size (5) mean the same: limit wins",
         ),
         (
             "{limit: 0, size: 5}",
             PoolConfig(limit=0),
-            "limit (0) and size (5) are one thing spelled twice: limit wins",
+            "limit (0) and size (5) mean the same: limit wins",
         ),
         (
             "{queue: {enabled: true, size: 5}, queue_size: 6}",
             PoolConfig(queue=QueueConfig(enabled=True, size=5)),
-            "queue and queue_size are one thing spelled twice: queue wins",
+            "queue and queue_size mean the same: queue wins",
         ),
         (
             "{queue: {enabled: true, max_age: 5}, queue_timeout: 6}",
             PoolConfig(queue=QueueConfig(enabled=True, max_age=5)),
-            "queue.max_age and queue_timeout are one thing spelled twice: queue.max_age wins",
+            "queue.max_age and queue_timeout mean the same: queue.max_age wins",
         ),
         (
             "{queue_timeout: 6}",

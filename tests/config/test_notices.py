@@ -44,15 +44,15 @@ def test_a_secret_in_the_file_is_not_shown(load: Load, fails: Fails) -> None:
     [
         ({}, "channels.ops: webhook or exec is missing: say how notices are delivered"),
         ({"webhook": HOOK, "exec": ["x"]}, "has both webhook and exec: remove one of them"),
-        ({"exec": ["x"], "secret": "a"}, "channels.ops.secret: goes with a webhook"),
+        ({"exec": ["x"], "secret": "a"}, "channels.ops.secret: needs a webhook"),
         ({"exec": [""]}, "channels.ops.exec: needs the program to run"),
         ({"webhook": "example.org"}, "channels.ops.webhook: expected an address such as https://"),
-        ({"webhook": "https://u:p@example.org/"}, "a user and password belong into headers"),
+        ({"webhook": "https://u:p@example.org/"}, "put user and password into headers"),
         ({"webhook": "http://example.org:0/"}, "expected an address such as https://"),
         ({"webhook": "http://example.org:x/"}, "not an address: "),
-        ({"webhook": HOOK, "headers": {"a b": "x"}}, "cannot be the name of a header"),
-        ({"webhook": HOOK, "headers": {"Webhook-Id": "x"}}, "the server writes this header itself"),
-        ({"webhook": HOOK, "headers": {"a": "x\r\nb: y"}}, "characters in it that cannot be printed"),
+        ({"webhook": HOOK, "headers": {"a b": "x"}}, "is not a valid name for a header"),
+        ({"webhook": HOOK, "headers": {"Webhook-Id": "x"}}, "the server sets this header itself"),
+        ({"webhook": HOOK, "headers": {"a": "x\r\nb: y"}}, "it contains unprintable characters"),
         ({"webhook": HOOK, "secret": "whsec_%"}, "channels.ops.secret: what follows whsec_ must be base64"),
         ({"webhook": HOOK, "secret": {"secret": "kye"}}, "channels.ops.secret.secret: there is no "),
         ({"webhook": HOOK, "headers": {"a": {"secret": "x"}}}, "channels.ops.headers.a.secret: there is no"),
@@ -90,7 +90,7 @@ def test_a_rule_that_can_never_tell_is_warned_of(load: Load) -> None:
     warnings = load(file({"webhook": HOOK}, {"on": "recovery", "repeat": "1h"})).warnings
     assert [warning.partition(": ")[2] for warning in warnings] == [
         "notify.0.on: a recovery is reported only by a rule that has reported what came before: add failure",
-        "notify.0.repeat: there is nothing here to be reminded of",
+        "notify.0.repeat: nothing here is ever repeated",
     ]
 
 

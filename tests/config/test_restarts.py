@@ -32,7 +32,7 @@ def test_an_action_s_timeout_and_success_codes(
         ("timeout: -1s", "actions.a.timeout: "),
         ("timeout: soon", "actions.a.timeout: "),
         ("timeout: [1]", "actions.a.timeout: "),
-        ("success_codes: []", "actions.a.success_codes: names no exit code, so that no run could"),
+        ("success_codes: []", "actions.a.success_codes: lists no exit code, so no run could"),
         ("success_codes: [0, -1]", "actions.a.success_codes.1: -1 is negative: the least is 0"),
         ("success_codes: [0, x]", 'actions.a.success_codes.1: expected a whole number, found the text "x"'),
         ("success_codes: {0: 1}", "actions.a.success_codes: expected a number or list of numbers, found"),

@@ -69,7 +69,7 @@ def test_an_empty_file_gives_the_defaults(load: Load, text: str) -> None:
         (
             "a0: &a0 []\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 99)),
             65,
-            "aliases are written out",
+            "aliases are expanded",
         ),
     ],
 )

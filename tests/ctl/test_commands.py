@@ -131,7 +131,7 @@ def test_pools(ctl: Ctl):
     assert pool.out.splitlines()[0] == "one: 1 running of 1, 3 waiting"
     assert pool.out.splitlines()[2].split()[:3] == ["1", "q2", "one"]
     assert ctl("pool", "one", "--json").json["queue_depth"] == 3
-    assert ctl("purge", "one").out == "3 taken out of the queue\n"
+    assert ctl("purge", "one").out == "3 removed from the queue\n"
     assert ctl("purge", "one", "--json").json == {"count": 0}
     ctl("stop", "q1", "--wait")
     assert ctl("set-pool", "one").status == 2
@@ -175,7 +175,7 @@ def test_a_reload_says_what_changed(daemon: Daemon, ctl: Ctl):
     file.write_text(json.dumps({**config, "log_file": "log"}))
     done = ctl("reload", "--dry-run")
     assert (done.status, done.out) == (0, "added: new\nrestart needed: log_file\n")
-    assert "nothing was changed" in done.err
+    assert "nothing has changed" in done.err
     file.write_text(json.dumps({**config, "actoins": {}}))
     done = ctl("reload")
     assert (done.status, done.err) == (0, "")
@@ -206,9 +206,9 @@ class TestTail:
     def test_says_when_there_are_not_as_many_as_are_wanted(self, ctl: Ctl, more: list[str]):
         ctl("run", "count", "n=450", "--id", "counted")
         done = ctl("tail", "counted", "-n", "400", *more)
-        note = "counted: its last 99 lines; the server does not store those before any more"
+        note = "counted: only its last 99 lines are still stored"
         assert done.err.splitlines()[0] == f"overseerctl: {note}"
-        assert "any more" not in ctl("tail", "counted", "-n", "50", *more).err
+        assert "still stored" not in ctl("tail", "counted", "-n", "50", *more).err
 
     def test_follows_to_the_end(self, ctl: Ctl):
         ctl("start", "ticks", "--id", "followed")
@@ -254,7 +254,7 @@ def test_a_replay(ctl: Ctl):
     done = ctl("replay", "replayed", "--since-seq", "148")
     assert done.out.split() == ["149", "150"]
     assert re.fullmatch(_ENDED.format("replayed"), done.err)
-    note = "overseerctl: replayed: lines 11 to 51 are not stored any more\n"
+    note = "overseerctl: replayed: lines 11 to 51 are no longer stored\n"
     assert ctl("replay", "replayed", "--since-seq", "10").err.startswith(note)
     assert ctl("replay", "replayed", "--since", "2100-01-01T00:00:00Z").out == ""
     assert ctl("replay", "nobody").status == 1
@@ -305,7 +305,7 @@ class TestSettings:
         assert ctl("check").err == ""
 
     @pytest.mark.parametrize(
-        ("text", "words"), [("urk: x", "urk is not known"), ("[", "not YAML"), ("- x", "names and values")]
+        ("text", "words"), [("urk: x", "urk is not known"), ("[", "not YAML"), ("- x", "must be a mapping")]
     )
     def test_a_file_that_cannot_be_used(self, ctl: Ctl, tmp_path, text, words):
         self.write(tmp_path, text)

@@ -286,7 +286,7 @@ def test_a_purged_task_was_never_run(daemon: Daemon):
             with daemon.connect() as client:
                 client.request("purge", action="one")
             status, _, err = finish(second)
-            assert (status, err) == (1, "overseerctl: taken out of the queue: purged\n")
+            assert (status, err) == (1, "overseerctl: removed from the queue: purged\n")
         first.send_signal(signal.SIGINT)
         finish(first)
 
@@ -363,7 +363,7 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("ws://127.0.0.1:{port}/ws", "nothing listens there"),
+        ("ws://127.0.0.1:{port}/ws", "nothing is listening there"),
         ("unix:/nowhere/at/all", "no such socket"),
     ],
 )

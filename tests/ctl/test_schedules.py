@@ -72,8 +72,8 @@ def test_one_task_in_full() -> None:
         "    Sun 2026-03-15 00:00, in 12 h, put off until Sun 2026-03-15 00:03:20",
         "    Sun 2026-03-15 12:00, in 24 h",
         "  skipped:",
-        "    Wed 2026-03-11 12:00 and 6 before: the server was not there, or suspended",
-        "    Thu 2026-03-05 12:00: the task was in use, and another start waited for it already",
+        "    Wed 2026-03-11 12:00 and 6 before: the server was down or suspended",
+        "    Thu 2026-03-05 12:00: the task was in use, and another start was waiting already",
     ]
 
 

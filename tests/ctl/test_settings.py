@@ -35,7 +35,7 @@ def test_the_token_of_the_file_goes_to_the_servers_of_the_file_only(
     write(tmp_path, f"url: wss://builds.example.org/ws\ntoken: {token}\n")
     done = ctl("check", "--url", closed.url)
     assert done.status == 125
-    assert "wants a token (401): set OVERSEER_TOKEN, or give one with --token" in done.err
+    assert "requires a token (401): set OVERSEER_TOKEN, or give one with --token" in done.err
     assert f"(the one in {tmp_path}/overseerctl.yaml is for wss://builds.example.org/ws)" in done.err
     monkeypatch.setenv("OVERSEER_URL", closed.url)
     assert ctl("check").status == 125

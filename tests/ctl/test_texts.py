@@ -52,8 +52,8 @@ def test_ctrl_c_is_spoken_of_to_those_who_have_pressed_it(daemon: Daemon, number
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("", "lines 3 to 9 are not there any more"),
-        ("expired", "lines 3 to 9 are not there any more"),
+        ("", "lines 3 to 9 are no longer stored"),
+        ("expired", "lines 3 to 9 are no longer stored"),
         ("not_logged", "lines 3 to 9 were not logged, as the disk was full, slow or failed"),
         ("unreadable", "lines 3 to 9 cannot be read in the log"),
     ],

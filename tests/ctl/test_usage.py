@@ -24,7 +24,7 @@ from tests.harness import Daemon
         ("run", "the following arguments are required: ACTION"),
         ("run named /tmp", "a parameter is written KEY=VALUE, not '/tmp'; did you mean path=/tmp?"),
         ("run both x", "a parameter is written KEY=VALUE, not 'x'; both has none"),
-        ("list x", "x is one argument too many"),
+        ("list x", "x is an argument too many"),
         ("lits", "unknown command lits; did you mean list?"),
         ("ps", "unknown command ps; did you mean list?"),
         ("signal web HUP", "argument SIGNAL: unknown signal web"),
@@ -49,7 +49,7 @@ def test_a_mistake_in_the_file_is_one_line_too(ctl: Ctl, tmp_path: Path):
     done = ctl("check")
     assert done.status == 2
     assert done.err == (
-        f"overseerctl: {tmp_path}/overseerctl.yaml: urk is not known; there are url, token, ca, cert, key\n"
+        f"overseerctl: {tmp_path}/overseerctl.yaml: urk is not known; known are url, token, ca, cert, key\n"
     )
 
 
@@ -131,7 +131,7 @@ def test_every_queue_is_emptied_only_when_that_is_asked_for(ctl: Ctl):
     )
     assert ctl("purge", "one", "--all").status == 2
     assert ctl("pool", "one", "--json").json["queue_depth"] == 1
-    assert ctl("purge", "--all").out == "1 taken out of the queue\n"
+    assert ctl("purge", "--all").out == "1 removed from the queue\n"
     ctl("stop", "p1", "--wait")
 
 

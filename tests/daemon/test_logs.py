@@ -64,7 +64,7 @@ def test_who_is_closed_for_not_reading_is_named() -> None:
 @pytest.mark.parametrize("value", ["secret # the new one", "secret\n", "a token"])
 def test_a_token_with_blanks_in_it_is_doubted(value: str) -> None:
     with Daemon(actions={}, environment={"OVERSEER_TOKEN": value}) as daemon:
-        assert "OVERSEER_TOKEN: there are blanks in this token" in daemon.wait_stderr("blanks")
+        assert "OVERSEER_TOKEN: this token contains spaces" in daemon.wait_stderr("spaces")
 
 
 def test_what_others_write_does_nothing_to_a_terminal_nor_looks_like_an_entry(tmp_path: Path) -> None:

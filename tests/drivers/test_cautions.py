@@ -83,7 +83,7 @@ def test_conditions(tmp_path: Path, caplog: pytest.LogCaptureFixture, condition:
 @pytest.mark.parametrize(
     ("dialect", "text", "said"),
     [
-        ("go", "[[if eq .n 1]]x[[end]]", "1:6: incompatible types for comparison (a param is a text"),
+        ("go", "[[if eq .n 1]]x[[end]]", "1:6: incompatible types for comparison (a param is a string"),
         ("go", "[[if eq 1 .n]]x[[end]]", "1:6: incompatible types for comparison"),
         ("go", "[[if .other]][[if lt .n 5]]x[[end]][[end]]", "1:19: incompatible types for comparison"),
         ("go", '[[if eq .n "1"]]', "1:3: if without end"),

@@ -407,7 +407,7 @@ def test_what_was_given_is_not_in_the_audit(tmp_path: Path) -> None:
     ("config", "says"),
     [
         ({"stdin": "tty"}, "config.stdin: expected none, pipe or pty, found"),
-        ({"stdin": "pipe", "pty": {"rows": 9}}, "config.pty: there is a terminal only with stdin: pty"),
+        ({"stdin": "pipe", "pty": {"rows": 9}}, "config.pty: only stdin: pty has a terminal"),
         ({"stdin": "pty", "pty": {"rows": 0}}, "config.pty.rows: 0 is too small: the least is 1"),
         ({"stdin": "pty", "pty": {"cols": 65536}}, "config.pty.cols: 65536 is too large: the most is 65535"),
         ({"stdin": "pty", "pty": {"colums": 9}}, "config.pty.colums"),

@@ -161,7 +161,7 @@ def test_a_limit_on_files_does_not_take_the_tokens_away() -> None:
 def test_a_pipe_that_nobody_writes_to_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "_PATIENCE", 0.05)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match="it had no end"):
+    with pytest.raises(ConfigError, match="it did not end"):
         load.load_config(tmp_path / "pipe", {})
 
 

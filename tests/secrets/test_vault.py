@@ -97,7 +97,7 @@ secrets:
         ("{vault: hunter2-value}", "1: secrets.x.vault: unknown key; known here: file, env, command"),
         ("{command: hunter2-value}", "1: secrets.x.command: expected a list of text"),
         ("{command: ['', a]}", "1: secrets.x.command: needs the program to run"),
-        ("{env: A=hunter2-value}", "1: secrets.x.env: cannot be the name of a variable: there is a = in it"),
+        ("{env: A=hunter2-value}", "1: secrets.x.env: is not a valid name for a variable: it contains a ="),
     ],
 )
 def test_a_mistake_is_told_without_a_value(given: str, error: str, tmp_path: Path) -> None:

@@ -221,4 +221,4 @@ def _refusal(text: str) -> str:
     """What is said of a text when it is compiled or, if that depends on the params, rendered."""
     with pytest.raises(TemplateError) as caught:
         compile_template(text).render(PARAMS)
-    return re.sub(r" \(a param is a text: .*?\)|; write .*", "", str(caught.value))
+    return re.sub(r" \(a param is a string: .*?\)|; write .*", "", str(caught.value))
