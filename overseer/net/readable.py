@@ -11,7 +11,7 @@ from overseer.util.locks import assert_none_held
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
 
-_BUFFERS = 4  # taken at a time: what has been taken is no longer shared with other readers
+_PIECE = 64 * 1024  # bytes taken at a time, which are no longer shared with other readers' outboxes
 
 
 class ReadableOutbox(Outbox):
@@ -53,7 +53,7 @@ class ReadableOutbox(Outbox):
                 self._sending = True
             self._make_piece()
             with self._lock:
-                taken = b"".join(self._take_locked(_BUFFERS))
+                taken = b"".join(bytes(each[:_PIECE]) for each in self._take_locked(1))
                 self._sending = False
                 callbacks = self._sent_locked(len(taken))
             self._call(callbacks)

@@ -98,7 +98,7 @@ def test_giving_up_is_an_end_too(http_: Http) -> None:
         ("DELETE", "/tasks/nobody", None, 404, "not_found", "task not found"),
         ("GET", "/tasks?limit=many", None, 422, "invalid", "limit"),
         ("GET", "/nothing", None, 404, "not_found", "openapi.json"),
-        ("PATCH", "/tasks", None, 405, "", "only GET, HEAD"),
+        ("PATCH", "/tasks", None, 405, "", "must be one of: GET, HEAD"),
         ("GET", "/tasks/%ff", None, 400, "", "not UTF-8"),
         ("GET", "/pools/nope", None, 404, "not_found", "unknown action"),
     ],
