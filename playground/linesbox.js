@@ -186,6 +186,7 @@ export class LinesBox {
 
   #show(row, index) {
     const what = this.view.row(index);
+    if (!what?.line) return; // other lines took their place, and are drawn in the next frame
     const key = `${what.number} ${index} ${this.view.version}`;
     const current = what.number === this.cursor && !what.sub;
     row.classList.toggle("current", current);

@@ -93,7 +93,7 @@ def test_what_waits_is_committed_together(disk: Disk, writer: Writer) -> None:
     disk.free.set()
     assert writer.wait(tickets[-1], 10)
     assert disk.values == [*range(101)]
-    assert disk.commits == 2
+    assert disk.commits <= 2  # one, if what hung was its first look at the database
 
 
 def test_nobody_waits_long_for_a_disk_that_hangs_and_then_nobody_at_all(
