@@ -15,7 +15,6 @@ class PendingRequest:
 
     Args:
         messages: sent together. The answer is the last one's, when all have been handled, or an error to any.
-        every: whether each has an answer of its own that is waited for, in whatever order they come.
         repeat: sent again after a reconnection, although it may have been carried out already.
         answered: called with the answer to each message, under the lock, in order with all other messages.
         internal: no thread waits; ``answered`` gets None when the connection is lost first.
@@ -29,7 +28,6 @@ class PendingRequest:
         repeat: bool = False,
         answered: Callable[[Event | None], None] | None = None,
         internal: bool = False,
-        every: bool = False,
     ) -> None:
         self.messages = messages
         # Encoded here: an error must not occur later, with the lock held and the request in tables.
@@ -40,16 +38,10 @@ class PendingRequest:
         self.reply: Event | None = None
         self.error: ClientError | None = None
         self._answered = answered
-        self._awaited = {message.id for message in (messages if every else messages[-1:])}
         self._done = threading.Condition(lock)  # notified once, when reply or error is there
 
-    def completed_locked(self, request_id: str) -> bool:
-        """Whether, with the answer to this message, all that are waited for have come."""
-        self._awaited.discard(request_id)
-        return not self._awaited
-
     def part_locked(self, event: Event) -> None:
-        """Take an answer that does not complete it."""
+        """Take the answer to a message other than the last."""
         if self._answered is not None:
             self._answered(event)
 

@@ -349,13 +349,11 @@ class Requests:
         answered: Callable[[protocol.Event | None], None] | None = None,
         followers: Sequence[Follower] = (),
         late: bool = False,
-        every: bool = False,
     ) -> protocol.Event:
-        """Send and return the answer. ``late``: ``answered`` is called even after the timeout. ``every``: the
-        answers to all messages are waited for, in whatever order they come."""
+        """Send and return the answer. ``late``: ``answered`` is called even after the timeout."""
         core, router = self._core, self._router
         seconds = self._seconds(timeout)
-        pending = PendingRequest(messages, core.lock, repeat=repeat, answered=answered, every=every)
+        pending = PendingRequest(messages, core.lock, repeat=repeat, answered=answered)
         with core.lock:
             for follower in followers:
                 router.follow_locked(follower)
