@@ -28,7 +28,7 @@ OWN = {
     "tail": "Only the last so many lines",
     "stream": "Only stdout, or stderr",
 }
-"""Parameters of the API's own, which are no fields of messages."""
+"""Query parameters that the API adds to the fields of messages."""
 
 
 @dataclass(frozen=True, slots=True)
