@@ -13,7 +13,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from overseer.errors import OverseerError
@@ -203,16 +204,11 @@ class Writer:
 
     def _write(self, batch: list[Statement]) -> None:
         """Store a batch; raises on disk errors."""
-        with self._lock:
-            self._busy_since = time.monotonic()
         spoilt = 0
-        try:
+        with self._busy():
             connection = self._database.connect()
             if batch:
                 spoilt = _store(connection, batch, self._name)
-        finally:
-            with self._lock:
-                self._busy_since = 0.0
         with self._lock:
             for _ in batch:
                 self._queue.popleft()
@@ -230,17 +226,29 @@ class Writer:
 
     def _between(self) -> None:
         """Between batches: checkpoint the write-ahead log, and do housekeeping."""
-        connection = self._database.connect()
-        if self._database.log_bytes > self._checkpoint_at:
-            # This empties the log unless it is being read; then it is tried again after as much growth.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            self._checkpoint_at = self._database.log_bytes + _CHECKPOINT
-        with self._lock:
-            due = time.monotonic() >= self._tend_at
+        with self._busy():
+            connection = self._database.connect()
+            if self._database.log_bytes > self._checkpoint_at:
+                # This empties the log unless it is being read; then it is tried again after as much growth.
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._checkpoint_at = self._database.log_bytes + _CHECKPOINT
+            with self._lock:
+                due = time.monotonic() >= self._tend_at
+                if due:
+                    self._tend_at = math.inf  # unless tend_within asks for it sooner
             if due:
-                self._tend_at = math.inf  # unless tend_within asks for it sooner
-        if due:
-            self.tend_within(self._database.tend(connection))
+                self.tend_within(self._database.tend(connection))
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Around whatever may wait for the disk: callers do not wait when it has taken too long already."""
+        with self._lock:
+            self._busy_since = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy_since = 0.0
 
     def _failed(self, error: Exception) -> None:
         with suppress(sqlite3.Error):  # already known to fail

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,8 @@ class Disk:
         self.error: Exception | None = None
         self.free = threading.Event()
         self.free.set()
+        self.tidy = threading.Event()  # like free, for housekeeping alone
+        self.tidy.set()
         self.hanging = threading.Event()  # somebody waits for it
         self.tended = 0
         self.commits = 0
@@ -51,6 +53,9 @@ class Disk:
 
     def tend(self, connection: sqlite3.Connection) -> float:
         self.tended += 1
+        if not self.tidy.is_set():
+            self.hanging.set()
+            self.tidy.wait(30)
         return 3600.0
 
     @property
@@ -59,6 +64,13 @@ class Disk:
         found = [value for (value,) in connection.execute("SELECT value FROM it")]
         connection.close()
         return found
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline, f"waited 10 s for {what}"
+        time.sleep(0.005)
 
 
 def insert(value: object) -> Statement:
@@ -76,6 +88,7 @@ def writer(disk: Disk) -> Iterator[Writer]:
     made.start()
     yield made
     disk.free.set()
+    disk.tidy.set()
     made.close()
 
 
@@ -96,10 +109,17 @@ def test_what_waits_is_committed_together(disk: Disk, writer: Writer) -> None:
     assert disk.commits <= 2  # one, if what hung was its first look at the database
 
 
+@pytest.mark.parametrize("during", ["a batch", "housekeeping"])
 def test_nobody_waits_long_for_a_disk_that_hangs_and_then_nobody_at_all(
-    disk: Disk, writer: Writer, caplog: pytest.LogCaptureFixture
+    disk: Disk, writer: Writer, caplog: pytest.LogCaptureFixture, during: str
 ) -> None:
-    disk.free.clear()
+    wait_until(lambda: disk.tended == 1, "the first housekeeping")
+    if during == "housekeeping":
+        disk.tidy.clear()
+        writer.tend_within(0)
+        assert disk.hanging.wait(10)
+    else:
+        disk.free.clear()
     began = time.monotonic()
     assert not writer.wait(writer.put(insert(1)))
     assert 0.15 < time.monotonic() - began < 5
@@ -109,7 +129,8 @@ def test_nobody_waits_long_for_a_disk_that_hangs_and_then_nobody_at_all(
     assert time.monotonic() - began < 5, "a hundred of them would have waited for 20 s"
     assert writer.unrecorded == 101
     disk.free.set()
-    writer.settle(10)
+    disk.tidy.set()
+    wait_until(lambda: not writer.waiting, "the end of what hung")
     assert disk.values == [*range(1, 102)], "late is not lost"
     assert caplog.text.count("is slow: runs go on") == 1
 
@@ -125,9 +146,7 @@ def test_a_disk_that_fails_holds_up_nobody_and_is_tried_again(
     assert time.monotonic() - began < 5
     assert writer.failing == "database or disk is full"
     disk.error = None
-    deadline = time.monotonic() + 10
-    while writer.waiting and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: not writer.waiting, "everything to be stored")
     assert disk.values == [*range(1, 52)]
     assert writer.wait(writer.put(insert(52)))
     assert caplog.text.count("database or disk is full") == 1
@@ -144,9 +163,7 @@ def test_what_is_too_much_is_lost_and_counted(
         writer.put(insert(number))
     assert writer.lost == 21
     disk.error = None
-    deadline = time.monotonic() + 10
-    while writer.waiting and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: not writer.waiting, "everything to be stored")
     assert disk.values == [*range(10)]
     assert "21 changes were lost" in caplog.text
 
@@ -187,11 +204,6 @@ def test_an_end_does_not_wait_for_a_disk_that_hangs(
 
 def test_without_anything_to_do_it_does_nothing(disk: Disk, writer: Writer) -> None:
     assert writer.wait(writer.put(insert(1)), 10)
-    deadline = time.monotonic() + 10
-    while not disk.tended and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert disk.tended == 1
+    wait_until(lambda: disk.tended == 1, "the first housekeeping")
     writer.tend_within(0.0)
-    while disk.tended < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert disk.tended == 2
+    wait_until(lambda: disk.tended == 2, "the second housekeeping")
